@@ -1,0 +1,58 @@
+# The three a newcomer needs: make report, make test, make lab.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Written last, so a half-made .venv has none; it holds the folder's name, because scripts
+# in a .venv name the folder they were made in and die when it is moved.
+STAMP := $(VENV)/.complete
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+# The version lookup fails when the interpreter behind .venv was replaced by another one.
+PROBE := from importlib.metadata import version; version("freehint"); print(open("$(STAMP)").read())
+ifneq ($(shell $(BIN)/python -c '$(PROBE)' 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+MAKE_VENV = $(PYTHON) -m venv --clear $(VENV)
+endif
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help report test lab bench lint need-chromium need-gcc
+
+help: ## show the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@echo "  PYTHON=...	the interpreter to make .venv with (python3)"
+
+report: $(STAMP) ## compare the policies on a recorded 4 GiB guest: out/report.html
+	@$(BIN)/freehint report -o out/report.html
+
+test: need-chromium lint ## lint, all tests, every notebook, a real JupyterLab
+	@$(BIN)/python -m pytest
+
+lab: $(STAMP) ## open JupyterLab on the notebooks
+	@$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
+
+bench: need-gcc $(STAMP) ## measure the kernels against C
+	@$(BIN)/python -m benchmarks.run
+
+lint: $(STAMP) ## ruff, and no outputs in the notebooks
+	@$(BIN)/python -m ruff check
+	@$(BIN)/python -m ruff format --check
+	@$(BIN)/python -m nbstripout --verify --keep-id $(NOTEBOOKS) </dev/null
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "freehint needs python3 >= 3.11 with venv, and $(PYTHON) is not that (Debian: apt-get install python3 python3-venv; another interpreter: make PYTHON=...)." >&2; exit 1; }
+	@echo "Installing freehint and what it needs into $(VENV); the first time takes a few minutes."
+	@rm -f $@
+	@$(MAKE_VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab,test]'
+	@printf '%s' '$(CURDIR)' > $@
+
+need-chromium:
+	@command -v chromium >/dev/null || \
+	  { echo "The tests drive a real JupyterLab and need chromium, which is not installed (Debian: apt-get install chromium)." >&2; exit 1; }
+
+need-gcc:
+	@echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || \
+	  { echo "The benchmark compiles a C baseline and needs gcc with the C headers, which are not installed (Debian: apt-get install gcc libc6-dev)." >&2; exit 1; }

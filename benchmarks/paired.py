@@ -1,0 +1,62 @@
+"""Measure several sides of one thing in short, alternating slices of one run.
+
+A shared machine's speed drifts by more than the differences we look for.  Neighbouring slices
+see the same drift, so the median of their ratios holds still where the times do not.
+"""
+
+import gc
+from collections.abc import Callable, Iterable
+from time import perf_counter_ns
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Timing(NamedTuple):
+    """Times of one side: median ns per unit, and per slice the ratio to the first side's time."""
+
+    side: str
+    unit_ns: float
+    ratio: float
+    ratio_p25: float
+    ratio_p75: float
+    slices: int
+
+
+def measure(sides: dict[str, Callable], work: Iterable, units: int) -> list[Timing]:
+    """Give every side each piece of work, in rotating order.
+
+    Parameters
+    ----------
+    sides : dict
+        Name -> function of one piece of work.  Ratios are each side's time / the first's.
+    work : iterable
+        Pieces of equal size.
+    units : int
+        Operations in a piece.
+    """
+    names = list(sides)
+    times = []
+    gc.disable()
+    try:
+        for turn, piece in enumerate(work):
+            row = dict.fromkeys(names, 0)
+            for place in range(len(names)):
+                name = names[(turn + place) % len(names)]
+                begin = perf_counter_ns()
+                sides[name](piece)
+                row[name] = perf_counter_ns() - begin
+            times.append([row[name] for name in names])
+    finally:
+        gc.enable()
+    times = np.array(times, float)
+    ratios = times / times[:, :1]
+    return [
+        Timing(
+            name,
+            float(np.median(times[:, i])) / units,
+            *map(float, np.percentile(ratios[:, i], (50, 25, 75))),
+            len(times),
+        )
+        for i, name in enumerate(names)
+    ]

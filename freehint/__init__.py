@@ -1,0 +1,58 @@
+"""freehint: how should a guest tell its hypervisor which memory is free, and what does it buy?"""
+
+from freehint.config import Costs, HostConfig, InputError, RingConfig
+from freehint.data import data
+from freehint.findings import findings
+from freehint.formats.boot import make_memory
+from freehint.formats.proc import memory_from_proc
+from freehint.formats.snapshots import load_snapshot
+from freehint.formats.tables import free_lists, pageblocks, pcp_lists
+from freehint.guest.workloads import Workload
+from freehint.jit import kernel
+from freehint.mm.check import InvariantError, check_memory
+from freehint.mm.memory import Memory
+from freehint.mm.profile import LINUX_6_1, LINUX_6_12
+from freehint.policies import POLICIES
+from freehint.policies.walker import Walker
+from freehint.policy import Outcome, Policy, Stroke
+from freehint.provenance import provenance_table
+from freehint.run import Run, comparison, summaries
+from freehint.simulate import Scenario, simulate
+from freehint.version import __version__
+from freehint.walk import v24, walk_free_mem_block
+
+__all__ = [
+    "LINUX_6_1",
+    "LINUX_6_12",
+    "POLICIES",
+    "Costs",
+    "HostConfig",
+    "InputError",
+    "InvariantError",
+    "Memory",
+    "Outcome",
+    "Policy",
+    "RingConfig",
+    "Run",
+    "Scenario",
+    "Stroke",
+    "Walker",
+    "Workload",
+    "__version__",
+    "check_memory",
+    "comparison",
+    "data",
+    "findings",
+    "free_lists",
+    "kernel",
+    "load_snapshot",
+    "make_memory",
+    "memory_from_proc",
+    "pageblocks",
+    "pcp_lists",
+    "provenance_table",
+    "simulate",
+    "summaries",
+    "v24",
+    "walk_free_mem_block",
+]

@@ -1,0 +1,117 @@
+"""The command line ``freehint``: exit 0 when all is well, 2 on bad input with one sentence."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from freehint.config import InputError
+from freehint.policies import POLICIES
+from freehint.report import write_report
+from freehint.run import comparison
+from freehint.simulate import Scenario, simulate
+from freehint.units import NS_PER_S
+from freehint.version import __version__
+
+BAD_INPUT = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """One sentence and exit code 2 instead of a usage text."""
+
+    def error(self, message):
+        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def _setting(text: str):
+    """``name=value``; the value is JSON if it reads as JSON, else text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InputError(f"a setting must be NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="freehint", description="Free page hinting, measured.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+
+    one = commands.add_parser("simulate", help="run a scenario and print what it tells")
+    one.add_argument("--memory", help="a snapshot's stem, sample data's name, or a size (256MiB)")
+    one.add_argument(
+        "--policy", action="append", help=f"{', '.join(POLICIES)}; several are compared"
+    )
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. ring.size=64"
+    )
+    one.add_argument("-o", "--out", help="folder for the tables (with one policy)")
+    one.set_defaults(run=_simulate)
+
+    report = commands.add_parser("report", help="compare policies in one offline HTML file")
+    report.add_argument("-o", "--out", default="out/report.html")
+    report.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the notebook's parameters cell, e.g. policies='[\"v24\"]'",
+    )
+    report.set_defaults(run=_report)
+    return parser
+
+
+def _scenario(args, policy) -> Scenario:
+    values = dict(_setting(text) for text in args.set)
+    if args.memory is not None:
+        values["memory"] = args.memory
+    return Scenario(seed=args.seed).with_values({"policy": policy, **values})
+
+
+def _simulate(args) -> int:
+    policies = args.policy or ["v24"]
+    if args.out and len(policies) > 1:
+        raise InputError(f"--out takes one policy, got {len(policies)}: {', '.join(policies)}")
+    if args.out and Path(args.out).exists():
+        raise InputError(f"{args.out}: exists already; a run never overwrites another")
+    scenarios = [_scenario(args, policy) for policy in policies]
+    runs = []
+    for scenario in scenarios:
+        with tqdm(
+            total=scenario.duration_ns / NS_PER_S,
+            desc=scenario.policy.name,
+            bar_format="{desc}: {n:.2f} of {total:.2f} simulated s |{bar}| {elapsed}",
+            leave=False,
+            delay=1,
+        ) as bar:
+            runs.append(simulate(scenario, lambda ns, bar=bar: bar.update(ns / NS_PER_S)))
+    print(comparison(runs).to_string())
+    if args.out:
+        print(f"tables: {runs[0].save(args.out)}")
+    return 0
+
+
+def _report(args) -> int:
+    path = write_report(args.out, dict(_setting(text) for text in args.parameter))
+    print(f"report: {path}")
+    return 0
+
+
+def main(arguments=None) -> int:
+    """Entry point; returns the exit code."""
+    try:
+        args = _parser().parse_args(arguments)
+        return args.run(args)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Errors and the small frozen, validated dataclasses that describe a scenario's parts.
+
+Every field is checked when the object is made, so a misspelt or senseless value is refused
+before anything runs, with the field and the value in the sentence.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+
+class InputError(ValueError):
+    """A file or value from outside that cannot be used; the message is one clear sentence."""
+
+
+def require(good: bool, field: str, must: str, value) -> None:
+    """Refuse a value: ``<field> must <must>, got <value>``."""
+    if not good:
+        raise InputError(f"{field} must {must}, got {value!r}")
+
+
+def whole(field: str, value, low: int, high: int | None = None) -> None:
+    """Refuse what is not a whole number in ``low..high``."""
+    span = f"be a whole number >= {low}" if high is None else f"be a whole number in {low}..{high}"
+    good = isinstance(value, int) and not isinstance(value, bool)
+    require(good and value >= low and (high is None or value <= high), field, span, value)
+
+
+def share(field: str, value) -> None:
+    """Refuse what is not a number in 0..1."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    require(good, field, "lie in 0..1", value)
+
+
+def one_of(field: str, value, choices) -> None:
+    """Refuse what is not one of ``choices``."""
+    require(value in tuple(choices), field, f"be one of {', '.join(map(str, choices))}", value)
+
+
+def with_values(config, values: dict, where: str = ""):
+    """A copy of a frozen dataclass with named fields changed; nested names as ``"ring.size"``.
+
+    Raises
+    ------
+    InputError
+        There is no such field, or the new value is refused.
+    """
+    own, nested = {}, {}
+    names = [f.name for f in fields(config)]
+    for name, value in values.items():
+        head, _, rest = name.partition(".")
+        if head not in names:
+            known = ", ".join(where + n for n in names)
+            raise InputError(f"there is no parameter {where + name!r}; there are {known}")
+        if rest:
+            nested.setdefault(head, {})[rest] = value
+        else:
+            own[head] = value
+    for head, inner in nested.items():
+        part = own.get(head, getattr(config, head))
+        if not hasattr(part, "__dataclass_fields__"):
+            first = next(iter(inner))
+            raise InputError(f"{where + head!r} has no parameter {first!r}")
+        own[head] = with_values(part, inner, f"{where}{head}.")
+    return replace(config, **own)
+
+
+@dataclass(frozen=True)
+class RingConfig:
+    """The virtqueue between guest and host.
+
+    Attributes
+    ----------
+    size : int
+        Descriptors.  1024 is QEMU's free_page_vq (hw/virtio/virtio-balloon.c).
+    """
+
+    size: int = 1024
+
+    def __post_init__(self):
+        whole("ring.size", self.size, 1, 1 << 20)
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """Who takes the buffers: one iothread, which is not always scheduled.
+
+    Attributes
+    ----------
+    service_ns : int
+        Time to use one buffer.  Assumed: a virtqueue pop and a bitmap clear; vary it.
+    kick_ns : int
+        From a notification to the first buffer used, when the host slept.  Assumed.
+    gap_ns : int
+        Mean length of a time when the host is not scheduled; 0: always there.  Assumed: one
+        slice of a busy host's scheduler.
+    gap_every_ns : int
+        Mean time between two such gaps.  Assumed.
+    gaps : str
+        Distribution of both times: "exponential", "uniform" (0 to twice the mean) or "fixed".
+    """
+
+    service_ns: int = 1_000
+    kick_ns: int = 20_000
+    gap_ns: int = 3_000_000
+    gap_every_ns: int = 20_000_000
+    gaps: str = "exponential"
+
+    def __post_init__(self):
+        whole("host.service_ns", self.service_ns, 1)
+        whole("host.kick_ns", self.kick_ns, 0)
+        whole("host.gap_ns", self.gap_ns, 0)
+        whole("host.gap_every_ns", self.gap_every_ns, 1)
+        one_of("host.gaps", self.gaps, ("exponential", "uniform", "fixed"))
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What things cost, in nanoseconds; a sweep can vary each.
+
+    Attributes
+    ----------
+    walk_block_ns : int
+        Looking at one block of a list: one dependent load from memory, 134 to 186 ns measured
+        on a server-class machine (RECIPES "Speed"; `make bench` measures it here).
+    report_ns : int
+        Putting one block on the ring: virtqueue_add and the callback.  Assumed.
+    rotate_ns : int
+        Moving one block to the tail: three more lines written.  Assumed.
+    lock_ns : int
+        Handing the zone lock over.  Assumed: two cache-line transfers.
+    notify_ns : int
+        The guest's side of a notification (a VM exit).  Assumed.
+    pcp_ns : int
+        An allocation or free on a pcp list.  Assumed.
+    buddy_ns : int
+        One block taken from or put back to the buddy lists, under the zone lock: 30 to 110 ns
+        with 64-byte page structures (`make bench`).
+    write_ns : int
+        Writing one page: 4096 B at the 10.3 GB/s that one thread streams
+        (Wrenger et al., EuroSys '25, STREAM).
+    """
+
+    walk_block_ns: int = 150
+    report_ns: int = 200
+    rotate_ns: int = 50
+    lock_ns: int = 100
+    notify_ns: int = 2_000
+    pcp_ns: int = 50
+    buddy_ns: int = 100
+    write_ns: int = 400
+
+    def __post_init__(self):
+        for field in fields(self):
+            whole(f"costs.{field.name}", getattr(self, field.name), 0)

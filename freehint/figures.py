@@ -1,0 +1,278 @@
+"""Pictures of the debate: each a function (table or memory, axes) -> axes, with units.
+
+Colours are Okabe and Ito's (2008), which colour-blind readers can tell apart; they always mean
+the same thing: green is a hint that holds, orange one that was in vain, vermilion one that was
+lost, grey memory that no hint speaks of.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from freehint.mm.memory import MIGRATETYPE_NAMES, NR_ORDERS, Memory
+from freehint.story import LETTERS, Story
+from freehint.units import NS_PER_MS
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY, PALE = "#999999", "#E6E6E6"
+MIB = 1 / 256  # of a page
+
+
+def new_figure(width=9.0, height=3.2, rows=1, columns=1, **options):
+    """A figure without pyplot, so that nothing is kept alive or shown twice; (figure, axes)."""
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def quick_figure(width, height, rows=1, columns=1, **margins):
+    """A figure with fixed margins: laying one out anew takes longer than drawing it."""
+    figure = Figure(figsize=(width, height), dpi=80)
+    axes = figure.subplots(rows, columns)
+    figure.subplots_adjust(**margins)
+    return figure, axes
+
+
+def _axes(ax, **size) -> Axes:
+    return ax if ax is not None else new_figure(**size)[1]
+
+
+def _tidy(ax) -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def story(told: Story, ax=None) -> Axes:
+    """The thread's example, a row a step: the list from head (left) to tail.
+
+    Parameters
+    ----------
+    told : Story
+    ax : Axes, optional
+    """
+    ax = _axes(ax, height=0.62 * len(told.steps) + 0.8)
+    for row, step in enumerate(told.steps):
+        ax.text(-0.3, -row, step.what, ha="right", va="center", fontsize=10)
+        x = 0.0
+        for name in step.chain:
+            if name == "|":
+                ax.plot([x - 0.12] * 2, [-row - 0.38, -row + 0.38], color=BLUE, lw=3)
+                continue
+            _block(ax, x, -row, name, step)
+            x += 1.0
+        if not step.chain:
+            ax.text(0, -row, "(empty)", va="center", color=GREY, fontsize=10)
+    ax.set(xlim=(-4.2, len(LETTERS)), ylim=(-len(told.steps) + 0.4, 0.95))
+    ax.text(0, 0.68, "head", fontsize=9, color=GREY)
+    ax.text(len(LETTERS) - 0.24, 0.68, "tail", fontsize=9, color=GREY, ha="right")
+    ax.axis("off")
+    ax.set_title(told.sentence, loc="left", fontsize=11)
+    return ax
+
+
+def _block(ax, x, y, name, step) -> None:
+    """One block: green when the host knows it, ringed when this stroke reported it."""
+    twice = name in step.duplicates
+    face = ORANGE if twice else (GREEN if name in step.known else "white")
+    edge = BLACK if name in step.reported else GREY
+    ax.add_patch(
+        FancyBboxPatch(
+            (x, y - 0.3),
+            0.76,
+            0.6,
+            boxstyle="round,pad=0.0,rounding_size=0.1",
+            facecolor=face,
+            edgecolor=edge,
+            linewidth=2.2 if name in step.reported else 1.0,
+        )
+    )
+    ax.text(
+        x + 0.38,
+        y,
+        name,
+        ha="center",
+        va="center",
+        fontsize=11,
+        color=BLACK if face in ("white", ORANGE) else "white",
+        fontweight="bold",
+    )
+
+
+def story_legend(ax) -> None:
+    """What the story's colours mean, below its axes."""
+    for face, edge, width, label in (
+        ("white", GREY, 1.0, "free, host does not know"),
+        (GREEN, GREY, 1.0, "host was told"),
+        (GREEN, BLACK, 2.2, "reported in this stroke"),
+        (ORANGE, BLACK, 2.2, "reported again in this stroke"),
+    ):
+        ax.scatter(
+            [], [], marker="s", s=110, c=face, edgecolors=edge, linewidths=width, label=label
+        )
+    ax.plot([], [], color=BLUE, lw=3, label="bookmark")
+    ax.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.42, 0.02),
+        ncols=5,
+        frameon=False,
+        fontsize=9,
+        handletextpad=0.3,
+        columnspacing=1.2,
+    )
+
+
+def free_by_order(memory: Memory, ax=None) -> Axes:
+    """Free memory (MiB) by order and migratetype, and what sits on pcp lists.
+
+    The last bar is what no walker of free lists can see.
+    """
+    ax = _axes(ax)
+    pages = (memory.nr_free.sum(axis=0) << np.arange(NR_ORDERS)[:, None]) * MIB
+    bottom = np.zeros(NR_ORDERS)
+    for migratetype, colour in enumerate((PURPLE, SKY, YELLOW, VERMILION, GREY)):
+        if pages[:, migratetype].any():
+            ax.bar(
+                np.arange(NR_ORDERS),
+                pages[:, migratetype],
+                bottom=bottom,
+                color=colour,
+                label=MIGRATETYPE_NAMES[migratetype],
+            )
+            bottom += pages[:, migratetype]
+    pcp = float(memory.pcp["count"].sum()) * MIB
+    ax.bar(NR_ORDERS, pcp, color=BLACK, label="pcp lists: no walker sees them")
+    ax.set_xticks(range(NR_ORDERS + 1), [*map(str, range(NR_ORDERS)), "pcp"])
+    ax.set(xlabel="order of the free block", ylabel="free memory (MiB)")
+    ax.legend(frameon=False, fontsize=9)
+    _tidy(ax)
+    return ax
+
+
+def lock_timeline(locks: pd.DataFrame, waits: pd.DataFrame, ax=None, span_ns=None) -> Axes:
+    """How long the zone lock was held by each stroke, and how long guest CPUs waited.
+
+    Both in microseconds, on a logarithmic axis, over simulated time in milliseconds.
+    """
+    ax = _axes(ax)
+    _dots(ax, waits["since_ns"] / NS_PER_MS, waits["wait_ns"] / 1e3, ORANGE, "a guest CPU waited")
+    _dots(ax, locks["since_ns"] / NS_PER_MS, locks["held_ns"] / 1e3, BLUE, "a stroke held the lock")
+    ax.set_yscale("log", subs=[])
+    ax.set(xlabel="simulated time (ms)", ylabel="duration (µs)", ylim=(0.1, 1e6))
+    if span_ns:
+        ax.set_xlim(0, span_ns / NS_PER_MS)
+    ax.legend(frameon=False, fontsize=9, loc="upper right", markerscale=3, ncols=2)
+    _tidy(ax)
+    return ax
+
+
+def _dots(ax, x, y, colour, label) -> None:
+    ax.plot(x, y, ls="", marker=".", ms=3, mec="none", color=colour, label=label, rasterized=True)
+
+
+BALANCE = (
+    ("hint held", GREEN),
+    ("reused by the guest", ORANGE),
+    ("hinted twice", YELLOW),
+    ("lost: ring full", VERMILION),
+)
+
+
+def balance(summary) -> dict:
+    """Offered pages (MiB) of one run by what became of them; the parts add up to offered."""
+    first = summary["hinted_pages"] - summary["duplicate_pages"]
+    parts = (
+        first - summary["reused_pages"],
+        summary["reused_pages"],
+        summary["duplicate_pages"],
+        summary["lost_pages"],
+    )
+    return {name: part * MIB for (name, _), part in zip(BALANCE, parts, strict=True)}
+
+
+def hint_balance(table: pd.DataFrame, ax=None) -> Axes:
+    """What became of the memory that was offered (MiB), a bar a run.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row of summary a run (:func:`freehint.summaries`).
+    """
+    ax = _axes(ax, height=0.5 * len(table) + 1.2)
+    names = table["policy"].astype(str)
+    if table["policy"].duplicated().any():
+        names = names + " #" + table["seed"].astype(str)
+    left = np.zeros(len(table))
+    parts = pd.DataFrame([balance(row) for _, row in table.iterrows()])
+    for name, colour in BALANCE:
+        ax.barh(names, parts[name], left=left, color=colour, label=name)
+        left += parts[name].to_numpy()
+    ax.invert_yaxis()
+    ax.set(xlabel="memory offered (MiB)")
+    ax.legend(
+        frameon=False,
+        fontsize=9,
+        ncols=4,
+        loc="lower left",
+        bbox_to_anchor=(-0.05, 1.0),
+        columnspacing=1.0,
+        handlelength=1.2,
+    )
+    _tidy(ax)
+    return ax
+
+
+def walk_map(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
+    """Where the walk went: address (GiB) of each block offered over simulated time (ms)."""
+    ax = _axes(ax)
+    for taken, colour, label in ((True, GREEN, "taken by the ring"), (False, VERMILION, "lost")):
+        rows = reports[reports["taken"] == taken]
+        _dots(ax, rows["time_ns"] / NS_PER_MS, rows["pfn"] / (1 << 18), colour, label)
+    ax.set(xlabel="simulated time (ms)", ylabel="address (GiB)")
+    if span_ns:
+        ax.set_xlim(0, span_ns / NS_PER_MS)
+    ax.legend(frameon=False, fontsize=9, loc="upper right", markerscale=4)
+    _tidy(ax)
+    return ax
+
+
+COMPARED = (
+    ("coverage", "coverage (%)", 100, False),
+    ("survival", "survival (%)", 100, False),
+    ("walk_ns", "walk (ms)", 1e-6, False),
+    ("lock_held_max_ns", "longest lock hold (µs)", 1e-3, True),
+    ("alloc_wait_max_ns", "longest allocation wait (µs)", 1e-3, True),
+)
+
+
+def compare_policies(table: pd.DataFrame, axes=None):
+    """Policies side by side: a panel a measure, a dot a seed, a stroke at their median.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row of summary a run.
+    axes : sequence of 5 Axes, optional
+    """
+    if axes is None:
+        axes = new_figure(width=11, height=3.0, columns=len(COMPARED), sharey=True)[1]
+    policies = list(dict.fromkeys(table["policy"]))
+    for ax, (name, label, factor, logarithmic) in zip(axes, COMPARED, strict=True):
+        for y, policy in enumerate(policies):
+            values = table.loc[table["policy"] == policy, name].astype(float) * factor
+            values = values[values >= 0].dropna()
+            if len(values):
+                ax.plot([values.median()] * 2, [y - 0.3, y + 0.3], color=BLUE, lw=3)
+                ax.scatter(values, [y] * len(values), color=BLACK, s=12, zorder=3)
+        ax.set_yticks(range(len(policies)), policies)
+        ax.set_xlabel(label, fontsize=9)
+        ax.tick_params(labelsize=9)
+        ax.grid(axis="y", color=PALE)
+        ax.set_axisbelow(True)
+        if logarithmic:
+            ax.set_xscale("log")
+        else:
+            ax.set_xlim(0, 105 if factor == 100 else None)
+        _tidy(ax)
+    axes[0].invert_yaxis()
+    return axes

@@ -1,0 +1,75 @@
+"""What a comparison says, in sentences made from its numbers."""
+
+import pandas as pd
+
+from freehint.units import format_ns, format_pages
+
+
+def _median(table: pd.DataFrame, policy: str, name: str) -> float:
+    return float(table.loc[table["policy"] == policy, name].astype(float).median())
+
+
+def _about(table: pd.DataFrame, policy: str) -> str:
+    """One policy: how much it told, how long it took, what it held up."""
+    value = {
+        name: _median(table, policy, name)
+        for name in (
+            "coverage",
+            "walk_ns",
+            "lock_held_max_ns",
+            "alloc_wait_max_ns",
+            "lost_pages",
+            "offered_pages",
+            "duplicate_pages",
+        )
+    }
+    walk = f"in {format_ns(value['walk_ns'])}" if value["walk_ns"] >= 0 else "and did not finish"
+    sentence = (
+        f"**{policy}** told the host of {value['coverage']:.1%} of the memory it could walk {walk}."
+        f" It held the zone lock for up to {format_ns(value['lock_held_max_ns'])}, and the longest"
+        f" wait of an allocation was {format_ns(value['alloc_wait_max_ns'])}"
+    )
+    if "none" in set(table["policy"]):
+        without = _median(table, "none", "alloc_wait_max_ns")
+        sentence += f" ({format_ns(without)} without any walk)"
+    sentence += "."
+    if value["lost_pages"]:
+        share = value["lost_pages"] / value["offered_pages"]
+        sentence += f" The full ring lost {share:.0%} of what it offered."
+    if value["duplicate_pages"]:
+        sentence += f" {format_pages(value['duplicate_pages'])} were hinted twice."
+    return sentence
+
+
+def _rotation(table: pd.DataFrame) -> str:
+    """Does rotation keep hints alive?  The two presets differ in it alone (and in resume)."""
+    rotated, kept = "rotate_on_exit", "restartable_cursor"
+    stale = [_median(table, p, "stale_pages") for p in (rotated, kept)]
+    survival = [_median(table, p, "survival") for p in (rotated, kept)]
+    gain = 100 * (survival[0] - survival[1])
+    verdict = (
+        "A walk that reports every block rotates every block, which leaves them in the order they"
+        " had: rotation shields a hint only while the walk is under way."
+        if abs(gain) < 1
+        else "Here rotation decides how long hints hold."
+    )
+    return (
+        f"**Rotation**: with it {stale[0]:,.0f} pages were allocated before the host had their"
+        f" hint, without it {stale[1]:,.0f}; survival to the end of the run differs by {gain:+.1f}"
+        f" percentage points. {verdict}"
+    )
+
+
+def findings(table: pd.DataFrame) -> str:
+    """Sentences (Markdown bullets) on a table of summaries; medians over its seeds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row of summary a run (:func:`freehint.summaries`).
+    """
+    walked = [p for p in dict.fromkeys(table["policy"]) if _median(table, p, "strokes") > 0]
+    sentences = [_about(table, policy) for policy in walked]
+    if {"rotate_on_exit", "restartable_cursor"} <= set(walked):
+        sentences.append(_rotation(table))
+    return "\n".join(f"- {s}" for s in sentences)

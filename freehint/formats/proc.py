@@ -1,0 +1,354 @@
+"""A guest from its own /proc text: the counts are real, the places are drawn.
+
+``/proc/pagetypeinfo`` tells how many blocks of each (zone, order, migratetype) are free and how
+many pageblocks have each type; ``/proc/zoneinfo`` tells zones, watermarks and pcp counts.
+Neither tells where anything lies, so addresses and list order are drawn from a seed, such that
+every invariant of a real buddy allocator holds.
+"""
+
+import gzip
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from freehint.config import InputError, whole
+from freehint.mm.check import InvariantError, check_memory
+from freehint.mm.list import set_list
+from freehint.mm.memory import (
+    BUDDY,
+    MAX_ORDER,
+    MIGRATE_TYPES,
+    MIGRATETYPE_NAMES,
+    MOVABLE,
+    PAGEBLOCK_ORDER,
+    PCP,
+    TYPE_SHIFT,
+    ZONE_NAMES,
+    Memory,
+    free_list_head,
+    new_memory,
+    new_zones,
+    pcp_list_head,
+)
+from freehint.mm.profile import LINUX_6_1, profile_for_kernel
+
+_FREE_LINE = re.compile(r"Node\s+0, zone\s+(\w+), type\s+(\w+)((?:\s+>?\d+)*)\s*$")
+_BLOCKS_LINE = re.compile(r"Node\s+0, zone\s+(\w+)((?:\s+\d+)+)\s*$")
+_ZONE_LINE = re.compile(r"Node\s+0, zone\s+(\w+)\s*$")
+_KERNEL_LINE = re.compile(r"Linux version (\S+)|^Linux \S+ (\S+) #")
+_TYPES = {
+    name.capitalize().replace("atomic", "Atomic"): t for t, name in enumerate(MIGRATETYPE_NAMES)
+}
+_ZONE_FIELDS = ("min", "low", "high", "spanned", "present", "managed", "start_pfn", "nr_free_pages")
+
+
+def memory_from_proc(path, seed=1) -> Memory:
+    """A guest drawn from the text of its /proc/pagetypeinfo and /proc/zoneinfo.
+
+    Parameters
+    ----------
+    path : str or Path
+        A text file, plain or ``.gz``, with both files one after another; other text between
+        them (headings, /proc/version, /proc/buddyinfo) is passed over.
+    seed : int
+        Draws addresses and list order.
+
+    Returns
+    -------
+    Memory
+        Every count as in the text.  Free pages that zoneinfo counts beyond the lists (it was
+        read at another moment) are kept as ``zones.free_pages_offset``.
+
+    Raises
+    ------
+    InputError
+        The text is missing, cut short, or cannot be true; with file, line or field, and value.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> mem = fh.memory_from_proc(fh.data("linux-6.1/proc/boot_4g.txt.gz"), seed=1)
+    >>> int(mem.nr_free[1, 10, 1])
+    735
+    """
+    whole("seed", seed, 0)
+    path = Path(path)
+    lines = _read_lines(path)
+    free, blocks = _parse_pagetypeinfo(lines, path)
+    zoneinfo = _parse_zoneinfo(lines, path)
+    names = [name for name in ZONE_NAMES if zoneinfo.get(name, {}).get("managed")]
+    if not names or set(names) != set(free) or set(names) != set(blocks):
+        raise InputError(
+            f"{path}: zones of pagetypeinfo ({', '.join(free) or 'none'}) and of zoneinfo"
+            f" ({', '.join(names) or 'none'}) must be the same"
+        )
+    memory = _empty_memory(names, zoneinfo, _kernel_profile(lines), path)
+    stream = np.random.default_rng(seed)
+    for zone, name in enumerate(names):
+        _Placer(memory, zone, stream, f"{path}: zone {name}").place(
+            free[name], blocks[name], zoneinfo[name]["count"]
+        )
+    listed = (memory.nr_free.sum(axis=2) << np.arange(MAX_ORDER)).sum(axis=1)
+    memory.zones.free_pages_offset[:] = memory.zones.nr_free_pages - listed
+    try:
+        check_memory(memory)
+    except InvariantError as error:
+        raise InputError(f"{path}: these counts cannot be true together: {error}") from None
+    return memory
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    try:
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+        return raw.decode().splitlines()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this is not whole text: {error}") from None
+
+
+def _kernel_profile(lines):
+    """Profile of the kernel that the text names; 6.1 where it names none."""
+    for line in lines:
+        match = _KERNEL_LINE.search(line)
+        if match:
+            try:
+                return profile_for_kernel(match[1] or match[2])
+            except ValueError as error:
+                raise InputError(str(error)) from None
+    return LINUX_6_1
+
+
+def _parse_pagetypeinfo(lines, path):
+    """free[zone] = int[11, 5] blocks; blocks[zone] = int[5] pageblocks."""
+    free, rows, blocks = {}, {}, {}
+    in_blocks = False
+    for number, line in enumerate(lines, 1):
+        in_blocks = in_blocks or line.startswith("Number of blocks type")
+        if in_blocks and line.startswith("### "):
+            break
+        match = _FREE_LINE.match(line)
+        if match:
+            zone, name, counts = match[1], match[2], match[3].split()
+            _known(zone, name, path, number)
+            if len(counts) != MAX_ORDER:
+                raise InputError(
+                    f"{path}: line {number}: {MAX_ORDER} counts are needed, got {len(counts)}"
+                )
+            over = next((c for c in counts if c.startswith(">")), None)
+            if over:
+                raise InputError(f"{path}: line {number}: the kernel gave up counting at {over!r}")
+            free.setdefault(zone, np.zeros((MAX_ORDER, MIGRATE_TYPES), np.int64))
+            free[zone][:, _TYPES[name]] = [int(c) for c in counts]
+            rows.setdefault(zone, set()).add(name)
+            continue
+        match = _BLOCKS_LINE.match(line) if in_blocks else None
+        if match and match[1] in ZONE_NAMES and match[1] not in blocks:
+            counts = match[2].split()
+            if len(counts) != MIGRATE_TYPES:
+                raise InputError(
+                    f"{path}: line {number}: {MIGRATE_TYPES} counts are needed, got {len(counts)}"
+                )
+            blocks[match[1]] = np.array([int(c) for c in counts], np.int64)
+    for zone, names in rows.items():
+        missing = sorted(set(_TYPES) - names)
+        if missing:
+            raise InputError(f"{path}: pagetypeinfo of zone {zone} has no line for {missing[0]}")
+        if zone not in blocks:
+            raise InputError(f"{path}: pagetypeinfo has no number of pageblocks of zone {zone}")
+    return free, blocks
+
+
+def _known(zone, name, path, number):
+    if zone not in ZONE_NAMES:
+        raise InputError(f"{path}: line {number}: unknown zone {zone!r}")
+    if name not in _TYPES:
+        raise InputError(f"{path}: line {number}: unknown migratetype {name!r}")
+
+
+def _parse_zoneinfo(lines, path):
+    """zoneinfo[zone] = its fields, and ``count``, ``high``, ``batch`` a CPU."""
+    zones, current = {}, None
+    for number, line in enumerate(lines, 1):
+        match = _ZONE_LINE.match(line)
+        if match:
+            current = zones.setdefault(
+                match[1], {"count": [], "pcp_high": [], "batch": [], "line": number}
+            )
+            continue
+        words = line.replace(":", " ").split()
+        if current is None or len(words) < 2:
+            continue
+        if words[0] == "protection":
+            current["protection"] = [int(w) for w in re.findall(r"\d+", line)]
+        if not words[1].isdigit():
+            continue
+        if words[0] in ("count", "batch"):
+            current[words[0]].append(int(words[1]))
+        elif words[0] == "high" and current["count"] and ":" in line:
+            current["pcp_high"].append(int(words[1]))
+        elif words[0] in _ZONE_FIELDS:
+            current.setdefault(words[0], int(words[1]))
+    for name, zone in zones.items():
+        if not zone.get("managed", 0) and "spanned" in zone:
+            continue
+        for field in (*_ZONE_FIELDS, "protection"):
+            if field not in zone:
+                raise InputError(f"{path}: zoneinfo of zone {name} has no field {field!r}")
+        if not zone["count"] or not len(zone["count"]) == len(zone["batch"]) == len(
+            zone["pcp_high"]
+        ):
+            raise InputError(f"{path}: zoneinfo of zone {name} has no whole pagesets")
+    return zones
+
+
+def _empty_memory(names, zoneinfo, profile, path) -> Memory:
+    records = [zoneinfo[n] for n in names]
+
+    def column(field):
+        return np.array([r[field] for r in records], np.int64)
+
+    reserve = np.zeros((len(names), 5), np.int64)
+    for z, record in enumerate(records):
+        protection = record["protection"][:5]
+        reserve[z, : len(protection)] = protection
+    zones = new_zones(
+        index=np.array([ZONE_NAMES.index(n) for n in names], np.int64),
+        start_pfn=column("start_pfn"),
+        spanned=column("spanned"),
+        present=column("present"),
+        managed=column("managed"),
+        watermark=np.stack([column("min"), column("low"), column("high")], axis=1),
+        watermark_boost=np.array([r.get("boost", 0) for r in records], np.int64),
+        lowmem_reserve=reserve,
+        nr_free_pages=column("nr_free_pages"),
+    )
+    nr_cpus = len(records[0]["count"])
+    if any(len(r["count"]) != nr_cpus for r in records):
+        raise InputError(f"{path}: zoneinfo must have every CPU in every zone")
+    try:
+        memory = new_memory(zones, nr_cpus, profile)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+    for z, record in enumerate(records):
+        memory.pcp.high[z] = record["pcp_high"]
+        memory.pcp.batch[z] = record["batch"]
+    return memory
+
+
+class _Placer:
+    """Draws places for one zone's blocks, from the largest order down.
+
+    A slot is an aligned range not yet given away.  At each order some slots become free blocks,
+    at most one of two buddies; the others are halved.  Slots left at order 0 are allocated.
+    """
+
+    def __init__(self, memory: Memory, zone: int, stream, where: str):
+        self.memory, self.zone, self.stream, self.where = memory, zone, stream, where
+        self.start = int(memory.zones.start_pfn[zone])
+        self.end = self.start + int(memory.zones.spanned[zone])
+        # Holes lie behind what is present: true of QEMU's pc machine but for the first MiB.
+        self.end -= int(memory.zones.spanned[zone] - memory.zones.present[zone])
+        if zone == 0:
+            self.end = self.start + int(memory.zones.spanned[zone])
+
+    def place(self, free, blocks, pcp_counts):
+        """Place ``free[order, migratetype]`` blocks, the pageblock types and the pcp pages."""
+        types = self._fresh_pageblocks(blocks)
+        slots = np.zeros(0, np.int64)
+        for order in range(MAX_ORDER - 1, -1, -1):
+            slots = np.sort(np.concatenate([slots, slots + (1 << order), self._edges(order)]))
+            if order == PAGEBLOCK_ORDER - 1:
+                self._tag_rest(types)
+            taken = self._choose(slots, order, free[order], types)
+            slots = slots[~taken]
+        self._place_pcp(slots, pcp_counts)
+
+    def _edges(self, order):
+        """Slots of this order that no larger aligned slot inside the zone contains."""
+        size = 1 << order
+        first = -(-self.start // size) * size
+        last = self.end // size * size
+        if order == MAX_ORDER - 1:
+            return np.arange(first, last, size) - self.memory.base_pfn
+        edges = []
+        if first % (2 * size) and first + size <= self.end:
+            edges.append(first)
+        if last % (2 * size) and last - size >= self.start and last - size not in edges:
+            edges.append(last - size)
+        return np.array(edges, np.int64) - self.memory.base_pfn
+
+    def _fresh_pageblocks(self, blocks):
+        """Enter every pageblock as not yet typed; how many of each type are to be given."""
+        first = self.start >> PAGEBLOCK_ORDER
+        last = -(-self.end >> PAGEBLOCK_ORDER)
+        self.blocks = np.arange(first, last) - (self.memory.base_pfn >> PAGEBLOCK_ORDER)
+        if blocks.sum() != len(self.blocks):
+            raise InputError(
+                f"{self.where}: pagetypeinfo counts {blocks.sum()} pageblocks, zoneinfo's span"
+                f" has {len(self.blocks)}"
+            )
+        self.untyped = np.ones(len(self.blocks), np.bool_)
+        return blocks.copy()
+
+    def _tag_rest(self, types):
+        """Deal the types that are left to the pageblocks that hold no large free block."""
+        rest = self.stream.permutation(np.repeat(np.arange(MIGRATE_TYPES), np.maximum(types, 0)))
+        where = np.flatnonzero(self.untyped)
+        rest = np.concatenate([rest, np.full(len(where), MOVABLE)])[: len(where)]
+        self.memory.pageblock[self.blocks[where]] = rest
+        self.untyped[:] = False
+
+    def _choose(self, slots, order, counts, types):
+        """Draw the free blocks of one order; which slots they took."""
+        taken = np.zeros(len(slots), np.bool_)
+        drawn = self.stream.permutation(len(slots))
+        if order < MAX_ORDER - 1:
+            # One of two buddies at most: keep the one drawn first.
+            _, first = np.unique(slots[drawn] >> (order + 1), return_index=True)
+            drawn = drawn[np.sort(first)]
+        for migratetype in np.argsort(-counts):
+            wanted = int(counts[migratetype])
+            if not wanted:
+                continue
+            if order < PAGEBLOCK_ORDER:
+                block_type = self.memory.pageblock[slots[drawn] >> PAGEBLOCK_ORDER]
+                drawn = drawn[np.argsort(block_type != migratetype, kind="stable")]
+            if wanted > len(drawn):
+                raise InputError(
+                    f"{self.where}: {wanted} free blocks of order {order} do not fit the zone"
+                )
+            chosen, drawn = drawn[:wanted], drawn[wanted:]
+            taken[chosen] = True
+            self._enter(slots[chosen], order, int(migratetype), types)
+        return taken
+
+    def _enter(self, nodes, order, migratetype, types):
+        memory = self.memory
+        set_list(memory.links, free_list_head(memory, self.zone, order, migratetype), nodes)
+        memory.frame[nodes] = BUDDY | order | migratetype << TYPE_SHIFT
+        memory.nr_free[self.zone, order, migratetype] = len(nodes)
+        for node in nodes if order >= PAGEBLOCK_ORDER else ():
+            first = (node >> PAGEBLOCK_ORDER) - self.blocks[0]
+            last = first + (1 << (order - PAGEBLOCK_ORDER))
+            memory.pageblock[self.blocks[first:last]] = migratetype
+            types[migratetype] -= self.untyped[first:last].sum()
+            self.untyped[first:last] = False
+
+    def _place_pcp(self, pages, counts):
+        memory = self.memory
+        if sum(counts) > len(pages):
+            raise InputError(
+                f"{self.where}: {sum(counts)} pcp pages do not fit beside the free blocks"
+            )
+        drawn = self.stream.permutation(pages)
+        for cpu, count in enumerate(counts):
+            mine, drawn = drawn[:count], drawn[count:]
+            set_list(memory.links, pcp_list_head(memory, self.zone, cpu, MOVABLE), mine)
+            memory.frame[mine] = PCP | MOVABLE << TYPE_SHIFT
+            memory.pcp.count[self.zone, cpu] = count

@@ -1,0 +1,388 @@
+"""Exact snapshots of a real guest in, and the same tables out again.
+
+A recording ``NAME.T0`` is four files: ``freelist``, ``pcp`` and ``pageblock`` (parquet) and
+``meta.json``.  Everything is validated here, once, with file, field and value in the message.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from freehint.config import InputError
+from freehint.jit import as_python
+from freehint.mm.list import set_list
+from freehint.mm.memory import (
+    BUDDY,
+    HIGHATOMIC,
+    ISOLATE,
+    MAX_ORDER,
+    MIGRATE_TYPES,
+    MOVABLE,
+    NO_PAGEBLOCK,
+    NR_PCP_LISTS,
+    PAGEBLOCK_ORDER,
+    PAGEBLOCK_TYPE_MASK,
+    PCP,
+    PCP_DTYPE,
+    PCP_THP,
+    RECLAIMABLE,
+    REPORTED,
+    SKIP_BIT,
+    TYPE_SHIFT,
+    ZONE_NAMES,
+    Memory,
+    free_list_head,
+    list_nodes,
+    new_memory,
+    new_zones,
+    pcp_list_head,
+    zone_name,
+)
+from freehint.mm.pcp import pindex_to_order
+from freehint.mm.profile import profile_for_kernel
+
+FREELIST_COLUMNS = ("zone", "order", "migratetype", "position", "pfn")
+PCP_COLUMNS = ("zone", "cpu", "pindex", "order", "migratetype", "position", "pfn")
+PAGEBLOCK_COLUMNS = ("zone", "block", "start_pfn", "migratetype", "skip")
+
+
+def snapshot_files(stem) -> list[Path]:
+    """The four files of a snapshot."""
+    kinds = ("freelist.parquet", "pcp.parquet", "pageblock.parquet", "meta.json")
+    return [Path(f"{stem}.{kind}") for kind in kinds]
+
+
+def load_snapshot(stem) -> Memory:
+    """Load the exact lists of a recorded guest, in order.
+
+    Parameters
+    ----------
+    stem : str or Path
+        ``".../NAME.T0"``; the four files of the recording begin with it.
+
+    Returns
+    -------
+    Memory
+        With the kernel profile that ``meta.json`` names.
+
+    Raises
+    ------
+    InputError
+        A file is missing, truncated or not what its name says; a block lies outside its zone,
+        stands on lists twice or is not aligned to its order; a count disagrees with
+        ``meta.json``.  The sentence names file, field and value.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> mem = fh.load_snapshot(fh.data("linux-6.1/snapshots/snap4g.T0"))
+    >>> fh.free_lists(mem).shape
+    (33027, 5)
+    """
+    stem = Path(stem)
+    meta = _read_meta(Path(f"{stem}.meta.json"))
+    freelist = read_table(Path(f"{stem}.freelist.parquet"), FREELIST_COLUMNS)
+    pcp = read_table(Path(f"{stem}.pcp.parquet"), PCP_COLUMNS)
+    pageblock = read_table(Path(f"{stem}.pageblock.parquet"), PAGEBLOCK_COLUMNS)
+    memory = _memory_from_meta(meta, f"{stem}.meta.json", "reported" in freelist)
+    _load_pageblocks(memory, pageblock, f"{stem}.pageblock.parquet")
+    taken = np.zeros(memory.nr_pages, np.bool_)
+    _load_freelists(memory, freelist, f"{stem}.freelist.parquet", taken)
+    _load_pcp(memory, pcp, f"{stem}.pcp.parquet", taken)
+    _compare_with_meta(memory, meta, stem)
+    return memory
+
+
+def _read_meta(path: Path) -> dict:
+    try:
+        meta = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: this is not whole JSON: {error}") from None
+    zones = meta.get("zones") if isinstance(meta, dict) else None
+    if not isinstance(zones, list) or not zones:
+        raise InputError(f"{path}: field 'zones' must be a list of zones, got {zones!r:.80}")
+    return meta
+
+
+def read_table(path: Path, columns) -> dict:
+    """Named integer columns (``zone`` stays text) of a parquet file, as arrays.
+
+    Raises
+    ------
+    InputError
+        The file is missing, not whole parquet, or a column is missing or not numeric.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: this is not whole parquet: {_first_line(error)}") from None
+    wanted = {}
+    for name in (*columns, "reported"):
+        if name not in table.column_names:
+            if name in columns:
+                raise InputError(f"{path}: column {name!r} is missing")
+            continue
+        column = table.column(name)
+        if column.null_count:
+            raise InputError(f"{path}: column {name!r} has {column.null_count} empty values")
+        if name == "zone":
+            wanted[name] = column.to_pandas().astype(str).to_numpy()
+            continue
+        # Not what merely converts: digits in text are no numbers, and halves would be cut off.
+        if not pa.types.is_integer(column.type):
+            raise InputError(
+                f"{path}: column {name!r} must hold whole numbers, got {column[:1].to_pylist()}"
+            )
+        try:
+            wanted[name] = column.cast(pa.int64()).to_numpy()
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: column {name!r}: {_first_line(error)}") from None
+    return wanted
+
+
+def _first_line(error) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _field(record: dict, name: str, path, kind=int):
+    """A field of meta.json with its type checked."""
+    value = record.get(name)
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise InputError(f"{path}: field {name!r} must be {kind.__name__}, got {value!r:.80}")
+    if kind is int and not -(1 << 63) <= value < 1 << 63:
+        raise InputError(f"{path}: field {name!r} must fit 64 bits, got {value}")
+    return value
+
+
+def _whole_numbers(record: dict, name: str, path) -> list[int]:
+    """A field of meta.json that is a list of whole numbers."""
+    values = _field(record, name, path, list)
+    return [_field({name: value}, name, path) for value in values]
+
+
+def _memory_from_meta(meta: dict, path, reported_known: bool) -> Memory:
+    """Empty memory with the zones, watermarks and pcp state that ``meta.json`` tells."""
+    kernel = _field(meta, "kernel", path, str)
+    try:
+        profile = profile_for_kernel(kernel)
+    except ValueError as error:
+        raise InputError(f"{path}: field 'kernel': {error}") from None
+    records = meta["zones"]
+    for record in records:
+        if not isinstance(record, dict) or record.get("name") not in ZONE_NAMES:
+            raise InputError(f"{path}: field 'zones': unknown zone, name {record!r:.80}")
+    names = [record["name"] for record in records]
+    if len(set(names)) != len(names):
+        raise InputError(f"{path}: field 'zones': a name is there twice: {names}")
+
+    def column(name):
+        return np.array([_field(r, name, path) for r in records], np.int64)
+
+    watermarks = [_field(r, "watermark", path, dict) for r in records]
+    reserves = np.zeros((len(records), 5), np.int64)
+    for z, record in enumerate(records):
+        reserve = _whole_numbers(record, "lowmem_reserve", path)[:5]
+        reserves[z, : len(reserve)] = reserve
+    zones = new_zones(
+        index=np.array([ZONE_NAMES.index(r["name"]) for r in records], np.int64),
+        start_pfn=column("start_pfn"),
+        spanned=column("spanned"),
+        present=column("present"),
+        managed=column("managed"),
+        watermark=np.array(
+            [[_field(w, k, path) for k in ("min", "low", "high")] for w in watermarks], np.int64
+        ),
+        watermark_boost=column("watermark_boost"),
+        lowmem_reserve=reserves,
+        nr_free_pages=column("nr_free_pages_stat"),
+        nr_reserved_highatomic=column("nr_reserved_highatomic"),
+        flags=column("flags"),
+    )
+    pcp_records = [_field(r, "pcp", path, list) for r in records]
+    nr_cpus = max(len(p) for p in pcp_records)
+    if nr_cpus == 0 or any(len(p) != nr_cpus for p in pcp_records):
+        raise InputError(
+            f"{path}: field 'pcp' must have every CPU in every zone, got {pcp_records!r:.80}"
+        )
+    for z, name in enumerate(names):
+        for field, least in (("start_pfn", 0), ("spanned", 1)):
+            value = int(zones[field][z])
+            if not least <= value < 1 << 31:
+                raise InputError(f"{path}: zone {name}: field {field!r} cannot be {value}")
+    try:
+        memory = new_memory(zones, nr_cpus, profile, reported_known)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+    for z, per_cpu in enumerate(pcp_records):
+        for cpu, record in enumerate(per_cpu):
+            if not isinstance(record, dict) or record.get("cpu") != cpu:
+                raise InputError(
+                    f"{path}: field 'pcp': cpu {cpu} must come here, got {record!r:.80}"
+                )
+            for name in PCP_DTYPE.names:
+                if name in record or name in ("count", "high", "batch"):
+                    memory.pcp[name][z, cpu] = _field(record, name, path)
+    return memory
+
+
+def _zone_positions(memory: Memory, table: dict, path) -> np.ndarray:
+    """Position in ``memory.zones`` of every row."""
+    names = {zone_name(memory, z): z for z in range(len(memory.zones.index))}
+    known = np.isin(table["zone"], list(names))
+    if not known.all():
+        row = int(np.argmin(known))
+        raise InputError(f"{path}: row {row}: unknown zone {table['zone'][row]!r}")
+    return np.array([names[n] for n in table["zone"]], np.int64)
+
+
+def _require(good, table: dict, column: str, path, why: str) -> None:
+    """Every row must be good; else name the first that is not."""
+    if not good.all():
+        row = int(np.argmin(good))
+        raise InputError(f"{path}: row {row}: {column} {table[column][row]} {why}")
+
+
+def _load_pageblocks(memory: Memory, table: dict, path) -> None:
+    zone = _zone_positions(memory, table, path)
+    start = memory.zones.start_pfn[zone]
+    last = start + memory.zones.spanned[zone] - 1
+    block = table["block"]
+    inside = (block >= start >> PAGEBLOCK_ORDER) & (block <= last >> PAGEBLOCK_ORDER)
+    _require(inside, table, "block", path, "lies outside its zone")
+    right = table["start_pfn"] == block << PAGEBLOCK_ORDER
+    _require(right, table, "start_pfn", path, "is not the first of its block")
+    types = table["migratetype"]
+    _require((types >= 0) & (types < MIGRATE_TYPES), table, "migratetype", path, "is unknown")
+    _require(np.isin(table["skip"], (0, 1)), table, "skip", path, "must be 0 or 1")
+    index = block - (memory.base_pfn >> PAGEBLOCK_ORDER)
+    if len(np.unique(index)) != len(index):
+        row = int(np.argmax(pd.Series(index).duplicated()))
+        raise InputError(f"{path}: row {row}: block {block[row]} is listed twice")
+    memory.pageblock[index] = types | np.where(table["skip"] == 1, SKIP_BIT, 0)
+
+
+def _claim(memory: Memory, table: dict, zone, order, path, taken) -> np.ndarray:
+    """Nodes of the rows' blocks, checked for alignment, zone, hole and overlap."""
+    pfn = table["pfn"]
+    start = memory.zones.start_pfn[zone]
+    end = start + memory.zones.spanned[zone]
+    size = np.left_shift(1, order)
+    _require((pfn >= start) & (pfn <= end - size), table, "pfn", path, "lies outside its zone")
+    _require(pfn % size == 0, table, "pfn", path, "is not aligned to its order")
+    nodes = pfn - memory.base_pfn
+    ends = [nodes, nodes + size - 1]  # a block of order 10 has two pageblocks
+    hole = np.any([memory.pageblock[n >> PAGEBLOCK_ORDER] == NO_PAGEBLOCK for n in ends], axis=0)
+    _require(~hole, table, "pfn", path, "lies in a hole: its pageblock is not listed")
+    # Blocks sorted by address must not reach into the next one, nor into pages taken before.
+    order_by_pfn = np.argsort(nodes, kind="stable")
+    sorted_end = (nodes + size)[order_by_pfn]
+    free_of_next = np.ones(len(nodes), np.bool_)
+    free_of_next[order_by_pfn[1:]] = sorted_end[:-1] <= nodes[order_by_pfn[1:]]
+    _require(free_of_next, table, "pfn", path, "is on the lists twice")
+    pages = np.repeat(nodes, size) + _offsets(size)
+    overlap = np.add.reduceat(taken[pages], np.cumsum(size) - size) if len(nodes) else pages
+    _require(overlap == 0, table, "pfn", path, "is on the lists twice")
+    taken[pages] = True
+    return nodes
+
+
+def _offsets(size) -> np.ndarray:
+    """0 .. size-1 for each block, one after another."""
+    total = int(size.sum())
+    return np.arange(total) - np.repeat(np.cumsum(size) - size, size)
+
+
+def _load_lists(memory: Memory, table: dict, heads, nodes, path) -> None:
+    """Link the rows into their lists by position, which must count 0, 1, 2, .. on each."""
+    rank = np.lexsort((table["position"], heads))
+    heads, nodes, position = heads[rank], nodes[rank], table["position"][rank]
+    starts = np.flatnonzero(np.diff(heads, prepend=-1))
+    expected = np.arange(len(heads)) - np.repeat(starts, np.diff(np.append(starts, len(heads))))
+    if not (position == expected).all():
+        row = int(rank[np.argmin(position == expected)])
+        raise InputError(
+            f"{path}: row {row}: position {table['position'][row]} leaves a gap in its list"
+        )
+    for content in np.split(np.arange(len(heads)), starts[1:]):
+        if len(content):
+            set_list(memory.links, heads[content[0]], nodes[content])
+
+
+def _load_freelists(memory: Memory, table: dict, path, taken) -> None:
+    zone = _zone_positions(memory, table, path)
+    order, types = table["order"], table["migratetype"]
+    _require(
+        (order >= 0) & (order < MAX_ORDER), table, "order", path, f"must lie in 0..{MAX_ORDER - 1}"
+    )
+    _require((types >= 0) & (types < MIGRATE_TYPES), table, "migratetype", path, "is unknown")
+    nodes = _claim(memory, table, zone, order, path, taken)
+    _load_lists(memory, table, as_python(free_list_head)(memory, zone, order, types), nodes, path)
+    memory.frame[nodes] = BUDDY | order | types << TYPE_SHIFT
+    if memory.reported_known:
+        _require(np.isin(table["reported"], (0, 1)), table, "reported", path, "must be 0 or 1")
+        memory.frame[nodes[table["reported"] == 1]] |= REPORTED
+    np.add.at(memory.nr_free, (zone, order, types), 1)
+
+
+def _load_pcp(memory: Memory, table: dict, path, taken) -> None:
+    zone = _zone_positions(memory, table, path)
+    cpu, pindex, order = table["cpu"], table["pindex"], table["order"]
+    _require((cpu >= 0) & (cpu < memory.nr_cpus), table, "cpu", path, "is not in meta.json")
+    good = (pindex >= 0) & (pindex < NR_PCP_LISTS)
+    _require(good, table, "pindex", path, f"must lie in 0..{NR_PCP_LISTS - 1}")
+    right = order == np.where(pindex >= PCP_THP, PAGEBLOCK_ORDER, pindex // 3)
+    _require(right, table, "order", path, "does not belong to its pindex")
+    list_type = np.where(pindex >= PCP_THP, pindex - PCP_THP, pindex % 3)
+    right = table["migratetype"] == list_type
+    _require(right, table, "migratetype", path, "does not belong to its pindex")
+    nodes = _claim(memory, table, zone, order, path, taken)
+    _load_lists(memory, table, as_python(pcp_list_head)(memory, zone, cpu, pindex), nodes, path)
+    block_type = memory.pageblock[nodes >> PAGEBLOCK_ORDER] & PAGEBLOCK_TYPE_MASK
+    # The huge pages' first list holds all that is not movable: there the pageblock must tell.
+    not_movable = (pindex == PCP_THP) & (block_type == RECLAIMABLE)
+    types = np.where(not_movable, RECLAIMABLE, list_type)
+    # HIGHATOMIC pages stand on the MOVABLE list and drain back to their own.
+    types = np.where((block_type == HIGHATOMIC) & (types == MOVABLE), HIGHATOMIC, types)
+    memory.frame[nodes] = PCP | order | types << TYPE_SHIFT
+
+
+def _compare_with_meta(memory: Memory, meta: dict, stem) -> None:
+    """Counts on the lists against the counters that the kernel kept."""
+    path = f"{stem}.meta.json"
+    pcp = np.zeros_like(memory.pcp.count)
+    for z, record in enumerate(meta["zones"]):
+        listed = memory.nr_free[z].sum(axis=1).tolist()
+        recorded = _whole_numbers(record, "nr_free", path)
+        if len(recorded) != len(listed):
+            raise InputError(f"{path}: field 'nr_free' must have {MAX_ORDER} orders: {recorded}")
+        for order, (ours, theirs) in enumerate(zip(listed, recorded, strict=True)):
+            if ours != theirs:
+                raise InputError(
+                    f"{path}: zone {record['name']}: nr_free of order {order} is {theirs},"
+                    f" but {stem}.freelist.parquet lists {ours} blocks"
+                )
+        for cpu in range(memory.nr_cpus):
+            pcp[z, cpu] = sum(
+                len(list_nodes(memory, pcp_list_head(memory, z, cpu, p))) << pindex_to_order(p)
+                for p in range(NR_PCP_LISTS)
+            )
+            if pcp[z, cpu] != memory.pcp.count[z, cpu]:
+                raise InputError(
+                    f"{path}: zone {record['name']}: pcp count of cpu {cpu} is"
+                    f" {memory.pcp.count[z, cpu]}, but {stem}.pcp.parquet lists {pcp[z, cpu]} pages"
+                )
+    pages = (memory.nr_free[:, :, :ISOLATE] << np.arange(MAX_ORDER)[:, None]).sum(axis=(1, 2))
+    for z in np.flatnonzero(pages > memory.zones.managed)[:1]:
+        raise InputError(
+            f"{path}: zone {zone_name(memory, z)}: managed is {memory.zones.managed[z]}, but"
+            f" {stem}.freelist.parquet lists {pages[z]} pages"
+        )
+    memory.zones.free_pages_offset[:] = memory.zones.nr_free_pages - pages

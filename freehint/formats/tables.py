@@ -1,0 +1,135 @@
+"""The lists as DataFrames, equal row for row to the recorded tables."""
+
+import numpy as np
+import pandas as pd
+
+from freehint.mm.memory import (
+    MIGRATE_PCPTYPES,
+    MIGRATE_TYPES,
+    NO_PAGEBLOCK,
+    NR_ORDERS,
+    NR_PCP_LISTS,
+    PAGEBLOCK_ORDER,
+    PAGEBLOCK_TYPE_MASK,
+    PCP_THP,
+    REPORTED,
+    SKIP_BIT,
+    Memory,
+    free_list_head,
+    list_nodes,
+    pcp_list_head,
+    zone_name,
+)
+
+
+def _zone_column(memory: Memory, zone) -> pd.Categorical:
+    """Zone names as a categorical of those that occur, ascending by pfn."""
+    zone = np.asarray(zone, np.int64)
+    present = np.unique(zone)
+    names = [zone_name(memory, z) for z in present]
+    return pd.Categorical.from_codes(np.searchsorted(present, zone), categories=names)
+
+
+def _positions(sizes) -> np.ndarray:
+    """0, 1, .. within each list, lists one after another."""
+    if not sizes:
+        return np.zeros(0, np.uint32)
+    return np.concatenate([np.arange(n, dtype=np.uint32) for n in sizes])
+
+
+def free_lists(memory: Memory) -> pd.DataFrame:
+    """Every block on a free list, in list order.
+
+    Returns
+    -------
+    DataFrame
+        zone, order, migratetype (of the list), position (0 = head, the next to be handed out),
+        pfn; and ``reported`` where the recording had it.
+    """
+    rows = []
+    for zone in range(memory.nr_free.shape[0]):
+        for order in range(NR_ORDERS):
+            for migratetype in range(MIGRATE_TYPES):
+                if memory.nr_free[zone, order, migratetype]:
+                    head = free_list_head(memory, zone, order, migratetype)
+                    nodes = list_nodes(memory, head)
+                    rows.append((zone, order, migratetype, nodes))
+    nodes = np.concatenate([r[3] for r in rows]) if rows else np.zeros(0, np.int64)
+    sizes = [len(r[3]) for r in rows]
+    table = pd.DataFrame(
+        {
+            "zone": _zone_column(memory, np.repeat([r[0] for r in rows], sizes)),
+            "order": np.repeat([r[1] for r in rows], sizes).astype(np.uint8),
+            "migratetype": np.repeat([r[2] for r in rows], sizes).astype(np.uint8),
+            "position": _positions(sizes),
+            "pfn": (nodes + memory.base_pfn).astype(np.uint32),
+        }
+    )
+    if memory.reported_known:
+        table["reported"] = (memory.frame[nodes] & REPORTED != 0).astype(np.uint8)
+    return table
+
+
+def pcp_lists(memory: Memory) -> pd.DataFrame:
+    """Every block on a pcp list, in list order.
+
+    Returns
+    -------
+    DataFrame
+        zone, cpu, pindex, order, migratetype (of the list), position (0 = head = next to be
+        handed out), pfn.
+    """
+    rows = []
+    for zone in range(memory.nr_free.shape[0]):
+        for cpu in range(memory.nr_cpus):
+            for pindex in range(NR_PCP_LISTS):
+                nodes = list_nodes(memory, pcp_list_head(memory, zone, cpu, pindex))
+                if len(nodes):
+                    rows.append((zone, cpu, pindex, nodes))
+    nodes = np.concatenate([r[3] for r in rows]) if rows else np.zeros(0, np.int64)
+    sizes = [len(r[3]) for r in rows]
+    pindex = np.repeat([r[2] for r in rows], sizes).astype(np.uint8)
+    thp = pindex >= PCP_THP
+    return pd.DataFrame(
+        {
+            "zone": _zone_column(memory, np.repeat([r[0] for r in rows], sizes)),
+            "cpu": np.repeat([r[1] for r in rows], sizes).astype(np.uint8),
+            "pindex": pindex,
+            "order": np.where(thp, PAGEBLOCK_ORDER, pindex // MIGRATE_PCPTYPES).astype(np.uint8),
+            "migratetype": np.where(thp, pindex - PCP_THP, pindex % MIGRATE_PCPTYPES).astype(
+                np.uint8
+            ),
+            "position": _positions(sizes),
+            "pfn": (nodes + memory.base_pfn).astype(np.uint32),
+        }
+    )
+
+
+def pageblocks(memory: Memory) -> pd.DataFrame:
+    """Every pageblock that exists.
+
+    Returns
+    -------
+    DataFrame
+        zone, block (pfn >> 9), start_pfn, migratetype, skip (compaction's bit).
+    """
+    zones, blocks = [], []
+    first = memory.base_pfn >> PAGEBLOCK_ORDER
+    for zone in range(memory.nr_free.shape[0]):
+        start = int(memory.zones.start_pfn[zone])
+        end = start + int(memory.zones.spanned[zone])
+        block = np.arange(start >> PAGEBLOCK_ORDER, -(-end >> PAGEBLOCK_ORDER))
+        block = block[memory.pageblock[block - first] != NO_PAGEBLOCK]
+        zones.append(np.full(len(block), zone))
+        blocks.append(block)
+    block = np.concatenate(blocks)
+    value = memory.pageblock[block - first]
+    return pd.DataFrame(
+        {
+            "zone": _zone_column(memory, np.concatenate(zones)),
+            "block": block.astype(np.uint32),
+            "start_pfn": (block << PAGEBLOCK_ORDER).astype(np.uint32),
+            "migratetype": (value & PAGEBLOCK_TYPE_MASK).astype(np.uint8),
+            "skip": (value & SKIP_BIT != 0).astype(np.uint8),
+        }
+    )

@@ -1,0 +1,126 @@
+"""A guest CPU: each event allocates, writes or frees, through the real allocator.
+
+An operation that stays on the pcp lists needs no zone lock.  One that refills, drains or goes
+straight to the buddy lists takes it: behind other CPUs' short holds, and not at all while a
+stroke of the policy holds it.  Then the CPU sleeps until the release, and the wait is a row.
+"""
+
+from freehint.jit import kernel
+from freehint.mm.memory import MOVABLE
+from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, free_pages, mark_lru
+from freehint.world import (
+    WAIT_ALLOC,
+    WAIT_FREE,
+    hold_lock,
+    pages_allocated,
+    schedule,
+    suspend,
+)
+
+# A word's bits, from the lowest: 8 write or not, 8 allocate or free, then 12 order and 12 type
+# for an allocation or 24 victim for a free; the highest 11 draw the interval.
+QUANTILES = 4096
+WISH_ORDER, WISH_TYPE = 0, 1
+
+
+@kernel(inline=True)
+def under_zone_lock(world, cpu, zone, kind, blocks, now_ns):
+    """Hold the zone lock for ``blocks`` blocks, with a row if it took waiting; when it ends."""
+    hold = blocks * world.cost[0].buddy_ns
+    got = hold_lock(world, zone, now_ns, hold)
+    since = world.cpu[cpu].wait_since
+    if since < 0:
+        since = now_ns
+    world.cpu[cpu].wait_since = -1
+    world.tally[0].lock_holds += 1
+    world.tally[0].lock_held_ns += hold
+    if got > since:
+        row = world.state[0].nr_waits
+        world.waits[row, 0] = since
+        world.waits[row, 1] = cpu
+        world.waits[row, 2] = zone
+        world.waits[row, 3] = kind
+        world.waits[row, 4] = got - since
+        world.state[0].nr_waits = row + 1
+    return world.lock_until[zone]
+
+
+@kernel(inline=True)
+def wait_for_release(world, cpu, now_ns):
+    """The CPU spins until the stroke ends."""
+    if world.cpu[cpu].wait_since < 0:
+        world.cpu[cpu].wait_since = now_ns
+    suspend(world, cpu)
+
+
+@kernel(inline=True)
+def alloc_event(world, cpu, word, now_ns):
+    """Allocate a block of a drawn order and type; when it is done, or -1 to wait."""
+    order = int(world.wish[WISH_ORDER, (word >> 16) & (QUANTILES - 1)])
+    migratetype = int(world.wish[WISH_TYPE, (word >> 28) & (QUANTILES - 1)])
+    locked_zone = world.state[0].locked_zone
+    node, zone, blocks = alloc_pages(world.memory, cpu, order, migratetype, locked_zone)
+    if node == LOCKED:
+        return -1
+    done = now_ns + world.cost[0].pcp_ns
+    if node == NO_PAGE:
+        world.tally[0].failed_allocations += 1
+        world.cpu[cpu].wait_since = -1
+        return done
+    if blocks > 0:
+        done = under_zone_lock(world, cpu, zone, WAIT_ALLOC, blocks, now_ns)
+    if migratetype == MOVABLE:
+        mark_lru(world.memory, node, order)
+    pages_allocated(world, node, order)
+    world.held[cpu, world.cpu[cpu].nr_blocks] = (node << 4) | order
+    world.cpu[cpu].nr_blocks += 1
+    world.cpu[cpu].live_pages += 1 << order
+    world.tally[0].allocations += 1
+    return done
+
+
+@kernel(inline=True)
+def free_event(world, cpu, word, now_ns):
+    """Free one of the CPU's blocks, drawn evenly; when it is done, or -1 to wait."""
+    last = world.cpu[cpu].nr_blocks - 1
+    victim = (((word >> 16) & 0xFFFFFF) * (last + 1)) >> 24
+    node = world.held[cpu, victim] >> 4
+    order = world.held[cpu, victim] & 0xF
+    locked_zone = world.state[0].locked_zone
+    freed, zone, blocks = free_pages(world.memory, node, cpu, order, locked_zone)
+    if not freed:
+        return -1
+    world.held[cpu, victim] = world.held[cpu, last]
+    world.cpu[cpu].nr_blocks = last
+    world.cpu[cpu].live_pages -= 1 << order
+    world.tally[0].frees += 1
+    if blocks > 0:
+        return under_zone_lock(world, cpu, zone, WAIT_FREE, blocks, now_ns)
+    return now_ns + world.cost[0].pcp_ns
+
+
+@kernel(inline=True)
+def cpu_event(world, cpu, now_ns):
+    """One event of a CPU.  A waiting CPU repeats its word, so it repeats its wish."""
+    state = world.state[0]
+    word = world.words[cpu, world.cpu[cpu].word_at]
+    blocks = world.cpu[cpu].nr_blocks
+    if (word & 0xFF) < state.write_threshold and blocks > 0:
+        world.tally[0].writes += 1
+        done = now_ns + world.cost[0].write_ns
+    else:
+        # Below its target a CPU mostly allocates, above it mostly frees.
+        threshold = state.growth_threshold
+        if world.cpu[cpu].live_pages >= state.target_pages:
+            threshold = 256 - threshold
+        allocates = ((word >> 8) & 0xFF) < threshold and blocks < world.held.shape[1]
+        if allocates or blocks == 0:
+            done = alloc_event(world, cpu, word, now_ns)
+        else:
+            done = free_event(world, cpu, word, now_ns)
+    if done < 0:
+        wait_for_release(world, cpu, now_ns)
+    else:
+        world.cpu[cpu].word_at += 1
+        # 0.5 to 1.5 of the mean interval
+        schedule(world, cpu, done + ((state.interval_ns * (1024 + (word >> 52))) >> 11))

@@ -1,0 +1,76 @@
+"""The host's side of the ring: one thread that uses buffers while it is scheduled.
+
+It is woken by the guest's notification when it sleeps, takes ``service_ns`` a buffer, and is
+not scheduled for a while now and then: the thread's "it seems highly unlikely that host won't
+ever be scheduled out".
+"""
+
+import numpy as np
+
+from freehint.config import HostConfig
+from freehint.jit import kernel
+from freehint.ring import ring_in_flight, ring_use
+from freehint.world import WAIT_RING, WAIT_USED, pages_used, schedule, suspend
+
+GAP_ROWS = 256
+
+
+def draw_gaps(world, config: HostConfig, stream) -> None:
+    """Draw the next gaps: the time until each, after the one before, and its length."""
+    means = np.array([config.gap_every_ns, config.gap_ns])
+    if config.gaps == "exponential":
+        drawn = stream.exponential(1.0, (GAP_ROWS, 2))
+    elif config.gaps == "uniform":
+        drawn = stream.uniform(0.0, 2.0, (GAP_ROWS, 2))
+    else:
+        drawn = np.ones((GAP_ROWS, 2))
+    world.gaps[:] = np.maximum(1, np.round(drawn * means)).astype(np.int64)
+    world.state[0].gap_row = 0
+
+
+@kernel(inline=True)
+def wake_worker(world, actor, now_ns):
+    """The worker waits for a descriptor, or for the host to have used everything."""
+    mode = world.state[0].mode
+    if mode == WAIT_RING or (mode == WAIT_USED and ring_in_flight(world.ring) == 0):
+        schedule(world, actor, now_ns)
+
+
+@kernel(inline=True)
+def be_away(world, actor, now_ns):
+    """A gap begins: not scheduled for its length, then on to the next drawn gap."""
+    state = world.state[0]
+    back = now_ns + world.gaps[state.gap_row, 1]
+    state.gap_row += 1
+    state.gap_at = back + world.gaps[state.gap_row, 0]
+    schedule(world, actor, back)
+
+
+@kernel(inline=True)
+def host_event(world, actor, now_ns):
+    """Use one buffer, or be away, or fall asleep on an empty ring."""
+    state = world.state[0]
+    if now_ns >= state.gap_at:
+        be_away(world, actor, now_ns)
+    elif ring_in_flight(world.ring) == 0:
+        state.asleep = 1
+        suspend(world, actor)
+    else:
+        node, order = ring_use(world.ring)
+        pages_used(world, node, order)
+        world.used[state.nr_used, 0] = node
+        world.used[state.nr_used, 1] = order
+        state.nr_used += 1
+        wake_worker(world, actor + 1, now_ns)
+        schedule(world, actor, now_ns + state.service_ns)
+
+
+@kernel(inline=True)
+def notify_host(world, actor, now_ns):
+    """Kick the host if it sleeps; True if it had to be kicked."""
+    if world.state[0].asleep == 0:
+        return False
+    world.state[0].asleep = 0
+    world.tally[0].notifications += 1
+    schedule(world, actor, now_ns + world.state[0].kick_ns)
+    return True

@@ -1,0 +1,132 @@
+"""The one door to Numba: :func:`kernel`, and a compile cache that cannot go stale.
+
+Numba keys a cached kernel by its own file only, so an edit in a *callee's* file would go
+unseen.  Here the cache folder carries a hash of every kernel source: any edit starts a fresh one.
+
+``FREEHINT_CACHE_DIR`` chooses the place (default: the user's cache folder).  Where no folder
+can be written the kernels still compile, in memory, once per process.
+Under ``NUMBA_DISABLE_JIT=1`` the same functions run as plain Python.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numba
+from numba.core import config as numba_config
+from numba.core.registry import CPUDispatcher
+
+PACKAGE = Path(__file__).parent
+# Floors that hold no kernels; editing them must not cost a recompilation.
+NOT_KERNELS = ("figures.py", "widgets", "report.py", "cli.py", "formats", "data.py", "reference")
+
+
+def source_hash(package: Path = PACKAGE) -> str:
+    """Hash every kernel source of the package, with the versions that shape machine code.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version_info[:2]}".encode())
+    # Bounds checks change the code but are not in Numba's own key.
+    digest.update(str(numba_config.BOUNDSCHECK).encode())
+    for path in sorted(package.rglob("*.py")):
+        relative = path.relative_to(package)
+        if not any(part in NOT_KERNELS for part in relative.parts):
+            digest.update(str(relative).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def cache_folder() -> Path | None:
+    """Folder of this version's compiled kernels, or None where nothing can be written."""
+    chosen = os.environ.get("FREEHINT_CACHE_DIR")
+    if chosen:
+        bases = [Path(chosen)]
+    else:
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        bases = [Path(home) / "freehint", PACKAGE / "__pycache__" / "kernels"]
+    for base in bases:
+        folder = base / source_hash()
+        if _writable(folder):
+            return folder
+    return None
+
+
+CACHE_FOLDER = None if numba_config.DISABLE_JIT else cache_folder()
+
+
+class Helper(CPUDispatcher):
+    """A kernel that other kernels inline, compiled without an entry from Python.
+
+    The entry would unpack every array of its arguments: half of the compile time of a small
+    helper.  When Python does call a helper (tests and loaders do), it gets one of its own.
+    """
+
+    def __call__(self, *args):
+        entry = self.__dict__.get("entry")
+        if entry is None:
+            entry = self.__dict__["entry"] = numba.njit(nogil=True)(self.py_func)
+        return entry(*args)
+
+
+def kernel(function=None, *, inline=False):
+    """Compile a function; ``inline=True`` for small helpers called from other kernels.
+
+    Entry points are cached on disk.  Helpers are forced inline and never count references:
+    without that every call touches the counts of all arrays in its NamedTuples, which costs
+    three to six times the work itself (``make bench``).
+
+    Examples
+    --------
+    >>> @kernel
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(21)
+    42
+    """
+    if function is None:
+        return lambda f: kernel(f, inline=inline)
+    if not inline:
+        return _compile_cached(function)
+    helper = numba.njit(
+        forceinline=True,
+        nogil=True,
+        _nrt=False,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
+    if not numba_config.DISABLE_JIT:
+        helper.__class__ = Helper
+    return helper
+
+
+def as_python(function):
+    """The plain Python function behind a kernel: for numpy arrays in place of numbers."""
+    return getattr(function, "py_func", function)
+
+
+def _compile_cached(function):
+    inside = Path(function.__code__.co_filename).is_relative_to(PACKAGE)
+    if CACHE_FOLDER is None or not inside:
+        return numba.njit(nogil=True)(function)
+    before = numba_config.CACHE_DIR
+    numba_config.CACHE_DIR = str(CACHE_FOLDER)
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # Numba found no place for the index after all
+        return numba.njit(nogil=True)(function)
+    finally:
+        numba_config.CACHE_DIR = before

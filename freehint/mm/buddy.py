@@ -1,0 +1,151 @@
+"""The buddy allocator: free lists per (zone, order, migratetype), split and merge.
+
+A free block of order ``k`` is ``2^k`` frames, aligned to its size; its buddy is the other half
+of the block of order ``k + 1``.  Freeing merges upward while the buddy is free; allocating
+splits downward and leaves the upper halves on the lower lists.
+
+    >>> order 0 wanted, lists 0..2 empty, a block of order 3 at node 8:        # doctest: +SKIP
+    expand: node 12 (order 2), 10 (order 1), 9 (order 0) go to list heads; node 8 is handed out
+
+Where a freed block goes decides what is reused first, and so which hints go stale: at the
+tail if its next merge is likely (``buddy_merge_likely``), else at the head.
+
+Source: mm/page_alloc.c of Linux 6.1; each function names its own.
+"""
+
+from freehint.jit import kernel
+from freehint.mm.list import list_add, list_add_tail, list_del
+from freehint.mm.memory import (
+    BUDDY,
+    BUDDY_AND_ORDER,
+    ISOLATE,
+    MAX_ORDER,
+    MIGRATE_PCPTYPES,
+    NR_ORDERS,
+    PAGEBLOCK_ORDER,
+    TYPE_SHIFT,
+    first_block,
+    frame_type,
+    free_list_head,
+)
+from freehint.mm.pageblock import get_pageblock_migratetype
+
+FPI_NONE = 0
+FPI_TO_TAIL = 2
+
+
+@kernel(inline=True)
+def page_is_buddy(memory, node, order):
+    """True if ``node`` heads a free block of exactly this order.  Source: page_is_buddy()."""
+    return (memory.frame[node] & BUDDY_AND_ORDER) == BUDDY | order
+
+
+@kernel(inline=True)
+def add_to_free_list(memory, node, zone, order, migratetype):
+    """Put a block first on its list.  Source: add_to_free_list()."""
+    list_add(memory.links, node, free_list_head(memory, zone, order, migratetype))
+    memory.nr_free[zone, order, migratetype] += 1
+    memory.frame[node] = BUDDY | order | (migratetype << TYPE_SHIFT)
+
+
+@kernel(inline=True)
+def add_to_free_list_tail(memory, node, zone, order, migratetype):
+    """Put a block last on its list.  Source: add_to_free_list_tail()."""
+    list_add_tail(memory.links, node, free_list_head(memory, zone, order, migratetype))
+    memory.nr_free[zone, order, migratetype] += 1
+    memory.frame[node] = BUDDY | order | (migratetype << TYPE_SHIFT)
+
+
+@kernel(inline=True)
+def del_page_from_free_list(memory, node, zone, order):
+    """Take a block off its list; its Reported flag, hint and marks end here.
+
+    Source: del_page_from_free_list().
+    """
+    memory.nr_free[zone, order, frame_type(memory.frame[node])] -= 1
+    list_del(memory.links, node)
+    memory.frame[node] = 0
+
+
+@kernel(inline=True)
+def buddy_merge_likely(memory, node, buddy, order):
+    """True if the block that this one would merge into has a free buddy itself.
+
+    Never for the two largest orders.  Source: buddy_merge_likely().
+    """
+    if order >= MAX_ORDER - 2:
+        return False
+    higher = node & buddy
+    return page_is_buddy(memory, higher ^ (1 << (order + 1)), order + 1)
+
+
+@kernel(inline=True)
+def migratetypes_mergeable(memory, buddy, migratetype):
+    """From pageblock order up only like types, or two of the pcp types, may merge.
+
+    Source: __free_one_page(), migratetype_is_mergeable().
+    """
+    buddy_type = get_pageblock_migratetype(memory, buddy)
+    both_pcp = migratetype < MIGRATE_PCPTYPES and buddy_type < MIGRATE_PCPTYPES
+    return migratetype == buddy_type or both_pcp
+
+
+@kernel(inline=True)
+def merge_buddies(memory, node, zone, order, migratetype):
+    """Take free buddies off their lists, upward; the (node, order) of the merged block."""
+    while order < MAX_ORDER - 1:
+        buddy = node ^ (1 << order)
+        if not page_is_buddy(memory, buddy, order):
+            break
+        if order >= PAGEBLOCK_ORDER and not migratetypes_mergeable(memory, buddy, migratetype):
+            break
+        del_page_from_free_list(memory, buddy, zone, order)
+        node &= buddy
+        order += 1
+    return node, order
+
+
+@kernel(inline=True)
+def free_one_page(memory, node, zone, order, migratetype, fpi_flags):
+    """Free a block: merge upward, then place it.  Source: __free_one_page().
+
+    ``migratetype`` names the list; pageblocks are not retagged.
+    """
+    if migratetype != ISOLATE:
+        memory.zones[zone].nr_free_pages += 1 << order
+    memory.frame[node] = 0  # it may become the inside of a merged block
+    node, order = merge_buddies(memory, node, zone, order, migratetype)
+    to_tail = fpi_flags & FPI_TO_TAIL != 0
+    if to_tail or buddy_merge_likely(memory, node, node ^ (1 << order), order):
+        add_to_free_list_tail(memory, node, zone, order, migratetype)
+    else:
+        add_to_free_list(memory, node, zone, order, migratetype)
+
+
+@kernel(inline=True)
+def expand(memory, node, zone, low, high, migratetype):
+    """Split a block of order ``high`` down to ``low``: upper halves to the list heads.
+
+    Source: expand().
+    """
+    while high > low:
+        high -= 1
+        add_to_free_list(memory, node + (1 << high), zone, high, migratetype)
+
+
+@kernel(inline=True)
+def rmqueue_smallest(memory, zone, order, migratetype):
+    """Take the first block of the smallest order that has one; -1 if none.
+
+    Source: __rmqueue_smallest().
+    """
+    for current in range(order, NR_ORDERS):
+        if memory.nr_free[zone, current, migratetype] == 0:
+            continue
+        node = first_block(memory, free_list_head(memory, zone, current, migratetype))
+        del_page_from_free_list(memory, node, zone, current)
+        if migratetype != ISOLATE:
+            memory.zones[zone].nr_free_pages -= 1 << order
+        expand(memory, node, zone, order, current, migratetype)
+        return node
+    return -1

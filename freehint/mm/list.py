@@ -1,0 +1,111 @@
+"""Circular doubly linked lists inside one int32 array: the kernel's ``list_head`` by index.
+
+``links[node]`` is the pair (next, prev) of a node, side by side in one cache line: merges at
+16 GiB ran 1.6 times faster than with two arrays.  Page frames, list heads and bookmarks are
+nodes of the same array, so no operation branches on an empty list.
+Only this module reads or writes ``links``.
+
+Source: include/linux/list.h, function by function.
+"""
+
+import numpy as np
+
+from freehint.jit import kernel
+
+NEXT, PREV = 0, 1
+
+
+@kernel(inline=True)
+def init_list_head(links, head):
+    """Make ``head`` an empty list.  Source: INIT_LIST_HEAD()."""
+    links[head, NEXT] = head
+    links[head, PREV] = head
+
+
+@kernel(inline=True)
+def list_next(links, node):
+    """Node after ``node``; the first one when given a head."""
+    return int(links[node, NEXT])
+
+
+@kernel(inline=True)
+def list_prev(links, node):
+    """Node before ``node``; the last one when given a head."""
+    return int(links[node, PREV])
+
+
+@kernel(inline=True)
+def list_empty(links, head):
+    """True if nothing is on the list.  Source: list_empty()."""
+    return links[head, NEXT] == head
+
+
+@kernel(inline=True)
+def list_insert(links, new, before, after):
+    """Link ``new`` between two neighbours.  Source: __list_add()."""
+    links[after, PREV] = new
+    links[new, NEXT] = after
+    links[new, PREV] = before
+    links[before, NEXT] = new
+
+
+@kernel(inline=True)
+def list_add(links, new, head):
+    """Put ``new`` first (after any node, not only a head).  Source: list_add()."""
+    list_insert(links, new, head, links[head, NEXT])
+
+
+@kernel(inline=True)
+def list_add_tail(links, new, head):
+    """Put ``new`` last (before any node, not only a head).  Source: list_add_tail()."""
+    list_insert(links, new, links[head, PREV], head)
+
+
+@kernel(inline=True)
+def list_del(links, node):
+    """Take ``node`` out.  Source: list_del(), without the poison."""
+    before = links[node, PREV]
+    after = links[node, NEXT]
+    links[after, PREV] = before
+    links[before, NEXT] = after
+
+
+@kernel(inline=True)
+def list_del_init(links, node):
+    """Take ``node`` out and make it a list of its own.  Source: list_del_init()."""
+    list_del(links, node)
+    init_list_head(links, node)
+
+
+@kernel(inline=True)
+def list_move_tail(links, node, head):
+    """Take ``node`` out and put it last on ``head``.  Source: list_move_tail()."""
+    list_del(links, node)
+    list_add_tail(links, node, head)
+
+
+@kernel
+def list_length(links, head):
+    """Nodes on a list, bookmarks included."""
+    length = 0
+    node = list_next(links, head)
+    while node != head:
+        length += 1
+        node = list_next(links, node)
+    return length
+
+
+@kernel
+def list_fill(links, head, nodes):
+    """Write a list's nodes, first to last, into an int64 array of its length."""
+    node = list_next(links, head)
+    for i in range(nodes.shape[0]):
+        nodes[i] = node
+        node = list_next(links, node)
+
+
+def set_list(links, head, nodes) -> None:
+    """Make ``nodes`` (in order) the content of the list ``head``; for loaders."""
+    ring = np.concatenate(([head], nodes))
+    links[ring, NEXT] = np.roll(ring, -1)
+    links[ring, PREV] = np.roll(ring, 1)

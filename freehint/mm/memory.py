@@ -1,0 +1,249 @@
+"""The guest's memory as arrays: page frames, list heads, zones, pcp state, pageblocks.
+
+One flat node space holds everything that can stand on a list.  Nodes ``0 .. nr_pages-1`` are
+page frames (``pfn - base_pfn``).  Behind them, in the same link array::
+
+    free list heads   one per (zone, order, migratetype)
+    pcp list heads    one per (zone, cpu, pindex)
+    private nodes     heads and bookmarks of the policies' users
+
+``base_pfn`` and ``nr_pages`` are rounded to whole order-10 blocks, so that the buddy of a node
+is ``node ^ (1 << order)`` without a bounds check; frames of holes simply are never buddies.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from freehint.jit import kernel
+from freehint.mm.list import list_fill, list_length, list_next
+from freehint.mm.profile import Profile
+
+MAX_ORDER = 11  # exclusive, as in 6.1; order 10 is the largest block
+NR_ORDERS = MAX_ORDER
+PAGEBLOCK_ORDER = 9
+PAGEBLOCK_NR_PAGES = 1 << PAGEBLOCK_ORDER
+MAX_ORDER_NR_PAGES = 1 << (MAX_ORDER - 1)
+
+UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE = range(5)
+MIGRATE_PCPTYPES = 3
+MIGRATE_TYPES = 5
+MIGRATETYPE_NAMES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE")
+ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable")
+
+# A frame's 16 bits.  All but LRU are cleared whenever the block leaves its list.
+ORDER_MASK = 0x000F
+BUDDY = 0x0010  # heads a block on a free list
+PCP = 0x0020  # heads a block on a pcp list
+ISOLATED = 0x0040  # heads a block on a policy's private list
+LRU = 0x0080  # allocated and movable (PageLRU or __PageMovable)
+TYPE_SHIFT = 8
+TYPE_MASK = 0x0700  # migratetype of the list it stands on; on a pcp list: its own type
+REPORTED = 0x0800  # the host is known to have it (PageReported)
+HINTED = 0x1000  # a hint for it was taken during this stay on the list
+MARK_SHIFT = 13  # three bits: user u's mark of this stay is 1 << (MARK_SHIFT + u)
+BUDDY_AND_ORDER = BUDDY | ORDER_MASK
+
+NR_USERS = 3
+USER_LIST, USER_BOOKMARK, USER_END = range(3)  # one END for each list of a zone
+NODES_PER_USER = USER_END + NR_ORDERS * MIGRATE_TYPES
+
+NR_PCP_LISTS = 14
+PCP_THP = 12  # pindex 12: order 9 not movable, 13: order 9 movable
+
+SKIP_BIT = 0x08  # compaction's skip bit, beside the type in a pageblock's byte
+PAGEBLOCK_TYPE_MASK = 0x07
+NO_PAGEBLOCK = 0xFF  # a hole
+
+WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
+
+
+# One record a zone, ascending by pfn; ``Z`` of them.  Pages unless said.
+ZONE_DTYPE = np.dtype(
+    [
+        ("index", np.int64),  # the kernel's zone index, into ZONE_NAMES
+        ("start_pfn", np.int64),
+        ("spanned", np.int64),  # pfns from start to end, holes included
+        ("present", np.int64),  # pfns that exist
+        ("managed", np.int64),  # pages handed to the buddy allocator
+        ("watermark", np.int64, (3,)),  # min, low, high
+        ("watermark_boost", np.int64),  # temporary raise of all three
+        ("lowmem_reserve", np.int64, (5,)),  # kept from requests that may use zone index j
+        ("nr_free_pages", np.int64),  # NR_FREE_PAGES as watermark tests read it
+        ("free_pages_offset", np.int64),  # that minus pages on lists: per-CPU differences
+        ("nr_reserved_highatomic", np.int64),
+        ("flags", np.int64),  # zone->flags as recorded
+    ]
+)
+
+# ``struct per_cpu_pages`` of a zone and CPU.
+PCP_DTYPE = np.dtype(
+    [
+        ("count", np.int64),  # pages on the lists
+        ("high", np.int64),  # drain limit, pages
+        ("batch", np.int64),  # refill size, pages
+        ("free_factor", np.int64),  # 6.1: doublings of the drain batch
+        # 6.12 (0 elsewhere)
+        ("high_min", np.int64),
+        ("high_max", np.int64),
+        ("flags", np.int64),
+        ("alloc_factor", np.int64),
+        ("free_count", np.int64),
+        ("expire", np.int64),
+    ]
+)
+
+
+def new_zones(**columns) -> np.recarray:
+    """Zone records from columns; those not named are 0."""
+    zones = np.zeros(len(columns["start_pfn"]), ZONE_DTYPE)
+    for name, column in columns.items():
+        zones[name] = column
+    return zones.view(np.recarray)
+
+
+class Memory(NamedTuple):
+    """A guest's memory: ``Z`` zones, ``C`` CPUs, ``N = nr_pages + heads`` nodes.
+
+    links : int32[N, 2]      (next, prev) of every node; touched by mm/list.py alone
+    frame : uint16[nr_pages] order and state bits of the block a frame heads, else 0 (or LRU)
+    pageblock : uint8[nr_pages / 512]   migratetype (3 bits) and skip bit; 0xFF = hole
+    nr_free : int64[Z, 11, 5]           blocks on each free list
+    zones : record[Z]                   ZONE_DTYPE
+    pcp : record[Z, C]                  PCP_DTYPE
+    profile : Profile
+    base_pfn : int           pfn of node 0, a multiple of 1024
+    nr_pages : int           frames, a multiple of 1024
+    nr_cpus : int
+    reported_known : bool    the recording had a Reported flag per free block
+    """
+
+    links: np.ndarray
+    frame: np.ndarray
+    pageblock: np.ndarray
+    nr_free: np.ndarray
+    zones: np.recarray
+    pcp: np.recarray
+    profile: Profile
+    base_pfn: int
+    nr_pages: int
+    nr_cpus: int
+    reported_known: bool
+
+
+def new_memory(zones: np.recarray, nr_cpus: int, profile: Profile, reported_known=False) -> Memory:
+    """Memory with every list empty, every page allocated and every pageblock a hole.
+
+    Zones must ascend, not overlap, and begin on order-10 boundaries except the first:
+    then no two buddies lie in different zones, and no kernel has to ask.
+    """
+    nr_zones = len(zones.start_pfn)
+    end_pfn = zones.start_pfn + zones.spanned
+    for z in range(1, nr_zones):
+        start = int(zones.start_pfn[z])
+        if start < end_pfn[z - 1] or start % MAX_ORDER_NR_PAGES:
+            raise ValueError(
+                f"zone {ZONE_NAMES[zones[z].index]}: start_pfn must be a multiple of"
+                f" {MAX_ORDER_NR_PAGES} behind the zone before it, got {start}"
+            )
+    base_pfn = int(zones.start_pfn[0]) // MAX_ORDER_NR_PAGES * MAX_ORDER_NR_PAGES
+    nr_pages = -(-(int(end_pfn[-1]) - base_pfn) // MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES
+    nr_heads = (
+        nr_zones * NR_ORDERS * MIGRATE_TYPES
+        + nr_zones * nr_cpus * NR_PCP_LISTS
+        + NR_USERS * NODES_PER_USER
+    )
+    if nr_pages + nr_heads >= 2**31:
+        raise ValueError(f"a guest of {nr_pages} pages does not fit int32 links")
+    links = np.zeros((nr_pages + nr_heads, 2), np.int32)
+    links[nr_pages:] = np.arange(nr_pages, nr_pages + nr_heads, dtype=np.int32)[:, None]
+    pcp = np.zeros((nr_zones, nr_cpus), PCP_DTYPE).view(np.recarray)
+    return Memory(
+        links=links,
+        frame=np.zeros(nr_pages, np.uint16),
+        pageblock=np.full(nr_pages >> PAGEBLOCK_ORDER, NO_PAGEBLOCK, np.uint8),
+        nr_free=np.zeros((nr_zones, NR_ORDERS, MIGRATE_TYPES), np.int64),
+        zones=zones,
+        pcp=pcp,
+        profile=profile,
+        base_pfn=base_pfn,
+        nr_pages=nr_pages,
+        nr_cpus=nr_cpus,
+        reported_known=bool(reported_known),
+    )
+
+
+def copy_memory(memory: Memory) -> Memory:
+    """An independent copy: no array is shared."""
+    return memory._replace(
+        links=memory.links.copy(),
+        frame=memory.frame.copy(),
+        pageblock=memory.pageblock.copy(),
+        nr_free=memory.nr_free.copy(),
+        zones=memory.zones.copy(),
+        pcp=memory.pcp.copy(),
+    )
+
+
+def list_nodes(memory: Memory, head: int) -> np.ndarray:
+    """Page frames on a list, first to last, as int64 nodes; bookmarks are left out."""
+    nodes = np.empty(list_length(memory.links, head), np.int64)
+    list_fill(memory.links, head, nodes)
+    return nodes[nodes < memory.nr_pages]
+
+
+def zone_name(memory: Memory, zone: int) -> str:
+    """The kernel's name of the zone at position ``zone``."""
+    return ZONE_NAMES[memory.zones[zone].index]
+
+
+@kernel(inline=True)
+def free_list_head(memory, zone, order, migratetype):
+    """Node that heads ``zone->free_area[order].free_list[migratetype]``."""
+    return memory.nr_pages + (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype
+
+
+@kernel(inline=True)
+def pcp_list_head(memory, zone, cpu, pindex):
+    """Node that heads ``per_cpu_pages.lists[pindex]`` of a zone and CPU."""
+    first = memory.nr_pages + memory.nr_free.shape[0] * NR_ORDERS * MIGRATE_TYPES
+    return first + (zone * memory.nr_cpus + cpu) * NR_PCP_LISTS + pindex
+
+
+@kernel(inline=True)
+def user_node(memory, user, which):
+    """A policy user's own node: USER_LIST, USER_BOOKMARK or USER_END + list."""
+    first = memory.nr_pages + memory.nr_free.shape[0] * (
+        NR_ORDERS * MIGRATE_TYPES + memory.nr_cpus * NR_PCP_LISTS
+    )
+    return first + user * NODES_PER_USER + which
+
+
+@kernel(inline=True)
+def first_block(memory, head):
+    """First page block of a list, stepping over bookmarks; ``head`` itself if there is none."""
+    node = list_next(memory.links, head)
+    while node >= memory.nr_pages and node != head:
+        node = list_next(memory.links, node)
+    return node
+
+
+@kernel(inline=True)
+def page_zone(memory, node):
+    """Position of the zone that a frame lies in."""
+    zone = memory.zones.shape[0] - 1
+    while zone > 0 and node + memory.base_pfn < memory.zones[zone].start_pfn:
+        zone -= 1
+    return zone
+
+
+@kernel(inline=True)
+def frame_order(frame):
+    """Order of the block that a frame heads."""
+    return int(frame & ORDER_MASK)
+
+
+@kernel(inline=True)
+def frame_type(frame):
+    """Migratetype kept in a frame."""
+    return int(frame & TYPE_MASK) >> TYPE_SHIFT

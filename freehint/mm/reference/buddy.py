@@ -1,0 +1,86 @@
+"""Split and merge: the buddy of a block is the other half of the next larger block.
+
+Source: mm/page_alloc.c, Linux 6.1.
+"""
+
+from freehint.mm.reference.lists import (
+    MAX_ORDER,
+    PAGEBLOCK_ORDER,
+    PCPTYPES,
+    add_to_free_list,
+    add_to_free_list_tail,
+    del_page_from_free_list,
+    get_pageblock_migratetype,
+    page_zone,
+)
+
+FPI_NONE, FPI_TO_TAIL = 0, 2
+
+
+def page_is_buddy(twin, zone, pfn, order):
+    """Does a free block of exactly this order begin here, in this zone?
+
+    Source: page_is_buddy(), find_buddy_page_pfn().
+    """
+    return twin.buddy.get(pfn) == order and page_zone(twin, pfn) is zone
+
+
+def may_merge_pageblocks(twin, buddy, migratetype):
+    """A merge across pageblocks must not mix in HIGHATOMIC or ISOLATE pages.
+
+    Source: __free_one_page(), migratetype_is_mergeable().
+    """
+    types = {migratetype, get_pageblock_migratetype(twin, buddy)}
+    return len(types) == 1 or types <= set(PCPTYPES)
+
+
+def buddy_merge_likely(twin, zone, pfn, order):
+    """Is the buddy of the block that this one would merge into free already?
+
+    Such a block goes to the tail, so that it lives to be merged.  Source: buddy_merge_likely().
+    """
+    if order + 1 > MAX_ORDER - 2:  # the merge would be of the largest order: no more to gain
+        return False
+    merged = pfn & ~(1 << order)
+    return page_is_buddy(twin, zone, merged ^ (2 << order), order + 1)
+
+
+def free_one_page(twin, zone, pfn, order, migratetype, fpi_flags=FPI_NONE):
+    """Merge a block with its free buddies and list it under ``migratetype``.
+
+    Source: __free_one_page().
+    """
+    while order < MAX_ORDER - 1:
+        buddy = pfn ^ (1 << order)
+        if not page_is_buddy(twin, zone, buddy, order):
+            break
+        if order >= PAGEBLOCK_ORDER and not may_merge_pageblocks(twin, buddy, migratetype):
+            break
+        del_page_from_free_list(twin, zone, buddy, order)
+        pfn = min(pfn, buddy)
+        order += 1
+    if fpi_flags & FPI_TO_TAIL or buddy_merge_likely(twin, zone, pfn, order):
+        add_to_free_list_tail(twin, zone, pfn, order, migratetype)
+    else:
+        add_to_free_list(twin, zone, pfn, order, migratetype)
+
+
+def expand(twin, zone, pfn, low, high, migratetype):
+    """Halve a block until ``low`` is reached; each upper half goes to a head.  Source: expand()."""
+    for order in reversed(range(low, high)):
+        add_to_free_list(twin, zone, pfn + (1 << order), order, migratetype)
+
+
+def rmqueue_smallest(twin, zone, order, migratetype):
+    """The head of the smallest sufficient list, cut to size; None if all are empty.
+
+    Source: __rmqueue_smallest().
+    """
+    for current in range(order, MAX_ORDER):
+        pfns = zone.free_list[current, migratetype]
+        if pfns:
+            pfn = pfns[0]
+            del_page_from_free_list(twin, zone, pfn, current)
+            expand(twin, zone, pfn, order, current, migratetype)
+            return pfn
+    return None

@@ -1,0 +1,64 @@
+"""``verify``: what must hold in a twin, whatever was done to it."""
+
+from collections.abc import Iterator
+
+from freehint.mm.reference.lists import MOVABLE, PAGEBLOCK_ORDER, PCPTYPES
+from freehint.mm.reference.pcp import NR_LOWORDER_PCP_LISTS, order_to_pindex, pindex_to_order
+
+
+def verify(twin) -> None:
+    """Recount everything; raise AssertionError naming the first contradiction."""
+    for complaint in complaints(twin):
+        raise AssertionError(complaint)
+
+
+def blocks(twin) -> Iterator[tuple]:
+    """(zone, where, pfn, order) of every block on a list."""
+    for zone in twin.zones:
+        for (order, migratetype), pfns in zone.free_list.items():
+            for pfn in pfns:
+                yield zone, ("free", migratetype), pfn, order
+        for pcp in zone.pcp:
+            for pindex, pfns in enumerate(pcp.lists):
+                for pfn in pfns:
+                    yield zone, ("pcp", pindex), pfn, pindex_to_order(pindex)
+
+
+def complaints(twin) -> Iterator[str]:
+    """A sentence for everything that is wrong."""
+    owned, free, cached = set(), {}, set()
+    for zone, (kind, which), pfn, order in blocks(twin):
+        pages = range(pfn, pfn + (1 << order))
+        if pfn % len(pages):
+            yield f"pfn {pfn} is not aligned to order {order}"
+        if pages.start < zone.start_pfn or pages.stop > zone.end_pfn:
+            yield f"pfn {pfn} does not lie in zone {zone.name}"
+        if not owned.isdisjoint(pages):
+            yield f"pfn {pfn} belongs to two blocks"
+        if not twin.lru.isdisjoint(pages):
+            yield f"pfn {pfn} is free but movable pages lie in it"
+        if any(page >> PAGEBLOCK_ORDER not in twin.pageblock for page in pages):
+            yield f"pfn {pfn} lies in a hole"
+        owned.update(pages)
+        if kind == "free":
+            free[pfn] = order
+        else:
+            cached.add(pfn)
+            yield from wrong_pcp_list(twin, pfn, which)
+    if free != twin.buddy:
+        yield f"PageBuddy and lists differ at {sorted(set(free.items()) ^ set(twin.buddy.items()))}"
+    if cached != set(twin.pcp_migratetype):
+        yield f"pcp pages and lists differ at {sorted(cached ^ set(twin.pcp_migratetype))}"
+    for pfn, order in free.items():
+        if order < PAGEBLOCK_ORDER and free.get(pfn ^ (1 << order)) == order:
+            yield f"pfn {pfn} of order {order} stands unmerged beside its free buddy"
+
+
+def wrong_pcp_list(twin, pfn, pindex) -> Iterator[str]:
+    """Does a block's own type belong on the pcp list where it stands?"""
+    kept = twin.pcp_migratetype.get(pfn)
+    listed = kept if kept in PCPTYPES else MOVABLE
+    order = pindex_to_order(pindex)
+    if kept is not None and order_to_pindex(listed, order) != pindex:
+        kind = "huge" if pindex >= NR_LOWORDER_PCP_LISTS else "small"
+        yield f"pfn {pfn} of type {kept} is on the {kind} pcp list {pindex}"

@@ -1,0 +1,149 @@
+"""A twin of a :class:`Memory`, and whether the two still agree."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from freehint.mm.list import list_length
+from freehint.mm.memory import (
+    LRU,
+    NO_PAGEBLOCK,
+    PAGEBLOCK_TYPE_MASK,
+    Memory,
+    frame_type,
+    free_list_head,
+    list_nodes,
+    pcp_list_head,
+    zone_name,
+)
+from freehint.mm.reference.lists import (
+    MAX_ORDER,
+    MIGRATETYPES,
+    PAGEBLOCK_ORDER,
+    PerCpuPages,
+    Twin,
+    Zone,
+    nr_free_pages,
+)
+from freehint.mm.reference.pcp import NR_PCP_LISTS, count
+
+
+def plain(kernel):
+    """The Python function under a kernel: a single call need not hand 40 arrays to Numba."""
+    return getattr(kernel, "py_func", kernel)
+
+
+free_list_head, pcp_list_head, frame_type = map(plain, (free_list_head, pcp_list_head, frame_type))
+
+
+def pfns_on(memory: Memory, head: int) -> list[int]:
+    """A list as the twin keeps it.  Bookmarks are not blocks and are left out."""
+    if list_length(memory.links, head) == 0:  # as most are
+        return []
+    return (list_nodes(memory, head) + memory.base_pfn).tolist()
+
+
+def pageblock_types(memory: Memory) -> dict[int, int]:
+    """pfn >> 9 -> migratetype of every pageblock that exists."""
+    first = memory.base_pfn >> PAGEBLOCK_ORDER
+    exists = np.flatnonzero(memory.pageblock != NO_PAGEBLOCK)
+    types = memory.pageblock[exists] & PAGEBLOCK_TYPE_MASK
+    return dict(zip((exists + first).tolist(), types.tolist()))
+
+
+def _pcp_from(memory: Memory, z: int, cpu: int) -> PerCpuPages:
+    return PerCpuPages(
+        high=int(memory.pcp.high[z, cpu]),
+        batch=int(memory.pcp.batch[z, cpu]),
+        free_factor=int(memory.pcp.free_factor[z, cpu]),
+        lists=[
+            pfns_on(memory, pcp_list_head(memory, z, cpu, pindex)) for pindex in range(NR_PCP_LISTS)
+        ],
+    )
+
+
+def _zone_from(memory: Memory, z: int) -> Zone:
+    zones = memory.zones
+    zone = Zone(
+        name=zone_name(memory, z),
+        index=int(zones.index[z]),
+        start_pfn=int(zones.start_pfn[z]),
+        end_pfn=int(zones.start_pfn[z] + zones.spanned[z]),
+        managed_pages=int(zones.managed[z]),
+        watermark=zones.watermark[z].tolist(),
+        watermark_boost=int(zones.watermark_boost[z]),
+        lowmem_reserve=zones.lowmem_reserve[z].tolist(),
+        nr_reserved_highatomic=int(zones.nr_reserved_highatomic[z]),
+        drift=0,
+        pcp=[_pcp_from(memory, z, cpu) for cpu in range(memory.nr_cpus)],
+    )
+    for order in range(MAX_ORDER):
+        for migratetype in MIGRATETYPES:
+            head = free_list_head(memory, z, order, migratetype)
+            zone.free_list[order, migratetype] = pfns_on(memory, head)
+    zone.drift = int(zones.nr_free_pages[z]) - nr_free_pages(zone)
+    return zone
+
+
+def from_memory(memory: Memory) -> Twin:
+    """A twin with the same lists, pageblocks, counters and movable pages.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> twin = from_memory(fh.load_snapshot(fh.data("linux-6.1/traces/idle20.T0")))
+    >>> [zone.name for zone in twin.zones]
+    ['DMA', 'DMA32']
+    """
+    zones = [_zone_from(memory, z) for z in range(len(memory.zones.index))]
+    free = [z.free_list.items() for z in zones]
+    cached = [pfns for zone in zones for pcp in zone.pcp for pfns in pcp.lists]
+    base = memory.base_pfn
+    return Twin(
+        zones=zones,
+        buddy={pfn: order for lists in free for (order, _), pfns in lists for pfn in pfns},
+        pcp_migratetype={
+            pfn: frame_type(memory.frame[pfn - base]) for pfns in cached for pfn in pfns
+        },
+        lru={int(node) + base for node in np.flatnonzero(memory.frame & LRU)},
+        pageblock=pageblock_types(memory),
+    )
+
+
+def differences(twin: Twin, memory: Memory) -> Iterator[str]:
+    """A sentence for every list and counter in which the two differ."""
+    for z, zone in enumerate(twin.zones):
+        for (order, migratetype), pfns in zone.free_list.items():
+            theirs = pfns_on(memory, free_list_head(memory, z, order, migratetype))
+            if pfns != theirs:
+                where = f"zone {zone.name}, order {order}, migratetype {migratetype}"
+                yield f"{where}: twin {pfns}, memory {theirs}"
+        for cpu, pcp in enumerate(zone.pcp):
+            yield from _pcp_differences(pcp, memory, z, cpu)
+        for name, ours, theirs in (
+            ("nr_free_pages", nr_free_pages(zone), memory.zones.nr_free_pages[z]),
+            ("watermark_boost", zone.watermark_boost, memory.zones.watermark_boost[z]),
+        ):
+            if ours != theirs:
+                yield f"zone {zone.name}: {name}: twin {ours}, memory {theirs}"
+    if twin.pageblock != pageblock_types(memory):
+        yield f"pageblocks: twin {twin.pageblock}, memory {pageblock_types(memory)}"
+
+
+def _pcp_differences(pcp: PerCpuPages, memory: Memory, z: int, cpu: int) -> Iterator[str]:
+    where = f"zone {zone_name(memory, z)}, cpu {cpu}"
+    for pindex, pfns in enumerate(pcp.lists):
+        theirs = pfns_on(memory, pcp_list_head(memory, z, cpu, pindex))
+        if pfns != theirs:
+            yield f"{where}, pcp list {pindex}: twin {pfns}, memory {theirs}"
+    for name, ours, theirs in (
+        ("count", count(pcp), memory.pcp.count[z, cpu]),
+        ("free_factor", pcp.free_factor, memory.pcp.free_factor[z, cpu]),
+    ):
+        if ours != theirs:
+            yield f"{where}: pcp.{name}: twin {ours}, memory {theirs}"
+
+
+def same_lists(twin: Twin, memory: Memory) -> bool:
+    """Are all lists equal, order included, and pageblocks and counters too?"""
+    return next(differences(twin, memory), None) is None

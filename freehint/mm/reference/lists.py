@@ -1,0 +1,123 @@
+"""What a guest's memory consists of, and how blocks come onto and off the free lists.
+
+A free list is a Python list of first pfns: index 0 is the head, the next to be handed out.
+
+Source: include/linux/mmzone.h (struct zone, free_area, per_cpu_pages) and the four list
+helpers of mm/page_alloc.c, Linux 6.1.
+"""
+
+from dataclasses import dataclass, field
+
+MAX_ORDER = 11  # exclusive
+PAGEBLOCK_ORDER = 9
+PAGEBLOCK_NR_PAGES = 512
+
+UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE = MIGRATETYPES = range(5)
+PCPTYPES = (UNMOVABLE, MOVABLE, RECLAIMABLE)  # the types before MIGRATE_PCPTYPES
+
+WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
+
+
+@dataclass
+class PerCpuPages:
+    """``struct per_cpu_pages``: sizes in pages, and 14 lists of first pfns."""
+
+    high: int
+    batch: int
+    free_factor: int
+    lists: list[list[int]]
+
+
+@dataclass
+class Zone:
+    """``struct zone``; pages unless said.
+
+    ``end_pfn`` is the first pfn behind it.  ``drift`` is what NR_FREE_PAGES differs from the
+    lists: counts that other CPUs had not yet folded in when it was recorded.
+    """
+
+    name: str
+    index: int
+    start_pfn: int
+    end_pfn: int
+    managed_pages: int
+    watermark: list[int]
+    watermark_boost: int
+    lowmem_reserve: list[int]
+    nr_reserved_highatomic: int
+    drift: int
+    pcp: list[PerCpuPages]
+    free_list: dict[tuple[int, int], list[int]] = field(
+        default_factory=lambda: {(o, t): [] for o in range(MAX_ORDER) for t in MIGRATETYPES}
+    )
+
+
+@dataclass
+class Twin:
+    """A guest's memory: zones ascending by pfn, and what ``struct page`` knows of a page.
+
+    buddy            first pfn of a free block -> its order (PageBuddy, page->private)
+    pcp_migratetype  first pfn of a block on a pcp list -> the type it keeps (page->index)
+    lru              allocated movable pages (PageLRU or __PageMovable)
+    pageblock        pfn >> 9 -> migratetype; a hole has no entry
+    """
+
+    zones: list[Zone]
+    buddy: dict[int, int]
+    pcp_migratetype: dict[int, int]
+    lru: set[int]
+    pageblock: dict[int, int]
+
+
+def get_pageblock_migratetype(twin, pfn):
+    """Migratetype of the 512 pages around a pfn; None in a hole."""
+    return twin.pageblock.get(pfn >> PAGEBLOCK_ORDER)
+
+
+def set_pageblock_migratetype(twin, pfn, migratetype):
+    """Retag the pageblock around a pfn.  A hole has no tag to change."""
+    if pfn >> PAGEBLOCK_ORDER in twin.pageblock:
+        twin.pageblock[pfn >> PAGEBLOCK_ORDER] = migratetype
+
+
+def page_zone(twin, pfn):
+    """The zone that a page lies in.  Source: page_zone()."""
+    return next(zone for zone in twin.zones if zone.start_pfn <= pfn < zone.end_pfn)
+
+
+def list_with(zone, pfn, order):
+    """The one free list of this order on which a block stands, whatever its type."""
+    lists = [zone.free_list[order, t] for t in MIGRATETYPES if pfn in zone.free_list[order, t]]
+    (only,) = lists
+    return only
+
+
+def add_to_free_list(twin, zone, pfn, order, migratetype):
+    """Put a block first.  Source: add_to_free_list(), set_buddy_order()."""
+    zone.free_list[order, migratetype].insert(0, pfn)
+    twin.buddy[pfn] = order
+
+
+def add_to_free_list_tail(twin, zone, pfn, order, migratetype):
+    """Put a block last.  Source: add_to_free_list_tail(), set_buddy_order()."""
+    zone.free_list[order, migratetype].append(pfn)
+    twin.buddy[pfn] = order
+
+
+def move_to_free_list(zone, pfn, order, migratetype):
+    """Put a block last on another type's list.  Source: move_to_free_list(), 5.10 and later."""
+    list_with(zone, pfn, order).remove(pfn)
+    zone.free_list[order, migratetype].append(pfn)
+
+
+def del_page_from_free_list(twin, zone, pfn, order):
+    """Take a block off its list.  Source: del_page_from_free_list()."""
+    list_with(zone, pfn, order).remove(pfn)
+    del twin.buddy[pfn]
+
+
+def nr_free_pages(zone):
+    """NR_FREE_PAGES: pages on the lists that are not isolated.  Counted here, kept there."""
+    return zone.drift + sum(
+        len(pfns) << order for (order, t), pfns in zone.free_list.items() if t != ISOLATE
+    )

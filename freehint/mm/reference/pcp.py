@@ -1,0 +1,128 @@
+"""Per-CPU lists of free blocks, orders 0 to 3 and 9: filled and drained in batches.
+
+kswapd's ZONE_RECLAIM_ACTIVE, which lowers ``high`` while it balances, is not retold here.
+
+Source: mm/page_alloc.c, Linux 6.1.192.
+"""
+
+from freehint.mm.reference.buddy import free_one_page
+from freehint.mm.reference.fallback import rmqueue
+from freehint.mm.reference.lists import (
+    ISOLATE,
+    MOVABLE,
+    PAGEBLOCK_ORDER,
+    PCPTYPES,
+    get_pageblock_migratetype,
+)
+
+PAGE_ALLOC_COSTLY_ORDER = 3
+NR_PCP_LISTS = 14  # three types in four orders, then two for huge pages
+NR_LOWORDER_PCP_LISTS = 12
+CONFIG_PCP_BATCH_SCALE_MAX = 5
+
+
+def pcp_allowed_order(order):
+    """Source: pcp_allowed_order(), with transparent huge pages configured."""
+    return order <= PAGE_ALLOC_COSTLY_ORDER or order == PAGEBLOCK_ORDER
+
+
+def order_to_pindex(migratetype, order):
+    """Which of the lists; of the two for huge pages the second is the movable one."""
+    if order == PAGEBLOCK_ORDER:
+        return NR_LOWORDER_PCP_LISTS + int(migratetype == MOVABLE)
+    return len(PCPTYPES) * order + migratetype
+
+
+def pindex_to_order(pindex):
+    """Order of the blocks on a pcp list."""
+    return pindex // len(PCPTYPES) if pindex < NR_LOWORDER_PCP_LISTS else PAGEBLOCK_ORDER
+
+
+def count(pcp):
+    """pcp->count: pages on all lists.  Counted here, kept there."""
+    return sum(len(pfns) << pindex_to_order(pindex) for pindex, pfns in enumerate(pcp.lists))
+
+
+def rmqueue_bulk(twin, zone, cpu, order, migratetype, alloc_flags):
+    """Append a batch of blocks to a pcp list; blocks got.
+
+    Source: rmqueue_bulk(); the size of the batch is __rmqueue_pcplist()'s.
+    """
+    pcp = zone.pcp[cpu]
+    pfns = pcp.lists[order_to_pindex(migratetype, order)]
+    wanted = max(pcp.batch >> order, 2) if pcp.batch > 1 else pcp.batch
+    for got in range(wanted):
+        pfn = rmqueue(twin, zone, order, migratetype, alloc_flags)
+        if pfn is None:
+            return got
+        twin.pcp_migratetype[pfn] = migratetype
+        pfns.append(pfn)
+    return wanted
+
+
+def rmqueue_pcplist(twin, zone, cpu, order, migratetype, alloc_flags):
+    """The head of a pcp list, refilled if empty; None if nothing came.
+
+    Source: rmqueue_pcplist(), __rmqueue_pcplist().
+    """
+    pcp = zone.pcp[cpu]
+    pcp.free_factor //= 2
+    pfns = pcp.lists[order_to_pindex(migratetype, order)]
+    if not pfns and not rmqueue_bulk(twin, zone, cpu, order, migratetype, alloc_flags):
+        return None
+    pfn = pfns.pop(0)
+    del twin.pcp_migratetype[pfn]
+    return pfn
+
+
+def free_pcppages_bulk(twin, zone, cpu, nr_pages, pindex):
+    """Give at least ``nr_pages`` back, tails first, list after list from ``pindex`` on.
+
+    Source: free_pcppages_bulk().
+    """
+    pcp = zone.pcp[cpu]
+    reread = any(
+        get_pageblock_migratetype(twin, pfn) == ISOLATE
+        for pfn in range(zone.start_pfn, zone.end_pfn, 1 << PAGEBLOCK_ORDER)
+    )
+    left = min(nr_pages, count(pcp))
+    for i in range(NR_PCP_LISTS):
+        current = (pindex + i) % NR_PCP_LISTS
+        order = pindex_to_order(current)
+        while left > 0 and pcp.lists[current]:
+            pfn = pcp.lists[current].pop()
+            migratetype = twin.pcp_migratetype.pop(pfn)
+            if reread:  # a pageblock was isolated, perhaps after this page was listed
+                migratetype = get_pageblock_migratetype(twin, pfn)
+            free_one_page(twin, zone, pfn, order, migratetype)
+            left -= 1 << order
+
+
+def nr_pcp_free(pcp):
+    """Pages to drain: doubled with each drain in a row, and at least a batch is left.
+
+    Source: nr_pcp_free().
+    """
+    if pcp.high < pcp.batch:
+        return 1
+    most = pcp.high - pcp.batch
+    doubled = pcp.batch << pcp.free_factor
+    if doubled < most and pcp.free_factor < CONFIG_PCP_BATCH_SCALE_MAX:
+        pcp.free_factor += 1
+    return min(doubled, most)
+
+
+def free_unref_page(twin, zone, pfn, cpu, order, migratetype):
+    """Push a block on its pcp list; drain when there is too much, or a run of high orders.
+
+    Source: free_unref_page(), free_unref_page_commit(), nr_pcp_high().
+    """
+    pcp = zone.pcp[cpu]
+    # The lists have three types: HIGHATOMIC blocks stand among the movable and keep their own.
+    pindex = order_to_pindex(migratetype if migratetype in PCPTYPES else MOVABLE, order)
+    pcp.lists[pindex].insert(0, pfn)
+    twin.pcp_migratetype[pfn] = migratetype
+    if pcp.free_factor and 1 <= order <= PAGE_ALLOC_COSTLY_ORDER:
+        free_pcppages_bulk(twin, zone, cpu, count(pcp), pindex)
+    elif count(pcp) >= pcp.high:
+        free_pcppages_bulk(twin, zone, cpu, nr_pcp_free(pcp), pindex)

@@ -1,0 +1,117 @@
+"""Watermarks, reserves and pcp limits from zone sizes: the kernel's formulas, in numpy.
+
+Within 1.5 % of the recorded guests (tests/test_boot.py); what is left comes from the order of
+events at boot, which sees smaller zones.
+Source: mm/page_alloc.c and mm/khugepaged.c of Linux 6.1; each function names its own.
+"""
+
+import math
+
+import numpy as np
+
+from freehint.mm.list import set_list
+from freehint.mm.memory import (
+    MIGRATE_PCPTYPES,
+    MIGRATE_TYPES,
+    NR_ORDERS,
+    NR_PCP_LISTS,
+    PAGEBLOCK_NR_PAGES,
+    WMARK_LOW,
+    Memory,
+    copy_memory,
+    free_list_head,
+    list_nodes,
+    new_memory,
+    pcp_list_head,
+)
+
+LOWMEM_RATIO = (256, 256, 32, 0)  # vm.lowmem_reserve_ratio of DMA, DMA32, Normal, Movable
+
+
+def min_free_pages(managed) -> int:
+    """Pages of vm.min_free_kbytes with huge pages on.
+
+    The larger of 4 * sqrt(lowmem kB) kB and khugepaged's wish: two pageblocks a zone and one
+    for each pair of types that could mix, but at most 5 % of the memory.
+    Source: calculate_min_free_kbytes(), set_recommended_min_free_kbytes().
+    """
+    total = int(np.sum(managed))
+    plain = math.isqrt(total * 4 * 16) // 4
+    pairs = MIGRATE_PCPTYPES * MIGRATE_PCPTYPES
+    recommended = len(managed) * PAGEBLOCK_NR_PAGES * (2 + pairs)
+    return max(plain, min(recommended, total // 20))
+
+
+def zone_watermarks(managed) -> np.ndarray:
+    """min, low and high of every zone; int64[Z, 3], pages.  Source: setup_per_zone_wmarks()."""
+    managed = np.asarray(managed, np.int64)
+    lowest = min_free_pages(managed) * managed // managed.sum()
+    step = np.maximum(lowest // 4, managed * 10 // 10_000)
+    return np.stack([lowest, lowest + step, lowest + 2 * step], axis=1)
+
+
+def lowmem_reserves(index, managed) -> np.ndarray:
+    """Pages each zone keeps from requests that may use a higher one; int64[Z, 5].
+
+    Source: setup_per_zone_lowmem_reserve().
+    """
+    reserve = np.zeros((len(index), 5), np.int64)
+    for z, kernel_index in enumerate(index):
+        for highest in range(kernel_index + 1, 5):
+            above = [m for i, m in zip(index, managed, strict=True) if kernel_index < i <= highest]
+            ratio = LOWMEM_RATIO[kernel_index]
+            reserve[z, highest] = sum(above) // ratio if ratio else 0
+    return reserve
+
+
+def pcp_batch(managed: int) -> int:
+    """Pages of one refill.  Source: zone_batchsize()."""
+    quarter = max(min(managed >> 10, 256) // 4, 1)
+    return max(1, (1 << ((quarter + quarter // 2).bit_length() - 1)) - 1)
+
+
+def set_pcp_limits(memory: Memory) -> None:
+    """Give every CPU the batch and high that follow from zone and number of CPUs.
+
+    Source: zone_highsize(), zone_set_pageset_high_and_batch(); 6.12 keeps high between
+    high_min (the same) and high_max = managed / 8 / CPUs.
+    """
+    for z, managed in enumerate(memory.zones.managed):
+        batch = pcp_batch(int(managed))
+        share = int(memory.zones.watermark[z, WMARK_LOW]) // memory.nr_cpus
+        memory.pcp.batch[z] = batch
+        memory.pcp.high[z] = max(share, 4 * batch)
+        if memory.profile.freelist_hygiene:
+            memory.pcp.high_min[z] = memory.pcp.high[z]
+            memory.pcp.high_max[z] = max(int(managed) // 8 // memory.nr_cpus, 4 * batch)
+
+
+def with_cpus(memory: Memory, nr_cpus: int) -> Memory:
+    """A copy with ``nr_cpus`` CPUs: new ones have empty pcp lists, and all share the limits anew.
+
+    With fewer CPUs than before the pages on the others' pcp lists would be lost, so that is
+    refused.
+    """
+    if nr_cpus == memory.nr_cpus:
+        return copy_memory(memory)
+    if nr_cpus < memory.nr_cpus:
+        raise ValueError(f"the guest has {memory.nr_cpus} CPUs and cannot run on {nr_cpus}")
+    more = new_memory(memory.zones, nr_cpus, memory.profile, memory.reported_known)
+    nr_zones = len(memory.zones.index)
+    more.frame[:] = memory.frame
+    more.pageblock[:] = memory.pageblock
+    more.nr_free[:] = memory.nr_free
+    for zone in range(nr_zones):
+        for order in range(NR_ORDERS):
+            for migratetype in range(MIGRATE_TYPES):
+                place = (zone, order, migratetype)
+                if memory.nr_free[place]:
+                    nodes = list_nodes(memory, free_list_head(memory, *place))
+                    set_list(more.links, free_list_head(more, *place), nodes)
+        for cpu in range(memory.nr_cpus):
+            for pindex in range(NR_PCP_LISTS):
+                nodes = list_nodes(memory, pcp_list_head(memory, zone, cpu, pindex))
+                set_list(more.links, pcp_list_head(more, zone, cpu, pindex), nodes)
+    more.pcp[:, : memory.nr_cpus] = memory.pcp
+    set_pcp_limits(more)
+    return copy_memory(more)

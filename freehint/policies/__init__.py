@@ -1,0 +1,39 @@
+"""Every policy by name.  Adding one: its file, and a line in POLICIES."""
+
+from freehint.config import InputError
+from freehint.policies.walker import Walker
+from freehint.policy import Policy
+
+POLICIES = {
+    # The legacy baseline: no hint at all.
+    "none": Policy("none"),
+    # As posted in January 2018: one call walks every list, a full ring loses the hint.
+    "v24": Walker("v24", rotate="never", resume="restart", lock="per_list", on_full="lose"),
+    # "collect reported pages and then move them to tail when we exit"; "scan until we see A".
+    "rotate_on_exit": Walker(
+        "rotate_on_exit", rotate="on_exit", resume="scan_for_first", on_full="stop"
+    ),
+    # A bookmark in the list answers "where could we continue?"; nothing is moved.
+    "restartable_cursor": Walker(
+        "restartable_cursor", rotate="never", resume="cursor", on_full="stop"
+    ),
+    # "hold a lock and just block whoever wanted to use any pages".
+    "hold_the_lock": Walker(
+        "hold_the_lock", rotate="never", resume="restart", lock="whole_walk", on_full="wait"
+    ),
+}
+
+
+def find_policy(policy) -> Policy:
+    """A policy by name, or the policy itself.
+
+    Raises
+    ------
+    InputError
+        There is no policy of that name.
+    """
+    if isinstance(policy, Policy):
+        return policy
+    if not isinstance(policy, str) or policy not in POLICIES:
+        raise InputError(f"policy must be one of {', '.join(POLICIES)}, got {policy!r}")
+    return POLICIES[policy]

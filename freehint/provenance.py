@@ -1,0 +1,117 @@
+"""What reproduces a run: parameters, inputs with their sha256, versions.  All of it is JSON."""
+
+import dataclasses
+import hashlib
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from freehint.formats.snapshots import snapshot_files
+from freehint.mm.memory import Memory
+from freehint.mm.profile import profile_name
+
+LIBRARIES = ("numba", "numpy", "pandas", "pyarrow")
+
+
+def file_sha256(path) -> str:
+    """sha256 of a file's bytes, in hexadecimal."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def memory_sha256(memory: Memory) -> str:
+    """sha256 over every array and number of a memory, in field order."""
+    digest = hashlib.sha256()
+
+    def feed(value):
+        if isinstance(value, np.ndarray):
+            digest.update(f"{value.dtype}{value.shape}".encode())
+            digest.update(np.ascontiguousarray(value))
+        elif isinstance(value, tuple):
+            for part in value:
+                feed(part)
+        else:
+            digest.update(repr(value).encode())
+
+    feed(memory)
+    return digest.hexdigest()
+
+
+def plain(value):
+    """A parameter as JSON: dataclasses become mappings, verbs their qualified names."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Memory):
+        return f"Memory of {value.nr_pages} frames, sha256 {memory_sha256(value)}"
+    if callable(value):
+        function = getattr(value, "py_func", value)
+        return f"{function.__module__}.{function.__qualname__}"
+    if isinstance(value, tuple):
+        return [plain(v) for v in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def provenance(scenario, release: str, stem, memory: Memory) -> dict:
+    """What a run was made of.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    release : str
+        freehint's version.
+    stem : str, Path or None
+        Stem of the snapshot that was loaded, if one was.
+    memory : Memory
+        For the kernel whose allocator ran.
+
+    Returns
+    -------
+    dict
+        freehint, python, libraries, kernel_profile, parameters, inputs (file and sha256).
+    """
+    inputs = [
+        {"file": path.name, "sha256": file_sha256(path)}
+        for path in (snapshot_files(stem) if stem is not None else ())
+    ]
+    return {
+        "freehint": release,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "kernel_profile": profile_name(memory.profile),
+        "parameters": plain(scenario),
+        "inputs": inputs,
+    }
+
+
+def provenance_table(runs) -> pd.DataFrame:
+    """What made some runs of one comparison, for people: a row a fact.
+
+    Facts that differ between the runs are listed with every value.
+    """
+    facts = {}
+
+    def enter(name, value):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                enter(f"{name}.{key}" if name else key, inner)
+        elif name == "inputs":
+            for one in value:
+                enter(f"sha256 of {one['file']}", one["sha256"])
+        else:
+            seen = facts.setdefault(name, [])
+            if value not in seen:
+                seen.append(value)
+
+    for run in runs:
+        enter("", run.provenance)
+    verbs = tuple(f"parameters.policy.{v}" for v in ("fill", "drain", "new_state"))
+    rows = {
+        name.removeprefix("parameters."): " | ".join(map(str, values))
+        for name, values in facts.items()
+        if name not in verbs
+    }
+    return pd.DataFrame({"value": pd.Series(rows, dtype=str)})

@@ -1,0 +1,157 @@
+"""Reports: a notebook run by papermill, rendered as one HTML file that asks no other host.
+
+nbconvert's own template loads scripts from other hosts; here every such address is emptied and
+widgets are shown by the picture they carry (RECIPES, "Rendered reports that work offline").
+"""
+
+import contextlib
+import os
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+from freehint.config import InputError
+
+OTHER_HOSTS = (
+    "mathjax_url",
+    "require_js_url",
+    "jquery_url",
+    "mermaid_js_url",
+    "widget_renderer_url",
+)
+# Best first; the widget view needs a kernel or another host, so it is not here.
+DISPLAY = (
+    "text/html",
+    "image/svg+xml",
+    "image/png",
+    "text/markdown",
+    "text/plain",
+)
+
+
+def report_notebook() -> Path:
+    """The report's notebook: in a checkout, or inside an installed wheel."""
+    package = Path(str(resources.files("freehint")))
+    for place in (package.parent / "notebooks", package / "_notebooks"):
+        if (place / "report.ipynb").is_file():
+            return place / "report.ipynb"
+    raise InputError("report.ipynb is missing from this installation of freehint")
+
+
+def _lab():
+    """papermill and nbconvert, which are the extra ``lab``."""
+    try:
+        import nbconvert
+        import papermill
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{error.name} is not installed; reports need: pip install 'freehint[lab]'"
+        ) from None
+    return papermill, nbconvert
+
+
+def check_parameters(notebook, parameters: dict) -> None:
+    """Refuse parameters that the notebook does not have: papermill itself would ignore them.
+
+    Raises
+    ------
+    InputError
+        Naming the parameter and those that there are.
+    """
+    papermill, _ = _lab()
+    known = papermill.inspect_notebook(str(notebook))
+    for name in parameters:
+        if name not in known:
+            raise InputError(
+                f"{Path(notebook).name} has no parameter {name!r}; it has {', '.join(known)}"
+            )
+
+
+def run_notebook(notebook, parameters: dict, executed: Path) -> None:
+    """Run a notebook by papermill; what it printed until a failure stays in ``executed``.
+
+    Raises
+    ------
+    InputError
+        A cell failed; with the error's own sentence.
+    """
+    papermill, _ = _lab()
+    check_parameters(notebook, parameters)
+    try:
+        papermill.execute_notebook(
+            str(notebook), str(executed), parameters=parameters, progress_bar=True, log_output=False
+        )
+    except papermill.PapermillExecutionError as error:
+        raise InputError(f"{Path(notebook).name}: {error.ename}: {error.evalue}") from None
+
+
+def render(executed: Path) -> str:
+    """An executed notebook as one HTML text without code, prompts or foreign addresses."""
+    _, nbconvert = _lab()
+    import nbformat
+    from traitlets.config import Config
+
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["title"] = "freehint report"
+    config = Config()
+    config.NbConvertBase.display_data_priority = list(DISPLAY)
+    exporter = nbconvert.HTMLExporter(
+        config=config,
+        embed_images=True,
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        **dict.fromkeys(OTHER_HOSTS, ""),
+    )
+    # Progress bars and warnings are for who runs the notebook, not for who reads the report.
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+    return exporter.from_notebook_node(notebook)[0]
+
+
+@contextlib.contextmanager
+def whole_file(path: Path):
+    """A temporary neighbour of ``path`` that takes its name only if all went well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_report(path, parameters: dict) -> Path:
+    """Run the report's notebook and write it as one offline HTML file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write; it appears whole or not at all.
+    parameters : dict
+        Of the notebook's parameters cell; the others keep their defaults.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        A parameter is unknown, or the notebook failed.
+    """
+    path = Path(path)
+    notebook = report_notebook()
+    check_parameters(notebook, parameters)
+    with tempfile.TemporaryDirectory() as folder:
+        executed = Path(folder) / "report.ipynb"
+        run_notebook(notebook, parameters, executed)
+        html = render(executed)
+    with whole_file(path) as temporary:
+        temporary.write_text(html)
+    return path

@@ -1,0 +1,161 @@
+"""What a run tells: tables, one row of summary, and what reproduces it."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from freehint.config import InputError
+from freehint.mm.memory import Memory
+from freehint.units import format_ns, format_pages
+
+TABLES = ("summary", "reports", "locks", "waits")
+METADATA_KEY = b"freehint"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The tables of one simulated run.
+
+    Attributes
+    ----------
+    summary : Series
+        One row; a unit in every name.  docs/model.md defines each entry.
+    reports : DataFrame
+        A row a block offered to the ring: time_ns, stroke, zone, order, migratetype, pfn,
+        nr_pages, taken, duplicate.
+    locks : DataFrame
+        A row a stroke of the policy: who, stroke, zone, since_ns, held_ns, blocks.
+    waits : DataFrame
+        A row an operation of a guest CPU that waited for a zone lock: since_ns, cpu, zone,
+        kind, wait_ns.
+    provenance : dict
+        Parameters, inputs with sha256, versions.
+    memory : Memory or None
+        The guest's memory at the end; not saved.
+    """
+
+    summary: pd.Series
+    reports: pd.DataFrame
+    locks: pd.DataFrame
+    waits: pd.DataFrame
+    provenance: dict
+    memory: Memory | None = None
+
+    def save(self, folder) -> Path:
+        """Write the tables as parquet, each with the provenance inside.
+
+        The folder appears whole or not at all.
+
+        Raises
+        ------
+        InputError
+            The folder exists already.
+        """
+        folder = Path(folder)
+        if folder.exists():
+            raise InputError(f"{folder}: exists already; a run never overwrites another")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            metadata = {METADATA_KEY: json.dumps(self.provenance).encode()}
+            for name in TABLES:
+                table = getattr(self, name)
+                if name == "summary":
+                    table = table.to_frame().T.infer_objects()
+                arrow = pa.Table.from_pandas(table, preserve_index=False)
+                arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, **metadata})
+                pq.write_table(arrow, temporary / f"{name}.parquet", compression="zstd")
+            temporary.chmod(0o755)
+            temporary.rename(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        return folder
+
+    @classmethod
+    def load(cls, folder) -> "Run":
+        """Read a run that :meth:`save` wrote.
+
+        Raises
+        ------
+        InputError
+            A table is missing, not whole, or not a run's.
+        """
+        folder = Path(folder)
+        tables = {}
+        provenance = None
+        for name in TABLES:
+            path = folder / f"{name}.parquet"
+            try:
+                arrow = pq.read_table(path)
+            except FileNotFoundError:
+                raise InputError(f"{path}: there is no such file") from None
+            except (OSError, pa.ArrowException) as error:
+                first = str(error).splitlines()[0]
+                raise InputError(f"{path}: this is not whole parquet: {first}") from None
+            stored = (arrow.schema.metadata or {}).get(METADATA_KEY)
+            if stored is None:
+                raise InputError(f"{path}: has no provenance, so it is no table of a run")
+            provenance = json.loads(stored)
+            tables[name] = arrow.to_pandas()
+        summary = tables.pop("summary").astype(object).iloc[0]
+        return cls(summary=summary, provenance=provenance, **tables)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td style='text-align:left'>{label}</td><td>{value}</td></tr>"
+            for label, value in readable(self.summary).items()
+        )
+        head = f"policy <b>{self.summary['policy']}</b>, seed {self.summary['seed']}"
+        return f"<div><p>{head}</p><table>{rows}</table></div>"
+
+
+# Label, entry of the summary, how to write it.
+READABLE = (
+    ("offered", "offered_pages", format_pages),
+    ("hinted", "hinted_pages", format_pages),
+    ("lost on a full ring", "lost_pages", format_pages),
+    ("hinted twice", "duplicate_pages", format_pages),
+    ("coverage", "coverage", "{:.1%}".format),
+    ("stale", "stale_pages", format_pages),
+    ("survival", "survival", "{:.1%}".format),
+    ("walk took", "walk_ns", lambda ns: format_ns(ns) if ns >= 0 else "not finished"),
+    ("strokes", "strokes", "{:,}".format),
+    ("lock held p50", "lock_held_p50_ns", format_ns),
+    ("lock held p99", "lock_held_p99_ns", format_ns),
+    ("lock held max", "lock_held_max_ns", format_ns),
+    ("allocation wait p99", "alloc_wait_p99_ns", format_ns),
+    ("allocation wait max", "alloc_wait_max_ns", format_ns),
+    ("operations that waited", "waits", "{:,}".format),
+)
+WALK_ONLY = {"coverage", "survival", "walk_ns"}
+
+
+def readable(summary: pd.Series) -> dict:
+    """The summary for people: label -> text with the unit that reads best."""
+    walked = summary["strokes"] > 0
+    return {
+        label: write(summary[name]) if walked or name not in WALK_ONLY else "–"
+        for label, name, write in READABLE
+    }
+
+
+def comparison(runs) -> pd.DataFrame:
+    """Runs side by side, for people: a row a label, a column a policy (and seed, if several)."""
+    several = len({r.summary["seed"] for r in runs}) > 1
+    columns = {}
+    for run in runs:
+        name = run.summary["policy"]
+        columns[f"{name} #{run.summary['seed']}" if several else name] = readable(run.summary)
+    return pd.DataFrame(columns)
+
+
+def summaries(runs) -> pd.DataFrame:
+    """One row of summary a run, in numbers."""
+    return pd.DataFrame([r.summary for r in runs]).reset_index(drop=True).infer_objects()

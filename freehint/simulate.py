@@ -1,0 +1,328 @@
+"""Scenario in, Run out.
+
+``Scenario()`` is the one default scenario: a real 4 GiB guest whose memory is fragmented
+(``snap4g``), four CPUs that come to hold half of what is free, and one walk over its free lists
+towards a host that is away 3 ms out of every 23.  The walk begins 20 ms after the start, when
+the guest's CPUs have filled their pcp lists, and the run ends after 200 ms, long enough to show
+what becomes of the hints.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from freehint.config import Costs, HostConfig, InputError, RingConfig, require, whole, with_values
+from freehint.data import data
+from freehint.engine import REPORT_COLUMNS, WAIT_COLUMNS, Engine
+from freehint.formats.boot import make_memory
+from freehint.formats.snapshots import load_snapshot
+from freehint.guest.workloads import WORDS, Workload, quantile_table, target_pages
+from freehint.host.device import GAP_ROWS
+from freehint.mm.memory import Memory, zone_name
+from freehint.mm.profile import LINUX_6_1, profile_name
+from freehint.mm.watermark import with_cpus
+from freehint.policies import find_policy
+from freehint.provenance import provenance
+from freehint.ring import new_ring
+from freehint.run import Run
+from freehint.units import NS_PER_MS
+from freehint.version import __version__
+from freehint.world import (
+    CPU_DTYPE,
+    NEVER,
+    STATE_DTYPE,
+    TALLY_DTYPE,
+    World,
+    cost_record,
+    new_record,
+    schedule,
+)
+
+TABLE_ROWS = 4096  # to begin with; tables grow
+REPORT_ROWS = 1024
+
+DEFAULT_MEMORY = "linux-6.1/snapshots/snap4g.T0"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything that decides a run, and nothing else does.
+
+    Attributes
+    ----------
+    memory : Memory, str or Path
+        A guest's memory (used as a copy), a snapshot's stem (relative to the working directory,
+        or a name of the sample data), or a size such as ``"256MiB"`` for a freshly booted guest.
+    policy : str or Policy
+        A name in ``fh.POLICIES``, or a policy of your own.
+    seed : int
+        Same seed, same numbers: on any machine, with any number of threads.
+    workload : Workload
+    ring : RingConfig
+    host : HostConfig
+    costs : Costs
+    walk_at_ns : int
+        When the policy's walk begins.
+    duration_ns : int
+        Simulated time of the run.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> scenario = fh.Scenario(memory="256MiB", policy="v24").with_values({"ring.size": 64})
+    >>> scenario.ring.size
+    64
+    """
+
+    memory: object = DEFAULT_MEMORY
+    policy: object = "v24"
+    seed: int = 1
+    workload: Workload = field(default_factory=Workload)
+    ring: RingConfig = field(default_factory=RingConfig)
+    host: HostConfig = field(default_factory=HostConfig)
+    costs: Costs = field(default_factory=Costs)
+    walk_at_ns: int = 20 * NS_PER_MS
+    duration_ns: int = 200 * NS_PER_MS
+
+    def __post_init__(self):
+        object.__setattr__(self, "policy", find_policy(self.policy))
+        whole("seed", self.seed, 0)
+        whole("duration_ns", self.duration_ns, 1, 1 << 50)
+        whole("walk_at_ns", self.walk_at_ns, 0, 1 << 50)
+        for name, kind in (
+            ("workload", Workload),
+            ("ring", RingConfig),
+            ("host", HostConfig),
+            ("costs", Costs),
+        ):
+            part = getattr(self, name)
+            require(isinstance(part, kind), name, f"be a {kind.__name__}", part)
+
+    def with_values(self, values: dict) -> "Scenario":
+        """A copy with fields changed; nested names as in a sweep: ``{"ring.size": 64}``.
+
+        ``policy`` may be changed together with its own knobs: ``{"policy": "v24",
+        "policy.min_order": 9}``.
+        """
+        values = dict(values)
+        if "policy" in values:
+            values["policy"] = find_policy(values["policy"])
+        return with_values(self, values)
+
+
+def guest_memory(scenario: Scenario):
+    """A scenario's memory as a copy of its own, with the workload's CPUs.
+
+    Returns
+    -------
+    (Memory, Path or None)
+        The stem, where a snapshot was loaded.
+
+    Raises
+    ------
+    InputError
+        It is no memory, no snapshot and no size, or its kernel's allocator is not built yet.
+    """
+    memory, stem = scenario.memory, None
+    if isinstance(memory, str) and memory.endswith("iB"):
+        memory = make_memory(memory)
+    elif not isinstance(memory, Memory):
+        stem = snapshot_stem(memory)
+        memory = load_snapshot(stem)
+    if memory.profile != LINUX_6_1:
+        raise InputError(
+            f"memory: the allocator of Linux {profile_name(memory.profile)} is not built yet;"
+            " such a snapshot can be loaded, listed, checked and walked, but not simulated"
+        )
+    try:
+        return with_cpus(memory, scenario.workload.nr_cpus), stem
+    except ValueError as error:
+        raise InputError(f"workload.nr_cpus: {error}") from None
+
+
+def snapshot_stem(name) -> Path:
+    """Stem of a snapshot, by path or by its name in the sample data."""
+    if not Path(f"{name}.meta.json").exists():
+        try:
+            return data(name)
+        except FileNotFoundError:
+            pass  # the loader's sentence names the missing file
+    return Path(name)
+
+
+def new_world(scenario: Scenario, memory: Memory) -> World:
+    """All actors of a scenario at time 0."""
+    workload = scenario.workload
+    nr_cpus = workload.nr_cpus
+    target = target_pages(workload, memory)
+    world = World(
+        memory=memory,
+        key=np.full(nr_cpus + 2, NEVER, np.int64),
+        lock_until=np.zeros(len(memory.zones), np.int64),
+        cost=cost_record(scenario.costs),
+        state=new_record(
+            STATE_DTYPE,
+            locked_zone=-1,
+            interval_ns=workload.interval_ns,
+            target_pages=target,
+            write_threshold=round(workload.write_share * 256),
+            growth_threshold=round(workload.growth * 256),
+            service_ns=scenario.host.service_ns,
+            kick_ns=scenario.host.kick_ns,
+            asleep=1,
+        ),
+        tally=new_record(TALLY_DTYPE),
+        cpu=new_record(CPU_DTYPE, nr_cpus, word_at=WORDS, wait_since=-1),
+        words=np.zeros((nr_cpus, WORDS), np.int64),
+        held=np.zeros((nr_cpus, target + target // 4 + 1024), np.int64),
+        wish=np.stack(
+            [quantile_table(workload.order_weights), quantile_table(workload.type_weights)]
+        ),
+        gaps=np.zeros((GAP_ROWS, 2), np.int64),
+        ring=new_ring(scenario.ring.size),
+        report=np.zeros((REPORT_ROWS + 1, 3), np.int64),
+        outcome=np.zeros(REPORT_ROWS, np.uint8),
+        page=np.zeros(memory.nr_pages, np.uint8),
+        reports=np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
+        waits=np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
+        used=np.zeros((TABLE_ROWS, 2), np.int64),
+    )
+    for cpu in range(nr_cpus):
+        # CPUs begin evenly spread over one interval.
+        schedule(world, cpu, workload.interval_ns * cpu // nr_cpus)
+    return world
+
+
+def simulate(scenario: Scenario, progress=None) -> Run:
+    """Run a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    progress : callable, optional
+        Called with simulated nanoseconds done since the last call, 100 times a run.
+
+    Returns
+    -------
+    Run
+        Tables, one row of summary, and provenance.
+
+    Raises
+    ------
+    InputError
+        The scenario's memory cannot be loaded or used.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> run = fh.simulate(fh.Scenario(memory="64MiB", policy="v24", duration_ns=50_000_000))
+    >>> bool(run.summary["hinted_pages"] > 0)
+    True
+    """
+    require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
+    memory, stem = guest_memory(scenario)
+    world = new_world(scenario, memory)
+    seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 1)
+    streams = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
+    engine = Engine(world, scenario.policy, scenario.host, streams)
+    engine.run(scenario.walk_at_ns, scenario.duration_ns, progress)
+    return Run(
+        summary=_summary(scenario, engine),
+        reports=_reports(engine),
+        locks=_locks(engine),
+        waits=_waits(engine),
+        provenance=provenance(scenario, __version__, stem, memory),
+        memory=engine.world.memory,
+    )
+
+
+def _zone_names(memory, column) -> pd.Categorical:
+    names = [zone_name(memory, z) for z in range(memory.nr_free.shape[0])]
+    return pd.Categorical.from_codes(np.asarray(column, np.int8), categories=names)
+
+
+def _table(world: World, name: str, columns) -> pd.DataFrame:
+    rows = getattr(world, name)[: world.state[0][f"nr_{name}"]]
+    return pd.DataFrame(rows.copy(), columns=list(columns))
+
+
+def _reports(engine: Engine) -> pd.DataFrame:
+    frame = _table(engine.world, "reports", REPORT_COLUMNS)
+    frame["zone"] = _zone_names(engine.world.memory, frame["zone"])
+    for name in ("taken", "duplicate"):
+        frame[name] = frame[name].astype(bool)
+    return frame
+
+
+def _locks(engine: Engine) -> pd.DataFrame:
+    rows = np.array(engine.locks, np.int64).reshape(-1, 5)
+    frame = pd.DataFrame(rows, columns=["stroke", "zone", "since_ns", "held_ns", "blocks"])
+    frame["zone"] = _zone_names(engine.world.memory, frame["zone"])
+    frame.insert(0, "who", engine.policy.name)
+    return frame
+
+
+def _waits(engine: Engine) -> pd.DataFrame:
+    frame = _table(engine.world, "waits", WAIT_COLUMNS)
+    frame["zone"] = _zone_names(engine.world.memory, frame["zone"])
+    frame["kind"] = pd.Categorical.from_codes(
+        frame["kind"].to_numpy(np.int8), categories=["alloc", "free"]
+    )
+    return frame
+
+
+def _percentiles(values, count: int, prefix: str) -> dict:
+    """p50, p99 and max of ``values``, padded with zeros to ``count`` entries.
+
+    The smallest value that at least that share of all entries does not exceed: an entry, never
+    a value between two.
+    """
+    values = np.sort(np.asarray(values, np.int64))
+    zeros = count - len(values)
+    result = {}
+    for name, share in (("p50", 0.50), ("p99", 0.99), ("max", 1.0)):
+        rank = max(int(np.ceil(share * count)) - 1, 0)
+        at = rank - zeros
+        result[f"{prefix}_{name}_ns"] = int(values[at]) if at >= 0 and len(values) else 0
+    return result
+
+
+def _share(part: int, whole_: int) -> float:
+    return part / whole_ if whole_ else float("nan")
+
+
+def _summary(scenario: Scenario, engine: Engine) -> pd.Series:
+    """One row: what the policy offered, what arrived, what it cost, what became of it."""
+    tally = {name: int(engine.world.tally[0][name]) for name in TALLY_DTYPE.names}
+    waits = _waits(engine)
+    alloc_waits = waits.loc[waits["kind"] == "alloc", "wait_ns"]
+    begin, end, walkable, covered = engine.walk or (None, None, 0, 0)
+    held = [held for *_, held, _ in engine.locks]
+    row = {
+        "policy": scenario.policy.name,
+        "seed": scenario.seed,
+        "offered_pages": tally["offered"],
+        "hinted_pages": tally["hinted"],
+        "lost_pages": tally["lost"],
+        "duplicate_pages": tally["duplicate"],
+        "walkable_pages": int(walkable),
+        "coverage": _share(covered, walkable),
+        "stale_pages": tally["stale"],
+        "reused_pages": tally["reused"],
+        "survival": 1 - _share(tally["reused"], tally["first_hinted"]),
+        "walk_ns": -1 if begin is None or end is None else int(end - begin),
+        "strokes": len(engine.locks),
+        "notifications": tally["notifications"],
+        **_percentiles(held, len(held), "lock_held"),
+        **_percentiles(alloc_waits, tally["allocations"], "alloc_wait"),
+        "waits": len(waits),
+        "allocations": tally["allocations"],
+        "failed_allocations": tally["failed_allocations"],
+        "frees": tally["frees"],
+        "writes": tally["writes"],
+        "guest_lock_holds": tally["lock_holds"],
+        "guest_lock_held_ns": tally["lock_held_ns"],
+    }
+    return pd.Series(row, dtype=object)

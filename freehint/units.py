@@ -1,0 +1,60 @@
+"""Sizes, page counts and times: one page is 4 KiB, a time is integer nanoseconds."""
+
+import re
+
+PAGE_SHIFT = 12
+PAGE_SIZE = 1 << PAGE_SHIFT
+NS_PER_US = 1_000
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(KiB|MiB|GiB|TiB)")
+_FACTOR = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as ``"256MiB"`` or ``"8GiB"``.
+
+    Raises
+    ------
+    ValueError
+        The text is not a number followed by KiB, MiB, GiB or TiB, or not whole pages.
+
+    Examples
+    --------
+    >>> parse_size("256MiB")
+    268435456
+    """
+    match = _SIZE.fullmatch(str(text).strip())
+    if not match:
+        raise ValueError(f"size must be a number with KiB, MiB, GiB or TiB, got {text!r}")
+    size = float(match[1]) * _FACTOR[match[2]]
+    if size <= 0 or size % PAGE_SIZE:
+        raise ValueError(f"size must be a positive number of whole 4 KiB pages, got {text!r}")
+    return int(size)
+
+
+def format_ns(ns: float) -> str:
+    """A duration in the unit that reads best.
+
+    Examples
+    --------
+    >>> format_ns(1_500), format_ns(2_000_000_000)
+    ('1.5 us', '2 s')
+    """
+    for limit, unit in ((NS_PER_S, "s"), (NS_PER_MS, "ms"), (NS_PER_US, "us")):
+        if abs(ns) >= limit:
+            return f"{ns / limit:.3g} {unit}"
+    return f"{ns:.3g} ns"
+
+
+def format_pages(nr_pages: float) -> str:
+    """A page count as MiB or GiB.
+
+    Examples
+    --------
+    >>> format_pages(262144)
+    '1 GiB'
+    """
+    mib = nr_pages / 256
+    return f"{mib / 1024:.3g} GiB" if mib >= 1024 else f"{mib:.3g} MiB"

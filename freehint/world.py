@@ -1,0 +1,200 @@
+"""What the actors of a simulation share: the clock, the zone locks, the fate of every hint.
+
+Time is integer nanoseconds.  Every actor has one key, ``time << 4 | actor``: the smallest key
+is the next event, and ties go to the lower actor, so the order of events is exact.
+"""
+
+from dataclasses import fields
+from typing import NamedTuple
+
+import numpy as np
+
+from freehint.config import Costs
+from freehint.jit import kernel
+from freehint.mm.memory import Memory
+from freehint.ring import Ring
+
+ACTOR_BITS = 4
+MAX_CPUS = (1 << ACTOR_BITS) - 2  # the host and the policy's worker take two
+NEVER = 1 << 62
+
+# Bits of World.page
+IN_FLIGHT, HOST_HAS, FREE_THROUGHOUT, HINTED_THIS_WALK = 1, 2, 4, 8
+
+WAIT_ALLOC, WAIT_FREE = 0, 1
+IDLE, PUBLISHING, WAIT_RING, WAIT_USED, PUBLISHED = range(5)
+
+
+def _record(*names) -> np.dtype:
+    return np.dtype([(name, np.int64) for name in names])
+
+
+# One guest CPU.
+CPU_DTYPE = _record(
+    "word_at",  # next random word
+    "nr_blocks",  # blocks it holds
+    "live_pages",  # pages in them
+    "wait_since",  # time_ns since when it waits for a zone lock, or -1
+)
+
+# What the actors remember; one record.
+STATE_DTYPE = _record(
+    "locked_zone",  # zone whose lock a stroke holds, or -1
+    # the workload
+    "interval_ns",
+    "target_pages",  # pages a CPU comes to hold
+    "write_threshold",  # of 256: operations that write
+    "growth_threshold",  # of 256: operations that allocate while below the target
+    # the host
+    "service_ns",
+    "kick_ns",
+    "gap_at",  # time_ns of the next gap
+    "gap_row",  # its row of World.gaps
+    "asleep",  # 1: waits for a notification
+    # the worker
+    "row",  # next row of the report to publish
+    "rows",
+    "mode",  # IDLE .. PUBLISHED
+    "on_full",
+    "hold_until_used",
+    "stroke",  # strokes ended before
+    "zone",
+    # rows used of the tables
+    "nr_reports",
+    "nr_waits",
+    "nr_used",
+)
+
+# What a run counts, in pages unless said; one record.
+TALLY_DTYPE = _record(
+    "offered",
+    "hinted",
+    "lost",
+    "duplicate",
+    "stale",  # allocated before the host took the hint
+    "reused",  # hinted, then allocated
+    "first_hinted",  # hinted while no hint for them stood
+    "notifications",  # number
+    "allocations",  # number
+    "frees",  # number
+    "writes",  # number
+    "failed_allocations",  # number
+    "lock_holds",  # number, by guest CPUs
+    "lock_held_ns",
+)
+
+
+class World(NamedTuple):
+    """Everything that moves.  ``C`` CPUs, ``Z`` zones; the host is actor C, the worker C + 1.
+
+    memory : Memory
+    key : int64[C + 2]          time_ns << 4 | actor
+    lock_until : int64[Z]       time_ns from which a zone lock is free of short holds
+    cost : record[1]            one field for each of Costs, ns
+    state : record[1]           STATE_DTYPE
+    tally : record[1]           TALLY_DTYPE
+    cpu : record[C]             CPU_DTYPE
+    words : int64[C, W]         random words drawn beforehand, one an event, a stream a CPU
+    held : int64[C, capacity]   blocks that each CPU holds: node << 4 | order
+    wish : uint8[2, 4096]       quantiles of the wanted orders (row 0) and types (row 1)
+    gaps : int64[n, 2]          host: (time until the next gap, its length), drawn beforehand
+    ring : Ring
+    report : int64[capacity + 1, 3]   the stroke's rows: (node, order, blocks looked at)
+    outcome : uint8[capacity]         Outcome of each row
+    page : uint8[nr_pages]      the fate of every hint, page by page: IN_FLIGHT (the ring has
+                                it), HOST_HAS (the host used the buffer), FREE_THROUGHOUT (not
+                                allocated since the walk began), HINTED_THIS_WALK
+    reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
+    """
+
+    memory: Memory
+    key: np.ndarray
+    lock_until: np.ndarray
+    cost: np.recarray
+    state: np.recarray
+    tally: np.recarray
+    cpu: np.recarray
+    words: np.ndarray
+    held: np.ndarray
+    wish: np.ndarray
+    gaps: np.ndarray
+    ring: Ring
+    report: np.ndarray
+    outcome: np.ndarray
+    page: np.ndarray
+    reports: np.ndarray
+    waits: np.ndarray
+    used: np.ndarray
+
+
+def new_record(dtype: np.dtype, length: int = 1, **values) -> np.recarray:
+    """Records of zeros but for the named fields."""
+    record = np.zeros(length, dtype)
+    for name, value in values.items():
+        record[name] = value
+    return record.view(np.recarray)
+
+
+COST_DTYPE = _record(*(f.name for f in fields(Costs)))
+
+
+def cost_record(costs: Costs) -> np.recarray:
+    """Costs as one record."""
+    return new_record(COST_DTYPE, **{f.name: getattr(costs, f.name) for f in fields(Costs)})
+
+
+def grown(table: np.ndarray) -> np.ndarray:
+    """The same rows with room for as many again."""
+    return np.concatenate([table, np.zeros_like(table)])
+
+
+@kernel(inline=True)
+def schedule(world, actor, time_ns):
+    """Let ``actor`` act at ``time_ns``."""
+    world.key[actor] = (time_ns << ACTOR_BITS) | actor
+
+
+@kernel(inline=True)
+def suspend(world, actor):
+    """Let ``actor`` act only when somebody schedules it."""
+    world.key[actor] = NEVER
+
+
+@kernel(inline=True)
+def hold_lock(world, zone, now_ns, hold_ns):
+    """Take a zone lock for a known short time, behind whoever holds it; when it was got."""
+    start = max(now_ns, world.lock_until[zone])
+    world.lock_until[zone] = start + world.cost[0].lock_ns + hold_ns
+    return start
+
+
+@kernel(inline=True)
+def pages_allocated(world, node, order):
+    """Pages go to a user: hints in flight are stale, hints used are reused."""
+    for page in range(node, node + (1 << order)):
+        bits = world.page[page]
+        if bits:
+            if bits & IN_FLIGHT:
+                world.tally[0].stale += 1
+            if bits & (IN_FLIGHT | HOST_HAS):
+                world.tally[0].reused += 1
+            world.page[page] = 0
+
+
+@kernel(inline=True)
+def pages_hinted(world, node, order):
+    """The ring took a hint for these pages."""
+    for page in range(node, node + (1 << order)):
+        bits = world.page[page]
+        if not bits & (IN_FLIGHT | HOST_HAS):
+            world.tally[0].first_hinted += 1
+        world.page[page] = bits | IN_FLIGHT | HINTED_THIS_WALK
+
+
+@kernel(inline=True)
+def pages_used(world, node, order):
+    """The host used the buffer; pages allocated meanwhile were stale and stay out."""
+    for page in range(node, node + (1 << order)):
+        bits = world.page[page]
+        if bits & IN_FLIGHT:
+            world.page[page] = (bits & ~IN_FLIGHT) | HOST_HAS

@@ -1,0 +1,380 @@
+"""A real JupyterLab in headless Chromium, and a browser that has no network, for tests.
+
+with lab_server(tmp_path, notebooks=[path]) as lab:
+    page = lab.open("00_start_here.ipynb")
+    page.run_all()
+    page.assert_clean()
+    ms = page.median_ms("ring size", ["ArrowRight", "ArrowLeft"], "img")
+    page.screenshot("00_start_here")
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+SCREENSHOTS = Path(__file__).parent.parent / "out" / "screenshots"
+
+CHROMIUM_MISSING = (
+    "The tests drive a real JupyterLab and need chromium, which is not installed "
+    "(Debian: apt-get install chromium)."
+)
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NOTIFICATION_SETTING = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+
+# JupyterLab answers restored before the notebook is there, and a run-all before the kernel is
+# idle silently runs nothing: wait for each in turn.
+OPENED = """async (name) => {
+  const app = window.jupyterapp;
+  await app.restored;
+  const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  let panel;
+  while (!(panel = [...app.shell.widgets('main')].find((w) => w.context?.path === name))) {
+    await sleep(50);
+  }
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  app.shell.activateById(panel.id);
+  window.freehintPanel = panel;
+}"""
+IDLE = "() => window.freehintPanel.sessionContext.session?.kernel?.status === 'idle'"
+RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
+CHANGE = "() => window.freehintChange"
+CELLS = "() => window.freehintPanel.content.model.toJSON().cells"
+NOTEBOOK_HEIGHT = """() => {
+  const scroller = window.freehintPanel.content.node.querySelector('.jp-WindowedPanel-outer');
+  return scroller.scrollHeight - scroller.clientHeight;
+}"""
+
+# What the pictures of a selector show, as a string; null while one of them still loads.
+# Pixels, not addresses: ipywidgets gives an image a new blob address even for equal content.
+SHOWN = """window.freehintShown = (selector) => {
+  const shown = [];
+  for (const picture of document.querySelectorAll(selector)) {
+    const [width, height] = [picture.naturalWidth ?? picture.width,
+                             picture.naturalHeight ?? picture.height];
+    if (picture.complete === false || !width || !height) return null;
+    const canvas = new OffscreenCanvas(width, height);
+    const context = canvas.getContext('2d', {willReadFrequently: true});
+    context.drawImage(picture, 0, 0);
+    const pixels = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
+    let hash = 2166136261;
+    for (const pixel of pixels) hash = Math.imul(hash ^ pixel, 16777619);
+    shown.push(`${width}x${height}:${hash >>> 0}`);
+  }
+  return shown.length ? shown.join(' ') : null;
+};"""
+# Promises the milliseconds from the next turn of a knob to a changed picture.
+MEASURE = """([selector, before]) => {
+  window.freehintChange = new Promise((resolve) => {
+    const turns = ['keydown', 'input', 'click'];
+    const turned = () => {
+      const start = performance.now();
+      for (const turn of turns) window.removeEventListener(turn, turned, true);
+      const look = () => {
+        const shown = window.freehintShown(selector);
+        if (shown !== null && shown !== before) resolve(performance.now() - start);
+        else requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    };
+    for (const turn of turns) window.addEventListener(turn, turned, true);
+  });
+}"""
+
+
+class NotebookPage:
+    """One notebook, open in JupyterLab with its kernel running.
+
+    page             : the Playwright Page, for what has no helper here
+    errors           : uncaught errors of the page so far
+    foreign_requests : addresses of requests to any host but the server
+    """
+
+    def __init__(self, page: Page, address: str, name: str):
+        self.page = page
+        self.errors: list[str] = []
+        self.foreign_requests: list[str] = []
+        self._server = urlsplit(address).netloc
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._note(request.url))
+        page.on("websocket", lambda socket: self._note(socket.url))
+        page.add_init_script(SHOWN)
+        page.goto(address)
+        page.wait_for_function("window.jupyterapp")
+        self._evaluate(OPENED, name)
+        self.wait_idle()
+
+    def _note(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob") and parts.netloc != self._server:
+            self.foreign_requests.append(url)
+
+    def _evaluate(self, function: str, argument: object = None, timeout: float = 60) -> object:
+        """What a function of the page returns or promises; fails after ``timeout`` seconds."""
+        late = f"setTimeout(() => fail(Error('nothing came in {timeout} s')), {timeout * 1000})"
+        race = f"[({function})(argument), new Promise((_, fail) => {late})]"
+        return self.page.evaluate(f"(argument) => Promise.race({race})", argument)
+
+    @property
+    def cells(self) -> list[dict]:
+        """The cells as nbformat has them, with what ran in the browser."""
+        return self.page.evaluate(CELLS)
+
+    @property
+    def cell_outputs(self) -> list[list[dict]]:
+        """The outputs of each code cell, in order."""
+        return [cell["outputs"] for cell in self.cells if cell["cell_type"] == "code"]
+
+    def wait_idle(self, timeout: float = 60) -> None:
+        """Wait up to ``timeout`` seconds until the kernel has nothing to do."""
+        self.page.wait_for_function(IDLE, timeout=timeout * 1000)
+
+    def run_all(self, timeout: float = 300) -> None:
+        """Run every cell; returns when the last has finished or one has failed."""
+        self._evaluate(RUN_ALL, timeout=timeout)
+        self.wait_idle()
+
+    def assert_clean(self) -> None:
+        """Every cell ran, none failed, the page had no error and asked no other host."""
+        code = [c for c in self.cells if c["cell_type"] == "code" and "".join(c["source"]).strip()]
+        failures = [o for c in code for o in c["outputs"] if o["output_type"] == "error"]
+        assert not failures, f"{failures[0]['ename']}: {failures[0]['evalue']}"
+        counts = [c["execution_count"] for c in code]
+        assert counts == list(range(1, len(code) + 1)), f"execution counts: {counts}"
+        assert not self.errors, f"errors of the page: {self.errors}"
+        assert not self.foreign_requests, f"requests to other hosts: {self.foreign_requests}"
+
+    def knob(self, label: str) -> Locator:
+        """What takes the focus in the slider, dropdown or other input described as ``label``."""
+        text = re.compile(rf"^\s*{re.escape(label)}\s*$")
+        # The label is a child: the boxes around the widget hold it too, with other knobs.
+        described = self.page.locator(":scope > label", has_text=text)
+        widget = self.page.locator("div", has=described)
+        return widget.locator(".noUi-handle, select, input, button").locator("visible=true")
+
+    def turn(self, label: str, to: str) -> None:
+        """Choose the option ``to`` of a dropdown or of toggle buttons; else press the key ``to``.
+
+        Keys have Playwright's names: ArrowRight, Home, PageUp, Space.  A dropdown gets no keys,
+        because JupyterLab takes the arrows of a focused one for moving between cells.
+        """
+        knob = self.knob(label)
+        match knob.first.evaluate("(element) => element.tagName"):
+            case "SELECT":
+                knob.select_option(label=to)
+            case "BUTTON":
+                knob.filter(has_text=re.compile(rf"^\s*{re.escape(to)}\s*$")).click()
+            case _:
+                knob.first.focus()
+                self.page.keyboard.press(to)
+
+    def shown(self, pictures: str) -> str:
+        """A fingerprint of what the img and canvas elements of a CSS selector show, once loaded."""
+        return self.wait_picture_changed(pictures, before=None)
+
+    def wait_picture_changed(self, pictures: str, before: str | None, timeout: float = 30) -> str:
+        """Wait until the pictures show something other than ``before``; their new fingerprint."""
+        look = "([pictures, before]) => { const now = window.freehintShown(pictures);"
+        look += " return now !== before && now; }"
+        changed = self.page.wait_for_function(look, arg=[pictures, before], timeout=timeout * 1000)
+        return changed.json_value()
+
+    def turn_ms(self, label: str, to: str, pictures: str, timeout: float = 30) -> float:
+        """Milliseconds from turning a knob (the key press, the choice) to changed pictures."""
+        self.page.evaluate(MEASURE, [pictures, self._settled(pictures)])
+        self.turn(label, to)
+        return self._evaluate(CHANGE, timeout=timeout)
+
+    def median_ms(self, label: str, to: Sequence[str], pictures: str, turns: int = 9) -> float:
+        """Median of ``turn_ms`` over turns that go through ``to`` again and again."""
+        return statistics.median(
+            self.turn_ms(label, each, pictures) for each in islice(cycle(to), turns)
+        )
+
+    def _settled(self, pictures: str) -> str:
+        """The fingerprint when the last redraw is over, so that it is not taken for the next."""
+        last, shown = None, self.shown(pictures)
+        while shown != last:
+            self.page.wait_for_timeout(150)
+            self.wait_idle()
+            last, shown = shown, self.shown(pictures)
+        return shown
+
+    def screenshot(self, name: str) -> Path:
+        """The whole notebook as out/screenshots/NAME.png."""
+        size = self.page.viewport_size
+        hidden = min(max(self.page.evaluate(NOTEBOOK_HEIGHT), 0), 12_000)
+        self.page.set_viewport_size({"width": size["width"], "height": size["height"] + hidden})
+        self.page.wait_for_timeout(500)  # JupyterLab lays its panels out anew
+        path = _screenshot(self.page, name)
+        self.page.set_viewport_size(size)
+        return path
+
+
+class Lab:
+    """A running JupyterLab server and a browser."""
+
+    def __init__(self, address: str, token: str, browser: Browser):
+        self._address, self._token, self._browser = address, token, browser
+
+    def open(self, name: str) -> NotebookPage:
+        """Open a notebook of the server's folder, with a kernel of its own."""
+        # A second page in the same context would be sent on to another workspace while it loads.
+        context = self._browser.new_context(viewport={"width": 1400, "height": 1000})
+        address = f"{self._address}/lab/tree/{name}?reset&token={self._token}"
+        return NotebookPage(context.new_page(), address, name)
+
+
+@contextmanager
+def lab_server(tmp: Path, notebooks: Iterable[Path]) -> Iterator[Lab]:
+    """Serve copies of ``notebooks`` by a JupyterLab whose every setting lies below ``tmp``."""
+    folder = tmp / "notebooks"
+    folder.mkdir()
+    for notebook in notebooks:
+        shutil.copy(notebook, folder)
+    token, port = secrets.token_hex(16), _free_port()
+    address = f"http://127.0.0.1:{port}"
+    with chromium() as browser, (tmp / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            _server_command(folder, port, token),
+            env=os.environ | _fresh_folders(tmp),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _wait_until_up(server, f"{address}/api/status?token={token}", tmp / "server.log")
+            yield Lab(address, token, browser)
+        finally:
+            _stop(server)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, headless."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        raise RuntimeError(CHROMIUM_MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class OfflinePage(NamedTuple):
+    """What came of opening a file without a network.
+
+    requests   : addresses asked for beyond the file itself; data: and blob: are part of the file
+    errors     : uncaught errors of the page
+    text       : what a reader can read of it
+    screenshot : path of a picture of the whole page
+    """
+
+    requests: list[str]
+    errors: list[str]
+    text: str
+    screenshot: Path
+
+
+def open_offline(html_path: Path, name: str | None = None) -> OfflinePage:
+    """Open an HTML file with the network cut; the picture is called ``name`` or as the file."""
+    address = Path(html_path).resolve().as_uri()
+    requests, errors = [], []
+    with chromium() as browser:
+        context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900})
+        page = context.new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("websocket", lambda socket: requests.append(socket.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address, wait_until="load")
+        page.wait_for_timeout(1000)  # for what a script asks for only after the page is there
+        foreign = [url for url in requests if urlsplit(url).scheme not in ("data", "blob")]
+        foreign.remove(address)
+        picture = _screenshot(page, name or Path(html_path).stem, full_page=True)
+        return OfflinePage(foreign, errors, page.inner_text("body"), picture)
+
+
+def _screenshot(page: Page, name: str, **how) -> Path:
+    path = SCREENSHOTS / f"{name}.png"
+    page.screenshot(path=path, **how)
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _server_command(folder: Path, port: int, token: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+        "--LabApp.expose_app_in_browser=True",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={folder}",
+        f"--IdentityProvider.token={token}",
+    ]
+
+
+def _fresh_folders(tmp: Path) -> dict[str, str]:
+    """The folders that Jupyter would take from the user's home, and a setting: ask for no news."""
+    variables = [
+        *("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"),
+        *("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"),
+    ]
+    folders = {variable: tmp / variable.lower() for variable in variables}
+    setting = folders["JUPYTERLAB_SETTINGS_DIR"] / NOTIFICATION_SETTING
+    setting.parent.mkdir(parents=True)
+    setting.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    return {variable: str(folder) for variable, folder in folders.items()}
+
+
+def _wait_until_up(server: subprocess.Popen, address: str, log: Path, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not come up:\n{log.read_text()[-2000:]}")
+
+
+def _stop(server: subprocess.Popen) -> None:
+    """End the server and, through it, its kernels; what does not listen is killed."""
+    server.terminate()
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()

@@ -1,0 +1,153 @@
+"""Small guests for the tests: a few pageblocks per zone, healthy, as fragmented as one likes."""
+
+import random
+from functools import cache
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+
+from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, free_one_page
+from freehint.mm.memory import (
+    HIGHATOMIC,
+    LRU,
+    MOVABLE,
+    PAGEBLOCK_NR_PAGES,
+    PAGEBLOCK_ORDER,
+    RECLAIMABLE,
+    UNMOVABLE,
+    ZONE_NAMES,
+    Memory,
+    copy_memory,
+    new_memory,
+    new_zones,
+)
+from freehint.mm.profile import LINUX_6_1
+
+# Reproducible in CI: the same examples on every machine, and no example is refused as slow.
+SETTINGS = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def empty_memory(spans, nr_cpus=2, watermark=(32, 40, 48), profile=LINUX_6_1) -> Memory:
+    """Zones without a free page.
+
+    Parameters
+    ----------
+    spans : dict
+        Zone name -> (first pfn, first pfn behind it).
+    """
+    start, end = np.array(list(spans.values()), np.int64).T
+    zones = new_zones(
+        index=[ZONE_NAMES.index(name) for name in spans],
+        start_pfn=start,
+        spanned=end - start,
+        present=end - start,
+        managed=end - start,
+        watermark=watermark,
+    )
+    memory = new_memory(zones, nr_cpus, profile)
+    memory.pcp.batch[:] = 7
+    memory.pcp.high[:] = 40
+    for first, behind in spans.values():
+        blocks = np.arange(first >> PAGEBLOCK_ORDER, -(-behind >> PAGEBLOCK_ORDER))
+        memory.pageblock[blocks - (memory.base_pfn >> PAGEBLOCK_ORDER)] = MOVABLE
+    return memory
+
+
+def cut(memory, zone, largest_order):
+    """A zone as aligned blocks, ascending, as (node, order); ``largest_order()`` caps each."""
+    node = int(memory.zones.start_pfn[zone]) - memory.base_pfn
+    end = node + int(memory.zones.spanned[zone])
+    while node < end:
+        order = min(largest_order(), 10)
+        while node % (1 << order) or node + (1 << order) > end:
+            order -= 1
+        yield node, order
+        node += 1 << order
+
+
+def free_everything(memory) -> Memory:
+    """Free all pages in the largest blocks that fit, ascending, as at boot."""
+    for zone in range(len(memory.zones.index)):
+        for node, order in cut(memory, zone, lambda: 10):
+            free_one_page(memory, node, zone, order, block_type(memory, node), FPI_TO_TAIL)
+    return memory
+
+
+def block_type(memory, node) -> int:
+    """Migratetype of the pageblock around a node."""
+    return int(memory.pageblock[node >> PAGEBLOCK_ORDER] & 7)
+
+
+def free_memory(pages=4096, start=4096, **options) -> Memory:
+    """One zone DMA32 with every page free: order-10 blocks on the MOVABLE list."""
+    return free_everything(empty_memory({"DMA32": (start, start + pages)}, **options))
+
+
+# Zone borders as on a PC, only smaller; pfn 0 is never handed out.  "ragged" ends within a
+# pageblock, and "dma" begins within one: both bar a whole pageblock from being moved.
+SPANS = {
+    "one": {"DMA32": (4096, 4096 + 2048)},
+    "ragged": {"DMA32": (2048, 2048 + 2412)},
+    "dma": {"DMA": (1, 1024), "DMA32": (1024, 1024 + 2560)},
+    "normal": {"DMA": (1, 1024), "DMA32": (1024, 3072), "Normal": (3072, 3072 + 2348)},
+}
+
+
+@cache
+def _busy_memory(spans, seed):
+    """The pattern of :func:`busy_memory`, built once."""
+    chance = random.Random(f"{spans} {seed}")
+    memory = empty_memory(SPANS[spans], nr_cpus=chance.choice((1, 2, 3)))
+    watermark = chance.choice(((8, 10, 12), (60, 300, 500), (300, 600, 900)))
+    memory.zones.watermark[:] = watermark
+    # A lower zone keeps pages from requests that could use a higher one.
+    for z in range(len(memory.zones.index)):
+        memory.zones.lowmem_reserve[z, memory.zones.index[z] + 1 :] = chance.choice((0, 30, 400))
+    memory.pcp.batch[:] = chance.choice((1, 7, 16))
+    memory.pcp.high[:] = chance.choice((0, 5, 40, 200))
+    free_share = chance.choice((0.05, 0.4, 0.95))
+    types = chance.choice(((MOVABLE,), (UNMOVABLE, MOVABLE, MOVABLE, RECLAIMABLE)))
+    if chance.random() < 0.4:
+        types = (*types, HIGHATOMIC)
+    memory.pageblock[memory.pageblock == MOVABLE] = chance.choices(
+        types, k=int((memory.pageblock == MOVABLE).sum())
+    )
+    live = []
+    for z in range(len(memory.zones.index)):
+        reserved = [b for b in cut(memory, z, lambda: PAGEBLOCK_ORDER) if b[1] == PAGEBLOCK_ORDER]
+        reserved = sum(block_type(memory, node) == HIGHATOMIC for node, _ in reserved)
+        memory.zones.nr_reserved_highatomic[z] = reserved * PAGEBLOCK_NR_PAGES
+        orders = chance.choice(((0,) * 8 + (1, 2, 3, 5, 8), (0, 3, 6, 9, 10, 10), (9, 10)))
+        whole = list(cut(memory, z, lambda orders=orders: chance.choice(orders)))
+        chance.shuffle(whole)
+        for node, order in whole:
+            if chance.random() < free_share:
+                free_one_page(memory, node, z, order, block_type(memory, node), FPI_NONE)
+            else:
+                live.append((node, order))
+                if chance.random() < 0.6:
+                    memory.frame[node : node + (1 << order)] = LRU
+    return memory, tuple(live)
+
+
+def busy_memory(spans, seed):
+    """A guest that has run for a while, and what it has allocated.
+
+    Parameters
+    ----------
+    spans : str
+        A key of SPANS.
+    seed : int
+        Chooses CPUs, watermarks, pcp sizes, pageblock types and what is free.
+
+    Returns
+    -------
+    (Memory, list of (node, order))
+    """
+    memory, live = _busy_memory(spans, seed)
+    return copy_memory(memory), list(live)

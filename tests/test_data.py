@@ -1,0 +1,100 @@
+"""The sample recordings: complete, unaltered, and found from wherever the package runs."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from freehint.data import data
+
+ROOT = Path(__file__).parent.parent
+MANIFEST = "MANIFEST.sha256"
+
+
+def test_manifest_lists_exactly_the_files_there_are():
+    listed = dict(
+        reversed(line.split("  ", 1))
+        for line in (ROOT / "data" / MANIFEST).read_text().splitlines()
+    )
+    found = {
+        path.relative_to(ROOT / "data").as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (ROOT / "data").rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    }
+    assert listed == found
+    assert list(listed) == sorted(listed)
+
+
+@pytest.mark.parametrize(
+    "name", ["linux-6.1/snapshots/snap4g.T0", "linux-6.1/snapshots/snap4g", "linux-6.1/traces/frag"]
+)
+def test_a_stem_is_what_the_files_of_a_recording_share(name):
+    stem = data(name)
+    assert stem == ROOT / "data" / name
+    assert not stem.exists()
+    assert list(stem.parent.glob(stem.name + ".*"))
+
+
+def test_files_and_folders():
+    assert data("linux-6.1/migration/migrations.csv").is_file()
+    assert data(Path("linux-6.1/hints/")).is_dir()
+
+
+@pytest.mark.parametrize("name", ["", "..", "../README.md", "/etc", "linux-6.1/snapshots/snap4"])
+def test_an_unknown_name_is_refused(name):
+    with pytest.raises(FileNotFoundError) as failure:
+        data(name)
+    assert repr(name) in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["snap4g.T0", "linux-6.1/snapshot/snap4g.T0", "linux-6.1/snap4g.T0"]
+)
+def test_the_refusal_names_the_closest(name):
+    with pytest.raises(FileNotFoundError, match=r"closest are .*linux-6\.1/snapshots/snap4g\.T0'"):
+        data(name)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
+    (path,) = folder.glob("freehint-*.whl")
+    return path
+
+
+def test_wheel_holds_the_package_the_recordings_and_the_report(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    shipped = {path.relative_to(ROOT / "data").as_posix() for path in (ROOT / "data").rglob("*.*")}
+    shipped = {name for name in shipped if (ROOT / "data" / name).is_file()}
+    assert {f"freehint/_data/{name}" for name in shipped} <= names
+    assert {"freehint/py.typed", "freehint/_notebooks/report.ipynb"} <= names
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"freehint"}
+
+
+def test_installed_wheel_finds_its_own_recordings(wheel, tmp_path):
+    pip("install", "--no-deps", "--target", tmp_path / "site", wheel)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    program = "import freehint as fh; print(fh.data('linux-6.1/snapshots/snap4g.T0.meta.json'))"
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=elsewhere,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    found = Path(run.stdout.strip())
+    assert found.is_relative_to(tmp_path / "site" / "freehint" / "_data")
+    assert found.read_bytes() == data("linux-6.1/snapshots/snap4g.T0.meta.json").read_bytes()
+
+
+def pip(*arguments) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
