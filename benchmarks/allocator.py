@@ -1,64 +1,74 @@
-"""Allocator operations and list walks, freehint beside C, on the same stream and state."""
+"""Allocator operations and list walks: freehint beside C, on the same stream and state."""
 
 import numpy as np
 
+from benchmarks.baseline import Baseline
+from benchmarks.onezone import LISTS, OneZone
 from benchmarks.paired import Timing, measure
-from benchmarks.sides import Baseline, Freehint, same_state
-from benchmarks.stream import ALLOCATE, FREE, STEADY, draw_pageblocks, draw_words
-from freehint.mm.memory import HIGHATOMIC, MAX_ORDER_NR_PAGES, MOVABLE, PAGEBLOCK_NR_PAGES
+from benchmarks.stream import ALLOCATE, FREE, STEADY, Stream, boot
+from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES
 
 FREEHINT, STRUCT_PAGE, COMPACT = "freehint", "C struct page", "C compact"
-SLICE = 1_000_000  # operations
+# Long enough that the caches a slice finds full of the other sides' data hardly count.
+SLICE = 2_000_000
+PAGES_A_BLOCK = 1.6  # mean of ORDER_TABLE
 
 
-def new_sides(library, nr_pages: int, pageblock: np.ndarray, capacity: int) -> dict:
-    """All sides, with every page allocated."""
+def new_sides(library, pageblock: np.ndarray) -> dict:
+    """All sides; every page is allocated."""
     return {
-        FREEHINT: Freehint(nr_pages, pageblock, capacity),
-        STRUCT_PAGE: Baseline(library, "page", nr_pages, pageblock, capacity),
-        COMPACT: Baseline(library, "compact", nr_pages, pageblock, capacity),
+        FREEHINT: OneZone(pageblock),
+        STRUCT_PAGE: Baseline(library, "page", pageblock),
+        COMPACT: Baseline(library, "compact", pageblock),
     }
 
 
-def boot(sides: dict, pageblock: np.ndarray) -> None:
-    """Free everything at the list tails, in address order."""
-    pairs = pageblock.reshape(-1, 2)
-    whole = (pairs != HIGHATOMIC).all(axis=1)
-    tens = np.flatnonzero(whole) * MAX_ORDER_NR_PAGES
-    nines = np.flatnonzero(np.repeat(~whole, 2)) * PAGEBLOCK_NR_PAGES
-    for side in sides.values():
-        side.free(tens, 10)
-        side.free(nines, 9)
+def same_state(sides: dict) -> None:
+    """Fail unless all sides have the same lists, order included, and the same counters."""
+    (_, first), *others = sides.items()
+    lists, (nr_free, nr_free_pages) = first.lists(), first.counts()
+    for name, other in others:
+        for which, mine, theirs in zip(LISTS, lists, other.lists()):
+            assert np.array_equal(mine, theirs), f"{name}: list {which} differs from freehint's"
+        counts = other.counts()
+        assert np.array_equal(nr_free, counts[0]), f"{name}: nr_free differs from freehint's"
+        assert nr_free_pages == counts[1], f"{name}: nr_free_pages differs from freehint's"
 
 
-def run_phase(sides: dict, generator, growth: int, slices: int, slice_words: int) -> list[Timing]:
-    """One phase of the stream on all sides."""
-    verbs = {name: lambda words, side=side: side.run(words, growth) for name, side in sides.items()}
-    work = (draw_words(generator, slice_words) for _ in range(slices))
-    return measure(verbs, work, slice_words)
+def replay(sides: dict, stream: Stream, allocates: int, slices: int, size: int) -> list[Timing]:
+    """Replay one phase on all sides."""
+
+    def verb(name):
+        def run(operations):
+            wrong = sides[name].replay(operations)
+            assert wrong == 0, f"{name}: {wrong} allocations got another block than freehint's"
+
+        return run
+
+    work = (stream.draw(size, allocates) for _ in range(slices))
+    return measure({name: verb(name) for name in sides}, work, size)
 
 
-def allocator(library, nr_pages: int, slices: int, seed: int = 1) -> dict[str, list[Timing]]:
+def operations(library, nr_pages: int, slices: int, seed: int = 1) -> dict[str, list[Timing]]:
     """Timings of the phases burst, drain and steady of one guest.
 
-    The burst allocates about 90 % of the pages, the drain frees half of the blocks at random
-    places, and the steady phase allocates and frees evenly on the memory so scattered.
+    The burst allocates nine tenths of the pages, the drain frees half of the blocks, drawn
+    evenly, and the steady phase allocates and frees evenly in the memory so scattered.
     """
-    generator = np.random.default_rng(seed)
-    pageblock = draw_pageblocks(generator, nr_pages)
-    sides = new_sides(library, nr_pages, pageblock, nr_pages)
-    boot(sides, pageblock)
-    same_state(sides)
-    blocks = int(nr_pages * 0.9 / 1.6)  # 1.6 pages a block on average
-    size = min(SLICE, blocks // 8)
+    stream = Stream(nr_pages, seed)
+    sides = new_sides(library, stream.pageblock)
+    for side in sides.values():
+        boot(side, stream.pageblock)
+    blocks = int(0.9 * nr_pages / PAGES_A_BLOCK)
+    size = blocks // 8
     timings = {
-        "burst": run_phase(sides, generator, ALLOCATE, blocks // size, size),
-        "drain": run_phase(sides, generator, FREE, blocks // 2 // size, size),
+        "burst": replay(sides, stream, ALLOCATE, 8, size),
+        "drain": replay(sides, stream, FREE, 4, size),
     }
     same_state(sides)
-    # The first steady slices still change the mixture of block sizes.
-    run_phase(sides, generator, STEADY, 2, SLICE)
-    timings["steady"] = run_phase(sides, generator, STEADY, slices, SLICE)
+    # The first steady operations still change the mixture of block sizes.
+    replay(sides, stream, STEADY, 1, SLICE)
+    timings["steady"] = replay(sides, stream, STEADY, slices, SLICE)
     same_state(sides)
     return timings
 
@@ -66,34 +76,47 @@ def allocator(library, nr_pages: int, slices: int, seed: int = 1) -> dict[str, l
 def shuffled_walk(library, nr_pages: int, order: int, blocks: int, slices: int) -> dict:
     """Timings of a walk over one free list whose blocks stand in random address order.
 
-    ``checksum`` follows the links alone; ``rows`` is the walker's own stroke, which writes
-    (node, order) of every block and steps over bookmarks, beside a C loop that writes the same.
+    ``links`` follows the links and adds up the nodes.  ``rows`` is the walker's own stroke,
+    which writes a row for every block, beside a C loop that writes the same rows.
     """
-    generator = np.random.default_rng(2)
-    pageblock = np.full(nr_pages // PAGEBLOCK_NR_PAGES, MOVABLE, np.uint8)
-    sides = new_sides(library, nr_pages, pageblock, 1)
-    step = nr_pages // blocks  # at least two blocks apart: none has a free buddy
-    nodes = generator.permutation(np.arange(0, nr_pages, step, dtype=np.int64))
+    sides = new_sides(library, np.full(nr_pages // PAGEBLOCK_NR_PAGES, MOVABLE))
+    apart = np.arange(0, nr_pages, nr_pages // blocks)
+    nodes = np.random.default_rng(2).permutation(apart)
     for side in sides.values():
         side.set_list(order, MOVABLE, nodes)
     same_state(sides)
-    part = max(1, blocks // 4)
+    part = max(1, blocks // 2)
+    return {
+        "links": _walk_links(sides, order, part, slices),
+        "rows": _walk_rows(sides, order, blocks, slices),
+    }
+
+
+def _walk_links(sides: dict, order: int, part: int, slices: int) -> list[Timing]:
     sums = {name: [] for name in sides}
+    verbs = {
+        name: lambda n, name=name: sums[name].append(sides[name].walk(order, MOVABLE, n))
+        for name in sides
+    }
+    timings = measure(verbs, [part] * slices, part)
+    for name in sides:
+        assert sums[name] == sums[FREEHINT], f"{name}: the sums differ from freehint's"
+    return timings
 
-    def walk(name):
-        return lambda _: sums[name].append(sides[name].walk(order, MOVABLE, part))
 
-    timings = {"checksum": measure({name: walk(name) for name in sides}, range(slices), part)}
-    assert len({tuple(s) for s in sums.values()}) == 1, "the walks' checksums differ"
+def _walk_rows(sides: dict, order: int, blocks: int, slices: int) -> list[Timing]:
     rows = {name: np.zeros((blocks + 1, 3), np.int64) for name in sides}
 
-    def stroke(name):
-        # fill() counts up what it finds in column 2, which the engine clears before.
-        rows[name][:, 2] = 0
-        assert sides[name].fill(order, MOVABLE, rows[name]) == blocks
+    def verb(name):
+        def run(_):
+            # The walker adds to the third column, which the engine clears before a stroke.
+            rows[name][:, 2] = 0
+            n = sides[name].fill(order, MOVABLE, rows[name])
+            assert n == blocks, f"{name}: {n} of {blocks} blocks walked"
 
-    strokes = {name: lambda _, name=name: stroke(name) for name in sides}
-    timings["rows"] = measure(strokes, range(max(4, slices // 4)), blocks)
+        return run
+
+    timings = measure({name: verb(name) for name in sides}, range(slices), blocks)
     for name in sides:
-        assert np.array_equal(rows[name][:-1], rows[FREEHINT][:-1]), f"{name}: rows differ"
+        assert np.array_equal(rows[name], rows[FREEHINT]), f"{name}: rows differ from freehint's"
     return timings

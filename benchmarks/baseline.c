@@ -15,6 +15,7 @@
 #define PAGEBLOCK_ORDER 9
 #define MIGRATE_TYPES 5
 #define MIGRATE_PCPTYPES 3
+#define ISOLATE 4
 #define NR_LISTS (MAX_ORDER * MIGRATE_TYPES)
 
 static inline int like_types(int a, int b)
@@ -22,36 +23,46 @@ static inline int like_types(int a, int b)
 	return a == b || (a < MIGRATE_PCPTYPES && b < MIGRATE_PCPTYPES);
 }
 
-/* ---- the operation stream: see benchmarks/stream.py for a word's bits ---- */
-
-struct stream {
-	int32_t *live;			/* node << 4 | order of every allocated block */
-	int64_t nr_live, capacity, failed;
-	const uint8_t *order_table, *type_table;
-};
-
-#define RUN_STREAM(name, zone_t, rmqueue, free_page, pageblock_type)			\
-void name(zone_t *z, struct stream *s, const int64_t *words, int64_t n, int64_t growth)	\
+/*
+ * Operations as benchmarks/stream.py recorded them: bit 0 free, then 4 bits order, 3 bits
+ * migratetype (of an allocation), then the node.  Returns how many allocations got another node.
+ */
+#define REPLAY(prefix)									\
+int64_t prefix##_replay(struct prefix##_zone *z, const int64_t *operations, int64_t n)	\
 {											\
+	int64_t wrong = 0;								\
 	for (int64_t i = 0; i < n; i++) {						\
-		int64_t word = words[i];						\
-		int allocates = (word & 0xFF) < growth;					\
-		if ((allocates && s->nr_live < s->capacity) || s->nr_live == 0) {	\
-			int order = s->order_table[(word >> 8) & 4095];			\
-			int type = s->type_table[(word >> 20) & 4095];			\
-			int64_t node = rmqueue(z, order, type);				\
-			if (node < 0)							\
-				s->failed++;						\
-			else								\
-				s->live[s->nr_live++] = (int32_t)(node << 4 | order);	\
-		} else {								\
-			int64_t victim = (((word >> 32) & 0xFFFFFF) * s->nr_live) >> 24;	\
-			int32_t block = s->live[victim];				\
-			s->live[victim] = s->live[--s->nr_live];			\
-			free_page(z, block >> 4, block & 15,				\
-				  pageblock_type(z, block >> 4), 0);			\
-		}									\
+		int64_t node = operations[i] >> 8;					\
+		int order = operations[i] >> 1 & 15;					\
+		int type = operations[i] >> 5 & 7;					\
+		if (operations[i] & 1)							\
+			prefix##_free_one(z, node, order, prefix##_block_type(z, node), 0);	\
+		else									\
+			wrong += prefix##_rmqueue(z, order, type) != node;		\
 	}										\
+	return wrong;									\
+}											\
+											\
+/* Free blocks of one order, each to the tail of its pageblock's list. */		\
+void prefix##_free(struct prefix##_zone *z, int order, const int64_t *nodes, int64_t n)	\
+{											\
+	for (int64_t i = 0; i < n; i++)							\
+		prefix##_free_one(z, nodes[i], order, prefix##_block_type(z, nodes[i]), 1);	\
+}											\
+											\
+void prefix##_counts(struct prefix##_zone *z, int64_t *nr_free, int64_t *nr_free_pages)	\
+{											\
+	for (int i = 0; i < NR_LISTS; i++)						\
+		nr_free[i] = (&z->nr_free[0][0])[i];					\
+	*nr_free_pages = z->nr_free_pages;						\
+}											\
+											\
+/* Make the nodes the content of an empty list. */					\
+void prefix##_set_list(struct prefix##_zone *z, int order, int type, const int64_t *nodes,	\
+		       int64_t n)							\
+{											\
+	for (int64_t i = 0; i < n; i++)							\
+		prefix##_add(z, nodes[i], order, type, 1);				\
 }
 
 /* ---- 64-byte pages, pointer list_heads ---- */
@@ -133,11 +144,11 @@ static inline void page_add(struct page_zone *z, int64_t node, int order, int ty
 	z->nr_free[order][type]++;
 }
 
-static inline void page_del(struct page_zone *z, int64_t node, int order)
+static inline void page_del(struct page_zone *z, int64_t node, int order, int type)
 {
 	struct page *page = &z->pages[node];
 
-	z->nr_free[order][page->index]--;
+	z->nr_free[order][type]--;
 	page->lru.next->prev = page->lru.prev;
 	page->lru.prev->next = page->lru.next;
 	page->page_type = 0;
@@ -151,8 +162,9 @@ static inline int64_t page_rmqueue(struct page_zone *z, int order, int type)
 		if (head->next == head)
 			continue;
 		int64_t node = lru_page(head->next) - z->pages;
-		page_del(z, node, high);
-		z->nr_free_pages -= 1 << order;
+		page_del(z, node, high, type);
+		if (type != ISOLATE)
+			z->nr_free_pages -= 1 << order;
 		while (high > order) {
 			high--;
 			page_add(z, node + (1 << high), high, type, 0);
@@ -172,45 +184,28 @@ static inline int page_merge_likely(struct page_zone *z, int64_t node, int order
 
 static inline void page_free_one(struct page_zone *z, int64_t node, int order, int type, int to_tail)
 {
-	z->nr_free_pages += 1 << order;
+	if (type != ISOLATE)
+		z->nr_free_pages += 1 << order;
 	while (order < MAX_ORDER - 1) {
 		int64_t buddy = node ^ (1 << order);
 		if (!page_is_buddy(z, buddy, order))
 			break;
 		if (order >= PAGEBLOCK_ORDER && !like_types(type, page_block_type(z, buddy)))
 			break;
-		page_del(z, buddy, order);
+		page_del(z, buddy, order, (int)z->pages[buddy].index);
 		node &= buddy;
 		order++;
 	}
 	page_add(z, node, order, type, to_tail || page_merge_likely(z, node, order));
 }
 
-void page_free(struct page_zone *z, int64_t node, int order, int type, int to_tail)
-{
-	page_free_one(z, node, order, type, to_tail);
-}
-
-RUN_STREAM(page_run, struct page_zone, page_rmqueue, page_free_one, page_block_type)
-
-void page_counts(struct page_zone *z, int64_t *nr_free, int64_t *nr_free_pages)
-{
-	for (int i = 0; i < NR_LISTS; i++)
-		nr_free[i] = (&z->nr_free[0][0])[i];
-	*nr_free_pages = z->nr_free_pages;
-}
+REPLAY(page)
 
 void page_list(struct page_zone *z, int order, int type, int64_t *nodes)
 {
 	struct list_head *head = &z->free_list[order][type];
 	for (struct list_head *at = head->next; at != head; at = at->next)
 		*nodes++ = lru_page(at) - z->pages;
-}
-
-void page_set_list(struct page_zone *z, int order, int type, const int64_t *nodes, int64_t n)
-{
-	for (int64_t i = 0; i < n; i++)
-		page_add(z, nodes[i], order, type, 1);
 }
 
 /* Sum of the next n nodes of a list, round and round; *at is a node, or -1 for the head. */
@@ -299,11 +294,11 @@ static inline void compact_add(struct compact_zone *z, int64_t node, int order, 
 	z->nr_free[order][type]++;
 }
 
-static inline void compact_del(struct compact_zone *z, int64_t node, int order)
+static inline void compact_del(struct compact_zone *z, int64_t node, int order, int type)
 {
 	int32_t after = z->links[node][0], before = z->links[node][1];
 
-	z->nr_free[order][z->frame[node] >> FRAME_TYPE_SHIFT]--;
+	z->nr_free[order][type]--;
 	z->links[after][1] = before;
 	z->links[before][0] = after;
 	z->frame[node] = 0;
@@ -316,8 +311,9 @@ static inline int64_t compact_rmqueue(struct compact_zone *z, int order, int typ
 		int64_t node = z->links[head][0];
 		if (node == head)
 			continue;
-		compact_del(z, node, high);
-		z->nr_free_pages -= 1 << order;
+		compact_del(z, node, high, type);
+		if (type != ISOLATE)
+			z->nr_free_pages -= 1 << order;
 		while (high > order) {
 			high--;
 			compact_add(z, node + (1 << high), high, type, 0);
@@ -338,45 +334,28 @@ static inline int compact_merge_likely(struct compact_zone *z, int64_t node, int
 static inline void compact_free_one(struct compact_zone *z, int64_t node, int order, int type,
 				    int to_tail)
 {
-	z->nr_free_pages += 1 << order;
+	if (type != ISOLATE)
+		z->nr_free_pages += 1 << order;
 	while (order < MAX_ORDER - 1) {
 		int64_t buddy = node ^ (1 << order);
 		if (!compact_is_buddy(z, buddy, order))
 			break;
 		if (order >= PAGEBLOCK_ORDER && !like_types(type, compact_block_type(z, buddy)))
 			break;
-		compact_del(z, buddy, order);
+		compact_del(z, buddy, order, z->frame[buddy] >> FRAME_TYPE_SHIFT & 7);
 		node &= buddy;
 		order++;
 	}
 	compact_add(z, node, order, type, to_tail || compact_merge_likely(z, node, order));
 }
 
-void compact_free(struct compact_zone *z, int64_t node, int order, int type, int to_tail)
-{
-	compact_free_one(z, node, order, type, to_tail);
-}
-
-RUN_STREAM(compact_run, struct compact_zone, compact_rmqueue, compact_free_one, compact_block_type)
-
-void compact_counts(struct compact_zone *z, int64_t *nr_free, int64_t *nr_free_pages)
-{
-	for (int i = 0; i < NR_LISTS; i++)
-		nr_free[i] = (&z->nr_free[0][0])[i];
-	*nr_free_pages = z->nr_free_pages;
-}
+REPLAY(compact)
 
 void compact_list(struct compact_zone *z, int order, int type, int64_t *nodes)
 {
 	int32_t head = compact_head(z, order, type);
 	for (int32_t at = z->links[head][0]; at != head; at = z->links[at][0])
 		*nodes++ = at;
-}
-
-void compact_set_list(struct compact_zone *z, int order, int type, const int64_t *nodes, int64_t n)
-{
-	for (int64_t i = 0; i < n; i++)
-		compact_add(z, nodes[i], order, type, 1);
 }
 
 int64_t compact_walk(struct compact_zone *z, int order, int type, int64_t *at, int64_t n)

@@ -1,5 +1,6 @@
 """freehint: how should a guest tell its hypervisor which memory is free, and what does it buy?"""
 
+from freehint import figures, widgets
 from freehint.config import Costs, HostConfig, InputError, RingConfig
 from freehint.data import data
 from freehint.findings import findings
@@ -42,6 +43,7 @@ __all__ = [
     "check_memory",
     "comparison",
     "data",
+    "figures",
     "findings",
     "free_lists",
     "kernel",
@@ -55,4 +57,5 @@ __all__ = [
     "summaries",
     "v24",
     "walk_free_mem_block",
+    "widgets",
 ]

@@ -5,6 +5,8 @@ the same thing: green is a hint that holds, orange one that was in vain, vermili
 lost, grey memory that no hint speaks of.
 """
 
+import io
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,15 +23,24 @@ GREY, PALE = "#999999", "#E6E6E6"
 MIB = 1 / 256  # of a page
 
 
+class Picture(Figure):
+    """A figure that shows itself in a notebook without pyplot or its backends."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
 def new_figure(width=9.0, height=3.2, rows=1, columns=1, **options):
     """A figure without pyplot, so that nothing is kept alive or shown twice; (figure, axes)."""
-    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    figure = Picture(figsize=(width, height), dpi=100, layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
 
 
 def quick_figure(width, height, rows=1, columns=1, **margins):
     """A figure with fixed margins: laying one out anew takes longer than drawing it."""
-    figure = Figure(figsize=(width, height), dpi=80)
+    figure = Picture(figsize=(width, height), dpi=80)
     axes = figure.subplots(rows, columns)
     figure.subplots_adjust(**margins)
     return figure, axes

@@ -85,6 +85,13 @@ def run_notebook(notebook, parameters: dict, executed: Path) -> None:
         raise InputError(f"{Path(notebook).name}: {error.ename}: {error.evalue}") from None
 
 
+def _is_progress(output) -> bool:
+    """Progress bars and warnings are for who runs the notebook, not for who reads the report."""
+    data = output.get("data", {})
+    widget = "application/vnd.jupyter.widget-view+json" in data and "image/png" not in data
+    return output.get("name") == "stderr" or widget
+
+
 def render(executed: Path) -> str:
     """An executed notebook as one HTML text without code, prompts or foreign addresses."""
     _, nbconvert = _lab()
@@ -104,10 +111,9 @@ def render(executed: Path) -> str:
         exclude_output_prompt=True,
         **dict.fromkeys(OTHER_HOSTS, ""),
     )
-    # Progress bars and warnings are for who runs the notebook, not for who reads the report.
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+            cell.outputs = [o for o in cell.outputs if not _is_progress(o)]
     return exporter.from_notebook_node(notebook)[0]
 
 

@@ -117,6 +117,7 @@ class NotebookPage:
     """
 
     def __init__(self, page: Page, address: str, name: str):
+        self.scope = "body"  # CSS selector: where knobs are looked for
         self.page = page
         self.errors: list[str] = []
         self.foreign_requests: list[str] = []
@@ -175,7 +176,7 @@ class NotebookPage:
         text = re.compile(rf"^\s*{re.escape(label)}\s*$")
         # The label is a child: the boxes around the widget hold it too, with other knobs.
         described = self.page.locator(":scope > label", has_text=text)
-        widget = self.page.locator("div", has=described)
+        widget = self.page.locator(self.scope).locator("div", has=described)
         return widget.locator(".noUi-handle, select, input, button").locator("visible=true")
 
     def turn(self, label: str, to: str) -> None:

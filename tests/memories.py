@@ -11,6 +11,7 @@ from freehint.mm.memory import (
     HIGHATOMIC,
     LRU,
     MOVABLE,
+    NO_PAGEBLOCK,
     PAGEBLOCK_NR_PAGES,
     PAGEBLOCK_ORDER,
     RECLAIMABLE,
@@ -89,13 +90,37 @@ def free_memory(pages=4096, start=4096, **options) -> Memory:
 
 
 # Zone borders as on a PC, only smaller; pfn 0 is never handed out.  "ragged" ends within a
-# pageblock, and "dma" begins within one: both bar a whole pageblock from being moved.
+# pageblock, which then is never moved; "dma" begins within one, which is moved from the stolen
+# page on.
 SPANS = {
     "one": {"DMA32": (4096, 4096 + 2048)},
     "ragged": {"DMA32": (2048, 2048 + 2412)},
     "dma": {"DMA": (1, 1024), "DMA32": (1024, 1024 + 2560)},
+    "alone": {"Normal": (4096, 4096 + 2348)},
     "normal": {"DMA": (1, 1024), "DMA32": (1024, 3072), "Normal": (3072, 3072 + 2348)},
 }
+
+
+def _draw_limits(memory, chance) -> None:
+    """Watermarks from lax to hopeless, reserves, pcp sizes and pageblock types."""
+    memory.zones.watermark[:] = chance.choice(((8, 10, 12), (60, 300, 500), (300, 600, 900)))
+    # A lower zone keeps pages from requests that could use a higher one.
+    for z, index in enumerate(memory.zones.index.tolist()):
+        memory.zones.lowmem_reserve[z, index + 1 :] = chance.choice((0, 30, 400))
+    memory.pcp.batch[:] = chance.choice((1, 7, 16))
+    memory.pcp.high[:] = chance.choice((0, 5, 40, 200))
+    types = chance.choice(((MOVABLE,), (UNMOVABLE, MOVABLE, MOVABLE, RECLAIMABLE)))
+    if chance.random() < 0.4:
+        types = (*types, HIGHATOMIC)
+    blocks = np.flatnonzero(memory.pageblock != NO_PAGEBLOCK)
+    memory.pageblock[blocks] = chance.choices(types, k=len(blocks))
+
+
+def _reserve_highatomic(memory, zone) -> None:
+    """Count the zone's whole HIGHATOMIC pageblocks as reserved."""
+    whole = [node for node, order in cut(memory, zone, lambda: PAGEBLOCK_ORDER) if order == 9]
+    reserved = sum(block_type(memory, node) == HIGHATOMIC for node in whole)
+    memory.zones.nr_reserved_highatomic[zone] = reserved * PAGEBLOCK_NR_PAGES
 
 
 @cache
@@ -103,31 +128,17 @@ def _busy_memory(spans, seed):
     """The pattern of :func:`busy_memory`, built once."""
     chance = random.Random(f"{spans} {seed}")
     memory = empty_memory(SPANS[spans], nr_cpus=chance.choice((1, 2, 3)))
-    watermark = chance.choice(((8, 10, 12), (60, 300, 500), (300, 600, 900)))
-    memory.zones.watermark[:] = watermark
-    # A lower zone keeps pages from requests that could use a higher one.
-    for z in range(len(memory.zones.index)):
-        memory.zones.lowmem_reserve[z, memory.zones.index[z] + 1 :] = chance.choice((0, 30, 400))
-    memory.pcp.batch[:] = chance.choice((1, 7, 16))
-    memory.pcp.high[:] = chance.choice((0, 5, 40, 200))
+    _draw_limits(memory, chance)
     free_share = chance.choice((0.05, 0.4, 0.95))
-    types = chance.choice(((MOVABLE,), (UNMOVABLE, MOVABLE, MOVABLE, RECLAIMABLE)))
-    if chance.random() < 0.4:
-        types = (*types, HIGHATOMIC)
-    memory.pageblock[memory.pageblock == MOVABLE] = chance.choices(
-        types, k=int((memory.pageblock == MOVABLE).sum())
-    )
     live = []
-    for z in range(len(memory.zones.index)):
-        reserved = [b for b in cut(memory, z, lambda: PAGEBLOCK_ORDER) if b[1] == PAGEBLOCK_ORDER]
-        reserved = sum(block_type(memory, node) == HIGHATOMIC for node, _ in reserved)
-        memory.zones.nr_reserved_highatomic[z] = reserved * PAGEBLOCK_NR_PAGES
+    for zone in range(len(memory.zones.index)):
+        _reserve_highatomic(memory, zone)
         orders = chance.choice(((0,) * 8 + (1, 2, 3, 5, 8), (0, 3, 6, 9, 10, 10), (9, 10)))
-        whole = list(cut(memory, z, lambda orders=orders: chance.choice(orders)))
-        chance.shuffle(whole)
-        for node, order in whole:
+        blocks = list(cut(memory, zone, lambda orders=orders: chance.choice(orders)))
+        chance.shuffle(blocks)
+        for node, order in blocks:
             if chance.random() < free_share:
-                free_one_page(memory, node, z, order, block_type(memory, node), FPI_NONE)
+                free_one_page(memory, node, zone, order, block_type(memory, node), FPI_NONE)
             else:
                 live.append((node, order))
                 if chance.random() < 0.6:

@@ -166,15 +166,14 @@ def test_kernels_and_twin_agree_after_every_operation():
         done["sequences"] += 1
 
     agree()
-    print(dict(done))
     # So that the test cannot shrink, or miss a mechanism, unseen.
     assert done["sequences"] >= EXAMPLES
     assert EXAMPLES >= 2000 or "FREEHINT_EXAMPLES" in os.environ
     for operation in KINDS:
-        assert done[operation.__name__] >= EXAMPLES // 2
+        assert done[operation.__name__] >= EXAMPLES // 2, done
     seen = ("refused", "lower zone", "boost", "claimed", "from the reserve", "refilled")
     for what in (*seen, "drained", "drained by a free"):
-        assert done[what] >= EXAMPLES // 100, what
+        assert done[what] >= EXAMPLES // 100, (what, done)
 
 
 def test_jit_is_on_unless_it_was_disabled():

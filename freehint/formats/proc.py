@@ -195,7 +195,7 @@ def _parse_zoneinfo(lines, path):
         elif words[0] in _ZONE_FIELDS:
             current.setdefault(words[0], int(words[1]))
     for name, zone in zones.items():
-        if not zone.get("managed", 0) and "spanned" in zone:
+        if zone.get("managed") == 0:
             continue
         for field in (*_ZONE_FIELDS, "protection"):
             if field not in zone:

@@ -6,7 +6,6 @@ A panel also carries its picture as ``image/png``, so a report without a kernel 
 """
 
 import base64
-import io
 
 import ipywidgets as widgets
 
@@ -28,13 +27,6 @@ def choice(label: str, options, value) -> widgets.SelectionSlider:
     )
 
 
-def png(figure) -> bytes:
-    """A figure as PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
 class KnobPanel(widgets.VBox):
     """Knobs above a picture.
 
@@ -43,8 +35,8 @@ class KnobPanel(widgets.VBox):
     knobs : dict
         Name -> ipywidget with a ``value``.
     draw : callable
-        ``draw(**values)`` returns a matplotlib Figure; an InputError is shown as a sentence
-        and the last picture stays.
+        ``draw(**values)`` returns a :class:`freehint.figures.Picture`; an InputError is shown as
+        a sentence and the last picture stays.
     columns : int
         Knobs in a row.
     """
@@ -53,13 +45,13 @@ class KnobPanel(widgets.VBox):
         self.knobs = knobs
         self._draw = draw
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
-        self.picture.add_class("freehint-picture")
         self.message = widgets.HTML()
         grid = widgets.GridBox(
             list(knobs.values()),
             layout=widgets.Layout(grid_template_columns=f"repeat({columns}, 430px)"),
         )
         super().__init__([grid, self.message, self.picture])
+        self.add_class(f"freehint-{type(self).__name__.lower()}")
         for knob in knobs.values():
             knob.observe(self._turned, names="value")
         self.redraw()
@@ -71,7 +63,7 @@ class KnobPanel(widgets.VBox):
     def redraw(self) -> None:
         """Draw the picture for the knobs as they stand."""
         try:
-            self.picture.value = png(self._draw(**self.values()))
+            self.picture.value = self._draw(**self.values())._repr_png_()
             self.message.value = ""
         except InputError as error:
             self.message.value = f"<b style='color:#D55E00'>{error}</b>"

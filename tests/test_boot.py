@@ -1,0 +1,166 @@
+"""Guests that are made or drawn: whole, as the kernel's formulas have them, counts as in /proc."""
+
+import gzip
+import re
+
+import numpy as np
+import pytest
+
+import freehint as fh
+from freehint.mm.memory import WMARK_HIGH, WMARK_LOW, WMARK_MIN
+from freehint.mm.watermark import pcp_batch, with_cpus, zone_watermarks
+
+PROC = ("boot_1g", "boot_2g", "boot_4g")
+
+
+def proc_text(name):
+    return gzip.decompress(fh.data(f"linux-6.1/proc/{name}.txt.gz").read_bytes()).decode()
+
+
+@pytest.mark.parametrize("size", ["64MiB", "1GiB", "3GiB", "4GiB", "16GiB"])
+@pytest.mark.parametrize("fragmentation", [0.0, 0.5])
+def test_made_memory_is_whole(size, fragmentation):
+    memory = fh.make_memory(size, fragmentation=fragmentation, nr_cpus=2)
+    fh.check_memory(memory)
+    shredded = memory.nr_free[-1, :9].sum()
+    assert (shredded > 100) == (fragmentation > 0)
+
+
+def test_made_memory_has_the_zones_of_the_recorded_guest():
+    made, recorded = (
+        fh.make_memory("4GiB"),
+        fh.load_snapshot(fh.data("linux-6.1/snapshots/snap4g.T0")),
+    )
+    for field in ("index", "start_pfn", "spanned"):
+        assert made.zones[field].tolist() == recorded.zones[field].tolist()
+    # What the kernel took at boot is the recorded guest's to within 2 % of the zone.
+    assert made.zones["managed"] == pytest.approx(recorded.zones["managed"], rel=0.04)
+
+
+@pytest.mark.parametrize("snapshot", ["snapshots/snap4g", "snapshots/snap2g", "traces/fork"])
+def test_watermarks_follow_the_kernels_formulas(snapshot):
+    recorded = fh.load_snapshot(fh.data(f"linux-6.1/{snapshot}.T0"))
+    computed = zone_watermarks(recorded.zones["managed"])
+    for mark in (WMARK_MIN, WMARK_LOW, WMARK_HIGH):
+        assert computed[1:, mark] == pytest.approx(recorded.zones["watermark"][1:, mark], rel=0.015)
+
+
+def test_pcp_batch_follows_the_kernels_formula():
+    for name in ("snapshots/snap4g", "traces/compile"):
+        memory = fh.load_snapshot(fh.data(f"linux-6.1/{name}.T0"))
+        computed = [pcp_batch(int(m)) for m in memory.zones["managed"]]
+        assert computed == memory.pcp["batch"][:, 0].tolist()
+    assert pcp_batch(116481) == 31  # the recorded 512 MiB guest
+
+
+def test_more_cpus_keep_every_list_and_share_the_limits():
+    memory = fh.load_snapshot(fh.data("linux-6.1/snapshots/snap4g.T0"))
+    four = with_cpus(memory, 4)
+    fh.check_memory(four)
+    assert fh.free_lists(four).equals(fh.free_lists(memory))
+    assert fh.pcp_lists(four).equals(fh.pcp_lists(memory))
+    assert four.pcp["high"][1].tolist() == [15902 // 4] * 4
+
+
+@pytest.mark.parametrize("name", PROC)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_memory_from_proc_has_every_count_of_the_text(name, seed):
+    memory = fh.memory_from_proc(fh.data(f"linux-6.1/proc/{name}.txt.gz"), seed=seed)
+    fh.check_memory(memory)
+    text = proc_text(name)
+    zones = {fh.mm.memory.zone_name(memory, z): z for z in range(len(memory.zones))}
+    types = ["Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate"]
+    lines = re.findall(r"zone +(\w+), type +(\w+) ([ \d]+)", text)
+    assert len(lines) == 5 * len(zones)
+    for zone, name_, counts in lines:
+        ours = memory.nr_free[zones[zone], :, types.index(name_)]
+        assert ours.tolist() == [int(c) for c in counts.split()]
+    blocks = text.split("Number of blocks type")[1].split("###")[0]
+    table = fh.pageblocks(memory)
+    for zone, counts in re.findall(r"zone +(\w+) ([ \d]+)", blocks):
+        ours = np.bincount(table.loc[table["zone"] == zone, "migratetype"], minlength=5)
+        assert ours.tolist() == [int(c) for c in counts.split()]
+    pcp = [int(c) for c in re.findall(r"^ +count: +(\d+)", text, re.M)]
+    assert memory.pcp["count"][:, 0].tolist() == pcp[: len(zones)]
+
+
+def test_another_seed_draws_other_places():
+    path = fh.data("linux-6.1/proc/boot_4g.txt.gz")
+    first, same, other = (fh.free_lists(fh.memory_from_proc(path, seed=s)) for s in (1, 1, 2))
+    assert first.equals(same) and not first.equals(other)
+
+
+def test_plain_text_reads_like_gzip(tmp_path):
+    (tmp_path / "proc.txt").write_text(proc_text("boot_1g"))
+    plain = fh.memory_from_proc(tmp_path / "proc.txt")
+    packed = fh.memory_from_proc(fh.data("linux-6.1/proc/boot_1g.txt.gz"))
+    assert fh.free_lists(plain).equals(fh.free_lists(packed))
+
+
+BROKEN = [
+    (
+        lambda t: t[: t.index("zone    DMA32, type  Reclaimable")],
+        "number of pageblocks|no line for",
+    ),
+    (lambda t: t[: t.index("Number of blocks type")], "no number of pageblocks of zone DMA"),
+    (lambda t: t[: t.index("managed", t.index("zoneinfo"))], "zoneinfo of zone DMA has no field"),
+    (lambda t: t[: t.rindex("batch")], "no whole pagesets|has no field"),
+    (lambda t: t.replace("type    Unmovable", "type    Immovable", 1), "unknown migratetype 'Imm"),
+    (lambda t: t.replace("735 \n", "99999 \n"), "99999 free blocks of order 10 do not fit"),
+    (lambda t: t.replace("735 \n", ">100000 \n"), "the kernel gave up counting at '>100000'"),
+    (lambda t: "hello\n", "pagetypeinfo \\(none\\)"),
+    (lambda t: t.replace("6.1.0-56", "5.4.0-56"), "no profile for kernel '5.4.0-56-cloud-amd64'"),
+    (
+        lambda t: t.replace("Movable      2      1", "Movable      2", 1),
+        "11 counts are needed, got 10",
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "sentence"), BROKEN)
+def test_broken_proc_text_is_refused(tmp_path, damage, sentence):
+    text = proc_text("boot_4g")
+    assert damage(text) != text
+    path = tmp_path / "proc.txt"
+    path.write_text(damage(text))
+    with pytest.raises(fh.InputError, match=sentence) as caught:
+        fh.memory_from_proc(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_text_cut_anywhere_is_refused_or_was_past_what_is_needed(tmp_path):
+    text = proc_text("boot_2g")
+    path = tmp_path / "proc.txt"
+    needed = text.rindex("batch:")
+    whole = fh.free_lists(fh.memory_from_proc(fh.data("linux-6.1/proc/boot_2g.txt.gz")))
+    for cut in range(0, len(text), 97):
+        path.write_text(text[:cut])
+        try:
+            memory = fh.memory_from_proc(path)
+        except fh.InputError:
+            continue
+        assert cut > text.index("### /proc/zoneinfo")
+        assert fh.free_lists(memory).equals(whole), f"cut at {cut} of {needed} went unseen"
+
+
+def test_missing_and_half_written_files_are_refused(tmp_path):
+    with pytest.raises(fh.InputError, match="No such file"):
+        fh.memory_from_proc(tmp_path / "none.txt")
+    packed = fh.data("linux-6.1/proc/boot_1g.txt.gz").read_bytes()
+    (tmp_path / "half.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(fh.InputError, match=r"half\.gz: this is not whole text"):
+        fh.memory_from_proc(tmp_path / "half.gz")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"size": "8 gigs"}, "size must be a number with KiB"),
+        ({"size": "1MiB"}, "at least 64MiB"),
+        ({"size": "1GiB", "fragmentation": 2}, "fragmentation must lie in 0..1, got 2"),
+        ({"size": "1GiB", "nr_cpus": 0}, "nr_cpus must be a whole number >= 1, got 0"),
+    ],
+)
+def test_make_memory_refuses_bad_values(arguments, sentence):
+    with pytest.raises(fh.InputError, match=sentence):
+        fh.make_memory(**arguments)

@@ -1,0 +1,206 @@
+"""The command line: exit codes, one sentence, nothing half-written; and the rendered report."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import freehint as fh
+from freehint.cli import main
+from lab import open_offline
+
+QUICK = ["--memory", "64MiB", "--set", "duration_ns=20000000", "--set", "walk_at_ns=1000000"]
+
+
+def test_simulate_prints_the_comparison_and_writes_the_tables(tmp_path, capsys):
+    assert main(["simulate", *QUICK, "--policy", "v24", "-o", str(tmp_path / "run")]) == 0
+    run = fh.Run.load(tmp_path / "run")
+    assert run.summary["policy"] == "v24" and len(run.reports) > 0
+    assert "coverage" in capsys.readouterr().out
+
+
+def test_simulate_compares_several_policies(capsys):
+    assert main(["simulate", *QUICK, "--policy", "none", "--policy", "hold_the_lock"]) == 0
+    header = capsys.readouterr().out.splitlines()[0].split()
+    assert header == ["none", "hold_the_lock"]
+
+
+BAD = [
+    (["simulate", "--polcy", "v24"], "unrecognized arguments: --polcy v24"),
+    (["simulate", "--policy", "v42"], "policy must be one of none, v24.*got 'v42'"),
+    (["simulate", "--set", "ring.size=0"], "ring.size must be a whole number.*got 0"),
+    (["simulate", "--set", "rnig.size=4"], "there is no parameter 'rnig.size'|parameter 'rnig"),
+    (["simulate", "--set", "ring.size"], "a setting must be NAME=VALUE, got 'ring.size'"),
+    (["simulate", "--memory", "no/such.T0"], r"no/such\.T0\.meta\.json: there is no such file"),
+    (["simulate", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
+    (["report", "-p", "polices=[]"], "report.ipynb has no parameter 'polices'; it has memory"),
+    (["explore"], "invalid choice: 'explore'"),
+    ([], "the following arguments are required: command"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), BAD)
+def test_bad_input_is_one_sentence_and_exit_2(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert re.search(sentence, err) and len(err.strip().splitlines()) == 1
+    assert out == "" and list(tmp_path.iterdir()) == []
+
+
+def test_existing_tables_are_never_overwritten(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    assert main(["simulate", *QUICK, "-o", str(tmp_path / "run")]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_corrupted_snapshot_is_named(tmp_path, capsys):
+    source = fh.data("linux-6.1/traces/idle20.T0")
+    for path in source.parent.glob("idle20.T0.*"):
+        shutil.copy(path, tmp_path)
+    broken = tmp_path / "idle20.T0.freelist.parquet"
+    broken.write_bytes(broken.read_bytes()[:-100])
+    assert main(["simulate", "--memory", str(tmp_path / "idle20.T0")]) == 2
+    err = capsys.readouterr().err
+    assert "idle20.T0.freelist.parquet: this is not whole parquet" in err
+
+
+@pytest.mark.parametrize("command", ["simulate", "report"])
+def test_help_exits_0(command):
+    done = subprocess.run(
+        [sys.executable, "-m", "freehint.cli", command, "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "usage: freehint" in done.stdout
+
+
+SMALL_REPORT = [
+    "-p", 'memory="64MiB"',
+    "-p", 'policies=["none","v24"]',
+    "-p", "seeds=[1,2]",
+    "-p", 'settings={"duration_ns":30000000}',
+]  # fmt: skip
+
+
+def test_report_is_one_offline_file_with_pictures_table_and_provenance(tmp_path, capsys):
+    path = tmp_path / "deep" / "report.html"
+    assert main(["report", "-o", str(path), *SMALL_REPORT]) == 0
+    assert f"report: {path}" in capsys.readouterr().out
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+    shown = open_offline(path, "report_small")
+    assert shown.requests == [] and shown.errors == []
+    html = path.read_text()
+    assert html.count("data:image/png;base64,") >= 5
+    assert "<Figure" not in html and "Figure size" not in html
+    for text in ("coverage", "workload.nr_cpus", "duration_ns", "30000000", fh.__version__):
+        assert text in shown.text
+    # Nothing but the title's own namespace may look like an address.
+    addresses = set(re.findall(r"(?:src|href)=[\"'](https?:[^\"']+)", html))
+    assert addresses == set()
+
+
+def test_a_report_that_fails_leaves_nothing(tmp_path, capsys):
+    path = tmp_path / "report.html"
+    assert main(["report", "-o", str(path), "-p", 'policies=["v42"]']) == 2
+    err = capsys.readouterr().err
+    assert "report.ipynb: InputError: policy must be one of" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_says_what_the_runs_say(tmp_path):
+    """The sentences are computed from the runs they speak of."""
+    runs = [fh.simulate(fh.Scenario(memory="64MiB", policy=p)) for p in ("none", "v24")]
+    table = fh.summaries(runs)
+    text = fh.findings(table)
+    assert f"{table['coverage'][1]:.1%}" in text
+    table.loc[1, "coverage"] = 0.123
+    assert "12.3%" in fh.findings(table)
+
+
+def test_without_a_writable_cache_the_kernels_still_run(tmp_path):
+    """A read-only install and no home: compile in memory, and say nothing."""
+    install = tmp_path / "install"
+    shutil.copytree("freehint", install / "freehint", ignore=shutil.ignore_patterns("__pycache__"))
+    blocked = tmp_path / "file"
+    blocked.write_text("")  # folders below a file cannot be made, not even by root
+    (install / "freehint" / "__pycache__").write_text("")
+    env = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(blocked),
+        "HOME": str(blocked),
+        "PYTHONPATH": str(install),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    env.pop("FREEHINT_CACHE_DIR", None)
+    code = (
+        "import freehint as fh, freehint.jit as jit; assert jit.CACHE_FOLDER is None;"
+        f"assert fh.__file__.startswith({str(install)!r});"
+        "from freehint.mm.list import list_length; import numpy as np;"
+        "print(list_length(np.array([[0, 0]], np.int32), 0))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stderr
+
+
+def test_an_edit_in_a_callee_starts_a_fresh_cache(tmp_path):
+    """Numba alone would go on with the old callee."""
+    package = tmp_path / "freehint"
+    package.mkdir()
+    for name in ("jit.py", "units.py"):
+        shutil.copy(f"freehint/{name}", package)
+    (package / "__init__.py").write_text("")
+    (package / "one.py").write_text(
+        "from freehint.jit import kernel\n\n@kernel(inline=True)\ndef one():\n    return 10\n"
+    )
+    (package / "two.py").write_text(
+        "from freehint.jit import kernel\nfrom freehint.one import one\n\n"
+        "@kernel\ndef two():\n    return one()\n"
+    )
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "FREEHINT_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [
+        sys.executable,
+        "-c",
+        "from freehint.two import two; print(two(), sum(two.stats.cache_hits.values()))",
+    ]
+
+    def call():
+        done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=tmp_path)
+        return done.stdout.split()
+
+    assert call() == ["10", "0"]
+    assert call() == ["10", "1"]
+    source = package / "one.py"
+    source.write_text(source.read_text().replace("10", "1000"))
+    assert call() == ["1000", "0"]
+
+
+def test_figures_add_up_and_show_themselves():
+    runs = [fh.simulate(fh.Scenario(memory="64MiB", policy=p)) for p in ("none", "v24")]
+    table = fh.summaries(runs)
+    ax = fh.figures.hint_balance(table)
+    widths = sum(bar.get_width() for container in ax.containers for bar in container)
+    assert widths * 256 == pytest.approx(table["offered_pages"].sum())
+    assert ax.figure._repr_png_().startswith(b"\x89PNG")
+    bars = fh.figures.free_by_order(runs[0].memory).containers
+    shown = sum(bar.get_height() for container in bars for bar in container) * 256
+    memory = runs[0].memory
+    assert shown == memory.zones["nr_free_pages"].sum() + memory.pcp["count"].sum()
+
+
+def test_provenance_table_lists_what_differs():
+    runs = [fh.simulate(fh.Scenario(memory="64MiB", seed=s)) for s in (1, 2)]
+    table = fh.provenance_table(runs)
+    assert table.loc["seed", "value"] == "1 | 2"
+    assert isinstance(table, pd.DataFrame) and json.dumps(runs[0].provenance)

@@ -1,0 +1,279 @@
+"""walk_free_mem_block, and the walker's verbs under everything that may happen between strokes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import freehint as fh
+from freehint.mm.buddy import rmqueue_smallest
+from freehint.mm.memory import (
+    HINTED,
+    MOVABLE,
+    USER_BOOKMARK,
+    copy_memory,
+    user_node,
+)
+from freehint.mm.zone import alloc_pages, free_pages
+from freehint.policies.walker import ORDER, RESUME, ROTATE
+from freehint.story import thread_story
+
+
+@pytest.fixture(scope="module")
+def guest():
+    return fh.load_snapshot(fh.data("linux-6.1/traces/frag.T1"))
+
+
+def test_walk_visits_every_block_in_the_kernels_order(guest):
+    seen = []
+    assert fh.walk_free_mem_block(guest, lambda opaque, pfn, nr: seen.append((pfn, nr))) == 0
+    lists = fh.free_lists(guest)
+    zone = lists["zone"].cat.codes.to_numpy()
+    rank = np.lexsort((lists["position"], lists["migratetype"], -lists["order"].astype(int), zone))
+    expected = lists.iloc[rank]
+    assert [p for p, _ in seen] == expected["pfn"].tolist()
+    assert [n for _, n in seen] == [1 << k for k in expected["order"]]
+
+
+def test_walk_stops_at_the_first_value_that_is_not_zero_and_returns_it(guest):
+    calls = []
+
+    def stop_at_third(opaque, pfn, nr_pages):
+        calls.append(opaque)
+        return -4 if len(calls) == 3 else None
+
+    assert fh.walk_free_mem_block(guest, stop_at_third, opaque="mine") == -4
+    assert calls == ["mine"] * 3
+
+
+def test_v24_callback_says_true_to_go_on(guest):
+    answers = iter([True, True, False])
+    calls = []
+    stop = fh.walk_free_mem_block(
+        guest, fh.v24(lambda o, pfn, nr: calls.append(pfn) or next(answers))
+    )
+    assert (stop, len(calls)) == (1, 3)
+
+
+def test_min_order_leaves_smaller_blocks_out(guest):
+    sizes = []
+    fh.walk_free_mem_block(guest, lambda o, pfn, nr: sizes.append(nr), min_order=9)
+    assert len(sizes) > 0 and min(sizes) >= 512
+
+
+@pytest.mark.parametrize("min_order", [-1, 11, 1.5, "9"])
+def test_min_order_out_of_range_is_refused(guest, min_order):
+    with pytest.raises(fh.InputError, match=r"min_order .*got"):
+        fh.walk_free_mem_block(guest, print, min_order=min_order)
+
+
+def test_a_callback_that_cannot_be_called_is_refused(guest):
+    with pytest.raises(fh.InputError, match="report_pfn_range must be callable, got 3"):
+        fh.walk_free_mem_block(guest, 3)
+
+
+# The thread's example, in the thread's words.
+
+
+def reports(*args, **knobs):
+    return ["".join(s.reported) for s in thread_story(*args, **knobs).steps if s.reported]
+
+
+def test_unchanged_list_after_rotation_is_c_to_h_then_a_b():
+    assert thread_story("on_exit", "scan_for_first").steps[1].chain == tuple("CDEFGHAB")
+
+
+@pytest.mark.parametrize("rotate", ["on_exit", "each_report"])
+def test_scan_until_a_is_seen_reports_each_block_once(rotate):
+    assert reports(rotate, "scan_for_first") == ["AB", "CD", "EF", "GH"]
+
+
+def test_a_and_only_a_consumed_ends_after_one_lap():
+    told = thread_story("on_exit", "scan_for_first", consumed="A")
+    assert (told.finished, told.duplicates, told.unreported) == (True, 0, ())
+
+
+def test_when_more_than_a_is_gone_b_is_reported_twice():
+    told = thread_story("on_exit", "scan_for_first", consumed="A and C")
+    assert told.finished
+    assert [s.duplicates for s in told.steps if s.duplicates] == [("B",)]
+
+
+def test_a_freed_again_is_not_a():
+    policy = fh.Walker("w", rotate="on_exit", resume="scan_for_first", capacity=2)
+    from freehint.mm.buddy import FPI_NONE, free_one_page
+    from freehint.story import eight_blocks
+
+    memory = eight_blocks()
+    walk = Walk(policy, memory)
+    walk.stroke(0)
+    taken = rmqueue_smallest(memory, 0, 9, MOVABLE)  # C, the head
+    free_one_page(memory, taken, 0, 9, MOVABLE, FPI_NONE)
+    # A leaves its list and comes back: a new stay, unknown to the walk.
+    from freehint.mm.buddy import del_page_from_free_list
+
+    del_page_from_free_list(memory, 0, 0, 9)
+    free_one_page(memory, 0, 0, 9, MOVABLE, FPI_NONE)
+    rest = walk.to_end(0)
+    assert rest[0] == 0  # A stands at the head again, and is reported again
+
+
+@pytest.mark.parametrize("resume", ["cursor", "host_feedback"])
+@pytest.mark.parametrize("rotate", ROTATE)
+@pytest.mark.parametrize("consumed", ["nothing", "A", "A and C", "A and B", "everything"])
+def test_cursor_and_feedback_report_each_block_once_whatever_is_consumed(rotate, resume, consumed):
+    told = thread_story(rotate, resume, consumed=consumed)
+    assert (told.finished, told.duplicates, told.unreported) == (True, 0, ())
+
+
+@pytest.mark.parametrize("rotate", ROTATE)
+def test_restart_offers_blocks_for_ever(rotate):
+    told = thread_story(rotate, "restart")
+    assert not told.finished and told.duplicates >= 16
+
+
+def test_scan_without_rotation_is_refused_with_a_reason():
+    with pytest.raises(fh.InputError, match=r"cannot go with policy.rotate 'never'"):
+        fh.Walker("w", rotate="never", resume="scan_for_first")
+
+
+def test_whole_walk_that_stops_on_a_full_ring_is_refused_with_a_reason():
+    with pytest.raises(fh.InputError, match="until the host has taken everything"):
+        fh.Walker("w", lock="whole_walk", on_full="stop")
+
+
+class Walk:
+    """Drives a walker's verbs as the engine does, with outcomes of the caller's choice."""
+
+    def __init__(self, policy, memory):
+        self.policy, self.memory = policy, memory
+        self.state = policy.new_state(memory, policy)
+        self.capacity = policy.stroke_capacity or int(memory.nr_free.sum()) + 1
+
+    def stroke(self, zone, refuse_from=None, lose=()):
+        report = np.zeros((self.capacity + 1, 3), np.int64)
+        n, status = self.policy.fill(self.memory, self.state, zone, report, self.capacity)
+        outcome = np.full(self.capacity, fh.Outcome.TAKEN, np.uint8)
+        for row in lose:
+            if row < n:
+                outcome[row] = fh.Outcome.LOST
+        refused = refuse_from is not None and refuse_from < n
+        if refused:
+            outcome[refuse_from:] = fh.Outcome.REFUSED
+        offered = n if not refused else refuse_from
+        nodes = [int(x) for x in report[:offered, 0]]
+        if n:
+            self.memory.frame[[x for x, o in zip(nodes, outcome) if o == 1]] |= HINTED
+            self.policy.drain(self.memory, self.state, zone, report, n, outcome)
+            if self.policy.wants_feedback and offered:
+                used = np.full(offered, fh.Outcome.USED, np.uint8)
+                self.policy.drain(self.memory, self.state, zone, report, offered, used)
+        return nodes, status == fh.Stroke.ZONE_DONE and not refused
+
+    def to_end(self, zone, most=100_000):
+        reported = []
+        for _ in range(most):
+            nodes, done = self.stroke(zone)
+            reported += nodes
+            if done:
+                return reported
+        raise AssertionError("the walk does not end")
+
+
+FINITE = [
+    (rotate, resume)
+    for rotate in ROTATE
+    for resume in RESUME
+    if resume != "restart" and (rotate, resume) != ("never", "scan_for_first")
+]
+
+
+@pytest.mark.parametrize("order", ORDER)
+@pytest.mark.parametrize(("rotate", "resume"), FINITE)
+def test_an_undisturbed_walk_reports_every_block_once(guest, rotate, resume, order):
+    memory = copy_memory(guest)
+    policy = fh.Walker("w", rotate=rotate, resume=resume, order=order, capacity=509)
+    walk = Walk(policy, memory)
+    before = fh.free_lists(memory)
+    reported = [n for zone in range(len(memory.zones)) for n in walk.to_end(zone)]
+    assert len(reported) == len(before)
+    assert set(reported) == set(before["pfn"] - memory.base_pfn)
+    fh.check_memory(memory)
+    # A whole lap of rotation leaves every list in the order it had.
+    assert fh.free_lists(memory)["pfn"].tolist() == before["pfn"].tolist()
+
+
+def free_list_positions(memory):
+    table = fh.free_lists(memory)
+    return set(zip(table["pfn"], table["order"]))
+
+
+def random_history(memory, stream, zone, walk):
+    """A walk with allocations, frees and refusals between its strokes; blocks reported, and
+    those that stood on their lists all the while."""
+    staying = free_list_positions(memory)
+    reported, held, done = [], [], False
+    while not done:
+        refuse = int(stream.choice([0, 1, 3])) if stream.random() < 0.2 else None
+        nodes, done = walk.stroke(zone, refuse_from=refuse)
+        reported += nodes
+        for _ in range(stream.integers(0, 4)):
+            if held and stream.random() < 0.5:
+                node, order = held.pop(stream.integers(len(held)))
+                free_pages(memory, node, 0, order, -1)
+            else:
+                order = int(stream.choice([0, 0, 1, 4, 9, 10]))
+                node, _, _ = alloc_pages(memory, 0, order, MOVABLE, -1)
+                if node >= 0:
+                    held.append((node, order))
+            staying &= free_list_positions(memory)
+        fh.check_memory(memory)
+    return reported, staying
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6), rotate=st.sampled_from(ROTATE), capacity=st.integers(20, 200))
+def test_bookmark_survives_whatever_happens_between_strokes(seed, rotate, capacity):
+    """Blocks taken, merged, split, lists emptied, hints refused: every block that stands on its
+    list throughout is reported exactly once, and the lists stay whole."""
+    memory = fh.make_memory("64MiB", fragmentation=1.0, seed=seed)
+    walk = Walk(fh.Walker("w", rotate=rotate, resume="cursor", capacity=capacity), memory)
+    reported, staying = random_history(memory, np.random.default_rng(seed), 1, walk)
+    inside = [p - memory.base_pfn for p, _ in staying if p >= memory.zones[1].start_pfn]
+    assert len(inside) > 0
+    assert {reported.count(node) for node in inside} == {1}
+
+
+def test_bookmark_is_gone_after_the_walk(guest):
+    memory = copy_memory(guest)
+    walk = Walk(fh.Walker("w", resume="cursor", capacity=100), memory)
+    for zone in range(len(memory.zones)):
+        walk.to_end(zone)
+    bookmark = user_node(memory, 0, USER_BOOKMARK)
+    assert memory.links[bookmark].tolist() == [bookmark, bookmark]
+
+
+@pytest.mark.parametrize(("rotate", "resume"), FINITE)
+def test_a_full_ring_that_stops_the_stroke_loses_no_block(rotate, resume):
+    memory = fh.make_memory("64MiB", fragmentation=1.0)
+    policy = fh.Walker("w", rotate=rotate, resume=resume, capacity=7, on_full="stop")
+    walk = Walk(policy, memory)
+    expected = {p - memory.base_pfn for p, _ in free_list_positions(memory)}
+    reported, zone, turn = [], 0, 0
+    while zone < 2:
+        nodes, done = walk.stroke(zone, refuse_from=(None, 3, 0, 5)[turn % 4])
+        reported += nodes
+        zone += done
+        turn += 1
+        assert turn < 10_000
+    assert set(reported) == expected
+    assert len(reported) == len(expected)
+
+
+def test_a_lost_hint_is_not_rotated():
+    memory = fh.make_memory("64MiB")
+    head = fh.free_lists(memory).query("zone == 'DMA32' and order == 10")["pfn"].iloc[:3].tolist()
+    walk = Walk(fh.Walker("w", rotate="on_exit", resume="scan_for_first", capacity=2), memory)
+    walk.stroke(1, lose=(1,))
+    after = fh.free_lists(memory).query("zone == 'DMA32' and order == 10")["pfn"].tolist()
+    assert after[0] == head[1] and after[-1] == head[0]
