@@ -34,6 +34,8 @@ from freehint.mm.memory import (
     PAGEBLOCK_ORDER,
     PAGEBLOCK_TYPE_MASK,
     PCP,
+    RECLAIMABLE,
+    UNMOVABLE,
     USER_LIST,
     Memory,
     frame_order,
@@ -49,9 +51,7 @@ from freehint.mm.pcp import order_to_pindex, pindex_to_order
 OK = 0
 MESSAGES = (
     "",
-    "node {node} is no node of this memory",
     "next and prev disagree at node {node}",
-    "the list does not come back to its head",
     "node {node} has no business on this list",
     "pfn {pfn} is on the list but its frame says it is elsewhere",
     "pfn {pfn} has order {value} in its frame",
@@ -72,9 +72,7 @@ MESSAGES = (
 )
 (
     _,
-    BAD_NODE,
     BAD_LINKS,
-    ENDLESS,
     STRANGER,
     WRONG_STATE,
     WRONG_ORDER,
@@ -103,10 +101,11 @@ class InvariantError(Exception):
 
 @kernel(inline=True)
 def check_links(memory, node):
-    """Is ``node`` a node, and do its neighbours point back?"""
+    """Are its neighbours nodes, and do they point back?
+
+    Where all agree, the list comes back to its head: a chain cannot run into its own middle.
+    """
     nr_nodes = memory.links.shape[0]
-    if node < 0 or node >= nr_nodes:
-        return BAD_NODE
     after = list_next(memory.links, node)
     before = list_prev(memory.links, node)
     if after < 0 or after >= nr_nodes or before < 0 or before >= nr_nodes:
@@ -135,11 +134,13 @@ def check_frame(memory, node, zone, kind, order, migratetype):
     if kind == FREE_LIST and frame_type(frame) != migratetype:
         return WRONG_TYPE
     if kind == PCP_LIST:
+        # HIGHATOMIC pages stand on the MOVABLE list; list 12 takes all that are not movable.
         kept = frame_type(frame)
-        if kept != migratetype and not (kept == HIGHATOMIC and migratetype == MOVABLE):
-            thp = order == PAGEBLOCK_ORDER and (kept == MOVABLE) == (migratetype == MOVABLE)
-            if not thp or kept > HIGHATOMIC:
-                return WRONG_TYPE
+        listed = MOVABLE if kept == HIGHATOMIC else kept
+        if order == PAGEBLOCK_ORDER and listed == RECLAIMABLE:
+            listed = UNMOVABLE
+        if listed != migratetype:
+            return WRONG_TYPE
     return OK
 
 
@@ -151,11 +152,12 @@ def check_place(memory, node, zone, order):
     if zone >= 0:
         start = memory.zones[zone].start_pfn - memory.base_pfn
         end = start + memory.zones[zone].spanned
-        # The first zone begins at pfn 1: a block may begin at its rounded start (pfn 0 never).
         if node < start or node + (1 << order) > end:
             return OUT_OF_ZONE
-    if memory.pageblock[node >> PAGEBLOCK_ORDER] == NO_PAGEBLOCK:
-        return IN_HOLE
+    last = node + (1 << order) - 1
+    for block in range(node >> PAGEBLOCK_ORDER, (last >> PAGEBLOCK_ORDER) + 1):
+        if memory.pageblock[block] == NO_PAGEBLOCK:
+            return IN_HOLE
     return OK
 
 
@@ -186,12 +188,11 @@ def check_neighbourhood(memory, node, order):
 @kernel
 def check_list(memory, owned, head, zone, kind, order, migratetype):
     """Walk one list; (code, node, blocks, pages)."""
-    blocks = pages = steps = 0
+    blocks = pages = 0
     code = check_links(memory, head)
     node = head if code else list_next(memory.links, head)
     while code == OK and node != head:
-        steps += 1
-        code = ENDLESS if steps > memory.links.shape[0] else check_links(memory, node)
+        code = check_links(memory, node)
         if code:
             break
         if node >= memory.nr_pages:
@@ -294,7 +295,7 @@ def check_frames(memory, owned, where):
     """No frame outside the blocks found may claim to be on a list; pageblock types are known."""
     where[0] = -1
     for node in range(memory.nr_pages):
-        if not owned[node] and memory.frame[node] & ~LRU:
+        if not owned[node] and memory.frame[node] & (0xFFFF ^ LRU):
             where[5], where[6] = node, memory.frame[node]
             return LOST
     for block in range(memory.pageblock.shape[0]):

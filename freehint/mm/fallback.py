@@ -29,7 +29,6 @@ from freehint.mm.pageblock import (
 )
 
 ALLOC_NOFRAGMENT = 0x100
-ALLOC_KSWAPD = 0x800
 
 WATERMARK_BOOST_FACTOR = 15000  # /proc/sys/vm/watermark_boost_factor, 1/10000 of high
 
@@ -94,7 +93,7 @@ def claims_pageblock(memory, node, start_type, old_type, moved, movable):
 
 
 @kernel
-def steal_suitable_fallback(memory, node, zone, alloc_flags, start_type, whole_block, claim):
+def steal_suitable_fallback(memory, node, zone, start_type, whole_block, claim):
     """Move a block, or all free blocks of its pageblock, to the taker's lists.
 
     ``claim``: -1 decide from the pages themselves; 0 or 1 when a recording tells (which pages
@@ -109,8 +108,7 @@ def steal_suitable_fallback(memory, node, zone, alloc_flags, start_type, whole_b
         change_pageblock_range(memory, node, order, start_type)
         move_to_free_list(memory, node, zone, order, start_type)
         return
-    if alloc_flags & ALLOC_KSWAPD:
-        boost_watermark(memory, zone)
+    boost_watermark(memory, zone)
     moved, movable = 0, 0
     if whole_block:
         moved, movable = move_freepages_block(memory, node, zone, start_type)
@@ -155,7 +153,7 @@ def rmqueue_fallback(memory, zone, order, start_type, alloc_flags, claim):
     if current < 0:
         return False
     node = first_block(memory, free_list_head(memory, zone, current, other))
-    steal_suitable_fallback(memory, node, zone, alloc_flags, start_type, whole, claim)
+    steal_suitable_fallback(memory, node, zone, start_type, whole, claim)
     return True
 
 

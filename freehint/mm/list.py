@@ -106,6 +106,6 @@ def list_fill(links, head, nodes):
 
 def set_list(links, head, nodes) -> None:
     """Make ``nodes`` (in order) the content of the list ``head``; for loaders."""
-    ring = np.concatenate(([head], nodes))
+    ring = np.concatenate(([head], np.asarray(nodes, np.int64)))
     links[ring, NEXT] = np.roll(ring, -1)
     links[ring, PREV] = np.roll(ring, 1)

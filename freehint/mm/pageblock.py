@@ -32,7 +32,7 @@ def set_pageblock_migratetype(memory, node, migratetype):
     block = node >> PAGEBLOCK_ORDER
     old = memory.pageblock[block]
     if old != NO_PAGEBLOCK:
-        memory.pageblock[block] = (old & ~PAGEBLOCK_TYPE_MASK) | migratetype
+        memory.pageblock[block] = (old & (0xFF ^ PAGEBLOCK_TYPE_MASK)) | migratetype
 
 
 @kernel(inline=True)
@@ -53,7 +53,7 @@ def move_to_free_list(memory, node, zone, order, migratetype):
     list_move_tail(memory.links, node, free_list_head(memory, zone, order, migratetype))
     memory.nr_free[zone, order, frame_type(frame)] -= 1
     memory.nr_free[zone, order, migratetype] += 1
-    memory.frame[node] = (frame & ~TYPE_MASK) | (migratetype << TYPE_SHIFT)
+    memory.frame[node] = (frame & (0xFFFF ^ TYPE_MASK)) | (migratetype << TYPE_SHIFT)
 
 
 @kernel

@@ -6,7 +6,7 @@ alloc_flags_nofragment(); the order of attempts from __alloc_pages() and __alloc
 
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_one_page
-from freehint.mm.fallback import ALLOC_KSWAPD, ALLOC_NOFRAGMENT, rmqueue
+from freehint.mm.fallback import ALLOC_NOFRAGMENT, rmqueue
 from freehint.mm.memory import (
     ISOLATE,
     LRU,
@@ -21,7 +21,6 @@ from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.pcp import (
     free_unref_page,
     free_would_drain,
-    nr_pcp_alloc,
     pcp_allowed_order,
     pcp_list_empty,
     rmqueue_pcplist,
@@ -59,12 +58,12 @@ def rmqueue_zone(memory, zone, cpu, order, migratetype, alloc_flags, locked_zone
         if zone == locked_zone:
             return LOCKED, 0
         return rmqueue(memory, zone, order, migratetype, alloc_flags), 1
-    under_lock = 0
-    if pcp_list_empty(memory, zone, cpu, order, migratetype):
-        if zone == locked_zone:
-            return LOCKED, 0
-        under_lock = nr_pcp_alloc(memory, zone, cpu, order)
-    return rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags), under_lock
+    if pcp_list_empty(memory, zone, cpu, order, migratetype) and zone == locked_zone:
+        return LOCKED, 0
+    before = memory.pcp[zone, cpu].count
+    node = rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags)
+    handed_out = 1 << order if node >= 0 else 0
+    return node, (memory.pcp[zone, cpu].count + handed_out - before) >> order
 
 
 @kernel
@@ -88,11 +87,11 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zone):
     highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
     nr_zones = memory.zones.shape[0]
     top = nr_zones - 1
-    nofragment = nr_zones > 1 and memory.zones[top].index == ZONE_NORMAL
+    nofragment = memory.zones[top].index == ZONE_NORMAL
     under_lock = 0
     for attempt in range(0 if nofragment else 1, 3):
         mark = WMARK_MIN if attempt == 2 else WMARK_LOW
-        flags = ALLOC_KSWAPD | (ALLOC_NOFRAGMENT if attempt == 0 else 0)
+        flags = ALLOC_NOFRAGMENT if attempt == 0 else 0
         for zone in range(top, -1, -1):
             if not zone_watermark_ok(memory, zone, order, mark, highest):
                 continue
