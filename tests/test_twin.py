@@ -27,7 +27,7 @@ JIT_DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 
 # Small orders most of the time, as a kernel asks for them; every order sometimes.
 ORDERS = (0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10)
-FLAGS = (0, fallback.ALLOC_KSWAPD, fallback.ALLOC_KSWAPD | fallback.ALLOC_NOFRAGMENT)
+FLAGS = (0, fallback.ALLOC_NOFRAGMENT)
 NO_LOCK = -1
 
 
@@ -84,7 +84,7 @@ class Pair:
 
     def rmqueue(self, a, b, c):
         z, order, migratetype = c % len(self.twin.zones), ORDERS[a % len(ORDERS)], b % 3
-        flags = FLAGS[b // 3 % 3]
+        flags = FLAGS[b // 3 % 2]
         types = self.memory.pageblock.copy()
         node = fallback.rmqueue(self.memory, z, order, migratetype, flags)
         pfn = twin_fallback.rmqueue(self.twin, self.twin.zones[z], order, migratetype, flags)
@@ -118,7 +118,7 @@ class Pair:
 
     def refill(self, a, b, c):
         z, cpu = c % len(self.twin.zones), c // 4 % self.memory.nr_cpus
-        order, migratetype, flags = (0, 1, 2, 3, 9)[a % 5], b % 3, FLAGS[b // 3 % 3]
+        order, migratetype, flags = (0, 1, 2, 3, 9)[a % 5], b % 3, FLAGS[b // 3 % 2]
         got = pcp.rmqueue_bulk(self.memory, z, cpu, order, migratetype, flags)
         assert got == twin_pcp.rmqueue_bulk(
             self.twin, self.twin.zones[z], cpu, order, migratetype, flags

@@ -18,7 +18,7 @@ from freehint.mm.reference.lists import (
     set_pageblock_migratetype,
 )
 
-ALLOC_NOFRAGMENT, ALLOC_KSWAPD = 0x100, 0x800
+ALLOC_NOFRAGMENT = 0x100
 
 FALLBACKS = {
     UNMOVABLE: (RECLAIMABLE, MOVABLE),
@@ -101,7 +101,7 @@ def steal_suitable_fallback(twin, zone, pfn, start_type, whole_block):
         for pageblock in range(pfn, pfn + (1 << order), PAGEBLOCK_NR_PAGES):
             set_pageblock_migratetype(twin, pageblock, start_type)
     elif old_type != HIGHATOMIC:
-        boost_watermark(zone)  # whoever asks; ALLOC_KSWAPD only decides on the wake-up
+        boost_watermark(zone)  # whoever asks
         if whole_block:
             free_pages, movable_pages = move_freepages_block(twin, zone, pfn, start_type)
             if free_pages:

@@ -4,7 +4,7 @@ Source: mm/page_alloc.c, Linux 6.1.
 """
 
 from freehint.mm.reference.buddy import free_one_page
-from freehint.mm.reference.fallback import ALLOC_KSWAPD, ALLOC_NOFRAGMENT, rmqueue
+from freehint.mm.reference.fallback import ALLOC_NOFRAGMENT, rmqueue
 from freehint.mm.reference.lists import (
     ISOLATE,
     MAX_ORDER,
@@ -75,10 +75,10 @@ def alloc_pages(twin, cpu, order, migratetype):
 
     Source: __alloc_pages(), the retry in get_page_from_freelist(), __alloc_pages_slowpath().
     """
-    attempts = [(WMARK_LOW, ALLOC_KSWAPD), (WMARK_MIN, ALLOC_KSWAPD)]
+    attempts = [(WMARK_LOW, 0), (WMARK_MIN, 0)]
     nofragment = alloc_flags_nofragment(twin, migratetype)
     if nofragment:
-        attempts.insert(0, (WMARK_LOW, ALLOC_KSWAPD | nofragment))
+        attempts.insert(0, (WMARK_LOW, nofragment))
     for mark, alloc_flags in attempts:
         got = get_page_from_freelist(twin, cpu, order, migratetype, mark, alloc_flags)
         if got is not None:
