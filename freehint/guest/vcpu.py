@@ -28,12 +28,19 @@ def under_zone_lock(world, cpu, zone, kind, blocks, now_ns):
     """Hold the zone lock for ``blocks`` blocks, with a row if it took waiting; when it ends."""
     hold = blocks * world.cost[0].buddy_ns
     got = hold_lock(world, zone, now_ns, hold)
-    since = world.cpu[cpu].wait_since
-    if since < 0:
-        since = now_ns
-    world.cpu[cpu].wait_since = -1
     world.tally[0].lock_holds += 1
     world.tally[0].lock_held_ns += hold
+    end_wait(world, cpu, zone, kind, now_ns, got)
+    return world.lock_until[zone]
+
+
+@kernel(inline=True)
+def end_wait(world, cpu, zone, kind, now_ns, got):
+    """The operation goes on at ``got``: a row if it had to wait, now or in an earlier try."""
+    since = world.cpu[cpu].wait_since
+    world.cpu[cpu].wait_since = -1
+    if since < 0:
+        since = now_ns
     if got > since:
         row = world.state[0].nr_waits
         world.waits[row, 0] = since
@@ -42,7 +49,6 @@ def under_zone_lock(world, cpu, zone, kind, blocks, now_ns):
         world.waits[row, 3] = kind
         world.waits[row, 4] = got - since
         world.state[0].nr_waits = row + 1
-    return world.lock_until[zone]
 
 
 @kernel(inline=True)
@@ -65,10 +71,13 @@ def alloc_event(world, cpu, word, now_ns):
     done = now_ns + world.cost[0].pcp_ns
     if node == NO_PAGE:
         world.tally[0].failed_allocations += 1
-        world.cpu[cpu].wait_since = -1
+        end_wait(world, cpu, 0, WAIT_ALLOC, now_ns, now_ns)
         return done
     if blocks > 0:
         done = under_zone_lock(world, cpu, zone, WAIT_ALLOC, blocks, now_ns)
+    else:
+        # It may have waited in vain: on its second try another zone's pcp list served it.
+        end_wait(world, cpu, zone, WAIT_ALLOC, now_ns, now_ns)
     if migratetype == MOVABLE:
         mark_lru(world.memory, node, order)
     pages_allocated(world, node, order)
@@ -96,6 +105,7 @@ def free_event(world, cpu, word, now_ns):
     world.tally[0].frees += 1
     if blocks > 0:
         return under_zone_lock(world, cpu, zone, WAIT_FREE, blocks, now_ns)
+    end_wait(world, cpu, zone, WAIT_FREE, now_ns, now_ns)
     return now_ns + world.cost[0].pcp_ns
 
 
