@@ -318,6 +318,8 @@ def _summary(scenario: Scenario, engine: Engine) -> pd.Series:
         **_percentiles(held, len(held), "lock_held"),
         **_percentiles(alloc_waits, tally["allocations"], "alloc_wait"),
         "waits": len(waits),
+        "bookmark_ns": int(engine.world.memory.zones["bookmark_steps"].sum())
+        * scenario.costs.walk_block_ns,
         "allocations": tally["allocations"],
         "failed_allocations": tally["failed_allocations"],
         "frees": tally["frees"],

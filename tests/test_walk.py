@@ -277,3 +277,15 @@ def test_a_lost_hint_is_not_rotated():
     walk.stroke(1, lose=(1,))
     after = fh.free_lists(memory).query("zone == 'DMA32' and order == 10")["pfn"].tolist()
     assert after[0] == head[1] and after[-1] == head[0]
+
+
+def test_the_allocator_steps_over_a_bookmark_and_the_policy_is_charged():
+    memory = fh.make_memory("64MiB")
+    lists = fh.free_lists(memory).query("zone == 'DMA32' and order == 10")["pfn"].tolist()
+    walk = Walk(fh.Walker("w", resume="cursor", min_order=10, capacity=1), memory)
+    walk.stroke(1)
+    taken = [rmqueue_smallest(memory, 1, 10, MOVABLE) for _ in range(2)]
+    assert [node + memory.base_pfn for node in taken] == lists[:2]
+    # The first stood before the bookmark, the second behind it.
+    assert memory.zones[1].bookmark_steps == 1
+    fh.check_memory(memory)

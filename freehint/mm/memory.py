@@ -73,6 +73,7 @@ ZONE_DTYPE = np.dtype(
         ("free_pages_offset", np.int64),  # that minus pages on lists: per-CPU differences
         ("nr_reserved_highatomic", np.int64),
         ("flags", np.int64),  # zone->flags as recorded
+        ("bookmark_steps", np.int64),  # times the allocator stepped over a policy's bookmark
     ]
 )
 
@@ -221,9 +222,11 @@ def user_node(memory, user, which):
 
 @kernel(inline=True)
 def first_block(memory, head):
-    """First page block of a list, stepping over bookmarks; ``head`` itself if there is none."""
+    """First page block of a free list, stepping over bookmarks; ``head`` if there is none."""
     node = list_next(memory.links, head)
     while node >= memory.nr_pages and node != head:
+        zone = (head - memory.nr_pages) // (NR_ORDERS * MIGRATE_TYPES)
+        memory.zones[zone].bookmark_steps += 1
         node = list_next(memory.links, node)
     return node
 
