@@ -1,12 +1,13 @@
 """Measure several sides of one thing in short, alternating slices of one run.
 
 A shared machine's speed drifts by more than the differences we look for.  Neighbouring slices
-see the same drift, so the median of their ratios holds still where the times do not.
+see the same drift, so the median of their ratios holds still where the times do not.  Times are
+the thread's own CPU time: what other processes take from it does not count.
 """
 
 import gc
 from collections.abc import Callable, Iterable
-from time import perf_counter_ns
+from time import thread_time_ns
 from typing import NamedTuple
 
 import numpy as np
@@ -43,9 +44,9 @@ def measure(sides: dict[str, Callable], work: Iterable, units: int) -> list[Timi
             row = dict.fromkeys(names, 0)
             for place in range(len(names)):
                 name = names[(turn + place) % len(names)]
-                begin = perf_counter_ns()
+                begin = thread_time_ns()
                 sides[name](piece)
-                row[name] = perf_counter_ns() - begin
+                row[name] = thread_time_ns() - begin
             times.append([row[name] for name in names])
     finally:
         gc.enable()

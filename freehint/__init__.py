@@ -1,6 +1,7 @@
 """freehint: how should a guest tell its hypervisor which memory is free, and what does it buy?"""
 
-from freehint import figures, widgets
+from importlib import import_module
+
 from freehint.config import Costs, HostConfig, InputError, RingConfig
 from freehint.data import data
 from freehint.findings import findings
@@ -8,21 +9,36 @@ from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import free_lists, pageblocks, pcp_lists
+from freehint.formats.traces import read_trace
 from freehint.guest.workloads import Workload
 from freehint.jit import kernel
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import Memory
-from freehint.mm.profile import LINUX_6_1, LINUX_6_12
+from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12
 from freehint.policies import POLICIES
 from freehint.policies.walker import Walker
 from freehint.policy import Outcome, Policy, Stroke
 from freehint.provenance import provenance_table
+from freehint.replay import Replay, replay, replay_history
 from freehint.run import Run, comparison, summaries
 from freehint.simulate import Scenario, simulate
+from freehint.validate import validate_replay
 from freehint.version import __version__
 from freehint.walk import v24, walk_free_mem_block
 
+# Pictures and widgets bring matplotlib and ipywidgets, half of the time of an import.
+_LATE = ("figures", "widgets")
+
+
+def __getattr__(name):
+    if name in _LATE:
+        return import_module(f"freehint.{name}")
+    raise AttributeError(f"module 'freehint' has no attribute {name!r}")
+
+
 __all__ = [
+    "LINUX_4_15",
+    "LINUX_5_10",
     "LINUX_6_1",
     "LINUX_6_12",
     "POLICIES",
@@ -33,6 +49,7 @@ __all__ = [
     "Memory",
     "Outcome",
     "Policy",
+    "Replay",
     "RingConfig",
     "Run",
     "Scenario",
@@ -53,9 +70,13 @@ __all__ = [
     "pageblocks",
     "pcp_lists",
     "provenance_table",
+    "read_trace",
+    "replay",
+    "replay_history",
     "simulate",
     "summaries",
     "v24",
+    "validate_replay",
     "walk_free_mem_block",
     "widgets",
 ]

@@ -1,4 +1,7 @@
-"""The command line ``freehint``: exit 0 when all is well, 2 on bad input with one sentence."""
+"""The command line ``freehint``.
+
+Exit code 0: all is well; 1: a bar is missed; 2: bad input, with one sentence.
+"""
 
 import argparse
 import json
@@ -9,13 +12,15 @@ from tqdm.auto import tqdm
 
 from freehint.config import InputError
 from freehint.policies import POLICIES
-from freehint.report import write_report
+from freehint.replay import INPUTS, LEVELS, replay
+from freehint.report import whole_file, write_report
 from freehint.run import comparison
 from freehint.simulate import Scenario, simulate
 from freehint.units import NS_PER_S
+from freehint.validate import REPLAY_LEVELS, validate_replay
 from freehint.version import __version__
 
-BAD_INPUT = 2
+FAILED, BAD_INPUT = 1, 2
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,6 +57,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("-o", "--out", help="folder for the tables (with one policy)")
     one.set_defaults(run=_simulate)
+
+    again = commands.add_parser("replay", help="replay a recorded trace from T0 to T1")
+    again.add_argument("stem", help=".../NAME of NAME.T0, NAME.T1 and NAME.trace")
+    again.add_argument("--level", default="buddy", help=", ".join(LEVELS))
+    again.add_argument("--inputs", default="std", help=", ".join(INPUTS))
+    again.set_defaults(run=_replay)
+
+    validate = commands.add_parser("validate", help="hold the model against recordings")
+    kinds = validate.add_subparsers(dest="kind", required=True, parser_class=_Parser)
+    traces = kinds.add_parser("replay", help="every recording of a folder; the bar is buddy level")
+    traces.add_argument("folder")
+    traces.add_argument("--level", default="both", help=", ".join(REPLAY_LEVELS))
+    traces.add_argument("--inputs", default="std", help=", ".join(INPUTS))
+    traces.add_argument("--out", help="write the table as parquet")
+    traces.set_defaults(run=_validate_replay)
 
     report = commands.add_parser("report", help="compare policies in one offline HTML file")
     report.add_argument("-o", "--out", default="out/report.html")
@@ -95,6 +115,38 @@ def _simulate(args) -> int:
     if args.out:
         print(f"tables: {runs[0].save(args.out)}")
     return 0
+
+
+def _replay(args) -> int:
+    found = replay(args.stem, args.level, args.inputs)
+    for name, value in found.row().items():
+        print(f"{name:16} {value}")
+    print(f"{'ignored rows':16} {found.ignored}")
+    print(found.t1_lists.to_string(index=False))
+    if found.first_miss:
+        print(f"first miss: {found.first_miss}")
+    return 0 if found.misses == found.silent_rows and found.t1_equal else FAILED
+
+
+def _validate_replay(args) -> int:
+    out = Path(args.out) if args.out else None
+    table, good = validate_replay(
+        args.folder, args.level, args.inputs, lambda stems: tqdm(stems, desc="replay", delay=1)
+    )
+    columns = [c for c in table.columns if not c.startswith("first_miss_")]
+    print(table[columns].round(3).to_string(index=False))
+    for _, row in table[table["first_miss_row"] >= 0].iterrows():
+        print(
+            f"{row['recording']}, {row['level']} level: first unexplained miss in row"
+            f" {row['first_miss_row']}: predicted pfn {row['first_miss_predicted_pfn']},"
+            f" observed {row['first_miss_observed_pfn']}"
+        )
+    if out:
+        with whole_file(out) as temporary:
+            table.to_parquet(temporary)
+        print(f"table: {out}")
+    print("the bar holds" if good else "the bar is MISSED: buddy level, 0 misses and T1 equal")
+    return 0 if good else FAILED
 
 
 def _report(args) -> int:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from freehint.mm.fragmentation import extfrag_index, unusable_free_index
 from freehint.mm.memory import MIGRATETYPE_NAMES, NR_ORDERS, Memory
 from freehint.story import LETTERS, Story
 from freehint.units import NS_PER_MS
@@ -287,3 +288,61 @@ def compare_policies(table: pd.DataFrame, axes=None):
         _tidy(ax)
     axes[0].invert_yaxis()
     return axes
+
+
+def free_over_time(history: pd.DataFrame, ax=None) -> Axes:
+    """Free memory (MiB) by order over time (s), the pages on pcp lists on top.
+
+    Parameters
+    ----------
+    history : DataFrame
+        Of :func:`freehint.replay_history`.
+    """
+    ax = _axes(ax)
+    wide = history.pivot_table(index="time_s", columns="order", values="free_pages") * MIB
+    groups = ((range(4), SKY, "order 0 to 3"), (range(4, 9), BLUE, "order 4 to 8"),
+              (range(9, 11), GREEN, "order 9 and 10"), ([-1], BLACK, "pcp lists"))  # fmt: skip
+    ax.stackplot(
+        wide.index,
+        [wide[list(orders)].sum(axis=1) for orders, _, _ in groups],
+        colors=[colour for _, colour, _ in groups],
+        labels=[label for _, _, label in groups],
+    )
+    ax.set(xlabel="time since the first snapshot (s)", ylabel="free memory (MiB)")
+    ax.set_xlim(0, wide.index.max())
+    ax.legend(frameon=False, fontsize=9, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0))
+    _tidy(ax)
+    return ax
+
+
+def fragmentation_over_time(history: pd.DataFrame, order=9, ax=None) -> Axes:
+    """The kernel's two fragmentation indices for requests of ``order`` over time (s)."""
+    ax = _axes(ax)
+    rows = history[history["order"] >= 0]
+    wide = rows.pivot_table(index="time_s", columns="order", values="blocks")
+    blocks = wide.to_numpy().astype(int)
+    unusable = [unusable_free_index(b, order) for b in blocks]
+    extfrag = [extfrag_index(b, order) for b in blocks]
+    ax.plot(wide.index, unusable, color=BLUE, label="unusable free space index")
+    ax.plot(wide.index, extfrag, color=ORANGE, label="extfrag index (-1: would not fail)")
+    ax.set(xlabel="time since the first snapshot (s)", ylabel=f"index for order {order}")
+    ax.set(ylim=(-1.1, 1.1), xlim=(0, wide.index.max()))
+    ax.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
+    _tidy(ax)
+    return ax
+
+
+def two_memories(before: Memory, after: Memory, ax=None) -> Axes:
+    """Free memory (MiB) by order at two moments, side by side; pcp lists last."""
+    ax = _axes(ax)
+    width = 0.4
+    for shift, memory, colour, label in ((-1, before, GREY, "T0"), (1, after, BLUE, "T1")):
+        pages = memory.nr_free.sum(axis=(0, 2)) << np.arange(NR_ORDERS)
+        heights = [*(pages * MIB), float(memory.pcp["count"].sum()) * MIB]
+        ax.bar(np.arange(NR_ORDERS + 1) + shift * width / 2, heights, width, color=colour,
+               label=label)  # fmt: skip
+    ax.set_xticks(range(NR_ORDERS + 1), [*map(str, range(NR_ORDERS)), "pcp"])
+    ax.set(xlabel="order of the free block", ylabel="free memory (MiB)")
+    ax.legend(frameon=False, fontsize=9)
+    _tidy(ax)
+    return ax

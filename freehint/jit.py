@@ -72,10 +72,15 @@ class Helper(CPUDispatcher):
     """A kernel that other kernels inline, compiled without an entry from Python.
 
     The entry would unpack every array of its arguments: half of the compile time of a small
-    helper.  When Python does call a helper (tests and loaders do), it gets one of its own.
+    helper.  When Python calls a helper, as loaders do here and there, it runs as plain Python:
+    compiling an entry would cost more than all such calls together.  Tests set ``compiles``.
     """
 
+    compiles = False
+
     def __call__(self, *args):
+        if not self.compiles:
+            return self.py_func(*args)
         entry = self.__dict__.get("entry")
         if entry is None:
             entry = self.__dict__["entry"] = numba.njit(nogil=True)(self.py_func)

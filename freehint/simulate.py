@@ -21,7 +21,7 @@ from freehint.formats.snapshots import load_snapshot
 from freehint.guest.workloads import WORDS, Workload, quantile_table, target_pages
 from freehint.host.device import GAP_ROWS
 from freehint.mm.memory import Memory, zone_name
-from freehint.mm.profile import LINUX_6_1, profile_name
+from freehint.mm.profile import LINUX_6_12, profile_name
 from freehint.mm.watermark import with_cpus
 from freehint.policies import find_policy
 from freehint.provenance import provenance
@@ -131,7 +131,7 @@ def guest_memory(scenario: Scenario):
     elif not isinstance(memory, Memory):
         stem = snapshot_stem(memory)
         memory = load_snapshot(stem)
-    if memory.profile != LINUX_6_1:
+    if memory.profile == LINUX_6_12:
         raise InputError(
             f"memory: the allocator of Linux {profile_name(memory.profile)} is not built yet;"
             " such a snapshot can be loaded, listed, checked and walked, but not simulated"

@@ -45,7 +45,13 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-NOTIFICATION_SETTING = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+# Running all cells leaves the last one in view.
+SCROLL_UP = "document.querySelectorAll('.jp-WindowedPanel-outer').forEach(p => p.scrollTop = 0)"
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    # Else cells out of sight are taken out of the page, and screenshots show them empty.
+    "notebook-extension/tracker": {"windowingMode": "none"},
+}
 
 # JupyterLab answers restored before the notebook is there, and a run-all before the kernel is
 # idle silently runs nothing: wait for each in turn.
@@ -233,6 +239,8 @@ class NotebookPage:
         hidden = min(max(self.page.evaluate(NOTEBOOK_HEIGHT), 0), 12_000)
         self.page.set_viewport_size({"width": size["width"], "height": size["height"] + hidden})
         self.page.wait_for_timeout(500)  # JupyterLab lays its panels out anew
+        self.page.evaluate(SCROLL_UP)
+        self.page.wait_for_timeout(200)
         path = _screenshot(self.page, name)
         self.page.set_viewport_size(size)
         return path
@@ -354,9 +362,10 @@ def _fresh_folders(tmp: Path) -> dict[str, str]:
         *("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"),
     ]
     folders = {variable: tmp / variable.lower() for variable in variables}
-    setting = folders["JUPYTERLAB_SETTINGS_DIR"] / NOTIFICATION_SETTING
-    setting.parent.mkdir(parents=True)
-    setting.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    for name, values in SETTINGS.items():
+        setting = folders["JUPYTERLAB_SETTINGS_DIR"] / f"@jupyterlab/{name}.jupyterlab-settings"
+        setting.parent.mkdir(parents=True)
+        setting.write_text(json.dumps(values))
     return {variable: str(folder) for variable, folder in folders.items()}
 
 

@@ -146,7 +146,7 @@ def _busy_memory(spans, seed):
     return memory, tuple(live)
 
 
-def busy_memory(spans, seed):
+def busy_memory(spans, seed, profile=LINUX_6_1):
     """A guest that has run for a while, and what it has allocated.
 
     Parameters
@@ -155,10 +155,12 @@ def busy_memory(spans, seed):
         A key of SPANS.
     seed : int
         Chooses CPUs, watermarks, pcp sizes, pageblock types and what is free.
+    profile : Profile
+        The kernel from here on.
 
     Returns
     -------
     (Memory, list of (node, order))
     """
     memory, live = _busy_memory(spans, seed)
-    return copy_memory(memory), list(live)
+    return copy_memory(memory)._replace(profile=profile), list(live)

@@ -261,6 +261,11 @@ def unknown_pageblock_type(memory):
     memory.pageblock[3072 >> 9] = 6
 
 
+@damage("the zone of pfn 4096 has 0 pageblocks of type ISOLATE but counts 1")
+def isolated_pageblocks_are_miscounted(memory):
+    memory.zones.nr_isolate_pageblock[0] = 1
+
+
 @damage("zone DMA32, order 10, MOVABLE: node 4179 has no business on this list")
 def list_head_of_a_user_on_a_free_list(memory):
     stranger = user_node(memory, 0, USER_LIST)

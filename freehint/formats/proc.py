@@ -32,6 +32,7 @@ from freehint.mm.memory import (
     new_zones,
     pcp_list_head,
 )
+from freehint.mm.pageblock import count_isolate_pageblocks
 from freehint.mm.profile import LINUX_6_1, profile_for_kernel
 
 _FREE_LINE = re.compile(r"Node\s+0, zone\s+(\w+), type\s+(\w+)((?:\s+>?\d+)*)\s*$")
@@ -92,6 +93,7 @@ def memory_from_proc(path, seed=1) -> Memory:
         )
     listed = (memory.nr_free.sum(axis=2) << np.arange(MAX_ORDER)).sum(axis=1)
     memory.zones.free_pages_offset[:] = memory.zones.nr_free_pages - listed
+    count_isolate_pageblocks(memory)
     try:
         check_memory(memory)
     except InvariantError as error:

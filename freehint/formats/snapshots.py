@@ -42,6 +42,7 @@ from freehint.mm.memory import (
     pcp_list_head,
     zone_name,
 )
+from freehint.mm.pageblock import count_isolate_pageblocks
 from freehint.mm.pcp import pindex_to_order
 from freehint.mm.profile import profile_for_kernel
 
@@ -90,6 +91,7 @@ def load_snapshot(stem) -> Memory:
     pageblock = read_table(Path(f"{stem}.pageblock.parquet"), PAGEBLOCK_COLUMNS)
     memory = _memory_from_meta(meta, f"{stem}.meta.json", "reported" in freelist)
     _load_pageblocks(memory, pageblock, f"{stem}.pageblock.parquet")
+    count_isolate_pageblocks(memory)
     taken = np.zeros(memory.nr_pages, np.bool_)
     _load_freelists(memory, freelist, f"{stem}.freelist.parquet", taken)
     _load_pcp(memory, pcp, f"{stem}.pcp.parquet", taken)

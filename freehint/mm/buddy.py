@@ -10,7 +10,7 @@ splits downward and leaves the upper halves on the lower lists.
 Where a freed block goes decides what is reused first, and so which hints go stale: at the
 tail if its next merge is likely (``buddy_merge_likely``), else at the head.
 
-Source: mm/page_alloc.c of Linux 6.1; each function names its own.
+Source: mm/page_alloc.c of Linux 6.1, where no other is named.
 """
 
 from freehint.jit import kernel
@@ -29,6 +29,7 @@ from freehint.mm.memory import (
     free_list_head,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
+from freehint.mm.profile import MERGE_UNLESS_ISOLATE
 
 FPI_NONE = 0
 FPI_TO_TAIL = 2
@@ -83,9 +84,13 @@ def buddy_merge_likely(memory, node, buddy, order):
 def migratetypes_mergeable(memory, buddy, migratetype):
     """From pageblock order up only like types, or two of the pcp types, may merge.
 
-    Source: __free_one_page(), migratetype_is_mergeable().
+    Before 5.18 all do but ISOLATE with another (looked at where the zone has ISOLATE
+    pageblocks, that is where it matters).  Source: __free_one_page(), has_isolate_pageblock();
+    migratetype_is_mergeable() in 6.1.
     """
     buddy_type = get_pageblock_migratetype(memory, buddy)
+    if memory.profile.merge_rule == MERGE_UNLESS_ISOLATE:
+        return (migratetype == ISOLATE) == (buddy_type == ISOLATE)
     both_pcp = migratetype < MIGRATE_PCPTYPES and buddy_type < MIGRATE_PCPTYPES
     return migratetype == buddy_type or both_pcp
 
@@ -109,13 +114,14 @@ def merge_buddies(memory, node, zone, order, migratetype):
 def free_one_page(memory, node, zone, order, migratetype, fpi_flags):
     """Free a block: merge upward, then place it.  Source: __free_one_page().
 
-    ``migratetype`` names the list; pageblocks are not retagged.
+    ``migratetype`` names the list; pageblocks are not retagged.  Kernels before 5.10 know no
+    ``fpi_flags`` and place every block as a normal free does.
     """
     if migratetype != ISOLATE:
         memory.zones[zone].nr_free_pages += 1 << order
     memory.frame[node] = 0  # it may become the inside of a merged block
     node, order = merge_buddies(memory, node, zone, order, migratetype)
-    to_tail = fpi_flags & FPI_TO_TAIL != 0
+    to_tail = fpi_flags & FPI_TO_TAIL != 0 and memory.profile.fpi_flags
     if to_tail or buddy_merge_likely(memory, node, node ^ (1 << order), order):
         add_to_free_list_tail(memory, node, zone, order, migratetype)
     else:

@@ -6,7 +6,7 @@ Invariants (docs/model.md has them with their reasons):
 2. A block stands on one list, is aligned, lies in its zone, and its frame says where it stands.
 3. No frame belongs to two blocks; frames inside a block are 0; no frame claims a list it is
    not on.
-4. nr_free, pcp.count and nr_free_pages equal a recount.
+4. nr_free, pcp.count, nr_free_pages and nr_isolate_pageblock equal a recount.
 5. Two free buddies of an order below the pageblock's never stand unmerged.
 6. Where the profile has freelist hygiene, a block's list type is its pageblock's type.
 """
@@ -69,6 +69,7 @@ MESSAGES = (
     "nr_free_pages is {count} but lists and pending differences make {value}",
     "pageblock at pfn {pfn} has unknown migratetype {value}",
     "more pages are free ({value}) than managed ({count})",
+    "the zone of pfn {pfn} has {value} pageblocks of type ISOLATE but counts {count}",
 )
 (
     _,
@@ -90,6 +91,7 @@ MESSAGES = (
     WRONG_FREE_PAGES,
     BAD_PAGEBLOCK,
     TOO_MANY_FREE,
+    WRONG_ISOLATE_COUNT,
 ) = range(len(MESSAGES))
 
 FREE_LIST, PCP_LIST, PRIVATE_LIST = range(3)
@@ -307,6 +309,24 @@ def check_frames(memory, owned, where):
 
 
 @kernel
+def check_isolate_counts(memory, where):
+    """Drains look at this counter: is it right in every zone?"""
+    for zone in range(memory.zones.shape[0]):
+        start = memory.zones[zone].start_pfn - memory.base_pfn
+        last = start + memory.zones[zone].spanned - 1
+        counted = 0
+        for block in range(start >> PAGEBLOCK_ORDER, (last >> PAGEBLOCK_ORDER) + 1):
+            value = memory.pageblock[block]
+            if value != NO_PAGEBLOCK and value & PAGEBLOCK_TYPE_MASK == ISOLATE:
+                counted += 1
+        if counted != memory.zones[zone].nr_isolate_pageblock:
+            where[5], where[6] = start, counted
+            where[7] = memory.zones[zone].nr_isolate_pageblock
+            return WRONG_ISOLATE_COUNT
+    return OK
+
+
+@kernel
 def find_damage(memory, where):
     """First contradiction: its code, with ``where`` = kind, zone, order, migratetype, cpu or
     user, node, value, count."""
@@ -314,7 +334,8 @@ def find_damage(memory, where):
     code = check_free_lists(memory, owned, where)
     code = code or check_pcp_lists(memory, owned, where)
     code = code or check_private_lists(memory, owned, where)
-    return code or check_frames(memory, owned, where)
+    code = code or check_frames(memory, owned, where)
+    return code or check_isolate_counts(memory, where)
 
 
 def _place(memory, where) -> str:

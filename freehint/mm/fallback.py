@@ -1,7 +1,8 @@
 """When a type's own lists are empty: take a block of another type, perhaps its whole pageblock.
 
-Source: mm/page_alloc.c of Linux 6.1: __rmqueue_fallback(), find_suitable_fallback(),
-steal_suitable_fallback(), boost_watermark().
+Source: mm/page_alloc.c of Linux 6.1, where no other is named: __rmqueue_fallback(),
+find_suitable_fallback(), steal_suitable_fallback(), boost_watermark().  4.15 and 5.10 decide the
+same way.
 """
 
 from freehint.jit import kernel
@@ -27,6 +28,7 @@ from freehint.mm.pageblock import (
     move_to_free_list,
     set_pageblock_migratetype,
 )
+from freehint.mm.profile import NOFRAGMENT_ANY_ORDER, NOFRAGMENT_NONE
 
 ALLOC_NOFRAGMENT = 0x100
 
@@ -68,9 +70,9 @@ def boost_watermark(memory, zone):
     """Raise the watermarks after a steal, so that kswapd makes room.  Source: the same name.
 
     One pageblock a time, to at most 150 % of the high watermark and at least one pageblock;
-    not where four pageblocks are more than the zone's managed pages.
+    not where four pageblocks are more than the zone's managed pages.  Not before 5.0.
     """
-    if PAGEBLOCK_NR_PAGES * 4 > memory.zones[zone].managed:
+    if not memory.profile.watermark_boost or PAGEBLOCK_NR_PAGES * 4 > memory.zones[zone].managed:
         return
     max_boost = memory.zones[zone].watermark[WMARK_HIGH] * WATERMARK_BOOST_FACTOR // 10000
     if max_boost == 0:
@@ -123,15 +125,26 @@ def steal_suitable_fallback(memory, node, zone, start_type, whole_block, claim):
 
 
 @kernel(inline=True)
+def smallest_fallback_order(memory, order, alloc_flags):
+    """Below which order may a request not steal?
+
+    With ALLOC_NOFRAGMENT (5.0 on) no less than a pageblock.  5.10 lets an order-10 request
+    steal blocks of order 9, which do not serve it.  Source: __rmqueue_fallback().
+    """
+    rule = memory.profile.nofragment
+    if rule == NOFRAGMENT_NONE or not alloc_flags & ALLOC_NOFRAGMENT:
+        return order
+    return PAGEBLOCK_ORDER if rule == NOFRAGMENT_ANY_ORDER else max(order, PAGEBLOCK_ORDER)
+
+
+@kernel(inline=True)
 def find_fallback_block(memory, zone, order, start_type, alloc_flags):
-    """(order, type, whole_block) of the fallback that 6.1 takes; order -1 if there is none.
+    """(order, type, whole_block) of the fallback to take; order -1 if there is none.
 
     Largest block first, so that like stays with like; but a movable request that may not
     steal the pageblock takes the smallest that serves it.
     """
-    min_order = order
-    if order < PAGEBLOCK_ORDER and alloc_flags & ALLOC_NOFRAGMENT:
-        min_order = PAGEBLOCK_ORDER
+    min_order = smallest_fallback_order(memory, order, alloc_flags)
     for current in range(MAX_ORDER - 1, min_order - 1, -1):
         other = find_suitable_fallback(memory, zone, current, start_type)
         if other < 0:

@@ -78,6 +78,13 @@ def list_del_init(links, node):
 
 
 @kernel(inline=True)
+def list_move(links, node, head):
+    """Take ``node`` out and put it first on ``head``.  Source: list_move()."""
+    list_del(links, node)
+    list_add(links, node, head)
+
+
+@kernel(inline=True)
 def list_move_tail(links, node, head):
     """Take ``node`` out and put it last on ``head``.  Source: list_move_tail()."""
     list_del(links, node)

@@ -56,6 +56,7 @@ PAGEBLOCK_TYPE_MASK = 0x07
 NO_PAGEBLOCK = 0xFF  # a hole
 
 WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
+ZONE_RECLAIM_ACTIVE = 1 << 1  # zone->flags: kswapd is balancing (5.14 on; enum zone_flags)
 
 
 # One record a zone, ascending by pfn; ``Z`` of them.  Pages unless said.
@@ -72,6 +73,7 @@ ZONE_DTYPE = np.dtype(
         ("nr_free_pages", np.int64),  # NR_FREE_PAGES as watermark tests read it
         ("free_pages_offset", np.int64),  # that minus pages on lists: per-CPU differences
         ("nr_reserved_highatomic", np.int64),
+        ("nr_isolate_pageblock", np.int64),  # pageblocks of type ISOLATE
         ("flags", np.int64),  # zone->flags as recorded
         ("bookmark_steps", np.int64),  # times the allocator stepped over a policy's bookmark
     ]

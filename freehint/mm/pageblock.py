@@ -1,12 +1,14 @@
 """Pageblocks: 512 pages that share a migratetype.
 
-Source: mm/page_alloc.c and include/linux/pageblock-flags.h of Linux 6.1.
+Source: mm/page_alloc.c, mm/page_isolation.c and include/linux/pageblock-flags.h of Linux 6.1,
+where no other is named.
 """
 
 from freehint.jit import kernel
-from freehint.mm.list import list_move_tail
+from freehint.mm.list import list_move, list_move_tail
 from freehint.mm.memory import (
     BUDDY,
+    ISOLATE,
     LRU,
     NO_PAGEBLOCK,
     PAGEBLOCK_NR_PAGES,
@@ -17,6 +19,7 @@ from freehint.mm.memory import (
     frame_order,
     frame_type,
     free_list_head,
+    page_zone,
 )
 
 
@@ -31,8 +34,12 @@ def set_pageblock_migratetype(memory, node, migratetype):
     """Retag one pageblock; its skip bit stays, holes stay holes."""
     block = node >> PAGEBLOCK_ORDER
     old = memory.pageblock[block]
-    if old != NO_PAGEBLOCK:
-        memory.pageblock[block] = (old & (0xFF ^ PAGEBLOCK_TYPE_MASK)) | migratetype
+    if old == NO_PAGEBLOCK:
+        return
+    memory.pageblock[block] = (old & (0xFF ^ PAGEBLOCK_TYPE_MASK)) | migratetype
+    gained = int(migratetype == ISOLATE) - int(old & PAGEBLOCK_TYPE_MASK == ISOLATE)
+    if gained != 0:
+        memory.zones[page_zone(memory, node)].nr_isolate_pageblock += gained
 
 
 @kernel(inline=True)
@@ -44,13 +51,18 @@ def change_pageblock_range(memory, node, order, migratetype):
 
 @kernel(inline=True)
 def move_to_free_list(memory, node, zone, order, migratetype):
-    """Move a free block to the TAIL of another type's list.
+    """Move a free block to the TAIL of another type's list (to the HEAD before 5.10).
 
     Tail since 5.10: a block just stolen should not be the next one split.  Its Reported flag
-    and a hint for it stay: it never was off the lists.  Source: move_to_free_list().
+    and a hint for it stay: it never was off the lists.
+    Source: move_to_free_list(); list_move() in steal_suitable_fallback() of v4.15.
     """
     frame = memory.frame[node]
-    list_move_tail(memory.links, node, free_list_head(memory, zone, order, migratetype))
+    head = free_list_head(memory, zone, order, migratetype)
+    if memory.profile.steal_to_tail:
+        list_move_tail(memory.links, node, head)
+    else:
+        list_move(memory.links, node, head)
     memory.nr_free[zone, order, frame_type(frame)] -= 1
     memory.nr_free[zone, order, migratetype] += 1
     memory.frame[node] = (frame & (0xFFFF ^ TYPE_MASK)) | (migratetype << TYPE_SHIFT)
@@ -88,3 +100,39 @@ def move_freepages_block(memory, node, zone, migratetype):
                 movable += 1
             start += 1
     return moved, movable
+
+
+@kernel
+def set_migratetype_isolate(memory, node):
+    """Set a pageblock apart: no allocation takes its free pages, nor those freed into it.
+
+    The search for unmovable pages is the caller's.  Isolate whole order-10 blocks, as
+    alloc_contig_range() does: a free block may reach into the pageblock's neighbour.
+    Source: set_migratetype_isolate().
+    """
+    zone = page_zone(memory, node)
+    set_pageblock_migratetype(memory, node, ISOLATE)
+    moved, _ = move_freepages_block(memory, node, zone, ISOLATE)
+    memory.zones[zone].nr_free_pages -= moved
+
+
+@kernel
+def unset_migratetype_isolate(memory, node, migratetype):
+    """Give an isolated pageblock back to a type.
+
+    A free block of pageblock order is not merged with its neighbour here.
+    Source: unset_migratetype_isolate().
+    """
+    zone = page_zone(memory, node)
+    moved, _ = move_freepages_block(memory, node, zone, migratetype)
+    memory.zones[zone].nr_free_pages += moved
+    set_pageblock_migratetype(memory, node, migratetype)
+
+
+def count_isolate_pageblocks(memory) -> None:
+    """Set every zone's ``nr_isolate_pageblock``; for loaders that fill ``pageblock`` directly."""
+    for z, start in enumerate(memory.zones.start_pfn - memory.base_pfn):
+        first, behind = int(start), int(start + memory.zones.spanned[z])
+        types = memory.pageblock[first >> PAGEBLOCK_ORDER : -(-behind >> PAGEBLOCK_ORDER)]
+        isolated = (types != NO_PAGEBLOCK) & (types & PAGEBLOCK_TYPE_MASK == ISOLATE)
+        memory.zones.nr_isolate_pageblock[z] = isolated.sum()

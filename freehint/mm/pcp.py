@@ -5,7 +5,9 @@ the zone lock when the list is empty; a free pushes the head and drains from the
 ``count`` reaches ``high``.  With one CPU ``high`` is the low watermark: up to 54 MiB of a 1 GiB
 guest (recorded).
 
-Source: mm/page_alloc.c of Linux 6.1; each function names its own.
+Before 5.13 only order 0 lives here, and a drain gives back one batch, in turns over the types.
+
+Source: mm/page_alloc.c of Linux 6.1, where no other is named.
 """
 
 from freehint.jit import kernel
@@ -20,11 +22,14 @@ from freehint.mm.memory import (
     PCP,
     PCP_THP,
     TYPE_SHIFT,
+    ZONE_RECLAIM_ACTIVE,
     frame_order,
     frame_type,
     page_zone,
     pcp_list_head,
 )
+from freehint.mm.pageblock import get_pageblock_migratetype
+from freehint.mm.profile import DRAIN_ROUND_ROBIN, FREE_A_BATCH
 
 
 @kernel(inline=True)
@@ -79,13 +84,11 @@ def pcp_list_empty(memory, zone, cpu, order, migratetype):
 
 
 @kernel(inline=True)
-def rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags):
+def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
     """Take the head of a pcp list, refilled if it was empty; -1 if nothing came.
 
-    Source: rmqueue_pcplist(), __rmqueue_pcplist().
+    Source: __rmqueue_pcplist().
     """
-    # Halved before the page is looked up: an allocation calls off the run of frees.
-    memory.pcp[zone, cpu].free_factor >>= 1
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     if list_empty(memory.links, head):
         rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags)
@@ -98,35 +101,97 @@ def rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags):
     return node
 
 
+@kernel(inline=True)
+def rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags):
+    """Allocate from a pcp list; -1 if nothing came.  Source: rmqueue_pcplist()."""
+    # Halved before the page is looked up: an allocation calls off the run of frees.
+    memory.pcp[zone, cpu].free_factor >>= 1
+    return pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags)
+
+
+@kernel(inline=True)
+def next_list_in_turn(memory, zone, cpu, pindex, quota, left):
+    """The next list that has pages, and how many to take from it: (pindex, quota).
+
+    The quota grows with each empty list on the way; the only list left gives all.
+    Source: free_pcppages_bulk() of v4.15 and v5.10.
+    """
+    empty = True
+    while empty:
+        quota += 1
+        pindex = pindex + 1 if pindex + 1 < MIGRATE_PCPTYPES else 0
+        empty = list_empty(memory.links, pcp_list_head(memory, zone, cpu, pindex))
+    return pindex, left if quota == MIGRATE_PCPTYPES else quota
+
+
+@kernel(inline=True)
+def drained_type(memory, node, zone):
+    """Type under which a pcp page goes back: the one from its free, or from the refill.
+
+    Read again only while a pageblock of the zone is isolated, perhaps this one.
+    Source: free_pcppages_bulk(), has_isolate_pageblock().
+    """
+    if memory.zones[zone].nr_isolate_pageblock > 0:
+        return get_pageblock_migratetype(memory, node)
+    return frame_type(memory.frame[node])
+
+
 @kernel
 def free_pcppages_bulk(memory, zone, cpu, count, pindex):
-    """Drain about ``count`` pages to the buddy lists, from list ``pindex`` on, tails first.
+    """Drain about ``count`` pages to the buddy lists, tails first.
 
+    Whole lists, from ``pindex`` on; before 5.17 the three lists in turns, MOVABLE first.
     Needs the zone lock.  Returns the pages freed.  Source: the same name.
     """
+    in_turns = memory.profile.pcp_drain == DRAIN_ROUND_ROBIN
     count = min(count, memory.pcp[zone, cpu].count)
     freed = 0
+    quota = 0 if in_turns else count
+    pindex = 0 if in_turns else pindex
     while freed < count:
+        if in_turns:
+            pindex, quota = next_list_in_turn(memory, zone, cpu, pindex, quota, count - freed)
         head = pcp_list_head(memory, zone, cpu, pindex)
-        while freed < count and not list_empty(memory.links, head):
+        while freed < count and quota > 0 and not list_empty(memory.links, head):
             node = list_prev(memory.links, head)
-            frame = memory.frame[node]
+            order = frame_order(memory.frame[node])
+            migratetype = drained_type(memory, node, zone)
             list_del(memory.links, node)
-            order = frame_order(frame)
             freed += 1 << order
-            # The type from when it was freed, or from the refill: not read again in 6.1.
-            free_one_page(memory, node, zone, order, frame_type(frame), FPI_NONE)
-        pindex = 0 if pindex + 1 >= NR_PCP_LISTS else pindex + 1
+            quota -= 1
+            free_one_page(memory, node, zone, order, migratetype, FPI_NONE)
+        if not in_turns:
+            pindex = 0 if pindex + 1 >= NR_PCP_LISTS else pindex + 1
     memory.pcp[zone, cpu].count -= freed
     return freed
 
 
+@kernel
+def drain_pages_zone(memory, zone, cpu):
+    """Empty a CPU's pcp lists of a zone, a chunk per hold of the lock; pages freed.
+
+    All at once before the chunks.  Source: the same name (6.1.192; v4.15, v5.10).
+    """
+    pages = memory.pcp[zone, cpu].count
+    chunk = pages
+    if memory.profile.pcp_drain != DRAIN_ROUND_ROBIN:
+        chunk = max(memory.pcp[zone, cpu].batch << memory.profile.free_factor_max, 1)
+    while memory.pcp[zone, cpu].count > 0:
+        free_pcppages_bulk(memory, zone, cpu, chunk, 0)
+    return pages
+
+
 @kernel(inline=True)
 def nr_pcp_free(memory, zone, cpu, high, free_high):
-    """Pages that one drain gives back.  Source: the same name (6.1)."""
+    """Pages that one drain gives back: doubled in a run of frees; always a batch before 5.14.
+
+    Source: the same name; free_unref_page_commit() of v4.15 and v5.10.
+    """
     if free_high:
         return memory.pcp[zone, cpu].count
     batch = memory.pcp[zone, cpu].batch
+    if memory.profile.pcp_free == FREE_A_BATCH:
+        return batch
     if high < batch:
         return 1
     most = high - batch
@@ -144,20 +209,36 @@ def frees_high_order(memory, zone, cpu, order):
 
 
 @kernel(inline=True)
+def nr_pcp_high(memory, zone, cpu, free_high):
+    """Pages that may stay on the lists: at most four batches while kswapd balances the zone.
+
+    Source: the same name.  Kernels before 5.14 know pcp.high alone.
+    """
+    high = memory.pcp[zone, cpu].high
+    if free_high:
+        return 0
+    # By key: a record of numpy has a ``flags`` of its own.
+    if memory.profile.reclaim_limits_pcp and memory.zones[zone]["flags"] & ZONE_RECLAIM_ACTIVE:
+        return min(memory.pcp[zone, cpu].batch << 2, high)
+    return high
+
+
+@kernel(inline=True)
 def free_would_drain(memory, zone, cpu, order):
     """Would a free of this order have to take the zone lock?"""
+    free_high = frees_high_order(memory, zone, cpu, order)
     count = memory.pcp[zone, cpu].count + (1 << order)
-    return frees_high_order(memory, zone, cpu, order) or count >= memory.pcp[zone, cpu].high
+    return count >= nr_pcp_high(memory, zone, cpu, free_high)
 
 
 @kernel(inline=True)
 def pcp_drain_size(memory, zone, cpu, order):
     """Pages to drain after a free of this order: 0 while the lists are short of ``high``.
 
-    Source: free_unref_page_commit(), nr_pcp_high().
+    Source: free_unref_page_commit().
     """
     free_high = frees_high_order(memory, zone, cpu, order)
-    high = 0 if free_high else memory.pcp[zone, cpu].high
+    high = nr_pcp_high(memory, zone, cpu, free_high)
     if memory.pcp[zone, cpu].count < high:
         return 0
     return nr_pcp_free(memory, zone, cpu, high, free_high)

@@ -1,39 +1,124 @@
 """Kernel versions as data: one allocator, told by its profile.
 
-A profile is a NamedTuple of numbers, so it passes into kernels inside :class:`Memory`.
+A profile is a NamedTuple of numbers, so it passes into kernels inside :class:`Memory`.  A field
+names a rule; where two kernels do it differently, one small function of ``mm/`` asks the field
+(found by its name), and everything else is shared.
+
+Source: mm/page_alloc.c of v4.15, v5.10.228, Debian's 6.1.192 and 6.12.95.
 """
 
 from typing import NamedTuple
+
+# At pageblock order and above: which free buddies do not merge?  (__free_one_page)
+MERGE_UNLESS_ISOLATE, MERGE_LIKE_TYPES = range(2)
+# Requests that must not mix types within pageblocks: how small may a stolen block be?
+# (__rmqueue_fallback) "ANY_ORDER": 5.10 forgot that an order-10 request needs more than order 9.
+NOFRAGMENT_NONE, NOFRAGMENT_ANY_ORDER, NOFRAGMENT_SMALL_ORDERS = range(3)
+# Who may use the reserves, and what for?  (__zone_watermark_ok, rmqueue_buddy)
+RESERVES_HARDER, RESERVES_BY_FLAG = range(2)
+# Which pcp pages does a drain take?  (free_pcppages_bulk)
+DRAIN_ROUND_ROBIN, DRAIN_WHOLE_LISTS = range(2)
+# How many does it take when the lists are full?  (free_unref_page_commit, nr_pcp_free)
+FREE_A_BATCH, FREE_DOUBLING = range(2)
+# Where does pcp.high come from?  (pageset_set_batch; zone_highsize)
+HIGH_SIX_BATCHES, HIGH_LOW_WATERMARK, HIGH_AUTO_TUNED = range(3)
 
 
 class Profile(NamedTuple):
     """What differs between kernel versions.
 
     release : int            100 * major + minor, e.g. 601 for Linux 6.1
+
+    buddy and fallback
+    merge_rule : int         MERGE_..: merges of whole pageblocks
+    fpi_flags : bool         FPI_TO_TAIL is known: putback goes to the tail
+    steal_to_tail : bool     stolen blocks go to the tail (else to the head)
+    watermark_boost : bool   stealing less than a pageblock boosts the watermarks
+    nofragment : int         NOFRAGMENT_..
+    reserves : int           RESERVES_..
+    fast_check_ignores_reserve : bool  order-0 watermark tests do not subtract the HIGHATOMIC
+        reserve
+    freelist_hygiene : bool  a free block's list type equals its pageblock's type (6.10 on)
+
+    pcp lists
     pcp_max_order : int      highest small order kept on pcp lists (3 = PAGE_ALLOC_COSTLY_ORDER)
     pcp_thp : bool           order 9 has two pcp lists of its own (movable, the rest)
+    pcp_drain : int          DRAIN_..
+    pcp_free : int           FREE_..
     free_factor_max : int    CONFIG_PCP_BATCH_SCALE_MAX: limit of pcp batch doubling
-    freelist_hygiene : bool  a free block's list type equals its pageblock's type (6.10 on)
+    reclaim_limits_pcp : bool  ZONE_RECLAIM_ACTIVE lowers pcp.high to four batches
+    pcp_batch_cap : int      pages: four batches are at most this
+    pcp_high : int           HIGH_..
     """
 
     release: int
+    merge_rule: int
+    fpi_flags: bool
+    steal_to_tail: bool
+    watermark_boost: bool
+    nofragment: int
+    reserves: int
+    fast_check_ignores_reserve: bool
+    freelist_hygiene: bool
     pcp_max_order: int
     pcp_thp: bool
+    pcp_drain: int
+    pcp_free: int
     free_factor_max: int
-    freelist_hygiene: bool
+    reclaim_limits_pcp: bool
+    pcp_batch_cap: int
+    pcp_high: int
 
 
-# 6.1.192-2 of Debian.  Source: mm/page_alloc.c (order_to_pindex, nr_pcp_free, __free_one_page).
-LINUX_6_1 = Profile(
-    release=601, pcp_max_order=3, pcp_thp=True, free_factor_max=5, freelist_hygiene=False
+# v4.15, the kernel of the free page hinting thread.
+LINUX_4_15 = Profile(
+    release=415,
+    merge_rule=MERGE_UNLESS_ISOLATE,
+    fpi_flags=False,
+    steal_to_tail=False,
+    watermark_boost=False,
+    nofragment=NOFRAGMENT_NONE,
+    reserves=RESERVES_HARDER,
+    fast_check_ignores_reserve=True,
+    freelist_hygiene=False,
+    pcp_max_order=0,
+    pcp_thp=False,
+    pcp_drain=DRAIN_ROUND_ROBIN,
+    pcp_free=FREE_A_BATCH,
+    free_factor_max=0,
+    reclaim_limits_pcp=False,
+    pcp_batch_cap=512 * 1024 // 4096,
+    pcp_high=HIGH_SIX_BATCHES,
+)
+# v5.10.228: the first long-term kernel with FPI flags and free page reporting.
+LINUX_5_10 = LINUX_4_15._replace(
+    release=510,
+    fpi_flags=True,
+    steal_to_tail=True,
+    watermark_boost=True,
+    nofragment=NOFRAGMENT_ANY_ORDER,
+    fast_check_ignores_reserve=False,
+    pcp_batch_cap=1024 * 1024 // 4096,
+)
+# 6.1.192-2 of Debian.
+LINUX_6_1 = LINUX_5_10._replace(
+    release=601,
+    merge_rule=MERGE_LIKE_TYPES,
+    nofragment=NOFRAGMENT_SMALL_ORDERS,
+    reserves=RESERVES_BY_FLAG,
+    pcp_max_order=3,
+    pcp_thp=True,
+    pcp_drain=DRAIN_WHOLE_LISTS,
+    pcp_free=FREE_DOUBLING,
+    free_factor_max=5,
+    reclaim_limits_pcp=True,
+    pcp_high=HIGH_LOW_WATERMARK,
 )
 # 6.12.95-1~bpo12+1 of Debian.  Its snapshots load, list and walk; its own allocator rules
 # (claim and steal, pcp auto-tuning) are not built yet, so `simulate` refuses it.
-LINUX_6_12 = Profile(
-    release=612, pcp_max_order=3, pcp_thp=True, free_factor_max=5, freelist_hygiene=True
-)
+LINUX_6_12 = LINUX_6_1._replace(release=612, freelist_hygiene=True, pcp_high=HIGH_AUTO_TUNED)
 
-PROFILES = {"6.1": LINUX_6_1, "6.12": LINUX_6_12}
+PROFILES = {"4.15": LINUX_4_15, "5.10": LINUX_5_10, "6.1": LINUX_6_1, "6.12": LINUX_6_12}
 
 
 def profile_name(profile: Profile) -> str:

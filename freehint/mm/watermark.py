@@ -2,7 +2,7 @@
 
 Within 1.5 % of the recorded guests (tests/test_boot.py); what is left comes from the order of
 events at boot, which sees smaller zones.
-Source: mm/page_alloc.c and mm/khugepaged.c of Linux 6.1; each function names its own.
+Source: mm/page_alloc.c and mm/khugepaged.c of Linux 6.1, where no other is named.
 """
 
 import math
@@ -24,6 +24,7 @@ from freehint.mm.memory import (
     new_memory,
     pcp_list_head,
 )
+from freehint.mm.profile import HIGH_AUTO_TUNED, HIGH_SIX_BATCHES, LINUX_6_1, Profile
 
 LOWMEM_RATIO = (256, 256, 32, 0)  # vm.lowmem_reserve_ratio of DMA, DMA32, Normal, Movable
 
@@ -64,24 +65,44 @@ def lowmem_reserves(index, managed) -> np.ndarray:
     return reserve
 
 
-def pcp_batch(managed: int) -> int:
-    """Pages of one refill.  Source: zone_batchsize()."""
-    quarter = max(min(managed >> 10, 256) // 4, 1)
-    return max(1, (1 << ((quarter + quarter // 2).bit_length() - 1)) - 1)
+def zone_batchsize(managed: int, cap: int) -> int:
+    """A quarter of a thousandth of the zone, or of ``cap`` pages, as 2^n - 1; perhaps 0.
+
+    Source: the same name; the cap is 512 KiB in v4.15, 1 MiB in v5.10 and 6.1.
+    """
+    quarter = max(min(managed >> 10, cap) // 4, 1)
+    return (1 << ((quarter + quarter // 2).bit_length() - 1)) - 1
+
+
+def pcp_batch(managed: int, profile: Profile = LINUX_6_1) -> int:
+    """Pages of one refill."""
+    return max(1, zone_batchsize(managed, profile.pcp_batch_cap))
+
+
+def pcp_high(memory: Memory, zone: int) -> int:
+    """Pages at which a CPU's lists are drained.
+
+    Six batches, before the batch is raised to 1: small zones keep nothing (pageset_set_batch() of
+    v4.15 and v5.10).  From 5.14 on each CPU's share of the low watermark (zone_highsize()).
+    """
+    managed, profile = int(memory.zones.managed[zone]), memory.profile
+    if profile.pcp_high == HIGH_SIX_BATCHES:
+        return 6 * zone_batchsize(managed, profile.pcp_batch_cap)
+    share = int(memory.zones.watermark[zone, WMARK_LOW]) // memory.nr_cpus
+    return max(share, 4 * pcp_batch(managed, profile))
 
 
 def set_pcp_limits(memory: Memory) -> None:
     """Give every CPU the batch and high that follow from zone and number of CPUs.
 
-    Source: zone_highsize(), zone_set_pageset_high_and_batch(); 6.12 keeps high between
-    high_min (the same) and high_max = managed / 8 / CPUs.
+    Source: zone_set_pageset_high_and_batch(); 6.12 keeps high between high_min (the same) and
+    high_max = managed / 8 / CPUs.
     """
     for z, managed in enumerate(memory.zones.managed):
-        batch = pcp_batch(int(managed))
-        share = int(memory.zones.watermark[z, WMARK_LOW]) // memory.nr_cpus
+        batch = pcp_batch(int(managed), memory.profile)
         memory.pcp.batch[z] = batch
-        memory.pcp.high[z] = max(share, 4 * batch)
-        if memory.profile.freelist_hygiene:
+        memory.pcp.high[z] = pcp_high(memory, z)
+        if memory.profile.pcp_high == HIGH_AUTO_TUNED:
             memory.pcp.high_min[z] = memory.pcp.high[z]
             memory.pcp.high_max[z] = max(int(managed) // 8 // memory.nr_cpus, 4 * batch)
 

@@ -1,12 +1,24 @@
 """Which zone serves an allocation: watermarks, lowmem_reserve and the zonelist.
 
-Source: mm/page_alloc.c of Linux 6.1: __zone_watermark_ok(), get_page_from_freelist(),
-alloc_flags_nofragment(); the order of attempts from __alloc_pages() and __alloc_pages_slowpath().
+Source: mm/page_alloc.c of Linux 6.1, where no other is named: __zone_watermark_ok(),
+get_page_from_freelist(), alloc_flags_nofragment(); the order of attempts from __alloc_pages() and
+__alloc_pages_slowpath().
 """
 
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_one_page
 from freehint.mm.fallback import ALLOC_NOFRAGMENT, rmqueue
+from freehint.mm.highatomic import (
+    ALLOC_MIN_RESERVE,
+    ALLOC_NON_BLOCK,
+    ALLOC_RESERVES,
+    alloc_harder,
+    counts_highatomic_blocks,
+    lowered_mark,
+    reserve_highatomic_pageblock,
+    rmqueue_reserve,
+    uses_reserve,
+)
 from freehint.mm.memory import (
     ISOLATE,
     LRU,
@@ -25,30 +37,69 @@ from freehint.mm.pcp import (
     pcp_list_empty,
     rmqueue_pcplist,
 )
+from freehint.mm.profile import NOFRAGMENT_NONE
 
 ZONE_NORMAL, ZONE_MOVABLE = 2, 3  # kernel zone indices
+GFP_ATOMIC_FLAGS = ALLOC_MIN_RESERVE | ALLOC_NON_BLOCK
 NO_PAGE = -1
 LOCKED = -2  # the zone's lock is held by a policy's stroke: nothing was done
 
 
 @kernel(inline=True)
-def zone_watermark_ok(memory, zone, order, mark, highest_zone):
-    """May a block be taken and leave ``mark`` (WMARK_MIN, WMARK_LOW) pages free?
+def unusable_free(memory, zone, order, alloc_flags):
+    """Free pages that a watermark test counts as taken.
+
+    Source: __zone_watermark_unusable_free().
+    """
+    harder = alloc_harder(memory, alloc_flags)
+    return (1 << order) - 1 + (0 if harder else memory.zones[zone].nr_reserved_highatomic)
+
+
+@kernel(inline=True)
+def boost_of(memory, zone, order, mark, alloc_flags):
+    """What kswapd's boost adds to a watermark: nothing at min for GFP_ATOMIC of order 0.
+
+    Source: wmark_pages(), zone_watermark_fast().
+    """
+    if order == 0 and mark == WMARK_MIN and alloc_flags & GFP_ATOMIC_FLAGS == GFP_ATOMIC_FLAGS:
+        return 0
+    return memory.zones[zone].watermark_boost
+
+
+@kernel(inline=True)
+def zone_watermark_ok(memory, zone, order, mark, more, highest_zone, alloc_flags):
+    """May a block be taken and leave ``mark`` (WMARK_MIN, WMARK_LOW) and ``more`` pages free?
 
     ``highest_zone`` is the kernel index of the highest zone the request could use.
+    Source: zone_watermark_fast(), __zone_watermark_ok().
     """
     zones = memory.zones
-    free = zones[zone].nr_free_pages - ((1 << order) - 1) - zones[zone].nr_reserved_highatomic
-    needed = zones[zone].watermark[mark] + zones[zone].watermark_boost
-    if free <= needed + zones[zone].lowmem_reserve[highest_zone]:
+    free = zones[zone].nr_free_pages - unusable_free(memory, zone, order, alloc_flags)
+    needed = zones[zone].watermark[mark] + boost_of(memory, zone, order, mark, alloc_flags) + more
+    reserve = zones[zone].lowmem_reserve[highest_zone]
+    # v4.15 tries order 0 first without a look at the HIGHATOMIC reserve.
+    if order == 0 and memory.profile.fast_check_ignores_reserve:
+        if zones[zone].nr_free_pages > needed + reserve:
+            return True
+    if free <= lowered_mark(memory, needed, alloc_flags) + reserve:
         return False
     if order == 0:
         return True
+    # HIGHATOMIC is the type behind the pcp types.
+    nr_types = MIGRATE_PCPTYPES + int(counts_highatomic_blocks(memory, alloc_flags))
     for current in range(order, NR_ORDERS):
-        for migratetype in range(MIGRATE_PCPTYPES):
+        for migratetype in range(nr_types):
             if memory.nr_free[zone, current, migratetype] > 0:
                 return True
     return False
+
+
+@kernel(inline=True)
+def rmqueue_buddy(memory, zone, order, migratetype, alloc_flags):
+    """Take a block from the buddy lists; -1 if none.  Source: the same name."""
+    if alloc_flags & ALLOC_RESERVES:
+        return rmqueue_reserve(memory, zone, order, migratetype, alloc_flags)
+    return rmqueue(memory, zone, order, migratetype, alloc_flags)
 
 
 @kernel(inline=True)
@@ -57,13 +108,49 @@ def rmqueue_zone(memory, zone, cpu, order, migratetype, alloc_flags, locked_zone
     if not pcp_allowed_order(memory, order):
         if zone == locked_zone:
             return LOCKED, 0
-        return rmqueue(memory, zone, order, migratetype, alloc_flags), 1
-    if pcp_list_empty(memory, zone, cpu, order, migratetype) and zone == locked_zone:
+        return rmqueue_buddy(memory, zone, order, migratetype, alloc_flags), 1
+    refills = pcp_list_empty(memory, zone, cpu, order, migratetype)
+    if refills and zone == locked_zone:
         return LOCKED, 0
     before = memory.pcp[zone, cpu].count
     node = rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags)
+    if node < 0 and alloc_flags & ALLOC_RESERVES:
+        return rmqueue_reserve(memory, zone, order, migratetype, alloc_flags), 1
     handed_out = 1 << order if node >= 0 else 0
-    return node, (memory.pcp[zone, cpu].count + handed_out - before) >> order
+    taken = (memory.pcp[zone, cpu].count + handed_out - before) >> order
+    # A look in vain takes the lock too; it counts as one block.
+    return node, max(taken, 1) if refills else 0
+
+
+@kernel(inline=True)
+def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zone):
+    """The attempts of an allocation, zone by zone: see :func:`alloc_pages`.
+
+    Source: get_page_from_freelist(), alloc_flags_nofragment(), gfp_to_alloc_flags().
+    """
+    highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
+    top = memory.zones.shape[0] - 1
+    has_nofragment = memory.profile.nofragment != NOFRAGMENT_NONE
+    nofragment = has_nofragment and memory.zones[top].index == ZONE_NORMAL
+    under_lock = 0
+    for attempt in range(0 if nofragment else 1, 3):
+        mark = WMARK_MIN if attempt == 2 else WMARK_LOW
+        flags = reserve_flags if attempt == 2 else 0
+        if attempt == 0:
+            flags = ALLOC_NOFRAGMENT
+        for zone in range(top, -1, -1):
+            if not zone_watermark_ok(memory, zone, order, mark, 0, highest, flags):
+                continue
+            atomic = uses_reserve(memory, order, flags)
+            if atomic and zone == locked_zone:
+                return LOCKED, zone, under_lock
+            node, taken = rmqueue_zone(memory, zone, cpu, order, migratetype, flags, locked_zone)
+            under_lock += taken
+            if node >= 0 and atomic:
+                reserve_highatomic_pageblock(memory, node, zone)
+            if node != NO_PAGE:
+                return node, zone, under_lock
+    return NO_PAGE, -1, under_lock
 
 
 @kernel
@@ -82,24 +169,23 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zone):
     -------
     (node, zone, under_lock)
         ``node`` is NO_PAGE if all attempts failed, LOCKED (and no page was taken) if the
-        lock of ``zone`` is needed and held; ``under_lock`` counts blocks taken from the buddy.
+        lock of ``zone`` is needed and held; ``under_lock`` counts blocks taken from
+        the buddy, a look in vain as one.
     """
-    highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
-    nr_zones = memory.zones.shape[0]
-    top = nr_zones - 1
-    nofragment = memory.zones[top].index == ZONE_NORMAL
-    under_lock = 0
-    for attempt in range(0 if nofragment else 1, 3):
-        mark = WMARK_MIN if attempt == 2 else WMARK_LOW
-        flags = ALLOC_NOFRAGMENT if attempt == 0 else 0
-        for zone in range(top, -1, -1):
-            if not zone_watermark_ok(memory, zone, order, mark, highest):
-                continue
-            node, taken = rmqueue_zone(memory, zone, cpu, order, migratetype, flags, locked_zone)
-            under_lock += taken
-            if node != NO_PAGE:
-                return node, zone, under_lock
-    return NO_PAGE, -1, under_lock
+    return alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zone)
+
+
+@kernel
+def alloc_pages_flags(memory, cpu, order, migratetype, reserve_flags, locked_zone):
+    """Allocate as a request with rights to reserves; else like :func:`alloc_pages`.
+
+    Parameters
+    ----------
+    reserve_flags : int
+        ALLOC_.. of mm/highatomic.py; they count in the attempt at the min watermark alone.
+        With ALLOC_HIGHATOMIC a held lock is waited for even where a pcp list would serve.
+    """
+    return alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zone)
 
 
 @kernel(inline=True)

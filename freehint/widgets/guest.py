@@ -3,7 +3,7 @@
 from freehint import figures
 from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE, Walker
 from freehint.policy import ON_FULL
-from freehint.run import summaries
+from freehint.run import readable, summaries
 from freehint.simulate import Scenario, guest_memory, simulate
 from freehint.units import NS_PER_MS
 from freehint.widgets.panel import KnobPanel, choice
@@ -53,15 +53,23 @@ class GuestKnobs(KnobPanel):
         return draw_run(self.run, self.base.duration_ns)
 
 
+def headline(run) -> str:
+    """The run in a line."""
+    facts = readable(run.summary)
+    names = ("coverage", "survival", "walk took", "lock held max", "allocation wait max")
+    return "     ".join(f"{name}: {facts[name]}" for name in names)
+
+
 def draw_run(run, span_ns: int):
     """A run as one figure: the walk, the lock, the lists at the end, the balance of hints."""
     figure, axes = figures.quick_figure(
-        13, 7, 2, 2, left=0.06, right=0.985, top=0.95, bottom=0.08, hspace=0.36, wspace=0.16
+        13, 7, 2, 2, left=0.06, right=0.985, top=0.89, bottom=0.08, hspace=0.36, wspace=0.16
     )
     figures.walk_map(run.reports, axes[0, 0], span_ns)
     figures.lock_timeline(run.locks, run.waits, axes[0, 1], span_ns)
     figures.free_by_order(run.memory, axes[1, 0])
     figures.hint_balance(summaries([run]), axes[1, 1])
+    figure.suptitle(headline(run), x=0.06, ha="left", fontsize=11)
     axes[0, 0].set_title("where the walk went", loc="left", fontsize=10)
     axes[0, 1].set_title("the zone lock", loc="left", fontsize=10)
     axes[1, 0].set_title("the free lists at the end", loc="left", fontsize=10)

@@ -4,6 +4,7 @@ Source: mm/page_alloc.c, Linux 6.1.
 """
 
 from freehint.mm.reference.lists import (
+    ISOLATE,
     MAX_ORDER,
     PAGEBLOCK_ORDER,
     PCPTYPES,
@@ -28,9 +29,11 @@ def page_is_buddy(twin, zone, pfn, order):
 def may_merge_pageblocks(twin, buddy, migratetype):
     """A merge across pageblocks must not mix in HIGHATOMIC or ISOLATE pages.
 
-    Source: __free_one_page(), migratetype_is_mergeable().
+    4.15 and 5.10 minded ISOLATE alone.  Source: __free_one_page(), migratetype_is_mergeable().
     """
     types = {migratetype, get_pageblock_migratetype(twin, buddy)}
+    if twin.release < 601:
+        return len(types) == 1 or ISOLATE not in types
     return len(types) == 1 or types <= set(PCPTYPES)
 
 
@@ -59,7 +62,8 @@ def free_one_page(twin, zone, pfn, order, migratetype, fpi_flags=FPI_NONE):
         del_page_from_free_list(twin, zone, buddy, order)
         pfn = min(pfn, buddy)
         order += 1
-    if fpi_flags & FPI_TO_TAIL or buddy_merge_likely(twin, zone, pfn, order):
+    to_tail = fpi_flags & FPI_TO_TAIL and twin.release >= 510
+    if to_tail or buddy_merge_likely(twin, zone, pfn, order):
         add_to_free_list_tail(twin, zone, pfn, order, migratetype)
     else:
         add_to_free_list(twin, zone, pfn, order, migratetype)

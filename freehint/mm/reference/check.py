@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from freehint.mm.reference.lists import MOVABLE, PAGEBLOCK_ORDER, PCPTYPES
+from freehint.mm.reference.lists import MOVABLE, PAGEBLOCK_ORDER, PCPTYPES, page_zone
 from freehint.mm.reference.pcp import NR_LOWORDER_PCP_LISTS, order_to_pindex, pindex_to_order
 
 
@@ -22,6 +22,9 @@ def blocks(twin) -> Iterator[tuple]:
             for pindex, pfns in enumerate(pcp.lists):
                 for pfn in pfns:
                     yield zone, ("pcp", pindex), pfn, pindex_to_order(pindex)
+    for user, held in enumerate(twin.private):
+        for pfn, order in held:
+            yield page_zone(twin, pfn), ("private", user), pfn, order
 
 
 def complaints(twin) -> Iterator[str]:
@@ -42,7 +45,7 @@ def complaints(twin) -> Iterator[str]:
         owned.update(pages)
         if kind == "free":
             free[pfn] = order
-        else:
+        elif kind == "pcp":
             cached.add(pfn)
             yield from wrong_pcp_list(twin, pfn, which)
     if free != twin.buddy:

@@ -8,12 +8,17 @@ from freehint.mm.list import list_length
 from freehint.mm.memory import (
     LRU,
     NO_PAGEBLOCK,
+    NR_USERS,
     PAGEBLOCK_TYPE_MASK,
+    USER_LIST,
+    ZONE_RECLAIM_ACTIVE,
     Memory,
+    frame_order,
     frame_type,
     free_list_head,
     list_nodes,
     pcp_list_head,
+    user_node,
     zone_name,
 )
 from freehint.mm.reference.lists import (
@@ -33,7 +38,8 @@ def plain(kernel):
     return getattr(kernel, "py_func", kernel)
 
 
-free_list_head, pcp_list_head, frame_type = map(plain, (free_list_head, pcp_list_head, frame_type))
+free_list_head, pcp_list_head, user_node = map(plain, (free_list_head, pcp_list_head, user_node))
+frame_order, frame_type = map(plain, (frame_order, frame_type))
 
 
 def pfns_on(memory: Memory, head: int) -> list[int]:
@@ -49,6 +55,13 @@ def pageblock_types(memory: Memory) -> dict[int, int]:
     exists = np.flatnonzero(memory.pageblock != NO_PAGEBLOCK)
     types = memory.pageblock[exists] & PAGEBLOCK_TYPE_MASK
     return dict(zip((exists + first).tolist(), types.tolist()))
+
+
+def private_lists(memory: Memory) -> list[list[tuple[int, int]]]:
+    """(pfn, order) of the blocks on every user's private list."""
+    lists = [pfns_on(memory, user_node(memory, user, USER_LIST)) for user in range(NR_USERS)]
+    base = memory.base_pfn
+    return [[(pfn, frame_order(memory.frame[pfn - base])) for pfn in pfns] for pfns in lists]
 
 
 def _pcp_from(memory: Memory, z: int, cpu: int) -> PerCpuPages:
@@ -74,6 +87,7 @@ def _zone_from(memory: Memory, z: int) -> Zone:
         watermark_boost=int(zones.watermark_boost[z]),
         lowmem_reserve=zones.lowmem_reserve[z].tolist(),
         nr_reserved_highatomic=int(zones.nr_reserved_highatomic[z]),
+        reclaim_active=bool(zones["flags"][z] & ZONE_RECLAIM_ACTIVE),
         drift=0,
         pcp=[_pcp_from(memory, z, cpu) for cpu in range(memory.nr_cpus)],
     )
@@ -100,6 +114,7 @@ def from_memory(memory: Memory) -> Twin:
     cached = [pfns for zone in zones for pcp in zone.pcp for pfns in pcp.lists]
     base = memory.base_pfn
     return Twin(
+        release=memory.profile.release,
         zones=zones,
         buddy={pfn: order for lists in free for (order, _), pfns in lists for pfn in pfns},
         pcp_migratetype={
@@ -107,6 +122,7 @@ def from_memory(memory: Memory) -> Twin:
         },
         lru={int(node) + base for node in np.flatnonzero(memory.frame & LRU)},
         pageblock=pageblock_types(memory),
+        private=private_lists(memory),
     )
 
 
@@ -123,9 +139,16 @@ def differences(twin: Twin, memory: Memory) -> Iterator[str]:
         for name, ours, theirs in (
             ("nr_free_pages", nr_free_pages(zone), memory.zones.nr_free_pages[z]),
             ("watermark_boost", zone.watermark_boost, memory.zones.watermark_boost[z]),
+            (
+                "nr_reserved_highatomic",
+                zone.nr_reserved_highatomic,
+                memory.zones.nr_reserved_highatomic[z],
+            ),
         ):
             if ours != theirs:
                 yield f"zone {zone.name}: {name}: twin {ours}, memory {theirs}"
+    if twin.private != private_lists(memory):
+        yield f"private lists: twin {twin.private}, memory {private_lists(memory)}"
     if twin.pageblock != pageblock_types(memory):
         yield f"pageblocks: twin {twin.pageblock}, memory {pageblock_types(memory)}"
 

@@ -45,11 +45,14 @@ def find_suitable_fallback(zone, orders, start_type):
     return None
 
 
-def boost_watermark(zone):
+def boost_watermark(twin, zone):
     """Ask kswapd for a pageblock more, up to 150 % of the high watermark.
 
-    Not in zones of less than four pageblocks.  Source: boost_watermark(), watermark_boost_factor.
+    Not in zones of less than four pageblocks; not in 4.15.
+    Source: boost_watermark(), watermark_boost_factor.
     """
+    if twin.release < 500:
+        return
     limit = zone.watermark[WMARK_HIGH] * 15000 // 10000
     if zone.managed_pages >= 4 * PAGEBLOCK_NR_PAGES and limit > 0:
         limit = max(limit, PAGEBLOCK_NR_PAGES)
@@ -71,7 +74,7 @@ def move_freepages_block(twin, zone, pfn, migratetype):
         start = pfn
     free = [page for page in range(start, end) if page in twin.buddy]
     for block in free:
-        move_to_free_list(zone, block, twin.buddy[block], migratetype)
+        move_to_free_list(twin, zone, block, twin.buddy[block], migratetype)
     movable = sum(page in twin.lru for page in range(start, end))
     return sum(1 << twin.buddy[block] for block in free), movable
 
@@ -101,14 +104,14 @@ def steal_suitable_fallback(twin, zone, pfn, start_type, whole_block):
         for pageblock in range(pfn, pfn + (1 << order), PAGEBLOCK_NR_PAGES):
             set_pageblock_migratetype(twin, pageblock, start_type)
     elif old_type != HIGHATOMIC:
-        boost_watermark(zone)  # whoever asks
+        boost_watermark(twin, zone)  # whoever asks
         if whole_block:
             free_pages, movable_pages = move_freepages_block(twin, zone, pfn, start_type)
             if free_pages:
                 if enough_to_claim(start_type, old_type, free_pages, movable_pages):
                     set_pageblock_migratetype(twin, pfn, start_type)
                 return
-    move_to_free_list(zone, pfn, order, start_type)
+    move_to_free_list(twin, zone, pfn, order, start_type)
 
 
 def rmqueue_fallback(twin, zone, order, start_type, alloc_flags):
@@ -117,8 +120,10 @@ def rmqueue_fallback(twin, zone, order, start_type, alloc_flags):
     A MOVABLE request that may not have the pageblock takes the smallest block that will do:
     movable pages can be moved out again.  Source: __rmqueue_fallback().
     """
-    nofragment = alloc_flags & ALLOC_NOFRAGMENT and order < PAGEBLOCK_ORDER
-    smallest = PAGEBLOCK_ORDER if nofragment else order
+    smallest = order
+    if alloc_flags & ALLOC_NOFRAGMENT and twin.release >= 500:
+        # 5.10 forgot that a request may be larger than a pageblock.
+        smallest = PAGEBLOCK_ORDER if twin.release < 601 else max(order, PAGEBLOCK_ORDER)
     found = find_suitable_fallback(zone, range(MAX_ORDER - 1, smallest - 1, -1), start_type)
     if found is None:
         return False
@@ -135,6 +140,6 @@ def rmqueue(twin, zone, order, migratetype, alloc_flags):
     Source: __rmqueue().
     """
     pfn = rmqueue_smallest(twin, zone, order, migratetype)
-    if pfn is None and rmqueue_fallback(twin, zone, order, migratetype, alloc_flags):
+    while pfn is None and rmqueue_fallback(twin, zone, order, migratetype, alloc_flags):
         pfn = rmqueue_smallest(twin, zone, order, migratetype)
     return pfn

@@ -32,8 +32,9 @@ class PerCpuPages:
 class Zone:
     """``struct zone``; pages unless said.
 
-    ``end_pfn`` is the first pfn behind it.  ``drift`` is what NR_FREE_PAGES differs from the
-    lists: counts that other CPUs had not yet folded in when it was recorded.
+    ``end_pfn`` is the first pfn behind it.  ``reclaim_active``: kswapd is balancing.
+    ``drift`` is what NR_FREE_PAGES differs from the lists: counts that other CPUs had not yet
+    folded in when it was recorded.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Zone:
     watermark_boost: int
     lowmem_reserve: list[int]
     nr_reserved_highatomic: int
+    reclaim_active: bool
     drift: int
     pcp: list[PerCpuPages]
     free_list: dict[tuple[int, int], list[int]] = field(
@@ -60,13 +62,17 @@ class Twin:
     pcp_migratetype  first pfn of a block on a pcp list -> the type it keeps (page->index)
     lru              allocated movable pages (PageLRU or __PageMovable)
     pageblock        pfn >> 9 -> migratetype; a hole has no entry
+    private          one list of (pfn, order) for each user that isolates free blocks
+    release          the kernel told: 415, 510 or 601
     """
 
+    release: int
     zones: list[Zone]
     buddy: dict[int, int]
     pcp_migratetype: dict[int, int]
     lru: set[int]
     pageblock: dict[int, int]
+    private: list[list[tuple[int, int]]] = field(default_factory=lambda: [[], [], []])
 
 
 def get_pageblock_migratetype(twin, pfn):
@@ -78,6 +84,12 @@ def set_pageblock_migratetype(twin, pfn, migratetype):
     """Retag the pageblock around a pfn.  A hole has no tag to change."""
     if pfn >> PAGEBLOCK_ORDER in twin.pageblock:
         twin.pageblock[pfn >> PAGEBLOCK_ORDER] = migratetype
+
+
+def has_isolate_pageblock(twin, zone):
+    """Is any pageblock of the zone set apart?  Source: has_isolate_pageblock()."""
+    first, last = zone.start_pfn >> PAGEBLOCK_ORDER, (zone.end_pfn - 1) >> PAGEBLOCK_ORDER
+    return any(twin.pageblock.get(block) == ISOLATE for block in range(first, last + 1))
 
 
 def page_zone(twin, pfn):
@@ -104,10 +116,14 @@ def add_to_free_list_tail(twin, zone, pfn, order, migratetype):
     twin.buddy[pfn] = order
 
 
-def move_to_free_list(zone, pfn, order, migratetype):
-    """Put a block last on another type's list.  Source: move_to_free_list(), 5.10 and later."""
+def move_to_free_list(twin, zone, pfn, order, migratetype):
+    """Put a block last on another type's list; first in 4.15.
+
+    Source: move_to_free_list(), 5.10 and later; list_move() in 4.15's move_freepages().
+    """
     list_with(zone, pfn, order).remove(pfn)
-    zone.free_list[order, migratetype].append(pfn)
+    pfns = zone.free_list[order, migratetype]
+    pfns.insert(0 if twin.release < 510 else len(pfns), pfn)
 
 
 def del_page_from_free_list(twin, zone, pfn, order):

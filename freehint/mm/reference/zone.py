@@ -3,9 +3,24 @@
 Source: mm/page_alloc.c, Linux 6.1.
 """
 
+from itertools import takewhile
+
 from freehint.mm.reference.buddy import free_one_page
-from freehint.mm.reference.fallback import ALLOC_NOFRAGMENT, rmqueue
+from freehint.mm.reference.fallback import ALLOC_NOFRAGMENT
+from freehint.mm.reference.highatomic import (
+    ALLOC_HIGHATOMIC,
+    ALLOC_MIN_RESERVE,
+    ALLOC_NON_BLOCK,
+    ALLOC_OOM,
+    has_any,
+    is_gfp_atomic,
+    is_highatomic,
+    lowered,
+    reserve_highatomic_pageblock,
+    rmqueue_buddy,
+)
 from freehint.mm.reference.lists import (
+    HIGHATOMIC,
     ISOLATE,
     MAX_ORDER,
     MOVABLE,
@@ -16,22 +31,34 @@ from freehint.mm.reference.lists import (
     nr_free_pages,
     page_zone,
 )
-from freehint.mm.reference.pcp import free_unref_page, pcp_allowed_order, rmqueue_pcplist
+from freehint.mm.reference.pcp import (
+    free_unref_page,
+    pcp_allowed_order,
+    pcp_head,
+    rmqueue_pcplist,
+)
 
 ZONE_NORMAL, ZONE_MOVABLE = 2, 3
 
 
-def zone_watermark_ok(zone, order, mark, highest_zoneidx):
-    """Would enough stay free, and is there a block of the order at all?
+def zone_watermark_ok(twin, zone, order, wanted, highest_zoneidx, alloc_flags=0):
+    """Would ``wanted`` pages stay free, and is there a block of the order at all?
 
-    For requests without access to reserves.  Source: zone_watermark_fast(),
-    __zone_watermark_ok(), __zone_watermark_unusable_free().
+    Source: zone_watermark_fast(), __zone_watermark_ok(), __zone_watermark_unusable_free().
     """
-    left = nr_free_pages(zone) - zone.nr_reserved_highatomic - ((1 << order) - 1)
-    wanted = zone.watermark[mark] + zone.watermark_boost + zone.lowmem_reserve[highest_zoneidx]
-    if left <= wanted:
+    free, reserve = nr_free_pages(zone), zone.lowmem_reserve[highest_zoneidx]
+    if order == 0 and twin.release < 500 and free > wanted + reserve:
+        return True
+    harder = {ALLOC_NON_BLOCK, ALLOC_OOM}
+    if twin.release >= 601:
+        harder |= {ALLOC_MIN_RESERVE, ALLOC_HIGHATOMIC}
+    if not has_any(alloc_flags, harder):
+        free -= zone.nr_reserved_highatomic
+    if free - ((1 << order) - 1) <= lowered(twin, wanted, alloc_flags) + reserve:
         return False
-    larger = [zone.free_list[o, t] for o in range(order, MAX_ORDER) for t in PCPTYPES]
+    atomic = {ALLOC_OOM, ALLOC_NON_BLOCK if twin.release < 601 else ALLOC_HIGHATOMIC}
+    types = (*PCPTYPES, HIGHATOMIC) if has_any(alloc_flags, atomic) else PCPTYPES
+    larger = [zone.free_list[o, t] for o in range(order, MAX_ORDER) for t in types]
     return order == 0 or any(larger)
 
 
@@ -42,13 +69,21 @@ def get_page_from_freelist(twin, cpu, order, migratetype, mark, alloc_flags):
     """
     highest = gfp_zone(migratetype)
     for zone in reversed(twin.zones):
-        if zone.index > highest or not zone_watermark_ok(zone, order, mark, highest):
+        if zone.index > highest:
             continue
-        if pcp_allowed_order(order):
+        wanted = zone.watermark[mark] + zone.watermark_boost
+        if order == 0 and mark == WMARK_MIN and is_gfp_atomic(alloc_flags):
+            wanted = zone.watermark[mark]
+        if not zone_watermark_ok(twin, zone, order, wanted, highest, alloc_flags):
+            continue
+        pfn = None
+        if pcp_allowed_order(twin, order):
             pfn = rmqueue_pcplist(twin, zone, cpu, order, migratetype, alloc_flags)
-        else:
-            pfn = rmqueue(twin, zone, order, migratetype, alloc_flags)
+        if pfn is None and (order > 0 or twin.release >= 513):
+            pfn = rmqueue_buddy(twin, zone, order, migratetype, alloc_flags)
         if pfn is not None:
+            if is_highatomic(twin, order, alloc_flags):
+                reserve_highatomic_pageblock(twin, zone, pfn)
             return pfn, zone
     return None
 
@@ -62,20 +97,22 @@ def gfp_zone(migratetype):
 
 
 def alloc_flags_nofragment(twin, migratetype):
-    """Rather another zone than mixed pageblocks, if the preferred zone is Normal.
+    """Rather another zone than mixed pageblocks, if the preferred zone is Normal.  Not in 4.15.
 
     Source: alloc_flags_nofragment(), with one NUMA node.
     """
+    if twin.release < 500:
+        return 0
     usable = [zone.index for zone in twin.zones if zone.index <= gfp_zone(migratetype)]
     return ALLOC_NOFRAGMENT if usable[-1] == ZONE_NORMAL else 0
 
 
-def alloc_pages(twin, cpu, order, migratetype):
+def alloc_pages(twin, cpu, order, migratetype, reserve_flags=0):
     """(pfn, zone) for a request that wakes kswapd but reclaims nothing itself, or None.
 
     Source: __alloc_pages(), the retry in get_page_from_freelist(), __alloc_pages_slowpath().
     """
-    attempts = [(WMARK_LOW, 0), (WMARK_MIN, 0)]
+    attempts = [(WMARK_LOW, 0), (WMARK_MIN, reserve_flags)]
     nofragment = alloc_flags_nofragment(twin, migratetype)
     if nofragment:
         attempts.insert(0, (WMARK_LOW, nofragment))
@@ -86,6 +123,20 @@ def alloc_pages(twin, cpu, order, migratetype):
     return None
 
 
+def alloc_pages_bulk(twin, cpu, migratetype, nr_pages):
+    """Pages of order 0 from one zone's pcp list, perhaps fewer than wanted.
+
+    The lowmem reserve is the one against the preferred zone.  Source: __alloc_pages_bulk().
+    """
+    preferred = twin.zones[-1].index
+    for zone in reversed(twin.zones):
+        wanted = zone.watermark[WMARK_LOW] + zone.watermark_boost + nr_pages
+        if nr_pages > 1 and zone_watermark_ok(twin, zone, 0, wanted, preferred):
+            pages = (pcp_head(twin, zone, cpu, 0, migratetype, 0) for _ in range(nr_pages))
+            return list(takewhile(lambda pfn: pfn is not None, pages))
+    return []
+
+
 def free_pages(twin, pfn, cpu, order):
     """Free a block: its pageblock, not its former use, says which type it has.
 
@@ -94,7 +145,7 @@ def free_pages(twin, pfn, cpu, order):
     zone = page_zone(twin, pfn)
     migratetype = get_pageblock_migratetype(twin, pfn)
     twin.lru.difference_update(range(pfn, pfn + (1 << order)))
-    if pcp_allowed_order(order) and migratetype != ISOLATE:
+    if pcp_allowed_order(twin, order) and migratetype != ISOLATE:
         free_unref_page(twin, zone, pfn, cpu, order, migratetype)
     else:
         free_one_page(twin, zone, pfn, order, migratetype)

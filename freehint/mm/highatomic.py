@@ -1,0 +1,171 @@
+"""Reserves for requests that cannot wait: lower watermarks and pageblocks of type HIGHATOMIC.
+
+A high-order request that may not reclaim gets the pageblock that it was served from reserved;
+later ones are served from the reserve, at most 1 % of a zone and a pageblock.  Requests name
+their rights by the flags of 6.1::
+
+    ALLOC_MIN_RESERVE   __GFP_HIGH: half of the min watermark
+    ALLOC_NON_BLOCK     no direct reclaim: a quarter more (alone ALLOC_HARDER before 6.3)
+    ALLOC_HIGHATOMIC    both, and an order above 0: the reserved pageblocks
+    ALLOC_OOM           a victim of the OOM killer: another half, and the reserve
+
+Source: mm/page_alloc.c and mm/internal.h of Linux 6.1.192, where no other is named.
+"""
+
+from freehint.jit import kernel
+from freehint.mm.buddy import rmqueue_smallest
+from freehint.mm.fallback import rmqueue
+from freehint.mm.memory import (
+    HIGHATOMIC,
+    ISOLATE,
+    NR_ORDERS,
+    PAGEBLOCK_NR_PAGES,
+    first_block,
+    free_list_head,
+)
+from freehint.mm.pageblock import (
+    get_pageblock_migratetype,
+    move_freepages_block,
+    set_pageblock_migratetype,
+)
+from freehint.mm.profile import RESERVES_HARDER
+
+ALLOC_OOM = 0x008
+ALLOC_NON_BLOCK = 0x010
+ALLOC_MIN_RESERVE = 0x020
+ALLOC_HIGHATOMIC = 0x200
+ALLOC_RESERVES = ALLOC_NON_BLOCK | ALLOC_MIN_RESERVE | ALLOC_HIGHATOMIC | ALLOC_OOM
+
+
+@kernel(inline=True)
+def alloc_harder(memory, alloc_flags):
+    """May the request use the HIGHATOMIC pages that watermarks count as taken?
+
+    Any reserve flag in 6.1; before 6.3 ALLOC_HARDER or ALLOC_OOM.
+    Source: __zone_watermark_unusable_free(); __zone_watermark_ok() of v4.15.
+    """
+    if memory.profile.reserves == RESERVES_HARDER:
+        return alloc_flags & (ALLOC_NON_BLOCK | ALLOC_OOM) != 0
+    return alloc_flags & ALLOC_RESERVES != 0
+
+
+@kernel(inline=True)
+def lowered_mark(memory, mark, alloc_flags):
+    """A watermark as a request with these rights sees it.
+
+    Before 6.3 the quarter does not need the half, and ALLOC_OOM takes its place.
+    Source: __zone_watermark_ok() of 6.1.192; of v4.15 and v5.10.
+    """
+    if alloc_flags & ALLOC_MIN_RESERVE:
+        mark -= mark // 2
+    quarter = alloc_flags & ALLOC_NON_BLOCK != 0
+    if memory.profile.reserves == RESERVES_HARDER:
+        quarter = quarter and not alloc_flags & ALLOC_OOM
+    else:
+        quarter = quarter and alloc_flags & ALLOC_MIN_RESERVE != 0
+    if quarter:
+        mark -= mark // 4
+    if alloc_flags & ALLOC_OOM:
+        mark -= mark // 2
+    return mark
+
+
+@kernel(inline=True)
+def counts_highatomic_blocks(memory, alloc_flags):
+    """Does a free HIGHATOMIC block make a high-order request possible?
+
+    Source: __zone_watermark_ok() of 6.1.192; of v4.15 and v5.10.
+    """
+    if memory.profile.reserves == RESERVES_HARDER:
+        return alloc_flags & (ALLOC_NON_BLOCK | ALLOC_OOM) != 0
+    return alloc_flags & (ALLOC_HIGHATOMIC | ALLOC_OOM) != 0
+
+
+@kernel(inline=True)
+def uses_reserve(memory, order, alloc_flags):
+    """Is this a high-order atomic request: served from the reserve first, and adding to it?
+
+    Source: rmqueue_buddy(), get_page_from_freelist(); rmqueue() of v4.15 and v5.10.
+    """
+    if memory.profile.reserves == RESERVES_HARDER:
+        return order > 0 and alloc_flags & ALLOC_NON_BLOCK != 0
+    return alloc_flags & ALLOC_HIGHATOMIC != 0
+
+
+@kernel(inline=True)
+def reserve_as_last_resort(memory, alloc_flags):
+    """May a request take from the reserve when nothing else is left?
+
+    So that an order-0 atomic request does not fail.  Not before 6.3.  Source: rmqueue_buddy().
+    """
+    return (
+        memory.profile.reserves != RESERVES_HARDER
+        and alloc_flags & (ALLOC_OOM | ALLOC_NON_BLOCK) != 0
+    )
+
+
+@kernel
+def rmqueue_reserve(memory, zone, order, migratetype, alloc_flags):
+    """Take a block with the rights of the flags; -1 if none.  Source: rmqueue_buddy()."""
+    node = -1
+    if uses_reserve(memory, order, alloc_flags):
+        node = rmqueue_smallest(memory, zone, order, HIGHATOMIC)
+    if node < 0:
+        node = rmqueue(memory, zone, order, migratetype, alloc_flags)
+        if node < 0 and reserve_as_last_resort(memory, alloc_flags):
+            node = rmqueue_smallest(memory, zone, order, HIGHATOMIC)
+    return node
+
+
+@kernel(inline=True)
+def highatomic_is_full(memory, zone):
+    """Is the reserve at its limit?  Tested before a pageblock is added, so it may exceed it.
+
+    Source: reserve_highatomic_pageblock().
+    """
+    limit = memory.zones[zone].managed // 100 + PAGEBLOCK_NR_PAGES
+    return memory.zones[zone].nr_reserved_highatomic >= limit
+
+
+@kernel
+def reserve_highatomic_pageblock(memory, node, zone):
+    """Reserve the pageblock of a page just allocated, with its free pages.  Source: same name."""
+    if highatomic_is_full(memory, zone):
+        return
+    if get_pageblock_migratetype(memory, node) in (HIGHATOMIC, ISOLATE):
+        return
+    memory.zones[zone].nr_reserved_highatomic += PAGEBLOCK_NR_PAGES
+    set_pageblock_migratetype(memory, node, HIGHATOMIC)
+    move_freepages_block(memory, node, zone, HIGHATOMIC)
+
+
+@kernel
+def unreserve_zone(memory, zone, migratetype):
+    """Give the zone's first reserved pageblock that has free pages to a type; did one move?"""
+    for order in range(NR_ORDERS):
+        if memory.nr_free[zone, order, HIGHATOMIC] == 0:
+            continue
+        node = first_block(memory, free_list_head(memory, zone, order, HIGHATOMIC))
+        # A page freed late may stand on the list when its pageblock is no longer reserved.
+        if get_pageblock_migratetype(memory, node) == HIGHATOMIC:
+            reserved = memory.zones[zone].nr_reserved_highatomic
+            memory.zones[zone].nr_reserved_highatomic -= min(PAGEBLOCK_NR_PAGES, reserved)
+        set_pageblock_migratetype(memory, node, migratetype)
+        moved, _ = move_freepages_block(memory, node, zone, migratetype)
+        if moved > 0:
+            return True
+    return False
+
+
+@kernel
+def unreserve_highatomic_pageblock(memory, migratetype, force):
+    """Before a request fails, take one pageblock out of the reserve; was there one?
+
+    The last pageblock of a zone is given up only by ``force``.  Source: the same name.
+    """
+    for zone in range(memory.zones.shape[0] - 1, -1, -1):
+        if not force and memory.zones[zone].nr_reserved_highatomic <= PAGEBLOCK_NR_PAGES:
+            continue
+        if unreserve_zone(memory, zone, migratetype):
+            return True
+    return False

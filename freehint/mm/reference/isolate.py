@@ -1,0 +1,61 @@
+"""Free blocks and pageblocks set apart.
+
+Source: mm/page_alloc.c (__isolate_free_page(), __putback_isolated_page()) and
+mm/page_isolation.c, Linux 6.1.
+"""
+
+from freehint.mm.reference.buddy import FPI_TO_TAIL, free_one_page
+from freehint.mm.reference.fallback import move_freepages_block
+from freehint.mm.reference.lists import (
+    ISOLATE,
+    MOVABLE,
+    PAGEBLOCK_NR_PAGES,
+    PAGEBLOCK_ORDER,
+    PCPTYPES,
+    WMARK_MIN,
+    del_page_from_free_list,
+    get_pageblock_migratetype,
+    nr_free_pages,
+    page_zone,
+    set_pageblock_migratetype,
+)
+
+
+def isolate_free_page(twin, pfn, user):
+    """Take a free block off its list; False if too little would be left.
+
+    The gate is the plain min watermark.  Source: __isolate_free_page().
+    """
+    zone, order = page_zone(twin, pfn), twin.buddy[pfn]
+    if get_pageblock_migratetype(twin, pfn) != ISOLATE:
+        free = nr_free_pages(zone) - zone.nr_reserved_highatomic
+        if free <= zone.watermark[WMARK_MIN] + (1 << order):
+            return False
+    del_page_from_free_list(twin, zone, pfn, order)
+    twin.private[user].append((pfn, order))
+    if order >= PAGEBLOCK_ORDER - 1:
+        for pageblock in range(pfn, pfn + (1 << order), PAGEBLOCK_NR_PAGES):
+            if get_pageblock_migratetype(twin, pageblock) in PCPTYPES:
+                set_pageblock_migratetype(twin, pageblock, MOVABLE)
+    return True
+
+
+def putback_isolated_page(twin, pfn, order):
+    """Free it to the tail of what its pageblock is now.  Source: __putback_isolated_page()."""
+    for blocks in twin.private:
+        if (pfn, order) in blocks:
+            blocks.remove((pfn, order))
+    migratetype = get_pageblock_migratetype(twin, pfn)
+    free_one_page(twin, page_zone(twin, pfn), pfn, order, migratetype, FPI_TO_TAIL)
+
+
+def set_migratetype_isolate(twin, pfn):
+    """Set a pageblock apart, free pages and all.  Source: set_migratetype_isolate()."""
+    set_pageblock_migratetype(twin, pfn, ISOLATE)
+    move_freepages_block(twin, page_zone(twin, pfn), pfn, ISOLATE)
+
+
+def unset_migratetype_isolate(twin, pfn, migratetype):
+    """Give it back.  Source: unset_migratetype_isolate(), without its merge of the pageblock."""
+    move_freepages_block(twin, page_zone(twin, pfn), pfn, migratetype)
+    set_pageblock_migratetype(twin, pfn, migratetype)

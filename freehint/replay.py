@@ -1,0 +1,510 @@
+"""Replay a recorded guest's trace from snapshot to snapshot, and say whether the model is right.
+
+Between T0 and T1 every event of the guest's allocator is known.  The model starts from T0's
+lists, predicts every page before it looks, and must end with T1's lists, every block in its
+place.  A hit rate says little: wrong rules score 90 % and more when they are corrected at every
+miss.  So nothing is corrected unless asked for, but for the pages that the bulk allocator takes
+without a row (pcp level): they are counted.
+"""
+
+import itertools
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from freehint.config import InputError, one_of
+from freehint.formats.snapshots import load_snapshot
+from freehint.formats.tables import free_lists, pcp_lists
+from freehint.formats.traces import read_recorded_trace
+from freehint.guest import replay as kernels
+from freehint.mm.memory import (
+    MAX_ORDER,
+    MIGRATE_TYPES,
+    MIGRATETYPE_NAMES,
+    Memory,
+    copy_memory,
+    free_list_head,
+    list_nodes,
+    page_zone,
+    pcp_list_head,
+    zone_name,
+)
+from freehint.mm.pcp import order_to_pindex
+from freehint.mm.profile import LINUX_6_1, profile_name
+
+LEVELS = ("buddy", "pcp")
+INPUTS = ("std", "probes")
+# Rules made wrong on purpose, and the level at which each one can show.
+ABLATIONS = {
+    "always_head": "buddy",
+    "lowest_first": "buddy",
+    "no_claim": "pcp",
+    "wrong_batch": "pcp",
+}
+
+KINDS = {
+    "mm_page_alloc": kernels.ALLOC,
+    "mm_page_free": kernels.FREE,
+    "mm_page_free_batched": kernels.FREE_BATCHED,
+    "mm_page_alloc_zone_locked": kernels.ZONE_LOCKED,
+    "mm_page_alloc_extfrag": kernels.EXTFRAG,
+    "mm_page_pcpu_drain": kernels.PCPU_DRAIN,
+}
+PROBE_KINDS = {"free_direct": kernels.FREE_DIRECT}
+# Rows that say nothing about the lists that the rows above do not say.
+SILENT_KINDS = {
+    "bulk",
+    "drain",
+    "free_ok",
+    "move_block",
+    "move_block_ret",
+    "rep",
+    "proc",
+    "set_pbmt",
+    "steal",
+    "tracing_mark_write",
+}
+CLAIMS = 64  # fallbacks that one refill may need
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A prediction that was wrong, in full.
+
+    Attributes
+    ----------
+    row : int
+        Row of the trace (its ``seq``).
+    event : str
+    zone, order, migratetype
+        What was asked for.
+    predicted_pfn, observed_pfn : int
+        -1: the model had nothing to give.
+    list_around : tuple of int
+        The list that the model took from, pfns from its head, at that moment.
+    """
+
+    row: int
+    event: str
+    zone: str
+    order: int
+    migratetype: str
+    predicted_pfn: int
+    observed_pfn: int
+    list_around: tuple
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay found.
+
+    Attributes
+    ----------
+    rows : int
+        Rows between the snapshots.
+    scored, hits, misses : int
+        Predictions; misses include those that silent pages explain.
+    silent_rows, silent_pages : int
+        pcp level: misses explained by pages that the bulk allocator took without a row.
+    inferred_frees : int
+        std inputs: frees found to bypass the pcp lists.
+    rotations : int
+        Lists that compaction rotated without an event, inferred (6.12; none in 6.1).
+    refused : int
+        Rows that could not be applied to the model's lists: 0 unless it has diverged.
+    untold_claims : int
+        pcp level: fallbacks for which no row told whether the pageblock was claimed.
+    ignored : dict
+        Rows of kinds that the level has no use for, by name.
+    t1_equal : bool
+        Every buddy list equals T1's, in order; at pcp level the pcp lists and counters too.
+    t1_lists : DataFrame
+        zone, order, migratetype, blocks (at T1), equal.
+    pcp_equal : bool or None
+        pcp level: every pcp list, count, high and free_factor equals T1's.
+    first_miss : Miss or None
+        The first that nothing explains.
+    seconds : float
+        In the compiled loop.
+    memory : Memory
+        The model's memory at the end.
+    """
+
+    stem: str
+    level: str
+    inputs: str
+    rows: int
+    scored: int
+    hits: int
+    misses: int
+    silent_rows: int
+    silent_pages: int
+    inferred_frees: int
+    rotations: int
+    refused: int
+    untold_claims: int
+    ignored: dict
+    t1_equal: bool
+    t1_lists: pd.DataFrame
+    pcp_equal: bool | None
+    first_miss: Miss | None
+    seconds: float
+    memory: Memory
+
+    def row(self) -> dict:
+        """One line of a table of replays."""
+        return {
+            "recording": Path(self.stem).name,
+            "level": self.level,
+            "rows": self.rows,
+            "scored": self.scored,
+            "hits": self.hits,
+            "misses": self.misses,
+            "silent_rows": self.silent_rows,
+            "silent_pages": self.silent_pages,
+            "inferred_frees": self.inferred_frees,
+            "rotations": self.rotations,
+            "refused": self.refused,
+            "t1_lists": len(self.t1_lists),
+            "t1_lists_equal": int(self.t1_lists["equal"].sum()),
+            "t1_equal": self.t1_equal,
+            "pcp_equal": self.pcp_equal,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A snapshot before, a snapshot after, and the trace's rows between them."""
+
+    stem: Path
+    t0: Memory
+    t1: Memory
+    trace: pd.DataFrame
+
+
+def load_recording(stem) -> Recording:
+    """Load ``NAME.T0``, ``NAME.T1`` and the rows of ``NAME.trace`` between them.
+
+    Raises
+    ------
+    InputError
+        A file is missing or broken; the trace lost events, begins after T0 or ends before T1;
+        the files belong to different recordings.
+    """
+    stem = Path(stem)
+    t0, t1 = load_snapshot(f"{stem}.T0"), load_snapshot(f"{stem}.T1")
+    path = Path(f"{stem}.trace.parquet")
+    trace = read_recorded_trace(path)
+    for name in ("start_pfn", "spanned"):
+        if t0.zones[name].tolist() != t1.zones[name].tolist():
+            raise InputError(f"{stem}.T1.meta.json: zones differ from {stem}.T0.meta.json's")
+    if (t0.profile, t0.nr_cpus) != (t1.profile, t1.nr_cpus):
+        raise InputError(f"{stem}.T1.meta.json: kernel or CPUs differ from {stem}.T0.meta.json's")
+    first, last = (_entries(f"{stem}.{t}.meta.json") for t in ("T0", "T1"))
+    if not 0 <= first <= last:
+        raise InputError(f"{stem}.T1.meta.json: {last} trace entries, fewer than the {first} at T0")
+    if last > len(trace):
+        raise InputError(f"{path}: ends at row {len(trace)}, before T1 at row {last}")
+    for name, low, high in (("T0", 0, first), ("T1", first, last)):
+        if not _has_marker(trace.iloc[low:high], f"FH {name}"):
+            raise InputError(
+                f"{path}: rows {low}..{high} have no marker 'FH {name}': the trace begins after"
+                f" {name}, or belongs to another recording"
+            )
+    return Recording(stem, t0, t1, trace.iloc[first:last])
+
+
+def _has_marker(rows: pd.DataFrame, text: str) -> bool:
+    marks = rows["event"] == "tracing_mark_write"
+    return bool((rows.loc[marks, "gfp"].astype(str) == text).any())
+
+
+def _entries(path) -> int:
+    """Trace rows before a snapshot, over all CPUs; none may have been lost."""
+    records = json.loads(Path(path).read_text()).get("trace")
+    if not isinstance(records, list) or not records:
+        raise InputError(f"{path}: field 'trace' must list the CPUs' ring buffers")
+    for record in records:
+        for name in ("overrun", "commit_overrun", "dropped_events"):
+            if record.get(name):
+                raise InputError(
+                    f"{path}: field {name!r} of cpu {record.get('cpu')} is"
+                    f" {record[name]}: the trace lost events"
+                )
+        if not isinstance(record.get("entries"), int):
+            raise InputError(f"{path}: field 'entries' must be int, got {record.get('entries')!r}")
+    return sum(record["entries"] for record in records)
+
+
+def trace_rows(recording: Recording, inputs: str):
+    """The trace as kernel columns, and the rows that are not used, by event name."""
+    trace, memory = recording.trace, recording.t0
+    path = f"{recording.stem}.trace.parquet"
+    known = KINDS if inputs == "std" else {**KINDS, **PROBE_KINDS}
+    names = list(trace["event"].cat.categories)
+    codes = np.array([known.get(name, kernels.IGNORED) for name in names], np.int8)
+    kind = codes[trace["event"].cat.codes.to_numpy()]
+    ignored = trace["event"].value_counts().to_dict()
+    ignored = {n: c for n, c in ignored.items() if c and n not in known}
+    for name in ignored:
+        if name not in SILENT_KINDS and name not in PROBE_KINDS:
+            row = int(trace["seq"].iloc[int(np.argmax(trace["event"] == name))])
+            raise InputError(f"{path}: row {row}: event {name!r} is of an unknown kind")
+    pfn = trace["pfn"].to_numpy().astype(np.int64)
+    failed = (kind == kernels.ALLOC) & (pfn == 0)
+    if failed.any():
+        ignored["mm_page_alloc that failed"] = int(failed.sum())
+    kind[failed] = kernels.IGNORED
+    order = trace["order"].to_numpy().astype(np.int64)
+    order[kind == kernels.FREE_BATCHED] = 0
+    _check_rows(trace, memory, kind, pfn, order, path)
+    return (
+        kernels.Rows(
+            kind=kind,
+            cpu=trace["cpu"].to_numpy().astype(np.int16),
+            node=(pfn - memory.base_pfn).astype(np.int32),
+            order=order.astype(np.int8),
+            migratetype=trace["migratetype"].to_numpy().astype(np.int8),
+            change=trace["c"].to_numpy().astype(np.int8),
+            fate=np.zeros(len(kind), np.int8),
+        ),
+        ignored,
+    )
+
+
+def _check_rows(trace, memory, kind, pfn, order, path) -> None:
+    """Every row that acts must name an order, a pfn inside a zone, a CPU and a type that exist."""
+    used = kind != kernels.IGNORED
+    inside = np.zeros(len(pfn), np.bool_)
+    for zone in memory.zones:
+        end = zone.start_pfn + zone.spanned
+        size = np.left_shift(1, np.clip(order, 0, MAX_ORDER))
+        inside |= (pfn >= zone.start_pfn) & (pfn + np.where(used, size, 1) <= end)
+    typed = np.isin(
+        kind,
+        (
+            kernels.ALLOC,
+            kernels.ZONE_LOCKED,
+            kernels.EXTFRAG,
+            kernels.PCPU_DRAIN,
+            kernels.FREE_DIRECT,
+        ),
+    )
+    types = trace["migratetype"].to_numpy()
+    for column, good, why in (
+        ("order", (order >= 0) & (order < MAX_ORDER), f"must lie in 0..{MAX_ORDER - 1}"),
+        ("pfn", inside, "lies in no zone"),
+        ("pfn", pfn % np.left_shift(1, np.clip(order, 0, MAX_ORDER)) == 0, "is not aligned"),
+        ("cpu", trace["cpu"].to_numpy() < memory.nr_cpus, "is not in the snapshot"),
+        ("migratetype", ~typed | ((types >= 0) & (types < MIGRATE_TYPES)), "is unknown"),
+    ):
+        bad = used & ~good
+        if bad.any():
+            at = int(np.argmax(bad))
+            row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
+            value = trace[column].iloc[at]
+            raise InputError(f"{path}: row {row} ({event}): {column} {value} {why}")
+
+
+def replay(stem, level="buddy", inputs="std", infer=True, resync=False, ablation=None) -> Replay:
+    """Replay a recording and compare.
+
+    Parameters
+    ----------
+    stem : str or Path
+        ``".../NAME"`` of a recorded NAME.T0, NAME.T1 and NAME.trace.
+    level : "buddy" or "pcp"
+        What is given and what is predicted; FINDINGS.md, or ``freehint/guest/replay.py``.
+    inputs : "std" or "probes"
+        The kmem tracepoints alone, or also the recorded probe rows.
+    infer : bool
+        std inputs: infer the frees that bypass the pcp lists from their position.
+    resync : bool
+        buddy level: put the model right after every miss.  For showing what that hides.
+    ablation : str, optional
+        A rule made wrong on purpose: one of ``ABLATIONS``.
+
+    Returns
+    -------
+    Replay
+
+    Raises
+    ------
+    InputError
+        The recording cannot be used, or a value is unknown.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> r = fh.replay(fh.data("linux-6.1/traces/compile.trace.parquet").parent / "compile")
+    >>> r.misses, r.t1_equal
+    (0, True)
+    """
+    one_of("level", level, LEVELS)
+    one_of("inputs", inputs, INPUTS)
+    one_of("ablation", ablation, (None, *ABLATIONS))
+    if resync and level == "pcp":
+        raise InputError("resync must be False at pcp level: pages on pcp lists are not told apart")
+    if ablation and ABLATIONS[ablation] != level:
+        raise InputError(f"ablation {ablation!r} is for {ABLATIONS[ablation]} level, not {level}")
+    recording = load_recording(stem)
+    if recording.t0.profile != LINUX_6_1:
+        name = profile_name(recording.t0.profile)
+        raise InputError(f"{stem}.T0.meta.json: the rules of Linux {name} are not built yet")
+    rows, ignored = trace_rows(recording, inputs)
+    inferred = _settle(recording.t0, rows, inputs, infer)
+    memory, counts, seconds = _run(recording.t0, rows, level, resync, ablation)
+    lists = compare_lists(memory, recording.t1)
+    pcp_equal = same_pcp(memory, recording.t1) if level == "pcp" else None
+    return Replay(
+        stem=str(stem),
+        level=level,
+        inputs=inputs,
+        rows=len(rows.kind),
+        scored=int(counts[kernels.C_SCORED]),
+        hits=int(counts[kernels.C_HITS]),
+        misses=int(counts[kernels.C_MISSES]),
+        silent_rows=int(counts[kernels.C_SILENT_ROWS]),
+        silent_pages=int(counts[kernels.C_SILENT_PAGES]),
+        inferred_frees=inferred,
+        rotations=0,
+        refused=int(counts[kernels.C_REFUSED]),
+        untold_claims=int(counts[kernels.C_UNTOLD_CLAIMS]),
+        ignored=ignored,
+        t1_equal=bool(lists["equal"].all()) and pcp_equal is not False,
+        t1_lists=lists,
+        pcp_equal=pcp_equal,
+        first_miss=_first_miss(recording, rows, counts, level, resync, ablation),
+        seconds=seconds,
+        memory=memory,
+    )
+
+
+def _settle(memory: Memory, rows, inputs: str, infer: bool) -> int:
+    """Give every free its fate; how many were inferred to bypass the pcp lists."""
+    pending = np.zeros(memory.nr_pages, np.int8)
+    kernels.settle_fates(rows, pending, inputs == "probes")
+    if inputs == "probes" or not infer:
+        return 0
+    return int(kernels.infer_direct_frees(memory, rows, np.zeros((memory.nr_cpus, 257), np.int64)))
+
+
+def _run(start: Memory, rows, level: str, resync: bool, ablation):
+    """Replay on a copy of ``start``: (memory, counts, seconds in the compiled loop)."""
+    memory = copy_memory(start)
+    counts = np.zeros(kernels.NR_COUNTS, np.int64)
+    counts[kernels.C_FIRST_MISS] = -1
+    if level == "buddy":
+        kernels.forget_pcp(memory)
+        wrong = {"always_head": kernels.ALWAYS_HEAD, "lowest_first": kernels.LOWEST_FIRST}
+        arguments = (memory, rows, counts, resync, wrong.get(ablation, kernels.FAITHFUL))
+        run = kernels.replay_buddy
+    else:
+        if ablation == "wrong_batch":
+            memory.pcp["batch"] //= 2
+        claims = np.zeros((memory.nr_cpus, CLAIMS), np.int64)
+        later_type = np.zeros(memory.nr_pages, np.int8)
+        wrong = kernels.NO_CLAIM if ablation == "no_claim" else kernels.FAITHFUL
+        arguments = (memory, rows, counts, claims, later_type, wrong)
+        run = kernels.replay_pcp
+    begin = time.perf_counter()
+    run(*arguments)
+    return memory, counts, time.perf_counter() - begin
+
+
+def _first_miss(recording, rows, counts, level, resync, ablation) -> Miss | None:
+    """The first unexplained miss, with the list as it was: everything before it is run again."""
+    at = int(counts[kernels.C_FIRST_MISS])
+    if at < 0:
+        return None
+    before = kernels.Rows(*(column[:at] for column in rows))
+    memory, _, _ = _run(recording.t0, before, level, resync, ablation)
+    observed, predicted = int(rows.node[at]), int(counts[kernels.C_PREDICTED])
+    order, migratetype = int(rows.order[at]), int(rows.migratetype[at])
+    zone = page_zone(memory, observed)
+    if level == "pcp" and rows.kind[at] == kernels.ALLOC:
+        cpu = int(rows.cpu[at])
+        head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
+    else:
+        sizes = (o for o in range(order, MAX_ORDER) if memory.nr_free[zone, o, migratetype])
+        head = free_list_head(memory, zone, next(sizes, order), migratetype)
+    around = list_nodes(memory, head)[:16] + memory.base_pfn
+    return Miss(
+        row=int(recording.trace["seq"].iloc[at]),
+        event=str(recording.trace["event"].iloc[at]),
+        zone=zone_name(memory, zone),
+        order=order,
+        migratetype=MIGRATETYPE_NAMES[migratetype],
+        predicted_pfn=predicted + memory.base_pfn if predicted >= 0 else -1,
+        observed_pfn=observed + memory.base_pfn,
+        list_around=tuple(int(pfn) for pfn in around),
+    )
+
+
+def compare_lists(model: Memory, recorded: Memory) -> pd.DataFrame:
+    """Every buddy list that either has: zone, order, migratetype, blocks (recorded), equal."""
+    sides = []
+    for memory in (model, recorded):
+        table = free_lists(memory).astype({"zone": str})
+        sides.append(table.groupby(["zone", "order", "migratetype"])["pfn"].agg(tuple))
+    lists = sorted(set(sides[0].index) | set(sides[1].index))
+    return pd.DataFrame(
+        [
+            (*key, len(sides[1].get(key, ())), sides[0].get(key, ()) == sides[1].get(key, ()))
+            for key in lists
+        ],
+        columns=["zone", "order", "migratetype", "blocks", "equal"],
+    )
+
+
+def same_pcp(model: Memory, recorded: Memory) -> bool:
+    """Are all pcp lists, counts, limits and free factors equal?"""
+    counters = ("count", "high", "batch", "free_factor")
+    equal = all((model.pcp[name] == recorded.pcp[name]).all() for name in counters)
+    return equal and pcp_lists(model).equals(pcp_lists(recorded))
+
+
+def replay_history(stem, samples=200) -> pd.DataFrame:
+    """Free memory over the time of a recording, as the model at pcp level has it.
+
+    Parameters
+    ----------
+    stem : str or Path
+    samples : int
+        Moments, evenly spaced over the rows.
+
+    Returns
+    -------
+    DataFrame
+        time_s (since T0), order, blocks (free, on buddy lists), free_pages; order -1 holds the
+        pages on pcp lists.
+    """
+    recording = load_recording(stem)
+    rows, _ = trace_rows(recording, "std")
+    _settle(recording.t0, rows, "std", infer=True)
+    memory = recording.t0
+    counts = np.zeros(kernels.NR_COUNTS, np.int64)
+    counts[kernels.C_FIRST_MISS] = -1
+    claims = np.zeros((memory.nr_cpus, CLAIMS), np.int64)
+    later_type = np.zeros(memory.nr_pages, np.int8)
+    time_us = recording.trace["ts_us"].to_numpy()
+    edges = np.linspace(0, len(rows.kind), samples + 1).astype(int)
+    frames = []
+    for low, high in itertools.pairwise(edges):
+        part = kernels.Rows(*(column[low:high] for column in rows))
+        kernels.replay_pcp(memory, part, counts, claims, later_type, kernels.FAITHFUL)
+        blocks = memory.nr_free.sum(axis=(0, 2))
+        pages = [*(blocks << np.arange(MAX_ORDER)), memory.pcp["count"].sum()]
+        at = (time_us[max(high - 1, 0)] - time_us[0]) / 1e6
+        orders = [*range(MAX_ORDER), -1]
+        frames.append(
+            pd.DataFrame(
+                {"time_s": at, "order": orders, "blocks": [*blocks, 0], "free_pages": pages}
+            )
+        )
+    return pd.concat(frames, ignore_index=True)

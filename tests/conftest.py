@@ -1,0 +1,5 @@
+"""For all tests: helpers called from Python are the compiled ones, so that those are tested."""
+
+from freehint.jit import Helper
+
+Helper.compiles = True
