@@ -12,7 +12,7 @@ from freehint.world import schedule
 
 SLICE_NS = NS_PER_S // 2
 WALK_NS = 100 * NS_PER_MS  # holds one walk and what becomes of its hints
-OPERATIONS_A_PAGE = 2  # until the CPUs hold their share and the lists are mixed
+OPERATIONS_A_PAGE = 4  # until the CPUs hold their share and the lists are mixed
 
 
 class Speed(NamedTuple):

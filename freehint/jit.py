@@ -15,8 +15,11 @@ import tempfile
 from pathlib import Path
 
 import numba
+from llvmlite import ir
+from numba.core import cgutils, types
 from numba.core import config as numba_config
 from numba.core.registry import CPUDispatcher
+from numba.extending import intrinsic
 
 PACKAGE = Path(__file__).parent
 # Floors that hold no kernels; editing them must not cost a recompilation.
@@ -135,3 +138,34 @@ def _compile_cached(function):
         return numba.njit(nogil=True)(function)
     finally:
         numba_config.CACHE_DIR = before
+
+
+@intrinsic
+def _prefetch(typing_context, array, index):
+    """Ask for the cache line of ``array[index]``, an index into the flat data."""
+
+    def build(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        call = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [address.type, number, number, number]),
+            "llvm.prefetch.p0",
+        )
+        builder.call(call, [address, number(1), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, index), build
+
+
+@kernel(inline=True)
+def prefetch(array, index):
+    """Ask for the cache line of ``array.flat[index]``, which is wanted a few 100 ns later."""
+    _prefetch(array, index)
+
+
+if numba_config.DISABLE_JIT:
+
+    def prefetch(array, index):
+        """Nothing: plain Python has no cache lines."""

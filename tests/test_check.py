@@ -82,34 +82,35 @@ def damage(message):
 
 @damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4147")
 def swapped_links(memory):
-    memory.links[2048] = memory.links[2048][::-1].copy()
+    pair = memory.links.reshape(-1, 2)[2048]
+    pair[:] = pair[::-1].copy()
 
 
 @damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 1024")
 def prev_of_the_next_points_elsewhere(memory):
-    memory.links[2048, PREV] = 0
+    memory.links.reshape(-1, 2)[2048, PREV] = 0
 
 
 @damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4147")
 def next_is_out_of_range(memory):
-    memory.links[2048, NEXT] = len(memory.links)
+    memory.links.reshape(-1, 2)[2048, NEXT] = len(memory.links) // 2
 
 
 @damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 1024")
 def prev_is_negative(memory):
-    memory.links[2048, PREV] = -1
+    memory.links.reshape(-1, 2)[2048, PREV] = -1
 
 
 @damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4147")
 def head_is_out_of_range(memory):
-    memory.links[free_list_head(memory, 0, 10, MOVABLE), NEXT] = -5
+    memory.links.reshape(-1, 2)[free_list_head(memory, 0, 10, MOVABLE), NEXT] = -5
 
 
 @damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4147")
 def list_does_not_return(memory):
     # 1024 -> 2048 -> 1024 -> ..: the two agree with each other, the head is left out.
-    memory.links[2048, NEXT] = 1024
-    memory.links[1024, PREV] = 2048
+    memory.links.reshape(-1, 2)[2048, NEXT] = 1024
+    memory.links.reshape(-1, 2)[1024, PREV] = 2048
 
 
 @damage("zone DMA32, order 10, MOVABLE: pfn 6144 has order 9 in its frame")
@@ -292,7 +293,7 @@ def private_block_without_the_isolated_bit(memory):
 
 @damage("private list of user 1: next and prev disagree at node 4236")
 def private_list_with_a_broken_link(memory):
-    memory.links[3072, NEXT] = 0
+    memory.links.reshape(-1, 2)[3072, NEXT] = 0
 
 
 @damage("private list of user 1: pfn 7680 belongs to two blocks")

@@ -57,7 +57,7 @@ HEAD = 9  # of the bare lists below
 @pytest.fixture
 def links():
     """Ten nodes, all lists of their own."""
-    return np.tile(np.arange(10, dtype=np.int32)[:, None], 2)
+    return np.repeat(np.arange(10, dtype=np.int32), 2)
 
 
 def forward(links, head=HEAD):
@@ -73,7 +73,7 @@ def forward(links, head=HEAD):
 
 
 def test_a_new_list_is_empty(links):
-    links[HEAD] = 5
+    links[2 * HEAD : 2 * HEAD + 2] = 5
     init_list_head(links, HEAD)
     assert list_empty(links, HEAD)
     assert forward(links) == []

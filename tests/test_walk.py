@@ -250,7 +250,7 @@ def test_bookmark_is_gone_after_the_walk(guest):
     for zone in range(len(memory.zones)):
         walk.to_end(zone)
     bookmark = user_node(memory, 0, USER_BOOKMARK)
-    assert memory.links[bookmark].tolist() == [bookmark, bookmark]
+    assert memory.links.reshape(-1, 2)[bookmark].tolist() == [bookmark, bookmark]
 
 
 @pytest.mark.parametrize(("rotate", "resume"), FINITE)

@@ -5,7 +5,7 @@ straight to the buddy lists takes it: behind other CPUs' short holds, and not at
 stroke of the policy holds it.  Then the CPU sleeps until the release, and the wait is a row.
 """
 
-from freehint.jit import kernel
+from freehint.jit import kernel, prefetch
 from freehint.mm.memory import MOVABLE
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, free_pages, mark_lru
 from freehint.world import (
@@ -110,6 +110,17 @@ def free_event(world, cpu, word, now_ns):
 
 
 @kernel(inline=True)
+def ask_for_next_block(world, cpu):
+    """Start loading what the CPU's next event reads if it frees: a load as long as an event."""
+    at = world.cpu[cpu].word_at + 1
+    if at < world.words.shape[1]:
+        word = world.words[cpu, at]
+        victim = (((word >> 16) & 0xFFFFFF) * world.cpu[cpu].nr_blocks) >> 24
+        prefetch(world.held, cpu * world.held.shape[1] + victim)
+        prefetch(world.words, cpu * world.words.shape[1] + at + 16)
+
+
+@kernel(inline=True)
 def cpu_event(world, cpu, now_ns):
     """One event of a CPU.  A waiting CPU repeats its word, so it repeats its wish."""
     state = world.state[0]
@@ -131,6 +142,7 @@ def cpu_event(world, cpu, now_ns):
     if done < 0:
         wait_for_release(world, cpu, now_ns)
     else:
+        ask_for_next_block(world, cpu)
         world.cpu[cpu].word_at += 1
         # 0.5 to 1.5 of the mean interval
         schedule(world, cpu, done + ((state.interval_ns * (1024 + (word >> 52))) >> 11))

@@ -13,6 +13,8 @@ tail if its next merge is likely (``buddy_merge_likely``), else at the head.
 Source: mm/page_alloc.c of Linux 6.1, where no other is named.
 """
 
+import numpy as np
+
 from freehint.jit import kernel
 from freehint.mm.list import list_add, list_add_tail, list_del
 from freehint.mm.memory import (
@@ -38,7 +40,7 @@ FPI_TO_TAIL = 2
 @kernel(inline=True)
 def page_is_buddy(memory, node, order):
     """True if ``node`` heads a free block of exactly this order.  Source: page_is_buddy()."""
-    return (memory.frame[node] & BUDDY_AND_ORDER) == BUDDY | order
+    return (memory.frame[np.uint64(node)] & BUDDY_AND_ORDER) == BUDDY | order
 
 
 @kernel(inline=True)
@@ -46,7 +48,7 @@ def add_to_free_list(memory, node, zone, order, migratetype):
     """Put a block first on its list.  Source: add_to_free_list()."""
     list_add(memory.links, node, free_list_head(memory, zone, order, migratetype))
     memory.nr_free[zone, order, migratetype] += 1
-    memory.frame[node] = BUDDY | order | (migratetype << TYPE_SHIFT)
+    memory.frame[np.uint64(node)] = BUDDY | order | (migratetype << TYPE_SHIFT)
 
 
 @kernel(inline=True)
@@ -54,7 +56,18 @@ def add_to_free_list_tail(memory, node, zone, order, migratetype):
     """Put a block last on its list.  Source: add_to_free_list_tail()."""
     list_add_tail(memory.links, node, free_list_head(memory, zone, order, migratetype))
     memory.nr_free[zone, order, migratetype] += 1
-    memory.frame[node] = BUDDY | order | (migratetype << TYPE_SHIFT)
+    memory.frame[np.uint64(node)] = BUDDY | order | (migratetype << TYPE_SHIFT)
+
+
+@kernel(inline=True)
+def del_page_of_type(memory, node, zone, order, migratetype):
+    """Take a block off a list of known type, without waiting for its frame to be read.
+
+    Source: __del_page_from_free_list() of 6.10.
+    """
+    memory.nr_free[zone, order, migratetype] -= 1
+    list_del(memory.links, node)
+    memory.frame[np.uint64(node)] = 0
 
 
 @kernel(inline=True)
@@ -63,9 +76,8 @@ def del_page_from_free_list(memory, node, zone, order):
 
     Source: del_page_from_free_list().
     """
-    memory.nr_free[zone, order, frame_type(memory.frame[node])] -= 1
-    list_del(memory.links, node)
-    memory.frame[node] = 0
+    migratetype = frame_type(memory.frame[np.uint64(node)])
+    del_page_of_type(memory, node, zone, order, migratetype)
 
 
 @kernel(inline=True)
@@ -119,7 +131,7 @@ def free_one_page(memory, node, zone, order, migratetype, fpi_flags):
     """
     if migratetype != ISOLATE:
         memory.zones[zone].nr_free_pages += 1 << order
-    memory.frame[node] = 0  # it may become the inside of a merged block
+    memory.frame[np.uint64(node)] = 0  # it may become the inside of a merged block
     node, order = merge_buddies(memory, node, zone, order, migratetype)
     to_tail = fpi_flags & FPI_TO_TAIL != 0 and memory.profile.fpi_flags
     if to_tail or buddy_merge_likely(memory, node, node ^ (1 << order), order):
@@ -146,10 +158,11 @@ def rmqueue_smallest(memory, zone, order, migratetype):
     Source: __rmqueue_smallest().
     """
     for current in range(order, NR_ORDERS):
-        if memory.nr_free[zone, current, migratetype] == 0:
+        head = free_list_head(memory, zone, current, migratetype)
+        node = first_block(memory, head)
+        if node == head:
             continue
-        node = first_block(memory, free_list_head(memory, zone, current, migratetype))
-        del_page_from_free_list(memory, node, zone, current)
+        del_page_of_type(memory, node, zone, current, migratetype)
         if migratetype != ISOLATE:
             memory.zones[zone].nr_free_pages -= 1 << order
         expand(memory, node, zone, order, current, migratetype)

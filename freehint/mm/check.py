@@ -107,7 +107,7 @@ def check_links(memory, node):
 
     Where all agree, the list comes back to its head: a chain cannot run into its own middle.
     """
-    nr_nodes = memory.links.shape[0]
+    nr_nodes = memory.links.shape[0] // 2
     after = list_next(memory.links, node)
     before = list_prev(memory.links, node)
     if after < 0 or after >= nr_nodes or before < 0 or before >= nr_nodes:

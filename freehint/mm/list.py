@@ -1,6 +1,6 @@
 """Circular doubly linked lists inside one int32 array: the kernel's ``list_head`` by index.
 
-``links[node]`` is the pair (next, prev) of a node, side by side in one cache line: merges at
+``links[2 * node]`` is a node's next, the one behind it its prev, in one cache line: merges at
 16 GiB ran 1.6 times faster than with two arrays.  Page frames, list heads and bookmarks are
 nodes of the same array, so no operation branches on an empty list.
 Only this module reads or writes ``links``.
@@ -16,58 +16,67 @@ NEXT, PREV = 0, 1
 
 
 @kernel(inline=True)
+def at(node, side):
+    """Where a node's link stands.
+
+    Unsigned: else Numba adds to every access a test for an index counted from the end.
+    """
+    return np.uint64(2 * int(node) + side)
+
+
+@kernel(inline=True)
 def init_list_head(links, head):
     """Make ``head`` an empty list.  Source: INIT_LIST_HEAD()."""
-    links[head, NEXT] = head
-    links[head, PREV] = head
+    links[at(head, NEXT)] = head
+    links[at(head, PREV)] = head
 
 
 @kernel(inline=True)
 def list_next(links, node):
     """Node after ``node``; the first one when given a head."""
-    return int(links[node, NEXT])
+    return int(links[at(node, NEXT)])
 
 
 @kernel(inline=True)
 def list_prev(links, node):
     """Node before ``node``; the last one when given a head."""
-    return int(links[node, PREV])
+    return int(links[at(node, PREV)])
 
 
 @kernel(inline=True)
 def list_empty(links, head):
     """True if nothing is on the list.  Source: list_empty()."""
-    return links[head, NEXT] == head
+    return links[at(head, NEXT)] == head
 
 
 @kernel(inline=True)
 def list_insert(links, new, before, after):
     """Link ``new`` between two neighbours.  Source: __list_add()."""
-    links[after, PREV] = new
-    links[new, NEXT] = after
-    links[new, PREV] = before
-    links[before, NEXT] = new
+    links[at(after, PREV)] = new
+    links[at(new, NEXT)] = after
+    links[at(new, PREV)] = before
+    links[at(before, NEXT)] = new
 
 
 @kernel(inline=True)
 def list_add(links, new, head):
     """Put ``new`` first (after any node, not only a head).  Source: list_add()."""
-    list_insert(links, new, head, links[head, NEXT])
+    list_insert(links, new, head, links[at(head, NEXT)])
 
 
 @kernel(inline=True)
 def list_add_tail(links, new, head):
     """Put ``new`` last (before any node, not only a head).  Source: list_add_tail()."""
-    list_insert(links, new, links[head, PREV], head)
+    list_insert(links, new, links[at(head, PREV)], head)
 
 
 @kernel(inline=True)
 def list_del(links, node):
     """Take ``node`` out.  Source: list_del(), without the poison."""
-    before = links[node, PREV]
-    after = links[node, NEXT]
-    links[after, PREV] = before
-    links[before, NEXT] = after
+    before = links[at(node, PREV)]
+    after = links[at(node, NEXT)]
+    links[at(after, PREV)] = before
+    links[at(before, NEXT)] = after
 
 
 @kernel(inline=True)
@@ -114,5 +123,5 @@ def list_fill(links, head, nodes):
 def set_list(links, head, nodes) -> None:
     """Make ``nodes`` (in order) the content of the list ``head``; for loaders."""
     ring = np.concatenate(([head], np.asarray(nodes, np.int64)))
-    links[ring, NEXT] = np.roll(ring, -1)
-    links[ring, PREV] = np.roll(ring, 1)
+    links[2 * ring + NEXT] = np.roll(ring, -1)
+    links[2 * ring + PREV] = np.roll(ring, 1)

@@ -108,7 +108,7 @@ def new_zones(**columns) -> np.recarray:
 class Memory(NamedTuple):
     """A guest's memory: ``Z`` zones, ``C`` CPUs, ``N = nr_pages + heads`` nodes.
 
-    links : int32[N, 2]      (next, prev) of every node; touched by mm/list.py alone
+    links : int32[2 N]       next and prev of every node, in turn; touched by mm/list.py alone
     frame : uint16[nr_pages] order and state bits of the block a frame heads, else 0 (or LRU)
     pageblock : uint8[nr_pages / 512]   migratetype (3 bits) and skip bit; 0xFF = hole
     nr_free : int64[Z, 11, 5]           blocks on each free list
@@ -158,8 +158,8 @@ def new_memory(zones: np.recarray, nr_cpus: int, profile: Profile, reported_know
     )
     if nr_pages + nr_heads >= 2**31:
         raise ValueError(f"a guest of {nr_pages} pages does not fit int32 links")
-    links = np.zeros((nr_pages + nr_heads, 2), np.int32)
-    links[nr_pages:] = np.arange(nr_pages, nr_pages + nr_heads, dtype=np.int32)[:, None]
+    links = np.zeros(2 * (nr_pages + nr_heads), np.int32)
+    links[2 * nr_pages :] = np.repeat(np.arange(nr_pages, nr_pages + nr_heads, dtype=np.int32), 2)
     pcp = np.zeros((nr_zones, nr_cpus), PCP_DTYPE).view(np.recarray)
     return Memory(
         links=links,

@@ -4,6 +4,8 @@ Source: mm/page_alloc.c, mm/page_isolation.c and include/linux/pageblock-flags.h
 where no other is named.
 """
 
+import numpy as np
+
 from freehint.jit import kernel
 from freehint.mm.list import list_move, list_move_tail
 from freehint.mm.memory import (
@@ -26,7 +28,7 @@ from freehint.mm.memory import (
 @kernel(inline=True)
 def get_pageblock_migratetype(memory, node):
     """Migratetype of the pageblock around a frame."""
-    return int(memory.pageblock[node >> PAGEBLOCK_ORDER] & PAGEBLOCK_TYPE_MASK)
+    return int(memory.pageblock[np.uint64(node >> PAGEBLOCK_ORDER)] & PAGEBLOCK_TYPE_MASK)
 
 
 @kernel(inline=True)
@@ -57,7 +59,7 @@ def move_to_free_list(memory, node, zone, order, migratetype):
     and a hint for it stay: it never was off the lists.
     Source: move_to_free_list(); list_move() in steal_suitable_fallback() of v4.15.
     """
-    frame = memory.frame[node]
+    frame = memory.frame[np.uint64(node)]
     head = free_list_head(memory, zone, order, migratetype)
     if memory.profile.steal_to_tail:
         list_move_tail(memory.links, node, head)
@@ -65,7 +67,7 @@ def move_to_free_list(memory, node, zone, order, migratetype):
         list_move(memory.links, node, head)
     memory.nr_free[zone, order, frame_type(frame)] -= 1
     memory.nr_free[zone, order, migratetype] += 1
-    memory.frame[node] = (frame & (0xFFFF ^ TYPE_MASK)) | (migratetype << TYPE_SHIFT)
+    memory.frame[np.uint64(node)] = (frame & (0xFFFF ^ TYPE_MASK)) | (migratetype << TYPE_SHIFT)
 
 
 @kernel
