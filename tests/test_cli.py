@@ -141,7 +141,7 @@ def test_without_a_writable_cache_the_kernels_still_run(tmp_path):
         "import freehint as fh, freehint.jit as jit; assert jit.CACHE_FOLDER is None;"
         f"assert fh.__file__.startswith({str(install)!r});"
         "from freehint.mm.list import list_length; import numpy as np;"
-        "print(list_length(np.array([[0, 0]], np.int32), 0))"
+        "print(list_length(np.array([0, 0], np.int32), 0))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, cwd=tmp_path
