@@ -52,9 +52,7 @@ from freehint.mm.pcp import (
     EXTFRAG,
     PCPU_DRAIN,
     FREE_DIRECT,
-    ISOLATED_BLOCK,
-    PUTBACK,
-) = range(10)
+) = range(8)
 
 # Rules made wrong on purpose, to show that the bar sees it.
 FAITHFUL, ALWAYS_HEAD, LOWEST_FIRST, NO_CLAIM = range(4)
@@ -66,7 +64,7 @@ TO_PCP, TO_PCP_LATER, DIRECT, DIRECT_LATER = range(4)
 class Rows(NamedTuple):
     """A trace between its snapshots; one entry a row.
 
-    kind : int8      IGNORED .. PUTBACK
+    kind : int8      IGNORED .. FREE_DIRECT
     cpu : int16
     node : int32     pfn - base_pfn, or -1
     order : int8
