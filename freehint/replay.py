@@ -9,9 +9,11 @@ without a row (pcp level): they are counted.
 
 import itertools
 import json
+import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,11 +22,15 @@ from freehint.config import InputError, one_of
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import free_lists, pcp_lists
 from freehint.formats.traces import read_recorded_trace
-from freehint.guest import replay as kernels
+from freehint.guest import trace_rows as rows
+from freehint.guest.replay_buddy import ROTATION_COLUMNS, forget_pcp, replay_buddy
+from freehint.guest.replay_pcp import replay_pcp
 from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATE_TYPES,
     MIGRATETYPE_NAMES,
+    PCP_DTYPE,
+    UNMOVABLE,
     Memory,
     copy_memory,
     free_list_head,
@@ -34,7 +40,6 @@ from freehint.mm.memory import (
     zone_name,
 )
 from freehint.mm.pcp import order_to_pindex
-from freehint.mm.profile import LINUX_6_1, profile_name
 
 LEVELS = ("buddy", "pcp")
 INPUTS = ("std", "probes")
@@ -47,28 +52,48 @@ ABLATIONS = {
 }
 
 KINDS = {
-    "mm_page_alloc": kernels.ALLOC,
-    "mm_page_free": kernels.FREE,
-    "mm_page_free_batched": kernels.FREE_BATCHED,
-    "mm_page_alloc_zone_locked": kernels.ZONE_LOCKED,
-    "mm_page_alloc_extfrag": kernels.EXTFRAG,
-    "mm_page_pcpu_drain": kernels.PCPU_DRAIN,
+    "mm_page_alloc": rows.ALLOC,
+    "mm_page_free": rows.FREE,
+    "mm_page_free_batched": rows.FREE_BATCHED,
+    "mm_page_alloc_zone_locked": rows.ZONE_LOCKED,
+    "mm_page_alloc_extfrag": rows.EXTFRAG,
+    "mm_page_pcpu_drain": rows.PCPU_DRAIN,
 }
-PROBE_KINDS = {"free_direct": kernels.FREE_DIRECT}
+PROBE_KINDS = {
+    "free_direct": rows.FREE_DIRECT,
+    "isolate": rows.ISOLATE_PAGE,
+    "putback": rows.PUTBACK,
+    "move_block": rows.MOVE_BLOCK,
+    "mm_compaction_fast_isolate_freepages": rows.FAST_ISOLATE,
+    "bulk_alloc_ret": rows.BULK_ALLOC,
+    "decay": rows.DECAY,
+    "drain_zone": rows.DRAIN_ZONE,
+}
 # Rows that say nothing about the lists that the rows above do not say.
 SILENT_KINDS = {
     "bulk",
+    "bulk_alloc",
+    "claim_block",
+    "claim_block_ret",
     "drain",
     "free_ok",
-    "move_block",
+    "isolate_ret",
     "move_block_ret",
     "rep",
     "proc",
     "set_pbmt",
     "steal",
+    "steal_ret",
     "tracing_mark_write",
+    "unreserve",
 }
-CLAIMS = 64  # fallbacks that one refill may need
+# Rows that name a page, and those that name its migratetype.
+WITH_PAGE = (*range(rows.ALLOC, rows.FREE_DIRECT + 1), rows.ISOLATE_PAGE, rows.PUTBACK)
+WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN)
+GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAIMABLE
+CLAIMS = 4096  # fallbacks that one refill may need
+TOLD_BLOCKS = 1 << 16  # blocks of one refill that rows tell of
+ROTATIONS = 4096  # rotations kept; more are only counted
 
 
 @dataclass(frozen=True)
@@ -113,7 +138,11 @@ class Replay:
     inferred_frees : int
         std inputs: frees found to bypass the pcp lists.
     rotations : int
-        Lists that compaction rotated without an event, inferred (6.12; none in 6.1).
+        Lists that compaction rotated without an event, inferred where exactly one rotation
+        explains a miss; such predictions count as hits.
+    rotation_rows : DataFrame
+        Every rotation: row (``seq``), zone, order, pfn, inferred (False: an isolation by
+        compaction's fast search, told by its tracepoint).
     refused : int
         Rows that could not be applied to the model's lists: 0 unless it has diverged.
     untold_claims : int
@@ -125,7 +154,14 @@ class Replay:
     t1_lists : DataFrame
         zone, order, migratetype, blocks (at T1), equal.
     pcp_equal : bool or None
-        pcp level: every pcp list, count, high and free_factor equals T1's.
+        pcp level: every pcp list and every counter (count, high, batch, and free_factor or
+        alloc_factor, free_count and flags) equals T1's.
+    refills, refill_misses : int
+        pcp level: blocks that the model took from the buddy, and how many of them (or of the
+        recorded ones) have no equal on the other side.
+    drains, drain_misses : int
+        pcp level: pages that the model drained, and by how many it differed from the recorded
+        drains, drain by drain.
     first_miss : Miss or None
         The first that nothing explains.
     seconds : float
@@ -145,12 +181,17 @@ class Replay:
     silent_pages: int
     inferred_frees: int
     rotations: int
+    rotation_rows: pd.DataFrame
     refused: int
     untold_claims: int
     ignored: dict
     t1_equal: bool
     t1_lists: pd.DataFrame
     pcp_equal: bool | None
+    refills: int
+    refill_misses: int
+    drains: int
+    drain_misses: int
     first_miss: Miss | None
     seconds: float
     memory: Memory
@@ -173,6 +214,10 @@ class Replay:
             "t1_lists_equal": int(self.t1_lists["equal"].sum()),
             "t1_equal": self.t1_equal,
             "pcp_equal": self.pcp_equal,
+            "refills": self.refills,
+            "refill_misses": self.refill_misses,
+            "drains": self.drains,
+            "drain_misses": self.drain_misses,
             "seconds": self.seconds,
         }
 
@@ -185,6 +230,7 @@ class Recording:
     t0: Memory
     t1: Memory
     trace: pd.DataFrame
+    zone_addresses: tuple
 
 
 def load_recording(stem) -> Recording:
@@ -216,7 +262,13 @@ def load_recording(stem) -> Recording:
                 f"{path}: rows {low}..{high} have no marker 'FH {name}': the trace begins after"
                 f" {name}, or belongs to another recording"
             )
-    return Recording(stem, t0, t1, trace.iloc[first:last])
+    return Recording(stem, t0, t1, trace.iloc[first:last], _zone_addresses(f"{stem}.T0.meta.json"))
+
+
+def _zone_addresses(path) -> tuple:
+    """What probes of 6.12 name zones by: the low 31 bits of their addresses; () before."""
+    zones = json.loads(Path(path).read_text())["zones"]
+    return tuple(zone["address_low31"] for zone in zones if "address_low31" in zone)
 
 
 def _has_marker(rows: pd.DataFrame, text: str) -> bool:
@@ -247,7 +299,7 @@ def trace_rows(recording: Recording, inputs: str):
     path = f"{recording.stem}.trace.parquet"
     known = KINDS if inputs == "std" else {**KINDS, **PROBE_KINDS}
     names = list(trace["event"].cat.categories)
-    codes = np.array([known.get(name, kernels.IGNORED) for name in names], np.int8)
+    codes = np.array([known.get(name, rows.IGNORED) for name in names], np.int8)
     kind = codes[trace["event"].cat.codes.to_numpy()]
     ignored = trace["event"].value_counts().to_dict()
     ignored = {n: c for n, c in ignored.items() if c and n not in known}
@@ -256,54 +308,116 @@ def trace_rows(recording: Recording, inputs: str):
             row = int(trace["seq"].iloc[int(np.argmax(trace["event"] == name))])
             raise InputError(f"{path}: row {row}: event {name!r} is of an unknown kind")
     pfn = trace["pfn"].to_numpy().astype(np.int64)
-    failed = (kind == kernels.ALLOC) & (pfn == 0)
+    failed = (kind == rows.ALLOC) & (pfn == 0)
     if failed.any():
         ignored["mm_page_alloc that failed"] = int(failed.sum())
-    kind[failed] = kernels.IGNORED
-    order = trace["order"].to_numpy().astype(np.int64)
-    order[kind == kernels.FREE_BATCHED] = 0
-    _check_rows(trace, memory, kind, pfn, order, path)
-    return (
-        kernels.Rows(
-            kind=kind,
-            cpu=trace["cpu"].to_numpy().astype(np.int16),
-            node=(pfn - memory.base_pfn).astype(np.int32),
-            order=order.astype(np.int8),
-            migratetype=trace["migratetype"].to_numpy().astype(np.int8),
-            change=trace["c"].to_numpy().astype(np.int8),
-            fate=np.zeros(len(kind), np.int8),
-        ),
-        ignored,
+    kind[failed] = rows.IGNORED
+    columns = rows.Rows(
+        kind=kind,
+        cpu=trace["cpu"].to_numpy().astype(np.int16),
+        node=(pfn - memory.base_pfn).astype(np.int32),
+        order=trace["order"].to_numpy().astype(np.int8),
+        migratetype=trace["migratetype"].to_numpy().astype(np.int8),
+        change=trace["c"].to_numpy().astype(np.int8),
+        value=np.zeros(len(kind), np.int32),
+        fate=np.zeros(len(kind), np.int8),
     )
+    rows.settle_orders(columns, np.zeros(memory.nr_pages, np.int8))
+    _fill_values(recording, columns, path)
+    _check_rows(trace, memory, columns, pfn, path)
+    return columns, ignored
 
 
-def _check_rows(trace, memory, kind, pfn, order, path) -> None:
+def _fill_values(recording: Recording, columns, path) -> None:
+    """What else a row tells, by kind; see :class:`freehint.guest.trace_rows.Rows`."""
+    trace, kind = recording.trace, columns.kind
+    for kinds, column in (
+        ((rows.EXTFRAG, rows.FREE_DIRECT, rows.BULK_ALLOC), "a"),
+        ((rows.MOVE_BLOCK,), "b"),
+    ):
+        here = np.isin(kind, kinds)
+        columns.value[here] = trace[column].to_numpy()[here]
+    np.maximum(columns.value, 0, out=columns.value)
+    _pair_isolations(trace, columns)
+    _pair_bulk_allocations(trace, columns, path)
+    for at in np.flatnonzero(np.isin(kind, (rows.DECAY, rows.DRAIN_ZONE))):
+        address = int(trace["a"].iloc[at])
+        if address not in recording.zone_addresses:
+            row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
+            raise InputError(f"{path}: row {row} ({event}): a {address} is no zone's address")
+        columns.value[at] = recording.zone_addresses.index(address)
+
+
+def _pair_isolations(trace, columns) -> None:
+    """Pages that an isolate row got: its CPU's next isolate_ret row tells; 0, it was refused.
+
+    Recordings before 6.12 have no such row, and isolated what they tried.
+    """
+    events = trace["event"].to_numpy()
+    here = np.flatnonzero(columns.kind == rows.ISOLATE_PAGE)
+    columns.value[here] = np.left_shift(1, np.clip(columns.order[here], 0, MAX_ORDER))
+    answers = np.flatnonzero(events == "isolate_ret")
+    got, cpus = trace["a"].to_numpy(), trace["cpu"].to_numpy()
+    for cpu in np.unique(cpus[answers]):
+        mine = answers[cpus[answers] == cpu]
+        asked = here[cpus[here] == cpu]
+        after = np.searchsorted(mine, asked)
+        told = after < len(mine)
+        columns.value[asked[told]] = got[mine[after[told]]]
+
+
+def _pair_bulk_allocations(trace, columns, path) -> None:
+    """The type that a bulk allocation asked for stands in its entry row, of the same process.
+
+    The pages are taken just before the return: the allocator may sleep before it begins.
+    """
+    events, pids = trace["event"].to_numpy(), trace["pid"].to_numpy()
+    asked = {}
+    for at in np.flatnonzero((events == "bulk_alloc") | (columns.kind == rows.BULK_ALLOC)):
+        if events[at] == "bulk_alloc":
+            flags = str(trace["gfp"].iloc[at])
+            if not re.fullmatch("0x[0-9a-f]{1,8}", flags):
+                row = trace["seq"].iloc[at]
+                raise InputError(f"{path}: row {row} (bulk_alloc): gfp {flags!r} is no number")
+            asked[pids[at]] = _gfp_migratetype(int(flags, 16))
+        else:
+            columns.migratetype[at] = asked.pop(pids[at], UNMOVABLE)
+
+
+def _gfp_migratetype(flags: int) -> int:
+    """Migratetype that gfp flags ask for.  Source: gfp_migratetype() of include/linux/gfp.h."""
+    return flags >> GFP_MOVABLE_SHIFT & 3
+
+
+def _check_rows(trace, memory, columns, pfn, path) -> None:
     """Every row that acts must name an order, a pfn inside a zone, a CPU and a type that exist."""
-    used = kind != kernels.IGNORED
+    order = columns.order.astype(np.int64)
+    used = np.isin(columns.kind, WITH_PAGE)
     inside = np.zeros(len(pfn), np.bool_)
     for zone in memory.zones:
         end = zone.start_pfn + zone.spanned
         size = np.left_shift(1, np.clip(order, 0, MAX_ORDER))
         inside |= (pfn >= zone.start_pfn) & (pfn + np.where(used, size, 1) <= end)
-    typed = np.isin(
-        kind,
-        (
-            kernels.ALLOC,
-            kernels.ZONE_LOCKED,
-            kernels.EXTFRAG,
-            kernels.PCPU_DRAIN,
-            kernels.FREE_DIRECT,
-        ),
-    )
+    typed = np.isin(columns.kind, WITH_TYPE)
     types = trace["migratetype"].to_numpy()
-    for column, good, why in (
-        ("order", (order >= 0) & (order < MAX_ORDER), f"must lie in 0..{MAX_ORDER - 1}"),
-        ("pfn", inside, "lies in no zone"),
-        ("pfn", pfn % np.left_shift(1, np.clip(order, 0, MAX_ORDER)) == 0, "is not aligned"),
-        ("cpu", trace["cpu"].to_numpy() < memory.nr_cpus, "is not in the snapshot"),
-        ("migratetype", ~typed | ((types >= 0) & (types < MIGRATE_TYPES)), "is unknown"),
+    cpus = trace["cpu"].to_numpy()
+    acts = columns.kind != rows.IGNORED
+    moves = columns.kind == rows.MOVE_BLOCK
+    for column, bad, why in (
+        ("order", used & ((order < 0) | (order >= MAX_ORDER)), f"must lie in 0..{MAX_ORDER - 1}"),
+        ("pfn", (used | moves) & ~inside, "lies in no zone"),
+        (
+            "pfn",
+            used & (pfn % np.left_shift(1, np.clip(order, 0, MAX_ORDER)) != 0),
+            "is not aligned",
+        ),
+        ("cpu", acts & ((cpus < 0) | (cpus >= memory.nr_cpus)), "is not in the snapshot"),
+        (
+            "migratetype",
+            (typed | moves) & ((types < 0) | (types >= MIGRATE_TYPES)),
+            "is unknown",
+        ),
     ):
-        bad = used & ~good
         if bad.any():
             at = int(np.argmax(bad))
             row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
@@ -311,7 +425,9 @@ def _check_rows(trace, memory, kind, pfn, order, path) -> None:
             raise InputError(f"{path}: row {row} ({event}): {column} {value} {why}")
 
 
-def replay(stem, level="buddy", inputs="std", infer=True, resync=False, ablation=None) -> Replay:
+def replay(
+    stem, level="buddy", inputs="std", infer=True, resync=False, ablation=None, profile=None
+) -> Replay:
     """Replay a recording and compare.
 
     Parameters
@@ -328,6 +444,8 @@ def replay(stem, level="buddy", inputs="std", infer=True, resync=False, ablation
         buddy level: put the model right after every miss.  For showing what that hides.
     ablation : str, optional
         A rule made wrong on purpose: one of ``ABLATIONS``.
+    profile : Profile, optional
+        Replay by another kernel's rules than the recorded one's; for showing that they fail.
 
     Returns
     -------
@@ -353,82 +471,126 @@ def replay(stem, level="buddy", inputs="std", infer=True, resync=False, ablation
     if ablation and ABLATIONS[ablation] != level:
         raise InputError(f"ablation {ablation!r} is for {ABLATIONS[ablation]} level, not {level}")
     recording = load_recording(stem)
-    if recording.t0.profile != LINUX_6_1:
-        name = profile_name(recording.t0.profile)
-        raise InputError(f"{stem}.T0.meta.json: the rules of Linux {name} are not built yet")
-    rows, ignored = trace_rows(recording, inputs)
-    inferred = _settle(recording.t0, rows, inputs, infer)
-    memory, counts, seconds = _run(recording.t0, rows, level, resync, ablation)
+    if profile is not None:
+        recording = replace(recording, t0=recording.t0._replace(profile=profile))
+    columns, ignored = trace_rows(recording, inputs)
+    inferred = _settle(recording.t0, columns, inputs, infer)
+    memory, run, seconds = _run(recording.t0, columns, level, resync, ablation)
+    counts = run.counts
     lists = compare_lists(memory, recording.t1)
     pcp_equal = same_pcp(memory, recording.t1) if level == "pcp" else None
+    rotations = _rotation_rows(recording, memory, run)
     return Replay(
         stem=str(stem),
         level=level,
         inputs=inputs,
-        rows=len(rows.kind),
-        scored=int(counts[kernels.C_SCORED]),
-        hits=int(counts[kernels.C_HITS]),
-        misses=int(counts[kernels.C_MISSES]),
-        silent_rows=int(counts[kernels.C_SILENT_ROWS]),
-        silent_pages=int(counts[kernels.C_SILENT_PAGES]),
+        rows=len(columns.kind),
+        scored=int(counts[rows.C_SCORED]),
+        hits=int(counts[rows.C_HITS]),
+        misses=int(counts[rows.C_MISSES]),
+        silent_rows=int(counts[rows.C_SILENT_ROWS]),
+        silent_pages=int(counts[rows.C_SILENT_PAGES]),
         inferred_frees=inferred,
-        rotations=0,
-        refused=int(counts[kernels.C_REFUSED]),
-        untold_claims=int(counts[kernels.C_UNTOLD_CLAIMS]),
+        rotations=int(counts[rows.C_ROTATIONS]) - int((~rotations["inferred"]).sum()),
+        rotation_rows=rotations,
+        refused=int(counts[rows.C_REFUSED]),
+        untold_claims=int(counts[rows.C_UNTOLD_CLAIMS]),
         ignored=ignored,
         t1_equal=bool(lists["equal"].all()) and pcp_equal is not False,
         t1_lists=lists,
         pcp_equal=pcp_equal,
-        first_miss=_first_miss(recording, rows, counts, level, resync, ablation),
+        refills=int(counts[rows.C_REFILLS]),
+        refill_misses=int(counts[rows.C_REFILL_MISSES]),
+        drains=int(counts[rows.C_DRAINS]),
+        drain_misses=int(counts[rows.C_DRAIN_MISSES] + abs(counts[rows.C_DRAIN_DUE])),
+        first_miss=_first_miss(recording, columns, counts, level, resync, ablation),
         seconds=seconds,
         memory=memory,
     )
 
 
-def _settle(memory: Memory, rows, inputs: str, infer: bool) -> int:
+def _settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
     """Give every free its fate; how many were inferred to bypass the pcp lists."""
     pending = np.zeros(memory.nr_pages, np.int8)
-    kernels.settle_fates(rows, pending, inputs == "probes")
+    rows.settle_fates(columns, pending, inputs == "probes")
+    rows.settle_claims(memory.profile, columns, memory.nr_cpus)
     if inputs == "probes" or not infer:
         return 0
-    return int(kernels.infer_direct_frees(memory, rows, np.zeros((memory.nr_cpus, 257), np.int64)))
+    return int(rows.infer_direct_frees(memory, columns, np.zeros((memory.nr_cpus, 257), np.int64)))
 
 
-def _run(start: Memory, rows, level: str, resync: bool, ablation):
-    """Replay on a copy of ``start``: (memory, counts, seconds in the compiled loop)."""
+class _Scratch(NamedTuple):
+    """What a replay writes beside the memory; see replay_buddy() and replay_pcp()."""
+
+    counts: np.ndarray
+    claims: np.ndarray
+    told: np.ndarray
+    later_type: np.ndarray
+    compacting: np.ndarray
+    rotations: np.ndarray
+
+
+def _scratch(memory: Memory) -> _Scratch:
+    counts = np.zeros(rows.NR_COUNTS, np.int64)
+    counts[rows.C_FIRST_MISS] = -1
+    return _Scratch(
+        counts=counts,
+        claims=np.zeros((memory.nr_cpus, CLAIMS), np.int64),
+        told=np.zeros((memory.nr_cpus, TOLD_BLOCKS + 2), np.int32),
+        later_type=np.zeros(memory.nr_pages, np.int8),
+        compacting=np.zeros(len(memory.zones), np.bool_),
+        rotations=np.zeros((ROTATIONS, len(ROTATION_COLUMNS)), np.int64),
+    )
+
+
+def _run(start: Memory, columns, level: str, resync: bool, ablation):
+    """Replay on a copy of ``start``: (memory, scratch, seconds in the compiled loop)."""
     memory = copy_memory(start)
-    counts = np.zeros(kernels.NR_COUNTS, np.int64)
-    counts[kernels.C_FIRST_MISS] = -1
+    run = _scratch(memory)
     if level == "buddy":
-        kernels.forget_pcp(memory)
-        wrong = {"always_head": kernels.ALWAYS_HEAD, "lowest_first": kernels.LOWEST_FIRST}
-        arguments = (memory, rows, counts, resync, wrong.get(ablation, kernels.FAITHFUL))
-        run = kernels.replay_buddy
+        forget_pcp(memory)
+        wrong = {"always_head": rows.ALWAYS_HEAD, "lowest_first": rows.LOWEST_FIRST}
+        begin = time.perf_counter()
+        replay_buddy(
+            memory,
+            columns,
+            run.counts,
+            resync,
+            wrong.get(ablation, rows.FAITHFUL),
+            run.compacting,
+            run.rotations,
+        )
     else:
         if ablation == "wrong_batch":
             memory.pcp["batch"] //= 2
-        claims = np.zeros((memory.nr_cpus, CLAIMS), np.int64)
-        later_type = np.zeros(memory.nr_pages, np.int8)
-        wrong = kernels.NO_CLAIM if ablation == "no_claim" else kernels.FAITHFUL
-        arguments = (memory, rows, counts, claims, later_type, wrong)
-        run = kernels.replay_pcp
-    begin = time.perf_counter()
-    run(*arguments)
-    return memory, counts, time.perf_counter() - begin
+        wrong = rows.NO_CLAIM if ablation == "no_claim" else rows.FAITHFUL
+        begin = time.perf_counter()
+        replay_pcp(memory, columns, *run, wrong)
+    return memory, run, time.perf_counter() - begin
 
 
-def _first_miss(recording, rows, counts, level, resync, ablation) -> Miss | None:
+def _rotation_rows(recording: Recording, memory: Memory, run: _Scratch) -> pd.DataFrame:
+    kept = run.rotations[: min(run.counts[rows.C_ROTATIONS], ROTATIONS)]
+    table = pd.DataFrame(kept, columns=list(ROTATION_COLUMNS))
+    table["row"] = recording.trace["seq"].to_numpy()[table["row"]]
+    table["zone"] = [zone_name(memory, zone) for zone in table["zone"]]
+    table["pfn"] = table.pop("node") + memory.base_pfn
+    table["inferred"] = table["inferred"].astype(bool)
+    return table
+
+
+def _first_miss(recording, columns, counts, level, resync, ablation) -> Miss | None:
     """The first unexplained miss, with the list as it was: everything before it is run again."""
-    at = int(counts[kernels.C_FIRST_MISS])
+    at = int(counts[rows.C_FIRST_MISS])
     if at < 0:
         return None
-    before = kernels.Rows(*(column[:at] for column in rows))
+    before = rows.Rows(*(column[:at] for column in columns))
     memory, _, _ = _run(recording.t0, before, level, resync, ablation)
-    observed, predicted = int(rows.node[at]), int(counts[kernels.C_PREDICTED])
-    order, migratetype = int(rows.order[at]), int(rows.migratetype[at])
+    observed, predicted = int(columns.node[at]), int(counts[rows.C_PREDICTED])
+    order, migratetype = int(columns.order[at]), int(columns.migratetype[at])
     zone = page_zone(memory, observed)
-    if level == "pcp" and rows.kind[at] == kernels.ALLOC:
-        cpu = int(rows.cpu[at])
+    if level == "pcp" and columns.kind[at] == rows.ALLOC:
+        cpu = int(columns.cpu[at])
         head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     else:
         sizes = (o for o in range(order, MAX_ORDER) if memory.nr_free[zone, o, migratetype])
@@ -463,13 +625,13 @@ def compare_lists(model: Memory, recorded: Memory) -> pd.DataFrame:
 
 
 def same_pcp(model: Memory, recorded: Memory) -> bool:
-    """Are all pcp lists, counts, limits and free factors equal?"""
-    counters = ("count", "high", "batch", "free_factor")
+    """Are all pcp lists and counters equal?  (Not ``expire``, which no allocation moves.)"""
+    counters = [name for name in PCP_DTYPE.names if name != "expire"]
     equal = all((model.pcp[name] == recorded.pcp[name]).all() for name in counters)
     return equal and pcp_lists(model).equals(pcp_lists(recorded))
 
 
-def replay_history(stem, samples=200) -> pd.DataFrame:
+def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     """Free memory over the time of a recording, as the model at pcp level has it.
 
     Parameters
@@ -477,6 +639,8 @@ def replay_history(stem, samples=200) -> pd.DataFrame:
     stem : str or Path
     samples : int
         Moments, evenly spaced over the rows.
+    inputs : "std" or "probes"
+        6.12 needs "probes": only they tell when pcp lists decay.
 
     Returns
     -------
@@ -485,19 +649,16 @@ def replay_history(stem, samples=200) -> pd.DataFrame:
         pages on pcp lists.
     """
     recording = load_recording(stem)
-    rows, _ = trace_rows(recording, "std")
-    _settle(recording.t0, rows, "std", infer=True)
+    columns, _ = trace_rows(recording, inputs)
+    _settle(recording.t0, columns, inputs, infer=True)
     memory = recording.t0
-    counts = np.zeros(kernels.NR_COUNTS, np.int64)
-    counts[kernels.C_FIRST_MISS] = -1
-    claims = np.zeros((memory.nr_cpus, CLAIMS), np.int64)
-    later_type = np.zeros(memory.nr_pages, np.int8)
+    run = _scratch(memory)
     time_us = recording.trace["ts_us"].to_numpy()
-    edges = np.linspace(0, len(rows.kind), samples + 1).astype(int)
+    edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)
     frames = []
     for low, high in itertools.pairwise(edges):
-        part = kernels.Rows(*(column[low:high] for column in rows))
-        kernels.replay_pcp(memory, part, counts, claims, later_type, kernels.FAITHFUL)
+        part = rows.Rows(*(column[low:high] for column in columns))
+        replay_pcp(memory, part, *run, rows.FAITHFUL)
         blocks = memory.nr_free.sum(axis=(0, 2))
         pages = [*(blocks << np.arange(MAX_ORDER)), memory.pcp["count"].sum()]
         at = (time_us[max(high - 1, 0)] - time_us[0]) / 1e6

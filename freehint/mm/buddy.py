@@ -30,7 +30,7 @@ from freehint.mm.memory import (
     frame_type,
     free_list_head,
 )
-from freehint.mm.pageblock import get_pageblock_migratetype
+from freehint.mm.pageblock import get_pageblock_migratetype, set_pageblock_migratetype
 from freehint.mm.profile import MERGE_UNLESS_ISOLATE
 
 FPI_NONE = 0
@@ -108,13 +108,27 @@ def migratetypes_mergeable(memory, buddy, migratetype):
 
 
 @kernel(inline=True)
+def merge_pageblocks(memory, buddy, migratetype):
+    """May whole pageblocks merge?  With freelist hygiene the buddy then takes the type.
+
+    Else a later split would put its half on a list of another type than its own.
+    Source: __free_one_page() of 6.12.
+    """
+    if not migratetypes_mergeable(memory, buddy, migratetype):
+        return False
+    if memory.profile.freelist_hygiene:
+        set_pageblock_migratetype(memory, buddy, migratetype)
+    return True
+
+
+@kernel(inline=True)
 def merge_buddies(memory, node, zone, order, migratetype):
     """Take free buddies off their lists, upward; the (node, order) of the merged block."""
     while order < MAX_ORDER - 1:
         buddy = node ^ (1 << order)
         if not page_is_buddy(memory, buddy, order):
             break
-        if order >= PAGEBLOCK_ORDER and not migratetypes_mergeable(memory, buddy, migratetype):
+        if order >= PAGEBLOCK_ORDER and not merge_pageblocks(memory, buddy, migratetype):
             break
         del_page_from_free_list(memory, buddy, zone, order)
         node &= buddy
@@ -138,6 +152,21 @@ def free_one_page(memory, node, zone, order, migratetype, fpi_flags):
         add_to_free_list_tail(memory, node, zone, order, migratetype)
     else:
         add_to_free_list(memory, node, zone, order, migratetype)
+
+
+@kernel
+def free_block(memory, node, zone, order, fpi_flags):
+    """Free a block straight to the buddy, under its pageblock's type.
+
+    With freelist hygiene an order-10 block is two order-9 ones, each of its own pageblock's
+    type.  Source: free_one_page(); split_large_buddy() of 6.12.
+    """
+    part = order
+    if memory.profile.freelist_hygiene:
+        part = min(order, PAGEBLOCK_ORDER)
+    for piece in range(node, node + (1 << order), 1 << part):
+        migratetype = get_pageblock_migratetype(memory, piece)
+        free_one_page(memory, piece, zone, part, migratetype, fpi_flags)
 
 
 @kernel(inline=True)

@@ -1,12 +1,15 @@
 """When a type's own lists are empty: take a block of another type, perhaps its whole pageblock.
 
+Up to 6.1 blocks move to the taker's lists, which then are tried again.  6.12 claims a pageblock
+that is half free or alike, whole; where there is none, it steals one block and leaves the rest.
+
 Source: mm/page_alloc.c of Linux 6.1, where no other is named: __rmqueue_fallback(),
 find_suitable_fallback(), steal_suitable_fallback(), boost_watermark().  4.15 and 5.10 decide the
 same way.
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import rmqueue_smallest
+from freehint.mm.buddy import del_page_of_type, expand, rmqueue_smallest
 from freehint.mm.memory import (
     HIGHATOMIC,
     MAX_ORDER,
@@ -19,6 +22,7 @@ from freehint.mm.memory import (
     WMARK_HIGH,
     first_block,
     frame_order,
+    frame_type,
     free_list_head,
 )
 from freehint.mm.pageblock import (
@@ -26,11 +30,16 @@ from freehint.mm.pageblock import (
     get_pageblock_migratetype,
     move_freepages_block,
     move_to_free_list,
+    pageblock_pages,
     set_pageblock_migratetype,
 )
-from freehint.mm.profile import NOFRAGMENT_ANY_ORDER, NOFRAGMENT_NONE
+from freehint.mm.profile import FALLBACK_CLAIMS, NOFRAGMENT_ANY_ORDER, NOFRAGMENT_NONE
 
 ALLOC_NOFRAGMENT = 0x100
+
+# Where the next page of one refill is looked for.  Source: enum rmqueue_mode of 6.12.
+RMQUEUE_NORMAL, RMQUEUE_STEAL = range(2)
+UNTOLD = -1  # no recording tells which block was claimed
 
 WATERMARK_BOOST_FACTOR = 15000  # /proc/sys/vm/watermark_boost_factor, 1/10000 of high
 
@@ -83,15 +92,18 @@ def boost_watermark(memory, zone):
 
 
 @kernel(inline=True)
-def claims_pageblock(memory, node, start_type, old_type, moved, movable):
-    """Half a pageblock free or alike makes it the taker's.  Source: steal_suitable_fallback()."""
+def claims_pageblock(start_type, old_type, free, movable):
+    """Half a pageblock free or alike makes it the taker's.
+
+    Source: steal_suitable_fallback(); try_to_steal_block() of 6.12.
+    """
     if start_type == MOVABLE:
         alike = movable
     elif old_type == MOVABLE:
-        alike = PAGEBLOCK_NR_PAGES - (moved + movable)
+        alike = PAGEBLOCK_NR_PAGES - (free + movable)
     else:
         alike = 0
-    return moved + alike >= PAGEBLOCK_NR_PAGES // 2
+    return free + alike >= PAGEBLOCK_NR_PAGES // 2
 
 
 @kernel
@@ -111,15 +123,14 @@ def steal_suitable_fallback(memory, node, zone, start_type, whole_block, claim):
         move_to_free_list(memory, node, zone, order, start_type)
         return
     boost_watermark(memory, zone)
-    moved, movable = 0, 0
-    if whole_block:
-        moved, movable = move_freepages_block(memory, node, zone, start_type)
-    if moved == 0:
+    free, movable = pageblock_pages(memory, node, zone) if whole_block else (0, 0)
+    if free <= 0:
         move_to_free_list(memory, node, zone, order, start_type)
         return
+    move_freepages_block(memory, node, zone, start_type)
     claimed = claim == 1
     if claim < 0:
-        claimed = claims_pageblock(memory, node, start_type, old_type, moved, movable)
+        claimed = claims_pageblock(start_type, old_type, free, movable)
     if claimed:
         set_pageblock_migratetype(memory, node, start_type)
 
@@ -170,13 +181,111 @@ def rmqueue_fallback(memory, zone, order, start_type, alloc_flags, claim):
     return True
 
 
-@kernel(inline=True)
-def rmqueue(memory, zone, order, migratetype, alloc_flags):
-    """Take a block from the buddy lists, by fallback if need be; -1 if none.
+@kernel
+def try_to_claim_block(memory, node, zone, order, start_type, told):
+    """Make a block's pageblocks the taker's and serve the request from them; -1 if refused.
 
+    Whole pageblocks at once.  A smaller block: if half of its pageblock is free or alike, all its
+    free blocks move to the taker's lists and the smallest that will do is taken.
+    Source: try_to_steal_block() of 6.12.
+    """
+    current = frame_order(memory.frame[node])
+    old_type = frame_type(memory.frame[node])
+    if current >= PAGEBLOCK_ORDER:
+        del_page_of_type(memory, node, zone, current, old_type)
+        change_pageblock_range(memory, node, current, start_type)
+        memory.zones[zone].nr_free_pages -= 1 << order
+        expand(memory, node, zone, order, current, start_type)
+        return node
+    boost_watermark(memory, zone)
+    free, movable = pageblock_pages(memory, node, zone)
+    claims = told == current
+    if told == UNTOLD:
+        claims = claims_pageblock(start_type, old_type, free, movable)
+    if free < 0 or not claims:
+        return -1
+    move_freepages_block(memory, node, zone, start_type)
+    return rmqueue_smallest(memory, zone, order, start_type)
+
+
+@kernel
+def rmqueue_claim(memory, zone, order, start_type, alloc_flags, told):
+    """Claim a pageblock of another type, from the largest free block down; -1 if none.
+
+    Where one is refused the next smaller order is tried.
+    ``told``: the order of the block that a recording says was claimed, or UNTOLD: decide from
+    the pages themselves.
+    Source: __rmqueue_claim() of 6.12.
+    """
+    min_order = smallest_fallback_order(memory, order, alloc_flags)
+    for current in range(MAX_ORDER - 1, min_order - 1, -1):
+        if not can_steal_fallback(current, start_type):
+            return -1
+        other = find_suitable_fallback(memory, zone, current, start_type)
+        if other < 0:
+            continue
+        node = first_block(memory, free_list_head(memory, zone, current, other))
+        node = try_to_claim_block(memory, node, zone, order, start_type, told)
+        if node >= 0:
+            return node
+    return -1
+
+
+@kernel(inline=True)
+def find_block_to_steal(memory, zone, order, start_type):
+    """(order, type) of the list whose first block would be stolen; (-1, -1) if there is none."""
+    for current in range(order, NR_ORDERS):
+        other = find_suitable_fallback(memory, zone, current, start_type)
+        if other >= 0:
+            return current, other
+    return -1, -1
+
+
+@kernel
+def rmqueue_steal(memory, zone, order, start_type):
+    """Take one block of another type, the smallest that will do; -1 if none.
+
+    What is left of it stays on its own type's lists.  Source: __rmqueue_steal() of 6.12.
+    """
+    current, other = find_block_to_steal(memory, zone, order, start_type)
+    if current < 0:
+        return -1
+    node = first_block(memory, free_list_head(memory, zone, current, other))
+    del_page_of_type(memory, node, zone, current, other)
+    memory.zones[zone].nr_free_pages -= 1 << order
+    expand(memory, node, zone, order, current, other)
+    return node
+
+
+@kernel
+def claim_or_steal(memory, zone, order, migratetype, alloc_flags, mode):
+    """A type's lists are empty: (node or -1, mode for the next page of the same refill).
+
+    Source: __rmqueue() of 6.12.
+    """
+    if mode != RMQUEUE_STEAL:
+        node = rmqueue_claim(memory, zone, order, migratetype, alloc_flags, UNTOLD)
+        if node >= 0:
+            return node, RMQUEUE_NORMAL
+    node = -1
+    if not alloc_flags & ALLOC_NOFRAGMENT:
+        node = rmqueue_steal(memory, zone, order, migratetype)
+    return node, RMQUEUE_STEAL if node >= 0 else mode
+
+
+@kernel(inline=True)
+def rmqueue(memory, zone, order, migratetype, alloc_flags, mode):
+    """Take a block from the buddy lists, by fallback if need be: (node or -1, mode).
+
+    ``mode``: RMQUEUE_NORMAL for the first page of a refill, then what came back.  Before 6.12 it
+    says nothing: every page begins with its own type's lists.
     Source: __rmqueue().
     """
-    node = rmqueue_smallest(memory, zone, order, migratetype)
+    node = -1
+    if mode == RMQUEUE_NORMAL:
+        node = rmqueue_smallest(memory, zone, order, migratetype)
+    if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
+        return claim_or_steal(memory, zone, order, migratetype, alloc_flags, mode)
     while node < 0 and rmqueue_fallback(memory, zone, order, migratetype, alloc_flags, -1):
         node = rmqueue_smallest(memory, zone, order, migratetype)
-    return node
+    return node, RMQUEUE_NORMAL

@@ -14,18 +14,22 @@ Source: mm/page_alloc.c and mm/internal.h of Linux 6.1.192, where no other is na
 
 from freehint.jit import kernel
 from freehint.mm.buddy import rmqueue_smallest
-from freehint.mm.fallback import rmqueue
+from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
 from freehint.mm.memory import (
+    BUDDY,
     HIGHATOMIC,
     ISOLATE,
     NR_ORDERS,
     PAGEBLOCK_NR_PAGES,
+    PAGEBLOCK_ORDER,
     first_block,
     free_list_head,
 )
 from freehint.mm.pageblock import (
+    change_pageblock_range,
     get_pageblock_migratetype,
     move_freepages_block,
+    move_to_free_list,
     set_pageblock_migratetype,
 )
 from freehint.mm.profile import RESERVES_HARDER
@@ -47,6 +51,21 @@ def alloc_harder(memory, alloc_flags):
     if memory.profile.reserves == RESERVES_HARDER:
         return alloc_flags & (ALLOC_NON_BLOCK | ALLOC_OOM) != 0
     return alloc_flags & ALLOC_RESERVES != 0
+
+
+@kernel(inline=True)
+def unusable_highatomic(memory, zone):
+    """Reserved pages that a request without rights cannot use: all, or (6.12) the free ones.
+
+    Source: __zone_watermark_unusable_free().
+    """
+    reserved = memory.zones[zone].nr_reserved_highatomic
+    if memory.profile.watermarks_count_reserve or reserved == 0:
+        return reserved
+    free = 0
+    for order in range(NR_ORDERS):
+        free += memory.nr_free[zone, order, HIGHATOMIC] << order
+    return free
 
 
 @kernel(inline=True)
@@ -111,7 +130,7 @@ def rmqueue_reserve(memory, zone, order, migratetype, alloc_flags):
     if uses_reserve(memory, order, alloc_flags):
         node = rmqueue_smallest(memory, zone, order, HIGHATOMIC)
     if node < 0:
-        node = rmqueue(memory, zone, order, migratetype, alloc_flags)
+        node, _ = rmqueue(memory, zone, order, migratetype, alloc_flags, RMQUEUE_NORMAL)
         if node < 0 and reserve_as_last_resort(memory, alloc_flags):
             node = rmqueue_smallest(memory, zone, order, HIGHATOMIC)
     return node
@@ -121,22 +140,58 @@ def rmqueue_reserve(memory, zone, order, migratetype, alloc_flags):
 def highatomic_is_full(memory, zone):
     """Is the reserve at its limit?  Tested before a pageblock is added, so it may exceed it.
 
+    6.12 rounds 1 % of the zone up to pageblocks, and down to none where it is less than one.
     Source: reserve_highatomic_pageblock().
     """
-    limit = memory.zones[zone].managed // 100 + PAGEBLOCK_NR_PAGES
+    percent = memory.zones[zone].managed // 100
+    if memory.profile.small_zones_reserve:
+        limit = percent + PAGEBLOCK_NR_PAGES
+    elif percent < PAGEBLOCK_NR_PAGES:
+        return True
+    else:
+        limit = (percent + PAGEBLOCK_NR_PAGES - 1) & ~(PAGEBLOCK_NR_PAGES - 1)
     return memory.zones[zone].nr_reserved_highatomic >= limit
 
 
 @kernel
-def reserve_highatomic_pageblock(memory, node, zone):
-    """Reserve the pageblock of a page just allocated, with its free pages.  Source: same name."""
+def convert_highatomic(memory, node, zone, order, migratetype):
+    """Retag what a block of an order lies in, with its free pages; pages moved, -1 if refused.
+
+    With freelist hygiene a block of at least a pageblock carries all its pageblocks along, and
+    a pageblock that leaves the zone is refused.
+    Source: reserve_highatomic_pageblock(), unreserve_highatomic_pageblock().
+    """
+    if not memory.profile.freelist_hygiene:
+        set_pageblock_migratetype(memory, node, migratetype)
+        return max(move_freepages_block(memory, node, zone, migratetype), 0)
+    if order < PAGEBLOCK_ORDER:
+        return move_freepages_block(memory, node, zone, migratetype)
+    change_pageblock_range(memory, node, order, migratetype)
+    if memory.frame[node] & BUDDY:
+        move_to_free_list(memory, node, zone, order, migratetype)
+    return 1 << order
+
+
+@kernel(inline=True)
+def highatomic_pages(memory, order):
+    """Pages that the reserve grows or shrinks by with a block of this order."""
+    if memory.profile.freelist_hygiene:
+        return max(PAGEBLOCK_NR_PAGES, 1 << order)
+    return PAGEBLOCK_NR_PAGES
+
+
+@kernel
+def reserve_highatomic_pageblock(memory, node, zone, order):
+    """Reserve the pageblock of a block just allocated, with its free pages.
+
+    Source: the same name.
+    """
     if highatomic_is_full(memory, zone):
         return
     if get_pageblock_migratetype(memory, node) in (HIGHATOMIC, ISOLATE):
         return
-    memory.zones[zone].nr_reserved_highatomic += PAGEBLOCK_NR_PAGES
-    set_pageblock_migratetype(memory, node, HIGHATOMIC)
-    move_freepages_block(memory, node, zone, HIGHATOMIC)
+    if convert_highatomic(memory, node, zone, order, HIGHATOMIC) >= 0:
+        memory.zones[zone].nr_reserved_highatomic += highatomic_pages(memory, order)
 
 
 @kernel
@@ -149,10 +204,9 @@ def unreserve_zone(memory, zone, migratetype):
         # A page freed late may stand on the list when its pageblock is no longer reserved.
         if get_pageblock_migratetype(memory, node) == HIGHATOMIC:
             reserved = memory.zones[zone].nr_reserved_highatomic
-            memory.zones[zone].nr_reserved_highatomic -= min(PAGEBLOCK_NR_PAGES, reserved)
-        set_pageblock_migratetype(memory, node, migratetype)
-        moved, _ = move_freepages_block(memory, node, zone, migratetype)
-        if moved > 0:
+            size = highatomic_pages(memory, order)
+            memory.zones[zone].nr_reserved_highatomic -= min(size, reserved)
+        if convert_highatomic(memory, node, zone, order, migratetype) > 0:
             return True
     return False
 

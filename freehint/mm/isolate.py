@@ -1,15 +1,23 @@
-"""Take a free block off the lists for a while, and put it back.
+"""Take a free block off the lists for a while, and put it back; set pageblocks apart.
 
-Free page reporting and compaction do this.  The block stands on its user's private list with
-ISOLATED in its frame: it is neither free nor allocated.
+Free page reporting and compaction isolate blocks.  A block stands on its user's private list
+with ISOLATED in its frame: it is neither free nor allocated.
 
 Source: mm/page_alloc.c of Linux 6.1, where no other is named.
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import FPI_TO_TAIL, del_page_from_free_list, free_one_page
+from freehint.mm.buddy import (
+    FPI_NONE,
+    FPI_TO_TAIL,
+    del_page_from_free_list,
+    free_block,
+    free_one_page,
+)
+from freehint.mm.highatomic import unusable_highatomic
 from freehint.mm.list import list_add_tail, list_del
 from freehint.mm.memory import (
+    BUDDY,
     HIGHATOMIC,
     ISOLATE,
     ISOLATED,
@@ -23,7 +31,11 @@ from freehint.mm.memory import (
     page_zone,
     user_node,
 )
-from freehint.mm.pageblock import get_pageblock_migratetype, set_pageblock_migratetype
+from freehint.mm.pageblock import (
+    get_pageblock_migratetype,
+    move_freepages_block,
+    set_pageblock_migratetype,
+)
 
 
 @kernel(inline=True)
@@ -31,16 +43,25 @@ def may_isolate(memory, node, zone, order):
     """Would the min watermark hold without the block?  No boost and no lowmem reserve count."""
     if get_pageblock_migratetype(memory, node) == ISOLATE:
         return True
-    free = memory.zones[zone].nr_free_pages - memory.zones[zone].nr_reserved_highatomic
+    free = memory.zones[zone].nr_free_pages - unusable_highatomic(memory, zone)
     return free > memory.zones[zone].watermark[WMARK_MIN] + (1 << order)
 
 
 @kernel(inline=True)
-def make_movable(memory, node, order):
-    """Half a free pageblock and more becomes MOVABLE, unless it is set apart."""
+def make_movable_around(memory, node, zone, order):
+    """A pageblock of which at least half leaves the lists becomes MOVABLE, unless set apart.
+
+    With freelist hygiene the free blocks left in it follow.
+    """
+    if order < PAGEBLOCK_ORDER - 1:
+        return
     for first in range(node, node + (1 << order), PAGEBLOCK_NR_PAGES):
         migratetype = get_pageblock_migratetype(memory, first)
-        if migratetype != ISOLATE and migratetype != HIGHATOMIC:
+        if migratetype == ISOLATE or migratetype == HIGHATOMIC:
+            continue
+        if memory.profile.freelist_hygiene:
+            move_freepages_block(memory, first, zone, MOVABLE)
+        else:
             set_pageblock_migratetype(memory, first, MOVABLE)
 
 
@@ -48,7 +69,7 @@ def make_movable(memory, node, order):
 def isolate_free_page(memory, node, user):
     """Move a free block to the end of a user's private list; False if the zone is too low.
 
-    Other free blocks of the pageblock stay on their lists.  Source: __isolate_free_page().
+    Source: __isolate_free_page().
     """
     zone = page_zone(memory, node)
     frame = memory.frame[node]
@@ -60,8 +81,7 @@ def isolate_free_page(memory, node, user):
     del_page_from_free_list(memory, node, zone, order)
     memory.frame[node] = ISOLATED | order
     list_add_tail(memory.links, node, user_node(memory, user, USER_LIST))
-    if order >= PAGEBLOCK_ORDER - 1:
-        make_movable(memory, node, order)
+    make_movable_around(memory, node, zone, order)
     return True
 
 
@@ -76,3 +96,55 @@ def putback_isolated_page(memory, node):
     order = frame_order(memory.frame[node])
     migratetype = get_pageblock_migratetype(memory, node)
     free_one_page(memory, node, page_zone(memory, node), order, migratetype, FPI_TO_TAIL)
+
+
+@kernel
+def retag_free_pages(memory, node, migratetype):
+    """Give a pageblock another type, with its free pages.
+
+    With freelist hygiene a free block that reaches into the neighbour is split first; before
+    that it moves whole if it begins here and not at all if it does not.
+    Source: set_migratetype_isolate(); move_freepages_block_isolate() of 6.12.
+    """
+    zone = page_zone(memory, node)
+    first = node & ~(PAGEBLOCK_NR_PAGES - 1)
+    large = first & ~((PAGEBLOCK_NR_PAGES << 1) - 1)
+    frame = memory.frame[large]
+    old = frame_type(frame)
+    spans = frame & BUDDY and frame_order(frame) > PAGEBLOCK_ORDER
+    if memory.profile.freelist_hygiene and spans:
+        order = frame_order(frame)
+        if old != ISOLATE:
+            memory.zones[zone].nr_free_pages -= 1 << order
+        del_page_from_free_list(memory, large, zone, order)
+        set_pageblock_migratetype(memory, first, migratetype)
+        free_block(memory, large, zone, order, FPI_NONE)
+        return
+    was_isolated = get_pageblock_migratetype(memory, node) == ISOLATE
+    moved = max(move_freepages_block(memory, node, zone, migratetype), 0)
+    if was_isolated:
+        memory.zones[zone].nr_free_pages += moved
+    if migratetype == ISOLATE:
+        memory.zones[zone].nr_free_pages -= moved
+    set_pageblock_migratetype(memory, node, migratetype)
+
+
+@kernel
+def set_migratetype_isolate(memory, node):
+    """Set a pageblock apart: no allocation takes its free pages, nor those freed into it.
+
+    The search for unmovable pages is the caller's.  Isolate whole order-10 blocks, as
+    alloc_contig_range() does: before 6.10 a free block may reach into the neighbour.
+    Source: set_migratetype_isolate().
+    """
+    retag_free_pages(memory, node, ISOLATE)
+
+
+@kernel
+def unset_migratetype_isolate(memory, node, migratetype):
+    """Give an isolated pageblock back to a type.
+
+    A free block of pageblock order is not merged with its neighbour here.
+    Source: unset_migratetype_isolate().
+    """
+    retag_free_pages(memory, node, migratetype)

@@ -100,6 +100,18 @@ def list_move_tail(links, node, head):
     list_add_tail(links, node, head)
 
 
+@kernel(inline=True)
+def list_turn(links, head, last):
+    """Nodes up to and including ``last`` go, in order, behind all others.
+
+    On a ring that is one move of the head: to between ``last`` and the node behind it.
+    Source: list_cut_position() and list_splice_tail().
+    """
+    after = links[at(last, NEXT)]
+    list_del(links, head)
+    list_insert(links, head, last, after)
+
+
 @kernel
 def list_length(links, head):
     """Nodes on a list, bookmarks included."""

@@ -56,7 +56,10 @@ PAGEBLOCK_TYPE_MASK = 0x07
 NO_PAGEBLOCK = 0xFF  # a hole
 
 WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
-ZONE_RECLAIM_ACTIVE = 1 << 1  # zone->flags: kswapd is balancing (5.14 on; enum zone_flags)
+# zone->flags (enum zone_flags): kswapd is balancing (5.14 on); an allocation found the zone
+# below its high watermark (6.7 on)
+ZONE_RECLAIM_ACTIVE, ZONE_BELOW_HIGH = 1 << 1, 1 << 2
+ZONE_NORMAL, ZONE_MOVABLE = 2, 3  # kernel zone indices
 
 
 # One record a zone, ascending by pfn; ``Z`` of them.  Pages unless said.

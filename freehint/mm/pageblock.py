@@ -70,65 +70,71 @@ def move_to_free_list(memory, node, zone, order, migratetype):
     memory.frame[np.uint64(node)] = (frame & (0xFFFF ^ TYPE_MASK)) | (migratetype << TYPE_SHIFT)
 
 
-@kernel
-def move_freepages_block(memory, node, zone, migratetype):
-    """Move all free blocks of a pageblock to another type's lists, in address order.
+@kernel(inline=True)
+def pageblock_in_zone(memory, node, zone):
+    """The frames of a pageblock that may move together: (start, end), equal if none may.
 
-    Returns
-    -------
-    (int, int)
-        Pages moved (0 also where the pageblock leaves the zone at its end) and allocated
-        movable pages seen.  Pages on pcp lists count as neither.
-
-    Source: move_freepages_block(), move_freepages().
+    None where it leaves the zone at its end.  Where it begins before the zone, those from
+    ``node`` on; none with freelist hygiene, which retags what it moves.
+    Source: move_freepages_block(); prep_move_freepages_block() of 6.12.
     """
     start = node & ~(PAGEBLOCK_NR_PAGES - 1)
     end = start + PAGEBLOCK_NR_PAGES
     zone_start = memory.zones[zone].start_pfn - memory.base_pfn
-    if start < zone_start:
-        start = node
     if end > zone_start + memory.zones[zone].spanned:
-        return 0, 0
-    moved = movable = 0
-    while start < end:
-        frame = memory.frame[start]
+        return end, end
+    if start < zone_start:
+        return end if memory.profile.freelist_hygiene else node, end
+    return start, end
+
+
+@kernel
+def pageblock_pages(memory, node, zone):
+    """What a pageblock holds: (free pages, allocated movable pages); (-1, 0) if none may move.
+
+    Pages on pcp lists count as neither.
+    Source: move_freepages_block(); prep_move_freepages_block() of 6.12.
+    """
+    page, end = pageblock_in_zone(memory, node, zone)
+    if page == end:
+        return -1, 0
+    free = movable = 0
+    while page < end:
+        frame = memory.frame[page]
         if frame & BUDDY:
-            order = frame_order(frame)
-            move_to_free_list(memory, start, zone, order, migratetype)
-            moved += 1 << order
-            start += 1 << order
+            free += 1 << frame_order(frame)
+            page += 1 << frame_order(frame)
         else:
             if frame & LRU:
                 movable += 1
-            start += 1
-    return moved, movable
+            page += 1
+    return free, movable
 
 
 @kernel
-def set_migratetype_isolate(memory, node):
-    """Set a pageblock apart: no allocation takes its free pages, nor those freed into it.
+def move_freepages_block(memory, node, zone, migratetype):
+    """Move all free blocks of a pageblock to another type's lists, in address order.
 
-    The search for unmovable pages is the caller's.  Isolate whole order-10 blocks, as
-    alloc_contig_range() does: a free block may reach into the pageblock's neighbour.
-    Source: set_migratetype_isolate().
+    With freelist hygiene the pageblock takes the type too; before, that is the caller's.
+    Returns the pages moved; -1 where none may (see :func:`pageblock_in_zone`).
+    Source: move_freepages_block(), move_freepages(); __move_freepages_block() of 6.12.
     """
-    zone = page_zone(memory, node)
-    set_pageblock_migratetype(memory, node, ISOLATE)
-    moved, _ = move_freepages_block(memory, node, zone, ISOLATE)
-    memory.zones[zone].nr_free_pages -= moved
-
-
-@kernel
-def unset_migratetype_isolate(memory, node, migratetype):
-    """Give an isolated pageblock back to a type.
-
-    A free block of pageblock order is not merged with its neighbour here.
-    Source: unset_migratetype_isolate().
-    """
-    zone = page_zone(memory, node)
-    moved, _ = move_freepages_block(memory, node, zone, migratetype)
-    memory.zones[zone].nr_free_pages += moved
-    set_pageblock_migratetype(memory, node, migratetype)
+    page, end = pageblock_in_zone(memory, node, zone)
+    if page == end:
+        return -1
+    moved = 0
+    while page < end:
+        frame = memory.frame[page]
+        if frame & BUDDY:
+            order = frame_order(frame)
+            move_to_free_list(memory, page, zone, order, migratetype)
+            moved += 1 << order
+            page += 1 << order
+        else:
+            page += 1
+    if memory.profile.freelist_hygiene:
+        set_pageblock_migratetype(memory, node, migratetype)
+    return moved
 
 
 def count_isolate_pageblocks(memory) -> None:

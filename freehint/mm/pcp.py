@@ -6,13 +6,16 @@ the zone lock when the list is empty; a free pushes the head and drains from the
 guest (recorded).
 
 Before 5.13 only order 0 lives here, and a drain gives back one batch, in turns over the types.
+In 6.12 ``high`` tunes itself between the low watermark and an eighth of the zone, and refills
+grow with every one that no free interrupts: 118 MiB of 1 GiB sit here (recorded).
 
 Source: mm/page_alloc.c of Linux 6.1, where no other is named.
 """
 
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_one_page
-from freehint.mm.fallback import rmqueue
+from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
+from freehint.mm.highatomic import unusable_highatomic
 from freehint.mm.list import list_add, list_add_tail, list_del, list_empty, list_next, list_prev
 from freehint.mm.memory import (
     MIGRATE_PCPTYPES,
@@ -22,6 +25,9 @@ from freehint.mm.memory import (
     PCP,
     PCP_THP,
     TYPE_SHIFT,
+    WMARK_HIGH,
+    ZONE_BELOW_HIGH,
+    ZONE_MOVABLE,
     ZONE_RECLAIM_ACTIVE,
     frame_order,
     frame_type,
@@ -29,7 +35,10 @@ from freehint.mm.memory import (
     pcp_list_head,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
-from freehint.mm.profile import DRAIN_ROUND_ROBIN, FREE_A_BATCH
+from freehint.mm.profile import DRAIN_ROUND_ROBIN, FREE_A_BATCH, FREE_RUN_LENGTH, HIGH_AUTO_TUNED
+
+# pcp->flags: the free before was of an order 1..3; a large data cache lets such runs grow.
+PCPF_PREV_FREE_HIGH_ORDER, PCPF_FREE_HIGH_BATCH = 1, 2
 
 
 @kernel(inline=True)
@@ -54,9 +63,51 @@ def pindex_to_order(pindex):
 
 
 @kernel(inline=True)
+def zone_flag(memory, zone, flag):
+    """Is a bit of zone->flags set?"""
+    # By key: a record of numpy has a ``flags`` of its own.
+    return memory.zones[zone]["flags"] & flag != 0
+
+
+@kernel(inline=True)
+def clamp_high(memory, zone, cpu):
+    """Bring pcp.high between its limits, which may have moved; what it is now."""
+    pcp = memory.pcp[zone, cpu]
+    memory.pcp[zone, cpu].high = min(max(pcp.high, pcp.high_min), pcp.high_max)
+    return memory.pcp[zone, cpu].high
+
+
+@kernel
+def tuned_batch(memory, zone, cpu, order):
+    """Pages of one refill where pcp.high tunes itself: it grows by what it asks for.
+
+    Of order 0 twice as many at each refill in a row, but no more than may stay.
+    Source: nr_pcp_alloc() of 6.12.
+    """
+    pcp = memory.pcp[zone, cpu]
+    base = pcp.batch
+    high = clamp_high(memory, zone, cpu)
+    if high < base:
+        return 1
+    batch = base if order > 0 else base << pcp.alloc_factor
+    if pcp.high_min != pcp.high_max and not zone_flag(memory, zone, ZONE_BELOW_HIGH):
+        high = min(high + batch, pcp.high_max)
+        memory.pcp[zone, cpu].high = high
+    if order == 0:
+        most = max(high - pcp.count - base, base)
+        if batch <= most and pcp.alloc_factor < memory.profile.batch_scale_max:
+            memory.pcp[zone, cpu].alloc_factor += 1
+        batch = min(batch, most)
+    return batch
+
+
+@kernel(inline=True)
 def nr_pcp_alloc(memory, zone, cpu, order):
-    """Blocks that one refill asks for.  Source: __rmqueue_pcplist()."""
-    batch = memory.pcp[zone, cpu].batch
+    """Blocks that one refill asks for.  Source: __rmqueue_pcplist(); the same name in 6.12."""
+    if memory.profile.pcp_high == HIGH_AUTO_TUNED:
+        batch = tuned_batch(memory, zone, cpu, order)
+    else:
+        batch = memory.pcp[zone, cpu].batch
     return max(batch >> order, 2) if batch > 1 else batch
 
 
@@ -65,8 +116,9 @@ def rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags):
     """Refill a pcp list at its tail; blocks got.  Needs the zone lock.  Source: the same name."""
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     wanted = nr_pcp_alloc(memory, zone, cpu, order)
+    mode = RMQUEUE_NORMAL
     for got in range(wanted):
-        node = rmqueue(memory, zone, order, migratetype, alloc_flags)
+        node, mode = rmqueue(memory, zone, order, migratetype, alloc_flags, mode)
         if node < 0:
             wanted = got
             break
@@ -102,10 +154,18 @@ def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
 
 
 @kernel(inline=True)
+def end_run_of_frees(memory, zone, cpu):
+    """An allocation calls off the run of frees, before the page is looked up."""
+    if memory.profile.pcp_free == FREE_RUN_LENGTH:
+        memory.pcp[zone, cpu].free_count >>= 1
+    else:
+        memory.pcp[zone, cpu].free_factor >>= 1
+
+
+@kernel(inline=True)
 def rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags):
     """Allocate from a pcp list; -1 if nothing came.  Source: rmqueue_pcplist()."""
-    # Halved before the page is looked up: an allocation calls off the run of frees.
-    memory.pcp[zone, cpu].free_factor >>= 1
+    end_run_of_frees(memory, zone, cpu)
     return pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags)
 
 
@@ -128,10 +188,10 @@ def next_list_in_turn(memory, zone, cpu, pindex, quota, left):
 def drained_type(memory, node, zone):
     """Type under which a pcp page goes back: the one from its free, or from the refill.
 
-    Read again only while a pageblock of the zone is isolated, perhaps this one.
-    Source: free_pcppages_bulk(), has_isolate_pageblock().
+    Read again only while a pageblock of the zone is isolated, perhaps this one; with freelist
+    hygiene always.  Source: free_pcppages_bulk(), has_isolate_pageblock().
     """
-    if memory.zones[zone].nr_isolate_pageblock > 0:
+    if memory.profile.freelist_hygiene or memory.zones[zone].nr_isolate_pageblock > 0:
         return get_pageblock_migratetype(memory, node)
     return frame_type(memory.frame[node])
 
@@ -166,6 +226,12 @@ def free_pcppages_bulk(memory, zone, cpu, count, pindex):
     return freed
 
 
+@kernel(inline=True)
+def largest_batch(memory, zone, cpu):
+    """Pages that one hold of the zone lock refills or drains at most."""
+    return memory.pcp[zone, cpu].batch << memory.profile.batch_scale_max
+
+
 @kernel
 def drain_pages_zone(memory, zone, cpu):
     """Empty a CPU's pcp lists of a zone, a chunk per hold of the lock; pages freed.
@@ -175,7 +241,7 @@ def drain_pages_zone(memory, zone, cpu):
     pages = memory.pcp[zone, cpu].count
     chunk = pages
     if memory.profile.pcp_drain != DRAIN_ROUND_ROBIN:
-        chunk = max(memory.pcp[zone, cpu].batch << memory.profile.free_factor_max, 1)
+        chunk = max(largest_batch(memory, zone, cpu), 1)
     while memory.pcp[zone, cpu].count > 0:
         free_pcppages_bulk(memory, zone, cpu, chunk, 0)
     return pages
@@ -185,19 +251,24 @@ def drain_pages_zone(memory, zone, cpu):
 def nr_pcp_free(memory, zone, cpu, high, free_high):
     """Pages that one drain gives back: doubled in a run of frees; always a batch before 5.14.
 
+    6.12 counts the run, and gives back as many.
     Source: the same name; free_unref_page_commit() of v4.15 and v5.10.
     """
+    rule = memory.profile.pcp_free
     if free_high:
-        return memory.pcp[zone, cpu].count
+        count = memory.pcp[zone, cpu].count
+        return min(count, largest_batch(memory, zone, cpu)) if rule == FREE_RUN_LENGTH else count
     batch = memory.pcp[zone, cpu].batch
-    if memory.profile.pcp_free == FREE_A_BATCH:
+    if rule == FREE_A_BATCH:
         return batch
     if high < batch:
         return 1
     most = high - batch
+    if rule == FREE_RUN_LENGTH:
+        return min(max(memory.pcp[zone, cpu].free_count, batch), most)
     factor = memory.pcp[zone, cpu].free_factor
     grown = batch << factor
-    if grown < most and factor < memory.profile.free_factor_max:
+    if grown < most and factor < memory.profile.batch_scale_max:
         memory.pcp[zone, cpu].free_factor = factor + 1
     return min(max(grown, batch), most)
 
@@ -217,17 +288,99 @@ def nr_pcp_high(memory, zone, cpu, free_high):
     high = memory.pcp[zone, cpu].high
     if free_high:
         return 0
-    # By key: a record of numpy has a ``flags`` of its own.
-    if memory.profile.reclaim_limits_pcp and memory.zones[zone]["flags"] & ZONE_RECLAIM_ACTIVE:
+    if memory.profile.reclaim_limits_pcp and zone_flag(memory, zone, ZONE_RECLAIM_ACTIVE):
         return min(memory.pcp[zone, cpu].batch << 2, high)
     return high
+
+
+@kernel
+def tuned_high(memory, zone, cpu, count, free_count, free_high, keep):
+    """Pages that may stay on lists that tune themselves; pcp.high moves if ``keep``.
+
+    It shrinks while the zone is short of memory, and in a run of frees of orders 1..3; it grows
+    to hold a run that is drained.  ``free_high``: such a run, drain whatever stands there.
+    Source: nr_pcp_high() of 6.12.
+    """
+    pcp = memory.pcp[zone, cpu]
+    high = high_now = min(max(pcp.high, pcp.high_min), pcp.high_max)
+    run = max(free_count, pcp.batch)
+    if high == 0:
+        limit = 0
+    elif free_high:
+        limit = 0
+        high = max(high_now - largest_batch(memory, zone, cpu), pcp.high_min)
+    elif zone_flag(memory, zone, ZONE_RECLAIM_ACTIVE):
+        high = max(high_now - run, pcp.high_min)
+        limit = min(pcp.batch << 2, high)
+    elif pcp.high_min == pcp.high_max:
+        limit = high
+    elif zone_flag(memory, zone, ZONE_BELOW_HIGH):
+        high = max(high_now - run, pcp.high_min)
+        limit = max(count, pcp.high_min)
+    else:
+        limit = high_now
+        if count >= high_now:
+            high = max(high_now, min(free_count + pcp.batch, pcp.high_max))
+    if keep:
+        memory.pcp[zone, cpu].high = high
+    return limit
+
+
+@kernel(inline=True)
+def frees_high_run(memory, zone, cpu, order, count):
+    """Is this one of a run of frees of orders 1..3?  ``count``: pages with it.
+
+    The previous free must have been of such an order too.
+    Source: free_unref_page_commit() of 6.12.
+    """
+    pcp = memory.pcp[zone, cpu]
+    flags = memory.pcp[zone, cpu]["flags"]
+    return (
+        0 < order <= memory.profile.pcp_max_order
+        and pcp.free_count >= pcp.batch
+        and flags & PCPF_PREV_FREE_HIGH_ORDER != 0
+        and (flags & PCPF_FREE_HIGH_BATCH == 0 or count >= pcp.batch)
+    )
+
+
+@kernel(inline=True)
+def longer_run(memory, zone, cpu, order):
+    """pcp.free_count after one more free: pages, growing up to the largest batch."""
+    pcp = memory.pcp[zone, cpu]
+    more = 1 << order if pcp.free_count < largest_batch(memory, zone, cpu) else 0
+    return pcp.free_count + more
+
+
+@kernel(inline=True)
+def tuned_drain_size(memory, zone, cpu, order):
+    """Pages to drain after a free, where pcp.high tunes itself.
+
+    Source: free_unref_page_commit() of 6.12.
+    """
+    count = memory.pcp[zone, cpu].count
+    memory.pcp[zone, cpu].alloc_factor >>= 1
+    free_high = frees_high_run(memory, zone, cpu, order, count)
+    flags = memory.pcp[zone, cpu]["flags"] & ~PCPF_PREV_FREE_HIGH_ORDER
+    if 0 < order <= memory.profile.pcp_max_order:
+        flags |= PCPF_PREV_FREE_HIGH_ORDER
+    memory.pcp[zone, cpu]["flags"] = flags
+    run = longer_run(memory, zone, cpu, order)
+    memory.pcp[zone, cpu].free_count = run
+    high = tuned_high(memory, zone, cpu, count, run, free_high, True)
+    if count < high:
+        return 0
+    return nr_pcp_free(memory, zone, cpu, high, free_high)
 
 
 @kernel(inline=True)
 def free_would_drain(memory, zone, cpu, order):
     """Would a free of this order have to take the zone lock?"""
-    free_high = frees_high_order(memory, zone, cpu, order)
     count = memory.pcp[zone, cpu].count + (1 << order)
+    if memory.profile.pcp_high == HIGH_AUTO_TUNED:
+        free_high = frees_high_run(memory, zone, cpu, order, count)
+        run = longer_run(memory, zone, cpu, order)
+        return count >= tuned_high(memory, zone, cpu, count, run, free_high, False)
+    free_high = frees_high_order(memory, zone, cpu, order)
     return count >= nr_pcp_high(memory, zone, cpu, free_high)
 
 
@@ -237,6 +390,8 @@ def pcp_drain_size(memory, zone, cpu, order):
 
     Source: free_unref_page_commit().
     """
+    if memory.profile.pcp_high == HIGH_AUTO_TUNED:
+        return tuned_drain_size(memory, zone, cpu, order)
     free_high = frees_high_order(memory, zone, cpu, order)
     high = nr_pcp_high(memory, zone, cpu, free_high)
     if memory.pcp[zone, cpu].count < high:
@@ -260,11 +415,49 @@ def add_to_pcp_list(memory, node, zone, cpu, order, migratetype):
 
 
 @kernel(inline=True)
+def end_shortage(memory, zone):
+    """After a drain: is the zone above its high watermark again?
+
+    Source: free_unref_page_commit() of 6.12.
+    """
+    if zone_flag(memory, zone, ZONE_BELOW_HIGH):
+        record = memory.zones[zone]
+        mark = record.watermark[WMARK_HIGH] + record.watermark_boost
+        free = record.nr_free_pages - unusable_highatomic(memory, zone)
+        if free > mark + record.lowmem_reserve[ZONE_MOVABLE]:
+            memory.zones[zone]["flags"] &= ~ZONE_BELOW_HIGH
+
+
+@kernel
 def free_unref_page(memory, node, cpu, order, migratetype):
     """Free a block through the pcp lists; pages drained.  Source: free_unref_page()."""
     zone = page_zone(memory, node)
     pindex = add_to_pcp_list(memory, node, zone, cpu, order, migratetype)
     drain = pcp_drain_size(memory, zone, cpu, order)
+    freed = 0
     if drain > 0:
-        return free_pcppages_bulk(memory, zone, cpu, drain, pindex)
-    return 0
+        freed = free_pcppages_bulk(memory, zone, cpu, drain, pindex)
+        end_shortage(memory, zone)
+    return freed
+
+
+@kernel
+def decay_pcp_high(memory, zone, cpu):
+    """Once a second: pcp.high falls by an eighth, and what stands above it is drained.
+
+    Not below high_min, and not by more than the largest batch below what stands there.
+    Returns the pages drained.  Nothing before 6.7.  Source: the same name in mm/page_alloc.c,
+    called by refresh_cpu_vm_stats() of mm/vmstat.c.
+    """
+    if memory.profile.pcp_high != HIGH_AUTO_TUNED:
+        return 0
+    pcp = memory.pcp[zone, cpu]
+    if pcp.high > pcp.high_min:
+        lower = max(pcp.count - largest_batch(memory, zone, cpu), pcp.high - (pcp.high >> 3))
+        memory.pcp[zone, cpu].high = max(lower, pcp.high_min)
+    left = memory.pcp[zone, cpu].count - memory.pcp[zone, cpu].high
+    drained = 0
+    while left > 0:
+        drained += free_pcppages_bulk(memory, zone, cpu, min(left, pcp.batch), 0)
+        left -= pcp.batch
+    return drained

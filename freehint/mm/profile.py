@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 # At pageblock order and above: which free buddies do not merge?  (__free_one_page)
 MERGE_UNLESS_ISOLATE, MERGE_LIKE_TYPES = range(2)
+# When a type's lists are empty: blocks move to its lists and it tries again, or a claimed
+# pageblock or a stolen block serves the request itself?  (__rmqueue)
+FALLBACK_MOVES, FALLBACK_CLAIMS = range(2)
 # Requests that must not mix types within pageblocks: how small may a stolen block be?
 # (__rmqueue_fallback) "ANY_ORDER": 5.10 forgot that an order-10 request needs more than order 9.
 NOFRAGMENT_NONE, NOFRAGMENT_ANY_ORDER, NOFRAGMENT_SMALL_ORDERS = range(3)
@@ -19,7 +22,7 @@ RESERVES_HARDER, RESERVES_BY_FLAG = range(2)
 # Which pcp pages does a drain take?  (free_pcppages_bulk)
 DRAIN_ROUND_ROBIN, DRAIN_WHOLE_LISTS = range(2)
 # How many does it take when the lists are full?  (free_unref_page_commit, nr_pcp_free)
-FREE_A_BATCH, FREE_DOUBLING = range(2)
+FREE_A_BATCH, FREE_DOUBLING, FREE_RUN_LENGTH = range(3)
 # Where does pcp.high come from?  (pageset_set_batch; zone_highsize)
 HIGH_SIX_BATCHES, HIGH_LOW_WATERMARK, HIGH_AUTO_TUNED = range(3)
 
@@ -31,6 +34,7 @@ class Profile(NamedTuple):
 
     buddy and fallback
     merge_rule : int         MERGE_..: merges of whole pageblocks
+    fallback : int           FALLBACK_..
     fpi_flags : bool         FPI_TO_TAIL is known: putback goes to the tail
     steal_to_tail : bool     stolen blocks go to the tail (else to the head)
     watermark_boost : bool   stealing less than a pageblock boosts the watermarks
@@ -38,6 +42,9 @@ class Profile(NamedTuple):
     reserves : int           RESERVES_..
     fast_check_ignores_reserve : bool  order-0 watermark tests do not subtract the HIGHATOMIC
         reserve
+    small_zones_reserve : bool  zones of less than 100 pageblocks may have a HIGHATOMIC reserve
+    watermarks_count_reserve : bool  the whole HIGHATOMIC reserve counts as taken, else only
+        its free pages
     freelist_hygiene : bool  a free block's list type equals its pageblock's type (6.10 on)
 
     pcp lists
@@ -45,7 +52,7 @@ class Profile(NamedTuple):
     pcp_thp : bool           order 9 has two pcp lists of its own (movable, the rest)
     pcp_drain : int          DRAIN_..
     pcp_free : int           FREE_..
-    free_factor_max : int    CONFIG_PCP_BATCH_SCALE_MAX: limit of pcp batch doubling
+    batch_scale_max : int    CONFIG_PCP_BATCH_SCALE_MAX: limit of pcp batch doubling
     reclaim_limits_pcp : bool  ZONE_RECLAIM_ACTIVE lowers pcp.high to four batches
     pcp_batch_cap : int      pages: four batches are at most this
     pcp_high : int           HIGH_..
@@ -53,18 +60,21 @@ class Profile(NamedTuple):
 
     release: int
     merge_rule: int
+    fallback: int
     fpi_flags: bool
     steal_to_tail: bool
     watermark_boost: bool
     nofragment: int
     reserves: int
     fast_check_ignores_reserve: bool
+    small_zones_reserve: bool
+    watermarks_count_reserve: bool
     freelist_hygiene: bool
     pcp_max_order: int
     pcp_thp: bool
     pcp_drain: int
     pcp_free: int
-    free_factor_max: int
+    batch_scale_max: int
     reclaim_limits_pcp: bool
     pcp_batch_cap: int
     pcp_high: int
@@ -74,18 +84,21 @@ class Profile(NamedTuple):
 LINUX_4_15 = Profile(
     release=415,
     merge_rule=MERGE_UNLESS_ISOLATE,
+    fallback=FALLBACK_MOVES,
     fpi_flags=False,
     steal_to_tail=False,
     watermark_boost=False,
     nofragment=NOFRAGMENT_NONE,
     reserves=RESERVES_HARDER,
     fast_check_ignores_reserve=True,
+    small_zones_reserve=True,
+    watermarks_count_reserve=True,
     freelist_hygiene=False,
     pcp_max_order=0,
     pcp_thp=False,
     pcp_drain=DRAIN_ROUND_ROBIN,
     pcp_free=FREE_A_BATCH,
-    free_factor_max=0,
+    batch_scale_max=0,
     reclaim_limits_pcp=False,
     pcp_batch_cap=512 * 1024 // 4096,
     pcp_high=HIGH_SIX_BATCHES,
@@ -110,13 +123,20 @@ LINUX_6_1 = LINUX_5_10._replace(
     pcp_thp=True,
     pcp_drain=DRAIN_WHOLE_LISTS,
     pcp_free=FREE_DOUBLING,
-    free_factor_max=5,
+    batch_scale_max=5,
     reclaim_limits_pcp=True,
     pcp_high=HIGH_LOW_WATERMARK,
 )
-# 6.12.95-1~bpo12+1 of Debian.  Its snapshots load, list and walk; its own allocator rules
-# (claim and steal, pcp auto-tuning) are not built yet, so `simulate` refuses it.
-LINUX_6_12 = LINUX_6_1._replace(release=612, freelist_hygiene=True, pcp_high=HIGH_AUTO_TUNED)
+# 6.12.95-1~bpo12+1 of Debian.
+LINUX_6_12 = LINUX_6_1._replace(
+    release=612,
+    fallback=FALLBACK_CLAIMS,
+    small_zones_reserve=False,
+    watermarks_count_reserve=False,
+    freelist_hygiene=True,
+    pcp_free=FREE_RUN_LENGTH,
+    pcp_high=HIGH_AUTO_TUNED,
+)
 
 PROFILES = {"4.15": LINUX_4_15, "5.10": LINUX_5_10, "6.1": LINUX_6_1, "6.12": LINUX_6_12}
 

@@ -6,8 +6,8 @@ __alloc_pages_slowpath().
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import FPI_NONE, free_one_page
-from freehint.mm.fallback import ALLOC_NOFRAGMENT, rmqueue
+from freehint.mm.buddy import FPI_NONE, free_block
+from freehint.mm.fallback import ALLOC_NOFRAGMENT, RMQUEUE_NORMAL, rmqueue
 from freehint.mm.highatomic import (
     ALLOC_MIN_RESERVE,
     ALLOC_NON_BLOCK,
@@ -17,6 +17,7 @@ from freehint.mm.highatomic import (
     lowered_mark,
     reserve_highatomic_pageblock,
     rmqueue_reserve,
+    unusable_highatomic,
     uses_reserve,
 )
 from freehint.mm.memory import (
@@ -25,8 +26,12 @@ from freehint.mm.memory import (
     MIGRATE_PCPTYPES,
     MOVABLE,
     NR_ORDERS,
+    WMARK_HIGH,
     WMARK_LOW,
     WMARK_MIN,
+    ZONE_BELOW_HIGH,
+    ZONE_MOVABLE,
+    ZONE_NORMAL,
     page_zone,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
@@ -36,10 +41,10 @@ from freehint.mm.pcp import (
     pcp_allowed_order,
     pcp_list_empty,
     rmqueue_pcplist,
+    zone_flag,
 )
-from freehint.mm.profile import NOFRAGMENT_NONE
+from freehint.mm.profile import HIGH_AUTO_TUNED, NOFRAGMENT_NONE
 
-ZONE_NORMAL, ZONE_MOVABLE = 2, 3  # kernel zone indices
 GFP_ATOMIC_FLAGS = ALLOC_MIN_RESERVE | ALLOC_NON_BLOCK
 NO_PAGE = -1
 LOCKED = -2  # the zone's lock is held by a policy's stroke: nothing was done
@@ -52,7 +57,7 @@ def unusable_free(memory, zone, order, alloc_flags):
     Source: __zone_watermark_unusable_free().
     """
     harder = alloc_harder(memory, alloc_flags)
-    return (1 << order) - 1 + (0 if harder else memory.zones[zone].nr_reserved_highatomic)
+    return (1 << order) - 1 + (0 if harder else unusable_highatomic(memory, zone))
 
 
 @kernel(inline=True)
@@ -99,7 +104,8 @@ def rmqueue_buddy(memory, zone, order, migratetype, alloc_flags):
     """Take a block from the buddy lists; -1 if none.  Source: the same name."""
     if alloc_flags & ALLOC_RESERVES:
         return rmqueue_reserve(memory, zone, order, migratetype, alloc_flags)
-    return rmqueue(memory, zone, order, migratetype, alloc_flags)
+    node, _ = rmqueue(memory, zone, order, migratetype, alloc_flags, RMQUEUE_NORMAL)
+    return node
 
 
 @kernel(inline=True)
@@ -123,6 +129,21 @@ def rmqueue_zone(memory, zone, cpu, order, migratetype, alloc_flags, locked_zone
 
 
 @kernel(inline=True)
+def above_high(memory, zone, order, highest_zone, alloc_flags):
+    """Where pcp.high tunes itself: is the zone above its high watermark?  If not, note it.
+
+    While it is noted nothing is tested again.
+    Source: ZONE_BELOW_HIGH in get_page_from_freelist() of 6.12.
+    """
+    if memory.profile.pcp_high != HIGH_AUTO_TUNED or zone_flag(memory, zone, ZONE_BELOW_HIGH):
+        return False
+    if zone_watermark_ok(memory, zone, order, WMARK_HIGH, 0, highest_zone, alloc_flags):
+        return True
+    memory.zones[zone]["flags"] |= ZONE_BELOW_HIGH
+    return False
+
+
+@kernel(inline=True)
 def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zone):
     """The attempts of an allocation, zone by zone: see :func:`alloc_pages`.
 
@@ -139,7 +160,8 @@ def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_z
         if attempt == 0:
             flags = ALLOC_NOFRAGMENT
         for zone in range(top, -1, -1):
-            if not zone_watermark_ok(memory, zone, order, mark, 0, highest, flags):
+            room = above_high(memory, zone, order, highest, flags)
+            if not room and not zone_watermark_ok(memory, zone, order, mark, 0, highest, flags):
                 continue
             atomic = uses_reserve(memory, order, flags)
             if atomic and zone == locked_zone:
@@ -147,7 +169,7 @@ def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_z
             node, taken = rmqueue_zone(memory, zone, cpu, order, migratetype, flags, locked_zone)
             under_lock += taken
             if node >= 0 and atomic:
-                reserve_highatomic_pageblock(memory, node, zone)
+                reserve_highatomic_pageblock(memory, node, zone, order)
             if node != NO_PAGE:
                 return node, zone, under_lock
     return NO_PAGE, -1, under_lock
@@ -220,7 +242,7 @@ def free_pages(memory, node, cpu, order, locked_zone):
         if zone == locked_zone:
             return False, zone, 0
         clear_lru(memory, node, order)
-        free_one_page(memory, node, zone, order, migratetype, FPI_NONE)
+        free_block(memory, node, zone, order, FPI_NONE)
         return True, zone, 1
     if zone == locked_zone and free_would_drain(memory, zone, cpu, order):
         return False, zone, 0

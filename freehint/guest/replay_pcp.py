@@ -1,0 +1,376 @@
+"""Replay at pcp level: the trace tells only what was allocated and freed.
+
+The model refills and drains by itself, and every block handed out is predicted; so are the
+blocks of every refill and the pages of every drain, from the rows that the kernel wrote then.
+"""
+
+from freehint.guest.replay_buddy import (
+    STOLEN,
+    block_in_use,
+    fall_back,
+    list_row,
+    replay_free,
+    smallest_block,
+    take_block,
+)
+from freehint.guest.trace_rows import (
+    ALLOC,
+    BULK_ALLOC,
+    C_DRAIN_DUE,
+    C_DRAIN_MISSES,
+    C_DRAINS,
+    C_FIRST_MISS,
+    C_REFILL_MISSES,
+    C_REFILLS,
+    C_REFUSED,
+    C_SILENT_PAGES,
+    C_SILENT_ROWS,
+    C_UNTOLD_CLAIMS,
+    CLAIMED,
+    DECAY,
+    DIRECT,
+    DIRECT_LATER,
+    DRAIN_ZONE,
+    EXTFRAG,
+    FAITHFUL,
+    FREE,
+    FREE_BATCHED,
+    FREE_DIRECT,
+    NO_CLAIM,
+    PCPU_DRAIN,
+    TO_PCP,
+    TO_PCP_LATER,
+    ZONE_LOCKED,
+    note_first_miss,
+    score,
+)
+from freehint.jit import kernel
+from freehint.mm.buddy import FPI_NONE
+from freehint.mm.bulk import bulk_zone
+from freehint.mm.fallback import find_fallback_block, rmqueue_fallback
+from freehint.mm.list import list_add_tail, list_del, list_empty, list_next
+from freehint.mm.memory import (
+    ISOLATE,
+    MOVABLE,
+    PAGEBLOCK_ORDER,
+    PCP,
+    TYPE_SHIFT,
+    ZONE_MOVABLE,
+    ZONE_NORMAL,
+    first_block,
+    free_list_head,
+    page_zone,
+    pcp_list_head,
+)
+from freehint.mm.pageblock import get_pageblock_migratetype
+from freehint.mm.pcp import (
+    decay_pcp_high,
+    drain_pages_zone,
+    end_run_of_frees,
+    free_unref_page,
+    nr_pcp_alloc,
+    order_to_pindex,
+    pcp_allowed_order,
+)
+from freehint.mm.profile import FALLBACK_CLAIMS
+from freehint.mm.zone import above_high
+
+
+@kernel(inline=True)
+def push_claim(claims, cpu, change):
+    """Remember a recorded claim until the refill that it belongs to."""
+    claims[cpu, 1 + claims[cpu, 0] % (claims.shape[1] - 1)] = change
+    claims[cpu, 0] += 1
+
+
+@kernel(inline=True)
+def pop_claim(claims, counts, cpu):
+    """The oldest claim not used yet, or -1 (decided from what the model knows) and counted."""
+    if claims[cpu, 0] == 0:
+        counts[C_UNTOLD_CLAIMS] += 1
+        return -1
+    change = claims[cpu, 1]
+    claims[cpu, 0] -= 1
+    for i in range(1, 1 + claims[cpu, 0]):
+        claims[cpu, i] = claims[cpu, i + 1]
+    return change
+
+
+@kernel
+def fallback_without_claim(memory, zone, order, migratetype):
+    """Ablation: blocks move to the taker's lists, but no pageblock changes its type."""
+    current, other, _ = find_fallback_block(memory, zone, order, migratetype, 0)
+    if current < 0:
+        return False
+    node = first_block(memory, free_list_head(memory, zone, current, other))
+    first = node >> PAGEBLOCK_ORDER
+    last = (node + (1 << current) - 1) >> PAGEBLOCK_ORDER
+    kept_first, kept_last = memory.pageblock[first], memory.pageblock[last]
+    rmqueue_fallback(memory, zone, order, migratetype, 0, 0)
+    memory.pageblock[first], memory.pageblock[last] = kept_first, kept_last
+    return True
+
+
+@kernel(inline=True)
+def claim_told(memory, rows, row):
+    """What an extfrag row tells the refill that it belongs to; see :func:`push_claim`.
+
+    Up to 6.1 whether the pageblock was claimed; in 6.12 the order of the block claimed, or STOLEN.
+    """
+    if memory.profile.fallback != FALLBACK_CLAIMS:
+        return rows.change[row]
+    return rows.value[row] if rows.change[row] == 1 else STOLEN
+
+
+@kernel
+def fall_back_as_told(memory, counts, claims, zone, cpu, order, migratetype, ablation):
+    """6.12: the block that the oldest extfrag row not used yet tells of; -1 if there is none.
+
+    No row, no fallback: the kernel found nothing, or was not to mix types.
+    """
+    if claims[cpu, 0] == 0:
+        return -1
+    told = pop_claim(claims, counts, cpu)
+    if ablation == NO_CLAIM:
+        told = STOLEN
+    return fall_back(memory, zone, order, migratetype, told)
+
+
+@kernel
+def take_by_model(memory, counts, claims, zone, cpu, order, migratetype, ablation):
+    """One block off the buddy lists, by fallback if need be; -1 if there is none."""
+    node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
+    if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
+        return fall_back_as_told(memory, counts, claims, zone, cpu, order, migratetype, ablation)
+    if node < 0:
+        change = pop_claim(claims, counts, cpu)
+        if ablation == NO_CLAIM:
+            found = fallback_without_claim(memory, zone, order, migratetype)
+        else:
+            found = rmqueue_fallback(memory, zone, order, migratetype, 0, change)
+        if not found:
+            return -1
+        node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
+    take_block(memory, node, zone, current, order, migratetype)
+    return node
+
+
+@kernel(inline=True)
+def check_refilled(counts, told, cpu, node):
+    """Compare a block that the model took from the buddy with the oldest that the trace told.
+
+    ``told``: int32[C, 2 + n], blocks that left the buddy: first and behind the last unused, then
+    the blocks.
+    """
+    counts[C_REFILLS] += 1
+    first = told[cpu, 0]
+    if first == told[cpu, 1] or told[cpu, 2 + first] != node:
+        counts[C_REFILL_MISSES] += 1
+    if first < told[cpu, 1]:
+        told[cpu, 0] = first + 1
+
+
+@kernel(inline=True)
+def tell_refilled(told, cpu, node):
+    """A row told of a block that left the buddy."""
+    last = told[cpu, 1]
+    if 2 + last < told.shape[1]:
+        told[cpu, 2 + last] = node
+        told[cpu, 1] = last + 1
+
+
+@kernel(inline=True)
+def forget_refilled(counts, told, cpu):
+    """An allocation is over: blocks told before it that the model did not take are misses."""
+    counts[C_REFILL_MISSES] += told[cpu, 1] - told[cpu, 0]
+    told[cpu, 0] = told[cpu, 1] = 0
+
+
+@kernel
+def refill(memory, counts, claims, told, zone, cpu, order, migratetype, ablation):
+    """rmqueue_bulk() with the claims that the trace recorded."""
+    head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
+    for _ in range(nr_pcp_alloc(memory, zone, cpu, order)):
+        node = take_by_model(memory, counts, claims, zone, cpu, order, migratetype, ablation)
+        if node < 0:
+            return
+        check_refilled(counts, told, cpu, node)
+        memory.frame[node] = PCP | order | (migratetype << TYPE_SHIFT)
+        list_add_tail(memory.links, node, head)
+        memory.pcp[zone, cpu].count += 1 << order
+
+
+@kernel(inline=True)
+def take_from_pcp(memory, node, zone, cpu, order):
+    """Take one block off its pcp list."""
+    list_del(memory.links, node)
+    memory.frame[node] = 0
+    memory.pcp[zone, cpu].count -= 1 << order
+
+
+@kernel(inline=True)
+def entries_before(memory, head, node):
+    """How many blocks stand before this one on a list; -1 if it is not there."""
+    before = 0
+    at = list_next(memory.links, head)
+    while at != head:
+        if at == node:
+            return before
+        before += 1
+        at = list_next(memory.links, at)
+    return -1
+
+
+@kernel
+def pcp_alloc_row(memory, counts, claims, told, rows, row, ablation):
+    """An allocation that pcp lists serve: predict the head, then look."""
+    observed, order = rows.node[row], rows.order[row]
+    migratetype, cpu = rows.migratetype[row], rows.cpu[row]
+    zone = page_zone(memory, observed)
+    look_at_zone(memory, zone, order, migratetype)
+    end_run_of_frees(memory, zone, cpu)
+    head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
+    if list_empty(memory.links, head):
+        refill(memory, counts, claims, told, zone, cpu, order, migratetype, ablation)
+    predicted = list_next(memory.links, head)
+    if predicted == head:
+        score(counts, -1, observed)
+        note_first_miss(counts, row, -1)
+        return
+    if not score(counts, predicted, observed):
+        # The bulk allocator takes pages, four at a time, without a row of its own; where it
+        # emptied the list it refilled it, which puts the new pages behind the old ones.
+        silent = entries_before(memory, head, observed)
+        if silent < 0 and counts[C_FIRST_MISS] < 0:
+            refill(memory, counts, claims, told, zone, cpu, order, migratetype, ablation)
+            silent = entries_before(memory, head, observed)
+        if silent > 0 and silent % 4 == 0:
+            counts[C_SILENT_ROWS] += 1
+            counts[C_SILENT_PAGES] += silent << order
+            for _ in range(silent):
+                take_from_pcp(memory, list_next(memory.links, head), zone, cpu, order)
+            predicted = observed
+        else:
+            note_first_miss(counts, row, predicted)
+    take_from_pcp(memory, predicted, zone, cpu, order)
+
+
+@kernel(inline=True)
+def look_at_zone(memory, zone, order, migratetype):
+    """The allocation's look at the high watermark, which may set ZONE_BELOW_HIGH."""
+    highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
+    above_high(memory, zone, order, highest, 0)
+
+
+@kernel
+def alloc_row(memory, counts, claims, told, rows, row, ablation):
+    """mm_page_alloc: through a pcp list, or straight from the buddy."""
+    order, cpu = rows.order[row], rows.cpu[row]
+    if pcp_allowed_order(memory, order):
+        pcp_alloc_row(memory, counts, claims, told, rows, row, ablation)
+    else:
+        observed, migratetype = rows.node[row], rows.migratetype[row]
+        zone = page_zone(memory, observed)
+        look_at_zone(memory, zone, order, migratetype)
+        node = take_by_model(memory, counts, claims, zone, cpu, order, migratetype, ablation)
+        check_refilled(counts, told, cpu, node)
+        if not score(counts, node, observed):
+            note_first_miss(counts, row, node)
+    forget_refilled(counts, told, cpu)
+
+
+@kernel
+def bulk_row(memory, counts, claims, told, rows, row, ablation):
+    """alloc_pages_bulk() took pages off one pcp list; no row tells which."""
+    cpu, migratetype, wanted = rows.cpu[row], rows.migratetype[row], rows.value[row]
+    zone = bulk_zone(memory, wanted)
+    if zone < 0:
+        counts[C_REFUSED] += 1
+        return
+    look_at_zone(memory, zone, 0, migratetype)
+    head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, 0))
+    for _ in range(wanted):
+        if list_empty(memory.links, head):
+            refill(memory, counts, claims, told, zone, cpu, 0, migratetype, ablation)
+        if list_empty(memory.links, head):
+            counts[C_REFUSED] += 1
+            return
+        take_from_pcp(memory, list_next(memory.links, head), zone, cpu, 0)
+    forget_refilled(counts, told, cpu)
+
+
+@kernel(inline=True)
+def note_drained(counts, pages):
+    """The model drained these pages; the rows that tell so come behind."""
+    counts[C_DRAINS] += pages
+    counts[C_DRAIN_DUE] += pages
+
+
+@kernel(inline=True)
+def settle_drains(counts):
+    """Before the next allocation or free the trace must have told of all that was drained."""
+    if counts[C_DRAIN_DUE] != 0:
+        counts[C_DRAIN_MISSES] += abs(counts[C_DRAIN_DUE])
+        counts[C_DRAIN_DUE] = 0
+
+
+@kernel
+def pcp_free(memory, counts, node, cpu, order, migratetype):
+    """A free through the pcp lists, with the drain that follows."""
+    if not block_in_use(memory, node, order):
+        counts[C_REFUSED] += 1
+        return
+    note_drained(counts, free_unref_page(memory, node, cpu, order, migratetype))
+
+
+@kernel
+def pcp_free_row(memory, counts, later_type, rows, row):
+    """mm_page_free: the type is fixed now; a page of a list is pushed at its own later row."""
+    node, order = rows.node[row], rows.order[row]
+    migratetype = get_pageblock_migratetype(memory, node)
+    fate = rows.fate[row]
+    if fate == DIRECT_LATER:
+        return
+    if not pcp_allowed_order(memory, order) or fate == DIRECT or migratetype == ISOLATE:
+        replay_free(memory, counts, node, order, migratetype, FPI_NONE, FAITHFUL)
+    elif fate == TO_PCP_LATER:
+        later_type[node] = migratetype
+    elif fate == TO_PCP:
+        pcp_free(memory, counts, node, rows.cpu[row], order, migratetype)
+
+
+@kernel
+def replay_pcp(memory, rows, counts, claims, told, later_type, compacting, rotations, ablation):
+    """Replay all rows at pcp level.
+
+    ``claims``: int64[C, 1 + n], ``told``: int32[C, 2 + n], ``later_type``: int8[nr_pages],
+    ``compacting`` and ``rotations`` as for the buddy level; all scratch.
+    """
+    for row in range(rows.kind.shape[0]):
+        kind, cpu = rows.kind[row], rows.cpu[row]
+        if kind == PCPU_DRAIN:
+            counts[C_DRAIN_DUE] -= 1 << rows.order[row]
+        elif kind == ALLOC:
+            settle_drains(counts)
+            alloc_row(memory, counts, claims, told, rows, row, ablation)
+        elif kind == FREE:
+            settle_drains(counts)
+            pcp_free_row(memory, counts, later_type, rows, row)
+        elif kind == FREE_BATCHED:
+            settle_drains(counts)
+            node = rows.node[row]
+            pcp_free(memory, counts, node, cpu, rows.order[row], later_type[node])
+        elif kind == ZONE_LOCKED:
+            tell_refilled(told, cpu, rows.node[row])
+        elif kind == EXTFRAG:
+            if memory.profile.fallback == FALLBACK_CLAIMS and rows.fate[row] != CLAIMED:
+                tell_refilled(told, cpu, rows.node[row])
+            push_claim(claims, cpu, claim_told(memory, rows, row))
+        elif kind == BULK_ALLOC:
+            bulk_row(memory, counts, claims, told, rows, row, ablation)
+        elif kind == DECAY:
+            note_drained(counts, decay_pcp_high(memory, rows.value[row], cpu))
+        elif kind == DRAIN_ZONE:
+            note_drained(counts, drain_pages_zone(memory, rows.value[row], cpu))
+        elif kind >= FREE_DIRECT:
+            list_row(memory, counts, rows, row, compacting, rotations)
