@@ -134,6 +134,8 @@ class Costs:
     buddy_ns : int
         One block taken from or put back to the buddy lists, under the zone lock: 30 to 110 ns
         with 64-byte page structures (`make bench`).
+    migrate_page_ns : int
+        Moving one page by compaction: unmap, copy, map.  Assumed.
     write_ns : int
         Writing one page: 4096 B at the 10.3 GB/s that one thread streams
         (Wrenger et al., EuroSys '25, STREAM).
@@ -146,6 +148,7 @@ class Costs:
     notify_ns: int = 2_000
     pcp_ns: int = 50
     buddy_ns: int = 100
+    migrate_page_ns: int = 2_000
     write_ns: int = 400
 
     def __post_init__(self):

@@ -1,4 +1,4 @@
-"""The event loop: guest CPUs, the host and the policy's worker, in exact order.
+"""The event loop: guest CPUs, kernel threads, the host and the policy's worker, in exact order.
 
 :func:`advance` is compiled and runs until something needs Python: a stroke of the policy (its
 verbs may be anybody's), more random words, or more room for rows.  :class:`Engine` answers.
@@ -8,6 +8,8 @@ between strokes is compiled.
 
 import numpy as np
 
+from freehint.formats.tables import moment
+from freehint.guest.kthreads import kthreads_event
 from freehint.guest.vcpu import cpu_event
 from freehint.guest.workloads import draw_words
 from freehint.host.device import draw_gaps, host_event, notify_host
@@ -15,6 +17,7 @@ from freehint.jit import kernel
 from freehint.mm.memory import BUDDY, HINTED, frame_order, frame_type
 from freehint.policy import ON_FULL, Outcome, Policy, Stroke
 from freehint.ring import ring_add, ring_full, ring_in_flight
+from freehint.units import NS_PER_S
 from freehint.world import (
     ACTOR_BITS,
     FREE_THROUGHOUT,
@@ -185,10 +188,12 @@ def advance(world, until_ns):
             return TIME_IS_UP, until_ns
         if no_room(world):
             return NEED_ROOM, now_ns
-        if actor < host:
+        if actor < host - 1:
             if world.cpu[actor].word_at == world.words.shape[1]:
                 return NEED_WORDS, now_ns
             cpu_event(world, actor, now_ns)
+        elif actor == host - 1:
+            kthreads_event(world, actor, now_ns)
         elif actor == host:
             if world.state[0].gap_row + 1 == world.gaps.shape[0]:
                 return NEED_GAPS, now_ns
@@ -250,6 +255,7 @@ class Engine:
         self.cpu_streams, self.host_stream = streams[:-1], streams[-1]
         self.worker_actor = len(world.key) - 1
         self.locks = []  # stroke, zone, since_ns, held_ns, offered
+        self.history = []  # see moment()
         self.walk = None  # (begin_ns, end_ns or None, walkable, hinted)
         self.zone = 0
         self.stroke_since = 0
@@ -264,12 +270,14 @@ class Engine:
             schedule(self.world, self.worker_actor, walk_at_ns)
         slice_ns = max(1, (until_ns + 99) // 100)
         reached = 0
+        self.history.append(moment(self.world.memory, 0.0))
         while reached < until_ns:
             stop = min(until_ns, reached + slice_ns)
             why = None
             while why != TIME_IS_UP:
                 why, now_ns = advance(self.world, stop)
                 self._answer(why, now_ns)
+            self.history.append(moment(self.world.memory, stop / NS_PER_S))
             if progress:
                 progress(stop - reached)
             reached = stop
@@ -389,10 +397,12 @@ class Engine:
         world = self.world
         world.state[0].locked_zone = -1
         world.lock_until[zone] = end_ns
-        asleep = np.flatnonzero(world.key[: len(world.cpu)] == NEVER)
-        waiting = sorted((world.cpu[cpu].wait_since, cpu) for cpu in asleep)
-        for place, (_, cpu) in enumerate(waiting):
-            schedule(world, int(cpu), end_ns + place)
+        kthreads = len(world.cpu)
+        since = [*world.cpu["wait_since"], world.state[0].kthreads_since]
+        asleep = np.flatnonzero(world.key[: kthreads + 1] == NEVER)
+        waiting = sorted((since[actor], actor) for actor in asleep)
+        for place, (_, actor) in enumerate(waiting):
+            schedule(world, int(actor), end_ns + place)
 
     def _count_coverage(self, end_ns) -> None:
         world = self.world

@@ -20,7 +20,7 @@ import pandas as pd
 
 from freehint.config import InputError, one_of
 from freehint.formats.snapshots import load_snapshot
-from freehint.formats.tables import free_lists, pcp_lists
+from freehint.formats.tables import free_lists, history_table, moment, pcp_lists
 from freehint.formats.traces import read_recorded_trace
 from freehint.guest import trace_rows as rows
 from freehint.guest.replay_buddy import ROTATION_COLUMNS, forget_pcp, replay_buddy
@@ -645,8 +645,7 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        time_s (since T0), order, blocks (free, on buddy lists), free_pages; order -1 holds the
-        pages on pcp lists.
+        See :func:`freehint.formats.tables.history_table`; time_s counts from T0.
     """
     recording = load_recording(stem)
     columns, _ = trace_rows(recording, inputs)
@@ -655,17 +654,9 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     run = _scratch(memory)
     time_us = recording.trace["ts_us"].to_numpy()
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)
-    frames = []
+    moments = []
     for low, high in itertools.pairwise(edges):
         part = rows.Rows(*(column[low:high] for column in columns))
         replay_pcp(memory, part, *run, rows.FAITHFUL)
-        blocks = memory.nr_free.sum(axis=(0, 2))
-        pages = [*(blocks << np.arange(MAX_ORDER)), memory.pcp["count"].sum()]
-        at = (time_us[max(high - 1, 0)] - time_us[0]) / 1e6
-        orders = [*range(MAX_ORDER), -1]
-        frames.append(
-            pd.DataFrame(
-                {"time_s": at, "order": orders, "blocks": [*blocks, 0], "free_pages": pages}
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
+        moments.append(moment(memory, (time_us[max(high - 1, 0)] - time_us[0]) / 1e6))
+    return history_table(moments)

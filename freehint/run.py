@@ -14,7 +14,7 @@ from freehint.config import InputError
 from freehint.mm.memory import Memory
 from freehint.units import format_ns, format_pages
 
-TABLES = ("summary", "reports", "locks", "waits")
+TABLES = ("summary", "reports", "locks", "waits", "history")
 METADATA_KEY = b"freehint"
 
 
@@ -34,6 +34,9 @@ class Run:
     waits : DataFrame
         A row an operation of a guest CPU that waited for a zone lock: since_ns, cpu, zone,
         kind, wait_ns.
+    history : DataFrame
+        Free memory over time, 101 moments a run: time_s, order, blocks, free_pages; order -1 is
+        what sits on pcp lists.
     provenance : dict
         Parameters, inputs with sha256, versions.
     memory : Memory or None
@@ -44,6 +47,7 @@ class Run:
     reports: pd.DataFrame
     locks: pd.DataFrame
     waits: pd.DataFrame
+    history: pd.DataFrame
     provenance: dict
     memory: Memory | None = None
 

@@ -13,16 +13,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from freehint.config import Costs, HostConfig, InputError, RingConfig, require, whole, with_values
+from freehint.config import (
+    Costs,
+    HostConfig,
+    InputError,
+    RingConfig,
+    one_of,
+    require,
+    whole,
+    with_values,
+)
 from freehint.data import data
 from freehint.engine import REPORT_COLUMNS, WAIT_COLUMNS, Engine
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
+from freehint.formats.tables import history_table
+from freehint.guest.kthreads import FRAG_CHECK_INTERVAL_NS, STAT_INTERVAL_NS
 from freehint.guest.workloads import WORDS, Workload, quantile_table, target_pages
 from freehint.host.device import GAP_ROWS
+from freehint.mm.change import with_cpus, with_profile
+from freehint.mm.compaction import new_compact_control
 from freehint.mm.memory import Memory, zone_name
-from freehint.mm.profile import LINUX_6_12, profile_name
-from freehint.mm.watermark import with_cpus
+from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import find_policy
 from freehint.provenance import provenance
 from freehint.ring import new_ring
@@ -55,6 +67,9 @@ class Scenario:
     memory : Memory, str or Path
         A guest's memory (used as a copy), a snapshot's stem (relative to the working directory,
         or a name of the sample data), or a size such as ``"256MiB"`` for a freshly booted guest.
+    kernel : str, optional
+        Whose rules the guest follows from the start of the run, one of ``"4.15"``, ``"5.10"``,
+        ``"6.1"``, ``"6.12"``; None: those that the memory came with.
     policy : str or Policy
         A name in ``fh.POLICIES``, or a policy of your own.
     seed : int
@@ -77,6 +92,7 @@ class Scenario:
     """
 
     memory: object = DEFAULT_MEMORY
+    kernel: str | None = None
     policy: object = "v24"
     seed: int = 1
     workload: Workload = field(default_factory=Workload)
@@ -88,6 +104,8 @@ class Scenario:
 
     def __post_init__(self):
         object.__setattr__(self, "policy", find_policy(self.policy))
+        if self.kernel is not None:
+            one_of("kernel", self.kernel, PROFILES)
         whole("seed", self.seed, 0)
         whole("duration_ns", self.duration_ns, 1, 1 << 50)
         whole("walk_at_ns", self.walk_at_ns, 0, 1 << 50)
@@ -123,7 +141,7 @@ def guest_memory(scenario: Scenario):
     Raises
     ------
     InputError
-        It is no memory, no snapshot and no size, or its kernel's allocator is not built yet.
+        It is no memory, no snapshot and no size.
     """
     memory, stem = scenario.memory, None
     if isinstance(memory, str) and memory.endswith("iB"):
@@ -131,11 +149,8 @@ def guest_memory(scenario: Scenario):
     elif not isinstance(memory, Memory):
         stem = snapshot_stem(memory)
         memory = load_snapshot(stem)
-    if memory.profile == LINUX_6_12:
-        raise InputError(
-            f"memory: the allocator of Linux {profile_name(memory.profile)} is not built yet;"
-            " such a snapshot can be loaded, listed, checked and walked, but not simulated"
-        )
+    if scenario.kernel is not None and scenario.kernel != profile_name(memory.profile):
+        memory = with_profile(memory, PROFILES[scenario.kernel])
     try:
         return with_cpus(memory, scenario.workload.nr_cpus), stem
     except ValueError as error:
@@ -159,12 +174,15 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     target = target_pages(workload, memory)
     world = World(
         memory=memory,
-        key=np.full(nr_cpus + 2, NEVER, np.int64),
+        key=np.full(nr_cpus + 3, NEVER, np.int64),
         lock_until=np.zeros(len(memory.zones), np.int64),
         cost=cost_record(scenario.costs),
         state=new_record(
             STATE_DTYPE,
             locked_zone=-1,
+            vmstat_at=STAT_INTERVAL_NS,
+            kcompactd_at=FRAG_CHECK_INTERVAL_NS,
+            compact_zone=-1,
             interval_ns=workload.interval_ns,
             target_pages=target,
             write_threshold=round(workload.write_share * 256),
@@ -177,6 +195,8 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         cpu=new_record(CPU_DTYPE, nr_cpus, word_at=WORDS, wait_since=-1),
         words=np.zeros((nr_cpus, WORDS), np.int64),
         held=np.zeros((nr_cpus, target + target // 4 + 1024), np.int64),
+        owner=np.zeros(memory.nr_pages, np.int32),
+        control=new_compact_control(),
         wish=np.stack(
             [quantile_table(workload.order_weights), quantile_table(workload.type_weights)]
         ),
@@ -192,6 +212,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     for cpu in range(nr_cpus):
         # CPUs begin evenly spread over one interval.
         schedule(world, cpu, workload.interval_ns * cpu // nr_cpus)
+    schedule(world, nr_cpus, min(STAT_INTERVAL_NS, FRAG_CHECK_INTERVAL_NS))
     return world
 
 
@@ -233,6 +254,7 @@ def simulate(scenario: Scenario, progress=None) -> Run:
         reports=_reports(engine),
         locks=_locks(engine),
         waits=_waits(engine),
+        history=history_table(engine.history),
         provenance=provenance(scenario, __version__, stem, memory),
         memory=engine.world.memory,
     )
@@ -324,6 +346,9 @@ def _summary(scenario: Scenario, engine: Engine) -> pd.Series:
         "failed_allocations": tally["failed_allocations"],
         "frees": tally["frees"],
         "writes": tally["writes"],
+        "decayed_pages": tally["decayed"],
+        "compactions": tally["compactions"],
+        "migrated_pages": tally["migrated"],
         "guest_lock_holds": tally["lock_holds"],
         "guest_lock_held_ns": tally["lock_held_ns"],
     }

@@ -1,6 +1,6 @@
 """What the actors of a simulation share: the clock, the zone locks, the fate of every hint.
 
-Time is integer nanoseconds.  Every actor has one key, ``time << 4 | actor``: the smallest key
+Time is integer nanoseconds.  Every actor has one key, ``time << 5 | actor``: the smallest key
 is the next event, and ties go to the lower actor, so the order of events is exact.
 """
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from freehint.config import Costs
 from freehint.jit import kernel
+from freehint.mm.compaction import CompactControl
 from freehint.mm.memory import Memory
 from freehint.ring import Ring
 
-ACTOR_BITS = 4
-MAX_CPUS = (1 << ACTOR_BITS) - 2  # the host and the policy's worker take two
+ACTOR_BITS = 5
+MAX_CPUS = 24  # the kernel threads, the host and the policies' workers take the rest
 NEVER = 1 << 62
 
 # Bits of World.page
@@ -45,6 +46,14 @@ STATE_DTYPE = _record(
     "target_pages",  # pages a CPU comes to hold
     "write_threshold",  # of 256: operations that write
     "growth_threshold",  # of 256: operations that allocate while below the target
+    # the kernel threads
+    "vmstat_at",  # time_ns of the vmstat worker's next turn
+    "vmstat_cpu",  # whose
+    "kcompactd_at",  # time_ns of kcompactd's next turn
+    "compact_zone",  # the zone that it compacts, or -1
+    "compact_score",  # the node's score when it began
+    "clusters",  # rounds, ever
+    "kthreads_since",  # time_ns since when they wait for a zone lock
     # the host
     "service_ns",
     "kick_ns",
@@ -79,16 +88,20 @@ TALLY_DTYPE = _record(
     "frees",  # number
     "writes",  # number
     "failed_allocations",  # number
+    "decayed",  # drained as pcp.high decayed
+    "compactions",  # number of times that kcompactd began
+    "migrated",  # by kcompactd
     "lock_holds",  # number, by guest CPUs
     "lock_held_ns",
 )
 
 
 class World(NamedTuple):
-    """Everything that moves.  ``C`` CPUs, ``Z`` zones; the host is actor C, the worker C + 1.
+    """Everything that moves.  ``C`` CPUs, ``Z`` zones; then come the kernel threads (actor C), the
+    host (C + 1) and the worker (C + 2).
 
     memory : Memory
-    key : int64[C + 2]          time_ns << 4 | actor
+    key : int64[C + 3]          time_ns << 5 | actor
     lock_until : int64[Z]       time_ns from which a zone lock is free of short holds
     cost : record[1]            one field for each of Costs, ns
     state : record[1]           STATE_DTYPE
@@ -96,6 +109,9 @@ class World(NamedTuple):
     cpu : record[C]             CPU_DTYPE
     words : int64[C, W]         random words drawn beforehand, one an event, a stream a CPU
     held : int64[C, capacity]   blocks that each CPU holds: node << 4 | order
+    owner : int32[nr_pages]     1 + the place in ``held``, flat, of each page of order 0, or 0; read
+                                now and then by kcompactd, and true where ``held`` agrees
+    control : CompactControl    kcompactd's scanners
     wish : uint8[2, 4096]       quantiles of the wanted orders (row 0) and types (row 1)
     gaps : int64[n, 2]          host: (time until the next gap, its length), drawn beforehand
     ring : Ring
@@ -116,6 +132,8 @@ class World(NamedTuple):
     cpu: np.recarray
     words: np.ndarray
     held: np.ndarray
+    owner: np.ndarray
+    control: CompactControl
     wish: np.ndarray
     gaps: np.ndarray
     ring: Ring

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import freehint as fh
+from freehint.mm.change import with_cpus
 from freehint.mm.memory import WMARK_HIGH, WMARK_LOW, WMARK_MIN
-from freehint.mm.watermark import pcp_batch, with_cpus, zone_watermarks
+from freehint.mm.watermark import pcp_batch, zone_watermarks
 
 PROC = ("boot_1g", "boot_2g", "boot_4g")
 

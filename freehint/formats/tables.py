@@ -133,3 +133,26 @@ def pageblocks(memory: Memory) -> pd.DataFrame:
             "skip": (value & SKIP_BIT != 0).astype(np.uint8),
         }
     )
+
+
+def moment(memory: Memory, time_s: float) -> tuple:
+    """What :func:`history_table` needs of a memory at one time."""
+    return time_s, memory.nr_free.sum(axis=(0, 2)), int(memory.pcp["count"].sum())
+
+
+def history_table(moments) -> pd.DataFrame:
+    """Free memory over time: time_s, order, blocks (free, on buddy lists), free_pages.
+
+    Order -1 holds the pages on pcp lists.
+    """
+    times, blocks, on_pcp = zip(*moments)
+    blocks = np.array(blocks)
+    pages = np.column_stack([blocks << np.arange(NR_ORDERS), on_pcp])
+    return pd.DataFrame(
+        {
+            "time_s": np.repeat(np.array(times, float), NR_ORDERS + 1),
+            "order": np.tile([*range(NR_ORDERS), -1], len(times)),
+            "blocks": np.column_stack([blocks, np.zeros(len(times), np.int64)]).ravel(),
+            "free_pages": pages.ravel(),
+        }
+    )

@@ -1,10 +1,60 @@
-"""Compaction's fast search and the free lists that it reorders.
+"""Compaction: two scanners that move used pages to a zone's end, and the lists that it turns.
 
-Source: mm/compaction.c of Linux 6.1, where no other is named; the fast search is in 5.1 and later.
+The migration scanner goes up from a zone's start and takes movable pages, the free scanner comes
+down from its end and takes free ones; a page moves from here to there until the two meet.
+*Proactive* compaction does so in the background where most free memory is in pieces below a huge
+page: the share in percent is the zone's fragmentation score.
+
+Source: mm/compaction.c of Linux 6.1 (isolate_migratepages(), isolate_freepages(),
+compact_zone()), where no other is named; the fast search is in 5.1 and later, proactive
+compaction in 5.9 and later.
 """
 
+from typing import NamedTuple
+
+import numpy as np
+
 from freehint.jit import kernel
+from freehint.mm.buddy import del_page_from_free_list
+from freehint.mm.isolate import make_movable_around, may_isolate
 from freehint.mm.list import list_next, list_prev, list_turn
+from freehint.mm.memory import (
+    BUDDY,
+    MOVABLE,
+    NR_ORDERS,
+    PAGEBLOCK_NR_PAGES,
+    PAGEBLOCK_ORDER,
+    frame_order,
+)
+from freehint.mm.pageblock import get_pageblock_migratetype
+
+COMPACT_CLUSTER_MAX = 32  # pages moved at a time (include/linux/swap.h)
+COMPACTION_HPAGE_ORDER = PAGEBLOCK_ORDER
+PROACTIVENESS = 20  # vm.compaction_proactiveness
+SCORE_LOW = 100 - PROACTIVENESS  # a zone's compaction ends at or below; fragmentation_score_wmark()
+SCORE_HIGH = min(SCORE_LOW + 10, 100)  # a node's begins above
+MAX_TARGETS = COMPACT_CLUSTER_MAX + (1 << NR_ORDERS - 1)
+
+# CompactControl.at
+MIGRATE_AT, FREE_BLOCK, FREE_AT, NR_TARGETS, NR_AT = range(5)
+
+
+class CompactControl(NamedTuple):
+    """One compaction of one zone.
+
+    at : int64[4]            MIGRATE_AT next node of the migration scanner; FREE_BLOCK first node
+                             of the free scanner's pageblock; FREE_AT its next node in there;
+                             NR_TARGETS free pages in hand
+    targets : int32[1056]    those pages, the next to be used last
+    """
+
+    at: np.ndarray
+    targets: np.ndarray
+
+
+def new_compact_control() -> CompactControl:
+    """A control record that no zone uses yet."""
+    return CompactControl(np.zeros(NR_AT, np.int64), np.zeros(MAX_TARGETS, np.int32))
 
 
 @kernel
@@ -25,3 +75,109 @@ def move_freelist_tail(memory, head, node):
     """
     if list_prev(memory.links, head) != node:
         list_turn(memory.links, head, node)
+
+
+@kernel
+def fragmentation_score_zone(memory, zone):
+    """Percent of a zone's free pages in blocks below a huge page.  Source: extfrag_for_order()."""
+    free = large = 0
+    for order in range(NR_ORDERS):
+        pages = memory.nr_free[zone, order].sum() << order
+        free += pages
+        if order >= COMPACTION_HPAGE_ORDER:
+            large += pages
+    return 0 if free == 0 else (free - large) * 100 // free
+
+
+@kernel
+def fragmentation_score_node(memory):
+    """The zones' scores, each by its share of the node's pages.  Source: the same name."""
+    node_present = memory.zones.present.sum()
+    score = 0
+    for zone in range(memory.zones.shape[0]):
+        present = memory.zones[zone].present
+        score += present * fragmentation_score_zone(memory, zone) // (node_present + 1)
+    return score
+
+
+@kernel
+def begin_compaction(memory, control, zone):
+    """Set the scanners to the zone's two ends.  Source: compact_zone(), ``whole_zone``."""
+    start = memory.zones[zone].start_pfn - memory.base_pfn
+    end = start + memory.zones[zone].spanned
+    control.at[MIGRATE_AT] = start
+    control.at[FREE_BLOCK] = (end - 1) & ~(PAGEBLOCK_NR_PAGES - 1)
+    control.at[FREE_AT] = max(control.at[FREE_BLOCK], start)
+    control.at[NR_TARGETS] = 0
+
+
+@kernel(inline=True)
+def scanners_met(control):
+    """Has the migration scanner come to the free scanner's pageblock?
+
+    Source: compact_scanners_met().
+    """
+    return control.at[MIGRATE_AT] >> PAGEBLOCK_ORDER >= control.at[FREE_BLOCK] >> PAGEBLOCK_ORDER
+
+
+@kernel(inline=True)
+def suitable_migration_target(memory, block):
+    """Does a pageblock take migrated pages?  Not a wholly free one, and only a MOVABLE one.
+
+    Source: the same name.
+    """
+    frame = memory.frame[block]
+    if frame & BUDDY and frame_order(frame) >= PAGEBLOCK_ORDER:
+        return False
+    return get_pageblock_migratetype(memory, block) == MOVABLE
+
+
+@kernel
+def isolate_freepages_block(memory, control, zone, wanted):
+    """Take free blocks of the free scanner's pageblock until ``wanted`` pages are in hand.
+
+    True at the pageblock's end.  Needs the zone lock.  Source: the same name,
+    split_map_pages().
+    """
+    end = control.at[FREE_BLOCK] + PAGEBLOCK_NR_PAGES
+    node = control.at[FREE_AT]
+    while node < end and control.at[NR_TARGETS] < wanted:
+        frame = memory.frame[node]
+        size = 1
+        if frame & BUDDY:
+            order = frame_order(frame)
+            if not may_isolate(memory, node, zone, order):
+                break
+            size = 1 << order
+            memory.zones[zone].nr_free_pages -= size
+            del_page_from_free_list(memory, node, zone, order)
+            make_movable_around(memory, node, zone, order)
+            for i in range(size):
+                control.targets[control.at[NR_TARGETS] + i] = node + size - 1 - i
+            control.at[NR_TARGETS] += size
+        node += size
+    control.at[FREE_AT] = node
+    return node >= end
+
+
+@kernel
+def isolate_freepages(memory, control, zone, wanted):
+    """Let the free scanner come down until ``wanted`` pages are in hand; pages in hand.
+
+    Source: the same name.
+    """
+    start = memory.zones[zone].start_pfn - memory.base_pfn
+    while control.at[NR_TARGETS] < wanted and not scanners_met(control):
+        if suitable_migration_target(memory, control.at[FREE_BLOCK]):
+            if not isolate_freepages_block(memory, control, zone, wanted):
+                break
+        control.at[FREE_BLOCK] -= PAGEBLOCK_NR_PAGES
+        control.at[FREE_AT] = max(control.at[FREE_BLOCK], start)
+    return control.at[NR_TARGETS]
+
+
+@kernel(inline=True)
+def take_target(control):
+    """The next free page in hand."""
+    control.at[NR_TARGETS] -= 1
+    return int(control.targets[control.at[NR_TARGETS]])

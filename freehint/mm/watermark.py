@@ -9,21 +9,7 @@ import math
 
 import numpy as np
 
-from freehint.mm.list import set_list
-from freehint.mm.memory import (
-    MIGRATE_PCPTYPES,
-    MIGRATE_TYPES,
-    NR_ORDERS,
-    NR_PCP_LISTS,
-    PAGEBLOCK_NR_PAGES,
-    WMARK_LOW,
-    Memory,
-    copy_memory,
-    free_list_head,
-    list_nodes,
-    new_memory,
-    pcp_list_head,
-)
+from freehint.mm.memory import MIGRATE_PCPTYPES, PAGEBLOCK_NR_PAGES, WMARK_LOW, Memory
 from freehint.mm.profile import HIGH_AUTO_TUNED, HIGH_SIX_BATCHES, LINUX_6_1, Profile
 
 LOWMEM_RATIO = (256, 256, 32, 0)  # vm.lowmem_reserve_ratio of DMA, DMA32, Normal, Movable
@@ -105,34 +91,3 @@ def set_pcp_limits(memory: Memory) -> None:
         if memory.profile.pcp_high == HIGH_AUTO_TUNED:
             memory.pcp.high_min[z] = memory.pcp.high[z]
             memory.pcp.high_max[z] = max(int(managed) // 8 // memory.nr_cpus, 4 * batch)
-
-
-def with_cpus(memory: Memory, nr_cpus: int) -> Memory:
-    """A copy with ``nr_cpus`` CPUs: new ones have empty pcp lists, and all share the limits anew.
-
-    With fewer CPUs than before the pages on the others' pcp lists would be lost, so that is
-    refused.
-    """
-    if nr_cpus == memory.nr_cpus:
-        return copy_memory(memory)
-    if nr_cpus < memory.nr_cpus:
-        raise ValueError(f"the guest has {memory.nr_cpus} CPUs and cannot run on {nr_cpus}")
-    more = new_memory(memory.zones, nr_cpus, memory.profile, memory.reported_known)
-    nr_zones = len(memory.zones.index)
-    more.frame[:] = memory.frame
-    more.pageblock[:] = memory.pageblock
-    more.nr_free[:] = memory.nr_free
-    for zone in range(nr_zones):
-        for order in range(NR_ORDERS):
-            for migratetype in range(MIGRATE_TYPES):
-                place = (zone, order, migratetype)
-                if memory.nr_free[place]:
-                    nodes = list_nodes(memory, free_list_head(memory, *place))
-                    set_list(more.links, free_list_head(more, *place), nodes)
-        for cpu in range(memory.nr_cpus):
-            for pindex in range(NR_PCP_LISTS):
-                nodes = list_nodes(memory, pcp_list_head(memory, zone, cpu, pindex))
-                set_list(more.links, pcp_list_head(more, zone, cpu, pindex), nodes)
-    more.pcp[:, : memory.nr_cpus] = memory.pcp
-    set_pcp_limits(more)
-    return copy_memory(more)

@@ -1,0 +1,102 @@
+"""The same guest under other circumstances: more CPUs, another kernel's rules."""
+
+import numpy as np
+
+from freehint.mm.list import set_list
+from freehint.mm.memory import (
+    MIGRATE_TYPES,
+    NR_ORDERS,
+    NR_PCP_LISTS,
+    PAGEBLOCK_NR_PAGES,
+    PAGEBLOCK_ORDER,
+    PAGEBLOCK_TYPE_MASK,
+    TYPE_MASK,
+    TYPE_SHIFT,
+    Memory,
+    copy_memory,
+    free_list_head,
+    list_nodes,
+    new_memory,
+    pcp_list_head,
+)
+from freehint.mm.pcp import drain_pages_zone
+from freehint.mm.profile import Profile
+from freehint.mm.watermark import set_pcp_limits
+
+
+def with_cpus(memory: Memory, nr_cpus: int) -> Memory:
+    """A copy with ``nr_cpus`` CPUs: new ones have empty pcp lists, and all share the limits anew.
+
+    With fewer CPUs than before the pages on the others' pcp lists would be lost, so that is
+    refused.
+    """
+    if nr_cpus == memory.nr_cpus:
+        return copy_memory(memory)
+    if nr_cpus < memory.nr_cpus:
+        raise ValueError(f"the guest has {memory.nr_cpus} CPUs and cannot run on {nr_cpus}")
+    more = new_memory(memory.zones, nr_cpus, memory.profile, memory.reported_known)
+    nr_zones = len(memory.zones.index)
+    more.frame[:] = memory.frame
+    more.pageblock[:] = memory.pageblock
+    more.nr_free[:] = memory.nr_free
+    for zone in range(nr_zones):
+        for order in range(NR_ORDERS):
+            for migratetype in range(MIGRATE_TYPES):
+                place = (zone, order, migratetype)
+                if memory.nr_free[place]:
+                    nodes = list_nodes(memory, free_list_head(memory, *place))
+                    set_list(more.links, free_list_head(more, *place), nodes)
+        for cpu in range(memory.nr_cpus):
+            for pindex in range(NR_PCP_LISTS):
+                nodes = list_nodes(memory, pcp_list_head(memory, zone, cpu, pindex))
+                set_list(more.links, pcp_list_head(more, zone, cpu, pindex), nodes)
+    more.pcp[:, : memory.nr_cpus] = memory.pcp
+    set_pcp_limits(more)
+    return copy_memory(more)
+
+
+def with_profile(memory: Memory, profile: Profile) -> Memory:
+    """A copy that another kernel runs from now on; pcp limits follow its formulas.
+
+    Lists keep their order.  Where freelist hygiene is the rule, whole pageblocks take the type of
+    the list that they stand on, as a merge gives it, and smaller blocks go to the tail of their
+    pageblock's type.  Where the other kernel keeps fewer orders on pcp lists, all are drained
+    first.
+    """
+    memory = copy_memory(memory)
+    if profile.pcp_max_order < memory.profile.pcp_max_order:
+        for zone in range(len(memory.zones.index)):
+            for cpu in range(memory.nr_cpus):
+                drain_pages_zone(memory, zone, cpu)
+    memory = memory._replace(profile=profile)
+    set_pcp_limits(memory)
+    if profile.freelist_hygiene:
+        for zone in range(len(memory.zones.index)):
+            for migratetype in range(MIGRATE_TYPES):
+                for order in range(PAGEBLOCK_ORDER, NR_ORDERS):
+                    _retag_pageblocks(memory, zone, order, migratetype)
+            for order in range(PAGEBLOCK_ORDER):
+                _sort_by_pageblock(memory, zone, order)
+    return memory
+
+
+def _retag_pageblocks(memory: Memory, zone: int, order: int, migratetype: int) -> None:
+    nodes = list_nodes(memory, free_list_head(memory, zone, order, migratetype))
+    for first in range(0, 1 << order, PAGEBLOCK_NR_PAGES):
+        blocks = (nodes + first) >> PAGEBLOCK_ORDER
+        skip = memory.pageblock[blocks] & ~np.uint8(PAGEBLOCK_TYPE_MASK)
+        memory.pageblock[blocks] = skip | migratetype
+
+
+def _sort_by_pageblock(memory: Memory, zone: int, order: int) -> None:
+    """Every block of an order to its pageblock's type, those that stood right before first."""
+    types = range(MIGRATE_TYPES)
+    lists = [list_nodes(memory, free_list_head(memory, zone, order, t)) for t in types]
+    tags = [memory.pageblock[n >> PAGEBLOCK_ORDER] & PAGEBLOCK_TYPE_MASK for n in lists]
+    for wanted in types:
+        sources = [wanted, *(t for t in types if t != wanted)]
+        nodes = np.concatenate([lists[t][tags[t] == wanted] for t in sources])
+        set_list(memory.links, free_list_head(memory, zone, order, wanted), nodes)
+        memory.nr_free[zone, order, wanted] = len(nodes)
+        memory.frame[nodes] &= ~np.uint16(TYPE_MASK)
+        memory.frame[nodes] |= np.uint16(wanted << TYPE_SHIFT)
