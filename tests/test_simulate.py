@@ -226,7 +226,8 @@ REFUSED = [
     ({"policy.resume": "scan_for_first"}, "cannot go with policy.rotate 'never'"),
     ({"policy.min_order": 11}, r"policy.min_order must be a whole number in 0\.\.10, got 11"),
     ({"host.gaps": "weekly"}, "host.gaps must be one of exponential.*got 'weekly'"),
-    ({"workload.nr_cpus": 15}, r"workload.nr_cpus must be .*14, got 15"),
+    ({"workload.nr_cpus": 25}, r"workload.nr_cpus must be .*24, got 25"),
+    ({"kernel": "2.6"}, r"kernel must be one of 4\.15, .*6\.12, got '2\.6'"),
     ({"workload.live_share": 1.5}, r"workload.live_share must lie in 0\.\.1, got 1.5"),
     ({"workload.order_weights": ()}, "workload.order_weights must be 1 to 11 numbers"),
     ({"costs.walk_block_ns": -1}, "costs.walk_block_ns must be a whole number >= 0, got -1"),
@@ -256,10 +257,23 @@ def test_memory_that_cannot_be_used_is_refused(memory, sentence):
         fh.simulate(fh.Scenario(memory=memory))
 
 
-def test_a_kernel_whose_allocator_is_not_built_is_refused():
-    memory = fh.make_memory("64MiB", profile=fh.LINUX_6_12)
-    with pytest.raises(fh.InputError, match=r"Linux 6\.12 is not built yet"):
-        fh.simulate(fh.Scenario(memory=memory))
+@pytest.mark.parametrize("kernel", ["4.15", "5.10", "6.1", "6.12"])
+def test_a_recorded_guest_runs_under_every_kernels_rules(kernel):
+    run = fh.simulate(fh.Scenario(kernel=kernel, policy="rotate_on_exit", duration_ns=60_000_000))
+    fh.check_memory(run.memory)
+    assert run.memory.profile is fh.PROFILES[kernel]
+    assert run.provenance["parameters"]["kernel"] == kernel
+    assert run.summary["failed_allocations"] == 0 and run.summary["coverage"] > 0.9
+
+
+def test_history_tells_of_free_memory_and_ends_with_the_memory():
+    run = fh.simulate(small(policy="none"))
+    history = run.history
+    assert history["time_s"].nunique() == 101 and history["time_s"].iloc[-1] == 0.06
+    last = history[history["time_s"] == 0.06]
+    assert last.loc[last["order"] == -1, "free_pages"].item() == run.memory.pcp["count"].sum()
+    on_lists = last.loc[last["order"] >= 0, "free_pages"].sum()
+    assert on_lists == run.memory.zones.nr_free_pages.sum()
 
 
 def test_fewer_cpus_than_the_guest_has_are_refused():
