@@ -14,7 +14,7 @@ from freehint.guest.workloads import Workload
 from freehint.jit import kernel
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import Memory
-from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12
+from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, PROFILES
 from freehint.policies import POLICIES
 from freehint.policies.walker import Walker
 from freehint.policy import Outcome, Policy, Stroke
@@ -42,6 +42,7 @@ __all__ = [
     "LINUX_6_1",
     "LINUX_6_12",
     "POLICIES",
+    "PROFILES",
     "Costs",
     "HostConfig",
     "InputError",
