@@ -1,5 +1,5 @@
 """For all tests: helpers called from Python are the compiled ones, so that those are tested."""
 
-from freehint.jit import Helper
+from freehint.jit import Kernel
 
-Helper.compiles = True
+Kernel.compile_helpers = True

@@ -259,7 +259,7 @@ def test_memory_that_cannot_be_used_is_refused(memory, sentence):
 
 @pytest.mark.parametrize("kernel", ["4.15", "5.10", "6.1", "6.12"])
 def test_a_recorded_guest_runs_under_every_kernels_rules(kernel):
-    run = fh.simulate(fh.Scenario(kernel=kernel, policy="rotate_on_exit", duration_ns=60_000_000))
+    run = fh.simulate(fh.Scenario(kernel=kernel, policy="rotate_on_exit", duration_ns=100_000_000))
     fh.check_memory(run.memory)
     assert run.memory.profile is fh.PROFILES[kernel]
     assert run.provenance["parameters"]["kernel"] == kernel
