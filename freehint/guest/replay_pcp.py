@@ -227,7 +227,7 @@ def pcp_alloc_row(memory, counts, claims, told, rows, row, ablation):
     observed, order = rows.node[row], rows.order[row]
     migratetype, cpu = rows.migratetype[row], rows.cpu[row]
     zone = page_zone(memory, observed)
-    look_at_zone(memory, zone, order, migratetype)
+    look_at_zones(memory, zone, order, migratetype)
     end_run_of_frees(memory, zone, cpu)
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     if list_empty(memory.links, head):
@@ -256,10 +256,15 @@ def pcp_alloc_row(memory, counts, claims, told, rows, row, ablation):
 
 
 @kernel(inline=True)
-def look_at_zone(memory, zone, order, migratetype):
-    """The allocation's look at the high watermark, which may set ZONE_BELOW_HIGH."""
+def look_at_zones(memory, zone, order, migratetype):
+    """The allocation's look at the high watermarks on its way down to the zone that served it.
+
+    Every zone above it was looked at too, and found short; each look may set ZONE_BELOW_HIGH.
+    Source: get_page_from_freelist() of 6.12.
+    """
     highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
-    above_high(memory, zone, order, highest, 0)
+    for looked_at in range(memory.zones.shape[0] - 1, zone - 1, -1):
+        above_high(memory, looked_at, order, highest, 0)
 
 
 @kernel
@@ -271,7 +276,7 @@ def alloc_row(memory, counts, claims, told, rows, row, ablation):
     else:
         observed, migratetype = rows.node[row], rows.migratetype[row]
         zone = page_zone(memory, observed)
-        look_at_zone(memory, zone, order, migratetype)
+        look_at_zones(memory, zone, order, migratetype)
         node = take_by_model(memory, counts, claims, zone, cpu, order, migratetype, ablation)
         check_refilled(counts, told, cpu, node)
         if not score(counts, node, observed):
@@ -287,7 +292,6 @@ def bulk_row(memory, counts, claims, told, rows, row, ablation):
     if zone < 0:
         counts[C_REFUSED] += 1
         return
-    look_at_zone(memory, zone, 0, migratetype)
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, 0))
     for _ in range(wanted):
         if list_empty(memory.links, head):
