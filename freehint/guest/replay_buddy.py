@@ -338,7 +338,7 @@ def list_row(memory, counts, rows, row, compacting, rotations):
 def replay_buddy(memory, rows, counts, resync, ablation, compacting, rotations):
     """Replay all rows at buddy level.
 
-    ``compacting``: bool[Z] scratch, has compaction isolated pages?  ``rotations``: int64[n, 5], ROTATION_COLUMNS.
+    ``compacting``, ``rotations``: see :class:`freehint.guest.trace_rows.Scratch`.
     """
     for row in range(rows.kind.shape[0]):
         kind = rows.kind[row]
