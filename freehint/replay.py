@@ -139,7 +139,8 @@ class Replay:
         std inputs: frees found to bypass the pcp lists.
     rotations : int
         Lists that compaction rotated without an event, inferred where exactly one rotation
-        explains a miss; such predictions count as hits.
+        explains a miss; such predictions count as hits.  At pcp level a miss in a refill, from
+        the rows that the kernel wrote then.
     rotation_rows : DataFrame
         Every rotation: row (``seq``), zone, order, pfn, inferred (False: an isolation by
         compaction's fast search, told by its tracepoint).
@@ -549,11 +550,9 @@ def _run(start: Memory, columns, level: str, resync: bool, ablation):
         replay_buddy(
             memory,
             columns,
-            run.counts,
+            run,
             resync,
             wrong.get(ablation, rows.FAITHFUL),
-            run.compacting,
-            run.rotations,
         )
     else:
         if ablation == "wrong_batch":

@@ -5,12 +5,12 @@ blocks of every refill and the pages of every drain, from the rows that the kern
 """
 
 from freehint.guest.replay_buddy import (
-    STOLEN,
     block_in_use,
-    fall_back,
+    infer_rotation,
     list_row,
     replay_free,
     smallest_block,
+    steal_told,
     take_block,
 )
 from freehint.guest.trace_rows import (
@@ -46,7 +46,7 @@ from freehint.guest.trace_rows import (
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE
 from freehint.mm.bulk import bulk_zone
-from freehint.mm.fallback import find_fallback_block, rmqueue_fallback
+from freehint.mm.fallback import find_fallback_block, rmqueue_claim, rmqueue_fallback
 from freehint.mm.list import list_add_tail, list_del, list_empty, list_next
 from freehint.mm.memory import (
     ISOLATE,
@@ -75,6 +75,8 @@ from freehint.mm.pcp import (
 )
 from freehint.mm.profile import FALLBACK_CLAIMS
 from freehint.mm.zone import above_high
+
+STOLEN = -2  # no pageblock was claimed: one block was stolen
 
 
 @kernel(inline=True)
@@ -123,8 +125,23 @@ def claim_told(memory, rows, row):
     return rows.value[row] if rows.change[row] == 1 else STOLEN
 
 
+@kernel(inline=True)
+def told_list(memory, order, migratetype):
+    """Which queue of ``told`` a block belongs to: its pcp list's, the last if it has none."""
+    if migratetype >= MIGRATE_PCPTYPES or not pcp_allowed_order(memory, order):
+        return NR_PCP_LISTS
+    return order_to_pindex(migratetype, order)
+
+
+@kernel(inline=True)
+def next_told(memory, run, cpu, order, migratetype):
+    """The oldest block that a row told of and the model has yet to take, or -1."""
+    told = run.told[cpu, told_list(memory, order, migratetype)]
+    return told[2 + told[0]] if told[0] < told[1] else -1
+
+
 @kernel
-def fall_back_as_told(memory, run, zone, cpu, order, migratetype, ablation):
+def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation):
     """6.12: the block that the oldest extfrag row not used yet tells of; -1 if there is none.
 
     No row, no fallback: the kernel found nothing, or was not to mix types.
@@ -132,17 +149,21 @@ def fall_back_as_told(memory, run, zone, cpu, order, migratetype, ablation):
     if run.claims[cpu, 0] == 0:
         return -1
     told = pop_claim(run.claims, run.counts, cpu)
-    if ablation == NO_CLAIM:
-        told = STOLEN
-    return fall_back(memory, zone, order, migratetype, told)
+    if told != STOLEN and ablation != NO_CLAIM:
+        return rmqueue_claim(memory, zone, order, migratetype, 0, told)
+    observed = next_told(memory, run, cpu, order, migratetype)
+    return steal_told(memory, run, row, observed, zone, order, migratetype)
 
 
 @kernel
-def take_by_model(memory, run, zone, cpu, order, migratetype, ablation):
-    """One block off the buddy lists, by fallback if need be; -1 if there is none."""
+def take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation):
+    """One block off the buddy lists, by fallback if need be; -1 if there is none.
+
+    Where a row told of another block a rotation may explain it: see :func:`infer_rotation`.
+    """
     node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
     if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
-        return fall_back_as_told(memory, run, zone, cpu, order, migratetype, ablation)
+        return fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation)
     if node < 0:
         change = pop_claim(run.claims, run.counts, cpu)
         if ablation == NO_CLAIM:
@@ -152,16 +173,12 @@ def take_by_model(memory, run, zone, cpu, order, migratetype, ablation):
         if not found:
             return -1
         node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
+    if migratetype == MOVABLE:
+        observed = next_told(memory, run, cpu, order, migratetype)
+        if observed != node and infer_rotation(memory, run, row, observed, zone, current):
+            node = observed
     take_block(memory, node, zone, current, order, migratetype)
     return node
-
-
-@kernel(inline=True)
-def told_list(memory, order, migratetype):
-    """Which queue of ``told`` a block belongs to: its pcp list's, the last if it has none."""
-    if migratetype >= MIGRATE_PCPTYPES or not pcp_allowed_order(memory, order):
-        return NR_PCP_LISTS
-    return order_to_pindex(migratetype, order)
 
 
 @kernel(inline=True)
@@ -200,12 +217,12 @@ def forget_refilled(counts, told):
 
 
 @kernel
-def refill(memory, run, zone, cpu, order, migratetype, ablation):
+def refill(memory, run, row, zone, cpu, order, migratetype, ablation):
     """rmqueue_bulk() with the claims that the trace recorded."""
     pindex = order_to_pindex(migratetype, order)
     head = pcp_list_head(memory, zone, cpu, pindex)
     for _ in range(nr_pcp_alloc(memory, zone, cpu, order)):
-        node = take_by_model(memory, run, zone, cpu, order, migratetype, ablation)
+        node = take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation)
         if node < 0:
             return
         check_refilled(run.counts, run.told[cpu, pindex], node)
@@ -246,7 +263,7 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
     end_run_of_frees(memory, zone, cpu)
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     if list_empty(memory.links, head):
-        refill(memory, run, zone, cpu, order, migratetype, ablation)
+        refill(memory, run, row, zone, cpu, order, migratetype, ablation)
     predicted = list_next(memory.links, head)
     if predicted == head:
         score(counts, -1, observed)
@@ -257,7 +274,7 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
         # emptied the list it refilled it, which puts the new pages behind the old ones.
         silent = entries_before(memory, head, observed)
         if silent < 0 and counts[C_FIRST_MISS] < 0:
-            refill(memory, run, zone, cpu, order, migratetype, ablation)
+            refill(memory, run, row, zone, cpu, order, migratetype, ablation)
             silent = entries_before(memory, head, observed)
         if silent > 0 and silent % 4 == 0:
             counts[C_SILENT_ROWS] += 1
@@ -292,7 +309,7 @@ def alloc_row(memory, run, rows, row, ablation):
     else:
         zone = page_zone(memory, rows.node[row])
         look_at_zones(memory, zone, order, migratetype)
-        node = take_by_model(memory, run, zone, cpu, order, migratetype, ablation)
+        node = take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation)
         check_refilled(run.counts, told, node)
         if not score(run.counts, node, rows.node[row]):
             note_first_miss(run.counts, row, node)
@@ -311,7 +328,7 @@ def bulk_row(memory, run, rows, row, ablation):
     head = pcp_list_head(memory, zone, cpu, pindex)
     for _ in range(wanted):
         if list_empty(memory.links, head):
-            refill(memory, run, zone, cpu, 0, migratetype, ablation)
+            refill(memory, run, row, zone, cpu, 0, migratetype, ablation)
         if list_empty(memory.links, head):
             run.counts[C_REFUSED] += 1
             return
@@ -388,4 +405,4 @@ def replay_pcp(memory, rows, run, ablation):
         elif kind == DRAIN_ZONE:
             note_drained(run, cpu, drain_pages_zone(memory, rows.value[row], cpu))
         elif kind >= FREE_DIRECT:
-            list_row(memory, run.counts, rows, row, run.compacting, run.rotations)
+            list_row(memory, run, rows, row)
