@@ -291,8 +291,10 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
 def look_at_zones(memory, zone, order, migratetype):
     """The allocation's look at the high watermarks on its way down to the zone that served it.
 
-    Every zone above it was looked at too, and found short; each look may set ZONE_BELOW_HIGH.
-    Source: get_page_from_freelist() of 6.12.
+    Every zone above it was looked at too, and passed over; each look may set ZONE_BELOW_HIGH.
+    The zonelist is taken to begin at the highest zone: a __GFP_DMA32 row would not be told apart.
+    The bulk allocator, which sets no flag, does not come here.
+    Source: get_page_from_freelist(), alloc_pages_bulk_noprof() of 6.12.
     """
     highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
     for looked_at in range(memory.zones.shape[0] - 1, zone - 1, -1):
