@@ -13,7 +13,6 @@ import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,6 +28,7 @@ from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATE_TYPES,
     MIGRATETYPE_NAMES,
+    NR_PCP_LISTS,
     PCP_DTYPE,
     UNMOVABLE,
     Memory,
@@ -92,7 +92,7 @@ WITH_PAGE = (*range(rows.ALLOC, rows.FREE_DIRECT + 1), rows.ISOLATE_PAGE, rows.P
 WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN)
 GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAIMABLE
 CLAIMS = 4096  # fallbacks that one refill may need
-TOLD_BLOCKS = 1 << 16  # blocks of one refill that rows tell of
+TOLD_BLOCKS = 1 << 13  # blocks of one list that rows tell of and the model has yet to take
 ROTATIONS = 4096  # rotations kept; more are only counted
 
 
@@ -139,7 +139,8 @@ class Replay:
         std inputs: frees found to bypass the pcp lists.
     rotations : int
         Lists that compaction rotated without an event, inferred where exactly one rotation
-        explains a miss; such predictions count as hits.
+        explains a miss; such predictions count as hits.  At pcp level a miss in a refill, from
+        the rows that the kernel wrote then.
     rotation_rows : DataFrame
         Every rotation: row (``seq``), zone, order, pfn, inferred (False: an isolation by
         compaction's fast search, told by its tracepoint).
@@ -500,9 +501,9 @@ def replay(
         t1_lists=lists,
         pcp_equal=pcp_equal,
         refills=int(counts[rows.C_REFILLS]),
-        refill_misses=int(counts[rows.C_REFILL_MISSES]),
+        refill_misses=int(counts[rows.C_REFILL_MISSES] + _told_for_nothing(run)),
         drains=int(counts[rows.C_DRAINS]),
-        drain_misses=int(counts[rows.C_DRAIN_MISSES] + abs(counts[rows.C_DRAIN_DUE])),
+        drain_misses=int(counts[rows.C_DRAIN_MISSES] + np.abs(run.drain_due).sum()),
         first_miss=_first_miss(recording, columns, counts, level, resync, ablation),
         seconds=seconds,
         memory=memory,
@@ -519,28 +520,23 @@ def _settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
     return int(rows.infer_direct_frees(memory, columns, np.zeros((memory.nr_cpus, 257), np.int64)))
 
 
-class _Scratch(NamedTuple):
-    """What a replay writes beside the memory; see replay_buddy() and replay_pcp()."""
-
-    counts: np.ndarray
-    claims: np.ndarray
-    told: np.ndarray
-    later_type: np.ndarray
-    compacting: np.ndarray
-    rotations: np.ndarray
-
-
-def _scratch(memory: Memory) -> _Scratch:
+def _scratch(memory: Memory) -> rows.Scratch:
     counts = np.zeros(rows.NR_COUNTS, np.int64)
     counts[rows.C_FIRST_MISS] = -1
-    return _Scratch(
+    return rows.Scratch(
         counts=counts,
-        claims=np.zeros((memory.nr_cpus, CLAIMS), np.int64),
-        told=np.zeros((memory.nr_cpus, TOLD_BLOCKS + 2), np.int32),
-        later_type=np.zeros(memory.nr_pages, np.int8),
         compacting=np.zeros(len(memory.zones), np.bool_),
         rotations=np.zeros((ROTATIONS, len(ROTATION_COLUMNS)), np.int64),
+        claims=np.zeros((memory.nr_cpus, CLAIMS), np.int64),
+        told=np.zeros((memory.nr_cpus, NR_PCP_LISTS + 1, TOLD_BLOCKS + 2), np.int32),
+        drain_due=np.zeros(memory.nr_cpus, np.int64),
+        later_type=np.zeros(memory.nr_pages, np.int8),
     )
+
+
+def _told_for_nothing(run: rows.Scratch) -> int:
+    """Blocks that rows told of and that no allocation before T1 asked the model for."""
+    return (run.told[:, :, 1] - run.told[:, :, 0]).sum()
 
 
 def _run(start: Memory, columns, level: str, resync: bool, ablation):
@@ -554,22 +550,20 @@ def _run(start: Memory, columns, level: str, resync: bool, ablation):
         replay_buddy(
             memory,
             columns,
-            run.counts,
+            run,
             resync,
             wrong.get(ablation, rows.FAITHFUL),
-            run.compacting,
-            run.rotations,
         )
     else:
         if ablation == "wrong_batch":
             memory.pcp["batch"] //= 2
         wrong = rows.NO_CLAIM if ablation == "no_claim" else rows.FAITHFUL
         begin = time.perf_counter()
-        replay_pcp(memory, columns, *run, wrong)
+        replay_pcp(memory, columns, run, wrong)
     return memory, run, time.perf_counter() - begin
 
 
-def _rotation_rows(recording: Recording, memory: Memory, run: _Scratch) -> pd.DataFrame:
+def _rotation_rows(recording: Recording, memory: Memory, run: rows.Scratch) -> pd.DataFrame:
     kept = run.rotations[: min(run.counts[rows.C_ROTATIONS], ROTATIONS)]
     table = pd.DataFrame(kept, columns=list(ROTATION_COLUMNS))
     table["row"] = recording.trace["seq"].to_numpy()[table["row"]]
@@ -657,6 +651,6 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     moments = []
     for low, high in itertools.pairwise(edges):
         part = rows.Rows(*(column[low:high] for column in columns))
-        replay_pcp(memory, part, *run, rows.FAITHFUL)
+        replay_pcp(memory, part, run, rows.FAITHFUL)
         moments.append(moment(memory, (time_us[max(high - 1, 0)] - time_us[0]) / 1e6))
     return history_table(moments)

@@ -15,6 +15,7 @@ from freehint.replay import load_recording, trace_rows
 
 SAMPLES = fh.data("linux-6.1/traces/compile.trace.parquet").parent
 TRUTH = Path(__file__).parent.parent.parent / "shared" / "ground-truth" / "linux-6.1" / "traces"
+TRUTH_6_12 = TRUTH.parent.parent / "linux-6.12" / "traces"
 SINGLE_CPU = ("idle20", "compile", "fork", "cache", "frag", "press_pub")
 
 
@@ -59,6 +60,20 @@ def test_pcp_level_misses_are_bulk_pages_and_all_else_is_equal(name, inputs):
     assert found.misses == found.silent_rows
     assert (found.refused, found.untold_claims) == (0, 0)
     assert found.t1_equal and found.pcp_equal
+    fh.check_memory(found.memory)
+
+
+NAMES_6_12 = sorted(path.name.split(".")[0] for path in TRUTH_6_12.glob("*.trace.parquet"))
+
+
+@pytest.mark.parametrize("name", NAMES_6_12)
+@pytest.mark.parametrize("level", ["buddy", "pcp"])
+def test_every_trace_of_6_12_is_exact_at_both_levels(name, level):
+    found = fh.replay(TRUTH_6_12 / name, level, "probes")
+    assert found.misses == found.silent_rows
+    assert (found.refused, found.refill_misses, found.drain_misses) == (0, 0, 0)
+    assert found.t1_equal and found.pcp_equal in (None, True)
+    assert found.rotations == (8 if name == "steal2" else 0)
     fh.check_memory(found.memory)
 
 

@@ -62,7 +62,6 @@ from freehint.mm.pageblock import get_pageblock_migratetype, move_freepages_bloc
 from freehint.mm.pcp import pcp_allowed_order
 from freehint.mm.profile import FALLBACK_CLAIMS
 
-STOLEN = -2  # no pageblock was claimed: one block was stolen
 ROTATION_COLUMNS = ("row", "zone", "order", "node", "inferred")
 
 
@@ -170,61 +169,52 @@ def take_observed(memory, zone, observed, order):
 
 
 @kernel
-def fall_back(memory, zone, order, migratetype, told):
-    """6.12: a block of another type, when the own lists are empty; -1 if there is none.
-
-    ``told``: the order of the block that the trace says was claimed, or STOLEN.
-    """
-    if told == STOLEN:
-        return rmqueue_steal(memory, zone, order, migratetype)
-    return rmqueue_claim(memory, zone, order, migratetype, 0, told)
-
-
-@kernel
-def note_rotation(counts, rotations, row, zone, order, node, inferred):
+def note_rotation(run, row, zone, order, node, inferred):
     """Count a rotation and keep it; the count goes on where the table is full."""
-    at = counts[C_ROTATIONS]
-    if at < rotations.shape[0]:
-        rotations[at, 0] = row
-        rotations[at, 1] = zone
-        rotations[at, 2] = order
-        rotations[at, 3] = node
-        rotations[at, 4] = inferred
-    counts[C_ROTATIONS] += 1
+    at = run.counts[C_ROTATIONS]
+    if at < run.rotations.shape[0]:
+        run.rotations[at, 0] = row
+        run.rotations[at, 1] = zone
+        run.rotations[at, 2] = order
+        run.rotations[at, 3] = node
+        run.rotations[at, 4] = inferred
+    run.counts[C_ROTATIONS] += 1
 
 
 @kernel
-def infer_rotation(memory, counts, rows, row, zone, order, compacting, rotations):
+def infer_rotation(memory, run, row, observed, zone, order):
     """Does one rotation explain that the first block of a MOVABLE list was not the one taken?
 
     It does where the observed block is on that very list; no other rotation does then.  Only
     after compaction was seen at work in the zone: without that, nothing turns a list.  The list
-    is turned, and the rotation counted and kept.
+    is turned, and the rotation counted and kept.  ``observed``: -1 if no row tells.
     """
-    observed = rows.node[row]
+    if observed < 0:
+        return False
     frame = memory.frame[observed]
     on_list = frame & BUDDY != 0 and frame_type(frame) == MOVABLE and frame_order(frame) == order
-    if not on_list or not compacting[zone]:
+    if not on_list or not run.compacting[zone]:
         return False
     move_freelist_head(memory, free_list_head(memory, zone, order, MOVABLE), observed)
-    note_rotation(counts, rotations, row, zone, order, observed, True)
+    note_rotation(run, row, zone, order, observed, True)
     return True
 
 
 @kernel
-def zone_locked_row(memory, counts, rows, row, resync, ablation, compacting, rotations):
+def zone_locked_row(memory, run, rows, row, resync, ablation):
     """One block leaves the buddy: predict it, then look."""
+    counts = run.counts
     observed, order = rows.node[row], rows.order[row]
     migratetype = rows.migratetype[row]
     zone = page_zone(memory, observed)
     predicted, current = smallest_block(memory, zone, order, migratetype, ablation)
     if predicted < 0 and rows.fate[row] == CLAIMED:
-        predicted = fall_back(memory, zone, order, migratetype, rows.value[row])
+        predicted = rmqueue_claim(memory, zone, order, migratetype, 0, rows.value[row])
         if not score(counts, predicted, observed):
             note_first_miss(counts, row, predicted)
         return
     if predicted >= 0 and predicted != observed and migratetype == MOVABLE:
-        if infer_rotation(memory, counts, rows, row, zone, current, compacting, rotations):
+        if infer_rotation(memory, run, row, observed, zone, current):
             predicted = observed
     right = score(counts, predicted, observed)
     if not right:
@@ -237,39 +227,38 @@ def zone_locked_row(memory, counts, rows, row, resync, ablation, compacting, rot
 
 
 @kernel
-def fallback_row(memory, counts, rows, row, compacting, rotations):
+def fallback_row(memory, run, rows, row):
     """mm_page_alloc_extfrag: up to 6.1 blocks move; in 6.12 it is the allocation, predicted."""
     node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
     zone = page_zone(memory, node)
     if memory.profile.fallback != FALLBACK_CLAIMS:
         if not rmqueue_fallback(memory, zone, order, migratetype, 0, rows.change[row]):
-            counts[C_REFUSED] += 1
+            run.counts[C_REFUSED] += 1
     elif rows.fate[row] != CLAIMED:
         predicted, current = smallest_block(memory, zone, order, migratetype, 0)
         if predicted >= 0:
             take_block(memory, predicted, zone, current, order, migratetype)
         elif rows.change[row] == 1:
-            predicted = fall_back(memory, zone, order, migratetype, rows.value[row])
+            predicted = rmqueue_claim(memory, zone, order, migratetype, 0, rows.value[row])
         else:
-            predicted = stolen_row(memory, counts, rows, row, zone, compacting, rotations)
-        if not score(counts, predicted, node):
-            note_first_miss(counts, row, predicted)
+            predicted = steal_told(memory, run, row, node, zone, order, migratetype)
+        if not score(run.counts, predicted, node):
+            note_first_miss(run.counts, row, predicted)
 
 
 @kernel
-def stolen_row(memory, counts, rows, row, zone, compacting, rotations):
+def steal_told(memory, run, row, observed, zone, order, migratetype):
     """6.12 stole one block: the one that the model steals; -1 if there is none."""
-    order, migratetype, observed = rows.order[row], rows.migratetype[row], rows.node[row]
     current, other = find_block_to_steal(memory, zone, order, migratetype)
     if other == MOVABLE:
         first = first_block(memory, free_list_head(memory, zone, current, MOVABLE))
         if first != observed:
-            infer_rotation(memory, counts, rows, row, zone, current, compacting, rotations)
+            infer_rotation(memory, run, row, observed, zone, current)
     return rmqueue_steal(memory, zone, order, migratetype)
 
 
 @kernel
-def isolate_row(memory, counts, rows, row, compacting, rotations):
+def isolate_row(memory, run, rows, row):
     """A block leaves its list for compaction or free page reporting; no prediction.
 
     It counts as allocated from now on: compaction fills it without a row of its own.
@@ -277,15 +266,15 @@ def isolate_row(memory, counts, rows, row, compacting, rotations):
     node, order = rows.node[row], rows.order[row]
     frame = memory.frame[node]
     if frame & BUDDY == 0 or frame_order(frame) != order:
-        counts[C_REFUSED] += 1
+        run.counts[C_REFUSED] += 1
         return
     zone = page_zone(memory, node)
     if rows.fate[row] == ROTATES and frame_type(frame) == MOVABLE:
         head = free_list_head(memory, zone, order, MOVABLE)
         if first_block(memory, head) != node:
             move_freelist_head(memory, head, node)
-            note_rotation(counts, rotations, row, zone, order, node, False)
-    compacting[zone] = True
+            note_rotation(run, row, zone, order, node, False)
+    run.compacting[zone] = True
     if rows.value[row] == 0:
         return
     if frame_type(frame) != ISOLATE:
@@ -320,43 +309,39 @@ def move_block_row(memory, rows, row):
 
 
 @kernel
-def list_row(memory, counts, rows, row, compacting, rotations):
+def list_row(memory, run, rows, row):
     """Rows that tell of the buddy lists at both levels; was it one of them?"""
     kind = rows.kind[row]
     if kind == FREE_DIRECT:
         node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
-        replay_free(memory, counts, node, order, migratetype, rows.value[row], 0)
+        replay_free(memory, run.counts, node, order, migratetype, rows.value[row], 0)
     elif kind == ISOLATE_PAGE:
-        isolate_row(memory, counts, rows, row, compacting, rotations)
+        isolate_row(memory, run, rows, row)
     elif kind == PUTBACK:
-        putback_row(memory, counts, rows.node[row], rows.order[row])
+        putback_row(memory, run.counts, rows.node[row], rows.order[row])
     elif kind == MOVE_BLOCK:
         move_block_row(memory, rows, row)
 
 
 @kernel
-def replay_buddy(memory, rows, counts, resync, ablation, compacting, rotations):
-    """Replay all rows at buddy level.
-
-    ``compacting``: bool[Z] scratch, has compaction isolated pages?
-    ``rotations``: int64[n, 5], ROTATION_COLUMNS.
-    """
+def replay_buddy(memory, rows, run, resync, ablation):
+    """Replay all rows at buddy level.  ``run``: Scratch."""
     for row in range(rows.kind.shape[0]):
         kind = rows.kind[row]
         node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
         if kind == ZONE_LOCKED:
-            zone_locked_row(memory, counts, rows, row, resync, ablation, compacting, rotations)
+            zone_locked_row(memory, run, rows, row, resync, ablation)
         elif kind == PCPU_DRAIN:
-            replay_free(memory, counts, node, order, migratetype, FPI_NONE, ablation)
+            replay_free(memory, run.counts, node, order, migratetype, FPI_NONE, ablation)
         elif kind == FREE:
             fate = rows.fate[row]
             direct = fate == DIRECT or not pcp_allowed_order(memory, order)
             if direct and fate != DIRECT_LATER:
-                replay_free(memory, counts, node, order, -1, FPI_NONE, ablation)
+                replay_free(memory, run.counts, node, order, -1, FPI_NONE, ablation)
         elif kind == EXTFRAG:
-            fallback_row(memory, counts, rows, row, compacting, rotations)
+            fallback_row(memory, run, rows, row)
         else:
-            list_row(memory, counts, rows, row, compacting, rotations)
+            list_row(memory, run, rows, row)
 
 
 @kernel

@@ -5,18 +5,17 @@ blocks of every refill and the pages of every drain, from the rows that the kern
 """
 
 from freehint.guest.replay_buddy import (
-    STOLEN,
     block_in_use,
-    fall_back,
+    infer_rotation,
     list_row,
     replay_free,
     smallest_block,
+    steal_told,
     take_block,
 )
 from freehint.guest.trace_rows import (
     ALLOC,
     BULK_ALLOC,
-    C_DRAIN_DUE,
     C_DRAIN_MISSES,
     C_DRAINS,
     C_FIRST_MISS,
@@ -47,11 +46,13 @@ from freehint.guest.trace_rows import (
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE
 from freehint.mm.bulk import bulk_zone
-from freehint.mm.fallback import find_fallback_block, rmqueue_fallback
+from freehint.mm.fallback import find_fallback_block, rmqueue_claim, rmqueue_fallback
 from freehint.mm.list import list_add_tail, list_del, list_empty, list_next
 from freehint.mm.memory import (
     ISOLATE,
+    MIGRATE_PCPTYPES,
     MOVABLE,
+    NR_PCP_LISTS,
     PAGEBLOCK_ORDER,
     PCP,
     TYPE_SHIFT,
@@ -74,6 +75,8 @@ from freehint.mm.pcp import (
 )
 from freehint.mm.profile import FALLBACK_CLAIMS
 from freehint.mm.zone import above_high
+
+STOLEN = -2  # no pageblock was claimed: one block was stolen
 
 
 @kernel(inline=True)
@@ -122,28 +125,47 @@ def claim_told(memory, rows, row):
     return rows.value[row] if rows.change[row] == 1 else STOLEN
 
 
+@kernel(inline=True)
+def told_list(memory, order, migratetype):
+    """Which queue of ``told`` a block belongs to: its pcp list's, the last if it has none."""
+    if migratetype >= MIGRATE_PCPTYPES or not pcp_allowed_order(memory, order):
+        return NR_PCP_LISTS
+    return order_to_pindex(migratetype, order)
+
+
+@kernel(inline=True)
+def next_told(memory, run, cpu, order, migratetype):
+    """The oldest block that a row told of and the model has yet to take, or -1."""
+    told = run.told[cpu, told_list(memory, order, migratetype)]
+    return told[2 + told[0]] if told[0] < told[1] else -1
+
+
 @kernel
-def fall_back_as_told(memory, counts, claims, zone, cpu, order, migratetype, ablation):
+def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation):
     """6.12: the block that the oldest extfrag row not used yet tells of; -1 if there is none.
 
     No row, no fallback: the kernel found nothing, or was not to mix types.
     """
-    if claims[cpu, 0] == 0:
+    if run.claims[cpu, 0] == 0:
         return -1
-    told = pop_claim(claims, counts, cpu)
-    if ablation == NO_CLAIM:
-        told = STOLEN
-    return fall_back(memory, zone, order, migratetype, told)
+    told = pop_claim(run.claims, run.counts, cpu)
+    if told != STOLEN and ablation != NO_CLAIM:
+        return rmqueue_claim(memory, zone, order, migratetype, 0, told)
+    observed = next_told(memory, run, cpu, order, migratetype)
+    return steal_told(memory, run, row, observed, zone, order, migratetype)
 
 
 @kernel
-def take_by_model(memory, counts, claims, zone, cpu, order, migratetype, ablation):
-    """One block off the buddy lists, by fallback if need be; -1 if there is none."""
+def take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation):
+    """One block off the buddy lists, by fallback if need be; -1 if there is none.
+
+    Where a row told of another block a rotation may explain it: see :func:`infer_rotation`.
+    """
     node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
     if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
-        return fall_back_as_told(memory, counts, claims, zone, cpu, order, migratetype, ablation)
+        return fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation)
     if node < 0:
-        change = pop_claim(claims, counts, cpu)
+        change = pop_claim(run.claims, run.counts, cpu)
         if ablation == NO_CLAIM:
             found = fallback_without_claim(memory, zone, order, migratetype)
         else:
@@ -151,50 +173,59 @@ def take_by_model(memory, counts, claims, zone, cpu, order, migratetype, ablatio
         if not found:
             return -1
         node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
+    if migratetype == MOVABLE:
+        observed = next_told(memory, run, cpu, order, migratetype)
+        if observed != node and infer_rotation(memory, run, row, observed, zone, current):
+            node = observed
     take_block(memory, node, zone, current, order, migratetype)
     return node
 
 
 @kernel(inline=True)
-def check_refilled(counts, told, cpu, node):
+def check_refilled(counts, told, node):
     """Compare a block that the model took from the buddy with the oldest that the trace told.
 
-    ``told``: int32[C, 2 + n], blocks that left the buddy: first and behind the last unused, then
-    the blocks.
+    ``told``: int32[2 + n], one queue of :class:`Scratch`.
     """
     counts[C_REFILLS] += 1
-    first = told[cpu, 0]
-    if first == told[cpu, 1] or told[cpu, 2 + first] != node:
+    first = told[0]
+    if first == told[1] or told[2 + first] != node:
         counts[C_REFILL_MISSES] += 1
-    if first < told[cpu, 1]:
-        told[cpu, 0] = first + 1
+    if first < told[1]:
+        told[0] = first + 1
 
 
 @kernel(inline=True)
-def tell_refilled(told, cpu, node):
+def tell_refilled(memory, run, rows, row):
     """A row told of a block that left the buddy."""
-    last = told[cpu, 1]
-    if 2 + last < told.shape[1]:
-        told[cpu, 2 + last] = node
-        told[cpu, 1] = last + 1
+    pindex = told_list(memory, rows.order[row], rows.migratetype[row])
+    told = run.told[rows.cpu[row], pindex]
+    last = told[1]
+    if 2 + last < told.shape[0]:
+        told[2 + last] = rows.node[row]
+        told[1] = last + 1
 
 
 @kernel(inline=True)
-def forget_refilled(counts, told, cpu):
-    """An allocation is over: blocks told before it that the model did not take are misses."""
-    counts[C_REFILL_MISSES] += told[cpu, 1] - told[cpu, 0]
-    told[cpu, 0] = told[cpu, 1] = 0
+def forget_refilled(counts, told):
+    """An allocation is over: blocks told of its list that the model did not take are misses.
+
+    Those of other lists are for later: a bulk allocation without a row of its own took them.
+    """
+    counts[C_REFILL_MISSES] += told[1] - told[0]
+    told[0] = told[1] = 0
 
 
 @kernel
-def refill(memory, counts, claims, told, zone, cpu, order, migratetype, ablation):
+def refill(memory, run, row, zone, cpu, order, migratetype, ablation):
     """rmqueue_bulk() with the claims that the trace recorded."""
-    head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
+    pindex = order_to_pindex(migratetype, order)
+    head = pcp_list_head(memory, zone, cpu, pindex)
     for _ in range(nr_pcp_alloc(memory, zone, cpu, order)):
-        node = take_by_model(memory, counts, claims, zone, cpu, order, migratetype, ablation)
+        node = take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation)
         if node < 0:
             return
-        check_refilled(counts, told, cpu, node)
+        check_refilled(run.counts, run.told[cpu, pindex], node)
         memory.frame[node] = PCP | order | (migratetype << TYPE_SHIFT)
         list_add_tail(memory.links, node, head)
         memory.pcp[zone, cpu].count += 1 << order
@@ -222,16 +253,17 @@ def entries_before(memory, head, node):
 
 
 @kernel
-def pcp_alloc_row(memory, counts, claims, told, rows, row, ablation):
+def pcp_alloc_row(memory, run, rows, row, ablation):
     """An allocation that pcp lists serve: predict the head, then look."""
+    counts = run.counts
     observed, order = rows.node[row], rows.order[row]
     migratetype, cpu = rows.migratetype[row], rows.cpu[row]
     zone = page_zone(memory, observed)
-    look_at_zone(memory, zone, order, migratetype)
+    look_at_zones(memory, zone, order, migratetype)
     end_run_of_frees(memory, zone, cpu)
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     if list_empty(memory.links, head):
-        refill(memory, counts, claims, told, zone, cpu, order, migratetype, ablation)
+        refill(memory, run, row, zone, cpu, order, migratetype, ablation)
     predicted = list_next(memory.links, head)
     if predicted == head:
         score(counts, -1, observed)
@@ -242,7 +274,7 @@ def pcp_alloc_row(memory, counts, claims, told, rows, row, ablation):
         # emptied the list it refilled it, which puts the new pages behind the old ones.
         silent = entries_before(memory, head, observed)
         if silent < 0 and counts[C_FIRST_MISS] < 0:
-            refill(memory, counts, claims, told, zone, cpu, order, migratetype, ablation)
+            refill(memory, run, row, zone, cpu, order, migratetype, ablation)
             silent = entries_before(memory, head, observed)
         if silent > 0 and silent % 4 == 0:
             counts[C_SILENT_ROWS] += 1
@@ -256,75 +288,81 @@ def pcp_alloc_row(memory, counts, claims, told, rows, row, ablation):
 
 
 @kernel(inline=True)
-def look_at_zone(memory, zone, order, migratetype):
-    """The allocation's look at the high watermark, which may set ZONE_BELOW_HIGH."""
+def look_at_zones(memory, zone, order, migratetype):
+    """The allocation's look at the high watermarks on its way down to the zone that served it.
+
+    Every zone above it was looked at too, and passed over; each look may set ZONE_BELOW_HIGH.
+    The zonelist is taken to begin at the highest zone: a __GFP_DMA32 row would not be told apart.
+    The bulk allocator, which sets no flag, does not come here.
+    Source: get_page_from_freelist(), alloc_pages_bulk_noprof() of 6.12.
+    """
     highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
-    above_high(memory, zone, order, highest, 0)
+    for looked_at in range(memory.zones.shape[0] - 1, zone - 1, -1):
+        above_high(memory, looked_at, order, highest, 0)
 
 
 @kernel
-def alloc_row(memory, counts, claims, told, rows, row, ablation):
+def alloc_row(memory, run, rows, row, ablation):
     """mm_page_alloc: through a pcp list, or straight from the buddy."""
-    order, cpu = rows.order[row], rows.cpu[row]
+    order, migratetype, cpu = rows.order[row], rows.migratetype[row], rows.cpu[row]
+    told = run.told[cpu, told_list(memory, order, migratetype)]
     if pcp_allowed_order(memory, order):
-        pcp_alloc_row(memory, counts, claims, told, rows, row, ablation)
+        pcp_alloc_row(memory, run, rows, row, ablation)
     else:
-        observed, migratetype = rows.node[row], rows.migratetype[row]
-        zone = page_zone(memory, observed)
-        look_at_zone(memory, zone, order, migratetype)
-        node = take_by_model(memory, counts, claims, zone, cpu, order, migratetype, ablation)
-        check_refilled(counts, told, cpu, node)
-        if not score(counts, node, observed):
-            note_first_miss(counts, row, node)
-    forget_refilled(counts, told, cpu)
+        zone = page_zone(memory, rows.node[row])
+        look_at_zones(memory, zone, order, migratetype)
+        node = take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation)
+        check_refilled(run.counts, told, node)
+        if not score(run.counts, node, rows.node[row]):
+            note_first_miss(run.counts, row, node)
+    forget_refilled(run.counts, told)
 
 
 @kernel
-def bulk_row(memory, counts, claims, told, rows, row, ablation):
+def bulk_row(memory, run, rows, row, ablation):
     """alloc_pages_bulk() took pages off one pcp list; no row tells which."""
     cpu, migratetype, wanted = rows.cpu[row], rows.migratetype[row], rows.value[row]
     zone = bulk_zone(memory, wanted)
     if zone < 0:
-        counts[C_REFUSED] += 1
+        run.counts[C_REFUSED] += 1
         return
-    look_at_zone(memory, zone, 0, migratetype)
-    head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, 0))
+    pindex = order_to_pindex(migratetype, 0)
+    head = pcp_list_head(memory, zone, cpu, pindex)
     for _ in range(wanted):
         if list_empty(memory.links, head):
-            refill(memory, counts, claims, told, zone, cpu, 0, migratetype, ablation)
+            refill(memory, run, row, zone, cpu, 0, migratetype, ablation)
         if list_empty(memory.links, head):
-            counts[C_REFUSED] += 1
+            run.counts[C_REFUSED] += 1
             return
         take_from_pcp(memory, list_next(memory.links, head), zone, cpu, 0)
-    forget_refilled(counts, told, cpu)
+    forget_refilled(run.counts, run.told[cpu, pindex])
 
 
 @kernel(inline=True)
-def note_drained(counts, pages):
+def note_drained(run, cpu, pages):
     """The model drained these pages; the rows that tell so come behind."""
-    counts[C_DRAINS] += pages
-    counts[C_DRAIN_DUE] += pages
+    run.counts[C_DRAINS] += pages
+    run.drain_due[cpu] += pages
 
 
 @kernel(inline=True)
-def settle_drains(counts):
-    """Before the next allocation or free the trace must have told of all that was drained."""
-    if counts[C_DRAIN_DUE] != 0:
-        counts[C_DRAIN_MISSES] += abs(counts[C_DRAIN_DUE])
-        counts[C_DRAIN_DUE] = 0
+def settle_drains(run, cpu):
+    """Before a CPU's next allocation or free the trace must have told of all that it drained."""
+    run.counts[C_DRAIN_MISSES] += abs(run.drain_due[cpu])
+    run.drain_due[cpu] = 0
 
 
 @kernel
-def pcp_free(memory, counts, node, cpu, order, migratetype):
+def pcp_free(memory, run, node, cpu, order, migratetype):
     """A free through the pcp lists, with the drain that follows."""
     if not block_in_use(memory, node, order):
-        counts[C_REFUSED] += 1
+        run.counts[C_REFUSED] += 1
         return
-    note_drained(counts, free_unref_page(memory, node, cpu, order, migratetype))
+    note_drained(run, cpu, free_unref_page(memory, node, cpu, order, migratetype))
 
 
 @kernel
-def pcp_free_row(memory, counts, later_type, rows, row):
+def pcp_free_row(memory, run, rows, row):
     """mm_page_free: the type is fixed now; a page of a list is pushed at its own later row."""
     node, order = rows.node[row], rows.order[row]
     migratetype = get_pageblock_migratetype(memory, node)
@@ -332,45 +370,41 @@ def pcp_free_row(memory, counts, later_type, rows, row):
     if fate == DIRECT_LATER:
         return
     if not pcp_allowed_order(memory, order) or fate == DIRECT or migratetype == ISOLATE:
-        replay_free(memory, counts, node, order, migratetype, FPI_NONE, FAITHFUL)
+        replay_free(memory, run.counts, node, order, migratetype, FPI_NONE, FAITHFUL)
     elif fate == TO_PCP_LATER:
-        later_type[node] = migratetype
+        run.later_type[node] = migratetype
     elif fate == TO_PCP:
-        pcp_free(memory, counts, node, rows.cpu[row], order, migratetype)
+        pcp_free(memory, run, node, rows.cpu[row], order, migratetype)
 
 
 @kernel
-def replay_pcp(memory, rows, counts, claims, told, later_type, compacting, rotations, ablation):
-    """Replay all rows at pcp level.
-
-    ``claims``: int64[C, 1 + n], ``told``: int32[C, 2 + n], ``later_type``: int8[nr_pages],
-    ``compacting`` and ``rotations`` as for the buddy level; all scratch.
-    """
+def replay_pcp(memory, rows, run, ablation):
+    """Replay all rows at pcp level.  ``run``: :class:`Scratch`."""
     for row in range(rows.kind.shape[0]):
         kind, cpu = rows.kind[row], rows.cpu[row]
         if kind == PCPU_DRAIN:
-            counts[C_DRAIN_DUE] -= 1 << rows.order[row]
+            run.drain_due[cpu] -= 1 << rows.order[row]
         elif kind == ALLOC:
-            settle_drains(counts)
-            alloc_row(memory, counts, claims, told, rows, row, ablation)
+            settle_drains(run, cpu)
+            alloc_row(memory, run, rows, row, ablation)
         elif kind == FREE:
-            settle_drains(counts)
-            pcp_free_row(memory, counts, later_type, rows, row)
+            settle_drains(run, cpu)
+            pcp_free_row(memory, run, rows, row)
         elif kind == FREE_BATCHED:
-            settle_drains(counts)
+            settle_drains(run, cpu)
             node = rows.node[row]
-            pcp_free(memory, counts, node, cpu, rows.order[row], later_type[node])
+            pcp_free(memory, run, node, cpu, rows.order[row], run.later_type[node])
         elif kind == ZONE_LOCKED:
-            tell_refilled(told, cpu, rows.node[row])
+            tell_refilled(memory, run, rows, row)
         elif kind == EXTFRAG:
             if memory.profile.fallback == FALLBACK_CLAIMS and rows.fate[row] != CLAIMED:
-                tell_refilled(told, cpu, rows.node[row])
-            push_claim(claims, cpu, claim_told(memory, rows, row))
+                tell_refilled(memory, run, rows, row)
+            push_claim(run.claims, cpu, claim_told(memory, rows, row))
         elif kind == BULK_ALLOC:
-            bulk_row(memory, counts, claims, told, rows, row, ablation)
+            bulk_row(memory, run, rows, row, ablation)
         elif kind == DECAY:
-            note_drained(counts, decay_pcp_high(memory, rows.value[row], cpu))
+            note_drained(run, cpu, decay_pcp_high(memory, rows.value[row], cpu))
         elif kind == DRAIN_ZONE:
-            note_drained(counts, drain_pages_zone(memory, rows.value[row], cpu))
+            note_drained(run, cpu, drain_pages_zone(memory, rows.value[row], cpu))
         elif kind >= FREE_DIRECT:
-            list_row(memory, counts, rows, row, compacting, rotations)
+            list_row(memory, run, rows, row)

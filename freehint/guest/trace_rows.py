@@ -59,6 +59,31 @@ class Rows(NamedTuple):
     fate: np.ndarray
 
 
+class Scratch(NamedTuple):
+    """What a replay writes beside the memory; ``C`` CPUs, ``Z`` zones.
+
+    counts : int64[NR_COUNTS]
+    compacting : bool[Z]          has compaction isolated pages?
+    rotations : int64[n, 5]       ROTATION_COLUMNS; counts[C_ROTATIONS] of them
+
+    pcp level only
+    claims : int64[C, 1 + n]      recorded claims not used yet, their number first
+    told : int32[C, 15, 2 + n]    blocks that rows said left the buddy, a queue for each pcp list
+                                  and one for blocks that have none: indices of the first and
+                                  behind the last unused, then the blocks
+    drain_due : int64[C]          pages drained by the model less those that the trace told of
+    later_type : int8[nr_pages]   type of a page at its free, until it is pushed
+    """
+
+    counts: np.ndarray
+    compacting: np.ndarray
+    rotations: np.ndarray
+    claims: np.ndarray
+    told: np.ndarray
+    drain_due: np.ndarray
+    later_type: np.ndarray
+
+
 # Counts of a replay.
 (
     C_SCORED,
@@ -75,9 +100,8 @@ class Rows(NamedTuple):
     C_REFILL_MISSES,
     C_DRAINS,
     C_DRAIN_MISSES,
-    C_DRAIN_DUE,  # pages drained by the model less those that the trace told of
     NR_COUNTS,
-) = range(16)
+) = range(15)
 
 # Rules made wrong on purpose, to show that the bar sees it.
 FAITHFUL, ALWAYS_HEAD, LOWEST_FIRST, NO_CLAIM = range(4)
