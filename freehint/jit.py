@@ -136,12 +136,15 @@ class Kernel(CPUDispatcher):
         return entry(*args)
 
 
-def kernel(function=None, *, inline=False):
-    """Compile a function; ``inline=True`` for small helpers called from other kernels.
+def kernel(function=None, *, inline=False, cold=False):
+    """Compile a function.
 
-    Entry points are cached on disk.  Helpers are forced inline and never count references:
-    without that every call touches the counts of all arrays in its NamedTuples, which costs
-    three to six times the work itself (``make bench``).
+    ``inline=True``: a helper of other kernels, which Python runs as plain Python.
+    ``cold=True``: seldom called by others, so it stays a function of its own: less to compile.
+
+    What Python calls is cached on disk.  Inside, kernels become part of their callers and never
+    count references: a call passes every array of its NamedTuples, and touches their counts,
+    which costs three to six times the work itself (``make bench``).
 
     Examples
     --------
@@ -152,11 +155,14 @@ def kernel(function=None, *, inline=False):
     42
     """
     if function is None:
-        return lambda f: kernel(f, inline=inline)
-    options = {"forceinline": True, "_nrt": False} if inline else {}
-    made = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(
-        function
-    )
+        return lambda f: kernel(f, inline=inline, cold=cold)
+    made = numba.njit(
+        forceinline=not cold,
+        nogil=True,
+        _nrt=False,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
     if not numba_config.DISABLE_JIT:
         made.__class__ = Kernel
         made.from_python = not inline

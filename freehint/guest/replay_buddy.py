@@ -50,6 +50,7 @@ from freehint.mm.memory import (
     MOVABLE,
     NR_ORDERS,
     NR_PCP_LISTS,
+    PAGEBLOCK_ORDER,
     PCP,
     first_block,
     frame_order,
@@ -97,13 +98,15 @@ def replay_free(memory, counts, node, order, migratetype, fpi_flags, ablation):
     if not block_in_use(memory, node, order):
         counts[C_REFUSED] += 1
         return
-    if memory.profile.freelist_hygiene:
-        if migratetype >= 0 and migratetype != get_pageblock_migratetype(memory, node):
-            counts[C_REFUSED] += 1
+    block_type = get_pageblock_migratetype(memory, node)
+    if migratetype < 0:
+        migratetype = block_type
+    if memory.profile.freelist_hygiene and migratetype != block_type:
+        counts[C_REFUSED] += 1
+        migratetype = block_type
+    if order > PAGEBLOCK_ORDER:
         free_block(memory, node, page_zone(memory, node), order, fpi_flags)
     else:
-        if migratetype < 0:
-            migratetype = get_pageblock_migratetype(memory, node)
         free_one_page(memory, node, page_zone(memory, node), order, migratetype, fpi_flags)
     if ablation == ALWAYS_HEAD:
         put_first(memory, node)
@@ -121,7 +124,7 @@ def smallest_block(memory, zone, order, migratetype, ablation):
     return -1, -1
 
 
-@kernel
+@kernel(cold=True)
 def lowest_block(memory, head):
     """Ablation: the block of a list with the lowest address."""
     lowest = node = list_next(memory.links, head)
@@ -131,7 +134,7 @@ def lowest_block(memory, head):
     return lowest
 
 
-@kernel
+@kernel(cold=True)
 def put_first(memory, node):
     """Ablation: the free block around ``node`` goes to its list's head, wherever it was put."""
     block = inside_free_block(memory, node)
@@ -151,7 +154,7 @@ def take_block(memory, node, zone, current, order, migratetype):
     expand(memory, node, zone, order, current, migratetype)
 
 
-@kernel
+@kernel(cold=True)
 def take_observed(memory, zone, observed, order):
     """Take exactly this block out of the free block around it; False if it is not free."""
     head = inside_free_block(memory, observed)
@@ -181,7 +184,7 @@ def note_rotation(run, row, zone, order, node, inferred):
     run.counts[C_ROTATIONS] += 1
 
 
-@kernel
+@kernel(cold=True)
 def infer_rotation(memory, run, row, observed, zone, order):
     """Does one rotation explain that the first block of a MOVABLE list was not the one taken?
 
@@ -226,7 +229,7 @@ def zone_locked_row(memory, run, rows, row, resync, ablation):
         counts[C_REFUSED] += 1
 
 
-@kernel
+@kernel(cold=True)
 def fallback_row(memory, run, rows, row):
     """mm_page_alloc_extfrag: up to 6.1 blocks move; in 6.12 it is the allocation, predicted."""
     node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
@@ -257,7 +260,7 @@ def steal_told(memory, run, row, observed, zone, order, migratetype):
     return rmqueue_steal(memory, zone, order, migratetype)
 
 
-@kernel
+@kernel(cold=True)
 def isolate_row(memory, run, rows, row):
     """A block leaves its list for compaction or free page reporting; no prediction.
 
@@ -283,7 +286,7 @@ def isolate_row(memory, run, rows, row):
     make_movable_around(memory, node, zone, order)
 
 
-@kernel
+@kernel(cold=True)
 def putback_row(memory, counts, node, order):
     """A block comes back, to the tail."""
     if not block_in_use(memory, node, order):
@@ -293,7 +296,7 @@ def putback_row(memory, counts, node, order):
     free_one_page(memory, node, page_zone(memory, node), order, migratetype, FPI_TO_TAIL)
 
 
-@kernel
+@kernel(cold=True)
 def move_block_row(memory, rows, row):
     """A pageblock enters or leaves the HIGHATOMIC reserve, or is set apart.
 
@@ -340,7 +343,7 @@ def replay_buddy(memory, rows, run, resync, ablation):
                 replay_free(memory, run.counts, node, order, -1, FPI_NONE, ablation)
         elif kind == EXTFRAG:
             fallback_row(memory, run, rows, row)
-        else:
+        elif kind >= FREE_DIRECT:
             list_row(memory, run, rows, row)
 
 

@@ -99,7 +99,7 @@ def pop_claim(claims, counts, cpu):
     return change
 
 
-@kernel
+@kernel(cold=True)
 def fallback_without_claim(memory, zone, order, migratetype):
     """Ablation: blocks move to the taker's lists, but no pageblock changes its type."""
     current, other, _ = find_fallback_block(memory, zone, order, migratetype, 0)
@@ -140,7 +140,7 @@ def next_told(memory, run, cpu, order, migratetype):
     return told[2 + told[0]] if told[0] < told[1] else -1
 
 
-@kernel
+@kernel(cold=True)
 def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation):
     """6.12: the block that the oldest extfrag row not used yet tells of; -1 if there is none.
 
@@ -318,7 +318,7 @@ def alloc_row(memory, run, rows, row, ablation):
     forget_refilled(run.counts, told)
 
 
-@kernel
+@kernel(cold=True)
 def bulk_row(memory, run, rows, row, ablation):
     """alloc_pages_bulk() took pages off one pcp list; no row tells which."""
     cpu, migratetype, wanted = rows.cpu[row], rows.migratetype[row], rows.value[row]

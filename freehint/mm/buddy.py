@@ -154,7 +154,7 @@ def free_one_page(memory, node, zone, order, migratetype, fpi_flags):
         add_to_free_list(memory, node, zone, order, migratetype)
 
 
-@kernel
+@kernel(cold=True)
 def free_block(memory, node, zone, order, fpi_flags):
     """Free a block straight to the buddy, under its pageblock's type.
 

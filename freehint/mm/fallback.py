@@ -170,7 +170,7 @@ def find_fallback_block(memory, zone, order, start_type, alloc_flags):
     return -1, -1, False
 
 
-@kernel
+@kernel(cold=True)
 def rmqueue_fallback(memory, zone, order, start_type, alloc_flags, claim):
     """Bring one block of another type to the taker's lists; False if there is none."""
     current, other, whole = find_fallback_block(memory, zone, order, start_type, alloc_flags)
@@ -257,7 +257,7 @@ def rmqueue_steal(memory, zone, order, start_type):
     return node
 
 
-@kernel
+@kernel(cold=True)
 def claim_or_steal(memory, zone, order, migratetype, alloc_flags, mode):
     """A type's lists are empty: (node or -1, mode for the next page of the same refill).
 

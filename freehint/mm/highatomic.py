@@ -123,7 +123,7 @@ def reserve_as_last_resort(memory, alloc_flags):
     )
 
 
-@kernel
+@kernel(cold=True)
 def rmqueue_reserve(memory, zone, order, migratetype, alloc_flags):
     """Take a block with the rights of the flags; -1 if none.  Source: rmqueue_buddy()."""
     node = -1
@@ -180,7 +180,7 @@ def highatomic_pages(memory, order):
     return PAGEBLOCK_NR_PAGES
 
 
-@kernel
+@kernel(cold=True)
 def reserve_highatomic_pageblock(memory, node, zone, order):
     """Reserve the pageblock of a block just allocated, with its free pages.
 
@@ -211,7 +211,7 @@ def unreserve_zone(memory, zone, migratetype):
     return False
 
 
-@kernel
+@kernel(cold=True)
 def unreserve_highatomic_pageblock(memory, migratetype, force):
     """Before a request fails, take one pageblock out of the reserve; was there one?
 

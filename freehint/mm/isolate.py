@@ -98,7 +98,7 @@ def putback_isolated_page(memory, node):
     free_one_page(memory, node, page_zone(memory, node), order, migratetype, FPI_TO_TAIL)
 
 
-@kernel
+@kernel(cold=True)
 def retag_free_pages(memory, node, migratetype):
     """Give a pageblock another type, with its free pages.
 

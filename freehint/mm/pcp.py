@@ -232,7 +232,7 @@ def largest_batch(memory, zone, cpu):
     return memory.pcp[zone, cpu].batch << memory.profile.batch_scale_max
 
 
-@kernel
+@kernel(cold=True)
 def drain_pages_zone(memory, zone, cpu):
     """Empty a CPU's pcp lists of a zone, a chunk per hold of the lock; pages freed.
 
@@ -441,7 +441,7 @@ def free_unref_page(memory, node, cpu, order, migratetype):
     return freed
 
 
-@kernel
+@kernel(cold=True)
 def decay_pcp_high(memory, zone, cpu):
     """Once a second: pcp.high falls by an eighth, and what stands above it is drained.
 
