@@ -1,13 +1,24 @@
 """What a policy is: compiled verbs and named parameters.
 
-A policy acts in bounded *strokes*, each under one hold of one zone's lock::
+A policy walks over the free lists, in *strokes*, each on one zone::
 
     fill(memory, state, zone, report, capacity) -> (n, status)
-        choose up to ``capacity`` blocks; row i of ``report`` is (node, order, blocks looked at
-        to get there); after the last row, ``report[n, 2]`` may count blocks looked at in vain.
+        under the zone's lock: choose up to ``capacity`` blocks; row i of ``report`` is (node,
+        order, blocks looked at to get there); after the last row, ``report[n, 2]`` may count
+        blocks looked at in vain.
     drain(memory, state, zone, report, n, outcome) -> nodes moved
-        under the same hold, when the ring took or refused each row; or at a later stroke, with
-        outcome USED, for blocks whose buffers the host has used since.
+        under the zone's lock: the ring took or refused each row, or the host has used them.
+
+and, if it needs them::
+
+    next_zone(memory, state) -> zone
+        where the next stroke is wanted; -1: the walk is over.  Else zones are walked ascending.
+    on_empty(memory, state, zone, order, migratetype) -> nodes moved
+        a free list of the allocator ran empty (under its zone's lock).
+    release(memory, state) -> blocks
+        the host says DONE: give back what is held for it.
+    shrink(memory, state, nr_pages) -> pages
+        the guest is short of memory: give back about so many of the pages held.
 
 ``node`` is ``pfn - memory.base_pfn``.  The engine takes the locks, goes through the zones,
 feeds the ring and charges the costs; the verbs only look at lists and move blocks.
@@ -18,6 +29,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from freehint.config import one_of, require, whole
+from freehint.mm.memory import MAX_ORDER, NR_USERS
 
 
 class Stroke(IntEnum):
@@ -38,6 +50,7 @@ class Outcome(IntEnum):
 
 
 ON_FULL = ("lose", "stop", "wait")
+REPORT = ("under_lock", "unlocked", "acknowledged")
 
 
 @dataclass(frozen=True)
@@ -56,28 +69,58 @@ class Policy:
         Blocks a stroke; 0: as many as there are.
     on_full : str
         What a full ring does: "lose" the hint and go on (v24), "stop" the stroke, or "wait".
+    report : str
+        Blocks go to the ring "under_lock"; or "unlocked", after the lock was dropped; or
+        "acknowledged": unlocked, and ``drain`` comes when the host has used them all.
     hold_until_used : bool
         Keep the lock until the host has used everything.
+    one_buffer : bool
+        The blocks of a stroke share one buffer (a scatterlist), so one descriptor of the ring.
     pause_ns : int
         From the end of a stroke to the wish for the next: the caller's "something slow".
     feedback : bool
-        Call ``drain`` with outcome USED for blocks whose buffers the host has used.
+        Call ``drain`` at a later stroke, with outcome USED, for blocks whose buffers the host has
+        used since.
+    delay_ns : int or None
+        None: it walks when the host asks.  Else it walks by itself, so long after a free of
+        ``report_order`` or more pages asked for it, and not sooner than that after the walk before.
+    report_order : int
+        See ``delay_ns``.
+    user : int
+        Whose private list, bookmark and marks in Memory; :func:`freehint.simulate` numbers the
+        users of a scenario.
     """
 
     name: str
     fill: Callable | None = None
     drain: Callable | None = None
     new_state: Callable | None = None
+    next_zone: Callable | None = None
+    on_empty: Callable | None = None
+    release: Callable | None = None
+    shrink: Callable | None = None
     capacity: int = 32
     on_full: str = "lose"
+    report: str = "under_lock"
     hold_until_used: bool = False
+    one_buffer: bool = False
     pause_ns: int = 50_000
     feedback: bool = False
+    delay_ns: int | None = None
+    report_order: int = 9
+    user: int = 0
 
     def __post_init__(self):
         whole("policy.capacity", self.capacity, 0, 1 << 24)
         one_of("policy.on_full", self.on_full, ON_FULL)
+        one_of("policy.report", self.report, REPORT)
         whole("policy.pause_ns", self.pause_ns, 0)
+        if self.delay_ns is not None:
+            whole("policy.delay_ns", self.delay_ns, 1)
+        whole("policy.report_order", self.report_order, 0, MAX_ORDER - 1)
+        whole("policy.user", self.user, 0, NR_USERS - 1)
+        alone = not (self.hold_until_used and self.report != "under_lock")
+        require(alone, "policy.hold_until_used", "go with report 'under_lock'", self.report)
         both = (self.fill is None) == (self.drain is None)
         require(both, "policy.drain", "be given together with fill", self.drain)
 

@@ -20,12 +20,17 @@ from freehint.mm.list import list_add, list_add_tail, list_del
 from freehint.mm.memory import (
     BUDDY,
     BUDDY_AND_ORDER,
+    EMPTIED,
     ISOLATE,
     MAX_ORDER,
     MIGRATE_PCPTYPES,
+    MIGRATE_TYPES,
     NR_ORDERS,
     PAGEBLOCK_ORDER,
+    REPORT_ORDER,
+    REPORT_REQUESTED,
     TYPE_SHIFT,
+    WATCH_EMPTY,
     first_block,
     frame_type,
     free_list_head,
@@ -34,6 +39,7 @@ from freehint.mm.pageblock import get_pageblock_migratetype, set_pageblock_migra
 from freehint.mm.profile import MERGE_UNLESS_ISOLATE
 
 FPI_NONE = 0
+FPI_SKIP_REPORT_NOTIFY = 1
 FPI_TO_TAIL = 2
 
 
@@ -152,6 +158,9 @@ def free_one_page(memory, node, zone, order, migratetype, fpi_flags):
         add_to_free_list_tail(memory, node, zone, order, migratetype)
     else:
         add_to_free_list(memory, node, zone, order, migratetype)
+    # page_reporting_notify_free()
+    if order >= memory.notify[REPORT_ORDER] and not fpi_flags & FPI_SKIP_REPORT_NOTIFY:
+        memory.notify[REPORT_REQUESTED] = 1
 
 
 @kernel(cold=True)
@@ -181,6 +190,16 @@ def expand(memory, node, zone, low, high, migratetype):
 
 
 @kernel(inline=True)
+def note_empty_list(memory, zone, order, migratetype):
+    """The last block of a list was handed out: a policy may want to know.
+
+    The callback of step 1 of the five-step scheme (THREAD.txt); no kernel has it.
+    """
+    if memory.notify[WATCH_EMPTY] != 0:
+        memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype
+
+
+@kernel(inline=True)
 def rmqueue_smallest(memory, zone, order, migratetype):
     """Take the first block of the smallest order that has one; -1 if none.
 
@@ -192,6 +211,8 @@ def rmqueue_smallest(memory, zone, order, migratetype):
         if node == head:
             continue
         del_page_of_type(memory, node, zone, current, migratetype)
+        if memory.nr_free[zone, current, migratetype] == 0:
+            note_empty_list(memory, zone, current, migratetype)
         if migratetype != ISOLATE:
             memory.zones[zone].nr_free_pages -= 1 << order
         expand(memory, node, zone, order, current, migratetype)

@@ -9,6 +9,7 @@ Source: mm/page_alloc.c of Linux 6.1, where no other is named.
 from freehint.jit import kernel
 from freehint.mm.buddy import (
     FPI_NONE,
+    FPI_SKIP_REPORT_NOTIFY,
     FPI_TO_TAIL,
     del_page_from_free_list,
     free_block,
@@ -95,7 +96,8 @@ def putback_isolated_page(memory, node):
     list_del(memory.links, node)
     order = frame_order(memory.frame[node])
     migratetype = get_pageblock_migratetype(memory, node)
-    free_one_page(memory, node, page_zone(memory, node), order, migratetype, FPI_TO_TAIL)
+    flags = FPI_SKIP_REPORT_NOTIFY | FPI_TO_TAIL
+    free_one_page(memory, node, page_zone(memory, node), order, migratetype, flags)
 
 
 @kernel(cold=True)

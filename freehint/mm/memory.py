@@ -108,6 +108,13 @@ def new_zones(**columns) -> np.recarray:
     return zones.view(np.recarray)
 
 
+# Memory.notify: who wants to hear of what.
+# order from which a free asks for a report to the host (NR_ORDERS: nobody is registered); has one
+# asked since this was last cleared; a policy wants to hear of lists that run empty; 0, or 1 + the
+# index of such a list
+REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY, EMPTIED, NR_NOTIFY = range(5)
+
+
 class Memory(NamedTuple):
     """A guest's memory: ``Z`` zones, ``C`` CPUs, ``N = nr_pages + heads`` nodes.
 
@@ -117,6 +124,7 @@ class Memory(NamedTuple):
     nr_free : int64[Z, 11, 5]           blocks on each free list
     zones : record[Z]                   ZONE_DTYPE
     pcp : record[Z, C]                  PCP_DTYPE
+    notify : int64[4]                   REPORT_ORDER .. EMPTIED
     profile : Profile
     base_pfn : int           pfn of node 0, a multiple of 1024
     nr_pages : int           frames, a multiple of 1024
@@ -130,6 +138,7 @@ class Memory(NamedTuple):
     nr_free: np.ndarray
     zones: np.recarray
     pcp: np.recarray
+    notify: np.ndarray
     profile: Profile
     base_pfn: int
     nr_pages: int
@@ -171,6 +180,7 @@ def new_memory(zones: np.recarray, nr_cpus: int, profile: Profile, reported_know
         nr_free=np.zeros((nr_zones, NR_ORDERS, MIGRATE_TYPES), np.int64),
         zones=zones,
         pcp=pcp,
+        notify=np.array([NR_ORDERS, 0, 0, 0], np.int64),
         profile=profile,
         base_pfn=base_pfn,
         nr_pages=nr_pages,
@@ -188,6 +198,7 @@ def copy_memory(memory: Memory) -> Memory:
         nr_free=memory.nr_free.copy(),
         zones=memory.zones.copy(),
         pcp=memory.pcp.copy(),
+        notify=memory.notify.copy(),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from freehint.config import InputError, one_of, whole
-from freehint.mm.memory import MAX_ORDER, NR_USERS
+from freehint.mm.memory import MAX_ORDER
 from freehint.policy import Policy
 from freehint.walk import drain, fill, new_walk_state
 
@@ -42,8 +42,6 @@ class Walker(Policy):
     order : "high_first", "low_first"
     min_order : int
         Smallest order walked, 0..10.
-    user : int
-        Whose bookmark and marks, 0..2.
 
     ``capacity`` counts only with ``lock="per_batch"``.
     """
@@ -56,7 +54,6 @@ class Walker(Policy):
     lock: str = "per_batch"
     order: str = "high_first"
     min_order: int = 0
-    user: int = 0
 
     def __post_init__(self):
         super().__post_init__()
@@ -68,7 +65,6 @@ class Walker(Policy):
         ):
             one_of(f"policy.{name}", getattr(self, name), choices)
         whole("policy.min_order", self.min_order, 0, MAX_ORDER - 1)
-        whole("policy.user", self.user, 0, NR_USERS - 1)
         if self.lock == "per_batch":
             whole("policy.capacity", self.capacity, 1)
         self._refuse_contradictions()
