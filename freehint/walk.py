@@ -346,3 +346,11 @@ def go_back(memory, state, zone, report, n, row):
     for i in range(state.at[AT_SETTLED], here):
         list_del_init(memory.links, end_node(memory, state, i))
         state.begun[i] = False
+
+
+@kernel
+def end_walk(memory, state):
+    """Take the walk's bookmark and END nodes off the lists, wherever it was stopped."""
+    list_del_init(memory.links, user_node(memory, state.knob[K_USER], USER_BOOKMARK))
+    for i in range(nr_lists(state)):
+        list_del_init(memory.links, end_node(memory, state, i))

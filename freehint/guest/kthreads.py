@@ -192,8 +192,8 @@ def kthreads_event(world, actor, now_ns):
     """The turn of whichever is due; both sleep while a stroke holds a zone that they need."""
     state = world.state[0]
     vmstat = state.vmstat_at <= now_ns
-    locked = state.locked_zone
-    if locked >= 0 and (vmstat or state.compact_zone == locked):
+    compacts = state.compact_zone >= 0 and state.locked_zones >> state.compact_zone & 1
+    if state.locked_zones and (vmstat or compacts):
         state.kthreads_since = now_ns
         suspend(world, actor)
         return
