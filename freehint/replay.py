@@ -94,6 +94,8 @@ GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAI
 CLAIMS = 4096  # fallbacks that one refill may need
 TOLD_BLOCKS = 1 << 16  # blocks of one refill that rows tell of
 ROTATIONS = 4096  # rotations kept; more are only counted
+# What the recorder wrote into the trace just before a snapshot; the second around a migration.
+MARKERS = {"T0": ("FH T0", "FH before"), "T1": ("FH T1", "FH after")}
 
 
 @dataclass(frozen=True)
@@ -257,9 +259,10 @@ def load_recording(stem) -> Recording:
     if last > len(trace):
         raise InputError(f"{path}: ends at row {len(trace)}, before T1 at row {last}")
     for name, low, high in (("T0", 0, first), ("T1", first, last)):
-        if not _has_marker(trace.iloc[low:high], f"FH {name}"):
+        if not _has_marker(trace.iloc[low:high], MARKERS[name]):
+            texts = " or ".join(map(repr, MARKERS[name]))
             raise InputError(
-                f"{path}: rows {low}..{high} have no marker 'FH {name}': the trace begins after"
+                f"{path}: rows {low}..{high} have no marker {texts}: the trace begins after"
                 f" {name}, or belongs to another recording"
             )
     return Recording(stem, t0, t1, trace.iloc[first:last], _zone_addresses(f"{stem}.T0.meta.json"))
@@ -271,9 +274,9 @@ def _zone_addresses(path) -> tuple:
     return tuple(zone["address_low31"] for zone in zones if "address_low31" in zone)
 
 
-def _has_marker(rows: pd.DataFrame, text: str) -> bool:
+def _has_marker(rows: pd.DataFrame, texts: tuple) -> bool:
     marks = rows["event"] == "tracing_mark_write"
-    return bool((rows.loc[marks, "gfp"].astype(str) == text).any())
+    return bool(rows.loc[marks, "gfp"].astype(str).isin(texts).any())
 
 
 def _entries(path) -> int:
@@ -435,7 +438,7 @@ def replay(
     stem : str or Path
         ``".../NAME"`` of a recorded NAME.T0, NAME.T1 and NAME.trace.
     level : "buddy" or "pcp"
-        What is given and what is predicted; FINDINGS.md, or ``freehint/guest/replay.py``.
+        What is given and what is predicted: ``docs/model.md``.
     inputs : "std" or "probes"
         The kmem tracepoints alone, or also the recorded probe rows.
     infer : bool

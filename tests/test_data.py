@@ -30,7 +30,11 @@ def test_manifest_lists_exactly_the_files_there_are():
 
 
 @pytest.mark.parametrize(
-    "name", ["linux-6.1/snapshots/snap4g.T0", "linux-6.1/snapshots/snap4g", "linux-6.1/traces/frag"]
+    "name",
+    [
+        *("linux-6.1/snapshots/snap4g.T0", "linux-6.1/snapshots/snap4g", "linux-6.1/traces/frag"),
+        *("linux-6.12/traces/frag", "linux-6.12/hints/freed.T1"),
+    ],
 )
 def test_a_stem_is_what_the_files_of_a_recording_share(name):
     stem = data(name)
@@ -42,6 +46,23 @@ def test_a_stem_is_what_the_files_of_a_recording_share(name):
 def test_files_and_folders():
     assert data("linux-6.1/migration/migrations.csv").is_file()
     assert data(Path("linux-6.1/hints/")).is_dir()
+    assert data("linux-6.12/reporting/fpr.rss.csv").is_file()
+
+
+def test_recordings_of_6_12_are_whole():
+    parts = [f"{t}.{p}" for t in ("T0", "T1") for p in ("freelist", "pcp", "pageblock")]
+    names = {
+        "traces": ("idle20", "forkbulk", "cache", "frag"),
+        "hints": ("freed", "freed_off", "frag_off"),
+        "reporting": ("fpr",),
+    }
+    beside = {"traces": "info.json.gz", "hints": "migration.json.gz", "reporting": "info.json.gz"}
+    for folder, recordings in names.items():
+        found = {path.name for path in data(f"linux-6.12/{folder}").iterdir()}
+        wanted = {f"{n}.{p}.parquet" for n in recordings for p in (*parts, "trace")}
+        wanted |= {f"{n}.{t}.meta.json" for n in recordings for t in ("T0", "T1")}
+        wanted |= {f"{n}.{beside[folder]}" for n in recordings}
+        assert found - {"fpr.rss.csv"} == wanted
 
 
 @pytest.mark.parametrize("name", ["", "..", "../README.md", "/etc", "linux-6.1/snapshots/snap4"])

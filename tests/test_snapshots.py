@@ -62,8 +62,12 @@ def assert_loads_as_recorded(stem: Path) -> None:
     assert memory.profile == (LINUX_6_12 if meta["kernel"].startswith("6.12") else LINUX_6_1)
 
 
+KERNELS = ("linux-6.1", "linux-6.12")
+SAMPLES = [stem for kernel in KERNELS for stem in stems_in(data(kernel))]
+
+
 @pytest.mark.parametrize(
-    "stem", stems_in(data("linux-6.1")), ids=lambda s: f"{s.parent.name}/{s.name}"
+    "stem", SAMPLES, ids=lambda s: f"{s.parent.parent.name}/{s.parent.name}/{s.name}"
 )
 def test_sample_data_loads_as_recorded(stem):
     assert_loads_as_recorded(stem)
@@ -71,21 +75,23 @@ def test_sample_data_loads_as_recorded(stem):
 
 def test_there_are_samples():
     assert len(stems_in(data("linux-6.1"))) >= 15
+    assert len(stems_in(data("linux-6.12"))) == 16
 
 
 def test_every_recording_of_both_kernels_loads_as_recorded():
     if not GROUND_TRUTH.is_dir():
         reason = f"the recordings are not in {os.path.relpath(GROUND_TRUTH, ROOT)}"
         pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
-    for kernel, at_least in (("linux-6.1", 20), ("linux-6.12", 26)):
+    for kernel, at_least in zip(KERNELS, (20, 26), strict=True):
         stems = stems_in(GROUND_TRUTH / kernel)
         assert len(stems) >= at_least
         for stem in stems:
             assert_loads_as_recorded(stem)
 
 
-def test_a_twin_of_a_recording_has_the_same_lists():
-    memory = load_snapshot(data("linux-6.1/traces/fork.T0"))
+@pytest.mark.parametrize("name", ["linux-6.1/traces/fork.T0", "linux-6.12/traces/forkbulk.T0"])
+def test_a_twin_of_a_recording_has_the_same_lists(name):
+    memory = load_snapshot(data(name))
     twin = from_memory(memory)
     verify(twin)
     assert same_lists(twin, memory)

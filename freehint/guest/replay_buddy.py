@@ -339,7 +339,7 @@ def replay_buddy(memory, rows, counts, resync, ablation, compacting, rotations):
     """Replay all rows at buddy level.
 
     ``compacting``: bool[Z] scratch, has compaction isolated pages?
-    ``rotations``: int64[n, 5], ROTATION_COLUMNS.
+    ``rotations``: int64[n, 5] scratch, ROTATION_COLUMNS.
     """
     for row in range(rows.kind.shape[0]):
         kind = rows.kind[row]
