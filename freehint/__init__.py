@@ -22,6 +22,7 @@ from freehint.provenance import provenance_table
 from freehint.replay import Replay, replay, replay_history
 from freehint.run import Run, comparison, summaries
 from freehint.simulate import Scenario, simulate
+from freehint.sweep import sweep
 from freehint.validate import validate_replay
 from freehint.version import __version__
 from freehint.walk import v24, walk_free_mem_block
@@ -76,6 +77,7 @@ __all__ = [
     "replay_history",
     "simulate",
     "summaries",
+    "sweep",
     "v24",
     "validate_replay",
     "walk_free_mem_block",

@@ -25,7 +25,20 @@ from numba.extending import intrinsic
 
 PACKAGE = Path(__file__).parent
 # Floors that hold no kernels; editing them must not cost a recompilation.
-NOT_KERNELS = ("figures.py", "widgets", "report.py", "cli.py", "formats", "data.py", "reference")
+NOT_KERNELS = (
+    "figures.py",
+    "widgets",
+    "report.py",
+    "cli.py",
+    "sweep.py",
+    "design.py",
+    "factorial.py",
+    "properties.py",
+    "files.py",
+    "formats",
+    "data.py",
+    "reference",
+)
 
 
 def source_hash(package: Path = PACKAGE) -> str:
@@ -126,6 +139,10 @@ class Kernel(CPUDispatcher):
             return super().compile(signature)
         finally:
             _linking.depth -= 1
+
+    def __reduce__(self):
+        """Pickled by name, as functions are: a worker process finds what is compiled already."""
+        return self.__qualname__
 
     def __call__(self, *args):
         entry = self.__dict__.get("entry")

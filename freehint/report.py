@@ -4,13 +4,12 @@ nbconvert's own template loads scripts from other hosts; here every such address
 widgets are shown by the picture they carry (RECIPES, "Rendered reports that work offline").
 """
 
-import contextlib
-import os
 import tempfile
 from importlib import resources
 from pathlib import Path
 
 from freehint.config import InputError
+from freehint.files import whole_file
 
 OTHER_HOSTS = (
     "mathjax_url",
@@ -115,21 +114,6 @@ def render(executed: Path) -> str:
         if cell.cell_type == "code":
             cell.outputs = [o for o in cell.outputs if not _is_progress(o)]
     return exporter.from_notebook_node(notebook)[0]
-
-
-@contextlib.contextmanager
-def whole_file(path: Path):
-    """A temporary neighbour of ``path`` that takes its name only if all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_report(path, parameters: dict) -> Path:

@@ -156,18 +156,23 @@ def guest_memory(scenario: Scenario):
     InputError
         It is no memory, no snapshot and no size.
     """
-    memory, stem = scenario.memory, None
-    if isinstance(memory, str) and memory.endswith("iB"):
-        memory = make_memory(memory)
-    elif not isinstance(memory, Memory):
-        stem = snapshot_stem(memory)
-        memory = load_snapshot(stem)
+    memory, stem = named_memory(scenario.memory)
     if scenario.kernel is not None and scenario.kernel != profile_name(memory.profile):
         memory = with_profile(memory, PROFILES[scenario.kernel])
     try:
         return with_cpus(memory, scenario.workload.nr_cpus), stem
     except ValueError as error:
         raise InputError(f"workload.nr_cpus: {error}") from None
+
+
+def named_memory(memory):
+    """(Memory, stem of its snapshot or None) of what stands in ``Scenario.memory``."""
+    if isinstance(memory, Memory):
+        return memory, None
+    if isinstance(memory, str) and memory.endswith("iB"):
+        return make_memory(memory), None
+    stem = snapshot_stem(memory)
+    return load_snapshot(stem), stem
 
 
 def snapshot_stem(name) -> Path:
@@ -262,15 +267,9 @@ def simulate(scenario: Scenario, progress=None, check=False) -> Run:
     """
     require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
     memory, stem = guest_memory(scenario)
-    world = new_world(scenario, memory)
-    seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 1)
-    streams = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
-    engine = Engine(world, find_policies(scenario.policy), scenario.host, streams, check)
-    commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns)
-    engine.run(commands, scenario.duration_ns, progress)
-    engine.check_lists()
+    engine = run_engine(scenario, memory, progress, check)
     return Run(
-        summary=_summary(scenario, engine),
+        summary=summary_row(scenario, engine),
         reports=_reports(engine),
         locks=_locks(engine),
         waits=_waits(engine),
@@ -279,6 +278,18 @@ def simulate(scenario: Scenario, progress=None, check=False) -> Run:
         provenance=provenance(scenario, __version__, stem, memory),
         memory=engine.world.memory,
     )
+
+
+def run_engine(scenario: Scenario, memory: Memory, progress=None, check=False) -> Engine:
+    """The engine at the end of a scenario that began with ``memory``, which it changes."""
+    world = new_world(scenario, memory)
+    seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 1)
+    streams = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
+    engine = Engine(world, find_policies(scenario.policy), scenario.host, streams, check)
+    commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns)
+    engine.run(commands, scenario.duration_ns, progress)
+    engine.check_lists()
+    return engine
 
 
 def _user_names(engine: Engine, column) -> pd.Categorical:
@@ -356,7 +367,7 @@ def _share(part: int, whole_: int) -> float:
     return part / whole_ if whole_ else float("nan")
 
 
-def _summary(scenario: Scenario, engine: Engine) -> pd.Series:
+def summary_row(scenario: Scenario, engine: Engine) -> pd.Series:
     """One row: what the policy offered, what arrived, what it cost, what became of it."""
     tally = {name: int(engine.world.tally[0][name]) for name in TALLY_DTYPE.names}
     waits = _waits(engine)

@@ -11,12 +11,12 @@ PACKAGE = Path(__file__).parent.parent / "freehint"
 
 # Lowest first; ``x.*`` is the package x with everything in it.
 FLOORS = [
-    ["jit", "units", "config", "data", "version"],
+    ["jit", "units", "config", "data", "files", "version"],
     ["mm.*", "reference.*", "ring"],
     ["policy", "walk", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
     ["engine", "provenance", "safety.*"],
-    ["simulate", "run", "findings", "story", "sweep", "validate", "replay"],
+    ["simulate", "run", "findings", "story", "design", "sweep", "properties", "validate", "replay"],
     ["figures", "widgets.*", "report", "cli"],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything

@@ -1,0 +1,25 @@
+"""Policies that a worker process of a sweep can import."""
+
+import freehint as fh
+
+
+@fh.kernel
+def fill(memory, state, zone, report, capacity):
+    """Nothing to report."""
+    return 0, 1
+
+
+@fh.kernel
+def fill_wrongly(memory, state, zone, report, capacity):
+    """More rows than there is room for."""
+    return capacity + 1, 1
+
+
+@fh.kernel
+def drain(memory, state, zone, report, n, outcome):
+    """Nothing to do."""
+    return 0
+
+
+QUIET = fh.Policy("quiet", fill, drain)
+WRONG = fh.Policy("wrong", fill_wrongly, drain)
