@@ -435,7 +435,7 @@ def replay(
     stem : str or Path
         ``".../NAME"`` of a recorded NAME.T0, NAME.T1 and NAME.trace.
     level : "buddy" or "pcp"
-        What is given and what is predicted; FINDINGS.md, or ``freehint/guest/replay.py``.
+        What is given and what is predicted; FINDINGS.md, or ``freehint/guest/replay_buddy.py``.
     inputs : "std" or "probes"
         The kmem tracepoints alone, or also the recorded probe rows.
     infer : bool

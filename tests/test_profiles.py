@@ -7,7 +7,12 @@ import pytest
 
 from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, free_one_page
 from freehint.mm.check import check_memory
-from freehint.mm.fallback import ALLOC_NOFRAGMENT, rmqueue, steal_suitable_fallback
+from freehint.mm.fallback import (
+    ALLOC_NOFRAGMENT,
+    RMQUEUE_NORMAL,
+    rmqueue,
+    steal_suitable_fallback,
+)
 from freehint.mm.highatomic import (
     ALLOC_HIGHATOMIC,
     ALLOC_MIN_RESERVE,
@@ -80,11 +85,18 @@ def test_the_profiles_are_known_by_release_and_differ_from_their_neighbour_as_na
         "pcp_thp",
         "pcp_drain",
         "pcp_free",
-        "free_factor_max",
+        "batch_scale_max",
         "reclaim_limits_pcp",
         "pcp_high",
     }
-    assert differ(LINUX_6_1, LINUX_6_12) == {"freelist_hygiene", "pcp_high"}
+    assert differ(LINUX_6_1, LINUX_6_12) == {
+        "fallback",
+        "small_zones_reserve",
+        "watermarks_count_reserve",
+        "freelist_hygiene",
+        "pcp_free",
+        "pcp_high",
+    }
 
 
 def test_fpi_flags_putback_goes_to_the_tail_from_5_10_on():
@@ -124,7 +136,7 @@ def test_watermark_boost_is_unknown_to_4_15():
     def boost(profile):
         memory = empty_memory({"DMA32": (4096, 8192)}, profile=profile)
         free_one_page(memory, 0, 0, 3, MOVABLE, FPI_NONE)
-        assert rmqueue(memory, 0, 0, UNMOVABLE, 0) == 0
+        assert rmqueue(memory, 0, 0, UNMOVABLE, 0, RMQUEUE_NORMAL)[0] == 0
         return int(memory.zones.watermark_boost[0])
 
     assert each(boost) == (0, 512, 512)
@@ -135,7 +147,7 @@ def test_nofragment_is_unknown_to_4_15_and_goes_too_far_in_5_10():
         def outcome(profile):
             memory = empty_memory({"DMA32": (4096, 8192)}, profile=profile)
             free_one_page(memory, 0, 0, size, MOVABLE, FPI_NONE)
-            got = rmqueue(memory, 0, order, UNMOVABLE, ALLOC_NOFRAGMENT)
+            got, _mode = rmqueue(memory, 0, order, UNMOVABLE, ALLOC_NOFRAGMENT, RMQUEUE_NORMAL)
             check_memory(memory)
             return got, on_list(memory, size, UNMOVABLE)
 

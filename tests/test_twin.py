@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehint.mm import buddy, bulk, fallback, highatomic, isolate, pageblock, pcp, zone
+from freehint.mm import buddy, bulk, fallback, highatomic, isolate, pcp, zone
 from freehint.mm.check import check_memory
 from freehint.mm.highatomic import (
     ALLOC_HIGHATOMIC,
@@ -110,7 +110,9 @@ class Pair:
         z, order, migratetype = c % len(self.twin.zones), ORDERS[a % len(ORDERS)], b % 3
         flags = FLAGS[b // 3 % 2]
         types = self.memory.pageblock.copy()
-        node = fallback.rmqueue(self.memory, z, order, migratetype, flags)
+        node, _mode = fallback.rmqueue(
+            self.memory, z, order, migratetype, flags, fallback.RMQUEUE_NORMAL
+        )
         pfn = twin_fallback.rmqueue(self.twin, self.twin.zones[z], order, migratetype, flags)
         self.keep(node, pfn, order)
         self.done["claimed"] += (types != self.memory.pageblock).any()
@@ -195,11 +197,11 @@ class Pair:
         for pfn in (start, start + PAGEBLOCK_NR_PAGES) if start is not None else ():
             node = pfn - self.memory.base_pfn
             if get_pageblock_migratetype(self.memory, node) == ISOLATE:
-                pageblock.unset_migratetype_isolate(self.memory, node, b % 3)
+                isolate.unset_migratetype_isolate(self.memory, node, b % 3)
                 twin_isolate.unset_migratetype_isolate(self.twin, pfn, b % 3)
                 self.done["no longer apart"] += 1
             else:
-                pageblock.set_migratetype_isolate(self.memory, node)
+                isolate.set_migratetype_isolate(self.memory, node)
                 twin_isolate.set_migratetype_isolate(self.twin, pfn)
 
     def alloc_pages_bulk(self, a, b, c):

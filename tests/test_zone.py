@@ -13,7 +13,12 @@ from freehint.mm.highatomic import (
     reserve_highatomic_pageblock,
     unreserve_highatomic_pageblock,
 )
-from freehint.mm.isolate import isolate_free_page, putback_isolated_page
+from freehint.mm.isolate import (
+    isolate_free_page,
+    putback_isolated_page,
+    set_migratetype_isolate,
+    unset_migratetype_isolate,
+)
 from freehint.mm.memory import (
     HIGHATOMIC,
     HINTED,
@@ -27,12 +32,7 @@ from freehint.mm.memory import (
     list_nodes,
     user_node,
 )
-from freehint.mm.pageblock import (
-    count_isolate_pageblocks,
-    set_migratetype_isolate,
-    set_pageblock_migratetype,
-    unset_migratetype_isolate,
-)
+from freehint.mm.pageblock import count_isolate_pageblocks, set_pageblock_migratetype
 from freehint.mm.pcp import drain_pages_zone, free_pcppages_bulk, rmqueue_bulk
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, alloc_pages_flags, free_pages
 from memories import block_type, empty_memory, free_everything, free_memory
@@ -87,7 +87,7 @@ def test_a_request_for_the_reserve_waits_for_a_held_lock():
 def test_the_reserve_may_exceed_its_limit_by_a_pageblock():
     memory = free_memory(pages=4096)  # limit: 40 + 512 pages
     for node in range(0, 4096, 512):
-        reserve_highatomic_pageblock(memory, node, 0)
+        reserve_highatomic_pageblock(memory, node, 0, 0)
     assert memory.zones.nr_reserved_highatomic[0] == 1024
 
 
@@ -95,7 +95,7 @@ def test_the_reserve_may_exceed_its_limit_by_a_pageblock():
 def test_pageblocks_set_apart_are_not_reserved(migratetype):
     memory = empty_memory({"DMA32": (4096, 8192)})
     set_pageblock_migratetype(memory, 0, migratetype)
-    reserve_highatomic_pageblock(memory, 0, 0)
+    reserve_highatomic_pageblock(memory, 0, 0, 0)
     assert memory.zones.nr_reserved_highatomic[0] == 0
     assert block_type(memory, 0) == migratetype
 
@@ -103,7 +103,7 @@ def test_pageblocks_set_apart_are_not_reserved(migratetype):
 def test_unreserving_keeps_the_last_pageblock_unless_forced():
     memory = empty_memory({"DMA32": (4096, 8192)})
     for node in (0, 512):
-        reserve_highatomic_pageblock(memory, node, 0)
+        reserve_highatomic_pageblock(memory, node, 0, 0)
         free_one_page(memory, node, 0, 3, HIGHATOMIC, FPI_NONE)
     assert unreserve_highatomic_pageblock(memory, RECLAIMABLE, False)
     assert on_list(memory, 3, RECLAIMABLE) == [512]  # the list's head
@@ -117,7 +117,7 @@ def test_unreserving_keeps_the_last_pageblock_unless_forced():
 
 def test_an_atomic_request_goes_below_min_and_at_last_into_the_reserve():
     memory = empty_memory({"DMA32": (4096, 8192)}, nr_cpus=1, watermark=(20, 30, 40))
-    reserve_highatomic_pageblock(memory, 0, 0)
+    reserve_highatomic_pageblock(memory, 0, 0, 0)
     free_one_page(memory, 0, 0, 4, HIGHATOMIC, FPI_NONE)
     assert alloc_pages(memory, 0, 0, MOVABLE, -1)[0] == NO_PAGE
     # 16 pages: above 20 - 20 / 2, and above that less a quarter.

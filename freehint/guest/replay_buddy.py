@@ -338,7 +338,8 @@ def list_row(memory, counts, rows, row, compacting, rotations):
 def replay_buddy(memory, rows, counts, resync, ablation, compacting, rotations):
     """Replay all rows at buddy level.
 
-    ``compacting``: bool[Z] scratch, has compaction isolated pages?  ``rotations``: int64[n, 5], ROTATION_COLUMNS.
+    ``compacting``: bool[Z] scratch, has compaction isolated pages?
+    ``rotations``: int64[n, 5], ROTATION_COLUMNS.
     """
     for row in range(rows.kind.shape[0]):
         kind = rows.kind[row]
