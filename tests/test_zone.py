@@ -28,12 +28,14 @@ from freehint.mm.memory import (
     RECLAIMABLE,
     UNMOVABLE,
     USER_LIST,
+    ZONE_BELOW_HIGH,
     free_list_head,
     list_nodes,
     user_node,
 )
 from freehint.mm.pageblock import count_isolate_pageblocks, set_pageblock_migratetype
 from freehint.mm.pcp import drain_pages_zone, free_pcppages_bulk, rmqueue_bulk
+from freehint.mm.profile import LINUX_6_1, LINUX_6_12
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, alloc_pages_flags, free_pages
 from memories import block_type, empty_memory, free_everything, free_memory
 
@@ -194,6 +196,42 @@ def test_a_page_on_a_pcp_list_goes_to_an_isolated_pageblock_by_its_pageblock():
     assert on_list(memory, 10, RECLAIMABLE) == [0]
     assert memory.zones.nr_free_pages[0] == 2048
     assert memory.zones.nr_isolate_pageblock[0] == 0
+    check_memory(memory)
+
+
+@pytest.mark.parametrize(("profile", "after"), [(LINUX_6_1, ISOLATE), (LINUX_6_12, MOVABLE)])
+def test_a_pageblock_that_leaves_the_zone_is_not_set_apart_by_6_12(profile, after):
+    memory = free_memory(pages=2048 + 300, profile=profile)
+    set_migratetype_isolate(memory, 2048)
+    assert block_type(memory, 2048) == after
+    assert on_list(memory, 8) == [2048]  # not moved in any kernel
+    assert memory.zones.nr_free_pages[0] == 2348
+
+
+def test_half_of_a_free_block_is_set_apart_and_given_back_by_6_12():
+    memory = free_memory(pages=2048, profile=LINUX_6_12)
+    set_migratetype_isolate(memory, 512)
+    assert (on_list(memory, 9), on_list(memory, 9, ISOLATE)) == ([0], [512])
+    assert memory.zones.nr_free_pages[0] == 1536
+    check_memory(memory)
+    unset_migratetype_isolate(memory, 512, RECLAIMABLE)
+    assert (on_list(memory, 9), on_list(memory, 9, RECLAIMABLE)) == ([0], [512])
+    assert memory.zones.nr_free_pages[0] == 2048
+    check_memory(memory)
+
+
+def test_a_drain_of_nothing_still_ends_the_shortage():
+    memory = free_memory(pages=2048, nr_cpus=1, profile=LINUX_6_12)
+    nodes = [alloc_pages(memory, 0, 0, MOVABLE, -1)[0] for _ in range(9)]
+    drain_pages_zone(memory, 0, 0)
+    memory.pcp.high[:] = memory.pcp.high_min[:] = memory.pcp.high_max[:] = 7
+    memory.zones["flags"][0] = ZONE_BELOW_HIGH
+    for node in nodes[:6]:
+        free_pages(memory, node, 0, 0, -1)
+    assert memory.zones["flags"][0] == ZONE_BELOW_HIGH
+    free_pages(memory, nodes[6], 0, 0, -1)  # a batch must stay: the lists hold no more
+    assert memory.pcp.count[0, 0] == 7
+    assert memory.zones["flags"][0] == 0
     check_memory(memory)
 
 
