@@ -25,6 +25,7 @@ from freehint.mm.list import (
     list_move_tail,
     list_next,
     list_prev,
+    list_turn,
     set_list,
 )
 from freehint.mm.memory import (
@@ -95,6 +96,13 @@ def test_a_node_can_be_put_beside_any_node(links):
     list_add(links, 3, 1)
     list_add_tail(links, 4, 1)
     assert forward(links) == [4, 1, 3, 2]
+
+
+@pytest.mark.parametrize(("last", "order"), [(1, [2, 3, 4, 1]), (3, [4, 1, 2, 3])])
+def test_list_turn_puts_the_first_ones_behind_the_others(links, last, order):
+    set_list(links, HEAD, [1, 2, 3, 4])
+    list_turn(links, HEAD, last)
+    assert forward(links) == order
 
 
 @pytest.mark.parametrize("node", [1, 2, 3])
