@@ -82,7 +82,7 @@ def test_the_fast_path_neither_reserves_nor_uses_the_reserve():
 
 def test_a_request_for_the_reserve_waits_for_a_held_lock():
     memory = short_memory()
-    assert alloc_pages_flags(memory, 0, 1, MOVABLE, HIGH_ORDER_ATOMIC, 0)[0] == LOCKED
+    assert alloc_pages_flags(memory, 0, 1, MOVABLE, HIGH_ORDER_ATOMIC, 1)[0] == LOCKED
     check_memory(memory)
 
 
