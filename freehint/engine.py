@@ -569,7 +569,8 @@ class Engine:
         mark_free_pages(world, user.number)
         if user.by_itself:
             world.memory.notify[REPORT_REQUESTED] = 0
-        if user.policy.new_state:
+        # Who holds blocks until DONE remembers them from walk to walk.
+        if user.policy.new_state and not user.policy.release:
             user.state = user.policy.new_state(world.memory, user.policy)
 
     def _begin_stroke(self, user: User, now_ns: int) -> None:
