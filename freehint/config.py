@@ -137,11 +137,17 @@ class Control:
         for name in ("stop_at_ns", "done_at_ns", "off_at_ns", "on_at_ns"):
             whole(f"control.{name}", getattr(self, name), -1)
 
-    def commands(self, walk_at_ns: int, until_ns: int) -> list:
-        """(time_ns, command) of a run, in time's order; the switch is thrown first."""
+    def commands(self, walk_at_ns: int, until_ns: int, migration=None) -> list:
+        """(time_ns, command) of a run, in time's order; the switch is thrown first.
+
+        With a migration its rounds ask for walks, and nothing else does.
+        """
         found = [(self.off_at_ns, "off"), (self.on_at_ns, "on")]
-        starts = range(walk_at_ns, until_ns, self.every_ns or until_ns)
-        found += [(time_ns, "start") for time_ns in starts]
+        if migration is None:
+            starts = range(walk_at_ns, until_ns, self.every_ns or until_ns)
+            found += [(time_ns, "start") for time_ns in starts]
+        else:
+            found += [(migration.start_at_ns, "migrate"), (migration.cancel_at_ns, "cancel")]
         found += [(self.stop_at_ns, "stop"), (self.done_at_ns, "done")]
         return sorted((f for f in found if 0 <= f[0] < until_ns), key=lambda f: f[0])
 
@@ -168,6 +174,9 @@ class Costs:
     buddy_ns : int
         One block taken from or put back to the buddy lists, under the zone lock: 30 to 110 ns
         with 64-byte page structures (`make bench`).
+    fault_ns : int
+        The guest's first touch of a page that the destination host has not got: an EPT violation,
+        a page allocated and cleared by the host.  Assumed.
     migrate_page_ns : int
         Moving one page by compaction: unmap, copy, map.  Assumed.
     write_ns : int
@@ -183,6 +192,7 @@ class Costs:
     pcp_ns: int = 50
     buddy_ns: int = 100
     migrate_page_ns: int = 2_000
+    fault_ns: int = 2_000
     write_ns: int = 400
 
     def __post_init__(self):

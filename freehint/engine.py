@@ -18,6 +18,7 @@ from freehint.guest.kthreads import kthreads_event
 from freehint.guest.vcpu import cpu_event
 from freehint.guest.workloads import draw_words
 from freehint.host.device import draw_gaps, host_event, notify_host
+from freehint.host.migration import migration_event
 from freehint.jit import kernel
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import (
@@ -50,10 +51,12 @@ from freehint.world import (
     WAIT_USED,
     World,
     grown,
+    has_content,
     hold_lock,
     pages_hinted,
     schedule,
     suspend,
+    write_block,
 )
 
 # What advance() came back for.
@@ -67,7 +70,8 @@ from freehint.world import (
     LIST_EMPTIED,
     REPORT_WANTED,
     NEED_PAGES,
-) = range(9)
+    MIGRATION_TURN,
+) = range(10)
 LOSE, STOP, WAIT = range(3)
 SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 TAKEN, LOST = int(Outcome.TAKEN), int(Outcome.LOST)
@@ -258,7 +262,8 @@ def advance(world, until_ns):
         TIME_IS_UP .. NEED_PAGES, the time in ns of the event that comes next, and the CPU or the
         user that it is about.
     """
-    host = world.key.shape[0] - 1 - world.user.shape[0]
+    host = world.cpu.shape[0] + 1
+    users = world.user.shape[0]
     while True:
         actor = next_actor(world)
         now_ns = world.key[actor] >> ACTOR_BITS
@@ -280,6 +285,9 @@ def advance(world, until_ns):
             if world.state[0].gap_row + 1 == world.gaps.shape[0]:
                 return NEED_GAPS, now_ns, -1
             host_event(world, host, now_ns)
+        elif actor > host + users:
+            if migration_event(world, actor, now_ns):
+                return MIGRATION_TURN, now_ns, -1
         else:
             user = actor - host - 1
             why = worker_event(world, user, actor, now_ns)
@@ -375,12 +383,13 @@ class Engine:
         self.world = world
         self.host_config = host_config
         self.cpu_streams, self.host_stream = streams[:-1], streams[-1]
-        self.host = len(world.key) - 1 - len(policies)
+        self.host = len(world.cpu) + 1
         self.users = [User(n, self.host + 1 + n, policy) for n, policy in enumerate(policies)]
         self.check = check
         self.enabled = True
         self.locks = []  # user, stroke, zone, since_ns, held_ns, blocks
         self.history = []  # see moment()
+        self.migration = None
         draw_gaps(world, host_config, self.host_stream)
         world.state[0].gap_at = world.gaps[0, 0] if host_config.gap_ns else NEVER
         for user in self.users:
@@ -412,22 +421,18 @@ class Engine:
         Parameters
         ----------
         commands : list of (int, str)
-            What comes from outside, in time's order: "start", "stop" and "done" from the host, "on"
-            and "off" from the enable switch.
+            What comes from outside, in time's order: "start", "stop" and "done" from the host,
+            "migrate" and "cancel" for the migration, "on" and "off" from the enable switch.
         until_ns : int
         progress : callable, optional
             Called 100 times with the nanoseconds done since the last call.
         """
-        commands = list(commands)
+        self.commands = list(commands)
         slice_ns = max(1, (until_ns + 99) // 100)
         reached = 0
         self.history.append(moment(self.world.memory, 0.0))
         while reached < until_ns:
             stop = min(until_ns, reached + slice_ns)
-            while commands and commands[0][0] < stop:
-                time_ns, command = commands.pop(0)
-                self._run_until(time_ns)
-                getattr(self, f"_{command}")(time_ns)
             self._run_until(stop)
             self.history.append(moment(self.world.memory, stop / NS_PER_S))
             if progress:
@@ -438,10 +443,17 @@ class Engine:
                 self._close_walk(user, -1, False)
 
     def _run_until(self, time_ns: int) -> None:
-        why = None
-        while why != TIME_IS_UP:
-            why, now_ns, who = advance(self.world, time_ns)
-            self._answer(why, now_ns, who)
+        while True:
+            # Looked at anew after each answer: a command may have come up meanwhile.
+            next_ns = self.commands[0][0] if self.commands else NEVER
+            why, now_ns, who = advance(self.world, min(time_ns, next_ns))
+            if why != TIME_IS_UP:
+                self._answer(why, now_ns, who)
+            elif next_ns >= time_ns:
+                return
+            else:
+                due_ns, command = self.commands.pop(0)
+                getattr(self, f"_{command}")(due_ns)
 
     def _answer(self, why: int, now_ns: int, who: int) -> None:
         if why == NEED_WORDS:
@@ -460,6 +472,8 @@ class Engine:
             self._want_report(now_ns)
         elif why == NEED_PAGES:
             self._shrink(who, now_ns)
+        elif why == MIGRATION_TURN:
+            self.migration.turn(now_ns)
 
     def _draw_more_gaps(self) -> None:
         # The last row's length has not been used yet: it goes on as row 0.
@@ -474,6 +488,12 @@ class Engine:
                 self.world = self.world._replace(**{name: grown(table)})
 
     # What the host and the switch say.
+
+    def _migrate(self, now_ns: int) -> None:
+        self.migration.begin(now_ns)
+
+    def _cancel(self, now_ns: int) -> None:
+        self.migration.cancel(now_ns)
 
     def _start(self, now_ns: int) -> None:
         """A new command id: a walk begins, or follows the one that runs."""
@@ -609,6 +629,11 @@ class Engine:
         state.locked_zones |= 1 << user.zone
         return True
 
+    def ask_later(self, time_ns: int, command: str) -> None:
+        """A command that follows from what happened."""
+        self.commands.append((time_ns, command))
+        self.commands.sort(key=lambda one: one[0])
+
     def _fill(self, user: User) -> int:
         """Rows of the next stroke; the policy's answer is checked."""
         policy, zone = user.policy, user.zone
@@ -628,6 +653,9 @@ class Engine:
         self._check(user, "fill")
         self.world.outcome[user.number, :n] = Outcome.REFUSED
         user.status = status
+        if policy.zeroes and has_content(self.world):
+            for node, order, _ in report[:n].tolist():
+                write_block(self.world, node, order, True)
         return int(n)
 
     def _check(self, user: User, verb: str) -> None:

@@ -14,7 +14,7 @@ from freehint.config import InputError
 from freehint.mm.memory import Memory
 from freehint.units import format_ns, format_pages
 
-TABLES = ("summary", "reports", "locks", "waits", "walks", "history")
+TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds")
 METADATA_KEY = b"freehint"
 
 
@@ -40,6 +40,9 @@ class Run:
     history : DataFrame
         Free memory over time, 101 moments a run: time_s, order, blocks, free_pages; order -1 is
         what sits on pcp lists.
+    rounds : DataFrame
+        A row a sync of the migration's bitmap, counts since its beginning: time_ns, sent_bytes,
+        normal_pages, zero_pages, hinted_pages, dirty_pages (new in the bitmap), left_pages.
     provenance : dict
         Parameters, inputs with sha256, versions.
     memory : Memory or None
@@ -52,6 +55,7 @@ class Run:
     waits: pd.DataFrame
     walks: pd.DataFrame
     history: pd.DataFrame
+    rounds: pd.DataFrame
     provenance: dict
     memory: Memory | None = None
 

@@ -25,13 +25,17 @@ from freehint.config import (
     with_values,
 )
 from freehint.data import data
+from freehint.dirty import new_dirty_log
 from freehint.engine import PAGE_COUNTS, REPORT_COLUMNS, WAIT_COLUMNS, Engine
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import history_table
 from freehint.guest.kthreads import FRAG_CHECK_INTERVAL_NS, STAT_INTERVAL_NS
+from freehint.guest.programs import Program, prepare
 from freehint.guest.workloads import WORDS, Workload, quantile_table, target_pages
 from freehint.host.device import GAP_ROWS
+from freehint.host.migration import MigrationConfig
+from freehint.migrate import ROUND_COLUMNS, Migration
 from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.compaction import new_compact_control
 from freehint.mm.memory import Memory, zone_name
@@ -44,8 +48,10 @@ from freehint.units import NS_PER_MS
 from freehint.version import __version__
 from freehint.world import (
     CPU_DTYPE,
+    MIGRATION_DTYPE,
     NEVER,
     STATE_DTYPE,
+    STRUCTURES_SHIFT,
     TALLY_DTYPE,
     USER_DTYPE,
     World,
@@ -77,7 +83,9 @@ class Scenario:
         the same time.
     seed : int
         Same seed, same numbers: on any machine, with any number of threads.
-    workload : Workload
+    workload : Workload or Program
+    migration : MigrationConfig, optional
+        A live migration; its rounds ask for the walks.
     ring : RingConfig
     host : HostConfig
     costs : Costs
@@ -100,7 +108,8 @@ class Scenario:
     kernel: str | None = None
     policy: object = "v24"
     seed: int = 1
-    workload: Workload = field(default_factory=Workload)
+    workload: Workload | Program = field(default_factory=Workload)
+    migration: MigrationConfig | None = None
     ring: RingConfig = field(default_factory=RingConfig)
     host: HostConfig = field(default_factory=HostConfig)
     costs: Costs = field(default_factory=Costs)
@@ -120,14 +129,16 @@ class Scenario:
         whole("duration_ns", self.duration_ns, 1, 1 << 50)
         whole("walk_at_ns", self.walk_at_ns, 0, 1 << 50)
         for name, kind in (
-            ("workload", Workload),
+            ("workload", Workload | Program),
+            ("migration", MigrationConfig | None),
             ("ring", RingConfig),
             ("host", HostConfig),
             ("costs", Costs),
             ("control", Control),
         ):
             part = getattr(self, name)
-            require(isinstance(part, kind), name, f"be a {kind.__name__}", part)
+            must = f"be a {getattr(kind, '__name__', kind)}".replace("freehint.", "")
+            require(isinstance(part, kind), name, must, part)
 
     def with_values(self, values: dict) -> "Scenario":
         """A copy with fields changed; nested names as in a sweep: ``{"ring.size": 64}``.
@@ -190,10 +201,15 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     workload = scenario.workload
     nr_cpus = workload.nr_cpus
     users = len(find_policies(scenario.policy))
-    target = target_pages(workload, memory)
+    synthetic = isinstance(workload, Workload)
+    drawn = workload if synthetic else Workload()  # a program draws nothing from the tables
+    target = target_pages(workload, memory) if synthetic else 0
+    room = target + target // 4 + 1024 if synthetic else workload.room(scenario.duration_ns)
+    # Content is kept where somebody looks at it.
+    frames = memory.nr_pages if scenario.migration or not synthetic else 0
     world = World(
         memory=memory,
-        key=np.full(nr_cpus + 2 + users, NEVER, np.int64),
+        key=np.full(nr_cpus + 2 + users + (scenario.migration is not None), NEVER, np.int64),
         lock_until=np.zeros(len(memory.zones), np.int64),
         cost=cost_record(scenario.costs),
         state=new_record(
@@ -201,10 +217,10 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
             vmstat_at=STAT_INTERVAL_NS,
             kcompactd_at=FRAG_CHECK_INTERVAL_NS,
             compact_zone=-1,
-            interval_ns=workload.interval_ns,
             target_pages=target,
-            write_threshold=round(workload.write_share * 256),
-            growth_threshold=round(workload.growth * 256),
+            interval_ns=workload.interval_ns if synthetic else 0,
+            write_threshold=round(workload.write_share * 256) if synthetic else 0,
+            growth_threshold=round(workload.growth * 256) if synthetic else 0,
             service_ns=scenario.host.service_ns,
             kick_ns=scenario.host.kick_ns,
             asleep=1,
@@ -213,22 +229,33 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         user=new_record(USER_DTYPE, users),
         cpu=new_record(CPU_DTYPE, nr_cpus, word_at=WORDS, wait_since=-1),
         words=np.zeros((nr_cpus, WORDS), np.int64),
-        held=np.zeros((nr_cpus, target + target // 4 + 1024), np.int64),
+        held=np.zeros((nr_cpus, room), np.int64),
+        pages=np.zeros(0 if synthetic else room, np.int64),
+        pieces=np.zeros((4096, 3), np.int64),
+        background=np.zeros(0 if synthetic else workload.background_pages, np.int64),
+        mem_map=np.zeros(0 if synthetic else memory.nr_pages >> STRUCTURES_SHIFT, np.int64),
         owner=np.zeros(memory.nr_pages, np.int32),
         control=new_compact_control(),
         wish=np.stack(
-            [quantile_table(workload.order_weights), quantile_table(workload.type_weights)]
+            [quantile_table(weights) for weights in (drawn.order_weights, drawn.type_weights)]
         ),
         gaps=np.zeros((GAP_ROWS, 2), np.int64),
         ring=new_ring(scenario.ring.size, users),
         report=np.zeros((users, REPORT_ROWS + 1, 3), np.int64),
         outcome=np.zeros((users, REPORT_ROWS), np.uint8),
         page=np.zeros(memory.nr_pages, np.uint16),
+        migration=new_record(MIGRATION_DTYPE),
+        dirty=new_dirty_log(frames),
+        version=np.zeros(frames, np.uint32),
+        copy=np.zeros(frames, np.uint32),
+        present=np.zeros(frames // 64, np.uint64),
         reports=np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
         waits=np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
         used=np.zeros((TABLE_ROWS, 3), np.int64),
     )
-    for cpu in range(nr_cpus):
+    if not synthetic:
+        schedule(world, 0, 0)
+    for cpu in range(nr_cpus if synthetic else 0):
         # CPUs begin evenly spread over one interval.
         schedule(world, cpu, workload.interval_ns * cpu // nr_cpus)
     schedule(world, nr_cpus, min(STAT_INTERVAL_NS, FRAG_CHECK_INTERVAL_NS))
@@ -275,6 +302,7 @@ def simulate(scenario: Scenario, progress=None, check=False) -> Run:
         waits=_waits(engine),
         walks=_walks(engine),
         history=history_table(engine.history),
+        rounds=_rounds(engine),
         provenance=provenance(scenario, __version__, stem, memory),
         memory=engine.world.memory,
     )
@@ -283,10 +311,15 @@ def simulate(scenario: Scenario, progress=None, check=False) -> Run:
 def run_engine(scenario: Scenario, memory: Memory, progress=None, check=False) -> Engine:
     """The engine at the end of a scenario that began with ``memory``, which it changes."""
     world = new_world(scenario, memory)
-    seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 1)
-    streams = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
+    seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 2)
+    *streams, program_stream = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
+    if isinstance(scenario.workload, Program):
+        prepare(world, scenario.workload, program_stream)
     engine = Engine(world, find_policies(scenario.policy), scenario.host, streams, check)
-    commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns)
+    migration = scenario.migration
+    if migration is not None:
+        Migration(engine, migration)
+    commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns, migration)
     engine.run(commands, scenario.duration_ns, progress)
     engine.check_lists()
     return engine
@@ -363,6 +396,33 @@ def _percentiles(values, count: int, prefix: str) -> dict:
     return result
 
 
+def _rounds(engine: Engine) -> pd.DataFrame:
+    rows = engine.migration.rounds if engine.migration else []
+    return pd.DataFrame(rows, columns=list(ROUND_COLUMNS)).astype(np.int64)
+
+
+def _migration_summary(engine: Engine) -> dict:
+    """What QEMU's query-migrate says, and what became of the guest."""
+    migration, record = engine.migration, engine.world.migration[0]
+    if migration is None:
+        return {}
+    ended = migration.end_ns >= 0
+    stopped = ended and migration.stopped_ns >= 0
+    return {
+        "migration": migration.status,
+        "sent_bytes": int(record.sent_bytes),
+        "normal_pages": int(record.normal),
+        "zero_pages": int(record.zero),
+        "skipped_pages": int(record.hinted),
+        "rounds": len(migration.rounds),
+        "total_ns": migration.end_ns - migration.begin_ns if ended else -1,
+        "downtime_ns": migration.end_ns - migration.stopped_ns if stopped else -1,
+        "lost_writes": migration.lost_writes,
+        "faults": int(record.faults),
+        "fault_ns": int(record.faults) * int(record.fault_ns),
+    }
+
+
 def _share(part: int, whole_: int) -> float:
     return part / whole_ if whole_ else float("nan")
 
@@ -402,6 +462,7 @@ def summary_row(scenario: Scenario, engine: Engine) -> pd.Series:
         "decayed_pages": tally["decayed"],
         "compactions": tally["compactions"],
         "migrated_pages": tally["migrated"],
+        **_migration_summary(engine),
         "guest_lock_holds": tally["lock_holds"],
         "guest_lock_held_ns": tally["lock_held_ns"],
     }

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.config import Costs
+from freehint.dirty import DirtyLog, log_write, set_bit, test_bit
 from freehint.jit import kernel
 from freehint.mm.compaction import CompactControl
 from freehint.mm.memory import NR_USERS, Memory
@@ -18,6 +19,7 @@ from freehint.ring import Ring
 ACTOR_BITS = 5
 MAX_CPUS = 24  # the kernel threads, the host and the policies' workers take the rest
 NEVER = 1 << 62
+STRUCTURES_SHIFT = 6  # struct page takes 64 bytes
 
 # Bits of World.page; but for HOST_HAS the bit of user u is so often shifted left.
 HOST_HAS = 1
@@ -54,6 +56,21 @@ STATE_DTYPE = _record(
     "target_pages",  # pages a CPU comes to hold
     "write_threshold",  # of 256: operations that write
     "growth_threshold",  # of 256: operations that allocate while below the target
+    # a program in place of it
+    "program",  # 0: none; 1 + IDLE, DIRTY or CHURN
+    "page_ns",  # from one page touched to the next
+    "page_at",  # time_ns of the next
+    "huge_pages",
+    "nr_pages",  # rows of World.pages
+    "next_page",
+    "live_pages",  # churn: alive at most
+    "alive",
+    "first_piece",  # oldest alive
+    "nr_pieces",  # ever
+    "piece_left",  # pages of the newest still to be mapped
+    "has_mem_map",
+    "nr_background",
+    "background_at",  # time_ns
     # the kernel threads
     "vmstat_at",  # time_ns of the vmstat worker's next turn
     "vmstat_cpu",  # whose
@@ -117,6 +134,32 @@ TALLY_DTYPE = _record(
 )
 
 
+# A migration, and what became of the guest's pages after it; one record.
+MIGRATION_DTYPE = _record(
+    "phase",  # OFF, PRECOPY, COMPLETION
+    "hinting",  # 1: the device takes hints (FREE_PAGE_HINT_S_START)
+    "at",  # next page of the scan
+    "pages_left",  # in the bitmap
+    "window_end",  # time_ns
+    "window_bytes",
+    "check_at",  # time_ns when it looks at what is left
+    "quota_bytes",  # of a window
+    "threshold_bytes",  # what may be left when the guest is stopped
+    "downtime_limit_ns",
+    "zero_page_ns",
+    "normal_page_ns",
+    "sent_bytes",
+    "normal",  # pages sent
+    "zero",  # pages sent as 9 bytes
+    "hinted",  # pages that hints took out of the bitmap
+    "stamp",  # versions given so far
+    "arrived",  # 1: the guest runs on the destination
+    "faults",  # first touches of pages that were not sent
+    "fault_ns",  # what such a touch costs
+    "fault_debt_ns",  # faults whose time the CPU has still to spend
+)
+
+
 class World(NamedTuple):
     """Everything that moves.  ``C`` CPUs, ``Z`` zones; then come the kernel threads (actor C), the
     host (C + 1) and the workers of ``U`` users (C + 2 ..).
@@ -131,6 +174,11 @@ class World(NamedTuple):
     cpu : record[C]             CPU_DTYPE
     words : int64[C, W]         random words drawn beforehand, one an event, a stream a CPU
     held : int64[C, capacity]   blocks that each CPU holds: node << 4 | order
+    pages : int64[n]            a program's pages in its order: place in ``held`` << 9 | page within
+                                that block
+    pieces : int64[m, 3]        churn: places in ``held`` from and to, pages; a ring
+    background : int64[b]       pages that the idle kernel writes
+    mem_map : int64[nr_pages / 64 or 0]   pages that hold the array of page structures
     owner : int32[nr_pages]     1 + the place in ``held``, flat, of each page of order 0, or 0; read
                                 now and then by kcompactd, and true where ``held`` agrees
     control : CompactControl    kcompactd's scanners
@@ -143,6 +191,11 @@ class World(NamedTuple):
                                 buffer), and for each user IN_FLIGHT (its ring has it),
                                 FREE_THROUGHOUT (not allocated since its walk began),
                                 HINTED_THIS_WALK
+    migration : record[1]       MIGRATION_DTYPE
+    dirty : DirtyLog
+    version : uint32[nr_pages or 0]   a page's content: 0 = a zero page, else no two are equal
+    copy : uint32[nr_pages or 0]      content as last sent
+    present : uint64[nr_pages / 64 or 0]  sent with content: resident on the destination
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
     """
 
@@ -156,6 +209,10 @@ class World(NamedTuple):
     cpu: np.recarray
     words: np.ndarray
     held: np.ndarray
+    pages: np.ndarray
+    pieces: np.ndarray
+    background: np.ndarray
+    mem_map: np.ndarray
     owner: np.ndarray
     control: CompactControl
     wish: np.ndarray
@@ -164,6 +221,11 @@ class World(NamedTuple):
     report: np.ndarray
     outcome: np.ndarray
     page: np.ndarray
+    migration: np.recarray
+    dirty: DirtyLog
+    version: np.ndarray
+    copy: np.ndarray
+    present: np.ndarray
     reports: np.ndarray
     waits: np.ndarray
     used: np.ndarray
@@ -200,6 +262,20 @@ def schedule(world, actor, time_ns):
 def suspend(world, actor):
     """Let ``actor`` act only when somebody schedules it."""
     world.key[actor] = NEVER
+
+
+@kernel(inline=True)
+def ask_to_shrink(world, cpu):
+    """May who holds pages for the host give some back, before this allocation fails?  Asked once.
+
+    Source: the shrinker of drivers/virtio/virtio_balloon.c, called by direct reclaim.
+    """
+    state = world.state[0]
+    if state.shrinkers == 0 or state.starving == cpu + 1:
+        state.starving = 0
+        return False
+    state.starving = -1 - cpu
+    return True
 
 
 @kernel(inline=True)
@@ -242,3 +318,70 @@ def pages_used(world, user, node, order):
         bits = world.page[page]
         if bits & mine:
             world.page[page] = (bits & ~mine) | HOST_HAS
+
+
+@kernel(inline=True)
+def has_content(world):
+    """Does this run keep the content of pages?"""
+    return world.version.shape[0] > 0
+
+
+@kernel(inline=True)
+def arrive(world, page):
+    """A page is touched on the destination: the first time, if it was not sent, it faults."""
+    record = world.migration[0]
+    if record.arrived and not test_bit(world.present, page):
+        set_bit(world.present, page)
+        record.faults += 1
+        record.fault_debt_ns += record.fault_ns
+
+
+@kernel(inline=True)
+def write_page(world, page):
+    """The guest gives a page new content."""
+    record = world.migration[0]
+    record.stamp += 1
+    world.version[page] = record.stamp
+    log_write(world.dirty, page)
+    arrive(world, page)
+
+
+@kernel(inline=True)
+def zero_page(world, page):
+    """The guest clears a page: that is a write too."""
+    world.version[page] = 0
+    log_write(world.dirty, page)
+    arrive(world, page)
+
+
+@kernel(inline=True)
+def write_page_structure(world, page):
+    """The kernel changes a page's 64-byte structure: that dirties a page of the array of them."""
+    if world.state[0].has_mem_map:
+        write_page(world, world.mem_map[page >> STRUCTURES_SHIFT])
+
+
+@kernel(cold=True)
+def write_block(world, node, order, zeroed):
+    """Clear or write every page of a block."""
+    for page in range(node, node + (1 << order)):
+        if zeroed:
+            zero_page(world, page)
+        else:
+            write_page(world, page)
+
+
+@kernel(inline=True)
+def copy_page(world, source, target):
+    """The guest copies a page: that is a write of the target."""
+    world.version[target] = world.version[source]
+    log_write(world.dirty, target)
+    arrive(world, target)
+
+
+@kernel(inline=True)
+def pay_faults(world):
+    """Time that faults since the last call cost, ns."""
+    debt = world.migration[0].fault_debt_ns
+    world.migration[0].fault_debt_ns = 0
+    return debt

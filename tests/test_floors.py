@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).parent.parent / "freehint"
 # Lowest first; ``x.*`` is the package x with everything in it.
 FLOORS = [
     ["jit", "units", "config", "data", "files", "version"],
-    ["mm.*", "reference.*", "ring"],
+    ["mm.*", "reference.*", "ring", "dirty"],
     ["policy", "walk", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
-    ["engine", "provenance", "safety.*"],
+    ["engine", "migrate", "provenance", "safety.*"],
     ["simulate", "run", "findings", "story", "design", "sweep", "properties", "validate", "replay"],
     ["figures", "widgets.*", "report", "cli"],
 ]

@@ -27,7 +27,15 @@ from freehint.mm.memory import LRU, PAGEBLOCK_NR_PAGES
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.pcp import decay_pcp_high, free_unref_page
 from freehint.units import NS_PER_MS
-from freehint.world import hold_lock, pages_allocated, schedule, suspend
+from freehint.world import (
+    copy_page,
+    has_content,
+    hold_lock,
+    pages_allocated,
+    schedule,
+    suspend,
+    write_page_structure,
+)
 
 STAT_INTERVAL_NS = 1000 * NS_PER_MS  # vm.stat_interval, 1 s
 CPU_SKEW_NS = 12 * NS_PER_MS  # round_jiffies(): 3 jiffies a CPU at 250 Hz
@@ -71,6 +79,10 @@ def migrate_page(world, source, target, slot, cpu):
     """
     memory, room = world.memory, world.held.shape[1]
     pages_allocated(world, target, 0)
+    if has_content(world):
+        copy_page(world, source, target)
+        write_page_structure(world, source)
+        write_page_structure(world, target)
     memory.frame[target] = LRU
     memory.frame[source] = 0
     world.held[slot // room, slot % room] = target << 4

@@ -5,16 +5,22 @@ straight to the buddy lists takes it: behind other CPUs' short holds, and not at
 stroke of the policy holds it.  Then the CPU sleeps until the release, and the wait is a row.
 """
 
+from freehint.guest.programs import program_event
 from freehint.jit import kernel, prefetch
 from freehint.mm.memory import MOVABLE
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, free_pages, mark_lru
 from freehint.world import (
     WAIT_ALLOC,
     WAIT_FREE,
+    ask_to_shrink,
+    has_content,
     hold_lock,
     pages_allocated,
+    pay_faults,
     schedule,
     suspend,
+    write_block,
+    write_page,
 )
 
 # A word's bits, from the lowest: 8 write or not, 8 allocate or free, then 12 order and 12 type
@@ -60,20 +66,6 @@ def wait_for_release(world, cpu, now_ns):
 
 
 @kernel(inline=True)
-def ask_to_shrink(world, cpu):
-    """May who holds pages for the host give some back, before this allocation fails?  Asked once.
-
-    Source: the shrinker of drivers/virtio/virtio_balloon.c, called by direct reclaim.
-    """
-    state = world.state[0]
-    if state.shrinkers == 0 or state.starving == cpu + 1:
-        state.starving = 0
-        return False
-    state.starving = -1 - cpu
-    return True
-
-
-@kernel(inline=True)
 def alloc_event(world, cpu, word, now_ns):
     """Allocate a block of a drawn order and type; when it is done, or -1 to wait."""
     order = int(world.wish[WISH_ORDER, (word >> 16) & (QUANTILES - 1)])
@@ -97,6 +89,8 @@ def alloc_event(world, cpu, word, now_ns):
     if migratetype == MOVABLE:
         mark_lru(world.memory, node, order)
     pages_allocated(world, node, order)
+    if has_content(world):
+        write_block(world, node, order, False)
     world.held[cpu, world.cpu[cpu].nr_blocks] = (node << 4) | order
     world.cpu[cpu].nr_blocks += 1
     world.cpu[cpu].live_pages += 1 << order
@@ -137,14 +131,41 @@ def ask_for_next_block(world, cpu):
 
 
 @kernel(inline=True)
+def write_held_page(world, cpu, word):
+    """Write the first page of one of the CPU's blocks, drawn evenly."""
+    victim = (((word >> 16) & 0xFFFFFF) * world.cpu[cpu].nr_blocks) >> 24
+    write_page(world, world.held[cpu, victim] >> 4)
+
+
+@kernel(inline=True)
+def program_turn(world, cpu, word, now_ns):
+    """A program's next page; it waits while a stroke holds a zone's lock."""
+    if world.state[0].locked_zones:
+        wait_for_release(world, cpu, now_ns)
+        return
+    end_wait(world, cpu, 0, WAIT_ALLOC, now_ns, now_ns)
+    due_ns = program_event(world, word, now_ns)
+    if due_ns < 0:
+        suspend(world, cpu)
+    else:
+        world.cpu[cpu].word_at += 1
+        schedule(world, cpu, due_ns + pay_faults(world))
+
+
+@kernel(inline=True)
 def cpu_event(world, cpu, now_ns):
     """One event of a CPU.  A waiting CPU repeats its word, so it repeats its wish."""
     state = world.state[0]
     word = world.words[cpu, world.cpu[cpu].word_at]
+    if state.program > 0:
+        program_turn(world, cpu, word, now_ns)
+        return
     blocks = world.cpu[cpu].nr_blocks
     if (word & 0xFF) < state.write_threshold and blocks > 0:
         world.tally[0].writes += 1
         done = now_ns + world.cost[0].write_ns
+        if has_content(world):
+            write_held_page(world, cpu, word)
     else:
         # Below its target a CPU mostly allocates, above it mostly frees.
         threshold = state.growth_threshold
@@ -160,5 +181,6 @@ def cpu_event(world, cpu, now_ns):
     else:
         ask_for_next_block(world, cpu)
         world.cpu[cpu].word_at += 1
+        done += pay_faults(world)
         # 0.5 to 1.5 of the mean interval
         schedule(world, cpu, done + ((state.interval_ns * (1024 + (word >> 52))) >> 11))

@@ -8,6 +8,7 @@ ever be scheduled out".
 import numpy as np
 
 from freehint.config import HostConfig
+from freehint.dirty import clear_hinted
 from freehint.jit import kernel
 from freehint.ring import SCATTERLIST, ring_in_flight, ring_use
 from freehint.world import WAIT_RING, WAIT_USED, pages_used, schedule, suspend
@@ -48,10 +49,24 @@ def next_user(world):
 
 
 @kernel(inline=True)
+def take_hint(world, node, order):
+    """While hints are taken: the pages leave the bitmap of the migration.
+
+    Source: virtio_balloon_get_free_page_hints(), state FREE_PAGE_HINT_S_START.
+    """
+    record = world.migration[0]
+    if record.hinting:
+        cleared = clear_hinted(world.dirty, node, order)
+        record.hinted += cleared
+        record.pages_left -= cleared
+
+
+@kernel(inline=True)
 def use_block(world, user, node, order):
     """The host has one block: note it for the policy."""
     state = world.state[0]
     pages_used(world, user, node, order)
+    take_hint(world, node, order)
     world.used[state.nr_used, 0] = user
     world.used[state.nr_used, 1] = node
     world.used[state.nr_used, 2] = order

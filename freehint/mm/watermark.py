@@ -15,24 +15,26 @@ from freehint.mm.profile import HIGH_AUTO_TUNED, HIGH_SIX_BATCHES, LINUX_6_1, Pr
 LOWMEM_RATIO = (256, 256, 32, 0)  # vm.lowmem_reserve_ratio of DMA, DMA32, Normal, Movable
 
 
-def min_free_pages(managed) -> int:
-    """Pages of vm.min_free_kbytes with huge pages on.
+def min_free_pages(managed, huge_pages=True) -> int:
+    """Pages of vm.min_free_kbytes.
 
-    The larger of 4 * sqrt(lowmem kB) kB and khugepaged's wish: two pageblocks a zone and one
-    for each pair of types that could mix, but at most 5 % of the memory.
+    4 * sqrt(lowmem kB) kB; with huge pages on at least khugepaged's wish: two pageblocks a zone
+    and one for each pair of types that could mix, but at most 5 % of the memory.
     Source: calculate_min_free_kbytes(), set_recommended_min_free_kbytes().
     """
     total = int(np.sum(managed))
     plain = math.isqrt(total * 4 * 16) // 4
+    if not huge_pages:
+        return plain
     pairs = MIGRATE_PCPTYPES * MIGRATE_PCPTYPES
     recommended = len(managed) * PAGEBLOCK_NR_PAGES * (2 + pairs)
     return max(plain, min(recommended, total // 20))
 
 
-def zone_watermarks(managed) -> np.ndarray:
+def zone_watermarks(managed, huge_pages=True) -> np.ndarray:
     """min, low and high of every zone; int64[Z, 3], pages.  Source: setup_per_zone_wmarks()."""
     managed = np.asarray(managed, np.int64)
-    lowest = min_free_pages(managed) * managed // managed.sum()
+    lowest = min_free_pages(managed, huge_pages) * managed // managed.sum()
     step = np.maximum(lowest // 4, managed * 10 // 10_000)
     return np.stack([lowest, lowest + step, lowest + 2 * step], axis=1)
 

@@ -1,0 +1,135 @@
+"""QEMU's pre-copy: send every page, then those written meanwhile, until few are left.
+
+Pages go out in ascending order.  A zero page costs 9 bytes on the wire, another 4096 + 8.  In each
+window of 100 ms at most ``bandwidth`` / 10 is sent.  When, at the begin of a window or 50 ms later,
+what is left would take less than the
+downtime limit at the last window's bandwidth, the bitmap is synced; if it is still so little, the
+guest is stopped, the bitmap synced once more, and the rest sent without a limit.
+
+Source: migration/migration.c (migration_iteration_run(), migration_update_counters()) and
+migration/ram.c of QEMU 10.0.
+"""
+
+from dataclasses import dataclass
+
+from freehint.config import one_of, require, whole
+from freehint.dirty import clear_bit, clear_chunk, next_dirty, set_bit
+from freehint.jit import kernel
+from freehint.units import NS_PER_MS, PAGE_SIZE
+from freehint.world import schedule, suspend
+
+ZERO_PAGE_BYTES = 9  # RAM_SAVE_FLAG_ZERO with the offset, and one byte
+NORMAL_PAGE_BYTES = PAGE_SIZE + 8
+WINDOW_NS = 100 * NS_PER_MS  # BUFFER_DELAY
+ITERATION_NS = 50 * NS_PER_MS  # MAX_WAIT: what is left is looked at between iterations
+OFF, PRECOPY, COMPLETION = range(3)
+GENERATIONS = ("G1", "G2", "G3")
+
+
+@dataclass(frozen=True)
+class MigrationConfig:
+    """A live migration of the guest.
+
+    Attributes
+    ----------
+    start_at_ns : int
+        When it begins.
+    bandwidth_Bps : int
+        QEMU's max-bandwidth, bytes/s; its default is 128 MiB/s.
+    downtime_limit_ms : int
+        QEMU's downtime-limit; its default is 300 ms.
+    generation : "G1", "G2", "G3"
+        How the dirty log is cleared; see :mod:`freehint.dirty`.
+    initially_set : bool
+        The log begins with every page dirty (KVM_DIRTY_LOG_INITIALLY_SET).
+    zero_page_ns, normal_page_ns : int
+        The sender's CPU time for a page: 4096 B scanned; scanned and written to a socket.
+        Assumed.
+    hint_latency_ns : int
+        From the sync to the guest's first hint: an interrupt and a work item.  Assumed.
+    cancel_at_ns : int
+        When it is cancelled; -1: never.
+    """
+
+    start_at_ns: int = 20 * NS_PER_MS
+    bandwidth_Bps: int = 128 << 20
+    downtime_limit_ms: int = 300
+    generation: str = "G3"
+    initially_set: bool = False
+    zero_page_ns: int = 500
+    normal_page_ns: int = 3_000
+    hint_latency_ns: int = 1_000_000
+    cancel_at_ns: int = -1
+
+    def __post_init__(self):
+        whole("migration.start_at_ns", self.start_at_ns, 0)
+        whole("migration.bandwidth_Bps", self.bandwidth_Bps, 10 * NORMAL_PAGE_BYTES)
+        whole("migration.downtime_limit_ms", self.downtime_limit_ms, 0)
+        one_of("migration.generation", self.generation, GENERATIONS)
+        good = isinstance(self.initially_set, bool)
+        require(good, "migration.initially_set", "be true or false", self.initially_set)
+        for name in ("zero_page_ns", "normal_page_ns", "hint_latency_ns"):
+            whole(f"migration.{name}", getattr(self, name), 0)
+        whole("migration.cancel_at_ns", self.cancel_at_ns, -1)
+
+
+@kernel(inline=True)
+def begin_window(record, now_ns):
+    """A window of 100 ms is over: what it carried tells the bandwidth.
+
+    Source: migration_update_counters().
+    """
+    if record.window_bytes > 0:
+        record.threshold_bytes = record.window_bytes * record.downtime_limit_ns // WINDOW_NS
+    record.window_bytes = 0
+    record.window_end = now_ns + WINDOW_NS
+    record.check_at = now_ns
+
+
+@kernel(inline=True)
+def send_page(world, page):
+    """Send one page as it is now: (bytes, ns).  Source: ram_save_target_page_legacy()."""
+    record = world.migration[0]
+    clear_bit(world.dirty.bitmap, page)
+    clear_chunk(world.dirty, page)
+    record.pages_left -= 1
+    record.at = page + 1
+    world.copy[page] = world.version[page]
+    if world.version[page] == 0:
+        record.zero += 1
+        return ZERO_PAGE_BYTES, record.zero_page_ns
+    record.normal += 1
+    set_bit(world.present, page)
+    return NORMAL_PAGE_BYTES, record.normal_page_ns
+
+
+@kernel(inline=True)
+def few_left(record):
+    """Would the rest take less than the downtime limit?"""
+    return record.pages_left * PAGE_SIZE < record.threshold_bytes
+
+
+@kernel(inline=True)
+def migration_event(world, actor, now_ns):
+    """Send the next page, or sleep to the window's end; True: Python has to sync or to finish."""
+    record = world.migration[0]
+    if now_ns >= record.window_end:
+        begin_window(record, now_ns)
+    if record.phase == PRECOPY and now_ns >= record.check_at:
+        record.check_at = now_ns + ITERATION_NS
+        if few_left(record):
+            return True
+    page = next_dirty(world.dirty, record.at)
+    if page < 0:
+        page = next_dirty(world.dirty, 0)
+    if page < 0:
+        suspend(world, actor)
+        return True
+    sent, took_ns = send_page(world, page)
+    record.sent_bytes += sent
+    record.window_bytes += sent
+    due = now_ns + took_ns
+    if record.phase == PRECOPY and record.window_bytes >= record.quota_bytes:
+        due = max(due, record.window_end)
+    schedule(world, actor, due)
+    return False

@@ -1,0 +1,163 @@
+"""A migration beside the engine: rounds, syncs and switch-over of :mod:`freehint.host.migration`.
+
+The sending is compiled; this is what happens a few times a migration.  Around each sync the
+balloon device does as QEMU's does: STOP before it, so that no hint is under way; a new command id
+after it, so that hinting begins anew in every round; DONE at every end, also a failed one, so that
+the guest gets its memory back.
+
+Source: migration/migration.c, migration/ram.c, virtio_balloon_free_page_hint_notify() of QEMU 10.0.
+"""
+
+import numpy as np
+
+from freehint.dirty import GENERATION, LOGGING, count_bits, sync_bitmap
+from freehint.host.migration import (
+    COMPLETION,
+    GENERATIONS,
+    OFF,
+    PRECOPY,
+    WINDOW_NS,
+    MigrationConfig,
+    begin_window,
+    few_left,
+)
+from freehint.jit import kernel
+from freehint.mm.memory import BUDDY, ISOLATED, PCP, frame_order
+from freehint.units import NS_PER_MS
+from freehint.world import NEVER, schedule, suspend
+
+ROUND_COLUMNS = (
+    "time_ns",
+    "sent_bytes",
+    "normal_pages",
+    "zero_pages",
+    "hinted_pages",
+    "dirty_pages",
+    "left_pages",
+)
+
+
+@kernel
+def lost_writes(world):
+    """Pages in use whose content the destination does not have; free ones may differ."""
+    memory, page, lost = world.memory, 0, 0
+    while page < memory.nr_pages:
+        frame = memory.frame[page]
+        if frame & (BUDDY | PCP | ISOLATED):
+            page += 1 << frame_order(frame)
+            continue
+        if world.copy[page] != world.version[page]:
+            lost += 1
+        page += 1
+    return lost
+
+
+class Migration:
+    """One migration of the engine's guest.
+
+    ``rounds`` holds a row a sync, ROUND_COLUMNS; counts are since the beginning.
+    """
+
+    def __init__(self, engine, config: MigrationConfig):
+        self.engine, self.config = engine, config
+        self.rounds = []
+        self.status = "none"
+        self.begin_ns = self.stopped_ns = self.end_ns = -1
+        self.lost_writes = 0
+        self.asleep = {}
+        engine.migration = self
+        self.actor = len(engine.world.key) - 1
+        record = engine.world.migration[0]
+        record.quota_bytes = config.bandwidth_Bps * WINDOW_NS // 1_000_000_000
+        record.downtime_limit_ns = config.downtime_limit_ms * NS_PER_MS
+        record.zero_page_ns = config.zero_page_ns
+        record.normal_page_ns = config.normal_page_ns
+        record.fault_ns = engine.world.cost[0].fault_ns
+
+    def begin(self, now_ns: int) -> None:
+        """Set-up and the first sync: every page is to be sent."""
+        world, record = self.engine.world, self.engine.world.migration[0]
+        dirty = world.dirty
+        dirty.rule[GENERATION] = GENERATIONS.index(self.config.generation)
+        dirty.rule[LOGGING] = 1
+        dirty.log[:] = ~np.uint64(0) if self.config.initially_set else 0
+        dirty.bitmap[:] = ~np.uint64(0)
+        self.status, self.begin_ns = "active", now_ns
+        record.phase = PRECOPY
+        record.at = record.sent_bytes = record.normal = record.zero = record.hinted = 0
+        begin_window(record, now_ns)
+        self._sync(now_ns)
+        self._start_hints(now_ns)
+        schedule(world, self.actor, now_ns)
+
+    def _sync(self, now_ns: int) -> None:
+        world, record = self.engine.world, self.engine.world.migration[0]
+        new = int(sync_bitmap(world.dirty))
+        record.pages_left = int(count_bits(world.dirty.bitmap))
+        counts = (record.sent_bytes, record.normal, record.zero, record.hinted)
+        self.rounds.append((now_ns, *map(int, counts), new, int(record.pages_left)))
+
+    def _start_hints(self, now_ns: int) -> None:
+        """A new command id: its hints count, and the guest begins after a while."""
+        self.engine.world.migration[0].hinting = 1
+        self.engine.ask_later(now_ns + self.config.hint_latency_ns, "start")
+
+    def _stop_hints(self, now_ns: int) -> None:
+        """STOP: what is still on the ring is popped and ignored."""
+        self.engine.world.migration[0].hinting = 0
+        commands = self.engine.commands
+        commands[:] = [one for one in commands if one[1] != "start"]
+        self.engine._stop(now_ns)
+
+    def turn(self, now_ns: int) -> None:
+        """Little or nothing is left: sync, and stop the guest if it is still little."""
+        world, record = self.engine.world, self.engine.world.migration[0]
+        if record.phase == COMPLETION:
+            self._complete(now_ns)
+            return
+        self._stop_hints(now_ns)
+        self._sync(now_ns)
+        if record.pages_left == 0 or few_left(record):
+            self._stop_guest(now_ns)
+            self._sync(now_ns)
+            record.phase = COMPLETION
+        else:
+            self._start_hints(now_ns)
+        schedule(world, self.actor, now_ns)
+
+    def _stop_guest(self, now_ns: int) -> None:
+        """vm_stop(): CPUs, kernel threads and workers sleep; the host goes on."""
+        world, engine = self.engine.world, self.engine
+        self.stopped_ns = now_ns
+        for actor in range(len(world.key) - 1):
+            if actor != engine.host:
+                self.asleep[actor] = int(world.key[actor])
+                suspend(world, actor)
+
+    def _complete(self, now_ns: int) -> None:
+        """Everything is sent: compare, and let the guest go on at the destination."""
+        world = self.engine.world
+        self.lost_writes = int(lost_writes(world))
+        self.status = "completed"
+        world.migration[0].arrived = 1
+        self._end(now_ns)
+
+    def cancel(self, now_ns: int) -> None:
+        """migrate_cancel, or a failure: the guest goes on where it is."""
+        if self.status == "active":
+            self.status = "cancelled"
+            self._stop_hints(now_ns)
+            self._end(now_ns)
+
+    def _end(self, now_ns: int) -> None:
+        """DONE on every path; writes are no longer logged."""
+        world = self.engine.world
+        self.end_ns = now_ns
+        world.migration[0].phase = OFF
+        world.dirty.rule[LOGGING] = 0
+        suspend(world, self.actor)
+        late = now_ns - self.stopped_ns if self.asleep else 0
+        for actor, key in self.asleep.items():
+            world.key[actor] = key if key == NEVER else key + (late << 5)
+        self.asleep = {}
+        self.engine._done(now_ns)
