@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.engine import TIME_IS_UP, Engine, advance
+from freehint.policies import find_policies
 from freehint.simulate import Scenario, guest_memory, new_world
 from freehint.units import NS_PER_MS, NS_PER_S
 from freehint.world import schedule
@@ -32,7 +33,7 @@ def nr_events(engine: Engine) -> int:
     """Operations of CPUs, buffers used by the host, and rows reported by the worker, so far."""
     tally, ring = engine.world.tally[0], engine.world.ring
     cpus = tally.allocations + tally.failed_allocations + tally.frees + tally.writes
-    return int(cpus + ring.count[1] + engine.world.state[0].nr_reports)
+    return int(cpus + ring.count[:, 1].sum() + engine.world.state[0].nr_reports)
 
 
 def new_engine(scenario: Scenario) -> Engine:
@@ -40,7 +41,8 @@ def new_engine(scenario: Scenario) -> Engine:
     memory, _ = guest_memory(scenario)
     seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 1)
     streams = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
-    return Engine(new_world(scenario, memory), scenario.policy, scenario.host, streams)
+    policies = find_policies(scenario.policy)
+    return Engine(new_world(scenario, memory), policies, scenario.host, streams)
 
 
 def run_until(engine: Engine, until_ns: int) -> tuple[int, int, int]:
@@ -49,9 +51,9 @@ def run_until(engine: Engine, until_ns: int) -> tuple[int, int, int]:
     why = None
     while why != TIME_IS_UP:
         called = thread_time_ns()
-        why, now_ns = advance(engine.world, until_ns)
+        why, now_ns, who = advance(engine.world, until_ns)
         loop += thread_time_ns() - called
-        engine._answer(why, now_ns)
+        engine._answer(why, now_ns, who)
     return nr_events(engine) - first, loop, thread_time_ns() - begin
 
 
@@ -79,7 +81,7 @@ def speed(memory: str, policy: str, slices: int) -> Speed:
             engine = new_engine(Scenario(memory=memory, policy=policy, seed=seed))
             warm = warm_up_ns(engine)
             run_until(engine, warm)
-            schedule(engine.world, engine.worker_actor, warm)
+            schedule(engine.world, engine.users[0].actor, warm)
             timed.append(run_until(engine, warm + WALK_NS))
     events, loop, whole = np.array(timed, float).T
     middle, low, high = np.percentile(events / loop * 1e3, (50, 25, 75))

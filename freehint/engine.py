@@ -1,47 +1,80 @@
-"""The event loop: guest CPUs, kernel threads, the host and the policy's worker, in exact order.
+"""The event loop: guest CPUs, kernel threads, the host and the policies' workers, in exact order.
 
-:func:`advance` is compiled and runs until something needs Python: a stroke of the policy (its
+:func:`advance` is compiled and runs until something needs Python: a stroke of a policy (its
 verbs may be anybody's), more random words, or more room for rows.  :class:`Engine` answers.
 A stroke costs a few microseconds of Python whatever the number of blocks; all that happens
 between strokes is compiled.
+
+A stroke is published under the zone lock, or after the lock was dropped; then it ends when the
+ring took everything, or when the host has used it.  Several users take turns at a zone's lock
+like everybody else.
 """
 
 import numpy as np
 
+from freehint.config import InputError
 from freehint.formats.tables import moment
 from freehint.guest.kthreads import kthreads_event
 from freehint.guest.vcpu import cpu_event
 from freehint.guest.workloads import draw_words
 from freehint.host.device import draw_gaps, host_event, notify_host
 from freehint.jit import kernel
-from freehint.mm.memory import BUDDY, HINTED, frame_order, frame_type
-from freehint.policy import ON_FULL, Outcome, Policy, Stroke
-from freehint.ring import ring_add, ring_full, ring_in_flight
+from freehint.mm.check import InvariantError, check_memory
+from freehint.mm.memory import (
+    BUDDY,
+    EMPTIED,
+    HINTED,
+    ISOLATED,
+    MIGRATE_TYPES,
+    NR_ORDERS,
+    REPORT_ORDER,
+    REPORT_REQUESTED,
+    WATCH_EMPTY,
+    frame_order,
+    frame_type,
+)
+from freehint.policy import KICK, ON_FULL, Outcome, Policy, Stroke
+from freehint.ring import SCATTERLIST, ring_add, ring_full, ring_half_full, ring_in_flight
 from freehint.units import NS_PER_S
 from freehint.world import (
     ACTOR_BITS,
+    DRAINING,
     FREE_THROUGHOUT,
     HINTED_THIS_WALK,
     IDLE,
     NEVER,
     PUBLISHED,
     PUBLISHING,
+    WAIT_LOCK,
     WAIT_RING,
     WAIT_USED,
     World,
     grown,
+    hold_lock,
     pages_hinted,
     schedule,
     suspend,
 )
 
 # What advance() came back for.
-TIME_IS_UP, NEED_WORDS, NEED_GAPS, NEED_ROOM, STROKE_DUE, STROKE_PUBLISHED = range(6)
+(
+    TIME_IS_UP,
+    NEED_WORDS,
+    NEED_GAPS,
+    NEED_ROOM,
+    STROKE_DUE,
+    STROKE_PUBLISHED,
+    LIST_EMPTIED,
+    REPORT_WANTED,
+    NEED_PAGES,
+) = range(9)
 LOSE, STOP, WAIT = range(3)
+SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 TAKEN, LOST = int(Outcome.TAKEN), int(Outcome.LOST)
 
 REPORT_COLUMNS = (
     "time_ns",
+    "user",
     "stroke",
     "zone",
     "order",
@@ -55,98 +88,142 @@ WAIT_COLUMNS = ("since_ns", "cpu", "zone", "kind", "wait_ns")
 
 
 @kernel(inline=True)
-def offer_block(world, node, order):
+def offer_block(world, user, node, order):
     """Offer one block to the ring: (taken, duplicate)."""
     frame = world.memory.frame[node]
+    record = world.user[user]
     pages = 1 << order
-    world.tally[0].offered += pages
-    if ring_full(world.ring):
-        world.tally[0].lost += pages
-        return False, False
-    ring_add(world.ring, node, order)
-    world.tally[0].hinted += pages
-    pages_hinted(world, node, order)
+    record.offered += pages
+    if not record.one_buffer:
+        if ring_full(world.ring, user, record.reserved):
+            record.lost += pages
+            return False, False
+        ring_add(world.ring, user, node, order)
+    record.hinted += pages
+    pages_hinted(world, user, node, order)
     on_list = frame & BUDDY != 0 and frame_order(frame) == order
     duplicate = on_list and frame & HINTED != 0
     if duplicate:
-        world.tally[0].duplicate += pages
+        record.duplicate += pages
     elif on_list:
         world.memory.frame[node] = frame | HINTED
     return True, duplicate
 
 
 @kernel(inline=True)
-def report_row(world, row, now_ns):
+def report_row(world, user, row, now_ns):
     """Offer the block of one row, and write it to the table of reports."""
-    state = world.state[0]
-    node = world.report[row, 0]
-    order = world.report[row, 1]
-    taken, duplicate = offer_block(world, node, order)
-    world.outcome[row] = TAKEN if taken else LOST
+    state, record = world.state[0], world.user[user]
+    node = world.report[user, row, 0]
+    order = world.report[user, row, 1]
+    taken, duplicate = offer_block(world, user, node, order)
+    world.outcome[user, row] = TAKEN if taken else LOST
     at = state.nr_reports
     world.reports[at, 0] = now_ns
-    world.reports[at, 1] = state.stroke
-    world.reports[at, 2] = state.zone
-    world.reports[at, 3] = order
-    world.reports[at, 4] = frame_type(world.memory.frame[node])
-    world.reports[at, 5] = node + world.memory.base_pfn
-    world.reports[at, 6] = 1 << order
-    world.reports[at, 7] = taken
-    world.reports[at, 8] = duplicate
+    world.reports[at, 1] = user
+    world.reports[at, 2] = record.stroke
+    world.reports[at, 3] = record.zone
+    world.reports[at, 4] = order
+    world.reports[at, 5] = frame_type(world.memory.frame[node])
+    world.reports[at, 6] = node + world.memory.base_pfn
+    world.reports[at, 7] = 1 << order
+    world.reports[at, 8] = taken
+    world.reports[at, 9] = duplicate
     state.nr_reports = at + 1
 
 
 @kernel(inline=True)
-def next_row(world, actor, now_ns):
+def next_row(world, user, actor, now_ns):
     """When the worker will have walked to the next row's block and made its report.
 
-    Behind the last row: when it has looked at what is left of the list in vain.
+    Behind the last row: when it has looked at what is left of the list in vain.  A stroke that
+    dropped the lock has walked already.
     """
-    state = world.state[0]
-    walked = world.report[state.row, 2]
-    if state.row < state.rows:
-        cost = max(1, walked) * world.cost[0].walk_block_ns + world.cost[0].report_ns
+    record = world.user[user]
+    walked = world.report[user, record.row, 2] if record.under_lock else 0
+    if record.row < record.rows:
+        looked = max(1, walked) if record.under_lock else 0
+        cost = looked * world.cost[0].walk_block_ns + world.cost[0].report_ns
+        cost += record.block_ns << world.report[user, record.row, 1]
     else:
         cost = walked * world.cost[0].walk_block_ns
-        state.mode = WAIT_USED if state.hold_until_used else PUBLISHED
+        end_rows(world, user, actor - 1 - user, now_ns + cost)
     schedule(world, actor, now_ns + cost)
 
 
 @kernel(inline=True)
-def publish_row(world, actor, now_ns):
-    """Deal with the row that is due: offer it, wait for a descriptor, or end the stroke."""
-    state = world.state[0]
-    state.mode = PUBLISHING
-    full = state.row < state.rows and ring_full(world.ring)
-    if full and state.on_full == WAIT:
-        state.mode = WAIT_RING
-        suspend(world, actor)
-    elif full and state.on_full == STOP:
-        state.mode = PUBLISHED
-        schedule(world, actor, now_ns)
-    else:
-        if state.row < state.rows:
-            report_row(world, state.row, now_ns)
-            if notify_host(world, actor - 1, now_ns):
-                now_ns += world.cost[0].notify_ns
-            state.row += 1
-        next_row(world, actor, now_ns)
+def end_rows(world, user, host, now_ns):
+    """Everything is offered: a scatterlist goes to the ring now, in one buffer."""
+    record = world.user[user]
+    record.rows = record.row
+    record.mode = WAIT_USED if record.wait_used else PUBLISHED
+    if record.one_buffer and record.row > 0:
+        ring_add(world.ring, user, record.row, SCATTERLIST)
+        notify_host(world, host, now_ns)
 
 
 @kernel(inline=True)
-def worker_event(world, actor, now_ns):
-    """The worker's turn; what to tell Python, or -1."""
-    mode = world.state[0].mode
-    if mode == IDLE:
-        return STROKE_DUE
-    if mode == PUBLISHED:
-        return STROKE_PUBLISHED
-    if mode == WAIT_USED:
-        if ring_in_flight(world.ring) == 0:
-            return STROKE_PUBLISHED
+def kick(world, user, host, now_ns):
+    """Notify the host after a buffer was added, or not; what it costs the worker."""
+    record = world.user[user]
+    if record.one_buffer:
+        return 0
+    if record.kick_half_full and not ring_half_full(world.ring, user):
+        return 0
+    return world.cost[0].notify_ns if notify_host(world, host, now_ns) else 0
+
+
+@kernel(inline=True)
+def publish_row(world, user, actor, now_ns):
+    """Deal with the row that is due: offer it, wait for a descriptor, or end the stroke."""
+    record = world.user[user]
+    record.mode = PUBLISHING
+    left = record.row < record.rows
+    full = left and not record.one_buffer and ring_full(world.ring, user, record.reserved)
+    if record.stop or (full and record.on_full == STOP):
+        end_rows(world, user, actor - 1 - user, now_ns)
+        schedule(world, actor, now_ns)
+    elif full and record.on_full == WAIT:
+        record.mode = WAIT_RING
+        # A full ring is a reason to notify, whatever the habit.
+        notify_host(world, actor - 1 - user, now_ns)
         suspend(world, actor)
     else:
-        publish_row(world, actor, now_ns)
+        if left:
+            report_row(world, user, record.row, now_ns)
+            now_ns += kick(world, user, actor - 1 - user, now_ns)
+            record.row += 1
+        next_row(world, user, actor, now_ns)
+
+
+@kernel(inline=True)
+def worker_event(world, user, actor, now_ns):
+    """The worker's turn; what to tell Python, or -1."""
+    mode = world.user[user].mode
+    if mode == IDLE or mode == WAIT_LOCK:
+        return STROKE_DUE
+    if mode == PUBLISHED or mode == DRAINING:
+        return STROKE_PUBLISHED
+    if mode == WAIT_USED:
+        if ring_in_flight(world.ring, user) == 0:
+            return STROKE_PUBLISHED
+        notify_host(world, actor - 1 - user, now_ns)
+        suspend(world, actor)
+    else:
+        publish_row(world, user, actor, now_ns)
+    return -1
+
+
+@kernel(inline=True)
+def somebody_is_called(world):
+    """Did the event before empty a list, ask for a report, or fail for want of pages?  -1: no."""
+    notify, state = world.memory.notify, world.state[0]
+    if notify[EMPTIED] != 0:
+        return LIST_EMPTIED
+    if notify[REPORT_REQUESTED] != 0 and state.reporters > 0:
+        return REPORT_WANTED
+    if state.starving < 0:
+        return NEED_PAGES
     return -1
 
 
@@ -177,48 +254,61 @@ def advance(world, until_ns):
 
     Returns
     -------
-    (int, int)
-        TIME_IS_UP .. STROKE_PUBLISHED, and the time in ns of the event that comes next.
+    (int, int, int)
+        TIME_IS_UP .. NEED_PAGES, the time in ns of the event that comes next, and the CPU or the
+        user that it is about.
     """
-    host = world.key.shape[0] - 2
+    host = world.key.shape[0] - 1 - world.user.shape[0]
     while True:
         actor = next_actor(world)
         now_ns = world.key[actor] >> ACTOR_BITS
         if now_ns >= until_ns:
-            return TIME_IS_UP, until_ns
+            return TIME_IS_UP, until_ns, -1
         if no_room(world):
-            return NEED_ROOM, now_ns
-        if actor < host - 1:
-            if world.cpu[actor].word_at == world.words.shape[1]:
-                return NEED_WORDS, now_ns
-            cpu_event(world, actor, now_ns)
-        elif actor == host - 1:
-            kthreads_event(world, actor, now_ns)
+            return NEED_ROOM, now_ns, -1
+        if actor < host:
+            if actor == host - 1:
+                kthreads_event(world, actor, now_ns)
+            elif world.cpu[actor].word_at == world.words.shape[1]:
+                return NEED_WORDS, now_ns, actor
+            else:
+                cpu_event(world, actor, now_ns)
+            why = somebody_is_called(world)
+            if why >= 0:
+                return why, now_ns, actor
         elif actor == host:
             if world.state[0].gap_row + 1 == world.gaps.shape[0]:
-                return NEED_GAPS, now_ns
+                return NEED_GAPS, now_ns, -1
             host_event(world, host, now_ns)
         else:
-            why = worker_event(world, actor, now_ns)
+            user = actor - host - 1
+            why = worker_event(world, user, actor, now_ns)
             if why >= 0:
-                return why, now_ns
+                return why, now_ns, user
+
+
+@kernel(inline=True)
+def is_free_block(frame):
+    """Free, or held for the host: nobody's in either case."""
+    return frame & (BUDDY | ISOLATED) != 0
 
 
 @kernel
-def mark_free_pages(world):
-    """A walk begins: note every page on the free lists, forget the walk before."""
+def mark_free_pages(world, user):
+    """A walk begins: note every page on the free lists, forget the user's walk before."""
     memory = world.memory
+    free = FREE_THROUGHOUT << user
     for page in range(memory.nr_pages):
-        world.page[page] &= ~(FREE_THROUGHOUT | HINTED_THIS_WALK)
+        world.page[page] &= ~(free | HINTED_THIS_WALK << user)
     for node in range(memory.nr_pages):
         frame = memory.frame[node]
-        if frame & BUDDY:
+        if is_free_block(frame):
             for page in range(node, node + (1 << frame_order(frame))):
-                world.page[page] |= FREE_THROUGHOUT
+                world.page[page] |= free
 
 
 @kernel
-def count_covered(world, min_order):
+def count_covered(world, user, min_order):
     """A walk ends: pages free throughout, and how many of them were hinted in it.
 
     Pages of free blocks below ``min_order`` do not count; returns (walkable, hinted).
@@ -227,64 +317,133 @@ def count_covered(world, min_order):
     walkable = hinted = 0
     for node in range(memory.nr_pages):
         frame = memory.frame[node]
-        if frame & BUDDY and frame_order(frame) >= min_order:
+        if is_free_block(frame) and frame_order(frame) >= min_order:
             for page in range(node, node + (1 << frame_order(frame))):
-                if world.page[page] & FREE_THROUGHOUT:
+                if world.page[page] & FREE_THROUGHOUT << user:
                     walkable += 1
-                    if world.page[page] & HINTED_THIS_WALK:
+                    if world.page[page] & HINTED_THIS_WALK << user:
                         hinted += 1
     return walkable, hinted
 
 
+PAGE_COUNTS = ("offered", "hinted", "lost", "duplicate")
+
+
+class User:
+    """One policy at work: its worker, its walks, and the rows of its tables.
+
+    ``walks`` holds [begin_ns, end_ns or -1, completed, walkable, covered, offered, hinted, lost,
+    duplicate]; the last four are the user's counts at the beginning while the walk runs.
+    """
+
+    def __init__(self, number: int, actor: int, policy: Policy):
+        self.number, self.actor, self.policy = number, actor, policy
+        self.walks = []
+        self.state = None
+        self.zone = 0
+        self.status = Stroke.MORE
+        self.since = 0  # of the stroke
+        self.asked = False  # to walk, once the walk that runs is over
+
+    @property
+    def walking(self) -> bool:
+        """Does a walk run?"""
+        return bool(self.walks) and self.walks[-1][1] < 0
+
+    @property
+    def by_itself(self) -> bool:
+        """Does it walk when the allocator asks, not when the host does?"""
+        return self.policy.delay_ns is not None
+
+
 class Engine:
-    """Runs a world under a policy.
+    """Runs a world under its policies.
 
     Parameters
     ----------
     world : World
-    policy : Policy
+    policies : sequence of Policy
+        One a user, whose ``user`` is its number.
     host_config : HostConfig
     streams : list of numpy.random.Generator
         One a CPU, then one for the host: what one actor draws never depends on another.
+    check : bool
+        Check the whole memory after every stroke, and name the policy that broke it.
     """
 
-    def __init__(self, world: World, policy: Policy, host_config, streams):
+    def __init__(self, world: World, policies, host_config, streams, check=False):
         self.world = world
-        self.policy = policy
         self.host_config = host_config
         self.cpu_streams, self.host_stream = streams[:-1], streams[-1]
-        self.worker_actor = len(world.key) - 1
-        self.locks = []  # stroke, zone, since_ns, held_ns, offered
+        self.host = len(world.key) - 1 - len(policies)
+        self.users = [User(n, self.host + 1 + n, policy) for n, policy in enumerate(policies)]
+        self.check = check
+        self.enabled = True
+        self.locks = []  # user, stroke, zone, since_ns, held_ns, blocks
         self.history = []  # see moment()
-        self.walk = None  # (begin_ns, end_ns or None, walkable, hinted)
-        self.zone = 0
-        self.stroke_since = 0
-        self.stroke_status = Stroke.MORE
-        self.state = None
         draw_gaps(world, host_config, self.host_stream)
         world.state[0].gap_at = world.gaps[0, 0] if host_config.gap_ns else NEVER
+        for user in self.users:
+            self._register(user)
 
-    def run(self, walk_at_ns: int, until_ns: int, progress=None) -> None:
-        """Run to ``until_ns``; the policy's walk begins at ``walk_at_ns``."""
-        if self.policy.fill is not None:
-            schedule(self.world, self.worker_actor, walk_at_ns)
+    def _register(self, user: User) -> None:
+        policy, world = user.policy, self.world
+        if policy.on_empty:
+            world.memory.notify[WATCH_EMPTY] = 1
+        if policy.shrink:
+            world.state[0].shrinkers += 1
+        if user.by_itself:
+            world.memory.notify[REPORT_ORDER] = policy.report_order
+            schedule(world, user.actor, policy.delay_ns)
+        make = policy.new_state
+        user.state = make(world.memory, policy) if make else np.zeros(64, np.int64)
+        record = world.user[user.number]
+        record.on_full = ON_FULL.index(policy.on_full)
+        record.under_lock = policy.report == "under_lock"
+        record.wait_used = policy.holds_until_used or policy.report == "acknowledged"
+        record.one_buffer = policy.one_buffer
+        record.reserved = policy.reserved_descriptors
+        record.kick_half_full = policy.kick == KICK[1]
+        record.block_ns = int(world.cost[0].write_ns) if policy.zeroes else 0
+
+    def run(self, commands, until_ns: int, progress=None) -> None:
+        """Run to ``until_ns``.
+
+        Parameters
+        ----------
+        commands : list of (int, str)
+            What comes from outside, in time's order: "start", "stop" and "done" from the host, "on"
+            and "off" from the enable switch.
+        until_ns : int
+        progress : callable, optional
+            Called 100 times with the nanoseconds done since the last call.
+        """
+        commands = list(commands)
         slice_ns = max(1, (until_ns + 99) // 100)
         reached = 0
         self.history.append(moment(self.world.memory, 0.0))
         while reached < until_ns:
             stop = min(until_ns, reached + slice_ns)
-            why = None
-            while why != TIME_IS_UP:
-                why, now_ns = advance(self.world, stop)
-                self._answer(why, now_ns)
+            while commands and commands[0][0] < stop:
+                time_ns, command = commands.pop(0)
+                self._run_until(time_ns)
+                getattr(self, f"_{command}")(time_ns)
+            self._run_until(stop)
             self.history.append(moment(self.world.memory, stop / NS_PER_S))
             if progress:
                 progress(stop - reached)
             reached = stop
-        if self.walk and self.walk[1] is None:
-            self._count_coverage(None)
+        for user in self.users:
+            if user.walking:
+                self._close_walk(user, -1, False)
 
-    def _answer(self, why: int, now_ns: int) -> None:
+    def _run_until(self, time_ns: int) -> None:
+        why = None
+        while why != TIME_IS_UP:
+            why, now_ns, who = advance(self.world, time_ns)
+            self._answer(why, now_ns, who)
+
+    def _answer(self, why: int, now_ns: int, who: int) -> None:
         if why == NEED_WORDS:
             draw_words(self.world, self.cpu_streams)
         elif why == NEED_GAPS:
@@ -292,9 +451,15 @@ class Engine:
         elif why == NEED_ROOM:
             self._make_room()
         elif why == STROKE_DUE:
-            self._begin_stroke(now_ns)
+            self._begin_stroke(self.users[who], now_ns)
         elif why == STROKE_PUBLISHED:
-            self._end_stroke(now_ns)
+            self._end_stroke(self.users[who], now_ns)
+        elif why == LIST_EMPTIED:
+            self._call_back(now_ns)
+        elif why == REPORT_WANTED:
+            self._want_report(now_ns)
+        elif why == NEED_PAGES:
+            self._shrink(who, now_ns)
 
     def _draw_more_gaps(self) -> None:
         # The last row's length has not been used yet: it goes on as row 0.
@@ -308,103 +473,302 @@ class Engine:
             if self.world.state[0][f"nr_{name}"] == len(table):
                 self.world = self.world._replace(**{name: grown(table)})
 
-    def _begin_walk(self, now_ns: int) -> None:
-        world = self.world
-        self.walk = [now_ns, None, 0, 0]
-        mark_free_pages(world)
-        make = self.policy.new_state
-        self.state = make(world.memory, self.policy) if make else np.zeros(64, np.int64)
+    # What the host and the switch say.
 
-    def _begin_stroke(self, now_ns: int) -> None:
+    def _start(self, now_ns: int) -> None:
+        """A new command id: a walk begins, or follows the one that runs."""
+        for user in self.users:
+            if user.policy.fill is None or user.by_itself:
+                continue
+            self.world.user[user.number].stop = 0
+            if user.walking:
+                user.asked = True
+            elif self.enabled:
+                schedule(self.world, user.actor, now_ns)
+
+    def _stop(self, now_ns: int) -> None:
+        """STOP: the walk ends at its next block; blocks held stay held."""
+        for user in self.users:
+            if user.walking and not user.by_itself:
+                record = self.world.user[user.number]
+                record.stop = 1
+                user.asked = False
+                if record.mode == WAIT_RING:
+                    schedule(self.world, user.actor, now_ns)
+
+    def _done(self, now_ns: int) -> None:
+        """DONE: like STOP, and everything held is given back."""
+        self._stop(now_ns)
+        for user in self.users:
+            if user.policy.release:
+                self._give_back(user.policy.release(self.world.memory, user.state), now_ns)
+
+    def _off(self, now_ns: int) -> None:
+        """The switch is off: no walk begins; one that runs goes on."""
+        self.enabled = False
+
+    def _on(self, now_ns: int) -> None:
+        """The switch is on; who walks by itself may have missed its time."""
+        self.enabled = True
+        for user in self.users:
+            if user.by_itself and not user.walking and self.world.key[user.actor] == NEVER:
+                schedule(self.world, user.actor, now_ns + user.policy.delay_ns)
+
+    def _give_back(self, blocks: int, now_ns: int) -> None:
+        """Charge the zone locks for blocks freed; which zone is not told: the largest pays."""
+        zone = int(np.argmax(self.world.memory.zones.managed))
+        if blocks:
+            hold_lock(self.world, zone, now_ns, int(blocks) * int(self.world.cost[0].buddy_ns))
+
+    # What the allocator says.
+
+    def _call_back(self, now_ns: int) -> None:
+        """A list ran empty: policies that asked to be told hear of it at once."""
+        memory = self.world.memory
+        which = int(memory.notify[EMPTIED]) - 1
+        memory.notify[EMPTIED] = 0
+        migratetype, which = which % MIGRATE_TYPES, which // MIGRATE_TYPES
+        order, zone = which % NR_ORDERS, which // NR_ORDERS
+        for user in self.users:
+            if user.policy.on_empty and user.walking:
+                moved = user.policy.on_empty(memory, user.state, zone, order, migratetype)
+                self._check(user, "on_empty")
+                if moved:
+                    record = self.world.user[user.number]
+                    record.rows = min(record.rows, record.row)
+                    hold_lock(self.world, zone, now_ns, moved * int(self.world.cost[0].rotate_ns))
+
+    def _want_report(self, now_ns: int) -> None:
+        """A free asked for a report: the first pass is due after the delay."""
+        for user in self.users:
+            if user.by_itself and not user.walking and self.world.key[user.actor] == NEVER:
+                schedule(self.world, user.actor, now_ns + user.policy.delay_ns)
+        self.world.state[0].reporters = 0
+
+    def _shrink(self, cpu: int, now_ns: int) -> None:
+        """An allocation found nothing: who holds pages for the host gives some back."""
+        state = self.world.state[0]
+        state.starving = -state.starving
+        freed = 0
+        for user in self.users:
+            if user.policy.shrink and not freed:
+                freed = int(user.policy.shrink(self.world.memory, user.state, SHRINK_BATCH))
+                self._check(user, "shrink")
+        if freed:
+            state.starving = 0
+        schedule(self.world, cpu, now_ns + int(self.world.cost[0].buddy_ns))
+
+    # Strokes.
+
+    def _begin_walk(self, user: User, now_ns: int) -> None:
+        world, record = self.world, self.world.user[user.number]
+        counts = [int(record[name]) for name in PAGE_COUNTS]
+        user.walks.append([now_ns, -1, False, 0, 0, *counts])
+        user.zone = 0
+        user.asked = False
+        mark_free_pages(world, user.number)
+        if user.by_itself:
+            world.memory.notify[REPORT_REQUESTED] = 0
+        if user.policy.new_state:
+            user.state = user.policy.new_state(world.memory, user.policy)
+
+    def _begin_stroke(self, user: User, now_ns: int) -> None:
         """Take the zone's lock, let the policy choose, and start publishing."""
-        if self.walk is None:
-            self._begin_walk(now_ns)
-        world, zone = self.world, self.zone
-        since = max(now_ns, int(world.lock_until[zone]))
-        world.state[0].locked_zone = zone
-        self._feed_back(zone)
-        capacity = self.policy.stroke_capacity or int(world.memory.nr_free[zone].sum()) + 1
-        if capacity > len(world.outcome):
-            self._widen_report(capacity)
-            world = self.world
-        world.report[:] = 0
-        n, status = self.policy.fill(world.memory, self.state, zone, world.report, capacity)
-        self._check_fill(n, status, capacity)
-        world.outcome[:n] = Outcome.REFUSED
-        state = world.state[0]
-        state.row, state.rows, state.zone, state.mode = 0, n, zone, PUBLISHING
-        state.on_full = ON_FULL.index(self.policy.on_full)
-        state.hold_until_used = self.policy.holds_until_used
-        self.stroke_since = since
-        self.stroke_status = status
-        next_row(world, self.worker_actor, since)
+        if not user.walking:
+            if not self.enabled:
+                suspend(self.world, user.actor)
+                return
+            self._begin_walk(user, now_ns)
+        world, record = self.world, self.world.user[user.number]
+        if user.policy.next_zone:
+            user.zone = int(user.policy.next_zone(world.memory, user.state))
+        if user.zone < 0 or record.stop:
+            self._end_walk(user, now_ns, not record.stop)
+            return
+        if not self._take_lock(user, WAIT_LOCK, now_ns):
+            return
+        user.since = max(now_ns, int(world.lock_until[user.zone]))
+        n = self._fill(user)
+        record.row, record.rows, record.filled, record.zone = 0, n, n, user.zone
+        record.mode = PUBLISHING
+        begin = user.since
+        if not record.under_lock:
+            begin = self._drop_lock(user, n)
+        next_row(self.world, user.number, user.actor, begin)
 
-    def _check_fill(self, n: int, status: int, capacity: int) -> None:
+    def _take_lock(self, user: User, mode: int, now_ns: int) -> bool:
+        """Lock the user's zone, or let its worker sleep until a stroke of another's ends."""
+        record, state = self.world.user[user.number], self.world.state[0]
+        if state.locked_zones >> user.zone & 1:
+            if record.mode != mode:
+                record.wait_since = now_ns
+            record.mode = mode
+            suspend(self.world, user.actor)
+            return False
+        state.locked_zones |= 1 << user.zone
+        return True
+
+    def _fill(self, user: User) -> int:
+        """Rows of the next stroke; the policy's answer is checked."""
+        policy, zone = user.policy, user.zone
+        self._feed_back(user)
+        memory = self.world.memory
+        capacity = policy.stroke_capacity or int(memory.nr_free[zone].sum()) + 1
+        if capacity > self.world.outcome.shape[1]:
+            self._widen_report(capacity)
+        report = self.world.report[user.number]
+        report[:] = 0
+        n, status = policy.fill(memory, user.state, zone, report, capacity)
         if not 0 <= n <= capacity or status not in tuple(Stroke):
-            raise ValueError(
-                f"policy {self.policy.name}: fill must return (0..{capacity}, a Stroke),"
+            raise InputError(
+                f"policy {policy.name}: fill must return (0..{capacity}, a Stroke),"
                 f" got ({n}, {status})"
             )
+        self._check(user, "fill")
+        self.world.outcome[user.number, :n] = Outcome.REFUSED
+        user.status = status
+        return int(n)
+
+    def _check(self, user: User, verb: str) -> None:
+        if self.check:
+            self._check_memory(f"policy {user.policy.name}: {verb}")
+
+    def check_lists(self) -> None:
+        """At the end: is the memory whole?  Else the policies are named."""
+        names = " and ".join(user.policy.name for user in self.users) or "none"
+        self._check_memory(f"policy {names}")
+
+    def _check_memory(self, where: str) -> None:
+        try:
+            check_memory(self.world.memory)
+        except InvariantError as error:
+            raise InvariantError(f"{where}: {error}") from None
 
     def _widen_report(self, capacity: int) -> None:
-        self.world = self.world._replace(
-            report=np.zeros((capacity + 1, 3), np.int64), outcome=np.zeros(capacity, np.uint8)
-        )
+        users = len(self.users)
+        report = np.zeros((users, capacity + 1, 3), np.int64)
+        outcome = np.zeros((users, capacity), np.uint8)
+        report[:, : self.world.report.shape[1]] = self.world.report
+        outcome[:, : self.world.outcome.shape[1]] = self.world.outcome
+        self.world = self.world._replace(report=report, outcome=outcome)
 
-    def _feed_back(self, zone: int) -> None:
+    def _feed_back(self, user: User) -> None:
         """Tell the policy which of its blocks in this zone the host has used since."""
         memory, state = self.world.memory, self.world.state[0]
-        rows = self.world.used[: state.nr_used].copy()
-        state.nr_used = 0
-        if not self.policy.wants_feedback or not len(rows):
+        rows = self.world.used[: state.nr_used]
+        mine = rows[:, 0] == user.number
+        used = rows[mine, 1:].copy()
+        others = rows[~mine].copy()
+        self.world.used[: len(others)] = others
+        state.nr_used = len(others)
+        if not user.policy.wants_feedback or not len(used):
             return
         starts = memory.zones.start_pfn - memory.base_pfn
-        here = np.searchsorted(starts, rows[:, 0], side="right") - 1 == zone
-        mine = np.zeros((here.sum() + 1, 3), np.int64)
-        mine[:-1, :2] = rows[here, :2]
-        outcome = np.full(len(mine) - 1, Outcome.USED, np.uint8)
+        here = np.searchsorted(starts, used[:, 0], side="right") - 1 == user.zone
+        table = np.zeros((here.sum() + 1, 3), np.int64)
+        table[:-1, :2] = used[here]
+        outcome = np.full(len(table) - 1, Outcome.USED, np.uint8)
         if len(outcome):
-            self.policy.drain(memory, self.state, zone, mine, len(outcome), outcome)
+            user.policy.drain(memory, user.state, user.zone, table, len(outcome), outcome)
 
-    def _end_stroke(self, now_ns: int) -> None:
+    def _drop_lock(self, user: User, n: int) -> int:
+        """A stroke that reports without the lock has walked and taken its blocks; when it has."""
+        cost = self.world.cost[0]
+        walked = int(self.world.report[user.number, : n + 1, 2].sum())
+        end = user.since + walked * int(cost.walk_block_ns) + n * int(cost.buddy_ns)
+        self._release(user, end)
+        self._note_lock(user, user.since, end, n)
+        return end
+
+    def _note_lock(self, user: User, since: int, end: int, blocks: int) -> None:
+        stroke = int(self.world.user[user.number].stroke)
+        self.locks.append((user.number, stroke, user.zone, since, end - since, blocks))
+
+    def _end_stroke(self, user: User, now_ns: int) -> None:
         """Tell the policy what became of its rows, release the lock, plan the next stroke."""
-        world, zone = self.world, self.zone
-        state = world.state[0]
-        n = int(state.rows)
-        refused = n > 0 and world.outcome[n - 1] == Outcome.REFUSED
-        moved = 0
-        if n:
-            moved = self.policy.drain(
-                world.memory, self.state, zone, world.report, n, world.outcome
-            )
-        end = now_ns + (moved or 0) * int(world.cost[0].rotate_ns)
-        self._release(zone, end)
-        held = end - self.stroke_since
-        self.locks.append((int(state.stroke), zone, self.stroke_since, held, int(state.row)))
-        state.stroke += 1
-        state.mode = IDLE
-        if self.stroke_status == Stroke.ZONE_DONE and not refused:
-            self.zone += 1
-        nr_zones = world.memory.nr_free.shape[0]
-        if self.stroke_status == Stroke.STOPPED or self.zone == nr_zones:
-            suspend(world, self.worker_actor)
-            self._count_coverage(end)
+        world, record = self.world, self.world.user[user.number]
+        n = int(record.filled)
+        end = now_ns
+        if record.under_lock:
+            end += self._drain(user, n)
+            self._release(user, end)
+            self._note_lock(user, user.since, end, int(record.row))
+        elif n:
+            if not self._take_lock(user, DRAINING, now_ns):
+                return
+            since = max(now_ns, int(world.lock_until[user.zone]))
+            cost = self._drain(user, n)
+            self._release(user, since + cost if cost else int(world.lock_until[user.zone]))
+            if cost:
+                end = since + cost
+                self._note_lock(user, since, end, n)
+        refused = n > 0 and world.outcome[user.number, n - 1] == Outcome.REFUSED
+        record.stroke += 1
+        record.mode = IDLE
+        if user.status == Stroke.ZONE_DONE and not refused:
+            user.zone += 1
+        last = user.zone == world.memory.nr_free.shape[0] and not user.policy.next_zone
+        if user.status == Stroke.STOPPED or record.stop or last:
+            self._end_walk(user, end, not record.stop)
         else:
-            schedule(world, self.worker_actor, end + self.policy.pause_ns)
+            schedule(world, user.actor, end + user.policy.pause_ns)
 
-    def _release(self, zone: int, end_ns: int) -> None:
+    def _drain(self, user: User, n: int) -> int:
+        """The policy's drain; the ns that it holds the lock for."""
+        if not n:
+            return 0
+        world, policy = self.world, user.policy
+        outcome = world.outcome[user.number]
+        world.user[user.number].filled = 0
+        if policy.report == "acknowledged":
+            outcome[:n][outcome[:n] == Outcome.TAKEN] = Outcome.USED
+        moved = policy.drain(
+            world.memory, user.state, user.zone, world.report[user.number], n, outcome
+        )
+        self._check(user, "drain")
+        return int(moved or 0) * int(world.cost[0].rotate_ns)
+
+    def _release(self, user: User, end_ns: int) -> None:
         """Hand the lock over; who waited gets it in the order of asking."""
-        world = self.world
-        world.state[0].locked_zone = -1
+        world, zone = self.world, user.zone
+        world.state[0].locked_zones &= ~(1 << zone)
         world.lock_until[zone] = end_ns
-        kthreads = len(world.cpu)
-        since = [*world.cpu["wait_since"], world.state[0].kthreads_since]
-        asleep = np.flatnonzero(world.key[: kthreads + 1] == NEVER)
-        waiting = sorted((since[actor], actor) for actor in asleep)
-        for place, (_, actor) in enumerate(waiting):
+        workers = world.user["wait_since"]
+        since = [*world.cpu["wait_since"], world.state[0].kthreads_since, 0, *workers]
+        asleep = [a for a in np.flatnonzero(world.key == NEVER) if self._waits_for_lock(a)]
+        for place, (_, actor) in enumerate(sorted((since[a], a) for a in asleep)):
             schedule(world, int(actor), end_ns + place)
 
-    def _count_coverage(self, end_ns) -> None:
-        world = self.world
-        min_order = getattr(self.policy, "min_order", 0)
-        self.walk[1:] = [end_ns, *count_covered(world, min_order)]
+    def _waits_for_lock(self, actor: int) -> bool:
+        """CPUs and kernel threads sleep for nothing else."""
+        if actor <= self.host:
+            return actor < self.host
+        mode = self.world.user[actor - self.host - 1].mode
+        return mode in (WAIT_LOCK, DRAINING)
+
+    def _end_walk(self, user: User, end_ns: int, completed: bool) -> None:
+        """Close the walk, tell the host, and plan the next if one was asked for."""
+        if user.policy.end_walk:
+            user.policy.end_walk(self.world.memory, user.state)
+            self._check(user, "end_walk")
+        self._close_walk(user, end_ns, completed)
+        world, record = self.world, self.world.user[user.number]
+        record.mode = IDLE
+        suspend(world, user.actor)
+        # The end of a walk is a buffer of its own (STOP id), so the host is notified.
+        if not user.by_itself:
+            notify_host(world, self.host, end_ns)
+        if user.by_itself and world.memory.notify[REPORT_REQUESTED]:
+            schedule(world, user.actor, end_ns + user.policy.delay_ns)
+        elif user.by_itself:
+            world.state[0].reporters = 1
+        elif user.asked and self.enabled:
+            schedule(world, user.actor, end_ns + user.policy.pause_ns)
+
+    def _close_walk(self, user: User, end_ns: int, completed: bool) -> None:
+        record = self.world.user[user.number]
+        walk = user.walks[-1]
+        begin, before = walk[0], walk[5:]
+        counts = [int(record[name]) - old for name, old in zip(PAGE_COUNTS, before)]
+        covered = count_covered(self.world, user.number, user.policy.smallest_order)
+        user.walks[-1] = [begin, end_ns, completed, *map(int, covered), *counts]

@@ -6,6 +6,7 @@ lost, grey memory that no hint speaks of.
 """
 
 import io
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from freehint.units import NS_PER_MS
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE = "#999999", "#E6E6E6"
+LINES = (BLUE, PURPLE, BLACK, SKY)  # one after another, where lines are told apart by name
 MIB = 1 / 256  # of a page
 
 
@@ -313,6 +315,44 @@ def free_over_time(history: pd.DataFrame, ax=None) -> Axes:
     ax.legend(frameon=False, fontsize=9, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0))
     _tidy(ax)
     return ax
+
+
+def pcp_over_time(histories, ax=None) -> Axes:
+    """Free memory on pcp lists (MiB) over time (s): a line a history, named beside it.
+
+    Parameters
+    ----------
+    histories : dict, or sequence of pairs
+        Name -> history, of :func:`freehint.replay_history` or of a run.
+    """
+    ax = _axes(ax)
+    ends = []
+    for (name, history), colour in zip(dict(histories).items(), cycle(LINES)):
+        rows = history[history["order"] == -1]
+        pages = rows["free_pages"] * MIB
+        ax.plot(rows["time_s"], pages, color=colour, lw=1.5)
+        ends.append((pages.iloc[-1], f"{name}: up to {pages.max():.0f} MiB", colour))
+    ax.set(xlabel="time (s)", ylabel="on pcp lists (MiB)")
+    ax.margins(x=0)
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    _names_beside(ax, ends)
+    _tidy(ax)
+    return ax
+
+
+def _names_beside(ax, ends) -> None:
+    """Right of the axes, about where each line (y, name, colour) ends, never one on another."""
+    top = ax.get_ylim()[1]
+    lowest = 0.0
+    for y, name, colour in sorted(ends):
+        height = max(y / top, lowest)
+        lowest = height + 0.13
+        beside = {"transform": ax.transAxes, "clip_on": False}
+        ax.plot(
+            [1.01, 1.04], [height] * 2, color=colour, lw=3, scalex=False, scaley=False, **beside
+        )
+        ax.text(1.05, height, name, va="center", fontsize=9, **beside)
 
 
 def fragmentation_over_time(history: pd.DataFrame, order=9, ax=None) -> Axes:

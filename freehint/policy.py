@@ -17,6 +17,8 @@ and, if it needs them::
         a free list of the allocator ran empty (under its zone's lock).
     release(memory, state) -> blocks
         the host says DONE: give back what is held for it.
+    end_walk(memory, state)
+        the walk is over, or the host stopped it: leave no bookmark behind.
     shrink(memory, state, nr_pages) -> pages
         the guest is short of memory: give back about so many of the pages held.
 
@@ -49,8 +51,10 @@ class Outcome(IntEnum):
     USED = 3  # the host has used the buffer
 
 
+VERBS = ("fill", "drain", "new_state", "next_zone", "on_empty", "end_walk", "release", "shrink")
 ON_FULL = ("lose", "stop", "wait")
 REPORT = ("under_lock", "unlocked", "acknowledged")
+KICK = ("each", "half_full")
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,13 @@ class Policy:
         Keep the lock until the host has used everything.
     one_buffer : bool
         The blocks of a stroke share one buffer (a scatterlist), so one descriptor of the ring.
+    reserved_descriptors : int
+        Descriptors kept for the command id: v24's driver adds no block where only one is left.
+    kick : str
+        The host is notified of "each" buffer, if it sleeps; or when the ring is "half_full"
+        (v24), and at the end of a walk.
+    zeroes : bool
+        Blocks are zeroed when they are taken (init_on_alloc=1).
     pause_ns : int
         From the end of a stroke to the wish for the next: the caller's "something slow".
     feedback : bool
@@ -97,6 +108,7 @@ class Policy:
     new_state: Callable | None = None
     next_zone: Callable | None = None
     on_empty: Callable | None = None
+    end_walk: Callable | None = None
     release: Callable | None = None
     shrink: Callable | None = None
     capacity: int = 32
@@ -104,6 +116,9 @@ class Policy:
     report: str = "under_lock"
     hold_until_used: bool = False
     one_buffer: bool = False
+    reserved_descriptors: int = 0
+    kick: str = "each"
+    zeroes: bool = False
     pause_ns: int = 50_000
     feedback: bool = False
     delay_ns: int | None = None
@@ -114,6 +129,10 @@ class Policy:
         whole("policy.capacity", self.capacity, 0, 1 << 24)
         one_of("policy.on_full", self.on_full, ON_FULL)
         one_of("policy.report", self.report, REPORT)
+        one_of("policy.kick", self.kick, KICK)
+        whole("policy.reserved_descriptors", self.reserved_descriptors, 0, 1 << 10)
+        acknowledged = not self.one_buffer or self.report == "acknowledged"
+        require(acknowledged, "policy.one_buffer", "go with report 'acknowledged'", self.report)
         whole("policy.pause_ns", self.pause_ns, 0)
         if self.delay_ns is not None:
             whole("policy.delay_ns", self.delay_ns, 1)
@@ -133,6 +152,11 @@ class Policy:
     def holds_until_used(self) -> bool:
         """Does the lock stay held until the host has used everything?"""
         return self.hold_until_used
+
+    @property
+    def smallest_order(self) -> int:
+        """Smaller blocks are none of its business, so they do not count in its coverage."""
+        return getattr(self, "min_order", 0)
 
     @property
     def wants_feedback(self) -> bool:

@@ -1,7 +1,8 @@
-"""The virtqueue that carries hints: ``N`` descriptors, one block each.
+"""The virtqueues that carry hints: ``N`` descriptors for each user, one buffer each.
 
-The guest adds a block while a descriptor is free; the host uses blocks in order.  A descriptor
-is free again once the host used its buffer (drivers reap used buffers before they add).
+The guest adds a buffer while a descriptor is free; the host uses buffers in order.  A descriptor
+is free again once the host used its buffer (drivers reap used buffers before they add).  A
+buffer is one block, or a scatterlist: all blocks of a stroke.
 
 Source: the virtio specification, 2.7 "Split Virtqueues"; v24's driver loses a hint when full.
 """
@@ -13,48 +14,56 @@ import numpy as np
 from freehint.jit import kernel
 
 ADDED, USED = 0, 1
+SCATTERLIST = -1  # in place of an order: the buffer is the user's rows, that many
 
 
 class Ring(NamedTuple):
-    """One virtqueue.
+    """One virtqueue for each of ``U`` users.
 
-    pfn_order : int64[size, 2]   node and order of the block behind each descriptor
-    count : int64[2]             buffers ADDED by the guest and USED by the host, ever
+    pfn_order : int64[U, size, 2]   node and order of the block behind each descriptor, or the
+                                    number of rows and SCATTERLIST
+    count : int64[U, 2]             buffers ADDED by the guest and USED by the host, ever
     """
 
     pfn_order: np.ndarray
     count: np.ndarray
 
 
-def new_ring(size: int) -> Ring:
-    """An empty ring of ``size`` descriptors."""
-    return Ring(np.zeros((size, 2), np.int64), np.zeros(2, np.int64))
+def new_ring(size: int, users: int = 1) -> Ring:
+    """Empty rings of ``size`` descriptors."""
+    return Ring(np.zeros((users, size, 2), np.int64), np.zeros((users, 2), np.int64))
 
 
 @kernel(inline=True)
-def ring_in_flight(ring):
+def ring_in_flight(ring, user):
     """Buffers added and not yet used."""
-    return ring.count[ADDED] - ring.count[USED]
+    return ring.count[user, ADDED] - ring.count[user, USED]
 
 
 @kernel(inline=True)
-def ring_full(ring):
-    """Is there no descriptor left?"""
-    return ring_in_flight(ring) == ring.pfn_order.shape[0]
+def ring_full(ring, user, reserved):
+    """Is there no descriptor left but those reserved for the command id?"""
+    return ring_in_flight(ring, user) >= ring.pfn_order.shape[1] - reserved
 
 
 @kernel(inline=True)
-def ring_add(ring, node, order):
-    """Make one block available to the host; the ring must not be full."""
-    slot = ring.count[ADDED] % ring.pfn_order.shape[0]
-    ring.pfn_order[slot, 0] = node
-    ring.pfn_order[slot, 1] = order
-    ring.count[ADDED] += 1
+def ring_half_full(ring, user):
+    """Are more than half of the descriptors taken?"""
+    return 2 * ring_in_flight(ring, user) > ring.pfn_order.shape[1]
 
 
 @kernel(inline=True)
-def ring_use(ring):
+def ring_add(ring, user, node, order):
+    """Make one buffer available to the host; the ring must not be full."""
+    slot = ring.count[user, ADDED] % ring.pfn_order.shape[1]
+    ring.pfn_order[user, slot, 0] = node
+    ring.pfn_order[user, slot, 1] = order
+    ring.count[user, ADDED] += 1
+
+
+@kernel(inline=True)
+def ring_use(ring, user):
     """The host uses the oldest buffer: its (node, order)."""
-    slot = ring.count[USED] % ring.pfn_order.shape[0]
-    ring.count[USED] += 1
-    return ring.pfn_order[slot, 0], ring.pfn_order[slot, 1]
+    slot = ring.count[user, USED] % ring.pfn_order.shape[1]
+    ring.count[user, USED] += 1
+    return ring.pfn_order[user, slot, 0], ring.pfn_order[user, slot, 1]

@@ -14,7 +14,7 @@ from freehint.config import InputError
 from freehint.mm.memory import Memory
 from freehint.units import format_ns, format_pages
 
-TABLES = ("summary", "reports", "locks", "waits", "history")
+TABLES = ("summary", "reports", "locks", "waits", "walks", "history")
 METADATA_KEY = b"freehint"
 
 
@@ -27,13 +27,16 @@ class Run:
     summary : Series
         One row; a unit in every name.  docs/model.md defines each entry.
     reports : DataFrame
-        A row a block offered to the ring: time_ns, stroke, zone, order, migratetype, pfn,
+        A row a block offered to the ring: time_ns, user, stroke, zone, order, migratetype, pfn,
         nr_pages, taken, duplicate.
     locks : DataFrame
-        A row a stroke of the policy: who, stroke, zone, since_ns, held_ns, blocks.
+        A row a hold of a zone lock by a policy: user, stroke, zone, since_ns, held_ns, blocks.
     waits : DataFrame
         A row an operation of a guest CPU that waited for a zone lock: since_ns, cpu, zone,
         kind, wait_ns.
+    walks : DataFrame
+        A row a walk: user, begin_ns, end_ns (-1: not ended), completed (False: stopped),
+        walkable_pages, covered_pages, offered_pages, hinted_pages, lost_pages, duplicate_pages.
     history : DataFrame
         Free memory over time, 101 moments a run: time_s, order, blocks, free_pages; order -1 is
         what sits on pcp lists.
@@ -47,6 +50,7 @@ class Run:
     reports: pd.DataFrame
     locks: pd.DataFrame
     waits: pd.DataFrame
+    walks: pd.DataFrame
     history: pd.DataFrame
     provenance: dict
     memory: Memory | None = None

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from freehint.config import (
+    Control,
     Costs,
     HostConfig,
     InputError,
@@ -24,7 +25,7 @@ from freehint.config import (
     with_values,
 )
 from freehint.data import data
-from freehint.engine import REPORT_COLUMNS, WAIT_COLUMNS, Engine
+from freehint.engine import PAGE_COUNTS, REPORT_COLUMNS, WAIT_COLUMNS, Engine
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import history_table
@@ -35,7 +36,7 @@ from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.compaction import new_compact_control
 from freehint.mm.memory import Memory, zone_name
 from freehint.mm.profile import PROFILES, profile_name
-from freehint.policies import find_policy
+from freehint.policies import find_policies, find_policy
 from freehint.provenance import provenance
 from freehint.ring import new_ring
 from freehint.run import Run
@@ -46,6 +47,7 @@ from freehint.world import (
     NEVER,
     STATE_DTYPE,
     TALLY_DTYPE,
+    USER_DTYPE,
     World,
     cost_record,
     new_record,
@@ -70,16 +72,19 @@ class Scenario:
     kernel : str, optional
         Whose rules the guest follows from the start of the run, one of ``"4.15"``, ``"5.10"``,
         ``"6.1"``, ``"6.12"``; None: those that the memory came with.
-    policy : str or Policy
-        A name in ``fh.POLICIES``, or a policy of your own.
+    policy : str or Policy, or a tuple of them
+        A name in ``fh.POLICIES``, or a policy of your own; several are users of the interface at
+        the same time.
     seed : int
         Same seed, same numbers: on any machine, with any number of threads.
     workload : Workload
     ring : RingConfig
     host : HostConfig
     costs : Costs
+    control : Control
+        Further walks, STOP and DONE from the host, and the enable switch.
     walk_at_ns : int
-        When the policy's walk begins.
+        When the host first asks for a walk.  Who walks by itself does not wait for it.
     duration_ns : int
         Simulated time of the run.
 
@@ -99,11 +104,16 @@ class Scenario:
     ring: RingConfig = field(default_factory=RingConfig)
     host: HostConfig = field(default_factory=HostConfig)
     costs: Costs = field(default_factory=Costs)
+    control: Control = field(default_factory=Control)
     walk_at_ns: int = 20 * NS_PER_MS
     duration_ns: int = 200 * NS_PER_MS
 
     def __post_init__(self):
-        object.__setattr__(self, "policy", find_policy(self.policy))
+        policy = self.policy
+        several = isinstance(policy, list | tuple)
+        found = tuple(map(find_policy, policy)) if several else find_policy(policy)
+        object.__setattr__(self, "policy", found)
+        find_policies(found)
         if self.kernel is not None:
             one_of("kernel", self.kernel, PROFILES)
         whole("seed", self.seed, 0)
@@ -114,6 +124,7 @@ class Scenario:
             ("ring", RingConfig),
             ("host", HostConfig),
             ("costs", Costs),
+            ("control", Control),
         ):
             part = getattr(self, name)
             require(isinstance(part, kind), name, f"be a {kind.__name__}", part)
@@ -126,7 +137,9 @@ class Scenario:
         """
         values = dict(values)
         if "policy" in values:
-            values["policy"] = find_policy(values["policy"])
+            policy = values["policy"]
+            several = isinstance(policy, list | tuple)
+            values["policy"] = tuple(policy) if several else find_policy(policy)
         return with_values(self, values)
 
 
@@ -171,15 +184,15 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     """All actors of a scenario at time 0."""
     workload = scenario.workload
     nr_cpus = workload.nr_cpus
+    users = len(find_policies(scenario.policy))
     target = target_pages(workload, memory)
     world = World(
         memory=memory,
-        key=np.full(nr_cpus + 3, NEVER, np.int64),
+        key=np.full(nr_cpus + 2 + users, NEVER, np.int64),
         lock_until=np.zeros(len(memory.zones), np.int64),
         cost=cost_record(scenario.costs),
         state=new_record(
             STATE_DTYPE,
-            locked_zone=-1,
             vmstat_at=STAT_INTERVAL_NS,
             kcompactd_at=FRAG_CHECK_INTERVAL_NS,
             compact_zone=-1,
@@ -192,6 +205,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
             asleep=1,
         ),
         tally=new_record(TALLY_DTYPE),
+        user=new_record(USER_DTYPE, users),
         cpu=new_record(CPU_DTYPE, nr_cpus, word_at=WORDS, wait_since=-1),
         words=np.zeros((nr_cpus, WORDS), np.int64),
         held=np.zeros((nr_cpus, target + target // 4 + 1024), np.int64),
@@ -201,13 +215,13 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
             [quantile_table(workload.order_weights), quantile_table(workload.type_weights)]
         ),
         gaps=np.zeros((GAP_ROWS, 2), np.int64),
-        ring=new_ring(scenario.ring.size),
-        report=np.zeros((REPORT_ROWS + 1, 3), np.int64),
-        outcome=np.zeros(REPORT_ROWS, np.uint8),
-        page=np.zeros(memory.nr_pages, np.uint8),
+        ring=new_ring(scenario.ring.size, users),
+        report=np.zeros((users, REPORT_ROWS + 1, 3), np.int64),
+        outcome=np.zeros((users, REPORT_ROWS), np.uint8),
+        page=np.zeros(memory.nr_pages, np.uint16),
         reports=np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
         waits=np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
-        used=np.zeros((TABLE_ROWS, 2), np.int64),
+        used=np.zeros((TABLE_ROWS, 3), np.int64),
     )
     for cpu in range(nr_cpus):
         # CPUs begin evenly spread over one interval.
@@ -216,7 +230,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     return world
 
 
-def simulate(scenario: Scenario, progress=None) -> Run:
+def simulate(scenario: Scenario, progress=None, check=False) -> Run:
     """Run a scenario.
 
     Parameters
@@ -224,6 +238,8 @@ def simulate(scenario: Scenario, progress=None) -> Run:
     scenario : Scenario
     progress : callable, optional
         Called with simulated nanoseconds done since the last call, 100 times a run.
+    check : bool
+        Check the whole memory after every verb of a policy, not only at the end of the run.
 
     Returns
     -------
@@ -234,6 +250,8 @@ def simulate(scenario: Scenario, progress=None) -> Run:
     ------
     InputError
         The scenario's memory cannot be loaded or used.
+    InvariantError
+        A policy has broken the lists; it is named.
 
     Examples
     --------
@@ -247,17 +265,27 @@ def simulate(scenario: Scenario, progress=None) -> Run:
     world = new_world(scenario, memory)
     seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 1)
     streams = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
-    engine = Engine(world, scenario.policy, scenario.host, streams)
-    engine.run(scenario.walk_at_ns, scenario.duration_ns, progress)
+    engine = Engine(world, find_policies(scenario.policy), scenario.host, streams, check)
+    commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns)
+    engine.run(commands, scenario.duration_ns, progress)
+    engine.check_lists()
     return Run(
         summary=_summary(scenario, engine),
         reports=_reports(engine),
         locks=_locks(engine),
         waits=_waits(engine),
+        walks=_walks(engine),
         history=history_table(engine.history),
         provenance=provenance(scenario, __version__, stem, memory),
         memory=engine.world.memory,
     )
+
+
+def _user_names(engine: Engine, column) -> pd.Categorical:
+    names = [user.policy.name for user in engine.users]
+    if len(set(names)) < len(names):
+        names = [f"{name} #{number}" for number, name in enumerate(names)]
+    return pd.Categorical.from_codes(np.asarray(column, np.int8), categories=names)
 
 
 def _zone_names(memory, column) -> pd.Categorical:
@@ -272,6 +300,7 @@ def _table(world: World, name: str, columns) -> pd.DataFrame:
 
 def _reports(engine: Engine) -> pd.DataFrame:
     frame = _table(engine.world, "reports", REPORT_COLUMNS)
+    frame["user"] = _user_names(engine, frame["user"])
     frame["zone"] = _zone_names(engine.world.memory, frame["zone"])
     for name in ("taken", "duplicate"):
         frame[name] = frame[name].astype(bool)
@@ -279,11 +308,23 @@ def _reports(engine: Engine) -> pd.DataFrame:
 
 
 def _locks(engine: Engine) -> pd.DataFrame:
-    rows = np.array(engine.locks, np.int64).reshape(-1, 5)
-    frame = pd.DataFrame(rows, columns=["stroke", "zone", "since_ns", "held_ns", "blocks"])
+    columns = ["user", "stroke", "zone", "since_ns", "held_ns", "blocks"]
+    rows = np.array(engine.locks, np.int64).reshape(-1, len(columns))
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["user"] = _user_names(engine, frame["user"])
     frame["zone"] = _zone_names(engine.world.memory, frame["zone"])
-    frame.insert(0, "who", engine.policy.name)
     return frame
+
+
+def _walks(engine: Engine) -> pd.DataFrame:
+    """A row a walk; ``end_ns`` is -1 where it had not ended."""
+    columns = ["begin_ns", "end_ns", "completed", "walkable_pages", "covered_pages"]
+    columns += [f"{name}_pages" for name in PAGE_COUNTS]
+    rows = [(u.number, *walk) for u in engine.users for walk in u.walks]
+    frame = pd.DataFrame(rows, columns=["user", *columns])
+    frame["user"] = _user_names(engine, frame["user"])
+    frame["completed"] = frame["completed"].astype(bool)
+    return frame.sort_values("begin_ns", kind="stable", ignore_index=True)
 
 
 def _waits(engine: Engine) -> pd.DataFrame:
@@ -320,21 +361,22 @@ def _summary(scenario: Scenario, engine: Engine) -> pd.Series:
     tally = {name: int(engine.world.tally[0][name]) for name in TALLY_DTYPE.names}
     waits = _waits(engine)
     alloc_waits = waits.loc[waits["kind"] == "alloc", "wait_ns"]
-    begin, end, walkable, covered = engine.walk or (None, None, 0, 0)
     held = [held for *_, held, _ in engine.locks]
+    walks = _walks(engine)
+    walkable, covered = int(walks["walkable_pages"].sum()), int(walks["covered_pages"].sum())
+    ended = len(walks) and (walks["end_ns"] >= 0).all()
+    several = isinstance(scenario.policy, tuple)
     row = {
-        "policy": scenario.policy.name,
+        "policy": " + ".join(p.name for p in scenario.policy) if several else scenario.policy.name,
         "seed": scenario.seed,
-        "offered_pages": tally["offered"],
-        "hinted_pages": tally["hinted"],
-        "lost_pages": tally["lost"],
-        "duplicate_pages": tally["duplicate"],
-        "walkable_pages": int(walkable),
+        **{f"{name}_pages": int(engine.world.user[name].sum()) for name in PAGE_COUNTS},
+        "walks": len(walks),
+        "walkable_pages": walkable,
         "coverage": _share(covered, walkable),
         "stale_pages": tally["stale"],
         "reused_pages": tally["reused"],
         "survival": 1 - _share(tally["reused"], tally["first_hinted"]),
-        "walk_ns": -1 if begin is None or end is None else int(end - begin),
+        "walk_ns": int((walks["end_ns"] - walks["begin_ns"]).sum()) if ended else -1,
         "strokes": len(engine.locks),
         "notifications": tally["notifications"],
         **_percentiles(held, len(held), "lock_held"),

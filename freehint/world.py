@@ -12,18 +12,22 @@ import numpy as np
 from freehint.config import Costs
 from freehint.jit import kernel
 from freehint.mm.compaction import CompactControl
-from freehint.mm.memory import Memory
+from freehint.mm.memory import NR_USERS, Memory
 from freehint.ring import Ring
 
 ACTOR_BITS = 5
 MAX_CPUS = 24  # the kernel threads, the host and the policies' workers take the rest
 NEVER = 1 << 62
 
-# Bits of World.page
-IN_FLIGHT, HOST_HAS, FREE_THROUGHOUT, HINTED_THIS_WALK = 1, 2, 4, 8
+# Bits of World.page; but for HOST_HAS the bit of user u is so often shifted left.
+HOST_HAS = 1
+IN_FLIGHT = 1 << 1
+FREE_THROUGHOUT = IN_FLIGHT << NR_USERS
+HINTED_THIS_WALK = FREE_THROUGHOUT << NR_USERS
+IN_ANY_FLIGHT = IN_FLIGHT * ((1 << NR_USERS) - 1)
 
 WAIT_ALLOC, WAIT_FREE = 0, 1
-IDLE, PUBLISHING, WAIT_RING, WAIT_USED, PUBLISHED = range(5)
+IDLE, PUBLISHING, WAIT_RING, WAIT_USED, PUBLISHED, WAIT_LOCK, DRAINING = range(7)
 
 
 def _record(*names) -> np.dtype:
@@ -40,7 +44,11 @@ CPU_DTYPE = _record(
 
 # What the actors remember; one record.
 STATE_DTYPE = _record(
-    "locked_zone",  # zone whose lock a stroke holds, or -1
+    "locked_zones",  # whose locks strokes hold, a bit each
+    "shrinkers",  # policies that give pages back under pressure
+    "starving",  # 1 + the CPU whose allocation failed and asked them, negative until they
+    # answered; 0: none
+    "reporters",  # policies that wait for a free to ask for a report
     # the workload
     "interval_ns",
     "target_pages",  # pages a CPU comes to hold
@@ -60,26 +68,39 @@ STATE_DTYPE = _record(
     "gap_at",  # time_ns of the next gap
     "gap_row",  # its row of World.gaps
     "asleep",  # 1: waits for a notification
-    # the worker
-    "row",  # next row of the report to publish
-    "rows",
-    "mode",  # IDLE .. PUBLISHED
-    "on_full",
-    "hold_until_used",
-    "stroke",  # strokes ended before
-    "zone",
+    "turn",  # the user whose ring it looked at last
     # rows used of the tables
     "nr_reports",
     "nr_waits",
     "nr_used",
 )
 
-# What a run counts, in pages unless said; one record.
-TALLY_DTYPE = _record(
+# One user of the interface: a policy's worker and what it asked for.
+USER_DTYPE = _record(
+    "row",  # next row of the report to publish
+    "rows",  # to publish
+    "filled",  # by the policy; more than rows where it was interrupted
+    "mode",  # IDLE .. DRAINING
+    "wait_since",  # time_ns since when it waits for a zone lock
+    "on_full",
+    "under_lock",  # 1: rows are published under the zone lock
+    "wait_used",  # 1: a stroke ends when the host has used everything
+    "one_buffer",  # 1: a stroke's rows are one scatterlist
+    "reserved",  # descriptors kept for the command id
+    "kick_half_full",  # 1: notify when the ring is more than half full; 0: for each buffer
+    "block_ns",  # to make a block ready, a page of it
+    "stop",  # 1: the host said STOP
+    "stroke",  # strokes ended before
+    "zone",
+    # pages
     "offered",
     "hinted",
     "lost",
     "duplicate",
+)
+
+# What a run counts, in pages unless said; one record.
+TALLY_DTYPE = _record(
     "stale",  # allocated before the host took the hint
     "reused",  # hinted, then allocated
     "first_hinted",  # hinted while no hint for them stood
@@ -98,14 +119,15 @@ TALLY_DTYPE = _record(
 
 class World(NamedTuple):
     """Everything that moves.  ``C`` CPUs, ``Z`` zones; then come the kernel threads (actor C), the
-    host (C + 1) and the worker (C + 2).
+    host (C + 1) and the workers of ``U`` users (C + 2 ..).
 
     memory : Memory
-    key : int64[C + 3]          time_ns << 5 | actor
+    key : int64[C + 2 + U]          time_ns << 5 | actor
     lock_until : int64[Z]       time_ns from which a zone lock is free of short holds
     cost : record[1]            one field for each of Costs, ns
     state : record[1]           STATE_DTYPE
     tally : record[1]           TALLY_DTYPE
+    user : record[U]            USER_DTYPE
     cpu : record[C]             CPU_DTYPE
     words : int64[C, W]         random words drawn beforehand, one an event, a stream a CPU
     held : int64[C, capacity]   blocks that each CPU holds: node << 4 | order
@@ -115,11 +137,12 @@ class World(NamedTuple):
     wish : uint8[2, 4096]       quantiles of the wanted orders (row 0) and types (row 1)
     gaps : int64[n, 2]          host: (time until the next gap, its length), drawn beforehand
     ring : Ring
-    report : int64[capacity + 1, 3]   the stroke's rows: (node, order, blocks looked at)
-    outcome : uint8[capacity]         Outcome of each row
-    page : uint8[nr_pages]      the fate of every hint, page by page: IN_FLIGHT (the ring has
-                                it), HOST_HAS (the host used the buffer), FREE_THROUGHOUT (not
-                                allocated since the walk began), HINTED_THIS_WALK
+    report : int64[U, capacity + 1, 3]   a stroke's rows: (node, order, blocks looked at)
+    outcome : uint8[U, capacity]         Outcome of each row
+    page : uint16[nr_pages]     the fate of every hint, page by page: HOST_HAS (the host used the
+                                buffer), and for each user IN_FLIGHT (its ring has it),
+                                FREE_THROUGHOUT (not allocated since its walk began),
+                                HINTED_THIS_WALK
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
     """
 
@@ -129,6 +152,7 @@ class World(NamedTuple):
     cost: np.recarray
     state: np.recarray
     tally: np.recarray
+    user: np.recarray
     cpu: np.recarray
     words: np.ndarray
     held: np.ndarray
@@ -192,27 +216,29 @@ def pages_allocated(world, node, order):
     for page in range(node, node + (1 << order)):
         bits = world.page[page]
         if bits:
-            if bits & IN_FLIGHT:
+            if bits & IN_ANY_FLIGHT:
                 world.tally[0].stale += 1
-            if bits & (IN_FLIGHT | HOST_HAS):
+            if bits & (IN_ANY_FLIGHT | HOST_HAS):
                 world.tally[0].reused += 1
             world.page[page] = 0
 
 
 @kernel(inline=True)
-def pages_hinted(world, node, order):
-    """The ring took a hint for these pages."""
+def pages_hinted(world, user, node, order):
+    """The user's ring took a hint for these pages."""
+    mine = (IN_FLIGHT | HINTED_THIS_WALK) << user
     for page in range(node, node + (1 << order)):
         bits = world.page[page]
-        if not bits & (IN_FLIGHT | HOST_HAS):
+        if not bits & (IN_ANY_FLIGHT | HOST_HAS):
             world.tally[0].first_hinted += 1
-        world.page[page] = bits | IN_FLIGHT | HINTED_THIS_WALK
+        world.page[page] = bits | mine
 
 
 @kernel(inline=True)
-def pages_used(world, node, order):
+def pages_used(world, user, node, order):
     """The host used the buffer; pages allocated meanwhile were stale and stay out."""
+    mine = IN_FLIGHT << user
     for page in range(node, node + (1 << order)):
         bits = world.page[page]
-        if bits & IN_FLIGHT:
-            world.page[page] = (bits & ~IN_FLIGHT) | HOST_HAS
+        if bits & mine:
+            world.page[page] = (bits & ~mine) | HOST_HAS

@@ -172,7 +172,7 @@ def test_an_edit_in_a_callee_starts_a_fresh_cache(tmp_path):
     command = [
         sys.executable,
         "-c",
-        "from freehint.two import two; print(two(), sum(two.stats.cache_hits.values()))",
+        "from freehint.two import two; print(two(), sum(two.entry.stats.cache_hits.values()))",
     ]
 
     def call():
@@ -197,6 +197,35 @@ def test_figures_add_up_and_show_themselves():
     shown = sum(bar.get_height() for container in bars for bar in container) * 256
     memory = runs[0].memory
     assert shown == memory.zones["nr_free_pages"].sum() + memory.pcp["count"].sum()
+
+
+def test_pcp_over_time_names_every_history_apart():
+    history = fh.simulate(fh.Scenario(memory="64MiB")).history
+    ax = fh.figures.pcp_over_time({"one": history, "two": history})
+    pages = history.loc[history["order"] == -1, "free_pages"]
+    assert [list(line.get_ydata() * 256) for line in ax.lines[:2]] == [list(pages)] * 2
+    names = [text.get_text().split(":")[0] for text in ax.texts]
+    heights = [text.get_position()[1] for text in ax.texts]
+    assert names == ["one", "two"] and heights[1] - heights[0] > 0.05
+
+
+def test_the_kernel_knob_gives_the_run_that_its_scenario_gives():
+    scenario = fh.Scenario(duration_ns=60_000_000)
+    knobs = fh.widgets.GuestKnobs(scenario)
+    assert knobs.knobs["kernel"].options == ("6.1", "6.12") and knobs.values()["kernel"] == "6.1"
+    loaded = knobs.base.memory
+    knobs.knobs["kernel"].value = "6.12"
+    assert knobs.base.memory is loaded and loaded.profile is fh.LINUX_6_1
+    assert knobs.run.memory.profile is fh.LINUX_6_12
+    policy = knobs.scenario(**knobs.values()).policy
+    expected = fh.simulate(scenario.with_values({"kernel": "6.12", "policy": policy}))
+    assert knobs.run.history.equals(expected.history)
+
+
+def test_a_guest_of_another_kernel_has_its_own_on_the_knob():
+    memory = fh.make_memory("64MiB", fh.LINUX_5_10)
+    knob = fh.widgets.GuestKnobs(fh.Scenario(memory=memory)).knobs["kernel"]
+    assert knob.options == ("5.10", "6.1", "6.12") and knob.value == "5.10"
 
 
 def test_provenance_table_lists_what_differs():

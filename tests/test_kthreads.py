@@ -32,12 +32,12 @@ def fragmented_world(kernel, movable=True, seed=1):
     world = new_world(scenario, memory)
     chance = np.random.default_rng(seed)
     nodes = []
-    while (node := alloc_pages(memory, 0, 0, MOVABLE, -1)[0]) >= 0:
+    while (node := alloc_pages(memory, 0, 0, MOVABLE, 0)[0]) >= 0:
         nodes.append(node)
     keep = chance.random(len(nodes)) < 0.3
     for node, kept in zip(nodes, keep):
         if not kept:
-            free_pages(memory, node, 0, 0, -1)
+            free_pages(memory, node, 0, 0, 0)
         else:
             if movable:
                 mark_lru(memory, node, 0)
@@ -106,7 +106,7 @@ def test_a_page_freed_or_moved_in_between_is_passed_over():
     # The guest frees it: as free_event() does, the last block takes its place.
     world.held[0, slot] = world.held[0, last]
     world.cpu[0].nr_blocks = last
-    free_pages(world.memory, first, 0, 0, -1)
+    free_pages(world.memory, first, 0, 0, 0)
     while world.state[0].compact_zone >= 0:
         kcompactd_event(world, 0)
     fh.check_memory(world.memory)
@@ -120,9 +120,9 @@ def test_pcp_lists_decay_once_a_second_from_6_12_on():
         scenario = fh.Scenario(memory="128MiB", kernel=kernel, policy="none", workload=QUIET)
         world = new_world(scenario, guest_memory(scenario)[0])
         pcp = world.memory.pcp
-        nodes = [alloc_pages(world.memory, 0, 0, MOVABLE, -1)[0] for _ in range(4000)]
+        nodes = [alloc_pages(world.memory, 0, 0, MOVABLE, 0)[0] for _ in range(4000)]
         for node in nodes:
-            free_pages(world.memory, node, 0, 0, -1)
+            free_pages(world.memory, node, 0, 0, 0)
         high, count = pcp.high[1, 0], pcp["count"][1, 0]
         assert vmstat_event(world, 10**9) == 10**9 + STAT_INTERVAL_NS
         assert (pcp["count"][1, 0] < count) == decays

@@ -24,6 +24,7 @@ KNOBS = [
     ("guestknobs", "resume", "End"),
     ("guestknobs", "rotate", "ArrowRight"),
     ("guestknobs", "full ring", "ArrowRight"),
+    ("guestknobs", "kernel", "ArrowRight"),
 ]
 
 

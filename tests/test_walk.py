@@ -225,10 +225,10 @@ def random_history(memory, stream, zone, walk):
         for _ in range(stream.integers(0, 4)):
             if held and stream.random() < 0.5:
                 node, order = held.pop(stream.integers(len(held)))
-                free_pages(memory, node, 0, order, -1)
+                free_pages(memory, node, 0, order, 0)
             else:
                 order = int(stream.choice([0, 0, 1, 4, 9, 10]))
-                node, _, _ = alloc_pages(memory, 0, order, MOVABLE, -1)
+                node, _, _ = alloc_pages(memory, 0, order, MOVABLE, 0)
                 if node >= 0:
                     held.append((node, order))
             staying &= free_list_positions(memory)
@@ -317,10 +317,10 @@ def a_busy_guest(memory, chance, held):
     for _ in range(6):
         if held and chance.random() < 0.6:
             node, order = held.pop(int(chance.integers(len(held))))
-            free_pages(memory, node, 0, order, -1)
+            free_pages(memory, node, 0, order, 0)
         else:
             order = int(chance.choice([0, 2, 9]))
-            node, _, _ = alloc_pages(memory, 0, order, int(chance.integers(0, 3)), -1)
+            node, _, _ = alloc_pages(memory, 0, order, int(chance.integers(0, 3)), 0)
             if node >= 0:
                 held.append((node, order))
 

@@ -162,7 +162,7 @@ def kcompactd_event(world, now_ns):
     if state.compact_zone >= 0:
         return compact_step(world, now_ns)
     score = fragmentation_score_node(world.memory)
-    if score <= SCORE_HIGH:
+    if score <= SCORE_HIGH or not world.memory.profile.proactive_compaction:
         return now_ns + FRAG_CHECK_INTERVAL_NS
     world.tally[0].compactions += 1
     state.compact_score = score
@@ -192,8 +192,8 @@ def kthreads_event(world, actor, now_ns):
     """The turn of whichever is due; both sleep while a stroke holds a zone that they need."""
     state = world.state[0]
     vmstat = state.vmstat_at <= now_ns
-    locked = state.locked_zone
-    if locked >= 0 and (vmstat or state.compact_zone == locked):
+    compacts = state.compact_zone >= 0 and state.locked_zones >> state.compact_zone & 1
+    if state.locked_zones and (vmstat or compacts):
         state.kthreads_since = now_ns
         suspend(world, actor)
         return

@@ -60,15 +60,31 @@ def wait_for_release(world, cpu, now_ns):
 
 
 @kernel(inline=True)
+def ask_to_shrink(world, cpu):
+    """May who holds pages for the host give some back, before this allocation fails?  Asked once.
+
+    Source: the shrinker of drivers/virtio/virtio_balloon.c, called by direct reclaim.
+    """
+    state = world.state[0]
+    if state.shrinkers == 0 or state.starving == cpu + 1:
+        state.starving = 0
+        return False
+    state.starving = -1 - cpu
+    return True
+
+
+@kernel(inline=True)
 def alloc_event(world, cpu, word, now_ns):
     """Allocate a block of a drawn order and type; when it is done, or -1 to wait."""
     order = int(world.wish[WISH_ORDER, (word >> 16) & (QUANTILES - 1)])
     migratetype = int(world.wish[WISH_TYPE, (word >> 28) & (QUANTILES - 1)])
-    locked_zone = world.state[0].locked_zone
-    node, zone, blocks = alloc_pages(world.memory, cpu, order, migratetype, locked_zone)
+    locked = world.state[0].locked_zones
+    node, zone, blocks = alloc_pages(world.memory, cpu, order, migratetype, locked)
     if node == LOCKED:
         return -1
     done = now_ns + world.cost[0].pcp_ns
+    if node == NO_PAGE and ask_to_shrink(world, cpu):
+        return -1
     if node == NO_PAGE:
         world.tally[0].failed_allocations += 1
         end_wait(world, cpu, 0, WAIT_ALLOC, now_ns, now_ns)
@@ -95,8 +111,8 @@ def free_event(world, cpu, word, now_ns):
     victim = (((word >> 16) & 0xFFFFFF) * (last + 1)) >> 24
     node = world.held[cpu, victim] >> 4
     order = world.held[cpu, victim] & 0xF
-    locked_zone = world.state[0].locked_zone
-    freed, zone, blocks = free_pages(world.memory, node, cpu, order, locked_zone)
+    locked = world.state[0].locked_zones
+    freed, zone, blocks = free_pages(world.memory, node, cpu, order, locked)
     if not freed:
         return -1
     world.held[cpu, victim] = world.held[cpu, last]

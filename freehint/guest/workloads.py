@@ -19,7 +19,7 @@ class Workload:
     Attributes
     ----------
     nr_cpus : int
-        1 to 14.  CPUs that a recorded guest did not have begin with empty pcp lists.
+        1 to 24.  CPUs that a recorded guest did not have begin with empty pcp lists.
     interval_ns : int
         Mean time between two operations of a CPU (drawn evenly from half to one and a half).
         5 us on each of 4 CPUs: 800,000 operations/s, 35 times the busiest recording (frag),

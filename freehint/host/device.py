@@ -9,7 +9,7 @@ import numpy as np
 
 from freehint.config import HostConfig
 from freehint.jit import kernel
-from freehint.ring import ring_in_flight, ring_use
+from freehint.ring import SCATTERLIST, ring_in_flight, ring_use
 from freehint.world import WAIT_RING, WAIT_USED, pages_used, schedule, suspend
 
 GAP_ROWS = 256
@@ -29,11 +29,45 @@ def draw_gaps(world, config: HostConfig, stream) -> None:
 
 
 @kernel(inline=True)
-def wake_worker(world, actor, now_ns):
+def wake_worker(world, user, actor, now_ns):
     """The worker waits for a descriptor, or for the host to have used everything."""
-    mode = world.state[0].mode
-    if mode == WAIT_RING or (mode == WAIT_USED and ring_in_flight(world.ring) == 0):
+    mode = world.user[user].mode
+    if mode == WAIT_RING or (mode == WAIT_USED and ring_in_flight(world.ring, user) == 0):
         schedule(world, actor, now_ns)
+
+
+@kernel(inline=True)
+def next_user(world):
+    """The next user in turn whose ring holds a buffer; -1 if none does."""
+    users = world.user.shape[0]
+    for i in range(1, users + 1):
+        user = (world.state[0].turn + i) % users
+        if ring_in_flight(world.ring, user) > 0:
+            return user
+    return -1
+
+
+@kernel(inline=True)
+def use_block(world, user, node, order):
+    """The host has one block: note it for the policy."""
+    state = world.state[0]
+    pages_used(world, user, node, order)
+    world.used[state.nr_used, 0] = user
+    world.used[state.nr_used, 1] = node
+    world.used[state.nr_used, 2] = order
+    state.nr_used += 1
+
+
+@kernel(inline=True)
+def use_buffer(world, user):
+    """Use the oldest buffer of a ring: a block, or a scatterlist; blocks in it."""
+    node, order = ring_use(world.ring, user)
+    if order != SCATTERLIST:
+        use_block(world, user, node, order)
+        return 1
+    for row in range(node):
+        pages_used(world, user, world.report[user, row, 0], world.report[user, row, 1])
+    return node
 
 
 @kernel(inline=True)
@@ -52,17 +86,17 @@ def host_event(world, actor, now_ns):
     state = world.state[0]
     if now_ns >= state.gap_at:
         be_away(world, actor, now_ns)
-    elif ring_in_flight(world.ring) == 0:
+        return
+    user = next_user(world)
+    if user < 0:
         state.asleep = 1
         suspend(world, actor)
     else:
-        node, order = ring_use(world.ring)
-        pages_used(world, node, order)
-        world.used[state.nr_used, 0] = node
-        world.used[state.nr_used, 1] = order
-        state.nr_used += 1
-        wake_worker(world, actor + 1, now_ns)
-        schedule(world, actor, now_ns + state.service_ns)
+        state.turn = user
+        blocks = use_buffer(world, user)
+        done = now_ns + blocks * state.service_ns
+        wake_worker(world, user, actor + 1 + user, now_ns if blocks == 1 else done)
+        schedule(world, actor, done)
 
 
 @kernel(inline=True)

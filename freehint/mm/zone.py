@@ -64,9 +64,10 @@ def unusable_free(memory, zone, order, alloc_flags):
 def boost_of(memory, zone, order, mark, alloc_flags):
     """What kswapd's boost adds to a watermark: nothing at min for GFP_ATOMIC of order 0.
 
-    Source: wmark_pages(), zone_watermark_fast().
+    6.12 asks for __GFP_HIGH alone.  Source: wmark_pages(), zone_watermark_fast().
     """
-    if order == 0 and mark == WMARK_MIN and alloc_flags & GFP_ATOMIC_FLAGS == GFP_ATOMIC_FLAGS:
+    rights = ALLOC_MIN_RESERVE if memory.profile.high_ignores_boost else GFP_ATOMIC_FLAGS
+    if order == 0 and mark == WMARK_MIN and alloc_flags & rights == rights:
         return 0
     return memory.zones[zone].watermark_boost
 
@@ -109,14 +110,14 @@ def rmqueue_buddy(memory, zone, order, migratetype, alloc_flags):
 
 
 @kernel(inline=True)
-def rmqueue_zone(memory, zone, cpu, order, migratetype, alloc_flags, locked_zone):
+def rmqueue_zone(memory, zone, cpu, order, migratetype, alloc_flags, locked_zones):
     """One zone's attempt: (node or NO_PAGE or LOCKED, blocks taken under the zone lock)."""
     if not pcp_allowed_order(memory, order):
-        if zone == locked_zone:
+        if locked_zones >> zone & 1:
             return LOCKED, 0
         return rmqueue_buddy(memory, zone, order, migratetype, alloc_flags), 1
     refills = pcp_list_empty(memory, zone, cpu, order, migratetype)
-    if refills and zone == locked_zone:
+    if refills and locked_zones >> zone & 1:
         return LOCKED, 0
     before = memory.pcp[zone, cpu].count
     node = rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags)
@@ -190,7 +191,7 @@ def serving_zone(memory, order, migratetype):
 
 
 @kernel(inline=True)
-def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zone):
+def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones):
     """The attempts of an allocation, zone by zone: see :func:`alloc_pages`.
 
     Source: get_page_from_freelist().
@@ -203,9 +204,9 @@ def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_z
             if not has_room(memory, zone, order, mark, highest, flags):
                 continue
             atomic = uses_reserve(memory, order, flags)
-            if atomic and zone == locked_zone:
+            if atomic and locked_zones >> zone & 1:
                 return LOCKED, zone, under_lock
-            node, taken = rmqueue_zone(memory, zone, cpu, order, migratetype, flags, locked_zone)
+            node, taken = rmqueue_zone(memory, zone, cpu, order, migratetype, flags, locked_zones)
             under_lock += taken
             if node >= 0 and atomic:
                 reserve_highatomic_pageblock(memory, node, zone, order)
@@ -215,7 +216,7 @@ def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_z
 
 
 @kernel
-def alloc_pages(memory, cpu, order, migratetype, locked_zone):
+def alloc_pages(memory, cpu, order, migratetype, locked_zones):
     """Allocate a block as a request that may wake kswapd but is not reclaimed for.
 
     Zones from the highest down at the low watermark, first without mixing types within
@@ -223,8 +224,8 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zone):
 
     Parameters
     ----------
-    locked_zone : int
-        Zone whose lock a stroke holds, or -1.
+    locked_zones : int
+        Zones whose locks strokes hold, a bit each.
 
     Returns
     -------
@@ -233,11 +234,11 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zone):
         lock of ``zone`` is needed and held; ``under_lock`` counts blocks taken from
         the buddy, a look in vain as one.
     """
-    return alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zone)
+    return alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zones)
 
 
 @kernel
-def alloc_pages_flags(memory, cpu, order, migratetype, reserve_flags, locked_zone):
+def alloc_pages_flags(memory, cpu, order, migratetype, reserve_flags, locked_zones):
     """Allocate as a request with rights to reserves; else like :func:`alloc_pages`.
 
     Parameters
@@ -246,7 +247,7 @@ def alloc_pages_flags(memory, cpu, order, migratetype, reserve_flags, locked_zon
         ALLOC_.. of mm/highatomic.py; they count in the attempt at the min watermark alone.
         With ALLOC_HIGHATOMIC a held lock is waited for even where a pcp list would serve.
     """
-    return alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zone)
+    return alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones)
 
 
 @kernel(inline=True)
@@ -264,7 +265,7 @@ def clear_lru(memory, node, order):
 
 
 @kernel
-def free_pages(memory, node, cpu, order, locked_zone):
+def free_pages(memory, node, cpu, order, locked_zones):
     """Free a block: through the pcp lists if its order may, else straight to the buddy.
 
     Returns
@@ -278,12 +279,12 @@ def free_pages(memory, node, cpu, order, locked_zone):
     zone = page_zone(memory, node)
     migratetype = get_pageblock_migratetype(memory, node)
     if not pcp_allowed_order(memory, order) or migratetype == ISOLATE:
-        if zone == locked_zone:
+        if locked_zones >> zone & 1:
             return False, zone, 0
         clear_lru(memory, node, order)
         free_block(memory, node, zone, order, FPI_NONE)
         return True, zone, 1
-    if zone == locked_zone and free_would_drain(memory, zone, cpu, order):
+    if locked_zones >> zone & 1 and free_would_drain(memory, zone, cpu, order):
         return False, zone, 0
     clear_lru(memory, node, order)
     return True, zone, free_unref_page(memory, node, cpu, order, migratetype)

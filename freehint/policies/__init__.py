@@ -1,6 +1,9 @@
 """Every policy by name.  Adding one: its file, and a line in POLICIES."""
 
+from dataclasses import replace
+
 from freehint.config import InputError
+from freehint.mm.memory import NR_USERS
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.five_step import FiveStep
 from freehint.policies.page_reporting import PageReporting
@@ -59,3 +62,23 @@ def find_policy(policy) -> Policy:
     if not isinstance(policy, str) or policy not in POLICIES:
         raise InputError(f"policy must be one of {', '.join(POLICIES)}, got {policy!r}")
     return POLICIES[policy]
+
+
+def find_policies(policy) -> tuple:
+    """The users of a scenario: one policy, or several at once, numbered.
+
+    Raises
+    ------
+    InputError
+        A policy is not known, there are too many, or two want what the kernel gives to one.
+    """
+    several = tuple(policy) if isinstance(policy, list | tuple) else (policy,)
+    users = [find_policy(one) for one in several]
+    users = [one for one in users if one.fill is not None]
+    if len(users) > NR_USERS:
+        raise InputError(f"policy must be at most {NR_USERS} users at once, got {len(users)}")
+    if sum(one.delay_ns is not None for one in users) > 1:
+        raise InputError("policy: free page reporting takes one user, a second gets EBUSY")
+    if sum(one.on_empty is not None for one in users) > 1:
+        raise InputError("policy: the callback on an empty list takes one user")
+    return tuple(replace(one, user=number) for number, one in enumerate(users))

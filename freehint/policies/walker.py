@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from freehint.config import InputError, one_of, whole
 from freehint.mm.memory import MAX_ORDER
 from freehint.policy import Policy
-from freehint.walk import drain, fill, forget_user_nodes, new_walk_state
+from freehint.walk import drain, end_walk, fill, forget_user_nodes, new_walk_state
 
 ROTATE = ("never", "each_report", "on_exit")
 RESUME = ("restart", "scan_for_first", "cursor", "host_feedback")
@@ -55,6 +55,7 @@ class Walker(Policy):
     fill: Callable = fill
     drain: Callable = drain
     new_state: Callable = new_state
+    end_walk: Callable = end_walk
     rotate: str = "never"
     resume: str = "cursor"
     lock: str = "per_batch"

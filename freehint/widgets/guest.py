@@ -1,6 +1,7 @@
 """The same knobs on a real guest: lists, lock and hints, redrawn as a knob moves."""
 
 from freehint import figures
+from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE, Walker
 from freehint.policy import ON_FULL
 from freehint.run import readable, summaries
@@ -9,10 +10,11 @@ from freehint.units import NS_PER_MS
 from freehint.widgets.panel import KnobPanel, choice
 
 POWERS = tuple(1 << k for k in range(2, 13))
+KERNELS = ("6.1", "6.12")  # those whose rules recordings prove; a guest's own is there too
 
 
 class GuestKnobs(KnobPanel):
-    """Policy, ring and host knobs of a scenario.
+    """Policy, ring, host and kernel knobs of a scenario.
 
     Parameters
     ----------
@@ -22,9 +24,12 @@ class GuestKnobs(KnobPanel):
 
     def __init__(self, scenario: Scenario | None = None):
         scenario = scenario or Scenario()
-        memory, _ = guest_memory(scenario)
+        memory, _ = guest_memory(scenario.with_values({"kernel": None}))
         self.base = scenario.with_values({"memory": memory})
         self.run = None
+        own = profile_name(memory.profile)
+        kernel = scenario.kernel or own
+        kernels = [name for name in PROFILES if name in (own, kernel, *KERNELS)]
         knobs = {
             "rotate": choice("rotate", ROTATE, "never"),
             "resume": choice("resume", RESUME, "restart"),
@@ -35,13 +40,15 @@ class GuestKnobs(KnobPanel):
             "on_full": choice("full ring", ON_FULL, "lose"),
             "ring": choice("ring size", POWERS, scenario.ring.size),
             "gap": choice("host away (ms)", (0, 1, 2, 3, 5, 10, 20, 50), 3),
+            "kernel": choice("kernel", kernels, kernel),
         }
         super().__init__(knobs, self._simulate, columns=2)
 
-    def scenario(self, ring, gap, **walker) -> Scenario:
+    def scenario(self, ring, gap, kernel, **walker) -> Scenario:
         """The scenario that the knobs describe."""
         return self.base.with_values(
             {
+                "kernel": kernel,
                 "policy": Walker("walker", **walker),
                 "ring.size": ring,
                 "host.gap_ns": gap * NS_PER_MS,
@@ -72,5 +79,7 @@ def draw_run(run, span_ns: int):
     figure.suptitle(headline(run), x=0.06, ha="left", fontsize=11)
     axes[0, 0].set_title("where the walk went", loc="left", fontsize=10)
     axes[0, 1].set_title("the zone lock", loc="left", fontsize=10)
-    axes[1, 0].set_title("the free lists at the end", loc="left", fontsize=10)
+    on_pcp = run.memory.pcp["count"].sum() * figures.MIB
+    lists = f"the free lists at the end, and {on_pcp:.0f} MiB on pcp lists"
+    axes[1, 0].set_title(lists, loc="left", fontsize=10)
     return figure
