@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from freehint.config import Costs, HostConfig, InputError, RingConfig
+from freehint.config import Control, Costs, HostConfig, InputError, RingConfig
 from freehint.data import data
 from freehint.findings import findings
 from freehint.formats.boot import make_memory
@@ -10,12 +10,17 @@ from freehint.formats.proc import memory_from_proc
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import free_lists, pageblocks, pcp_lists
 from freehint.formats.traces import read_trace
+from freehint.guest.programs import Program
 from freehint.guest.workloads import Workload
+from freehint.host.migration import MigrationConfig
 from freehint.jit import kernel
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import Memory
 from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, PROFILES
 from freehint.policies import POLICIES
+from freehint.policies.balloon_alloc import BalloonAlloc
+from freehint.policies.five_step import FiveStep
+from freehint.policies.page_reporting import PageReporting
 from freehint.policies.walker import Walker
 from freehint.policy import Outcome, Policy, Stroke
 from freehint.provenance import provenance_table
@@ -23,7 +28,12 @@ from freehint.replay import Replay, replay, replay_history
 from freehint.run import Run, comparison, summaries
 from freehint.simulate import Scenario, simulate
 from freehint.sweep import sweep
-from freehint.validate import validate_replay
+from freehint.validate import (
+    validate_hints,
+    validate_migration,
+    validate_replay,
+    validate_reporting,
+)
 from freehint.version import __version__
 from freehint.walk import v24, walk_free_mem_block
 
@@ -44,13 +54,19 @@ __all__ = [
     "LINUX_6_12",
     "POLICIES",
     "PROFILES",
+    "BalloonAlloc",
+    "Control",
     "Costs",
+    "FiveStep",
     "HostConfig",
     "InputError",
     "InvariantError",
     "Memory",
+    "MigrationConfig",
     "Outcome",
+    "PageReporting",
     "Policy",
+    "Program",
     "Replay",
     "RingConfig",
     "Run",
@@ -79,7 +95,10 @@ __all__ = [
     "summaries",
     "sweep",
     "v24",
+    "validate_hints",
+    "validate_migration",
     "validate_replay",
+    "validate_reporting",
     "walk_free_mem_block",
     "widgets",
 ]
