@@ -7,12 +7,17 @@ import pytest
 
 import freehint as fh
 from freehint.mm.buddy import free_block, rmqueue_smallest
+from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
 from freehint.mm.isolate import isolate_free_page
 from freehint.mm.memory import (
     BUDDY,
+    EMPTIED,
+    MAX_ORDER,
+    MIGRATE_TYPES,
     MOVABLE,
     UNMOVABLE,
     USER_LIST,
+    WATCH_EMPTY,
     WMARK_MIN,
     free_list_head,
     list_nodes,
@@ -146,6 +151,27 @@ def test_a_block_that_another_user_holds_by_then_is_left_to_it():
     walk.meanwhile = then_isolate
     walk.stroke()
     assert held(memory, 2) == [walk.done[0].rows[3][0]]
+
+
+def test_a_list_that_isolation_emptied_calls_back_when_it_is_missed():
+    memory = free_memory(4 * 1024)
+    memory.zones.watermark[:] = -1
+    memory.notify[WATCH_EMPTY] = 1
+    found = []
+
+    def want_a_page(walk):
+        assert not order_10(memory)
+        assert rmqueue(memory, 0, 0, MOVABLE, 0, RMQUEUE_NORMAL)[0] == -1
+        which = int(memory.notify[EMPTIED]) - 1
+        found.append((which % MIGRATE_TYPES, which // MIGRATE_TYPES % MAX_ORDER))
+        migratetype, order = found[-1]
+        assert walk.policy.on_empty(memory, walk.state, 0, order, migratetype) == 4
+        assert rmqueue(memory, 0, 0, MOVABLE, 0, RMQUEUE_NORMAL)[0] >= 0
+
+    walk = Strokes(FiveStep(capacity=8), memory, meanwhile=want_a_page)
+    walk.stroke()
+    assert found == [(MOVABLE, 0)]
+    fh.check_memory(memory)
 
 
 def test_a_list_that_gave_nothing_does_not_interrupt():

@@ -191,7 +191,7 @@ def expand(memory, node, zone, low, high, migratetype):
 
 @kernel(inline=True)
 def note_empty_list(memory, zone, order, migratetype):
-    """The last block of a list was handed out: a policy may want to know.
+    """The last block of a list was handed out, or none was found: a policy may want to know.
 
     The callback of step 1 of the five-step scheme (THREAD.txt); no kernel has it.
     """

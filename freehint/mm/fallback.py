@@ -9,7 +9,7 @@ same way.
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import del_page_of_type, expand, rmqueue_smallest
+from freehint.mm.buddy import del_page_of_type, expand, note_empty_list, rmqueue_smallest
 from freehint.mm.memory import (
     HIGHATOMIC,
     MAX_ORDER,
@@ -284,6 +284,8 @@ def rmqueue(memory, zone, order, migratetype, alloc_flags, mode):
     node = -1
     if mode == RMQUEUE_NORMAL:
         node = rmqueue_smallest(memory, zone, order, migratetype)
+    if node < 0:
+        note_empty_list(memory, zone, order, migratetype)
     if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
         return claim_or_steal(memory, zone, order, migratetype, alloc_flags, mode)
     while node < 0 and rmqueue_fallback(memory, zone, order, migratetype, alloc_flags, -1):

@@ -235,10 +235,27 @@ def readd_zone(memory, state, zone):
     return moved
 
 
+@kernel(inline=True)
+def has_block(memory, zone, order, migratetype):
+    """Is there a free block of the type that serves an order?"""
+    for current in range(order, NR_ORDERS):
+        if memory.nr_free[zone, current, migratetype] > 0:
+            return True
+    return False
+
+
 @kernel
 def on_empty(memory, state, zone, order, migratetype):
-    """Step 5: if blocks of that very list are held, add all of the zone again at the tail."""
-    if state.held[zone, list_index(order, migratetype)] == 0:
+    """Step 5: add all that is held of the zone again at the tail, if it is missed.
+
+    It is where blocks of that very list are held; or, where the type has nothing left of that
+    order and above, any block that would have served.
+    """
+    missed = state.held[zone, list_index(order, migratetype)] > 0
+    if not missed and not has_block(memory, zone, order, migratetype):
+        for larger in range(order, NR_ORDERS):
+            missed = missed or state.held[zone, list_index(larger, migratetype)] > 0
+    if not missed:
         return 0
     state.at[AT_INTERRUPTS] += 1
     return readd_zone(memory, state, zone)
