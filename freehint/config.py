@@ -96,6 +96,9 @@ class HostConfig:
         Mean time between two such gaps.  Assumed.
     gaps : str
         Distribution of both times: "exponential", "uniform" (0 to twice the mean) or "fixed".
+    discard : bool
+        The host takes the memory behind a block that it was told of (MADV_DONTNEED): QEMU does so
+        with reported blocks, Firecracker with hinted ones too.  The guest's next touch faults.
     """
 
     service_ns: int = 1_000
@@ -103,6 +106,7 @@ class HostConfig:
     gap_ns: int = 3_000_000
     gap_every_ns: int = 20_000_000
     gaps: str = "exponential"
+    discard: bool = False
 
     def __post_init__(self):
         whole("host.service_ns", self.service_ns, 1)
@@ -110,6 +114,7 @@ class HostConfig:
         whole("host.gap_ns", self.gap_ns, 0)
         whole("host.gap_every_ns", self.gap_every_ns, 1)
         one_of("host.gaps", self.gaps, ("exponential", "uniform", "fixed"))
+        require(isinstance(self.discard, bool), "host.discard", "be true or false", self.discard)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ like everybody else.
 import numpy as np
 
 from freehint.config import InputError
+from freehint.dirty import count_bits
 from freehint.formats.tables import moment
 from freehint.guest.kthreads import kthreads_event
 from freehint.guest.vcpu import cpu_event
@@ -35,12 +36,14 @@ from freehint.mm.memory import (
     frame_type,
 )
 from freehint.policy import KICK, ON_FULL, Outcome, Policy, Stroke
-from freehint.ring import SCATTERLIST, ring_add, ring_full, ring_half_full, ring_in_flight
+from freehint.ring import ADDED, SCATTERLIST, ring_add, ring_full, ring_half_full, ring_in_flight
 from freehint.units import NS_PER_S
 from freehint.world import (
     ACTOR_BITS,
     DRAINING,
     FREE_THROUGHOUT,
+    HINT_REQUESTED,
+    HINT_START,
     HINTED_THIS_WALK,
     IDLE,
     NEVER,
@@ -226,7 +229,7 @@ def somebody_is_called(world):
         return LIST_EMPTIED
     if notify[REPORT_REQUESTED] != 0 and state.reporters > 0:
         return REPORT_WANTED
-    if state.starving < 0:
+    if state.starving > 0:
         return NEED_PAGES
     return -1
 
@@ -389,6 +392,7 @@ class Engine:
         self.enabled = True
         self.locks = []  # user, stroke, zone, since_ns, held_ns, blocks
         self.history = []  # see moment()
+        self.resident = []  # time_s, resident pages, faults so far
         self.migration = None
         draw_gaps(world, host_config, self.host_stream)
         world.state[0].gap_at = world.gaps[0, 0] if host_config.gap_ns else NEVER
@@ -430,17 +434,25 @@ class Engine:
         self.commands = list(commands)
         slice_ns = max(1, (until_ns + 99) // 100)
         reached = 0
-        self.history.append(moment(self.world.memory, 0.0))
+        self._note_memory(0)
         while reached < until_ns:
             stop = min(until_ns, reached + slice_ns)
             self._run_until(stop)
-            self.history.append(moment(self.world.memory, stop / NS_PER_S))
+            self._note_memory(stop)
             if progress:
                 progress(stop - reached)
             reached = stop
         for user in self.users:
             if user.walking:
                 self._close_walk(user, -1, False)
+
+    def _note_memory(self, time_ns: int) -> None:
+        world = self.world
+        self.history.append(moment(world.memory, time_ns / NS_PER_S))
+        if world.state[0].discards:
+            pages = int(count_bits(world.present))
+            faults = int(world.migration[0].faults)
+            self.resident.append((time_ns / NS_PER_S, pages, faults))
 
     def _run_until(self, time_ns: int) -> None:
         while True:
@@ -567,15 +579,14 @@ class Engine:
 
     def _shrink(self, cpu: int, now_ns: int) -> None:
         """An allocation found nothing: who holds pages for the host gives some back."""
-        state = self.world.state[0]
-        state.starving = -state.starving
+        self.world.state[0].starving = 0
         freed = 0
         for user in self.users:
             if user.policy.shrink and not freed:
                 freed = int(user.policy.shrink(self.world.memory, user.state, SHRINK_BATCH))
                 self._check(user, "shrink")
         if freed:
-            state.starving = 0
+            self.world.cpu[cpu].asked = 0
         schedule(self.world, cpu, now_ns + int(self.world.cost[0].buddy_ns))
 
     # Strokes.
@@ -586,6 +597,10 @@ class Engine:
         user.walks.append([now_ns, -1, False, 0, 0, *counts])
         user.zone = 0
         user.asked = False
+        if record.hinting == HINT_REQUESTED:
+            # The command id goes out as a buffer of its own, before the first block.
+            record.hinting = HINT_START
+            record.valid_from = world.ring.count[user.number, ADDED]
         mark_free_pages(world, user.number)
         if user.by_itself:
             world.memory.notify[REPORT_REQUESTED] = 0
@@ -772,7 +787,10 @@ class Engine:
         """CPUs and kernel threads sleep for nothing else."""
         if actor <= self.host:
             return actor < self.host
-        mode = self.world.user[actor - self.host - 1].mode
+        user = actor - self.host - 1
+        if user >= len(self.users):
+            return False
+        mode = self.world.user[user].mode
         return mode in (WAIT_LOCK, DRAINING)
 
     def _end_walk(self, user: User, end_ns: int, completed: bool) -> None:

@@ -24,7 +24,7 @@ from freehint.host.migration import (
 from freehint.jit import kernel
 from freehint.mm.memory import BUDDY, ISOLATED, PCP, frame_order
 from freehint.units import NS_PER_MS
-from freehint.world import NEVER, schedule, suspend
+from freehint.world import ACTOR_BITS, HINT_REQUESTED, HINT_STOP, NEVER, schedule, suspend
 
 ROUND_COLUMNS = (
     "time_ns",
@@ -99,12 +99,14 @@ class Migration:
 
     def _start_hints(self, now_ns: int) -> None:
         """A new command id: its hints count, and the guest begins after a while."""
-        self.engine.world.migration[0].hinting = 1
+        for user in self.engine.users:
+            if not user.by_itself:
+                self.engine.world.user[user.number].hinting = HINT_REQUESTED
         self.engine.ask_later(now_ns + self.config.hint_latency_ns, "start")
 
     def _stop_hints(self, now_ns: int) -> None:
         """STOP: what is still on the ring is popped and ignored."""
-        self.engine.world.migration[0].hinting = 0
+        self.engine.world.user["hinting"] = HINT_STOP
         commands = self.engine.commands
         commands[:] = [one for one in commands if one[1] != "start"]
         self.engine._stop(now_ns)
@@ -126,13 +128,12 @@ class Migration:
         schedule(world, self.actor, now_ns)
 
     def _stop_guest(self, now_ns: int) -> None:
-        """vm_stop(): CPUs, kernel threads and workers sleep; the host goes on."""
-        world, engine = self.engine.world, self.engine
+        """vm_stop(): everybody sleeps, the device's thread too, which waits for the guest."""
+        world = self.engine.world
         self.stopped_ns = now_ns
         for actor in range(len(world.key) - 1):
-            if actor != engine.host:
-                self.asleep[actor] = int(world.key[actor])
-                suspend(world, actor)
+            self.asleep[actor] = int(world.key[actor])
+            suspend(world, actor)
 
     def _complete(self, now_ns: int) -> None:
         """Everything is sent: compare, and let the guest go on at the destination."""
@@ -158,6 +159,6 @@ class Migration:
         suspend(world, self.actor)
         late = now_ns - self.stopped_ns if self.asleep else 0
         for actor, key in self.asleep.items():
-            world.key[actor] = key if key == NEVER else key + (late << 5)
+            world.key[actor] = key if key == NEVER else key + (late << ACTOR_BITS)
         self.asleep = {}
         self.engine._done(now_ns)

@@ -14,7 +14,7 @@ from freehint.config import InputError
 from freehint.mm.memory import Memory
 from freehint.units import format_ns, format_pages
 
-TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds")
+TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident")
 METADATA_KEY = b"freehint"
 
 
@@ -43,6 +43,8 @@ class Run:
     rounds : DataFrame
         A row a sync of the migration's bitmap, counts since its beginning: time_ns, sent_bytes,
         normal_pages, zero_pages, hinted_pages, dirty_pages (new in the bitmap), left_pages.
+    resident : DataFrame
+        Where the host discards: time_s, resident_pages of the guest's memory, faults so far.
     provenance : dict
         Parameters, inputs with sha256, versions.
     memory : Memory or None
@@ -56,6 +58,7 @@ class Run:
     walks: pd.DataFrame
     history: pd.DataFrame
     rounds: pd.DataFrame
+    resident: pd.DataFrame
     provenance: dict
     memory: Memory | None = None
 

@@ -25,7 +25,7 @@ from freehint.config import (
     with_values,
 )
 from freehint.data import data
-from freehint.dirty import new_dirty_log
+from freehint.dirty import CHUNK_SHIFT, new_dirty_log
 from freehint.engine import PAGE_COUNTS, REPORT_COLUMNS, WAIT_COLUMNS, Engine
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
@@ -206,7 +206,9 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     target = target_pages(workload, memory) if synthetic else 0
     room = target + target // 4 + 1024 if synthetic else workload.room(scenario.duration_ns)
     # Content is kept where somebody looks at it.
-    frames = memory.nr_pages if scenario.migration or not synthetic else 0
+    looked_at = scenario.migration or scenario.host.discard or not synthetic
+    frames = memory.nr_pages if looked_at else 0
+    chunk_shift = scenario.migration.chunk_shift if scenario.migration else CHUNK_SHIFT
     world = World(
         memory=memory,
         key=np.full(nr_cpus + 2 + users + (scenario.migration is not None), NEVER, np.int64),
@@ -224,6 +226,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
             service_ns=scenario.host.service_ns,
             kick_ns=scenario.host.kick_ns,
             asleep=1,
+            discards=scenario.host.discard,
         ),
         tally=new_record(TALLY_DTYPE),
         user=new_record(USER_DTYPE, users),
@@ -245,7 +248,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         outcome=np.zeros((users, REPORT_ROWS), np.uint8),
         page=np.zeros(memory.nr_pages, np.uint16),
         migration=new_record(MIGRATION_DTYPE),
-        dirty=new_dirty_log(frames),
+        dirty=new_dirty_log(frames, chunk_shift=chunk_shift),
         version=np.zeros(frames, np.uint32),
         copy=np.zeros(frames, np.uint32),
         present=np.zeros(frames // 64, np.uint64),
@@ -303,6 +306,7 @@ def simulate(scenario: Scenario, progress=None, check=False) -> Run:
         walks=_walks(engine),
         history=history_table(engine.history),
         rounds=_rounds(engine),
+        resident=_resident(engine),
         provenance=provenance(scenario, __version__, stem, memory),
         memory=engine.world.memory,
     )
@@ -315,6 +319,8 @@ def run_engine(scenario: Scenario, memory: Memory, progress=None, check=False) -
     *streams, program_stream = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
     if isinstance(scenario.workload, Program):
         prepare(world, scenario.workload, program_stream)
+    if scenario.host.discard:
+        _make_resident(world)
     engine = Engine(world, find_policies(scenario.policy), scenario.host, streams, check)
     migration = scenario.migration
     if migration is not None:
@@ -396,6 +402,22 @@ def _percentiles(values, count: int, prefix: str) -> dict:
     return result
 
 
+def _make_resident(world: World) -> None:
+    """Pages with content are resident on a host that discards; others fault when touched."""
+    has = np.zeros(world.memory.nr_pages, np.uint8)
+    has[world.version > 0] = 1
+    world.present[:] = np.packbits(has, bitorder="little").view(np.uint64)
+    world.migration[0].arrived = 1
+    world.migration[0].fault_ns = world.cost[0].fault_ns
+
+
+def _resident(engine: Engine) -> pd.DataFrame:
+    columns = ["time_s", "resident_pages", "faults"]
+    return pd.DataFrame(engine.resident, columns=columns).astype(
+        {"time_s": float, "resident_pages": np.int64, "faults": np.int64}
+    )
+
+
 def _rounds(engine: Engine) -> pd.DataFrame:
     rows = engine.migration.rounds if engine.migration else []
     return pd.DataFrame(rows, columns=list(ROUND_COLUMNS)).astype(np.int64)
@@ -459,6 +481,8 @@ def summary_row(scenario: Scenario, engine: Engine) -> pd.Series:
         "failed_allocations": tally["failed_allocations"],
         "frees": tally["frees"],
         "writes": tally["writes"],
+        "discarded_pages": tally["discarded"],
+        "lost_to_discard_pages": tally["lost_to_discard"],
         "decayed_pages": tally["decayed"],
         "compactions": tally["compactions"],
         "migrated_pages": tally["migrated"],

@@ -29,6 +29,7 @@ HINTED_THIS_WALK = FREE_THROUGHOUT << NR_USERS
 IN_ANY_FLIGHT = IN_FLIGHT * ((1 << NR_USERS) - 1)
 
 WAIT_ALLOC, WAIT_FREE = 0, 1
+HINT_STOP, HINT_REQUESTED, HINT_START = range(3)  # hw/virtio/virtio-balloon.c
 IDLE, PUBLISHING, WAIT_RING, WAIT_USED, PUBLISHED, WAIT_LOCK, DRAINING = range(7)
 
 
@@ -42,14 +43,14 @@ CPU_DTYPE = _record(
     "nr_blocks",  # blocks it holds
     "live_pages",  # pages in them
     "wait_since",  # time_ns since when it waits for a zone lock, or -1
+    "asked",  # 1: it asked for pages to be given back, and tries again
 )
 
 # What the actors remember; one record.
 STATE_DTYPE = _record(
     "locked_zones",  # whose locks strokes hold, a bit each
     "shrinkers",  # policies that give pages back under pressure
-    "starving",  # 1 + the CPU whose allocation failed and asked them, negative until they
-    # answered; 0: none
+    "starving",  # 1 + the CPU whose allocation failed and that asks them, or 0
     "reporters",  # policies that wait for a free to ask for a report
     # the workload
     "interval_ns",
@@ -84,6 +85,7 @@ STATE_DTYPE = _record(
     "kick_ns",
     "gap_at",  # time_ns of the next gap
     "gap_row",  # its row of World.gaps
+    "discards",  # 1: takes the memory behind a block that it was told of
     "asleep",  # 1: waits for a notification
     "turn",  # the user whose ring it looked at last
     # rows used of the tables
@@ -107,6 +109,8 @@ USER_DTYPE = _record(
     "kick_half_full",  # 1: notify when the ring is more than half full; 0: for each buffer
     "block_ns",  # to make a block ready, a page of it
     "stop",  # 1: the host said STOP
+    "hinting",  # HINT_STOP, HINT_REQUESTED, HINT_START: what the device makes of its buffers
+    "valid_from",  # buffers added before are of an older command id
     "stroke",  # strokes ended before
     "zone",
     # pages
@@ -126,6 +130,8 @@ TALLY_DTYPE = _record(
     "frees",  # number
     "writes",  # number
     "failed_allocations",  # number
+    "discarded",  # resident before the host took them
+    "lost_to_discard",  # written by the guest before a stale hint for them was used
     "decayed",  # drained as pcp.high decayed
     "compactions",  # number of times that kcompactd began
     "migrated",  # by kcompactd
@@ -137,7 +143,6 @@ TALLY_DTYPE = _record(
 # A migration, and what became of the guest's pages after it; one record.
 MIGRATION_DTYPE = _record(
     "phase",  # OFF, PRECOPY, COMPLETION
-    "hinting",  # 1: the device takes hints (FREE_PAGE_HINT_S_START)
     "at",  # next page of the scan
     "pages_left",  # in the bitmap
     "window_end",  # time_ns
@@ -153,7 +158,7 @@ MIGRATION_DTYPE = _record(
     "zero",  # pages sent as 9 bytes
     "hinted",  # pages that hints took out of the bitmap
     "stamp",  # versions given so far
-    "arrived",  # 1: the guest runs on the destination
+    "arrived",  # 1: touching a page that is not present faults
     "faults",  # first touches of pages that were not sent
     "fault_ns",  # what such a touch costs
     "fault_debt_ns",  # faults whose time the CPU has still to spend
@@ -195,7 +200,8 @@ class World(NamedTuple):
     dirty : DirtyLog
     version : uint32[nr_pages or 0]   a page's content: 0 = a zero page, else no two are equal
     copy : uint32[nr_pages or 0]      content as last sent
-    present : uint64[nr_pages / 64 or 0]  sent with content: resident on the destination
+    present : uint64[nr_pages / 64 or 0]  resident on the host; on a migration's destination: sent
+                                with content
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
     """
 
@@ -270,11 +276,12 @@ def ask_to_shrink(world, cpu):
 
     Source: the shrinker of drivers/virtio/virtio_balloon.c, called by direct reclaim.
     """
-    state = world.state[0]
-    if state.shrinkers == 0 or state.starving == cpu + 1:
-        state.starving = 0
+    asked = world.cpu[cpu].asked
+    world.cpu[cpu].asked = 0
+    if world.state[0].shrinkers == 0 or asked:
         return False
-    state.starving = -1 - cpu
+    world.cpu[cpu].asked = 1
+    world.state[0].starving = 1 + cpu
     return True
 
 

@@ -8,10 +8,18 @@ ever be scheduled out".
 import numpy as np
 
 from freehint.config import HostConfig
-from freehint.dirty import clear_hinted
+from freehint.dirty import clear_bit, clear_hinted, test_bit
 from freehint.jit import kernel
-from freehint.ring import SCATTERLIST, ring_in_flight, ring_use
-from freehint.world import WAIT_RING, WAIT_USED, pages_used, schedule, suspend
+from freehint.ring import SCATTERLIST, USED, ring_in_flight, ring_use
+from freehint.world import (
+    HINT_START,
+    IN_FLIGHT,
+    WAIT_RING,
+    WAIT_USED,
+    pages_used,
+    schedule,
+    suspend,
+)
 
 GAP_ROWS = 256
 
@@ -49,13 +57,31 @@ def next_user(world):
 
 
 @kernel(inline=True)
-def take_hint(world, node, order):
+def discard_block(world, user, node, order):
+    """A host that discards: nothing is behind the block any more.
+
+    Where the guest took a page back while its hint was under way, what it wrote is gone.
+    Source: ram_block_discard_range(), called for reports by QEMU.
+    """
+    if world.state[0].discards:
+        for page in range(node, node + (1 << order)):
+            stale = world.page[page] & IN_FLIGHT << user == 0
+            world.tally[0].lost_to_discard += stale and world.version[page] > 0
+            world.tally[0].discarded += test_bit(world.present, page)
+            clear_bit(world.present, page)
+            world.version[page] = 0
+
+
+@kernel(inline=True)
+def take_hint(world, user, node, order):
     """While hints are taken: the pages leave the bitmap of the migration.
 
+    Buffers from before the guest sent the current command id are popped and ignored.
     Source: virtio_balloon_get_free_page_hints(), state FREE_PAGE_HINT_S_START.
     """
     record = world.migration[0]
-    if record.hinting:
+    current = world.ring.count[user, USED] > world.user[user].valid_from
+    if world.user[user].hinting == HINT_START and current:
         cleared = clear_hinted(world.dirty, node, order)
         record.hinted += cleared
         record.pages_left -= cleared
@@ -65,8 +91,9 @@ def take_hint(world, node, order):
 def use_block(world, user, node, order):
     """The host has one block: note it for the policy."""
     state = world.state[0]
+    discard_block(world, user, node, order)
     pages_used(world, user, node, order)
-    take_hint(world, node, order)
+    take_hint(world, user, node, order)
     world.used[state.nr_used, 0] = user
     world.used[state.nr_used, 1] = node
     world.used[state.nr_used, 2] = order
@@ -81,7 +108,9 @@ def use_buffer(world, user):
         use_block(world, user, node, order)
         return 1
     for row in range(node):
-        pages_used(world, user, world.report[user, row, 0], world.report[user, row, 1])
+        block, size = world.report[user, row, 0], world.report[user, row, 1]
+        discard_block(world, user, block, size)
+        pages_used(world, user, block, size)
     return node
 
 

@@ -13,7 +13,7 @@ migration/ram.c of QEMU 10.0.
 from dataclasses import dataclass
 
 from freehint.config import one_of, require, whole
-from freehint.dirty import clear_bit, clear_chunk, next_dirty, set_bit
+from freehint.dirty import CHUNK_SHIFT, clear_bit, clear_chunk, next_dirty, set_bit
 from freehint.jit import kernel
 from freehint.units import NS_PER_MS, PAGE_SIZE
 from freehint.world import schedule, suspend
@@ -40,6 +40,8 @@ class MigrationConfig:
         QEMU's downtime-limit; its default is 300 ms.
     generation : "G1", "G2", "G3"
         How the dirty log is cleared; see :mod:`freehint.dirty`.
+    chunk_shift : int
+        G2 and G3: the log is cleared 2^this pages at a time (x-clear-bitmap-shift).
     initially_set : bool
         The log begins with every page dirty (KVM_DIRTY_LOG_INITIALLY_SET).
     zero_page_ns, normal_page_ns : int
@@ -55,6 +57,7 @@ class MigrationConfig:
     bandwidth_Bps: int = 128 << 20
     downtime_limit_ms: int = 300
     generation: str = "G3"
+    chunk_shift: int = CHUNK_SHIFT
     initially_set: bool = False
     zero_page_ns: int = 500
     normal_page_ns: int = 3_000
@@ -66,6 +69,7 @@ class MigrationConfig:
         whole("migration.bandwidth_Bps", self.bandwidth_Bps, 10 * NORMAL_PAGE_BYTES)
         whole("migration.downtime_limit_ms", self.downtime_limit_ms, 0)
         one_of("migration.generation", self.generation, GENERATIONS)
+        whole("migration.chunk_shift", self.chunk_shift, 6, 31)
         good = isinstance(self.initially_set, bool)
         require(good, "migration.initially_set", "be true or false", self.initially_set)
         for name in ("zero_page_ns", "normal_page_ns", "hint_latency_ns"):
