@@ -16,8 +16,8 @@ FLOORS = [
     ["policy", "walk", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
     ["engine", "provenance", "safety.*"],
-    ["simulate", "run", "findings", "story", "sweep", "validate", "replay"],
-    ["figures", "widgets.*", "report", "cli"],
+    ["simulate", "run", "findings", "story", "blocks", "sweep", "validate", "replay"],
+    ["figures", "answers", "widgets.*", "report", "cli"],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 
