@@ -29,6 +29,8 @@ from freehint.formats.tables import free_lists
 from freehint.mm.memory import MIGRATETYPE_NAMES, NR_ORDERS, Memory
 from freehint.units import NS_PER_MS
 
+# One after another, for lines told apart by name: colour and dashes, never the same pair twice.
+PENS = [(LINES[i % 4], ("-", "--", ":", "-.")[(i + i // 4) % 4]) for i in range(16)]
 ORDER_GROUPS = (("order 9 and 10", 9, 10, GREEN), ("order 4 to 8", 4, 8, BLUE),
                 ("order 0 to 3", 0, 3, SKY))  # fmt: skip
 
@@ -47,7 +49,7 @@ def block_lists(told: Blocks, ax=None) -> Axes:
         if not told.lists[order]:
             ax.text(0, y + 0.32, "(empty)", va="center", color=GREY, fontsize=9)
     ax.text(0, -0.62, "head", fontsize=9, color=GREY)
-    ax.set(xlim=(-6.5, NR_PAGES + 3), ylim=(-1.7 - TOP_ORDER, 1.6))
+    ax.set(xlim=(-6.5, NR_PAGES + 3), ylim=(-1.7 - TOP_ORDER, 1.0))
     ax.axis("off")
     ax.set_title(told.sentence, loc="left", fontsize=11)
     return ax
@@ -63,7 +65,8 @@ def _page_strip(told: Blocks, ax) -> None:
             _box(ax, page, 0.1, 1 << order, page, ORANGE if is_next else SKY)
     for colour, label in ((GREY, "handed out"), (SKY, "free"), (ORANGE, "free, taken from next")):
         ax.scatter([], [], marker="s", s=90, c=colour, label=label)
-    ax.legend(loc="lower right", ncols=3, frameon=False, fontsize=9, bbox_to_anchor=(1, 0.98))
+    between = {"bbox_to_anchor": (NR_PAGES + 1, -0.5), "bbox_transform": ax.transData}
+    ax.legend(loc="center right", ncols=3, frameon=False, fontsize=9, **between)
 
 
 def _box(ax, x, y, width, page, colour) -> None:
@@ -77,7 +80,7 @@ def reuse_by_position(before: Memory, after: Memory, order=10, parts=10) -> pd.D
     Returns
     -------
     DataFrame
-        part (0 at the head), blocks, pages, reused (share of the pages).
+        part (0 at the head), blocks, reused (share of the pages).
     """
     lists = free_lists(before)
     lists = lists[lists["order"] == order]
@@ -91,10 +94,7 @@ def reuse_by_position(before: Memory, after: Memory, order=10, parts=10) -> pd.D
     reused = [1 - free[start : start + (1 << order)].mean() for start in starts]
     part = np.arange(len(chosen)) * parts // len(chosen)
     table = pd.DataFrame({"part": part, "reused": reused}).groupby("part")["reused"]
-    blocks = table.size()
-    return pd.DataFrame(
-        {"blocks": blocks, "pages": blocks << order, "reused": table.mean()}
-    ).reset_index()
+    return pd.DataFrame({"blocks": table.size(), "reused": table.mean()}).reset_index()
 
 
 def reused_shares(table: pd.DataFrame, ax=None) -> Axes:
@@ -132,7 +132,7 @@ def hints_over_time(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
 def told_over_time(reports_of: dict, ax=None, span_ns=None) -> Axes:
     """The same as a line a run, named: what is told again does not raise it."""
     ax = _axes(ax)
-    for (name, reports), colour, style in zip(reports_of.items(), cycle(LINES), cycle(STYLES)):
+    for (name, reports), (colour, style) in zip(reports_of.items(), PENS):
         rows = reports[reports["taken"] & ~reports["duplicate"]]
         times = (rows["time_ns"] - reports["time_ns"].min()) / NS_PER_MS
         ax.step(times, rows["nr_pages"].cumsum() * MIB, where="post", color=colour, lw=2,
@@ -145,9 +145,6 @@ def told_over_time(reports_of: dict, ax=None, span_ns=None) -> Axes:
     return ax
 
 
-STYLES = ("-", "--", ":", "-.")
-
-
 def holds_by_order(table: pd.DataFrame, ax=None) -> Axes:
     """How long the zone lock was held (ms), a dot a list, by the order of the list."""
     ax = _axes(ax)
@@ -157,7 +154,9 @@ def holds_by_order(table: pd.DataFrame, ax=None) -> Axes:
     ax.set_yscale("log")
     ax.set_xticks(range(NR_ORDERS))
     ax.set(xlabel="order of the list (a dot's size: its blocks)", ylabel="lock held (ms)")
-    ax.legend(frameon=False, fontsize=9, title="zone", title_fontsize=9)
+    legend = ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    for handle in legend.legend_handles:
+        handle.set_sizes([30])
     _tidy(ax)
     return ax
 
@@ -194,7 +193,7 @@ def survival_by_reach(table: pd.DataFrame, ax=None) -> Axes:
 def longer_than(durations_of: dict, ax=None) -> Axes:
     """How many of each (named) kind lasted longer than so many microseconds; both logarithmic."""
     ax = _axes(ax)
-    for (name, values), colour, style in zip(durations_of.items(), cycle(LINES), cycle(STYLES)):
+    for (name, values), (colour, style) in zip(durations_of.items(), PENS):
         values = np.sort(np.asarray(values)) / 1e3
         if len(values):
             ax.step(values, np.arange(len(values), 0, -1), color=colour, lw=2, ls=style,
