@@ -51,6 +51,7 @@ class Outcome(IntEnum):
     USED = 3  # the host has used the buffer
 
 
+VERBS = ("fill", "drain", "new_state", "next_zone", "on_empty", "end_walk", "release", "shrink")
 ON_FULL = ("lose", "stop", "wait")
 REPORT = ("under_lock", "unlocked", "acknowledged")
 KICK = ("each", "half_full")

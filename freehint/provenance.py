@@ -12,6 +12,7 @@ import pandas as pd
 from freehint.formats.snapshots import snapshot_files
 from freehint.mm.memory import Memory
 from freehint.mm.profile import profile_name
+from freehint.policy import VERBS
 
 LIBRARIES = ("numba", "numpy", "pandas", "pyarrow")
 
@@ -108,7 +109,7 @@ def provenance_table(runs) -> pd.DataFrame:
 
     for run in runs:
         enter("", run.provenance)
-    verbs = tuple(f"parameters.policy.{v}" for v in ("fill", "drain", "new_state"))
+    verbs = tuple(f"parameters.policy.{verb}" for verb in VERBS)
     rows = {
         name.removeprefix("parameters."): " | ".join(map(str, values))
         for name, values in facts.items()

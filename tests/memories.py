@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from hypothesis import HealthCheck, settings
 
-from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, free_one_page
+from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, free_block
 from freehint.mm.memory import (
     HIGHATOMIC,
     LRU,
@@ -22,7 +22,8 @@ from freehint.mm.memory import (
     new_memory,
     new_zones,
 )
-from freehint.mm.profile import LINUX_6_1
+from freehint.mm.pcp import PCPF_FREE_HIGH_BATCH
+from freehint.mm.profile import HIGH_AUTO_TUNED, LINUX_6_1, LINUX_6_12
 
 # Reproducible in CI: the same examples on every machine, and no example is refused as slow.
 SETTINGS = settings(
@@ -75,7 +76,7 @@ def free_everything(memory) -> Memory:
     """Free all pages in the largest blocks that fit, ascending, as at boot."""
     for zone in range(len(memory.zones.index)):
         for node, order in cut(memory, zone, lambda: 10):
-            free_one_page(memory, node, zone, order, block_type(memory, node), FPI_TO_TAIL)
+            free_block(memory, node, zone, order, FPI_TO_TAIL)
     return memory
 
 
@@ -116,19 +117,33 @@ def _draw_limits(memory, chance) -> None:
     memory.pageblock[blocks] = chance.choices(types, k=len(blocks))
 
 
+def _draw_tuning(memory, chance) -> None:
+    """What 6.12 has besides: limits of pcp.high, and zones large enough to reserve pageblocks."""
+    memory.pcp.high_min[:] = chance.choice((0, 7, 40))
+    memory.pcp.high_max[:] = memory.pcp.high_min + chance.choice((0, 30, 300, 300))
+    memory.pcp["flags"][:] = chance.choice((0, PCPF_FREE_HIGH_BATCH))
+    memory.zones.managed += chance.choice((0, 60_000, 120_000))
+
+
 def _reserve_highatomic(memory, zone) -> None:
-    """Count the zone's whole HIGHATOMIC pageblocks as reserved."""
+    """Count the zone's whole HIGHATOMIC pageblocks as reserved; 6.12 has no others."""
     whole = [node for node, order in cut(memory, zone, lambda: PAGEBLOCK_ORDER) if order == 9]
     reserved = sum(block_type(memory, node) == HIGHATOMIC for node in whole)
     memory.zones.nr_reserved_highatomic[zone] = reserved * PAGEBLOCK_NR_PAGES
+    for node, _order in cut(memory, zone, lambda: PAGEBLOCK_ORDER - 1):
+        ragged = node & -PAGEBLOCK_NR_PAGES not in whole
+        if ragged and memory.profile.freelist_hygiene and block_type(memory, node) == HIGHATOMIC:
+            memory.pageblock[node >> PAGEBLOCK_ORDER] = MOVABLE
 
 
 @cache
-def _busy_memory(spans, seed):
+def _busy_memory(spans, seed, profile):
     """The pattern of :func:`busy_memory`, built once."""
     chance = random.Random(f"{spans} {seed}")
-    memory = empty_memory(SPANS[spans], nr_cpus=chance.choice((1, 2, 3)))
+    memory = empty_memory(SPANS[spans], nr_cpus=chance.choice((1, 2, 3)), profile=profile)
     _draw_limits(memory, chance)
+    if profile.pcp_high == HIGH_AUTO_TUNED:
+        _draw_tuning(memory, chance)
     free_share = chance.choice((0.05, 0.4, 0.95))
     live = []
     for zone in range(len(memory.zones.index)):
@@ -138,7 +153,7 @@ def _busy_memory(spans, seed):
         chance.shuffle(blocks)
         for node, order in blocks:
             if chance.random() < free_share:
-                free_one_page(memory, node, zone, order, block_type(memory, node), FPI_NONE)
+                free_block(memory, node, zone, order, FPI_NONE)
             else:
                 live.append((node, order))
                 if chance.random() < 0.6:
@@ -162,5 +177,6 @@ def busy_memory(spans, seed, profile=LINUX_6_1):
     -------
     (Memory, list of (node, order))
     """
-    memory, live = _busy_memory(spans, seed)
+    until_now = LINUX_6_12 if profile.freelist_hygiene else LINUX_6_1
+    memory, live = _busy_memory(spans, seed, until_now)
     return copy_memory(memory)._replace(profile=profile), list(live)

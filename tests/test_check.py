@@ -13,6 +13,7 @@ from freehint.mm.memory import (
     MOVABLE,
     NO_PAGEBLOCK,
     PCP,
+    RECLAIMABLE,
     REPORTED,
     TYPE_SHIFT,
     UNMOVABLE,
@@ -286,6 +287,13 @@ def broken_hygiene_where_the_profile_has_it(_memory):
     return memory
 
 
+@damage("zone DMA32, order 10, MOVABLE: pfn 6656 lies in a pageblock of type 2")
+def broken_hygiene_in_the_second_half_of_a_block(_memory):
+    memory = healthy(LINUX_6_12)
+    memory.pageblock[2560 >> 9] = RECLAIMABLE
+    return memory
+
+
 @damage("private list of user 1: pfn 7168 is on the list but its frame says it is elsewhere")
 def private_block_without_the_isolated_bit(memory):
     memory.frame[3072] = 10 | MOVABLE << TYPE_SHIFT
@@ -318,9 +326,10 @@ def test_a_healthy_memory_passes(profile):
     check_memory(healthy(profile))
 
 
+@pytest.mark.parametrize("profile", [LINUX_6_1, LINUX_6_12])
 @pytest.mark.parametrize("spans", SPANS)
-def test_a_busy_memory_passes(spans):
-    check_memory(busy_memory(spans, seed=0)[0])
+def test_a_busy_memory_passes(spans, profile):
+    check_memory(busy_memory(spans, seed=0, profile=profile)[0])
 
 
 def test_more_than_one_zone_passes():
@@ -381,4 +390,13 @@ def test_the_twins_verify_names_the_damage(message):
     verify(twin)
     TWIN_DAMAGES[message](twin, twin.zones[0])
     with pytest.raises(AssertionError, match=message):
+        verify(twin)
+
+
+def test_the_twins_verify_knows_hygiene_where_the_kernel_has_it():
+    older, twin = (from_memory(healthy(profile)) for profile in (LINUX_6_1, LINUX_6_12))
+    for each in (older, twin):
+        each.pageblock[(4096 + 1536) >> 9] = UNMOVABLE  # the second half of a free block
+    verify(older)
+    with pytest.raises(AssertionError, match="pfn 5120 of type 1 lies in pageblocks of types"):
         verify(twin)

@@ -172,7 +172,7 @@ def test_an_edit_in_a_callee_starts_a_fresh_cache(tmp_path):
     command = [
         sys.executable,
         "-c",
-        "from freehint.two import two; print(two(), sum(two.stats.cache_hits.values()))",
+        "from freehint.two import two; print(two(), sum(two.entry.stats.cache_hits.values()))",
     ]
 
     def call():

@@ -25,6 +25,7 @@ from freehint.mm.list import (
     list_move_tail,
     list_next,
     list_prev,
+    list_turn,
     set_list,
 )
 from freehint.mm.memory import (
@@ -32,6 +33,7 @@ from freehint.mm.memory import (
     HIGHATOMIC,
     HINTED,
     ISOLATE,
+    LRU,
     MOVABLE,
     RECLAIMABLE,
     REPORTED,
@@ -47,6 +49,7 @@ from freehint.mm.pageblock import (
     change_pageblock_range,
     move_freepages_block,
     move_to_free_list,
+    pageblock_pages,
     set_pageblock_migratetype,
 )
 from memories import block_type, empty_memory, free_everything, free_memory
@@ -93,6 +96,13 @@ def test_a_node_can_be_put_beside_any_node(links):
     list_add(links, 3, 1)
     list_add_tail(links, 4, 1)
     assert forward(links) == [4, 1, 3, 2]
+
+
+@pytest.mark.parametrize(("last", "order"), [(1, [2, 3, 4, 1]), (3, [4, 1, 2, 3])])
+def test_list_turn_puts_the_first_ones_behind_the_others(links, last, order):
+    set_list(links, HEAD, [1, 2, 3, 4])
+    list_turn(links, HEAD, last)
+    assert forward(links) == order
 
 
 @pytest.mark.parametrize("node", [1, 2, 3])
@@ -336,16 +346,25 @@ def test_a_pageblock_is_moved_in_address_order():
     memory = allocated()
     for node in (600, 512, 700, 520):
         free(memory, node, 0)
-    assert move_freepages_block(memory, 600, 0, UNMOVABLE) == (4, 0)
+    assert move_freepages_block(memory, 600, 0, UNMOVABLE) == 4
     assert on_list(memory, 0, UNMOVABLE) == [512, 520, 600, 700]
     check_memory(memory)
+
+
+def test_what_a_pageblock_holds():
+    memory = free_everything(empty_memory({"DMA32": (4096, 4096 + 700)}))
+    assert rmqueue_smallest(memory, 0, 3, MOVABLE) == 688
+    assert rmqueue_smallest(memory, 0, 8, MOVABLE) == 0
+    memory.frame[0:5] = LRU
+    assert pageblock_pages(memory, 300, 0) == (256, 5)
+    assert pageblock_pages(memory, 688, 0) == (-1, 0)  # it leaves the zone
 
 
 def test_a_pageblock_that_leaves_the_zone_is_not_moved():
     memory = free_everything(empty_memory({"DMA32": (4096, 4096 + 700)}))
     assert on_list(memory, 7) == [512]
-    assert move_freepages_block(memory, 512, 0, UNMOVABLE) == (0, 0)
-    assert move_freepages_block(memory, 0, 0, UNMOVABLE) == (512, 0)
+    assert move_freepages_block(memory, 512, 0, UNMOVABLE) == -1
+    assert move_freepages_block(memory, 0, 0, UNMOVABLE) == 512
     check_memory(memory)
 
 

@@ -220,10 +220,10 @@ def random_history(memory, stream, zone, walk):
         for _ in range(stream.integers(0, 4)):
             if held and stream.random() < 0.5:
                 node, order = held.pop(stream.integers(len(held)))
-                free_pages(memory, node, 0, order, -1)
+                free_pages(memory, node, 0, order, 0)
             else:
                 order = int(stream.choice([0, 0, 1, 4, 9, 10]))
-                node, _, _ = alloc_pages(memory, 0, order, MOVABLE, -1)
+                node, _, _ = alloc_pages(memory, 0, order, MOVABLE, 0)
                 if node >= 0:
                     held.append((node, order))
             staying &= free_list_positions(memory)

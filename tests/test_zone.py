@@ -13,7 +13,12 @@ from freehint.mm.highatomic import (
     reserve_highatomic_pageblock,
     unreserve_highatomic_pageblock,
 )
-from freehint.mm.isolate import isolate_free_page, putback_isolated_page
+from freehint.mm.isolate import (
+    isolate_free_page,
+    putback_isolated_page,
+    set_migratetype_isolate,
+    unset_migratetype_isolate,
+)
 from freehint.mm.memory import (
     HIGHATOMIC,
     HINTED,
@@ -23,17 +28,14 @@ from freehint.mm.memory import (
     RECLAIMABLE,
     UNMOVABLE,
     USER_LIST,
+    ZONE_BELOW_HIGH,
     free_list_head,
     list_nodes,
     user_node,
 )
-from freehint.mm.pageblock import (
-    count_isolate_pageblocks,
-    set_migratetype_isolate,
-    set_pageblock_migratetype,
-    unset_migratetype_isolate,
-)
+from freehint.mm.pageblock import count_isolate_pageblocks, set_pageblock_migratetype
 from freehint.mm.pcp import drain_pages_zone, free_pcppages_bulk, rmqueue_bulk
+from freehint.mm.profile import LINUX_6_1, LINUX_6_12
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, alloc_pages_flags, free_pages
 from memories import block_type, empty_memory, free_everything, free_memory
 
@@ -54,7 +56,7 @@ def short_memory(**options):
 
 def test_a_high_order_atomic_request_reserves_its_pageblock():
     memory = short_memory()
-    node, zone, _taken = alloc_pages_flags(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, -1)
+    node, zone, _taken = alloc_pages_flags(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, 0)
     assert (node, zone) == (0, 0)
     assert block_type(memory, node) == HIGHATOMIC
     assert memory.zones.nr_reserved_highatomic[0] == 512
@@ -69,25 +71,25 @@ def test_a_high_order_atomic_request_reserves_its_pageblock():
     assert on_list(memory, 9) == [512]
     check_memory(memory)
     # The next one is served from there.
-    assert alloc_pages_flags(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, -1)[0] == 16
+    assert alloc_pages_flags(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, 0)[0] == 16
 
 
 def test_the_fast_path_neither_reserves_nor_uses_the_reserve():
     memory = free_memory(pages=2048)
-    alloc_pages_flags(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, -1)
+    alloc_pages_flags(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, 0)
     assert memory.zones.nr_reserved_highatomic[0] == 0
 
 
 def test_a_request_for_the_reserve_waits_for_a_held_lock():
     memory = short_memory()
-    assert alloc_pages_flags(memory, 0, 1, MOVABLE, HIGH_ORDER_ATOMIC, 0)[0] == LOCKED
+    assert alloc_pages_flags(memory, 0, 1, MOVABLE, HIGH_ORDER_ATOMIC, 1)[0] == LOCKED
     check_memory(memory)
 
 
 def test_the_reserve_may_exceed_its_limit_by_a_pageblock():
     memory = free_memory(pages=4096)  # limit: 40 + 512 pages
     for node in range(0, 4096, 512):
-        reserve_highatomic_pageblock(memory, node, 0)
+        reserve_highatomic_pageblock(memory, node, 0, 0)
     assert memory.zones.nr_reserved_highatomic[0] == 1024
 
 
@@ -95,7 +97,7 @@ def test_the_reserve_may_exceed_its_limit_by_a_pageblock():
 def test_pageblocks_set_apart_are_not_reserved(migratetype):
     memory = empty_memory({"DMA32": (4096, 8192)})
     set_pageblock_migratetype(memory, 0, migratetype)
-    reserve_highatomic_pageblock(memory, 0, 0)
+    reserve_highatomic_pageblock(memory, 0, 0, 0)
     assert memory.zones.nr_reserved_highatomic[0] == 0
     assert block_type(memory, 0) == migratetype
 
@@ -103,7 +105,7 @@ def test_pageblocks_set_apart_are_not_reserved(migratetype):
 def test_unreserving_keeps_the_last_pageblock_unless_forced():
     memory = empty_memory({"DMA32": (4096, 8192)})
     for node in (0, 512):
-        reserve_highatomic_pageblock(memory, node, 0)
+        reserve_highatomic_pageblock(memory, node, 0, 0)
         free_one_page(memory, node, 0, 3, HIGHATOMIC, FPI_NONE)
     assert unreserve_highatomic_pageblock(memory, RECLAIMABLE, False)
     assert on_list(memory, 3, RECLAIMABLE) == [512]  # the list's head
@@ -117,21 +119,21 @@ def test_unreserving_keeps_the_last_pageblock_unless_forced():
 
 def test_an_atomic_request_goes_below_min_and_at_last_into_the_reserve():
     memory = empty_memory({"DMA32": (4096, 8192)}, nr_cpus=1, watermark=(20, 30, 40))
-    reserve_highatomic_pageblock(memory, 0, 0)
+    reserve_highatomic_pageblock(memory, 0, 0, 0)
     free_one_page(memory, 0, 0, 4, HIGHATOMIC, FPI_NONE)
-    assert alloc_pages(memory, 0, 0, MOVABLE, -1)[0] == NO_PAGE
+    assert alloc_pages(memory, 0, 0, MOVABLE, 0)[0] == NO_PAGE
     # 16 pages: above 20 - 20 / 2, and above that less a quarter.
-    assert alloc_pages_flags(memory, 0, 0, MOVABLE, ALLOC_MIN_RESERVE, -1)[0] == NO_PAGE
-    assert alloc_pages_flags(memory, 0, 0, MOVABLE, GFP_ATOMIC, -1)[0] == 0
+    assert alloc_pages_flags(memory, 0, 0, MOVABLE, ALLOC_MIN_RESERVE, 0)[0] == NO_PAGE
+    assert alloc_pages_flags(memory, 0, 0, MOVABLE, GFP_ATOMIC, 0)[0] == 0
     assert on_list(memory, 3, HIGHATOMIC) == [8]
 
 
 def test_atomic_single_pages_ignore_the_boost_at_the_min_watermark():
     memory = short_memory()
     memory.zones.watermark_boost[0] = 8000
-    assert alloc_pages(memory, 0, 0, MOVABLE, -1)[0] == NO_PAGE
-    assert alloc_pages_flags(memory, 0, 0, MOVABLE, GFP_ATOMIC, -1)[0] == 0
-    assert alloc_pages_flags(memory, 0, 4, MOVABLE, GFP_ATOMIC, -1)[0] == NO_PAGE
+    assert alloc_pages(memory, 0, 0, MOVABLE, 0)[0] == NO_PAGE
+    assert alloc_pages_flags(memory, 0, 0, MOVABLE, GFP_ATOMIC, 0)[0] == 0
+    assert alloc_pages_flags(memory, 0, 4, MOVABLE, GFP_ATOMIC, 0)[0] == NO_PAGE
 
 
 def test_isolation_obeys_the_plain_min_watermark():
@@ -197,6 +199,42 @@ def test_a_page_on_a_pcp_list_goes_to_an_isolated_pageblock_by_its_pageblock():
     check_memory(memory)
 
 
+@pytest.mark.parametrize(("profile", "after"), [(LINUX_6_1, ISOLATE), (LINUX_6_12, MOVABLE)])
+def test_a_pageblock_that_leaves_the_zone_is_not_set_apart_by_6_12(profile, after):
+    memory = free_memory(pages=2048 + 300, profile=profile)
+    set_migratetype_isolate(memory, 2048)
+    assert block_type(memory, 2048) == after
+    assert on_list(memory, 8) == [2048]  # not moved in any kernel
+    assert memory.zones.nr_free_pages[0] == 2348
+
+
+def test_half_of_a_free_block_is_set_apart_and_given_back_by_6_12():
+    memory = free_memory(pages=2048, profile=LINUX_6_12)
+    set_migratetype_isolate(memory, 512)
+    assert (on_list(memory, 9), on_list(memory, 9, ISOLATE)) == ([0], [512])
+    assert memory.zones.nr_free_pages[0] == 1536
+    check_memory(memory)
+    unset_migratetype_isolate(memory, 512, RECLAIMABLE)
+    assert (on_list(memory, 9), on_list(memory, 9, RECLAIMABLE)) == ([0], [512])
+    assert memory.zones.nr_free_pages[0] == 2048
+    check_memory(memory)
+
+
+def test_a_drain_of_nothing_still_ends_the_shortage():
+    memory = free_memory(pages=2048, nr_cpus=1, profile=LINUX_6_12)
+    nodes = [alloc_pages(memory, 0, 0, MOVABLE, 0)[0] for _ in range(9)]
+    drain_pages_zone(memory, 0, 0)
+    memory.pcp.high[:] = memory.pcp.high_min[:] = memory.pcp.high_max[:] = 7
+    memory.zones["flags"][0] = ZONE_BELOW_HIGH
+    for node in nodes[:6]:
+        free_pages(memory, node, 0, 0, 0)
+    assert memory.zones["flags"][0] == ZONE_BELOW_HIGH
+    free_pages(memory, nodes[6], 0, 0, 0)  # a batch must stay: the lists hold no more
+    assert memory.pcp.count[0, 0] == 7
+    assert memory.zones["flags"][0] == 0
+    check_memory(memory)
+
+
 def test_loaders_can_count_isolated_pageblocks():
     memory = empty_memory({"DMA": (1, 1024), "DMA32": (1024, 4096)})
     memory.pageblock[[0, 3, 4]] = ISOLATE
@@ -240,10 +278,10 @@ def test_bulk_may_return_fewer():
 
 def test_draining_a_zone_leaves_no_page_on_the_cpus_lists():
     memory = free_memory(pages=2048, nr_cpus=2)
-    taken = [alloc_pages(memory, 0, order, MOVABLE, -1)[0] for order in (0, 1, 2, 3, 9)]
+    taken = [alloc_pages(memory, 0, order, MOVABLE, 0)[0] for order in (0, 1, 2, 3, 9)]
     for order, node in zip((0, 1, 2, 3, 9), taken, strict=True):
         memory.pcp.high[:] = 10**6
-        free_pages(memory, node, 0, order, -1)
+        free_pages(memory, node, 0, order, 0)
     assert memory.pcp.count[0, 0] > 500
     assert drain_pages_zone(memory, 0, 0) > 500
     assert memory.pcp.count[0, 0] == 0

@@ -162,7 +162,7 @@ def kcompactd_event(world, now_ns):
     if state.compact_zone >= 0:
         return compact_step(world, now_ns)
     score = fragmentation_score_node(world.memory)
-    if score <= SCORE_HIGH:
+    if score <= SCORE_HIGH or not world.memory.profile.proactive_compaction:
         return now_ns + FRAG_CHECK_INTERVAL_NS
     world.tally[0].compactions += 1
     state.compact_score = score

@@ -31,6 +31,7 @@ from freehint.mm.memory import (
     NR_ORDERS,
     NR_PCP_LISTS,
     NR_USERS,
+    PAGEBLOCK_NR_PAGES,
     PAGEBLOCK_ORDER,
     PAGEBLOCK_TYPE_MASK,
     PCP,
@@ -177,14 +178,15 @@ def claim_frames(memory, owned, node, order):
 
 @kernel(inline=True)
 def check_neighbourhood(memory, node, order):
-    """What only a free block must fulfil: merged as far as it goes, and hygiene."""
+    """What only a free block must fulfil, merged as far as it goes and hygiene: (code, frame)."""
     if order < PAGEBLOCK_ORDER:
         if (memory.frame[node ^ (1 << order)] & BUDDY_AND_ORDER) == BUDDY | order:
-            return UNMERGED
+            return UNMERGED, node
     if memory.profile.freelist_hygiene:
-        if get_pageblock_migratetype(memory, node) != frame_type(memory.frame[node]):
-            return WRONG_PAGEBLOCK
-    return OK
+        for first in range(node, node + (1 << order), PAGEBLOCK_NR_PAGES):
+            if get_pageblock_migratetype(memory, first) != frame_type(memory.frame[node]):
+                return WRONG_PAGEBLOCK, first
+    return OK, node
 
 
 @kernel
@@ -209,11 +211,11 @@ def check_list(memory, owned, head, zone, kind, order, migratetype):
             break
         code = check_frame(memory, node, zone, kind, order, migratetype)
         code = code or check_place(memory, node, zone, size)
+        where = node
         if code == OK and kind == FREE_LIST:
-            code = check_neighbourhood(memory, node, size)
-        if code:
-            break
-        code, where = claim_frames(memory, owned, node, size)
+            code, where = check_neighbourhood(memory, node, size)
+        if code == OK:
+            code, where = claim_frames(memory, owned, node, size)
         if code:
             node = where
             break

@@ -104,8 +104,9 @@ def putback_isolated_page(memory, node):
 def retag_free_pages(memory, node, migratetype):
     """Give a pageblock another type, with its free pages.
 
-    With freelist hygiene a free block that reaches into the neighbour is split first; before
-    that it moves whole if it begins here and not at all if it does not.
+    With freelist hygiene a free block that reaches into the neighbour is split first, and a
+    pageblock that leaves the zone is refused.  Before that the block moves whole if it begins
+    here and not at all if it does not, and the pageblock is retagged in any case.
     Source: set_migratetype_isolate(); move_freepages_block_isolate() of 6.12.
     """
     zone = page_zone(memory, node)
@@ -128,7 +129,8 @@ def retag_free_pages(memory, node, migratetype):
         memory.zones[zone].nr_free_pages += moved
     if migratetype == ISOLATE:
         memory.zones[zone].nr_free_pages -= moved
-    set_pageblock_migratetype(memory, node, migratetype)
+    if not memory.profile.freelist_hygiene:
+        set_pageblock_migratetype(memory, node, migratetype)
 
 
 @kernel

@@ -104,7 +104,8 @@ def list_move_tail(links, node, head):
 def list_turn(links, head, last):
     """Nodes up to and including ``last`` go, in order, behind all others.
 
-    On a ring that is one move of the head: to between ``last`` and the node behind it.
+    On a ring that is one move of the head: to between ``last`` and the node behind it, which must
+    not be the head itself.
     Source: list_cut_position() and list_splice_tail().
     """
     after = links[at(last, NEXT)]

@@ -39,6 +39,8 @@ from freehint.mm.profile import DRAIN_ROUND_ROBIN, FREE_A_BATCH, FREE_RUN_LENGTH
 
 # pcp->flags: the free before was of an order 1..3; a large data cache lets such runs grow.
 PCPF_PREV_FREE_HIGH_ORDER, PCPF_FREE_HIGH_BATCH = 1, 2
+# Not 0: where high is one batch the lock is taken to drain nothing, and the zone looked at.
+NO_DRAIN = -1
 
 
 @kernel(inline=True)
@@ -368,7 +370,7 @@ def tuned_drain_size(memory, zone, cpu, order):
     memory.pcp[zone, cpu].free_count = run
     high = tuned_high(memory, zone, cpu, count, run, free_high, True)
     if count < high:
-        return 0
+        return NO_DRAIN
     return nr_pcp_free(memory, zone, cpu, high, free_high)
 
 
@@ -386,7 +388,7 @@ def free_would_drain(memory, zone, cpu, order):
 
 @kernel(inline=True)
 def pcp_drain_size(memory, zone, cpu, order):
-    """Pages to drain after a free of this order: 0 while the lists are short of ``high``.
+    """Pages to drain after a free of this order: NO_DRAIN while the lists are short of ``high``.
 
     Source: free_unref_page_commit().
     """
@@ -395,7 +397,7 @@ def pcp_drain_size(memory, zone, cpu, order):
     free_high = frees_high_order(memory, zone, cpu, order)
     high = nr_pcp_high(memory, zone, cpu, free_high)
     if memory.pcp[zone, cpu].count < high:
-        return 0
+        return NO_DRAIN
     return nr_pcp_free(memory, zone, cpu, high, free_high)
 
 
@@ -435,7 +437,7 @@ def free_unref_page(memory, node, cpu, order, migratetype):
     pindex = add_to_pcp_list(memory, node, zone, cpu, order, migratetype)
     drain = pcp_drain_size(memory, zone, cpu, order)
     freed = 0
-    if drain > 0:
+    if drain != NO_DRAIN:
         freed = free_pcppages_bulk(memory, zone, cpu, drain, pindex)
         end_shortage(memory, zone)
     return freed

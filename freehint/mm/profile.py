@@ -45,7 +45,11 @@ class Profile(NamedTuple):
     small_zones_reserve : bool  zones of less than 100 pageblocks may have a HIGHATOMIC reserve
     watermarks_count_reserve : bool  the whole HIGHATOMIC reserve counts as taken, else only
         its free pages
+    high_ignores_boost : bool  __GFP_HIGH is enough for an order-0 request to ignore the boost of
+        the min watermark, else GFP_ATOMIC (6.3 on)
     freelist_hygiene : bool  a free block's list type equals its pageblock's type (6.10 on)
+
+    proactive_compaction : bool  kcompactd compacts in the background (5.9 on)
 
     pcp lists
     pcp_max_order : int      highest small order kept on pcp lists (3 = PAGE_ALLOC_COSTLY_ORDER)
@@ -69,7 +73,9 @@ class Profile(NamedTuple):
     fast_check_ignores_reserve: bool
     small_zones_reserve: bool
     watermarks_count_reserve: bool
+    high_ignores_boost: bool
     freelist_hygiene: bool
+    proactive_compaction: bool
     pcp_max_order: int
     pcp_thp: bool
     pcp_drain: int
@@ -93,7 +99,9 @@ LINUX_4_15 = Profile(
     fast_check_ignores_reserve=True,
     small_zones_reserve=True,
     watermarks_count_reserve=True,
+    high_ignores_boost=False,
     freelist_hygiene=False,
+    proactive_compaction=False,
     pcp_max_order=0,
     pcp_thp=False,
     pcp_drain=DRAIN_ROUND_ROBIN,
@@ -109,6 +117,7 @@ LINUX_5_10 = LINUX_4_15._replace(
     fpi_flags=True,
     steal_to_tail=True,
     watermark_boost=True,
+    proactive_compaction=True,
     nofragment=NOFRAGMENT_ANY_ORDER,
     fast_check_ignores_reserve=False,
     pcp_batch_cap=1024 * 1024 // 4096,
@@ -133,6 +142,7 @@ LINUX_6_12 = LINUX_6_1._replace(
     fallback=FALLBACK_CLAIMS,
     small_zones_reserve=False,
     watermarks_count_reserve=False,
+    high_ignores_boost=True,
     freelist_hygiene=True,
     pcp_free=FREE_RUN_LENGTH,
     pcp_high=HIGH_AUTO_TUNED,

@@ -64,9 +64,10 @@ def unusable_free(memory, zone, order, alloc_flags):
 def boost_of(memory, zone, order, mark, alloc_flags):
     """What kswapd's boost adds to a watermark: nothing at min for GFP_ATOMIC of order 0.
 
-    Source: wmark_pages(), zone_watermark_fast().
+    6.12 asks for __GFP_HIGH alone.  Source: wmark_pages(), zone_watermark_fast().
     """
-    if order == 0 and mark == WMARK_MIN and alloc_flags & GFP_ATOMIC_FLAGS == GFP_ATOMIC_FLAGS:
+    rights = ALLOC_MIN_RESERVE if memory.profile.high_ignores_boost else GFP_ATOMIC_FLAGS
+    if order == 0 and mark == WMARK_MIN and alloc_flags & rights == rights:
         return 0
     return memory.zones[zone].watermark_boost
 

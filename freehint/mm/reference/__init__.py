@@ -12,6 +12,7 @@ same operations and compare every list, order included.
     pcp.py       per-CPU lists
     highatomic.py  reserves
     isolate.py   free blocks and pageblocks set apart
+    compaction.py  rotated free lists
     zone.py      watermarks and the zonelist: alloc_pages, free_pages
     check.py     verify: recount everything
     convert.py   a twin of a Memory, and whether the two still agree

@@ -1,6 +1,6 @@
 """Split and merge: the buddy of a block is the other half of the next larger block.
 
-Source: mm/page_alloc.c, Linux 6.1.
+Source: mm/page_alloc.c, Linux 6.1 and 6.12.
 """
 
 from freehint.mm.reference.lists import (
@@ -13,6 +13,7 @@ from freehint.mm.reference.lists import (
     del_page_from_free_list,
     get_pageblock_migratetype,
     page_zone,
+    set_pageblock_migratetype,
 )
 
 FPI_NONE, FPI_TO_TAIL = 0, 2
@@ -51,14 +52,18 @@ def buddy_merge_likely(twin, zone, pfn, order):
 def free_one_page(twin, zone, pfn, order, migratetype, fpi_flags=FPI_NONE):
     """Merge a block with its free buddies and list it under ``migratetype``.
 
+    From 6.10 on a buddy of at least a pageblock is made of that type too.
     Source: __free_one_page().
     """
     while order < MAX_ORDER - 1:
         buddy = pfn ^ (1 << order)
         if not page_is_buddy(twin, zone, buddy, order):
             break
-        if order >= PAGEBLOCK_ORDER and not may_merge_pageblocks(twin, buddy, migratetype):
-            break
+        if order >= PAGEBLOCK_ORDER:
+            if not may_merge_pageblocks(twin, buddy, migratetype):
+                break
+            if twin.release >= 610:
+                set_pageblock_migratetype(twin, buddy, migratetype)
         del_page_from_free_list(twin, zone, buddy, order)
         pfn = min(pfn, buddy)
         order += 1
@@ -67,6 +72,17 @@ def free_one_page(twin, zone, pfn, order, migratetype, fpi_flags=FPI_NONE):
         add_to_free_list_tail(twin, zone, pfn, order, migratetype)
     else:
         add_to_free_list(twin, zone, pfn, order, migratetype)
+
+
+def free_block(twin, zone, pfn, order, fpi_flags=FPI_NONE):
+    """Free a block under its pageblock's type; from 6.10 on pageblock by pageblock.
+
+    Source: free_one_page(), split_large_buddy().
+    """
+    size = min(order, PAGEBLOCK_ORDER) if twin.release >= 610 else order
+    for part in range(pfn, pfn + (1 << order), 1 << size):
+        migratetype = get_pageblock_migratetype(twin, part)
+        free_one_page(twin, zone, part, size, migratetype, fpi_flags)
 
 
 def expand(twin, zone, pfn, low, high, migratetype):

@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
-from freehint.mm.reference.lists import MOVABLE, PAGEBLOCK_ORDER, PCPTYPES, page_zone
+from freehint.mm.reference.lists import (
+    MOVABLE,
+    PAGEBLOCK_NR_PAGES,
+    PAGEBLOCK_ORDER,
+    PCPTYPES,
+    get_pageblock_migratetype,
+    page_zone,
+)
 from freehint.mm.reference.pcp import NR_LOWORDER_PCP_LISTS, order_to_pindex, pindex_to_order
 
 
@@ -45,6 +52,7 @@ def complaints(twin) -> Iterator[str]:
         owned.update(pages)
         if kind == "free":
             free[pfn] = order
+            yield from wrong_free_list(twin, pages, which)
         elif kind == "pcp":
             cached.add(pfn)
             yield from wrong_pcp_list(twin, pfn, which)
@@ -55,6 +63,13 @@ def complaints(twin) -> Iterator[str]:
     for pfn, order in free.items():
         if order < PAGEBLOCK_ORDER and free.get(pfn ^ (1 << order)) == order:
             yield f"pfn {pfn} of order {order} stands unmerged beside its free buddy"
+
+
+def wrong_free_list(twin, pages, migratetype) -> Iterator[str]:
+    """From 6.10 on: does a free block lie in pageblocks of its list's type?"""
+    types = {get_pageblock_migratetype(twin, pfn) for pfn in pages[::PAGEBLOCK_NR_PAGES]}
+    if twin.release >= 610 and types != {migratetype}:
+        yield f"pfn {pages.start} of type {migratetype} lies in pageblocks of types {types}"
 
 
 def wrong_pcp_list(twin, pfn, pindex) -> Iterator[str]:

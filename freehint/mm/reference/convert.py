@@ -1,6 +1,7 @@
 """A twin of a :class:`Memory`, and whether the two still agree."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from freehint.mm.memory import (
     NR_USERS,
     PAGEBLOCK_TYPE_MASK,
     USER_LIST,
-    ZONE_RECLAIM_ACTIVE,
     Memory,
     frame_order,
     frame_type,
@@ -31,6 +31,8 @@ from freehint.mm.reference.lists import (
     nr_free_pages,
 )
 from freehint.mm.reference.pcp import NR_PCP_LISTS, count
+
+PCP_COUNTERS = [field.name for field in fields(PerCpuPages) if field.name != "lists"]
 
 
 def plain(kernel):
@@ -66,9 +68,7 @@ def private_lists(memory: Memory) -> list[list[tuple[int, int]]]:
 
 def _pcp_from(memory: Memory, z: int, cpu: int) -> PerCpuPages:
     return PerCpuPages(
-        high=int(memory.pcp.high[z, cpu]),
-        batch=int(memory.pcp.batch[z, cpu]),
-        free_factor=int(memory.pcp.free_factor[z, cpu]),
+        **{name: int(memory.pcp[name][z, cpu]) for name in PCP_COUNTERS},
         lists=[
             pfns_on(memory, pcp_list_head(memory, z, cpu, pindex)) for pindex in range(NR_PCP_LISTS)
         ],
@@ -87,7 +87,7 @@ def _zone_from(memory: Memory, z: int) -> Zone:
         watermark_boost=int(zones.watermark_boost[z]),
         lowmem_reserve=zones.lowmem_reserve[z].tolist(),
         nr_reserved_highatomic=int(zones.nr_reserved_highatomic[z]),
-        reclaim_active=bool(zones["flags"][z] & ZONE_RECLAIM_ACTIVE),
+        flags=int(zones["flags"][z]),
         drift=0,
         pcp=[_pcp_from(memory, z, cpu) for cpu in range(memory.nr_cpus)],
     )
@@ -144,6 +144,7 @@ def differences(twin: Twin, memory: Memory) -> Iterator[str]:
                 zone.nr_reserved_highatomic,
                 memory.zones.nr_reserved_highatomic[z],
             ),
+            ("flags", zone.flags, memory.zones["flags"][z]),
         ):
             if ours != theirs:
                 yield f"zone {zone.name}: {name}: twin {ours}, memory {theirs}"
@@ -159,12 +160,10 @@ def _pcp_differences(pcp: PerCpuPages, memory: Memory, z: int, cpu: int) -> Iter
         theirs = pfns_on(memory, pcp_list_head(memory, z, cpu, pindex))
         if pfns != theirs:
             yield f"{where}, pcp list {pindex}: twin {pfns}, memory {theirs}"
-    for name, ours, theirs in (
-        ("count", count(pcp), memory.pcp.count[z, cpu]),
-        ("free_factor", pcp.free_factor, memory.pcp.free_factor[z, cpu]),
-    ):
-        if ours != theirs:
-            yield f"{where}: pcp.{name}: twin {ours}, memory {theirs}"
+    ours = {"count": count(pcp), **{name: getattr(pcp, name) for name in PCP_COUNTERS}}
+    for name, value in ours.items():
+        if value != memory.pcp[name][z, cpu]:
+            yield f"{where}: pcp.{name}: twin {value}, memory {memory.pcp[name][z, cpu]}"
 
 
 def same_lists(twin: Twin, memory: Memory) -> bool:

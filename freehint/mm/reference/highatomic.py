@@ -1,7 +1,8 @@
 """Requests that cannot wait: how low they may go, and the pageblocks kept for them.
 
 ``alloc_flags`` are 6.1's; 4.15 and 5.10 know ALLOC_NON_BLOCK as ALLOC_HARDER and take it for a
-high-order request as ALLOC_HIGHATOMIC.  Source: mm/page_alloc.c, Linux 6.1.192, 5.10.228, 4.15.
+high-order request as ALLOC_HIGHATOMIC.
+Source: mm/page_alloc.c, Linux 6.12, 6.1.192, 5.10.228, 4.15.
 """
 
 from freehint.mm.reference.buddy import rmqueue_smallest
@@ -11,7 +12,11 @@ from freehint.mm.reference.lists import (
     ISOLATE,
     MAX_ORDER,
     PAGEBLOCK_NR_PAGES,
+    PAGEBLOCK_ORDER,
+    change_pageblock_range,
     get_pageblock_migratetype,
+    move_to_free_list,
+    nr_free_highatomic,
     set_pageblock_migratetype,
 )
 
@@ -23,9 +28,21 @@ def has_any(alloc_flags, wanted):
     return any(alloc_flags & flag for flag in wanted)
 
 
-def is_gfp_atomic(alloc_flags):
-    """GFP_ATOMIC: __GFP_HIGH and no direct reclaim."""
-    return bool(alloc_flags & ALLOC_MIN_RESERVE and alloc_flags & ALLOC_NON_BLOCK)
+def ignores_boost(twin, alloc_flags):
+    """GFP_ATOMIC, that is __GFP_HIGH and no direct reclaim; __GFP_HIGH from 6.3 on.
+
+    Source: zone_watermark_fast().
+    """
+    wanted = {ALLOC_MIN_RESERVE} if twin.release >= 612 else {ALLOC_MIN_RESERVE, ALLOC_NON_BLOCK}
+    return all(alloc_flags & flag for flag in wanted)
+
+
+def reserved(twin, zone):
+    """Pages that are not for all: the reserve; in 6.12 what is free of it.
+
+    Source: __zone_watermark_unusable_free().
+    """
+    return nr_free_highatomic(zone) if twin.release >= 612 else zone.nr_reserved_highatomic
 
 
 def is_highatomic(twin, order, alloc_flags):
@@ -59,23 +76,62 @@ def rmqueue_buddy(twin, zone, order, migratetype, alloc_flags):
     if is_highatomic(twin, order, alloc_flags):
         pfn = rmqueue_smallest(twin, zone, order, HIGHATOMIC)
     if pfn is None:
-        pfn = rmqueue(twin, zone, order, migratetype, alloc_flags)
+        pfn, _ = rmqueue(twin, zone, order, migratetype, alloc_flags)
     if pfn is None and twin.release >= 601 and has_any(alloc_flags, {ALLOC_OOM, ALLOC_NON_BLOCK}):
         pfn = rmqueue_smallest(twin, zone, order, HIGHATOMIC)
     return pfn
 
 
-def reserve_highatomic_pageblock(twin, zone, pfn):
-    """Keep the pageblock for later requests like this, up to a limit tested before.
+def most_reserved(twin, zone):
+    """Pages from which on nothing is reserved: 1 % of the zone and a pageblock.
 
+    6.12 has 1 % in whole pageblocks, rounded up, or nothing where it is less than one.
     Source: reserve_highatomic_pageblock().
     """
-    if zone.nr_reserved_highatomic >= zone.managed_pages // 100 + PAGEBLOCK_NR_PAGES:
+    percent = zone.managed_pages // 100
+    if twin.release < 612:
+        return percent + PAGEBLOCK_NR_PAGES
+    return -(-percent // PAGEBLOCK_NR_PAGES) * PAGEBLOCK_NR_PAGES * (percent >= PAGEBLOCK_NR_PAGES)
+
+
+def reserve_highatomic_pageblock(twin, zone, pfn, order):
+    """Keep the pageblock for later requests like this, up to a limit tested before.
+
+    6.12 takes all pageblocks of a block, and none that leaves the zone.
+    Source: reserve_highatomic_pageblock().
+    """
+    if zone.nr_reserved_highatomic >= most_reserved(twin, zone):
         return
-    if get_pageblock_migratetype(twin, pfn) not in (HIGHATOMIC, ISOLATE):
-        zone.nr_reserved_highatomic += PAGEBLOCK_NR_PAGES
+    if get_pageblock_migratetype(twin, pfn) in (HIGHATOMIC, ISOLATE):
+        return
+    if twin.release < 612:
         set_pageblock_migratetype(twin, pfn, HIGHATOMIC)
         move_freepages_block(twin, zone, pfn, HIGHATOMIC)
+        zone.nr_reserved_highatomic += PAGEBLOCK_NR_PAGES
+    elif order >= PAGEBLOCK_ORDER:
+        change_pageblock_range(twin, pfn, order, HIGHATOMIC)
+        zone.nr_reserved_highatomic += 1 << order
+    elif move_freepages_block(twin, zone, pfn, HIGHATOMIC):
+        zone.nr_reserved_highatomic += PAGEBLOCK_NR_PAGES
+
+
+def give_up(twin, zone, pfn, migratetype):
+    """Make the pageblocks of a reserved free block another type's; did a page move?
+
+    Source: unreserve_highatomic_pageblock().
+    """
+    order, size = twin.buddy[pfn], PAGEBLOCK_NR_PAGES
+    if twin.release >= 612:
+        size = max(size, 1 << order)
+    if get_pageblock_migratetype(twin, pfn) == HIGHATOMIC:
+        zone.nr_reserved_highatomic -= min(size, zone.nr_reserved_highatomic)
+    if twin.release >= 612 and order >= PAGEBLOCK_ORDER:
+        move_to_free_list(twin, zone, pfn, order, migratetype)
+        change_pageblock_range(twin, pfn, order, migratetype)
+        return True
+    if twin.release < 612:
+        set_pageblock_migratetype(twin, pfn, migratetype)
+    return move_freepages_block(twin, zone, pfn, migratetype)
 
 
 def unreserve_highatomic_pageblock(twin, migratetype, force):
@@ -88,10 +144,6 @@ def unreserve_highatomic_pageblock(twin, migratetype, force):
             continue
         for order in range(MAX_ORDER):
             for pfn in zone.free_list[order, HIGHATOMIC][:1]:
-                if get_pageblock_migratetype(twin, pfn) == HIGHATOMIC:
-                    left = zone.nr_reserved_highatomic - PAGEBLOCK_NR_PAGES
-                    zone.nr_reserved_highatomic = max(left, 0)
-                set_pageblock_migratetype(twin, pfn, migratetype)
-                if move_freepages_block(twin, zone, pfn, migratetype)[0]:
+                if give_up(twin, zone, pfn, migratetype):
                     return True
     return False

@@ -1,11 +1,12 @@
 """Free blocks and pageblocks set apart.
 
 Source: mm/page_alloc.c (__isolate_free_page(), __putback_isolated_page()) and
-mm/page_isolation.c, Linux 6.1.
+mm/page_isolation.c, Linux 6.1 and 6.12.
 """
 
-from freehint.mm.reference.buddy import FPI_TO_TAIL, free_one_page
-from freehint.mm.reference.fallback import move_freepages_block
+from freehint.mm.reference.buddy import FPI_TO_TAIL, free_block, free_one_page
+from freehint.mm.reference.fallback import move_freepages_block, pageblock_in_zone
+from freehint.mm.reference.highatomic import reserved
 from freehint.mm.reference.lists import (
     ISOLATE,
     MOVABLE,
@@ -24,18 +25,23 @@ from freehint.mm.reference.lists import (
 def isolate_free_page(twin, pfn, user):
     """Take a free block off its list; False if too little would be left.
 
-    The gate is the plain min watermark.  Source: __isolate_free_page().
+    The gate is the plain min watermark.  Pageblocks half of which leave the lists become
+    MOVABLE, from 6.10 on with what is left of them.  Source: __isolate_free_page().
     """
     zone, order = page_zone(twin, pfn), twin.buddy[pfn]
     if get_pageblock_migratetype(twin, pfn) != ISOLATE:
-        free = nr_free_pages(zone) - zone.nr_reserved_highatomic
+        free = nr_free_pages(zone) - reserved(twin, zone)
         if free <= zone.watermark[WMARK_MIN] + (1 << order):
             return False
     del_page_from_free_list(twin, zone, pfn, order)
     twin.private[user].append((pfn, order))
     if order >= PAGEBLOCK_ORDER - 1:
         for pageblock in range(pfn, pfn + (1 << order), PAGEBLOCK_NR_PAGES):
-            if get_pageblock_migratetype(twin, pageblock) in PCPTYPES:
+            if get_pageblock_migratetype(twin, pageblock) not in PCPTYPES:
+                continue
+            if twin.release >= 610:
+                move_freepages_block(twin, zone, pageblock, MOVABLE)
+            else:
                 set_pageblock_migratetype(twin, pageblock, MOVABLE)
     return True
 
@@ -49,13 +55,31 @@ def putback_isolated_page(twin, pfn, order):
     free_one_page(twin, page_zone(twin, pfn), pfn, order, migratetype, FPI_TO_TAIL)
 
 
+def retag(twin, pfn, migratetype):
+    """Give a pageblock and its free pages another type.
+
+    From 6.10 on not if it leaves the zone, and a free block of two pageblocks is freed anew as
+    two.  Source: set_migratetype_isolate(); move_freepages_block_isolate() of 6.12.
+    """
+    zone = page_zone(twin, pfn)
+    large = pfn // (2 * PAGEBLOCK_NR_PAGES) * (2 * PAGEBLOCK_NR_PAGES)
+    order = twin.buddy.get(large, 0)
+    if twin.release < 610:
+        move_freepages_block(twin, zone, pfn, migratetype)
+        set_pageblock_migratetype(twin, pfn, migratetype)
+    elif pageblock_in_zone(twin, zone, pfn) and order > PAGEBLOCK_ORDER:
+        del_page_from_free_list(twin, zone, large, order)
+        set_pageblock_migratetype(twin, pfn, migratetype)
+        free_block(twin, zone, large, order)
+    else:
+        move_freepages_block(twin, zone, pfn, migratetype)
+
+
 def set_migratetype_isolate(twin, pfn):
     """Set a pageblock apart, free pages and all.  Source: set_migratetype_isolate()."""
-    set_pageblock_migratetype(twin, pfn, ISOLATE)
-    move_freepages_block(twin, page_zone(twin, pfn), pfn, ISOLATE)
+    retag(twin, pfn, ISOLATE)
 
 
 def unset_migratetype_isolate(twin, pfn, migratetype):
     """Give it back.  Source: unset_migratetype_isolate(), without its merge of the pageblock."""
-    move_freepages_block(twin, page_zone(twin, pfn), pfn, migratetype)
-    set_pageblock_migratetype(twin, pfn, migratetype)
+    retag(twin, pfn, migratetype)

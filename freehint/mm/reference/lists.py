@@ -3,7 +3,7 @@
 A free list is a Python list of first pfns: index 0 is the head, the next to be handed out.
 
 Source: include/linux/mmzone.h (struct zone, free_area, per_cpu_pages) and the four list
-helpers of mm/page_alloc.c, Linux 6.1.
+helpers of mm/page_alloc.c, Linux 6.1 and 6.12.
 """
 
 from dataclasses import dataclass, field
@@ -16,15 +16,24 @@ UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE = MIGRATETYPES = range(5)
 PCPTYPES = (UNMOVABLE, MOVABLE, RECLAIMABLE)  # the types before MIGRATE_PCPTYPES
 
 WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
+ZONE_RECLAIM_ACTIVE, ZONE_BELOW_HIGH = 2, 4  # kswapd is balancing; free pages fell below high
 
 
 @dataclass
 class PerCpuPages:
-    """``struct per_cpu_pages``: sizes in pages, and 14 lists of first pfns."""
+    """``struct per_cpu_pages``: sizes in pages, and 14 lists of first pfns.
+
+    6.12 has free_count instead of free_factor, and alone the fields below it.
+    """
 
     high: int
     batch: int
     free_factor: int
+    free_count: int
+    alloc_factor: int
+    high_min: int
+    high_max: int
+    flags: int
     lists: list[list[int]]
 
 
@@ -32,7 +41,7 @@ class PerCpuPages:
 class Zone:
     """``struct zone``; pages unless said.
 
-    ``end_pfn`` is the first pfn behind it.  ``reclaim_active``: kswapd is balancing.
+    ``end_pfn`` is the first pfn behind it.  ``flags`` are ZONE_..
     ``drift`` is what NR_FREE_PAGES differs from the lists: counts that other CPUs had not yet
     folded in when it was recorded.
     """
@@ -46,7 +55,7 @@ class Zone:
     watermark_boost: int
     lowmem_reserve: list[int]
     nr_reserved_highatomic: int
-    reclaim_active: bool
+    flags: int
     drift: int
     pcp: list[PerCpuPages]
     free_list: dict[tuple[int, int], list[int]] = field(
@@ -63,7 +72,7 @@ class Twin:
     lru              allocated movable pages (PageLRU or __PageMovable)
     pageblock        pfn >> 9 -> migratetype; a hole has no entry
     private          one list of (pfn, order) for each user that isolates free blocks
-    release          the kernel told: 415, 510 or 601
+    release          the kernel told: 415, 510, 601 or 612
     """
 
     release: int
@@ -84,6 +93,12 @@ def set_pageblock_migratetype(twin, pfn, migratetype):
     """Retag the pageblock around a pfn.  A hole has no tag to change."""
     if pfn >> PAGEBLOCK_ORDER in twin.pageblock:
         twin.pageblock[pfn >> PAGEBLOCK_ORDER] = migratetype
+
+
+def change_pageblock_range(twin, pfn, order, migratetype):
+    """Retag all pageblocks of a block.  Source: change_pageblock_range()."""
+    for pageblock in range(pfn, pfn + (1 << order), PAGEBLOCK_NR_PAGES):
+        set_pageblock_migratetype(twin, pageblock, migratetype)
 
 
 def has_isolate_pageblock(twin, zone):
@@ -137,3 +152,8 @@ def nr_free_pages(zone):
     return zone.drift + sum(
         len(pfns) << order for (order, t), pfns in zone.free_list.items() if t != ISOLATE
     )
+
+
+def nr_free_highatomic(zone):
+    """Free pages kept for atomic requests.  Source: zone->nr_free_highatomic of 6.12."""
+    return sum(len(zone.free_list[order, HIGHATOMIC]) << order for order in range(MAX_ORDER))

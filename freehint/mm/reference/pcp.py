@@ -1,22 +1,30 @@
 """Per-CPU lists of free blocks, orders 0 to 3 and 9: filled and drained in batches.
 
-4.15 and 5.10 keep order 0 alone.  Source: mm/page_alloc.c, Linux 6.1.192.
+4.15 and 5.10 keep order 0 alone.  6.12 finds by itself how much to keep.
+Source: mm/page_alloc.c, Linux 6.1.192 and 6.12.
 """
 
 from freehint.mm.reference.buddy import free_one_page
-from freehint.mm.reference.fallback import rmqueue
+from freehint.mm.reference.fallback import RMQUEUE_NORMAL, rmqueue
 from freehint.mm.reference.lists import (
     MOVABLE,
     PAGEBLOCK_ORDER,
     PCPTYPES,
+    WMARK_HIGH,
+    ZONE_BELOW_HIGH,
+    ZONE_RECLAIM_ACTIVE,
     get_pageblock_migratetype,
     has_isolate_pageblock,
+    nr_free_highatomic,
+    nr_free_pages,
 )
 
 PAGE_ALLOC_COSTLY_ORDER = 3
 NR_PCP_LISTS = 14  # three types in four orders, then two for huge pages
 NR_LOWORDER_PCP_LISTS = 12
 CONFIG_PCP_BATCH_SCALE_MAX = 5
+PCPF_PREV_FREE_HIGH_ORDER, PCPF_FREE_HIGH_BATCH = 1, 2
+ZONE_MOVABLE = 3  # index into lowmem_reserve
 
 
 def pcp_allowed_order(twin, order):
@@ -43,16 +51,47 @@ def count(pcp):
     return sum(len(pfns) << pindex_to_order(pindex) for pindex, pfns in enumerate(pcp.lists))
 
 
+def clamped_high(pcp):
+    """pcp->high within limits that may have been moved."""
+    return min(max(pcp.high, pcp.high_min), pcp.high_max)
+
+
+def most_at_once(pcp):
+    """Pages that go to or from the buddy lists under one hold of the zone's lock, at most."""
+    return pcp.batch << CONFIG_PCP_BATCH_SCALE_MAX
+
+
+def nr_pcp_alloc(twin, zone, pcp, order):
+    """Blocks to ask for, and 6.12's pcp->high for having to ask.
+
+    Source: __rmqueue_pcplist(); nr_pcp_alloc() of 6.12.
+    """
+    batch = pcp.batch
+    if twin.release >= 612:
+        pcp.high = clamped_high(pcp)
+        if pcp.high < batch:
+            return 1
+        batch <<= pcp.alloc_factor if order == 0 else 0
+        if pcp.high_min < pcp.high_max and not zone.flags & ZONE_BELOW_HIGH:
+            pcp.high = min(pcp.high + batch, pcp.high_max)
+        if order == 0:
+            room = max(pcp.high - count(pcp) - pcp.batch, pcp.batch)
+            pcp.alloc_factor += batch <= room and pcp.alloc_factor < CONFIG_PCP_BATCH_SCALE_MAX
+            batch = min(batch, room)
+    return max(batch >> order, 2) if batch > 1 else batch
+
+
 def rmqueue_bulk(twin, zone, cpu, order, migratetype, alloc_flags):
     """Append a batch of blocks to a pcp list; blocks got.
 
-    Source: rmqueue_bulk(); the size of the batch is __rmqueue_pcplist()'s.
+    Source: rmqueue_bulk(), called by __rmqueue_pcplist().
     """
     pcp = zone.pcp[cpu]
     pfns = pcp.lists[order_to_pindex(migratetype, order)]
-    wanted = max(pcp.batch >> order, 2) if pcp.batch > 1 else pcp.batch
+    wanted = nr_pcp_alloc(twin, zone, pcp, order)
+    mode = RMQUEUE_NORMAL
     for got in range(wanted):
-        pfn = rmqueue(twin, zone, order, migratetype, alloc_flags)
+        pfn, mode = rmqueue(twin, zone, order, migratetype, alloc_flags, mode)
         if pfn is None:
             return got
         twin.pcp_migratetype[pfn] = migratetype
@@ -63,6 +102,7 @@ def rmqueue_bulk(twin, zone, cpu, order, migratetype, alloc_flags):
 def rmqueue_pcplist(twin, zone, cpu, order, migratetype, alloc_flags):
     """An allocation from a pcp list, which ends a run of frees.  Source: rmqueue_pcplist()."""
     zone.pcp[cpu].free_factor //= 2
+    zone.pcp[cpu].free_count //= 2
     return pcp_head(twin, zone, cpu, order, migratetype, alloc_flags)
 
 
@@ -87,7 +127,7 @@ def free_last_page(twin, zone, pfns, order, reread):
     """
     pfn = pfns.pop()
     migratetype = twin.pcp_migratetype.pop(pfn)
-    if reread:  # a pageblock was isolated, perhaps after this page was listed
+    if reread:  # its pageblock may have changed since: in 6.1 that matters for isolated ones alone
         migratetype = get_pageblock_migratetype(twin, pfn)
     free_one_page(twin, zone, pfn, order, migratetype)
     return 1 << order
@@ -127,7 +167,7 @@ def free_pcppages_bulk(twin, zone, cpu, nr_pages, pindex):
     if twin.release < 517:
         free_pcppages_in_turn(twin, zone, pcp, left)
         return
-    reread = has_isolate_pageblock(twin, zone)
+    reread = twin.release >= 610 or has_isolate_pageblock(twin, zone)
     for i in range(NR_PCP_LISTS):
         current = (pindex + i) % NR_PCP_LISTS
         pfns, order = pcp.lists[current], pindex_to_order(current)
@@ -139,18 +179,21 @@ def drain_pages_zone(twin, zone, cpu):
     """Empty all lists of a CPU.  Source: drain_pages_zone(), chunks since 6.1.192."""
     pcp = zone.pcp[cpu]
     while count(pcp):
-        chunk = pcp.batch << CONFIG_PCP_BATCH_SCALE_MAX if twin.release >= 601 else count(pcp)
+        chunk = most_at_once(pcp) if twin.release >= 601 else count(pcp)
         free_pcppages_bulk(twin, zone, cpu, chunk, 0)
 
 
 def nr_pcp_high(twin, zone, pcp):
     """The limit, at most four batches while kswapd balances.  Source: nr_pcp_high(), 5.14 on."""
-    return min(4 * pcp.batch, pcp.high) if zone.reclaim_active and twin.release > 513 else pcp.high
+    if zone.flags & ZONE_RECLAIM_ACTIVE and twin.release > 513:
+        return min(4 * pcp.batch, pcp.high)
+    return pcp.high
 
 
 def nr_pcp_free(twin, pcp, high):
     """Pages to drain: doubled with each drain in a row, and at least a batch is left.
 
+    6.12 drains as many as were freed in a row.
     Source: nr_pcp_free(); a batch in free_unref_page_commit() of 4.15 and 5.10.
     """
     if twin.release < 514:
@@ -158,10 +201,87 @@ def nr_pcp_free(twin, pcp, high):
     if high < pcp.batch:
         return 1
     most = high - pcp.batch
+    if twin.release >= 612:
+        return min(max(pcp.free_count, pcp.batch), most)
     doubled = pcp.batch << pcp.free_factor
     if doubled < most and pcp.free_factor < CONFIG_PCP_BATCH_SCALE_MAX:
         pcp.free_factor += 1
     return min(doubled, most)
+
+
+def is_high_order(order):
+    """Does a pcp list of such blocks break up larger ones?  (Huge pages have lists for that.)"""
+    return 1 <= order <= PAGE_ALLOC_COSTLY_ORDER
+
+
+def drain_size(twin, zone, pcp, order):
+    """Pages to drain after a free, or None.  Source: free_unref_page_commit()."""
+    if pcp.free_factor and is_high_order(order):
+        return count(pcp)
+    high = nr_pcp_high(twin, zone, pcp)
+    return nr_pcp_free(twin, pcp, high) if count(pcp) >= high else None
+
+
+def note_free(pcp, order):
+    """Count a free in; is it one of a run of high orders, which is not to be kept?
+
+    Source: free_unref_page_commit() of 6.12.
+    """
+    pcp.alloc_factor //= 2
+    run = is_high_order(order) and pcp.free_count >= pcp.batch
+    run = run and pcp.flags & PCPF_PREV_FREE_HIGH_ORDER
+    if pcp.flags & PCPF_FREE_HIGH_BATCH:
+        run = run and count(pcp) >= pcp.batch
+    pcp.flags &= ~PCPF_PREV_FREE_HIGH_ORDER
+    pcp.flags |= PCPF_PREV_FREE_HIGH_ORDER * is_high_order(order)
+    if pcp.free_count < most_at_once(pcp):
+        pcp.free_count += 1 << order
+    return bool(run)
+
+
+def tuned_high(zone, pcp):
+    """The limit of 6.12, and pcp->high moved: down while the zone is short, up to hold a run.
+
+    Source: nr_pcp_high() of 6.12.
+    """
+    high = pcp.high = clamped_high(pcp)
+    lower = max(high - max(pcp.free_count, pcp.batch), pcp.high_min)
+    if high == 0:
+        return 0
+    if zone.flags & ZONE_RECLAIM_ACTIVE:
+        pcp.high = lower
+        return min(4 * pcp.batch, lower)
+    if pcp.high_min == pcp.high_max:
+        return high
+    if zone.flags & ZONE_BELOW_HIGH:
+        pcp.high = lower
+        return max(count(pcp), pcp.high_min)
+    if count(pcp) >= high:
+        pcp.high = max(high, min(pcp.free_count + pcp.batch, pcp.high_max))
+    return high
+
+
+def tuned_drain_size(twin, zone, pcp, order):
+    """Pages to drain after a free in 6.12, or None.
+
+    A run of high orders goes, as far as one hold of the lock allows.
+    Source: free_unref_page_commit(), nr_pcp_high(), nr_pcp_free() of 6.12.
+    """
+    if not note_free(pcp, order):
+        high = tuned_high(zone, pcp)
+        return nr_pcp_free(twin, pcp, high) if count(pcp) >= high else None
+    pcp.high = clamped_high(pcp)
+    pcp.high = max(pcp.high - most_at_once(pcp), pcp.high_min) if pcp.high else 0
+    return min(count(pcp), most_at_once(pcp))
+
+
+def above_high(zone):
+    """Has the zone more than its high watermark, and its reserves?
+
+    Source: the zone_watermark_ok() of free_unref_page_commit() of 6.12.
+    """
+    mark = zone.watermark[WMARK_HIGH] + zone.watermark_boost + zone.lowmem_reserve[ZONE_MOVABLE]
+    return nr_free_pages(zone) - nr_free_highatomic(zone) > mark
 
 
 def free_unref_page(twin, zone, pfn, cpu, order, migratetype):
@@ -174,8 +294,28 @@ def free_unref_page(twin, zone, pfn, cpu, order, migratetype):
     pindex = order_to_pindex(migratetype if migratetype in PCPTYPES else MOVABLE, order)
     pcp.lists[pindex].insert(0, pfn)
     twin.pcp_migratetype[pfn] = migratetype
-    if pcp.free_factor and 1 <= order <= PAGE_ALLOC_COSTLY_ORDER:
-        free_pcppages_bulk(twin, zone, cpu, count(pcp), pindex)
-    elif count(pcp) >= nr_pcp_high(twin, zone, pcp):
-        pages = nr_pcp_free(twin, pcp, nr_pcp_high(twin, zone, pcp))
-        free_pcppages_bulk(twin, zone, cpu, pages, pindex)
+    size = tuned_drain_size if twin.release >= 612 else drain_size
+    pages = size(twin, zone, pcp, order)
+    if pages is None:
+        return
+    free_pcppages_bulk(twin, zone, cpu, pages, pindex)
+    if zone.flags & ZONE_BELOW_HIGH and above_high(zone):
+        zone.flags &= ~ZONE_BELOW_HIGH
+
+
+def decay_pcp_high(twin, zone, cpu):
+    """Lower 6.12's pcp->high by an eighth, and drain what stands above it.
+
+    It stays above high_min, and in reach of what one hold of the lock can drain.
+    Source: decay_pcp_high(), which refresh_cpu_vm_stats() calls.
+    """
+    if twin.release < 607:
+        return
+    pcp = zone.pcp[cpu]
+    if pcp.high > pcp.high_min:
+        reach = count(pcp) - most_at_once(pcp)
+        pcp.high = max(reach, pcp.high - pcp.high // 8, pcp.high_min)
+    left = count(pcp) - pcp.high
+    while left > 0:
+        free_pcppages_bulk(twin, zone, cpu, min(left, pcp.batch), 0)
+        left -= pcp.batch

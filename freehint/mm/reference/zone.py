@@ -1,11 +1,11 @@
 """Which zone serves a request, and the two entry points: alloc_pages and free_pages.
 
-Source: mm/page_alloc.c, Linux 6.1.
+Source: mm/page_alloc.c, Linux 6.1 and 6.12.
 """
 
 from itertools import takewhile
 
-from freehint.mm.reference.buddy import free_one_page
+from freehint.mm.reference.buddy import free_block
 from freehint.mm.reference.fallback import ALLOC_NOFRAGMENT
 from freehint.mm.reference.highatomic import (
     ALLOC_HIGHATOMIC,
@@ -13,10 +13,11 @@ from freehint.mm.reference.highatomic import (
     ALLOC_NON_BLOCK,
     ALLOC_OOM,
     has_any,
-    is_gfp_atomic,
+    ignores_boost,
     is_highatomic,
     lowered,
     reserve_highatomic_pageblock,
+    reserved,
     rmqueue_buddy,
 )
 from freehint.mm.reference.lists import (
@@ -25,20 +26,23 @@ from freehint.mm.reference.lists import (
     MAX_ORDER,
     MOVABLE,
     PCPTYPES,
+    WMARK_HIGH,
     WMARK_LOW,
     WMARK_MIN,
+    ZONE_BELOW_HIGH,
     get_pageblock_migratetype,
     nr_free_pages,
     page_zone,
 )
 from freehint.mm.reference.pcp import (
+    ZONE_MOVABLE,
     free_unref_page,
     pcp_allowed_order,
     pcp_head,
     rmqueue_pcplist,
 )
 
-ZONE_NORMAL, ZONE_MOVABLE = 2, 3
+ZONE_NORMAL = 2
 
 
 def zone_watermark_ok(twin, zone, order, wanted, highest_zoneidx, alloc_flags=0):
@@ -53,13 +57,30 @@ def zone_watermark_ok(twin, zone, order, wanted, highest_zoneidx, alloc_flags=0)
     if twin.release >= 601:
         harder |= {ALLOC_MIN_RESERVE, ALLOC_HIGHATOMIC}
     if not has_any(alloc_flags, harder):
-        free -= zone.nr_reserved_highatomic
+        free -= reserved(twin, zone)
     if free - ((1 << order) - 1) <= lowered(twin, wanted, alloc_flags) + reserve:
         return False
     atomic = {ALLOC_OOM, ALLOC_NON_BLOCK if twin.release < 601 else ALLOC_HIGHATOMIC}
     types = (*PCPTYPES, HIGHATOMIC) if has_any(alloc_flags, atomic) else PCPTYPES
     larger = [zone.free_list[o, t] for o in range(order, MAX_ORDER) for t in types]
     return order == 0 or any(larger)
+
+
+def has_room(twin, zone, order, mark, highest, alloc_flags):
+    """Is there enough above a watermark?  6.12 notes first that a zone falls below the high one.
+
+    Source: get_page_from_freelist(), zone_watermark_fast().
+    """
+    boost = zone.watermark_boost
+    if twin.release >= 612 and not zone.flags & ZONE_BELOW_HIGH:
+        high = zone.watermark[WMARK_HIGH] + boost
+        if zone_watermark_ok(twin, zone, order, high, highest, alloc_flags):
+            return True
+        zone.flags |= ZONE_BELOW_HIGH
+    if order == 0 and mark == WMARK_MIN and ignores_boost(twin, alloc_flags):
+        boost = 0
+    wanted = zone.watermark[mark] + boost
+    return zone_watermark_ok(twin, zone, order, wanted, highest, alloc_flags)
 
 
 def get_page_from_freelist(twin, cpu, order, migratetype, mark, alloc_flags):
@@ -71,10 +92,7 @@ def get_page_from_freelist(twin, cpu, order, migratetype, mark, alloc_flags):
     for zone in reversed(twin.zones):
         if zone.index > highest:
             continue
-        wanted = zone.watermark[mark] + zone.watermark_boost
-        if order == 0 and mark == WMARK_MIN and is_gfp_atomic(alloc_flags):
-            wanted = zone.watermark[mark]
-        if not zone_watermark_ok(twin, zone, order, wanted, highest, alloc_flags):
+        if not has_room(twin, zone, order, mark, highest, alloc_flags):
             continue
         pfn = None
         if pcp_allowed_order(twin, order):
@@ -83,7 +101,7 @@ def get_page_from_freelist(twin, cpu, order, migratetype, mark, alloc_flags):
             pfn = rmqueue_buddy(twin, zone, order, migratetype, alloc_flags)
         if pfn is not None:
             if is_highatomic(twin, order, alloc_flags):
-                reserve_highatomic_pageblock(twin, zone, pfn)
+                reserve_highatomic_pageblock(twin, zone, pfn, order)
             return pfn, zone
     return None
 
@@ -148,4 +166,4 @@ def free_pages(twin, pfn, cpu, order):
     if pcp_allowed_order(twin, order) and migratetype != ISOLATE:
         free_unref_page(twin, zone, pfn, cpu, order, migratetype)
     else:
-        free_one_page(twin, zone, pfn, order, migratetype)
+        free_block(twin, zone, pfn, order)

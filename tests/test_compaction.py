@@ -1,0 +1,78 @@
+"""Compaction's fast search turns a free list: what comes first, what last, and nothing is lost."""
+
+import pytest
+
+from freehint.mm.check import check_memory
+from freehint.mm.compaction import move_freelist_head, move_freelist_tail
+from freehint.mm.list import list_next, list_prev, set_list
+from freehint.mm.memory import (
+    HINTED,
+    MOVABLE,
+    REPORTED,
+    USER_BOOKMARK,
+    free_list_head,
+    list_nodes,
+    user_node,
+)
+from memories import free_memory
+
+BLOCKS = [0, 1024, 2048, 3072]
+
+
+@pytest.fixture
+def memory():
+    """Four blocks of order 10 on one list, ascending."""
+    return free_memory(pages=4096)
+
+
+def head_of(memory):
+    return free_list_head(memory, 0, 10, MOVABLE)
+
+
+def blocks(memory):
+    return list_nodes(memory, head_of(memory)).tolist()
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_list_turned_to_the_head_begins_with_the_block(memory, at):
+    move_freelist_head(memory, head_of(memory), BLOCKS[at])
+    assert blocks(memory) == BLOCKS[at:] + BLOCKS[:at]
+    check_memory(memory)
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_list_turned_to_the_tail_ends_with_the_block(memory, at):
+    move_freelist_tail(memory, head_of(memory), BLOCKS[at])
+    assert blocks(memory) == BLOCKS[at + 1 :] + BLOCKS[: at + 1]
+    check_memory(memory)
+
+
+@pytest.mark.parametrize("move", [move_freelist_head, move_freelist_tail])
+def test_a_list_of_one_block_stays(move):
+    memory = free_memory(pages=1024)
+    move(memory, head_of(memory), 0)
+    assert blocks(memory) == [0]
+    check_memory(memory)
+
+
+@pytest.mark.parametrize("move", [move_freelist_head, move_freelist_tail])
+def test_other_lists_counters_and_marks_stay(memory, move):
+    memory.frame[1024] |= REPORTED | HINTED
+    frame, nr_free = memory.frame.copy(), memory.nr_free.copy()
+    free, others = memory.zones.nr_free_pages[0], memory.links.reshape(-1, 2).copy()
+    move(memory, head_of(memory), 1024)
+    assert (memory.frame == frame).all() and (memory.nr_free == nr_free).all()
+    assert memory.zones.nr_free_pages[0] == free
+    moved = [*BLOCKS, head_of(memory)]
+    others[moved] = memory.links.reshape(-1, 2)[moved]
+    assert (memory.links.reshape(-1, 2) == others).all()
+
+
+def test_a_bookmark_keeps_its_place_among_the_blocks(memory):
+    bookmark = user_node(memory, 0, USER_BOOKMARK)
+    set_list(memory.links, head_of(memory), [0, bookmark, 1024, 2048, 3072])
+    move_freelist_head(memory, head_of(memory), 2048)
+    assert blocks(memory) == [2048, 3072, 0, 1024]
+    assert list_prev(memory.links, bookmark) == 0
+    assert list_next(memory.links, bookmark) == 1024
+    check_memory(memory)
