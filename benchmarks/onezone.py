@@ -92,7 +92,7 @@ class OneZone:
 
     def fill(self, order: int, kind: int, rows: np.ndarray) -> int:
         """One stroke of the walker over all lists of at least ``order``; rows written."""
-        state = new_walk_state(NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, order, 0)
+        state = new_walk_state(NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, order, 0, False)
         return fill(self.memory, state, 0, rows, len(rows) - 1)[0]
 
     def lists(self) -> list[np.ndarray]:

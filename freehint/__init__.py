@@ -22,7 +22,7 @@ from freehint.provenance import provenance_table
 from freehint.replay import Replay, replay, replay_history
 from freehint.run import Run, comparison, summaries
 from freehint.simulate import Scenario, simulate
-from freehint.validate import validate_replay
+from freehint.validate import validate_hints, validate_replay, validate_reporting
 from freehint.version import __version__
 from freehint.walk import v24, walk_free_mem_block
 
@@ -78,7 +78,9 @@ __all__ = [
     "simulate",
     "summaries",
     "v24",
+    "validate_hints",
     "validate_replay",
+    "validate_reporting",
     "walk_free_mem_block",
     "widgets",
 ]

@@ -12,6 +12,7 @@ resume   where the next stroke begins.  RESTART: at the first list again.  SCAN_
          buffer the host has used.
 lock     PER_LIST: a stroke is a whole list.  PER_BATCH: ``capacity`` blocks of one list.
          WHOLE_WALK: all lists of the zone, held until the host has used everything.
+         PER_ZONE: all lists of the zone into an array, reported when the lock was dropped (v33).
 
 Sources: THREAD.txt; v24 2/2 <1516790562-37889-3-git-send-email-wei.w.wang@intel.com>.
 """
@@ -34,6 +35,7 @@ from freehint.mm.memory import (
     MARK_SHIFT,
     MAX_ORDER,
     MIGRATE_TYPES,
+    NODES_PER_USER,
     NR_ORDERS,
     REPORTED,
     USER_BOOKMARK,
@@ -48,15 +50,17 @@ from freehint.mm.memory import (
 
 NEVER_ROTATE, EACH_REPORT, ON_EXIT = range(3)
 RESTART, SCAN_FOR_FIRST, CURSOR, HOST_FEEDBACK = range(4)
-PER_LIST, PER_BATCH, WHOLE_WALK = range(3)
+PER_LIST, PER_BATCH, WHOLE_WALK, PER_ZONE = range(4)
 HIGH_FIRST, LOW_FIRST = range(2)
 
 # Status and outcome as kernels see them; policy.Stroke and policy.Outcome name them.
-MORE, ZONE_DONE = 0, 1
+MORE, ZONE_DONE, STOPPED = range(3)
 REFUSED, TAKEN, LOST, USED = range(4)
 
 
-def walk_free_mem_block(memory: Memory, report_pfn_range, min_order=0, opaque=None):
+def walk_free_mem_block(
+    memory: Memory, report_pfn_range, min_order=0, opaque=None, error_as_bool=False
+):
     """Report every free block to a callback, as the 2018 patches had it.
 
     Zones ascend; within each, orders from 10 down to ``min_order``, then migratetypes 0..4,
@@ -74,6 +78,8 @@ def walk_free_mem_block(memory: Memory, report_pfn_range, min_order=0, opaque=No
         Smallest order walked, 0..10.
     opaque : object
         Passed through to the callback.
+    error_as_bool : bool
+        As v25 was first posted: see the notes.
 
     Returns
     -------
@@ -88,7 +94,8 @@ def walk_free_mem_block(memory: Memory, report_pfn_range, min_order=0, opaque=No
     Notes
     -----
     v24 returned nothing, so its caller could not tell completion from a stop; v25 returns the
-    callback's value.  As posted both kept it in a bool, so any error came back as 1.
+    callback's value.  As first posted it kept that in a bool, so any error came back as 1 and its
+    driver's test for a negative value could never be true (that is inferred from the posted text).
 
     Source: [PATCH v24 1/2] and [PATCH v25 1/2] "mm: support reporting free page blocks".
 
@@ -108,7 +115,7 @@ def walk_free_mem_block(memory: Memory, report_pfn_range, min_order=0, opaque=No
                 for node in list_nodes(memory, head):
                     stop = report_pfn_range(opaque, int(node) + memory.base_pfn, 1 << order)
                     if stop is not None and stop != 0:
-                        return stop
+                        return 1 if error_as_bool else stop
     return 0
 
 
@@ -120,7 +127,7 @@ def v24(callback):
 class WalkState(NamedTuple):
     """Where a walk stands.  ``L`` = 55 lists of a zone, in walking order.
 
-    knob : int64[6]      K_ROTATE .. K_USER
+    knob : int64[7]      K_ROTATE .. K_STOPS_AT_EMPTY
     at : int64[3]        AT_LIST: the list to go on with; AT_SETTLED: lists before it are done
                          with; AT_REFUSED: the last stroke was cut short by a full ring
     begun : bool[L]      a stroke was on this list before
@@ -137,21 +144,29 @@ class WalkState(NamedTuple):
     lap: np.ndarray
 
 
-K_ROTATE, K_RESUME, K_LOCK, K_ORDER, K_MIN_ORDER, K_USER = range(6)
+K_ROTATE, K_RESUME, K_LOCK, K_ORDER, K_MIN_ORDER, K_USER, K_STOPS_AT_EMPTY = range(7)
 AT_LIST, AT_SETTLED, AT_REFUSED = range(3)
 
 
-def new_walk_state(rotate, resume, lock, order, min_order, user) -> WalkState:
+def new_walk_state(rotate, resume, lock, order, min_order, user, stops_at_empty) -> WalkState:
     """State of a walk that has not begun; arguments are the constants above."""
     lists = NR_ORDERS * MIGRATE_TYPES
+    knobs = [rotate, resume, lock, order, min_order, user, stops_at_empty]
     return WalkState(
-        knob=np.array([rotate, resume, lock, order, min_order, user], np.int64),
+        knob=np.array(knobs, np.int64),
         at=np.zeros(3, np.int64),
         begun=np.zeros(lists, np.bool_),
         first=np.full(lists, -1, np.int64),
         visited=np.zeros(lists, np.int64),
         lap=np.zeros(lists, np.int64),
     )
+
+
+@kernel
+def forget_user_nodes(memory, user):
+    """Take a user's bookmark and ENDs off the lists, as an interrupted walk leaves them there."""
+    for which in range(USER_BOOKMARK, NODES_PER_USER):
+        list_del_init(memory.links, user_node(memory, user, which))
 
 
 @kernel(inline=True)
@@ -265,6 +280,8 @@ def fill(memory, state, zone, report, capacity):
     while state.at[AT_LIST] < nr_lists(state):
         i = state.at[AT_LIST]
         order, migratetype = walked_list(state, i)
+        if state.knob[K_STOPS_AT_EMPTY] and memory.nr_free[zone, order, migratetype] == 0:
+            return n, STOPPED
         head = free_list_head(memory, zone, order, migratetype)
         node = begin_list(memory, state, i, head, memory.nr_free[zone, order, migratetype])
         before = n

@@ -16,7 +16,7 @@ FLOORS = [
     ["policy", "walk", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
     ["engine", "provenance", "safety.*"],
-    ["simulate", "run", "findings", "story", "blocks", "sweep", "validate", "replay"],
+    ["simulate", "run", "findings", "story", "blocks", "sweep", "validate", "replay", "predict"],
     ["figures", "answers", "widgets.*", "report", "cli"],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything

@@ -1,5 +1,8 @@
 """walk_free_mem_block, and the walker's verbs under everything that may happen between strokes."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,8 +18,10 @@ from freehint.mm.memory import (
     user_node,
 )
 from freehint.mm.zone import alloc_pages, free_pages
-from freehint.policies.walker import ORDER, RESUME, ROTATE
+from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE
+from freehint.policy import ON_FULL
 from freehint.story import thread_story
+from strokes import Strokes, refused_with_a_reason
 
 
 @pytest.fixture(scope="module")
@@ -289,3 +294,130 @@ def test_the_allocator_steps_over_a_bookmark_and_the_policy_is_charged():
     # The first stood before the bookmark, the second behind it.
     assert memory.zones[1].bookmark_steps == 1
     fh.check_memory(memory)
+
+
+# Every combination of the knobs works, or is refused with a reason.
+
+KNOBS = list(itertools.product(ROTATE, RESUME, LOCK, ORDER, ON_FULL, (0, 9)))
+
+
+def a_small_ring(policy, chance):
+    """Outcomes of a ring that has room for some of a stroke's rows."""
+
+    def outcomes(rows):
+        room = len(rows) if policy.on_full == "wait" else int(chance.integers(0, 40))
+        rest = fh.Outcome.LOST if policy.on_full == "lose" else fh.Outcome.REFUSED
+        return [fh.Outcome.TAKEN if i < room else rest for i in range(len(rows))]
+
+    return outcomes
+
+
+def a_busy_guest(memory, chance, held):
+    """A few allocations and frees, as between two strokes."""
+    for _ in range(6):
+        if held and chance.random() < 0.6:
+            node, order = held.pop(int(chance.integers(len(held))))
+            free_pages(memory, node, 0, order, -1)
+        else:
+            order = int(chance.choice([0, 2, 9]))
+            node, _, _ = alloc_pages(memory, 0, order, int(chance.integers(0, 3)), -1)
+            if node >= 0:
+                held.append((node, order))
+
+
+@pytest.fixture(scope="module")
+def fragments():
+    return fh.make_memory("64MiB", fragmentation=0.9, seed=4)
+
+
+@pytest.mark.parametrize("knobs", KNOBS, ids=lambda k: "-".join(map(str, k)))
+def test_every_combination_of_knobs_works_or_is_refused(knobs, fragments):
+    names = ("rotate", "resume", "lock", "order", "on_full", "min_order")
+    values = dict(zip(names, knobs))
+    contradicts = (values["rotate"], values["resume"]) == ("never", "scan_for_first") or (
+        (values["lock"], values["on_full"]) == ("whole_walk", "stop")
+    )
+    if contradicts:
+        assert refused_with_a_reason(lambda: fh.Walker("w", **values))
+        return
+    policy = fh.Walker("w", capacity=60, **values)
+    memory, chance, held = copy_memory(fragments), np.random.default_rng(1), []
+    walk = Strokes(policy, memory, a_small_ring(policy, chance))
+    # restart offers the same blocks for ever where a stroke can end before its list does.
+    endless = values["resume"] == "restart" and (
+        values["lock"] == "per_batch" or values["on_full"] == "stop"
+    )
+    for _ in range(30 if endless else 2_000):
+        if not walk.stroke():
+            break
+        a_busy_guest(memory, chance, held)
+    else:
+        assert endless
+    assert walk.reported
+    assert min(order for _, order in walk.reported) >= values["min_order"]
+
+
+@pytest.mark.parametrize(("rotate", "resume"), FINITE)
+def test_a_walk_that_was_given_up_leaves_nothing_that_hurts_the_next(rotate, resume, fragments):
+    memory = copy_memory(fragments)
+    policy = fh.Walker("w", rotate=rotate, resume=resume, capacity=5)
+    for _ in range(3):
+        walk = Strokes(policy, memory)
+        walk.stroke()
+        walk.stroke()
+    assert len(set(Strokes(policy, memory).to_end().reported)) > 30
+
+
+def test_v33_takes_the_largest_blocks_of_a_zone_under_one_hold(guest):
+    memory = copy_memory(guest)
+    walk = Strokes(fh.POLICIES["v33"], memory).to_end()
+    assert [one.zone for one in walk.done] == [0, 1]
+    lists = fh.free_lists(guest).query("order == 10")
+    zone = lists["zone"].cat.codes.to_numpy()
+    expected = lists.iloc[np.lexsort((lists["position"], lists["migratetype"], zone))]
+    assert [n + memory.base_pfn for n, _ in walk.reported] == expected["pfn"].tolist()
+
+
+def test_v33s_blocks_may_be_gone_when_the_ring_takes_them(guest):
+    memory = copy_memory(guest)
+
+    def take_everything(walk):
+        while rmqueue_smallest(walk.memory, walk.zone, 10, MOVABLE) >= 0:
+            pass
+
+    walk = Strokes(fh.POLICIES["v33"], memory, meanwhile=take_everything).to_end()
+    assert len(walk.reported) > 0 and memory.nr_free[:, 10, MOVABLE].sum() == 0
+
+
+def test_v24_may_stop_at_the_first_list_that_is_empty(guest):
+    memory = copy_memory(guest)
+    defect = dataclasses.replace(fh.POLICIES["v24"], stops_at_empty_list=True)
+    walk = Strokes(defect, memory)
+    assert not walk.stroke()
+    # Order 10 has no UNMOVABLE block: nothing at all is reported.
+    assert walk.done[0].status == fh.Stroke.STOPPED and walk.reported == []
+    assert memory.nr_free[0, 10, 0] == 0
+    whole = Strokes(fh.POLICIES["v24"], copy_memory(guest)).to_end().reported
+    assert len(whole) == len(fh.free_lists(guest))
+    assert Strokes(fh.POLICIES["v25"], copy_memory(guest)).to_end().reported == whole
+
+
+def test_v25_as_first_posted_made_every_error_1(guest):
+    assert fh.walk_free_mem_block(guest, lambda *_: -4, error_as_bool=True) == 1
+    assert fh.walk_free_mem_block(guest, lambda *_: 0, error_as_bool=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("knobs", "sentence"),
+    [
+        ({"report": "unlocked"}, "policy.report 'unlocked' needs policy.lock 'per_zone'"),
+        (
+            {"report": "unlocked", "lock": "per_zone", "resume": "restart", "on_full": "stop"},
+            "without the lock a block may have left the list",
+        ),
+        ({"stops_at_empty_list": True}, "stops_at_empty_list goes with v24 alone"),
+    ],
+)
+def test_more_contradictions_are_refused_with_a_reason(knobs, sentence):
+    with pytest.raises(fh.InputError, match=sentence):
+        fh.Walker("w", **knobs)

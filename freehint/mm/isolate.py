@@ -93,11 +93,16 @@ def putback_isolated_page(memory, node):
     The type is read again.  Before 5.10 the block is placed like any freed one.
     Source: __putback_isolated_page() of v5.10 and 6.1.
     """
+    putback_page(memory, node, FPI_SKIP_REPORT_NOTIFY | FPI_TO_TAIL)
+
+
+@kernel
+def putback_page(memory, node, fpi_flags):
+    """:func:`putback_isolated_page` with flags of the caller's."""
     list_del(memory.links, node)
     order = frame_order(memory.frame[node])
     migratetype = get_pageblock_migratetype(memory, node)
-    flags = FPI_SKIP_REPORT_NOTIFY | FPI_TO_TAIL
-    free_one_page(memory, node, page_zone(memory, node), order, migratetype, flags)
+    free_one_page(memory, node, page_zone(memory, node), order, migratetype, fpi_flags)
 
 
 @kernel(cold=True)

@@ -145,24 +145,63 @@ def above_high(memory, zone, order, highest_zone, alloc_flags):
 
 
 @kernel(inline=True)
+def has_room(memory, zone, order, mark, highest_zone, alloc_flags):
+    """Does this zone serve a request in this round?  Source: get_page_from_freelist()."""
+    if above_high(memory, zone, order, highest_zone, alloc_flags):
+        return True
+    return zone_watermark_ok(memory, zone, order, mark, 0, highest_zone, alloc_flags)
+
+
+@kernel(inline=True)
+def first_attempt(memory):
+    """0: the first round may not mix types within pageblocks.  Source: alloc_flags_nofragment()."""
+    top = memory.zones.shape[0] - 1
+    has_nofragment = memory.profile.nofragment != NOFRAGMENT_NONE
+    return 0 if has_nofragment and memory.zones[top].index == ZONE_NORMAL else 1
+
+
+@kernel(inline=True)
+def attempt_rules(attempt, reserve_flags):
+    """(watermark, alloc flags) of a round.  Source: __alloc_pages(), gfp_to_alloc_flags()."""
+    if attempt == 2:
+        return WMARK_MIN, reserve_flags
+    return WMARK_LOW, ALLOC_NOFRAGMENT if attempt == 0 else 0
+
+
+@kernel(inline=True)
+def highest_zone_of(migratetype):
+    """Kernel index of the highest zone that a request may use.  Source: gfp_zone()."""
+    return ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
+
+
+@kernel
+def serving_zone(memory, order, migratetype):
+    """Where a request that neither reclaims nor wakes kswapd is served: (zone, alloc flags).
+
+    (-1, 0) if it would fail.  No block is taken, so what was found holds until one is.
+    Source: get_page_from_freelist(), __alloc_pages_slowpath().
+    """
+    highest = highest_zone_of(migratetype)
+    for attempt in range(first_attempt(memory), 3):
+        mark, flags = attempt_rules(attempt, 0)
+        for zone in range(memory.zones.shape[0] - 1, -1, -1):
+            if has_room(memory, zone, order, mark, highest, flags):
+                return zone, flags
+    return -1, 0
+
+
+@kernel(inline=True)
 def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones):
     """The attempts of an allocation, zone by zone: see :func:`alloc_pages`.
 
-    Source: get_page_from_freelist(), alloc_flags_nofragment(), gfp_to_alloc_flags().
+    Source: get_page_from_freelist().
     """
-    highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
-    top = memory.zones.shape[0] - 1
-    has_nofragment = memory.profile.nofragment != NOFRAGMENT_NONE
-    nofragment = has_nofragment and memory.zones[top].index == ZONE_NORMAL
+    highest = highest_zone_of(migratetype)
     under_lock = 0
-    for attempt in range(0 if nofragment else 1, 3):
-        mark = WMARK_MIN if attempt == 2 else WMARK_LOW
-        flags = reserve_flags if attempt == 2 else 0
-        if attempt == 0:
-            flags = ALLOC_NOFRAGMENT
-        for zone in range(top, -1, -1):
-            room = above_high(memory, zone, order, highest, flags)
-            if not room and not zone_watermark_ok(memory, zone, order, mark, 0, highest, flags):
+    for attempt in range(first_attempt(memory), 3):
+        mark, flags = attempt_rules(attempt, reserve_flags)
+        for zone in range(memory.zones.shape[0] - 1, -1, -1):
+            if not has_room(memory, zone, order, mark, highest, flags):
                 continue
             atomic = uses_reserve(memory, order, flags)
             if atomic and locked_zones >> zone & 1:

@@ -4,6 +4,9 @@ from dataclasses import replace
 
 from freehint.config import InputError
 from freehint.mm.memory import NR_USERS
+from freehint.policies.balloon_alloc import BalloonAlloc
+from freehint.policies.five_step import FiveStep
+from freehint.policies.page_reporting import PageReporting
 from freehint.policies.walker import Walker
 from freehint.policy import Policy
 
@@ -12,6 +15,19 @@ POLICIES = {
     "none": Policy("none"),
     # As posted in January 2018: one call walks every list, a full ring loses the hint.
     "v24": Walker("v24", rotate="never", resume="restart", lock="per_list", on_full="lose"),
+    # The same walk; only what it returns is another: see walk_free_mem_block().
+    "v25": Walker("v25", rotate="never", resume="restart", lock="per_list", on_full="lose"),
+    # June 2018: the largest blocks alone, a zone's addresses into an array under one hold of the
+    # lock, reported from there.
+    "v33": Walker(
+        "v33",
+        rotate="never",
+        resume="restart",
+        lock="per_zone",
+        report="unlocked",
+        on_full="lose",
+        min_order=10,
+    ),
     # "collect reported pages and then move them to tail when we exit"; "scan until we see A".
     "rotate_on_exit": Walker(
         "rotate_on_exit", rotate="on_exit", resume="scan_for_first", on_full="stop"
@@ -24,6 +40,12 @@ POLICIES = {
     "hold_the_lock": Walker(
         "hold_the_lock", rotate="never", resume="restart", lock="whole_walk", on_full="wait"
     ),
+    # "How about the following scheme": callback, private list, report, back at the tail.
+    "five_step": FiveStep(),
+    # What was merged in 4.20: no walk at all.
+    "balloon_alloc": BalloonAlloc(),
+    # 5.7 on: all the time, a little at a time.
+    "page_reporting": PageReporting(),
 }
 
 

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from freehint.config import InputError, one_of, whole
 from freehint.mm.memory import MAX_ORDER
 from freehint.policy import Policy
-from freehint.walk import drain, end_walk, fill, new_walk_state
+from freehint.walk import drain, end_walk, fill, forget_user_nodes, new_walk_state
 
 ROTATE = ("never", "each_report", "on_exit")
 RESUME = ("restart", "scan_for_first", "cursor", "host_feedback")
-LOCK = ("per_list", "per_batch", "whole_walk")
+LOCK = ("per_list", "per_batch", "whole_walk", "per_zone")
 ORDER = ("high_first", "low_first")
+V24 = ("per_list", "lose", "never", "restart")
 
 
 def new_state(memory, policy):
-    """The walk's state, from the policy's knobs."""
+    """The walk's state, from the policy's knobs; what a walk before left on the lists goes."""
+    forget_user_nodes(memory, policy.user)
     return new_walk_state(
         ROTATE.index(policy.rotate),
         RESUME.index(policy.resume),
@@ -27,6 +29,7 @@ def new_state(memory, policy):
         ORDER.index(policy.order),
         policy.min_order,
         policy.user,
+        policy.stops_at_empty_list,
     )
 
 
@@ -38,10 +41,13 @@ class Walker(Policy):
     ----------
     rotate : "never", "each_report", "on_exit"
     resume : "restart", "scan_for_first", "cursor", "host_feedback"
-    lock : "per_list", "per_batch", "whole_walk"
+    lock : "per_list", "per_batch", "whole_walk", "per_zone"
     order : "high_first", "low_first"
     min_order : int
         Smallest order walked, 0..10.
+    stops_at_empty_list : bool
+        v24 as posted: the result of a list that is empty was never set, so the walk may end at
+        the first such list.  True: it does.
 
     ``capacity`` counts only with ``lock="per_batch"``.
     """
@@ -55,6 +61,7 @@ class Walker(Policy):
     lock: str = "per_batch"
     order: str = "high_first"
     min_order: int = 0
+    stops_at_empty_list: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -81,6 +88,25 @@ class Walker(Policy):
                 "policy.lock 'whole_walk' cannot go with policy.on_full 'stop':"
                 " it holds the lock until the host has taken everything"
             )
+        if self.report != "under_lock" and not self._only_looks():
+            raise InputError(
+                f"policy.report {self.report!r} needs policy.lock 'per_zone', policy.rotate"
+                " 'never', policy.resume 'restart' and policy.on_full 'lose' or 'wait':"
+                " without the lock a block may have left the list on which the walk would go on"
+            )
+        if self.stops_at_empty_list and (self.lock, self.on_full, *self._ways()) != V24:
+            raise InputError(
+                "policy.stops_at_empty_list goes with v24 alone: policy.lock 'per_list',"
+                " policy.on_full 'lose', policy.rotate 'never' and policy.resume 'restart'"
+            )
+
+    def _ways(self):
+        return self.rotate, self.resume
+
+    def _only_looks(self) -> bool:
+        """Does nothing on the lists depend on what becomes of a report?"""
+        looks = self._ways() == ("never", "restart") and self.lock == "per_zone"
+        return looks and self.on_full != "stop"
 
     @property
     def stroke_capacity(self) -> int:

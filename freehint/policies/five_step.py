@@ -1,0 +1,295 @@
+"""Tsirkin's five steps: hold blocks while they are reported, give them back if they are missed.
+
+1. register a callback for free lists that run empty: on_empty();
+2. take blocks off the free lists, onto a private list: fill();
+3. report them to the host, without the lock;
+4. add them to the free lists again, at the tail: drain();
+5. if the callback comes meanwhile, interrupt that, and add them again at the tail.
+
+No kernel has had steps 1 and 5; the other three became free page reporting.  Decided here:
+
+* Isolation keeps its gate: no block is taken that would leave the zone below its min watermark.
+* A walk ends.  When a zone is begun an END node is put behind what stands on each list, and what
+  comes back goes behind it; a list is walked to its END, or until as many blocks were taken as
+  stood there.  So a block is reported once unless it left its list in between; what comes to a
+  list's tail meanwhile is not.  After its zone a state is used up: a new walk has a new one.
+* Blocks that a full ring refused go back to the head, to be next; a lost hint goes to the tail.
+* Isolation makes pageblocks MOVABLE, so blocks of other types come back on the MOVABLE lists.
+* Only an allocation can run a list empty.  A list that isolation emptied does not call; the guest
+  comes for its blocks by shrink().
+
+Source: THREAD.txt, "How about the following scheme".
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from freehint.config import require, whole
+from freehint.jit import kernel
+from freehint.mm.buddy import page_is_buddy
+from freehint.mm.isolate import isolate_free_page, putback_isolated_page
+from freehint.mm.list import (
+    list_add,
+    list_add_tail,
+    list_empty,
+    list_move,
+    list_move_tail,
+    list_next,
+)
+from freehint.mm.memory import (
+    ISOLATE,
+    MAX_ORDER,
+    MIGRATE_TYPES,
+    NR_ORDERS,
+    USER_END,
+    USER_LIST,
+    frame_order,
+    frame_type,
+    free_list_head,
+    page_zone,
+    user_node,
+)
+from freehint.policy import Outcome, Policy, Stroke
+from freehint.walk import forget_user_nodes
+
+REFUSED = int(Outcome.REFUSED)
+MORE, ZONE_DONE, _ = map(int, Stroke)
+
+
+class FiveStepState(NamedTuple):
+    """What the scheme remembers; ``Z`` zones, ``L`` = 55 lists of a zone in walking order.
+
+    at : int64[5]        AT_USER; AT_NR_LISTS that are walked; AT_ZONE, or -1 before the first;
+                         AT_LIST: the list to go on with; AT_INTERRUPTS: times that step 5 came
+    left : int64[L]      blocks that each list of the zone may still give
+    held : int64[Z, L]   blocks on the private list, by the list they were taken from
+    """
+
+    at: np.ndarray
+    left: np.ndarray
+    held: np.ndarray
+
+
+AT_USER, AT_NR_LISTS, AT_ZONE, AT_LIST, AT_INTERRUPTS = range(5)
+
+
+def new_state(memory, policy):
+    """A walk that has not begun."""
+    forget_user_nodes(memory, policy.user)
+    lists = NR_ORDERS * MIGRATE_TYPES
+    walked = (MAX_ORDER - policy.min_order) * MIGRATE_TYPES
+    return FiveStepState(
+        at=np.array([policy.user, walked, -1, 0, 0], np.int64),
+        left=np.zeros(lists, np.int64),
+        held=np.zeros((len(memory.zones), lists), np.int64),
+    )
+
+
+@kernel(inline=True)
+def order_of(i):
+    """Order of the i-th list: the largest first."""
+    return MAX_ORDER - 1 - i // MIGRATE_TYPES
+
+
+@kernel(inline=True)
+def list_index(order, migratetype):
+    """Place of a list in walking order."""
+    return (MAX_ORDER - 1 - order) * MIGRATE_TYPES + migratetype
+
+
+@kernel(inline=True)
+def end_node(memory, state, i):
+    """What stands behind this on the i-th list came there during the walk."""
+    return user_node(memory, state.at[AT_USER], USER_END + i)
+
+
+@kernel(inline=True)
+def begin_zone(memory, state, zone):
+    """Put an END behind what stands on each list."""
+    forget_user_nodes(memory, state.at[AT_USER])
+    for i in range(state.at[AT_NR_LISTS]):
+        order, migratetype = order_of(i), i % MIGRATE_TYPES
+        state.left[i] = memory.nr_free[zone, order, migratetype]
+        if state.left[i] > 0:
+            head = free_list_head(memory, zone, order, migratetype)
+            list_add_tail(memory.links, end_node(memory, state, i), head)
+    state.at[AT_ZONE] = zone
+    state.at[AT_LIST] = 0
+
+
+@kernel
+def take_list(memory, state, zone, i, report, n, capacity):
+    """Isolate blocks of one list: (rows, is the list done?)."""
+    end = end_node(memory, state, i)
+    head = free_list_head(memory, zone, order_of(i), i % MIGRATE_TYPES)
+    node = list_next(memory.links, head)
+    while node != end and node != head and state.left[i] > 0:
+        after = list_next(memory.links, node)
+        if node < memory.nr_pages:  # else a bookmark: step over it
+            if n == capacity:
+                return n, False
+            report[n, 2] += 1
+            if not isolate_free_page(memory, node, state.at[AT_USER]):
+                return n, n == 0  # not while so much is held: give that back, then try again
+            report[n, 0] = node
+            report[n, 1] = order_of(i)
+            state.left[i] -= 1
+            state.held[zone, i] += 1
+            n += 1
+        node = after
+    return n, True
+
+
+@kernel
+def fill(memory, state, zone, report, capacity):
+    """Step 2: take up to ``capacity`` blocks, the largest first."""
+    if state.at[AT_ZONE] != zone:
+        begin_zone(memory, state, zone)
+    n = 0
+    while state.at[AT_LIST] < state.at[AT_NR_LISTS]:
+        i = state.at[AT_LIST]
+        if i % MIGRATE_TYPES != ISOLATE:
+            n, done = take_list(memory, state, zone, i, report, n, capacity)
+            if not done:
+                return n, MORE
+        state.at[AT_LIST] += 1
+    if n == 0:
+        forget_user_nodes(memory, state.at[AT_USER])
+    return n, ZONE_DONE
+
+
+@kernel
+def drain(memory, state, zone, report, n, outcome):
+    """Step 4: add all again at the tail, what the ring refused at the head.
+
+    Nothing, if step 5 came before: it added everything of the zone again.
+    """
+    moved = 0
+    if nr_held(state, zone) > 0:
+        for row in range(n):
+            if outcome[row] != REFUSED:
+                readd(memory, report[row, 0])
+        for row in range(n - 1, -1, -1):
+            if outcome[row] == REFUSED:
+                put_first(memory, state, zone, report[row, 0])
+        state.held[zone] = 0
+        moved = n
+    if state.at[AT_LIST] == state.at[AT_NR_LISTS]:
+        forget_user_nodes(memory, state.at[AT_USER])
+    return moved
+
+
+@kernel
+def readd(memory, node):
+    """Add a block again at the tail, whatever the kernel's own putback does."""
+    order = frame_order(memory.frame[node])
+    putback_isolated_page(memory, node)
+    if page_is_buddy(memory, node, order):  # else it merged, and stands where that put it
+        migratetype = frame_type(memory.frame[node])
+        head = free_list_head(memory, page_zone(memory, node), order, migratetype)
+        list_move_tail(memory.links, node, head)
+
+
+@kernel(inline=True)
+def nr_held(state, zone):
+    """Blocks of a zone on the private list."""
+    held = 0
+    for i in range(state.held.shape[1]):
+        held += state.held[zone, i]
+    return held
+
+
+@kernel
+def put_first(memory, state, zone, node):
+    """Add a block again as its list's first, and let the walk go back to that list."""
+    order = frame_order(memory.frame[node])
+    putback_isolated_page(memory, node)
+    if not page_is_buddy(memory, node, order):
+        return  # merged: the larger block is another one
+    migratetype = frame_type(memory.frame[node])
+    i = list_index(order, migratetype)
+    list_move(memory.links, node, free_list_head(memory, zone, order, migratetype))
+    end = end_node(memory, state, i)
+    if list_empty(memory.links, end):
+        list_add(memory.links, end, node)
+    state.left[i] += 1
+    state.at[AT_LIST] = min(state.at[AT_LIST], i)
+
+
+@kernel
+def readd_zone(memory, state, zone):
+    """Add everything held of a zone again, at the tail; blocks moved."""
+    head = user_node(memory, state.at[AT_USER], USER_LIST)
+    node = list_next(memory.links, head)
+    moved = 0
+    while node != head:
+        after = list_next(memory.links, node)
+        if page_zone(memory, node) == zone:
+            readd(memory, node)
+            moved += 1
+        node = after
+    state.held[zone] = 0
+    return moved
+
+
+@kernel
+def on_empty(memory, state, zone, order, migratetype):
+    """Step 5: if blocks of that very list are held, add all of the zone again at the tail."""
+    if state.held[zone, list_index(order, migratetype)] == 0:
+        return 0
+    state.at[AT_INTERRUPTS] += 1
+    return readd_zone(memory, state, zone)
+
+
+@kernel
+def release(memory, state):
+    """Add everything held again; blocks."""
+    moved = 0
+    for zone in range(state.held.shape[0]):
+        moved += readd_zone(memory, state, zone)
+    return moved
+
+
+@kernel
+def shrink(memory, state, nr_pages):
+    """The guest is short of memory: step 5 for every zone; pages."""
+    pages = 0
+    for zone in range(state.held.shape[0]):
+        for i in range(state.held.shape[1]):
+            pages += state.held[zone, i] << order_of(i)
+    if pages > 0:
+        state.at[AT_INTERRUPTS] += 1
+        release(memory, state)
+    return pages
+
+
+@dataclass(frozen=True)
+class FiveStep(Policy):
+    """The five-step scheme of the thread.
+
+    Attributes
+    ----------
+    min_order : int
+        Smallest order taken, 0..10.
+    report : "acknowledged" or "unlocked"
+        Blocks are held until the host has used them, or until the ring took them.
+    """
+
+    name: str = "five_step"
+    fill: Callable = fill
+    drain: Callable = drain
+    new_state: Callable = new_state
+    on_empty: Callable = on_empty
+    release: Callable = release
+    shrink: Callable = shrink
+    report: str = "acknowledged"
+    min_order: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        whole("policy.min_order", self.min_order, 0, MAX_ORDER - 1)
+        late = self.report != "under_lock"
+        require(late, "policy.report", "be unlocked or acknowledged for five_step", self.report)
