@@ -244,3 +244,54 @@ def blocks_by_order(reports: pd.DataFrame, ax=None) -> Axes:
     ax.legend(frameon=False, fontsize=9)
     _tidy(ax)
     return ax
+
+
+def free_lines(histories: dict, ax=None) -> Axes:
+    """Free memory on the lists and on pcp lists (MiB) over time (ms), a line a run, named."""
+    ax = _axes(ax)
+    for (name, history), (colour, style) in zip(histories.items(), PENS):
+        free = history.groupby("time_s")["free_pages"].sum() * MIB
+        ax.plot(free.index * 1e3, free, color=colour, ls=style, lw=2, label=name)
+    ax.set(xlabel="simulated time (ms)", ylabel="free memory (MiB)")
+    ax.margins(x=0)
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, fontsize=9)
+    _tidy(ax)
+    return ax
+
+
+def resident_over_time(rss: pd.DataFrame, ax=None) -> Axes:
+    """What the host has given to a recorded guest (MiB) over time (s), its phases marked.
+
+    Parameters
+    ----------
+    rss : DataFrame
+        t_s, phase, host_rss_KiB, as in the recordings of free page reporting.
+    """
+    ax = _axes(ax)
+    ax.plot(rss["t_s"], rss["host_rss_KiB"] / 1024, color=BLUE, lw=2, drawstyle="steps-post")
+    lasting = rss.groupby("phase", sort=False).filter(lambda rows: len(rows) > 1)
+    for phase, rows in lasting.groupby("phase", sort=False):
+        ax.axvline(rows["t_s"].iloc[0], color=PALE, lw=1, zorder=0)
+        ax.text(rows["t_s"].iloc[0] + 0.3, 0.98, phase, fontsize=9, color=GREY, va="top",
+                transform=ax.get_xaxis_transform())  # fmt: skip
+    ax.set(xlabel="time since QEMU's start (s)", ylabel="QEMU's resident memory (MiB)")
+    ax.set_ylim(0, 1.15 * rss["host_rss_KiB"].max() / 1024)
+    ax.margins(x=0)
+    _tidy(ax)
+    return ax
+
+
+def per_block(run) -> pd.Series:
+    """What a policy held the zone lock for: in all (ms), a block (ns) and at most (µs)."""
+    held = run.locks["held_ns"]
+    blocks = len(run.reports)
+    return pd.Series(
+        {
+            "blocks reported": blocks,
+            "lock held in all (ms)": round(held.sum() / NS_PER_MS, 1),
+            "a block (ns)": round(held.sum() / blocks) if blocks else 0,
+            "longest hold (µs)": round(held.max() / 1e3, 1),
+        },
+        dtype=object,
+    )

@@ -17,6 +17,7 @@ MS = tuple((str(ms), ms * NS_PER_MS) for ms in (0, 1, 2, 3, 5, 10, 20, 50))
 # Since the first start, 20 ms into the run.
 STOPS = tuple((f"{us:,}", 20 * NS_PER_MS + us * 1000) for us in
               (60, 100, 150, 200, 300, 400, 600, 1000, 3000, 10_000))  # fmt: skip
+DONES = tuple((str(ms), (20 + ms) * NS_PER_MS) for ms in (10, 20, 50, 80, 100, 150))
 
 # Label -> field of the scenario and its positions.
 KNOBS = {
@@ -31,6 +32,7 @@ KNOBS = {
     "ring size": ("ring.size", POWERS),
     "host away (ms)": ("host.gap_ns", MS),
     "stop after (µs)": ("control.stop_at_ns", (*STOPS, ("never", -1))),
+    "DONE after (ms)": ("control.done_at_ns", (*DONES, ("never", -1))),
     "kernel": ("kernel", ()),
     "seed": ("seed", tuple(range(1, 11))),
 }
