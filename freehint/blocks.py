@@ -61,13 +61,14 @@ class Blocks:
     def sentence(self) -> str:
         """The moment in words."""
         free = sum(map(len, self.lists))
+        held = f"{len(self.held)} block{'s' * (len(self.held) != 1)} handed out, {free} free"
         if self.next_page < 0:
-            return f"{len(self.held)} blocks handed out, {free} free; the next allocation fails."
+            return f"{held}; the next allocation fails."
         pages = range(self.next_page, self.next_page + (1 << self.order))
         last = set(range(self.freed[-1], self.freed[-1] + len(pages))) if self.freed else set()
         why = "was freed last" if last & set(pages) else "was not freed last"
         what = f"page {self.next_page}" + (f"; it {why}" if self.freed else "")
-        return f"{len(self.held)} blocks handed out, {free} free; the next allocation gets {what}."
+        return f"{held}; the next allocation gets {what}."
 
 
 def one_block() -> Memory:
