@@ -16,6 +16,9 @@ from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import Memory
 from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, PROFILES
 from freehint.policies import POLICIES
+from freehint.policies.balloon_alloc import BalloonAlloc
+from freehint.policies.five_step import FiveStep
+from freehint.policies.page_reporting import PageReporting
 from freehint.policies.walker import Walker
 from freehint.policy import Outcome, Policy, Stroke
 from freehint.provenance import provenance_table
@@ -43,12 +46,15 @@ __all__ = [
     "LINUX_6_12",
     "POLICIES",
     "PROFILES",
+    "BalloonAlloc",
     "Costs",
+    "FiveStep",
     "HostConfig",
     "InputError",
     "InvariantError",
     "Memory",
     "Outcome",
+    "PageReporting",
     "Policy",
     "Replay",
     "RingConfig",

@@ -245,6 +245,12 @@ def on_empty(memory, state, zone, order, migratetype):
 
 
 @kernel
+def end_walk(memory, state):
+    """Leave no END behind, wherever the walk was stopped."""
+    forget_user_nodes(memory, state.at[AT_USER])
+
+
+@kernel
 def release(memory, state):
     """Add everything held again; blocks."""
     moved = 0
@@ -283,6 +289,7 @@ class FiveStep(Policy):
     drain: Callable = drain
     new_state: Callable = new_state
     on_empty: Callable = on_empty
+    end_walk: Callable = end_walk
     release: Callable = release
     shrink: Callable = shrink
     report: str = "acknowledged"
