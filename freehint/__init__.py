@@ -38,7 +38,7 @@ from freehint.version import __version__
 from freehint.walk import v24, walk_free_mem_block
 
 # Pictures and widgets bring matplotlib and ipywidgets, half of the time of an import.
-_LATE = ("figures", "widgets")
+_LATE = ("answers", "figures", "widgets")
 
 
 def __getattr__(name):
@@ -75,6 +75,7 @@ __all__ = [
     "Walker",
     "Workload",
     "__version__",
+    "answers",
     "check_memory",
     "comparison",
     "data",

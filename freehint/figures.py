@@ -49,6 +49,11 @@ def quick_figure(width, height, rows=1, columns=1, **margins):
     return figure, axes
 
 
+def every(axes) -> list:
+    """The axes of a figure in reading order, also where there is only one."""
+    return list(np.ravel(axes))
+
+
 def _axes(ax, **size) -> Axes:
     return ax if ax is not None else new_figure(**size)[1]
 

@@ -17,10 +17,10 @@ FLOORS = [
     ["policies.*", "guest.*", "host.*", "formats.*"],
     ["engine", "migrate", "provenance", "safety.*"],
     [
-        *("simulate", "run", "findings", "story", "design", "sweep", "properties"),
-        *("validate", "replay", "predict", "predict_migration"),
+        *("simulate", "run", "findings", "story", "blocks", "design", "sweep", "properties"),
+        *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
-    ["figures", "widgets.*", "report", "cli"],
+    ["figures", "answers", "widgets.*", "report", "cli"],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 

@@ -1,4 +1,4 @@
-"""The face: every knob of the first notebook, turned in a real JupyterLab."""
+"""The face: every knob of the first notebook, and some of the others, in a real JupyterLab."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import pytest
 
 from lab import lab_server
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "00_start_here.ipynb"
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOK = FOLDER / "00_start_here.ipynb"
 
 # Label of a knob and the key that turns it.
 KNOBS = [
@@ -26,16 +27,50 @@ KNOBS = [
     ("guestknobs", "full ring", "ArrowRight"),
     ("guestknobs", "kernel", "ArrowRight"),
 ]
+# Notebook -> its panel, and knobs with the keys that turn them.
+ANSWERS = {
+    "01_free_lists": ("blockknobs", [("allocations", "ArrowRight"), ("freed blocks go", "End")]),
+    "02_the_walk": ("scenarioknobs", [("order", "End"), ("min_order", "ArrowRight")]),
+    "03_rotation": ("scenarioknobs", [("rotate", "End"), ("stop after (µs)", "End")]),
+    "04_the_cursor": ("scenarioknobs", [("resume", "End"), ("ring size", "ArrowLeft")]),
+    "05_hold_the_lock": ("scenarioknobs", [("batch", "ArrowRight"), ("lock", "Home")]),
+    "06_five_steps": ("scenarioknobs", [("batch", "ArrowRight"), ("host away (ms)", "Home")]),
+    "07_the_ring": ("scenarioknobs", [("order", "End"), ("ring size", "ArrowLeft")]),
+    "08_what_linux_merged": ("scenarioknobs", [("DONE after (ms)", "Home"), ("policy", "Home")]),
+}
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    with lab_server(tmp_path_factory.mktemp("lab"), notebooks=[NOTEBOOK]) as server:
-        page = server.open(NOTEBOOK.name)
-        page.run_all()
-        page.assert_clean()
-        yield page
-        page.screenshot("00_start_here_after_knobs")
+def server(tmp_path_factory):
+    notebooks = [NOTEBOOK, *(FOLDER / f"{name}.ipynb" for name in ANSWERS)]
+    with lab_server(tmp_path_factory.mktemp("lab"), notebooks) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def page(server):
+    page = server.open(NOTEBOOK.name)
+    page.run_all()
+    page.assert_clean()
+    yield page
+    page.screenshot("00_start_here_after_knobs")
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_knob_of_each_answer_changes_the_picture(server, name):
+    page = server.open(f"{name}.ipynb")
+    page.run_all()
+    page.assert_clean()
+    assert page.screenshot(name).is_file()
+    panel, knobs = ANSWERS[name]
+    page.scope = f".freehint-{panel}"
+    picture = f"{page.scope} img"
+    for label, key in knobs:
+        before = page.shown(picture)
+        page.turn(label, key)
+        assert page.wait_picture_changed(picture, before) != before
+    assert page.errors == [] and page.foreign_requests == []
+    page.page.close()
 
 
 @pytest.mark.parametrize(("panel", "label", "key"), KNOBS)

@@ -1,7 +1,9 @@
-"""Knobs in a notebook: a picture of the thread's example, and of a real guest."""
+"""Knobs in a notebook: a picture of the thread's example, of a few pages, of a real guest."""
 
+from freehint.widgets.blocks import BlockKnobs
 from freehint.widgets.guest import GuestKnobs
 from freehint.widgets.panel import KnobPanel
+from freehint.widgets.scenario import ScenarioKnobs
 from freehint.widgets.thread import ThreadExample
 
-__all__ = ["GuestKnobs", "KnobPanel", "ThreadExample"]
+__all__ = ["BlockKnobs", "GuestKnobs", "KnobPanel", "ScenarioKnobs", "ThreadExample"]

@@ -1,0 +1,150 @@
+"""Any fields of a scenario as knobs, and any pictures of the run below them."""
+
+from operator import attrgetter
+
+from freehint import answers, figures
+from freehint.mm.profile import PROFILES, profile_name
+from freehint.policies import POLICIES
+from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE
+from freehint.policy import ON_FULL
+from freehint.run import readable, summaries
+from freehint.simulate import Scenario, guest_memory, simulate
+from freehint.units import NS_PER_MS
+from freehint.widgets.panel import KnobPanel, choice
+
+POWERS = tuple(1 << k for k in range(2, 13))
+MS = tuple((str(ms), ms * NS_PER_MS) for ms in (0, 1, 2, 3, 5, 10, 20, 50))
+# Since the first start, 20 ms into the run.
+STOPS = tuple((f"{us:,}", 20 * NS_PER_MS + us * 1000) for us in
+              (60, 100, 150, 200, 300, 400, 600, 1000, 3000, 10_000))  # fmt: skip
+DONES = tuple((str(ms), (20 + ms) * NS_PER_MS) for ms in (10, 20, 50, 80, 100, 150))
+
+# Label -> field of the scenario and its positions.
+KNOBS = {
+    "policy": ("policy", tuple(POLICIES)),
+    "rotate": ("policy.rotate", ROTATE),
+    "resume": ("policy.resume", RESUME),
+    "lock": ("policy.lock", LOCK),
+    "order": ("policy.order", ORDER),
+    "min_order": ("policy.min_order", tuple(range(11))),
+    "batch": ("policy.capacity", POWERS),
+    "full ring": ("policy.on_full", ON_FULL),
+    "ring size": ("ring.size", POWERS),
+    "host away (ms)": ("host.gap_ns", MS),
+    "stop after (µs)": ("control.stop_at_ns", (*STOPS, ("never", -1))),
+    "DONE after (ms)": ("control.done_at_ns", (*DONES, ("never", -1))),
+    "kernel": ("kernel", ()),
+    "seed": ("seed", tuple(range(1, 11))),
+}
+KERNELS = ("6.1", "6.12")  # those whose rules recordings prove; a guest's own is there too
+
+
+class ScenarioKnobs(KnobPanel):
+    """Knobs of a scenario; each turn simulates it anew.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Where the knobs begin, and everything that no knob changes.  Its memory is loaded once.
+    knobs : sequence of str
+        Names in ``scenario.KNOBS``.
+    panels : sequence of str
+        Names in ``scenario.PANELS``: one, two or four pictures.
+    """
+
+    def __init__(self, scenario: Scenario, knobs, panels=("walk", "lock")):
+        memory, _ = guest_memory(scenario.with_values({"kernel": None}))
+        kernel = scenario.kernel or profile_name(memory.profile)
+        own = (profile_name(memory.profile), kernel, *KERNELS)
+        self.kernels = [name for name in PROFILES if name in own]
+        self.base = scenario.with_values({"memory": memory, "kernel": kernel})
+        self.panels = tuple(panels)
+        self.run = None
+        super().__init__({name: self._knob(name) for name in knobs}, self._simulate, columns=2)
+
+    def _knob(self, name):
+        field, options = KNOBS[name]
+        value = attrgetter(field)(self.base)
+        if field == "policy":
+            value = value.name
+        return choice(name, options or self.kernels, value)
+
+    def scenario(self, **values) -> Scenario:
+        """The scenario that the knobs describe."""
+        return self.base.with_values({KNOBS[name][0]: value for name, value in values.items()})
+
+    def _simulate(self, **values):
+        self.run = simulate(self.scenario(**values))
+        return draw_run(self.run, self.panels, self.base.duration_ns)
+
+
+def headline(run) -> str:
+    """The run in a line."""
+    facts = readable(run.summary)
+    names = ("coverage", "survival", "walk took", "lock held max", "allocation wait max")
+    return "     ".join(f"{name}: {facts[name]}" for name in names)
+
+
+def draw_run(run, panels, span_ns: int):
+    """A run as one figure of named panels."""
+    rows = (len(panels) + 1) // 2
+    figure, axes = figures.quick_figure(
+        13, 3.6 * rows, rows, min(2, len(panels)), left=0.06, right=0.985,
+        top=1 - 0.39 / rows / 1.8, bottom=0.16 / rows, hspace=0.36, wspace=0.16,
+    )  # fmt: skip
+    for name, ax in zip(panels, figures.every(axes), strict=True):
+        title, draw = PANELS[name]
+        draw(run, ax, span_ns)
+        if title:
+            ax.set_title(title, loc="left", fontsize=10)
+    figure.suptitle(headline(run), x=0.06, ha="left", fontsize=11)
+    return figure
+
+
+def _lists(run, ax, _span_ns):
+    figures.free_by_order(run.memory, ax)
+    on_pcp = run.memory.pcp["count"].sum() * figures.MIB
+    ax.set_title(
+        f"the free lists at the end, and {on_pcp:.0f} MiB on pcp lists", loc="left", fontsize=10
+    )
+
+
+def _walk(run, ax, span_ns):
+    figures.walk_map(run.reports, ax, span_ns)
+
+
+def _lock(run, ax, span_ns):
+    figures.lock_timeline(run.locks, run.waits, ax, span_ns)
+
+
+def _balance(run, ax, _span_ns):
+    figures.hint_balance(summaries([run]), ax)
+
+
+def _hints(run, ax, _span_ns):
+    answers.hints_over_time(run.reports, ax)
+
+
+def _orders(run, ax, _span_ns):
+    answers.blocks_by_order(run.reports, ax)
+
+
+def _longer(run, ax, _span_ns):
+    answers.longer_than(
+        {
+            "a stroke held the lock": run.locks["held_ns"],
+            "an operation waited": run.waits["wait_ns"],
+        },
+        ax,
+    )
+
+
+PANELS = {
+    "walk": ("where the walk went", _walk),
+    "lock": ("the zone lock", _lock),
+    "lists": ("", _lists),
+    "balance": ("", _balance),
+    "hints": ("what the host was told", _hints),
+    "orders": ("blocks offered to the ring", _orders),
+    "longer": ("how many lasted longer", _longer),
+}
