@@ -216,7 +216,7 @@ def test_another_users_isolated_block_is_not_reported():
         ({"capacity": 0}, "policy.capacity must be a whole number >= 1"),
         ({"report_order": 11}, "policy.report_order must be a whole number in 0..10"),
         ({"delay_ns": None}, "policy.delay_ns must be a time"),
-        ({"report": "unlocked"}, "policy.report must be acknowledged, in one buffer"),
+        ({"report": "unlocked"}, "policy.one_buffer must go with report .acknowledged."),
     ],
 )
 def test_bad_knobs_are_refused(wrong, sentence):

@@ -26,6 +26,7 @@ from freehint.mm.memory import (
     UNMOVABLE,
     USER_LIST,
     frame_order,
+    list_nodes,
     page_zone,
     user_node,
 )
@@ -52,8 +53,9 @@ USER, ALLOC_FLAGS, HELD = range(3)
 
 
 def new_state(memory, policy):
-    """Nothing held."""
-    return BalloonState(np.array([policy.user, 0, 0], np.int64))
+    """A walk that has not begun; what was held before STOP is held still."""
+    held = len(list_nodes(memory, user_node(memory, policy.user, USER_LIST)))
+    return BalloonState(np.array([policy.user, 0, held], np.int64))
 
 
 @kernel(inline=True)
@@ -91,10 +93,14 @@ def fill(memory, state, zone, report, capacity):
 
 @kernel
 def drain(memory, state, zone, report, n, outcome):
-    """Keep what the ring took; free at once what it had no room for."""
+    """Keep what the ring took; free at once what it had no room for.
+
+    Unless DONE or the shrinker came before and freed it: the block taken last is the list's first.
+    """
     freed = 0
     for row in range(n):
-        if outcome[row] == LOST or outcome[row] == REFUSED:
+        refused = outcome[row] == LOST or outcome[row] == REFUSED
+        if refused and list_next(memory.links, held_list(memory, state)) == report[row, 0]:
             free_held(memory, state, report[row, 0])
             freed += 1
     return freed

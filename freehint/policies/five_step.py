@@ -254,6 +254,12 @@ def release(memory, state):
 
 
 @kernel
+def end_walk(memory, state):
+    """Leave no END behind, wherever the walk was stopped."""
+    forget_user_nodes(memory, state.at[AT_USER])
+
+
+@kernel
 def shrink(memory, state, nr_pages):
     """The guest is short of memory: step 5 for every zone; pages."""
     pages = 0
@@ -283,6 +289,7 @@ class FiveStep(Policy):
     drain: Callable = drain
     new_state: Callable = new_state
     on_empty: Callable = on_empty
+    end_walk: Callable = end_walk
     release: Callable = release
     shrink: Callable = shrink
     report: str = "acknowledged"
