@@ -280,12 +280,14 @@ def simulate(scenario: Scenario, progress=None, check=False) -> Run:
     )
 
 
-def run_engine(scenario: Scenario, memory: Memory, progress=None, check=False) -> Engine:
+def run_engine(
+    scenario: Scenario, memory: Memory, progress=None, check=False, engine=Engine
+) -> Engine:
     """The engine at the end of a scenario that began with ``memory``, which it changes."""
     world = new_world(scenario, memory)
     seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 1)
     streams = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
-    engine = Engine(world, find_policies(scenario.policy), scenario.host, streams, check)
+    engine = engine(world, find_policies(scenario.policy), scenario.host, streams, check)
     commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns)
     engine.run(commands, scenario.duration_ns, progress)
     engine.check_lists()
