@@ -16,7 +16,18 @@ FLOORS = [
     ["policy", "walk", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
     ["engine", "provenance", "safety.*"],
-    ["simulate", "run", "findings", "story", "design", "sweep", "properties", "validate", "replay"],
+    [
+        "simulate",
+        "run",
+        "findings",
+        "story",
+        "design",
+        "sweep",
+        "factorial",
+        "properties",
+        "validate",
+        "replay",
+    ],
     ["figures", "widgets.*", "report", "cli"],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
