@@ -16,6 +16,9 @@ from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import Memory
 from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, PROFILES
 from freehint.policies import POLICIES
+from freehint.policies.balloon_alloc import BalloonAlloc
+from freehint.policies.five_step import FiveStep
+from freehint.policies.page_reporting import PageReporting
 from freehint.policies.walker import Walker
 from freehint.policy import Outcome, Policy, Stroke
 from freehint.provenance import provenance_table
@@ -23,7 +26,7 @@ from freehint.replay import Replay, replay, replay_history
 from freehint.run import Run, comparison, summaries
 from freehint.simulate import Scenario, simulate
 from freehint.sweep import sweep
-from freehint.validate import validate_replay
+from freehint.validate import validate_hints, validate_replay, validate_reporting
 from freehint.version import __version__
 from freehint.walk import v24, walk_free_mem_block
 
@@ -44,12 +47,15 @@ __all__ = [
     "LINUX_6_12",
     "POLICIES",
     "PROFILES",
+    "BalloonAlloc",
     "Costs",
+    "FiveStep",
     "HostConfig",
     "InputError",
     "InvariantError",
     "Memory",
     "Outcome",
+    "PageReporting",
     "Policy",
     "Replay",
     "RingConfig",
@@ -79,7 +85,9 @@ __all__ = [
     "summaries",
     "sweep",
     "v24",
+    "validate_hints",
     "validate_replay",
+    "validate_reporting",
     "walk_free_mem_block",
     "widgets",
 ]

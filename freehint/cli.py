@@ -22,7 +22,13 @@ from freehint.simulate import Scenario, simulate
 from freehint.sweep import FAILED as FAILED_RUN
 from freehint.sweep import sweep
 from freehint.units import NS_PER_S
-from freehint.validate import REPLAY_LEVELS, validate_replay
+from freehint.validate import (
+    REPLAY_LEVELS,
+    prediction_summary,
+    prediction_table,
+    predictions,
+    validate_replay,
+)
 from freehint.version import __version__
 
 FAILED, BAD_INPUT = 1, 2
@@ -81,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     traces.add_argument("--inputs", default="std", help=", ".join(INPUTS))
     traces.add_argument("--out", help="write the table as parquet")
     traces.set_defaults(run=_validate_replay)
+    for kind, text in (
+        ("hints", "the balloon's first pass in every recorded migration, block by block"),
+        ("reporting", "every pass of free page reporting, block by block"),
+    ):
+        one_kind = kinds.add_parser(kind, help=text)
+        one_kind.add_argument("folder")
+        one_kind.add_argument("--out", help="write the table, a row a block, as parquet")
+        one_kind.set_defaults(run=_validate_predictions)
 
     report = commands.add_parser("report", help="compare policies in one offline HTML file")
     report.add_argument("-o", "--out", default="out/report.html")
@@ -192,8 +206,31 @@ def _replay(args) -> int:
     return 0 if found.misses == found.silent_rows and found.t1_equal else FAILED
 
 
+def _write_table(table, out) -> None:
+    """Write a validator's table, if that was asked for, whether or not the bar holds."""
+    if out:
+        with whole_file(Path(out)) as temporary:
+            table.to_parquet(temporary)
+        print(f"table: {out}")
+
+
+def _validate_predictions(args) -> int:
+    found = predictions(args.folder, args.kind, lambda stems: tqdm(stems, desc=args.kind, delay=1))
+    table = prediction_table(found, args.kind)
+    print(prediction_summary(found).to_string(index=False))
+    missed = table[table["predicted_pfn"] != table["measured_pfn"]]
+    if len(missed):
+        print(missed.to_string(index=False))
+    _write_table(table, args.out)
+    good = all(one.good for one in found)
+    if all(one.reason for one in found):
+        print("no recording here can be predicted")
+    else:
+        print("the bar holds" if good else "the bar is MISSED: every block equal, in order")
+    return 0 if good else FAILED
+
+
 def _validate_replay(args) -> int:
-    out = Path(args.out) if args.out else None
     table, good = validate_replay(
         args.folder, args.level, args.inputs, lambda stems: tqdm(stems, desc="replay", delay=1)
     )
@@ -205,10 +242,7 @@ def _validate_replay(args) -> int:
             f" {row['first_miss_row']}: predicted pfn {row['first_miss_predicted_pfn']},"
             f" observed {row['first_miss_observed_pfn']}"
         )
-    if out:
-        with whole_file(out) as temporary:
-            table.to_parquet(temporary)
-        print(f"table: {out}")
+    _write_table(table, args.out)
     print("the bar holds" if good else "the bar is MISSED: buddy level, 0 misses and T1 equal")
     return 0 if good else FAILED
 

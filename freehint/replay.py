@@ -227,17 +227,26 @@ class Replay:
 
 @dataclass(frozen=True)
 class Recording:
-    """A snapshot before, a snapshot after, and the trace's rows between them."""
+    """A snapshot before, a snapshot after, and the trace's rows between them.
+
+    Where a recording may do without T1 and has none, ``t1`` is None and the rows go on to the end.
+    """
 
     stem: Path
     t0: Memory
-    t1: Memory
+    t1: Memory | None
     trace: pd.DataFrame
     zone_addresses: tuple
 
 
-def load_recording(stem) -> Recording:
+def load_recording(stem, need_t1=True) -> Recording:
     """Load ``NAME.T0``, ``NAME.T1`` and the rows of ``NAME.trace`` between them.
+
+    Parameters
+    ----------
+    stem : str or Path
+    need_t1 : bool
+        False: a recording without ``NAME.T1`` will do.
 
     Raises
     ------
@@ -246,20 +255,22 @@ def load_recording(stem) -> Recording:
         the files belong to different recordings.
     """
     stem = Path(stem)
-    t0, t1 = load_snapshot(f"{stem}.T0"), load_snapshot(f"{stem}.T1")
+    has_t1 = need_t1 or Path(f"{stem}.T1.meta.json").exists()
+    t0 = load_snapshot(f"{stem}.T0")
+    t1 = load_snapshot(f"{stem}.T1") if has_t1 else None
     path = Path(f"{stem}.trace.parquet")
     trace = read_recorded_trace(path)
-    for name in ("start_pfn", "spanned"):
-        if t0.zones[name].tolist() != t1.zones[name].tolist():
-            raise InputError(f"{stem}.T1.meta.json: zones differ from {stem}.T0.meta.json's")
-    if (t0.profile, t0.nr_cpus) != (t1.profile, t1.nr_cpus):
-        raise InputError(f"{stem}.T1.meta.json: kernel or CPUs differ from {stem}.T0.meta.json's")
-    first, last = (_entries(f"{stem}.{t}.meta.json") for t in ("T0", "T1"))
-    if not 0 <= first <= last:
+    first = _entries(f"{stem}.T0.meta.json")
+    last = _entries(f"{stem}.T1.meta.json") if has_t1 else len(trace)
+    if has_t1:
+        _require_same_guest(stem, t0, t1)
+    if has_t1 and not 0 <= first <= last:
         raise InputError(f"{stem}.T1.meta.json: {last} trace entries, fewer than the {first} at T0")
+    if first > len(trace):
+        raise InputError(f"{path}: ends at row {len(trace)}, before T0 at row {first}")
     if last > len(trace):
         raise InputError(f"{path}: ends at row {len(trace)}, before T1 at row {last}")
-    for name, low, high in (("T0", 0, first), ("T1", first, last)):
+    for name, low, high in (("T0", 0, first), ("T1", first, last))[: 1 + has_t1]:
         if not _has_marker(trace.iloc[low:high], MARKERS[name]):
             texts = " or ".join(map(repr, MARKERS[name]))
             raise InputError(
@@ -267,6 +278,14 @@ def load_recording(stem) -> Recording:
                 f" {name}, or belongs to another recording"
             )
     return Recording(stem, t0, t1, trace.iloc[first:last], _zone_addresses(f"{stem}.T0.meta.json"))
+
+
+def _require_same_guest(stem, t0: Memory, t1: Memory) -> None:
+    for name in ("start_pfn", "spanned"):
+        if t0.zones[name].tolist() != t1.zones[name].tolist():
+            raise InputError(f"{stem}.T1.meta.json: zones differ from {stem}.T0.meta.json's")
+    if (t0.profile, t0.nr_cpus) != (t1.profile, t1.nr_cpus):
+        raise InputError(f"{stem}.T1.meta.json: kernel or CPUs differ from {stem}.T0.meta.json's")
 
 
 def _zone_addresses(path) -> tuple:
@@ -478,7 +497,7 @@ def replay(
     if profile is not None:
         recording = replace(recording, t0=recording.t0._replace(profile=profile))
     columns, ignored = trace_rows(recording, inputs)
-    inferred = _settle(recording.t0, columns, inputs, infer)
+    inferred = settle(recording.t0, columns, inputs, infer)
     memory, run, seconds = _run(recording.t0, columns, level, resync, ablation)
     counts = run.counts
     lists = compare_lists(memory, recording.t1)
@@ -513,7 +532,7 @@ def replay(
     )
 
 
-def _settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
+def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
     """Give every free its fate; how many were inferred to bypass the pcp lists."""
     pending = np.zeros(memory.nr_pages, np.int8)
     rows.settle_fates(columns, pending, inputs == "probes")
@@ -523,7 +542,8 @@ def _settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
     return int(rows.infer_direct_frees(memory, columns, np.zeros((memory.nr_cpus, 257), np.int64)))
 
 
-def _scratch(memory: Memory) -> rows.Scratch:
+def scratch(memory: Memory) -> rows.Scratch:
+    """What the replay kernels write beside the memory."""
     counts = np.zeros(rows.NR_COUNTS, np.int64)
     counts[rows.C_FIRST_MISS] = -1
     return rows.Scratch(
@@ -545,7 +565,7 @@ def _told_for_nothing(run: rows.Scratch) -> int:
 def _run(start: Memory, columns, level: str, resync: bool, ablation):
     """Replay on a copy of ``start``: (memory, scratch, seconds in the compiled loop)."""
     memory = copy_memory(start)
-    run = _scratch(memory)
+    run = scratch(memory)
     if level == "buddy":
         forget_pcp(memory)
         wrong = {"always_head": rows.ALWAYS_HEAD, "lowest_first": rows.LOWEST_FIRST}
@@ -605,12 +625,16 @@ def _first_miss(recording, columns, counts, level, resync, ablation) -> Miss | N
     )
 
 
-def compare_lists(model: Memory, recorded: Memory) -> pd.DataFrame:
-    """Every buddy list that either has: zone, order, migratetype, blocks (recorded), equal."""
+def compare_lists(model: Memory, recorded: Memory, flags=False) -> pd.DataFrame:
+    """Every buddy list that either has: zone, order, migratetype, blocks (recorded), equal.
+
+    ``flags``: the blocks' Reported flags must be equal too.
+    """
     sides = []
     for memory in (model, recorded):
         table = free_lists(memory).astype({"zone": str})
-        sides.append(table.groupby(["zone", "order", "migratetype"])["pfn"].agg(tuple))
+        table["block"] = table["pfn"].astype(np.int64) * 2 + (table["reported"] if flags else 0)
+        sides.append(table.groupby(["zone", "order", "migratetype"])["block"].agg(tuple))
     lists = sorted(set(sides[0].index) | set(sides[1].index))
     return pd.DataFrame(
         [
@@ -646,9 +670,9 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     """
     recording = load_recording(stem)
     columns, _ = trace_rows(recording, inputs)
-    _settle(recording.t0, columns, inputs, infer=True)
+    settle(recording.t0, columns, inputs, infer=True)
     memory = recording.t0
-    run = _scratch(memory)
+    run = scratch(memory)
     time_us = recording.trace["ts_us"].to_numpy()
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)
     moments = []

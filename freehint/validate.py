@@ -5,6 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from freehint.config import InputError, one_of
+from freehint.predict import (
+    HINT_COLUMNS,
+    REPORTING_COLUMNS,
+    Prediction,
+    predict_hints,
+    predict_reporting,
+)
 from freehint.replay import INPUTS, replay
 
 REPLAY_LEVELS = {"buddy": ("buddy",), "pcp": ("pcp",), "both": ("buddy", "pcp")}
@@ -18,19 +25,24 @@ def recordings(folder) -> list[Path]:
     InputError
         There is no such folder, or it holds none.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder")
-    stems = [
-        Path(str(path).removesuffix(".trace.parquet"))
-        for path in sorted(folder.glob("*.trace.parquet"))
-    ]
-    whole = [
-        stem for stem in stems if all(Path(f"{stem}.{t}.meta.json").exists() for t in ("T0", "T1"))
-    ]
+    whole = [stem for stem in traces(folder) if has_snapshots(stem, "T0", "T1")]
     if not whole:
         raise InputError(f"{folder}: holds no recording NAME.T0, NAME.T1, NAME.trace")
     return whole
+
+
+def traces(folder) -> list[Path]:
+    """Stems of every NAME.trace in a folder, by name."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder")
+    paths = sorted(folder.glob("*.trace.parquet"))
+    return [Path(str(path).removesuffix(".trace.parquet")) for path in paths]
+
+
+def has_snapshots(stem, *moments) -> bool:
+    """Are these snapshots of a recording there?"""
+    return all(Path(f"{stem}.{moment}.meta.json").exists() for moment in moments)
 
 
 def validate_replay(folder, level="both", inputs="std", progress=None):
@@ -74,3 +86,109 @@ def validate_replay(folder, level="both", inputs="std", progress=None):
     table = pd.DataFrame(rows)
     judged = table[table["level"] == "buddy"]
     return table, bool(((judged["misses"] == 0) & judged["t1_equal"]).all())
+
+
+PREDICTED = {
+    "hints": (predict_hints, HINT_COLUMNS),
+    "reporting": (predict_reporting, REPORTING_COLUMNS),
+}
+
+
+def predictions(folder, kind, progress=None, policy=None) -> list[Prediction]:
+    """Every recording of a folder, predicted; traces without a snapshot say so.
+
+    ``kind``: "hints" or "reporting".
+
+    Raises
+    ------
+    InputError
+        There is no such folder, it holds no NAME.T0 with NAME.trace, or one cannot be used.
+    """
+    stems = traces(folder)
+    if not any(has_snapshots(stem, "T0") for stem in stems):
+        raise InputError(f"{folder}: holds no recording NAME.T0, NAME.trace")
+    return [PREDICTED[kind][0](stem, policy) for stem in (progress or iter)(stems)]
+
+
+def prediction_table(found, kind) -> pd.DataFrame:
+    """All blocks of all recordings; see :func:`validate_hints`."""
+    columns = PREDICTED[kind][1]
+    table = pd.DataFrame([row for one in found for row in one.blocks], columns=list(columns))
+    return table.astype(dict.fromkeys(columns[1:], "int64") | {"recording": "str"})
+
+
+def prediction_summary(found) -> pd.DataFrame:
+    """A row a recording: how many blocks, how many equal, and what else was found, as text."""
+    table = pd.DataFrame(
+        [
+            {
+                "recording": one.recording,
+                "blocks": str(len(one.blocks)),
+                "equal": str(sum(row[-2] == row[-1] for row in one.blocks)),
+                **one.facts,
+            }
+            for one in found
+        ]
+    ).fillna("-")
+    table["verdict"] = [
+        f"not predictable: {one.reason}" if one.reason else _verdict(one.good) for one in found
+    ]
+    return table
+
+
+def _verdict(good: bool) -> str:
+    return "good" if good else "MISSED"
+
+
+def validate_hints(folder, progress=None, policy=None):
+    """Predict the balloon's first pass in every recorded migration of a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of NAME.T0, NAME.trace and NAME.migration.json.gz.  A recording made without hints must
+        have none.
+    progress : callable, optional
+        Wraps the list of stems, as tqdm does.
+    policy : Policy, optional
+        Another mechanism than balloon_alloc; for showing that it fails.
+
+    Returns
+    -------
+    (DataFrame, bool)
+        A row a block: recording, pass, position, predicted_pfn, measured_pfn (-1: none); whether
+        all are equal, in order, in every recording that can be predicted.
+
+    Raises
+    ------
+    InputError
+        A recording cannot be used.
+    """
+    found = predictions(folder, "hints", progress, policy)
+    return prediction_table(found, "hints"), all(one.good for one in found)
+
+
+def validate_reporting(folder, progress=None, policy=None):
+    """Predict every pass of free page reporting in the recordings of a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of NAME.T0 with Reported flags and NAME.trace with probes; NAME.T1 where there is one.
+    progress, policy
+        As for :func:`validate_hints`.
+
+    Returns
+    -------
+    (DataFrame, bool)
+        A row a block: recording, pass, report, position (in the report), predicted_pfn,
+        measured_pfn (-1: none); whether all are equal, and T1's lists and flags too.  A recording
+        without flags cannot be predicted and does not fail.
+
+    Raises
+    ------
+    InputError
+        A recording cannot be used.
+    """
+    found = predictions(folder, "reporting", progress, policy)
+    return prediction_table(found, "reporting"), all(one.good for one in found)

@@ -164,7 +164,7 @@ def new_walk_state(rotate, resume, lock, order, min_order, user, stops_at_empty)
 
 @kernel
 def forget_user_nodes(memory, user):
-    """Take a user's bookmark and ENDs off the lists, as an interrupted walk leaves them there."""
+    """Take a user's bookmark and ENDs off the lists."""
     for which in range(USER_BOOKMARK, NODES_PER_USER):
         list_del_init(memory.links, user_node(memory, user, which))
 
@@ -368,6 +368,4 @@ def go_back(memory, state, zone, report, n, row):
 @kernel
 def end_walk(memory, state):
     """Take the walk's bookmark and END nodes off the lists, wherever it was stopped."""
-    list_del_init(memory.links, user_node(memory, state.knob[K_USER], USER_BOOKMARK))
-    for i in range(nr_lists(state)):
-        list_del_init(memory.links, end_node(memory, state, i))
+    forget_user_nodes(memory, state.knob[K_USER])

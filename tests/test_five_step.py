@@ -205,11 +205,11 @@ def test_the_walk_ends_whatever_guest_and_ring_do(seed, on_full):
         for _ in range(chance.integers(0, 60)):
             if taken and chance.random() < 0.5:
                 node, order = taken.pop(chance.integers(len(taken)))
-                free_pages(memory, node, 0, order, -1)
+                free_pages(memory, node, 0, order, 0)
                 continue
             order = int(chance.choice([0, 0, 3, 9, 10]))
             empty = {(z, o, t) for z, o, t in zip(*np.nonzero(memory.nr_free == 0))}
-            node, _, _ = alloc_pages(memory, 0, order, int(chance.integers(0, 3)), -1)
+            node, _, _ = alloc_pages(memory, 0, order, int(chance.integers(0, 3)), 0)
             if node >= 0:
                 taken.append((node, order))
             for z, o, t in zip(*np.nonzero(memory.nr_free == 0)):

@@ -27,6 +27,7 @@ FLOORS = [
         "properties",
         "validate",
         "replay",
+        "predict",
     ],
     ["figures", "widgets.*", "report", "cli"],
 ]

@@ -216,7 +216,8 @@ def test_another_users_isolated_block_is_not_reported():
         ({"capacity": 0}, "policy.capacity must be a whole number >= 1"),
         ({"report_order": 11}, "policy.report_order must be a whole number in 0..10"),
         ({"delay_ns": None}, "policy.delay_ns must be a time"),
-        ({"report": "unlocked"}, "policy.one_buffer must go with report .acknowledged."),
+        ({"report": "unlocked"}, "policy.one_buffer must go with report 'acknowledged'"),
+        ({"one_buffer": False}, "policy.one_buffer must be true for page_reporting"),
     ],
 )
 def test_bad_knobs_are_refused(wrong, sentence):

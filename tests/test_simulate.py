@@ -13,9 +13,13 @@ from freehint.figures import balance
 
 SMALL = {"memory": "256MiB", "duration_ns": 60_000_000, "walk_at_ns": 5_000_000}
 WALKING = [name for name in fh.POLICIES if name != "none"]
+# Others leave small blocks out, or what watermarks keep.
+WHOLE = [name for name in WALKING if fh.POLICIES[name].smallest_order == 0]
 
 
 def small(**values):
+    if values.get("policy") == "page_reporting":  # in 60 ms, not 2 s, its first pass is over
+        values["policy"] = fh.PageReporting(delay_ns=5_000_000)
     return fh.Scenario(**{**SMALL, **values})
 
 
@@ -53,7 +57,7 @@ def idle(**values):
     return small(workload=quiet, **values).with_values({"host.gap_ns": 0, "ring.size": 4096})
 
 
-@pytest.mark.parametrize("policy", WALKING)
+@pytest.mark.parametrize("policy", WHOLE)
 def test_an_idle_guest_is_hinted_whole_and_keeps_its_hints(policy):
     memory = fh.make_memory("256MiB", fragmentation=0.3)
     run = fh.simulate(idle(policy=policy, memory=memory))
@@ -63,6 +67,29 @@ def test_an_idle_guest_is_hinted_whole_and_keeps_its_hints(policy):
     assert free - 63 <= hinted <= free
     assert (run.summary["coverage"], run.summary["survival"]) == (1.0, 1.0)
     assert (run.summary["duplicate_pages"], run.summary["lost_pages"]) == (0, 0)
+
+
+@pytest.mark.parametrize("policy", ["v33", "page_reporting"])
+def test_an_idle_guest_is_hinted_whole_from_the_smallest_order_on(policy):
+    memory = fh.make_memory("256MiB", fragmentation=0.3)
+    scenario = idle(policy=policy, memory=memory)
+    if policy == "page_reporting":  # DMA is below its gate, and a sixteenth a pass takes its time
+        scenario = scenario.with_values({"duration_ns": 300_000_000})
+    run = fh.simulate(scenario)
+    zones = slice(1, None) if policy == "page_reporting" else slice(None)
+    blocks = memory.nr_free[zones].sum(axis=(0, 2)) << np.arange(11)
+    assert run.summary["hinted_pages"] == blocks[scenario.policy.smallest_order :].sum() > 0
+    assert (run.summary["duplicate_pages"], run.summary["lost_pages"]) == (0, 0)
+
+
+def test_the_balloon_leaves_an_idle_guest_its_min_watermark_and_holds_the_rest():
+    memory = fh.make_memory("256MiB", fragmentation=0.3)
+    run = fh.simulate(idle(policy="balloon_alloc", memory=memory))
+    left = run.memory.zones["nr_free_pages"] - run.memory.zones["watermark"][:, 0]
+    held = int(memory.zones["nr_free_pages"].sum() - run.memory.zones["nr_free_pages"].sum())
+    assert (left > 0).all()
+    assert held - 63 <= run.summary["hinted_pages"] <= held
+    assert run.summary["hinted_pages"] % 1024 == 0 < run.summary["hinted_pages"]
 
 
 def test_restart_without_rotation_offers_the_same_blocks_for_ever():

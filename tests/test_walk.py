@@ -317,10 +317,10 @@ def a_busy_guest(memory, chance, held):
     for _ in range(6):
         if held and chance.random() < 0.6:
             node, order = held.pop(int(chance.integers(len(held))))
-            free_pages(memory, node, 0, order, -1)
+            free_pages(memory, node, 0, order, 0)
         else:
             order = int(chance.choice([0, 2, 9]))
-            node, _, _ = alloc_pages(memory, 0, order, int(chance.integers(0, 3)), -1)
+            node, _, _ = alloc_pages(memory, 0, order, int(chance.integers(0, 3)), 0)
             if node >= 0:
                 held.append((node, order))
 

@@ -77,7 +77,7 @@ def memory_from_proc(path, seed=1) -> Memory:
     whole("seed", seed, 0)
     path = Path(path)
     lines = _read_lines(path)
-    free, blocks = _parse_pagetypeinfo(lines, path)
+    free, blocks = parse_pagetypeinfo(lines, path)
     zoneinfo = _parse_zoneinfo(lines, path)
     names = [name for name in ZONE_NAMES if zoneinfo.get(name, {}).get("managed")]
     if not names or set(names) != set(free) or set(names) != set(blocks):
@@ -126,7 +126,7 @@ def _kernel_profile(lines):
     return LINUX_6_1
 
 
-def _parse_pagetypeinfo(lines, path):
+def parse_pagetypeinfo(lines, path):
     """free[zone] = int[11, 5] blocks; blocks[zone] = int[5] pageblocks."""
     free, rows, blocks = {}, {}, {}
     in_blocks = False

@@ -19,14 +19,13 @@ import numpy as np
 from freehint.config import require
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_block
-from freehint.mm.list import list_add, list_del, list_empty, list_next
+from freehint.mm.list import list_add, list_del, list_empty, list_length, list_next
 from freehint.mm.memory import (
     ISOLATED,
     MAX_ORDER,
     UNMOVABLE,
     USER_LIST,
     frame_order,
-    list_nodes,
     page_zone,
     user_node,
 )
@@ -43,7 +42,7 @@ class BalloonState(NamedTuple):
     """What the balloon remembers.
 
     at : int64[3]   USER; ALLOC_FLAGS of the allocation that next_zone() found room for; HELD
-                    blocks
+                    blocks, of passes before too
     """
 
     at: np.ndarray
@@ -53,8 +52,8 @@ USER, ALLOC_FLAGS, HELD = range(3)
 
 
 def new_state(memory, policy):
-    """A walk that has not begun; what was held before STOP is held still."""
-    held = len(list_nodes(memory, user_node(memory, policy.user, USER_LIST)))
+    """A pass begins; blocks of passes before stay held until DONE."""
+    held = list_length(memory.links, user_node(memory, policy.user, USER_LIST))
     return BalloonState(np.array([policy.user, 0, held], np.int64))
 
 
@@ -159,8 +158,8 @@ class BalloonAlloc(Policy):
 
     Attributes
     ----------
-    init_on_alloc : bool
-        The kernel zeroes what it allocates (Debian's default): every hinted page is written.
+    zeroes : bool
+        init_on_alloc=1, Debian's default: every hinted page is written.
 
     A stroke is one allocation, so ``capacity`` is 1.  ``report="acknowledged"`` is
     VIRTIO_BALLOON_F_HINT_WAIT_ON_ACK as proposed in January 2026: a block is held only when the
@@ -177,17 +176,16 @@ class BalloonAlloc(Policy):
     capacity: int = 1
     on_full: str = "lose"
     report: str = "unlocked"
+    reserved_descriptors: int = 1
     pause_ns: int = 0
-    init_on_alloc: bool = False
 
     def __post_init__(self):
         super().__post_init__()
         require(self.capacity == 1, "policy.capacity", "be 1 for balloon_alloc", self.capacity)
         late = self.report != "under_lock"
         require(late, "policy.report", "be unlocked or acknowledged for balloon_alloc", self.report)
-        require(
-            isinstance(self.init_on_alloc, bool),
-            "policy.init_on_alloc",
-            "be true or false",
-            self.init_on_alloc,
-        )
+
+    @property
+    def smallest_order(self) -> int:
+        """Only blocks of the largest order are hinted."""
+        return HINT_ORDER

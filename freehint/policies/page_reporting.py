@@ -221,5 +221,10 @@ class PageReporting(Policy):
         one_of("policy.putback", self.putback, PUTBACK)
         require(self.delay_ns is not None, "policy.delay_ns", "be a time", self.delay_ns)
         whole("policy.report_order", self.report_order, 0, MAX_ORDER - 1)
-        acknowledged = self.report == "acknowledged" and self.one_buffer
-        require(acknowledged, "policy.report", "be acknowledged, in one buffer", self.report)
+        one = self.one_buffer
+        require(one, "policy.one_buffer", "be true for page_reporting", one)
+
+    @property
+    def smallest_order(self) -> int:
+        """Smaller blocks are not reported."""
+        return self.report_order
