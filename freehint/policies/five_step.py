@@ -245,12 +245,6 @@ def on_empty(memory, state, zone, order, migratetype):
 
 
 @kernel
-def end_walk(memory, state):
-    """Leave no END behind, wherever the walk was stopped."""
-    forget_user_nodes(memory, state.at[AT_USER])
-
-
-@kernel
 def release(memory, state):
     """Add everything held again; blocks."""
     moved = 0
