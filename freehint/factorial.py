@@ -207,11 +207,12 @@ def _high_order_first(orders: pd.DataFrame) -> str:
     told = runs.groupby(["ring.size", "policy.order"])["coverage"].mean()
     small, large = sizes[0], sizes[-1]
     return (
-        f"**The ring never fills; higher orders first.** A ring of {large} lost"
-        f" {lost[large, 'high_first']:.1%} of the pages offered, one of {small}"
-        f" {lost[small, 'high_first']:.1%}; walked from order 0 up the small one lost"
-        f" {lost[small, 'low_first']:.1%} and coverage was {told[small, 'low_first']:.1%} instead"
-        f" of {told[small, 'high_first']:.1%}."
+        f"**The ring never fills; higher orders first.** From the largest blocks down, a ring of"
+        f" {large} lost {lost[large, 'high_first']:.1%} of the pages offered and one of {small}"
+        f" {lost[small, 'high_first']:.1%}; from order 0 up, {lost[large, 'low_first']:.1%} and"
+        f" {lost[small, 'low_first']:.1%}. Coverage was {told[large, 'high_first']:.1%} and"
+        f" {told[small, 'high_first']:.1%}, against {told[large, 'low_first']:.1%} and"
+        f" {told[small, 'low_first']:.1%}."
     )
 
 
