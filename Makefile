@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench lint need-chromium need-gcc
+.PHONY: help report test lab bench lint properties factorial need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -34,6 +34,30 @@ lab: $(STAMP) ## open JupyterLab on the notebooks
 
 bench: need-gcc $(STAMP) ## measure the kernels against C
 	@$(BIN)/python -m benchmarks.run
+
+properties: $(STAMP) ## hold every policy against 1,000 random histories
+	@$(BIN)/python -m freehint.properties 1000
+
+# The full design of notebooks/factorial.ipynb; the notebook as it stands runs a small one.
+define FULL
+seeds: [1, 2, 3]
+memories:
+- linux-6.1/snapshots/snap4g.T0
+- linux-6.1/traces/frag.T1
+- linux-6.1/traces/compile.T1
+- linux-6.1/traces/cache.T1
+capacities: [8, 64]
+ring_sizes: [32, 1024]
+gaps_ns: [0, 3000000]
+duration_ns: 100000000
+scheduler: processes
+out: out/factorial
+endef
+export FULL
+
+factorial: $(STAMP) ## cross all knobs of the walker: out/factorial.ipynb, 10 minutes; goes on if interrupted
+	@mkdir -p out
+	@$(BIN)/python -m papermill --no-progress-bar --cwd . -y "$$FULL" notebooks/factorial.ipynb out/factorial.ipynb
 
 lint: $(STAMP) ## ruff, and no outputs in the notebooks
 	@$(BIN)/python -m ruff check

@@ -512,8 +512,8 @@ class Engine:
         for user in self.users:
             if user.policy.fill is None or user.by_itself:
                 continue
-            self.world.user[user.number].stop = 0
             if user.walking:
+                # Also one that was told to STOP and has not noticed: it ends all the same.
                 user.asked = True
             elif self.enabled:
                 schedule(self.world, user.actor, now_ns)
@@ -521,12 +521,16 @@ class Engine:
     def _stop(self, now_ns: int) -> None:
         """STOP: the walk ends at its next block; blocks held stay held."""
         for user in self.users:
-            if user.walking and not user.by_itself:
-                record = self.world.user[user.number]
-                record.stop = 1
-                user.asked = False
-                if record.mode == WAIT_RING:
-                    schedule(self.world, user.actor, now_ns)
+            if user.by_itself:
+                continue
+            user.asked = False
+            if not user.walking:
+                suspend(self.world, user.actor)  # the walk asked for has not begun
+                continue
+            record = self.world.user[user.number]
+            record.stop = 1
+            if record.mode == WAIT_RING:
+                schedule(self.world, user.actor, now_ns)
 
     def _done(self, now_ns: int) -> None:
         """DONE: like STOP, and everything held is given back."""
@@ -597,6 +601,7 @@ class Engine:
         user.walks.append([now_ns, -1, False, 0, 0, *counts])
         user.zone = 0
         user.asked = False
+        record.stop = 0
         if record.hinting == HINT_REQUESTED:
             # The command id goes out as a buffer of its own, before the first block.
             record.hinting = HINT_START

@@ -14,10 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from freehint.factorial import interactions as interactions_of
+from freehint.factorial import main_effects as effects_of
 from freehint.mm.fragmentation import extfrag_index, unusable_free_index
 from freehint.mm.memory import MIGRATETYPE_NAMES, NR_ORDERS, Memory
 from freehint.story import LETTERS, Story
-from freehint.units import NS_PER_MS
+from freehint.units import NS_PER_MS, format_ns
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -391,3 +393,90 @@ def two_memories(before: Memory, after: Memory, ax=None) -> Axes:
     ax.legend(frameon=False, fontsize=9)
     _tidy(ax)
     return ax
+
+
+OUTCOMES = (
+    ("lost_pages", "lost (MiB)", MIB),
+    ("duplicate_pages", "hinted twice (MiB)", MIB),
+    ("coverage", "coverage (points)", 100),
+    ("survival", "survival (points)", 100),
+    ("lock_held_p99_ns", "lock held p99 (µs)", 1e-3),
+    ("alloc_wait_p99_ns", "allocation wait p99 (µs)", 1e-3),
+)
+
+
+def _level(value) -> str:
+    """A level's short name: a snapshot by its last part, a time in its unit."""
+    if isinstance(value, str):
+        return value.rpartition("/")[2]
+    return format_ns(value) if value >= NS_PER_MS else f"{value:g}"
+
+
+def _short(value: float) -> str:
+    """Two digits; a rounding error is nothing."""
+    if value < 1e-6:
+        return "0"
+    return f"{value:.2g}" if value < 100 else f"{value / 1000:.2g}k"
+
+
+def main_effects(table: pd.DataFrame, factors, axes=None):
+    """What each level of each factor adds to the mean: a panel an outcome, a dot a level.
+
+    Bars are 95 % intervals over the seeds; levels are compared where all else was the same
+    (:mod:`freehint.factorial`).
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`freehint.sweep`.
+    factors : sequence of str
+        All names of its grid.
+    axes : sequence of 6 Axes, optional
+    """
+    if axes is None:
+        levels = sum(table[f].nunique() for f in factors) + len(factors)
+        axes = new_figure(13, 0.21 * levels + 1, columns=len(OUTCOMES), sharey=True)[1]
+    for ax, (outcome, label, factor) in zip(axes, OUTCOMES, strict=True):
+        effects = effects_of(table, factors, outcome)
+        y = np.arange(len(effects)) + effects["factor"].map(list(factors).index)
+        half = effects["half_width"].fillna(0) * factor
+        ax.errorbar(effects["effect"] * factor, y, xerr=half, fmt="o", ms=4, color=BLUE, lw=1.2)
+        ax.axvline(0, color=GREY, lw=0.8, zorder=0)
+        ax.set_xlabel(label, fontsize=9)
+        ax.tick_params(labelsize=8)
+        ax.locator_params(axis="x", nbins=4)
+        _tidy(ax)
+    names = effects["factor"].str.rpartition(".")[2] + " " + effects["level"].map(_level)
+    axes[0].set_yticks(y, names)
+    axes[0].invert_yaxis()
+    return axes
+
+
+def interactions(table: pd.DataFrame, factors, axes=None):
+    """How far two factors together are from the sum of both: a heat map an outcome.
+
+    The number is the largest deviation of a pair of levels from the sum, in the outcome's unit.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`freehint.sweep`.
+    factors : sequence of str
+    axes : sequence of 6 Axes, optional
+    """
+    if axes is None:
+        axes = new_figure(13, 7.6, rows=2, columns=3)[1].ravel()
+    names = [f.rpartition(".")[2] for f in factors]
+    for ax, (outcome, label, factor) in zip(axes, OUTCOMES, strict=True):
+        found = interactions_of(table, factors, outcome).to_numpy() * factor
+        ax.imshow(found, cmap="Blues", vmin=0)
+        top = np.nanmax(found) if np.isfinite(found).any() else 0
+        for (row, column), value in np.ndenumerate(found):
+            if np.isfinite(value):
+                colour = "white" if value > 0.6 * top else BLACK
+                ax.text(column, row, _short(value), ha="center", va="center", fontsize=8,
+                        color=colour)  # fmt: skip
+        ax.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+        ax.set_yticks(range(len(names)), names, fontsize=8)
+        ax.set_title(label, fontsize=9)
+    return axes

@@ -312,7 +312,9 @@ def simulate(scenario: Scenario, progress=None, check=False) -> Run:
     )
 
 
-def run_engine(scenario: Scenario, memory: Memory, progress=None, check=False) -> Engine:
+def run_engine(
+    scenario: Scenario, memory: Memory, progress=None, check=False, engine=Engine
+) -> Engine:
     """The engine at the end of a scenario that began with ``memory``, which it changes."""
     world = new_world(scenario, memory)
     seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 2)
@@ -321,7 +323,7 @@ def run_engine(scenario: Scenario, memory: Memory, progress=None, check=False) -
         prepare(world, scenario.workload, program_stream)
     if scenario.host.discard:
         _make_resident(world)
-    engine = Engine(world, find_policies(scenario.policy), scenario.host, streams, check)
+    engine = engine(world, find_policies(scenario.policy), scenario.host, streams, check)
     migration = scenario.migration
     if migration is not None:
         Migration(engine, migration)

@@ -17,7 +17,8 @@ FLOORS = [
     ["policies.*", "guest.*", "host.*", "formats.*"],
     ["engine", "migrate", "provenance", "safety.*"],
     [
-        *("simulate", "run", "findings", "story", "blocks", "design", "sweep", "properties"),
+        *("simulate", "run", "findings", "story", "blocks", "design", "sweep"),
+        *("factorial", "properties"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
     ["figures", "answers", "widgets.*", "report", "cli"],

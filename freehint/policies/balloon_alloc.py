@@ -92,10 +92,14 @@ def fill(memory, state, zone, report, capacity):
 
 @kernel
 def drain(memory, state, zone, report, n, outcome):
-    """Keep what the ring took; free at once what it had no room for."""
+    """Keep what the ring took; free at once what it had no room for.
+
+    Unless DONE or the shrinker came before and freed it: the block taken last is the list's first.
+    """
     freed = 0
     for row in range(n):
-        if outcome[row] == LOST or outcome[row] == REFUSED:
+        refused = outcome[row] == LOST or outcome[row] == REFUSED
+        if refused and list_next(memory.links, held_list(memory, state)) == report[row, 0]:
             free_held(memory, state, report[row, 0])
             freed += 1
     return freed

@@ -262,18 +262,18 @@ def on_empty(memory, state, zone, order, migratetype):
 
 
 @kernel
-def end_walk(memory, state):
-    """Leave no END behind, wherever the walk was stopped."""
-    forget_user_nodes(memory, state.at[AT_USER])
-
-
-@kernel
 def release(memory, state):
     """Add everything held again; blocks."""
     moved = 0
     for zone in range(state.held.shape[0]):
         moved += readd_zone(memory, state, zone)
     return moved
+
+
+@kernel
+def end_walk(memory, state):
+    """Leave no END behind, wherever the walk was stopped."""
+    forget_user_nodes(memory, state.at[AT_USER])
 
 
 @kernel

@@ -1,0 +1,249 @@
+"""What a full factorial says: main effects, interactions, and an answer to each argument.
+
+A table of :func:`freehint.sweep` in, numbers and sentences out.  Combinations that contradict
+themselves leave holes in the design, so a factor's levels are compared only where every one of
+them ran with the same values of all others ("matched"): an effect is then no other factor's.
+Intervals are 95 %, Student's t over the seeds, each of which gives an effect of its own.
+"""
+
+import numpy as np
+import pandas as pd
+
+from freehint.units import format_ns
+
+# Quantiles 0.975 of Student's t for 1, 2, .. degrees of freedom.
+T_975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
+FACTORS = (
+    "policy.rotate",
+    "policy.resume",
+    "policy.lock",
+    "policy.capacity",
+    "ring.size",
+    "host.gap_ns",
+    "memory",
+)
+
+
+def done(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs that there were."""
+    return table[table["status"] == "done"]
+
+
+def matched(table: pd.DataFrame, factors, factor: str) -> pd.DataFrame:
+    """Runs of those combinations of the other factors in which every level of ``factor`` ran."""
+    runs = done(table)
+    others = [f for f in factors if f != factor] + ["seed"]
+    levels = runs.groupby(others)[factor].transform("nunique")
+    return runs[levels == runs[factor].nunique()]
+
+
+def interval(values) -> tuple:
+    """(mean, half width) of a 95 % interval; the half width of one value is nan."""
+    values = np.asarray(values, float)
+    values = values[~np.isnan(values)]
+    n = len(values)
+    if n < 2:
+        return (float(values.mean()) if n else np.nan), np.nan
+    t = T_975[n - 2] if n - 2 < len(T_975) else 1.96
+    return float(values.mean()), float(t * values.std(ddof=1) / np.sqrt(n))
+
+
+def main_effects(table: pd.DataFrame, factors, outcome: str) -> pd.DataFrame:
+    """Mean outcome at each level of each factor, less the mean over its levels.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`freehint.sweep`.
+    factors : sequence of str
+        All names of the grid.
+    outcome : str
+        An entry of the summary.
+
+    Returns
+    -------
+    DataFrame
+        factor, level, effect, half_width (of its 95 % interval over the seeds), mean.
+    """
+    rows = []
+    for factor in factors:
+        runs = matched(table, factors, factor)
+        by_seed = runs.groupby(["seed", factor], sort=False)[outcome].mean().unstack()
+        effects = by_seed.sub(by_seed.mean(axis=1), axis=0)
+        for level in by_seed.columns:
+            effect, half = interval(effects[level])
+            rows.append((factor, level, effect, half, by_seed[level].mean()))
+    return pd.DataFrame(rows, columns=["factor", "level", "effect", "half_width", "mean"])
+
+
+def interactions(table: pd.DataFrame, factors, outcome: str) -> pd.DataFrame:
+    """How far two factors are from adding up: the largest deviation of a cell's mean from it.
+
+    Sums are fitted by least squares to the means of the pairs' cells, so holes do no harm.
+
+    Returns
+    -------
+    DataFrame
+        factors x factors, symmetric, nan on the diagonal.
+    """
+    runs = done(table)
+    found = pd.DataFrame(np.nan, index=list(factors), columns=list(factors))
+    for i, one in enumerate(factors):
+        for other in factors[i + 1 :]:
+            means = runs.groupby([one, other])[outcome].mean().dropna()
+            found.loc[one, other] = found.loc[other, one] = _deviation(means)
+    return found
+
+
+def _deviation(means: pd.Series) -> float:
+    if not len(means):
+        return np.nan
+    columns = [pd.get_dummies(means.index.get_level_values(k)).to_numpy(float) for k in (0, 1)]
+    sums = np.hstack(columns)
+    fit = sums @ np.linalg.lstsq(sums, means.to_numpy(float), rcond=None)[0]
+    return float(np.abs(means.to_numpy(float) - fit).max())
+
+
+def difference(table, factors, factor, level, other, outcome) -> tuple:
+    """(mean difference level - other, half width) where both ran with all else the same."""
+    two = table[table[factor].isin([level, other])]
+    runs = matched(two, factors, factor)
+    by_seed = runs.groupby(["seed", factor])[outcome].mean().unstack()
+    return interval(by_seed[level] - by_seed[other])
+
+
+# An answer to each argument.
+
+
+def _mean(table, outcome, **where) -> float:
+    runs = done(table)
+    for name, value in where.items():
+        runs = runs[runs[name.replace("__", ".")] == value]
+    return float(runs[outcome].mean())
+
+
+def _points(pair) -> str:
+    mean, half = pair
+    width = "" if np.isnan(half) else f" ± {100 * half:.1f}"
+    return f"{100 * mean:+.1f}{width} percentage points"
+
+
+def _time(pair) -> str:
+    mean, half = pair
+    width = "" if np.isnan(half) else f" ± {format_ns(half)}"
+    return f"{'+' if mean >= 0 else '-'}{format_ns(abs(mean))}{width}"
+
+
+def answers(table: pd.DataFrame, orders: pd.DataFrame, factors=FACTORS) -> list:
+    """One sentence for each argument of the thread, from the numbers of the runs.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of a sweep over ``factors``, which are :data:`FACTORS` or most of them.
+    orders : DataFrame
+        Of a sweep over policy.order, policy.min_order and ring.size.
+    """
+    table = table.assign(
+        never_ended=(table["walk_ns"] < 0).astype(float).where(table["status"] == "done"),
+        duplicate_share=table["duplicate_pages"] / table["hinted_pages"],
+        lost_share=table["lost_pages"] / table["offered_pages"],
+    )
+    return [
+        _not_restartable(table, factors),
+        _rotation(table, factors),
+        _hold_the_lock(table, factors),
+        _high_order_first(orders),
+        _host_scheduled_out(table, factors),
+        _twice(table, factors),
+    ]
+
+
+def _not_restartable(table, factors) -> str:
+    still = table[table["policy.rotate"] == "never"]
+    batches = still[still["policy.lock"] == "per_batch"]
+    gain = difference(batches, factors, "policy.resume", "cursor", "restart", "coverage")
+    lists = still[still["policy.lock"] == "per_list"]
+    whole = difference(lists, factors, "policy.resume", "cursor", "restart", "coverage")
+    ended = 1 - _mean(batches, "never_ended", policy__resume="restart")
+    return (
+        f"**Not restartable.** Without rotation and in batches, {ended:.0%} of the walks that"
+        f" restart came to an end, and a bookmark raises coverage by {_points(gain)}; where a"
+        f" stroke is a whole list it raises it by {_points(whole)}."
+    )
+
+
+def _rotation(table, factors) -> str:
+    pair = ("policy.rotate", "on_exit", "never")
+    gain = difference(table, factors, *pair, "survival")
+    restarting = table[table["policy.resume"] == "restart"]
+    cut = restarting[restarting["policy.lock"] == "per_batch"]
+    partial = difference(cut, factors, *pair, "survival")
+    coverage = difference(cut, factors, *pair, "coverage")
+    return (
+        f"**Rotation.** Moving reported blocks to the tail changes survival by {_points(gain)} over"
+        f" all designs, and by {_points(partial)} for walks that restart after each batch, whose"
+        f" coverage it changes by {_points(coverage)}."
+    )
+
+
+def _hold_the_lock(table, factors) -> str:
+    pair = ("policy.lock", "whole_walk", "per_batch")
+    held = difference(table, factors, *pair, "lock_held_p99_ns")
+    waits = difference(table, factors, *pair, "alloc_wait_p99_ns")
+    longest = difference(table, factors, *pair, "alloc_wait_max_ns")
+    return (
+        f"**Hold the lock.** Against batches it changes the 99th percentile of the holds by"
+        f" {_time(held)} and that of all allocations' waits by {_time(waits)}; the longest wait by"
+        f" {_time(longest)}."
+    )
+
+
+def _high_order_first(orders: pd.DataFrame) -> str:
+    runs = done(orders).assign(lost=orders["lost_pages"] / orders["offered_pages"])
+    runs = runs[runs["policy.min_order"] == runs["policy.min_order"].min()]
+    sizes = sorted(runs["ring.size"].unique())
+    lost = runs.groupby(["ring.size", "policy.order"])["lost"].mean()
+    told = runs.groupby(["ring.size", "policy.order"])["coverage"].mean()
+    small, large = sizes[0], sizes[-1]
+    return (
+        f"**The ring never fills; higher orders first.** From the largest blocks down, a ring of"
+        f" {large} lost {lost[large, 'high_first']:.1%} of the pages offered and one of {small}"
+        f" {lost[small, 'high_first']:.1%}; from order 0 up, {lost[large, 'low_first']:.1%} and"
+        f" {lost[small, 'low_first']:.1%}. Coverage was {told[large, 'high_first']:.1%} and"
+        f" {told[small, 'high_first']:.1%}, against {told[large, 'low_first']:.1%} and"
+        f" {told[small, 'low_first']:.1%}."
+    )
+
+
+def _host_scheduled_out(table, factors) -> str:
+    gaps = sorted(table["host.gap_ns"].unique())
+    pair = ("host.gap_ns", gaps[-1], gaps[0])
+    listed = table[table["policy.lock"] == "per_list"]
+    lost = difference(listed, factors, *pair, "lost_share")
+    held = table[table["policy.lock"] == "whole_walk"]
+    longest = difference(held, factors, *pair, "alloc_wait_max_ns")
+    return (
+        f"**Host scheduled out.** Absences of {format_ns(gaps[-1])} on average change the share of"
+        f" pages lost by {_points(lost)} where a stroke is a list, and the longest wait of an"
+        f" allocation by {_time(longest)} where the lock is held until the host is done."
+    )
+
+
+def _twice(table, factors) -> str:
+    batches = table[(table["policy.lock"] == "per_batch") & (table["policy.rotate"] != "never")]
+    share = {
+        resume: _mean(batches, "duplicate_share", policy__resume=resume)
+        for resume in ("scan_for_first", "cursor", "restart")
+    }
+    return (
+        f"**Two reports of B are no big deal.** In batches with rotation, scanning for A sends"
+        f" {share['scan_for_first']:.2%} of all hinted pages a second time, a bookmark"
+        f" {share['cursor']:.2%}, a restart {share['restart']:.0%}."
+    )
+
+
+def refused(table: pd.DataFrame) -> pd.DataFrame:
+    """Combinations that contradict themselves: the sentence, and how many runs it cost."""
+    rows = table[table["status"] == "refused"]
+    return rows.groupby("error").size().rename("runs").reset_index()
