@@ -208,7 +208,7 @@ class Observer(Engine):
         if why == STROKE_PUBLISHED:
             # Its end may wake a CPU that takes the last block reported in the same nanosecond.
             self._look()
-            self._read_reports()
+            self._follow_walk()
         super()._answer(why, now_ns, who)
 
     def _next_look(self) -> int:
@@ -227,9 +227,7 @@ class Observer(Engine):
             self._fault("whole", f"{self.total - pages} pages missing at {now} ns")
         if self.own is None:
             return
-        if len(self.own.walks) > self.walks:
-            self._walk_begins()
-        self._read_reports()
+        self._follow_walk()
         if self.walks > self.judged and self.own.walks[-1][1] >= 0:
             self._walk_ends(now)
 
@@ -253,6 +251,11 @@ class Observer(Engine):
         on_lists = int(blocks @ (1 << np.arange(NR_ORDERS)))
         world = self.world
         return on_lists + int(world.memory.pcp["count"].sum() + world.cpu["live_pages"].sum())
+
+    def _follow_walk(self) -> None:
+        if len(self.own.walks) > self.walks:
+            self._walk_begins()
+        self._read_reports()
 
     def _walk_begins(self) -> None:
         self.walks = len(self.own.walks)
