@@ -128,6 +128,7 @@ def map_block(world, order, migratetype):
     slot = world.cpu[0].nr_blocks
     world.held[0, slot] = (node << 4) | order
     world.cpu[0].nr_blocks = slot + 1
+    world.tally[0].allocations += 1
     return slot
 
 
@@ -143,6 +144,7 @@ def unmap_blocks(world, first, behind):
             write_page_structure(world, block >> 4)
             free_pages(world.memory, block >> 4, 0, block & 0xF, world.state[0].locked_zones)
             world.held[0, slot] = FREED
+            world.tally[0].frees += 1
 
 
 @kernel
@@ -251,6 +253,7 @@ def prepare(world, program: Program, stream) -> None:
         _fill(world, program.dirty_MiB, program.huge_pages)
     elif program.state == "churn":
         world.state[0].live_pages = program.dirty_MiB * PAGES_PER_MIB
+    world.tally[0].allocations = world.tally[0].frees = 0  # those were before time 0
     used = np.flatnonzero(world.version)[: program.background_pages]
     world.background[: len(used)] = used
     world.state[0].nr_background = len(used)
@@ -339,6 +342,7 @@ def program_event(world, word, now_ns):
             write_page(world, world.background[i])
         state.background_at = now_ns + BACKGROUND_NS
     elif kind == DIRTY:
+        world.tally[0].writes += 1
         write_page(world, page_node(world, state.next_page))
         state.next_page = (state.next_page + 1) % max(state.nr_pages, 1)
         state.page_at = now_ns + state.page_ns
