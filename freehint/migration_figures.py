@@ -332,7 +332,7 @@ def resident_beside(measured: pd.DataFrame, simulated: pd.DataFrame, ax=None) ->
         (simulated["time_s"], pages, ORANGE, "--", "simulated: pages that the host gives"),
     ):
         ax.step(time_s, mib - mib.iloc[0], color=colour, ls=style, lw=2, where="post", label=name)
-    ax.set(xlabel="time since the memory was freed (s)", ylabel="against the most (MiB)")
+    ax.set(xlabel="time since the memory was freed (s)", ylabel="resident memory, change (MiB)")
     ax.set_xlim(0, simulated["time_s"].max())
     ax.legend(frameon=False, fontsize=9)
     _tidy(ax)
