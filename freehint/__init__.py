@@ -38,7 +38,7 @@ from freehint.version import __version__
 from freehint.walk import v24, walk_free_mem_block
 
 # Pictures and widgets bring matplotlib and ipywidgets, half of the time of an import.
-_LATE = ("answers", "figures", "widgets")
+_LATE = ("answers", "figures", "migration_figures", "widgets")
 
 
 def __getattr__(name):
@@ -86,6 +86,7 @@ __all__ = [
     "load_snapshot",
     "make_memory",
     "memory_from_proc",
+    "migration_figures",
     "pageblocks",
     "pcp_lists",
     "provenance_table",

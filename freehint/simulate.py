@@ -395,6 +395,7 @@ def _percentiles(values, count: int, prefix: str) -> dict:
     a value between two.
     """
     values = np.sort(np.asarray(values, np.int64))
+    count = max(count, len(values))  # a Program's allocations wait, and are not counted
     zeros = count - len(values)
     result = {}
     for name, share in (("p50", 0.50), ("p99", 0.99), ("max", 1.0)):

@@ -21,7 +21,7 @@ FLOORS = [
         *("factorial", "properties"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
-    ["figures", "answers", "widgets.*", "report", "cli"],
+    ["figures", "answers", "migration_figures", "widgets.*", "report", "cli"],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 

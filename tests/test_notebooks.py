@@ -37,6 +37,10 @@ ANSWERS = {
     "06_five_steps": ("scenarioknobs", [("batch", "ArrowRight"), ("host away (ms)", "Home")]),
     "07_the_ring": ("scenarioknobs", [("order", "End"), ("ring size", "ArrowLeft")]),
     "08_what_linux_merged": ("scenarioknobs", [("DONE after (ms)", "Home"), ("policy", "Home")]),
+    "09_live_migration": (
+        "scenarioknobs",
+        [("piece given back (KiB)", "End"), ("bandwidth (MB/s)", "End"), ("policy", "Home")],
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 from operator import attrgetter
 
-from freehint import answers, figures
+from freehint import answers, figures, migration_figures
 from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import POLICIES
 from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE
@@ -17,6 +17,8 @@ MS = tuple((str(ms), ms * NS_PER_MS) for ms in (0, 1, 2, 3, 5, 10, 20, 50))
 # Since the first start, 20 ms into the run.
 STOPS = tuple((f"{us:,}", 20 * NS_PER_MS + us * 1000) for us in
               (60, 100, 150, 200, 300, 400, 600, 1000, 3000, 10_000))  # fmt: skip
+BANDWIDTHS = tuple((f"{mb:,}", mb * 1_000_000) for mb in (25, 50, 100, 200, 500, 1000))
+PIECES = tuple((f"{4 << k:,}", 1 << k) for k in range(0, 13, 2))
 DONES = tuple((str(ms), (20 + ms) * NS_PER_MS) for ms in (10, 20, 50, 80, 100, 150))
 
 # Label -> field of the scenario and its positions.
@@ -33,6 +35,9 @@ KNOBS = {
     "host away (ms)": ("host.gap_ns", MS),
     "stop after (µs)": ("control.stop_at_ns", (*STOPS, ("never", -1))),
     "DONE after (ms)": ("control.done_at_ns", (*DONES, ("never", -1))),
+    "load": ("workload.state", ("idle", "freed", "frag")),
+    "piece given back (KiB)": ("workload.frag_chunk", PIECES),
+    "bandwidth (MB/s)": ("migration.bandwidth_Bps", BANDWIDTHS),
     "kernel": ("kernel", ()),
     "seed": ("seed", tuple(range(1, 11))),
 }
@@ -80,9 +85,19 @@ class ScenarioKnobs(KnobPanel):
 
 def headline(run) -> str:
     """The run in a line."""
+    if "sent_bytes" in run.summary:
+        return _migration_headline(run.summary)
     facts = readable(run.summary)
     names = ("coverage", "survival", "walk took", "lock held max", "allocation wait max")
     return "     ".join(f"{name}: {facts[name]}" for name in names)
+
+
+def _migration_headline(summary) -> str:
+    if summary["total_ns"] < 0:
+        return f"migration: {summary['migration']}"
+    sent, took = summary["sent_bytes"] / 1e6, summary["total_ns"] / 1e9
+    moved = summary["migrated_pages"]
+    return f"sent: {sent:,.0f} MB     took: {took:.1f} s     pages moved by compaction: {moved:,}"
 
 
 def draw_run(run, panels, span_ns: int):
@@ -125,6 +140,14 @@ def _hints(run, ax, _span_ns):
     answers.hints_over_time(run.reports, ax)
 
 
+def _fate(run, ax, _span_ns):
+    migration_figures.pages_by_fate(summaries([run]).set_axis([""]), ax)
+
+
+def _dirty(run, ax, _span_ns):
+    migration_figures.dirty_at_each_sync({"": run.rounds}, ax).get_legend().remove()
+
+
 def _orders(run, ax, _span_ns):
     answers.blocks_by_order(run.reports, ax)
 
@@ -145,6 +168,8 @@ PANELS = {
     "lists": ("", _lists),
     "balance": ("", _balance),
     "hints": ("what the host was told", _hints),
+    "fate": ("", _fate),
+    "dirty": ("what each sync found", _dirty),
     "orders": ("blocks offered to the ring", _orders),
     "longer": ("how many lasted longer", _longer),
 }

@@ -1,0 +1,339 @@
+"""Pictures of live migrations: what was sent, what a hint saved, and what came afterwards.
+
+Each is a function (table, axes) -> axes, with units; what needs more than a run's own table comes
+with a function that makes it.  Drawn like :mod:`freehint.figures`.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from freehint.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    MIB,
+    ORANGE,
+    PALE,
+    SKY,
+    VERMILION,
+    _axes,
+    _tidy,
+)
+from freehint.formats.tables import free_lists, pageblocks
+from freehint.mm.memory import UNMOVABLE
+from freehint.simulate import Scenario, simulate
+from freehint.units import NS_PER_S
+
+POLICY_COLOURS = {"v24": GREEN, "balloon_alloc": BLUE}
+STATE_COLOURS = {"idle": GREY, "freed": GREEN, "dirty": ORANGE, "churn": VERMILION, "frag": BLUE}
+
+
+def pages_by_fate(table: pd.DataFrame, ax=None) -> Axes:
+    """What became of the guest's memory (MiB), a bar a run: sent, zero pages, skipped.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row of summary a run (:func:`freehint.summaries`); the index names the bars.  A page
+        that is sent twice counts twice.
+    """
+    ax = _axes(ax, height=0.42 * len(table) + 1.2)
+    left = np.zeros(len(table))
+    for name, colour, label in (
+        ("normal_pages", VERMILION, "sent whole, 4,104 B a page"),
+        ("zero_pages", SKY, "sent as a zero page, 9 B"),
+        ("skipped_pages", GREEN, "not sent: a hint"),
+    ):
+        pages = table[name].astype(float).to_numpy() * MIB
+        ax.barh([str(name) for name in table.index], pages, left=left, color=colour, label=label)
+        left += pages
+    ax.invert_yaxis()
+    ax.set(xlabel="memory (MiB)")
+    ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(-0.05, 1.0))
+    _tidy(ax)
+    return ax
+
+
+def dirty_at_each_sync(rounds_of: dict, ax=None) -> Axes:
+    """Pages that each bitmap sync found newly dirty (a symmetric logarithm), a line a run."""
+    ax = _axes(ax, height=3.0)
+    pens = zip((GREY, GREEN, BLUE, VERMILION, BLACK), "osD^v", (12, 9, 7, 6, 5), strict=True)
+    for (name, rounds), (colour, mark, size) in zip(rounds_of.items(), pens):
+        dirty = rounds["dirty_pages"].to_numpy()[1:]
+        ax.plot(np.arange(1, len(dirty) + 1), dirty, color=colour, lw=1.5, marker=mark, ms=size,
+                label=name)  # fmt: skip
+    ax.set_yscale("symlog", linthresh=10)
+    ax.set_yticks([0, 10, 100, 1_000, 10_000, 100_000],
+                  ["0", "10", "100", "1,000", "10,000", "100,000"])  # fmt: skip
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set(xlabel="bitmap sync (the first, which sets every page, is left out)")
+    ax.set(ylabel="newly dirty pages", ylim=(0, 500_000))
+    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _tidy(ax)
+    return ax
+
+
+def share_of_order(scenario: Scenario, order=10) -> float:
+    """Of all free memory at a scenario's start, pcp lists too, the share in blocks of an order."""
+    run = simulate(scenario.with_values({"policy": "none", "migration": None, "duration_ns": 1}))
+    first = run.history[run.history["time_s"] == 0]
+    return first.loc[first["order"] == order, "free_pages"].sum() / first["free_pages"].sum()
+
+
+def savings(table: pd.DataFrame, knob: str, labels=None) -> pd.DataFrame:
+    """What each policy saved against "none" with the same knob at the same value.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`freehint.sweep`, over "policy" and ``knob``.
+    labels : sequence of str, optional
+        Names for the knob's values, in the order of the table.
+
+    Returns
+    -------
+    DataFrame
+        policy, level (the knob's value as text), saved_bytes (%; below 0: hints cost bytes),
+        saved_s.
+    """
+    values = list(dict.fromkeys(table[knob]))
+    named = dict(zip(values, labels or map(str, values), strict=True))
+    base = table[table["policy"] == "none"].set_index(knob)
+    rows = table[table["policy"] != "none"].reset_index(drop=True)
+    before = base.loc[rows[knob]].reset_index()
+    return pd.DataFrame(
+        {
+            "policy": rows["policy"],
+            "level": rows[knob].map(named),
+            "saved_bytes": 100 * (1 - rows["sent_bytes"] / before["sent_bytes"]).astype(float),
+            "saved_s": (before["total_ns"] - rows["total_ns"]).astype(float) / NS_PER_S,
+        }
+    )
+
+
+def effect(table: pd.DataFrame, ax=None, column="saved_bytes") -> Axes:
+    """What hints save at each level of one knob: a group of bars a level, a bar a policy.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`savings`.
+    column : "saved_bytes" (%) or "saved_s" (s)
+    """
+    ax = _axes(ax, width=4.5)
+    levels, policies = (list(dict.fromkeys(table[name])) for name in ("level", "policy"))
+    width = 0.8 / len(policies)
+    for i, policy in enumerate(policies):
+        rows = table[table["policy"] == policy].set_index("level").loc[levels]
+        x = np.arange(len(levels)) + (i - (len(policies) - 1) / 2) * width
+        colour = POLICY_COLOURS.get(policy, GREY)
+        bars = ax.bar(x, rows[column], width, color=colour, label=policy)
+        ax.bar_label(bars, fmt="{:.0f}" if column == "saved_bytes" else "{:.1f}", fontsize=8)
+    ax.axhline(0, color=BLACK, lw=0.8)
+    ax.set_xticks(range(len(levels)), levels, fontsize=9)
+    if column == "saved_bytes":
+        ax.set(ylabel="bytes saved (%)", ylim=(min(-8, 1.7 * table[column].min()), 109))
+    else:
+        ax.set(ylabel="time saved (s)", ylim=(0, 1.15 * table[column].max()))
+    _tidy(ax)
+    return ax
+
+
+def effects(panels: dict, figure) -> None:
+    """A panel an effect, then the legend.
+
+    Parameters
+    ----------
+    panels : dict
+        Title -> (table, column), as for :func:`effect`.
+    figure : Figure
+        With at least one pair of axes more than there are panels.
+    """
+    axes = figure.axes
+    for (title, (table, column)), ax in zip(panels.items(), axes):
+        effect(table, ax, column).set_title(title, loc="left", fontsize=10)
+    for ax in axes[len(panels) :]:
+        ax.axis("off")
+    axes[-1].legend(*axes[0].get_legend_handles_labels(), loc="center", frameon=False)
+
+
+def after_the_migration(scenario: Scenario, window_ns: int) -> pd.Series:
+    """What a guest does, and pays, in ``window_ns`` of simulated time after its switch-over.
+
+    The same scenario is run twice, up to the switch-over and ``window_ns`` longer; the same seed
+    makes the same first part, so the difference is what came afterwards.
+
+    Returns
+    -------
+    Series
+        policy, seed, sent_bytes, total_ns, survival, lost_writes; of the window: faults, fault_ns,
+        work (allocations, frees and writes), waited_ns (allocations and frees, for the zone lock);
+        unmovable (pageblocks, at the end) and large_MiB (free, in blocks of order >= 9).
+
+    Raises
+    ------
+    ValueError
+        The migration does not end within the scenario's duration.
+    """
+    total_ns = simulate(scenario).summary["total_ns"]
+    if total_ns < 0:
+        raise ValueError(f"the migration has not ended after {scenario.duration_ns} ns")
+    end_ns = scenario.migration.start_at_ns + total_ns + 1
+    first, whole = (
+        simulate(replace(scenario, duration_ns=end)) for end in (end_ns, end_ns + window_ns)
+    )
+
+    def gained(*names):
+        return int(sum(whole.summary[name] - first.summary[name] for name in names))
+
+    large = free_lists(whole.memory).query("order >= 9")["order"].to_numpy(np.int64)
+    kept = ("policy", "seed", "sent_bytes", "total_ns", "survival", "lost_writes")
+    return pd.Series(
+        {name: whole.summary[name] for name in kept}
+        | {
+            "faults": gained("faults"),
+            "fault_ns": gained("fault_ns"),
+            "work": gained("allocations", "frees", "writes"),
+            "waited_ns": int(whole.waits["wait_ns"].sum() - first.waits["wait_ns"].sum()),
+            "unmovable": int((pageblocks(whole.memory)["migratetype"] == UNMOVABLE).sum()),
+            "large_MiB": float((1 << large).sum() * MIB),
+        },
+        dtype=object,
+    )
+
+
+def against_none(table: pd.DataFrame, column: str) -> pd.Series:
+    """How much more (%) of a measure a run has than "none" with the same seed."""
+    none = table[table["policy"] == "none"].set_index("seed")[column]
+    base = none.loc[table["seed"]].astype(float).to_numpy()
+    return (table[column].astype(float) / base - 1) * 100
+
+
+def per_policy(table: pd.DataFrame, column: str, ax=None, label="", mark=None) -> Axes:
+    """One measure of each policy: a bar at the mean, a dot a seed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        policy and ``column``, a row a run.
+    label : str
+        Name and unit of the measure.
+    mark : float, optional
+        Where a dashed line goes: the value before the migration, or without hints.
+    """
+    policies = list(dict.fromkeys(table["policy"]))
+    ax = _axes(ax, height=0.3 * len(policies) + 1.0)
+    means = table.groupby("policy", sort=False)[column].apply(
+        lambda rows: rows.astype(float).mean()
+    )
+    colours = [GREY if policy == "none" else GREEN for policy in policies]
+    ax.barh(policies, means[policies], color=colours, height=0.7)
+    at = [policies.index(policy) for policy in table["policy"]]
+    ax.scatter(table[column].astype(float), at, color=BLACK, s=10, zorder=3)
+    if mark is not None:
+        ax.axvline(mark, color=BLACK, lw=1, ls="--")
+    ax.set_ylim(len(policies) - 0.4, -0.6)
+    ax.set(xlabel=label or column)
+    ax.tick_params(labelsize=9)
+    _tidy(ax)
+    return ax
+
+
+def predicted_beside_measured(table: pd.DataFrame, counter: str, ax=None, unit=1.0, label=""):
+    """Each recorded migration: measured across, predicted upwards, both logarithmic.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`freehint.validate_migration`.
+    counter : str
+        "transferred_B", "total_time_ms", ..
+    unit : float
+        What the counter is divided by for the axes.
+    label : str
+        Name and unit on the axes.
+
+    Returns
+    -------
+    Axes
+        Filled: hints on; the grey band is 10 % to either side.
+    """
+    ax = _axes(ax, width=4.6, height=4.2)
+    both = table[[f"measured_{counter}", f"predicted_{counter}"]].astype(float) / unit
+    ends = np.array([both.min().min() / 1.3, both.max().max() * 1.3])
+    ax.fill_between(ends, ends / 1.1, ends * 1.1, color=PALE, lw=0, zorder=0)
+    ax.plot(ends, ends, color=GREY, lw=1, zorder=1)
+    for state, colour in STATE_COLOURS.items():
+        for hint, face in (("off", "none"), ("on", colour)):
+            rows = both[(table["state"] == state) & (table["hint"] == hint)]
+            name = f"{state}, hints {hint}" if len(rows) else None
+            ax.scatter(*rows.to_numpy().T, s=34, facecolors=face, edgecolors=colour, lw=1.3,
+                       label=name, zorder=2)  # fmt: skip
+    ax.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+    ax.set(xlabel=f"measured {label or counter}", ylabel=f"predicted {label or counter}")
+    _plain_ticks(ax)
+    _tidy(ax)
+    return ax
+
+
+def _plain_ticks(ax) -> None:
+    """1, 2, 5, 10, .. in figures, where matplotlib writes powers."""
+    steps = np.outer(10.0 ** np.arange(-3, 8), (1, 2, 5)).ravel()
+    low, high = ax.get_xlim()
+    ticks = steps[(steps >= low) & (steps <= high)]
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks(ticks, [f"{tick:,g}" for tick in ticks])
+        axis.set_ticks([], minor=True)
+
+
+def recorded_resident(info: dict) -> pd.DataFrame:
+    """QEMU's resident memory in a recording: time_s since its program left, resident_MiB.
+
+    The program leaves when the memory has grown to its most.
+    """
+    table = pd.DataFrame(info["rss"], columns=["time_s", "resident_KiB"])
+    top = table["time_s"][table["resident_KiB"].idxmax()]
+    table["time_s"] -= top
+    table["resident_MiB"] = table["resident_KiB"] / 1024
+    return table[table["time_s"] >= 0].reset_index(drop=True)
+
+
+def steps_down(time_s, resident_mib, least=8.0) -> pd.DataFrame:
+    """Where resident memory (MiB) falls by at least ``least`` from one sample to the next.
+
+    Returns
+    -------
+    DataFrame
+        time_s, MiB.
+    """
+    fall = -np.diff(np.asarray(resident_mib, float))
+    at = np.flatnonzero(fall >= least)
+    return pd.DataFrame({"time_s": np.asarray(time_s, float)[at + 1], "MiB": fall[at]})
+
+
+def resident_beside(measured: pd.DataFrame, simulated: pd.DataFrame, ax=None) -> Axes:
+    """Resident memory below its most (MiB) over the time since the program left (s).
+
+    Parameters
+    ----------
+    measured : DataFrame
+        Of :func:`recorded_resident`.
+    simulated : DataFrame
+        ``run.resident``.
+    """
+    ax = _axes(ax, height=3.0)
+    pages = simulated["resident_pages"] * MIB
+    for time_s, mib, colour, style, name in (
+        (measured["time_s"], measured["resident_MiB"], BLACK, "-", "recorded: VmRSS of QEMU"),
+        (simulated["time_s"], pages, ORANGE, "--", "simulated: pages that the host gives"),
+    ):
+        ax.step(time_s, mib - mib.iloc[0], color=colour, ls=style, lw=2, where="post", label=name)
+    ax.set(xlabel="time since the memory was freed (s)", ylabel="resident memory, change (MiB)")
+    ax.set_xlim(0, simulated["time_s"].max())
+    ax.legend(frameon=False, fontsize=9)
+    _tidy(ax)
+    return ax

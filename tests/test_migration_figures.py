@@ -1,0 +1,58 @@
+"""Numbers behind the pictures of migrations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import freehint as fh
+from freehint import migration_figures as pictures
+from freehint.simulate import _percentiles
+
+FAST = fh.MigrationConfig(
+    start_at_ns=1_000_000, bandwidth_Bps=1 << 33, zero_page_ns=10, normal_page_ns=100
+)
+SMALL = fh.Scenario(memory="64MiB", migration=FAST, duration_ns=60_000_000)
+
+
+def test_savings_are_told_against_the_run_without_hints_at_the_same_level():
+    table = pd.DataFrame(
+        {
+            "policy": ["none", "none", "v24", "v24"],
+            "knob": [1, 2, 1, 2],
+            "sent_bytes": [100, 200, 25, 220],
+            "total_ns": [3e9, 4e9, 1e9, 5e9],
+        }
+    )
+    found = pictures.savings(table, "knob", ["one", "two"])
+    assert found["level"].tolist() == ["one", "two"]
+    assert np.allclose(found["saved_bytes"], [75, -10]) and np.allclose(found["saved_s"], [2, -1])
+    heights = [bar.get_height() for bar in pictures.effect(found).patches]
+    assert np.allclose(heights, [75, -10])
+
+
+def test_afterwards_counts_only_what_came_after_the_switch_over():
+    after = pictures.after_the_migration(SMALL, 10_000_000)
+    whole = fh.simulate(SMALL).summary
+    assert 0 < after["work"] < whole["allocations"] + whole["frees"] + whole["writes"]
+    assert 0 < after["faults"] <= whole["faults"]
+    assert pictures.after_the_migration(SMALL, 1)["faults"] == 0
+    with pytest.raises(ValueError, match="has not ended"):
+        pictures.after_the_migration(SMALL.with_values({"duration_ns": 1_100_000}), 1)
+
+
+def test_bars_of_fates_add_up_to_the_memory():
+    table = fh.summaries([fh.simulate(SMALL)])
+    sent = table[["normal_pages", "zero_pages", "skipped_pages"]].sum(axis=1)[0] / 256
+    widths = [bar.get_width() for bar in pictures.pages_by_fate(table).patches]
+    assert np.isclose(sum(widths), float(sent))
+
+
+def test_steps_down_are_found_where_memory_falls():
+    found = pictures.steps_down([0, 1, 2, 3], [100, 99, 50, 50])
+    assert found.to_numpy().tolist() == [[2, 49]]
+
+
+def test_more_waits_than_counted_operations_have_percentiles():
+    """A Program's allocations wait for the lock and are not counted."""
+    found = _percentiles([5, 7], 0, "wait")
+    assert found == {"wait_p50_ns": 5, "wait_p99_ns": 7, "wait_max_ns": 7}
