@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench lint properties factorial need-chromium need-gcc
+.PHONY: help report test lab bench lint properties safety factorial need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -37,6 +37,9 @@ bench: need-gcc $(STAMP) ## measure the kernels against C
 
 properties: $(STAMP) ## hold every policy against 1,000 random histories
 	@$(BIN)/python -m freehint.properties 1000
+
+safety: $(STAMP) ## 10,000 random migrations: is a write ever lost?
+	@$(BIN)/python -m freehint.random_migrations 10000
 
 # The full design of notebooks/factorial.ipynb; the notebook as it stands runs a small one.
 define FULL
