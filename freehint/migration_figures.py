@@ -72,7 +72,8 @@ def dirty_at_each_sync(rounds_of: dict, ax=None) -> Axes:
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="bitmap sync (the first, which sets every page, is left out)")
     ax.set(ylabel="newly dirty pages", ylim=(0, 500_000))
-    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    if len(rounds_of) > 1:
+        ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     _tidy(ax)
     return ax
 

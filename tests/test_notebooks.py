@@ -39,7 +39,7 @@ ANSWERS = {
     "08_what_linux_merged": ("scenarioknobs", [("DONE after (ms)", "Home"), ("policy", "Home")]),
     "09_live_migration": (
         "scenarioknobs",
-        [("piece given back (KiB)", "End"), ("bandwidth (MB/s)", "End"), ("policy", "Home")],
+        [("piece (KiB)", "End"), ("MB/s", "End"), ("policy", "Home")],
     ),
 }
 

@@ -36,8 +36,8 @@ KNOBS = {
     "stop after (µs)": ("control.stop_at_ns", (*STOPS, ("never", -1))),
     "DONE after (ms)": ("control.done_at_ns", (*DONES, ("never", -1))),
     "load": ("workload.state", ("idle", "freed", "frag")),
-    "piece given back (KiB)": ("workload.frag_chunk", PIECES),
-    "bandwidth (MB/s)": ("migration.bandwidth_Bps", BANDWIDTHS),
+    "piece (KiB)": ("workload.frag_chunk", PIECES),
+    "MB/s": ("migration.bandwidth_Bps", BANDWIDTHS),
     "kernel": ("kernel", ()),
     "seed": ("seed", tuple(range(1, 11))),
 }
@@ -145,7 +145,7 @@ def _fate(run, ax, _span_ns):
 
 
 def _dirty(run, ax, _span_ns):
-    migration_figures.dirty_at_each_sync({"": run.rounds}, ax).get_legend().remove()
+    migration_figures.dirty_at_each_sync({run.summary["policy"]: run.rounds}, ax)
 
 
 def _orders(run, ax, _span_ns):
