@@ -15,6 +15,7 @@ from freehint.mm.change import without_huge_pages
 from freehint.policies import POLICIES
 from freehint.simulate import Scenario, simulate
 from freehint.units import NS_PER_MS, NS_PER_S
+from freehint.world import STRUCTURES_SHIFT
 
 PARAMETERS = (
     *("qemu", "state", "hint", "cmdline", "bw_MBps", "downtime_limit_ms", "rep", "mem"),
@@ -108,9 +109,9 @@ def scenario_of(row, where: str) -> Scenario:
 
 
 def _footprint(memory, init: int) -> int:
-    """Pages with content at boot; of a larger guest, those for its page structures too."""
-    more = (memory.nr_pages - (1 << 18)) // 64
-    return IDLE_NORMAL_PAGES[init] - Program.background_pages + max(more, 0)
+    """Pages with content at boot: of the calibrated 1 GiB guest, and its page structures' share."""
+    more = (memory.nr_pages - (1 << 18)) >> STRUCTURES_SHIFT
+    return IDLE_NORMAL_PAGES[init] - Program.background_pages + more
 
 
 def predict(row, where: str) -> dict:
