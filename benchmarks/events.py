@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from freehint.engine import TIME_IS_UP, Engine, advance
+from freehint.engine import Engine
+from freehint.loop import TIME_IS_UP, advance
 from freehint.policies import find_policies
 from freehint.simulate import Scenario, guest_memory, new_world
 from freehint.units import NS_PER_MS, NS_PER_S

@@ -34,9 +34,10 @@ import numpy as np
 import pandas as pd
 
 from freehint.config import Control, HostConfig, InputError, RingConfig
-from freehint.engine import STROKE_PUBLISHED, Engine
+from freehint.engine import Engine
 from freehint.formats.boot import make_memory
 from freehint.guest.workloads import Workload
+from freehint.loop import STROKE_PUBLISHED
 from freehint.mm.check import InvariantError
 from freehint.mm.list import list_empty
 from freehint.mm.memory import (

@@ -26,7 +26,7 @@ from freehint.config import (
 )
 from freehint.data import data
 from freehint.dirty import CHUNK_SHIFT, new_dirty_log
-from freehint.engine import PAGE_COUNTS, REPORT_COLUMNS, WAIT_COLUMNS, Engine
+from freehint.engine import PAGE_COUNTS, Engine
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import history_table
@@ -35,6 +35,7 @@ from freehint.guest.programs import Program, prepare
 from freehint.guest.workloads import WORDS, Workload, quantile_table, target_pages
 from freehint.host.device import GAP_ROWS
 from freehint.host.migration import MigrationConfig
+from freehint.loop import REPORT_COLUMNS, WAIT_COLUMNS
 from freehint.migrate import ROUND_COLUMNS, Migration
 from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.compaction import new_compact_control
