@@ -13,8 +13,9 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from freehint.config import InputError
+from freehint.design import label
 from freehint.files import whole_file
-from freehint.policies import POLICIES
+from freehint.policies import POLICIES, find_policies
 from freehint.replay import INPUTS, LEVELS, replay
 from freehint.report import write_report
 from freehint.run import comparison
@@ -47,6 +48,8 @@ def _setting(text: str):
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InputError(f"a setting must be NAME=VALUE, got {text!r}")
+    if name == "kernel":  # 5.10 is a name, not a number
+        return name, value.strip('"')
     try:
         return name, json.loads(value)
     except ValueError:
@@ -61,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("simulate", help="run a scenario and print what it tells")
     one.add_argument("--memory", help="a snapshot's stem, sample data's name, or a size (256MiB)")
     one.add_argument(
-        "--policy", action="append", help=f"{', '.join(POLICIES)}; several are compared"
+        "--policy",
+        action="append",
+        help=f"{', '.join(POLICIES)}; several are compared; a+b: two users at once",
     )
     one.add_argument("--seed", type=int, default=1)
     one.add_argument(
@@ -118,6 +123,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _scenario(args, policy) -> Scenario:
     values = dict(_setting(text) for text in args.set)
+    for name in ("policy", "seed"):
+        if name in values:
+            raise InputError(f"--set {name}=...: use --{name}")
+    if "+" in policy:
+        policy = tuple(policy.split("+"))
     if args.memory is not None:
         values["memory"] = args.memory
     return Scenario(seed=args.seed).with_values({"policy": policy, **values})
@@ -134,13 +144,17 @@ def _simulate(args) -> int:
     for scenario in scenarios:
         with tqdm(
             total=scenario.duration_ns / NS_PER_S,
-            desc=scenario.policy.name,
+            desc=label(scenario.policy),
             bar_format="{desc}: {n:.2f} of {total:.2f} simulated s |{bar}| {elapsed}",
             leave=False,
             delay=1,
         ) as bar:
             runs.append(simulate(scenario, lambda ns, bar=bar: bar.update(ns / NS_PER_S)))
     print(comparison(runs).to_string())
+    for run in runs:
+        for one in find_policies(run.summary["policy"].split(" + ")):
+            if one.delay_ns is not None and one.delay_ns >= scenarios[0].duration_ns:
+                print(f"{one.name} waits {one.delay_ns} ns before it walks: set duration_ns")
     if args.out:
         print(f"tables: {runs[0].save(args.out)}")
     return 0
@@ -198,6 +212,8 @@ def _sweep(args) -> int:
             print(f"  {len(same)} x {error}")
     if "out" in found:
         print(f"table: {found['out']}")
+    else:
+        print(table.to_string(index=False))
     return FAILED if (table["status"] == FAILED_RUN).any() else 0
 
 

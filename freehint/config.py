@@ -58,6 +58,8 @@ def with_values(config, values: dict, where: str = ""):
         part = own.get(head, getattr(config, head))
         if not hasattr(part, "__dataclass_fields__"):
             first = next(iter(inner))
+            if part is None:
+                raise InputError(f"{where + head!r} is not set, so {first!r} of it cannot be")
             raise InputError(f"{where + head!r} has no parameter {first!r}")
         own[head] = with_values(part, inner, f"{where}{head}.")
     return replace(config, **own)

@@ -34,9 +34,12 @@ from freehint.loop import (
 )
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import (
+    BUDDY,
     EMPTIED,
+    ISOLATED,
     MIGRATE_TYPES,
     NR_ORDERS,
+    ORDER_MASK,
     REPORT_ORDER,
     REPORT_REQUESTED,
     WATCH_EMPTY,
@@ -66,6 +69,13 @@ SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 PAGE_COUNTS = ("offered", "hinted", "lost", "duplicate")
 
 
+def pages_at_hand(memory) -> int:
+    """Pages that nobody uses: free, on pcp lists, or held; no verb changes their sum."""
+    held = memory.frame[memory.frame & ISOLATED != 0] & ORDER_MASK
+    free = int((memory.nr_free.sum(axis=(0, 2)) << np.arange(NR_ORDERS)).sum())
+    return free + int(memory.pcp["count"].sum()) + int((1 << held.astype(np.int64)).sum())
+
+
 class User:
     """One policy at work: its worker, its walks, and the rows of its tables.
 
@@ -81,6 +91,9 @@ class User:
         self.status = Stroke.MORE
         self.since = 0  # of the stroke
         self.asked = False  # to walk, once the walk that runs is over
+        self.pages_at_hand = 0
+        module = getattr(getattr(policy.fill, "py_func", policy.fill), "__module__", "")
+        self.is_foreign = not module.startswith("freehint.")
 
     @property
     def walking(self) -> bool:
@@ -104,11 +117,12 @@ class Engine:
     host_config : HostConfig
     streams : list of numpy.random.Generator
         One a CPU, then one for the host: what one actor draws never depends on another.
-    check : bool
-        Check the whole memory after every stroke, and name the policy that broke it.
+    check : bool or None
+        Check the whole memory after every verb, and name the policy that broke it.  None: after
+        the verbs of policies that are not freehint's own.
     """
 
-    def __init__(self, world: World, policies, host_config, streams, check=False):
+    def __init__(self, world: World, policies, host_config, streams, check=None):
         self.world = world
         self.host_config = host_config
         self.cpu_streams, self.host_stream = streams[:-1], streams[-1]
@@ -293,6 +307,7 @@ class Engine:
         order, zone = which % NR_ORDERS, which // NR_ORDERS
         for user in self.users:
             if user.policy.on_empty and user.walking:
+                self._before(user)
                 moved = user.policy.on_empty(memory, user.state, zone, order, migratetype)
                 self._check(user, "on_empty")
                 if moved:
@@ -313,6 +328,7 @@ class Engine:
         freed = 0
         for user in self.users:
             if user.policy.shrink and not freed:
+                self._before(user)
                 freed = int(user.policy.shrink(self.world.memory, user.state, SHRINK_BATCH))
                 self._check(user, "shrink")
         if freed:
@@ -390,12 +406,14 @@ class Engine:
             self._widen_report(capacity)
         report = self.world.report[user.number]
         report[:] = 0
+        self._before(user)
         n, status = policy.fill(memory, user.state, zone, report, capacity)
         if not 0 <= n <= capacity or status not in tuple(Stroke):
             raise InputError(
                 f"policy {policy.name}: fill must return (0..{capacity}, a Stroke),"
                 f" got ({n}, {status})"
             )
+        self._check_rows(user, report[: int(n)])
         self._check(user, "fill")
         self.world.outcome[user.number, :n] = Outcome.REFUSED
         user.status = status
@@ -405,8 +423,20 @@ class Engine:
         return int(n)
 
     def _check(self, user: User, verb: str) -> None:
-        if self.check:
-            self._check_memory(f"policy {user.policy.name}: {verb}")
+        if not (user.is_foreign if self.check is None else self.check):
+            return
+        self._check_memory(f"policy {user.policy.name}: {verb}")
+        pages = pages_at_hand(self.world.memory)
+        if pages != user.pages_at_hand:
+            raise InvariantError(
+                f"policy {user.policy.name}: {verb}: {user.pages_at_hand} pages were free, on pcp"
+                f" lists or held, now {pages} are"
+            )
+
+    def _before(self, user: User) -> None:
+        """A verb is about to be called: what must be there afterwards too."""
+        if user.is_foreign if self.check is None else self.check:
+            user.pages_at_hand = pages_at_hand(self.world.memory)
 
     def check_lists(self) -> None:
         """At the end: is the memory whole?  Else the policies are named."""
@@ -418,6 +448,21 @@ class Engine:
             check_memory(self.world.memory)
         except InvariantError as error:
             raise InvariantError(f"{where}: {error}") from None
+
+    def _check_rows(self, user: User, rows) -> None:
+        """Every row must name a block that is free, or that the policy holds."""
+        memory = self.world.memory
+        nodes, orders = rows[:, 0], rows[:, 1]
+        sound = (nodes >= 0) & (nodes < memory.nr_pages) & (orders >= 0) & (orders < NR_ORDERS)
+        frames = memory.frame[np.where(sound, nodes, 0)]
+        sound &= frames & (BUDDY | ISOLATED) != 0
+        sound &= frames & ORDER_MASK == orders
+        if not sound.all():
+            row = int(np.argmin(sound))
+            raise InputError(
+                f"policy {user.policy.name}: fill: row {row} (node {nodes[row]}, order"
+                f" {orders[row]}) is neither a free block nor one held"
+            )
 
     def _widen_report(self, capacity: int) -> None:
         users = len(self.users)
@@ -497,6 +542,7 @@ class Engine:
         world.user[user.number].filled = 0
         if policy.report == "acknowledged":
             outcome[:n][outcome[:n] == Outcome.TAKEN] = Outcome.USED
+        self._before(user)
         moved = policy.drain(
             world.memory, user.state, user.zone, world.report[user.number], n, outcome
         )
@@ -527,6 +573,7 @@ class Engine:
     def _end_walk(self, user: User, end_ns: int, completed: bool) -> None:
         """Close the walk, tell the host, and plan the next if one was asked for."""
         if user.policy.end_walk:
+            self._before(user)
             user.policy.end_walk(self.world.memory, user.state)
             self._check(user, "end_walk")
         self._close_walk(user, end_ns, completed)

@@ -63,7 +63,7 @@ class Migration:
         self.rounds = []
         self.status = "none"
         self.begin_ns = self.stopped_ns = self.end_ns = -1
-        self.lost_writes = 0
+        self.lost_writes = -1  # not compared yet
         self.asleep = {}
         engine.migration = self
         self.actor = len(engine.world.key) - 1

@@ -140,6 +140,9 @@ class Policy:
         whole("policy.user", self.user, 0, NR_USERS - 1)
         alone = not (self.hold_until_used and self.report != "under_lock")
         require(alone, "policy.hold_until_used", "go with report 'under_lock'", self.report)
+        for verb in VERBS:
+            value = getattr(self, verb)
+            require(value is None or callable(value), f"policy.{verb}", "be callable", value)
         both = (self.fill is None) == (self.drain is None)
         require(both, "policy.drain", "be given together with fill", self.drain)
 

@@ -89,7 +89,7 @@ def run_many(first: int, count: int, progress=iter) -> tuple[Counter, list]:
         generation = scenario.migration.generation
         counts[summary["migration"], generation] += 1
         lost = summary["lost_writes"]
-        if lost:
+        if lost > 0:
             counts["lost", generation] += 1
             if PROMISED[generation]:
                 broken.append(seed)

@@ -75,8 +75,11 @@ class Run:
         folder = Path(folder)
         if folder.exists():
             raise InputError(f"{folder}: exists already; a run never overwrites another")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
         try:
             metadata = {METADATA_KEY: json.dumps(self.provenance).encode()}
             for name in TABLES:

@@ -266,7 +266,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     return world
 
 
-def simulate(scenario: Scenario, progress=None, check=False) -> Run:
+def simulate(scenario: Scenario, progress=None, check=None) -> Run:
     """Run a scenario.
 
     Parameters
@@ -274,8 +274,9 @@ def simulate(scenario: Scenario, progress=None, check=False) -> Run:
     scenario : Scenario
     progress : callable, optional
         Called with simulated nanoseconds done since the last call, 100 times a run.
-    check : bool
-        Check the whole memory after every verb of a policy, not only at the end of the run.
+    check : bool, optional
+        Check the whole memory after every verb of a policy, not only at the end of the run; by
+        default so for policies that are not freehint's own.
 
     Returns
     -------
@@ -314,7 +315,7 @@ def simulate(scenario: Scenario, progress=None, check=False) -> Run:
 
 
 def run_engine(
-    scenario: Scenario, memory: Memory, progress=None, check=False, engine=Engine
+    scenario: Scenario, memory: Memory, progress=None, check=None, engine=Engine
 ) -> Engine:
     """The engine at the end of a scenario that began with ``memory``, which it changes."""
     world = new_world(scenario, memory)

@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freehint.config import InputError
+from freehint.config import InputError, require
 from freehint.design import Design, made_with
 from freehint.files import whole_file
 from freehint.mm.memory import Memory
@@ -84,6 +84,8 @@ def sweep(scenario, grid, seeds=range(5), scheduler=None, out=None, progress=Non
     design = Design(scenario, grid, seeds)
     _check_scheduler(scheduler, design)
     facts = design.facts()
+    if out is not None:
+        require(isinstance(out, str | Path), "out", "be a path", out)
     out = None if out is None else Path(out)
     rows = {} if out is None else _read(out, facts, design)
     rows |= {n: _refused_row(design, n) for n in range(len(design)) if design.refusal(n)}

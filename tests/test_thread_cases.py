@@ -7,7 +7,8 @@ import pytest
 
 import freehint as fh
 from freehint.mm.buddy import del_page_from_free_list, rmqueue_smallest
-from freehint.mm.memory import MOVABLE, copy_memory
+from freehint.mm.list import list_del_init, list_next
+from freehint.mm.memory import MOVABLE, copy_memory, free_list_head
 from freehint.story import eight_blocks, thread_story
 from strokes import Strokes
 
@@ -333,7 +334,46 @@ def loses_a_page(where):
 @pytest.mark.parametrize("verb", ["fill", "drain"])
 def test_a_policy_of_ones_own_that_loses_a_page_is_named(verb):
     scenario = guest(policy=loses_a_page(verb), memory=copy_memory(FRAGMENTED))
-    with pytest.raises(fh.InvariantError, match=r"^policy mine: zone DMA"):
-        fh.simulate(scenario)
     with pytest.raises(fh.InvariantError, match=rf"^policy mine: {verb}: zone DMA"):
-        fh.simulate(scenario, check=True)
+        fh.simulate(scenario)
+    with pytest.raises(fh.InvariantError, match=r"^policy mine: zone DMA"):
+        fh.simulate(scenario, check=False)  # only at the end of the run
+
+
+def bad_policy(fill, drain=None):
+    @fh.kernel
+    def keep(memory, state, zone, report, n, outcome):
+        return 0
+
+    return fh.Policy("bad", fill, drain or keep)
+
+
+def test_rows_that_name_no_free_block_are_refused_and_the_policy_is_named():
+    for node, order in ((10**9, 0), (-1, 0), (0, 11), (0, 10)):
+
+        @fh.kernel
+        def fill(memory, state, zone, report, capacity, node=node, order=order):
+            report[0, 0], report[0, 1] = node, order
+            return 1, 1
+
+        scenario = fh.Scenario(memory="64MiB", policy=bad_policy(fill.py_func))
+        with pytest.raises(fh.InputError, match=r"policy bad: fill: row 0 .* neither a free block"):
+            fh.simulate(scenario)
+
+
+def test_a_page_lost_with_its_counters_adjusted_is_found_without_being_asked_for():
+    def fill(memory, state, zone, report, capacity):
+        head = free_list_head(memory, zone, 10, MOVABLE)
+        report[0, 0], report[0, 1] = list_next(memory.links, head), 10
+        return int(memory.nr_free[zone, 10, MOVABLE] > 0), 1
+
+    def drain(memory, state, zone, report, n, outcome):
+        list_del_init(memory.links, report[0, 0])
+        memory.frame[report[0, 0]] = 0
+        memory.nr_free[zone, 10, MOVABLE] -= 1
+        memory.zones[zone].nr_free_pages -= 1024
+        return 1
+
+    policy = fh.Policy("loser", fh.kernel(fill), fh.kernel(drain))
+    with pytest.raises(fh.InvariantError, match=r"policy loser: drain: .* pages were free"):
+        fh.simulate(fh.Scenario(memory="64MiB", policy=policy))

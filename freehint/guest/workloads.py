@@ -53,12 +53,14 @@ class Workload:
         for name in ("live_share", "growth", "write_share"):
             share(f"workload.{name}", getattr(self, name))
         for name, most in (("order_weights", MAX_ORDER), ("type_weights", MIGRATE_PCPTYPES)):
-            weights = tuple(getattr(self, name))
+            weights = getattr(self, name)
+            must = f"be 1 to {most} numbers >= 0 that are not all 0"
+            require(isinstance(weights, list | tuple), f"workload.{name}", must, weights)
+            weights = tuple(weights)
             object.__setattr__(self, name, weights)
             good = 0 < len(weights) <= most and all(
                 isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights
             )
-            must = f"be 1 to {most} numbers >= 0 that are not all 0"
             require(good and sum(weights) > 0, f"workload.{name}", must, weights)
 
 
