@@ -124,6 +124,13 @@ JITCPUCodegen.set_env = _set_env
 JITCPUCodegen._library_class = LinkedLibrary
 
 
+def _plain_integer(kind):
+    """int64 for constants and for what fits in it."""
+    kind = types.unliteral(kind)
+    narrow = isinstance(kind, types.Integer) and kind.bitwidth < 64
+    return types.int64 if narrow else kind
+
+
 class Kernel(CPUDispatcher):
     """A kernel as other kernels see it; called from Python it is a compiled function of its own.
 
@@ -133,6 +140,13 @@ class Kernel(CPUDispatcher):
     """
 
     compile_helpers = False
+
+    def get_call_template(self, args, kws):
+        """One body for all integers: Numba would compile one for every constant and width.
+
+        Constants are seen again when the kernel becomes part of its caller.
+        """
+        return super().get_call_template(tuple(map(_plain_integer, args)), kws)
 
     def compile(self, signature):
         _linking.depth = getattr(_linking, "depth", 0) + 1

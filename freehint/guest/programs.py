@@ -114,7 +114,7 @@ class Program:
         return 2 * pages + 2 * churned + 4096
 
 
-@kernel
+@kernel(cold=True)
 def map_block(world, order, migratetype):
     """Allocate a block for the process, cleared; its place in ``held``, or -1."""
     node, _, _ = alloc_pages(world.memory, 0, order, migratetype, world.state[0].locked_zones)
@@ -132,7 +132,7 @@ def map_block(world, order, migratetype):
     return slot
 
 
-@kernel
+@kernel(cold=True)
 def unmap_blocks(world, first, behind):
     """Give back what stands at these places of ``held``, in their order.
 
@@ -329,7 +329,7 @@ def churn_page(world, word):
     return True
 
 
-@kernel
+@kernel(cold=True)
 def program_event(world, word, now_ns):
     """The next page that the process touches, or the idle kernel's own; when the next is due.
 
