@@ -87,7 +87,6 @@ def scenario_of(row, where: str) -> Scenario:
         dirty_MiB=parameter(row, "dirty_MiB", int, where),
         rate_MiBps=parameter(row, "rate_MiBps", float, where),
         huge_pages=huge,
-        init_on_alloc=bool(init),
         footprint_pages=_footprint(memory, init),
     )
     balloon = POLICIES["balloon_alloc"]

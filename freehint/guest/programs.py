@@ -58,8 +58,6 @@ class Program:
         See above.
     huge_pages : bool
         transparent_hugepage=always, Debian's default.
-    init_on_alloc : bool
-        The kernel clears every page that it hands out.
     footprint_pages : int
         Pages with content at boot; 0: those in use and those on pcp lists.
     background_pages : int
@@ -75,7 +73,6 @@ class Program:
     frag_percent: int = 70
     frag_chunk: int = 64
     huge_pages: bool = True
-    init_on_alloc: bool = False
     footprint_pages: int = 0
     background_pages: int = 100
 
@@ -93,9 +90,8 @@ class Program:
         if self.state in ("dirty", "churn"):
             require(rate > 0, "workload.rate_MiBps", f"be above 0 for {self.state!r}", rate)
             whole("workload.dirty_MiB", self.dirty_MiB, 1)
-        for name in ("huge_pages", "init_on_alloc"):
-            good = isinstance(getattr(self, name), bool)
-            require(good, f"workload.{name}", "be true or false", getattr(self, name))
+        good = isinstance(self.huge_pages, bool)
+        require(good, "workload.huge_pages", "be true or false", self.huge_pages)
 
     @property
     def goes_on(self) -> int:
