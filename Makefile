@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench lint properties safety factorial need-chromium need-gcc
+.PHONY: help report test lab bench docs lint properties safety factorial need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -61,6 +61,9 @@ export FULL
 factorial: $(STAMP) ## cross all knobs of the walker: out/factorial.ipynb, 10 minutes; goes on if interrupted
 	@mkdir -p out
 	@$(BIN)/python -m papermill --no-progress-bar --cwd . -y "$$FULL" notebooks/factorial.ipynb out/factorial.ipynb
+
+docs: $(STAMP) ## the API's reference from the docstrings, for offline reading: out/docs
+	@$(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint
 
 lint: $(STAMP) ## ruff, and no outputs in the notebooks
 	@$(BIN)/python -m ruff check

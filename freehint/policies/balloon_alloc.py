@@ -156,14 +156,14 @@ def shrink(memory, state, nr_pages):
 class BalloonAlloc(Policy):
     """Allocate order-10 blocks, hint and hold them, as merged in Linux 4.20.
 
+    A stroke is one allocation, so ``capacity`` is 1.  ``report="acknowledged"`` is
+    VIRTIO_BALLOON_F_HINT_WAIT_ON_ACK as proposed in January 2026: a block is held only when the
+    host has used its hint.
+
     Attributes
     ----------
     zeroes : bool
         init_on_alloc=1, Debian's default: every hinted page is written.
-
-    A stroke is one allocation, so ``capacity`` is 1.  ``report="acknowledged"`` is
-    VIRTIO_BALLOON_F_HINT_WAIT_ON_ACK as proposed in January 2026: a block is held only when the
-    host has used its hint.
     """
 
     name: str = "balloon_alloc"

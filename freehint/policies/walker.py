@@ -35,7 +35,9 @@ def new_state(memory, policy):
 
 @dataclass(frozen=True)
 class Walker(Policy):
-    """The debate's walker; DESIGN section 4 and docs/model.md say what each word means.
+    """The debate's walker; docs/model.md says what each word means.
+
+    ``capacity`` counts only with ``lock="per_batch"``.
 
     Attributes
     ----------
@@ -48,8 +50,6 @@ class Walker(Policy):
     stops_at_empty_list : bool
         v24 as posted: the result of a list that is empty was never set, so the walk may end at
         the first such list.  True: it does.
-
-    ``capacity`` counts only with ``lock="per_batch"``.
     """
 
     fill: Callable = fill
