@@ -2,13 +2,16 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
+import textwrap
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import freehint as fh
 from freehint.data import data
 
 ROOT = Path(__file__).parent.parent
@@ -97,22 +100,46 @@ def test_wheel_holds_the_package_the_recordings_and_the_report(wheel):
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"freehint"}
 
 
-def test_installed_wheel_finds_its_own_recordings(wheel, tmp_path):
-    pip("install", "--no-deps", "--target", tmp_path / "site", wheel)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Runs a program with the installed wheel, in an empty folder outside the checkout."""
+    site = tmp_path_factory.mktemp("installed") / "site"
+    pip("install", "--no-deps", "--target", site, wheel)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+
+    def run(*arguments) -> str:
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=elsewhere,
+            env=os.environ | {"PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run.site, run.folder = site, elsewhere
+    return run
+
+
+def test_installed_wheel_finds_its_own_recordings(installed):
     program = "import freehint as fh; print(fh.data('linux-6.1/snapshots/snap4g.T0.meta.json'))"
-    run = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=elsewhere,
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    found = Path(run.stdout.strip())
-    assert found.is_relative_to(tmp_path / "site" / "freehint" / "_data")
+    found = Path(installed("-c", program).strip())
+    assert found.is_relative_to(installed.site / "freehint" / "_data")
     assert found.read_bytes() == data("linux-6.1/snapshots/snap4g.T0.meta.json").read_bytes()
+
+
+def test_installed_wheel_runs_the_tour(installed):
+    tour = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert len(tour) >= 3
+    # Worker processes import the script anew.
+    script = installed.folder / "tour.py"
+    body = textwrap.indent("\n".join(tour), "    ")
+    script.write_text(f"if __name__ == '__main__':\n{body}\n    print(fh.__file__)\n")
+    *_, where = installed(script).splitlines()
+    assert Path(where).is_relative_to(installed.site)
+    assert fh.Run.load(installed.folder / "out" / "v24").summary["hinted_pages"] > 0
+    assert (installed.folder / "runs.parquet").is_file()
 
 
 def pip(*arguments) -> None:
