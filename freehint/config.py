@@ -167,7 +167,7 @@ class Costs:
     ----------
     walk_block_ns : int
         Looking at one block of a list: one dependent load from memory, 134 to 186 ns measured
-        on a server-class machine (RECIPES "Speed"; `make bench` measures it here).
+        on a server-class machine (`make bench` measures it here).
     report_ns : int
         Putting one block on the ring: virtqueue_add and the callback.  Assumed.
     rotate_ns : int

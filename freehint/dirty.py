@@ -2,7 +2,7 @@
 
 One bit a page frame, in uint64 words.  ``B`` is QEMU's bitmap: pages to send.  ``K`` is the log:
 pages written since its bit was last cleared.  A *sync* brings K into B.  Three generations differ
-in when K is cleared (FACTS of QEMU and KVM, docs/model.md)::
+in when K is cleared (docs/model.md)::
 
     G1   at the sync; a write after it sets K anew.  A hint clears B.
     G2   later, a chunk of 2^18 pages at a time, just before the first page of a chunk is sent;

@@ -1,7 +1,7 @@
 """Reports: a notebook run by papermill, rendered as one HTML file that asks no other host.
 
 nbconvert's own template loads scripts from other hosts; here every such address is emptied and
-widgets are shown by the picture they carry (RECIPES, "Rendered reports that work offline").
+widgets are shown by the picture they carry.
 """
 
 import tempfile

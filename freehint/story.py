@@ -4,7 +4,7 @@
 what if A, and only A, has been consumed meanwhile?  Here the real walker does it, on a real
 free list, one stroke after another.
 
-Source: THREAD.txt, Wang and Tsirkin, 26 January 2018.
+Source: Wang and Tsirkin on linux-mm, 26 January 2018, below v24 2/2.
 """
 
 from dataclasses import dataclass

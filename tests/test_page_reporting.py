@@ -41,7 +41,7 @@ def sizes(walk):
 
 
 def test_2000_blocks_of_4_mib_are_reported_in_13_passes():
-    # FACTS 1c, derived: budget 4, so 5 reports of 32 blocks, 640 MiB a pass; ~26 s.
+    # budget 4, so 5 reports of 32 blocks, 640 MiB a pass; ~26 s.
     memory = free_memory(2000 * 1024)
     done = []
     for _ in range(13):

@@ -62,7 +62,7 @@ class Program:
         Pages with content at boot; 0: those in use and those on pcp lists.
     background_pages : int
         Pages that the idle kernel writes again every 100 ms: about 100 a sync were recorded
-        (idle guests, FINDINGS 5).
+        (idle guests of linux-6.1/migration).
     """
 
     state: str = "idle"

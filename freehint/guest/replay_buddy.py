@@ -1,6 +1,6 @@
 """Replay at buddy level: the trace tells which pages pass between pcp lists and buddy lists.
 
-Every block that leaves the buddy is predicted before it is looked at (ground truth: FINDINGS.md).
+Every block that leaves the buddy is predicted before it is looked at.
 A block that stands where the trace says it cannot stand (a free of a free page) is refused and
 counted; the lists are never damaged by a trace.
 """

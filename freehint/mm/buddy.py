@@ -193,7 +193,7 @@ def expand(memory, node, zone, low, high, migratetype):
 def note_empty_list(memory, zone, order, migratetype):
     """The last block of a list was handed out, or none was found: a policy may want to know.
 
-    The callback of step 1 of the five-step scheme (THREAD.txt); no kernel has it.
+    The callback of step 1 of the five-step scheme (policies/five_step.py); no kernel has it.
     """
     if memory.notify[WATCH_EMPTY] != 0:
         memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype

@@ -18,7 +18,7 @@ No kernel has had steps 1 and 5; the other three became free page reporting.  De
 * Only an allocation can run a list empty.  A list that isolation emptied does not call; the guest
   comes for its blocks by shrink().
 
-Source: THREAD.txt, "How about the following scheme".
+Source: Tsirkin, "How about the following scheme", answering v24 2/2 on linux-mm, January 2018.
 """
 
 from collections.abc import Callable
