@@ -30,7 +30,7 @@ MEASURED = (
 )
 REST_NS = 2 * NS_PER_S  # from the program's start to `migrate` (linux-6.1/README.md)
 LONGEST_NS = 120 * NS_PER_S
-# 194 blocks in 14 ms (recorded: data/README.md, hints): an allocation, a buffer, a notification under emulation.
+# 194 blocks in 14 ms (data/README.md, hints): an allocation, a buffer, a notification, emulated.
 HINT_NS = 72_000
 
 

@@ -14,7 +14,8 @@ lock     PER_LIST: a stroke is a whole list.  PER_BATCH: ``capacity`` blocks of 
          WHOLE_WALK: all lists of the zone, held until the host has used everything.
          PER_ZONE: all lists of the zone into an array, reported when the lock was dropped (v33).
 
-Sources: the thread on linux-mm below v24 2/2 <1516790562-37889-3-git-send-email-wei.w.wang@intel.com>.
+Sources: the thread on linux-mm below v24 2/2
+<1516790562-37889-3-git-send-email-wei.w.wang@intel.com>.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,8 @@
 """The walker as a policy: rotate x resume x lock x order, each knob on its own.
 
 Idea: report free blocks where they stand, under the zone lock, without taking them.
-Source: Wang's v24 2/2 on linux-mm and Tsirkin's answers to it, January 2018; the machinery is freehint/walk.py.
+Source: Wang's v24 2/2 on linux-mm and Tsirkin's answers to it, January 2018;
+the machinery is freehint/walk.py.
 """
 
 from collections.abc import Callable
