@@ -36,6 +36,7 @@ NOT_KERNELS = (
     "factorial.py",
     "properties.py",
     "files.py",
+    "progress.py",
     "formats",
     "data.py",
     "reference",

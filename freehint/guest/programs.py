@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freehint.config import InputError, one_of, require, whole
+from freehint.config import InputError, Named, one_of, require, whole
 from freehint.guest.churn import churn_page
 from freehint.guest.mapping import fill_region, forget_process, give_back_pieces, page_node
 from freehint.guest.page_cache import cache_page, fill_cache
@@ -30,7 +30,7 @@ BACKGROUND_NS = 100 * NS_PER_MS
 
 
 @dataclass(frozen=True)
-class Program:
+class Program(Named):
     """A guest of one CPU that runs one of the recorded loads; in place of a Workload.
 
     Attributes
