@@ -159,6 +159,7 @@ MIGRATION_READABLE = (
     ("downtime", "downtime_ns", lambda ns: format_ns(ns) if ns >= 0 else "not stopped"),
     ("rounds", "rounds", "{:,}".format),
     ("skipped by hints", "skipped_pages", format_pages),
+    ("lost writes", "lost_writes", lambda pages: f"{pages:,}" if pages >= 0 else "not compared"),
     ("faults afterwards", "faults", "{:,}".format),
 )
 WALK_ONLY = {"coverage", "survival", "walk_ns"}
