@@ -4,7 +4,7 @@ from importlib import import_module
 
 from freehint.config import Control, Costs, HostConfig, InputError, RingConfig
 from freehint.data import data
-from freehint.findings import findings
+from freehint.findings import findings, migration_findings
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
 from freehint.formats.snapshots import load_snapshot
@@ -87,6 +87,7 @@ __all__ = [
     "make_memory",
     "memory_from_proc",
     "migration_figures",
+    "migration_findings",
     "pageblocks",
     "pcp_lists",
     "provenance_table",

@@ -13,7 +13,6 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from freehint.config import InputError
-from freehint.design import label
 from freehint.files import whole_file
 from freehint.policies import POLICIES, find_policies
 from freehint.replay import INPUTS, LEVELS, replay
@@ -70,7 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--seed", type=int, default=1)
     one.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. ring.size=64"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="e.g. ring.size=64, workload.state=freed, migration.bandwidth_Bps=50000000",
     )
     one.add_argument("-o", "--out", help="folder for the tables (with one policy)")
     one.set_defaults(run=_simulate)
@@ -142,19 +145,15 @@ def _simulate(args) -> int:
     scenarios = [_scenario(args, policy) for policy in policies]
     runs = []
     for scenario in scenarios:
-        with tqdm(
-            total=scenario.duration_ns / NS_PER_S,
-            desc=label(scenario.policy),
-            bar_format="{desc}: {n:.2f} of {total:.2f} simulated s |{bar}| {elapsed}",
-            leave=False,
-            delay=1,
-        ) as bar:
-            runs.append(simulate(scenario, lambda ns, bar=bar: bar.update(ns / NS_PER_S)))
+        runs.append(simulate(scenario, progress=True))
     print(comparison(runs).to_string())
     for run in runs:
         for one in find_policies(run.summary["policy"].split(" + ")):
             if one.delay_ns is not None and one.delay_ns >= scenarios[0].duration_ns:
                 print(f"{one.name} waits {one.delay_ns} ns before it walks: set duration_ns")
+        if run.summary.get("migration") in ("none", "active"):
+            end_s = scenarios[0].duration_ns / NS_PER_S
+            print(f"{run.summary['policy']}: no migration ended in {end_s:g} s: set duration_ns")
     if args.out:
         print(f"tables: {runs[0].save(args.out)}")
     return 0

@@ -35,6 +35,18 @@ def one_of(field: str, value, choices) -> None:
     require(value in tuple(choices), field, f"be one of {', '.join(map(str, choices))}", value)
 
 
+class Named:
+    """A dataclass that refuses a keyword that it does not have in a sentence."""
+
+    def __new__(cls, *_values, **named):
+        names = [field.name for field in fields(cls)]
+        for name in named:
+            if name not in names:
+                known = ", ".join(names)
+                raise InputError(f"{cls.__name__} has no parameter {name!r}; it has {known}")
+        return super().__new__(cls)
+
+
 def with_values(config, values: dict, where: str = ""):
     """A copy of a frozen dataclass with named fields changed; nested names as ``"ring.size"``.
 
@@ -66,7 +78,7 @@ def with_values(config, values: dict, where: str = ""):
 
 
 @dataclass(frozen=True)
-class RingConfig:
+class RingConfig(Named):
     """The virtqueue between guest and host.
 
     Attributes
@@ -82,7 +94,7 @@ class RingConfig:
 
 
 @dataclass(frozen=True)
-class HostConfig:
+class HostConfig(Named):
     """Who takes the buffers: one iothread, which is not always scheduled.
 
     Attributes
@@ -120,7 +132,7 @@ class HostConfig:
 
 
 @dataclass(frozen=True)
-class Control:
+class Control(Named):
     """What comes from outside beside the first walk: the host's commands and the enable switch.
 
     Attributes
@@ -160,7 +172,7 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Costs:
+class Costs(Named):
     """What things cost, in nanoseconds; a sweep can vary each.
 
     Attributes

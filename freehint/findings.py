@@ -73,3 +73,36 @@ def findings(table: pd.DataFrame) -> str:
     if {"rotate_on_exit", "restartable_cursor"} <= set(walked):
         sentences.append(_rotation(table))
     return "\n".join(f"- {s}" for s in sentences)
+
+
+def migration_findings(table: pd.DataFrame) -> str:
+    """Sentences (Markdown bullets) on migrations, each against "none", the first row of that name.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row of summary a run with a migration (:func:`freehint.summaries`).
+    """
+    ended = table[table["migration"] == "completed"]
+    base = ended[ended["policy"] == "none"].head(1)
+    sentences = [
+        f"**{policy}**: the migration did not end."
+        for policy in table.loc[table["migration"] != "completed", "policy"]
+    ]
+    if len(base):
+        sentences.append(f"Without hints {_sent_in(base.iloc[0])}.")
+    for _, row in ended[ended["policy"] != "none"].iterrows():
+        less = ""
+        if len(base):
+            saved = 1 - row["sent_bytes"] / base["sent_bytes"].iloc[0]
+            less = f", {abs(saved):.1%} {'less' if saved >= 0 else 'more'},"
+        skipped = f"hints let {format_pages(row['skipped_pages'])} be skipped"
+        sentences.append(f"**{row['policy']}**: {_sent_in(row, less)}; {skipped}.")
+    return "\n".join(f"- {s}" for s in sentences)
+
+
+def _sent_in(row, less="") -> str:
+    return (
+        f"{row['sent_bytes'] / 1e6:,.0f} MB{less} were sent in {format_ns(row['total_ns'])} and"
+        f" {row['rounds']} rounds, with the guest stopped for {format_ns(row['downtime_ns'])}"
+    )

@@ -5,6 +5,7 @@ with a function that makes it.  Drawn like :mod:`freehint.figures`.
 """
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from freehint.figures import (
     VERMILION,
     _axes,
     _tidy,
+    new_figure,
 )
 from freehint.formats.tables import free_lists, pageblocks
 from freehint.mm.memory import UNMOVABLE
@@ -76,6 +78,70 @@ def dirty_at_each_sync(rounds_of: dict, ax=None) -> Axes:
         ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     _tidy(ax)
     return ax
+
+
+def rounds_side_by_side(runs):
+    """A figure of migrations' rounds, a row a run: how long each took, and what each sent."""
+    figure, axes = new_figure(width=11, height=0.42 * len(runs) + 1.2, columns=2, sharey=True)
+    rounds_over_time(runs, axes[0])
+    sent_by_round(runs, axes[1])
+    axes[0].legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0))
+    return figure
+
+
+def rounds_over_time(runs, ax=None) -> Axes:
+    """The rounds of migrations, one after another (s), a row a run, a line at each sync.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Each with a migration that has begun; named by their policies.
+    """
+    ax = _axes(ax, height=0.42 * len(runs) + 1.2)
+    for at, run in enumerate(runs):
+        ends_s = _round_ends(run)
+        for (begin, end), colour in zip(pairwise(ends_s), _round_colours(run), strict=True):
+            ax.barh(at, end - begin, left=begin, color=colour, height=0.6)
+        # Rounds may be too short to be seen.
+        ax.vlines(ends_s[1:], at - 0.36, at + 0.36, color=BLACK, lw=0.8)
+    for colour, label in ((SKY, "first round"), (BLUE, "later rounds"), (VERMILION, "stopped")):
+        ax.barh(0, 0, color=colour, label=label)
+    return _row_a_run(runs, ax, "time since the migration began (s)")
+
+
+def sent_by_round(runs, ax=None) -> Axes:
+    """What each round of a migration sent (MB, a logarithm), a row a run, a dot a round."""
+    ax = _axes(ax, height=0.42 * len(runs) + 1.2)
+    for at, run in enumerate(runs):
+        sent = np.diff(np.append(run.rounds["sent_bytes"], run.summary["sent_bytes"])) / 1e6
+        some = sent > 0
+        ax.scatter(
+            sent[some], np.full(some.sum(), at), s=55, color=np.array(_round_colours(run))[some]
+        )
+    ax.set_xscale("log")
+    return _row_a_run(runs, ax, "sent in a round (MB)")
+
+
+def _row_a_run(runs, ax, label: str) -> Axes:
+    ax.set_yticks(range(len(runs)), [run.summary["policy"] for run in runs])
+    ax.set(xlabel=label, ylim=(len(runs) - 0.4, -0.6))
+    _tidy(ax)
+    return ax
+
+
+def _round_ends(run) -> np.ndarray:
+    """When each round of a run ended, the first entry its begin, in s since then."""
+    times = run.rounds["time_ns"].to_numpy() - run.rounds["time_ns"].iloc[0]
+    total_ns = run.summary["total_ns"]
+    return np.append(times, total_ns if total_ns >= 0 else times[-1]) / NS_PER_S
+
+
+def _round_colours(run) -> list:
+    """The first round, later ones, and the one with the guest stopped."""
+    later = [BLUE] * (len(run.rounds) - 1)
+    if run.summary["downtime_ns"] >= 0:
+        later[-1] = VERMILION
+    return [SKY, *later]
 
 
 def share_of_order(scenario: Scenario, order=10) -> float:

@@ -30,7 +30,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from freehint.config import one_of, require, whole
+from freehint.config import Named, one_of, require, whole
 from freehint.mm.memory import MAX_ORDER, NR_USERS
 
 
@@ -58,7 +58,7 @@ KICK = ("each", "half_full")
 
 
 @dataclass(frozen=True)
-class Policy:
+class Policy(Named):
     """A policy for :func:`freehint.simulate`.
 
     Attributes

@@ -9,7 +9,7 @@ from freehint.config import InputError
 from freehint.data import data
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
-from freehint.guest.programs import STATES, Program
+from freehint.guest.programs import Program
 from freehint.host.migration import ZERO_PAGE_BYTES, MigrationConfig
 from freehint.mm.change import without_huge_pages
 from freehint.policies import POLICIES
@@ -28,6 +28,7 @@ MEASURED = (
     "total_time_ms",
     "dirty_sync_count",
 )
+STATES = ("idle", "freed", "dirty", "churn", "frag")  # that the columns describe
 REST_NS = 2 * NS_PER_S  # from the program's start to `migrate` (linux-6.1/README.md)
 LONGEST_NS = 120 * NS_PER_S
 # 194 blocks in 14 ms (data/README.md, hints): an allocation, a buffer, a notification, emulated.

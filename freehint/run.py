@@ -152,15 +152,26 @@ READABLE = (
     ("allocation wait max", "alloc_wait_max_ns", format_ns),
     ("operations that waited", "waits", "{:,}".format),
 )
+MIGRATION_READABLE = (
+    ("migration", "migration", str),
+    ("sent", "sent_bytes", lambda sent: f"{sent / 1e6:,.1f} MB"),
+    ("migration took", "total_ns", lambda ns: format_ns(ns) if ns >= 0 else "not ended"),
+    ("downtime", "downtime_ns", lambda ns: format_ns(ns) if ns >= 0 else "not stopped"),
+    ("rounds", "rounds", "{:,}".format),
+    ("skipped by hints", "skipped_pages", format_pages),
+    ("lost writes", "lost_writes", lambda pages: f"{pages:,}" if pages >= 0 else "not compared"),
+    ("faults afterwards", "faults", "{:,}".format),
+)
 WALK_ONLY = {"coverage", "survival", "walk_ns"}
 
 
 def readable(summary: pd.Series) -> dict:
     """The summary for people: label -> text with the unit that reads best."""
     walked = summary["strokes"] > 0
+    rows = READABLE + (MIGRATION_READABLE if "migration" in summary else ())
     return {
         label: write(summary[name]) if walked or name not in WALK_ONLY else "–"
-        for label, name, write in READABLE
+        for label, name, write in rows
     }
 
 

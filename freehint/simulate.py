@@ -7,7 +7,7 @@ the guest's CPUs have filled their pcp lists, and the run ends after 200 ms, lon
 what becomes of the hints.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from freehint.config import (
     Costs,
     HostConfig,
     InputError,
+    Named,
     RingConfig,
     one_of,
     require,
@@ -42,6 +43,7 @@ from freehint.mm.compaction import new_compact_control
 from freehint.mm.memory import Memory, zone_name
 from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import find_policies, find_policy
+from freehint.progress import progress_bar, progress_of
 from freehint.provenance import provenance
 from freehint.ring import new_ring
 from freehint.run import Run
@@ -68,7 +70,7 @@ DEFAULT_MEMORY = "linux-6.1/snapshots/snap4g.T0"
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(Named):
     """Everything that decides a run, and nothing else does.
 
     Attributes
@@ -145,14 +147,44 @@ class Scenario:
         """A copy with fields changed; nested names as in a sweep: ``{"ring.size": 64}``.
 
         ``policy`` may be changed together with its own knobs: ``{"policy": "v24",
-        "policy.min_order": 9}``.
+        "policy.min_order": 9}``.  ``workload.state`` makes the workload a Program, and any field
+        of ``migration`` brings a migration, with defaults for the rest.
         """
-        values = dict(values)
+        values = self._parts_named_by(values) | values
         if "policy" in values:
             policy = values["policy"]
             several = isinstance(policy, list | tuple)
             values["policy"] = tuple(policy) if several else find_policy(policy)
         return with_values(self, values)
+
+    def _parts_named_by(self, values: dict) -> dict:
+        """The Program and the MigrationConfig that fields are named of and that are not there."""
+        parts = {}
+        if self.migration is None and any(name.startswith("migration.") for name in values):
+            parts["migration"] = MigrationConfig()
+        if isinstance(values.get("workload", self.workload), Workload):
+            if "workload.state" in values:
+                parts["workload"] = Program()
+            else:
+                _refuse_programs_fields(values)
+        return parts
+
+    @property
+    def policy_names(self) -> str:
+        """The policy's name; of several, joined by " + "."""
+        several = self.policy if isinstance(self.policy, tuple) else (self.policy,)
+        return " + ".join(one.name for one in several)
+
+
+def _refuse_programs_fields(values: dict) -> None:
+    """A synthetic workload has none of them; what was forgotten is the program's state."""
+    own = {f"workload.{one.name}" for one in fields(Workload)}
+    for one in fields(Program):
+        name = f"workload.{one.name}"
+        if name in values and name not in own:
+            raise InputError(
+                f"there is no parameter {name!r} of a Workload; with workload.state it is a Program"
+            )
 
 
 def guest_memory(scenario: Scenario):
@@ -193,7 +225,10 @@ def snapshot_stem(name) -> Path:
         try:
             return data(name)
         except FileNotFoundError:
-            pass  # the loader's sentence names the missing file
+            raise InputError(
+                f"{name}.meta.json: there is no such file, so memory {str(name)!r} is no snapshot;"
+                f" nor is it sample data ({DEFAULT_MEMORY}, ..) or a size (256MiB, ..)"
+            ) from None
     return Path(name)
 
 
@@ -272,8 +307,10 @@ def simulate(scenario: Scenario, progress=None, check=None) -> Run:
     Parameters
     ----------
     scenario : Scenario
-    progress : callable, optional
-        Called with simulated nanoseconds done since the last call, 100 times a run.
+    progress : bool or callable, optional
+        True: a bar of simulated time and of the migration's rounds, in a terminal or a notebook,
+        for runs that take longer than a second.  A callable: called with a
+        :class:`freehint.progress.Progress`, 100 times a run.
     check : bool, optional
         Check the whole memory after every verb of a policy, not only at the end of the run; by
         default so for policies that are not freehint's own.
@@ -298,6 +335,9 @@ def simulate(scenario: Scenario, progress=None, check=None) -> Run:
     True
     """
     require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
+    if progress is True:
+        with progress_bar(scenario.policy_names, scenario.duration_ns) as show:
+            return simulate(scenario, show, check)
     memory, stem = guest_memory(scenario)
     engine = run_engine(scenario, memory, progress, check)
     return Run(
@@ -330,9 +370,21 @@ def run_engine(
     if migration is not None:
         Migration(engine, migration)
     commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns, migration)
-    engine.run(commands, scenario.duration_ns, progress)
+    engine.run(commands, scenario.duration_ns, _told(engine, progress) if progress else None)
     engine.check_lists()
     return engine
+
+
+def _told(engine: Engine, progress):
+    """What the engine calls with a step, so that ``progress`` hears of the migration too."""
+    time_ns = 0
+
+    def step(step_ns):
+        nonlocal time_ns
+        time_ns += step_ns
+        progress(progress_of(engine, step_ns, time_ns))
+
+    return step
 
 
 def _user_names(engine: Engine, column) -> pd.Categorical:
@@ -463,9 +515,8 @@ def summary_row(scenario: Scenario, engine: Engine) -> pd.Series:
     walks = _walks(engine)
     walkable, covered = int(walks["walkable_pages"].sum()), int(walks["covered_pages"].sum())
     ended = len(walks) and (walks["end_ns"] >= 0).all()
-    several = isinstance(scenario.policy, tuple)
     row = {
-        "policy": " + ".join(p.name for p in scenario.policy) if several else scenario.policy.name,
+        "policy": scenario.policy_names,
         "seed": scenario.seed,
         **{f"{name}_pages": int(engine.world.user[name].sum()) for name in PAGE_COUNTS},
         "walks": len(walks),

@@ -58,7 +58,7 @@ STATE_DTYPE = _record(
     "write_threshold",  # of 256: operations that write
     "growth_threshold",  # of 256: operations that allocate while below the target
     # a program in place of it
-    "program",  # 0: none; 1 + IDLE, DIRTY or CHURN
+    "program",  # 0: none; 1 + IDLE, DIRTY, CHURN, FORK or CACHE
     "page_ns",  # from one page touched to the next
     "page_at",  # time_ns of the next
     "huge_pages",
@@ -69,6 +69,9 @@ STATE_DTYPE = _record(
     "first_piece",  # oldest alive
     "nr_pieces",  # ever
     "piece_left",  # pages of the newest still to be mapped
+    "life_ns",  # fork: from a process's last allocation to its exit
+    "oldest",  # cache: place in ``held`` where reclaim goes on
+    "init_on_free",  # 1: pages are cleared as they are freed
     "has_mem_map",
     "nr_background",
     "background_at",  # time_ns
@@ -181,7 +184,8 @@ class World(NamedTuple):
     held : int64[C, capacity]   blocks that each CPU holds: node << 4 | order
     pages : int64[n]            a program's pages in its order: place in ``held`` << 9 | page within
                                 that block
-    pieces : int64[m, 3]        churn: places in ``held`` from and to, pages; a ring
+    pieces : int64[m, 3]        a ring of places in ``held`` from and to, then pages (churn), or
+                                time_ns of the exit (fork); cache: a row a file
     background : int64[b]       pages that the idle kernel writes
     mem_map : int64[nr_pages / 64 or 0]   pages that hold the array of page structures
     owner : int32[nr_pages]     1 + the place in ``held``, flat, of each page of order 0, or 0; read
@@ -376,6 +380,13 @@ def write_block(world, node, order, zeroed):
             zero_page(world, page)
         else:
             write_page(world, page)
+
+
+@kernel(inline=True)
+def pages_freed(world, node, order):
+    """Pages are about to be freed: with init_on_free=1 cleared.  Source: free_pages_prepare()."""
+    if world.state[0].init_on_free:
+        write_block(world, node, order, True)
 
 
 @kernel(inline=True)

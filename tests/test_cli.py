@@ -30,6 +30,60 @@ def test_simulate_compares_several_policies(capsys):
     assert header == ["none", "hold_the_lock"]
 
 
+MOVED = [
+    *("--memory", "64MiB", "--policy", "none", "--policy", "balloon_alloc"),
+    *("--set", "workload.state=freed", "--set", "workload.fill_MiB=32"),
+    *("--set", "migration.bandwidth_Bps=50000000"),
+]
+
+
+def test_simulate_moves_a_program(capsys):
+    assert main(["simulate", *MOVED, "--set", "duration_ns=3000000000"]) == 0
+    shown = capsys.readouterr().out
+    rows = {line[:22].strip(): line[22:].split() for line in shown.splitlines()[1:]}
+    assert rows["migration"] == ["completed", "completed"]
+    none, balloon = (float(mb) for mb in rows["sent"][::2])
+    assert rows["sent"][1::2] == ["MB", "MB"] and balloon < none / 2
+
+
+def test_a_migration_that_did_not_end_is_said(capsys):
+    assert main(["simulate", *MOVED]) == 0
+    assert "none: no migration ended in 0.2 s: set duration_ns" in capsys.readouterr().out
+
+
+def test_a_host_that_discards_is_a_setting(tmp_path):
+    out = str(tmp_path / "run")
+    assert main(["simulate", *QUICK, "--set", "host.discard=true", "-o", out]) == 0
+    assert len(fh.Run.load(out).resident) == 101
+
+
+def test_a_sweeps_file_moves_a_program(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep.toml").write_text(
+        """
+        seeds = [1]
+        out = "runs.parquet"
+        [scenario]
+        memory = "64MiB"
+        duration_ns = 3_000_000_000
+        policy = "none"
+        [scenario.workload]
+        state = "freed"
+        fill_MiB = 16
+        [scenario.migration]
+        bandwidth_Bps = 50_000_000
+        [grid]
+        workload.state = ["idle", "freed"]
+        migration.generation = ["G1", "G3"]
+        """
+    )
+    assert main(["sweep", "sweep.toml"]) == 0
+    table = pd.read_parquet(tmp_path / "runs.parquet")
+    assert (table["migration"] == "completed").all() and len(table) == 4
+    sent = table.groupby("workload.state")["normal_pages"].mean()
+    assert sent["freed"] > sent["idle"] + 8 * 256
+
+
 BAD = [
     (["simulate", "--polcy", "v24"], "unrecognized arguments: --polcy v24"),
     (["simulate", "--policy", "v42"], "policy must be one of none, v24.*got 'v42'"),
@@ -37,6 +91,20 @@ BAD = [
     (["simulate", "--set", "rnig.size=4"], "there is no parameter 'rnig.size'|parameter 'rnig"),
     (["simulate", "--set", "ring.size"], "a setting must be NAME=VALUE, got 'ring.size'"),
     (["simulate", "--memory", "no/such.T0"], r"no/such\.T0\.meta\.json: there is no such file"),
+    (["simulate", "--memory", "nothere"], "so memory 'nothere' is no snapshot; nor is it sample"),
+    (
+        ["simulate", "--set", "migration.bandwith_Bps=5"],
+        "there is no parameter 'migration.bandwith_Bps'; there are migration.start_at_ns",
+    ),
+    (
+        ["simulate", "--set", "workload.fill_MiB=5"],
+        "no parameter 'workload.fill_MiB' of a Workload; with workload.state it is a Program",
+    ),
+    (
+        ["simulate", "--set", "workload.state=idle", "--set", "workload.fil_MiB=5"],
+        "there is no parameter 'workload.fil_MiB'; there are workload.state, workload.fill_MiB",
+    ),
+    (["simulate", "--set", "workload.state=asleep"], "workload.state must be one of idle, freed"),
     (["simulate", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
     (["report", "-p", "polices=[]"], "report.ipynb has no parameter 'polices'; it has memory"),
     (["explore"], "invalid choice: 'explore'"),

@@ -15,7 +15,7 @@ FLOORS = [
     ["mm.*", "reference.*", "ring", "dirty"],
     ["policy", "walk", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
-    ["loop", "engine", "migrate", "provenance", "safety.*"],
+    ["loop", "engine", "migrate", "progress", "provenance", "safety.*"],
     [
         *("simulate", "run", "findings", "story", "blocks", "design", "sweep"),
         *("factorial", "properties"),

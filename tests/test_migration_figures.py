@@ -47,6 +47,28 @@ def test_bars_of_fates_add_up_to_the_memory():
     assert np.isclose(sum(widths), float(sent))
 
 
+def test_rounds_add_up_to_the_migration():
+    runs = [fh.simulate(SMALL.with_values({"policy": p})) for p in ("none", "v24")]
+    for at, run in enumerate(runs):
+        bars = [b for b in pictures.rounds_over_time(runs).patches if b.get_y() == at - 0.3]
+        took_s = sum(bar.get_width() for bar in bars)
+        assert np.isclose(took_s, run.summary["total_ns"] / 1e9)
+        sent = pictures.sent_by_round(runs).collections[at].get_offsets()[:, 0]
+        assert np.isclose(np.nansum(sent), run.summary["sent_bytes"] / 1e6)
+        assert 1 < len(sent) <= run.summary["rounds"]  # a round that sent nothing has no dot
+
+
+def test_sentences_on_migrations_say_what_the_runs_say():
+    table = fh.summaries([fh.simulate(SMALL.with_values({"policy": p})) for p in ("none", "v24")])
+    table["sent_bytes"], table["rounds"] = [100_000_000, 25_000_000], [3, 4]
+    none, v24 = fh.migration_findings(table).splitlines()
+    assert none.startswith("- Without hints 100 MB were sent in") and "3 rounds" in none
+    assert v24.startswith("- **v24**: 25 MB, 75.0% less, were sent in") and "4 rounds" in v24
+    assert "less" not in fh.migration_findings(table.tail(1))
+    table["migration"] = ["completed", "active"]
+    assert "- **v24**: the migration did not end." in fh.migration_findings(table)
+
+
 def test_steps_down_are_found_where_memory_falls():
     found = pictures.steps_down([0, 1, 2, 3], [100, 99, 50, 50])
     assert found.to_numpy().tolist() == [[2, 49]]

@@ -1,15 +1,21 @@
 """Scenario -> Run: honest counts, exact repetition, refusals that say why."""
 
 import json
+import re
 import subprocess
 import sys
+import time
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
+from tqdm import tqdm
 
 import freehint as fh
 from freehint.figures import balance
+from freehint.progress import progress_bar
 
 SMALL = {"memory": "256MiB", "duration_ns": 60_000_000, "walk_at_ns": 5_000_000}
 WALKING = [name for name in fh.POLICIES if name != "none"]
@@ -308,3 +314,58 @@ def test_fewer_cpus_than_the_guest_has_are_refused():
     scenario = fh.Scenario(memory=memory, workload=fh.Workload(nr_cpus=1))
     with pytest.raises(fh.InputError, match=r"workload.nr_cpus: the guest has 2 CPUs"):
         fh.simulate(scenario)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (fh.Walker, "Walker has no parameter 'rotaet'; it has name, fill, drain"),
+        (fh.Control, "Control has no parameter 'rotaet'; it has every_ns"),
+        (fh.MigrationConfig, "MigrationConfig has no parameter 'rotaet'; it has start_at_ns"),
+        (fh.Program, "Program has no parameter 'rotaet'; it has state, fill_MiB"),
+        (fh.Workload, "Workload has no parameter 'rotaet'; it has nr_cpus"),
+        (fh.Scenario, "Scenario has no parameter 'rotaet'; it has memory, kernel, policy"),
+    ],
+)
+def test_a_misspelt_keyword_is_one_sentence(kind, sentence):
+    with pytest.raises(fh.InputError, match=sentence):
+        kind(rotaet=1)
+
+
+def test_parts_come_with_their_fields_and_stay_when_they_are_there():
+    scenario = fh.Scenario().with_values({"workload.state": "freed", "migration.chunk_shift": 9})
+    assert scenario.workload == fh.Program(state="freed")
+    assert scenario.migration == fh.MigrationConfig(chunk_shift=9)
+    again = scenario.with_values({"workload.fill_MiB": 7, "migration.start_at_ns": 0})
+    assert (again.workload.state, again.migration.chunk_shift) == ("freed", 9)
+    with pytest.raises(fh.InputError, match=r"no parameter 'workload\.fill_MiB' of a Workload"):
+        scenario.with_values({"workload": fh.Workload(), "workload.fill_MiB": 7})
+
+
+def moved():
+    """A 256 MiB guest that left 32 MiB behind is sent at 50 MB/s."""
+    return small(policy="none", duration_ns=3_000_000_000).with_values(
+        {"workload.state": "freed", "workload.fill_MiB": 32, "migration.bandwidth_Bps": 50_000_000}
+    )
+
+
+def test_progress_tells_of_time_and_of_the_migrations_rounds():
+    told, scenario = [], moved()
+    run = fh.simulate(scenario, told.append)
+    assert sum(one.step_ns for one in told) == told[-1].time_ns == scenario.duration_ns
+    assert told[-1].migration == "completed"
+    assert (told[-1].rounds, told[-1].sent_bytes) == (len(run.rounds), run.summary["sent_bytes"])
+    active = [one for one in told if one.migration == "active"]
+    assert active and all(a.sent_bytes <= b.sent_bytes for a, b in pairwise(active))
+    assert 0 < active[0].left_bytes < 256 << 20
+    assert re.match(r"round 1, \d+ MB sent, \d+ MB left", active[0].headline)
+
+
+def test_the_bar_shows_the_rounds(capsys, monkeypatch):
+    monkeypatch.setattr("freehint.progress.tqdm", partial(tqdm, mininterval=0, ascii=True))
+    scenario = moved()
+    with progress_bar("none", scenario.duration_ns) as show:
+        time.sleep(1.1)  # shorter runs show nothing
+        fh.simulate(scenario, show)
+    shown = capsys.readouterr().err
+    assert "round 1, " in shown and "MB left" in shown and "completed, " in shown

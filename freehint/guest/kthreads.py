@@ -32,6 +32,7 @@ from freehint.world import (
     has_content,
     hold_lock,
     pages_allocated,
+    pages_freed,
     schedule,
     suspend,
     write_page_structure,
@@ -83,6 +84,7 @@ def migrate_page(world, source, target, slot, cpu):
         copy_page(world, source, target)
         write_page_structure(world, source)
         write_page_structure(world, target)
+        pages_freed(world, source, 0)
     memory.frame[target] = LRU
     memory.frame[source] = 0
     world.held[slot // room, slot % room] = target << 4

@@ -5,7 +5,7 @@ straight to the buddy lists takes it: behind other CPUs' short holds, and not at
 stroke of the policy holds it.  Then the CPU sleeps until the release, and the wait is a row.
 """
 
-from freehint.guest.programs import CHURN, program_event
+from freehint.guest.programs import DIRTY, program_event
 from freehint.jit import kernel, prefetch
 from freehint.mm.memory import MOVABLE
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, free_pages, mark_lru
@@ -140,7 +140,7 @@ def write_held_page(world, cpu, word):
 @kernel(inline=True)
 def program_turn(world, cpu, word, now_ns):
     """A program's next page; one that allocates waits while a stroke holds a zone's lock."""
-    if world.state[0].locked_zones and world.state[0].program == 1 + CHURN:
+    if world.state[0].locked_zones and world.state[0].program > 1 + DIRTY:
         wait_for_release(world, cpu, now_ns)
         return
     end_wait(world, cpu, 0, WAIT_ALLOC, now_ns, now_ns)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from freehint.config import require, share, whole
+from freehint.config import Named, require, share, whole
 from freehint.guest.vcpu import QUANTILES
 from freehint.mm.memory import MAX_ORDER, MIGRATE_PCPTYPES, Memory
 from freehint.world import MAX_CPUS
@@ -13,7 +13,7 @@ WORDS = 1 << 14  # events a CPU between two refills of its random words
 
 
 @dataclass(frozen=True)
-class Workload:
+class Workload(Named):
     """A guest of several CPUs that allocates mixed orders and types, writes and frees.
 
     Attributes

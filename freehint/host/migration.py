@@ -12,7 +12,7 @@ migration/ram.c of QEMU 10.0.
 
 from dataclasses import dataclass
 
-from freehint.config import one_of, require, whole
+from freehint.config import Named, one_of, require, whole
 from freehint.dirty import CHUNK_SHIFT, clear_bit, clear_chunk, next_dirty, set_bit
 from freehint.jit import kernel
 from freehint.units import NS_PER_MS, PAGE_SIZE
@@ -27,7 +27,7 @@ GENERATIONS = ("G1", "G2", "G3")
 
 
 @dataclass(frozen=True)
-class MigrationConfig:
+class MigrationConfig(Named):
     """A live migration of the guest.
 
     Attributes
