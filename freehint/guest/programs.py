@@ -1,4 +1,4 @@
-"""What the recorded guests did: fill, dirty, churn, frag, through the real allocator.
+"""What the recorded guests did: fill, dirty, churn, frag, through the real allocator; and bursts.
 
 The first part of a program runs before time begins (:func:`prepare`), the last one event by event.
 A process touches its pages in order; the first touch of a 2 MiB piece is a huge page where those
@@ -35,8 +35,8 @@ from freehint.world import (
 )
 
 PAGES_PER_MIB = 256
-IDLE, DIRTY, CHURN = range(3)  # what goes on while time passes
-STATES = ("idle", "freed", "dirty", "churn", "frag")
+IDLE, DIRTY, CHURN, BURST = range(4)  # what goes on while time passes
+STATES = ("idle", "freed", "dirty", "churn", "frag", "burst")
 BACKGROUND_NS = 100 * NS_PER_MS
 FREED = -1  # an entry of ``held`` that was given back
 SMALLEST_PIECE, LARGEST_PIECE = 64, 4096  # churn: 256 KiB .. 16 MiB
@@ -53,8 +53,9 @@ class Program:
         each of ``dirty_MiB``'s pages at ``rate_MiBps``; "churn": the same, then map, fill and
         unmap pieces of 256 KiB to 16 MiB at that rate, ``dirty_MiB`` alive; "frag": fill, then
         fill ``frag_MiB`` page by page and give back ``frag_percent`` of its pieces of
-        ``frag_chunk`` pages in random order.
-    fill_MiB, dirty_MiB, rate_MiBps, frag_MiB, frag_percent, frag_chunk : int
+        ``frag_chunk`` pages in random order; "burst", which was not recorded: the same as "freed",
+        then map and write ``dirty_MiB`` at that rate, leave, rest for ``rest_ms``, and again.
+    fill_MiB, dirty_MiB, rate_MiBps, frag_MiB, frag_percent, frag_chunk, rest_ms : int
         See above.
     huge_pages : bool
         transparent_hugepage=always, Debian's default.
@@ -72,6 +73,7 @@ class Program:
     frag_MiB: int = 620
     frag_percent: int = 70
     frag_chunk: int = 64
+    rest_ms: int = 1_000
     huge_pages: bool = True
     footprint_pages: int = 0
     background_pages: int = 100
@@ -84,10 +86,11 @@ class Program:
             whole(f"workload.{name}", getattr(self, name), 0)
         whole("workload.frag_percent", self.frag_percent, 0, 100)
         whole("workload.frag_chunk", self.frag_chunk, 1)
+        whole("workload.rest_ms", self.rest_ms, 1)
         rate = self.rate_MiBps
         good = isinstance(rate, int | float) and not isinstance(rate, bool) and rate >= 0
         require(good, "workload.rate_MiBps", "be a number >= 0", rate)
-        if self.state in ("dirty", "churn"):
+        if self.state in ("dirty", "churn", "burst"):
             require(rate > 0, "workload.rate_MiBps", f"be above 0 for {self.state!r}", rate)
             whole("workload.dirty_MiB", self.dirty_MiB, 1)
         good = isinstance(self.huge_pages, bool)
@@ -95,8 +98,8 @@ class Program:
 
     @property
     def goes_on(self) -> int:
-        """IDLE, DIRTY or CHURN."""
-        return {"dirty": DIRTY, "churn": CHURN}.get(self.state, IDLE)
+        """IDLE, DIRTY, CHURN or BURST."""
+        return {"dirty": DIRTY, "churn": CHURN, "burst": BURST}.get(self.state, IDLE)
 
     @property
     def page_ns(self) -> int:
@@ -247,7 +250,8 @@ def prepare(world, program: Program, stream) -> None:
         give_back_pieces(world, back, program.frag_chunk)
     elif program.state == "dirty":
         _fill(world, program.dirty_MiB, program.huge_pages)
-    elif program.state == "churn":
+    elif program.state in ("churn", "burst"):
+        world.state[0].rest_ns = program.rest_ms * NS_PER_MS
         world.state[0].live_pages = program.dirty_MiB * PAGES_PER_MIB
     world.tally[0].allocations = world.tally[0].frees = 0  # those were before time 0
     used = np.flatnonzero(world.version)[: program.background_pages]
@@ -325,6 +329,26 @@ def churn_page(world, word):
     return True
 
 
+@kernel
+def burst_page(world, now_ns):
+    """burst: write the next page, or leave when all are written; when it goes on, or -1 to wait."""
+    state = world.state[0]
+    if state.next_page == state.nr_pages and state.alive > 0 and state.piece_left == 0:
+        forget_process(world)
+        state.alive = state.next_page = 0
+        return now_ns + state.rest_ns
+    if state.next_page == state.nr_pages:
+        if state.alive == 0:
+            state.alive = state.piece_left = state.live_pages
+            state.nr_pieces = 1
+        if not map_next(world):
+            return -1 if ask_to_shrink(world, 0) else now_ns + state.page_ns
+    write_page(world, page_node(world, state.next_page))
+    world.tally[0].writes += 1
+    state.next_page += 1
+    return now_ns + state.page_ns
+
+
 @kernel(cold=True)
 def program_event(world, word, now_ns):
     """The next page that the process touches, or the idle kernel's own; when the next is due.
@@ -346,6 +370,11 @@ def program_event(world, word, now_ns):
         if not churn_page(world, word):
             return -1
         state.page_at = now_ns + state.page_ns
+    elif kind == BURST:
+        due_ns = burst_page(world, now_ns)
+        if due_ns < 0:
+            return -1
+        state.page_at = due_ns
     if kind == IDLE:
         return state.background_at
     return min(state.background_at, max(state.page_at, now_ns))

@@ -140,7 +140,7 @@ def write_held_page(world, cpu, word):
 @kernel(inline=True)
 def program_turn(world, cpu, word, now_ns):
     """A program's next page; one that allocates waits while a stroke holds a zone's lock."""
-    if world.state[0].locked_zones and world.state[0].program == 1 + CHURN:
+    if world.state[0].locked_zones and world.state[0].program >= 1 + CHURN:
         wait_for_release(world, cpu, now_ns)
         return
     end_wait(world, cpu, 0, WAIT_ALLOC, now_ns, now_ns)
