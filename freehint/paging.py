@@ -142,10 +142,11 @@ def shrink_list(paging, present, nr_to_scan, nr_to_reclaim):
 
 
 @kernel
-def map_resident(paging, present, first, behind):
-    """Pages of ``first..behind`` that are resident take memory of the host: the guest begins."""
+def map_resident(paging, present, wanted, first, behind):
+    """A guest begins: of the pages ``first..behind`` those in ``wanted`` become resident."""
     for page in range(first, behind):
-        if test_bit(present, page):
+        if test_bit(wanted, page):
+            set_bit(present, page)
             page_in(paging, page)
             clear_bit(paging.accessed, page)
 

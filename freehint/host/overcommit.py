@@ -10,7 +10,7 @@ Source: balance_pgdat(), do_try_to_free_pages() and shrink_node_memcgs() of mm/v
 oom_badness() of mm/oom_kill.c, Linux 6.1.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -65,10 +65,10 @@ class SharedHost:
     slice_ns: int = NS_PER_MS
 
     def __post_init__(self):
-        for field in fields(self):
-            whole(f"host.{field.name}", getattr(self, field.name), 1)
         whole("host.memory_MiB", self.memory_MiB, 64)
         whole("host.swap_MiB", self.swap_MiB, 0)
+        for name in ("swap_in_ns", "swap_out_ns", "slice_ns"):
+            whole(f"host.{name}", getattr(self, name), 1)
 
 
 class HostMemory:
@@ -109,12 +109,14 @@ class HostMemory:
         engine.shared = self
         self.engines[number] = engine
         self.reclaim_ns[number] = 0
+        wanted = world.present.copy()
+        world.present[:] = 0
         step = EVENT_PAGES // 2
         for first in range(0, nr_pages, step):
             if engine.stopped:
                 return
             paging = engine.world.paging
-            map_resident(paging, world.present, first, min(first + step, nr_pages))
+            map_resident(paging, world.present, wanted, first, min(first + step, nr_pages))
             while self.count[FREE] < self.high and not engine.stopped:
                 if not self._reclaim(self.high - int(self.count[FREE])):
                     self._kill()
