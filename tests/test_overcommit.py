@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import freehint as fh
+from freehint import overcommit_figures as pictures
 from freehint.dirty import clear_bit, set_bit
 from freehint.host.overcommit import HostMemory
 from freehint.mm.list import init_list_head
@@ -311,3 +312,23 @@ def test_a_burst_comes_leaves_and_rests():
 def test_bad_input_is_one_sentence(call, sentence):
     with pytest.raises(fh.InputError, match=sentence):
         call()
+
+
+def test_pictures_show_the_tables_numbers():
+    result = crowded()
+    ax = pictures.resident_over_time(result.guests, host_mib=80)
+    tops = [float(c.get_paths()[0].vertices[:, 1].max()) for c in ax.collections]
+    lows = [float(c.get_paths()[0].vertices[:, 1].min()) for c in ax.collections]
+    # The guests that began later are not there in the first rows, and count as nothing then.
+    by_time = result.guests.groupby("time_s")[["resident_pages", "swapped_pages"]].sum() / 256
+    assert max(tops) == pytest.approx(by_time["resident_pages"].max())
+    assert -min(lows) == pytest.approx(by_time["swapped_pages"].max())
+    lines = pictures.swap_traffic({"none": result.host}).lines
+    assert lines[0].get_ydata()[-1] == pytest.approx(result.host_summary["swap_outs"] / 256)
+    assert lines[1].get_ydata()[-1] == pytest.approx(result.host_summary["swap_ins"] / 256)
+    bars = pictures.time_lost({"none": result.summary}).patches
+    lost = result.summary[["swap_in_ns", "reclaim_ns", "minor_fault_ns"]].sum() / 1e9
+    assert [bar.get_width() for bar in bars] == pytest.approx(lost.tolist())
+    table = result.summary.assign(guests=4)
+    (line, *_) = pictures.slowdown_by_guests(table).lines
+    assert line.get_xydata().tolist() == [[4, pytest.approx(table["slowdown"].mean())]]
