@@ -13,10 +13,12 @@ from freehint.formats.traces import read_trace
 from freehint.guest.programs import Program
 from freehint.guest.workloads import Workload
 from freehint.host.migration import MigrationConfig
+from freehint.host.overcommit import SharedHost
 from freehint.jit import kernel
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import Memory
 from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, PROFILES
+from freehint.overcommit import Guest, Overcommit, overcommit
 from freehint.policies import POLICIES
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.five_step import FiveStep
@@ -38,7 +40,7 @@ from freehint.version import __version__
 from freehint.walk import v24, walk_free_mem_block
 
 # Pictures and widgets bring matplotlib and ipywidgets, half of the time of an import.
-_LATE = ("answers", "figures", "migration_figures", "widgets")
+_LATE = ("answers", "figures", "migration_figures", "overcommit_figures", "widgets")
 
 
 def __getattr__(name):
@@ -58,12 +60,14 @@ __all__ = [
     "Control",
     "Costs",
     "FiveStep",
+    "Guest",
     "HostConfig",
     "InputError",
     "InvariantError",
     "Memory",
     "MigrationConfig",
     "Outcome",
+    "Overcommit",
     "PageReporting",
     "Policy",
     "Program",
@@ -71,6 +75,7 @@ __all__ = [
     "RingConfig",
     "Run",
     "Scenario",
+    "SharedHost",
     "Stroke",
     "Walker",
     "Workload",
@@ -88,6 +93,8 @@ __all__ = [
     "memory_from_proc",
     "migration_figures",
     "migration_findings",
+    "overcommit",
+    "overcommit_figures",
     "pageblocks",
     "pcp_lists",
     "provenance_table",

@@ -143,6 +143,9 @@ class Control(Named):
         When the host says STOP, or DONE (give back what is held); -1: never.
     off_at_ns, on_at_ns : int
         When the switch is thrown; -1: never.  It is on at the beginning.
+    acknowledge_on_stop : bool
+        When a walk is over and the host has used its hints, the host says DONE by itself:
+        Firecracker's parameter of PATCH /balloon/hinting/start.
     """
 
     every_ns: int = 0
@@ -150,11 +153,15 @@ class Control(Named):
     done_at_ns: int = -1
     off_at_ns: int = -1
     on_at_ns: int = -1
+    acknowledge_on_stop: bool = False
 
     def __post_init__(self):
         whole("control.every_ns", self.every_ns, 0)
         for name in ("stop_at_ns", "done_at_ns", "off_at_ns", "on_at_ns"):
             whole(f"control.{name}", getattr(self, name), -1)
+        acknowledges = self.acknowledge_on_stop
+        good = isinstance(acknowledges, bool)
+        require(good, "control.acknowledge_on_stop", "be true or false", acknowledges)
 
     def commands(self, walk_at_ns: int, until_ns: int, migration=None) -> list:
         """(time_ns, command) of a run, in time's order; the switch is thrown first.

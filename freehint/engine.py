@@ -17,6 +17,7 @@ from freehint.formats.tables import moment
 from freehint.guest.workloads import draw_words
 from freehint.host.device import draw_gaps, notify_host
 from freehint.loop import (
+    HOST_SHORT,
     LIST_EMPTIED,
     MIGRATION_TURN,
     NEED_GAPS,
@@ -44,8 +45,9 @@ from freehint.mm.memory import (
     REPORT_REQUESTED,
     WATCH_EMPTY,
 )
+from freehint.paging import FREE, MIN
 from freehint.policy import KICK, ON_FULL, Outcome, Policy, Stroke
-from freehint.ring import ADDED
+from freehint.ring import ADDED, ring_in_flight
 from freehint.units import NS_PER_S
 from freehint.world import (
     DRAINING,
@@ -67,6 +69,11 @@ from freehint.world import (
 
 SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 PAGE_COUNTS = ("offered", "hinted", "lost", "duplicate")
+
+
+def world_is_short(world: World) -> bool:
+    """Has the host, which is shared, less memory left than one event may take?"""
+    return bool(world.paging.host[FREE] < world.paging.host[MIN])
 
 
 def pages_at_hand(memory) -> int:
@@ -134,6 +141,8 @@ class Engine:
         self.history = []  # see moment()
         self.resident = []  # time_s, resident pages, faults so far
         self.migration = None
+        self.shared = None  # whom to ask when a host that is shared has no memory left
+        self.stopped = False  # by that host, for want of memory
         draw_gaps(world, host_config, self.host_stream)
         world.state[0].gap_at = world.gaps[0, 0] if host_config.gap_ns else NEVER
         for user in self.users:
@@ -159,8 +168,8 @@ class Engine:
         record.kick_half_full = policy.kick == KICK[1]
         record.block_ns = int(world.cost[0].write_ns) if policy.zeroes else 0
 
-    def run(self, commands, until_ns: int, progress=None) -> None:
-        """Run to ``until_ns``.
+    def begin(self, commands, until_ns: int, acknowledges=False) -> None:
+        """What a run needs before its first event.
 
         Parameters
         ----------
@@ -168,23 +177,56 @@ class Engine:
             What comes from outside, in time's order: "start", "stop" and "done" from the host,
             "migrate" and "cancel" for the migration, "on" and "off" from the enable switch.
         until_ns : int
+            The run's end; the memory is noted 100 times on the way.
+        acknowledges : bool
+            DONE follows the end of every walk that the host asked for.
+        """
+        self.acknowledges = acknowledges
+        self.commands = list(commands)
+        self.until_ns = until_ns
+        self.noted_ns = 0
+        self._note_memory(0)
+
+    @property
+    def next_moment_ns(self) -> int:
+        """When the memory is noted next."""
+        return min(self.until_ns, self.noted_ns + max(1, (self.until_ns + 99) // 100))
+
+    def advance_to(self, time_ns: int) -> None:
+        """Run all events before ``time_ns``, at most to the run's end; any steps give one result.
+
+        Parameters
+        ----------
+        time_ns : int
+        """
+        while self.noted_ns < self.until_ns and self.next_moment_ns <= time_ns:
+            self._run_until(self.next_moment_ns)
+            self.noted_ns = self.next_moment_ns
+            self._note_memory(self.noted_ns)
+        self._run_until(min(time_ns, self.until_ns))
+
+    def run(self, progress=None) -> None:
+        """From :meth:`begin` to the end.
+
+        Parameters
+        ----------
         progress : callable, optional
             Called 100 times with the nanoseconds done since the last call.
         """
-        self.commands = list(commands)
-        slice_ns = max(1, (until_ns + 99) // 100)
-        reached = 0
-        self._note_memory(0)
-        while reached < until_ns:
-            stop = min(until_ns, reached + slice_ns)
-            self._run_until(stop)
-            self._note_memory(stop)
+        while self.noted_ns < self.until_ns:
+            reached = self.noted_ns
+            self.advance_to(self.next_moment_ns)
             if progress:
-                progress(stop - reached)
-            reached = stop
+                progress(self.noted_ns - reached)
+        self.finish()
+
+    def finish(self) -> None:
+        """Close what is open; is the memory whole?  Else the policies are named."""
         for user in self.users:
             if user.walking:
                 self._close_walk(user, -1, False)
+        names = " and ".join(user.policy.name for user in self.users) or "none"
+        self._check_memory(f"policy {names}")
 
     def _note_memory(self, time_ns: int) -> None:
         world = self.world
@@ -195,7 +237,7 @@ class Engine:
             self.resident.append((time_ns / NS_PER_S, pages, faults))
 
     def _run_until(self, time_ns: int) -> None:
-        while True:
+        while not self.stopped:
             # Looked at anew after each answer: a command may have come up meanwhile.
             next_ns = self.commands[0][0] if self.commands else NEVER
             why, now_ns, who = advance(self.world, min(time_ns, next_ns))
@@ -226,6 +268,8 @@ class Engine:
             self._shrink(who, now_ns)
         elif why == MIGRATION_TURN:
             self.migration.turn(now_ns)
+        elif why == HOST_SHORT:
+            self.shared.direct_reclaim(self)
 
     def _draw_more_gaps(self) -> None:
         # The last row's length has not been used yet: it goes on as row 0.
@@ -278,6 +322,14 @@ class Engine:
         for user in self.users:
             if user.policy.release:
                 self._give_back(user.policy.release(self.world.memory, user.state), now_ns)
+
+    def _acknowledge(self, now_ns: int) -> None:
+        """The guest's STOP has come to the host behind all hints: it answers DONE."""
+        in_flight = sum(int(ring_in_flight(self.world.ring, u.number)) for u in self.users)
+        if in_flight:
+            self.ask_later(now_ns + in_flight * self.host_config.service_ns, "acknowledge")
+        else:
+            self._done(now_ns)
 
     def _off(self, now_ns: int) -> None:
         """The switch is off: no walk begins; one that runs goes on."""
@@ -420,6 +472,8 @@ class Engine:
         if policy.zeroes and has_content(self.world):
             for node, order, _ in report[:n].tolist():
                 write_block(self.world, node, order, True)
+                if world_is_short(self.world):
+                    self.shared.direct_reclaim(self)
         return int(n)
 
     def _check(self, user: User, verb: str) -> None:
@@ -437,11 +491,6 @@ class Engine:
         """A verb is about to be called: what must be there afterwards too."""
         if user.is_foreign if self.check is None else self.check:
             user.pages_at_hand = pages_at_hand(self.world.memory)
-
-    def check_lists(self) -> None:
-        """At the end: is the memory whole?  Else the policies are named."""
-        names = " and ".join(user.policy.name for user in self.users) or "none"
-        self._check_memory(f"policy {names}")
 
     def _check_memory(self, where: str) -> None:
         try:
@@ -583,6 +632,8 @@ class Engine:
         # The end of a walk is a buffer of its own (STOP id), so the host is notified.
         if not user.by_itself:
             notify_host(world, self.host, end_ns)
+            if self.acknowledges:
+                self.ask_later(end_ns + self.host_config.kick_ns, "acknowledge")
         if user.by_itself and world.memory.notify[REPORT_REQUESTED]:
             schedule(world, user.actor, end_ns + user.policy.delay_ns)
         elif user.by_itself:

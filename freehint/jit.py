@@ -28,6 +28,8 @@ PACKAGE = Path(__file__).parent
 NOT_KERNELS = (
     "figures.py",
     "migration_figures.py",
+    "overcommit.py",
+    "overcommit_figures.py",
     "widgets",
     "report.py",
     "run.py",

@@ -18,6 +18,7 @@ from freehint.mm.memory import (
     frame_order,
     frame_type,
 )
+from freehint.paging import FREE, MIN
 from freehint.policy import Outcome
 from freehint.ring import SCATTERLIST, ring_add, ring_full, ring_half_full, ring_in_flight
 from freehint.world import (
@@ -48,7 +49,8 @@ from freehint.world import (
     REPORT_WANTED,
     NEED_PAGES,
     MIGRATION_TURN,
-) = range(10)
+    HOST_SHORT,
+) = range(11)
 LOSE, STOP, WAIT = range(3)
 TAKEN, LOST = int(Outcome.TAKEN), int(Outcome.LOST)
 
@@ -235,7 +237,7 @@ def advance(world, until_ns):
     Returns
     -------
     (int, int, int)
-        TIME_IS_UP .. NEED_PAGES, the time in ns of the event that comes next, and the CPU or the
+        TIME_IS_UP .. HOST_SHORT, the time in ns of the event that comes next, and the CPU or the
         user that it is about.
     """
     host = world.cpu.shape[0] + 1
@@ -243,6 +245,8 @@ def advance(world, until_ns):
     while True:
         actor = next_actor(world)
         now_ns = world.key[actor] >> ACTOR_BITS
+        if world.paging.host[FREE] < world.paging.host[MIN]:
+            return HOST_SHORT, now_ns, -1
         if now_ns >= until_ns:
             return TIME_IS_UP, until_ns, -1
         if no_room(world):

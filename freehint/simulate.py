@@ -42,6 +42,7 @@ from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.compaction import new_compact_control
 from freehint.mm.memory import Memory, zone_name
 from freehint.mm.profile import PROFILES, profile_name
+from freehint.paging import no_paging
 from freehint.policies import find_policies, find_policy
 from freehint.progress import progress_bar, progress_of
 from freehint.provenance import provenance
@@ -288,6 +289,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         version=np.zeros(frames, np.uint32),
         copy=np.zeros(frames, np.uint32),
         present=np.zeros(frames // 64, np.uint64),
+        paging=no_paging(),
         reports=np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
         waits=np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
         used=np.zeros((TABLE_ROWS, 3), np.int64),
@@ -339,7 +341,11 @@ def simulate(scenario: Scenario, progress=None, check=None) -> Run:
         with progress_bar(scenario.policy_names, scenario.duration_ns) as show:
             return simulate(scenario, show, check)
     memory, stem = guest_memory(scenario)
-    engine = run_engine(scenario, memory, progress, check)
+    return new_run(scenario, run_engine(scenario, memory, progress, check), memory, stem)
+
+
+def new_run(scenario: Scenario, engine: Engine, memory: Memory, stem) -> Run:
+    """What an engine that is at its end tells."""
     return Run(
         summary=summary_row(scenario, engine),
         reports=_reports(engine),
@@ -358,6 +364,13 @@ def run_engine(
     scenario: Scenario, memory: Memory, progress=None, check=None, engine=Engine
 ) -> Engine:
     """The engine at the end of a scenario that began with ``memory``, which it changes."""
+    engine = new_engine(scenario, memory, check, engine)
+    engine.run(_told(engine, progress) if progress else None)
+    return engine
+
+
+def new_engine(scenario: Scenario, memory: Memory, check=None, engine=Engine) -> Engine:
+    """The engine before the first event of a scenario."""
     world = new_world(scenario, memory)
     seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 2)
     *streams, program_stream = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
@@ -370,8 +383,7 @@ def run_engine(
     if migration is not None:
         Migration(engine, migration)
     commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns, migration)
-    engine.run(commands, scenario.duration_ns, _told(engine, progress) if progress else None)
-    engine.check_lists()
+    engine.begin(commands, scenario.duration_ns, scenario.control.acknowledge_on_stop)
     return engine
 
 

@@ -14,6 +14,7 @@ from freehint.dirty import DirtyLog, log_write, set_bit, test_bit
 from freehint.jit import kernel
 from freehint.mm.compaction import CompactControl
 from freehint.mm.memory import NR_USERS, Memory
+from freehint.paging import SWAP_IN_NS, Paging, page_in, shares_host
 from freehint.ring import Ring
 
 ACTOR_BITS = 5
@@ -58,13 +59,13 @@ STATE_DTYPE = _record(
     "write_threshold",  # of 256: operations that write
     "growth_threshold",  # of 256: operations that allocate while below the target
     # a program in place of it
-    "program",  # 0: none; 1 + IDLE, DIRTY, CHURN, FORK or CACHE
+    "program",  # 0: none; 1 + IDLE, DIRTY, CHURN, BURST, FORK or CACHE
     "page_ns",  # from one page touched to the next
     "page_at",  # time_ns of the next
     "huge_pages",
     "nr_pages",  # rows of World.pages
     "next_page",
-    "live_pages",  # churn: alive at most
+    "live_pages",  # churn: alive at most; burst: of one burst
     "alive",
     "first_piece",  # oldest alive
     "nr_pieces",  # ever
@@ -72,6 +73,7 @@ STATE_DTYPE = _record(
     "life_ns",  # fork: from a process's last allocation to its exit
     "oldest",  # cache: place in ``held`` where reclaim goes on
     "init_on_free",  # 1: pages are cleared as they are freed
+    "rest_ns",  # burst: from leaving to the next
     "has_mem_map",
     "nr_background",
     "background_at",  # time_ns
@@ -162,8 +164,8 @@ MIGRATION_DTYPE = _record(
     "hinted",  # pages that hints took out of the bitmap
     "stamp",  # versions given so far
     "arrived",  # 1: touching a page that is not present faults
-    "faults",  # first touches of pages that were not sent
-    "fault_ns",  # what such a touch costs
+    "faults",  # touches of pages that were not there
+    "fault_ns",  # what such a touch costs, unless the page comes from swap
     "fault_debt_ns",  # faults whose time the CPU has still to spend
 )
 
@@ -206,6 +208,7 @@ class World(NamedTuple):
     copy : uint32[nr_pages or 0]      content as last sent
     present : uint64[nr_pages / 64 or 0]  resident on the host; on a migration's destination: sent
                                 with content
+    paging : Paging             the guest on a host that it shares with others
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
     """
 
@@ -236,6 +239,7 @@ class World(NamedTuple):
     version: np.ndarray
     copy: np.ndarray
     present: np.ndarray
+    paging: Paging
     reports: np.ndarray
     waits: np.ndarray
     used: np.ndarray
@@ -337,14 +341,26 @@ def has_content(world):
     return world.version.shape[0] > 0
 
 
+@kernel(cold=True)
+def fault(world, page):
+    """The host gives a page: cleared, or from swap."""
+    record = world.migration[0]
+    set_bit(world.present, page)
+    record.faults += 1
+    if shares_host(world.paging) and page_in(world.paging, page):
+        record.fault_debt_ns += world.paging.host[SWAP_IN_NS]
+    else:
+        record.fault_debt_ns += record.fault_ns
+
+
 @kernel(inline=True)
 def arrive(world, page):
-    """A page is touched on the destination: the first time, if it was not sent, it faults."""
-    record = world.migration[0]
-    if record.arrived and not test_bit(world.present, page):
-        set_bit(world.present, page)
-        record.faults += 1
-        record.fault_debt_ns += record.fault_ns
+    """A page is touched: where the host has it not, or no longer, it faults."""
+    if world.migration[0].arrived:
+        if not test_bit(world.present, page):
+            fault(world, page)
+        elif shares_host(world.paging):
+            set_bit(world.paging.accessed, page)
 
 
 @kernel(inline=True)
@@ -391,7 +407,9 @@ def pages_freed(world, node, order):
 
 @kernel(inline=True)
 def copy_page(world, source, target):
-    """The guest copies a page: that is a write of the target."""
+    """The guest copies a page: that is a write of the target, and a touch of a swapped source."""
+    if shares_host(world.paging) and test_bit(world.paging.swapped, source):
+        arrive(world, source)
     world.version[target] = world.version[source]
     log_write(world.dirty, target)
     arrive(world, target)

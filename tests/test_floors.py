@@ -13,15 +13,15 @@ PACKAGE = Path(__file__).parent.parent / "freehint"
 FLOORS = [
     ["jit", "units", "config", "data", "files", "version", "calibration"],
     ["mm.*", "reference.*", "ring", "dirty"],
-    ["policy", "walk", "world"],
+    ["policy", "walk", "paging", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
     ["loop", "engine", "migrate", "progress", "provenance", "safety.*"],
     [
-        *("simulate", "run", "findings", "story", "blocks", "design", "sweep"),
+        *("simulate", "overcommit", "run", "findings", "story", "blocks", "design", "sweep"),
         *("factorial", "properties"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
-    ["figures", "answers", "migration_figures", "widgets.*", "report", "cli"],
+    ["figures", "answers", "migration_figures", "overcommit_figures", "widgets.*", "report", "cli"],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from freehint.config import InputError, Named, one_of, require, whole
+from freehint.guest.bursts import burst_page
 from freehint.guest.churn import churn_page
 from freehint.guest.mapping import fill_region, forget_process, give_back_pieces, page_node
 from freehint.guest.page_cache import cache_page, fill_cache
@@ -23,9 +24,9 @@ from freehint.units import NS_PER_MS, NS_PER_S
 from freehint.world import write_page
 
 PAGES_PER_MIB = 256
-IDLE, DIRTY, CHURN, FORK, CACHE = range(5)  # what goes on while time passes
-GOES_ON = {"dirty": DIRTY, "churn": CHURN, "fork": FORK, "cache": CACHE}  # the others: IDLE
-STATES = ("idle", "freed", "dirty", "churn", "frag", "fork", "cache")
+IDLE, DIRTY, CHURN, BURST, FORK, CACHE = range(6)  # what goes on while time passes
+GOES_ON = {"dirty": DIRTY, "churn": CHURN, "burst": BURST, "fork": FORK, "cache": CACHE}
+STATES = ("idle", "freed", "dirty", "churn", "frag", "burst", "fork", "cache")
 BACKGROUND_NS = 100 * NS_PER_MS
 
 
@@ -39,10 +40,13 @@ class Program(Named):
         "idle"; "freed": fill ``fill_MiB`` and leave; and after the same: "dirty": rewrite a word in
         each of ``dirty_MiB``'s pages at ``rate_MiBps``; "churn": map, fill and unmap pieces of 256
         KiB to 16 MiB at that rate, ``dirty_MiB`` alive; "frag": fill ``frag_MiB`` page by page and
-        give back ``frag_percent`` of its pieces of ``frag_chunk`` pages in random order; "fork":
+        give back ``frag_percent`` of its pieces of ``frag_chunk`` pages in random order; "burst":
+        map and write ``dirty_MiB`` at that rate, leave, rest for ``rest_ms``, and again; "fork":
         fork processes, see :mod:`freehint.guest.processes`; "cache": cache ``cache_MiB`` of files,
-        then go on at ``rate_MiBps``, see :mod:`freehint.guest.page_cache`.
-    fill_MiB, dirty_MiB, rate_MiBps, frag_MiB, frag_percent, frag_chunk, cache_MiB : int or float
+        then go on at ``rate_MiBps``, see :mod:`freehint.guest.page_cache`.  "burst" was not
+        recorded.
+    fill_MiB, dirty_MiB, rate_MiBps, frag_MiB, frag_percent, frag_chunk, cache_MiB, rest_ms : int
+        or float
         See above.
     forks_per_s : float
         Processes/s.  61 were recorded (688 in 11.25 s, under emulation).
@@ -70,6 +74,7 @@ class Program(Named):
     cache_MiB: int = 0
     forks_per_s: float = 61.0
     life_ms: int = 51
+    rest_ms: int = 1_000
     huge_pages: bool = True
     init_on_free: bool = False
     footprint_pages: int = 0
@@ -90,10 +95,11 @@ class Program(Named):
             rate = getattr(self, name)
             good = isinstance(rate, int | float) and not isinstance(rate, bool) and rate >= 0
             require(good, f"workload.{name}", "be a number >= 0", rate)
-        if self.state in ("dirty", "churn", "cache"):
+        whole("workload.rest_ms", self.rest_ms, 1)
+        if self.state in ("dirty", "churn", "burst", "cache"):
             above = f"be above 0 for {self.state!r}"
             require(self.rate_MiBps > 0, "workload.rate_MiBps", above, self.rate_MiBps)
-        if self.state in ("dirty", "churn"):
+        if self.state in ("dirty", "churn", "burst"):
             whole("workload.dirty_MiB", self.dirty_MiB, 1)
         if self.state == "fork":
             rate = self.forks_per_s
@@ -107,7 +113,7 @@ class Program(Named):
 
     @property
     def goes_on(self) -> int:
-        """IDLE, DIRTY, CHURN, FORK or CACHE."""
+        """IDLE, DIRTY, CHURN, BURST, FORK or CACHE."""
         return GOES_ON.get(self.state, IDLE)
 
     @property
@@ -167,7 +173,8 @@ def prepare(world, program: Program, stream) -> None:
         give_back_pieces(world, back, program.frag_chunk)
     elif program.state == "dirty":
         _fill(world, program.dirty_MiB, program.huge_pages)
-    elif program.state == "churn":
+    elif program.state in ("churn", "burst"):
+        world.state[0].rest_ns = program.rest_ms * NS_PER_MS
         world.state[0].live_pages = program.dirty_MiB * PAGES_PER_MIB
     elif program.state == "fork":
         world.state[0].life_ns = program.life_ms * NS_PER_MS
@@ -226,6 +233,11 @@ def program_event(world, word, now_ns):
         if not cache_page(world):
             return -1
         state.page_at = now_ns + state.page_ns
+    elif kind == BURST:
+        due_ns = burst_page(world, now_ns)
+        if due_ns < 0:
+            return -1
+        state.page_at = due_ns
     if kind == IDLE:
         return state.background_at
     return min(state.background_at, max(state.page_at, now_ns))

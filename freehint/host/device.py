@@ -10,6 +10,7 @@ import numpy as np
 from freehint.config import HostConfig
 from freehint.dirty import clear_bit, clear_hinted, test_bit
 from freehint.jit import kernel
+from freehint.paging import page_discarded, shares_host
 from freehint.ring import SCATTERLIST, USED, ring_in_flight, ring_use
 from freehint.world import (
     HINT_START,
@@ -67,7 +68,10 @@ def discard_block(world, user, node, order):
         for page in range(node, node + (1 << order)):
             stale = world.page[page] & IN_FLIGHT << user == 0
             world.tally[0].lost_to_discard += stale and world.version[page] > 0
-            world.tally[0].discarded += test_bit(world.present, page)
+            resident = test_bit(world.present, page)
+            world.tally[0].discarded += resident
+            if shares_host(world.paging):
+                page_discarded(world.paging, page, resident)
             clear_bit(world.present, page)
             world.version[page] = 0
 

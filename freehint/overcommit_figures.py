@@ -1,0 +1,141 @@
+"""Pictures of guests that share a host: who has the memory, what goes to swap, what it costs.
+
+Each is a function (table, axes) -> axes, with units.  Drawn like :mod:`freehint.figures`.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from freehint.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    MIB,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    _axes,
+    _tidy,
+)
+from freehint.units import NS_PER_S
+
+GUEST_COLOURS = (SKY, GREEN, ORANGE, PURPLE, YELLOW, BLUE)
+POLICY_COLOURS = {"none": GREY, "page_reporting": GREEN, "balloon_alloc": BLUE}
+POLICY_MARKS = {"none": "o", "page_reporting": "s", "balloon_alloc": "D"}
+TIME_LOST = (
+    ("swap_in_ns", VERMILION, "waiting for swap"),
+    ("reclaim_ns", ORANGE, "direct reclaim"),
+    ("minor_fault_ns", SKY, "first touches, cleared by the host"),
+)
+
+
+def resident_over_time(guests: pd.DataFrame, ax=None, host_mib=None) -> Axes:
+    """Each guest's resident memory stacked, and what lies in swap below zero (MiB, over s).
+
+    Parameters
+    ----------
+    guests : DataFrame
+        ``Overcommit.guests``.
+    host_mib : float, optional
+        The host's memory, a dashed line.
+    """
+    ax = _axes(ax, height=3.0)
+    for column, sign, alpha in (("resident_pages", 1, 1.0), ("swapped_pages", -1, 0.45)):
+        wide = guests.pivot_table(index="time_s", columns="guest", values=column, sort=False)
+        wide = wide.sort_index().fillna(0) * MIB
+        names = wide.columns if sign > 0 else [None] * len(wide.columns)
+        ax.stackplot(wide.index, sign * wide.to_numpy().T, labels=names, alpha=alpha, lw=0,
+                     colors=GUEST_COLOURS[: len(wide.columns)])  # fmt: skip
+    ax.axhline(0, color=BLACK, lw=0.8)
+    if host_mib is not None:
+        ax.axhline(host_mib, color=BLACK, lw=1, ls="--")
+    ax.yaxis.set_major_formatter(lambda mib, _: f"{abs(mib):,.0f}")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set(xlabel="time (s)", ylabel="in swap | resident (MiB)", xlim=(0, guests["time_s"].max()))
+    _tidy(ax)
+    return ax
+
+
+def residents(results: dict, figure, host_mib=None) -> None:
+    """:func:`resident_over_time`, a panel a run, and one legend.
+
+    Parameters
+    ----------
+    results : dict
+        Title -> Overcommit.
+    figure : Figure
+        With as many axes, which share their y axis.
+    """
+    for (title, result), ax in zip(results.items(), figure.axes, strict=True):
+        resident_over_time(result.guests, ax, host_mib).set_title(title, loc="left", fontsize=10)
+        ax.label_outer()
+    legend = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*legend, loc="outside upper right", ncols=6, frameon=False, fontsize=9)
+
+
+def swap_traffic(host_of: dict, ax=None) -> Axes:
+    """Written to swap (dashed) and read back (solid) since the beginning, MiB over s, by policy.
+
+    Parameters
+    ----------
+    host_of : dict
+        Policy -> ``Overcommit.host``.
+    """
+    ax = _axes(ax, height=3.0)
+    for policy, host in host_of.items():
+        colour = POLICY_COLOURS.get(policy, VERMILION)
+        ax.plot(host["time_s"], host["swap_outs"] * MIB, color=colour, lw=1.8, ls="--")
+        ax.plot(host["time_s"], host["swap_ins"] * MIB, color=colour, lw=1.8, label=policy)
+    ax.plot([], [], color=BLACK, lw=1.5, ls="--", label="written to swap")
+    ax.plot([], [], color=BLACK, lw=1.5, label="read back")
+    ax.set(xlabel="time (s)", ylabel="swap traffic (MiB)", ylim=(0, None))
+    ax.set_xlim(0, max(host["time_s"].max() for host in host_of.values()))
+    ax.legend(frameon=False, fontsize=9, loc="upper left")
+    _tidy(ax)
+    return ax
+
+
+def time_lost(summary_of: dict, ax=None) -> Axes:
+    """What the want of memory, and giving it back, cost the guests (s, all together).
+
+    Parameters
+    ----------
+    summary_of : dict
+        Policy -> ``Overcommit.summary``.
+    """
+    ax = _axes(ax, height=0.4 * len(summary_of) + 1.3)
+    left = np.zeros(len(summary_of))
+    for name, colour, label in TIME_LOST:
+        seconds = np.array([float(s[name].sum()) for s in summary_of.values()]) / NS_PER_S
+        ax.barh(list(summary_of), seconds, left=left, color=colour, label=label, height=0.7)
+        left += seconds
+    ax.set_ylim(len(summary_of) - 0.4, -0.6)
+    ax.set(xlabel="time of the guests' CPUs (s)")
+    ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(-0.05, 1.0))
+    _tidy(ax)
+    return ax
+
+
+def slowdown_by_guests(table: pd.DataFrame, ax=None) -> Axes:
+    """How much slower guests are than alone, by their number: a line a policy, the mean of guests.
+
+    Parameters
+    ----------
+    table : DataFrame
+        policy, guests (their number), slowdown; a row a guest or a run.
+    """
+    ax = _axes(ax, width=6.0)
+    for policy, rows in table.groupby("policy", sort=False):
+        means = rows.groupby("guests")["slowdown"].mean()
+        colour, mark = POLICY_COLOURS.get(policy, VERMILION), POLICY_MARKS.get(policy, "^")
+        ax.plot(means.index, means, color=colour, marker=mark, lw=1.8, label=policy)
+    ax.axhline(1, color=BLACK, lw=0.8, ls=":")
+    ax.set(xlabel="guests of 1 GiB", ylabel="slower than alone (times)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(frameon=False, fontsize=9)
+    _tidy(ax)
+    return ax
