@@ -34,6 +34,7 @@ NOT_KERNELS = (
     "sweep.py",
     "design.py",
     "factorial.py",
+    "compile_benchmark.py",
     "properties.py",
     "files.py",
     "formats",

@@ -19,6 +19,7 @@ FLOORS = [
     [
         *("simulate", "run", "findings", "story", "blocks", "design", "sweep"),
         *("factorial", "properties"),
+        *("recorded_guest", "compile_benchmark"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
     ["figures", "answers", "migration_figures", "widgets.*", "report", "cli"],

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from freehint.config import InputError, one_of, require, whole
+from freehint.data import DEFAULT_MEMORY
 from freehint.jit import kernel
 from freehint.mm.memory import (
     BUDDY,
@@ -23,12 +24,15 @@ from freehint.mm.memory import (
     PAGEBLOCK_ORDER,
     PCP,
     UNMOVABLE,
+    Memory,
 )
 from freehint.mm.zone import alloc_pages, free_pages, mark_lru
 from freehint.units import NS_PER_MS, NS_PER_S
 from freehint.world import (
+    STRUCTURES_SHIFT,
     ask_to_shrink,
     pages_allocated,
+    schedule,
     write_block,
     write_page,
     write_page_structure,
@@ -77,6 +81,8 @@ class Program:
     background_pages: int = 100
 
     nr_cpus = 1
+    keeps_content = True
+    default_memory = DEFAULT_MEMORY
 
     def __post_init__(self):
         one_of("workload.state", self.state, STATES)
@@ -103,11 +109,33 @@ class Program:
         """From one page touched to the next."""
         return round(NS_PER_S / (self.rate_MiBps * PAGES_PER_MIB)) if self.rate_MiBps else 0
 
-    def room(self, duration_ns: int) -> int:
-        """Blocks that it may come to hold in a run."""
+    def input_files(self) -> tuple:
+        """Files that it was made of."""
+        return ()
+
+    def arrays(self, memory: Memory, duration_ns: int) -> dict:
+        """Fields of the World that are the guest's own."""
         pages = (self.fill_MiB + self.dirty_MiB + self.frag_MiB) * PAGES_PER_MIB
         churned = duration_ns // self.page_ns if self.state == "churn" else 0
-        return 2 * pages + 2 * churned + 4096
+        room = 2 * pages + 2 * churned + 4096
+        return {
+            "held": np.zeros((1, room), np.int64),
+            "pages": np.zeros(room, np.int64),
+            "pieces": np.zeros((4096, 3), np.int64),
+            "background": np.zeros(self.background_pages, np.int64),
+            "mem_map": np.zeros(memory.nr_pages >> STRUCTURES_SHIFT, np.int64),
+        }
+
+    def begin(self, world, stream) -> None:
+        """Run what lies before time 0, and schedule the rest.
+
+        Raises
+        ------
+        InputError
+            The guest is too small for it.
+        """
+        prepare(world, self, stream)
+        schedule(world, 0, 0)
 
 
 @kernel(cold=True)
@@ -225,15 +253,9 @@ def boot_content(world, footprint: int) -> None:
 
 
 def prepare(world, program: Program, stream) -> None:
-    """Run the part of a program that lies before time 0.
-
-    Raises
-    ------
-    InputError
-        The guest is too small for it.
-    """
+    """Run the part of a program that lies before time 0."""
     boot_content(world, program.footprint_pages)
-    _place_mem_map(world)
+    place_mem_map(world)
     world.state[0].program = 1 + program.goes_on
     world.state[0].page_ns = program.page_ns
     world.state[0].huge_pages = program.huge_pages
@@ -255,7 +277,7 @@ def prepare(world, program: Program, stream) -> None:
     world.state[0].nr_background = len(used)
 
 
-def _place_mem_map(world) -> None:
+def place_mem_map(world) -> None:
     """The array of page structures lies in used pages; no recording tells which: the last."""
     used = np.ones(world.memory.nr_pages, np.bool_)
     for node in np.flatnonzero(world.memory.frame & (BUDDY | PCP)):
