@@ -194,8 +194,12 @@ class Engine:
             pages = int(count_bits(world.present))
             faults = int(world.migration[0].faults)
             self.resident.append((time_ns / NS_PER_S, pages, faults))
-        if world.state[0].recorded:
-            for cpu, record in enumerate(world.cpu):
+        self.note_work(time_ns)
+
+    def note_work(self, time_ns: int) -> None:
+        """How far a recorded guest has come."""
+        if self.world.state[0].recorded:
+            for cpu, record in enumerate(self.world.cpu):
                 rows, slip_ns = int(record["rows"]), int(record["slip_ns"])
                 self.work.append((time_ns / NS_PER_S, cpu, rows, slip_ns))
 

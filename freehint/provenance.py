@@ -81,8 +81,7 @@ def provenance(scenario, release: str, stem, memory: Memory) -> dict:
         freehint, python, libraries, kernel_profile, parameters, inputs (file and sha256).
     """
     inputs = [
-        {"file": path.name, "sha256": file_sha256(path)}
-        for path in input_files(scenario, stem)
+        {"file": path.name, "sha256": file_sha256(path)} for path in input_files(scenario, stem)
     ]
     return {
         "freehint": release,

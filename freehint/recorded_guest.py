@@ -14,7 +14,7 @@ import numpy as np
 
 from freehint.config import InputError, require, whole
 from freehint.data import data
-from freehint.formats.snapshots import load_snapshot, snapshot_files
+from freehint.formats.snapshots import snapshot_files
 from freehint.guest.programs import boot_content, place_mem_map
 from freehint.guest.recorded import (
     GONE,
@@ -33,7 +33,7 @@ from freehint.guest.recorded import (
 )
 from freehint.guest.trace_rows import ALLOC, FREE
 from freehint.mm.memory import BUDDY, MIGRATE_PCPTYPES, ORDER_MASK, PCP, Memory
-from freehint.provenance import file_sha256, memory_sha256
+from freehint.provenance import memory_sha256
 from freehint.replay import load_recording, settle, trace_rows
 from freehint.world import STRUCTURES_SHIFT
 
@@ -44,10 +44,10 @@ FOR_EVER = 1 << 40  # laps
 class Trace(NamedTuple):
     """A recorded trace as the guest runs it.
 
-    table : int64[rows, TRACE_COLUMNS]   World.trace: CPU after CPU, its rows, then the frees of what
-                              they leave allocated
+    table : int64[rows, TRACE_COLUMNS]   World.trace: CPU after CPU, its rows, then the frees of
+                              what they leave allocated
     bounds : int64[C, 3]      first row, behind the recorded rows, behind the frees
-    nr_slots : int            places of ``held`` for what the trace allocates, with the one of nobody's
+    nr_slots : int            places of ``held`` for what the trace allocates, and nobody's
     t0_pages : int64[n]       pages in use at T0 that the trace frees: their places follow
     lap_ns : int              from the first row to the last
     t0_sha256 : str           of the memory at T0
@@ -144,9 +144,11 @@ class RecordedGuest:
             t0 = f"{recording_stem(self.trace)}.T0"
             same = str(memory) == self.default_memory or str(Path(memory).absolute()) == t0
         if not same:
-            shown = f"another, of {memory.nr_pages} frames" if isinstance(memory, Memory) else memory
+            shown = (
+                f"another, of {memory.nr_pages} frames" if isinstance(memory, Memory) else memory
+            )
             raise InputError(
-                f"memory must be {self.default_memory}, with which the trace of the workload begins,"
+                f"memory must be {self.default_memory}, with which the workload's trace begins,"
                 f" or be left out, got {shown}"
             )
 

@@ -48,7 +48,7 @@ from freehint.provenance import provenance
 from freehint.recorded_guest import RecordedGuest
 from freehint.ring import new_ring
 from freehint.run import Run
-from freehint.units import NS_PER_MS
+from freehint.units import NS_PER_MS, NS_PER_S
 from freehint.version import __version__
 from freehint.world import (
     CPU_DTYPE,
@@ -151,13 +151,18 @@ class Scenario:
         """A copy with fields changed; nested names as in a sweep: ``{"ring.size": 64}``.
 
         ``policy`` may be changed together with its own knobs: ``{"policy": "v24",
-        "policy.min_order": 9}``.
+        "policy.min_order": 9}``.  A memory that is the workload's own goes with it.
         """
         values = dict(values)
         if "policy" in values:
             policy = values["policy"]
             several = isinstance(policy, list | tuple)
             values["policy"] = tuple(policy) if several else find_policy(policy)
+        own = (
+            not isinstance(self.memory, Memory) and str(self.memory) == self.workload.default_memory
+        )
+        if "workload" in values and own:
+            values.setdefault("memory", None)
         return with_values(self, values)
 
 
@@ -460,9 +465,28 @@ def _work_summary(engine: Engine) -> dict:
     return {
         "work_rows": int(tally["rows"]),
         "slip_ns": int(world.cpu["slip_ns"].max()),
+        **_work_around_migration(engine),
         "as_recorded": int(tally["as_recorded"]),
         "unknown_frees": int(tally["unknown_frees"]),
         "skipped_frees": int(tally["skipped_frees"]),
+    }
+
+
+def _work_around_migration(engine: Engine) -> dict:
+    """What a recorded guest did while it was migrated, and what it lost then and afterwards."""
+    migration = engine.migration
+    if migration is None or migration.end_ns < 0:
+        return {}
+    work = _work(engine)
+    begin, end = (
+        work[work["time_s"] == time_ns / NS_PER_S].groupby("cpu").last()
+        for time_ns in (migration.begin_ns, migration.end_ns)
+    )
+    last = work.groupby("cpu").last()
+    return {
+        "migration_rows": int((end["rows"] - begin["rows"]).sum()),
+        "migration_slip_ns": int((end["slip_ns"] - begin["slip_ns"]).max()),
+        "slip_after_ns": int((last["slip_ns"] - end["slip_ns"]).max()),
     }
 
 
@@ -495,6 +519,7 @@ def summary_row(scenario: Scenario, engine: Engine) -> pd.Series:
         "notifications": tally["notifications"],
         **_percentiles(held, len(held), "lock_held"),
         **_percentiles(alloc_waits, tally["allocations"], "alloc_wait"),
+        "alloc_wait_sum_ns": int(alloc_waits.sum()),
         "waits": len(waits),
         "bookmark_ns": int(engine.world.memory.zones["bookmark_steps"].sum())
         * scenario.costs.walk_block_ns,

@@ -204,8 +204,8 @@ class World(NamedTuple):
                                 that block
     pieces : int64[m, 3]        churn: places in ``held`` from and to, pages; a ring
     background : int64[b]       pages that the idle kernel writes
-    trace : int64[rows, 6]      a recorded guest's allocations and frees, a CPU after another: T_TIME
-                                .. T_NODE of guest/recorded.py
+    trace : int64[rows, 6]      a recorded guest's allocations and frees, CPU after CPU: T_TIME ..
+                                T_NODE of guest/recorded.py
     mem_map : int64[nr_pages / 64 or 0]   pages that hold the array of page structures
     owner : int32[nr_pages]     1 + the place in ``held``, flat, of each page of order 0, or 0; read
                                 now and then by kcompactd, and true where ``held`` agrees

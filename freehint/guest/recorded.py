@@ -192,7 +192,7 @@ def plan_row(world, cpu, ready_ns):
 
 @kernel
 def end_lap(world, cpu, now_ns):
-    """A CPU has done its rows; the last one to do so begins the next lap for all."""
+    """A CPU has done its rows; the last one to do so begins the next lap for all, in step."""
     state = world.state[0]
     world.cpu[cpu].awaits = AT_LAPS_END
     suspend(world, cpu)
@@ -201,12 +201,15 @@ def end_lap(world, cpu, now_ns):
         return
     state.at_laps_end = 0
     state.lap += 1
+    slip_ns = 0
+    for other in range(world.cpu.shape[0]):
+        slip_ns = max(slip_ns, world.cpu[other].slip_ns)
     world.held[0, 1 : state.nr_slots] = NOT_YET
     for other in range(world.cpu.shape[0]):
         record = world.cpu[other]
         record.awaits = 0
         record.row = record.first_row
-        record.slip_ns = now_ns - state.lap * state.lap_ns
+        record.slip_ns = slip_ns
         plan_row(world, other, now_ns)
 
 
@@ -223,7 +226,9 @@ def recorded_event(world, cpu, now_ns):
         end_lap(world, cpu, now_ns)
         return
     kind = world.trace[record.row, T_KIND]
-    done = recorded_alloc(world, cpu, now_ns) if kind == ALLOC else recorded_free(world, cpu, now_ns)
+    done = (
+        recorded_alloc(world, cpu, now_ns) if kind == ALLOC else recorded_free(world, cpu, now_ns)
+    )
     if done < 0:
         return
     faults_ns = pay_faults(world)

@@ -1,8 +1,8 @@
 """What a synthetic guest does: how often its CPUs allocate, what, and how long they keep it.
 
-A guest's load, this one or another, has ``nr_cpus``, ``keeps_content`` (does it say what it writes?),
-``default_memory``, ``input_files``, ``arrays`` (its fields of the World) and ``begin`` (schedules
-its CPUs).
+A guest's load, this one or another, has ``nr_cpus``, ``keeps_content`` (is every write of a page
+known?), ``default_memory``, ``input_files``, ``arrays`` (its fields of the World) and ``begin``
+(schedules its CPUs).
 """
 
 from dataclasses import dataclass, field
