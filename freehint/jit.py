@@ -35,6 +35,7 @@ NOT_KERNELS = (
     "design.py",
     "factorial.py",
     "compile_benchmark.py",
+    "compile_figures.py",
     "properties.py",
     "files.py",
     "formats",

@@ -22,7 +22,7 @@ FLOORS = [
         *("recorded_guest", "compile_benchmark"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
-    ["figures", "answers", "migration_figures", "widgets.*", "report", "cli"],
+    ["figures", "answers", "migration_figures", "compile_figures", "widgets.*", "report", "cli"],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 
