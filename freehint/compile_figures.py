@@ -5,13 +5,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from freehint.compile_benchmark import FOOTPRINTS, by_policy
+from freehint.config import Costs
 from freehint.figures import BLUE, GREEN, GREY, SKY, VERMILION, _tidy, new_figure
+from freehint.version import __version__
 
 SOURCE = (
     "freehint {version}: the allocations and frees that a Linux 6.1 guest made while gcc compiled"
     " Lua (1 GiB, 1 CPU), run again by the model's allocator;\nQEMU's pre-copy at"
     " {bandwidth:g} MB/s. Assumed: {fault_us:g} µs a first-touch fault; every page written once at"
-    " allocation. Reporting: on a host that discards."
+    " allocation. page_reporting: on a host that discards.\nHow long the guest is stopped depends"
+    " on what happens to be left at the last sync, not on the policy alone."
 )
 
 
@@ -27,9 +30,6 @@ def compile_figure(table: pd.DataFrame, bandwidth_MBps=50, speed=1) -> Figure:
     table : DataFrame
         Of :func:`freehint.compile_benchmark.compile_benchmark`.
     """
-    from freehint.config import Costs
-    from freehint.version import __version__
-
     used, fresh = (
         by_policy(table, memory=name, bandwidth_MBps=bandwidth_MBps, speed=speed)
         for name in FOOTPRINTS
@@ -63,7 +63,7 @@ def _times(ax, rows, used, fresh) -> None:
         text = f"{seconds:.1f} s, {megabytes:,.0f} MB"
         inside = seconds > 0.7 * most
         ax.text(
-            seconds + (-0.02 if inside else 0.02) * most, row, text, va="center", fontsize=9,
+            seconds + (-0.02 if inside else 0.035) * most, row, text, va="center", fontsize=9,
             ha="right" if inside else "left", color="white" if inside else "black",
         )  # fmt: skip
     ax.set(xlim=(0, 1.04 * most), xlabel="migration time (s)")
@@ -76,16 +76,16 @@ def _losses(ax, rows, used) -> None:
     during = used["slip_ms"] - used["downtime_ms"]
     start = np.zeros(len(rows))
     for values, colour, label in (
-        (used["downtime_ms"], BLUE, "stopped (downtime)"),
-        (during, VERMILION, "lock waits and faults meanwhile"),
-        (used["slip_after_ms"], SKY, f"faults in the {used['after_s'].min():.0f} s after"),
+        (used["downtime_ms"], BLUE, "stopped"),
+        (during, VERMILION, "waits, faults during it"),
+        (used["slip_after_ms"], SKY, f"faults in {used['after_s'].min():.0f} s after it"),
     ):
         ax.barh(rows, values, left=start, color=colour, height=0.66, label=label)
         start = start + values.to_numpy()
     for row, total in zip(rows, start):
         ax.text(total + 0.01 * start.max(), row, f"{total:.1f} ms", va="center", fontsize=9)
     ax.set(xlim=(0, 1.15 * start.max()), xlabel="time that the compilation lost (ms)")
-    ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(-0.02, 1.0),
+    ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(-0.03, 0.985),
               columnspacing=1.0, handlelength=1.2)  # fmt: skip
     ax.tick_params(axis="y", length=0)
     _tidy(ax)
