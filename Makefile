@@ -17,10 +17,10 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench docs lint properties safety factorial need-chromium need-gcc
+.PHONY: help report test lab bench docs lint properties safety factorial compile-benchmark need-chromium need-gcc
 
 help: ## show the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 	@echo "  PYTHON=...	the interpreter to make .venv with (python3)"
 
 report: $(STAMP) ## compare the policies on a recorded 4 GiB guest: out/report.html
@@ -64,6 +64,20 @@ factorial: $(STAMP) ## cross all knobs of the walker: out/factorial.ipynb, 10 mi
 
 docs: $(STAMP) ## the API's reference from the docstrings, for offline reading: out/docs
 	@$(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint
+
+# The full runs of notebooks/compile.ipynb.
+define COMPILE
+bandwidths_MBps: [50, 125]
+speeds: [1, 10]
+seeds: [1, 2, 3]
+scheduler: processes
+out: out/compile
+endef
+export COMPILE
+
+compile-benchmark: $(STAMP) ## migrate a compiling guest under every policy: out/compile.ipynb, 10 minutes; goes on if interrupted
+	@mkdir -p out
+	@$(BIN)/python -m papermill --no-progress-bar --cwd . -y "$$COMPILE" notebooks/compile.ipynb out/compile.ipynb
 
 lint: $(STAMP) ## ruff, and no outputs in the notebooks
 	@$(BIN)/python -m ruff check

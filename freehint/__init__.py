@@ -26,6 +26,7 @@ from freehint.policies.page_reporting import PageReporting
 from freehint.policies.walker import Walker
 from freehint.policy import Outcome, Policy, Stroke
 from freehint.provenance import provenance_table
+from freehint.recorded_guest import RecordedGuest
 from freehint.replay import Replay, replay, replay_history
 from freehint.run import Run, comparison, summaries
 from freehint.simulate import Scenario, simulate
@@ -71,6 +72,7 @@ __all__ = [
     "PageReporting",
     "Policy",
     "Program",
+    "RecordedGuest",
     "Replay",
     "RingConfig",
     "Run",

@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+DEFAULT_MEMORY = "linux-6.1/snapshots/snap4g.T0"
 _PACKAGE = Path(__file__).parent
 
 

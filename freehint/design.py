@@ -16,6 +16,7 @@ from types import CodeType
 from freehint.config import InputError, require, whole
 from freehint.formats.snapshots import snapshot_files
 from freehint.jit import PACKAGE, as_python, source_hash
+from freehint.mm.memory import Memory
 from freehint.policies import find_policies, find_policy
 from freehint.policy import Policy
 from freehint.provenance import LIBRARIES, file_sha256, plain
@@ -120,9 +121,26 @@ class Design:
             row["policy"] = label(self.scenario.policy)
         return {"run": number, **row, "seed": self.seeds[seed]}
 
-    def memories(self) -> tuple:
-        """Every memory that is named."""
-        return self.axes.get("memory", (self.scenario.memory,))
+    def memories(self) -> list:
+        """Every memory that is named, in any combination."""
+        found = []
+        for scenario in filter(None, self._scenarios):
+            memory = scenario.memory
+            named = [m for m in found if not isinstance(m, Memory)]
+            if isinstance(memory, Memory):
+                known = any(memory is m for m in found)
+            else:
+                known = memory in named
+            if not known:
+                found.append(memory)
+        return found
+
+    def workload_files(self) -> list:
+        """Every file that a workload was made of, in any combination."""
+        found = []
+        for scenario in filter(None, self._scenarios):
+            found += [f for f in scenario.workload.input_files() if f not in found]
+        return found
 
     def policies(self) -> list:
         """Every policy that walks, in any combination."""
@@ -140,7 +158,7 @@ class Design:
             "parameters": plain(self.scenario),
             "grid": {name: [label(v) for v in values] for name, values in self.axes.items()},
             "seeds": list(self.seeds),
-            "inputs": _inputs(self.memories()),
+            "inputs": _inputs(self.memories(), self.workload_files()),
             "policies": [_policy_facts(policy) for policy in self.policies()],
         }
 
@@ -162,15 +180,15 @@ def _policy(value):
     return tuple(map(find_policy, value)) if isinstance(value, list | tuple) else find_policy(value)
 
 
-def _inputs(memories) -> list:
-    """Every snapshot's files with their sha256; loads each memory, so it is refused now."""
+def _inputs(memories, files) -> list:
+    """Every input file with its sha256; loads each memory, so it is refused now."""
     found = []
     for memory in memories:
         _, stem = named_memory(memory)
         if stem is not None:
-            files = snapshot_files(stem)
-            found += [{"file": f.name, "sha256": file_sha256(f)} for f in files]
-    return found
+            found += [f for f in snapshot_files(stem) if f not in found]
+    found += [f for f in files if f not in found]
+    return [{"file": f.name, "sha256": file_sha256(f)} for f in found]
 
 
 def _policy_facts(policy: Policy) -> dict:

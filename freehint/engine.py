@@ -140,6 +140,7 @@ class Engine:
         self.locks = []  # user, stroke, zone, since_ns, held_ns, blocks
         self.history = []  # see moment()
         self.resident = []  # time_s, resident pages, faults so far
+        self.work = []  # of a recorded guest: time_s, CPU, rows done, slip_ns
         self.migration = None
         self.shared = None  # whom to ask when a host that is shared has no memory left
         self.stopped = False  # by that host, for want of memory
@@ -235,6 +236,14 @@ class Engine:
             pages = int(count_bits(world.present))
             faults = int(world.migration[0].faults)
             self.resident.append((time_ns / NS_PER_S, pages, faults))
+        self.note_work(time_ns)
+
+    def note_work(self, time_ns: int) -> None:
+        """How far a recorded guest has come."""
+        if self.world.state[0].recorded:
+            for cpu, record in enumerate(self.world.cpu):
+                rows, slip_ns = int(record["rows"]), int(record["slip_ns"])
+                self.work.append((time_ns / NS_PER_S, cpu, rows, slip_ns))
 
     def _run_until(self, time_ns: int) -> None:
         while not self.stopped:
@@ -610,7 +619,7 @@ class Engine:
             schedule(world, int(actor), end_ns + place)
 
     def _waits_for_lock(self, actor: int) -> bool:
-        """CPUs and kernel threads sleep for nothing else."""
+        """CPUs and kernel threads look again by themselves whether they may go on."""
         if actor <= self.host:
             return actor < self.host
         user = actor - self.host - 1

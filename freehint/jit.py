@@ -37,6 +37,8 @@ NOT_KERNELS = (
     "sweep.py",
     "design.py",
     "factorial.py",
+    "compile_benchmark.py",
+    "compile_figures.py",
     "properties.py",
     "files.py",
     "findings.py",

@@ -83,6 +83,7 @@ class Migration:
         dirty.log[:] = ~np.uint64(0) if self.config.initially_set else 0
         dirty.bitmap[:] = ~np.uint64(0)
         self.status, self.begin_ns = "active", now_ns
+        self.engine.note_work(now_ns)
         record.phase = PRECOPY
         record.at = record.sent_bytes = record.normal = record.zero = record.hinted = 0
         begin_window(record, now_ns)
@@ -159,6 +160,13 @@ class Migration:
         suspend(world, self.actor)
         late = now_ns - self.stopped_ns if self.asleep else 0
         for actor, key in self.asleep.items():
-            world.key[actor] = key if key == NEVER else key + (late << ACTOR_BITS)
+            if key != NEVER:
+                world.key[actor] = key + (late << ACTOR_BITS)
+                if actor < len(world.cpu):  # what a recorded guest has lost already
+                    world.cpu[actor].due_ns += late
+                    world.cpu[actor].slip_ns += late
+            else:
+                world.key[actor] = NEVER
         self.asleep = {}
+        self.engine.note_work(now_ns)
         self.engine._done(now_ns)

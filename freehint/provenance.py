@@ -56,6 +56,12 @@ def plain(value):
     return str(value)
 
 
+def input_files(scenario, stem) -> list:
+    """Files that a run was made of: its snapshot's, where it has one, and its workload's."""
+    files = list(snapshot_files(stem)) if stem is not None else []
+    return files + [f for f in scenario.workload.input_files() if f not in files]
+
+
 def provenance(scenario, release: str, stem, memory: Memory) -> dict:
     """What a run was made of.
 
@@ -75,8 +81,7 @@ def provenance(scenario, release: str, stem, memory: Memory) -> dict:
         freehint, python, libraries, kernel_profile, parameters, inputs (file and sha256).
     """
     inputs = [
-        {"file": path.name, "sha256": file_sha256(path)}
-        for path in (snapshot_files(stem) if stem is not None else ())
+        {"file": path.name, "sha256": file_sha256(path)} for path in input_files(scenario, stem)
     ]
     return {
         "freehint": release,

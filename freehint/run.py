@@ -14,7 +14,7 @@ from freehint.config import InputError
 from freehint.mm.memory import Memory
 from freehint.units import format_ns, format_pages
 
-TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident")
+TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
 METADATA_KEY = b"freehint"
 
 
@@ -45,6 +45,9 @@ class Run:
         normal_pages, zero_pages, hinted_pages, dirty_pages (new in the bitmap), left_pages.
     resident : DataFrame
         Where the host discards: time_s, resident_pages of the guest's memory, faults so far.
+    work : DataFrame
+        Of a recorded guest, at the moments of ``history``: time_s, cpu, rows (of the trace, done),
+        slip_ns (so much later than recorded the CPU is).
     provenance : dict
         Parameters, inputs with sha256, versions.
     memory : Memory or None
@@ -59,6 +62,7 @@ class Run:
     history: pd.DataFrame
     rounds: pd.DataFrame
     resident: pd.DataFrame
+    work: pd.DataFrame
     provenance: dict
     memory: Memory | None = None
 

@@ -25,15 +25,17 @@ from freehint.config import (
     whole,
     with_values,
 )
-from freehint.data import data
+from freehint.data import DEFAULT_MEMORY, data
 from freehint.dirty import CHUNK_SHIFT, new_dirty_log
 from freehint.engine import PAGE_COUNTS, Engine
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import history_table
 from freehint.guest.kthreads import FRAG_CHECK_INTERVAL_NS, STAT_INTERVAL_NS
-from freehint.guest.programs import Program, prepare
-from freehint.guest.workloads import WORDS, Workload, quantile_table, target_pages
+from freehint.guest.programs import Program
+from freehint.guest.recorded import TRACE_COLUMNS
+from freehint.guest.vcpu import QUANTILES
+from freehint.guest.workloads import WORDS, Workload
 from freehint.host.device import GAP_ROWS
 from freehint.host.migration import MigrationConfig
 from freehint.loop import REPORT_COLUMNS, WAIT_COLUMNS
@@ -46,16 +48,16 @@ from freehint.paging import no_paging
 from freehint.policies import find_policies, find_policy
 from freehint.progress import progress_bar, progress_of
 from freehint.provenance import provenance
+from freehint.recorded_guest import RecordedGuest
 from freehint.ring import new_ring
 from freehint.run import Run
-from freehint.units import NS_PER_MS
+from freehint.units import NS_PER_MS, NS_PER_S
 from freehint.version import __version__
 from freehint.world import (
     CPU_DTYPE,
     MIGRATION_DTYPE,
     NEVER,
     STATE_DTYPE,
-    STRUCTURES_SHIFT,
     TALLY_DTYPE,
     USER_DTYPE,
     World,
@@ -67,8 +69,6 @@ from freehint.world import (
 TABLE_ROWS = 4096  # to begin with; tables grow
 REPORT_ROWS = 1024
 
-DEFAULT_MEMORY = "linux-6.1/snapshots/snap4g.T0"
-
 
 @dataclass(frozen=True)
 class Scenario(Named):
@@ -79,6 +79,8 @@ class Scenario(Named):
     memory : Memory, str or Path
         A guest's memory (used as a copy), a snapshot's stem (relative to the working directory,
         or a name of the sample data), or a size such as ``"256MiB"`` for a freshly booted guest.
+        Not given: the workload's, ``snap4g`` or a recorded guest's T0, and no other memory will
+        do for that one.
     kernel : str, optional
         Whose rules the guest follows from the start of the run, one of ``"4.15"``, ``"5.10"``,
         ``"6.1"``, ``"6.12"``; None: those that the memory came with.
@@ -87,7 +89,7 @@ class Scenario(Named):
         the same time.
     seed : int
         Same seed, same numbers: on any machine, with any number of threads.
-    workload : Workload or Program
+    workload : Workload, Program or RecordedGuest
     migration : MigrationConfig, optional
         A live migration; its rounds ask for the walks.
     ring : RingConfig
@@ -108,11 +110,11 @@ class Scenario(Named):
     64
     """
 
-    memory: object = DEFAULT_MEMORY
+    memory: object = None
     kernel: str | None = None
     policy: object = "v24"
     seed: int = 1
-    workload: Workload | Program = field(default_factory=Workload)
+    workload: Workload | Program | RecordedGuest = field(default_factory=Workload)
     migration: MigrationConfig | None = None
     ring: RingConfig = field(default_factory=RingConfig)
     host: HostConfig = field(default_factory=HostConfig)
@@ -133,7 +135,7 @@ class Scenario(Named):
         whole("duration_ns", self.duration_ns, 1, 1 << 50)
         whole("walk_at_ns", self.walk_at_ns, 0, 1 << 50)
         for name, kind in (
-            ("workload", Workload | Program),
+            ("workload", Workload | Program | RecordedGuest),
             ("migration", MigrationConfig | None),
             ("ring", RingConfig),
             ("host", HostConfig),
@@ -143,19 +145,29 @@ class Scenario(Named):
             part = getattr(self, name)
             must = f"be a {getattr(kind, '__name__', kind)}".replace("freehint.", "")
             require(isinstance(part, kind), name, must, part)
+        if self.memory is None:
+            object.__setattr__(self, "memory", self.workload.default_memory)
+        if isinstance(self.workload, RecordedGuest):
+            self.workload.require_t0(self.memory)
 
     def with_values(self, values: dict) -> "Scenario":
         """A copy with fields changed; nested names as in a sweep: ``{"ring.size": 64}``.
 
         ``policy`` may be changed together with its own knobs: ``{"policy": "v24",
         "policy.min_order": 9}``.  ``workload.state`` makes the workload a Program, and any field
-        of ``migration`` brings a migration, with defaults for the rest.
+        of ``migration`` brings a migration, with defaults for the rest.  A memory that is the
+        workload's own goes with it.
         """
         values = self._parts_named_by(values) | values
         if "policy" in values:
             policy = values["policy"]
             several = isinstance(policy, list | tuple)
             values["policy"] = tuple(policy) if several else find_policy(policy)
+        own = (
+            not isinstance(self.memory, Memory) and str(self.memory) == self.workload.default_memory
+        )
+        if "workload" in values and own:
+            values.setdefault("memory", None)
         return with_values(self, values)
 
     def _parts_named_by(self, values: dict) -> dict:
@@ -238,69 +250,62 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     workload = scenario.workload
     nr_cpus = workload.nr_cpus
     users = len(find_policies(scenario.policy))
-    synthetic = isinstance(workload, Workload)
-    drawn = workload if synthetic else Workload()  # a program draws nothing from the tables
-    target = target_pages(workload, memory) if synthetic else 0
-    room = target + target // 4 + 1024 if synthetic else workload.room(scenario.duration_ns)
     # Content is kept where somebody looks at it.
-    looked_at = scenario.migration or scenario.host.discard or not synthetic
+    looked_at = scenario.migration or scenario.host.discard or workload.keeps_content
     frames = memory.nr_pages if looked_at else 0
     chunk_shift = scenario.migration.chunk_shift if scenario.migration else CHUNK_SHIFT
-    world = World(
-        memory=memory,
-        key=np.full(nr_cpus + 2 + users + (scenario.migration is not None), NEVER, np.int64),
-        lock_until=np.zeros(len(memory.zones), np.int64),
-        cost=cost_record(scenario.costs),
-        state=new_record(
+    parts = {
+        "memory": memory,
+        "key": np.full(nr_cpus + 2 + users + (scenario.migration is not None), NEVER, np.int64),
+        "lock_until": np.zeros(len(memory.zones), np.int64),
+        "cost": cost_record(scenario.costs),
+        "state": new_record(
             STATE_DTYPE,
             vmstat_at=STAT_INTERVAL_NS,
             kcompactd_at=FRAG_CHECK_INTERVAL_NS,
             compact_zone=-1,
-            target_pages=target,
-            interval_ns=workload.interval_ns if synthetic else 0,
-            write_threshold=round(workload.write_share * 256) if synthetic else 0,
-            growth_threshold=round(workload.growth * 256) if synthetic else 0,
             service_ns=scenario.host.service_ns,
             kick_ns=scenario.host.kick_ns,
             asleep=1,
             discards=scenario.host.discard,
         ),
-        tally=new_record(TALLY_DTYPE),
-        user=new_record(USER_DTYPE, users),
-        cpu=new_record(CPU_DTYPE, nr_cpus, word_at=WORDS, wait_since=-1),
-        words=np.zeros((nr_cpus, WORDS), np.int64),
-        held=np.zeros((nr_cpus, room), np.int64),
-        pages=np.zeros(0 if synthetic else room, np.int64),
-        pieces=np.zeros((4096, 3), np.int64),
-        background=np.zeros(0 if synthetic else workload.background_pages, np.int64),
-        mem_map=np.zeros(0 if synthetic else memory.nr_pages >> STRUCTURES_SHIFT, np.int64),
-        owner=np.zeros(memory.nr_pages, np.int32),
-        control=new_compact_control(),
-        wish=np.stack(
-            [quantile_table(weights) for weights in (drawn.order_weights, drawn.type_weights)]
-        ),
-        gaps=np.zeros((GAP_ROWS, 2), np.int64),
-        ring=new_ring(scenario.ring.size, users),
-        report=np.zeros((users, REPORT_ROWS + 1, 3), np.int64),
-        outcome=np.zeros((users, REPORT_ROWS), np.uint8),
-        page=np.zeros(memory.nr_pages, np.uint16),
-        migration=new_record(MIGRATION_DTYPE),
-        dirty=new_dirty_log(frames, chunk_shift=chunk_shift),
-        version=np.zeros(frames, np.uint32),
-        copy=np.zeros(frames, np.uint32),
-        present=np.zeros(frames // 64, np.uint64),
-        paging=no_paging(),
-        reports=np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
-        waits=np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
-        used=np.zeros((TABLE_ROWS, 3), np.int64),
-    )
-    if not synthetic:
-        schedule(world, 0, 0)
-    for cpu in range(nr_cpus if synthetic else 0):
-        # CPUs begin evenly spread over one interval.
-        schedule(world, cpu, workload.interval_ns * cpu // nr_cpus)
+        "tally": new_record(TALLY_DTYPE),
+        "user": new_record(USER_DTYPE, users),
+        "cpu": new_record(CPU_DTYPE, nr_cpus, word_at=WORDS, wait_since=-1),
+        "words": np.zeros((nr_cpus, WORDS), np.int64),
+        "pages": np.zeros(0, np.int64),
+        "pieces": np.zeros((0, 3), np.int64),
+        "background": np.zeros(0, np.int64),
+        "trace": np.zeros((0, TRACE_COLUMNS), np.int64),
+        "mem_map": np.zeros(0, np.int64),
+        "owner": np.zeros(memory.nr_pages, np.int32),
+        "control": new_compact_control(),
+        "wish": np.zeros((2, QUANTILES), np.uint8),
+        "gaps": np.zeros((GAP_ROWS, 2), np.int64),
+        "ring": new_ring(scenario.ring.size, users),
+        "report": np.zeros((users, REPORT_ROWS + 1, 3), np.int64),
+        "outcome": np.zeros((users, REPORT_ROWS), np.uint8),
+        "page": np.zeros(memory.nr_pages, np.uint16),
+        "migration": new_record(MIGRATION_DTYPE),
+        "dirty": new_dirty_log(frames, chunk_shift=chunk_shift),
+        "version": np.zeros(frames, np.uint32),
+        "copy": np.zeros(frames, np.uint32),
+        "present": np.zeros(frames // 64, np.uint64),
+        "paging": no_paging(),
+        "reports": np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
+        "waits": np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
+        "used": np.zeros((TABLE_ROWS, 3), np.int64),
+    }
+    world = World(**parts | workload.arrays(memory, scenario.duration_ns))
+    workload.begin(world, random_streams(scenario)[-1])
     schedule(world, nr_cpus, min(STAT_INTERVAL_NS, FRAG_CHECK_INTERVAL_NS))
     return world
+
+
+def random_streams(scenario: Scenario) -> list:
+    """A stream for each CPU, the host, and what a guest's load draws before time 0."""
+    seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 2)
+    return [np.random.Generator(np.random.PCG64(s)) for s in seeds]
 
 
 def simulate(scenario: Scenario, progress=None, check=None) -> Run:
@@ -355,6 +360,7 @@ def new_run(scenario: Scenario, engine: Engine, memory: Memory, stem) -> Run:
         history=history_table(engine.history),
         rounds=_rounds(engine),
         resident=_resident(engine),
+        work=_work(engine),
         provenance=provenance(scenario, __version__, stem, memory),
         memory=engine.world.memory,
     )
@@ -372,12 +378,9 @@ def run_engine(
 def new_engine(scenario: Scenario, memory: Memory, check=None, engine=Engine) -> Engine:
     """The engine before the first event of a scenario."""
     world = new_world(scenario, memory)
-    seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 2)
-    *streams, program_stream = [np.random.Generator(np.random.PCG64(s)) for s in seeds]
-    if isinstance(scenario.workload, Program):
-        prepare(world, scenario.workload, program_stream)
     if scenario.host.discard:
         _make_resident(world)
+    streams = random_streams(scenario)[:-1]
     engine = engine(world, find_policies(scenario.policy), scenario.host, streams, check)
     migration = scenario.migration
     if migration is not None:
@@ -487,6 +490,11 @@ def _resident(engine: Engine) -> pd.DataFrame:
     )
 
 
+def _work(engine: Engine) -> pd.DataFrame:
+    columns = {"time_s": float, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
+    return pd.DataFrame(engine.work, columns=list(columns)).astype(columns)
+
+
 def _rounds(engine: Engine) -> pd.DataFrame:
     rows = engine.migration.rounds if engine.migration else []
     return pd.DataFrame(rows, columns=list(ROUND_COLUMNS)).astype(np.int64)
@@ -511,6 +519,39 @@ def _migration_summary(engine: Engine) -> dict:
         "lost_writes": migration.lost_writes,
         "faults": int(record.faults),
         "fault_ns": int(record.faults) * int(record.fault_ns),
+    }
+
+
+def _work_summary(engine: Engine) -> dict:
+    """How far a recorded guest has come."""
+    world, tally = engine.world, engine.world.tally[0]
+    if not world.state[0].recorded:
+        return {}
+    return {
+        "work_rows": int(tally["rows"]),
+        "slip_ns": int(world.cpu["slip_ns"].max()),
+        **_work_around_migration(engine),
+        "as_recorded": int(tally["as_recorded"]),
+        "unknown_frees": int(tally["unknown_frees"]),
+        "skipped_frees": int(tally["skipped_frees"]),
+    }
+
+
+def _work_around_migration(engine: Engine) -> dict:
+    """What a recorded guest did while it was migrated, and what it lost then and afterwards."""
+    migration = engine.migration
+    if migration is None or migration.end_ns < 0:
+        return {}
+    work = _work(engine)
+    begin, end = (
+        work[work["time_s"] == time_ns / NS_PER_S].groupby("cpu").last()
+        for time_ns in (migration.begin_ns, migration.end_ns)
+    )
+    last = work.groupby("cpu").last()
+    return {
+        "migration_rows": int((end["rows"] - begin["rows"]).sum()),
+        "migration_slip_ns": int((end["slip_ns"] - begin["slip_ns"]).max()),
+        "slip_after_ns": int((last["slip_ns"] - end["slip_ns"]).max()),
     }
 
 
@@ -542,6 +583,7 @@ def summary_row(scenario: Scenario, engine: Engine) -> pd.Series:
         "notifications": tally["notifications"],
         **_percentiles(held, len(held), "lock_held"),
         **_percentiles(alloc_waits, tally["allocations"], "alloc_wait"),
+        "alloc_wait_sum_ns": int(alloc_waits.sum()),
         "waits": len(waits),
         "bookmark_ns": int(engine.world.memory.zones["bookmark_steps"].sum())
         * scenario.costs.walk_block_ns,
@@ -555,6 +597,7 @@ def summary_row(scenario: Scenario, engine: Engine) -> pd.Series:
         "compactions": tally["compactions"],
         "migrated_pages": tally["migrated"],
         **_migration_summary(engine),
+        **_work_summary(engine),
         "guest_lock_holds": tally["lock_holds"],
         "guest_lock_held_ns": tally["lock_held_ns"],
     }

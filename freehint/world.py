@@ -45,6 +45,15 @@ CPU_DTYPE = _record(
     "live_pages",  # pages in them
     "wait_since",  # time_ns since when it waits for a zone lock, or -1
     "asked",  # 1: it asked for pages to be given back, and tries again
+    # a recorded guest's
+    "row",  # its next row of World.trace
+    "first_row",
+    "last_row",  # behind the recorded ones; from here what a lap leaves allocated is freed
+    "end_row",  # behind those
+    "due_ns",  # time_ns when the row was to run
+    "slip_ns",  # so much later than recorded
+    "awaits",  # 1 + the place in ``held`` that another CPU has still to fill, AT_LAPS_END, or 0
+    "rows",  # done
 )
 
 # What the actors remember; one record.
@@ -77,6 +86,13 @@ STATE_DTYPE = _record(
     "has_mem_map",
     "nr_background",
     "background_at",  # time_ns
+    # a recorded guest in place of it
+    "recorded",  # 1: that is what runs
+    "lap",  # of the trace, from 0
+    "laps",
+    "lap_ns",  # from the trace's first row to its last
+    "at_laps_end",  # CPUs
+    "nr_slots",  # of ``held`` that each lap fills anew: 1 .. nr_slots - 1
     # the kernel threads
     "vmstat_at",  # time_ns of the vmstat worker's next turn
     "vmstat_cpu",  # whose
@@ -140,6 +156,10 @@ TALLY_DTYPE = _record(
     "decayed",  # drained as pcp.high decayed
     "compactions",  # number of times that kcompactd began
     "migrated",  # by kcompactd
+    "rows",  # of a recorded trace, done
+    "as_recorded",  # allocations that returned the recorded block
+    "unknown_frees",  # rows: of blocks that the guest has not got
+    "skipped_frees",  # rows: of what was in use at T0, in later laps
     "lock_holds",  # number, by guest CPUs
     "lock_held_ns",
 )
@@ -183,12 +203,15 @@ class World(NamedTuple):
     user : record[U]            USER_DTYPE
     cpu : record[C]             CPU_DTYPE
     words : int64[C, W]         random words drawn beforehand, one an event, a stream a CPU
-    held : int64[C, capacity]   blocks that each CPU holds: node << 4 | order
+    held : int64[C, capacity]   blocks that each CPU holds: node << 4 | order; a recorded guest's
+                                pages are all in row 0, see guest/recorded.py
     pages : int64[n]            a program's pages in its order: place in ``held`` << 9 | page within
                                 that block
     pieces : int64[m, 3]        a ring of places in ``held`` from and to, then pages (churn), or
                                 time_ns of the exit (fork); cache: a row a file
     background : int64[b]       pages that the idle kernel writes
+    trace : int64[rows, 6]      a recorded guest's allocations and frees, CPU after CPU: T_TIME ..
+                                T_NODE of guest/recorded.py
     mem_map : int64[nr_pages / 64 or 0]   pages that hold the array of page structures
     owner : int32[nr_pages]     1 + the place in ``held``, flat, of each page of order 0, or 0; read
                                 now and then by kcompactd, and true where ``held`` agrees
@@ -225,6 +248,7 @@ class World(NamedTuple):
     pages: np.ndarray
     pieces: np.ndarray
     background: np.ndarray
+    trace: np.ndarray
     mem_map: np.ndarray
     owner: np.ndarray
     control: CompactControl

@@ -83,7 +83,7 @@ def test_processes_come_and_exit_and_give_everything_back():
 def test_a_process_goes_on_where_there_is_no_memory():
     engine = run_program(4 * NS_PER_S, state="fork", forks_per_s=500.0, life_ms=8000)
     assert engine.world.tally[0].failed_allocations > 0
-    engine.check_lists()
+    fh.check_memory(engine.world.memory)
 
 
 def test_the_slab_share_of_the_page_cache_is_the_recorded_one():

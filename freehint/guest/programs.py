@@ -13,15 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from freehint.config import InputError, Named, one_of, require, whole
+from freehint.data import DEFAULT_MEMORY
 from freehint.guest.bursts import burst_page
 from freehint.guest.churn import churn_page
 from freehint.guest.mapping import fill_region, forget_process, give_back_pieces, page_node
 from freehint.guest.page_cache import cache_page, fill_cache
 from freehint.guest.processes import MOST_ALIVE, fork_step, step_ns
 from freehint.jit import kernel
-from freehint.mm.memory import BUDDY, ORDER_MASK, PCP
+from freehint.mm.memory import BUDDY, ORDER_MASK, PCP, Memory
 from freehint.units import NS_PER_MS, NS_PER_S
-from freehint.world import write_page
+from freehint.world import STRUCTURES_SHIFT, schedule, write_page
 
 PAGES_PER_MIB = 256
 IDLE, DIRTY, CHURN, BURST, FORK, CACHE = range(6)  # what goes on while time passes
@@ -81,6 +82,8 @@ class Program(Named):
     background_pages: int = 100
 
     nr_cpus = 1
+    keeps_content = True
+    default_memory = DEFAULT_MEMORY
 
     def __post_init__(self):
         one_of("workload.state", self.state, STATES)
@@ -123,12 +126,34 @@ class Program(Named):
             return step_ns(self.forks_per_s)
         return round(NS_PER_S / (self.rate_MiBps * PAGES_PER_MIB)) if self.rate_MiBps else 0
 
-    def room(self, duration_ns: int) -> int:
-        """Blocks that it may come to hold in a run."""
+    def input_files(self) -> tuple:
+        """Files that it was made of."""
+        return ()
+
+    def arrays(self, memory: Memory, duration_ns: int) -> dict:
+        """Fields of the World that are the guest's own."""
         mib = self.fill_MiB + self.dirty_MiB + self.frag_MiB + self.cache_MiB
         allocates = self.goes_on in (CHURN, FORK, CACHE)
         steps = duration_ns // self.page_ns if allocates else 0
-        return 2 * mib * PAGES_PER_MIB + 2 * steps + 4096
+        room = 2 * mib * PAGES_PER_MIB + 2 * steps + 4096
+        return {
+            "held": np.zeros((1, room), np.int64),
+            "pages": np.zeros(room, np.int64),
+            "pieces": np.zeros((4096, 3), np.int64),
+            "background": np.zeros(self.background_pages, np.int64),
+            "mem_map": np.zeros(memory.nr_pages >> STRUCTURES_SHIFT, np.int64),
+        }
+
+    def begin(self, world, stream) -> None:
+        """Run what lies before time 0, and schedule the rest.
+
+        Raises
+        ------
+        InputError
+            The guest is too small for it.
+        """
+        prepare(world, self, stream)
+        schedule(world, 0, 0)
 
 
 def boot_content(world, footprint: int) -> None:
@@ -150,16 +175,10 @@ def boot_content(world, footprint: int) -> None:
 
 
 def prepare(world, program: Program, stream) -> None:
-    """Run the part of a program that lies before time 0.
-
-    Raises
-    ------
-    InputError
-        The guest is too small for it.
-    """
+    """Run the part of a program that lies before time 0."""
     world.state[0].init_on_free = program.init_on_free
     boot_content(world, program.footprint_pages)
-    _place_mem_map(world)
+    place_mem_map(world)
     world.state[0].program = 1 + program.goes_on
     world.state[0].page_ns = program.page_ns
     world.state[0].huge_pages = program.huge_pages
@@ -187,7 +206,7 @@ def prepare(world, program: Program, stream) -> None:
     world.state[0].nr_background = len(used)
 
 
-def _place_mem_map(world) -> None:
+def place_mem_map(world) -> None:
     """The array of page structures lies in used pages; no recording tells which: the last."""
     used = np.ones(world.memory.nr_pages, np.bool_)
     for node in np.flatnonzero(world.memory.frame & (BUDDY | PCP)):

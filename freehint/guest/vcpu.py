@@ -6,6 +6,8 @@ stroke of the policy holds it.  Then the CPU sleeps until the release, and the w
 """
 
 from freehint.guest.programs import DIRTY, program_event
+from freehint.guest.recorded import recorded_event
+from freehint.guest.waiting import end_wait, under_zone_lock, wait_for_release
 from freehint.jit import kernel, prefetch
 from freehint.mm.memory import MOVABLE
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, free_pages, mark_lru
@@ -14,7 +16,6 @@ from freehint.world import (
     WAIT_FREE,
     ask_to_shrink,
     has_content,
-    hold_lock,
     pages_allocated,
     pay_faults,
     schedule,
@@ -27,42 +28,6 @@ from freehint.world import (
 # for an allocation or 24 victim for a free; the highest 11 draw the interval.
 QUANTILES = 4096
 WISH_ORDER, WISH_TYPE = 0, 1
-
-
-@kernel(inline=True)
-def under_zone_lock(world, cpu, zone, kind, blocks, now_ns):
-    """Hold the zone lock for ``blocks`` blocks, with a row if it took waiting; when it ends."""
-    hold = blocks * world.cost[0].buddy_ns
-    got = hold_lock(world, zone, now_ns, hold)
-    world.tally[0].lock_holds += 1
-    world.tally[0].lock_held_ns += hold
-    end_wait(world, cpu, zone, kind, now_ns, got)
-    return world.lock_until[zone]
-
-
-@kernel(inline=True)
-def end_wait(world, cpu, zone, kind, now_ns, got):
-    """The operation goes on at ``got``: a row if it had to wait, now or in an earlier try."""
-    since = world.cpu[cpu].wait_since
-    world.cpu[cpu].wait_since = -1
-    if since < 0:
-        since = now_ns
-    if got > since:
-        row = world.state[0].nr_waits
-        world.waits[row, 0] = since
-        world.waits[row, 1] = cpu
-        world.waits[row, 2] = zone
-        world.waits[row, 3] = kind
-        world.waits[row, 4] = got - since
-        world.state[0].nr_waits = row + 1
-
-
-@kernel(inline=True)
-def wait_for_release(world, cpu, now_ns):
-    """The CPU spins until the stroke ends."""
-    if world.cpu[cpu].wait_since < 0:
-        world.cpu[cpu].wait_since = now_ns
-    suspend(world, cpu)
 
 
 @kernel(inline=True)
@@ -156,6 +121,9 @@ def program_turn(world, cpu, word, now_ns):
 def cpu_event(world, cpu, now_ns):
     """One event of a CPU.  A waiting CPU repeats its word, so it repeats its wish."""
     state = world.state[0]
+    if state.recorded > 0:
+        recorded_event(world, cpu, now_ns)
+        return
     word = world.words[cpu, world.cpu[cpu].word_at]
     if state.program > 0:
         program_turn(world, cpu, word, now_ns)

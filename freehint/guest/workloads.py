@@ -1,13 +1,19 @@
-"""What a synthetic guest does: how often its CPUs allocate, what, and how long they keep it."""
+"""What a synthetic guest does: how often its CPUs allocate, what, and how long they keep it.
+
+A guest's load, this one or another, has ``nr_cpus``, ``keeps_content`` (is every write of a page
+known?), ``default_memory``, ``input_files``, ``arrays`` (its fields of the World) and ``begin``
+(schedules its CPUs).
+"""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from freehint.config import Named, require, share, whole
+from freehint.data import DEFAULT_MEMORY
 from freehint.guest.vcpu import QUANTILES
 from freehint.mm.memory import MAX_ORDER, MIGRATE_PCPTYPES, Memory
-from freehint.world import MAX_CPUS
+from freehint.world import MAX_CPUS, schedule
 
 WORDS = 1 << 14  # events a CPU between two refills of its random words
 
@@ -47,6 +53,9 @@ class Workload(Named):
     order_weights: tuple = field(default=(0.9665, 0.0335, 0, 0.0001, 0, 0, 0, 0, 0, 0.002))
     type_weights: tuple = field(default=(0.191, 0.798, 0.011))
 
+    keeps_content = False
+    default_memory = DEFAULT_MEMORY
+
     def __post_init__(self):
         whole("workload.nr_cpus", self.nr_cpus, 1, MAX_CPUS)
         whole("workload.interval_ns", self.interval_ns, 1)
@@ -62,6 +71,28 @@ class Workload(Named):
                 isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights
             )
             require(good and sum(weights) > 0, f"workload.{name}", must, weights)
+
+    def input_files(self) -> tuple:
+        """Files that it was made of."""
+        return ()
+
+    def arrays(self, memory: Memory, duration_ns: int) -> dict:
+        """Fields of the World that are the guest's own."""
+        target = target_pages(self, memory)
+        return {
+            "held": np.zeros((self.nr_cpus, target + target // 4 + 1024), np.int64),
+            "wish": np.stack([quantile_table(w) for w in (self.order_weights, self.type_weights)]),
+        }
+
+    def begin(self, world, stream) -> None:
+        """Schedule the CPUs, evenly spread over one interval."""
+        state = world.state[0]
+        state.target_pages = target_pages(self, world.memory)
+        state.interval_ns = self.interval_ns
+        state.write_threshold = round(self.write_share * 256)
+        state.growth_threshold = round(self.growth * 256)
+        for cpu in range(self.nr_cpus):
+            schedule(world, cpu, self.interval_ns * cpu // self.nr_cpus)
 
 
 def quantile_table(weights) -> np.ndarray:
