@@ -21,7 +21,10 @@ FLOORS = [
         *("factorial", "properties"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
-    ["figures", "answers", "migration_figures", "widgets.*", "report", "cli"],
+    [
+        *("figures", "answers", "migration_figures", "widgets.*", "cli"),
+        *("parameters", "report", "batch", "batch_folder", "batch_run", "batch_worker", "gallery"),
+    ],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 
