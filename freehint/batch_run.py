@@ -168,6 +168,7 @@ def _task(batch: Batch, number: int) -> Task:
     return Task(
         number=number,
         parameters=batch.runs[number - 1],
+        name=batch.notebook.name,
         notebook=nbformat.writes(batch.source),
         kernel=kernel_name(batch.source),
         title=f"{batch.notebook.stem}, run {number}: {shown}",

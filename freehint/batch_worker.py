@@ -31,6 +31,7 @@ class Task(NamedTuple):
 
     number: int
     parameters: dict
+    name: str
     notebook: str
     kernel: str
     title: str
@@ -165,6 +166,9 @@ def _present(task: Task) -> None:
 
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     notebook.cells = [c for c in notebook.cells if HANDOVER not in c.metadata.get("tags", [])]
+    if "papermill" in notebook.metadata:
+        # It was given the notebook itself, and put all of that here.
+        notebook.metadata.papermill.input_path = task.name
     nbformat.write(notebook, NOTEBOOK)
     Path(REPORT).write_text(render(Path(NOTEBOOK), task.title))
     picture = _picture(notebook, task.thumbnail)

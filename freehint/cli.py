@@ -233,9 +233,11 @@ def _batch(args) -> int:
         for number, status in statuses(batch).items():
             print(f"{number:4} {status:6} {json.dumps(batch.runs[number - 1])}")
         return 0
-    with tqdm(total=len(batch.runs), desc="runs") as bar:
+    with tqdm(total=len(batch.runs), desc="runs", delay=1) as bar:
+        bar.initial = None  # runs that were finished before say nothing about the speed
 
         def progress(finished, running, failed):
+            bar.initial = finished if bar.initial is None else bar.initial
             bar.set_postfix(running=running, failed=failed, refresh=False)
             bar.n = finished
             bar.refresh()
