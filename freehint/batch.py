@@ -10,19 +10,18 @@ import os
 import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import product
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
+from freehint.batch_plan import default_of, planned_runs, told_apart
 from freehint.config import InputError, require, whole
 from freehint.jit import source_hash
-from freehint.parameters import UNKNOWN, check_parameter, known_parameters, read_notebook
+from freehint.parameters import known_parameters, read_notebook
 from freehint.report import report_notebook
 from freehint.version import __version__
 
 KEYS = ("notebook", "out", "workers", "results", "thumbnail", "parameters", "grid", "run")
-PLAIN = (bool, int, float, str)
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,12 @@ class Batch:
     runs : tuple of dict
         The parameters that each run is given.
     shown : tuple of dict
-        For each run, its parameters that differ between the runs, defaults filled in.
+        For each run, its parameters that differ between the runs, defaults filled in; the entries
+        of a table one by one, None where a run has no such entry.
+    common : dict
+        The others, the same in all runs.
+    seeds : tuple
+        Each run's parameter ``seed``, or its default; None if the notebook has none.
     """
 
     notebook: Path
@@ -61,6 +65,8 @@ class Batch:
     thumbnail: int | str
     runs: tuple
     shown: tuple
+    common: dict
+    seeds: tuple
 
     def facts(self) -> dict:
         """What comes out is decided by this, as JSON."""
@@ -73,13 +79,6 @@ class Batch:
             "thumbnail": self.thumbnail,
             "parameters": list(self.runs),
         }
-
-    def seed(self, number: int):
-        """A run's parameter ``seed``, or its default; None if there is none."""
-        known = known_parameters(self.source)
-        if "seed" not in known:
-            return None
-        return self.runs[number - 1].get("seed", _default(known["seed"]))
 
 
 def read_batch(file) -> Batch:
@@ -117,11 +116,6 @@ def kernel_name(source) -> str:
     return source.metadata.get("kernelspec", {}).get("name", "python3")
 
 
-def text_of(value) -> str:
-    """A parameter's value for people and for comparison."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def _read_toml(file: Path) -> dict:
     try:
         return tomllib.loads(file.read_text())
@@ -141,7 +135,9 @@ def _batch(file: Path, found: dict) -> Batch:
     workers = found.get("workers", len(os.sched_getaffinity(0)))
     whole("workers", workers, 1)
     known = known_parameters(source)
-    runs = _runs(notebook.name, known, found)
+    runs = planned_runs(notebook.name, known, found)
+    seed = default_of(known["seed"]) if "seed" in known else None
+    shown, common = told_apart(known, runs)
     shipped = notebook.parent == report_notebook().parent and here not in notebook.parents
     return Batch(
         notebook=notebook,
@@ -152,7 +148,9 @@ def _batch(file: Path, found: dict) -> Batch:
         results=_results(found.get("results")),
         thumbnail=_thumbnail(notebook.name, source, found.get("thumbnail", 1)),
         runs=runs,
-        shown=_shown(known, runs),
+        shown=shown,
+        common=common,
+        seeds=tuple(run.get("seed", seed) for run in runs),
     )
 
 
@@ -191,91 +189,3 @@ def _thumbnail(file: str, source, wanted):
     else:
         whole("thumbnail, if not a cell's tag,", wanted, 1)
     return wanted
-
-
-def _runs(file: str, known: dict, found: dict) -> tuple:
-    if ("grid" in found) == ("run" in found):
-        also = "both" if "grid" in found else "neither"
-        raise InputError(f"there must be either [grid] or [[run]] tables, and there are {also}")
-    common = _table("[parameters]", found.get("parameters", {}))
-    if "grid" in found:
-        tables = {"[grid]": found["grid"]}
-    else:
-        require(isinstance(found["run"], list), "run", "be [[run]] tables", found["run"])
-        tables = {f"[[run]] {n}": table for n, table in enumerate(found["run"], 1)}
-    for where, table in tables.items():
-        for name in _table(where, table):
-            if name in common:
-                raise InputError(f"{where} has {name!r}, which [parameters] has for all runs")
-    _check_values("[parameters]", file, known, common)
-    if "grid" in found:
-        return _grid(file, known, common, found["grid"])
-    for where, table in tables.items():
-        _check_values(where, file, known, table)
-    runs = tuple({**common, **table} for table in found["run"])
-    _refuse_twins(known, runs)
-    return runs
-
-
-def _table(where: str, table) -> dict:
-    require(isinstance(table, dict), where, "be a table", table)
-    return table
-
-
-def _check_values(where: str, file: str, known: dict, table: dict) -> None:
-    for name, value in table.items():
-        try:
-            check_parameter(file, known, name, value)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
-        require(_plain(value), f"{where}: {name}", "be text, numbers, truths or of these", value)
-
-
-def _plain(value) -> bool:
-    """TOML's dates have no counterpart in a notebook's cell."""
-    if isinstance(value, list):
-        return all(map(_plain, value))
-    if isinstance(value, dict):
-        return all(map(_plain, value.values()))
-    return isinstance(value, PLAIN)
-
-
-def _grid(file: str, known: dict, common: dict, grid: dict) -> tuple:
-    require(len(grid) > 0, "[grid]", "have at least one parameter", grid)
-    for name, values in grid.items():
-        good = isinstance(values, list) and len(values) > 0
-        if name in known:
-            require(good, f"[grid]: {name}", "be a list of values, at least one", values)
-        for place, value in enumerate(values if good else [values], 1):
-            _check_values(f"[grid], value {place} of {name}", file, known, {name: value})
-        texts = [json.dumps(value) for value in values]
-        for text in texts:
-            require(texts.count(text) == 1, f"[grid]: {name}", "have each value once", values)
-    return tuple({**common, **dict(zip(grid, values))} for values in product(*grid.values()))
-
-
-def _default(parameter):
-    return parameter.text if parameter.default is UNKNOWN else parameter.default
-
-
-def _filled(known: dict, runs) -> list:
-    """The runs with the defaults of whatever any of them is given."""
-    names = list(dict.fromkeys(name for run in runs for name in run))
-    return [{name: run.get(name, _default(known[name])) for name in names} for run in runs]
-
-
-def _refuse_twins(known: dict, runs) -> None:
-    first = {}
-    for number, run in enumerate(_filled(known, runs), 1):
-        text = json.dumps(run, sort_keys=True)
-        if text in first:
-            raise InputError(
-                f"[[run]] {first[text]} and {number} are the same run, defaults filled in: {text}"
-            )
-        first[text] = number
-
-
-def _shown(known: dict, runs) -> tuple:
-    filled = _filled(known, runs)
-    differ = [n for n in filled[0] if len({json.dumps(run[n]) for run in filled}) > 1]
-    return tuple({name: run[name] for name in differ or filled[0]} for run in filled)

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freehint.batch import Batch, kernel_name, text_of
+from freehint.batch import Batch, kernel_name
 from freehint.batch_folder import (
     DONE,
     FAILED,
@@ -26,6 +26,7 @@ from freehint.batch_folder import (
     record_of,
     run_folder,
 )
+from freehint.batch_plan import text_of
 from freehint.batch_worker import NOTEBOOK, PRELOAD, TABLE, Task, work
 from freehint.config import InputError
 from freehint.files import whole_file
@@ -42,6 +43,12 @@ def statuses(batch: Batch) -> dict:
     """{run's number: "done", "failed" or "left"}, as the folder has it."""
     records = {n: record_of(batch.out, n) for n in range(1, len(batch.runs) + 1)}
     return {n: record["status"] if record else "left" for n, record in records.items()}
+
+
+def left_runs(batch: Batch, retry: bool) -> list:
+    """Numbers of the runs that are to be run, with ``retry`` those that failed too."""
+    again = ("left", FAILED) if retry else ("left",)
+    return [number for number, status in statuses(batch).items() if status in again]
 
 
 def run_batch(batch: Batch, retry: bool = False, progress=None) -> list:
@@ -66,9 +73,9 @@ def run_batch(batch: Batch, retry: bool = False, progress=None) -> list:
         The folder cannot be used, or the tables of two runs do not fit together.
     """
     with held_folder(batch) as lock:
-        again = ("left", FAILED) if retry else ("left",)
-        left = deque(n for n, status in statuses(batch).items() if status in again)
-        _Pool(batch, left, lock, progress or (lambda *numbers: None)).run()
+        _Pool(
+            batch, deque(left_runs(batch, retry)), lock, progress or (lambda *numbers: None)
+        ).run()
         records = [record_of(batch.out, n) for n in range(1, len(batch.runs) + 1)]
         write_gallery(batch, records)
         _write_results(batch, records)
@@ -76,12 +83,14 @@ def run_batch(batch: Batch, retry: bool = False, progress=None) -> list:
 
 
 def failure_text(batch: Batch, record: dict) -> str:
-    """A failed run for people: which, its parameters, the cell, the line, the error."""
-    given = ", ".join(f"{n} = {text_of(v)}" for n, v in record["parameters"].items())
+    """A failed run for people: which, its parameters, the cell, the error, the line, the file."""
     cell = "" if record["cell"] is None else f"cell {record['cell']}: "
-    line = f"{record['line']}: " if record["line"] else ""
-    where = run_folder(batch.out, record["run"]) / NOTEBOOK
-    return f"run {record['run']} ({given}): {cell}{line}{record['error']}\n  {where}"
+    lines = [f"run {record['run']} {json.dumps(record['parameters'])}"]
+    lines.append(f"  {cell}{record['error']}")
+    if record["line"]:
+        lines.append(f"    > {record['line']}")
+    lines.append(f"  {run_folder(batch.out, record['run']) / NOTEBOOK}")
+    return "\n".join(lines)
 
 
 class _Pool:
@@ -202,8 +211,8 @@ def _write_results(batch: Batch, records: list) -> None:
         return
     table = pd.concat([_rows(batch, number) for number in done], ignore_index=True)
     for name in batch.shown[0]:
-        if name in table and table[name].map(type).nunique() > 1:
-            table[name] = table[name].map(text_of)
+        if name in table and table[name].dropna().map(type).nunique() > 1:
+            table[name] = table[name].map(text_of, na_action="ignore")
     try:
         arrow = pa.Table.from_pandas(table, preserve_index=False)
     except pa.ArrowException as error:
@@ -222,7 +231,7 @@ def _rows(batch: Batch, number: int) -> pd.DataFrame:
     parameters = batch.runs[number - 1]
     front = {"run": number, "parameters": json.dumps(parameters)}
     if "seed" not in handed:
-        front["seed"] = batch.seed(number)
+        front["seed"] = batch.seeds[number - 1]
     for name, value in batch.shown[number - 1].items():
         if name not in handed and name not in OWN:
             front[name] = json.dumps(value) if isinstance(value, list | dict) else value

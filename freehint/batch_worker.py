@@ -21,7 +21,7 @@ NOTEBOOK, REPORT, TABLE, PICTURE, LOG = (
     "log.txt",
 )
 HANDOVER = "freehint-batch-results"
-PICTURE_WIDTH = 560  # pixels; twice what the gallery shows
+PICTURE_WIDTH = 760  # pixels; twice what the gallery shows
 # What every run imports is imported once, by the server from which they are forked.
 PRELOAD = ["freehint.batch_worker", "papermill", "nbconvert", "jupyter_client", "matplotlib.image"]
 
@@ -151,10 +151,11 @@ def _raised(cell) -> bool:
 
 
 def _line(traceback) -> str:
-    """The cell's own line that raised, as IPython's first arrow shows it."""
-    plain = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(traceback))
-    arrow = re.search(r"^-+> *\d+ (.*)$", plain, re.MULTILINE)
-    return arrow.group(1).strip() if arrow else ""
+    """The innermost of the cell's own lines, as IPython's arrow shows it."""
+    frames = [re.sub(r"\x1b\[[\d;]*m", "", frame) for frame in traceback]
+    own = [frame for frame in frames if frame.startswith("Cell In")]
+    arrows = re.findall(r"^-+> *\d+ (.*)$", own[-1], re.MULTILINE) if own else []
+    return arrows[0].strip() if arrows else ""
 
 
 # What is shown of it.

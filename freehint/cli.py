@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from freehint.batch import read_batch
 from freehint.batch_folder import check_folder
-from freehint.batch_run import failure_text, run_batch, statuses
+from freehint.batch_run import failure_text, left_runs, run_batch, statuses
 from freehint.config import InputError
 from freehint.design import label
 from freehint.files import whole_file
@@ -228,16 +228,17 @@ def _sweep(args) -> int:
 
 def _batch(args) -> int:
     batch = read_batch(args.file)
+    check_folder(batch)
     if args.dry_run:
-        check_folder(batch)
         for number, status in statuses(batch).items():
             print(f"{number:4} {status:6} {json.dumps(batch.runs[number - 1])}")
         return 0
-    with tqdm(total=len(batch.runs), desc="runs", delay=1) as bar:
-        bar.initial = None  # runs that were finished before say nothing about the speed
+    total = len(batch.runs)
+    # What was finished before says nothing about the speed.
+    initial = total - len(left_runs(batch, args.retry))
+    with tqdm(total=total, initial=initial, desc="runs") as bar:
 
         def progress(finished, running, failed):
-            bar.initial = finished if bar.initial is None else bar.initial
             bar.set_postfix(running=running, failed=failed, refresh=False)
             bar.n = finished
             bar.refresh()
@@ -246,10 +247,10 @@ def _batch(args) -> int:
             records = run_batch(batch, args.retry, progress)
         except KeyboardInterrupt:
             raise ChildProcessError(
-                f"interrupted with {bar.n} of {bar.total} runs finished; the same command goes on"
+                f"interrupted with {bar.n} of {total} runs finished; the same command goes on"
             ) from None
     failed = [record for record in records if record["status"] == FAILED_RUN]
-    print(f"{len(records) - len(failed)} done, {len(failed)} failed: {batch.out / 'index.html'}")
+    print(f"{total - len(failed)} done, {len(failed)} failed: {batch.out / 'index.html'}")
     for record in failed:
         print(failure_text(batch, record))
     return FAILED if failed else 0

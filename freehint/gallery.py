@@ -11,8 +11,9 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from freehint.batch import Batch, text_of
+from freehint.batch import Batch
 from freehint.batch_folder import DONE, FAILED, run_folder
+from freehint.batch_plan import text_of
 from freehint.files import whole_file
 from freehint.version import __version__
 
@@ -71,25 +72,30 @@ def _counts(statuses) -> str:
 
 def _facts(batch: Batch) -> str:
     """What all runs have in common."""
-    common = {n: v for n, v in batch.runs[0].items() if n not in batch.shown[0]}
-    every = all(set(common) <= set(run) for run in batch.runs)
     lines = [f"notebook <code>{escape(batch.notebook.name)}</code>, freehint {__version__}"]
-    if common and every:
-        listed = ", ".join(f"{n} = {text_of(v)}" for n, v in common.items())
+    if batch.common:
+        listed = "; ".join(f"{n} = {text_of(v)}" for n, v in batch.common.items())
         lines.append(f"all runs: <code>{escape(listed)}</code>")
     return "\n".join(f'<p class="facts">{line}</p>' for line in lines)
 
 
 def _filters(batch: Batch, statuses) -> str:
-    choices = {"status": list(dict.fromkeys(statuses))}
+    choices = {"status": {status: status for status in statuses}}
     for name in batch.shown[0]:
-        choices[_key(name)] = list(dict.fromkeys(text_of(run[name]) for run in batch.shown))
+        choices[_key(name)] = {_exact(run[name]): text_of(run[name]) for run in batch.shown}
     return "\n".join(_filter(name, texts) for name, texts in choices.items() if len(texts) > 1)
 
 
-def _filter(name: str, texts) -> str:
+def _exact(value) -> str:
+    """A value's text that no other value has, and by which numbers and texts sort."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _filter(name: str, texts: dict) -> str:
     # A sign before each value: an empty text is a value too, and not "all".
-    options = "".join(f'<option value="={escape(t)}">{escape(t)}</option>' for t in texts)
+    options = "".join(
+        f'<option value="={escape(v)}">{escape(t)}</option>' for v, t in texts.items()
+    )
     select = f'<select data-name="{escape(name)}"><option value="">all</option>{options}</select>'
     return f"<label>{escape(name)}{select}</label>"
 
@@ -99,7 +105,7 @@ def _card(batch: Batch, number: int, record: dict | None) -> str:
     seconds = record["seconds"] if record else None
     texts = {name: text_of(value) for name, value in batch.shown[number - 1].items()}
     values = {"run": str(number), "status": status, "seconds": "" if seconds is None else seconds}
-    values |= {_key(name): text for name, text in texts.items()}
+    values |= {_key(name): _exact(value) for name, value in batch.shown[number - 1].items()}
     folder = run_folder(batch.out, number)
     listed = "".join(
         f'<dt>{escape(name)}</dt><dd title="{escape(text)}">{escape(text)}</dd>'

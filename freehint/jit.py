@@ -32,6 +32,7 @@ NOT_KERNELS = (
     "report.py",
     "parameters.py",
     "batch.py",
+    "batch_plan.py",
     "batch_folder.py",
     "batch_run.py",
     "batch_worker.py",

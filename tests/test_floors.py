@@ -23,7 +23,16 @@ FLOORS = [
     ],
     [
         *("figures", "answers", "migration_figures", "widgets.*", "cli"),
-        *("parameters", "report", "batch", "batch_folder", "batch_run", "batch_worker", "gallery"),
+        *(
+            "parameters",
+            "report",
+            "batch",
+            "batch_plan",
+            "batch_folder",
+            "batch_run",
+            "batch_worker",
+            "gallery",
+        ),
     ],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
