@@ -1,7 +1,7 @@
 """Running a batch: a process a run, whatever was finished before left alone.
 
-The first runs go one by one until one adds nothing to the cache of compiled kernels: processes
-that compile the same all at once would do so into one cache.
+The first runs go one by one until one is done that adds nothing to the cache of compiled kernels:
+processes that compile the same all at once would do so into one cache.
 """
 
 import json
@@ -141,11 +141,12 @@ class _Pool:
         process.join()
         if Path(task.folder).exists():
             _finish_dead(task, process.exitcode)
+        done = record_of(self.batch.out, task.number)["status"] == DONE
         self.finished += 1
-        self.failed += record_of(self.batch.out, task.number)["status"] == FAILED
-        compiled = _compiled()
-        self.warm = self.warm or compiled == self.compiled
-        self.compiled = compiled
+        self.failed += not done
+        before, self.compiled = self.compiled, _compiled()
+        # A run that failed may not have come to what compiles.
+        self.warm = self.warm or (done and self.compiled == before)
         self._tell()
 
     def _tell(self) -> None:

@@ -143,19 +143,21 @@ def _failed_cell(task: Task, error) -> dict:
     added = {"injected-parameters", "papermill-error-cell-tag"}
     cell = 1 + sum(not added.intersection(t) for t in tags[:marked])
     first = [*error.evalue.splitlines(), ""][0]
-    return _failure(f"{error.ename}: {first}", cell, _line(error.traceback))
+    return _failure(f"{error.ename}: {first}", cell, _line(error, notebook.cells[marked].source))
 
 
 def _raised(cell) -> bool:
     return any(o.output_type == "error" for o in cell.get("outputs", []))
 
 
-def _line(traceback) -> str:
-    """The innermost of the cell's own lines, as IPython's arrow shows it."""
-    frames = [re.sub(r"\x1b\[[\d;]*m", "", frame) for frame in traceback]
-    own = [frame for frame in frames if frame.startswith("Cell In")]
-    arrows = re.findall(r"^-+> *\d+ (.*)$", own[-1], re.MULTILINE) if own else []
-    return arrows[0].strip() if arrows else ""
+def _line(error, source: str) -> str:
+    """The innermost of the cell's own lines, by the numbers that IPython's traceback has."""
+    plain = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback))
+    numbers = re.findall(rf"^Cell In\[{error.exec_count}\], line (\d+)", plain, re.MULTILINE)
+    # IPython takes empty lines at the top away before it counts.
+    lines = re.sub(r"\A(\s*\n)+", "", source).splitlines()
+    known = numbers and int(numbers[-1]) <= len(lines)
+    return lines[int(numbers[-1]) - 1].strip() if known else ""
 
 
 # What is shown of it.

@@ -39,8 +39,11 @@ if log:
     with open(log, "a") as file:
         file.write(f"{n} {os.getpid()}\\n")
 time.sleep(nap)
+def refuse(n):
+    raise ValueError(f"{n} is too much" + chr(10) + "second" + " line")
 if n == 3:
-    raise ValueError("3 is too much" + chr(10) + "second" + " line")
+    [refuse(m)
+     for m in [n]]
 if n == 4:
     os.kill(os.getppid(), 9)
 if n == 5:
@@ -125,7 +128,7 @@ def test_failed_runs_are_kept_listed_and_make_exit_code_1(finished):
     first = done.stdout.splitlines()[1:5]
     assert re.fullmatch(r'run 1 \{"log": .*, "n": 3, "word": "b"\}', first[0])
     assert first[1] == "  cell 3: ValueError: 3 is too much"
-    assert first[2].startswith('    > raise ValueError("3 is too much"')
+    assert first[2].startswith('    > raise ValueError(f"{n} is too much"')
     assert first[3] == f"  {folder}/out/runs/0001/notebook.ipynb"
     kept = nbformat.read(folder / "out/runs/0001/notebook.ipynb", as_version=4)
     assert any(o.output_type == "error" for c in kept.cells for o in c.get("outputs", []))
