@@ -19,6 +19,10 @@ from freehint.config import InputError
 from freehint.files import whole_file
 
 FACTS, RUNS, LOCK = "batch.json", "runs", ".lock"
+TEMPORARIES = (
+    *(f".{FACTS}-*", ".index.html-*", ".results.parquet-*"),
+    f"{RUNS}/.[0-9]*",
+)
 DONE, FAILED = "done", "failed"
 # Runs of a batch that was just killed see it and end; they hold the lock until then.
 PATIENCE_S = 15
@@ -63,7 +67,8 @@ def check_folder(batch: Batch) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is no folder")
     if not (out / FACTS).exists():
-        others = [p.name for p in out.iterdir() if p.name[0] != "."] if out.exists() else []
+        found = [p.name for p in out.iterdir()] if out.exists() else []
+        others = [n for n in found if n != LOCK and not n.startswith(f".{FACTS}-")]
         if others:
             raise InputError(f"{out}: exists already and holds no batch, but {sorted(others)[0]}")
         return
@@ -125,11 +130,12 @@ def _take(lock: int, out: Path) -> None:
 
 
 def _remove_temporaries(out: Path) -> None:
-    for folder in (out, out / RUNS):
-        for path in folder.glob(".*"):
+    """Remove what a batch that was killed had begun, and nothing that somebody else put there."""
+    for pattern in TEMPORARIES:
+        for path in out.glob(pattern):
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name != LOCK:
+            else:
                 path.unlink()
 
 

@@ -284,9 +284,9 @@ def test_files_that_are_no_notebook_and_no_folder_are_refused(tmp_path, capsys):
         assert sentence in capsys.readouterr().err
     write_notebook(tmp_path)
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/thesis.txt").write_text("mine")
+    (tmp_path / "out/.thesis").write_text("mine")
     assert main(["batch", file]) == 2
-    assert "exists already and holds no batch, but thesis.txt" in capsys.readouterr().err
+    assert "exists already and holds no batch, but .thesis" in capsys.readouterr().err
 
 
 def test_a_folder_in_which_a_process_is_at_work_is_refused(tmp_path, capsys, monkeypatch):
@@ -320,6 +320,7 @@ def test_kill_9_loses_no_run_and_repeats_none(tmp_path, capsys):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    (tmp_path / "out/.mine").write_text("kept")
     kept = {str(r["parameters"]["n"]) for r in records(tmp_path)}
     assert main(["batch", file]) == 0
     counts = executions(tmp_path)
@@ -330,6 +331,7 @@ def test_kill_9_loses_no_run_and_repeats_none(tmp_path, capsys):
     assert [r["run"] for r in records(tmp_path)] == list(range(1, 6))
     assert all(r["status"] == "done" for r in records(tmp_path))
     assert not [p for p in os.listdir(tmp_path / "out/runs") if p.startswith(".")]
+    assert (tmp_path / "out/.mine").exists()
     pids = [int(line.split()[1]) for line in log.read_text().splitlines()]
     assert not any(map(alive, pids))
 

@@ -39,6 +39,7 @@ BAD = [
     (["simulate", "--memory", "no/such.T0"], r"no/such\.T0\.meta\.json: there is no such file"),
     (["simulate", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
     (["report", "-p", "polices=[]"], "report.ipynb has no parameter 'polices'; it has memory"),
+    (["report", "-p", "seeds=3"], "parameter seeds must be a list, as its default .*, got 3"),
     (["explore"], "invalid choice: 'explore'"),
     ([], "the following arguments are required: command"),
 ]
