@@ -73,10 +73,12 @@ def _end_with_parent() -> None:
 
 def _end() -> None:
     """End at once, and the kernel too: it has a session of its own and would go on."""
-    for children in Path("/proc/self/task").glob("*/children"):
-        for pid in children.read_text().split():
-            os.kill(int(pid), signal.SIGKILL)
-    os._exit(1)
+    try:
+        for children in Path("/proc/self/task").glob("*/children"):
+            for pid in children.read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+    finally:  # a child, or a thread, may be gone in the meantime
+        os._exit(1)
 
 
 # The notebook.
