@@ -12,6 +12,9 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from freehint.batch import read_batch
+from freehint.batch_folder import check_folder
+from freehint.batch_run import failure_text, left_runs, run_batch, statuses
 from freehint.config import InputError
 from freehint.files import whole_file
 from freehint.policies import POLICIES, find_policies
@@ -81,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     many = commands.add_parser("sweep", help="run every combination of a grid's values")
     many.add_argument("file", help="TOML: [scenario], [grid], seeds, out, scheduler")
     many.set_defaults(run=_sweep)
+
+    batch = commands.add_parser("batch", help="run a notebook with many sets of parameters")
+    batch.add_argument("file", help="TOML: notebook, out, [grid] or [[run]]; docs/batches.md")
+    batch.add_argument("--retry", action="store_true", help="run failed runs again")
+    batch.add_argument("--dry-run", action="store_true", help="list the runs and run nothing")
+    batch.set_defaults(run=_batch)
 
     again = commands.add_parser("replay", help="replay a recorded trace from T0 to T1")
     again.add_argument("stem", help=".../NAME of NAME.T0, NAME.T1 and NAME.trace")
@@ -214,6 +223,36 @@ def _sweep(args) -> int:
     else:
         print(table.to_string(index=False))
     return FAILED if (table["status"] == FAILED_RUN).any() else 0
+
+
+def _batch(args) -> int:
+    batch = read_batch(args.file)
+    check_folder(batch)
+    if args.dry_run:
+        for number, status in statuses(batch).items():
+            print(f"{number:4} {status:6} {json.dumps(batch.runs[number - 1])}")
+        return 0
+    total = len(batch.runs)
+    # What was finished before says nothing about the speed.
+    initial = total - len(left_runs(batch, args.retry))
+    with tqdm(total=total, initial=initial, desc="runs") as bar:
+
+        def progress(finished, running, failed):
+            bar.set_postfix(running=running, failed=failed, refresh=False)
+            bar.n = finished
+            bar.refresh()
+
+        try:
+            records = run_batch(batch, args.retry, progress)
+        except KeyboardInterrupt:
+            raise ChildProcessError(
+                f"interrupted with {bar.n} of {total} runs finished; the same command goes on"
+            ) from None
+    failed = [record for record in records if record["status"] == FAILED_RUN]
+    print(f"{total - len(failed)} done, {len(failed)} failed: {batch.out / 'index.html'}")
+    for record in failed:
+        print(failure_text(batch, record))
+    return FAILED if failed else 0
 
 
 def _replay(args) -> int:

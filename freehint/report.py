@@ -10,6 +10,12 @@ from pathlib import Path
 
 from freehint.config import InputError
 from freehint.files import whole_file
+from freehint.parameters import (
+    check_parameter,
+    known_parameters,
+    lab_libraries,
+    read_notebook,
+)
 
 OTHER_HOSTS = (
     "mathjax_url",
@@ -37,33 +43,17 @@ def report_notebook() -> Path:
     raise InputError("report.ipynb is missing from this installation of freehint")
 
 
-def _lab():
-    """papermill and nbconvert, which are the extra ``lab``."""
-    try:
-        import nbconvert
-        import papermill
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{error.name} is not installed; reports need: pip install 'freehint[lab]'"
-        ) from None
-    return papermill, nbconvert
-
-
-def check_parameters(notebook, parameters: dict) -> None:
-    """Refuse parameters that the notebook does not have: papermill itself would ignore them.
+def check_parameters(notebook: Path, parameters: dict) -> None:
+    """Refuse parameters that the notebook does not have, and values of another type.
 
     Raises
     ------
     InputError
         Naming the parameter and those that there are.
     """
-    papermill, _ = _lab()
-    known = papermill.inspect_notebook(str(notebook))
-    for name in parameters:
-        if name not in known:
-            raise InputError(
-                f"{Path(notebook).name} has no parameter {name!r}; it has {', '.join(known)}"
-            )
+    known = known_parameters(read_notebook(notebook))
+    for name, value in parameters.items():
+        check_parameter(notebook.name, known, name, value)
 
 
 def run_notebook(notebook, parameters: dict, executed: Path) -> None:
@@ -74,7 +64,7 @@ def run_notebook(notebook, parameters: dict, executed: Path) -> None:
     InputError
         A cell failed; with the error's own sentence.
     """
-    papermill, _ = _lab()
+    papermill, _ = lab_libraries()
     check_parameters(notebook, parameters)
     try:
         papermill.execute_notebook(
@@ -91,15 +81,15 @@ def _is_progress(output) -> bool:
     return output.get("name") == "stderr" or widget
 
 
-def render(executed: Path) -> str:
+def render(executed: Path, title: str = "freehint report") -> str:
     """An executed notebook as one HTML text without code, prompts or foreign addresses."""
-    _, nbconvert = _lab()
+    _, nbconvert = lab_libraries()
     import nbformat
     from traitlets.config import Config
 
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata.pop("widgets", None)
-    notebook.metadata["title"] = "freehint report"
+    notebook.metadata["title"] = title
     config = Config()
     config.NbConvertBase.display_data_priority = list(DISPLAY)
     exporter = nbconvert.HTMLExporter(

@@ -107,6 +107,7 @@ BAD = [
     (["simulate", "--set", "workload.state=asleep"], "workload.state must be one of idle, freed"),
     (["simulate", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
     (["report", "-p", "polices=[]"], "report.ipynb has no parameter 'polices'; it has memory"),
+    (["report", "-p", "seeds=3"], "parameter seeds must be a list, as its default .*, got 3"),
     (["explore"], "invalid choice: 'explore'"),
     ([], "the following arguments are required: command"),
 ]

@@ -24,7 +24,8 @@ FLOORS = [
     ],
     [
         *("figures", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
-        *("widgets.*", "report", "cli"),
+        *("widgets.*", "cli", "parameters", "report", "gallery"),
+        *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),
     ],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
