@@ -178,17 +178,16 @@ def answer(table: pd.DataFrame) -> str:
     legacy, hints = means.loc["none"], means.drop(index=["none", "page_reporting"])
     fresh = by_policy(table, memory="just booted")
     saved = fresh.loc["none", "sent_MB"] - fresh.drop(index="none")["sent_MB"]
-    fastest = hints["migration_s"].idxmin()
-    slow = hints["slowdown_ms"]
+    slow, longest = hints["slowdown_ms"], table["alloc_wait_max_us"].max()
+    failed = int(table["failed_allocations"].sum())
+    waited = f"No allocation waited longer than {longest:,.0f} µs for a zone lock"
     return (
-        f"A guest that has been up for long migrates in {hints['migration_s'].min():.1f}"
-        f" ({fastest}) to {hints['migration_s'].max():.1f} s"
-        f" ({hints['migration_s'].idxmax()}) with hints and in {legacy['migration_s']:.1f} s"
+        f"A guest that has been up for long migrates in {hints['migration_s'].min():.1f} to"
+        f" {hints['migration_s'].max():.1f} s with hints and in {legacy['migration_s']:.1f} s"
         f" without, and sends {hints['sent_MB'].min():,.0f} to {hints['sent_MB'].max():,.0f} MB"
         f" instead of {legacy['sent_MB']:,.0f}. In the {hints['after_s'].mean():.0f} s that follow"
         f" hints cost it {slow.min():.1f} to {slow.max():.1f} ms, the first touches of pages that"
-        f" were not sent. The longest that an allocation waited for a zone lock was"
-        f" {table['alloc_wait_max_us'].max():,.0f} µs, and"
-        f" {table['failed_allocations'].sum():,.0f} allocations failed. A guest that has just"
-        f" booted gains {saved.min():,.0f} to {saved.max():,.0f} MB: its free pages are zero."
+        f" were not sent. {waited if longest else 'No allocation waited for a zone lock'}, and"
+        f" {failed or 'none'} failed. A guest that has just booted gains {saved.min():,.0f} to"
+        f" {saved.max():,.0f} MB: its free pages are zero."
     )
