@@ -137,6 +137,7 @@ class Engine:
         self.users = [User(n, self.host + 1 + n, policy) for n, policy in enumerate(policies)]
         self.check = check
         self.enabled = True
+        self.acknowledges = False  # DONE by itself, see begin()
         self.locks = []  # user, stroke, zone, since_ns, held_ns, blocks
         self.history = []  # see moment()
         self.resident = []  # time_s, resident pages, faults so far
