@@ -14,6 +14,7 @@ import numpy as np
 from freehint.config import InputError
 from freehint.dirty import count_bits
 from freehint.formats.tables import moment
+from freehint.guest.mapping import freed_blocks_cleared
 from freehint.guest.workloads import draw_words
 from freehint.host.device import draw_gaps, notify_host
 from freehint.loop import (
@@ -331,7 +332,9 @@ class Engine:
         self._stop(now_ns)
         for user in self.users:
             if user.policy.release:
-                self._give_back(user.policy.release(self.world.memory, user.state), now_ns)
+                with freed_blocks_cleared(self.world, user.policy):
+                    blocks = user.policy.release(self.world.memory, user.state)
+                self._give_back(blocks, now_ns)
 
     def _acknowledge(self, now_ns: int) -> None:
         """The guest's STOP has come to the host behind all hints: it answers DONE."""
@@ -391,7 +394,8 @@ class Engine:
         for user in self.users:
             if user.policy.shrink and not freed:
                 self._before(user)
-                freed = int(user.policy.shrink(self.world.memory, user.state, SHRINK_BATCH))
+                with freed_blocks_cleared(self.world, user.policy):
+                    freed = int(user.policy.shrink(self.world.memory, user.state, SHRINK_BATCH))
                 self._check(user, "shrink")
         if freed:
             self.world.cpu[cpu].asked = 0
@@ -602,9 +606,10 @@ class Engine:
         if policy.report == "acknowledged":
             outcome[:n][outcome[:n] == Outcome.TAKEN] = Outcome.USED
         self._before(user)
-        moved = policy.drain(
-            world.memory, user.state, user.zone, world.report[user.number], n, outcome
-        )
+        with freed_blocks_cleared(world, policy):
+            moved = policy.drain(
+                world.memory, user.state, user.zone, world.report[user.number], n, outcome
+            )
         self._check(user, "drain")
         return int(moved or 0) * int(world.cost[0].rotate_ns)
 

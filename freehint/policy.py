@@ -162,6 +162,11 @@ class Policy(Named):
         return getattr(self, "min_order", 0)
 
     @property
+    def allocates(self) -> bool:
+        """Are its blocks allocated and freed, not only taken off their lists and put back?"""
+        return False
+
+    @property
     def wants_feedback(self) -> bool:
         """Is ``drain`` to hear of the buffers that the host used?"""
         return self.feedback

@@ -179,6 +179,17 @@ def assert_free_pages_hold_zeros(engine):
             assert not world.version[node : node + (1 << order)].any()
 
 
+def test_with_init_on_free_done_touches_every_page_that_the_balloon_held():
+    """After the switch-over, so on the destination: each page faults there."""
+    held = {}
+    for init in (False, True):
+        for policy in ("balloon_alloc", "v24"):
+            load = {"state": "freed", "fill_MiB": 40, "background_pages": 0}
+            held[init, policy] = migrate(policy, init_on_free=init, **load)
+    assert held[True, "balloon_alloc"]["faults"] == held[True, "balloon_alloc"]["skipped_pages"] > 0
+    assert all(held[case]["faults"] == 0 for case in held if case != (True, "balloon_alloc"))
+
+
 @pytest.mark.parametrize("state", ["freed", "dirty", "churn", "frag", "fork", "cache"])
 def test_with_init_on_free_free_pages_hold_zeros(state):
     load = {"fill_MiB": 300, "dirty_MiB": 20, "frag_MiB": 400, "cache_MiB": 60, "rate_MiBps": 50.0}

@@ -5,8 +5,19 @@ Pages come zeroed and are then written; with init_on_free they are cleared when 
 Source: do_anonymous_page() and do_huge_pmd_anonymous_page() of mm/, Linux 6.1.
 """
 
+from contextlib import contextmanager
+
+import numpy as np
+
 from freehint.jit import kernel
-from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, UNMOVABLE
+from freehint.mm.memory import (
+    ISOLATED,
+    MOVABLE,
+    ORDER_MASK,
+    PAGEBLOCK_NR_PAGES,
+    PAGEBLOCK_ORDER,
+    UNMOVABLE,
+)
 from freehint.mm.zone import alloc_pages, free_pages, mark_lru
 from freehint.world import (
     pages_allocated,
@@ -119,3 +130,18 @@ def give_back_pieces(world, pieces, chunk):
         for i in range(piece * chunk, (piece + 1) * chunk):
             slot = world.pages[i] >> PAGEBLOCK_ORDER
             unmap_blocks(world, slot, slot + 1)
+
+
+@contextmanager
+def freed_blocks_cleared(world, policy):
+    """With init_on_free=1 blocks that a policy allocated, and frees meanwhile, are cleared."""
+    if not (policy.allocates and world.state[0].init_on_free):
+        yield
+        return
+    frame = world.memory.frame
+    held = np.flatnonzero(frame & ISOLATED)
+    orders = frame[held] & ORDER_MASK
+    yield
+    freed = frame[held] & ISOLATED == 0
+    for node, order in zip(held[freed].tolist(), orders[freed].tolist()):
+        pages_freed(world, node, order)

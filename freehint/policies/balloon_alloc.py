@@ -186,6 +186,11 @@ class BalloonAlloc(Policy):
         require(late, "policy.report", "be unlocked or acknowledged for balloon_alloc", self.report)
 
     @property
+    def allocates(self) -> bool:
+        """Through alloc_pages() and free_pages()."""
+        return True
+
+    @property
     def smallest_order(self) -> int:
         """Only blocks of the largest order are hinted."""
         return HINT_ORDER
