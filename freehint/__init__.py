@@ -28,6 +28,7 @@ from freehint.replay import Replay, replay, replay_history
 from freehint.run import Run, comparison, summaries
 from freehint.simulate import Scenario, simulate
 from freehint.sweep import sweep
+from freehint.trajectory import Trajectory, record
 from freehint.validate import (
     validate_hints,
     validate_migration,
@@ -72,6 +73,7 @@ __all__ = [
     "Run",
     "Scenario",
     "Stroke",
+    "Trajectory",
     "Walker",
     "Workload",
     "__version__",
@@ -91,6 +93,7 @@ __all__ = [
     "pcp_lists",
     "provenance_table",
     "read_trace",
+    "record",
     "replay",
     "replay_history",
     "simulate",

@@ -38,6 +38,11 @@ NOT_KERNELS = (
     "files.py",
     "formats",
     "data.py",
+    "palette.py",
+    "payload.py",
+    "recorder.py",
+    "thread_run.py",
+    "trajectory.py",
     "reference",
 )
 

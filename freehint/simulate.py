@@ -300,6 +300,11 @@ def simulate(scenario: Scenario, progress=None, check=None) -> Run:
     require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
     memory, stem = guest_memory(scenario)
     engine = run_engine(scenario, memory, progress, check)
+    return run_of(scenario, engine, memory, stem)
+
+
+def run_of(scenario: Scenario, engine: Engine, memory: Memory, stem) -> Run:
+    """What an engine that has run tells; ``memory`` and ``stem`` as of :func:`guest_memory`."""
     return Run(
         summary=summary_row(scenario, engine),
         reports=_reports(engine),

@@ -1,0 +1,142 @@
+// The run from its begin to its end in a few lanes, above the scrubber.
+
+class Timeline {
+  constructor(canvas, trajectory) {
+    this.canvas = canvas;
+    this.trajectory = trajectory;
+    this.context = canvas.getContext("2d", {alpha: false});
+    this.ground = document.createElement("canvas");
+    const t = trajectory, all = [...Array(t.frames).keys()];
+    const most = (values) => Math.max(1, ...values);
+    const inFlight = all.map((f) => [...Array(t.users).keys()].reduce((s, u) => s + t.inFlight(f, u), 0));
+    const hinted = all.map((f) => t.total(f, "hinted")), lost = all.map((f) => t.total(f, "lost"));
+    const pages = most([...hinted, ...lost]);
+    const step = all.map((f) => Math.max(1, t.time[f] - t.time[Math.max(0, f - 1)]));
+    this.lanes = [
+      {name: "zone lock", unit: "held", areas: [[all.map((f) => Math.min(1, t.heldNs[f] / step[f])), "ink"]],
+        lines: [[all.map((f) => t.waitNs[f] / most(t.waitNs)), "lost"]]},
+      {name: "ring", unit: "in flight", areas: [[inFlight.map((n) => n / t.meta.ring_size / t.users), "hinted"]], lines: []},
+      {name: "hints", unit: "taken, lost", areas: [],
+        lines: [[hinted.map((n) => n / pages), "hinted"], [lost.map((n) => n / pages), "lost"]]},
+    ];
+    if (t.meta.migrates) {
+      const left = all.map((f) => t.migration(f, "phase") ? t.migration(f, "pages_left") : 0);
+      const sent = all.map((f) => t.migration(f, "sent_bytes"));
+      this.lanes.push({name: "migration", unit: "left, sent", areas: [[left.map((n) => n / most(left)), "left"]],
+        lines: [[sent.map((n) => n / most(sent)), "ink"]], ticks: true});
+    }
+  }
+
+  layOut(width, ratio, font) {
+    this.font = font;
+    this.gutter = Math.round(font * 11);
+    this.ratio = ratio;
+    this.width = width;
+    this.lane = Math.round(font * 1.9);
+    this.height = this.lanes.length * (this.lane + 6) + font * 1.6;
+    for (const canvas of [this.canvas, this.ground]) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(this.height * ratio);
+    }
+    this.canvas.style.height = `${this.height}px`;
+  }
+
+  // Where a frame stands, over the middle of the scrubber's thumb.
+  xOf(frame) {
+    const room = this.width - this.gutter - 16;
+    return this.gutter + 8 + room * frame / Math.max(1, this.trajectory.frames - 1);
+  }
+
+  frameAt(x) {
+    const room = this.width - this.gutter - 16;
+    const frame = Math.round((x - this.gutter - 8) / room * (this.trajectory.frames - 1));
+    return Math.max(0, Math.min(this.trajectory.frames - 1, frame));
+  }
+
+  colour(theme) {
+    this.theme = theme;
+    const context = this.ground.getContext("2d", {alpha: false});
+    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    context.fillStyle = theme.paper;
+    context.fillRect(0, 0, this.width, this.height);
+    this.lanes.forEach((lane, i) => this.drawLane(context, lane, i * (this.lane + 6)));
+    this.drawTimes(context);
+  }
+
+  drawLane(context, lane, top) {
+    const {theme, font} = this, foot = top + this.lane;
+    context.textBaseline = "middle";
+    context.textAlign = "left";
+    context.font = `600 ${font * 0.92}px ${theme.family}`;
+    context.fillStyle = theme.ink;
+    context.fillText(lane.name, 0, top + this.lane / 2);
+    const shift = context.measureText(lane.name).width + font * 0.5;
+    context.font = `${font * 0.85}px ${theme.family}`;
+    context.fillStyle = theme.faint;
+    context.fillText(lane.unit, shift, top + this.lane / 2);
+    context.fillStyle = theme.panel;
+    context.fillRect(this.xOf(0), top, this.xOf(this.trajectory.frames - 1) - this.xOf(0), this.lane);
+    for (const [values, colour] of lane.areas) this.drawArea(context, values, theme[colour], top, foot);
+    for (const [values, colour] of lane.lines) this.drawLine(context, values, theme[colour], top, foot);
+    if (lane.ticks) this.drawRounds(context, top);
+  }
+
+  drawArea(context, values, colour, top, foot) {
+    context.fillStyle = colour;
+    values.forEach((value, frame) => {
+      if (value <= 0) return;
+      const from = this.xOf(Math.max(0, frame - 1)), height = Math.max(1, value * (foot - top));
+      context.fillRect(from, foot - height, Math.max(1, this.xOf(frame) - from), height);
+    });
+  }
+
+  drawLine(context, values, colour, top, foot) {
+    if (!values.some((value) => value > 0)) return;
+    context.strokeStyle = colour;
+    context.lineWidth = 1.8;
+    context.lineJoin = "round";
+    context.beginPath();
+    values.forEach((value, frame) => {
+      const y = foot - 1 - value * (foot - top - 2);
+      if (frame) context.lineTo(this.xOf(frame), y); else context.moveTo(this.xOf(0), y);
+    });
+    context.stroke();
+  }
+
+  drawRounds(context, top) {
+    const {theme, font, trajectory} = this;
+    context.textAlign = "left";
+    context.font = `${font * 0.75}px ${theme.family}`;
+    let free = -1;
+    trajectory.arrays["rounds.time_ns"].forEach((time, round) => {
+      const x = this.xOf(trajectory.frameAt(time));
+      context.fillStyle = theme.ink;
+      context.fillRect(x, top, 1.2, this.lane);
+      if (x < free) return;
+      context.fillText(`${round + 1}`, x + 3, top + font * 0.5);
+      free = x + font * 1.6;
+    });
+  }
+
+  drawTimes(context) {
+    const {theme, font, trajectory} = this, count = Math.max(2, Math.floor(this.width / 130));
+    context.font = `${font * 0.82}px ${theme.family}`;
+    context.fillStyle = theme.faint;
+    context.textBaseline = "top";
+    for (let i = 0; i <= count; i++) {
+      const frame = Math.round(i / count * (trajectory.frames - 1));
+      context.textAlign = i === 0 ? "left" : i === count ? "right" : "center";
+      const text = formatTime(trajectory.time[frame], 3);
+      context.fillText(text, this.xOf(frame), this.lanes.length * (this.lane + 6));
+    }
+  }
+
+  draw(frame) {
+    const {context, theme, ratio} = this;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.drawImage(this.ground, 0, 0);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.fillStyle = theme.ink;
+    context.fillRect(this.xOf(frame) - 0.75, 0, 1.5, this.lanes.length * (this.lane + 6) - 6);
+  }
+}
