@@ -155,7 +155,11 @@ def record(scenario: Scenario, frames: int = 600, names: dict | None = None) -> 
 def _meta(scenario: Scenario, engine: WatchedEngine, run: Run, names: dict) -> dict:
     memory = engine.world.memory
     zones = [
-        {"name": zone_name(memory, z), "start_pfn": int(zone.start_pfn), "pages": int(zone.spanned)}
+        {
+            "name": zone_name(memory, z),
+            "start_pfn": int(zone.start_pfn),
+            "present_pages": int(zone.present),
+        }
         for z, zone in enumerate(memory.zones)
     ]
     return {

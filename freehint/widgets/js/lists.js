@@ -9,10 +9,13 @@ class Lists {
     this.trajectory = trajectory;
     this.context = canvas.getContext("2d", {alpha: false});
     const private_ = trajectory.zones * LISTS_PER_ZONE;
+    const largest = trajectory.meta.zones.map((zone, i) => [zone.present_pages, i])
+      .sort((a, b) => b[0] - a[0]).map(([, i]) => i);
     const rank = (list) => {
       if (list >= private_) return list - private_; // first of all
       const {zone, order, type} = trajectory.listOf(list);
-      return 1000 - (zone * LISTS_PER_ZONE + order * MIGRATE_TYPES - type);
+      const movableFirst = type === 1 ? 0 : type + 1;
+      return 1000 + ((NR_ORDERS - order) * trajectory.zones + largest.indexOf(zone)) * 8 + movableFirst;
     };
     this.lists = [...trajectory.rowsOfList.keys()].sort((a, b) => rank(a) - rank(b));
     const longest = this.lists.flatMap((list) => trajectory.rowsOfList.get(list))
@@ -21,6 +24,12 @@ class Lists {
     this.slots = this.isLarge ? longest : 80 + GAP_SLOTS;
     this.names = trajectory.meta.names;
     this.before = new Map();
+    this.has = {held: this.lists.some((list) => list >= private_)};
+    for (const entry of trajectory.arrays["entries"]) {
+      if (entry >= PRIVATE) this.has[entry & 1 ? "end" : "cursor"] = true;
+      else if (entry & MARKED) this.has.first = true;
+    }
+    if (trajectory.arrays["bookmark"].some((list, i) => i % 2 === 0 && list >= 0)) this.has.cursor = true;
   }
 
   layOut(width, ratio, font) {
@@ -60,13 +69,15 @@ class Lists {
       const {entries, fromHead, blocks} = this.trajectory.window(
         this.trajectory.row(this.lists[row], frame));
       let x = this.label;
+      const line = {row, blocks, fromHead, shown: entries.length};
+      found.set(`row${row}`, line);
       entries.forEach((entry, i) => {
         if (i === fromHead) x += GAP_SLOTS * this.slot;
         const narrow = entry >= PRIVATE;
         found.set(narrow ? `p${entry}.${row}` : entry & NODE_MASK, {x, row, entry});
         x += narrow ? Math.max(6, this.slot * 0.3) : this.slot;
       });
-      found.set(`row${row}`, {row, blocks, fromHead, shown: entries.length, end: x});
+      line.end = x;
     }
     return found;
   }

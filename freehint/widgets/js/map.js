@@ -24,16 +24,16 @@ class MemoryMap {
   layOut(width, height, ratio, font) {
     this.gutter = Math.round(font * 4.6);
     this.font = font;
-    const best = {size: 0};
+    const best = {tall: 0};
     for (let columns = 8; columns <= 256; columns *= 2) {
-      const rows = this.rowsOf(columns);
-      const size = Math.min((width - this.gutter) / columns, height / rows.length);
-      if (size > best.size) Object.assign(best, {size, columns, rows});
+      const rows = this.rowsOf(columns), wide = (width - this.gutter) / columns;
+      const tall = Math.min(wide, height / rows.length);
+      if (tall > best.tall) Object.assign(best, {wide, tall, columns, rows});
     }
     Object.assign(this, best, {ratio});
     this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(this.size * this.rows.length * ratio);
-    this.canvas.style.height = `${this.size * this.rows.length}px`;
+    this.canvas.height = Math.round(this.tall * this.rows.length * ratio);
+    this.canvas.style.height = `${this.tall * this.rows.length}px`;
     this.place = new Map(this.rows.map((first, row) => [first / this.columns, row]));
     this.drawn = null;
   }
@@ -56,18 +56,23 @@ class MemoryMap {
     this.drawn = null;
   }
 
+  // Width and height of a tile on the screen.
+  get sides() {
+    return [this.wide * this.zoom, this.tall * this.zoom];
+  }
+
   // Screen place of a cell: [x, y] of its corner in CSS pixels, or null.
   corner(cell) {
     const row = this.place.get(Math.floor(cell / this.columns));
     if (row === undefined) return null;
-    const side = this.size * this.zoom;
-    return [this.gutter + (cell % this.columns - this.x) * side, (row - this.y) * side];
+    const [wide, tall] = this.sides;
+    return [this.gutter + (cell % this.columns - this.x) * wide, (row - this.y) * tall];
   }
 
   cellAt(x, y) {
-    const side = this.size * this.zoom;
-    const column = Math.floor((x - this.gutter) / side + this.x);
-    const row = Math.floor(y / side + this.y);
+    const [wide, tall] = this.sides;
+    const column = Math.floor((x - this.gutter) / wide + this.x);
+    const row = Math.floor(y / tall + this.y);
     if (x < this.gutter || column >= this.columns || row < 0 || row >= this.rows.length) return -1;
     const cell = this.rows[row] + column;
     const real = cell < this.trajectory.cells;
@@ -75,18 +80,18 @@ class MemoryMap {
   }
 
   zoomTo(zoom, x, y) {
-    const before = this.size * this.zoom;
-    const column = (x - this.gutter) / before + this.x, row = y / before + this.y;
+    const before = this.sides;
+    const column = (x - this.gutter) / before[0] + this.x, row = y / before[1] + this.y;
     this.zoom = Math.min(32, Math.max(1, zoom));
-    const after = this.size * this.zoom;
-    this.x = column - (x - this.gutter) / after;
-    this.y = row - y / after;
+    const after = this.sides;
+    this.x = column - (x - this.gutter) / after[0];
+    this.y = row - y / after[1];
     this.keepInside();
   }
 
   pan(dx, dy) {
-    this.x -= dx / (this.size * this.zoom);
-    this.y -= dy / (this.size * this.zoom);
+    this.x -= dx / this.sides[0];
+    this.y -= dy / this.sides[1];
     this.keepInside();
   }
 
@@ -118,22 +123,24 @@ class MemoryMap {
   }
 
   drawTiles(frame, afresh, height) {
-    const {trajectory, columns} = this, {cells, channels} = trajectory;
-    const side = this.size * this.zoom;
-    const gap = side >= 6 ? 1 : side >= 3 ? 0.5 : 0;
+    const {trajectory, columns, context, theme} = this, {cells, channels} = trajectory;
+    const [wide, tall] = this.sides;
+    const gap = tall >= 6 ? 1 : tall >= 3 ? 0.5 : 0;
     const touched = new Set(this.outlines.flatMap((outline) => this.cellsOf(outline)));
     const first = Math.max(0, Math.floor(this.y));
-    const last = Math.min(this.rows.length, Math.ceil(this.y + height / side));
+    const last = Math.min(this.rows.length, Math.ceil(this.y + height / tall));
     const now = frame * cells, before = (this.drawn ?? 0) * cells;
     for (let row = first; row < last; row++) {
       const end = Math.min(cells, this.rows[row] + columns);
       for (let cell = this.rows[row]; cell < end; cell++) {
         if (!afresh && !touched.has(cell) && this.isSame(cell, now, before, channels, frame)) continue;
         const [x, y] = this.corner(cell);
-        this.drawTile(cell, frame, x, y, side - gap);
+        context.fillStyle = theme.paper;
+        if (gap) context.fillRect(x, y, wide, tall);
+        this.drawTile(cell, frame, x, y, wide - gap, tall - gap);
       }
     }
-    this.drawNames(frame);
+    this.drawNames();
   }
 
   isSame(cell, now, before, channels, frame) {
@@ -141,71 +148,69 @@ class MemoryMap {
     return this.trajectory.typeOf(frame, cell) === this.trajectory.typeOf(this.drawn, cell);
   }
 
-  drawTile(cell, frame, x, y, side) {
-    const type = this.trajectory.typeOf(frame, cell), {context, theme} = this;
+  drawTile(cell, frame, ...tile) {
+    const type = this.trajectory.typeOf(frame, cell), {theme} = this;
     const at = frame * this.trajectory.cells + cell;
     const [free, pcp, held, hinted, stale, left] = this.trajectory.channels.map((c) => c[at] / 255);
-    context.fillStyle = theme.paper;
-    if (this.size * this.zoom !== side) context.fillRect(x, y, side + 1, side + 1);
     if (type === HOLE) return;
     if (this.lens === "type") {
-      this.stack(x, y, side, this.pale[type], [
+      this.stack(tile, this.pale[type], [
         [free, this.types[type]], [pcp, this.middle[type]], [held, theme.held],
       ]);
-      if (hinted > 0) this.hatch(x, y, side, Math.min(free, hinted));
+      if (hinted > 0) this.hatch(tile, Math.min(free, hinted));
     } else if (this.lens === "migration") {
-      this.stack(x, y, side, theme.used, [[left, theme.left]]);
+      this.stack(tile, theme.used, [[left, theme.left]]);
     } else {
-      this.stack(x, y, side, theme.used, [
+      this.stack(tile, theme.used, [
         [Math.min(free, hinted), theme.hinted], [Math.max(0, free - hinted), theme.free],
         [pcp, theme.pcp], [held, theme.held],
       ]);
     }
-    if (stale > 0 && this.lens !== "migration") this.notch(x, y, side, stale);
+    if (stale > 0 && this.lens !== "migration") this.notch(tile, stale);
   }
 
   // Shares of a tile from its foot up, over what is in use.
-  stack(x, y, side, ground, shares) {
+  stack([x, y, wide, tall], ground, shares) {
     const {context} = this;
     context.fillStyle = ground;
-    context.fillRect(x, y, side, side);
-    let foot = y + side;
+    context.fillRect(x, y, wide, tall);
+    let foot = y + tall;
     for (const [share, colour] of shares) {
       if (share <= 0) continue;
-      const height = Math.min(foot - y, Math.max(share * side, 0.7));
+      const height = Math.min(foot - y, Math.max(share * tall, 0.7));
       context.fillStyle = colour;
-      context.fillRect(x, foot - height, side, height);
+      context.fillRect(x, foot - height, wide, height);
       foot -= height;
     }
   }
 
   // A hint stands for this share of the tile: lines across its foot.
-  hatch(x, y, side, share) {
-    const {context} = this, height = share * side;
+  hatch([x, y, wide, tall], share) {
+    const {context} = this, height = share * tall;
     context.fillStyle = this.theme.paper;
-    if (side < 5) {
-      context.fillRect(x + side / 3, y + side - Math.max(1, height / 2), side / 3, 1);
+    if (tall < 5) {
+      context.fillRect(x + wide / 3, y + tall - Math.max(1, height / 2), wide / 3, 1);
       return;
     }
-    const step = Math.max(3, side / 4);
-    for (let line = y + side - step / 2 - 1; line > y + side - height; line -= step) {
-      context.fillRect(x, line, side, 1);
+    const step = Math.max(3, tall / 4);
+    for (let line = y + tall - step / 2 - 1; line > y + tall - height; line -= step) {
+      context.fillRect(x, line, wide, 1);
     }
   }
 
   // Pages in use that the host was told are free: a corner, or the whole of a page.
-  notch(x, y, side, share) {
+  notch([x, y, wide, tall], share) {
     const {context} = this;
     context.fillStyle = this.theme.stale;
     if (this.isPages) {
-      context.fillRect(x, y, side, side);
+      context.fillRect(x, y, wide, tall);
       return;
     }
-    const reach = Math.max(2, side * Math.min(1, 0.35 + share));
+    const reach = Math.max(2, tall * Math.min(1, 0.35 + share));
     context.beginPath();
-    context.moveTo(x + side - reach, y);
-    context.lineTo(x + side, y);
-    context.lineTo(x + side, y + reach);
+    context.moveTo(x + wide - reach, y);
+    context.lineTo(x + wide, y);
+    context.lineTo(x + wide, y + reach);
     context.fill();
   }
 
@@ -216,20 +221,20 @@ class MemoryMap {
   }
 
   drawOutlines(outlines) {
-    const {context, theme} = this, side = this.size * this.zoom;
+    const {context, theme} = this, [wide, tall] = this.sides;
     for (const outline of outlines) {
       const inside = new Set(this.cellsOf(outline));
       context.fillStyle = outline.pinned ? theme.ink : theme.faint;
-      const thick = Math.max(1.5, Math.min(3, side / 5));
+      const thick = Math.max(1.5, Math.min(3, tall / 5));
       for (const cell of inside) {
         const at = this.corner(cell);
         if (!at) continue;
         const [x, y] = at, column = cell % this.columns;
-        if (!inside.has(cell - this.columns)) context.fillRect(x, y, side, thick);
-        if (!inside.has(cell + this.columns)) context.fillRect(x, y + side - thick, side, thick);
-        if (!column || !inside.has(cell - 1)) context.fillRect(x, y, thick, side);
+        if (!inside.has(cell - this.columns)) context.fillRect(x, y, wide, thick);
+        if (!inside.has(cell + this.columns)) context.fillRect(x, y + tall - thick, wide, thick);
+        if (!column || !inside.has(cell - 1)) context.fillRect(x, y, thick, tall);
         if (column === this.columns - 1 || !inside.has(cell + 1)) {
-          context.fillRect(x + side - thick, y, thick, side);
+          context.fillRect(x + wide - thick, y, thick, tall);
         }
       }
     }
@@ -253,7 +258,7 @@ class MemoryMap {
   }
 
   drawAddresses(height) {
-    const {context, theme} = this, side = this.size * this.zoom;
+    const {context, theme} = this, tall = this.sides[1];
     context.fillStyle = theme.paper;
     context.fillRect(0, 0, this.gutter, height);
     context.fillStyle = theme.faint;
@@ -262,7 +267,7 @@ class MemoryMap {
     context.textBaseline = "top";
     let free = -1;
     for (let row = Math.floor(this.y); row < this.rows.length; row++) {
-      const y = (row - this.y) * side;
+      const y = (row - this.y) * tall;
       if (y < free || y > height - this.font) continue;
       const {base_pfn: base, cell_shift: shift} = this.trajectory.meta;
       const pfn = base + this.rows[row] * 2 ** shift;

@@ -12,7 +12,7 @@ const WORDS = {
   used: "in use", pcp: "on pcp lists", free: "free", hinted: "free, host told",
   stale: "in use, host told", held: "held for the host", left: "to be sent",
 };
-const MODES = ["idle", "publishing", "waits for a descriptor", "waits for the host",
+const MODES = ["pauses", "publishing", "waits for a descriptor", "waits for the host",
   "published", "waits for the lock", "waits for the lock"];
 const WHY = ["", "a stroke has chosen its blocks", "a stroke has settled its blocks",
   "called back: a list ran empty"];
@@ -63,7 +63,7 @@ class Player {
     const head = make(root, "header", {className: "fh-head"});
     const title = make(head, "div", {className: "fh-title"});
     make(title, "strong", {}, meta.policies.join(" + ") || "none");
-    const present = meta.zones.reduce((sum, zone) => sum + zone.pages, 0);
+    const present = meta.zones.reduce((sum, zone) => sum + zone.present_pages, 0);
     make(title, "span", {}, `guest of ${formatPages(present)}, seed ${meta.seed}`);
     const now = make(head, "div", {className: "fh-now"});
     this.whyText = make(now, "span", {className: "fh-why"});
@@ -111,9 +111,8 @@ class Player {
     this.lockRows = meta.zones.map((zone) => {
       const row = make(locks, "tr");
       make(row, "th", {scope: "row"}, zone.name);
-      const cell = make(row, "td"), holder = make(cell, "span", {className: "fh-holder"});
-      const cpus = make(make(row, "td", {className: "fh-cpus"}), "span", {});
-      return {holder, cpus};
+      const holder = make(make(row, "td"), "span", {className: "fh-holder"});
+      return {holder, cpus: make(row, "td", {className: "fh-cpus"})};
     });
     const ring = section(`Ring, ${meta.ring_size.toLocaleString("en")} descriptors`);
     this.gauges = meta.policies.map((policy) => {
@@ -126,7 +125,7 @@ class Player {
     this.facts = {};
     for (const name of ["taken", "lost", "twice", "stale", "reused"]) this.facts[name] = fact(counts, {
       taken: "taken by the ring", lost: "lost, ring full", twice: "taken twice",
-      stale: "allocated before the host took them", reused: "allocated after a hint",
+      stale: "allocated while on the ring", reused: "allocated after a hint",
     }[name]);
     if (meta.migrates) {
       const table = make(section("Migration"), "table", {className: "fh-facts"});
@@ -150,7 +149,7 @@ class Player {
   buildTime(box) {
     this.timeCanvas = make(box, "canvas", {role: "img", "aria-label": "the run over time"});
     const line = make(box, "div", {className: "fh-controls"});
-    const buttons = make(line, "div", {className: "fh-buttons"});
+    const buttons = this.buttons = make(line, "div", {className: "fh-buttons"});
     const button = (name, label, onclick) => make(buttons, "button", {type: "button", title: name, "aria-label": name, onclick}, label);
     button("one frame back", "‹", () => this.step(-1));
     this.playButton = button("play", "▶", () => this.play(!this.model.get("playing")));
@@ -186,8 +185,10 @@ class Player {
     this.listScroller.style.height = `${Math.min(rows * this.lists.rowHeightFor(font), font * 19) + 4}px`;
     this.lists.layOut(this.listScroller.clientWidth, ratio, font);
     this.listSpacer.style.height = `${this.lists.contentHeight}px`;
-    this.timeline.layOut(this.timeCanvas.clientWidth, ratio, font);
-    this.scrubber.style.width = `${this.timeCanvas.clientWidth - this.timeline.gutter}px`;
+    this.timeline.layOut(this.timeCanvas.clientWidth, ratio, font, this.buttons.offsetWidth);
+    const {gutter, margin} = this.timeline;
+    this.scrubber.style.width = `${this.timeCanvas.clientWidth - gutter - margin}px`;
+    this.scrubber.style.marginRight = `${margin}px`;
     for (const picture of [this.map, this.lists, this.timeline]) picture.colour(theme);
     this.drawLegends();
     this.draw();
@@ -217,7 +218,11 @@ class Player {
     chip(this.listLegend, "free", "no hint");
     chip(this.listLegend, "hinted", "on the ring", "fh-chip fh-ring");
     chip(this.listLegend, "hinted", "host told");
-    chip(this.listLegend, "cursor", "cursor", "fh-chip fh-bookmark");
+    const {has} = this.lists;
+    if (has.cursor) chip(this.listLegend, "cursor", "cursor: the walk goes on here", "fh-chip fh-bookmark");
+    if (has.end) chip(this.listLegend, "faint", "END: reported from here on", "fh-chip fh-end");
+    if (has.first) chip(this.listLegend, "ink", "first block reported", "fh-chip fh-first");
+    if (has.held) chip(this.listLegend, "held", "held for the host");
     for (const [name, button] of Object.entries(this.lensButtons)) button.setAttribute("aria-pressed", name === lens);
   }
 
@@ -254,7 +259,7 @@ class Player {
       this.model.on(`change:${name}`, act);
       this.undo.push(() => this.model.off(`change:${name}`, act));
     };
-    follow("frame", () => { if (this.frame !== this.shownFrame) this.show({moves: true}); });
+    follow("frame", () => { if (!this.going && this.frame !== this.shownFrame) this.show({moves: true}); });
     follow("playing", () => this.followPlaying());
     follow("speed", () => this.showSpeed());
     follow("selected", () => this.draw());
@@ -268,7 +273,7 @@ class Player {
     // JupyterLab takes the arrows, and Enter, of whatever does not keep them for itself.
     event.stopPropagation();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const by = event.shiftKey ? 10 : 1, pan = this.map.size * 2;
+    const by = event.shiftKey ? 10 : 1, pan = this.map.tall * 2;
     if (event.target === this.speed && event.key.startsWith("Arrow")) return;
     if (event.key === " " && event.target.tagName === "BUTTON") return;
     const acts = {
@@ -295,7 +300,9 @@ class Player {
   }
 
   goTo(frame, how) {
+    this.going = true; // so that the model's own change shows nothing a second time
     this.model.set("frame", Math.max(0, Math.min(this.trajectory.frames - 1, frame)));
+    this.going = false;
     this.show(how);
     this.saveSoon();
   }
@@ -429,7 +436,7 @@ class Player {
       this.pinnedSize = size;
       found.push({node, size, pinned: true});
     }
-    if (this.hovered) found.push({...this.hovered, pinned: false});
+    if (this.hovered) found.unshift({...this.hovered, pinned: false});
     return found;
   }
 
@@ -497,13 +504,12 @@ class Player {
     write(this.whyText, WHY[arrays["why"][frame]]);
     this.lockRows.forEach(({holder, cpus}, zone) => {
       const who = arrays["holder"][frame * t.zones + zone];
-      const waiting = t.waiting(frame, zone);
       const asleep = who >= FIRST_USER ? arrays["waiting"][frame] : 0;
-      write(holder, who >= FIRST_USER ? `stroke of ${meta.policies[who - FIRST_USER]}`
+      write(holder, who >= FIRST_USER ? (t.users > 1 ? `stroke of ${meta.policies[who - FIRST_USER]}` : "a policy's stroke")
         : who === SHORT_HOLD ? "a CPU, briefly" : "nobody");
       holder.dataset.who = who >= FIRST_USER ? "policy" : who ? "cpu" : "nobody";
-      const names = [...Array(meta.nr_cpus).keys()].filter((cpu) => (waiting | asleep) >> cpu & 1);
-      write(cpus, names.length ? `CPU ${names.join(", ")} wait${names.length > 1 ? "" : "s"}` : "");
+      const names = [...Array(meta.nr_cpus).keys()].filter((cpu) => asleep >> cpu & 1);
+      write(cpus, !names.length ? "" : names.length > 4 ? `${names.length} CPUs wait` : `CPU ${names.join(" ")} wait`);
     });
     this.gauges.forEach(({gauge, bar, text, worker}, user) => {
       const n = t.inFlight(frame, user);
@@ -534,7 +540,7 @@ class Player {
   }
 
   writeBlock(frame) {
-    const mark = this.marks.at(-1);
+    const mark = this.marks[0];
     if (!mark) {
       write(this.blockText, "Point at a block in the map or in a list; a click pins it.");
       return;

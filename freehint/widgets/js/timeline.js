@@ -13,23 +13,25 @@ class Timeline {
     const pages = most([...hinted, ...lost]);
     const step = all.map((f) => Math.max(1, t.time[f] - t.time[Math.max(0, f - 1)]));
     this.lanes = [
-      {name: "zone lock", unit: "held", areas: [[all.map((f) => Math.min(1, t.heldNs[f] / step[f])), "ink"]],
-        lines: [[all.map((f) => t.waitNs[f] / most(t.waitNs)), "lost"]]},
-      {name: "ring", unit: "in flight", areas: [[inFlight.map((n) => n / t.meta.ring_size / t.users), "hinted"]], lines: []},
-      {name: "hints", unit: "taken, lost", areas: [],
+      {name: "zone lock", unit: "held", most: "100 %",
+        areas: [[all.map((f) => Math.min(1, t.heldNs[f] / step[f])), "ink"]], lines: []},
+      {name: "waits", unit: "longest", most: formatTime(Math.max(...t.waitNs), 2), areas: [[all.map((f) => t.waitNs[f] / most(t.waitNs)), "lost"]], lines: []},
+      {name: "ring", unit: "in flight", most: t.meta.ring_size.toLocaleString("en"), areas: [[inFlight.map((n) => n / t.meta.ring_size / t.users), "hinted"]], lines: []},
+      {name: "hints", unit: "taken, lost", most: formatPages(pages), areas: [],
         lines: [[hinted.map((n) => n / pages), "hinted"], [lost.map((n) => n / pages), "lost"]]},
     ];
     if (t.meta.migrates) {
       const left = all.map((f) => t.migration(f, "phase") ? t.migration(f, "pages_left") : 0);
       const sent = all.map((f) => t.migration(f, "sent_bytes"));
-      this.lanes.push({name: "migration", unit: "left, sent", areas: [[left.map((n) => n / most(left)), "left"]],
+      this.lanes.push({name: "migration", unit: "left, sent", most: formatPages(most(left)), areas: [[left.map((n) => n / most(left)), "left"]],
         lines: [[sent.map((n) => n / most(sent)), "ink"]], ticks: true});
     }
   }
 
-  layOut(width, ratio, font) {
+  layOut(width, ratio, font, buttons) {
     this.font = font;
-    this.gutter = Math.round(font * 11);
+    this.gutter = Math.max(Math.round(font * 11), buttons + Math.round(font));
+    this.margin = Math.round(font * 4.6); // at the right, for what a lane's full height means
     this.ratio = ratio;
     this.width = width;
     this.lane = Math.round(font * 1.9);
@@ -43,12 +45,12 @@ class Timeline {
 
   // Where a frame stands, over the middle of the scrubber's thumb.
   xOf(frame) {
-    const room = this.width - this.gutter - 16;
+    const room = this.width - this.gutter - this.margin - 16;
     return this.gutter + 8 + room * frame / Math.max(1, this.trajectory.frames - 1);
   }
 
   frameAt(x) {
-    const room = this.width - this.gutter - 16;
+    const room = this.width - this.gutter - this.margin - 16;
     const frame = Math.round((x - this.gutter - 8) / room * (this.trajectory.frames - 1));
     return Math.max(0, Math.min(this.trajectory.frames - 1, frame));
   }
@@ -79,14 +81,21 @@ class Timeline {
     for (const [values, colour] of lane.areas) this.drawArea(context, values, theme[colour], top, foot);
     for (const [values, colour] of lane.lines) this.drawLine(context, values, theme[colour], top, foot);
     if (lane.ticks) this.drawRounds(context, top);
+    context.font = `${font * 0.78}px ${theme.family}`;
+    context.fillStyle = theme.faint;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    context.fillText(lane.most, this.xOf(this.trajectory.frames - 1) + 8, top + this.lane / 2);
   }
 
   drawArea(context, values, colour, top, foot) {
     context.fillStyle = colour;
     values.forEach((value, frame) => {
       if (value <= 0) return;
-      const from = this.xOf(Math.max(0, frame - 1)), height = Math.max(1, value * (foot - top));
-      context.fillRect(from, foot - height, Math.max(1, this.xOf(frame) - from), height);
+      const from = Math.floor(this.xOf(Math.max(0, frame - 1)) * this.ratio) / this.ratio;
+      const upto = Math.ceil(this.xOf(frame) * this.ratio) / this.ratio;
+      const height = Math.max(1, value * (foot - top));
+      context.fillRect(from, foot - height, Math.max(1, upto - from), height);
     });
   }
 
@@ -119,15 +128,17 @@ class Timeline {
   }
 
   drawTimes(context) {
-    const {theme, font, trajectory} = this, count = Math.max(2, Math.floor(this.width / 130));
+    const {theme, font, trajectory} = this, end = trajectory.time[trajectory.frames - 1];
+    const rough = end / Math.max(2, Math.floor(this.width / 130)), power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
     context.font = `${font * 0.82}px ${theme.family}`;
     context.fillStyle = theme.faint;
     context.textBaseline = "top";
-    for (let i = 0; i <= count; i++) {
-      const frame = Math.round(i / count * (trajectory.frames - 1));
-      context.textAlign = i === 0 ? "left" : i === count ? "right" : "center";
-      const text = formatTime(trajectory.time[frame], 3);
-      context.fillText(text, this.xOf(frame), this.lanes.length * (this.lane + 6));
+    context.textAlign = "center";
+    for (let time = 0; time <= end * 1.0001; time += step) {
+      const x = this.xOf(trajectory.frameAt(time)), foot = this.lanes.length * (this.lane + 6);
+      context.fillRect(x - 0.5, foot - 6, 1, 4);
+      context.fillText(time ? formatTime(time, 0) : "0", x, foot);
     }
   }
 

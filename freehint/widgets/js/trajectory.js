@@ -165,19 +165,6 @@ class Trajectory {
     return longest;
   }
 
-  // CPUs that wait for a zone's lock at a frame: a bit each.
-  waiting(frame, zone) {
-    const time = this.time[frame], since = this.arrays["waits.since_ns"];
-    let mask = 0;
-    for (let row = 0; row < since.length; row++) {
-      const here = this.arrays["waits.zone"][row] === zone && since[row] <= time;
-      if (here && time < since[row] + this.arrays["waits.wait_ns"][row]) {
-        mask |= 1 << this.arrays["waits.cpu"][row];
-      }
-    }
-    return mask;
-  }
-
   // Where a page stands at a frame, as far as the windows of the lists tell.
   findBlock(frame, node) {
     for (const list of this.rowsOfList.keys()) {
@@ -226,15 +213,16 @@ class Trajectory {
   }
 }
 
+// A time to four digits, or a round one without zeros behind its point.
 function formatTime(ns, digits = 4) {
   for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["µs", 1e3]]) {
-    if (Math.abs(ns) >= size) return `${(ns / size).toPrecision(digits)} ${unit}`;
+    if (Math.abs(ns) >= size) return `${digits ? (ns / size).toPrecision(digits) : +(ns / size).toPrecision(6)} ${unit}`;
   }
   return `${ns.toFixed(0)} ns`;
 }
 
 function formatPages(pages) {
   const mib = pages / 256;
-  if (mib >= 1024) return `${(mib / 1024).toFixed(2)} GiB`;
+  if (mib >= 1000) return `${(mib / 1024).toFixed(2)} GiB`;
   return mib >= 1 ? `${mib.toFixed(mib < 10 ? 1 : 0)} MiB` : `${pages * 4} KiB`;
 }
