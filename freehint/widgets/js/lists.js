@@ -57,6 +57,7 @@ class Lists {
 
   colour(theme) {
     this.theme = theme;
+    this.drawn = null;
     this.inFlight = mix(theme.hinted, theme.paper, 0.62);
   }
 
@@ -84,6 +85,9 @@ class Lists {
 
   // Show a frame; from what was shown before, as far as ``progress`` says.
   draw(frame, progress, marked) {
+    const same = this.inSight(frame, marked);
+    if (progress >= 1 && same === this.drawn) return false;
+    this.drawn = progress >= 1 ? same : null;
     const now = this.items(frame);
     const {context, theme, ratio} = this;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -109,6 +113,15 @@ class Lists {
     if (progress >= 1) this.before = now;
     this.shown = now;
     return moving.length > 0;
+  }
+
+  // Everything that the picture depends on, as text.
+  inSight(frame, marked) {
+    const {trajectory: t} = this, first = Math.floor(this.scroller.scrollTop / this.rowHeight);
+    const rows = this.lists.slice(first, first + Math.ceil(this.height / this.rowHeight) + 1)
+      .map((list) => t.row(list, frame));
+    const bookmarks = t.arrays["bookmark"].subarray(frame * t.users * 2, (frame + 1) * t.users * 2);
+    return JSON.stringify([this.scroller.scrollTop, rows, [...bookmarks], marked]);
   }
 
   top(row) {

@@ -104,6 +104,7 @@ class MemoryMap {
   draw(frame, outlines) {
     const {context, ratio} = this;
     this.frame = frame;
+    if (!this.mustDraw(frame, outlines)) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const width = this.canvas.width / ratio, height = this.canvas.height / ratio;
     const afresh = this.drawn === null;
@@ -120,6 +121,17 @@ class MemoryMap {
     context.restore();
     if (afresh) this.drawAddresses(height);
     this.drawn = frame;
+  }
+
+  // Does anything differ from what the tiles show?
+  mustDraw(frame, outlines) {
+    if (this.drawn === null || JSON.stringify(outlines) !== JSON.stringify(this.outlines)) return true;
+    const {cells, channels} = this.trajectory;
+    for (let cell = 0; cell < cells; cell++) {
+      if (!this.isSame(cell, frame * cells, this.drawn * cells, channels, frame)) return true;
+    }
+    this.drawn = frame;
+    return false;
   }
 
   drawTiles(frame, afresh, height) {

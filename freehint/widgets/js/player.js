@@ -41,7 +41,7 @@ class Player {
     this.build();
     this.map = new MemoryMap(this.mapCanvas, trajectory);
     this.lists = new Lists(this.listCanvas, this.listScroller, trajectory);
-    this.timeline = new Timeline(this.timeCanvas, trajectory);
+    this.timeline = new Timeline(this.timeCanvas, this.playhead, trajectory);
     this.map.lens = model.get("lens");
     this.map.zoom = model.get("zoom");
     this.listen();
@@ -147,7 +147,9 @@ class Player {
   }
 
   buildTime(box) {
-    this.timeCanvas = make(box, "canvas", {role: "img", "aria-label": "the run over time"});
+    const lanes = make(box, "div", {className: "fh-lanes"});
+    this.timeCanvas = make(lanes, "canvas", {role: "img", "aria-label": "the run over time"});
+    this.playhead = make(lanes, "div", {className: "fh-playhead"});
     const line = make(box, "div", {className: "fh-controls"});
     const buttons = this.buttons = make(line, "div", {className: "fh-buttons"});
     const button = (name, label, onclick) => make(buttons, "button", {type: "button", title: name, "aria-label": name, onclick}, label);

@@ -1,11 +1,11 @@
 // The run from its begin to its end in a few lanes, above the scrubber.
 
 class Timeline {
-  constructor(canvas, trajectory) {
+  constructor(canvas, playhead, trajectory) {
     this.canvas = canvas;
+    this.playhead = playhead; // an element of its own: the lanes are drawn once
     this.trajectory = trajectory;
     this.context = canvas.getContext("2d", {alpha: false});
-    this.ground = document.createElement("canvas");
     const t = trajectory, all = [...Array(t.frames).keys()];
     const most = (values) => Math.max(1, ...values);
     const inFlight = all.map((f) => [...Array(t.users).keys()].reduce((s, u) => s + t.inFlight(f, u), 0));
@@ -36,11 +36,10 @@ class Timeline {
     this.width = width;
     this.lane = Math.round(font * 1.9);
     this.height = this.lanes.length * (this.lane + 6) + font * 1.6;
-    for (const canvas of [this.canvas, this.ground]) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(this.height * ratio);
-    }
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(this.height * ratio);
     this.canvas.style.height = `${this.height}px`;
+    this.playhead.style.height = `${this.lanes.length * (this.lane + 6) - 6}px`;
   }
 
   // Where a frame stands, over the middle of the scrubber's thumb.
@@ -57,7 +56,7 @@ class Timeline {
 
   colour(theme) {
     this.theme = theme;
-    const context = this.ground.getContext("2d", {alpha: false});
+    const {context} = this;
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.fillStyle = theme.paper;
     context.fillRect(0, 0, this.width, this.height);
@@ -143,11 +142,6 @@ class Timeline {
   }
 
   draw(frame) {
-    const {context, theme, ratio} = this;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.drawImage(this.ground, 0, 0);
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.fillStyle = theme.ink;
-    context.fillRect(this.xOf(frame) - 0.75, 0, 1.5, this.lanes.length * (this.lane + 6) - 6);
+    this.playhead.style.transform = `translateX(${this.xOf(frame) - 0.75}px)`;
   }
 }
