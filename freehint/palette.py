@@ -38,9 +38,9 @@ THEMES = {
     },
     "dark": {
         **SHARED,
-        "pcp": "#2F8FD0",
-        "MOVABLE": "#2F8FD0",
-        "left": "#2F8FD0",
+        "pcp": "#4F7FE0",
+        "MOVABLE": "#4F7FE0",
+        "left": "#4F7FE0",
         "ISOLATE": "#FFFFFF",
         "used": "#3A4048",
         "paper": "#14171B",

@@ -39,7 +39,7 @@ TO_XYZ = np.array(
         [0.0193339, 0.1191920, 0.9503041],
     ]
 )
-LEAST = 12.0  # CIE76; a just noticeable difference is about 2.3
+LEAST = 15.0  # CIE76; a just noticeable difference is about 2.3
 
 
 def linear(colour: str) -> np.ndarray:
