@@ -95,6 +95,9 @@ def test_the_player_in_jupyterlab(tmp_path):
 
         page.locator(".fh-map").click(position={"x": 300, "y": 10})
         assert "pfn" in page.inner_text(".fh-block")
+        page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+        page.wait_for_function("document.querySelector('.fh-player').dataset.theme === 'dark'")
+        page.evaluate("document.body.dataset.jpThemeLight = 'true'")
         page.wait_for_timeout(500)
         page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
         page.reload()

@@ -19,10 +19,12 @@ SHOWN_LISTS = 14
 
 def frame_png(trajectory: Trajectory, frame: int) -> bytes:
     """Map and free lists at a frame, as PNG."""
-    figure = Figure(figsize=(11, 6.2), dpi=90, layout="constrained")
-    above, below = figure.subplots(2, 1, height_ratios=[3, 2])
+    shown, hidden = _shown_lists(trajectory, frame)
+    rows = len(shown) + 1
+    figure = Figure(figsize=(11, 4.2 + 0.2 * rows), dpi=90, layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=[17, rows])
     _draw_map(trajectory, frame, above)
-    _draw_lists(trajectory, frame, below)
+    _draw_lists(trajectory, frame, below, shown, hidden)
     policies = " + ".join(trajectory.meta["policies"]) or "none"
     time = format_ns(trajectory.arrays["time_ns"][frame]).replace("us", "µs")
     figure.suptitle(
@@ -67,11 +69,16 @@ def _draw_map(trajectory: Trajectory, frame: int, ax) -> None:
     ax.legend(ncols=6, loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=9)
 
 
-def _draw_lists(trajectory: Trajectory, frame: int, ax) -> None:
-    zones = trajectory.meta["zones"]
-    nr_lists = len(zones) * NR_ORDERS * MIGRATE_TYPES
+def _shown_lists(trajectory: Trajectory, frame: int) -> tuple:
+    """The lists with blocks, largest orders first; and how many more there are."""
+    nr_lists = len(trajectory.meta["zones"]) * NR_ORDERS * MIGRATE_TYPES
     there = [w for w in range(nr_lists) if trajectory.window(frame, w)[0]]
-    shown = sorted(there, key=lambda w: -w)[:SHOWN_LISTS]
+    there.sort(key=lambda w: (-(w // MIGRATE_TYPES % NR_ORDERS), -w))
+    return there[:SHOWN_LISTS], len(there[SHOWN_LISTS:])
+
+
+def _draw_lists(trajectory: Trajectory, frame: int, ax, shown, hidden) -> None:
+    zones = trajectory.meta["zones"]
     for row, which in enumerate(shown):
         blocks, head, tail = trajectory.window(frame, which)
         entries = np.concatenate([head, tail])
@@ -85,7 +92,7 @@ def _draw_lists(trajectory: Trajectory, frame: int, ax) -> None:
         kind = trajectory.meta["migratetypes"][kind].capitalize()
         ax.text(-1.5, -row, f"{zone}  {order}  {kind}  {blocks:,}", ha="right", va="center",
                 fontsize=8)  # fmt: skip
-    ax.set(xlim=(-22, 86), ylim=(-max(len(shown), 6) + 0.3, 0.8))
+    ax.set(xlim=(-22, 86), ylim=(-len(shown) + 0.3, 0.8))
     ax.axis("off")
-    hidden = f"; {len(there) - len(shown)} more lists" if len(there) > len(shown) else ""
-    ax.set_title(f"free lists, head at the left{hidden}", loc="left", fontsize=10)
+    more = f"; {hidden} more lists" if hidden else ""
+    ax.set_title(f"free lists, head at the left{more}", loc="left", fontsize=10)

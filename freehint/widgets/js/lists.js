@@ -37,6 +37,8 @@ class Lists {
     this.ratio = ratio;
     this.label = Math.round(font * 15.5);
     this.rowHeight = this.rowHeightFor(font);
+    this.lift = this.rowHeight * 0.4;
+    this.pad = this.lift * 0.6; // above the first row, for blocks that walk
     const most = this.isLarge ? font * 4 : font * 1.4;
     this.slot = Math.min(most, (width - this.label - font * 3) / this.slots);
     this.width = width;
@@ -52,7 +54,7 @@ class Lists {
   }
 
   get contentHeight() {
-    return this.lists.length * this.rowHeight;
+    return this.lists.length * this.rowHeight + this.pad;
   }
 
   colour(theme) {
@@ -64,7 +66,7 @@ class Lists {
   // Everything of the rows in sight, by node: {x, row, entry}.
   items(frame) {
     const found = new Map(), top = this.scroller.scrollTop;
-    const first = Math.floor(top / this.rowHeight);
+    const first = Math.max(0, Math.floor((top - this.pad) / this.rowHeight));
     const last = Math.min(this.lists.length, Math.ceil((top + this.height) / this.rowHeight));
     for (let row = first; row < last; row++) {
       const {entries, fromHead, blocks} = this.trajectory.window(
@@ -104,8 +106,8 @@ class Lists {
     moving.sort((a, b) => Math.abs(a[0].x - a[1].x) - Math.abs(b[0].x - b[1].x));
     const eased = progress < 0.5 ? 2 * progress ** 2 : 1 - 2 * (1 - progress) ** 2;
     for (const [item, old] of moving) {
-      const far = Math.abs(item.x - old.x) > 1.5 * this.slot;
-      const lift = far ? Math.sin(Math.PI * eased) * this.rowHeight * 0.42 : 0;
+      // Towards the tail a block walks over the others; they close up behind it.
+      const lift = item.x > old.x + 1.5 * this.slot ? Math.sin(Math.PI * eased) * this.lift : 0;
       const x = old.x + (item.x - old.x) * eased;
       const y = this.top(old.row) + (this.top(item.row) - this.top(old.row)) * eased - lift;
       this.drawItem(item, x, y, marked, 1);
@@ -117,15 +119,16 @@ class Lists {
 
   // Everything that the picture depends on, as text.
   inSight(frame, marked) {
-    const {trajectory: t} = this, first = Math.floor(this.scroller.scrollTop / this.rowHeight);
-    const rows = this.lists.slice(first, first + Math.ceil(this.height / this.rowHeight) + 1)
+    const {trajectory: t} = this, {scrollTop} = this.scroller;
+    const first = Math.max(0, Math.floor((scrollTop - this.pad) / this.rowHeight));
+    const rows = this.lists.slice(first, first + Math.ceil(this.height / this.rowHeight) + 2)
       .map((list) => t.row(list, frame));
     const bookmarks = t.arrays["bookmark"].subarray(frame * t.users * 2, (frame + 1) * t.users * 2);
-    return JSON.stringify([this.scroller.scrollTop, rows, [...bookmarks], marked]);
+    return JSON.stringify([scrollTop, rows, [...bookmarks], marked]);
   }
 
   top(row) {
-    return row * this.rowHeight - this.scroller.scrollTop;
+    return this.pad + row * this.rowHeight - this.scroller.scrollTop;
   }
 
   drawRow(row, frame) {
@@ -247,7 +250,7 @@ class Lists {
 
   // The block under a point: {node, size, list}, or null.
   blockAt(x, y) {
-    const row = Math.floor((y + this.scroller.scrollTop) / this.rowHeight);
+    const row = Math.floor((y + this.scroller.scrollTop - this.pad) / this.rowHeight);
     for (const [key, item] of this.shown ?? []) {
       if (item.row !== row || typeof key === "string") continue;
       if (x >= item.x && x < item.x + this.slot) {

@@ -24,11 +24,11 @@ class MemoryMap {
   layOut(width, height, ratio, font) {
     this.gutter = Math.round(font * 4.6);
     this.font = font;
-    const best = {tall: 0};
+    const best = {small: 0};
     for (let columns = 8; columns <= 256; columns *= 2) {
       const rows = this.rowsOf(columns), wide = (width - this.gutter) / columns;
-      const tall = Math.min(wide, height / rows.length);
-      if (tall > best.tall) Object.assign(best, {wide, tall, columns, rows});
+      const tall = Math.min(1.5 * wide, height / rows.length), small = Math.min(wide, tall);
+      if (small > best.small) Object.assign(best, {small, wide, tall, columns, rows});
     }
     Object.assign(this, best, {ratio});
     this.canvas.width = Math.round(width * ratio);

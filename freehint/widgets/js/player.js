@@ -133,8 +133,8 @@ class Player {
         this.facts[name] = fact(table, label);
       }
     }
-    const block = section("Block", "fh-block");
-    this.blockText = make(block, "div", {});
+    this.block = section("Block", "fh-block");
+    this.blockText = make(this.block, "div", {});
   }
 
   buildLists(box) {
@@ -181,10 +181,12 @@ class Player {
     const ratio = window.devicePixelRatio || 1;
     const mapWidth = this.mapCanvas.clientWidth;
     if (!mapWidth) return; // not shown yet
-    this.map.layOut(mapWidth, Math.max(260, Math.min(mapWidth * 0.56, 620)), ratio, font);
+    const above = this.mapCanvas.getBoundingClientRect().top, beside = this.block.getBoundingClientRect();
+    const least = beside.left > this.mapCanvas.getBoundingClientRect().right ? beside.top + 9 * font - above : 0;
+    this.map.layOut(mapWidth, Math.max(240, least, Math.min(mapWidth * 0.56, innerHeight * 0.37)), ratio, font);
     this.map.keepInside();
     const rows = this.lists.lists.length;
-    this.listScroller.style.height = `${Math.min(rows * this.lists.rowHeightFor(font), font * 19) + 4}px`;
+    this.listScroller.style.height = `${Math.min((rows + 0.3) * this.lists.rowHeightFor(font), Math.max(font * 9, innerHeight * 0.19))}px`;
     this.lists.layOut(this.listScroller.clientWidth, ratio, font);
     this.listSpacer.style.height = `${this.lists.contentHeight}px`;
     this.timeline.layOut(this.timeCanvas.clientWidth, ratio, font, this.buttons.offsetWidth);
@@ -211,7 +213,7 @@ class Player {
       chip(this.legend, name, words);
     }
     if (lens === "type") {
-      make(this.legend, "span", {}, "full colour: free, pale: in use");
+      make(this.legend, "span", {}, "full colour: free, faint: in use");
       chip(this.legend, "ink", "lines: host told", "fh-chip fh-lines");
       chip(this.legend, "stale", "in use, host told");
     }
@@ -249,11 +251,12 @@ class Player {
     const again = () => this.look();
     const resized = new ResizeObserver(again);
     resized.observe(root);
+    window.addEventListener("resize", again);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", again);
     const themed = new MutationObserver(again);
     themed.observe(document.body, {attributes: true, attributeFilter: ["data-jp-theme-light"]});
-    this.undo.push(() => { resized.disconnect(); themed.disconnect(); scheme.removeEventListener("change", again); });
+    this.undo.push(() => { resized.disconnect(); themed.disconnect(); scheme.removeEventListener("change", again); window.removeEventListener("resize", again); });
   }
 
   followModel() {
@@ -560,50 +563,6 @@ class Player {
     clearTimeout(this.speaking);
     this.undo.forEach((act) => act());
   }
-}
-
-// What is known of the block at a node: where it stands, since when, and its hints.
-function blockLines(t, frame, node) {
-  const {meta} = t, pfn = node + meta.base_pfn;
-  const block = t.findBlock(frame, node);
-  const cell = node >> meta.cell_shift;
-  const type = meta.migratetypes[t.typeOf(frame, cell)];
-  const zone = meta.zones[t.zoneOf(pfn)].name;
-  const name = meta.names[pfn] ? `${meta.names[pfn]}: ` : "";
-  const lines = [];
-  if (block && block.order !== undefined) {
-    const first = block.first + meta.base_pfn, since = t.standsSince(frame, block.list, block.first);
-    const listType = meta.migratetypes[t.listOf(block.list).type];
-    lines.push(`${name}pfn ${first.toLocaleString("en")}, order ${block.order}`);
-    lines.push(`free, ${zone}, ${shortType(listType)} list, place ${block.at + 1} of ${block.blocks}`);
-    lines.push(`seen there ${since ? "since " + formatTime(t.time[since]) : "from the start"}`);
-  } else {
-    lines.push(`${name}pfn ${pfn.toLocaleString("en")}`);
-    lines.push(`${zone}, ${shortType(type)} pageblock`);
-    lines.push(block ? "held for the host" : cellLine(t, frame, cell));
-  }
-  for (const hint of t.reportsOf(frame, pfn)) {
-    const fate = hint.taken ? (hint.duplicate ? "hinted again" : "hinted") : "hint lost";
-    lines.push(`${fate} at ${formatTime(hint.time)}, stroke ${hint.stroke + 1}`);
-  }
-  return lines;
-}
-
-// The shares of a cell; of a single page, what it is and since which frame.
-function cellLine(t, frame, cell) {
-  const at = (f) => t.channels.map((channel) => channel[f * t.cells + cell]);
-  const [free, pcp, held, hinted, stale] = at(frame);
-  if (t.meta.cell_shift === 0) {
-    let since = frame;
-    while (since > 0 && at(since - 1).slice(0, 5).join() === at(frame).slice(0, 5).join()) since--;
-    const state = free ? "free" : pcp ? "on a pcp list" : held ? "held for the host"
-      : stale ? "in use, taken before the host took its hint" : "in use";
-    return `${state}${hinted ? ", host told" : ""} ${since ? "since " + formatTime(t.time[since]) : "from the start"}`;
-  }
-  const pages = 2 ** t.meta.cell_shift, share = (level) => Math.round(level / 255 * pages);
-  const parts = [[free, "free"], [pcp, "on pcp lists"], [held, "held"], [hinted, "hinted"], [stale, "stale"]]
-    .filter(([level]) => level).map(([level, word]) => `${share(level)} ${word}`);
-  return `of ${pages} pages about ${parts.join(", ") || "none is free"}`;
 }
 
 async function render({model, el}) {

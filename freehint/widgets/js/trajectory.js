@@ -194,6 +194,21 @@ class Trajectory {
     return this.arrays["versions.frame"][rows[at]];
   }
 
+  // The last frame up to this one at which a block went behind others of its list; -1: none seen.
+  movedAt(frame, list, first) {
+    const rows = this.rowsOfList.get(list), when = this.arrays["versions.frame"];
+    const nodes = (row) => [...this.window(row).entries].filter((e) => e < PRIVATE).map((e) => e & NODE_MASK);
+    let now = nodes(this.row(list, frame));
+    for (let at = rows.indexOf(this.row(list, frame)); at > 0; at--) {
+      const before = nodes(rows[at - 1]), was = before.indexOf(first);
+      if (was < 0) break;
+      const ahead = new Set(now.slice(0, now.indexOf(first)));
+      if (before.slice(was + 1).some((node) => ahead.has(node))) return when[rows[at]];
+      now = before;
+    }
+    return -1;
+  }
+
   // Reports that named a page, up to a frame, latest first.
   reportsOf(frame, pfn, most = 4) {
     const time = this.arrays["reports.time_ns"], named = this.arrays["reports.pfn"];
@@ -224,5 +239,5 @@ function formatTime(ns, digits = 4) {
 function formatPages(pages) {
   const mib = pages / 256;
   if (mib >= 1000) return `${(mib / 1024).toFixed(2)} GiB`;
-  return mib >= 1 ? `${mib.toFixed(mib < 10 ? 1 : 0)} MiB` : `${pages * 4} KiB`;
+  return mib >= 1 ? `${mib.toFixed(mib % 1 && mib < 100 ? 1 : 0)} MiB` : `${pages * 4} KiB`;
 }
