@@ -31,6 +31,7 @@ from freehint.replay import Replay, replay, replay_history
 from freehint.run import Run, comparison, summaries
 from freehint.simulate import Scenario, simulate
 from freehint.sweep import sweep
+from freehint.trajectory import Trajectory, record
 from freehint.validate import (
     validate_hints,
     validate_migration,
@@ -79,6 +80,7 @@ __all__ = [
     "Scenario",
     "SharedHost",
     "Stroke",
+    "Trajectory",
     "Walker",
     "Workload",
     "__version__",
@@ -101,6 +103,7 @@ __all__ = [
     "pcp_lists",
     "provenance_table",
     "read_trace",
+    "record",
     "replay",
     "replay_history",
     "simulate",

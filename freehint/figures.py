@@ -1,8 +1,6 @@
 """Pictures of the debate: each a function (table or memory, axes) -> axes, with units.
 
-Colours are Okabe and Ito's (2008), which colour-blind readers can tell apart; they always mean
-the same thing: green is a hint that holds, orange one that was in vain, vermilion one that was
-lost, grey memory that no hint speaks of.
+Colours are those of :mod:`freehint.palette` and always mean the same thing.
 """
 
 import io
@@ -18,12 +16,10 @@ from freehint.factorial import interactions as interactions_of
 from freehint.factorial import main_effects as effects_of
 from freehint.mm.fragmentation import extfrag_index, unusable_free_index
 from freehint.mm.memory import MIGRATETYPE_NAMES, NR_ORDERS, Memory
+from freehint.palette import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, YELLOW
 from freehint.story import LETTERS, Story
 from freehint.units import NS_PER_MS, format_ns
 
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-GREY, PALE = "#999999", "#E6E6E6"
 LINES = (BLUE, PURPLE, BLACK, SKY)  # one after another, where lines are told apart by name
 MIB = 1 / 256  # of a page
 

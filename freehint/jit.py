@@ -52,6 +52,11 @@ NOT_KERNELS = (
     "progress.py",
     "formats",
     "data.py",
+    "palette.py",
+    "payload.py",
+    "recorder.py",
+    "thread_run.py",
+    "trajectory.py",
     "reference",
 )
 

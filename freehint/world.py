@@ -28,6 +28,7 @@ IN_FLIGHT = 1 << 1
 FREE_THROUGHOUT = IN_FLIGHT << NR_USERS
 HINTED_THIS_WALK = FREE_THROUGHOUT << NR_USERS
 IN_ANY_FLIGHT = IN_FLIGHT * ((1 << NR_USERS) - 1)
+STALE = HINTED_THIS_WALK << NR_USERS  # allocated while a ring had a hint for it
 
 WAIT_ALLOC, WAIT_FREE = 0, 1
 HINT_STOP, HINT_REQUESTED, HINT_START = range(3)  # hw/virtio/virtio-balloon.c
@@ -224,7 +225,7 @@ class World(NamedTuple):
     page : uint16[nr_pages]     the fate of every hint, page by page: HOST_HAS (the host used the
                                 buffer), and for each user IN_FLIGHT (its ring has it),
                                 FREE_THROUGHOUT (not allocated since its walk began),
-                                HINTED_THIS_WALK
+                                HINTED_THIS_WALK; STALE, until it is allocated or hinted anew
     migration : record[1]       MIGRATION_DTYPE
     dirty : DirtyLog
     version : uint32[nr_pages or 0]   a page's content: 0 = a zero page, else no two are equal
@@ -335,7 +336,7 @@ def pages_allocated(world, node, order):
                 world.tally[0].stale += 1
             if bits & (IN_ANY_FLIGHT | HOST_HAS):
                 world.tally[0].reused += 1
-            world.page[page] = 0
+            world.page[page] = STALE if bits & IN_ANY_FLIGHT else 0
 
 
 @kernel(inline=True)
@@ -346,7 +347,7 @@ def pages_hinted(world, user, node, order):
         bits = world.page[page]
         if not bits & (IN_ANY_FLIGHT | HOST_HAS):
             world.tally[0].first_hinted += 1
-        world.page[page] = bits | mine
+        world.page[page] = bits & ~STALE | mine
 
 
 @kernel(inline=True)

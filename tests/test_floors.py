@@ -11,14 +11,14 @@ PACKAGE = Path(__file__).parent.parent / "freehint"
 
 # Lowest first; ``x.*`` is the package x with everything in it.
 FLOORS = [
-    ["jit", "units", "config", "data", "files", "version", "calibration"],
+    ["jit", "units", "config", "data", "files", "version", "calibration", "palette", "payload"],
     ["mm.*", "reference.*", "ring", "dirty"],
     ["policy", "walk", "paging", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
-    ["loop", "engine", "migrate", "progress", "provenance", "safety.*"],
+    ["loop", "engine", "migrate", "progress", "provenance", "frames", "safety.*"],
     [
         *("simulate", "overcommit", "run", "findings", "story", "blocks", "design", "sweep"),
-        *("factorial", "properties"),
+        *("factorial", "properties", "recorder", "trajectory", "thread_run"),
         *("recorded_guest", "compile_benchmark"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],

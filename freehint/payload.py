@@ -1,0 +1,96 @@
+"""Named arrays as one run of bytes that Python and a browser read alike.
+
+Little-endian, compressed as a whole by zlib, for a browser's ``DecompressionStream("deflate")``::
+
+    4 bytes   "FHT1"
+    uint32    length of the header in bytes
+    header    UTF-8 JSON: {"meta": {..}, "arrays": {name: {"dtype", "shape", "offset", "delta"}}}
+    zeros     up to a multiple of 8
+    arrays    C order, each at its offset from here, offsets multiples of 8
+
+``dtype`` is one of DTYPES.  ``delta``: along the first axis every row but the first is the
+difference from the row before, modulo the type's size; so what stays the same costs nothing.
+"""
+
+import json
+import struct
+import zlib
+
+import numpy as np
+
+from freehint.config import InputError
+
+MAGIC = b"FHT1"
+DTYPES = ("uint8", "uint16", "uint32", "int32", "float64")
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 8)
+
+
+def _differences(array: np.ndarray) -> np.ndarray:
+    found = array.copy()
+    found[1:] -= array[:-1]  # unsigned: modulo
+    return found
+
+
+def pack(meta: dict, arrays: dict, delta=()) -> bytes:
+    """Write arrays and what is said about them.
+
+    Parameters
+    ----------
+    meta : dict
+        Whatever JSON can hold.
+    arrays : dict
+        Name -> numpy array of one of DTYPES.
+    delta : collection of str
+        Arrays of unsigned integers that change little from row to row.
+    """
+    entries, chunks, offset = {}, [], 0
+    for name, array in arrays.items():
+        if array.dtype.name not in DTYPES:
+            raise TypeError(f"array {name}: dtype must be one of {DTYPES}, got {array.dtype}")
+        stored = _differences(array) if name in delta else array
+        data = _padded(np.ascontiguousarray(stored).tobytes())
+        entries[name] = {
+            "dtype": array.dtype.name,
+            "shape": list(array.shape),
+            "offset": offset,
+            "delta": name in delta,
+        }
+        chunks.append(data)
+        offset += len(data)
+    header = json.dumps({"meta": meta, "arrays": entries}, separators=(",", ":")).encode()
+    head = _padded(MAGIC + struct.pack("<I", len(header)) + header)
+    return zlib.compress(head + b"".join(chunks), 6)
+
+
+def unpack(data: bytes) -> tuple:
+    """(meta, arrays) of what :func:`pack` wrote.
+
+    Raises
+    ------
+    InputError
+        It is something else, or not whole.
+    """
+    try:
+        raw = zlib.decompress(data)
+        if raw[:4] != MAGIC:
+            raise ValueError(f"begins with {raw[:4]!r}")
+        (length,) = struct.unpack_from("<I", raw, 4)
+        header = json.loads(raw[8 : 8 + length])
+        start = len(_padded(raw[: 8 + length]))
+        arrays = {
+            name: _array(raw, start + entry["offset"], entry)
+            for name, entry in header["arrays"].items()
+        }
+    except (zlib.error, struct.error, ValueError, KeyError) as error:
+        raise InputError(f"payload: this is no trajectory: {error}") from None
+    return header["meta"], arrays
+
+
+def _array(raw: bytes, start: int, entry: dict) -> np.ndarray:
+    shape = entry["shape"]
+    count = int(np.prod(shape))
+    array = np.frombuffer(raw, entry["dtype"], count, start).reshape(shape)
+    return np.cumsum(array, axis=0, dtype=array.dtype) if entry["delta"] else array.copy()

@@ -1,0 +1,243 @@
+// The payload of freehint/payload.py, read into typed arrays, and questions that a picture asks.
+
+const TYPES = {
+  uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array,
+  int32: Int32Array, float64: Float64Array,
+};
+const NR_ORDERS = 11, MIGRATE_TYPES = 5, LISTS_PER_ZONE = NR_ORDERS * MIGRATE_TYPES;
+// Entries of a list: freehint/frames.py.
+const NODE_MASK = (1 << 28) - 1, IN_FLIGHT = 1 << 28, HOST_HAS = 1 << 29, MARKED = 1 << 30;
+const PRIVATE = 0x80000000;
+const HOLE = 255;
+const SHORT_HOLD = 1, FIRST_USER = 2;
+const CHANNELS = ["free", "pcp", "held", "hinted", "stale", "left"];
+
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).arrayBuffer();
+}
+
+function sumUp(array, width) {
+  for (let i = width; i < array.length; i++) array[i] += array[i - width];
+}
+
+function readPayload(buffer) {
+  const magic = String.fromCharCode(...new Uint8Array(buffer, 0, 4));
+  if (magic !== "FHT1") throw new Error(`this is no trajectory: it begins with ${magic}`);
+  const length = new DataView(buffer).getUint32(4, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
+  const start = Math.ceil((8 + length) / 8) * 8;
+  const arrays = {};
+  for (const [name, entry] of Object.entries(header.arrays)) {
+    const size = entry.shape.reduce((a, b) => a * b, 1);
+    const array = new TYPES[entry.dtype](buffer, start + entry.offset, size);
+    if (entry.delta) sumUp(array, size / entry.shape[0]);
+    arrays[name] = array;
+  }
+  return new Trajectory(header.meta, arrays);
+}
+
+class Trajectory {
+  constructor(meta, arrays) {
+    this.meta = meta;
+    this.arrays = arrays;
+    this.time = arrays["time_ns"];
+    this.frames = this.time.length;
+    this.cells = arrays["cells.free"].length / this.frames;
+    this.pageblocks = arrays["types"].length / this.frames;
+    this.channels = CHANNELS.map((name) => arrays[`cells.${name}`]);
+    this.users = meta.policies.length;
+    this.zones = meta.zones.length;
+    this.rowsOfList = new Map();
+    arrays["versions.list"].forEach((list, row) => {
+      if (!this.rowsOfList.has(list)) this.rowsOfList.set(list, []);
+      this.rowsOfList.get(list).push(row);
+    });
+    this.heldNs = this.heldBetweenFrames();
+    this.waitNs = this.waitedBetweenFrames();
+  }
+
+  // The type of a cell's first pageblock; a hole where there is none.
+  typeOf(frame, cell) {
+    const shift = this.meta.cell_shift;
+    const block = shift >= 9 ? cell << (shift - 9) : (cell << shift) >> 9;
+    return this.arrays["types"][frame * this.pageblocks + block];
+  }
+
+  // The last version of a list that is not later than the frame; -1: always empty until then.
+  row(list, frame) {
+    const rows = this.rowsOfList.get(list) ?? [];
+    const when = this.arrays["versions.frame"];
+    let low = 0, high = rows.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (when[rows[middle]] <= frame) low = middle + 1; else high = middle;
+    }
+    return low ? rows[low - 1] : -1;
+  }
+
+  // {blocks, fromHead, entries} of a version.
+  window(row) {
+    if (row < 0) return {blocks: 0, fromHead: 0, entries: new Uint32Array(0)};
+    const end = this.arrays["versions.end"];
+    return {
+      blocks: this.arrays["versions.blocks"][row],
+      fromHead: this.arrays["versions.from_head"][row],
+      entries: this.arrays["entries"].subarray(row ? end[row - 1] : 0, end[row]),
+    };
+  }
+
+  // {zone, order, type} of a free list; {user} of a private one.
+  listOf(list) {
+    if (list >= this.zones * LISTS_PER_ZONE) return {user: list - this.zones * LISTS_PER_ZONE};
+    const rest = list % LISTS_PER_ZONE;
+    const order = Math.floor(rest / MIGRATE_TYPES);
+    return {zone: Math.floor(list / LISTS_PER_ZONE), order, type: rest % MIGRATE_TYPES};
+  }
+
+  zoneOf(pfn) {
+    let zone = this.zones - 1;
+    while (zone > 0 && pfn < this.meta.zones[zone].start_pfn) zone--;
+    return zone;
+  }
+
+  user(frame, user, name) {
+    const names = this.meta.user;
+    return this.arrays["user"][(frame * this.users + user) * names.length + names.indexOf(name)];
+  }
+
+  total(frame, name) {
+    let sum = 0;
+    for (let user = 0; user < this.users; user++) sum += this.user(frame, user, name);
+    return sum;
+  }
+
+  tally(frame, name) {
+    const names = this.meta.tally;
+    return this.arrays["tally"][frame * names.length + names.indexOf(name)];
+  }
+
+  migration(frame, name) {
+    const names = this.meta.migration;
+    return this.arrays["migration"][frame * names.length + names.indexOf(name)];
+  }
+
+  inFlight(frame, user) {
+    return this.arrays["in_flight"][frame * this.users + user];
+  }
+
+  // The first frame at or behind a time.
+  frameAt(time) {
+    let low = 0, high = this.frames - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.time[middle] < time) low = middle + 1; else high = middle;
+    }
+    return low;
+  }
+
+  // Nanoseconds that policies held a zone lock since the frame before.
+  heldBetweenFrames() {
+    const held = new Float64Array(this.frames);
+    const since = this.arrays["locks.since_ns"], length = this.arrays["locks.held_ns"];
+    since.forEach((begin, row) => this.spread(begin, begin + length[row], held));
+    return held;
+  }
+
+  spread(begin, end, sums) {
+    for (let f = this.frameAt(begin); f < this.frames; f++) {
+      const from = f ? this.time[f - 1] : 0;
+      if (from >= end) break;
+      sums[f] += Math.max(0, Math.min(end, this.time[f]) - Math.max(begin, from));
+    }
+  }
+
+  // The longest wait for a zone lock that was on since the frame before.
+  waitedBetweenFrames() {
+    const longest = new Float64Array(this.frames);
+    const since = this.arrays["waits.since_ns"], length = this.arrays["waits.wait_ns"];
+    since.forEach((begin, row) => {
+      for (let f = this.frameAt(begin); f < this.frames; f++) {
+        if (f && this.time[f - 1] >= begin + length[row]) break;
+        longest[f] = Math.max(longest[f], length[row]);
+      }
+    });
+    return longest;
+  }
+
+  // Where a page stands at a frame, as far as the windows of the lists tell.
+  findBlock(frame, node) {
+    for (const list of this.rowsOfList.keys()) {
+      const {order} = this.listOf(list);
+      const {entries, fromHead, blocks} = this.window(this.row(list, frame));
+      for (let i = 0; i < entries.length; i++) {
+        if (entries[i] >= PRIVATE) continue;
+        const first = entries[i] & NODE_MASK;
+        const size = order === undefined ? 1 : 1 << order;
+        if (node < first || node >= first + size) continue;
+        const at = i < fromHead ? i : blocks - (entries.length - i);
+        return {list, first, order, at, entry: entries[i], blocks};
+      }
+    }
+    return null;
+  }
+
+  // The first frame of a block's stay on a list, back from a frame.
+  standsSince(frame, list, first) {
+    const rows = this.rowsOfList.get(list);
+    let at = rows.indexOf(this.row(list, frame));
+    while (at > 0) {
+      const {entries} = this.window(rows[at - 1]);
+      if (!entries.some((entry) => entry < PRIVATE && (entry & NODE_MASK) === first)) break;
+      at--;
+    }
+    return this.arrays["versions.frame"][rows[at]];
+  }
+
+  // The last frame up to this one at which a block went behind others of its list; -1: none seen.
+  movedAt(frame, list, first) {
+    const rows = this.rowsOfList.get(list), when = this.arrays["versions.frame"];
+    const nodes = (row) => [...this.window(row).entries].filter((e) => e < PRIVATE).map((e) => e & NODE_MASK);
+    let now = nodes(this.row(list, frame));
+    for (let at = rows.indexOf(this.row(list, frame)); at > 0; at--) {
+      const before = nodes(rows[at - 1]), was = before.indexOf(first);
+      if (was < 0) break;
+      const ahead = new Set(now.slice(0, now.indexOf(first)));
+      if (before.slice(was + 1).some((node) => ahead.has(node))) return when[rows[at]];
+      now = before;
+    }
+    return -1;
+  }
+
+  // Reports that named a page, up to a frame, latest first.
+  reportsOf(frame, pfn, most = 4) {
+    const time = this.arrays["reports.time_ns"], named = this.arrays["reports.pfn"];
+    const order = this.arrays["reports.order"], now = this.time[frame], found = [];
+    for (let row = time.length - 1; row >= 0 && found.length < most; row--) {
+      if (time[row] <= now && pfn >= named[row] && pfn < named[row] + 2 ** order[row]) {
+        found.push({
+          time: time[row],
+          stroke: this.arrays["reports.stroke"][row],
+          user: this.arrays["reports.user"][row],
+          taken: this.arrays["reports.taken"][row],
+          duplicate: this.arrays["reports.duplicate"][row],
+        });
+      }
+    }
+    return found;
+  }
+}
+
+// A time to four digits, or a round one without zeros behind its point.
+function formatTime(ns, digits = 4) {
+  for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["µs", 1e3]]) {
+    if (Math.abs(ns) >= size) return `${digits ? (ns / size).toPrecision(digits) : +(ns / size).toPrecision(6)} ${unit}`;
+  }
+  return `${ns.toFixed(0)} ns`;
+}
+
+function formatPages(pages) {
+  const mib = pages / 256;
+  if (mib >= 1000) return `${(mib / 1024).toFixed(2)} GiB`;
+  return mib >= 1 ? `${mib.toFixed(mib % 1 && mib < 100 ? 1 : 0)} MiB` : `${pages * 4} KiB`;
+}

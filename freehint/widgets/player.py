@@ -1,0 +1,78 @@
+"""The player: a whole run, sent to the browser once, and played and scrubbed there.
+
+The scripts lie in ``js/`` and are put together to one module, without a build step; it asks no
+other host.
+"""
+
+import base64
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from freehint.config import require
+from freehint.palette import THEMES
+from freehint.trajectory import Trajectory
+from freehint.widgets.player_png import frame_png
+
+FOLDER = Path(__file__).parent
+SCRIPTS = ("trajectory.js", "map.js", "lists.js", "timeline.js", "block.js", "player.js")
+MODULE = "\n".join((FOLDER / "js" / name).read_text() for name in SCRIPTS)
+STYLE = (FOLDER / "player.css").read_text()
+LENSES = ("type", "hints", "migration")
+
+
+class Player(anywidget.AnyWidget):
+    """Map, free lists, zone locks, ring and migration of a run, frame by frame.
+
+    Space plays and pauses; arrows step (with shift by 10), Home and End; + and - zoom.  Two
+    players are linked by ``ipywidgets.jslink((a, "frame"), (b, "frame"))``.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        Of :func:`freehint.record`.
+    frame, playing, speed, selected, zoom, lens
+        Where it begins.
+
+    Attributes
+    ----------
+    frame : int
+    playing : bool
+    speed : float
+        Frames a second.
+    selected : int
+        pfn of the pinned block, or -1.
+    zoom : float
+        Of the map, 1 to 32.
+    lens : str
+        What the map's colours tell: "type", "hints" or "migration".
+    payload : bytes
+        ``trajectory.to_bytes()``.
+    """
+
+    _esm = MODULE
+    _css = STYLE
+    payload = traitlets.Bytes().tag(sync=True)
+    colours = traitlets.Dict(THEMES).tag(sync=True)
+    frame = traitlets.Int(0, min=0).tag(sync=True)
+    playing = traitlets.Bool(False).tag(sync=True)
+    speed = traitlets.Float(30.0, min=0.1).tag(sync=True)
+    selected = traitlets.Int(-1, min=-1).tag(sync=True)
+    zoom = traitlets.Float(1.0, min=1.0, max=32.0).tag(sync=True)
+    lens = traitlets.Enum(LENSES, "hints").tag(sync=True)
+
+    def __init__(self, trajectory: Trajectory, **state):
+        require(isinstance(trajectory, Trajectory), "trajectory", "be a Trajectory", trajectory)
+        self.trajectory = trajectory
+        super().__init__(payload=trajectory.to_bytes(), **state)
+
+    @traitlets.validate("frame")
+    def _inside(self, proposal):
+        return min(proposal["value"], len(self.trajectory) - 1)
+
+    def _repr_mimebundle_(self, **options):
+        bundle = super()._repr_mimebundle_(**options)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        picture = frame_png(self.trajectory, self.frame)
+        return data | {"image/png": base64.b64encode(picture).decode()}, metadata
