@@ -17,7 +17,7 @@ from freehint.mm.memory import MIGRATE_TYPES, MIGRATETYPE_NAMES, NR_ORDERS, zone
 from freehint.payload import pack, unpack
 from freehint.recorder import MIGRATION, TALLY, USER_COUNTS, WatchedEngine
 from freehint.run import Run
-from freehint.simulate import Scenario, guest_memory, run_engine, new_run
+from freehint.simulate import Scenario, guest_memory, new_run, run_engine
 
 DELTA = ("types", "versions.frame", "versions.end", "reports.pfn")
 
