@@ -16,7 +16,16 @@ from freehint.trajectory import Trajectory
 from freehint.widgets.player_png import frame_png
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("trajectory.js", "map.js", "lists.js", "timeline.js", "block.js", "player.js")
+SCRIPTS = (
+    "trajectory.js",
+    "map.js",
+    "lists.js",
+    "timeline.js",
+    "page.js",
+    "block.js",
+    "facts.js",
+    "player.js",
+)
 MODULE = "\n".join((FOLDER / "js" / name).read_text() for name in SCRIPTS)
 STYLE = (FOLDER / "player.css").read_text()
 LENSES = ("type", "hints", "migration")

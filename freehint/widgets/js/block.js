@@ -38,7 +38,8 @@ function cellLine(t, frame, cell) {
     while (since > 0 && at(since - 1).slice(0, 5).join() === at(frame).slice(0, 5).join()) since--;
     const state = free ? "free" : pcp ? "on a pcp list" : held ? "held for the host"
       : stale ? "in use, taken before the host took its hint" : "in use";
-    return `${state}${hinted ? ", host told" : ""} ${since ? "since " + formatTime(t.time[since]) : "from the start"}`;
+    const when = since ? `since ${formatTime(t.time[since])}` : "from the start";
+    return `${state}${hinted ? ", host told" : ""} ${when}`;
   }
   const pages = 2 ** t.meta.cell_shift, share = (level) => Math.round(level / 255 * pages);
   const parts = [[free, "free"], [pcp, "on pcp lists"], [held, "held"], [hinted, "hinted"], [stale, "stale"]]
