@@ -22,7 +22,7 @@ function blockLines(t, frame, node) {
     lines.push(`${zone}, ${shortType(type)} pageblock`);
     lines.push(block ? "held for the host" : cellLine(t, frame, cell));
   }
-  for (const hint of t.reportsOf(frame, pfn)) {
+  for (const hint of t.reportsOf(frame, pfn, 3)) {
     const fate = hint.taken ? (hint.duplicate ? "hinted again" : "hinted") : "hint lost";
     lines.push(`${fate} at ${formatTime(hint.time)}, stroke ${hint.stroke + 1}`);
   }

@@ -41,13 +41,13 @@ class Player {
     // As tall as what stands beside it, if something does.
     const map = this.page.mapCanvas.getBoundingClientRect();
     const block = this.page.block.getBoundingClientRect();
-    const least = block.left > map.right ? block.top + 9 * font - map.top : 0;
+    const least = block.left > map.right ? block.top + 8.6 * font - map.top : 0;
     const wished = Math.min(mapWidth * 0.56, innerHeight * 0.37);
     this.map.layOut(mapWidth, Math.max(240, least, wished), ratio, font);
     this.map.keepInside();
     const rows = this.lists.lists.length;
     const rowHeight = this.lists.rowHeightFor(font);
-    const shown = Math.min(rows, Math.max(5, Math.floor(innerHeight * 0.19 / rowHeight)));
+    const shown = Math.min(rows, Math.max(5, Math.floor(innerHeight * 0.165 / rowHeight)));
     this.page.listScroller.style.height = `${(shown + 0.3) * rowHeight}px`;
     this.lists.layOut(this.page.listScroller.clientWidth, ratio, font);
     this.page.listSpacer.style.height = `${this.lists.contentHeight}px`;

@@ -38,7 +38,7 @@ class Timeline {
     this.margin = Math.round(font * 4.6); // at the right, for what a lane's full height means
     this.ratio = ratio;
     this.width = width;
-    this.lane = Math.round(font * 1.9);
+    this.lane = Math.round(font * 1.6);
     this.height = this.lanes.length * (this.lane + 6) + font * 1.6;
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(this.height * ratio);

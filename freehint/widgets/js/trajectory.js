@@ -211,7 +211,7 @@ class Trajectory {
   }
 
   // Reports that named a page, up to a frame, latest first.
-  reportsOf(frame, pfn, most = 4) {
+  reportsOf(frame, pfn, most) {
     const time = this.arrays["reports.time_ns"], named = this.arrays["reports.pfn"];
     const order = this.arrays["reports.order"], now = this.time[frame], found = [];
     for (let row = time.length - 1; row >= 0 && found.length < most; row--) {
