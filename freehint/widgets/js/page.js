@@ -182,6 +182,7 @@ class Page {
     chip(this.listLegend, "free", "no hint");
     chip(this.listLegend, "hinted", "on the ring", "fh-chip fh-ring");
     chip(this.listLegend, "hinted", "host told");
+    chip(this.listLegend, "line", "walked now");
     if (has.cursor) chip(this.listLegend, "cursor", "cursor: the walk goes on here", "fh-chip fh-bookmark");
     if (has.end) chip(this.listLegend, "faint", "END: reported from here on", "fh-chip fh-end");
     if (has.first) chip(this.listLegend, "ink", "first block reported", "fh-chip fh-first");

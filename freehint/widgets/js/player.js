@@ -71,6 +71,9 @@ class Player {
     this.page.mapCanvas.addEventListener("pointerup", (event) => this.onMapUp(event));
     this.page.mapCanvas.addEventListener("pointerleave", () => this.hover(null));
     this.page.mapCanvas.addEventListener("wheel", (event) => this.onWheel(event), {passive: false});
+    for (const scrolled of ["wheel", "pointerdown"]) {
+      this.page.listScroller.addEventListener(scrolled, () => { this.lists.following = false; });
+    }
     const under = (event) => this.lists.blockAt(event.offsetX, event.offsetY);
     this.page.listCanvas.addEventListener("pointermove", (event) => this.hover(under(event)));
     this.page.listCanvas.addEventListener("pointerleave", () => this.hover(null));
@@ -171,6 +174,7 @@ class Player {
 
   play(playing) {
     if (playing && this.frame === this.trajectory.frames - 1) this.goTo(0, {moves: false});
+    if (playing) this.lists.following = true;
     this.model.set("playing", playing);
     this.model.save_changes();
     this.followPlaying();
@@ -342,6 +346,7 @@ class Player {
     this.shownFrame = frame;
     this.marks = this.marked();
     this.map.draw(frame, this.marks);
+    this.lists.follow(frame);
     this.lists.draw(frame, progress, this.marks);
     this.timeline.draw(frame);
     this.page.scrubber.value = frame;

@@ -126,6 +126,21 @@ class Trajectory {
     return this.arrays["in_flight"][frame * this.users + user];
   }
 
+  // The list whose block was reported last, while somebody walks; -1: nobody does.
+  walkedList(frame) {
+    const walking = this.arrays["walking"].subarray(frame * this.users, (frame + 1) * this.users);
+    const time = this.arrays["reports.time_ns"], now = this.time[frame];
+    let low = 0, high = time.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (time[middle] <= now) low = middle + 1; else high = middle;
+    }
+    if (!low || !walking.some((one) => one)) return -1;
+    const [zone, order, type] = ["zone", "order", "migratetype"]
+      .map((name) => this.arrays[`reports.${name}`][low - 1]);
+    return (zone * NR_ORDERS + order) * MIGRATE_TYPES + type;
+  }
+
   // The first frame at or behind a time.
   frameAt(time) {
     let low = 0, high = this.frames - 1;
