@@ -31,6 +31,7 @@ from freehint.replay import Replay, replay, replay_history
 from freehint.run import Run, comparison, summaries
 from freehint.simulate import Scenario, simulate
 from freehint.sweep import sweep
+from freehint.thread_run import thread_trajectory
 from freehint.trajectory import Trajectory, record
 from freehint.validate import (
     validate_hints,
@@ -109,6 +110,7 @@ __all__ = [
     "simulate",
     "summaries",
     "sweep",
+    "thread_trajectory",
     "v24",
     "validate_hints",
     "validate_migration",

@@ -16,7 +16,16 @@ from freehint.trajectory import Trajectory
 from freehint.widgets.player_png import frame_png
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("trajectory.js", "map.js", "lists.js", "timeline.js", "block.js", "player.js")
+SCRIPTS = (
+    "trajectory.js",
+    "map.js",
+    "lists.js",
+    "timeline.js",
+    "page.js",
+    "block.js",
+    "facts.js",
+    "player.js",
+)
 MODULE = "\n".join((FOLDER / "js" / name).read_text() for name in SCRIPTS)
 STYLE = (FOLDER / "player.css").read_text()
 LENSES = ("type", "hints", "migration")
@@ -55,11 +64,12 @@ class Player(anywidget.AnyWidget):
     _css = STYLE
     payload = traitlets.Bytes().tag(sync=True)
     colours = traitlets.Dict(THEMES).tag(sync=True)
-    frame = traitlets.Int(0, min=0).tag(sync=True)
+    # The browser is ahead of what it has told: an echo of that must not call it back.
+    frame = traitlets.Int(0, min=0).tag(sync=True, echo_update=False)
     playing = traitlets.Bool(False).tag(sync=True)
     speed = traitlets.Float(30.0, min=0.1).tag(sync=True)
     selected = traitlets.Int(-1, min=-1).tag(sync=True)
-    zoom = traitlets.Float(1.0, min=1.0, max=32.0).tag(sync=True)
+    zoom = traitlets.Float(1.0, min=1.0, max=32.0).tag(sync=True, echo_update=False)
     lens = traitlets.Enum(LENSES, "hints").tag(sync=True)
 
     def __init__(self, trajectory: Trajectory, **state):

@@ -22,7 +22,7 @@ function blockLines(t, frame, node) {
     lines.push(`${zone}, ${shortType(type)} pageblock`);
     lines.push(block ? "held for the host" : cellLine(t, frame, cell));
   }
-  for (const hint of t.reportsOf(frame, pfn)) {
+  for (const hint of t.reportsOf(frame, pfn, 3)) {
     const fate = hint.taken ? (hint.duplicate ? "hinted again" : "hinted") : "hint lost";
     lines.push(`${fate} at ${formatTime(hint.time)}, stroke ${hint.stroke + 1}`);
   }
@@ -38,7 +38,8 @@ function cellLine(t, frame, cell) {
     while (since > 0 && at(since - 1).slice(0, 5).join() === at(frame).slice(0, 5).join()) since--;
     const state = free ? "free" : pcp ? "on a pcp list" : held ? "held for the host"
       : stale ? "in use, taken before the host took its hint" : "in use";
-    return `${state}${hinted ? ", host told" : ""} ${since ? "since " + formatTime(t.time[since]) : "from the start"}`;
+    const when = since ? `since ${formatTime(t.time[since])}` : "from the start";
+    return `${state}${hinted ? ", host told" : ""} ${when}`;
   }
   const pages = 2 ** t.meta.cell_shift, share = (level) => Math.round(level / 255 * pages);
   const parts = [[free, "free"], [pcp, "on pcp lists"], [held, "held"], [hinted, "hinted"], [stale, "stale"]]

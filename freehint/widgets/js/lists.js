@@ -24,6 +24,8 @@ class Lists {
     this.slots = this.isLarge ? longest : 80 + GAP_SLOTS;
     this.names = trajectory.meta.names;
     this.before = new Map();
+    this.following = true;
+    this.walked = -1; // row
     this.has = {held: this.lists.some((list) => list >= private_)};
     for (const entry of trajectory.arrays["entries"]) {
       if (entry >= PRIVATE) this.has[entry & 1 ? "end" : "cursor"] = true;
@@ -61,6 +63,15 @@ class Lists {
     this.theme = theme;
     this.drawn = null;
     this.inFlight = mix(theme.hinted, theme.paper, 0.62);
+  }
+
+  // Bring the list that is walked into sight, until a person scrolls.
+  follow(frame) {
+    this.walked = this.lists.indexOf(this.trajectory.walkedList(frame));
+    if (!this.following || this.walked < 0) return;
+    const top = this.pad + this.walked * this.rowHeight, {scrollTop} = this.scroller;
+    const hidden = top < scrollTop || top + this.rowHeight > scrollTop + this.height;
+    if (hidden) this.scroller.scrollTop = top - this.height / 2;
   }
 
   // Everything of the rows in sight, by node: {x, row, entry}.
@@ -124,7 +135,7 @@ class Lists {
     const rows = this.lists.slice(first, first + Math.ceil(this.height / this.rowHeight) + 2)
       .map((list) => t.row(list, frame));
     const bookmarks = t.arrays["bookmark"].subarray(frame * t.users * 2, (frame + 1) * t.users * 2);
-    return JSON.stringify([scrollTop, rows, [...bookmarks], marked]);
+    return JSON.stringify([scrollTop, rows, [...bookmarks], marked, this.walked]);
   }
 
   top(row) {
@@ -134,19 +145,23 @@ class Lists {
   drawRow(row, frame) {
     const {context, theme, font} = this, y = this.top(row.row), middle = y + this.rowHeight / 2;
     const list = this.trajectory.listOf(this.lists[row.row]);
+    if (row.row === this.walked) {
+      context.fillStyle = theme.line;
+      context.fillRect(0, y + 1, this.label - font * 0.6, this.rowHeight - 2);
+    }
     context.textBaseline = "middle";
     context.font = `${font * 0.92}px ${theme.family}`;
     context.textAlign = "left";
-    context.fillStyle = theme.faint;
+    context.fillStyle = row.row === this.walked ? theme.ink : theme.faint;
     if (list.user !== undefined) {
-      context.fillText(`held by ${this.trajectory.meta.policies[list.user] ?? "a policy"}`, 0, middle);
+      context.fillText(`held by ${this.trajectory.meta.policies[list.user] ?? "a policy"}`, font * 0.4, middle);
     } else {
-      context.fillText(this.trajectory.meta.zones[list.zone].name, 0, middle);
-      context.fillText(shortType(this.trajectory.meta.migratetypes[list.type]), font * 6.3, middle);
+      context.fillText(this.trajectory.meta.zones[list.zone].name, font * 0.4, middle);
+      context.fillText(shortType(this.trajectory.meta.migratetypes[list.type]), font * 6.5, middle);
       context.fillStyle = theme.ink;
       context.textAlign = "right";
       context.font = `600 ${font}px ${theme.family}`;
-      context.fillText(list.order, font * 5.6, middle);
+      context.fillText(list.order, font * 5.8, middle);
     }
     context.textAlign = "right";
     context.fillStyle = row.blocks ? theme.ink : theme.faint;

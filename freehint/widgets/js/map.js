@@ -283,7 +283,7 @@ class MemoryMap {
       if (y < free || y > height - this.font) continue;
       const {base_pfn: base, cell_shift: shift} = this.trajectory.meta;
       const pfn = base + this.rows[row] * 2 ** shift;
-      context.fillText(formatPages(pfn), this.gutter - 8, y);
+      context.fillText(formatAddress(pfn), this.gutter - 8, y);
       free = y + this.font * 2.6;
     }
   }

@@ -1,36 +1,4 @@
-// The player: everything on the page, the controls, and what one frame shows.
-
-const SPEEDS = [1, 2, 5, 10, 30, 60, 120]; // frames a second
-const KEYS = "space plays or pauses; left and right arrows step, with shift by 10; "
-  + "Home and End; plus, minus and 0 zoom; up and down pan";
-const LENS_LEGENDS = {
-  hints: ["used", "pcp", "free", "hinted", "stale", "held"],
-  type: ["UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE"],
-  migration: ["left", "used"],
-};
-const WORDS = {
-  used: "in use", pcp: "on pcp lists", free: "free", hinted: "free, host told",
-  stale: "in use, host told", held: "held for the host", left: "to be sent",
-};
-const MODES = ["pauses", "publishing", "waits for a descriptor", "waits for the host",
-  "published", "waits for the lock", "waits for the lock"];
-const WHY = ["", "a stroke has chosen its blocks", "a stroke has settled its blocks",
-  "called back: a list ran empty"];
-
-function make(parent, tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role" || name === "for") node.setAttribute(name, value);
-    else node[name] = value;
-  }
-  node.append(...children);
-  parent?.append(node);
-  return node;
-}
-
-function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
+// Control of a player, and what one frame shows.
 
 class Player {
   constructor(model, root, trajectory) {
@@ -38,10 +6,11 @@ class Player {
     this.hovered = null;
     this.tween = null;
     this.undo = [];
-    this.build();
-    this.map = new MemoryMap(this.mapCanvas, trajectory);
-    this.lists = new Lists(this.listCanvas, this.listScroller, trajectory);
-    this.timeline = new Timeline(this.timeCanvas, this.playhead, trajectory);
+    this.page = new Page(root, trajectory, this);
+    this.facts = new Facts(this.page, trajectory);
+    this.map = new MemoryMap(this.page.mapCanvas, trajectory);
+    this.lists = new Lists(this.page.listCanvas, this.page.listScroller, trajectory);
+    this.timeline = new Timeline(this.page.timeCanvas, this.page.playhead, trajectory);
     this.map.lens = model.get("lens");
     this.map.zoom = model.get("zoom");
     this.listen();
@@ -51,118 +20,6 @@ class Player {
 
   get frame() {
     return Math.max(0, Math.min(this.trajectory.frames - 1, this.model.get("frame")));
-  }
-
-  // The page.
-
-  build() {
-    const {root, trajectory: t} = this, {meta} = t;
-    root.tabIndex = 0;
-    root.setAttribute("role", "group");
-    root.setAttribute("aria-label", `Player of a run, policy ${meta.policies.join(" and ")}. ${KEYS}`);
-    const head = make(root, "header", {className: "fh-head"});
-    const title = make(head, "div", {className: "fh-title"});
-    make(title, "strong", {}, meta.policies.join(" + ") || "none");
-    const present = meta.zones.reduce((sum, zone) => sum + zone.present_pages, 0);
-    make(title, "span", {}, `guest of ${formatPages(present)}, seed ${meta.seed}`);
-    const now = make(head, "div", {className: "fh-now"});
-    this.whyText = make(now, "span", {className: "fh-why"});
-    this.frameText = make(now, "span", {className: "fh-frame"});
-    this.timeText = make(now, "strong", {className: "fh-clock"});
-    const top = make(root, "div", {className: "fh-top"});
-    this.buildMap(make(top, "section", {className: "fh-mapbox"}));
-    this.buildSide(make(top, "aside", {className: "fh-side"}));
-    this.buildLists(make(root, "section", {className: "fh-lists"}));
-    this.buildTime(make(root, "section", {className: "fh-timebox"}));
-    this.spoken = make(root, "div", {className: "fh-spoken", "aria-live": "polite"});
-  }
-
-  buildMap(box) {
-    const bar = make(box, "div", {className: "fh-bar"});
-    make(bar, "h3", {}, "Physical memory");
-    const lenses = make(bar, "div", {className: "fh-choice", role: "group", "aria-label": "colours of the map"});
-    this.lensButtons = {};
-    for (const [lens, label] of Object.entries(LENSES)) {
-      if (lens === "migration" && !this.trajectory.meta.migrates) continue;
-      this.lensButtons[lens] = make(lenses, "button", {type: "button", onclick: () => this.chooseLens(lens)}, label);
-    }
-    const zooms = make(bar, "div", {className: "fh-choice", role: "group", "aria-label": "zoom of the map"});
-    for (const [label, name, factor] of [["−", "zoom out", 0.5], ["+", "zoom in", 2]]) {
-      make(zooms, "button", {type: "button", title: name, "aria-label": name, onclick: () => this.zoomBy(factor)}, label);
-    }
-    this.legend = make(box, "div", {className: "fh-legend"});
-    this.mapCanvas = make(box, "canvas", {className: "fh-map", tabIndex: -1, role: "img",
-      "aria-label": "physical memory, a tile a " + (this.trajectory.meta.cell_shift ? "pageblock" : "page")});
-  }
-
-  buildSide(side) {
-    const {meta} = this.trajectory;
-    const fact = (table, label) => {
-      const row = make(table, "tr");
-      make(row, "th", {scope: "row"}, label);
-      return make(row, "td");
-    };
-    const section = (title, className = "") => {
-      const box = make(side, "section", {className});
-      make(box, "h3", {}, title);
-      return box;
-    };
-    const locks = make(section("Zone locks"), "table", {className: "fh-locks"});
-    this.lockRows = meta.zones.map((zone) => {
-      const row = make(locks, "tr");
-      make(row, "th", {scope: "row"}, zone.name);
-      const holder = make(make(row, "td"), "span", {className: "fh-holder"});
-      return {holder, cpus: make(row, "td", {className: "fh-cpus"})};
-    });
-    const ring = section(`Ring, ${meta.ring_size.toLocaleString("en")} descriptors`);
-    this.gauges = meta.policies.map((policy) => {
-      const gauge = make(ring, "div", {className: "fh-gauge", role: "meter", "aria-label": `ring of ${policy}`,
-        "aria-valuemin": 0, "aria-valuemax": meta.ring_size});
-      const bar = make(gauge, "div"), text = make(gauge, "span");
-      return {gauge, bar, text, worker: make(ring, "div", {className: "fh-faint"})};
-    });
-    const counts = make(section("Hints so far"), "table", {className: "fh-facts"});
-    this.facts = {};
-    for (const name of ["taken", "lost", "twice", "stale", "reused"]) this.facts[name] = fact(counts, {
-      taken: "taken by the ring", lost: "lost, ring full", twice: "taken twice",
-      stale: "allocated while on the ring", reused: "allocated after a hint",
-    }[name]);
-    if (meta.migrates) {
-      const table = make(section("Migration"), "table", {className: "fh-facts"});
-      for (const [name, label] of [["phase", "phase"], ["sent", "sent"], ["left", "left to send"], ["skipped", "skipped for hints"]]) {
-        this.facts[name] = fact(table, label);
-      }
-    }
-    this.block = section("Block", "fh-block");
-    this.blockText = make(this.block, "div", {});
-  }
-
-  buildLists(box) {
-    const bar = make(box, "div", {className: "fh-bar"});
-    make(bar, "h3", {}, "Free lists");
-    this.listLegend = make(bar, "div", {className: "fh-legend"});
-    this.listScroller = make(box, "div", {className: "fh-scroll"});
-    this.listSpacer = make(this.listScroller, "div", {className: "fh-spacer"});
-    this.listCanvas = make(this.listSpacer, "canvas", {role: "img", "aria-label": "the free lists, head at the left"});
-  }
-
-  buildTime(box) {
-    const lanes = make(box, "div", {className: "fh-lanes"});
-    this.timeCanvas = make(lanes, "canvas", {role: "img", "aria-label": "the run over time"});
-    this.playhead = make(lanes, "div", {className: "fh-playhead"});
-    const line = make(box, "div", {className: "fh-controls"});
-    const buttons = this.buttons = make(line, "div", {className: "fh-buttons"});
-    const button = (name, label, onclick) => make(buttons, "button", {type: "button", title: name, "aria-label": name, onclick}, label);
-    button("one frame back", "‹", () => this.step(-1));
-    this.playButton = button("play", "▶", () => this.play(!this.model.get("playing")));
-    button("one frame on", "›", () => this.step(1));
-    this.speed = make(buttons, "select", {"aria-label": "frames a second", onchange: () => {
-      this.model.set("speed", +this.speed.value);
-      this.model.save_changes();
-    }});
-    for (const speed of SPEEDS) make(this.speed, "option", {value: speed}, `${speed}/s`);
-    this.scrubber = make(line, "input", {type: "range", min: 0, max: this.trajectory.frames - 1, step: 1,
-      className: "fh-scrubber", "aria-label": "frame", oninput: () => this.goTo(+this.scrubber.value, {moves: true})});
   }
 
   // Colours and sizes, anew when the theme or the room changes.
@@ -179,55 +36,28 @@ class Player {
     const style = getComputedStyle(this.root), font = parseFloat(style.fontSize);
     const theme = {...colours, family: style.fontFamily};
     const ratio = window.devicePixelRatio || 1;
-    const mapWidth = this.mapCanvas.clientWidth;
+    const mapWidth = this.page.mapCanvas.clientWidth;
     if (!mapWidth) return; // not shown yet
-    const above = this.mapCanvas.getBoundingClientRect().top, beside = this.block.getBoundingClientRect();
-    const least = beside.left > this.mapCanvas.getBoundingClientRect().right ? beside.top + 9 * font - above : 0;
-    this.map.layOut(mapWidth, Math.max(240, least, Math.min(mapWidth * 0.56, innerHeight * 0.37)), ratio, font);
+    // As tall as what stands beside it, if something does.
+    const map = this.page.mapCanvas.getBoundingClientRect();
+    const block = this.page.block.getBoundingClientRect();
+    const least = block.left > map.right ? block.top + 8.6 * font - map.top : 0;
+    const wished = Math.min(mapWidth * 0.56, innerHeight * 0.37);
+    this.map.layOut(mapWidth, Math.max(240, least, wished), ratio, font);
     this.map.keepInside();
     const rows = this.lists.lists.length;
-    this.listScroller.style.height = `${Math.min((rows + 0.3) * this.lists.rowHeightFor(font), Math.max(font * 9, innerHeight * 0.19))}px`;
-    this.lists.layOut(this.listScroller.clientWidth, ratio, font);
-    this.listSpacer.style.height = `${this.lists.contentHeight}px`;
-    this.timeline.layOut(this.timeCanvas.clientWidth, ratio, font, this.buttons.offsetWidth);
+    const rowHeight = this.lists.rowHeightFor(font);
+    const shown = Math.min(rows, Math.max(5, Math.floor(innerHeight * 0.165 / rowHeight)));
+    this.page.listScroller.style.height = `${(shown + 0.3) * rowHeight}px`;
+    this.lists.layOut(this.page.listScroller.clientWidth, ratio, font);
+    this.page.listSpacer.style.height = `${this.lists.contentHeight}px`;
+    this.timeline.layOut(this.page.timeCanvas.clientWidth, ratio, font, this.page.buttons.offsetWidth);
     const {gutter, margin} = this.timeline;
-    this.scrubber.style.width = `${this.timeCanvas.clientWidth - gutter - margin}px`;
-    this.scrubber.style.marginRight = `${margin}px`;
+    this.page.scrubber.style.width = `${this.page.timeCanvas.clientWidth - gutter - margin}px`;
+    this.page.scrubber.style.marginRight = `${margin}px`;
     for (const picture of [this.map, this.lists, this.timeline]) picture.colour(theme);
-    this.drawLegends();
+    this.page.drawLegends(this.map.lens, this.lists.has);
     this.draw();
-  }
-
-  drawLegends() {
-    const {meta} = this.trajectory, lens = this.map.lens;
-    const chip = (parent, name, words, className = "fh-chip") => {
-      const item = make(parent, "span");
-      make(item, "i", {className}).style.setProperty("--chip", `var(--fh-${name})`);
-      item.append(words);
-    };
-    this.legend.replaceChildren();
-    const there = new Set(this.trajectory.arrays["types"]);
-    for (const name of LENS_LEGENDS[lens]) {
-      if (lens === "type" && !there.has(meta.migratetypes.indexOf(name))) continue;
-      const words = lens === "type" ? shortType(name) : lens === "migration" && name === "used" ? "sent, or skipped" : WORDS[name];
-      chip(this.legend, name, words);
-    }
-    if (lens === "type") {
-      make(this.legend, "span", {}, "full colour: free, faint: in use");
-      chip(this.legend, "ink", "lines: host told", "fh-chip fh-lines");
-      chip(this.legend, "stale", "in use, host told");
-    }
-    this.listLegend.replaceChildren();
-    make(this.listLegend, "span", {}, "head ← handed out next, tail →");
-    chip(this.listLegend, "free", "no hint");
-    chip(this.listLegend, "hinted", "on the ring", "fh-chip fh-ring");
-    chip(this.listLegend, "hinted", "host told");
-    const {has} = this.lists;
-    if (has.cursor) chip(this.listLegend, "cursor", "cursor: the walk goes on here", "fh-chip fh-bookmark");
-    if (has.end) chip(this.listLegend, "faint", "END: reported from here on", "fh-chip fh-end");
-    if (has.first) chip(this.listLegend, "ink", "first block reported", "fh-chip fh-first");
-    if (has.held) chip(this.listLegend, "held", "held for the host");
-    for (const [name, button] of Object.entries(this.lensButtons)) button.setAttribute("aria-pressed", name === lens);
   }
 
   // Control.
@@ -235,18 +65,23 @@ class Player {
   listen() {
     const {root} = this;
     root.addEventListener("keydown", (event) => this.onKey(event));
-    this.listScroller.addEventListener("scroll", () => this.drawListsAlone());
-    this.mapCanvas.addEventListener("pointermove", (event) => this.onMapMove(event));
-    this.mapCanvas.addEventListener("pointerdown", (event) => this.onMapDown(event));
-    this.mapCanvas.addEventListener("pointerup", (event) => this.onMapUp(event));
-    this.mapCanvas.addEventListener("pointerleave", () => this.hover(null));
-    this.mapCanvas.addEventListener("wheel", (event) => this.onWheel(event), {passive: false});
-    this.listCanvas.addEventListener("pointermove", (event) => this.hover(this.lists.blockAt(event.offsetX, event.offsetY)));
-    this.listCanvas.addEventListener("pointerleave", () => this.hover(null));
-    this.listCanvas.addEventListener("click", (event) => this.pin(this.lists.blockAt(event.offsetX, event.offsetY)));
-    this.timeCanvas.addEventListener("pointerdown", (event) => this.goTo(this.timeline.frameAt(event.offsetX), {moves: false}));
-    this.timeCanvas.addEventListener("pointermove", (event) => {
-      if (event.buttons & 1) this.goTo(this.timeline.frameAt(event.offsetX), {moves: false});
+    this.page.listScroller.addEventListener("scroll", () => this.drawListsAlone());
+    this.page.mapCanvas.addEventListener("pointermove", (event) => this.onMapMove(event));
+    this.page.mapCanvas.addEventListener("pointerdown", (event) => this.onMapDown(event));
+    this.page.mapCanvas.addEventListener("pointerup", (event) => this.onMapUp(event));
+    this.page.mapCanvas.addEventListener("pointerleave", () => this.hover(null));
+    this.page.mapCanvas.addEventListener("wheel", (event) => this.onWheel(event), {passive: false});
+    for (const scrolled of ["wheel", "pointerdown"]) {
+      this.page.listScroller.addEventListener(scrolled, () => { this.lists.following = false; });
+    }
+    const under = (event) => this.lists.blockAt(event.offsetX, event.offsetY);
+    this.page.listCanvas.addEventListener("pointermove", (event) => this.hover(under(event)));
+    this.page.listCanvas.addEventListener("pointerleave", () => this.hover(null));
+    this.page.listCanvas.addEventListener("click", (event) => this.pin(under(event)));
+    const goUnder = (event) => this.goTo(this.timeline.frameAt(event.offsetX), {moves: false});
+    this.page.timeCanvas.addEventListener("pointerdown", goUnder);
+    this.page.timeCanvas.addEventListener("pointermove", (event) => {
+      if (event.buttons & 1) goUnder(event);
     });
     const again = () => this.look();
     const resized = new ResizeObserver(again);
@@ -256,7 +91,12 @@ class Player {
     scheme.addEventListener("change", again);
     const themed = new MutationObserver(again);
     themed.observe(document.body, {attributes: true, attributeFilter: ["data-jp-theme-light"]});
-    this.undo.push(() => { resized.disconnect(); themed.disconnect(); scheme.removeEventListener("change", again); window.removeEventListener("resize", again); });
+    this.undo.push(() => {
+      resized.disconnect();
+      themed.disconnect();
+      scheme.removeEventListener("change", again);
+      window.removeEventListener("resize", again);
+    });
   }
 
   followModel() {
@@ -268,8 +108,11 @@ class Player {
     follow("playing", () => this.followPlaying());
     follow("speed", () => this.showSpeed());
     follow("selected", () => this.draw());
-    follow("lens", () => { this.map.lens = this.model.get("lens"); this.map.drawn = null; this.drawLegends(); this.draw(); });
-    follow("zoom", () => { if (this.map.zoom !== this.model.get("zoom")) this.zoomBy(this.model.get("zoom") / this.map.zoom); });
+    follow("lens", () => this.showLens());
+    follow("zoom", () => {
+      const zoom = this.model.get("zoom");
+      if (this.map.zoom !== zoom) this.zoomBy(zoom / this.map.zoom);
+    });
     this.showSpeed();
     this.followPlaying();
   }
@@ -279,10 +122,10 @@ class Player {
     event.stopPropagation();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const by = event.shiftKey ? 10 : 1, pan = this.map.tall * 2;
-    if (event.target === this.speed && event.key.startsWith("Arrow")) return;
+    if (event.target === this.page.speed && event.key.startsWith("Arrow")) return;
     if (event.key === " " && event.target.tagName === "BUTTON") return;
     const acts = {
-      " ": () => this.play(!this.model.get("playing")),
+      " ": () => this.playOrPause(),
       ArrowLeft: () => this.step(-by),
       ArrowRight: () => this.step(by),
       Home: () => this.goTo(0, {moves: false}),
@@ -320,8 +163,18 @@ class Player {
     }, 200);
   }
 
+  playOrPause() {
+    this.play(!this.model.get("playing"));
+  }
+
+  chooseSpeed(speed) {
+    this.model.set("speed", speed);
+    this.model.save_changes();
+  }
+
   play(playing) {
     if (playing && this.frame === this.trajectory.frames - 1) this.goTo(0, {moves: false});
+    if (playing) this.lists.following = true;
     this.model.set("playing", playing);
     this.model.save_changes();
     this.followPlaying();
@@ -329,9 +182,9 @@ class Player {
 
   followPlaying() {
     const playing = this.model.get("playing");
-    write(this.playButton, playing ? "❚❚" : "▶");
-    this.playButton.setAttribute("aria-label", playing ? "pause" : "play");
-    this.playButton.title = playing ? "pause" : "play";
+    write(this.page.playButton, playing ? "❚❚" : "▶");
+    this.page.playButton.setAttribute("aria-label", playing ? "pause" : "play");
+    this.page.playButton.title = playing ? "pause" : "play";
     if (playing && !this.ticking) {
       this.due = performance.now();
       this.ticking = requestAnimationFrame((now) => this.tick(now));
@@ -355,22 +208,27 @@ class Player {
   }
 
   showSpeed() {
-    this.speed.value = this.model.get("speed");
+    this.page.speed.value = this.model.get("speed");
   }
 
   chooseLens(lens) {
     this.model.set("lens", lens);
     this.model.save_changes();
-    this.map.lens = lens;
+    this.showLens();
+  }
+
+  showLens() {
+    this.map.lens = this.model.get("lens");
     this.map.drawn = null;
-    this.drawLegends();
+    this.page.drawLegends(this.map.lens, this.lists.has);
     this.draw();
   }
 
   zoomBy(factor, at) {
     const {map} = this, chosen = this.model.get("selected");
-    const cell = chosen < 0 ? null : map.corner((chosen - this.trajectory.meta.base_pfn) >> this.trajectory.meta.cell_shift);
-    const middle = [(map.gutter + this.mapCanvas.clientWidth) / 2, this.mapCanvas.clientHeight / 2];
+    const {base_pfn: base, cell_shift: shift} = this.trajectory.meta;
+    const cell = chosen < 0 ? null : map.corner((chosen - base) >> shift);
+    const middle = [(map.gutter + this.page.mapCanvas.clientWidth) / 2, this.page.mapCanvas.clientHeight / 2];
     map.zoomTo(map.zoom * factor, ...(at ?? cell ?? middle));
     this.model.set("zoom", map.zoom);
     this.saveSoon();
@@ -386,7 +244,7 @@ class Player {
 
   onMapDown(event) {
     this.dragged = {x: event.offsetX, y: event.offsetY, far: false};
-    this.mapCanvas.setPointerCapture(event.pointerId);
+    this.page.mapCanvas.setPointerCapture(event.pointerId);
   }
 
   onMapMove(event) {
@@ -426,6 +284,7 @@ class Player {
   pin(block) {
     const base = this.trajectory.meta.base_pfn;
     const same = block && block.node + base === this.model.get("selected");
+    this.pinnedSize = block?.size;
     this.model.set("selected", block && !same ? block.node + base : -1);
     this.model.save_changes();
     this.draw();
@@ -437,8 +296,8 @@ class Player {
     if (chosen >= 0) {
       const node = chosen - this.trajectory.meta.base_pfn;
       const block = this.trajectory.findBlock(this.frame, node);
-      const size = block?.first === node ? 2 ** (block.order ?? 0) : this.pinnedSize ?? 2 ** this.trajectory.meta.cell_shift;
-      this.pinnedSize = size;
+      if (block?.first === node) this.pinnedSize = 2 ** (block.order ?? 0);
+      const size = this.pinnedSize ?? 2 ** this.trajectory.meta.cell_shift;
       found.push({node, size, pinned: true});
     }
     if (this.hovered) found.unshift({...this.hovered, pinned: false});
@@ -487,11 +346,14 @@ class Player {
     this.shownFrame = frame;
     this.marks = this.marked();
     this.map.draw(frame, this.marks);
+    this.lists.follow(frame);
     this.lists.draw(frame, progress, this.marks);
     this.timeline.draw(frame);
-    this.scrubber.value = frame;
-    this.scrubber.setAttribute("aria-valuetext", `${formatTime(this.trajectory.time[frame])}, frame ${frame + 1} of ${this.trajectory.frames}`);
-    this.writeFacts(frame);
+    this.page.scrubber.value = frame;
+    const {time, frames} = this.trajectory;
+    this.told = `${formatTime(time[frame])}, frame ${frame + 1} of ${frames}`;
+    this.page.scrubber.setAttribute("aria-valuetext", this.told);
+    this.facts.write(frame, this.marks[0]);
     this.root.dataset.frame = frame;
     this.root.dispatchEvent(new CustomEvent("freehint:drawn", {detail: {frame}}));
     if (!this.model.get("playing")) this.announce();
@@ -499,61 +361,7 @@ class Player {
 
   announce() {
     clearTimeout(this.speaking);
-    this.speaking = setTimeout(() => write(this.spoken, this.scrubber.getAttribute("aria-valuetext") ?? ""), 600);
-  }
-
-  writeFacts(frame) {
-    const t = this.trajectory, {meta, arrays} = t;
-    write(this.timeText, formatTime(t.time[frame]));
-    write(this.frameText, `frame ${frame + 1} of ${t.frames}`);
-    write(this.whyText, WHY[arrays["why"][frame]]);
-    this.lockRows.forEach(({holder, cpus}, zone) => {
-      const who = arrays["holder"][frame * t.zones + zone];
-      const asleep = who >= FIRST_USER ? arrays["waiting"][frame] : 0;
-      write(holder, who >= FIRST_USER ? (t.users > 1 ? `stroke of ${meta.policies[who - FIRST_USER]}` : "a policy's stroke")
-        : who === SHORT_HOLD ? "a CPU, briefly" : "nobody");
-      holder.dataset.who = who >= FIRST_USER ? "policy" : who ? "cpu" : "nobody";
-      const names = [...Array(meta.nr_cpus).keys()].filter((cpu) => asleep >> cpu & 1);
-      write(cpus, !names.length ? "" : names.length > 4 ? `${names.length} CPUs wait` : `CPU ${names.join(" ")} wait`);
-    });
-    this.gauges.forEach(({gauge, bar, text, worker}, user) => {
-      const n = t.inFlight(frame, user);
-      bar.style.width = `${100 * n / meta.ring_size}%`;
-      bar.dataset.full = n >= meta.ring_size;
-      gauge.setAttribute("aria-valuenow", n);
-      write(text, `${n.toLocaleString("en")} in flight`);
-      const walking = arrays["walking"][frame * t.users + user];
-      write(worker, !walking ? "no walk" : `walks, stroke ${t.user(frame, user, "stroke") + 1}: ${MODES[t.user(frame, user, "mode")]}`);
-    });
-    write(this.facts.taken, formatPages(t.total(frame, "hinted")));
-    write(this.facts.lost, formatPages(t.total(frame, "lost")));
-    write(this.facts.twice, formatPages(t.total(frame, "duplicate")));
-    write(this.facts.stale, formatPages(t.tally(frame, "stale")));
-    write(this.facts.reused, formatPages(t.tally(frame, "reused")));
-    if (meta.migrates) this.writeMigration(frame);
-    this.writeBlock(frame);
-  }
-
-  writeMigration(frame) {
-    const t = this.trajectory, phase = t.migration(frame, "phase");
-    const rounds = t.arrays["rounds.time_ns"], round = rounds.filter((time) => time <= t.time[frame]).length;
-    const sent = t.migration(frame, "sent_bytes");
-    write(this.facts.phase, phase === 2 ? "guest stopped" : phase === 1 ? `pre-copy, round ${round}` : round ? "over" : "not begun");
-    write(this.facts.sent, `${(sent / 1e6).toFixed(1)} MB`);
-    write(this.facts.left, phase ? formatPages(t.migration(frame, "pages_left")) : "–");
-    write(this.facts.skipped, formatPages(t.migration(frame, "hinted")));
-  }
-
-  writeBlock(frame) {
-    const mark = this.marks[0];
-    if (!mark) {
-      write(this.blockText, "Point at a block in the map or in a list; a click pins it.");
-      return;
-    }
-    const lines = blockLines(this.trajectory, frame, mark.node);
-    if (lines.join("\n") === this.blockLines) return;
-    this.blockLines = lines.join("\n");
-    this.blockText.replaceChildren(...lines.map((line, i) => make(null, i ? "div" : "strong", {}, line)));
+    this.speaking = setTimeout(() => write(this.page.spoken, this.told ?? ""), 600);
   }
 
   remove() {

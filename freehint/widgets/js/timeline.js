@@ -8,22 +8,26 @@ class Timeline {
     this.context = canvas.getContext("2d", {alpha: false});
     const t = trajectory, all = [...Array(t.frames).keys()];
     const most = (values) => Math.max(1, ...values);
-    const inFlight = all.map((f) => [...Array(t.users).keys()].reduce((s, u) => s + t.inFlight(f, u), 0));
+    const users = [...Array(t.users).keys()];
+    const inFlight = all.map((f) => users.reduce((sum, user) => sum + t.inFlight(f, user), 0));
     const hinted = all.map((f) => t.total(f, "hinted")), lost = all.map((f) => t.total(f, "lost"));
     const pages = most([...hinted, ...lost]);
     const step = all.map((f) => Math.max(1, t.time[f] - t.time[Math.max(0, f - 1)]));
     this.lanes = [
-      {name: "zone lock", unit: "held", most: "100 %",
-        areas: [[all.map((f) => Math.min(1, t.heldNs[f] / step[f])), "ink"]], lines: []},
-      {name: "waits", unit: "longest", most: formatTime(Math.max(...t.waitNs), 2), areas: [[all.map((f) => t.waitNs[f] / most(t.waitNs)), "lost"]], lines: []},
-      {name: "ring", unit: "in flight", most: t.meta.ring_size.toLocaleString("en"), areas: [[inFlight.map((n) => n / t.meta.ring_size / t.users), "hinted"]], lines: []},
+      {name: "zone lock", unit: "held", most: "100 %", lines: [],
+        areas: [[all.map((f) => Math.min(1, t.heldNs[f] / step[f])), "ink"]]},
+      {name: "waits", unit: "longest", most: formatTime(Math.max(...t.waitNs), 2), lines: [],
+        areas: [[all.map((f) => t.waitNs[f] / most(t.waitNs)), "lost"]]},
+      {name: "ring", unit: "in flight", most: t.meta.ring_size.toLocaleString("en"), lines: [],
+        areas: [[inFlight.map((n) => n / t.meta.ring_size / t.users), "hinted"]]},
       {name: "hints", unit: "taken, lost", most: formatPages(pages), areas: [],
         lines: [[hinted.map((n) => n / pages), "hinted"], [lost.map((n) => n / pages), "lost"]]},
     ];
     if (t.meta.migrates) {
       const left = all.map((f) => t.migration(f, "phase") ? t.migration(f, "pages_left") : 0);
       const sent = all.map((f) => t.migration(f, "sent_bytes"));
-      this.lanes.push({name: "migration", unit: "left, sent", most: formatPages(most(left)), areas: [[left.map((n) => n / most(left)), "left"]],
+      this.lanes.push({name: "migration", unit: "left, sent", most: formatPages(most(left)),
+        areas: [[left.map((n) => n / most(left)), "left"]],
         lines: [[sent.map((n) => n / most(sent)), "ink"]], ticks: true});
     }
   }
@@ -34,7 +38,7 @@ class Timeline {
     this.margin = Math.round(font * 4.6); // at the right, for what a lane's full height means
     this.ratio = ratio;
     this.width = width;
-    this.lane = Math.round(font * 1.9);
+    this.lane = Math.round(font * 1.6);
     this.height = this.lanes.length * (this.lane + 6) + font * 1.6;
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(this.height * ratio);
@@ -128,7 +132,8 @@ class Timeline {
 
   drawTimes(context) {
     const {theme, font, trajectory} = this, end = trajectory.time[trajectory.frames - 1];
-    const rough = end / Math.max(2, Math.floor(this.width / 130)), power = 10 ** Math.floor(Math.log10(rough));
+    const rough = end / Math.max(2, Math.floor(this.width / 130));
+    const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
     context.font = `${font * 0.82}px ${theme.family}`;
     context.fillStyle = theme.faint;

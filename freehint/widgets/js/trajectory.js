@@ -126,6 +126,21 @@ class Trajectory {
     return this.arrays["in_flight"][frame * this.users + user];
   }
 
+  // The list whose block was reported last, while somebody walks; -1: nobody does.
+  walkedList(frame) {
+    const walking = this.arrays["walking"].subarray(frame * this.users, (frame + 1) * this.users);
+    const time = this.arrays["reports.time_ns"], now = this.time[frame];
+    let low = 0, high = time.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (time[middle] <= now) low = middle + 1; else high = middle;
+    }
+    if (!low || !walking.some((one) => one)) return -1;
+    const [zone, order, type] = ["zone", "order", "migratetype"]
+      .map((name) => this.arrays[`reports.${name}`][low - 1]);
+    return (zone * NR_ORDERS + order) * MIGRATE_TYPES + type;
+  }
+
   // The first frame at or behind a time.
   frameAt(time) {
     let low = 0, high = this.frames - 1;
@@ -197,7 +212,8 @@ class Trajectory {
   // The last frame up to this one at which a block went behind others of its list; -1: none seen.
   movedAt(frame, list, first) {
     const rows = this.rowsOfList.get(list), when = this.arrays["versions.frame"];
-    const nodes = (row) => [...this.window(row).entries].filter((e) => e < PRIVATE).map((e) => e & NODE_MASK);
+    const nodes = (row) => [...this.window(row).entries]
+      .filter((entry) => entry < PRIVATE).map((entry) => entry & NODE_MASK);
     let now = nodes(this.row(list, frame));
     for (let at = rows.indexOf(this.row(list, frame)); at > 0; at--) {
       const before = nodes(rows[at - 1]), was = before.indexOf(first);
@@ -210,7 +226,7 @@ class Trajectory {
   }
 
   // Reports that named a page, up to a frame, latest first.
-  reportsOf(frame, pfn, most = 4) {
+  reportsOf(frame, pfn, most) {
     const time = this.arrays["reports.time_ns"], named = this.arrays["reports.pfn"];
     const order = this.arrays["reports.order"], now = this.time[frame], found = [];
     for (let row = time.length - 1; row >= 0 && found.length < most; row--) {
@@ -231,13 +247,19 @@ class Trajectory {
 // A time to four digits, or a round one without zeros behind its point.
 function formatTime(ns, digits = 4) {
   for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["µs", 1e3]]) {
-    if (Math.abs(ns) >= size) return `${digits ? (ns / size).toPrecision(digits) : +(ns / size).toPrecision(6)} ${unit}`;
+    if (Math.abs(ns) < size) continue;
+    return `${digits ? (ns / size).toPrecision(digits) : +(ns / size).toPrecision(6)} ${unit}`;
   }
   return `${ns.toFixed(0)} ns`;
+}
+
+function formatAddress(pfn) {
+  const mib = pfn / 256;
+  return mib < 1024 ? `${+mib.toFixed(1)} MiB` : `${(mib / 1024).toFixed(2)} GiB`;
 }
 
 function formatPages(pages) {
   const mib = pages / 256;
   if (mib >= 1000) return `${(mib / 1024).toFixed(2)} GiB`;
-  return mib >= 1 ? `${mib.toFixed(mib % 1 && mib < 100 ? 1 : 0)} MiB` : `${pages * 4} KiB`;
+  return mib >= 1 ? `${mib.toFixed(mib < 10 ? 1 : 0)} MiB` : `${pages * 4} KiB`;
 }

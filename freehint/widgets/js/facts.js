@@ -1,0 +1,71 @@
+// What is written beside the map at one frame.
+
+const MODES = ["pauses", "publishing", "waits for a descriptor", "waits for the host",
+  "published", "waits for the lock", "waits for the lock"];
+const WHY = ["", "a stroke has chosen its blocks", "a stroke has settled its blocks",
+  "called back: a list ran empty"];
+
+class Facts {
+  constructor(page, trajectory) {
+    this.page = page;
+    this.trajectory = trajectory;
+  }
+
+  write(frame, mark) {
+    const t = this.trajectory, {meta, arrays} = t;
+    write(this.page.timeText, formatTime(t.time[frame]));
+    write(this.page.frameText, `frame ${frame + 1} of ${t.frames}`);
+    write(this.page.whyText, WHY[arrays["why"][frame]]);
+    this.page.lockRows.forEach(({holder, cpus}, zone) => {
+      const who = arrays["holder"][frame * t.zones + zone];
+      const asleep = who >= FIRST_USER ? arrays["waiting"][frame] : 0;
+      const stroke = t.users > 1 ? `stroke of ${meta.policies[who - FIRST_USER]}` : "a policy's stroke";
+      write(holder, who >= FIRST_USER ? stroke
+        : who === SHORT_HOLD ? "a CPU, briefly" : "nobody");
+      holder.dataset.who = who >= FIRST_USER ? "policy" : who ? "cpu" : "nobody";
+      const names = [...Array(meta.nr_cpus).keys()].filter((cpu) => asleep >> cpu & 1);
+      const waiting = names.length > 3 ? `${names.length} CPUs wait` : `CPU ${names.join(" ")} wait`;
+      write(cpus, names.length ? waiting : "");
+    });
+    this.page.gauges.forEach(({gauge, bar, text, worker}, user) => {
+      const n = t.inFlight(frame, user);
+      bar.style.width = `${100 * n / meta.ring_size}%`;
+      bar.dataset.full = n >= meta.ring_size;
+      gauge.setAttribute("aria-valuenow", n);
+      write(text, `${n.toLocaleString("en")} in flight`);
+      const walking = arrays["walking"][frame * t.users + user];
+      const stroke = t.user(frame, user, "stroke") + 1, mode = MODES[t.user(frame, user, "mode")];
+      write(worker, walking ? `walks, stroke ${stroke}: ${mode}` : "no walk");
+    });
+    write(this.page.facts.taken, formatPages(t.total(frame, "hinted")));
+    write(this.page.facts.lost, formatPages(t.total(frame, "lost")));
+    write(this.page.facts.twice, formatPages(t.total(frame, "duplicate")));
+    write(this.page.facts.stale, formatPages(t.tally(frame, "stale")));
+    write(this.page.facts.reused, formatPages(t.tally(frame, "reused")));
+    if (meta.migrates) this.writeMigration(frame);
+    this.writeBlock(frame, mark);
+  }
+
+  writeMigration(frame) {
+    const t = this.trajectory, phase = t.migration(frame, "phase");
+    const rounds = t.arrays["rounds.time_ns"], round = rounds.filter((time) => time <= t.time[frame]).length;
+    const sent = t.migration(frame, "sent_bytes");
+    const resting = round ? "over" : "not begun";
+    write(this.page.facts.phase, [resting, `pre-copy, round ${round}`, "guest stopped"][phase]);
+    write(this.page.facts.sent, `${(sent / 1e6).toFixed(1)} MB`);
+    write(this.page.facts.left, phase ? formatPages(t.migration(frame, "pages_left")) : "–");
+    write(this.page.facts.skipped, formatPages(t.migration(frame, "hinted")));
+  }
+
+  writeBlock(frame, mark) {
+    if (!mark) {
+      write(this.page.blockText, "Point at a block in the map or in a list; a click pins it.");
+      return;
+    }
+    const lines = blockLines(this.trajectory, frame, mark.node);
+    if (lines.join("\n") === this.blockLines) return;
+    this.blockLines = lines.join("\n");
+    const written = lines.map((line, i) => make(null, i ? "div" : "strong", {}, line));
+    this.page.blockText.replaceChildren(...written);
+  }
+}
