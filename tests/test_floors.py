@@ -23,7 +23,7 @@ FLOORS = [
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
     [
-        *("figures", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
+        *("figures.*", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
         *("widgets.*", "cli", "parameters", "report", "gallery"),
         *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),
     ],
