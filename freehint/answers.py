@@ -178,6 +178,7 @@ def holds_by_order(table: pd.DataFrame, ax=None) -> Axes:
     ax.set_yscale("log")
     order_axis(ax, NR_ORDERS - 1)
     ax.set(xlabel="order of the list (a dot's size: its blocks)", ylabel="lock held (ms)")
+    ax.margins(y=0.15)
     legend = legend_beside(ax)
     for handle in legend.legend_handles:
         handle.set_sizes([30])

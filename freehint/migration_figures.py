@@ -135,6 +135,7 @@ def rounds_over_time(runs, ax=None) -> Axes:
     for colour, label in ((SKY, "first round"), (BLUE, "later rounds"), (VERMILION, "stopped")):
         ax.barh(0, 0, color=colour, label=label)
     legend_above(ax, 3)
+    ax.locator_params(axis="x", nbins=5)
     return _row_a_run(runs, ax, "time since the migration began (s)")
 
 
@@ -231,12 +232,15 @@ def savings(table: pd.DataFrame, knob: str, labels=None) -> pd.DataFrame:
 def effect(table: pd.DataFrame, ax=None, column="saved_bytes") -> Axes:
     """What hints save at each level of one knob: a group of bars a level, a bar a policy.
 
+    A legend comes with a figure of its own; :func:`effects` has one for all panels.
+
     Parameters
     ----------
     table : DataFrame
         Of :func:`savings`.
     column : "saved_bytes" (%) or "saved_s" (s)
     """
+    alone = ax is None
     ax = axes_or_new(ax, width=4.5)
     levels, policies = (list(dict.fromkeys(table[name])) for name in ("level", "policy"))
     width = 0.8 / len(policies)
@@ -251,8 +255,17 @@ def effect(table: pd.DataFrame, ax=None, column="saved_bytes") -> Axes:
     if column == "saved_bytes":
         ax.set(ylabel="bytes saved (%)", ylim=(min(-8, 1.7 * table[column].min()), 109))
     else:
-        ax.set(ylabel="time saved (s)", ylim=(0, 1.15 * table[column].max()))
+        ax.set(ylabel="time saved (s)", ylim=_around(table[column]))
+    if alone:
+        legend_above(ax, len(policies))
     return ax
+
+
+def _around(seconds) -> tuple:
+    """Limits with room for a number beyond each bar, also where nothing was saved or hints cost."""
+    low, high = min(0, seconds.min()), max(0, seconds.max())
+    room = 0.15 * max(high - low, 0.1)
+    return low - room * (low < 0), high + room
 
 
 @figure(

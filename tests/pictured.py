@@ -10,18 +10,21 @@ import pandas as pd
 import freehint as fh
 from freehint import answers, figures, migration_figures, overcommit_figures
 from freehint.blocks import block_story
-from freehint.compile_benchmark import compile_benchmark
+from freehint.compile_benchmark import told
 from freehint.compile_figures import compile_figure
 from freehint.story import thread_story
-from freehint.units import NS_PER_MS, NS_PER_S
+from freehint.units import NS_PER_MS
 from freehint.validate import validate_migration
+from test_compile_benchmark import END_NS, sweep_of_summaries
 
 POLICIES = ("none", "v24", "balloon_alloc", "page_reporting", "five_step")
-FAST = fh.MigrationConfig(
-    start_at_ns=1_000_000, bandwidth_Bps=1 << 33, zero_page_ns=10, normal_page_ns=100
+MOVING = fh.Scenario(
+    memory="64MiB",
+    workload=fh.Program(state="freed", fill_MiB=24),
+    migration=fh.MigrationConfig(start_at_ns=100 * NS_PER_MS, bandwidth_Bps=1 << 26),
+    duration_ns=2_000 * NS_PER_MS,
 )
-MOVING = fh.Scenario(memory="64MiB", migration=FAST, duration_ns=60 * NS_PER_MS)
-FACTORS = ("policy.rotate", "policy.resume", "ring.entries")
+FACTORS = ("policy.rotate", "policy.resume", "ring.size")
 
 
 @cache
@@ -57,8 +60,10 @@ def crossed() -> pd.DataFrame:
 @cache
 def saved() -> pd.DataFrame:
     knob = "migration.bandwidth_Bps"
-    grid = {"policy": POLICIES[:3], knob: (1 << 32, 1 << 33)}
-    return migration_figures.savings(fh.sweep(MOVING, grid, seeds=(1,)), knob, ["4 GiB/s", "8"])
+    grid = {"policy": POLICIES[:3], knob: (1 << 26, 1 << 27)}
+    return migration_figures.savings(
+        fh.sweep(MOVING, grid, seeds=(1,)), knob, ["64 MiB/s", "128 MiB/s"]
+    )
 
 
 @cache
@@ -68,14 +73,12 @@ def afterwards() -> pd.DataFrame:
         for name in POLICIES[:3]
         for seed in (1, 2)
     )
-    return pd.DataFrame(
-        [migration_figures.after_the_migration(one, 5 * NS_PER_MS) for one in each]
-    )
+    return pd.DataFrame([migration_figures.after_the_migration(one, 5 * NS_PER_MS) for one in each])
 
 
 @cache
 def crowded():
-    burst = fh.Program(state="burst", footprint_pages=1 << 13, rate_MiBps=2_000)
+    burst = fh.Program(state="burst", dirty_MiB=24, rate_MiBps=2_000.0, rest_ms=20)
     one = fh.Scenario(memory="64MiB", workload=burst, policy="none", duration_ns=200 * NS_PER_MS)
     guests = [fh.Guest(one, start_ns=i * 11 * NS_PER_MS) for i in range(4)]
     return fh.overcommit(guests, fh.SharedHost(memory_MiB=80, swap_in_ns=20_000))
@@ -84,8 +87,7 @@ def crowded():
 @cache
 def recorded() -> tuple:
     """A recorded migration's resident memory, and a run's."""
-    (path, *_) = sorted(fh.data("linux-6.1/migration").glob("*.info.json.gz"))
-    with gzip.open(path) as file:
+    with gzip.open(fh.data("linux-6.1/reporting/fpr_fill.info.json.gz")) as file:
         resident = migration_figures.recorded_resident(json.load(file))
     host = replace(fh.HostConfig(), discard=True)
     return resident, fh.simulate(fh.Scenario(memory="64MiB", host=host, policy="v24")).resident
@@ -99,9 +101,7 @@ def reach_table() -> pd.DataFrame:
 
 def share_table() -> pd.DataFrame:
     done = crossed().assign(lost=lambda t: t["lost_pages"] / t["offered_pages"])
-    return done.pivot_table(index="policy.rotate", columns="ring.entries", values="lost").astype(
-        float
-    )
+    return done.pivot_table(index="policy.rotate", columns="ring.size", values="lost").astype(float)
 
 
 DRAWN = {
@@ -164,7 +164,10 @@ DRAWN = {
     ),
     "migration_figures.predicted_beside_measured": lambda: (
         migration_figures.predicted_beside_measured(
-            validate_migration(), "transferred_B", unit=1e6, label="bytes (MB)"
+            validate_migration(fh.data("linux-6.1/migration"))[0],
+            "transferred_B",
+            unit=1e6,
+            label="bytes (MB)",
         )
     ),
     "migration_figures.resident_beside": lambda: migration_figures.resident_beside(*recorded()),
@@ -183,7 +186,5 @@ DRAWN = {
     "overcommit_figures.slowdown_by_guests": lambda: overcommit_figures.slowdown_by_guests(
         pd.concat([crowded().summary.assign(guests=n, policy="none") for n in (3, 4)])
     ),
-    "compile_figures.compile_figure": lambda: compile_figure(
-        compile_benchmark((1_000,), duration_ns=90 * NS_PER_S), 1_000
-    ),
+    "compile_figures.compile_figure": lambda: compile_figure(told(sweep_of_summaries(), END_NS)),
 }

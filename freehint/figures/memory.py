@@ -1,12 +1,10 @@
 """Free memory over time."""
 
-from itertools import cycle
-
 import pandas as pd
 from matplotlib.axes import Axes
 
 from freehint.figures.registry import figure
-from freehint.figures.style import LINES, MIB, TICK, axes_or_new, legend_above
+from freehint.figures.style import MIB, PENS, TICK, axes_or_new, legend_above
 from freehint.mm.fragmentation import extfrag_index, unusable_free_index
 from freehint.palette import BLACK, BLUE, GREEN, ORANGE, SKY
 
@@ -53,11 +51,11 @@ def pcp_over_time(histories, ax=None) -> Axes:
     """
     ax = axes_or_new(ax)
     ends = []
-    for (name, history), colour in zip(dict(histories).items(), cycle(LINES)):
+    for (name, history), (colour, style) in zip(dict(histories).items(), PENS):
         rows = history[history["order"] == -1]
         pages = rows["free_pages"] * MIB
-        ax.plot(rows["time_s"], pages, color=colour)
-        ends.append((pages.iloc[-1], f"{name}: up to {pages.max():.0f} MiB", colour))
+        ax.plot(rows["time_s"], pages, color=colour, ls=style)
+        ends.append((pages.iloc[-1], f"{name}: up to {pages.max():.0f} MiB", colour, style))
     ax.set(xlabel="time (s)", ylabel="on pcp lists (MiB)")
     ax.margins(x=0)
     ax.set_xlim(left=0)
@@ -67,17 +65,16 @@ def pcp_over_time(histories, ax=None) -> Axes:
 
 
 def _names_beside(ax, ends) -> None:
-    """Right of the axes, about where each line (y, name, colour) ends, never one on another."""
+    """Right of the axes, about where each line (y, name, pen) ends, never one on another."""
     top = ax.get_ylim()[1]
     lowest = 0.0
-    for y, name, colour in sorted(ends):
+    for y, name, colour, style in sorted(ends):
         height = max(y / top, lowest)
         lowest = height + 0.13
         beside = {"transform": ax.transAxes, "clip_on": False}
-        ax.plot(
-            [1.01, 1.04], [height] * 2, color=colour, lw=3, scalex=False, scaley=False, **beside
-        )
-        ax.text(1.05, height, name, va="center", fontsize=TICK, **beside)
+        ax.plot([1.01, 1.06], [height] * 2, color=colour, ls=style, scalex=False, scaley=False,
+                **beside)  # fmt: skip
+        ax.text(1.07, height, name, va="center", fontsize=TICK, **beside)
 
 
 @figure(

@@ -10,7 +10,7 @@ from matplotlib.text import Text
 
 from freehint.config import InputError, one_of
 from freehint.figures.registry import drawn_on
-from freehint.figures.style import every
+from freehint.figures.style import TICK, every, fit_legend_above
 from freehint.files import whole_file
 from freehint.version import __version__
 
@@ -139,6 +139,9 @@ def _resized(whole, width, scale):
             axis.set_tick_params(labelsize=max(points * scale, LEAST_POINTS))
     for text, points in texts.items():
         text.set_fontsize(max(points * scale, LEAST_POINTS))
+    alone = whole.axes if len(whole.axes) == 1 else ()
+    for ax in alone:
+        fit_legend_above(ax, max(TICK * scale, LEAST_POINTS))
     try:
         yield
     finally:
@@ -148,3 +151,5 @@ def _resized(whole, width, scale):
                 axis.set_tick_params(labelsize=points)
         for text, points in texts.items():
             text.set_fontsize(points)
+        for ax in alone:
+            fit_legend_above(ax, TICK)

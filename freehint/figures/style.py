@@ -1,6 +1,7 @@
 """How every figure looks: sizes, lines, grid, legends, logarithmic axes.  Light, for paper."""
 
 import io
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib import rc_context
@@ -30,7 +31,7 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": TICK,
     "legend.columnspacing": 1.0,
-    "legend.handlelength": 1.6,
+    "legend.handlelength": 1.4,
     "lines.linewidth": 1.8,
     "xtick.labelsize": TICK,
     "ytick.labelsize": TICK,
@@ -83,9 +84,27 @@ def tidy(ax) -> None:
     ax.tick_params(labelsize=TICK, colors=BLACK)
 
 
+_ABOVE: WeakKeyDictionary = WeakKeyDictionary()  # axes -> their legend's (columns, x)
+
+
 def legend_above(ax, ncols, x=0.0) -> None:
     """Above the axes, in so many columns; ``x``: further to the left where rows have names."""
+    _ABOVE[ax] = ncols, x
     ax.legend(loc="lower left", bbox_to_anchor=(x, 1.0), ncols=ncols)
+
+
+def fit_legend_above(ax, points) -> None:
+    """The legend above the axes of a narrow figure in fewer columns, its text in points."""
+    if ax not in _ABOVE:
+        return
+    most, x = _ABOVE[ax]
+    beside = ax.yaxis.get_tightbbox()
+    room = ax.get_figure().bbox.width - (beside.width if beside else 0) - 2 * points
+    with rc_context({**STYLE, "legend.fontsize": points}):
+        for ncols in range(most, 0, -1):
+            ax.legend(loc="lower left", bbox_to_anchor=(x, 1.0), ncols=ncols)
+            if ax.get_legend().get_window_extent().width <= room:
+                break
 
 
 def legend_beside(ax):

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from freehint.figures.registry import figure
-from freehint.figures.style import axes_or_new, span_in_ms
+from freehint.figures.style import axes_or_new, legend_above, span_in_ms
 from freehint.palette import BLUE, GREEN, ORANGE, VERMILION
 from freehint.units import NS_PER_MS
 
@@ -25,7 +25,7 @@ def lock_timeline(locks: pd.DataFrame, waits: pd.DataFrame, ax=None, span_ns=Non
     ax.set_yscale("log", subs=[])
     ax.set(xlabel="simulated time (ms)", ylabel="duration (µs)", ylim=(0.1, 1e6))
     span_in_ms(ax, span_ns)
-    ax.legend(loc="upper right", markerscale=3, ncols=2)
+    legend_above(ax, 2)
     return ax
 
 
@@ -42,9 +42,10 @@ def walk_map(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
         _dots(ax, rows["time_ns"] / NS_PER_MS, rows["pfn"] / (1 << 18), colour, label)
     ax.set(xlabel="simulated time (ms)", ylabel="address (GiB)")
     span_in_ms(ax, span_ns)
-    ax.legend(loc="upper right", markerscale=4)
+    legend_above(ax, 2)
     return ax
 
 
 def _dots(ax, x, y, colour, label) -> None:
-    ax.plot(x, y, ls="", marker=".", ms=3, mec="none", color=colour, label=label, rasterized=True)
+    ax.plot(x, y, ls="", marker=".", ms=3, mec="none", color=colour, rasterized=True)
+    ax.plot([], [], ls="", marker=".", ms=9, mec="none", color=colour, label=label)
