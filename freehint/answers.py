@@ -22,6 +22,7 @@ from freehint.figures.style import (
     SMALL,
     TICK,
     axes_or_new,
+    legend_above,
     legend_beside,
     order_axis,
 )
@@ -137,8 +138,8 @@ def hints_over_time(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
     ax.stackplot(times / NS_PER_MS, heights, colors=colours, labels=labels)
     ax.set(xlabel="time since the first report (ms)", ylabel="told to the host (MiB)")
     ax.set_xlim(0, span / NS_PER_MS)
-    ax.set_ylim(0, 1.2 * max(1, np.sum(heights, axis=0).max()))
-    ax.legend(loc="upper left", ncols=3)
+    ax.set_ylim(0, 1.05 * max(1, np.sum(heights, axis=0).max()))
+    legend_above(ax, 3)
     return ax
 
 
@@ -148,7 +149,7 @@ def hints_over_time(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
     source="Run.reports",
 )
 def told_over_time(reports_of: dict, ax=None, span_ns=None) -> Axes:
-    """The same as a line a run, named: what is told again does not raise it."""
+    """Memory that the host was told of (MiB) over time (ms), a line a run; repeats do not count."""
     ax = axes_or_new(ax)
     for (name, reports), (colour, style) in zip(reports_of.items(), PENS):
         rows = reports[reports["taken"] & ~reports["duplicate"]]

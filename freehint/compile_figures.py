@@ -89,8 +89,8 @@ def _losses(ax, rows, used) -> None:
     start = np.zeros(len(rows))
     for values, colour, label in (
         (used["downtime_ms"], BLUE, "stopped"),
-        (during, VERMILION, "waits, faults during it"),
-        (used["slip_after_ms"], SKY, f"faults in {used['after_s'].min():.0f} s after it"),
+        (during, VERMILION, "else during it"),
+        (used["slip_after_ms"], SKY, f"in {used['after_s'].min():.0f} s after it"),
     ):
         ax.barh(rows, values, left=start, color=colour, height=0.66, label=label)
         start = start + values.to_numpy()

@@ -81,7 +81,7 @@ def dirty_at_each_sync(rounds_of: dict, ax=None) -> Axes:
     ax.set_yticks([0, 10, 100, 1_000, 10_000, 100_000],
                   ["0", "10", "100", "1,000", "10,000", "100,000"])  # fmt: skip
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel="bitmap sync (the first, which sets every page, is left out)")
+    ax.set(xlabel="bitmap sync (the first is left out)")
     ax.set(ylabel="newly dirty (pages)", ylim=(0, 500_000))
     if len(rounds_of) > 1:
         legend_beside(ax)
@@ -276,7 +276,7 @@ def _around(seconds) -> tuple:
     wide=True,
 )
 def effects(panels: dict, axes=None):
-    """A panel an effect, then the legend.
+    """What hints save, a panel a knob as :func:`effect` draws it, then the legend.
 
     Parameters
     ----------
@@ -404,9 +404,11 @@ def predicted_beside_measured(table: pd.DataFrame, counter: str, ax=None, unit=1
     Returns
     -------
     Axes
-        Filled: hints on; the grey band is 10 % to either side.
+        Filled: hints on; the grey band is 10 % to either side.  A legend comes with a figure of
+        its own.
     """
-    ax = axes_or_new(ax, width=4.6, height=4.2)
+    alone = ax is None
+    ax = axes_or_new(ax, width=6.0, height=4.2)
     both = table[[f"measured_{counter}", f"predicted_{counter}"]].astype(float) / unit
     ends = np.array([both.min().min() / 1.3, both.max().max() * 1.3])
     ax.fill_between(ends, ends / 1.1, ends * 1.1, color=PALE, lw=0, zorder=0)
@@ -421,6 +423,8 @@ def predicted_beside_measured(table: pd.DataFrame, counter: str, ax=None, unit=1
         log_axis(axis, *ends)
     ax.set(xlim=ends, ylim=ends, aspect="equal")
     ax.set(xlabel=f"measured {label or counter}", ylabel=f"predicted {label or counter}")
+    if alone:
+        legend_beside(ax)
     return ax
 
 

@@ -70,7 +70,7 @@ def resident_over_time(guests: pd.DataFrame, ax=None, host_mib=None) -> Axes:
     wide=True,
 )
 def residents(results: dict, axes=None, host_mib=None):
-    """:func:`resident_over_time`, a panel a run, and one legend.
+    """Each guest's memory, a panel a run as :func:`resident_over_time` draws it, and one legend.
 
     Parameters
     ----------

@@ -2,7 +2,9 @@
 
 ``FIGURES`` has them all by name, also those of :mod:`freehint.answers`,
 :mod:`freehint.migration_figures`, :mod:`freehint.overcommit_figures` and
-:mod:`freehint.compile_figures`; :func:`export` writes one for a paper.  Colours are those of :mod:`freehint.palette` and always mean the same thing.
+:mod:`freehint.compile_figures`; :func:`export` writes one for a paper.
+
+Colours are those of :mod:`freehint.palette` and always mean the same thing.
 """
 
 # They enter their figures in FIGURES.

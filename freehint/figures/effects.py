@@ -10,6 +10,7 @@ from freehint.figures.style import MIB, SMALL, every, new_figure
 from freehint.palette import BLACK, BLUE, GREY
 from freehint.units import NS_PER_MS, format_ns
 
+NOISE = 1e-6  # less is a rounding error
 OUTCOMES = (
     ("lost_pages", "lost (MiB)", MIB),
     ("duplicate_pages", "hinted twice (MiB)", MIB),
@@ -29,7 +30,7 @@ def _level(value) -> str:
 
 def _short(value: float) -> str:
     """Two digits; a rounding error is nothing."""
-    if value < 1e-6:
+    if value < NOISE:
         return "0"
     return f"{value:.2g}" if value < 100 else f"{value / 1000:.2g}k"
 
@@ -63,7 +64,8 @@ def main_effects(table: pd.DataFrame, factors, axes=None):
         effects = effects_of(table, factors, outcome)
         y = np.arange(len(effects)) + effects["factor"].map(list(factors).index)
         half = effects["half_width"].fillna(0) * factor
-        ax.errorbar(effects["effect"] * factor, y, xerr=half, fmt="o", ms=4, color=BLUE, lw=1.2)
+        effect = (effects["effect"] * factor).where(lambda e: abs(e) >= NOISE, 0)
+        ax.errorbar(effect, y, xerr=half, fmt="o", ms=4, color=BLUE, lw=1.2)
         ax.axvline(0, color=GREY, lw=0.8, zorder=0)
         ax.set_xlabel(label)
         ax.locator_params(axis="x", nbins=4)
@@ -98,8 +100,8 @@ def interactions(table: pd.DataFrame, factors, axes=None):
     names = [f.rpartition(".")[2] for f in factors]
     for ax, (outcome, label, factor) in zip(axes, OUTCOMES, strict=True):
         found = interactions_of(table, factors, outcome).to_numpy() * factor
-        ax.imshow(found, cmap="Blues", vmin=0)
-        top = np.nanmax(found) if np.isfinite(found).any() else 0
+        top = np.nanmax(found, initial=NOISE)
+        ax.imshow(found, cmap="Blues", vmin=0, vmax=top)
         for (row, column), value in np.ndenumerate(found):
             if np.isfinite(value):
                 colour = "white" if value > 0.6 * top else BLACK
