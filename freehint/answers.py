@@ -139,7 +139,7 @@ def hints_over_time(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
     ax.set(xlabel="time since the first report (ms)", ylabel="told to the host (MiB)")
     ax.set_xlim(0, span / NS_PER_MS)
     ax.set_ylim(0, 1.05 * max(1, np.sum(heights, axis=0).max()))
-    legend_above(ax, 3)
+    legend_above(ax, 3, x=1)
     return ax
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from freehint.compile_benchmark import FOOTPRINTS, by_policy
 from freehint.config import Costs
 from freehint.figures.registry import figure
-from freehint.figures.style import LABEL, SMALL, TICK, legend_above, new_figure
+from freehint.figures.style import LABEL, SMALL, TICK, legend_above, new_figure, stacked_rows
 from freehint.palette import BLACK, BLUE, GREEN, GREY, SKY, VERMILION
 from freehint.version import __version__
 
@@ -86,14 +86,12 @@ def _times(ax, rows, used, fresh) -> None:
 
 def _losses(ax, rows, used) -> None:
     during = used["slip_ms"] - used["downtime_ms"]
-    start = np.zeros(len(rows))
-    for values, colour, label in (
+    parts = (
         (used["downtime_ms"], BLUE, "stopped"),
         (during, VERMILION, "else during it"),
         (used["slip_after_ms"], SKY, f"in {used['after_s'].min():.0f} s after it"),
-    ):
-        ax.barh(rows, values, left=start, color=colour, height=0.66, label=label)
-        start = start + values.to_numpy()
+    )
+    start = stacked_rows(ax, rows, parts, height=0.66)
     for row, total in zip(rows, start):
         ax.text(total + 0.01 * start.max(), row, f"{total:.1f} ms", va="center", fontsize=TICK)
     ax.set(xlim=(0, 1.15 * start.max()), xlabel="time that the compilation lost (ms)")

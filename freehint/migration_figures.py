@@ -21,6 +21,7 @@ from freehint.figures.style import (
     legend_beside,
     log_axis,
     new_figure,
+    stacked_rows,
 )
 from freehint.formats.tables import free_lists, pageblocks
 from freehint.mm.memory import UNMOVABLE
@@ -48,15 +49,13 @@ def pages_by_fate(table: pd.DataFrame, ax=None) -> Axes:
         that is sent twice counts twice.
     """
     ax = axes_or_new(ax, height=0.42 * len(table) + 1.2)
-    left = np.zeros(len(table))
-    for name, colour, label in (
+    parts = (
         ("normal_pages", VERMILION, "sent whole, 4,104 B a page"),
         ("zero_pages", SKY, "sent as a zero page, 9 B"),
         ("skipped_pages", GREEN, "not sent: a hint"),
-    ):
-        pages = table[name].astype(float).to_numpy() * MIB
-        ax.barh([str(name) for name in table.index], pages, left=left, color=colour, label=label)
-        left += pages
+    )
+    mib = [(table[name].astype(float) * MIB, colour, label) for name, colour, label in parts]
+    stacked_rows(ax, [str(name) for name in table.index], mib)
     ax.invert_yaxis()
     ax.set(xlabel="memory (MiB)")
     legend_above(ax, 3, x=-0.05)

@@ -3,12 +3,18 @@
 Each is a function (table, axes) -> axes, with units.  Drawn like :mod:`freehint.figures`.
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from freehint.figures.registry import figure
-from freehint.figures.style import MIB, axes_or_new, every, legend_above, new_figure
+from freehint.figures.style import (
+    MIB,
+    axes_or_new,
+    every,
+    legend_above,
+    new_figure,
+    stacked_rows,
+)
 from freehint.palette import (
     BLACK,
     BLUE,
@@ -40,6 +46,8 @@ TIME_LOST = (
 def resident_over_time(guests: pd.DataFrame, ax=None, host_mib=None) -> Axes:
     """Each guest's resident memory stacked, and what lies in swap below zero (MiB, over s).
 
+    A legend comes with a figure of its own; :func:`residents` has one for all panels.
+
     Parameters
     ----------
     guests : DataFrame
@@ -47,6 +55,7 @@ def resident_over_time(guests: pd.DataFrame, ax=None, host_mib=None) -> Axes:
     host_mib : float, optional
         The host's memory, a dashed line.
     """
+    alone = ax is None
     ax = axes_or_new(ax, height=3.0)
     for column, sign, alpha in (("resident_pages", 1, 1.0), ("swapped_pages", -1, 0.45)):
         wide = guests.pivot_table(index="time_s", columns="guest", values=column, sort=False)
@@ -60,6 +69,8 @@ def resident_over_time(guests: pd.DataFrame, ax=None, host_mib=None) -> Axes:
     ax.yaxis.set_major_formatter(lambda mib, _: f"{abs(mib):,.0f}")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="time (s)", ylabel="in swap | resident (MiB)", xlim=(0, guests["time_s"].max()))
+    if alone:
+        legend_above(ax, 6)
     return ax
 
 
@@ -133,11 +144,11 @@ def time_lost(summary_of: dict, ax=None) -> Axes:
         Policy -> ``Overcommit.summary``.
     """
     ax = axes_or_new(ax, height=0.4 * len(summary_of) + 1.3)
-    left = np.zeros(len(summary_of))
-    for name, colour, label in TIME_LOST:
-        seconds = np.array([float(s[name].sum()) for s in summary_of.values()]) / NS_PER_S
-        ax.barh(list(summary_of), seconds, left=left, color=colour, label=label, height=0.7)
-        left += seconds
+    seconds = [
+        ([s[name].sum() / NS_PER_S for s in summary_of.values()], colour, label)
+        for name, colour, label in TIME_LOST
+    ]
+    stacked_rows(ax, list(summary_of), seconds, height=0.7)
     ax.set_ylim(len(summary_of) - 0.4, -0.6)
     ax.set(xlabel="time of the guests' CPUs (s)")
     legend_above(ax, 3, x=-0.05)
@@ -164,7 +175,7 @@ def slowdown_by_guests(table: pd.DataFrame, ax=None) -> Axes:
         colour, mark = POLICY_COLOURS.get(policy, VERMILION), POLICY_MARKS.get(policy, "^")
         ax.plot(means.index, means, color=colour, marker=mark, label=policy)
     ax.axhline(1, color=BLACK, lw=0.8, ls=":")
-    ax.set(xlabel="guests of 1 GiB", ylabel="slower than alone (times)")
+    ax.set(xlabel="guests on the host", ylabel="slower than alone (times)")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     return ax

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -92,8 +91,14 @@ def recorded() -> tuple:
     """A recorded migration's resident memory, and a run's."""
     with gzip.open(fh.data("linux-6.1/reporting/fpr_fill.info.json.gz")) as file:
         resident = migration_figures.recorded_resident(json.load(file))
-    host = replace(fh.HostConfig(), discard=True)
-    return resident, fh.simulate(fh.Scenario(memory="64MiB", host=host, policy="v24")).resident
+    scenario = fh.Scenario(
+        memory=fh.data("linux-6.1/reporting/fpr_fill.T0"),
+        policy="page_reporting",
+        workload=fh.Program(state="freed", fill_MiB=640),
+        host=fh.HostConfig(discard=True, gap_ns=0),
+        duration_ns=8_000 * NS_PER_MS,
+    )
+    return resident, fh.simulate(scenario).resident
 
 
 @cache

@@ -12,9 +12,13 @@ import freehint as fh
 from freehint.figures import FIGURES, every, export, new_figure
 from freehint.figures.paper import WIDTHS, _resized
 from freehint.figures.style import LogTicks, log_axis
+from freehint.policies.walker import ROTATE
 from freehint.version import __version__
+from freehint.widgets.blocks import draw_blocks
+from freehint.widgets.scenario import draw_run
+from freehint.widgets.thread import draw_story
 from overlap import tick_labels, unreadable
-from pictured import DRAWN, runs, walked
+from pictured import DRAWN, moved, runs, walked
 
 ROOT = Path(__file__).parent.parent
 UNIT = re.compile(r"\([^()]+\)")
@@ -53,6 +57,20 @@ def test_a_figure_can_be_read_on_screen_and_in_a_journal(name):
             with _resized(whole, *WIDTHS[width]):
                 assert unreadable(whole) == [], width
     assert unreadable(whole) == []
+
+
+@pytest.mark.parametrize("panels", [("walk", "lock", "hints", "orders"), ("balance", "longer"),
+                                    ("lists", "walk"), ("fate", "dirty")])  # fmt: skip
+def test_pictures_below_knobs_can_be_read(panels):
+    run = moved()[1] if "fate" in panels else walked()
+    assert unreadable(draw_run(run, panels, run.provenance["parameters"]["duration_ns"])) == []
+
+
+def test_pictures_of_blocks_can_be_read():
+    assert unreadable(draw_blocks(allocations=11, frees=1)) == []
+    for rotate in ROTATE:
+        told = {"rotate": rotate, "resume": "cursor", "consumed": "A and C", "capacity": 2}
+        assert unreadable(draw_story(**told)) == []
 
 
 def test_the_test_finds_what_cannot_be_read():

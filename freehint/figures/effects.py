@@ -63,10 +63,14 @@ def main_effects(table: pd.DataFrame, factors, axes=None):
     for ax, (outcome, label, factor) in zip(axes, OUTCOMES, strict=True):
         effects = effects_of(table, factors, outcome)
         y = np.arange(len(effects)) + effects["factor"].map(list(factors).index)
-        half = effects["half_width"].fillna(0) * factor
-        effect = (effects["effect"] * factor).where(lambda e: abs(e) >= NOISE, 0)
+        effect, half = (
+            (effects[column].fillna(0) * factor).where(lambda e: abs(e) >= NOISE, 0)
+            for column in ("effect", "half_width")
+        )
         ax.errorbar(effect, y, xerr=half, fmt="o", ms=4, color=BLUE, lw=1.2)
         ax.axvline(0, color=GREY, lw=0.8, zorder=0)
+        if not (abs(effect) + half).any():  # or the axis would show rounding errors
+            ax.set_xlim(-1, 1)
         ax.set_xlabel(label)
         ax.locator_params(axis="x", nbins=4)
     names = effects["factor"].str.rpartition(".")[2] + " " + effects["level"].map(_level)

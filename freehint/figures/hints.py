@@ -1,11 +1,17 @@
 """What became of hints, and policies side by side."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from freehint.figures.registry import figure
-from freehint.figures.style import MIB, axes_or_new, legend_above, log_axis, new_figure
+from freehint.figures.style import (
+    MIB,
+    axes_or_new,
+    legend_above,
+    log_axis,
+    new_figure,
+    stacked_rows,
+)
 from freehint.palette import BLACK, BLUE, GREEN, ORANGE, VERMILION, YELLOW
 
 BALANCE = (
@@ -46,11 +52,8 @@ def hint_balance(table: pd.DataFrame, ax=None) -> Axes:
     names = table["policy"].astype(str)
     if table["policy"].duplicated().any():
         names = names + " #" + table["seed"].astype(str)
-    left = np.zeros(len(table))
     parts = pd.DataFrame([balance(row) for _, row in table.iterrows()])
-    for name, colour in BALANCE:
-        ax.barh(names, parts[name], left=left, color=colour, label=name)
-        left += parts[name].to_numpy()
+    stacked_rows(ax, list(names), [(parts[name], colour, name) for name, colour in BALANCE])
     ax.invert_yaxis()
     ax.set(xlabel="memory offered (MiB)")
     legend_above(ax, 4, x=-0.05)

@@ -84,25 +84,29 @@ def tidy(ax) -> None:
     ax.tick_params(labelsize=TICK, colors=BLACK)
 
 
-_ABOVE: WeakKeyDictionary = WeakKeyDictionary()  # axes -> their legend's (columns, x)
+_ABOVE: WeakKeyDictionary = WeakKeyDictionary()  # axes -> their legend's (columns, place)
 
 
 def legend_above(ax, ncols, x=0.0) -> None:
-    """Above the axes, in so many columns; ``x``: further to the left where rows have names."""
-    _ABOVE[ax] = ncols, x
-    ax.legend(loc="lower left", bbox_to_anchor=(x, 1.0), ncols=ncols)
+    """Above the axes, in so many columns; from ``x`` on, left of 0 where rows have names.
+
+    At ``x`` = 1 it ends there, and leaves room for a title.
+    """
+    place = {"loc": "lower right" if x == 1 else "lower left", "bbox_to_anchor": (x, 1.0)}
+    _ABOVE[ax] = ncols, place
+    ax.legend(ncols=ncols, **place)
 
 
 def fit_legend_above(ax, points) -> None:
     """The legend above the axes of a narrow figure in fewer columns, its text in points."""
     if ax not in _ABOVE:
         return
-    most, x = _ABOVE[ax]
+    most, place = _ABOVE[ax]
     beside = ax.yaxis.get_tightbbox()
     room = ax.get_figure().bbox.width - (beside.width if beside else 0) - 2 * points
     with rc_context({**STYLE, "legend.fontsize": points}):
         for ncols in range(most, 0, -1):
-            ax.legend(loc="lower left", bbox_to_anchor=(x, 1.0), ncols=ncols)
+            ax.legend(ncols=ncols, **place)
             if ax.get_legend().get_window_extent().width <= room:
                 break
 
@@ -121,6 +125,23 @@ def span_in_ms(ax, span_ns) -> None:
 def order_axis(ax, last, *more) -> None:
     """Orders from 0 to ``last`` on the x axis, a place each, and further names behind them."""
     ax.set_xticks(range(last + 1 + len(more)), [*map(str, range(last + 1)), *more])
+
+
+def stacked_rows(ax, rows, parts, height=0.8) -> np.ndarray:
+    """A row each of bars end to end, the first row on top; where the rows end.
+
+    Parameters
+    ----------
+    rows : sequence of str or numbers
+        Names or places.
+    parts : sequence of (values, colour, label)
+        A value a row.
+    """
+    ends = np.zeros(len(rows))
+    for values, colour, label in parts:
+        ax.barh(rows, values, left=ends, color=colour, label=label, height=height)
+        ends = ends + np.asarray(values, float)
+    return ends
 
 
 class LogTicks(Locator):

@@ -25,7 +25,7 @@ def lock_timeline(locks: pd.DataFrame, waits: pd.DataFrame, ax=None, span_ns=Non
     ax.set_yscale("log", subs=[])
     ax.set(xlabel="simulated time (ms)", ylabel="duration (µs)", ylim=(0.1, 1e6))
     span_in_ms(ax, span_ns)
-    legend_above(ax, 2)
+    legend_above(ax, 2, x=1)
     return ax
 
 
@@ -42,7 +42,7 @@ def walk_map(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
         _dots(ax, rows["time_ns"] / NS_PER_MS, rows["pfn"] / (1 << 18), colour, label)
     ax.set(xlabel="simulated time (ms)", ylabel="address (GiB)")
     span_in_ms(ax, span_ns)
-    legend_above(ax, 2)
+    legend_above(ax, 2, x=1)
     return ax
 
 
