@@ -32,7 +32,8 @@ class Facts {
       bar.style.width = `${100 * n / meta.ring_size}%`;
       bar.dataset.full = n >= meta.ring_size;
       gauge.setAttribute("aria-valuenow", n);
-      write(text, `${n.toLocaleString("en")} in flight`);
+      const whose = t.users > 1 ? `${meta.policies[user]}: ` : "";
+      write(text, `${whose}${n.toLocaleString("en")} in flight`);
       const walking = arrays["walking"][frame * t.users + user];
       const stroke = t.user(frame, user, "stroke") + 1, mode = MODES[t.user(frame, user, "mode")];
       write(worker, walking ? `walks, stroke ${stroke}: ${mode}` : "no walk");
