@@ -24,7 +24,8 @@ class Facts {
         : who === SHORT_HOLD ? "a CPU, briefly" : "nobody");
       holder.dataset.who = who >= FIRST_USER ? "policy" : who ? "cpu" : "nobody";
       const names = [...Array(meta.nr_cpus).keys()].filter((cpu) => asleep >> cpu & 1);
-      const waiting = names.length > 3 ? `${names.length} CPUs wait` : `CPU ${names.join(" ")} wait`;
+      const several = names.length > 3 ? `${names.length} CPUs wait` : `CPUs ${names.join(" ")} wait`;
+      const waiting = names.length > 1 ? several : `CPU ${names[0]} waits`;
       write(cpus, names.length ? waiting : "");
     });
     this.page.gauges.forEach(({gauge, bar, text, worker}, user) => {
