@@ -101,10 +101,11 @@ def _fate(summary) -> str:
     told = summary["hinted_pages"] - summary["duplicate_pages"]
     if not told:
         return "The host took no hint."
+    stale = summary["stale_pages"]
+    taken = f"{format_pages(stale)} were" if stale else "none was"
     return (
         f"Of the {format_pages(told)} that the host was told of, {summary['survival']:.1%} had not"
-        f" been reused at the end; {format_pages(summary['stale_pages'])} were allocated before"
-        " it took their hint."
+        f" been reused at the end; {taken} allocated before the host took the hint."
     )
 
 

@@ -10,6 +10,7 @@ from string import Template
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from freehint import answers, figures, migration_figures
 from freehint.findings import run_findings
@@ -19,7 +20,7 @@ from freehint.reproduce import Reproduction
 from freehint.run import Run, readable, summaries
 from freehint.scenario_file import scenario_toml
 from freehint.trajectory import Trajectory
-from freehint.units import NS_PER_S, format_ns
+from freehint.units import NS_PER_MS, NS_PER_S, NS_PER_US, format_ns
 from freehint.widgets.player_html import player_html
 from freehint.widgets.player_png import frame_png
 
@@ -44,7 +45,7 @@ def page(shown: Reproduction, command: str) -> str:
         question=escape(question(policy, run.provenance["parameters"]["migration"])),
         guest=escape(guest),
         verdict=_verdict(shown),
-        answer=_bold(run_findings(run.summary)),
+        answer=_micro(_bold(run_findings(run.summary))),
         player=_player(shown.trajectory),
         tables=_tables(run),
         figures="\n".join(_figures(run)),
@@ -59,8 +60,10 @@ def question(policy: str, migration) -> str:
     if policy == "none":
         told = "What does the guest do without hints"
         return f"{told}, and what does its migration send?" if migration else f"{told}?"
-    told = f"What does {policy} tell the host about the guest's free memory, what does it cost"
-    return f"{told}, and what does it save in a migration?" if migration else f"{told}?"
+    told = f"What does {policy} tell the host about the guest's free memory"
+    if migration:
+        return f"{told}, what does it cost, and what becomes of the migration?"
+    return f"{told}, and what does it cost?"
 
 
 def guest_words(parameters: dict) -> str:
@@ -89,7 +92,9 @@ def _bold(markdown: str) -> str:
 
 
 def _verdict(shown: Reproduction) -> str:
-    kind = "bad" if shown.differences else "good" if shown.trajectory else "open"
+    kind = "open" if shown.trajectory is None else "good" if shown.stored else "plain"
+    if shown.differences:
+        kind = "bad"
     text = f'<p class="verdict {kind}">{escape(shown.verdict)}</p>'
     if not shown.differences:
         return text
@@ -140,11 +145,8 @@ def _table(table: pd.DataFrame, names: bool = False) -> str:
 
 
 def _tables(run: Run) -> str:
-    facts = "".join(
-        f"<div><dt>{escape(label)}</dt><dd>{escape(_micro(value))}</dd></div>"
-        for label, value in readable(run.summary).items()
-    )
-    parts = [f'<section><h2>Summary</h2><dl class="facts">{facts}</dl></section>']
+    facts = {label: _micro(value) for label, value in readable(run.summary).items()}
+    parts = [f"<section><h2>Summary</h2>{_facts(facts, 'facts whole')}</section>"]
     if len(run.walks):
         parts.append(f"<section><h2>Walks</h2>{_table(_walk_rows(run.walks))}</section>")
     if len(run.rounds):
@@ -186,46 +188,93 @@ def _round_rows(rounds: pd.DataFrame) -> pd.DataFrame:
 
 def _figures(run: Run):
     """Each as HTML, with its title and what it shows."""
-    span_ns = run.provenance["parameters"]["duration_ns"]
+    begin_ns, end_ns = _busy(run)
+    part = f"From {format_ns(begin_ns)} to {format_ns(end_ns)} of the run"
     table = summaries([run])
     yield _figure(
         "The zone lock",
-        "How long each stroke held it, and how long guest CPUs waited, for a stroke or for each"
-        " other; both axes start at the run's start.",
-        lambda: figures.lock_timeline(run.locks, run.waits, span_ns=span_ns).figure,
+        f"{_micro(part)}: how long each stroke held it, and how long guest CPUs waited, for a"
+        " stroke or for each other.",
+        lambda ax: _between(run, figures.lock_timeline(run.locks, run.waits, ax)),
     )
     if len(run.reports):
         yield _figure(
             "Where the walk went",
-            "A dot is a block that was offered to the ring, at its address.",
-            lambda: figures.walk_map(run.reports, span_ns=span_ns).figure,
+            f"{_micro(part)}: a dot is a block that was offered to the ring, at its address.",
+            lambda ax: _between(run, figures.walk_map(run.reports, ax)),
         )
         yield _figure(
             "Told to the host over time",
             "Each page once, by the order of its block.",
-            lambda: answers.hints_over_time(run.reports).figure,
+            lambda ax: answers.hints_over_time(run.reports, ax),
         )
         yield _figure(
             "What became of the memory that was offered",
             "At the end of the run.",
-            lambda: figures.hint_balance(table).figure,
+            lambda ax: figures.hint_balance(table, ax),
+            height=1.6,
         )
     if len(run.rounds):
         yield _figure(
             "The migration's rounds",
-            "Left, how long each took, a line a sync; right, what each sent.",
-            lambda: migration_figures.rounds_side_by_side([run]),
+            "How long each took; a line is a sync of the dirty bitmap.",
+            lambda ax: _rounds(run, ax),
+            height=1.6,
+        )
+        yield _figure(
+            "What each round sent",
+            "On a logarithmic scale; a round that sent nothing has no dot.",
+            lambda ax: _sent(run, ax),
+            height=1.6,
         )
         yield _figure(
             "What became of the guest's memory in the migration",
             "A page that was sent twice counts twice.",
-            lambda: migration_figures.pages_by_fate(table.set_index("policy")).figure,
+            lambda ax: _fates(table, ax),
+            height=1.6,
         )
 
 
-def _figure(title: str, about: str, draw) -> str:
+def _busy(run: Run) -> tuple:
+    """(begin, end) in ns of the strokes, if they take less than a quarter of the run; else all."""
+    span_ns = run.provenance["parameters"]["duration_ns"]
+    begin, end = run.locks["since_ns"].min(), (run.locks["since_ns"] + run.locks["held_ns"]).max()
+    if not len(run.locks) or end - begin > span_ns / 4:
+        return 0, span_ns
+    margin = max(0.05 * (end - begin), NS_PER_US)
+    return max(0, begin - margin), min(span_ns, end + margin)
+
+
+def _between(run: Run, ax) -> None:
+    ax.set_xlim(*(ns / NS_PER_MS for ns in _busy(run)))
+
+
+def _rounds(run: Run, ax) -> None:
+    migration_figures.rounds_over_time([run], ax)
+    _legend_above(ax)
+
+
+def _fates(table: pd.DataFrame, ax) -> None:
+    migration_figures.pages_by_fate(table.set_index("policy"), ax)
+    _legend_above(ax)
+
+
+def _legend_above(ax) -> None:
+    ax.legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(-0.1, 1.0),
+              columnspacing=1.0, handlelength=1.2)  # fmt: skip
+
+
+def _sent(run: Run, ax) -> None:
+    migration_figures.sent_by_round([run], ax)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _figure(title: str, about: str, draw, height=3.0) -> str:
     pictures = "".join(
-        f'<img class="{theme}" alt="{escape(title)}" src="data:image/png;base64,{_png(draw, theme)}">'
+        f'<img class="{theme}" alt="{escape(title)}"'
+        f' src="data:image/png;base64,{_png(draw, height, theme)}">'
         for theme in THEMES
     )
     return (
@@ -234,7 +283,7 @@ def _figure(title: str, about: str, draw) -> str:
     )
 
 
-def _png(draw, theme: str) -> str:
+def _png(draw, height: float, theme: str) -> str:
     colours = THEMES[theme]
     ink = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"),
@@ -243,7 +292,9 @@ def _png(draw, theme: str) -> str:
     paper = dict.fromkeys(("figure.facecolor", "axes.facecolor"), colours["paper"])
     buffer = io.BytesIO()
     with mpl.rc_context(ink | paper):
-        draw().savefig(buffer, format="png", dpi=DPI)
+        figure, ax = figures.new_figure(width=6.6, height=height)
+        draw(ax)
+        figure.savefig(buffer, format="png", dpi=DPI)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -254,19 +305,23 @@ def _provenance(shown: Reproduction) -> str:
     runs = [shown.run]
     if shown.stored and shown.trajectory is not None:
         runs.append(shown.trajectory.run)
-    table = provenance_table(runs).rename_axis("parameter").reset_index()
-    cells = "".join(
-        f"<div><dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd></div>"
-        for name, value in table.itertuples(index=False)
-    )
-    entries = "".join(
-        f"<div><dt>{escape(str(name))}</dt><dd>{escape(_number(value))}</dd></div>"
-        for name, value in shown.run.summary.items()
-    )
+    table = provenance_table(runs)["value"]
+    facts = {name: value for name, value in table.items() if not name.startswith("sha256 of ")}
+    entries = {name: _number(value) for name, value in shown.run.summary.items()}
+    inputs = pd.DataFrame(shown.run.provenance["inputs"], columns=["file", "sha256"])
+    files = f'<h3>Inputs</h3><div class="files">{_table(inputs)}</div>' if len(inputs) else ""
     return (
-        f'<dl class="facts small">{cells}</dl>'
-        f'<h3>Every entry of the summary</h3><dl class="facts small">{entries}</dl>'
+        f"<h3>Versions and parameters</h3>{_facts(facts, 'facts small')}{files}"
+        f"<h3>Every entry of the summary</h3>{_facts(entries, 'facts small')}"
     )
+
+
+def _facts(facts: dict, kind: str) -> str:
+    rows = "".join(
+        f"<div><dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd></div>"
+        for name, value in facts.items()
+    )
+    return f'<dl class="{kind}">{rows}</dl>'
 
 
 def _number(value) -> str:

@@ -5,9 +5,14 @@ from pathlib import Path
 
 from freehint.config import InputError
 from freehint.files import read_toml
+from freehint.guest.programs import Program
+from freehint.host.migration import MigrationConfig
 from freehint.policies import POLICIES
 from freehint.provenance import plain
 from freehint.simulate import Scenario
+
+# Said even where it is the default: a program and a migration are there only if named.
+ALWAYS = ("seed", "workload.state", "migration.bandwidth_Bps")
 
 
 def flat(table: dict, where: str = "") -> dict:
@@ -63,10 +68,11 @@ def scenario_toml(scenario: Scenario) -> str | None:
 
     There is none of a memory or a policy made by hand, and of a recorded guest.
     """
-    wanted, default = plain(scenario), plain(Scenario())
+    wanted = plain(scenario)
     values = {"memory": wanted["memory"], **_policy_values(wanted.pop("policy"))}
+    default = _leaves(_default_of(wanted))
     for name, value in _leaves(wanted).items():
-        if name in ("seed", "workload.state") or value != _leaves(default).get(name):
+        if name in ALWAYS or value != default.get(name):
             values.setdefault(name, value)
     text = "".join(f"{_key(name)} = {json.dumps(value)}\n" for name, value in values.items()
                    if value is not None)  # fmt: skip
@@ -75,6 +81,16 @@ def scenario_toml(scenario: Scenario) -> str | None:
     except InputError:
         return None
     return text if same == plain(scenario) else None
+
+
+def _default_of(wanted: dict) -> dict:
+    """What a scenario with such a guest, and with a migration or without, has by default."""
+    default = plain(Scenario())
+    if "state" in wanted["workload"]:
+        default["workload"] = plain(Program())
+    if wanted["migration"] is not None:
+        default["migration"] = plain(MigrationConfig())
+    return default
 
 
 def _policy_values(stored) -> dict:
@@ -92,4 +108,4 @@ def _leaves(table: dict) -> dict:
 
 def _key(name: str) -> str:
     """``policy`` is a value already, so ``policy.capacity`` cannot be a table in TOML."""
-    return json.dumps(name) if "." in name else name
+    return json.dumps(name) if name.startswith("policy.") else name
