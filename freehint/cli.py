@@ -21,7 +21,6 @@ from freehint.policies import POLICIES, find_policies
 from freehint.replay import INPUTS, LEVELS, replay
 from freehint.report import write_report
 from freehint.run import comparison
-from freehint.run_report import write_run_report
 from freehint.scenario_file import flat, read_scenario, scenario_of, tuples
 from freehint.simulate import Scenario, simulate
 from freehint.sweep import FAILED as FAILED_RUN
@@ -334,6 +333,9 @@ def _report(args) -> int:
     elif parameters:
         raise InputError(f"-p {next(iter(parameters))}=...: a run's report takes no parameters")
     else:
+        # Pictures and the player double the time of an import.
+        from freehint.run_report import write_run_report
+
         shown = write_run_report(args.source, args.out, args.pdf)
         print(shown.verdict)
     print(f"report: {args.out}")
