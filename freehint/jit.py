@@ -34,6 +34,7 @@ NOT_KERNELS = (
     "report.py",
     "run_report.py",
     "run_page.py",
+    "run_figures.py",
     "pdf.py",
     "scenario_file.py",
     "rebuild.py",

@@ -1,32 +1,27 @@
 """The page of a run's report: a template, and what is put into it."""
 
 import base64
-import io
 import re
 from html import escape
 from pathlib import Path
 from string import Template
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from freehint import answers, figures, migration_figures
 from freehint.findings import run_findings
-from freehint.palette import THEMES
 from freehint.provenance import provenance_table
 from freehint.reproduce import Reproduction
-from freehint.run import Run, readable, summaries
+from freehint.run import Run, readable
+from freehint.run_figures import micro, run_figures
 from freehint.scenario_file import scenario_toml
 from freehint.trajectory import Trajectory
-from freehint.units import NS_PER_MS, NS_PER_S, NS_PER_US, format_ns
+from freehint.units import NS_PER_S, format_ns
 from freehint.widgets.player_html import player_html
 from freehint.widgets.player_png import frame_png
 
 TEMPLATE = Path(__file__).with_name("run_report.html")
 MOST_ROWS = 40
-DPI = 150
 
 
 def page(shown: Reproduction, command: str) -> str:
@@ -45,10 +40,10 @@ def page(shown: Reproduction, command: str) -> str:
         question=escape(question(policy, run.provenance["parameters"]["migration"])),
         guest=escape(guest),
         verdict=_verdict(shown),
-        answer=_micro(_bold(run_findings(run.summary))),
+        answer=micro(_bold(run_findings(run.summary))),
         player=_player(shown.trajectory),
         tables=_tables(run),
-        figures="\n".join(_figures(run)),
+        figures="\n".join(run_figures(run)),
         provenance=_provenance(shown),
         command=escape(command),
         scenario=_scenario(shown),
@@ -145,7 +140,7 @@ def _table(table: pd.DataFrame, names: bool = False) -> str:
 
 
 def _tables(run: Run) -> str:
-    facts = {label: _micro(value) for label, value in readable(run.summary).items()}
+    facts = {label: micro(value) for label, value in readable(run.summary).items()}
     parts = [f"<section><h2>Summary</h2>{_facts(facts, 'facts whole')}</section>"]
     if len(run.walks):
         parts.append(f"<section><h2>Walks</h2>{_table(_walk_rows(run.walks))}</section>")
@@ -158,16 +153,12 @@ def _tables(run: Run) -> str:
     return "\n".join(parts)
 
 
-def _micro(text: str) -> str:
-    return re.sub(r"\bus\b", "\u00b5s", text)
-
-
 def _walk_rows(walks: pd.DataFrame) -> pd.DataFrame:
     ended = walks["end_ns"] >= 0
     took = (walks["end_ns"] - walks["begin_ns"]).where(ended)
     rows = pd.DataFrame({"user": walks["user"].astype(str)})
-    rows["begin"] = walks["begin_ns"].map(lambda ns: _micro(format_ns(ns)))
-    rows["took"] = [_micro(format_ns(ns)) if ns >= 0 else "not ended" for ns in took.fillna(-1)]
+    rows["begin"] = walks["begin_ns"].map(lambda ns: micro(format_ns(ns)))
+    rows["took"] = [micro(format_ns(ns)) if ns >= 0 else "not ended" for ns in took.fillna(-1)]
     rows["completed"] = walks["completed"].map({True: "yes", False: "stopped"}).where(ended, "no")
     for name in ("walkable", "covered", "offered", "hinted", "lost", "duplicate"):
         rows[f"{name} (pages)"] = walks[f"{name}_pages"].map("{:,}".format)
@@ -176,126 +167,11 @@ def _walk_rows(walks: pd.DataFrame) -> pd.DataFrame:
 
 def _round_rows(rounds: pd.DataFrame) -> pd.DataFrame:
     rows = pd.DataFrame({"sync": range(1, len(rounds) + 1)})
-    rows["time"] = [_micro(format_ns(ns)) for ns in rounds["time_ns"]]
+    rows["time"] = [micro(format_ns(ns)) for ns in rounds["time_ns"]]
     rows["sent (MB)"] = (rounds["sent_bytes"] / 1e6).map("{:,.1f}".format)
     for name in ("normal", "zero", "hinted", "dirty", "left"):
         rows[f"{name} (pages)"] = rounds[f"{name}_pages"].map("{:,}".format)
     return rows
-
-
-# Figures.
-
-
-def _figures(run: Run):
-    """Each as HTML, with its title and what it shows."""
-    begin_ns, end_ns = _busy(run)
-    part = f"From {format_ns(begin_ns)} to {format_ns(end_ns)} of the run"
-    table = summaries([run])
-    yield _figure(
-        "The zone lock",
-        f"{_micro(part)}: how long each stroke held it, and how long guest CPUs waited, for a"
-        " stroke or for each other.",
-        lambda ax: _between(run, figures.lock_timeline(run.locks, run.waits, ax)),
-    )
-    if len(run.reports):
-        yield _figure(
-            "Where the walk went",
-            f"{_micro(part)}: a dot is a block that was offered to the ring, at its address.",
-            lambda ax: _between(run, figures.walk_map(run.reports, ax)),
-        )
-        yield _figure(
-            "Told to the host over time",
-            "Each page once, by the order of its block.",
-            lambda ax: answers.hints_over_time(run.reports, ax),
-        )
-        yield _figure(
-            "What became of the memory that was offered",
-            "At the end of the run.",
-            lambda ax: figures.hint_balance(table, ax),
-            height=1.6,
-        )
-    if len(run.rounds):
-        yield _figure(
-            "The migration's rounds",
-            "How long each took; a line is a sync of the dirty bitmap.",
-            lambda ax: _rounds(run, ax),
-            height=1.6,
-        )
-        yield _figure(
-            "What each round sent",
-            "On a logarithmic scale; a round that sent nothing has no dot.",
-            lambda ax: _sent(run, ax),
-            height=1.6,
-        )
-        yield _figure(
-            "What became of the guest's memory in the migration",
-            "A page that was sent twice counts twice.",
-            lambda ax: _fates(table, ax),
-            height=1.6,
-        )
-
-
-def _busy(run: Run) -> tuple:
-    """(begin, end) in ns of the strokes, if they take less than a quarter of the run; else all."""
-    span_ns = run.provenance["parameters"]["duration_ns"]
-    begin, end = run.locks["since_ns"].min(), (run.locks["since_ns"] + run.locks["held_ns"]).max()
-    if not len(run.locks) or end - begin > span_ns / 4:
-        return 0, span_ns
-    margin = max(0.05 * (end - begin), NS_PER_US)
-    return max(0, begin - margin), min(span_ns, end + margin)
-
-
-def _between(run: Run, ax) -> None:
-    ax.set_xlim(*(ns / NS_PER_MS for ns in _busy(run)))
-
-
-def _rounds(run: Run, ax) -> None:
-    migration_figures.rounds_over_time([run], ax)
-    _legend_above(ax)
-
-
-def _fates(table: pd.DataFrame, ax) -> None:
-    migration_figures.pages_by_fate(table.set_index("policy"), ax)
-    _legend_above(ax)
-
-
-def _legend_above(ax) -> None:
-    ax.legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(-0.1, 1.0),
-              columnspacing=1.0, handlelength=1.2)  # fmt: skip
-
-
-def _sent(run: Run, ax) -> None:
-    migration_figures.sent_by_round([run], ax)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _figure(title: str, about: str, draw, height=3.0) -> str:
-    pictures = "".join(
-        f'<img class="{theme}" alt="{escape(title)}"'
-        f' src="data:image/png;base64,{_png(draw, height, theme)}">'
-        for theme in THEMES
-    )
-    return (
-        f'<figure><h3>{escape(title)}</h3><figcaption class="dim">{escape(about)}</figcaption>'
-        f"{pictures}</figure>"
-    )
-
-
-def _png(draw, height: float, theme: str) -> str:
-    colours = THEMES[theme]
-    ink = dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"),
-        colours["ink"],
-    )
-    paper = dict.fromkeys(("figure.facecolor", "axes.facecolor"), colours["paper"])
-    buffer = io.BytesIO()
-    with mpl.rc_context(ink | paper):
-        figure, ax = figures.new_figure(width=6.6, height=height)
-        draw(ax)
-        figure.savefig(buffer, format="png", dpi=DPI)
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 # What reproduces it.

@@ -24,7 +24,17 @@ FLOORS = [
     ],
     [
         *("figures", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
-        *("widgets.*", "cli", "parameters", "report", "gallery", "pdf", "run_report", "run_page"),
+        *(
+            "widgets.*",
+            "cli",
+            "parameters",
+            "report",
+            "gallery",
+            "pdf",
+            "run_report",
+            "run_page",
+            "run_figures",
+        ),
         *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),
     ],
 ]
