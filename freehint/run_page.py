@@ -94,7 +94,9 @@ def _verdict(shown: Reproduction) -> str:
     if not shown.differences:
         return text
     table = pd.DataFrame(shown.differences, columns=["what", "stored", "found now"])
-    return text + _table(table)
+    played = "The player shows the run simulated again; all else here is what was stored."
+    about = f'<p class="dim">{played}</p>' if shown.trajectory is not None else ""
+    return text + _table(table) + about
 
 
 # The run, played.

@@ -166,7 +166,9 @@ def test_a_tampered_summary_is_named_and_exits_1(copy, tmp_path, capsys):
     assert "NOT reproduced: simulated again, the run differs in hinted_pages." in (
         capsys.readouterr().out
     )
-    assert "<td>hinted_pages</td>" in (tmp_path / "out.html").read_text()
+    html = (tmp_path / "out.html").read_text()
+    assert "<td>hinted_pages</td>" in html
+    assert "all else here is what was stored" in html
 
 
 def test_a_tampered_table_is_named(copy):
