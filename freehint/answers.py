@@ -12,51 +12,57 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from freehint.blocks import NR_PAGES, TOP_ORDER, Blocks
-from freehint.figures import (
-    BLUE,
-    GREEN,
-    GREY,
+from freehint.figures.registry import figure
+from freehint.figures.style import (
+    HEADING,
+    LABEL,
     LINES,
     MIB,
-    ORANGE,
-    PALE,
-    SKY,
-    VERMILION,
-    _axes,
-    _tidy,
+    PENS,
+    SMALL,
+    TICK,
+    axes_or_new,
+    legend_above,
+    legend_beside,
+    order_axis,
 )
 from freehint.formats.tables import free_lists
 from freehint.mm.memory import MIGRATETYPE_NAMES, NR_ORDERS, Memory
+from freehint.palette import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, SKY, VERMILION
 from freehint.units import NS_PER_MS
 
-# One after another, for lines told apart by name: colour and dashes, never the same pair twice.
-PENS = [(LINES[i % 4], ("-", "--", ":", "-.")[(i + i // 4) % 4]) for i in range(16)]
 ORDER_GROUPS = (("order 9 and 10", 9, 10, GREEN), ("order 4 to 8", 4, 8, BLUE),
                 ("order 0 to 3", 0, 3, SKY))  # fmt: skip
 
 
+@figure(
+    "32 pages as they lie in memory, and below them the free list of each order with its head"
+    " at the left. Grey: handed out; blue: free; orange: free, and taken from next.",
+    source="freehint.blocks.block_story",
+    wide=True,
+)
 def block_lists(told: Blocks, ax=None) -> Axes:
     """32 pages as they lie, and below them the free list of each order, head at the left."""
-    ax = _axes(ax, height=4.4)
+    ax = axes_or_new(ax, height=4.4)
     _page_strip(told, ax)
     for order in range(TOP_ORDER + 1):
         y, x = -1.5 - (TOP_ORDER - order), 0.0
-        ax.text(-0.6, y + 0.32, f"order {order}", ha="right", va="center", fontsize=10)
+        ax.text(-0.6, y + 0.32, f"order {order}", ha="right", va="center", fontsize=LABEL)
         for page in told.lists[order]:
             is_next = page <= told.next_page < page + (1 << order)
             _box(ax, x, y, 1 << order, page, ORANGE if is_next else SKY)
             x += (1 << order) + 0.25
         if not told.lists[order]:
-            ax.text(0, y + 0.32, "(empty)", va="center", color=GREY, fontsize=9)
-    ax.text(0, -0.62, "head", fontsize=9, color=GREY)
+            ax.text(0, y + 0.32, "(empty)", va="center", color=GREY, fontsize=TICK)
+    ax.text(0, -0.62, "head", fontsize=TICK, color=GREY)
     ax.set(xlim=(-6.5, NR_PAGES + 3), ylim=(-1.7 - TOP_ORDER, 1.0))
     ax.axis("off")
-    ax.set_title(told.sentence, loc="left", fontsize=11)
+    ax.set_title(told.sentence, fontsize=HEADING)
     return ax
 
 
 def _page_strip(told: Blocks, ax) -> None:
-    ax.text(-0.6, 0.42, "as they lie", ha="right", va="center", fontsize=10)
+    ax.text(-0.6, 0.42, "as they lie", ha="right", va="center", fontsize=LABEL)
     for page in told.held:
         _box(ax, page, 0.1, 1 << told.order, page, GREY)
     for order, blocks in enumerate(told.lists):
@@ -66,12 +72,12 @@ def _page_strip(told: Blocks, ax) -> None:
     for colour, label in ((GREY, "handed out"), (SKY, "free"), (ORANGE, "free, taken from next")):
         ax.scatter([], [], marker="s", s=90, c=colour, label=label)
     between = {"bbox_to_anchor": (NR_PAGES + 1, -0.5), "bbox_transform": ax.transData}
-    ax.legend(loc="center right", ncols=3, frameon=False, fontsize=9, **between)
+    ax.legend(loc="center right", ncols=3, **between)
 
 
 def _box(ax, x, y, width, page, colour) -> None:
     ax.add_patch(Rectangle((x + 0.06, y), width - 0.12, 0.64, facecolor=colour, edgecolor="white"))
-    ax.text(x + width / 2, y + 0.31, str(page), ha="center", va="center", fontsize=8)
+    ax.text(x + width / 2, y + 0.31, str(page), ha="center", va="center", fontsize=SMALL)
 
 
 def reuse_by_position(before: Memory, after: Memory, order=10, parts=10) -> pd.DataFrame:
@@ -97,19 +103,28 @@ def reuse_by_position(before: Memory, after: Memory, order=10, parts=10) -> pd.D
     return pd.DataFrame({"blocks": table.size(), "reused": table.mean()}).reset_index()
 
 
+@figure(
+    "Of one free list, from head to tail, the share of the pages that was reused later.",
+    source="freehint.answers.reuse_by_position",
+    unitless="x",
+)
 def reused_shares(table: pd.DataFrame, ax=None) -> Axes:
     """Share of each part of a list, head to tail, that was reused (%)."""
-    ax = _axes(ax, height=2.6)
+    ax = axes_or_new(ax, height=2.6)
     ax.bar(table["part"], table["reused"] * 100, color=ORANGE, width=0.9)
     ax.set_xticks([0, len(table) - 1], ["head", "tail"])
     ax.set(xlabel="place in the list at the start", ylabel="reused (%)", ylim=(0, 100))
-    _tidy(ax)
     return ax
 
 
+@figure(
+    "Memory that the host was told of, each page counted once, by the order of the blocks"
+    " reported.",
+    source="Run.reports",
+)
 def hints_over_time(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
     """Memory that the host was told of (MiB, each page once) since the first report (ms)."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     told = reports[reports["taken"] & ~reports["duplicate"]]
     begin = reports["time_ns"].min() if len(reports) else 0
     span = span_ns or (reports["time_ns"].max() - begin if len(reports) else NS_PER_MS)
@@ -123,41 +138,51 @@ def hints_over_time(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
     ax.stackplot(times / NS_PER_MS, heights, colors=colours, labels=labels)
     ax.set(xlabel="time since the first report (ms)", ylabel="told to the host (MiB)")
     ax.set_xlim(0, span / NS_PER_MS)
-    ax.set_ylim(0, 1.2 * max(1, np.sum(heights, axis=0).max()))
-    ax.legend(frameon=False, fontsize=9, loc="upper left", ncols=3)
-    _tidy(ax)
+    ax.set_ylim(0, 1.05 * max(1, np.sum(heights, axis=0).max()))
+    legend_above(ax, 3)
     return ax
 
 
+@figure(
+    "Memory that the host was told of, each page counted once, a line a run: what is told"
+    " again does not raise it.",
+    source="Run.reports",
+)
 def told_over_time(reports_of: dict, ax=None, span_ns=None) -> Axes:
-    """The same as a line a run, named: what is told again does not raise it."""
-    ax = _axes(ax)
+    """Memory that the host was told of (MiB) over time (ms), a line a run; repeats do not count."""
+    ax = axes_or_new(ax)
     for (name, reports), (colour, style) in zip(reports_of.items(), PENS):
         rows = reports[reports["taken"] & ~reports["duplicate"]]
         times = (rows["time_ns"] - reports["time_ns"].min()) / NS_PER_MS
-        ax.step(times, rows["nr_pages"].cumsum() * MIB, where="post", color=colour, lw=2,
+        ax.step(times, rows["nr_pages"].cumsum() * MIB, where="post", color=colour,
                 ls=style, label=name)  # fmt: skip
     ax.set(xlabel="time since the first report (ms)", ylabel="told to the host (MiB)")
     ax.set_xlim(0, span_ns / NS_PER_MS if span_ns else None)
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, fontsize=9)
-    _tidy(ax)
+    ax.legend()
     return ax
 
 
+@figure(
+    "How long a walk that takes the zone lock list by list held it, a dot a list, by the"
+    " order of the list and coloured by zone; the larger a dot, the more blocks on the list."
+    " Logarithmic.",
+    source="freehint.answers.holds_of_lists",
+    unitless="x",
+)
 def holds_by_order(table: pd.DataFrame, ax=None) -> Axes:
     """How long the zone lock was held (ms), a dot a list, by the order of the list."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for (zone, rows), colour in zip(table.groupby("zone", observed=True), cycle(LINES)):
         ax.scatter(rows["order"], rows["held_ns"] / NS_PER_MS, s=10 + rows["blocks"] / 20,
                    color=colour, alpha=0.7, label=str(zone))  # fmt: skip
     ax.set_yscale("log")
-    ax.set_xticks(range(NR_ORDERS))
+    order_axis(ax, NR_ORDERS - 1)
     ax.set(xlabel="order of the list (a dot's size: its blocks)", ylabel="lock held (ms)")
-    legend = ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.margins(y=0.15)
+    legend = legend_beside(ax)
     for handle in legend.legend_handles:
         handle.set_sizes([30])
-    _tidy(ax)
     return ax
 
 
@@ -169,6 +194,11 @@ def holds_of_lists(run) -> pd.DataFrame:
     return table
 
 
+@figure(
+    "How many hints still held at the end, over how far the walk came, a dot a run; with"
+    " lists that are never rotated and with lists rotated at the end of a stroke.",
+    source="freehint.sweep",
+)
 def survival_by_reach(table: pd.DataFrame, ax=None) -> Axes:
     """Survival of the hints (%) over how far the walk came (% of the free memory), a dot a run.
 
@@ -177,36 +207,45 @@ def survival_by_reach(table: pd.DataFrame, ax=None) -> Axes:
     table : DataFrame
         One row of summary a run, with ``reach`` (share) and ``rotate`` added.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for rotate, colour, marker in (("never", VERMILION, "o"), ("on_exit", GREEN, "s")):
         rows = table[table["rotate"] == rotate].sort_values("reach")
         ax.plot(rows["reach"] * 100, rows["survival"] * 100, color=colour, marker=marker, ms=5,
                 ls="", alpha=0.8, label=f"rotate: {rotate}")  # fmt: skip
     ax.set(xlabel="how far the walk came (% of free memory hinted)", ylabel="survival (%)")
     ax.set(xlim=(0, 103), ylim=(0, 103))
-    ax.legend(frameon=False, fontsize=9)
-    ax.grid(color=PALE)
-    _tidy(ax)
+    ax.legend()
+    ax.grid()
     return ax
 
 
+@figure(
+    "How many events of each kind lasted longer than a duration; both axes are logarithmic.",
+    source="Run.locks, Run.waits",
+)
 def longer_than(durations_of: dict, ax=None) -> Axes:
     """How many of each (named) kind lasted longer than so many microseconds; both logarithmic."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for (name, values), (colour, style) in zip(durations_of.items(), PENS):
         values = np.sort(np.asarray(values)) / 1e3
         if len(values):
-            ax.step(values, np.arange(len(values), 0, -1), color=colour, lw=2, ls=style,
+            ax.step(values, np.arange(len(values), 0, -1), color=colour, ls=style,
                     label=name)  # fmt: skip
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set(xlim=(0.1, 1e5), ylim=(0.8, 2e3), xlabel="duration (µs)", ylabel="so many lasted longer")
-    ax.legend(frameon=False, fontsize=9, loc="upper right")
-    ax.grid(color=PALE)
-    _tidy(ax)
+    ax.set(
+        xlim=(0.1, 1e5), ylim=(0.8, 2e3), xlabel="duration (µs)", ylabel="lasted longer (events)"
+    )
+    ax.legend(loc="upper right")
+    ax.grid()
     return ax
 
 
+@figure(
+    "A share, in per cent, at each pair of two knobs' values.",
+    source="freehint.sweep, pivoted",
+    unitless="xy",
+)
 def share_map(table: pd.DataFrame, ax=None, label="") -> Axes:
     """A table of shares as a map, each field with its percentage.
 
@@ -215,51 +254,63 @@ def share_map(table: pd.DataFrame, ax=None, label="") -> Axes:
     table : DataFrame
         Shares; index and columns are the two knobs, named.
     """
-    ax = _axes(ax, height=0.45 * len(table) + 1.2)
+    ax = axes_or_new(ax, height=0.45 * len(table) + 1.2)
     ax.imshow(table, cmap="Oranges", vmin=0, vmax=1, aspect="auto")
     for y, row in enumerate(table.to_numpy()):
         for x, value in enumerate(row):
-            colour = "white" if value > 0.6 else "black"
-            ax.text(x, y, f"{value:.0%}", ha="center", va="center", fontsize=9, color=colour)
+            colour = "white" if value > 0.6 else BLACK
+            ax.text(x, y, f"{value:.0%}", ha="center", va="center", fontsize=TICK, color=colour)
     ax.set_xticks(range(table.shape[1]), table.columns)
     ax.set_yticks(range(table.shape[0]), table.index)
     ax.set(xlabel=table.columns.name, ylabel=table.index.name)
-    ax.set_title(label, loc="left", fontsize=10)
+    ax.set_title(label, fontsize=LABEL)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     return ax
 
 
+@figure(
+    "Blocks offered to the ring by their order: taken, and lost because the ring was full.",
+    source="Run.reports",
+    unitless="x",
+)
 def blocks_by_order(reports: pd.DataFrame, ax=None) -> Axes:
     """Blocks offered to the ring by order: taken, and lost because it was full."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     bottom = np.zeros(NR_ORDERS)
     for taken, colour, label in ((True, GREEN, "taken by the ring"), (False, VERMILION, "lost")):
         orders = reports.loc[reports["taken"] == taken, "order"]
         counts = np.bincount(orders, minlength=NR_ORDERS)
         ax.bar(range(NR_ORDERS), counts, bottom=bottom, color=colour, label=label)
         bottom += counts
-    ax.set_xticks(range(NR_ORDERS))
-    ax.set(xlabel="order of the block", ylabel="blocks offered")
-    ax.legend(frameon=False, fontsize=9)
-    _tidy(ax)
+    order_axis(ax, NR_ORDERS - 1)
+    ax.set(xlabel="order of the block", ylabel="offered (blocks)")
+    ax.legend()
     return ax
 
 
+@figure(
+    "Free memory over time, per-CPU lists included, a line a run.",
+    source="Run.history",
+)
 def free_lines(histories: dict, ax=None) -> Axes:
     """Free memory on the lists and on pcp lists (MiB) over time (ms), a line a run, named."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for (name, history), (colour, style) in zip(histories.items(), PENS):
         free = history.groupby("time_s")["free_pages"].sum() * MIB
-        ax.plot(free.index * 1e3, free, color=colour, ls=style, lw=2, label=name)
+        ax.plot(free.index * 1e3, free, color=colour, ls=style, label=name)
     ax.set(xlabel="simulated time (ms)", ylabel="free memory (MiB)")
     ax.margins(x=0)
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, fontsize=9)
-    _tidy(ax)
+    ax.legend()
     return ax
 
 
+@figure(
+    "What the host has given to a recorded guest: resident memory of QEMU over time, with the"
+    " phases of the recording.",
+    source="a recording of free page reporting: host_rss_KiB",
+)
 def resident_over_time(rss: pd.DataFrame, ax=None) -> Axes:
     """What the host has given to a recorded guest (MiB) over time (s), its phases marked.
 
@@ -268,17 +319,16 @@ def resident_over_time(rss: pd.DataFrame, ax=None) -> Axes:
     rss : DataFrame
         t_s, phase, host_rss_KiB, as in the recordings of free page reporting.
     """
-    ax = _axes(ax)
-    ax.plot(rss["t_s"], rss["host_rss_KiB"] / 1024, color=BLUE, lw=2, drawstyle="steps-post")
+    ax = axes_or_new(ax)
+    ax.plot(rss["t_s"], rss["host_rss_KiB"] / 1024, color=BLUE, drawstyle="steps-post")
     lasting = rss.groupby("phase", sort=False).filter(lambda rows: len(rows) > 1)
     for phase, rows in lasting.groupby("phase", sort=False):
         ax.axvline(rows["t_s"].iloc[0], color=PALE, lw=1, zorder=0)
-        ax.text(rows["t_s"].iloc[0] + 0.3, 0.98, phase, fontsize=9, color=GREY, va="top",
+        ax.text(rows["t_s"].iloc[0] + 0.3, 0.98, phase, fontsize=TICK, color=GREY, va="top",
                 transform=ax.get_xaxis_transform())  # fmt: skip
     ax.set(xlabel="time since QEMU's start (s)", ylabel="QEMU's resident memory (MiB)")
     ax.set_ylim(0, 1.15 * rss["host_rss_KiB"].max() / 1024)
     ax.margins(x=0)
-    _tidy(ax)
     return ax
 
 

@@ -11,22 +11,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from freehint.figures import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
+from freehint.figures.registry import figure
+from freehint.figures.style import (
     MIB,
-    ORANGE,
-    PALE,
-    SKY,
-    VERMILION,
-    _axes,
-    _tidy,
+    SMALL,
+    axes_or_new,
+    every,
+    legend_above,
+    legend_beside,
+    log_axis,
     new_figure,
 )
 from freehint.formats.tables import free_lists, pageblocks
 from freehint.mm.memory import UNMOVABLE
+from freehint.palette import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, SKY, VERMILION
 from freehint.simulate import Scenario, simulate
 from freehint.units import NS_PER_S
 
@@ -34,6 +32,12 @@ POLICY_COLOURS = {"v24": GREEN, "balloon_alloc": BLUE}
 STATE_COLOURS = {"idle": GREY, "freed": GREEN, "dirty": ORANGE, "churn": VERMILION, "frag": BLUE}
 
 
+@figure(
+    "What became of the guest's memory in a migration, a bar a run: sent whole, sent as zero"
+    " pages, and not sent because of a hint; a page that is sent twice counts twice.",
+    source="freehint.summaries",
+    unitless="y",
+)
 def pages_by_fate(table: pd.DataFrame, ax=None) -> Axes:
     """What became of the guest's memory (MiB), a bar a run: sent, zero pages, skipped.
 
@@ -43,7 +47,7 @@ def pages_by_fate(table: pd.DataFrame, ax=None) -> Axes:
         One row of summary a run (:func:`freehint.summaries`); the index names the bars.  A page
         that is sent twice counts twice.
     """
-    ax = _axes(ax, height=0.42 * len(table) + 1.2)
+    ax = axes_or_new(ax, height=0.42 * len(table) + 1.2)
     left = np.zeros(len(table))
     for name, colour, label in (
         ("normal_pages", VERMILION, "sent whole, 4,104 B a page"),
@@ -55,14 +59,19 @@ def pages_by_fate(table: pd.DataFrame, ax=None) -> Axes:
         left += pages
     ax.invert_yaxis()
     ax.set(xlabel="memory (MiB)")
-    ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(-0.05, 1.0))
-    _tidy(ax)
+    legend_above(ax, 3, x=-0.05)
     return ax
 
 
+@figure(
+    "Pages that each bitmap sync of a migration found newly dirty, a line a run, on a"
+    " symmetric logarithmic axis; the first sync, which sets every page, is left out.",
+    source="Run.rounds",
+    unitless="x",
+)
 def dirty_at_each_sync(rounds_of: dict, ax=None) -> Axes:
     """Pages that each bitmap sync found newly dirty (a symmetric logarithm), a line a run."""
-    ax = _axes(ax, height=3.0)
+    ax = axes_or_new(ax, height=3.0)
     pens = zip((GREY, GREEN, BLUE, VERMILION, BLACK), "osD^v", (12, 9, 7, 6, 5), strict=True)
     for (name, rounds), (colour, mark, size) in zip(rounds_of.items(), pens):
         dirty = rounds["dirty_pages"].to_numpy()[1:]
@@ -72,23 +81,42 @@ def dirty_at_each_sync(rounds_of: dict, ax=None) -> Axes:
     ax.set_yticks([0, 10, 100, 1_000, 10_000, 100_000],
                   ["0", "10", "100", "1,000", "10,000", "100,000"])  # fmt: skip
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel="bitmap sync (the first, which sets every page, is left out)")
-    ax.set(ylabel="newly dirty pages", ylim=(0, 500_000))
+    ax.set(xlabel="bitmap sync (the first is left out)")
+    ax.set(ylabel="newly dirty (pages)", ylim=(0, 500_000))
     if len(rounds_of) > 1:
-        ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    _tidy(ax)
+        legend_beside(ax)
     return ax
 
 
-def rounds_side_by_side(runs):
-    """A figure of migrations' rounds, a row a run: how long each took, and what each sent."""
-    figure, axes = new_figure(width=11, height=0.42 * len(runs) + 1.2, columns=2, sharey=True)
+@figure(
+    "The rounds of migrations, a row a run: how long each round took (left), and how much it"
+    " sent (right, logarithmic). The last round is that with the guest stopped.",
+    source="Run.rounds, Run.summary",
+    unitless="y",
+    wide=True,
+)
+def rounds_side_by_side(runs, axes=None):
+    """Migrations' rounds, a row a run: how long each took, and what each sent.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Each with a migration that has begun; named by their policies.
+    axes : sequence of 2 Axes, optional
+    """
+    if axes is None:
+        axes = new_figure(11, 0.42 * len(runs) + 1.2, columns=2, sharey=True)[1]
     rounds_over_time(runs, axes[0])
     sent_by_round(runs, axes[1])
-    axes[0].legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0))
-    return figure
+    return axes
 
 
+@figure(
+    "The rounds of migrations, one after another, a row a run, with a line at each bitmap"
+    " sync; in the last the guest is stopped.",
+    source="Run.rounds, Run.summary",
+    unitless="y",
+)
 def rounds_over_time(runs, ax=None) -> Axes:
     """The rounds of migrations, one after another (s), a row a run, a line at each sync.
 
@@ -97,7 +125,7 @@ def rounds_over_time(runs, ax=None) -> Axes:
     runs : sequence of Run
         Each with a migration that has begun; named by their policies.
     """
-    ax = _axes(ax, height=0.42 * len(runs) + 1.2)
+    ax = axes_or_new(ax, height=0.42 * len(runs) + 1.2)
     for at, run in enumerate(runs):
         ends_s = _round_ends(run)
         for (begin, end), colour in zip(pairwise(ends_s), _round_colours(run), strict=True):
@@ -106,26 +134,39 @@ def rounds_over_time(runs, ax=None) -> Axes:
         ax.vlines(ends_s[1:], at - 0.36, at + 0.36, color=BLACK, lw=0.8)
     for colour, label in ((SKY, "first round"), (BLUE, "later rounds"), (VERMILION, "stopped")):
         ax.barh(0, 0, color=colour, label=label)
+    legend_above(ax, 3)
+    ax.locator_params(axis="x", nbins=5)
     return _row_a_run(runs, ax, "time since the migration began (s)")
 
 
+@figure(
+    "How much each round of a migration sent, a dot a round and a row a run, logarithmic; a"
+    " round that sent nothing has no dot.",
+    source="Run.rounds, Run.summary",
+    unitless="y",
+)
 def sent_by_round(runs, ax=None) -> Axes:
     """What each round of a migration sent (MB, a logarithm), a row a run, a dot a round."""
-    ax = _axes(ax, height=0.42 * len(runs) + 1.2)
+    ax = axes_or_new(ax, height=0.42 * len(runs) + 1.2)
     for at, run in enumerate(runs):
-        sent = np.diff(np.append(run.rounds["sent_bytes"], run.summary["sent_bytes"])) / 1e6
+        sent = _sent_mb(run)
         some = sent > 0
         ax.scatter(
             sent[some], np.full(some.sum(), at), s=55, color=np.array(_round_colours(run))[some]
         )
-    ax.set_xscale("log")
+    mb = np.concatenate([_sent_mb(run) for run in runs])
+    log_axis(ax.xaxis, mb[mb > 0].min(), mb.max())
     return _row_a_run(runs, ax, "sent in a round (MB)")
+
+
+def _sent_mb(run) -> np.ndarray:
+    """What each round of a run sent, in MB."""
+    return np.diff(np.append(run.rounds["sent_bytes"], run.summary["sent_bytes"])) / 1e6
 
 
 def _row_a_run(runs, ax, label: str) -> Axes:
     ax.set_yticks(range(len(runs)), [run.summary["policy"] for run in runs])
     ax.set(xlabel=label, ylim=(len(runs) - 0.4, -0.6))
-    _tidy(ax)
     return ax
 
 
@@ -182,8 +223,16 @@ def savings(table: pd.DataFrame, knob: str, labels=None) -> pd.DataFrame:
     )
 
 
+@figure(
+    "What hints save in a migration against the same guest without hints, a group of bars a"
+    " level of one knob and a bar a policy; below 0, hints cost.",
+    source="freehint.migration_figures.savings",
+    unitless="x",
+)
 def effect(table: pd.DataFrame, ax=None, column="saved_bytes") -> Axes:
     """What hints save at each level of one knob: a group of bars a level, a bar a policy.
+
+    A legend comes with a figure of its own; :func:`effects` has one for all panels.
 
     Parameters
     ----------
@@ -191,7 +240,8 @@ def effect(table: pd.DataFrame, ax=None, column="saved_bytes") -> Axes:
         Of :func:`savings`.
     column : "saved_bytes" (%) or "saved_s" (s)
     """
-    ax = _axes(ax, width=4.5)
+    alone = ax is None
+    ax = axes_or_new(ax, width=4.5)
     levels, policies = (list(dict.fromkeys(table[name])) for name in ("level", "policy"))
     width = 0.8 / len(policies)
     for i, policy in enumerate(policies):
@@ -199,33 +249,51 @@ def effect(table: pd.DataFrame, ax=None, column="saved_bytes") -> Axes:
         x = np.arange(len(levels)) + (i - (len(policies) - 1) / 2) * width
         colour = POLICY_COLOURS.get(policy, GREY)
         bars = ax.bar(x, rows[column], width, color=colour, label=policy)
-        ax.bar_label(bars, fmt="{:.0f}" if column == "saved_bytes" else "{:.1f}", fontsize=8)
+        ax.bar_label(bars, fmt="{:.0f}" if column == "saved_bytes" else "{:.1f}", fontsize=SMALL)
     ax.axhline(0, color=BLACK, lw=0.8)
-    ax.set_xticks(range(len(levels)), levels, fontsize=9)
+    ax.set_xticks(range(len(levels)), levels)
     if column == "saved_bytes":
         ax.set(ylabel="bytes saved (%)", ylim=(min(-8, 1.7 * table[column].min()), 109))
     else:
-        ax.set(ylabel="time saved (s)", ylim=(0, 1.15 * table[column].max()))
-    _tidy(ax)
+        ax.set(ylabel="time saved (s)", ylim=_around(table[column]))
+    if alone:
+        legend_above(ax, len(policies))
     return ax
 
 
-def effects(panels: dict, figure) -> None:
-    """A panel an effect, then the legend.
+def _around(seconds) -> tuple:
+    """Limits with room for a number beyond each bar, also where nothing was saved or hints cost."""
+    low, high = min(0, seconds.min()), max(0, seconds.max())
+    room = 0.15 * max(high - low, 0.1)
+    return low - room * (low < 0), high + room
+
+
+@figure(
+    "What hints save in a migration against the same guest without hints, a panel a knob: a"
+    " group of bars a level and a bar a policy; below 0, hints cost.",
+    source="freehint.migration_figures.savings",
+    unitless="x",
+    wide=True,
+)
+def effects(panels: dict, axes=None):
+    """What hints save, a panel a knob as :func:`effect` draws it, then the legend.
 
     Parameters
     ----------
     panels : dict
         Title -> (table, column), as for :func:`effect`.
-    figure : Figure
-        With at least one pair of axes more than there are panels.
+    axes : array of Axes, optional
+        At least one more than there are panels.
     """
-    axes = figure.axes
+    if axes is None:
+        axes = new_figure(12, 3 * (len(panels) // 3 + 1), len(panels) // 3 + 1, 3)[1]
+    axes = every(axes)
     for (title, (table, column)), ax in zip(panels.items(), axes):
-        effect(table, ax, column).set_title(title, loc="left", fontsize=10)
+        effect(table, ax, column).set_title(title)
     for ax in axes[len(panels) :]:
         ax.axis("off")
-    axes[-1].legend(*axes[0].get_legend_handles_labels(), loc="center", frameon=False)
+    axes[-1].legend(*axes[0].get_legend_handles_labels(), loc="center")
+    return axes
 
 
 def after_the_migration(scenario: Scenario, window_ns: int) -> pd.Series:
@@ -280,6 +348,12 @@ def against_none(table: pd.DataFrame, column: str) -> pd.Series:
     return (table[column].astype(float) / base - 1) * 100
 
 
+@figure(
+    "One measure of each policy: a bar at the mean over the seeds and a dot a seed; the"
+    " dashed line, if any, is the value before the migration or without hints.",
+    source="freehint.summaries, freehint.migration_figures.after_the_migration",
+    unitless="y",
+)
 def per_policy(table: pd.DataFrame, column: str, ax=None, label="", mark=None) -> Axes:
     """One measure of each policy: a bar at the mean, a dot a seed.
 
@@ -293,7 +367,7 @@ def per_policy(table: pd.DataFrame, column: str, ax=None, label="", mark=None) -
         Where a dashed line goes: the value before the migration, or without hints.
     """
     policies = list(dict.fromkeys(table["policy"]))
-    ax = _axes(ax, height=0.3 * len(policies) + 1.0)
+    ax = axes_or_new(ax, height=0.3 * len(policies) + 1.0)
     means = table.groupby("policy", sort=False)[column].apply(
         lambda rows: rows.astype(float).mean()
     )
@@ -305,11 +379,14 @@ def per_policy(table: pd.DataFrame, column: str, ax=None, label="", mark=None) -
         ax.axvline(mark, color=BLACK, lw=1, ls="--")
     ax.set_ylim(len(policies) - 0.4, -0.6)
     ax.set(xlabel=label or column)
-    ax.tick_params(labelsize=9)
-    _tidy(ax)
     return ax
 
 
+@figure(
+    "Recorded migrations of QEMU: measured (across) and predicted (upwards), both"
+    " logarithmic. Filled: hints on; the grey band is 10 % to either side.",
+    source="freehint.validate_migration",
+)
 def predicted_beside_measured(table: pd.DataFrame, counter: str, ax=None, unit=1.0, label=""):
     """Each recorded migration: measured across, predicted upwards, both logarithmic.
 
@@ -327,9 +404,11 @@ def predicted_beside_measured(table: pd.DataFrame, counter: str, ax=None, unit=1
     Returns
     -------
     Axes
-        Filled: hints on; the grey band is 10 % to either side.
+        Filled: hints on; the grey band is 10 % to either side.  A legend comes with a figure of
+        its own.
     """
-    ax = _axes(ax, width=4.6, height=4.2)
+    alone = ax is None
+    ax = axes_or_new(ax, width=6.0, height=4.2)
     both = table[[f"measured_{counter}", f"predicted_{counter}"]].astype(float) / unit
     ends = np.array([both.min().min() / 1.3, both.max().max() * 1.3])
     ax.fill_between(ends, ends / 1.1, ends * 1.1, color=PALE, lw=0, zorder=0)
@@ -340,21 +419,13 @@ def predicted_beside_measured(table: pd.DataFrame, counter: str, ax=None, unit=1
             name = f"{state}, hints {hint}" if len(rows) else None
             ax.scatter(*rows.to_numpy().T, s=34, facecolors=face, edgecolors=colour, lw=1.3,
                        label=name, zorder=2)  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
-    ax.set(xlabel=f"measured {label or counter}", ylabel=f"predicted {label or counter}")
-    _plain_ticks(ax)
-    _tidy(ax)
-    return ax
-
-
-def _plain_ticks(ax) -> None:
-    """1, 2, 5, 10, .. in figures, where matplotlib writes powers."""
-    steps = np.outer(10.0 ** np.arange(-3, 8), (1, 2, 5)).ravel()
-    low, high = ax.get_xlim()
-    ticks = steps[(steps >= low) & (steps <= high)]
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks(ticks, [f"{tick:,g}" for tick in ticks])
-        axis.set_ticks([], minor=True)
+        log_axis(axis, *ends)
+    ax.set(xlim=ends, ylim=ends, aspect="equal")
+    ax.set(xlabel=f"measured {label or counter}", ylabel=f"predicted {label or counter}")
+    if alone:
+        legend_beside(ax)
+    return ax
 
 
 def recorded_resident(info: dict) -> pd.DataFrame:
@@ -382,6 +453,11 @@ def steps_down(time_s, resident_mib, least=8.0) -> pd.DataFrame:
     return pd.DataFrame({"time_s": np.asarray(time_s, float)[at + 1], "MiB": fall[at]})
 
 
+@figure(
+    "Resident memory below its most since the guest's program left: recorded (VmRSS of QEMU)"
+    " and simulated.",
+    source="a recording of a migration: rss; Run.resident",
+)
 def resident_beside(measured: pd.DataFrame, simulated: pd.DataFrame, ax=None) -> Axes:
     """Resident memory below its most (MiB) over the time since the program left (s).
 
@@ -392,7 +468,7 @@ def resident_beside(measured: pd.DataFrame, simulated: pd.DataFrame, ax=None) ->
     simulated : DataFrame
         ``run.resident``.
     """
-    ax = _axes(ax, height=3.0)
+    ax = axes_or_new(ax, height=3.0)
     pages = simulated["resident_pages"] * MIB
     for time_s, mib, colour, style, name in (
         (measured["time_s"], measured["resident_MiB"], BLACK, "-", "recorded: VmRSS of QEMU"),
@@ -401,6 +477,5 @@ def resident_beside(measured: pd.DataFrame, simulated: pd.DataFrame, ax=None) ->
         ax.step(time_s, mib - mib.iloc[0], color=colour, ls=style, lw=2, where="post", label=name)
     ax.set(xlabel="time since the memory was freed (s)", ylabel="resident memory, change (MiB)")
     ax.set_xlim(0, simulated["time_s"].max())
-    ax.legend(frameon=False, fontsize=9)
-    _tidy(ax)
+    ax.legend()
     return ax

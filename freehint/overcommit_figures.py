@@ -7,19 +7,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from freehint.figures import (
+from freehint.figures.registry import figure
+from freehint.figures.style import MIB, axes_or_new, every, legend_above, new_figure
+from freehint.palette import (
     BLACK,
     BLUE,
     GREEN,
     GREY,
-    MIB,
     ORANGE,
     PURPLE,
     SKY,
     VERMILION,
     YELLOW,
-    _axes,
-    _tidy,
 )
 from freehint.units import NS_PER_S
 
@@ -33,6 +32,11 @@ TIME_LOST = (
 )
 
 
+@figure(
+    "Each guest's resident memory over time, stacked, and what of it lies in swap, below"
+    " zero; the dashed line is the memory of the host.",
+    source="Overcommit.guests",
+)
 def resident_over_time(guests: pd.DataFrame, ax=None, host_mib=None) -> Axes:
     """Each guest's resident memory stacked, and what lies in swap below zero (MiB, over s).
 
@@ -43,7 +47,7 @@ def resident_over_time(guests: pd.DataFrame, ax=None, host_mib=None) -> Axes:
     host_mib : float, optional
         The host's memory, a dashed line.
     """
-    ax = _axes(ax, height=3.0)
+    ax = axes_or_new(ax, height=3.0)
     for column, sign, alpha in (("resident_pages", 1, 1.0), ("swapped_pages", -1, 0.45)):
         wide = guests.pivot_table(index="time_s", columns="guest", values=column, sort=False)
         wide = wide.sort_index().fillna(0) * MIB
@@ -56,27 +60,43 @@ def resident_over_time(guests: pd.DataFrame, ax=None, host_mib=None) -> Axes:
     ax.yaxis.set_major_formatter(lambda mib, _: f"{abs(mib):,.0f}")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="time (s)", ylabel="in swap | resident (MiB)", xlim=(0, guests["time_s"].max()))
-    _tidy(ax)
     return ax
 
 
-def residents(results: dict, figure, host_mib=None) -> None:
-    """:func:`resident_over_time`, a panel a run, and one legend.
+@figure(
+    "Each guest's resident memory over time, stacked, and what of it lies in swap, below"
+    " zero, a panel a run; the dashed line is the memory of the host.",
+    source="Overcommit.guests",
+    wide=True,
+)
+def residents(results: dict, axes=None, host_mib=None):
+    """Each guest's memory, a panel a run as :func:`resident_over_time` draws it, and one legend.
 
     Parameters
     ----------
     results : dict
         Title -> Overcommit.
-    figure : Figure
-        With as many axes, which share their y axis.
+    axes : sequence of Axes, optional
+        As many, which share their y axis.
+    host_mib : float, optional
+        The host's memory, a dashed line.
     """
-    for (title, result), ax in zip(results.items(), figure.axes, strict=True):
-        resident_over_time(result.guests, ax, host_mib).set_title(title, loc="left", fontsize=10)
+    if axes is None:
+        axes = new_figure(12, 3.6, columns=len(results), sharey=True)[1]
+    axes = every(axes)
+    for (title, result), ax in zip(results.items(), axes, strict=True):
+        resident_over_time(result.guests, ax, host_mib).set_title(title)
         ax.label_outer()
-    legend = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*legend, loc="outside upper right", ncols=6, frameon=False, fontsize=9)
+    legend = axes[0].get_legend_handles_labels()
+    axes[0].get_figure().legend(*legend, loc="outside upper right", ncols=6)
+    return axes
 
 
+@figure(
+    "What the host has written to swap (dashed) and read back (solid) since the beginning, by"
+    " the policy of the guests.",
+    source="Overcommit.host",
+)
 def swap_traffic(host_of: dict, ax=None) -> Axes:
     """Written to swap (dashed) and read back (solid) since the beginning, MiB over s, by policy.
 
@@ -85,20 +105,25 @@ def swap_traffic(host_of: dict, ax=None) -> Axes:
     host_of : dict
         Policy -> ``Overcommit.host``.
     """
-    ax = _axes(ax, height=3.0)
+    ax = axes_or_new(ax, height=3.0)
     for policy, host in host_of.items():
         colour = POLICY_COLOURS.get(policy, VERMILION)
-        ax.plot(host["time_s"], host["swap_outs"] * MIB, color=colour, lw=1.8, ls="--")
-        ax.plot(host["time_s"], host["swap_ins"] * MIB, color=colour, lw=1.8, label=policy)
+        ax.plot(host["time_s"], host["swap_outs"] * MIB, color=colour, ls="--")
+        ax.plot(host["time_s"], host["swap_ins"] * MIB, color=colour, label=policy)
     ax.plot([], [], color=BLACK, lw=1.5, ls="--", label="written to swap")
     ax.plot([], [], color=BLACK, lw=1.5, label="read back")
     ax.set(xlabel="time (s)", ylabel="swap traffic (MiB)", ylim=(0, None))
     ax.set_xlim(0, max(host["time_s"].max() for host in host_of.values()))
-    ax.legend(frameon=False, fontsize=9, loc="upper left")
-    _tidy(ax)
+    ax.legend(loc="upper left")
     return ax
 
 
+@figure(
+    "What the want of memory, and giving it back, cost the guests: CPU time of all guests"
+    " together, by the policy of the guests.",
+    source="Overcommit.summary",
+    unitless="y",
+)
 def time_lost(summary_of: dict, ax=None) -> Axes:
     """What the want of memory, and giving it back, cost the guests (s, all together).
 
@@ -107,7 +132,7 @@ def time_lost(summary_of: dict, ax=None) -> Axes:
     summary_of : dict
         Policy -> ``Overcommit.summary``.
     """
-    ax = _axes(ax, height=0.4 * len(summary_of) + 1.3)
+    ax = axes_or_new(ax, height=0.4 * len(summary_of) + 1.3)
     left = np.zeros(len(summary_of))
     for name, colour, label in TIME_LOST:
         seconds = np.array([float(s[name].sum()) for s in summary_of.values()]) / NS_PER_S
@@ -115,11 +140,16 @@ def time_lost(summary_of: dict, ax=None) -> Axes:
         left += seconds
     ax.set_ylim(len(summary_of) - 0.4, -0.6)
     ax.set(xlabel="time of the guests' CPUs (s)")
-    ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(-0.05, 1.0))
-    _tidy(ax)
+    legend_above(ax, 3, x=-0.05)
     return ax
 
 
+@figure(
+    "How many times slower guests are than alone, by how many share the host: a line a"
+    " policy, at the mean of the guests.",
+    source="Overcommit.summary",
+    unitless="x",
+)
 def slowdown_by_guests(table: pd.DataFrame, ax=None) -> Axes:
     """How much slower guests are than alone, by their number: a line a policy, the mean of guests.
 
@@ -128,14 +158,13 @@ def slowdown_by_guests(table: pd.DataFrame, ax=None) -> Axes:
     table : DataFrame
         policy, guests (their number), slowdown; a row a guest or a run.
     """
-    ax = _axes(ax, width=6.0)
+    ax = axes_or_new(ax, width=6.0)
     for policy, rows in table.groupby("policy", sort=False):
         means = rows.groupby("guests")["slowdown"].mean()
         colour, mark = POLICY_COLOURS.get(policy, VERMILION), POLICY_MARKS.get(policy, "^")
-        ax.plot(means.index, means, color=colour, marker=mark, lw=1.8, label=policy)
+        ax.plot(means.index, means, color=colour, marker=mark, label=policy)
     ax.axhline(1, color=BLACK, lw=0.8, ls=":")
     ax.set(xlabel="guests of 1 GiB", ylabel="slower than alone (times)")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(frameon=False, fontsize=9)
-    _tidy(ax)
+    ax.legend()
     return ax

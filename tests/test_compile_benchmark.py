@@ -95,7 +95,7 @@ def test_the_sentence_and_the_picture_hold_the_numbers():
         and "longer than 5 µs for a zone lock, and none failed" in sentence
         and "gains 0 to 0 MB" in sentence
     )
-    left, right = compile_figure(table).axes
+    left, right = compile_figure(table)
     assert [bar.get_width() for bar in left.patches] == [20, 6, 6]
     assert left.lines[0].get_xdata().tolist() == [6, 6, 6]
     widths = np.reshape([bar.get_width() for bar in right.patches], (3, 3))

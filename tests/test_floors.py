@@ -23,18 +23,9 @@ FLOORS = [
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
     [
-        *("figures", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
-        *(
-            "widgets.*",
-            "cli",
-            "parameters",
-            "report",
-            "gallery",
-            "pdf",
-            "run_report",
-            "run_page",
-            "run_figures",
-        ),
+        *("figures.*", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
+        *("widgets.*", "cli", "parameters", "report", "gallery", "pdf"),
+        *("run_report", "run_page", "run_figures"),
         *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),
     ],
 ]

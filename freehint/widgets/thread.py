@@ -1,6 +1,7 @@
 """The thread's eight blocks, with its knobs."""
 
 from freehint import figures
+from freehint.palette import GREY
 from freehint.policies.walker import RESUME, ROTATE
 from freehint.story import CONSUMED, thread_story
 from freehint.widgets.panel import KnobPanel, choice
@@ -30,6 +31,6 @@ def draw_story(**knobs):
     ax.set_title(told.sentence, loc="left", fontsize=12)
     ax.set_ylim(-ROWS_SHOWN + 0.4, 0.95)
     if len(told.steps) > ROWS_SHOWN:
-        ax.text(-0.3, -ROWS_SHOWN + 0.45, "… and so on", ha="right", color=figures.GREY)
+        ax.text(-0.3, -ROWS_SHOWN + 0.45, "… and so on", ha="right", color=GREY)
     figures.story_legend(ax)
     return figure

@@ -1,0 +1,100 @@
+"""Free memory over time."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from freehint.figures.registry import figure
+from freehint.figures.style import MIB, PENS, TICK, axes_or_new, legend_above
+from freehint.mm.fragmentation import extfrag_index, unusable_free_index
+from freehint.palette import BLACK, BLUE, GREEN, ORANGE, SKY
+
+
+@figure(
+    "Free memory of a guest over time by the order of its blocks, and on per-CPU lists on top.",
+    source="freehint.replay_history",
+)
+def free_over_time(history: pd.DataFrame, ax=None) -> Axes:
+    """Free memory (MiB) by order over time (s), the pages on pcp lists on top.
+
+    Parameters
+    ----------
+    history : DataFrame
+        Of :func:`freehint.replay_history`.
+    """
+    ax = axes_or_new(ax)
+    wide = history.pivot_table(index="time_s", columns="order", values="free_pages") * MIB
+    groups = ((range(4), SKY, "order 0 to 3"), (range(4, 9), BLUE, "order 4 to 8"),
+              (range(9, 11), GREEN, "order 9 and 10"), ([-1], BLACK, "pcp lists"))  # fmt: skip
+    ax.stackplot(
+        wide.index,
+        [wide[list(orders)].sum(axis=1) for orders, _, _ in groups],
+        colors=[colour for _, colour, _ in groups],
+        labels=[label for _, _, label in groups],
+    )
+    ax.set(xlabel="time since the first snapshot (s)", ylabel="free memory (MiB)")
+    ax.set_xlim(0, wide.index.max())
+    legend_above(ax, 4)
+    return ax
+
+
+@figure(
+    "Free memory on per-CPU lists over time, a line a history, each named with its most.",
+    source="freehint.replay_history, Run.history",
+)
+def pcp_over_time(histories, ax=None) -> Axes:
+    """Free memory on pcp lists (MiB) over time (s): a line a history, named beside it.
+
+    Parameters
+    ----------
+    histories : dict, or sequence of pairs
+        Name -> history, of :func:`freehint.replay_history` or of a run.
+    """
+    ax = axes_or_new(ax)
+    ends = []
+    for (name, history), (colour, style) in zip(dict(histories).items(), PENS):
+        rows = history[history["order"] == -1]
+        pages = rows["free_pages"] * MIB
+        ax.plot(rows["time_s"], pages, color=colour, ls=style)
+        ends.append((pages.iloc[-1], f"{name}: up to {pages.max():.0f} MiB", colour, style))
+    ax.set(xlabel="time (s)", ylabel="on pcp lists (MiB)")
+    ax.margins(x=0)
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    _names_beside(ax, ends)
+    return ax
+
+
+def _names_beside(ax, ends) -> None:
+    """Right of the axes, about where each line (y, name, pen) ends, never one on another."""
+    top = ax.get_ylim()[1]
+    lowest = 0.0
+    for y, name, colour, style in sorted(ends):
+        height = max(y / top, lowest)
+        lowest = height + 0.13
+        beside = {"transform": ax.transAxes, "clip_on": False}
+        ax.plot([1.01, 1.06], [height] * 2, color=colour, ls=style, scalex=False, scaley=False,
+                **beside)  # fmt: skip
+        ax.text(1.07, height, name, va="center", fontsize=TICK, **beside)
+
+
+@figure(
+    "The kernel's two fragmentation indices for requests of one order over time: the share of free"
+    " memory that is in blocks too small, and whether a failure would be for want of memory"
+    " (near 0) or for fragmentation (near 1); -1: the request would not fail.",
+    source="freehint.replay_history",
+    unitless="y",
+)
+def fragmentation_over_time(history: pd.DataFrame, ax=None, order=9) -> Axes:
+    """The kernel's two fragmentation indices for requests of ``order`` over time (s)."""
+    ax = axes_or_new(ax)
+    rows = history[history["order"] >= 0]
+    wide = rows.pivot_table(index="time_s", columns="order", values="blocks")
+    blocks = wide.to_numpy().astype(int)
+    unusable = [unusable_free_index(b, order) for b in blocks]
+    extfrag = [extfrag_index(b, order) for b in blocks]
+    ax.plot(wide.index, unusable, color=BLUE, label="unusable free space index")
+    ax.plot(wide.index, extfrag, color=ORANGE, label="extfrag index (-1: would not fail)")
+    ax.set(xlabel="time since the first snapshot (s)", ylabel=f"index for order {order}")
+    ax.set(ylim=(-1.1, 1.1), xlim=(0, wide.index.max()))
+    legend_above(ax, 2)
+    return ax

@@ -1,0 +1,95 @@
+"""The thread's example: eight blocks on one list, a row a step."""
+
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
+
+from freehint.figures.registry import figure
+from freehint.figures.style import HEADING, LABEL, TICK, axes_or_new
+from freehint.palette import BLACK, BLUE, GREEN, GREY, ORANGE
+from freehint.story import LETTERS, Story
+
+
+@figure(
+    "Eight free blocks on one list, from head (left) to tail, a row a step. White: free, unknown"
+    " to the host; green: the host was told; orange: told again; ringed: reported in this stroke;"
+    " blue bar: the bookmark.",
+    source="freehint.story.thread_story",
+    wide=True,
+)
+def story(told: Story, ax=None) -> Axes:
+    """The thread's example, a row a step: the list from head (left) to tail.
+
+    Parameters
+    ----------
+    told : Story
+    ax : Axes, optional
+    """
+    ax = axes_or_new(ax, height=0.62 * len(told.steps) + 0.8)
+    for row, step in enumerate(told.steps):
+        ax.text(-0.3, -row, step.what, ha="right", va="center", fontsize=LABEL)
+        x = 0.0
+        for name in step.chain:
+            if name == "|":
+                ax.plot([x - 0.12] * 2, [-row - 0.38, -row + 0.38], color=BLUE, lw=3)
+                continue
+            _block(ax, x, -row, name, step)
+            x += 1.0
+        if not step.chain:
+            ax.text(0, -row, "(empty)", va="center", color=GREY, fontsize=LABEL)
+    ax.set(xlim=(-4.2, len(LETTERS)), ylim=(-len(told.steps) + 0.4, 0.95))
+    ax.text(0, 0.68, "head", fontsize=TICK, color=GREY)
+    ax.text(len(LETTERS) - 0.24, 0.68, "tail", fontsize=TICK, color=GREY, ha="right")
+    ax.axis("off")
+    ax.set_title(told.sentence, fontsize=HEADING)
+    return ax
+
+
+def _block(ax, x, y, name, step) -> None:
+    """One block: green when the host knows it, ringed when this stroke reported it."""
+    twice = name in step.duplicates
+    face = ORANGE if twice else (GREEN if name in step.known else "white")
+    edge = BLACK if name in step.reported else GREY
+    ax.add_patch(
+        FancyBboxPatch(
+            (x, y - 0.3),
+            0.76,
+            0.6,
+            boxstyle="round,pad=0.0,rounding_size=0.1",
+            facecolor=face,
+            edgecolor=edge,
+            linewidth=2.2 if name in step.reported else 1.0,
+        )
+    )
+    ax.text(
+        x + 0.38,
+        y,
+        name,
+        ha="center",
+        va="center",
+        fontsize=HEADING,
+        color=BLACK if face in ("white", ORANGE) else "white",
+        fontweight="bold",
+    )
+
+
+def story_legend(ax) -> None:
+    """What the story's colours mean, below its axes."""
+    for face, edge, width, label in (
+        ("white", GREY, 1.0, "free, host does not know"),
+        (GREEN, GREY, 1.0, "host was told"),
+        (GREEN, BLACK, 2.2, "reported in this stroke"),
+        (ORANGE, BLACK, 2.2, "reported again in this stroke"),
+    ):
+        ax.scatter(
+            [], [], marker="s", s=110, c=face, edgecolors=edge, linewidths=width, label=label
+        )
+    ax.plot([], [], color=BLUE, lw=3, label="bookmark")
+    ax.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.42, 0.02),
+        ncols=5,
+        frameon=False,
+        fontsize=TICK,
+        handletextpad=0.3,
+        columnspacing=1.2,
+    )

@@ -1,0 +1,200 @@
+"""Every figure of the package, drawn from small real tables: name -> what draws it."""
+
+import gzip
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+import freehint as fh
+from freehint import answers, figures, migration_figures, overcommit_figures
+from freehint.blocks import block_story
+from freehint.compile_benchmark import told
+from freehint.compile_figures import compile_figure
+from freehint.story import thread_story
+from freehint.units import NS_PER_MS
+from freehint.validate import validate_migration
+from test_compile_benchmark import END_NS, sweep_of_summaries
+
+POLICIES = ("none", "v24", "balloon_alloc", "page_reporting", "five_step")
+MOVING = fh.Scenario(
+    memory="64MiB",
+    workload=fh.Program(state="freed", fill_MiB=24),
+    migration=fh.MigrationConfig(start_at_ns=100 * NS_PER_MS, bandwidth_Bps=1 << 26),
+    duration_ns=2_000 * NS_PER_MS,
+)
+FACTORS = ("policy.rotate", "policy.resume", "ring.size")
+
+
+@cache
+def runs() -> dict:
+    """A run a policy, on a recorded guest of 4 GiB."""
+    scenario = fh.Scenario(duration_ns=100 * NS_PER_MS)
+    return {name: fh.simulate(scenario.with_values({"policy": name})) for name in POLICIES}
+
+
+@cache
+def walked():
+    return runs()["v24"]
+
+
+@cache
+def moved() -> list:
+    return [fh.simulate(MOVING.with_values({"policy": name})) for name in POLICIES[:3]]
+
+
+@cache
+def history() -> pd.DataFrame:
+    return fh.replay_history(fh.data("linux-6.1/traces") / "frag")
+
+
+@cache
+def crossed() -> pd.DataFrame:
+    levels = (("never", "on_exit"), ("restart", "cursor"), (64, 256))
+    grid = dict(zip(FACTORS, levels, strict=True))
+    small = fh.Scenario(memory="64MiB", policy="v24", duration_ns=30 * NS_PER_MS)
+    return fh.sweep(small, grid, seeds=(1, 2))
+
+
+@cache
+def saved() -> pd.DataFrame:
+    knob = "migration.bandwidth_Bps"
+    grid = {"policy": POLICIES[:3], knob: (1 << 26, 1 << 27)}
+    return migration_figures.savings(
+        fh.sweep(MOVING, grid, seeds=(1,)), knob, ["64 MiB/s", "128 MiB/s"]
+    )
+
+
+@cache
+def afterwards() -> pd.DataFrame:
+    each = (
+        MOVING.with_values({"policy": name, "seed": seed})
+        for name in POLICIES[:3]
+        for seed in (1, 2)
+    )
+    return pd.DataFrame([migration_figures.after_the_migration(one, 5 * NS_PER_MS) for one in each])
+
+
+@cache
+def crowded():
+    burst = fh.Program(state="burst", dirty_MiB=24, rate_MiBps=2_000.0, rest_ms=20)
+    one = fh.Scenario(memory="64MiB", workload=burst, policy="none", duration_ns=200 * NS_PER_MS)
+    one = one.with_values({"host.discard": True})
+    guests = [fh.Guest(one, start_ns=i * 11 * NS_PER_MS) for i in range(4)]
+    return fh.overcommit(guests, fh.SharedHost(memory_MiB=80, swap_in_ns=20_000))
+
+
+@cache
+def recorded() -> tuple:
+    """A recorded migration's resident memory, and a run's."""
+    with gzip.open(fh.data("linux-6.1/reporting/fpr_fill.info.json.gz")) as file:
+        resident = migration_figures.recorded_resident(json.load(file))
+    host = replace(fh.HostConfig(), discard=True)
+    return resident, fh.simulate(fh.Scenario(memory="64MiB", host=host, policy="v24")).resident
+
+
+@cache
+def predicted() -> pd.DataFrame:
+    """Some of the recorded migrations, measured and predicted."""
+    with TemporaryDirectory() as folder:
+        rows = pd.read_csv(fh.data("linux-6.1/migration/migrations.csv"), dtype=str)
+        rows.iloc[::8].to_csv(Path(folder) / "migrations.csv", index=False)
+        return validate_migration(folder)[0]
+
+
+def reach_table() -> pd.DataFrame:
+    table = crossed()
+    table = table.assign(reach=table["coverage"], rotate=table["policy.rotate"])
+    return table[table["status"] == "done"]
+
+
+def share_table() -> pd.DataFrame:
+    done = crossed().assign(lost=lambda t: t["lost_pages"] / t["offered_pages"])
+    return done.pivot_table(index="policy.rotate", columns="ring.size", values="lost").astype(float)
+
+
+DRAWN = {
+    "figures.story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
+    "figures.free_by_order": lambda: figures.free_by_order(walked().memory),
+    "figures.two_memories": lambda: figures.two_memories(
+        walked().memory, runs()["five_step"].memory
+    ),
+    "figures.lock_timeline": lambda: figures.lock_timeline(walked().locks, walked().waits),
+    "figures.walk_map": lambda: figures.walk_map(walked().reports),
+    "figures.hint_balance": lambda: figures.hint_balance(fh.summaries(runs().values())),
+    "figures.compare_policies": lambda: figures.compare_policies(fh.summaries(runs().values())),
+    "figures.free_over_time": lambda: figures.free_over_time(history()),
+    "figures.pcp_over_time": lambda: figures.pcp_over_time(
+        {name: run.history for name, run in runs().items()}
+    ),
+    "figures.fragmentation_over_time": lambda: figures.fragmentation_over_time(history()),
+    "figures.main_effects": lambda: figures.main_effects(crossed(), FACTORS),
+    "figures.interactions": lambda: figures.interactions(crossed(), FACTORS),
+    "answers.block_lists": lambda: answers.block_lists(block_story(allocations=11, frees=1)),
+    "answers.reused_shares": lambda: answers.reused_shares(
+        answers.reuse_by_position(
+            fh.load_snapshot(fh.data("linux-6.1/snapshots/snap4g.T0")), walked().memory
+        )
+    ),
+    "answers.hints_over_time": lambda: answers.hints_over_time(walked().reports),
+    "answers.told_over_time": lambda: answers.told_over_time(
+        {name: run.reports for name, run in runs().items() if len(run.reports)}
+    ),
+    "answers.holds_by_order": lambda: answers.holds_by_order(answers.holds_of_lists(walked())),
+    "answers.survival_by_reach": lambda: answers.survival_by_reach(reach_table()),
+    "answers.longer_than": lambda: answers.longer_than(
+        {"a stroke held the lock": walked().locks["held_ns"], "waited": walked().waits["wait_ns"]}
+    ),
+    "answers.share_map": lambda: answers.share_map(share_table(), label="lost"),
+    "answers.blocks_by_order": lambda: answers.blocks_by_order(walked().reports),
+    "answers.free_lines": lambda: answers.free_lines(
+        {name: run.history for name, run in runs().items()}
+    ),
+    "answers.resident_over_time": lambda: answers.resident_over_time(
+        pd.read_csv(fh.data("linux-6.1/reporting/fpr.rss.csv"))
+    ),
+    "migration_figures.pages_by_fate": lambda: migration_figures.pages_by_fate(
+        fh.summaries(moved()).set_index("policy", drop=False)
+    ),
+    "migration_figures.dirty_at_each_sync": lambda: migration_figures.dirty_at_each_sync(
+        {run.summary["policy"]: run.rounds for run in moved()}
+    ),
+    "migration_figures.rounds_side_by_side": lambda: migration_figures.rounds_side_by_side(moved()),
+    "migration_figures.rounds_over_time": lambda: migration_figures.rounds_over_time(moved()),
+    "migration_figures.sent_by_round": lambda: migration_figures.sent_by_round(moved()),
+    "migration_figures.effect": lambda: migration_figures.effect(saved()),
+    "migration_figures.effects": lambda: migration_figures.effects(
+        {"bandwidth": (saved(), "saved_bytes"), "the same (s)": (saved(), "saved_s")}
+    ),
+    "migration_figures.per_policy": lambda: migration_figures.per_policy(
+        afterwards().assign(ms=afterwards()["total_ns"] / 1e6), "ms", label="migration time (ms)"
+    ),
+    "migration_figures.predicted_beside_measured": lambda: (
+        migration_figures.predicted_beside_measured(
+            predicted(),
+            "transferred_B",
+            unit=1e6,
+            label="bytes (MB)",
+        )
+    ),
+    "migration_figures.resident_beside": lambda: migration_figures.resident_beside(*recorded()),
+    "overcommit_figures.resident_over_time": lambda: overcommit_figures.resident_over_time(
+        crowded().guests, host_mib=80
+    ),
+    "overcommit_figures.residents": lambda: overcommit_figures.residents(
+        {"none": crowded(), "the same": crowded()}, host_mib=80
+    ),
+    "overcommit_figures.swap_traffic": lambda: overcommit_figures.swap_traffic(
+        {"none": crowded().host}
+    ),
+    "overcommit_figures.time_lost": lambda: overcommit_figures.time_lost(
+        {"none": crowded().summary}
+    ),
+    "overcommit_figures.slowdown_by_guests": lambda: overcommit_figures.slowdown_by_guests(
+        pd.concat([crowded().summary.assign(guests=n, policy="none") for n in (3, 4)])
+    ),
+    "compile_figures.compile_figure": lambda: compile_figure(told(sweep_of_summaries(), END_NS)),
+}
