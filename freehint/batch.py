@@ -7,7 +7,6 @@ numbered from 1, a grid's as nested loops count, its first name outermost.
 import hashlib
 import json
 import os
-import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from keyword import iskeyword
@@ -16,6 +15,7 @@ from typing import Any
 
 from freehint.batch_plan import default_of, planned_runs, told_apart
 from freehint.config import InputError, require, whole
+from freehint.files import read_toml
 from freehint.jit import source_hash
 from freehint.parameters import known_parameters, read_notebook
 from freehint.report import report_notebook
@@ -92,7 +92,7 @@ def read_batch(file) -> Batch:
         Anything is wrong with it; the sentence names the file, the key and the value.
     """
     file = Path(file)
-    found = _read_toml(file)
+    found = read_toml(file)
     for key in found:
         if key not in KEYS:
             closest = get_close_matches(key, KEYS, n=1)
@@ -114,15 +114,6 @@ def notebook_sha256(source) -> str:
 def kernel_name(source) -> str:
     """The kernel that a notebook asks for."""
     return source.metadata.get("kernelspec", {}).get("name", "python3")
-
-
-def _read_toml(file: Path) -> dict:
-    try:
-        return tomllib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{file}: this is not TOML: {error}") from None
 
 
 def _batch(file: Path, found: dict) -> Batch:

@@ -6,7 +6,6 @@ Exit code 0: all is well; 1: a bar is missed; 2: bad input, with one sentence.
 import argparse
 import json
 import sys
-import tomllib
 from math import prod
 from pathlib import Path
 
@@ -16,11 +15,13 @@ from freehint.batch import read_batch
 from freehint.batch_folder import check_folder
 from freehint.batch_run import failure_text, left_runs, run_batch, statuses
 from freehint.config import InputError
-from freehint.files import whole_file
+from freehint.files import read_toml, whole_file
+from freehint.pdf import pdf_beside
 from freehint.policies import POLICIES, find_policies
 from freehint.replay import INPUTS, LEVELS, replay
 from freehint.report import write_report
 from freehint.run import comparison
+from freehint.scenario_file import flat, read_scenario, scenario_of, tuples
 from freehint.simulate import Scenario, simulate
 from freehint.sweep import FAILED as FAILED_RUN
 from freehint.sweep import sweep
@@ -64,13 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
     one = commands.add_parser("simulate", help="run a scenario and print what it tells")
+    one.add_argument("file", nargs="?", help="TOML: the fields of a scenario; docs/reports.md")
     one.add_argument("--memory", help="a snapshot's stem, sample data's name, or a size (256MiB)")
     one.add_argument(
         "--policy",
         action="append",
         help=f"{', '.join(POLICIES)}; several are compared; a+b: two users at once",
     )
-    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--seed", type=int)
     one.add_argument(
         "--set",
         action="append",
@@ -119,39 +121,50 @@ def _parser() -> argparse.ArgumentParser:
     moved.add_argument("--out", help="write the table, a row a migration, as parquet")
     moved.set_defaults(run=_validate_migration)
 
-    report = commands.add_parser("report", help="compare policies in one offline HTML file")
+    report = commands.add_parser("report", help="one offline HTML file: of a run, or of policies")
+    report.add_argument(
+        "source",
+        nargs="?",
+        help="a run's folder (simulate -o) or a scenario's TOML file; left out: compare policies",
+    )
     report.add_argument("-o", "--out", default="out/report.html")
+    report.add_argument("--pdf", action="store_true", help="print it as PDF too, beside the HTML")
     report.add_argument(
         "-p",
         "--parameter",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="of the notebook's parameters cell, e.g. policies='[\"v24\"]'",
+        help="of the comparison's notebook, e.g. policies='[\"v24\"]'",
     )
     report.set_defaults(run=_report)
     return parser
 
 
-def _scenario(args, policy) -> Scenario:
+def _scenarios(args) -> list:
+    """The scenario of the file, or the default one, changed by the options: one a policy."""
     values = dict(_setting(text) for text in args.set)
     for name in ("policy", "seed"):
         if name in values:
             raise InputError(f"--set {name}=...: use --{name}")
-    if "+" in policy:
-        policy = tuple(policy.split("+"))
     if args.memory is not None:
         values["memory"] = args.memory
-    return Scenario(seed=args.seed).with_values({"policy": policy, **values})
+    if args.seed is not None:
+        values["seed"] = args.seed
+    base = read_scenario(args.file) if args.file else Scenario()
+    if not args.policy:
+        return [base.with_values(values)]
+    users = [tuple(p.split("+")) if "+" in p else p for p in args.policy]
+    return [base.with_values({"policy": policy, **values}) for policy in users]
 
 
 def _simulate(args) -> int:
-    policies = args.policy or ["v24"]
-    if args.out and len(policies) > 1:
-        raise InputError(f"--out takes one policy, got {len(policies)}: {', '.join(policies)}")
+    if args.out and len(args.policy or ()) > 1:
+        several = ", ".join(args.policy)
+        raise InputError(f"--out takes one policy, got {len(args.policy)}: {several}")
     if args.out and Path(args.out).exists():
         raise InputError(f"{args.out}: exists already; a run never overwrites another")
-    scenarios = [_scenario(args, policy) for policy in policies]
+    scenarios = _scenarios(args)
     runs = []
     for scenario in scenarios:
         runs.append(simulate(scenario, progress=True))
@@ -171,13 +184,8 @@ def _simulate(args) -> int:
 SWEEP_KEYS = ("scenario", "grid", "seeds", "out", "scheduler")
 
 
-def _read_toml(name: str) -> dict:
-    try:
-        found = tomllib.loads(Path(name).read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{name}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{name}: this is not TOML: {error}") from None
+def _read_sweep(name: str) -> dict:
+    found = read_toml(Path(name))
     for key in found:
         if key not in SWEEP_KEYS:
             raise InputError(f"{name}: there is no key {key!r}; there are {', '.join(SWEEP_KEYS)}")
@@ -187,29 +195,13 @@ def _read_toml(name: str) -> dict:
     return found
 
 
-def _flat(table: dict, where: str = "") -> dict:
-    """``ring.size = 64`` is a table in a table to TOML; here it is one name."""
-    flat = {}
-    for name, value in table.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{where}{name}.")
-        else:
-            flat[where + name] = value
-    return flat
-
-
-def _tuples(value):
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
 def _sweep(args) -> int:
-    found = _read_toml(args.file)
-    values = {name: _tuples(value) for name, value in _flat(found.get("scenario", {})).items()}
+    found = _read_sweep(args.file)
     grid = {
-        name: list(map(_tuples, values)) if isinstance(values, list) else values
-        for name, values in _flat(found.get("grid", {})).items()
+        name: list(map(tuples, values)) if isinstance(values, list) else values
+        for name, values in flat(found.get("grid", {})).items()
     }
-    scenario = Scenario().with_values(values)
+    scenario = scenario_of(found.get("scenario", {}))
     seeds = found.get("seeds", [scenario.seed])
     total = prod(len(v) for v in [*grid.values(), seeds] if isinstance(v, list))
     with tqdm(total=total, desc="runs", leave=False, delay=1) as bar:
@@ -334,9 +326,22 @@ def _validate_replay(args) -> int:
 
 
 def _report(args) -> int:
-    path = write_report(args.out, dict(_setting(text) for text in args.parameter))
-    print(f"report: {path}")
-    return 0
+    parameters = dict(_setting(text) for text in args.parameter)
+    if args.source is None:
+        shown = None
+        write_report(args.out, parameters, args.pdf)
+    elif parameters:
+        raise InputError(f"-p {next(iter(parameters))}=...: a run's report takes no parameters")
+    else:
+        # Pictures and the player double the time of an import.
+        from freehint.run_report import write_run_report
+
+        shown = write_run_report(args.source, args.out, args.pdf)
+        print(shown.verdict)
+    print(f"report: {args.out}")
+    if args.pdf:
+        print(f"pdf: {pdf_beside(Path(args.out))}")
+    return FAILED if shown and shown.differences else 0
 
 
 def main(arguments=None) -> int:

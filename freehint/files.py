@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and TOML from outside."""
 
 import contextlib
 import os
 import tempfile
+import tomllib
 from pathlib import Path
 
 from freehint.config import InputError
@@ -24,3 +25,19 @@ def whole_file(path: Path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_toml(path: Path) -> dict:
+    """What a TOML file says.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: this is not TOML: {error}") from None

@@ -75,6 +75,49 @@ def findings(table: pd.DataFrame) -> str:
     return "\n".join(f"- {s}" for s in sentences)
 
 
+def run_findings(summary: pd.Series) -> str:
+    """A paragraph (Markdown) on one run: what the host was told, what it cost, what it bought.
+
+    Parameters
+    ----------
+    summary : Series
+        ``Run.summary``.
+    """
+    policy = summary["policy"]
+    if summary["strokes"] > 0:
+        sentences = [_about(pd.DataFrame([summary]), policy), _fate(summary)]
+    else:
+        wait = format_ns(summary["alloc_wait_max_ns"])
+        sentences = [
+            f"**{policy}** told the host nothing. Of {summary['allocations']:,} allocations the"
+            f" longest waited {wait} for a zone lock."
+        ]
+    if "migration" in summary:
+        sentences.append(_move(summary))
+    return " ".join(sentences)
+
+
+def _fate(summary) -> str:
+    told = summary["hinted_pages"] - summary["duplicate_pages"]
+    if not told:
+        return "The host took no hint."
+    stale = summary["stale_pages"]
+    taken = f"{format_pages(stale)} were" if stale else "none was"
+    return (
+        f"Of the {format_pages(told)} that the host was told of, {summary['survival']:.1%} had not"
+        f" been reused at the end; {taken} allocated before the host took the hint."
+    )
+
+
+def _move(summary) -> str:
+    if summary["migration"] != "completed":
+        return f"The migration did not end: it is {summary['migration']}."
+    lost = summary["lost_writes"]
+    told = f"**{lost:,} writes were LOST**" if lost > 0 else "no write was lost"
+    skipped = f"hints let {format_pages(summary['skipped_pages'])} be skipped"
+    return f"In the migration {_sent_in(summary)}; {skipped}, and {told}."
+
+
 def migration_findings(table: pd.DataFrame) -> str:
     """Sentences (Markdown bullets) on migrations, each against "none", the first row of that name.
 

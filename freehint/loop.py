@@ -27,6 +27,7 @@ from freehint.world import (
     FREE_THROUGHOUT,
     HINTED_THIS_WALK,
     IDLE,
+    PAGE_BITS,
     PUBLISHED,
     PUBLISHING,
     WAIT_LOCK,
@@ -287,7 +288,7 @@ def mark_free_pages(world, user):
     memory = world.memory
     free = FREE_THROUGHOUT << user
     for page in range(memory.nr_pages):
-        world.page[page] &= ~(free | HINTED_THIS_WALK << user)
+        world.page[page] &= PAGE_BITS ^ (free | HINTED_THIS_WALK << user)
     for node in range(memory.nr_pages):
         frame = memory.frame[node]
         if is_free_block(frame):

@@ -9,13 +9,13 @@ from importlib import resources
 from pathlib import Path
 
 from freehint.config import InputError
-from freehint.files import whole_file
 from freehint.parameters import (
     check_parameter,
     known_parameters,
     lab_libraries,
     read_notebook,
 )
+from freehint.pdf import find_chromium, pdf_beside, write_page
 
 OTHER_HOSTS = (
     "mathjax_url",
@@ -106,7 +106,7 @@ def render(executed: Path, title: str = "freehint report") -> str:
     return exporter.from_notebook_node(notebook)[0]
 
 
-def write_report(path, parameters: dict) -> Path:
+def write_report(path, parameters: dict, pdf: bool = False) -> Path:
     """Run the report's notebook and write it as one offline HTML file.
 
     Parameters
@@ -115,6 +115,8 @@ def write_report(path, parameters: dict) -> Path:
         The file to write; it appears whole or not at all.
     parameters : dict
         Of the notebook's parameters cell; the others keep their defaults.
+    pdf : bool
+        Print it too, beside ``path``.
 
     Returns
     -------
@@ -123,15 +125,17 @@ def write_report(path, parameters: dict) -> Path:
     Raises
     ------
     InputError
-        A parameter is unknown, or the notebook failed.
+        A parameter is unknown, the notebook failed, or Chromium is missing for the PDF.
     """
     path = Path(path)
+    if pdf:
+        pdf_beside(path)
+        find_chromium()
     notebook = report_notebook()
     check_parameters(notebook, parameters)
     with tempfile.TemporaryDirectory() as folder:
         executed = Path(folder) / "report.ipynb"
         run_notebook(notebook, parameters, executed)
         html = render(executed)
-    with whole_file(path) as temporary:
-        temporary.write_text(html)
+    write_page(path, html, pdf)
     return path

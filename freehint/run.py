@@ -124,10 +124,12 @@ class Run:
             stored = (arrow.schema.metadata or {}).get(METADATA_KEY)
             if stored is None:
                 raise InputError(f"{path}: has no provenance, so it is no table of a run")
-            provenance = json.loads(stored)
+            if provenance not in (None, stored):
+                raise InputError(f"{path}: is the table of another run than those beside it")
+            provenance = stored
             tables[name] = arrow.to_pandas()
         summary = tables.pop("summary").astype(object).iloc[0]
-        return cls(summary=summary, provenance=provenance, **tables)
+        return cls(summary=summary, provenance=json.loads(provenance), **tables)
 
     def _repr_html_(self) -> str:
         rows = "".join(

@@ -136,9 +136,9 @@ def record(scenario: Scenario, frames: int = 600, names: dict | None = None) -> 
     Examples
     --------
     >>> import freehint as fh
-    >>> seen = fh.record(fh.Scenario(memory="64MiB", duration_ns=50_000_000), frames=20)
+    >>> seen = fh.record(fh.Scenario(memory="256MiB", duration_ns=50_000_000), frames=20)
     >>> seen.arrays["cells.free"].shape
-    (20, 34)
+    (20, 128)
     """
     require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
     whole("frames", frames, 2, 10_000)

@@ -28,6 +28,7 @@ IN_FLIGHT = 1 << 1
 FREE_THROUGHOUT = IN_FLIGHT << NR_USERS
 HINTED_THIS_WALK = FREE_THROUGHOUT << NR_USERS
 IN_ANY_FLIGHT = IN_FLIGHT * ((1 << NR_USERS) - 1)
+PAGE_BITS = 0xFFFF  # ~ would leave uint16 where kernels run as plain Python
 STALE = HINTED_THIS_WALK << NR_USERS  # allocated while a ring had a hint for it
 
 WAIT_ALLOC, WAIT_FREE = 0, 1
@@ -347,7 +348,7 @@ def pages_hinted(world, user, node, order):
         bits = world.page[page]
         if not bits & (IN_ANY_FLIGHT | HOST_HAS):
             world.tally[0].first_hinted += 1
-        world.page[page] = bits & ~STALE | mine
+        world.page[page] = bits & (PAGE_BITS ^ STALE) | mine
 
 
 @kernel(inline=True)
@@ -357,7 +358,7 @@ def pages_used(world, user, node, order):
     for page in range(node, node + (1 << order)):
         bits = world.page[page]
         if bits & mine:
-            world.page[page] = (bits & ~mine) | HOST_HAS
+            world.page[page] = bits & (PAGE_BITS ^ mine) | HOST_HAS
 
 
 @kernel(inline=True)

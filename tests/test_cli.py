@@ -85,7 +85,7 @@ def test_a_sweeps_file_moves_a_program(tmp_path, monkeypatch, capsys):
 
 
 BAD = [
-    (["simulate", "--polcy", "v24"], "unrecognized arguments: --polcy v24"),
+    (["simulate", "--polcy", "v24"], "unrecognized arguments: --polcy"),
     (["simulate", "--policy", "v42"], "policy must be one of none, v24.*got 'v42'"),
     (["simulate", "--set", "ring.size=0"], "ring.size must be a whole number.*got 0"),
     (["simulate", "--set", "rnig.size=4"], "there is no parameter 'rnig.size'|parameter 'rnig"),

@@ -13,6 +13,7 @@ import pytest
 
 import freehint as fh
 from freehint.data import data
+from lab import open_offline
 
 ROOT = Path(__file__).parent.parent
 MANIFEST = "MANIFEST.sha256"
@@ -140,6 +141,14 @@ def test_installed_wheel_runs_the_tour(installed):
     assert Path(where).is_relative_to(installed.site)
     assert fh.Run.load(installed.folder / "out" / "v24").summary["hinted_pages"] > 0
     assert (installed.folder / "runs.parquet").is_file()
+
+
+def test_installed_wheel_reports_a_run_with_its_player(installed):
+    (installed.folder / "small.toml").write_text('memory = "64MiB"\nduration_ns = 10_000_000\n')
+    installed("-m", "freehint.cli", "report", "small.toml", "-o", "run.html")
+    shown = open_offline(installed.folder / "run.html", "run_report_wheel")
+    assert (shown.requests, shown.errors) == ([], [])
+    assert "Physical memory" in shown.text and "What does v24 tell the host" in shown.text
 
 
 def pip(*arguments) -> None:

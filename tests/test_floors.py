@@ -19,12 +19,13 @@ FLOORS = [
     [
         *("simulate", "overcommit", "run", "findings", "story", "blocks", "design", "sweep"),
         *("factorial", "properties", "recorder", "trajectory", "thread_run"),
-        *("recorded_guest", "compile_benchmark"),
+        *("recorded_guest", "compile_benchmark", "scenario_file", "rebuild", "reproduce"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
     [
         *("figures.*", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
-        *("widgets.*", "cli", "parameters", "report", "gallery"),
+        *("widgets.*", "cli", "parameters", "report", "gallery", "pdf"),
+        *("run_report", "run_page", "run_figures"),
         *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),
     ],
 ]

@@ -1,6 +1,7 @@
 """Scenario -> Run: honest counts, exact repetition, refusals that say why."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -369,3 +370,30 @@ def test_the_bar_shows_the_rounds(capsys, monkeypatch):
         fh.simulate(scenario, show)
     shown = capsys.readouterr().err
     assert "round 1, " in shown and "MB left" in shown and "completed, " in shown
+
+
+PLAIN = """
+import freehint as fh
+
+short = fh.Scenario(memory="64MiB", duration_ns=2_000_000, walk_at_ns=500_000)
+moved = {"migration.start_at_ns": 300_000, "migration.bandwidth_Bps": 10**10}
+for policy in fh.POLICIES:
+    print(fh.simulate(short.with_values({"policy": policy})).summary.to_json())
+print(fh.simulate(short.with_values({"policy": "balloon_alloc"} | moved)).summary.to_json())
+"""
+
+
+def test_kernels_run_as_plain_python_with_the_same_result():
+    """NUMBA_DISABLE_JIT=1: what a debugger steps through is what was measured."""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", PLAIN],
+            env=os.environ | {"NUMBA_DISABLE_JIT": plain},
+            capture_output=True,
+            text=True,
+        )
+        for plain in ("0", "1")
+    ]
+    assert [run.returncode for run in runs] == [0, 0], runs[1].stderr
+    compiled, plain = (run.stdout for run in runs)
+    assert compiled == plain and len(compiled.splitlines()) == len(fh.POLICIES) + 1

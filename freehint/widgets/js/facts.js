@@ -24,7 +24,8 @@ class Facts {
         : who === SHORT_HOLD ? "a CPU, briefly" : "nobody");
       holder.dataset.who = who >= FIRST_USER ? "policy" : who ? "cpu" : "nobody";
       const names = [...Array(meta.nr_cpus).keys()].filter((cpu) => asleep >> cpu & 1);
-      const waiting = names.length > 3 ? `${names.length} CPUs wait` : `CPU ${names.join(" ")} wait`;
+      const several = names.length > 3 ? `${names.length} CPUs wait` : `CPUs ${names.join(" ")} wait`;
+      const waiting = names.length > 1 ? several : `CPU ${names[0]} waits`;
       write(cpus, names.length ? waiting : "");
     });
     this.page.gauges.forEach(({gauge, bar, text, worker}, user) => {
@@ -32,7 +33,8 @@ class Facts {
       bar.style.width = `${100 * n / meta.ring_size}%`;
       bar.dataset.full = n >= meta.ring_size;
       gauge.setAttribute("aria-valuenow", n);
-      write(text, `${n.toLocaleString("en")} in flight`);
+      const whose = t.users > 1 ? `${meta.policies[user]}: ` : "";
+      write(text, `${whose}${n.toLocaleString("en")} in flight`);
       const walking = arrays["walking"][frame * t.users + user];
       const stroke = t.user(frame, user, "stroke") + 1, mode = MODES[t.user(frame, user, "mode")];
       write(worker, walking ? `walks, stroke ${stroke}: ${mode}` : "no walk");

@@ -62,6 +62,7 @@ class Lists {
   colour(theme) {
     this.theme = theme;
     this.drawn = null;
+    this.walkedColour = mix(theme.line, theme.paper, 0.4);
     this.inFlight = mix(theme.hinted, theme.paper, 0.62);
   }
 
@@ -146,7 +147,7 @@ class Lists {
     const {context, theme, font} = this, y = this.top(row.row), middle = y + this.rowHeight / 2;
     const list = this.trajectory.listOf(this.lists[row.row]);
     if (row.row === this.walked) {
-      context.fillStyle = theme.line;
+      context.fillStyle = this.walkedColour;
       context.fillRect(0, y + 1, this.label - font * 0.6, this.rowHeight - 2);
     }
     context.textBaseline = "middle";

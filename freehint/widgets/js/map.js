@@ -22,7 +22,7 @@ class MemoryMap {
 
   // Tiles a row, so that they are as large as they can be; rows of holes alone are left out.
   layOut(width, height, ratio, font) {
-    this.gutter = Math.round(font * 4.6);
+    this.gutter = Math.round(font * 5.2);
     this.font = font;
     const best = {small: 0};
     for (let columns = 8; columns <= 256; columns *= 2) {

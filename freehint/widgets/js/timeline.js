@@ -16,7 +16,7 @@ class Timeline {
     this.lanes = [
       {name: "zone lock", unit: "held", most: "100 %", lines: [],
         areas: [[all.map((f) => Math.min(1, t.heldNs[f] / step[f])), "ink"]]},
-      {name: "waits", unit: "longest", most: formatTime(Math.max(...t.waitNs), 2), lines: [],
+      {name: "waits", unit: "longest", most: formatTime(+Math.max(...t.waitNs).toPrecision(2), 0), lines: [],
         areas: [[all.map((f) => t.waitNs[f] / most(t.waitNs)), "lost"]]},
       {name: "ring", unit: "in flight", most: t.meta.ring_size.toLocaleString("en"), lines: [],
         areas: [[inFlight.map((n) => n / t.meta.ring_size / t.users), "hinted"]]},
