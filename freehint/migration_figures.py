@@ -154,7 +154,8 @@ def sent_by_round(runs, ax=None) -> Axes:
             sent[some], np.full(some.sum(), at), s=55, color=np.array(_round_colours(run))[some]
         )
     mb = np.concatenate([_sent_mb(run) for run in runs])
-    log_axis(ax.xaxis, mb[mb > 0].min(), mb.max())
+    if (mb > 0).any():
+        log_axis(ax.xaxis, mb[mb > 0].min(), mb.max())
     return _row_a_run(runs, ax, "sent in a round (MB)")
 
 

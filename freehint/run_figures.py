@@ -5,10 +5,7 @@ import io
 import re
 from html import escape
 
-import matplotlib as mpl
 import numpy as np
-import pandas as pd
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from freehint import answers, figures, migration_figures
 from freehint.palette import THEMES
@@ -56,19 +53,19 @@ def run_figures(run: Run):
         yield _figure(
             "The migration's rounds",
             "How long each took; a line is a sync of the dirty bitmap.",
-            lambda ax: _rounds(run, ax),
+            lambda ax: migration_figures.rounds_over_time([run], ax),
             height=1.6,
         )
         yield _figure(
             "What each round sent",
             "On a logarithmic scale; a round that sent nothing has no dot.",
-            lambda ax: _sent(run, ax),
+            lambda ax: migration_figures.sent_by_round([run], ax),
             height=1.6,
         )
         yield _figure(
             "What became of the guest's memory in the migration",
             "A page that was sent twice counts twice.",
-            lambda ax: _fates(table, ax),
+            lambda ax: migration_figures.pages_by_fate(table.set_index("policy"), ax),
             height=1.6,
         )
 
@@ -93,8 +90,6 @@ def _locks(run: Run, ax) -> None:
 
 def _map(run: Run, ax) -> None:
     figures.walk_map(run.reports, ax)
-    ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0),
-              markerscale=4)  # fmt: skip
     _dots_between(run, ax)
 
 
@@ -104,28 +99,6 @@ def _dots_between(run: Run, ax) -> None:
     if sum(len(line.get_xdata()) for line in ax.lines) < FEW_DOTS:
         for line in ax.lines:
             line.set_markersize(6)
-
-
-def _rounds(run: Run, ax) -> None:
-    migration_figures.rounds_over_time([run], ax)
-    _legend_above(ax)
-
-
-def _fates(table: pd.DataFrame, ax) -> None:
-    migration_figures.pages_by_fate(table.set_index("policy"), ax)
-    _legend_above(ax)
-
-
-def _legend_above(ax) -> None:
-    ax.legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(-0.1, 1.0),
-              columnspacing=1.0, handlelength=1.2)  # fmt: skip
-
-
-def _sent(run: Run, ax) -> None:
-    migration_figures.sent_by_round([run], ax)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _figure(title: str, about: str, draw, height=3.0) -> str:
@@ -141,15 +114,9 @@ def _figure(title: str, about: str, draw, height=3.0) -> str:
 
 
 def _png(draw, height: float, theme: str) -> str:
-    colours = THEMES[theme]
-    ink = dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"),
-        colours["ink"],
-    )
-    paper = dict.fromkeys(("figure.facecolor", "axes.facecolor"), colours["paper"])
     buffer = io.BytesIO()
-    with mpl.rc_context(ink | paper):
+    with figures.theme(theme):
         figure, ax = figures.new_figure(width=6.6, height=height)
         draw(ax)
-        figure.savefig(buffer, format="png", dpi=DPI)
+    figure.savefig(buffer, format="png", dpi=DPI)
     return base64.b64encode(buffer.getvalue()).decode()

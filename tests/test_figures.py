@@ -5,13 +5,16 @@ import re
 from pathlib import Path
 
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
 import freehint as fh
-from freehint.figures import FIGURES, every, export, new_figure
+from freehint import figures
+from freehint.figures import FIGURES, every, export, new_figure, quick_figure
 from freehint.figures.paper import WIDTHS, _resized
 from freehint.figures.style import LogTicks, log_axis
+from freehint.palette import THEMES
 from freehint.policies.walker import ROTATE
 from freehint.version import __version__
 from freehint.widgets.blocks import draw_blocks
@@ -66,11 +69,31 @@ def test_pictures_below_knobs_can_be_read(panels):
     assert unreadable(draw_run(run, panels, run.provenance["parameters"]["duration_ns"])) == []
 
 
+def test_titles_have_room_beside_legends_in_half_of_a_page():
+    figure, axes = quick_figure(9.6, 2.5, 1, 2, left=0.075, right=0.985, top=0.88, bottom=0.2)
+    fh.figures.walk_map(walked().reports, axes[0])
+    fh.figures.lock_timeline(walked().locks, walked().waits, axes[1])
+    for ax, title in zip(axes, ("where the walk went", "the zone lock"), strict=True):
+        ax.set_title(f"page_reporting: {title}", loc="left", fontsize=10)
+    assert unreadable(figure) == []
+
+
 def test_pictures_of_blocks_can_be_read():
     assert unreadable(draw_blocks(allocations=11, frees=1)) == []
     for rotate in ROTATE:
         told = {"rotate": rotate, "resume": "cursor", "consumed": "A and C", "capacity": 2}
         assert unreadable(draw_story(**told)) == []
+
+
+def test_a_dark_page_has_dark_paper_and_light_ink_and_the_next_figure_is_light_again():
+    for name in ("dark", "light"):
+        with figures.theme(name):
+            ax = fh.figures.walk_map(walked().reports)
+        whole, colours = ax.get_figure(), THEMES[name]
+        assert to_hex(whole.get_facecolor()).upper() == colours["paper"]
+        inked = (ax.xaxis.label, *ax.get_legend().get_texts(), *tick_labels(ax.xaxis))
+        assert {to_hex(text.get_color()).upper() for text in inked} == {colours["ink"]}
+    assert to_hex(new_figure()[0].get_facecolor()) == "#ffffff"
 
 
 def test_the_test_finds_what_cannot_be_read():

@@ -18,7 +18,7 @@ from freehint.figures.lists import free_by_order, two_memories
 from freehint.figures.memory import fragmentation_over_time, free_over_time, pcp_over_time
 from freehint.figures.paper import export
 from freehint.figures.registry import FIGURES, figure
-from freehint.figures.style import MIB, Picture, every, new_figure, quick_figure
+from freehint.figures.style import MIB, Picture, every, new_figure, quick_figure, theme
 from freehint.figures.thread import story, story_legend
 from freehint.figures.walk import lock_timeline, walk_map
 
@@ -43,6 +43,7 @@ __all__ = [
     "quick_figure",
     "story",
     "story_legend",
+    "theme",
     "two_memories",
     "walk_map",
 ]

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from matplotlib import rc_context
 
-from freehint.figures.style import STYLE, every, tidy
+from freehint.figures.style import every, style, tidy
 
 FIGURES: dict[str, Callable] = {}  # "figures.walk_map", "answers.told_over_time", ..
 _DRAWN: WeakKeyDictionary = WeakKeyDictionary()  # axes -> the figure that was drawn there
@@ -36,7 +36,7 @@ def figure(caption: str, source: str, unitless="", wide=False):
     def register(draw):
         @wraps(draw)
         def drawn(*args, **options):
-            with rc_context(STYLE):
+            with rc_context(style()):
                 axes = draw(*args, **options)
             for ax in every(axes):
                 tidy(ax)

@@ -1,6 +1,12 @@
-"""How every figure looks: sizes, lines, grid, legends, logarithmic axes.  Light, for paper."""
+"""How every figure looks: sizes, lines, grid, legends, logarithmic axes.
+
+Light, as paper is; :func:`theme` draws for a dark page.
+"""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -9,20 +15,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import Locator, NullLocator
 
-from freehint.palette import BLACK, BLUE, PALE, PURPLE, SKY
+from freehint.palette import BLACK, BLUE, PALE, PURPLE, SKY, THEMES
 
 HEADING, LABEL, TICK, SMALL = 11, 10, 9, 8  # points
 STYLE = {
     "font.family": "sans-serif",
     "font.size": LABEL,
-    "text.color": BLACK,
-    "axes.edgecolor": BLACK,
-    "axes.facecolor": "white",
-    "axes.labelcolor": BLACK,
     "axes.labelsize": LABEL,
     "axes.titlelocation": "left",
     "axes.titlesize": LABEL,
-    "axes.titlecolor": BLACK,
     "axes.axisbelow": True,
     "axes.grid": False,
     "figure.titlesize": HEADING,
@@ -36,6 +37,28 @@ STYLE = {
     "xtick.labelsize": TICK,
     "ytick.labelsize": TICK,
 }
+
+INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color",
+         "ytick.color")  # fmt: skip
+_THEME: ContextVar = ContextVar("theme", default="light")
+
+
+@contextmanager
+def theme(name: str) -> Iterator[None]:
+    """Figures drawn within are those of a theme of :data:`freehint.palette.THEMES`."""
+    before = _THEME.set(name)
+    try:
+        yield
+    finally:
+        _THEME.reset(before)
+
+
+def style() -> dict:
+    """matplotlib's settings for the theme."""
+    colours = THEMES[_THEME.get()]
+    paper = dict.fromkeys(("figure.facecolor", "axes.facecolor"), colours["paper"])
+    return STYLE | dict.fromkeys(INKED, colours["ink"]) | paper
+
 
 LINES = (BLUE, PURPLE, BLACK, SKY)  # one after another, where lines are told apart by name
 # Where there are more: colour and dashes, never the same pair twice.
@@ -54,15 +77,15 @@ class Picture(Figure):
 
 def new_figure(width=9.0, height=3.2, rows=1, columns=1, **options):
     """A figure without pyplot, so that nothing is kept alive or shown twice; (figure, axes)."""
-    with rc_context(STYLE):
-        figure = Picture((width, height), dpi=100, facecolor="white", layout="constrained")
+    with rc_context(style()):
+        figure = Picture((width, height), dpi=100, layout="constrained")
         return figure, figure.subplots(rows, columns, **options)
 
 
-def quick_figure(width, height, rows=1, columns=1, **margins):
+def quick_figure(width, height, rows=1, columns=1, dpi=80, **margins):
     """A figure with fixed margins: laying one out anew takes longer than drawing it."""
-    with rc_context(STYLE):
-        figure = Picture((width, height), dpi=80, facecolor="white")
+    with rc_context(style()):
+        figure = Picture((width, height), dpi=dpi)
         axes = figure.subplots(rows, columns)
     figure.subplots_adjust(**margins)
     return figure, axes
@@ -81,7 +104,7 @@ def axes_or_new(ax, **size) -> Axes:
 def tidy(ax) -> None:
     """No box around the data; figures on the axes in their size and colour."""
     ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=TICK, colors=BLACK)
+    ax.tick_params(labelsize=TICK, colors=THEMES[_THEME.get()]["ink"])
 
 
 _ABOVE: WeakKeyDictionary = WeakKeyDictionary()  # axes -> their legend's (columns, place)
@@ -104,7 +127,7 @@ def fit_legend_above(ax, points) -> None:
     most, place = _ABOVE[ax]
     beside = ax.yaxis.get_tightbbox()
     room = ax.get_figure().bbox.width - (beside.width if beside else 0) - 2 * points
-    with rc_context({**STYLE, "legend.fontsize": points}):
+    with rc_context(style() | {"legend.fontsize": points}):
         for ncols in range(most, 0, -1):
             ax.legend(ncols=ncols, **place)
             if ax.get_legend().get_window_extent().width <= room:

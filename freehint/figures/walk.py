@@ -25,7 +25,7 @@ def lock_timeline(locks: pd.DataFrame, waits: pd.DataFrame, ax=None, span_ns=Non
     ax.set_yscale("log", subs=[])
     ax.set(xlabel="simulated time (ms)", ylabel="duration (µs)", ylim=(0.1, 1e6))
     span_in_ms(ax, span_ns)
-    legend_above(ax, 2, x=1)
+    ax.legend(loc="upper right", ncols=2)
     return ax
 
 
@@ -37,7 +37,7 @@ def lock_timeline(locks: pd.DataFrame, waits: pd.DataFrame, ax=None, span_ns=Non
 def walk_map(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
     """Where the walk went: address (GiB) of each block offered over simulated time (ms)."""
     ax = axes_or_new(ax)
-    for taken, colour, label in ((True, GREEN, "taken by the ring"), (False, VERMILION, "lost")):
+    for taken, colour, label in ((True, GREEN, "taken"), (False, VERMILION, "lost")):
         rows = reports[reports["taken"] == taken]
         _dots(ax, rows["time_ns"] / NS_PER_MS, rows["pfn"] / (1 << 18), colour, label)
     ax.set(xlabel="simulated time (ms)", ylabel="address (GiB)")
