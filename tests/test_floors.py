@@ -25,6 +25,7 @@ FLOORS = [
     [
         *("figures", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
         *("widgets.*", "cli", "parameters", "report", "gallery"),
+        *("panels", "chapters.*"),
         *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),
     ],
 ]
