@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench docs lint properties safety factorial compile-benchmark need-chromium need-gcc
+.PHONY: help report test lab bench docs lint properties safety factorial compile-benchmark gallery need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -78,6 +78,9 @@ export COMPILE
 compile-benchmark: $(STAMP) ## migrate a compiling guest under every policy: out/compile.ipynb, 10 minutes; goes on if interrupted
 	@mkdir -p out
 	@$(BIN)/python -m papermill --no-progress-bar --cwd . -y "$$COMPILE" notebooks/compile.ipynb out/compile.ipynb
+
+gallery: $(STAMP) ## the pictures of notebooks/index.ipynb, each cut out of its chapter, 5 minutes
+	@$(BIN)/python tests/book.py
 
 lint: $(STAMP) ## ruff, and no outputs in the notebooks
 	@$(BIN)/python -m ruff check

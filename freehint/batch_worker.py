@@ -176,12 +176,13 @@ def _present(task: Task) -> None:
         notebook.metadata.papermill.input_path = task.name
     nbformat.write(notebook, NOTEBOOK)
     Path(REPORT).write_text(render(Path(NOTEBOOK), task.title))
-    picture = _picture(notebook, task.thumbnail)
+    picture = picture_of(notebook, task.thumbnail)
     if picture is not None:
         _write_picture(base64.b64decode(picture))
 
 
-def _picture(notebook, wanted) -> str | None:
+def picture_of(notebook, wanted: int | str = 1) -> str | None:
+    """A picture of an executed notebook, base64 PNG: the n-th, or the first with a tag."""
     cells = notebook.cells
     if isinstance(wanted, str):
         cells = [c for c in cells if wanted in c.metadata.get("tags", [])]

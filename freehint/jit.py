@@ -28,6 +28,8 @@ PACKAGE = Path(__file__).parent
 NOT_KERNELS = (
     "figures",
     "answers.py",
+    "panels.py",
+    "chapters",
     "migration_figures.py",
     "overcommit.py",
     "overcommit_figures.py",

@@ -24,6 +24,7 @@ OTHER_HOSTS = (
     "mermaid_js_url",
     "widget_renderer_url",
 )
+NAVIGATION = "navigation"  # tag of the links to the chapters before and after a notebook
 # Best first; the widget view needs a kernel or another host, so it is not here.
 DISPLAY = (
     "text/html",
@@ -88,6 +89,8 @@ def render(executed: Path, title: str = "freehint report") -> str:
     from traitlets.config import Config
 
     notebook = nbformat.read(executed, as_version=4)
+    # The chapters before and after it lie elsewhere.
+    notebook.cells = [c for c in notebook.cells if NAVIGATION not in c.metadata.get("tags", [])]
     notebook.metadata.pop("widgets", None)
     notebook.metadata["title"] = title
     config = Config()

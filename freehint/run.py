@@ -157,6 +157,8 @@ READABLE = (
     ("allocation wait p99", "alloc_wait_p99_ns", format_ns),
     ("allocation wait max", "alloc_wait_max_ns", format_ns),
     ("operations that waited", "waits", "{:,}".format),
+    ("allocations", "allocations", "{:,}".format),
+    ("steps over bookmarks", "bookmark_ns", format_ns),
 )
 MIGRATION_READABLE = (
     ("migration", "migration", str),
@@ -182,15 +184,29 @@ def readable(summary: pd.Series) -> dict:
 
 
 def comparison(runs) -> pd.DataFrame:
-    """Runs side by side, for people: a row a label, a column a policy (and seed, if several)."""
-    several = len({r.summary["seed"] for r in runs}) > 1
-    columns = {}
-    for run in runs:
-        name = run.summary["policy"]
-        columns[f"{name} #{run.summary['seed']}" if several else name] = readable(run.summary)
-    return pd.DataFrame(columns)
+    """Runs side by side, for people: a row a label, a column a run.
+
+    Parameters
+    ----------
+    runs : sequence of Run, or dict
+        Name -> run; a sequence is named by the policies (and seeds, if there are several).
+    """
+    if not isinstance(runs, dict):
+        several = len({r.summary["seed"] for r in runs}) > 1
+        seeds = [f" #{r.summary['seed']}" if several else "" for r in runs]
+        runs = {r.summary["policy"] + seed: r for r, seed in zip(runs, seeds)}
+    return pd.DataFrame({name: readable(run.summary) for name, run in runs.items()})
 
 
 def summaries(runs) -> pd.DataFrame:
-    """One row of summary a run, in numbers."""
-    return pd.DataFrame([r.summary for r in runs]).reset_index(drop=True).infer_objects()
+    """One row of summary a run, in numbers.
+
+    Parameters
+    ----------
+    runs : sequence of Run, or dict
+        Name -> run: the names are the index.
+    """
+    names = list(runs) if isinstance(runs, dict) else None
+    each = runs.values() if isinstance(runs, dict) else runs
+    rows = pd.DataFrame([r.summary for r in each]).reset_index(drop=True).infer_objects()
+    return rows if names is None else rows.set_axis(names)

@@ -262,11 +262,16 @@ class Lab:
 
 @contextmanager
 def lab_server(tmp: Path, notebooks: Iterable[Path]) -> Iterator[Lab]:
-    """Serve copies of ``notebooks`` by a JupyterLab whose every setting lies below ``tmp``."""
+    """Serve copies of ``notebooks`` by a JupyterLab whose every setting lies below ``tmp``.
+
+    Pictures that the notebooks show, in a folder ``gallery`` beside them, come along.
+    """
     folder = tmp / "notebooks"
     folder.mkdir()
     for notebook in notebooks:
         shutil.copy(notebook, folder)
+        if (gallery := notebook.parent / "gallery").is_dir():
+            shutil.copytree(gallery, folder / "gallery", dirs_exist_ok=True)
     token, port = secrets.token_hex(16), _free_port()
     address = f"http://127.0.0.1:{port}"
     with chromium() as browser, (tmp / "server.log").open("w") as log:

@@ -25,7 +25,7 @@ FLOORS = [
     [
         *("figures.*", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
         *("widgets.*", "cli", "parameters", "report", "gallery", "pdf"),
-        *("run_report", "run_page", "run_figures"),
+        *("run_report", "run_page", "run_figures", "panels", "chapters.*"),
         *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),
     ],
 ]

@@ -11,8 +11,11 @@ from lab import lab_server, open_offline
 from test_notebooks import ANSWERS
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
-# The report is run by papermill; it has no knobs to turn.  test_notebooks.py runs those that have.
-LIVE_NOTEBOOKS = [p for p in NOTEBOOKS if p.stem not in ("report", "00_start_here", *ANSWERS)]
+# The contents have no code (test_book.py); papermill runs the report, test_notebooks.py those that
+# have knobs.
+LIVE_NOTEBOOKS = [
+    p for p in NOTEBOOKS if p.stem not in ("index", "report", "00_start_here", *ANSWERS)
+]
 
 KNOBS = """
 from io import BytesIO
