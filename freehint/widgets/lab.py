@@ -6,6 +6,7 @@ to the browser first, the figures follow when the knobs rest.
 
 import base64
 from functools import partial
+from html import escape
 
 import ipywidgets as widgets
 
@@ -105,7 +106,7 @@ class Lab(widgets.VBox):
         if label == "policy":
             options = tuple(self._benches["A"].policies | self._benches["B"].policies)
         knob = choice(label, _with(options, values), values[0])
-        knob.style.description_width, knob.layout.width = "92px", "100%"
+        knob.style.description_width, knob.layout.width = "76px", "100%"
         knob.observe(partial(self._turned, label), names="value")
         return knob
 
@@ -191,6 +192,9 @@ class Lab(widgets.VBox):
     def _show_values(self) -> None:
         """The knobs as the edited side has them; what does not count is off."""
         side = self.edited.value
+        for one in SIDES:
+            told = "the knobs are this one's" if one == side else ""
+            self._names[one].value = f"<div class='fh-lab-name'><b>{one}</b>{told}</div>"
         values, applies = self._values[side], self._benches[side].applies(self._values[side])
         self._turning = True
         try:
@@ -240,16 +244,14 @@ class Lab(widgets.VBox):
     def _tell(self) -> None:
         """Everything but the players: sentences, names, table, code, and soon the figures."""
         said = [
-            f"<span class='fh-lab-said'>{side}: {self._sentences[side]}; still shown: the last run"
-            " that was possible</span>"
+            f"<div class='fh-lab-said'>{escape(self._sentences[side])}<small>{side} still shows the"
+            " last run that was possible.</small></div>"
             for side in self.shown
             if self._sentences[side]
         ]
-        self._message.value = "<br>".join(said)
+        self._message.value = "".join(said)
         runs = {side: self.runs[side] for side in self.shown}
         self._table.value = difference_table(runs)
-        for side in runs:
-            self._names[side].value = f"<div class='fh-lab-name'><b>{side}</b></div>"
         self._code.code = self._code_or_why()
         self._quiet.ask()
 
@@ -285,9 +287,9 @@ def _with(options, values) -> list:
 
 
 def _label(value, pairs) -> str:
-    """How a further position is written: numbers in the unit that the others have."""
+    """How a further position is written: a number in the unit that the others have."""
     for text, known in pairs:
-        number = text.replace(",", "").replace(".", "", 1)
-        if isinstance(value, int | float) and known and number.isdigit():
-            return f"{value / known * float(text.replace(',', '')):,g}"
+        number, _, unit = text.replace(",", "").partition(" ")
+        if isinstance(value, int | float) and known and unit:
+            return f"{value / known * float(number):,g} {unit}"
     return str(value).rpartition("/")[2]

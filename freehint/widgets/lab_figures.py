@@ -8,65 +8,64 @@ from matplotlib.image import imread, imsave
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from freehint import figures
+from freehint import figures, migration_figures
 from freehint.palette import BLACK, THEMES
+from freehint.run import summaries
 from freehint.widgets.player_png import frame_png
 from freehint.widgets.scenario import PANELS
 
-OF_EVERY_RUN, OF_A_MIGRATION = ("walk", "lock"), ("fate", "dirty")
+PANELS_OF_A_RUN = ("walk", "lock")
+WIDTH, ROW_HEIGHT, DPI = 9.6, 2.5, 125
 
 
 def draw_runs(runs: dict, dark: bool = False):
-    """Pictures of one run side by side, or of two: a column a run.
+    """Where the walk went and the zone lock, of one run or of two; and of those that migrate.
 
     Parameters
     ----------
     runs : dict
-        Name -> Run.
+        Name -> Run, one or two; two stand side by side.
     dark : bool
         For a dark page.
     """
-    migrates = any(_migrates(run) for run in runs.values())
-    panels = OF_EVERY_RUN + (OF_A_MIGRATION if migrates else ())
-    rows = len(panels) if len(runs) == 2 else len(panels) // 2
+    migrated = {name: run for name, run in runs.items() if "migration" in run.summary}
+    rows = len(runs) + bool(migrated)
     figure, axes = figures.quick_figure(
-        12, 2.75 * rows, rows, 2, left=0.065, right=0.99, top=1 - 0.14 / rows, bottom=0.18 / rows,
-        hspace=0.42, wspace=0.17,
+        WIDTH, ROW_HEIGHT * rows, rows, 2, left=0.075, right=0.985, top=1 - 0.12 / rows,
+        bottom=0.2 / rows, hspace=0.5, wspace=0.2,
     )  # fmt: skip
-    cells = [(run, name) for name in panels for run in runs.values()]
-    for (run, panel), ax in zip(cells, figures.every(axes), strict=True):
-        _draw(run, panel, ax)
+    figure.set_dpi(DPI)
+    axes = figures.every(axes)
+    panels = [(panel, name) for panel in PANELS_OF_A_RUN for name in runs]
+    for (panel, name), ax in zip(panels, axes[: len(panels)], strict=True):
+        title, draw = PANELS[panel]
+        draw(runs[name], ax, runs[name].provenance["parameters"]["duration_ns"])
+        whose = f"{name}: " if len(runs) == 2 else ""
+        ax.set_title(whose + title, loc="left", fontsize=10)
     if len(runs) == 2:
-        _say_whose(runs, figures.every(axes))
+        _same_heights(axes[:2])
+    if migrated:
+        _draw_migrations(migrated, *axes[-2:])
     if dark:
         darken(figure)
     return figure
 
 
-def _migrates(run) -> bool:
-    return "migration" in run.summary
-
-
-def _draw(run, panel: str, ax) -> None:
-    if panel in OF_A_MIGRATION and not _migrates(run):
-        ax.axis("off")
-        ax.text(0, 0.5, "no migration", transform=ax.transAxes, color=figures.GREY)
-        return
-    title, draw = PANELS[panel]
-    draw(run, ax, run.provenance["parameters"]["duration_ns"])
-    if title:
-        ax.set_title(title, loc="left", fontsize=10)
-
-
-def _say_whose(runs: dict, axes) -> None:
-    for at, ax in enumerate(axes):
-        name = list(runs)[at % 2]
-        ax.set_title(f"{name}: {ax.get_title(loc='left')}".removesuffix(": "), loc="left",
-                     fontsize=10)  # fmt: skip
-    highest = max(ax.get_ylim()[1] for ax in axes[:2])
-    lowest = min(ax.get_ylim()[0] for ax in axes[:2])
-    for ax in axes[:2]:
+def _same_heights(axes) -> None:
+    ends = [end for ax in axes for end in ax.get_ylim()]
+    lowest, highest = min(ends), max(ends)
+    for ax in axes:
         ax.set_ylim(lowest, highest)
+
+
+def _draw_migrations(runs: dict, fate, dirty) -> None:
+    table = summaries(runs.values()).set_axis(list(runs))
+    migration_figures.pages_by_fate(table, fate)
+    fate.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(-0.05, 1.0),
+                columnspacing=1.0, handlelength=1.2, borderpad=0)  # fmt: skip
+    migration_figures.dirty_at_each_sync({name: run.rounds for name, run in runs.items()}, dirty)
+    if len(runs) > 1:
+        dirty.legend(frameon=False, fontsize=9, loc="upper right")
 
 
 def darken(figure) -> None:

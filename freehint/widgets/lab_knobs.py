@@ -13,19 +13,16 @@ from freehint.policies.walker import Walker
 from freehint.policy import Policy
 from freehint.recorded_guest import RecordedGuest
 from freehint.simulate import DEFAULT_MEMORY, Scenario, named_memory
-from freehint.units import NS_PER_MS
-from freehint.widgets.scenario import BANDWIDTHS, KERNELS, KNOBS, MS
+from freehint.units import NS_PER_MS, NS_PER_US
+from freehint.widgets.scenario import KERNELS, KNOBS
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
 GIVEN = "given"  # a Memory without a name
 
 
-def _microseconds(*values) -> tuple:
-    return tuple((f"{us:,g}", round(us * 1000)) for us in values)
-
-
-def _milliseconds(*values) -> tuple:
-    return tuple((f"{ms:,}", ms * NS_PER_MS) for ms in values)
+def _in(unit: str, factor: int, *numbers) -> tuple:
+    """Positions of a knob, written with their unit."""
+    return tuple((f"{number:,g} {unit}", round(number * factor)) for number in numbers)
 
 
 # Group -> label -> (field of the scenario, positions).
@@ -44,26 +41,29 @@ GROUPS = {
         )
     },
     "Guest": {
-        "memory": ("memory", ("256MiB", "512MiB", "1GiB", ("snap4g", DEFAULT_MEMORY))),
+        "memory": ("memory", ("256MiB", "512MiB", "1GiB", ("snap4g, 4GiB", DEFAULT_MEMORY))),
         "kernel": ("kernel", KERNELS),
         "load": ("workload", (SYNTHETIC, *STATES)),
-        "every (µs)": ("workload.interval_ns", _microseconds(1, 2, 5, 10, 20, 50, 100, 500)),
+        "every": ("workload.interval_ns", _in("µs", NS_PER_US, 1, 2, 5, 10, 20, 50, 100, 500)),
         "CPUs": ("workload.nr_cpus", (1, 2, 3, 4, 6, 8)),
-        "size (MiB)": ("workload.size_MiB", (8, 16, 32, 64, 100, 128, 256, 512, 1024)),
-        "rate (MiB/s)": ("workload.rate_MiBps", (5, 10, 20, 50, 100, 200, 500)),
+        "size": ("workload.size_MiB", _in("MiB", 1, 8, 16, 32, 64, 100, 128, 256, 512, 1024)),
+        "rate": ("workload.rate_MiBps", _in("MiB/s", 1, 5, 10, 20, 50, 100, 200, 500)),
         "seed": KNOBS["seed"],
-        "run (ms)": ("duration_ns", _milliseconds(50, 100, 200, 500, 1000, 2000, 5000, 10_000)),
+        "run": ("duration_ns", _in("ms", NS_PER_MS, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)),
     },
     "Ring and host": {
         "ring size": KNOBS["ring size"],
-        "host away (ms)": ("host.gap_ns", MS),
-        "service (µs)": ("host.service_ns", _microseconds(0.2, 0.5, 1, 2, 5, 10, 20, 50)),
-        "kick (µs)": ("host.kick_ns", _microseconds(0, 5, 10, 20, 50, 100, 500)),
+        "host away": ("host.gap_ns", _in("ms", NS_PER_MS, 0, 1, 2, 3, 5, 10, 20, 50)),
+        "service": ("host.service_ns", _in("µs", NS_PER_US, 0.2, 0.5, 1, 2, 5, 10, 20, 50)),
+        "kick": ("host.kick_ns", _in("µs", NS_PER_US, 0, 5, 10, 20, 50, 100, 500)),
     },
     "Migration": {
         "migrate": ("migration", (("no", False), ("yes", True))),
-        "MB/s": ("migration.bandwidth_Bps", BANDWIDTHS),
-        "downtime (ms)": ("migration.downtime_limit_ms", (1, 3, 10, 30, 100, 300, 1000)),
+        "bandwidth": (
+            "migration.bandwidth_Bps",
+            _in("MB/s", 1_000_000, 25, 50, 100, 200, 500, 1000),
+        ),
+        "downtime": ("migration.downtime_limit_ms", _in("ms", 1, 1, 3, 10, 30, 100, 300, 1000)),
         "dirty log": ("migration.generation", GENERATIONS),
     },
 }
@@ -115,19 +115,19 @@ class Bench:
             "memory": name,
             "kernel": base.kernel or profile_name(self.memory(name).profile),
             "load": SYNTHETIC if base.workload is synthetic else state,
-            "every (µs)": synthetic.interval_ns,
+            "every": synthetic.interval_ns,
             "CPUs": synthetic.nr_cpus,
-            "size (MiB)": getattr(program, SIZE_OF.get(state, ""), 0) or 64,
-            "rate (MiB/s)": getattr(program, "rate_MiBps", 0) or 20,
+            "size": getattr(program, SIZE_OF.get(state, ""), 0) or 64,
+            "rate": getattr(program, "rate_MiBps", 0) or 20,
             "seed": base.seed,
-            "run (ms)": base.duration_ns,
+            "run": base.duration_ns,
             "ring size": base.ring.size,
-            "host away (ms)": base.host.gap_ns,
-            "service (µs)": base.host.service_ns,
-            "kick (µs)": base.host.kick_ns,
+            "host away": base.host.gap_ns,
+            "service": base.host.service_ns,
+            "kick": base.host.kick_ns,
             "migrate": base.migration is not None,
-            "MB/s": migration.bandwidth_Bps,
-            "downtime (ms)": migration.downtime_limit_ms,
+            "bandwidth": migration.bandwidth_Bps,
+            "downtime": migration.downtime_limit_ms,
             "dirty log": migration.generation,
         }
 
@@ -144,11 +144,11 @@ class Bench:
         labels = set(FIELDS) - set(OF_POLICY) | self._of_policy(values)
         load = values["load"]
         if load != SYNTHETIC:
-            labels -= {"every (µs)", "CPUs"}
+            labels -= {"every", "CPUs"}
         if load not in SIZE_OF:
-            labels -= {"size (MiB)"}
+            labels -= {"size"}
         if load not in RATED:
-            labels -= {"rate (MiB/s)"}
+            labels -= {"rate"}
         if load == RECORDED:
             labels -= {"memory"}
         if not values["migrate"]:
@@ -183,10 +183,7 @@ class Bench:
             "workload": self._workload(values),
             "migration": self._migration(values),
             "kernel": kernel,
-            **{
-                FIELDS[label]: values[label]
-                for label in ("seed", "run (ms)", *GROUPS["Ring and host"])
-            },
+            **{FIELDS[label]: values[label] for label in ("seed", "run", *GROUPS["Ring and host"])},
         }
         return self.base.with_values(changes)
 
@@ -212,12 +209,12 @@ class Bench:
             return base
         if load == SYNTHETIC:
             own = base if isinstance(base, Workload) else Workload()
-            return replace(own, interval_ns=values["every (µs)"], nr_cpus=values["CPUs"])
+            return replace(own, interval_ns=values["every"], nr_cpus=values["CPUs"])
         changes = {"state": load}
         if load in SIZE_OF:
-            changes[SIZE_OF[load]] = values["size (MiB)"]
+            changes[SIZE_OF[load]] = values["size"]
         if load in RATED:
-            changes["rate_MiBps"] = values["rate (MiB/s)"]
+            changes["rate_MiBps"] = values["rate"]
         return replace(base if isinstance(base, Program) else Program(), **changes)
 
     def _migration(self, values: dict):
@@ -225,7 +222,7 @@ class Bench:
             return None
         return replace(
             self.base.migration or MigrationConfig(),
-            bandwidth_Bps=values["MB/s"],
-            downtime_limit_ms=values["downtime (ms)"],
+            bandwidth_Bps=values["bandwidth"],
+            downtime_limit_ms=values["downtime"],
             generation=values["dirty log"],
         )

@@ -82,6 +82,8 @@ def _digits(value: float, kind: str) -> int:
     if kind == "count":
         return 0
     size = abs(value)
+    if size == 0:
+        return 0
     return 0 if size >= 100 else 1 if size >= 10 or kind == "share" else 2
 
 
