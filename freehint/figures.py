@@ -39,9 +39,9 @@ def new_figure(width=9.0, height=3.2, rows=1, columns=1, **options):
     return figure, figure.subplots(rows, columns, **options)
 
 
-def quick_figure(width, height, rows=1, columns=1, **margins):
+def quick_figure(width, height, rows=1, columns=1, dpi=80, **margins):
     """A figure with fixed margins: laying one out anew takes longer than drawing it."""
-    figure = Picture(figsize=(width, height), dpi=80)
+    figure = Picture(figsize=(width, height), dpi=dpi)
     axes = figure.subplots(rows, columns)
     figure.subplots_adjust(**margins)
     return figure, axes

@@ -47,8 +47,8 @@ class Lab(widgets.VBox):
         "A" or "A and B"; which of them the knobs change.
     scenarios, runs, players : dict
         "A", "B" -> Scenario (the last one that could be run), Run, Player.
-    code : str
-        Python that makes the scenarios shown.
+    code, sentence : str
+        Python that makes the scenarios shown; why the knobs contradict each other, if they do.
 
     Raises
     ------
@@ -70,11 +70,10 @@ class Lab(widgets.VBox):
         self._quiet = Later(self._draw_figures, QUIET_S, restarts=True)
         self.players = self._first_players()
         self._make_knobs()
-        self._make_bar()
+        self._make_bar(two=b is not None)
         self._make_rest()
         super().__init__([self._bar, self._message, self._desk, self._below])
         self.add_class("fh-lab")
-        self.compare.value = "A and B" if b else "A"
         self._compared()
         self.redraw()
 
@@ -110,8 +109,11 @@ class Lab(widgets.VBox):
         knob.observe(partial(self._turned, label), names="value")
         return knob
 
-    def _make_bar(self) -> None:
-        self.compare = widgets.ToggleButtons(options=("A", "A and B"), description="show")
+    def _make_bar(self, two: bool) -> None:
+        options = ("A", "A and B")
+        self.compare = widgets.ToggleButtons(
+            options=options, value=options[two], description="show"
+        )
         self.edited = widgets.ToggleButtons(options=SIDES, description="knobs of")
         self._copy = widgets.Button(description="copy A to B")
         self._code = LabCode()
@@ -152,6 +154,11 @@ class Lab(widgets.VBox):
         """Python that makes the scenarios shown."""
         lines = [scenario_code(self.scenarios[side], side.lower()) for side in self.shown]
         return "\n".join(["import freehint as fh", "", *lines, ""])
+
+    @property
+    def sentence(self) -> str:
+        """Why the knobs of what is shown cannot go together; empty where they can."""
+        return " ".join(self._sentences[side] for side in self.shown if self._sentences[side])
 
     def redraw(self) -> None:
         """Simulate what is shown anew, at once, and draw everything."""

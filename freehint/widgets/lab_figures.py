@@ -15,7 +15,7 @@ from freehint.widgets.player_png import frame_png
 from freehint.widgets.scenario import PANELS
 
 PANELS_OF_A_RUN = ("walk", "lock")
-WIDTH, ROW_HEIGHT, DPI = 9.6, 2.5, 125
+WIDTH, ROW_HEIGHT, DPI = 9.6, 2.5, 125  # inches, inches, pixels an inch
 
 
 def draw_runs(runs: dict, dark: bool = False):
@@ -31,10 +31,9 @@ def draw_runs(runs: dict, dark: bool = False):
     migrated = {name: run for name, run in runs.items() if "migration" in run.summary}
     rows = len(runs) + bool(migrated)
     figure, axes = figures.quick_figure(
-        WIDTH, ROW_HEIGHT * rows, rows, 2, left=0.075, right=0.985, top=1 - 0.12 / rows,
+        WIDTH, ROW_HEIGHT * rows, rows, 2, DPI, left=0.075, right=0.985, top=1 - 0.12 / rows,
         bottom=0.2 / rows, hspace=0.5, wspace=0.2,
     )  # fmt: skip
-    figure.set_dpi(DPI)
     axes = figures.every(axes)
     panels = [(panel, name) for panel in PANELS_OF_A_RUN for name in runs]
     for (panel, name), ax in zip(panels, axes[: len(panels)], strict=True):
