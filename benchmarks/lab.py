@@ -45,6 +45,7 @@ def in_the_kernel(turns: int) -> list:
 def turns_of(lab, turns: int) -> list:
     """Milliseconds from key to picture, the knob going to and fro."""
     found, canvases = [], ".fh-lab .fh-lab-side:last-child .fh-player canvas"
+    lab.turn("seed", "Home")
     for turn in range(turns + 2):
         lab.wait_idle()
         lab.page.wait_for_timeout(900)  # until the figures are there too
