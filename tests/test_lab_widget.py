@@ -8,7 +8,7 @@ import pytest
 import freehint as fh
 from freehint.config import InputError
 from freehint.units import NS_PER_MS
-from freehint.widgets import Lab, scenario_code
+from freehint.widgets import Lab, Player, scenario_code
 from freehint.widgets.lab_knobs import FIELDS, Bench
 from freehint.widgets.lab_table import difference_table
 from freehint.widgets.later import Later
@@ -153,6 +153,28 @@ def test_the_table_says_better_and_worse():
     assert "better" not in difference_table({"A": runs[0]}) and "sent" not in html
 
 
+def test_what_is_not_over_is_not_judged():
+    """A migration that has sent less so far is no better."""
+    moving = SMALL.with_values({"workload": fh.Program(), "policy": "none", "seed": 2})
+    runs = {
+        side: fh.simulate(
+            moving.with_values({"migration.bandwidth_Bps": rate, "duration_ns": 300 * NS_PER_MS})
+        )
+        for side, rate in (("A", 200_000_000), ("B", 10_000_000))
+    }
+    assert [run.summary["migration"] for run in runs.values()] == ["completed", "active"]
+    rows = difference_table(runs).split("<th scope='row'>")
+    sent = next(row for row in rows if row.startswith("sent"))
+    assert "MB" in sent and "better" not in sent and "worse" not in sent
+
+
+def test_a_player_shows_another_run():
+    player = Player(fh.record(SMALL, 50), frame=49)
+    other = fh.record(SMALL.with_values({"policy": "none"}), 20)
+    player.show(other)
+    assert player.payload == other.to_bytes() and player.frame <= len(other) - 1
+
+
 def test_the_bench_as_a_picture():
     bench = Lab(SMALL)
     one = base64.b64decode(bench._repr_mimebundle_()[0]["image/png"])
@@ -254,7 +276,7 @@ def test_the_bench_in_jupyterlab(tmp_path):
         page.locator(PLAYER).first.focus()
         page.keyboard.press("End")
         page.wait_for_function(
-            "[...document.querySelectorAll('.fh-player')].every((p) => p.dataset.frame === '119')"
+            "[...document.querySelectorAll('.fh-player')].every((p) => p.dataset.frame === '99')"
         )
 
         # A contradiction is a sentence; so is what is copied.
@@ -282,6 +304,6 @@ def test_the_bench_in_jupyterlab(tmp_path):
             f"document.querySelectorAll('{PLAYER}').length === 2", timeout=60_000
         )
         page.locator(".fh-diff").wait_for()
-        assert page.evaluate(NOTED) == left and left["frames"] == ["119", "119"]
+        assert page.evaluate(NOTED) == left and left["frames"] == ["99", "99"]
         assert not lab.errors and not lab.foreign_requests
         page.screenshot(path=SCREENSHOTS / "lab_bench.png")

@@ -23,10 +23,11 @@ from freehint.widgets.player import Player
 from freehint.widgets.scenario_code import scenario_code
 
 SIDES = ("A", "B")
-FRAMES = 120
+FRAMES = 100
 FIRST_SHOWN = 0.4  # share of the run: hints have been given, and some were reused
-SOON_S = 0.005  # what else waits in the kernel's queue is read before
+SOON_S = 0.002  # what else waits in the kernel's queue is read before
 QUIET_S = 0.35
+DECIDING = ("policy", "lock", "load", "migrate")  # whether other knobs count, or where they stand
 
 
 class Lab(widgets.VBox):
@@ -200,7 +201,7 @@ class Lab(widgets.VBox):
         """The knobs as the edited side has them; what does not count is off."""
         side = self.edited.value
         for one in SIDES:
-            told = "the knobs are this one's" if one == side else ""
+            told = "the knobs turn this one" if one == side else ""
             self._names[one].value = f"<div class='fh-lab-name'><b>{one}</b>{told}</div>"
         values, applies = self._values[side], self._benches[side].applies(self._values[side])
         self._turning = True
@@ -224,7 +225,8 @@ class Lab(widgets.VBox):
         if label == "policy":
             values.update(bench.policy_values(bench.policies[change["new"]]))
         self._ask(side)
-        self._show_values()
+        if label in DECIDING:
+            self._show_values()
 
     def _ask(self, side: str) -> None:
         self._stale.add(side)

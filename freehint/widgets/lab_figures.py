@@ -32,7 +32,7 @@ def draw_runs(runs: dict, dark: bool = False):
     rows = len(runs) + bool(migrated)
     figure, axes = figures.quick_figure(
         WIDTH, ROW_HEIGHT * rows, rows, 2, DPI, left=0.075, right=0.985, top=1 - 0.12 / rows,
-        bottom=0.2 / rows, hspace=0.5, wspace=0.2,
+        bottom=0.2 / rows, hspace=0.5, wspace=0.26,
     )  # fmt: skip
     axes = figures.every(axes)
     panels = [(panel, name) for panel in PANELS_OF_A_RUN for name in runs]

@@ -19,7 +19,7 @@ ROWS = (
 MIGRATION_ROWS = (
     ("sent", "sent_bytes", "bytes", False),
     ("skipped by hints", "skipped_pages", "pages", True),
-    ("migration", "total_ns", "ns", False),
+    ("migration took", "total_ns", "ns", False),
     ("downtime", "downtime_ns", "ns", False),
     ("faults afterwards", "faults", "count", False),
     ("lost writes", "lost_writes", "count", False),
@@ -37,12 +37,26 @@ def difference_table(runs: dict) -> str:
         Name -> Run; of two, the second is compared with the first.
     """
     summaries = [run.summary for run in runs.values()]
-    rows = ROWS + (MIGRATION_ROWS if any("migration" in s for s in summaries) else ())
+    migrates = [summary for summary in summaries if "migration" in summary]
+    ended = all(summary["total_ns"] >= 0 for summary in migrates)
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in runs)
     if len(runs) == 2:
         head += "<th scope='col' colspan='2'>B − A</th>"
-    body = "".join(_row(summaries, *row) for row in rows)
+    body = "".join(_row(summaries, *row) for row in ROWS)
+    if migrates:
+        body += _status_row(summaries)
+        # What was sent so far is no better for being less.
+        body += "".join(
+            _row(summaries, label, entry, kind, better if ended else None)
+            for label, entry, kind, better in MIGRATION_ROWS
+        )
     return f"<table class='fh-diff'><tr><th></th>{head}</tr>{body}</table>"
+
+
+def _status_row(summaries) -> str:
+    """How each migration stands at the end of the run, in QEMU's words."""
+    cells = "".join(f"<td>{summary.get('migration', '–')}</td>" for summary in summaries)
+    return f"<tr><th scope='row'>migration</th>{cells}{'<td></td>' * 2 * (len(summaries) - 1)}</tr>"
 
 
 def measured(summary, entry):
@@ -72,6 +86,8 @@ def _difference(values, factor, unit, kind, more_is_better) -> str:
     if not float(text.replace(",", "").replace("−", "-")):
         return "<td>=</td><td></td>"
     unit = "points" if kind == "share" else unit
+    if more_is_better is None:
+        return f"<td>{text} {unit}</td><td></td>"
     better = (by > 0) == more_is_better
     word = "▲ better" if better else "▼ worse"
     return f"<td>{text} {unit}</td><td class='fh-{'better' if better else 'worse'}'>{word}</td>"
