@@ -2,19 +2,23 @@
 
 from freehint.widgets.blocks import BlockKnobs
 from freehint.widgets.guest import GuestKnobs
+from freehint.widgets.lab import Lab
 from freehint.widgets.panel import KnobPanel
 from freehint.widgets.player import Player
 from freehint.widgets.player_html import player_html, save_player
 from freehint.widgets.scenario import ScenarioKnobs
+from freehint.widgets.scenario_code import scenario_code
 from freehint.widgets.thread import ThreadExample
 
 __all__ = [
     "BlockKnobs",
     "GuestKnobs",
     "KnobPanel",
+    "Lab",
     "Player",
     "ScenarioKnobs",
     "ThreadExample",
     "player_html",
     "save_player",
+    "scenario_code",
 ]

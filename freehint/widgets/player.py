@@ -77,6 +77,12 @@ class Player(anywidget.AnyWidget):
         self.trajectory = trajectory
         super().__init__(payload=trajectory.to_bytes(), **state)
 
+    def show(self, trajectory: Trajectory) -> None:
+        """Another run in place of this one; frame, lens, zoom and the rest stay."""
+        self.trajectory = trajectory
+        self.frame = min(self.frame, len(trajectory) - 1)
+        self.payload = trajectory.to_bytes()
+
     @traitlets.validate("frame")
     def _inside(self, proposal):
         return min(proposal["value"], len(self.trajectory) - 1)

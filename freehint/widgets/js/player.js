@@ -374,12 +374,29 @@ class Player {
 }
 
 async function render({model, el}) {
-  const root = make(el, "div", {className: "fh-player"});
-  const bytes = model.get("payload");
-  const view = new Uint8Array(bytes.buffer ?? bytes, bytes.byteOffset ?? 0, bytes.byteLength);
-  const player = new Player(model, root, readPayload(await inflate(view)));
-  root.dataset.ready = "true";
-  return () => player.remove();
+  let player = null, asked = 0;
+  const read = async () => {
+    const mine = ++asked, bytes = model.get("payload");
+    const view = new Uint8Array(bytes.buffer ?? bytes, bytes.byteOffset ?? 0, bytes.byteLength);
+    const trajectory = readPayload(await inflate(view));
+    if (mine !== asked) return; // a newer run has come meanwhile
+    const root = make(null, "div", {className: "fh-player"});
+    const scrolled = player?.page.listScroller.scrollTop ?? 0;
+    const focused = player?.root.contains(document.activeElement);
+    if (player) player.root.replaceWith(root);
+    else el.append(root);
+    player?.remove();
+    player = new Player(model, root, trajectory);
+    player.page.listScroller.scrollTop = scrolled;
+    if (focused) root.focus({preventScroll: true});
+    root.dataset.ready = "true";
+  };
+  await read();
+  model.on("change:payload", read);
+  return () => {
+    model.off("change:payload", read);
+    player.remove();
+  };
 }
 
 export default {render};

@@ -1,0 +1,88 @@
+"""The bench in a real JupyterLab: from the key press on a knob to the changed picture.
+
+    python -m benchmarks.lab [--turns N]
+
+A guest of 256 MiB; the knob is the seed, so that every run is another one.  The time is from the
+key event's own time stamp to the turn of the display after the player has drawn the new run; with
+A and B the knobs are B's.  ``in the kernel``: simulate, record and pack alone, in this process.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+
+import freehint as fh
+from freehint.widgets.lab import FRAMES
+from tests.lab import lab_server
+
+CELL = "from freehint.widgets import Lab\nbench = Lab()\nbench"
+KEY_MS = """() => { window.freehintTurn = new Promise((resolve) => {
+  let pressed;
+  window.addEventListener('keydown', (event) => { pressed = event.timeStamp; },
+                          {once: true, capture: true});
+  window.addEventListener('freehint:drawn', () => {
+    requestAnimationFrame(() => resolve(performance.now() - pressed));
+  }, {once: true, capture: true});
+}); }"""
+
+
+def in_the_kernel(turns: int) -> list:
+    """Milliseconds of simulating, recording and packing runs of different seeds."""
+    scenario = fh.Scenario(memory=fh.make_memory("256MiB"))
+    found = []
+    for seed in range(1, turns + 2):  # the first compiles, or reads what was compiled
+        begin = time.perf_counter()
+        fh.record(scenario.with_values({"seed": seed}), FRAMES).to_bytes()
+        found.append(1000 * (time.perf_counter() - begin))
+    return found[1:]
+
+
+def turns_of(lab, turns: int) -> list:
+    """Milliseconds from key to picture, the knob going to and fro."""
+    found, canvases = [], ".fh-lab .fh-lab-side:last-child .fh-player canvas"
+    lab.turn("seed", "Home")
+    for turn in range(turns + 2):
+        lab.wait_idle()
+        lab.page.wait_for_timeout(900)  # until the figures are there too
+        before = lab.shown(canvases)
+        lab.page.evaluate(KEY_MS)
+        lab.turn("seed", "ArrowRight" if turn % 14 < 7 else "ArrowLeft")
+        found.append(lab.page.evaluate("() => window.freehintTurn"))
+        assert lab.shown(canvases) != before
+    return found[2:]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=40)
+    turns = parser.parse_args().turns
+    rows = {"in the kernel": in_the_kernel(turns)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.ipynb"
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(notebook, path)
+        with lab_server(Path(folder), [path]) as server:
+            lab = server.open(path.name)
+            lab.run_all()
+            lab.page.wait_for_selector(".fh-player[data-ready]")
+            lab.scope = ".fh-lab"
+            rows["key to picture, A alone"] = turns_of(lab, turns)
+            lab.page.get_by_role("button", name="A and B").click()
+            lab.page.wait_for_function("document.querySelectorAll('.fh-player').length === 2")
+            lab.page.wait_for_timeout(1500)
+            rows["key to picture, A and B"] = turns_of(lab, turns)
+    for name, times in rows.items():
+        p90 = statistics.quantiles(times, n=10)[-1]
+        print(f"{name:<26} median {statistics.median(times):6.0f} ms   90 % below {p90:6.0f} ms")
+    print("load average now, 5 min ago, 15 min ago:", *(f"{x:.1f}" for x in os.getloadavg()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,304 @@
+"""The bench: knobs of policy, guest, ring, host and migration beside the player of the run.
+
+A knob's turn simulates the side that is edited, the newest values only; the player's new run goes
+to the browser first, the figures follow when the knobs rest.
+"""
+
+import base64
+from functools import partial
+from html import escape
+
+import ipywidgets as widgets
+
+from freehint.config import InputError
+from freehint.simulate import Scenario
+from freehint.trajectory import record
+from freehint.widgets.lab_code import LabCode
+from freehint.widgets.lab_figures import draw_runs, stacked_png
+from freehint.widgets.lab_knobs import GROUPS, Bench
+from freehint.widgets.lab_table import difference_table
+from freehint.widgets.later import Later
+from freehint.widgets.panel import choice
+from freehint.widgets.player import Player
+from freehint.widgets.scenario_code import scenario_code
+
+SIDES = ("A", "B")
+FRAMES = 100
+FIRST_SHOWN = 0.4  # share of the run: hints have been given, and some were reused
+SOON_S = 0.002  # what else waits in the kernel's queue is read before
+QUIET_S = 0.35
+DECIDING = ("policy", "lock", "load", "migrate")  # whether other knobs count, or where they stand
+
+
+class Lab(widgets.VBox):
+    """Knobs beside one run or two, with players that go together, a table and figures.
+
+    Parameters
+    ----------
+    scenario : Scenario, optional
+        Where A's knobs begin, and what no knob changes.  Default: a guest of 256 MiB, v24.
+    b : Scenario, optional
+        Where B's begin; given, the bench begins with both.
+
+    Attributes
+    ----------
+    knobs : dict
+        Label -> slider; they show the edited side.
+    compare, edited : ToggleButtons
+        "A" or "A and B"; which of them the knobs change.
+    scenarios, runs, players : dict
+        "A", "B" -> Scenario (the last one that could be run), Run, Player.
+    code, sentence : str
+        Python that makes the scenarios shown; why the knobs contradict each other, if they do.
+
+    Raises
+    ------
+    InputError
+        A scenario has several policies, or cannot be run.
+    """
+
+    def __init__(self, scenario: Scenario | None = None, b: Scenario | None = None):
+        scenario = scenario or Scenario(memory="256MiB")
+        both = (scenario, b or scenario)
+        self._benches = {
+            side: Bench(one, [other.policy for other in both])
+            for side, one in zip(SIDES, both, strict=True)
+        }
+        self._values = {side: bench.values() for side, bench in self._benches.items()}
+        self.scenarios, self.runs, self._sentences = {}, {}, dict.fromkeys(SIDES, "")
+        self._stale = set()
+        self._soon = Later(self._simulate_stale, SOON_S)
+        self._quiet = Later(self._draw_figures, QUIET_S, restarts=True)
+        self.players = self._first_players()
+        self._make_knobs()
+        self._make_bar(two=b is not None)
+        self._make_rest()
+        super().__init__([self._bar, self._message, self._desk, self._below])
+        self.add_class("fh-lab")
+        self._compared()
+        self.redraw()
+
+    # What it is made of.
+
+    def _first_players(self) -> dict:
+        seen = self._record("A")
+        frame = round(FIRST_SHOWN * len(seen))
+        players = {side: Player(seen, frame=frame) for side in SIDES}
+        self._links = [
+            widgets.jslink(*((players[side], name) for side in SIDES))
+            for name in ("frame", "selected")
+        ]
+        return players
+
+    def _make_knobs(self) -> None:
+        self.knobs, groups, self._turning = {}, [], False
+        for group, knobs in GROUPS.items():
+            for label, (_, options) in knobs.items():
+                self.knobs[label] = self._knob(label, options)
+            title = widgets.HTML(f"<h4>{group}</h4>")
+            groups.append(widgets.VBox([title, *(self.knobs[label] for label in knobs)]))
+            groups[-1].add_class("fh-lab-group")
+        self._panel = widgets.Box(groups)
+        self._panel.add_class("fh-lab-knobs")
+
+    def _knob(self, label: str, options):
+        values = [self._values[side][label] for side in SIDES]
+        if label == "policy":
+            options = tuple(self._benches["A"].policies | self._benches["B"].policies)
+        knob = choice(label, _with(options, values), values[0])
+        knob.style.description_width, knob.layout.width = "76px", "100%"
+        knob.observe(partial(self._turned, label), names="value")
+        return knob
+
+    def _make_bar(self, two: bool) -> None:
+        options = ("A", "A and B")
+        self.compare = widgets.ToggleButtons(
+            options=options, value=options[two], description="show"
+        )
+        self.edited = widgets.ToggleButtons(options=SIDES, description="knobs of")
+        self._copy = widgets.Button(description="copy A to B")
+        self._code = LabCode()
+        for button in (self.compare, self.edited):
+            button.style.description_width = button.style.button_width = "auto"
+        self.compare.observe(lambda _: self._show_sides(), names="value")
+        self.edited.observe(lambda _: self._show_values(), names="value")
+        self._copy.on_click(lambda _: self.copy_a_to_b())
+        self._code.observe(lambda _: self._quiet.ask(), names="dark")
+        self._bar = widgets.Box([self.compare, self.edited, self._copy, self._code])
+        self._bar.add_class("fh-lab-bar")
+        self._message = widgets.HTML()
+        self._message.add_class("fh-lab-message")
+
+    def _make_rest(self) -> None:
+        self._names = {side: widgets.HTML() for side in SIDES}
+        self._sides = {}
+        for side in SIDES:
+            self._sides[side] = widgets.VBox([self._names[side], self.players[side]])
+            self._sides[side].add_class("fh-lab-side")
+        self._players = widgets.Box()
+        self._players.add_class("fh-lab-players")
+        self._desk = widgets.Box([self._panel, self._players])
+        self._desk.add_class("fh-lab-desk")
+        self._table, self.picture = widgets.HTML(), widgets.Image(format="png")
+        self._below = widgets.Box([self._table, self.picture])
+        self._below.add_class("fh-lab-below")
+
+    # What is shown.
+
+    @property
+    def shown(self) -> tuple:
+        """The sides that are shown."""
+        return SIDES if self.compare.value != "A" else SIDES[:1]
+
+    @property
+    def code(self) -> str:
+        """Python that makes the scenarios shown."""
+        lines = [scenario_code(self.scenarios[side], side.lower()) for side in self.shown]
+        return "\n".join(["import freehint as fh", "", *lines, ""])
+
+    @property
+    def sentence(self) -> str:
+        """Why the knobs of what is shown cannot go together; empty where they can."""
+        return " ".join(self._sentences[side] for side in self.shown if self._sentences[side])
+
+    def redraw(self) -> None:
+        """Simulate what is shown anew, at once, and draw everything."""
+        self._stale = set(self.shown)
+        self._simulate_stale(figures_too=True)
+
+    def copy_a_to_b(self) -> None:
+        """B's knobs as A's."""
+        self._benches["B"], self._values["B"] = self._benches["A"], dict(self._values["A"])
+        self._show_values()
+        self._ask("B")
+
+    def _compared(self) -> None:
+        two = len(self.shown) == 2
+        self.add_class("fh-lab-two" if two else "fh-lab-one")
+        self.remove_class("fh-lab-one" if two else "fh-lab-two")
+        self._players.children = [self._sides[side] for side in self.shown]
+        for side in SIDES:
+            self._sides[side].children = (
+                [self._names[side], self.players[side]] if two else [self.players[side]]
+            )
+        self.edited.disabled = self._copy.disabled = not two
+        if not two:
+            self.edited.value = "A"
+        self._show_values()
+
+    def _show_sides(self) -> None:
+        self._compared()
+        if len(self.shown) == 1:
+            self._tell()
+            return
+        self.edited.value = "B"
+        if "B" not in self.runs:
+            self.copy_a_to_b()
+        else:
+            self._tell()
+
+    def _show_values(self) -> None:
+        """The knobs as the edited side has them; what does not count is off."""
+        side = self.edited.value
+        for one in SIDES:
+            told = "the knobs turn this one" if one == side else ""
+            self._names[one].value = f"<div class='fh-lab-name'><b>{one}</b>{told}</div>"
+        values, applies = self._values[side], self._benches[side].applies(self._values[side])
+        self._turning = True
+        try:
+            for label, knob in self.knobs.items():
+                knob.value = values[label]
+                off = label not in applies
+                knob.disabled = off
+                knob.add_class("fh-off") if off else knob.remove_class("fh-off")
+        finally:
+            self._turning = False
+
+    # What a turn does.
+
+    def _turned(self, label: str, change) -> None:
+        if self._turning:
+            return
+        side = self.edited.value
+        values, bench = self._values[side], self._benches[side]
+        values[label] = change["new"]
+        if label == "policy":
+            values.update(bench.policy_values(bench.policies[change["new"]]))
+        self._ask(side)
+        if label in DECIDING:
+            self._show_values()
+
+    def _ask(self, side: str) -> None:
+        self._stale.add(side)
+        self._soon.ask()
+
+    def _record(self, side: str):
+        bench, values = self._benches[side], self._values[side]
+        seen = record(bench.loaded(values), FRAMES)
+        self.scenarios[side], self.runs[side] = bench.scenario(values), seen.run
+        return seen
+
+    def _simulate_stale(self, figures_too: bool = False) -> None:
+        for side in sorted(self._stale):
+            try:
+                self.players[side].show(self._record(side))
+                self._sentences[side] = ""
+            except InputError as error:
+                self._sentences[side] = str(error)
+        self._stale.clear()
+        self._tell()
+        if figures_too:
+            self._draw_figures()
+
+    def _tell(self) -> None:
+        """Everything but the players: sentences, names, table, code, and soon the figures."""
+        said = [
+            f"<div class='fh-lab-said'>{escape(self._sentences[side])}<small>{side} still shows the"
+            " last run that was possible.</small></div>"
+            for side in self.shown
+            if self._sentences[side]
+        ]
+        self._message.value = "".join(said)
+        runs = {side: self.runs[side] for side in self.shown}
+        self._table.value = difference_table(runs)
+        self._code.code = self._code_or_why()
+        self._quiet.ask()
+
+    def _code_or_why(self) -> str:
+        try:
+            return self.code
+        except InputError as error:
+            return f"# {error}\n"
+
+    def _draw_figures(self) -> None:
+        runs = {side: self.runs[side] for side in self.shown}
+        self.picture.value = draw_runs(runs, self._code.dark)._repr_png_()
+
+    def _repr_mimebundle_(self, **options):
+        bundle = super()._repr_mimebundle_(**options)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        players = [self.players[side] for side in self.shown]
+        below = draw_runs({side: self.runs[side] for side in self.shown})._repr_png_()
+        picture = stacked_png([p.trajectory for p in players], [p.frame for p in players], below)
+        return data | {"image/png": base64.b64encode(picture).decode()}, metadata
+
+
+def _with(options, values) -> list:
+    """A knob's positions, in order, with values that are none of them as further ones."""
+    pairs = [one if isinstance(one, tuple) else (str(one), one) for one in options]
+    known = [value for _, value in pairs]
+    for value in dict.fromkeys(values):
+        if value not in known:
+            pairs.append((_label(value, pairs), value))
+            known.append(value)
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
+    return sorted(pairs, key=lambda pair: pair[1]) if numbers else pairs
+
+
+def _label(value, pairs) -> str:
+    """How a further position is written: a number in the unit that the others have."""
+    for text, known in pairs:
+        number, _, unit = text.replace(",", "").partition(" ")
+        if isinstance(value, int | float) and known and unit:
+            return f"{value / known * float(number):,g} {unit}"
+    return str(value).rpartition("/")[2]

@@ -1,0 +1,101 @@
+"""The figures below the bench's players, and the bench as one picture for where no script runs."""
+
+import io
+
+import numpy as np
+from matplotlib.colors import to_hex
+from matplotlib.image import imread, imsave
+from matplotlib.patches import Patch
+from matplotlib.text import Text
+
+from freehint import figures, migration_figures
+from freehint.palette import BLACK, THEMES
+from freehint.run import summaries
+from freehint.widgets.player_png import frame_png
+from freehint.widgets.scenario import PANELS
+
+PANELS_OF_A_RUN = ("walk", "lock")
+WIDTH, ROW_HEIGHT, DPI = 9.6, 2.5, 125  # inches, inches, pixels an inch
+
+
+def draw_runs(runs: dict, dark: bool = False):
+    """Where the walk went and the zone lock, of one run or of two; and of those that migrate.
+
+    Parameters
+    ----------
+    runs : dict
+        Name -> Run, one or two; two stand side by side.
+    dark : bool
+        For a dark page.
+    """
+    migrated = {name: run for name, run in runs.items() if "migration" in run.summary}
+    rows = len(runs) + bool(migrated)
+    figure, axes = figures.quick_figure(
+        WIDTH, ROW_HEIGHT * rows, rows, 2, DPI, left=0.075, right=0.985, top=1 - 0.12 / rows,
+        bottom=0.2 / rows, hspace=0.5, wspace=0.26,
+    )  # fmt: skip
+    axes = figures.every(axes)
+    panels = [(panel, name) for panel in PANELS_OF_A_RUN for name in runs]
+    for (panel, name), ax in zip(panels, axes[: len(panels)], strict=True):
+        title, draw = PANELS[panel]
+        draw(runs[name], ax, runs[name].provenance["parameters"]["duration_ns"])
+        whose = f"{name}: " if len(runs) == 2 else ""
+        ax.set_title(whose + title, loc="left", fontsize=10)
+    if len(runs) == 2:
+        _same_heights(axes[:2])
+    if migrated:
+        _draw_migrations(migrated, *axes[-2:])
+    if dark:
+        darken(figure)
+    return figure
+
+
+def _same_heights(axes) -> None:
+    ends = [end for ax in axes for end in ax.get_ylim()]
+    lowest, highest = min(ends), max(ends)
+    for ax in axes:
+        ax.set_ylim(lowest, highest)
+
+
+def _draw_migrations(runs: dict, fate, dirty) -> None:
+    table = summaries(runs.values()).set_axis(list(runs))
+    migration_figures.pages_by_fate(table, fate)
+    fate.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(-0.05, 1.0),
+                columnspacing=1.0, handlelength=1.2, borderpad=0)  # fmt: skip
+    migration_figures.dirty_at_each_sync({name: run.rounds for name, run in runs.items()}, dirty)
+    if len(runs) > 1:
+        dirty.legend(frameon=False, fontsize=9, loc="upper right")
+
+
+def darken(figure) -> None:
+    """The same figure for a dark page: paper and ink change, colours that mean something stay."""
+    theme = THEMES["dark"]
+    figure.set_facecolor(theme["paper"])
+    for ax in figure.axes:
+        ax.set_facecolor(theme["paper"])
+        ax.tick_params(which="both", colors=theme["faint"])
+        for spine in ax.spines.values():
+            spine.set_color(theme["line"])
+        for patch in ax.patches:
+            _whiten(patch, theme)
+    for text in figure.findobj(Text):
+        text.set_color(theme["ink"])
+
+
+def _whiten(patch: Patch, theme) -> None:
+    if to_hex(patch.get_facecolor()) == BLACK:
+        patch.set_facecolor(theme["ink"])
+
+
+def stacked_png(trajectories, frames, below: bytes) -> bytes:
+    """Players' frames one above the other, and a PNG below them, as one PNG."""
+    pictures = [frame_png(seen, at) for seen, at in zip(trajectories, frames, strict=True)]
+    images = [imread(io.BytesIO(png))[..., :3] for png in (*pictures, below)]
+    width = max(image.shape[1] for image in images)
+    padded = [
+        np.pad(image, ((0, 0), (0, width - image.shape[1]), (0, 0)), constant_values=1)
+        for image in images
+    ]
+    buffer = io.BytesIO()
+    imsave(buffer, np.concatenate(padded), format="png")
+    return buffer.getvalue()

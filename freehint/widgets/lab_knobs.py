@@ -1,0 +1,228 @@
+"""The knobs of the bench: what they are called, where they lie in a scenario, when they count."""
+
+from dataclasses import replace
+
+from freehint.config import require
+from freehint.guest.programs import STATES, Program
+from freehint.guest.workloads import Workload
+from freehint.host.migration import GENERATIONS, MigrationConfig
+from freehint.mm.profile import profile_name
+from freehint.policies import POLICIES
+from freehint.policies.balloon_alloc import BalloonAlloc
+from freehint.policies.walker import Walker
+from freehint.policy import Policy
+from freehint.recorded_guest import RecordedGuest
+from freehint.simulate import DEFAULT_MEMORY, Scenario, named_memory
+from freehint.units import NS_PER_MS, NS_PER_US
+from freehint.widgets.scenario import KERNELS, KNOBS
+
+SYNTHETIC, RECORDED = "synthetic", "recorded"
+GIVEN = "given"  # a Memory without a name
+
+
+def _in(unit: str, factor: int, *numbers) -> tuple:
+    """Positions of a knob, written with their unit."""
+    return tuple((f"{number:,g} {unit}", round(number * factor)) for number in numbers)
+
+
+# Group -> label -> (field of the scenario, positions).
+GROUPS = {
+    "Policy": {
+        name: KNOBS[name]
+        for name in (
+            "policy",
+            "rotate",
+            "resume",
+            "lock",
+            "order",
+            "min_order",
+            "batch",
+            "full ring",
+        )
+    },
+    "Guest": {
+        "memory": ("memory", ("256MiB", "512MiB", "1GiB", ("snap4g, 4GiB", DEFAULT_MEMORY))),
+        "kernel": ("kernel", KERNELS),
+        "load": ("workload", (SYNTHETIC, *STATES)),
+        "every": ("workload.interval_ns", _in("µs", NS_PER_US, 1, 2, 5, 10, 20, 50, 100, 500)),
+        "CPUs": ("workload.nr_cpus", (1, 2, 3, 4, 6, 8)),
+        "size": ("workload.size_MiB", _in("MiB", 1, 8, 16, 32, 64, 100, 128, 256, 512, 1024)),
+        "rate": ("workload.rate_MiBps", _in("MiB/s", 1, 5, 10, 20, 50, 100, 200, 500)),
+        "seed": KNOBS["seed"],
+        "run": ("duration_ns", _in("ms", NS_PER_MS, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)),
+    },
+    "Ring and host": {
+        "ring size": KNOBS["ring size"],
+        "host away": ("host.gap_ns", _in("ms", NS_PER_MS, 0, 1, 2, 3, 5, 10, 20, 50)),
+        "service": ("host.service_ns", _in("µs", NS_PER_US, 0.2, 0.5, 1, 2, 5, 10, 20, 50)),
+        "kick": ("host.kick_ns", _in("µs", NS_PER_US, 0, 5, 10, 20, 50, 100, 500)),
+    },
+    "Migration": {
+        "migrate": ("migration", (("no", False), ("yes", True))),
+        "bandwidth": (
+            "migration.bandwidth_Bps",
+            _in("MB/s", 1_000_000, 25, 50, 100, 200, 500, 1000),
+        ),
+        "downtime": ("migration.downtime_limit_ms", _in("ms", 1, 1, 3, 10, 30, 100, 300, 1000)),
+        "dirty log": ("migration.generation", GENERATIONS),
+    },
+}
+FIELDS = {label: field for group in GROUPS.values() for label, (field, _) in group.items()}
+OF_POLICY = tuple(label for label in GROUPS["Policy"] if label != "policy")
+# Which of a Program's sizes and rates its state goes by.
+SIZE_OF = {"freed": "fill_MiB", "frag": "frag_MiB", "cache": "cache_MiB",
+           **dict.fromkeys(("dirty", "churn", "burst"), "dirty_MiB")}  # fmt: skip
+RATED = ("dirty", "churn", "burst", "cache")
+
+
+class Bench:
+    """A scenario as values of knobs, and back; each memory is loaded once.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Everything that no knob changes.
+    policies : sequence of Policy
+        Further policies to choose from.
+    """
+
+    def __init__(self, scenario: Scenario, policies=()):
+        require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
+        one = isinstance(scenario.policy, Policy)
+        require(one, "scenario.policy", "be one policy on the bench", scenario.policy_names)
+        self.base = scenario
+        self.policies = POLICIES | {one.name: one for one in (*policies, scenario.policy)}
+        self._memories = {}
+
+    def memory(self, name):
+        """The guest of a name."""
+        if name not in self._memories:
+            given = self.base.memory if name == GIVEN else name
+            self._memories[name] = named_memory(given)[0]
+        return self._memories[name]
+
+    def values(self) -> dict:
+        """Where the knobs begin: label -> value."""
+        base = self.base
+        name = base.memory if isinstance(base.memory, str) else GIVEN
+        migration = base.migration or MigrationConfig(bandwidth_Bps=100_000_000)
+        synthetic = base.workload if isinstance(base.workload, Workload) else Workload()
+        program = base.workload if isinstance(base.workload, Program) else None
+        state = program.state if program else RECORDED
+        return {
+            "policy": base.policy.name,
+            **self.policy_values(base.policy),
+            "memory": name,
+            "kernel": base.kernel or profile_name(self.memory(name).profile),
+            "load": SYNTHETIC if base.workload is synthetic else state,
+            "every": synthetic.interval_ns,
+            "CPUs": synthetic.nr_cpus,
+            "size": getattr(program, SIZE_OF.get(state, ""), 0) or 64,
+            "rate": getattr(program, "rate_MiBps", 0) or 20,
+            "seed": base.seed,
+            "run": base.duration_ns,
+            "ring size": base.ring.size,
+            "host away": base.host.gap_ns,
+            "service": base.host.service_ns,
+            "kick": base.host.kick_ns,
+            "migrate": base.migration is not None,
+            "bandwidth": migration.bandwidth_Bps,
+            "downtime": migration.downtime_limit_ms,
+            "dirty log": migration.generation,
+        }
+
+    def policy_values(self, policy: Policy) -> dict:
+        """What a policy's knobs show for it; where it has none, v24's."""
+        inner = {label: FIELDS[label].removeprefix("policy.") for label in OF_POLICY}
+        return {
+            label: getattr(policy, name, getattr(POLICIES["v24"], name))
+            for label, name in inner.items()
+        }
+
+    def applies(self, values: dict) -> set:
+        """Labels of the knobs that count for these values."""
+        labels = set(FIELDS) - set(OF_POLICY) | self._of_policy(values)
+        load = values["load"]
+        if load != SYNTHETIC:
+            labels -= {"every", "CPUs"}
+        if load not in SIZE_OF:
+            labels -= {"size"}
+        if load not in RATED:
+            labels -= {"rate"}
+        if load == RECORDED:
+            labels -= {"memory"}
+        if not values["migrate"]:
+            labels -= set(GROUPS["Migration"]) - {"migrate"}
+        return labels
+
+    def _of_policy(self, values: dict) -> set:
+        policy = self.policies[values["policy"]]
+        if policy.fill is None:
+            return set()
+        there = {k for k in OF_POLICY if hasattr(policy, FIELDS[k].removeprefix("policy."))}
+        walks = isinstance(policy, Walker)
+        if isinstance(policy, BalloonAlloc) or (walks and values["lock"] != "per_batch"):
+            there.discard("batch")
+        return there
+
+    def scenario(self, values: dict) -> Scenario:
+        """The scenario that the knobs describe, its memory by name.
+
+        Raises
+        ------
+        InputError
+            The knobs contradict each other.
+        """
+        given = values["memory"] == GIVEN or values["load"] == RECORDED
+        kernel = values["kernel"]
+        if kernel == profile_name(self.memory(values["memory"]).profile):
+            kernel = None
+        changes = {
+            "policy": self._policy(values),
+            "memory": self.base.memory if given else values["memory"],
+            "workload": self._workload(values),
+            "migration": self._migration(values),
+            "kernel": kernel,
+            **{FIELDS[label]: values[label] for label in ("seed", "run", *GROUPS["Ring and host"])},
+        }
+        return self.base.with_values(changes)
+
+    def loaded(self, values: dict) -> Scenario:
+        """The same, with the memory in place of its name."""
+        memory = self.memory(values["memory"])
+        scenario = self.scenario(values)
+        return scenario if values["load"] == RECORDED else replace(scenario, memory=memory)
+
+    def _policy(self, values: dict) -> Policy:
+        policy = self.policies[values["policy"]]
+        wanted = {
+            FIELDS[label].removeprefix("policy."): values[label]
+            for label in self._of_policy(values)
+        }
+        return replace(policy, **wanted) if wanted else policy
+
+    def _workload(self, values: dict):
+        load, base = values["load"], self.base.workload
+        if load == RECORDED:
+            good = isinstance(base, RecordedGuest)
+            require(good, "load", "be another, for this side began without a recorded guest", load)
+            return base
+        if load == SYNTHETIC:
+            own = base if isinstance(base, Workload) else Workload()
+            return replace(own, interval_ns=values["every"], nr_cpus=values["CPUs"])
+        changes = {"state": load}
+        if load in SIZE_OF:
+            changes[SIZE_OF[load]] = values["size"]
+        if load in RATED:
+            changes["rate_MiBps"] = values["rate"]
+        return replace(base if isinstance(base, Program) else Program(), **changes)
+
+    def _migration(self, values: dict):
+        if not values["migrate"]:
+            return None
+        return replace(
+            self.base.migration or MigrationConfig(),
+            bandwidth_Bps=values["bandwidth"],
+            downtime_limit_ms=values["downtime"],
+            generation=values["dirty log"],
+        )
