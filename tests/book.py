@@ -27,7 +27,7 @@ ORDER = (
     *("05_hold_the_lock", "06_five_steps", "07_the_ring", "08_what_linux_merged"),
     *("09_live_migration", "10_is_it_the_real_kernel", "11_after_the_migration"),
     *("12_against_a_real_qemu", "compile", "overcommit", "factorial"),
-    *("lab", "report", "run_report"),
+    *("lab", "report"),
 )
 CHAPTERS = tuple(name for name in ORDER if (FOLDER / f"{name}.ipynb").exists())
 THUMBNAIL = "thumbnail"  # the tag of a chapter's most telling picture; else its first is taken
