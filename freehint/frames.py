@@ -8,6 +8,7 @@ every free list and of the policies' private lists.
 import numpy as np
 
 from freehint.dirty import popcount
+from freehint.host.migration import OFF
 from freehint.jit import kernel
 from freehint.mm.list import list_next, list_prev
 from freehint.mm.memory import (
@@ -71,7 +72,7 @@ def channel_of(frame):
     return ON_PCP if frame & PCP else HELD
 
 
-@kernel
+@kernel(cold=True)
 def count_cells(world, frames, fates, shift, counts):
     """Pages of each cell by what they are.
 
@@ -124,7 +125,7 @@ def count_hinted(fates, shift, counts):
         counts[HINTED_FREE, cell] = total
 
 
-@kernel
+@kernel(cold=True)
 def count_left(bitmap, shift, counts):
     """Pages of each cell that a migration has still to send; for the same ``counts``."""
     for word in range(bitmap.shape[0]):
@@ -181,7 +182,7 @@ def list_window(world, i, head, from_head, from_tail, entries, lengths):
         entries[i, rest] = 0
 
 
-@kernel
+@kernel(cold=True)
 def list_windows(world, from_head, from_tail, entries, lengths):
     """The windows of every free list and of every user's private list.
 
@@ -204,7 +205,7 @@ def list_windows(world, from_head, from_tail, entries, lengths):
         list_window(world, free_lists + user, head, from_head, from_tail, entries, lengths)
 
 
-@kernel
+@kernel(cold=True)
 def bookmark_place(memory, user, place):
     """Where a user's bookmark stands: place[0] the list (-1: none), place[1] blocks before it."""
     bookmark = user_node(memory, user, USER_BOOKMARK)
@@ -221,7 +222,7 @@ def bookmark_place(memory, user, place):
     place[0] = node - memory.nr_pages
 
 
-@kernel
+@kernel(cold=True)
 def count_held_blocks(memory, user):
     """Blocks on a user's private list."""
     head = user_node(memory, user, USER_LIST)
@@ -230,3 +231,26 @@ def count_held_blocks(memory, user):
         n += 1
         node = list_next(memory.links, node)
     return n
+
+
+@kernel
+def look(world, frames, fates, shift, from_head, from_tail, counts, entries, lengths, held, places):
+    """All of the above in one call: from Python a call costs as much as its work.
+
+    Parameters
+    ----------
+    world, frames, fates, shift, from_head, from_tail, counts, entries, lengths
+        As of :func:`count_cells` and :func:`list_windows`.
+    held : int64[NR_USERS]
+        Written: blocks on each private list.
+    places : int32[users, 2]
+        Written: :func:`bookmark_place` of each user.
+    """
+    count_cells(world, frames, fates, shift, counts)
+    if world.migration[0].phase != OFF:
+        count_left(world.dirty.bitmap, shift, counts)
+    list_windows(world, from_head, from_tail, entries, lengths)
+    for user in range(NR_USERS):
+        held[user] = count_held_blocks(world.memory, user)
+    for user in range(places.shape[0]):
+        bookmark_place(world.memory, user, places[user])

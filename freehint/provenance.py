@@ -1,6 +1,7 @@
 """What reproduces a run: parameters, inputs with their sha256, versions.  All of it is JSON."""
 
 import dataclasses
+import functools
 import hashlib
 import platform
 from importlib.metadata import version
@@ -15,6 +16,12 @@ from freehint.mm.profile import profile_name
 from freehint.policy import VERBS
 
 LIBRARIES = ("numba", "numpy", "pandas", "pyarrow")
+
+
+@functools.cache
+def library_versions() -> tuple:
+    """(name, version) of each of LIBRARIES; reading them costs milliseconds, so once a process."""
+    return tuple((name, version(name)) for name in LIBRARIES)
 
 
 def file_sha256(path) -> str:
@@ -86,7 +93,7 @@ def provenance(scenario, release: str, stem, memory: Memory) -> dict:
     return {
         "freehint": release,
         "python": platform.python_version(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": dict(library_versions()),
         "kernel_profile": profile_name(memory.profile),
         "parameters": plain(scenario),
         "inputs": inputs,

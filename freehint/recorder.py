@@ -5,16 +5,10 @@ import numpy as np
 from freehint.engine import Engine
 from freehint.frames import (
     CHANNELS,
-    LEFT,
     NR_CHANNELS,
     NR_LENGTHS,
-    bookmark_place,
-    count_cells,
-    count_held_blocks,
-    count_left,
-    list_windows,
+    look,
 )
-from freehint.host.migration import OFF
 from freehint.mm.memory import (
     NO_PAGEBLOCK,
     NR_USERS,
@@ -119,8 +113,15 @@ class Recorder:
     def look(self, time_ns: int, why: int) -> None:
         """Take a frame."""
         world = self.engine.world
-        self._look_at_cells(world)
-        self._look_at_lists(world)
+        memory = world.memory
+        frames, fates = memory.frame.view(np.uint64), world.page.view(np.uint64)
+        entries, lengths = np.empty_like(self.entries), np.empty_like(self.lengths)
+        held = np.zeros(NR_USERS, np.int64)
+        bookmarks = np.zeros((len(self.engine.users), 2), np.int32)
+        windows = (FROM_HEAD, FROM_TAIL, self.counts, entries, lengths, held, bookmarks)
+        look(world, frames, fates, self.shift, *windows)
+        self._keep_cells(memory)
+        self._keep_lists(entries, lengths, np.concatenate([memory.nr_free.ravel(), held]))
         user = world.user
         record = world.migration[0]
         self.frames.append(
@@ -134,7 +135,7 @@ class Recorder:
                 ),
                 "walking": np.array([u.walking for u in self.engine.users], np.uint8),
                 "user": np.array([user[name] for name in USER_COUNTS], np.uint32).T,
-                "bookmark": self._bookmarks(world),
+                "bookmark": bookmarks,
                 "tally": np.array([world.tally[0][name] for name in TALLY], np.uint32),
                 "migration": np.array([record[name] for name in MIGRATION], np.float64),
                 "pcp_pages": np.uint32(world.memory.pcp["count"].sum()),
@@ -142,14 +143,7 @@ class Recorder:
             }
         )
 
-    def _look_at_cells(self, world) -> None:
-        memory = world.memory
-        frames, fates = memory.frame.view(np.uint64), world.page.view(np.uint64)
-        count_cells(world, frames, fates, self.shift, self.counts)
-        if world.migration[0].phase != OFF:
-            count_left(world.dirty.bitmap, self.shift, self.counts)
-        else:
-            self.counts[LEFT] = 0
+    def _keep_cells(self, memory) -> None:
         pages = 1 << self.shift
         # Rounded up, so that one page of many is seen.
         self.levels.append(((self.counts * 255 + pages - 1) >> self.shift).astype(np.uint8))
@@ -157,11 +151,7 @@ class Recorder:
         kind[kind != NO_PAGEBLOCK] &= PAGEBLOCK_TYPE_MASK
         self.types.append(kind)
 
-    def _look_at_lists(self, world) -> None:
-        entries, lengths = np.empty_like(self.entries), np.empty_like(self.lengths)
-        list_windows(world, FROM_HEAD, FROM_TAIL, entries, lengths)
-        held = [count_held_blocks(world.memory, user) for user in range(NR_USERS)]
-        blocks = np.concatenate([world.memory.nr_free.ravel(), held])
+    def _keep_lists(self, entries, lengths, blocks) -> None:
         changed = (entries != self.entries).any(axis=1) | (lengths != self.lengths).any(axis=1)
         changed |= blocks != self.blocks
         for i in np.flatnonzero(changed):
@@ -184,12 +174,6 @@ class Recorder:
     def _waiting_cpus(self, world) -> int:
         waiting = (world.cpu["wait_since"] >= 0) & (world.key[: len(world.cpu)] == NEVER)
         return sum(1 << int(cpu) for cpu in np.flatnonzero(waiting))
-
-    def _bookmarks(self, world) -> np.ndarray:
-        places = np.zeros((len(self.engine.users), 2), np.int32)
-        for user in self.engine.users:
-            bookmark_place(world.memory, user.policy.user, places[user.number])
-        return places
 
     def arrays(self) -> dict:
         """Everything seen, as arrays of a row a frame, a version of a list, or an entry."""

@@ -55,8 +55,8 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
 
 def readable_means(table: pd.DataFrame) -> pd.DataFrame:
     """The same for people: rounded, and with units."""
-    rounded = {title: means(table)[name].round(digits) for name, (title, digits) in MEANS.items()}
-    return pd.DataFrame(rounded)
+    shown = {title: means(table)[name].round(digits) for name, (title, digits) in MEANS.items()}
+    return pd.DataFrame(shown).astype({"faults": int})
 
 
 def measures(table: pd.DataFrame, labels: dict, marks: dict) -> Picture:
