@@ -55,8 +55,11 @@ class RunParts:
         self.folder = self.out.with_name(f"{self.out.name}.parts") if self.is_file else self.out
         self.target = self.out if self.is_file else self.out / "part-000000.parquet"
         if self.out.exists() and self.is_file != self.out.is_file():
-            there, want = ("folder", "file") if self.is_file else ("file", "folder")
-            raise InputError(f"{self.out}: is a {there}; out is a {want} if it ends as this does")
+            there, wanted = ("folder", "file") if self.is_file else ("file", "folder")
+            raise InputError(
+                f"{self.out}: is a {there}, and a {wanted} is wanted: out is a file if it ends in"
+                f" .parquet, else a folder"
+            )
         self.waiting = {}
         self.begin = self.written = time.monotonic()
 
