@@ -4,6 +4,7 @@ What a worker needs goes to the cluster once, as the result of a task, so that t
 it anew when the worker that holds it dies.  A chunk whose worker died goes to another.
 """
 
+import pickle
 from collections import deque
 from concurrent.futures import CancelledError
 from functools import lru_cache
@@ -28,9 +29,24 @@ def space_there(space: Space) -> Space:
     return space
 
 
+class _Asked:
+    """Unpickled by a worker that has what the space needs, it is the hash of its freehint."""
+
+    def __init__(self, space: Space):
+        self.space = space
+
+    def __reduce__(self):
+        return hash_there, (self.space,)
+
+
+def hash_there(_space: Space) -> str:
+    """Hash of this process's freehint."""
+    return source_hash()
+
+
 def run_chunk_there(space: Space, jobs: list, code: str, memories: tuple, files: tuple, inputs):
     """:func:`freehint.workers.run_chunk` on a worker that has the same freehint and inputs."""
-    if source_hash() != code:
+    if source_hash() != code:  # It came when the sweep was on.
         raise InputError("a worker has another freehint than this process")
     _check_inputs(memories, files, inputs)
     return run_chunk(space, jobs)
@@ -49,7 +65,8 @@ class Cluster:
     Raises
     ------
     InputError
-        ``distributed`` is not installed, nobody answers, or there is no worker.
+        ``distributed`` is not installed, nobody answers, there is no worker, or one that has not
+        got the same freehint, or cannot import a policy.
     """
 
     def __init__(self, address: str, design: Design):
@@ -71,11 +88,31 @@ class Cluster:
             raise InputError(
                 f"scheduler {self.address!r}: no Dask scheduler answers there"
             ) from None
-        if not self._threads():
+        try:
+            self._check_workers()
+        except InputError:
             self.client.close()
-            raise InputError(f"scheduler {self.address!r}: the cluster has no worker")
+            raise
         self.there = self.client.submit(space_there, self.space, pure=False)
         return self
+
+    def _check_workers(self) -> None:
+        """A worker that cannot unpickle a task would leave the cluster, so ask in plain bytes."""
+        asked = pickle.dumps(_Asked(self.space))
+        answers = self.client.run(pickle.loads, asked, on_error="return")
+        if not answers:
+            raise InputError(f"scheduler {self.address!r}: the cluster has no worker")
+        for worker, answer in answers.items():
+            if isinstance(answer, Exception):
+                raise InputError(
+                    f"scheduler {self.address!r}: worker {worker} cannot import what it needs:"
+                    f" {answer}"
+                )
+            if answer != self.arguments[0]:
+                raise InputError(
+                    f"scheduler {self.address!r}: worker {worker} has another freehint than this"
+                    f" process"
+                )
 
     def __exit__(self, *_):
         self.client.close()
@@ -85,6 +122,8 @@ class Cluster:
         yield from self.first.chunks(left)
         try:
             yield from fed(self, self.space, left)
+        except ChildProcessError:
+            raise
         except (CancelledError, OSError):
             raise self._gone("answers no more") from None
 
@@ -124,7 +163,3 @@ class Cluster:
             ) from None
         except InputError as error:
             raise InputError(f"scheduler {self.address!r}: {error}") from None
-        except (ImportError, AttributeError) as error:
-            raise InputError(
-                f"scheduler {self.address!r}: a worker cannot import what it needs: {error}"
-            ) from None

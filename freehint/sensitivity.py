@@ -130,7 +130,7 @@ def _outcome(table: pd.DataFrame, design: Sample, column: str) -> np.ndarray:
             f" {first['run']}: {why}; an index needs every run"
         )
     outcome = table[column].to_numpy(float).reshape(-1, seeds).mean(axis=1)
-    require(np.ptp(outcome) > 0, column, "vary over the design", outcome[0])
+    require(np.ptp(outcome) > 0, column, "vary over the design", float(outcome[0]))
     return outcome
 
 

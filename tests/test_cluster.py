@@ -162,3 +162,41 @@ def test_what_the_extra_brings_is_named_where_it_misses(module, call, monkeypatc
     sentence = rf"needs {module}, which is not installed; the extra 'sweep' .*'freehint\[sweep\]'"
     with pytest.raises(fh.InputError, match=sentence):
         call()
+
+
+WITHOUT = """
+import sys
+from importlib import abc
+
+class Without(abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "freehint":
+            raise ModuleNotFoundError("No module named 'freehint'", name=name)
+
+sys.meta_path.insert(0, Without())
+import asyncio
+from distributed import Worker
+
+async def work():
+    async with Worker(sys.argv[1], nthreads=1, dashboard_address=":0") as worker:
+        await worker.finished()
+
+asyncio.run(work())
+"""
+
+
+def test_a_worker_without_freehint_is_one_sentence_and_lives(tmp_path):
+    (tmp_path / "worker.py").write_text(WITHOUT)
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster_:
+        address = cluster_.scheduler_address
+        process = subprocess.Popen([sys.executable, str(tmp_path / "worker.py"), address])
+        try:
+            with distributed.Client(address, set_as_default=False) as client:
+                client.wait_for_workers(1, timeout=30)
+            for _ in range(2):
+                with pytest.raises(fh.InputError, match=r"cannot import .* No module .*'freehint'"):
+                    fh.sweep(SMALL, GRID, [1], address)
+            assert process.poll() is None
+        finally:
+            process.terminate()
+            process.wait()
