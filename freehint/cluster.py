@@ -15,7 +15,8 @@ from freehint.extras import extra
 from freehint.factors import Space
 from freehint.jit import source_hash
 from freehint.mm.memory import Memory
-from freehint.workers import FirstRuns, LostChunkError, check_importable, fed, run_chunk
+from freehint.processes import check_importable
+from freehint.workers import FirstRuns, LostChunkError, fed, run_chunk
 
 CONNECT_S = 10
 # How long a cluster may be without any worker, one that is started anew included.

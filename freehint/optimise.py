@@ -7,17 +7,16 @@ the sampler the same questions again, and does not run again what it finds answe
 import contextlib
 import functools
 import math
-import re
 from collections import deque
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
 
-from freehint.config import InputError, require, whole
+from freehint.config import InputError, whole
 from freehint.design import Design
 from freehint.extras import extra
 from freehint.factors import Choices
+from freehint.objective import Objective, stated
 from freehint.run_parts import RunParts
 from freehint.sampling import latin_hypercube
 from freehint.sweep import pool_for, table_of, written
@@ -25,61 +24,6 @@ from freehint.workers import DONE, FAILED
 
 # Points at which the ranges are tried before anything runs: a misspelt name is refused in all.
 TRIED = 64
-STATED = re.compile(r"(minimise|maximise) (\w+)(?: subject to (.+))?")
-BOUND = re.compile(r"(\w+) (<=|>=) (\S+)")
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is wanted of the means over a trial's seeds.
-
-    direction : str
-        minimise or maximise.
-    column : str
-        An entry of the summary.
-    bounds : tuple of (column, "<=" or ">=", number)
-    """
-
-    direction: str
-    column: str
-    bounds: tuple = ()
-
-    def columns(self) -> list:
-        """Every entry of the summary that it names."""
-        return [self.column, *(name for name, _, _ in self.bounds)]
-
-    def excess(self, means) -> list:
-        """How far each bound is missed; 0 or less: it holds."""
-        return [
-            means[name] - bound if sign == "<=" else bound - means[name]
-            for name, sign, bound in self.bounds
-        ]
-
-
-def stated(text: str) -> Objective:
-    """An objective as people state it: ``minimise alloc_wait_max_ns subject to coverage >= 0.9``.
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    """
-    form = "be 'minimise COLUMN subject to COLUMN >= NUMBER and COLUMN <= NUMBER'"
-    require(isinstance(text, str), "objective", form, text)
-    found = STATED.fullmatch(" ".join(text.split()))
-    require(found is not None, "objective", form, text)
-    direction, column, bounds = found.groups()
-    read = [BOUND.fullmatch(bound) for bound in bounds.split(" and ")] if bounds else []
-    require(None not in read, "objective", form, text)
-    try:
-        limits = tuple((name, sign, float(number)) for name, sign, number in map(_groups, read))
-    except ValueError:
-        raise InputError(f"objective must {form}, got {text!r}") from None
-    return Objective(direction, column, limits)
-
-
-def _groups(match) -> tuple:
-    return match.groups()
 
 
 class Optimum(NamedTuple):

@@ -12,11 +12,14 @@ import pandas as pd
 from freehint.cluster import Cluster
 from freehint.config import InputError
 from freehint.design import Design
+from freehint.processes import Processes, check_processes
 from freehint.run_parts import RunParts
-from freehint.workers import REFUSED, Here, Processes, check_processes
+from freehint.workers import REFUSED, Here
 
 
-def sweep(scenario, design, seeds=range(5), scheduler=None, out=None, progress=None):
+def sweep(
+    scenario, design, seeds=range(5), scheduler=None, out=None, progress=None
+) -> pd.DataFrame:
     """Run a scenario with every combination of a grid, or point of a design, and every seed.
 
     Parameters
@@ -28,10 +31,10 @@ def sweep(scenario, design, seeds=range(5), scheduler=None, out=None, progress=N
         ``{"policy": ["v24", "hold_the_lock"], "ring.size": [64, 1024]}``.  Or what ``fh.sobol``,
         ``fh.latin_hypercube``, ``fh.saltelli`` or ``fh.morris`` made.
     seeds : iterable of int
-    scheduler : None, "processes" or "tcp://host:port"
+    scheduler : str, optional
         None: one run after another, here.  "processes": a worker process for each CPU.
-        "tcp://..": the Dask cluster whose scheduler listens there; its workers must have the same
-        freehint and the same files.  The table is the same, bit for bit.
+        "tcp://host:port": the Dask cluster whose scheduler listens there; its workers must have
+        the same freehint and the same files.  The table is the same, bit for bit.
     out : str or Path, optional
         A file that ends in .parquet, or a folder.  While the sweep goes on, its rows are in parts
         in the folder (of ``runs.parquet``: in ``runs.parquet.parts``), each whole; then all are

@@ -24,8 +24,8 @@ SEEDS = 6
 
 @pytest.fixture(scope="module")
 def dask():
-    """Two workers, a thread each, that are begun anew when they die."""
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    """Two workers, two threads each, that are begun anew when they die."""
+    options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options, silence_logs=50) as made:
         yield made
 

@@ -18,8 +18,8 @@ FLOORS = [
     ["loop", "engine", "migrate", "progress", "provenance", "frames", "safety.*"],
     [
         *("simulate", "overcommit", "run", "findings", "story", "blocks", "design", "sweep"),
-        *("extras", "factors", "sampling", "workers", "cluster", "run_parts"),
-        *("sensitivity", "optimise"),
+        *("extras", "factors", "sampling", "workers", "processes", "cluster", "run_parts"),
+        *("sensitivity", "objective", "optimise"),
         *("factorial", "properties", "recorder", "trajectory", "thread_run"),
         *("recorded_guest", "compile_benchmark"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),

@@ -9,7 +9,7 @@ import pytest
 import freehint as fh
 from freehint import workers
 from freehint.factors import Range
-from freehint.optimise import stated
+from freehint.objective import stated
 from own_policy import WRONG
 from test_sweep import SMALL, stopped_sweep
 
