@@ -18,6 +18,7 @@ from freehint.jit import kernel
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import Memory
 from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, PROFILES
+from freehint.optimise import Optimum, optimise
 from freehint.overcommit import Guest, Overcommit, overcommit
 from freehint.policies import POLICIES
 from freehint.policies.balloon_alloc import BalloonAlloc
@@ -29,6 +30,8 @@ from freehint.provenance import provenance_table
 from freehint.recorded_guest import RecordedGuest
 from freehint.replay import Replay, replay, replay_history
 from freehint.run import Run, comparison, summaries
+from freehint.sampling import Sample, latin_hypercube, sobol
+from freehint.sensitivity import morris, saltelli, sensitivity
 from freehint.simulate import Scenario, simulate
 from freehint.sweep import sweep
 from freehint.thread_run import thread_trajectory
@@ -69,6 +72,7 @@ __all__ = [
     "InvariantError",
     "Memory",
     "MigrationConfig",
+    "Optimum",
     "Outcome",
     "Overcommit",
     "PageReporting",
@@ -78,6 +82,7 @@ __all__ = [
     "Replay",
     "RingConfig",
     "Run",
+    "Sample",
     "Scenario",
     "SharedHost",
     "Stroke",
@@ -93,11 +98,14 @@ __all__ = [
     "findings",
     "free_lists",
     "kernel",
+    "latin_hypercube",
     "load_snapshot",
     "make_memory",
     "memory_from_proc",
     "migration_figures",
     "migration_findings",
+    "morris",
+    "optimise",
     "overcommit",
     "overcommit_figures",
     "pageblocks",
@@ -107,7 +115,10 @@ __all__ = [
     "record",
     "replay",
     "replay_history",
+    "saltelli",
+    "sensitivity",
     "simulate",
+    "sobol",
     "summaries",
     "sweep",
     "thread_trajectory",

@@ -5,6 +5,7 @@ from itertools import product
 
 from freehint.config import InputError, require
 from freehint.parameters import UNKNOWN, check_parameter
+from freehint.scenario_file import flat
 
 PLAIN = (bool, int, float, str)
 
@@ -117,20 +118,10 @@ def _refuse_twins(known: dict, runs) -> None:
         first[text] = number
 
 
-def _flat(values: dict, where: str = "") -> dict:
-    """A table's entries under names of their own: ``settings.ring.size``."""
-    flat = {}
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{where}{name}.")
-        else:
-            flat[where + name] = value
-    return flat
-
-
 def told_apart(known: dict, runs) -> tuple:
     """What tells each run from the others, and what all have in common."""
-    filled = [_flat(run) for run in _filled(known, runs)]
+    # An empty table is an entry of its own.
+    filled = [flat(run, keep=lambda table: not table) for run in _filled(known, runs)]
     names = list(dict.fromkeys(name for run in filled for name in run))
     filled = [{name: run.get(name) for name in names} for run in filled]
     same = [n for n in names if len({json.dumps(run[n]) for run in filled}) == 1]

@@ -6,7 +6,6 @@ Exit code 0: all is well; 1: a bar is missed; 2: bad input, with one sentence.
 import argparse
 import json
 import sys
-from math import prod
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -15,16 +14,16 @@ from freehint.batch import read_batch
 from freehint.batch_folder import check_folder
 from freehint.batch_run import failure_text, left_runs, run_batch, statuses
 from freehint.config import InputError
-from freehint.files import read_toml, whole_file
+from freehint.files import whole_file
 from freehint.pdf import pdf_beside
 from freehint.policies import POLICIES, find_policies
 from freehint.replay import INPUTS, LEVELS, replay
 from freehint.report import write_report
 from freehint.run import comparison
-from freehint.scenario_file import flat, read_scenario, scenario_of, tuples
+from freehint.scenario_file import read_scenario
 from freehint.simulate import Scenario, simulate
-from freehint.sweep import FAILED as FAILED_RUN
 from freehint.sweep import sweep
+from freehint.sweep_file import read_sweep
 from freehint.units import NS_PER_S
 from freehint.validate import (
     REPLAY_LEVELS,
@@ -35,6 +34,7 @@ from freehint.validate import (
     validate_replay,
 )
 from freehint.version import __version__
+from freehint.workers import FAILED as FAILED_RUN
 
 FAILED, BAD_INPUT = 1, 2
 
@@ -83,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--out", help="folder for the tables (with one policy)")
     one.set_defaults(run=_simulate)
 
-    many = commands.add_parser("sweep", help="run every combination of a grid's values")
-    many.add_argument("file", help="TOML: [scenario], [grid], seeds, out, scheduler")
+    many = commands.add_parser("sweep", help="run a grid or a design; goes on where it stopped")
+    many.add_argument("file", help="TOML: [scenario], [grid] or [design]; docs/sweeps.md")
     many.set_defaults(run=_sweep)
 
     batch = commands.add_parser("batch", help="run a notebook with many sets of parameters")
@@ -181,37 +181,16 @@ def _simulate(args) -> int:
     return 0
 
 
-SWEEP_KEYS = ("scenario", "grid", "seeds", "out", "scheduler")
-
-
-def _read_sweep(name: str) -> dict:
-    found = read_toml(Path(name))
-    for key in found:
-        if key not in SWEEP_KEYS:
-            raise InputError(f"{name}: there is no key {key!r}; there are {', '.join(SWEEP_KEYS)}")
-    for key in ("scenario", "grid"):
-        if not isinstance(found.get(key, {}), dict):
-            raise InputError(f"{name}: [{key}] must be a table, got {found[key]!r}")
-    return found
-
-
 def _sweep(args) -> int:
-    found = _read_sweep(args.file)
-    grid = {
-        name: list(map(tuples, values)) if isinstance(values, list) else values
-        for name, values in flat(found.get("grid", {})).items()
-    }
-    scenario = scenario_of(found.get("scenario", {}))
-    seeds = found.get("seeds", [scenario.seed])
-    total = prod(len(v) for v in [*grid.values(), seeds] if isinstance(v, list))
-    with tqdm(total=total, desc="runs", leave=False, delay=1) as bar:
-        table = sweep(scenario, grid, seeds, found.get("scheduler"), found.get("out"), bar.update)
+    found = read_sweep(args.file)
+    with tqdm(total=found.runs, desc="runs", leave=False, delay=1) as bar:
+        table = sweep(*found, progress=bar.update)
     for status, runs in table.groupby("status"):
         print(f"{status}: {len(runs)} runs")
         for error, same in runs[runs["error"] != ""].groupby("error"):
             print(f"  {len(same)} x {error}")
-    if "out" in found:
-        print(f"table: {found['out']}")
+    if found.out:
+        print(f"table: {found.out}")
     else:
         print(table.to_string(index=False))
     return FAILED if (table["status"] == FAILED_RUN).any() else 0

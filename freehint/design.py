@@ -1,186 +1,152 @@
 """The design of a sweep: which runs there are, which are refused, and what names them.
 
-A run's number counts through the grid as nested loops would, the grid's first name outermost and
-the seeds innermost.  Everything else about a run follows from its number.
+A run's number counts through the design, seeds innermost; through a grid as nested loops would,
+its first name outermost.  Everything else about a run follows from its number.
 """
 
 import dataclasses
 import hashlib
-import json
+import itertools
 import platform
-from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
-from math import prod
 from types import CodeType
 
 from freehint.config import InputError, require, whole
+from freehint.factors import Choices, Space, factors_of, listed
 from freehint.formats.snapshots import snapshot_files
 from freehint.jit import PACKAGE, as_python, source_hash
 from freehint.mm.memory import Memory
-from freehint.policies import find_policies, find_policy
+from freehint.policies import find_policies
 from freehint.policy import Policy
 from freehint.provenance import LIBRARIES, file_sha256, plain
+from freehint.sampling import Sample
 from freehint.simulate import Scenario, named_memory
 from freehint.version import __version__
 
 
-def label(value):
-    """A grid's value as it stands in the table: a policy is its name."""
-    if isinstance(value, Policy):
-        return value.name
-    if isinstance(value, tuple) and all(isinstance(v, Policy) for v in value):
-        return " + ".join(v.name for v in value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    value = plain(value)
-    return value if isinstance(value, str) else json.dumps(value)
+@dataclass(frozen=True)
+class Grid:
+    """Every combination of some factors' values."""
+
+    factors: dict
+
+    @property
+    def keys(self) -> list:
+        """A key a combination."""
+        return list(itertools.product(*(range(len(f.values)) for f in self.factors.values())))
+
+    def facts(self) -> dict:
+        """Itself as JSON."""
+        return {"grid": {name: factor.facts() for name, factor in self.factors.items()}}
+
+
+def grid_of(values) -> Grid:
+    """A grid of lists of values, by name."""
+    require(isinstance(values, dict), "grid", "be a dict of lists, or a design", values)
+    for name, one in values.items():
+        require(not isinstance(one, dict), str(name), "be a list of values", one)
+    return Grid(factors_of(values, "grid"))
 
 
 class Design:
-    """Every combination of a grid's values, with every seed.
+    """Every combination of a grid, or point of a sample, with every seed.
 
     Parameters
     ----------
     scenario : Scenario
         What the grid does not name.
-    grid : dict
-        Parameter, as in ``Scenario.with_values`` -> list of its values.
+    plan : dict or Sample
+        A grid: parameter, as in ``Scenario.with_values`` -> list of its values.
     seeds : iterable of int
 
     Raises
     ------
     InputError
-        A parameter does not exist, or a value is refused in every combination.  A combination
-        is another thing: refused while each of its values is good elsewhere, it is no run, and
-        stands in ``refused``.
+        A parameter does not exist, a value is refused in every combination, or a memory cannot
+        be loaded.  A combination is another thing: refused while each of its values is good
+        elsewhere, it is no run, and stands in ``refused``.
     """
 
-    def __init__(self, scenario, grid, seeds):
+    def __init__(self, scenario, plan, seeds):
         require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
-        require(isinstance(grid, dict), "grid", "be a dict of lists", grid)
-        self.scenario = scenario
-        self.seeds = _values("seeds", seeds)
+        self.plan = plan if isinstance(plan, Sample) else grid_of(plan)
+        self.space = Space(scenario, self.plan.factors)
+        self.seeds = listed("seeds", seeds)
         for seed in self.seeds:
             whole("seeds", seed, 0)
-        require("seed" not in grid, "grid", "leave seed to seeds", list(grid))
-        for name in grid:
-            require(isinstance(name, str), "grid", "have names of parameters", name)
-        self.axes = {name: _values(name, values) for name, values in grid.items()}
-        self.combinations = prod(len(values) for values in self.axes.values())
+        self.keys = self.plan.keys
         self.refused = {}
-        self._scenarios = list(map(self._checked, range(self.combinations)))
+        self.memories, self.files = [], []
+        for combination in range(len(self.keys)):
+            self._check(combination)
         self._refuse_bad_values()
+        self.inputs = inputs_of(self.memories, self.files)
 
     def __len__(self) -> int:
-        return self.combinations * len(self.seeds)
+        return len(self.keys) * len(self.seeds)
 
-    def _places(self, combination: int) -> dict:
-        """Which value of each axis."""
-        places = {}
-        for name, values in reversed(self.axes.items()):
-            combination, places[name] = divmod(combination, len(values))
-        return {name: places[name] for name in self.axes}
-
-    def _values_of(self, combination: int) -> dict:
-        return {name: self.axes[name][at] for name, at in self._places(combination).items()}
-
-    def _checked(self, combination: int):
+    def _check(self, combination: int) -> None:
         try:
-            return self.scenario.with_values(self._values_of(combination))
+            scenario = self.space.scenario_of(self.keys[combination], self.seeds[0])
         except InputError as error:
             self.refused[combination] = str(error)
-            return None
+            return
+        if not any(_same_memory(scenario.memory, known) for known in self.memories):
+            self.memories.append(scenario.memory)
+        self.files += [f for f in scenario.workload.input_files() if f not in self.files]
 
     def _refuse_bad_values(self) -> None:
         """A value with which nothing can run is a mistake, not a contradiction."""
-        good = {name: set() for name in self.axes}
-        for combination in range(self.combinations):
-            if combination not in self.refused:
-                for name, place in self._places(combination).items():
-                    good[name].add(place)
+        lists = [at for at, f in enumerate(self.plan.factors.values()) if isinstance(f, Choices)]
+        good = {
+            (at, key[at])
+            for combination, key in enumerate(self.keys)
+            if combination not in self.refused
+            for at in lists
+        }
+        nothing_runs = len(self.refused) == len(self.keys)
         for combination, sentence in self.refused.items():
-            for name, place in self._places(combination).items():
-                if place not in good[name]:
-                    raise InputError(sentence)
+            key = self.keys[combination]
+            if nothing_runs or any((at, key[at]) not in good for at in lists):
+                raise InputError(sentence)
 
-    def scenario_of(self, number: int) -> Scenario:
-        """The scenario of a run."""
+    def job(self, number: int) -> tuple:
+        """(number, key, seed) of a run: with the space, all that a worker must know."""
         combination, seed = divmod(number, len(self.seeds))
-        return dataclasses.replace(self._scenarios[combination], seed=self.seeds[seed])
+        return number, self.keys[combination], self.seeds[seed]
+
+    def row(self, number: int) -> dict:
+        """The columns of a run that say which one it is."""
+        return self.space.row(*self.job(number))
 
     def refusal(self, number: int) -> str | None:
         """Why a run is no run, if so."""
         return self.refused.get(number // len(self.seeds))
 
-    def row(self, number: int) -> dict:
-        """The grid's columns of a run."""
-        combination, seed = divmod(number, len(self.seeds))
-        values = self._values_of(combination)
-        row = {name: label(value) for name, value in values.items()}
-        if "policy" not in row:
-            row["policy"] = label(self.scenario.policy)
-        return {"run": number, **row, "seed": self.seeds[seed]}
-
-    def memories(self) -> list:
-        """Every memory that is named, in any combination."""
-        found = []
-        for scenario in filter(None, self._scenarios):
-            memory = scenario.memory
-            named = [m for m in found if not isinstance(m, Memory)]
-            if isinstance(memory, Memory):
-                known = any(memory is m for m in found)
-            else:
-                known = memory in named
-            if not known:
-                found.append(memory)
-        return found
-
-    def workload_files(self) -> list:
-        """Every file that a workload was made of, in any combination."""
-        found = []
-        for scenario in filter(None, self._scenarios):
-            found += [f for f in scenario.workload.input_files() if f not in found]
-        return found
-
-    def policies(self) -> list:
-        """Every policy that walks, in any combination."""
-        found = []
-        for scenario in self._scenarios:
-            if scenario is not None:
-                found += [p for p in find_policies(scenario.policy) if p not in found]
-        return found
-
     def facts(self) -> dict:
         """What the table is decided by, as JSON."""
+        policies = []
+        for named in self.space.policies():
+            policies += [p for p in find_policies(named) if p not in policies]
         return {
             "freehint": __version__,
             "code": source_hash(),
-            "parameters": plain(self.scenario),
-            "grid": {name: [label(v) for v in values] for name, values in self.axes.items()},
+            "parameters": plain(self.space.scenario),
+            **self.plan.facts(),
             "seeds": list(self.seeds),
-            "inputs": _inputs(self.memories(), self.workload_files()),
-            "policies": [_policy_facts(policy) for policy in self.policies()],
+            "inputs": self.inputs,
+            "policies": [_policy_facts(policy) for policy in policies],
         }
 
 
-def _values(name: str, values) -> tuple:
-    listed = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
-    require(listed, name, "be a list of values", values)
-    values = tuple(map(_policy, values) if name == "policy" else values)
-    require(len(values) > 0, name, "have at least one value", list(values))
-    seen = set()
-    for value in values:
-        text = label(value)
-        require(text not in seen, name, "have values of different names", text)
-        seen.add(text)
-    return values
+def _same_memory(one, other) -> bool:
+    if isinstance(one, Memory) or isinstance(other, Memory):
+        return one is other
+    return one == other
 
 
-def _policy(value):
-    return tuple(map(find_policy, value)) if isinstance(value, list | tuple) else find_policy(value)
-
-
-def _inputs(memories, files) -> list:
+def inputs_of(memories, files) -> list:
     """Every input file with its sha256; loads each memory, so it is refused now."""
     found = []
     for memory in memories:

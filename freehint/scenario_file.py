@@ -15,12 +15,12 @@ from freehint.simulate import Scenario
 ALWAYS = ("seed", "workload.state", "migration.bandwidth_Bps")
 
 
-def flat(table: dict, where: str = "") -> dict:
-    """``ring.size = 64`` is a table in a table to TOML; here it is one name."""
+def flat(table: dict, where: str = "", keep=lambda _table: False) -> dict:
+    """``ring.size = 64`` is a table in a table to TOML; here one name, unless ``keep`` wants it."""
     found = {}
     for name, value in table.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{where}{name}.")
+        if isinstance(value, dict) and not keep(value):
+            found |= flat(value, f"{where}{name}.", keep)
         else:
             found[where + name] = value
     return found

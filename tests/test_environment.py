@@ -17,10 +17,10 @@ CONDA_NAME = {"matplotlib": "matplotlib-base"}
 
 
 def pyproject_lines(text: str) -> list[str]:
-    """The requirements of the core and of the extras lab and test, without the project itself."""
+    """The requirements of the core and of the extras, without the project itself."""
     project = tomllib.loads(text)["project"]
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *extras["lab"], *extras["test"]]
+    lines = [*project["dependencies"], *extras["lab"], *extras["sweep"], *extras["test"]]
     return [line for line in lines if Requirement(line).name != project["name"]]
 
 

@@ -18,13 +18,15 @@ FLOORS = [
     ["loop", "engine", "migrate", "progress", "provenance", "frames", "safety.*"],
     [
         *("simulate", "overcommit", "run", "findings", "story", "blocks", "design", "sweep"),
+        *("extras", "factors", "sampling", "workers", "processes", "cluster", "run_parts"),
+        *("sensitivity", "objective", "optimise"),
         *("factorial", "properties", "recorder", "trajectory", "thread_run"),
         *("recorded_guest", "compile_benchmark", "scenario_file", "rebuild", "reproduce"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
     ],
     [
         *("figures.*", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
-        *("widgets.*", "cli", "parameters", "report", "gallery", "pdf"),
+        *("widgets.*", "cli", "sweep_file", "parameters", "report", "gallery", "pdf"),
         *("run_report", "run_page", "run_figures", "panels", "chapters.*"),
         *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),
     ],

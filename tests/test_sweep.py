@@ -1,25 +1,26 @@
 """fh.sweep: every run once, the same table whoever runs it, and nothing lost to kill -9."""
 
+import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 import freehint as fh
+from freehint import run_parts, workers
 from freehint.cli import main
 from own_policy import QUIET, WRONG
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=20_000_000, walk_at_ns=1_000_000)
 GRID = {"policy": list(fh.POLICIES), "ring.size": [8, 256]}
-MODULE = import_module("freehint.sweep")  # the package shows the function under this name
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def nothing_runs(monkeypatch):
     def run_engine(*args):
         raise AssertionError("a run was started")
 
-    monkeypatch.setattr(MODULE, "run_engine", run_engine)
+    monkeypatch.setattr(workers, "run_engine", run_engine)
 
 
 def test_a_row_a_run_in_the_grids_order_with_the_summary_of_simulate():
@@ -70,8 +71,9 @@ MISTAKES = [
     ({"memory": ["64MiB", "no/such.T0"]}, {}, r"no/such\.T0\.meta\.json: there is no such file"),
     ({}, {"seeds": [-1]}, "seeds must be a whole number >= 0, got -1"),
     ({}, {"seeds": 5}, "seeds must be a list of values, got 5"),
-    ({}, {"scheduler": "threads"}, "scheduler must be None or 'processes', got 'threads'"),
-    ({}, {"scheduler": "tcp://host:8786"}, "a cluster is not supported yet"),
+    ({}, {"scheduler": "threads"}, "scheduler must be None, 'processes' or .* got 'threads'"),
+    ({}, {"out": 3}, "out must be a path, got 3"),
+    ({}, {"out": __file__}, r"test_sweep.py: is a file, and a folder is wanted"),
 ]
 
 
@@ -115,8 +117,8 @@ def test_a_policy_of_a_notebook_runs_serially_and_is_refused_by_processes(nothin
 
 LONG = """
 import sys, freehint as fh
-from importlib import import_module
-import_module("freehint.sweep").CHUNK_S = 0.05
+from freehint import run_parts, workers
+workers.CHUNK_S = run_parts.SHORTEST_S = 0.05
 sys.path.insert(0, {tests!r})
 from test_sweep import SMALL, GRID
 if __name__ == "__main__":
@@ -124,7 +126,7 @@ if __name__ == "__main__":
 """
 
 
-SEEDS = 20
+SEEDS = 10
 
 
 @pytest.fixture(scope="module")
@@ -134,18 +136,19 @@ def uninterrupted(tmp_path_factory):
     return fh.sweep(SMALL, GRID, range(SEEDS), out=out), out.read_bytes()
 
 
-def rows_of(path) -> int:
-    return pq.read_metadata(path).num_rows if path.exists() else 0
+def rows_of(folder) -> int:
+    """Rows in the parts of a sweep that goes on."""
+    return sum(pq.read_metadata(path).num_rows for path in folder.glob("part-*.parquet"))
 
 
-def killed_sweep(out, scheduler):
+def killed_sweep(out, parts, scheduler):
     """Start it in a process of its own, and kill that once some chunks are written."""
     tests = str(Path(__file__).parent)
     script = out.parent / "long.py"
     script.write_text(LONG.format(tests=tests, seeds=SEEDS, scheduler=scheduler, out=str(out)))
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
     deadline = time.monotonic() + 240
-    while rows_of(out) < 2 * len(fh.POLICIES) and process.poll() is None:
+    while rows_of(parts) < 2 * len(fh.POLICIES) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -166,27 +169,94 @@ def members(group: int) -> list:
     return found
 
 
-@pytest.mark.parametrize("scheduler", [None, "processes"])
-def test_kill_9_loses_no_row_and_the_next_call_goes_on(tmp_path, scheduler, uninterrupted):
-    out = tmp_path / "runs.parquet"
-    group = killed_sweep(out, scheduler)
-    kept = rows_of(out)
-    total = len(fh.POLICIES) * 2 * SEEDS
-    assert 0 < kept < total
-    counts = []
-    resumed = fh.sweep(SMALL, GRID, range(SEEDS), None, out, counts.append)
-    assert counts[0] == kept and sum(counts) == total
+@pytest.mark.parametrize(
+    ("scheduler", "name", "folder"),
+    [(None, "runs.parquet", "runs.parquet.parts"), ("processes", "runs", "runs")],
+)
+def test_kill_9_loses_no_row_and_the_next_call_goes_on(
+    tmp_path, scheduler, name, folder, uninterrupted
+):
+    out, parts = tmp_path / name, tmp_path / folder
+    group = killed_sweep(out, parts, scheduler)
     # Whoever was killed leaves no worker behind.
     deadline = time.monotonic() + 30
     while members(group):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    kept = rows_of(parts)
+    total = len(fh.POLICIES) * 2 * SEEDS
+    assert 0 < kept < total
+    counts = []
+    resumed = fh.sweep(SMALL, GRID, range(SEEDS), None, out, counts.append)
+    assert counts[0] == kept and sum(counts) == total
     table, file = uninterrupted
     pd.testing.assert_frame_equal(resumed, table)
-    assert out.read_bytes() == file
-    # A file that the kill cut short bears a temporary name, never the table's.
-    others = set(os.listdir(tmp_path)) - {"long.py", "runs.parquet"}
-    assert all(name.startswith(".runs.parquet-") for name in others)
+    # Parts are gone, whole or begun, and the lock; the table is the same, byte by byte.
+    assert set(os.listdir(tmp_path)) == {"long.py", name}
+    whole = out if out.is_file() else out / "part-000000.parquet"
+    assert whole.read_bytes() == file
+    assert whole == out or os.listdir(out) == ["part-000000.parquet"]
+    pd.testing.assert_frame_equal(pd.read_parquet(out), table)
+
+
+def stopped_sweep(out, runs: int, grid, seeds):
+    """Stop it as Ctrl-C does, after so many runs."""
+    done = []
+
+    def stop(count):
+        done.extend(range(count))
+        if len(done) >= runs:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fh.sweep(SMALL, grid, seeds, out=out, progress=stop)
+
+
+def test_an_interrupted_sweep_keeps_every_run_with_its_own_columns(tmp_path):
+    """Runs with other entries in their summaries, and a value that is not a number."""
+    grid = {
+        "migration": [None, fh.MigrationConfig()],
+        "policy": ["none", WRONG, "v24"],
+        "kernel": [None, "6.12"],
+    }
+    table = fh.sweep(SMALL, grid, [1], out=tmp_path / "whole.parquet")
+    assert table["coverage"].isna().any() and table["sent_bytes"].isna().any()
+    for runs in (1, 5, 11):
+        out = tmp_path / f"{runs}.parquet"
+        stopped_sweep(out, runs, grid, [1])
+        assert rows_of(tmp_path / f"{runs}.parquet.parts") == runs and not out.exists()
+        pd.testing.assert_frame_equal(fh.sweep(SMALL, grid, [1], out=out), table)
+        assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def test_parts_are_seldom_when_a_sweep_is_long(tmp_path, monkeypatch):
+    clock = itertools.count(0, 10)
+    monkeypatch.setattr(run_parts, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    parts = run_parts.RunParts(tmp_path / "runs", {})
+    written = []
+    for number in range(1000):
+        parts.add({number: {"run": number}})
+        written.append(len(parts.waiting) == 0)
+    # 10 s between rows and more: each is written at first, later what comes in half a minute.
+    assert all(written[:40]) and 0.2 < sum(written[-300:]) / 300 < 0.6
+
+
+def test_two_sweeps_do_not_write_one_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_parts, "PATIENCE_S", 0)
+    out = tmp_path / "runs.parquet"
+    with run_parts.RunParts(out, {}).open():
+        with pytest.raises(fh.InputError, match=r"runs\.parquet: another process runs this sweep"):
+            fh.sweep(SMALL, GRID, [1], out=out)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_of_another_sweep_are_refused(tmp_path):
+    out = tmp_path / "runs"
+    stopped_sweep(out, 1, GRID, [1])
+    before = (out / "part-000001.parquet").read_bytes()
+    with pytest.raises(fh.InputError, match=r"part-000001\.parquet: holds another .* other seeds"):
+        fh.sweep(SMALL, GRID, [2], out=out)
+    assert (out / "part-000001.parquet").read_bytes() == before
 
 
 def test_a_finished_sweep_is_read_and_not_run_again(tmp_path, request):
@@ -203,13 +273,13 @@ def test_a_finished_sweep_is_read_and_not_run_again(tmp_path, request):
     ("changed", "name"),
     [
         ({"seeds": [1, 2]}, "seeds"),
-        ({"grid": {"policy": ["none"]}}, "grid"),
+        ({"design": {"policy": ["none"]}}, "grid"),
         ({"scenario": SMALL.with_values({"ring.size": 4})}, "parameters"),
     ],
 )
 def test_a_file_of_another_sweep_is_refused_by_name(tmp_path, changed, name, nothing_runs, request):
     out = tmp_path / "runs.parquet"
-    call = {"scenario": SMALL, "grid": {"policy": ["v24"]}, "seeds": [1], "out": out}
+    call = {"scenario": SMALL, "design": {"policy": ["v24"]}, "seeds": [1], "out": out}
     request.getfixturevalue("monkeypatch").undo()
     fh.sweep(**call)
     before = out.read_bytes()
@@ -291,12 +361,21 @@ def test_the_command_line_sweeps(tmp_path, capsys):
 BAD_TOML = [
     ("[grid", "sweep.toml: this is not TOML"),
     ("grid = 3", r"sweep.toml: \[grid\] must be a table, got 3"),
-    ("sedes = [1]", "there is no key 'sedes'; there are scenario, grid, seeds"),
+    ("sedes = [1]", "there is no key 'sedes'; there are scenario, grid, design, seeds"),
     ("[grid]\nring.sise = [3]", "there is no parameter 'ring.sise'"),
     ("[grid]\nring.size = 3", "ring.size must be a list of values, got 3"),
     ("[scenario]\nring.size = 0", "ring.size must be a whole number"),
     ("seeds = [0.5]", "seeds must be a whole number >= 0, got 0.5"),
-    ("scheduler = 'tcp://x'", "a cluster is not supported yet"),
+    ("scheduler = 'tcp:/x'", "scheduler must be None, 'processes' or 'tcp://HOST:PORT'"),
+    ("[grid]\n[design]", r"\[grid\] and \[design\] cannot go together"),
+    ("design = 3", r"sweep.toml: \[design\] must be a table, got 3"),
+    ("[design]\nkind = 'sobol'\nn = 8", r"\[design\] must have ranges"),
+    ("[design]\nkin = 'sobol'", r"\[design\]: there is no key 'kin'; there are kind, n, seed"),
+    ("[design]\nkind = 'halton'\nn = 8\nranges = {}", "design.kind must be one of sobol"),
+    (
+        "[design]\nkind = 'sobol'\nn = 8\n[design.ranges]\nring.size = {low = 9, high = 8}",
+        "ring.size: low must be below high 8, got 9",
+    ),
 ]
 
 
@@ -305,6 +384,44 @@ def test_a_bad_file_is_one_sentence_and_exit_2(text, sentence, tmp_path, capsys)
     assert main(["sweep", toml(tmp_path, text)]) == 2
     out, err = capsys.readouterr()
     assert re.search(sentence, err) and len(err.strip().splitlines()) == 1 and out == ""
+
+
+DESIGN_TOML = """
+seeds = [1, 2]
+out = "{out}"
+
+[scenario]
+memory = "64MiB"
+duration_ns = 20_000_000
+walk_at_ns = 1_000_000
+
+[design]
+kind = "sobol"
+n = 4
+seed = 3
+
+[design.ranges]
+"ring.size" = {{low = 8, high = 64, scale = "log2"}}
+host.gap_ns = {{low = 0, high = 1_000}}
+policy = ["v24", ["v24", "rotate_on_exit"]]
+"""
+
+
+def test_the_command_line_sweeps_a_design(tmp_path, capsys):
+    out = tmp_path / "runs"
+    path = toml(tmp_path, DESIGN_TOML.format(out=out))
+    assert main(["sweep", path]) == 0
+    assert "done: 8 runs" in capsys.readouterr().out
+    ranges = {
+        "ring.size": {"low": 8, "high": 64, "scale": "log2"},
+        "host.gap_ns": {"low": 0, "high": 1_000},
+        "policy": ["v24", ("v24", "rotate_on_exit")],
+    }
+    table = fh.sweep(SMALL, fh.sobol(ranges, 4, seed=3), [1, 2])
+    pd.testing.assert_frame_equal(pd.read_parquet(out), table)
+    written = (out / "part-000000.parquet").stat().st_mtime_ns
+    assert main(["sweep", path]) == 0
+    assert (out / "part-000000.parquet").stat().st_mtime_ns == written
 
 
 def test_no_file_is_one_sentence_and_exit_2(tmp_path, capsys):

@@ -1,0 +1,113 @@
+"""The runs of a sweep in worker processes of this one."""
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
+
+from freehint.config import InputError
+from freehint.factors import Space
+from freehint.policies import find_policies
+from freehint.workers import FirstRuns, fed, run_chunk
+
+_space = None  # of this worker process
+
+
+def _begin_worker(space: Space) -> None:
+    global _space
+    _space = space
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _run_chunk_here(jobs: list) -> tuple:
+    return run_chunk(_space, jobs)
+
+
+class Processes:
+    """A worker process a CPU, begun when there is work for them."""
+
+    def __init__(self, space: Space):
+        self.space = space
+        self.workers = len(os.sched_getaffinity(0))
+        self.first = FirstRuns(space)
+        self.pool = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.pool:
+            self.pool.shutdown(cancel_futures=True)
+
+    def chunks(self, left: deque):
+        """Like those of Here, in whatever order chunks come back."""
+        yield from self.first.chunks(left)
+        if not left:
+            return
+        if self.pool is None:
+            context = multiprocessing.get_context("spawn")
+            workers = min(self.workers, len(left))
+            self.pool = ProcessPoolExecutor(workers, context, _begin_worker, (self.space,))
+        try:
+            yield from fed(self, self.space, left)
+        except BrokenProcessPool:
+            raise ChildProcessError(
+                "a worker process of the sweep died: killed, out of memory, or started by a script"
+                ' that calls sweep outside of if __name__ == "__main__":'
+            ) from None
+
+    def width(self) -> int:
+        """Runs at once."""
+        return self.workers
+
+    def submit(self, jobs: list):
+        """Send a chunk."""
+        return self.pool.submit(_run_chunk_here, jobs)
+
+    def finished(self, running) -> set:
+        """Those that are, at least one."""
+        return wait(running, return_when=FIRST_COMPLETED).done
+
+    def result(self, future) -> tuple:
+        """Of a chunk."""
+        return future.result()
+
+
+def check_processes(space: Space) -> None:
+    """Refuse what worker processes cannot do."""
+    if multiprocessing.parent_process() is not None:
+        raise InputError(
+            "scheduler 'processes' cannot be used in a worker process; a script that calls sweep"
+            ' must do so under if __name__ == "__main__":'
+        )
+    check_importable(space, "processes")
+
+
+def check_importable(space: Space, scheduler: str) -> None:
+    """Workers find a policy's verbs by name, in the module where they were defined."""
+    for policy in (p for named in space.policies() for p in find_policies(named)):
+        for value in (type(policy), *vars(policy).values()):
+            if callable(value) and not _importable(value):
+                raise InputError(
+                    f"scheduler {scheduler!r} needs policies that a worker can import, and policy"
+                    f" {policy.name!r} has {value.__qualname__} of {value.__module__}; put it at"
+                    f" the top level of a module of its own, or leave scheduler=None"
+                )
+
+
+def _importable(value) -> bool:
+    if value.__module__ == "__main__":
+        return False
+    found = import_module(value.__module__)
+    for part in value.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is value
