@@ -246,6 +246,13 @@ NOTED = """() => { const text = (s) => [...document.querySelectorAll(s)].map((e)
           frames: [...document.querySelectorAll('.fh-player')].map((p) => p.dataset.frame)}; }"""
 
 
+def settle(lab) -> None:
+    """Wait until the kernel has answered, and the page has heard of it."""
+    for _ in range(3):
+        lab.wait_idle()
+        lab.page.wait_for_timeout(200)
+
+
 def test_the_bench_in_jupyterlab(tmp_path):
     notebook = write_notebook(tmp_path / "bench.ipynb", *CELLS)
     with lab_server(tmp_path, [notebook]) as server:
@@ -283,7 +290,11 @@ def test_the_bench_in_jupyterlab(tmp_path):
         lab.turn("policy", "Home")
         for _ in range(6):
             lab.turn("policy", "ArrowRight")
+        # A new policy sets the other knobs: they must have come to rest before one is turned.
+        titles.get_by_text("hold_the_lock").wait_for()
+        settle(lab)
         lab.turn("full ring", "Home")
+        settle(lab)
         lab.turn("full ring", "ArrowRight")
         page.get_by_text("cannot go with policy.on_full 'stop'").wait_for()
         lab.turn("full ring", "ArrowRight")
