@@ -6,17 +6,15 @@ each run finished or not begun.  A lock is held as long as this process or a run
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
-import time
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 
 from freehint.batch import Batch
 from freehint.config import InputError
-from freehint.files import whole_file
+from freehint.files import shortened, take_lock, whole_file
 
 FACTS, RUNS, LOCK = "batch.json", "runs", ".lock"
 TEMPORARIES = (
@@ -80,14 +78,9 @@ def check_folder(batch: Batch) -> None:
         there = stored.get(name)
         if json.dumps(there) != json.dumps(value):
             raise InputError(
-                f"{out}: holds another batch, with other {name}: {_short(there)} there,"
-                f" {_short(value)} here; give this one another out"
+                f"{out}: holds another batch, with other {name}: {shortened(there)} there,"
+                f" {shortened(value)} here; give this one another out"
             )
-
-
-def _short(value) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 120 else f"{text[:120]}..."
 
 
 @contextlib.contextmanager
@@ -106,7 +99,7 @@ def held_folder(batch: Batch):
     except OSError as error:
         raise InputError(f"{batch.out}: cannot be written: {error.strerror}") from None
     try:
-        _take(lock, batch.out)
+        take_lock(lock, PATIENCE_S, f"{batch.out}: another process runs this batch")
         check_folder(batch)
         if not (batch.out / FACTS).exists():
             with whole_file(batch.out / FACTS) as temporary:
@@ -116,17 +109,6 @@ def held_folder(batch: Batch):
         yield Lock(lock)
     finally:
         os.close(lock)
-
-
-def _take(lock: int, out: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise InputError(f"{out}: another process runs this batch") from None
-            time.sleep(0.1)
 
 
 def _remove_temporaries(out: Path) -> None:

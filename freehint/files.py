@@ -1,8 +1,11 @@
 """Files that appear whole or not at all, and TOML from outside."""
 
 import contextlib
+import fcntl
+import json
 import os
 import tempfile
+import time
 import tomllib
 from pathlib import Path
 
@@ -41,3 +44,27 @@ def read_toml(path: Path) -> dict:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: this is not TOML: {error}") from None
+
+
+def take_lock(descriptor: int, patience_s: float, sentence: str) -> None:
+    """Lock an open file; for ``patience_s`` seconds wait for who was killed and still ends.
+
+    Raises
+    ------
+    InputError
+        Somebody else keeps it: ``sentence``.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise InputError(sentence) from None
+            time.sleep(0.1)
+
+
+def shortened(value, most: int = 200) -> str:
+    """A value as JSON, cut where a sentence would drown in it."""
+    text = json.dumps(value)
+    return text if len(text) <= most else f"{text[:most]}..."

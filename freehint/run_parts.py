@@ -8,7 +8,6 @@ which is the same, byte by byte, whoever did the runs and however often they wer
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 
 from freehint.config import InputError, require
 from freehint.design import made_with
-from freehint.files import whole_file
+from freehint.files import shortened, take_lock, whole_file
 
 METADATA_KEY = b"freehint_sweep"
 # A part a second, then a part for each hundredth of the time so far, but for half a minute at
@@ -91,14 +90,7 @@ class RunParts:
             os.close(lock)
 
     def _take(self, lock: int) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise InputError(f"{self.out}: another process runs this sweep") from None
-                time.sleep(0.1)
+        take_lock(lock, PATIENCE_S, f"{self.out}: another process runs this sweep")
 
     # Parts.
 
@@ -178,10 +170,5 @@ class RunParts:
             if stored.get(name) != value:
                 raise InputError(
                     f"{path}: holds another sweep, with other {name}:"
-                    f" {_short(stored.get(name))} there, {_short(value)} here"
+                    f" {shortened(stored.get(name))} there, {shortened(value)} here"
                 )
-
-
-def _short(value) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
