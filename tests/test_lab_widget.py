@@ -7,6 +7,7 @@ import pytest
 
 import freehint as fh
 from freehint.config import InputError
+from freehint.policies import POLICIES
 from freehint.units import NS_PER_MS
 from freehint.widgets import Lab, Player, scenario_code
 from freehint.widgets.lab_knobs import FIELDS, Bench
@@ -114,6 +115,14 @@ def test_a_policy_brings_its_own_knobs():
     assert (bench.knobs["lock"].value, bench.knobs["full ring"].value) == ("whole_walk", "wait")
     bench.knobs["policy"].value = "none"
     assert bench.knobs["lock"].disabled and not bench.knobs["ring size"].disabled
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_policy_can_be_chosen(policy):
+    bench = Lab(SMALL)
+    bench.knobs["policy"].value = policy
+    assert bench.sentence == "" and bench.runs["A"].summary["policy"] == policy
+    assert bench.scenarios["A"] == SMALL.with_values({"policy": policy})
 
 
 def test_each_side_keeps_its_knobs():
@@ -241,16 +250,21 @@ CELLS = [
     "bench",
     "print(bench.code)\nprint(bench.edited.value, [p.frame for p in bench.players.values()])",
 ]
+SLOW = """
+import time
+answer = bench._show_values
+bench._show_values = lambda: (time.sleep(1), answer())
+"""
+LISTEN = """(label) => {
+  const knob = [...document.querySelectorAll('.fh-lab .widget-hslider')].find(
+    (e) => e.querySelector('.widget-label').textContent === label);
+  const readout = knob.querySelector('.widget-readout');
+  window.seen = [readout.textContent];
+  new MutationObserver(() => window.seen.push(readout.textContent)).observe(
+    readout, {childList: true, characterData: true, subtree: true}); }"""
 NOTED = """() => { const text = (s) => [...document.querySelectorAll(s)].map((e) => e.textContent);
   return {readouts: text('.fh-lab .widget-readout'), table: text('.fh-diff td'),
           frames: [...document.querySelectorAll('.fh-player')].map((p) => p.dataset.frame)}; }"""
-
-
-def settle(lab) -> None:
-    """Wait until the kernel has answered, and the page has heard of it."""
-    for _ in range(3):
-        lab.wait_idle()
-        lab.page.wait_for_timeout(200)
 
 
 def test_the_bench_in_jupyterlab(tmp_path):
@@ -290,11 +304,9 @@ def test_the_bench_in_jupyterlab(tmp_path):
         lab.turn("policy", "Home")
         for _ in range(6):
             lab.turn("policy", "ArrowRight")
-        # A new policy sets the other knobs: they must have come to rest before one is turned.
+        # The last answer has come, so Home is a turn whatever the policies between have set.
         titles.get_by_text("hold_the_lock").wait_for()
-        settle(lab)
         lab.turn("full ring", "Home")
-        settle(lab)
         lab.turn("full ring", "ArrowRight")
         page.get_by_text("cannot go with policy.on_full 'stop'").wait_for()
         lab.turn("full ring", "ArrowRight")
@@ -318,3 +330,26 @@ def test_the_bench_in_jupyterlab(tmp_path):
         assert page.evaluate(NOTED) == left and left["frames"] == ["99", "99"]
         assert not lab.errors and not lab.foreign_requests
         page.screenshot(path=SCREENSHOTS / "lab_bench.png")
+
+
+def test_a_knob_keeps_what_was_turned_after_the_question(tmp_path):
+    """The policy's own value for a knob never shows in place of what the hand has set since."""
+    first = "import freehint as fh\nfrom freehint.widgets import Lab\n"
+    first += "bench = Lab(fh.Scenario(memory='256MiB', policy='restartable_cursor'))\n"
+    notebook = write_notebook(tmp_path / "hasty.ipynb", first + SLOW, "bench")
+    with lab_server(tmp_path, [notebook]) as server:
+        lab = server.open("hasty.ipynb")
+        page, lab.scope = lab.page, ".fh-lab"
+        lab.run_all()
+        page.wait_for_selector(PLAYER)
+        page.evaluate(LISTEN, "full ring")
+        lab.turn("policy", "ArrowRight")  # hold_the_lock, which waits where the ring is full
+        lab.turn("full ring", "Home")
+        page.locator(".fh-player .fh-title strong").get_by_text("hold_the_lock").wait_for()
+        lab.wait_idle()
+        page.wait_for_timeout(500)
+        assert page.evaluate("[...new Set(window.seen)]") == ["stop", "lose"]
+        page.get_by_role("button", name="copy as code").press("Enter")
+        code = page.locator(".fh-code textarea").input_value()
+        made = executed(code)["a"].policy
+        assert (made.name, made.on_full) == ("hold_the_lock", "lose")

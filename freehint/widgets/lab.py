@@ -17,6 +17,7 @@ from freehint.widgets.lab_code import LabCode
 from freehint.widgets.lab_figures import draw_runs, stacked_png
 from freehint.widgets.lab_knobs import GROUPS, Bench
 from freehint.widgets.lab_table import difference_table
+from freehint.widgets.lab_turns import LabTurns
 from freehint.widgets.later import Later
 from freehint.widgets.panel import choice
 from freehint.widgets.player import Player
@@ -98,14 +99,18 @@ class Lab(widgets.VBox):
             title = widgets.HTML(f"<h4>{group}</h4>")
             groups.append(widgets.VBox([title, *(self.knobs[label] for label in knobs)]))
             groups[-1].add_class("fh-lab-group")
+        self._turns = LabTurns(knobs=list(self.knobs.values()))
         self._panel = widgets.Box(groups)
         self._panel.add_class("fh-lab-knobs")
 
     def _knob(self, label: str, options):
         values = [self._values[side][label] for side in SIDES]
+        policies = self._benches["A"].policies | self._benches["B"].policies
         if label == "policy":
-            options = tuple(self._benches["A"].policies | self._benches["B"].policies)
-        knob = choice(label, _with(options, values), values[0])
+            options = tuple(policies)
+        own = [self._benches["A"].policy_values(policy) for policy in policies.values()]
+        positions = values + [brought[label] for brought in own if label in brought]
+        knob = choice(label, _with(options, positions), values[0])
         knob.style.description_width, knob.layout.width = "76px", "100%"
         knob.observe(partial(self._turned, label), names="value")
         return knob
