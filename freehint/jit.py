@@ -67,6 +67,8 @@ NOT_KERNELS = (
     "factorial.py",
     "compile_benchmark.py",
     "compile_figures.py",
+    "growth.py",
+    "speed_figures.py",
     "properties.py",
     "files.py",
     "findings.py",
