@@ -2,7 +2,8 @@
 
 Writes out/growth.csv, growth.json and a figure for each kind of size.  Every task has a process of
 its own, whose kernels are warm; ``seconds`` is its CPU time, the median of up to three times,
-``MiB`` the most memory that it took beyond what the process had before.  ``--store`` keeps the
+``MiB`` the most memory that it took, with what it works on, beyond what the process had before;
+less than LEAST_MIB cannot be told from the process's own and is left out.  ``--store`` keeps the
 last result for the notebook and docs/limits.md.
 """
 
@@ -29,15 +30,16 @@ from freehint.units import parse_size
 CANNOT_RUN = 2
 LONG_S = 2.0  # a task that takes longer is done once
 TIMES = 3
+LEAST_MIB = 1.0
 
 
 def taken(number: int, size) -> tuple[float, float, float]:
     """One task: (size, seconds, MiB).  In a process of its own."""
     task = TASKS[number]
     task.prepare(task.sizes[0])()  # kernels are read from the cache
-    work = task.prepare(size)
     before = memory_MiB("VmRSS")
     forget_peak()
+    work = task.prepare(size)
     seconds, found = [], None
     while len(seconds) < TIMES and sum(seconds) < LONG_S:
         begin = process_time()
@@ -46,7 +48,7 @@ def taken(number: int, size) -> tuple[float, float, float]:
         if len(seconds) == 1:
             mib = memory_MiB("VmHWM") - before
     counted = found if isinstance(found, int) else number_of(size)
-    return counted, float(np.median(seconds)), mib
+    return counted, float(np.median(seconds)), mib if mib >= LEAST_MIB else np.nan
 
 
 def row(number: int, task: Task, size) -> dict:

@@ -10,7 +10,7 @@ from benchmarks.rows import FREEHINT, RATIO, Row
 from benchmarks.table import figure_of, machine_lines, spread
 from freehint.config import InputError
 from freehint.files import whole_file
-from freehint.growth import fitted
+from freehint.growth import LEAST_SIZES, fitted
 
 ROOT = Path(__file__).parent.parent
 DATA, DOC = ROOT / "data", ROOT / "docs/limits.md"
@@ -100,7 +100,9 @@ def exponents(table: pd.DataFrame) -> list[str]:
         cells = []
         for column in ("seconds", "MiB"):
             own = rows[rows[column] > 0]
-            growth = fitted(own["size"], own[column]) if len(own) > 2 else None
+            growth = (
+                fitted(own["size"], own[column]) if own["size"].nunique() >= LEAST_SIZES else None
+            )
             cells.append(f"{growth.exponent:.2f} ± {growth.error:.2f}" if growth else "")
         ends = rows["size_label"].iloc[0], rows["size_label"].iloc[-1]
         lines.append(f"| {' | '.join([along, task, *ends, *cells])} |")

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+LEAST_SIZES = 3  # with two the exponent's error would not be known
+
 
 class Growth(NamedTuple):
     """``cost = scale * size ** exponent``; ``error`` is the exponent's standard error."""
@@ -20,7 +22,7 @@ def fitted(sizes, costs) -> Growth:
     Parameters
     ----------
     sizes, costs : sequence of float
-        Positive; at least 3 different sizes, or the error would not be known.
+        Positive; at least LEAST_SIZES different sizes.
 
     Raises
     ------
@@ -33,8 +35,9 @@ def fitted(sizes, costs) -> Growth:
     1.0
     """
     sizes, costs = np.asarray(sizes, float), np.asarray(costs, float)
-    if len(set(sizes.tolist())) < 3:
-        raise ValueError(f"sizes must hold at least 3 different ones, got {sizes.tolist()}")
+    if len(set(sizes.tolist())) < LEAST_SIZES:
+        least = f"at least {LEAST_SIZES} different ones"
+        raise ValueError(f"sizes must hold {least}, got {sizes.tolist()}")
     if not (sizes > 0).all() or not (costs > 0).all():
         raise ValueError("sizes and costs must be positive")
     x, y = np.log(sizes), np.log(costs)

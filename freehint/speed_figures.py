@@ -15,7 +15,7 @@ from freehint.figures.style import (
     log_axis,
     new_figure,
 )
-from freehint.growth import fitted
+from freehint.growth import LEAST_SIZES, fitted
 from freehint.palette import BLUE, GREY, VERMILION
 
 ABOUT_EQUAL = 1.0
@@ -78,10 +78,11 @@ def cost_growth(table: pd.DataFrame, axes=None):
     labels = (("seconds", "time (s)"), ("MiB", "memory (MiB)"))
     for ax, (column, label) in zip(axes, labels, strict=True):
         rows = table[table[column] > 0]
-        for (task, own), (colour, style) in zip(rows.groupby("task", sort=False), PENS):
-            _fitted_line(ax, own["size"], own[column], task, colour, style)
+        for (task, own), pen in zip(rows.groupby("task", sort=False), PENS):
+            _fitted_line(ax, own["size"], own[column], task, *pen)
         log_axis(ax.xaxis, table["size"].min(), table["size"].max())
-        log_axis(ax.yaxis, rows[column].min(), rows[column].max())
+        if len(rows):
+            log_axis(ax.yaxis, rows[column].min(), rows[column].max())
         _size_ticks(ax, table)
         ax.set(xlabel=table["along"].iloc[0], ylabel=label)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0))
@@ -89,9 +90,11 @@ def cost_growth(table: pd.DataFrame, axes=None):
 
 
 def _fitted_line(ax, sizes, costs, task, colour, style) -> None:
+    ax.plot(sizes, costs, "o", ms=4, color=colour)
+    if sizes.nunique() < LEAST_SIZES:
+        return
     found = fitted(sizes, costs)
     ends = np.array([sizes.min(), sizes.max()], float)
-    ax.plot(sizes, costs, "o", ms=4, color=colour)
     said = f"{task}: n^{found.exponent:.2f} ± {found.error:.2f}"
     ax.plot(ends, found.scale * ends**found.exponent, color=colour, ls=style, lw=1.4, label=said)
 
