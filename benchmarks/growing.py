@@ -13,6 +13,7 @@ import freehint as fh
 from benchmarks.migrations import scenario as moving
 from benchmarks.onezone import OneZone
 from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES
+from freehint.policy import Stroke
 from freehint.units import NS_PER_MS, NS_PER_S, parse_size
 from freehint.walk import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, fill, new_walk_state
 
@@ -35,15 +36,21 @@ def make(size: str):
 
 
 def walk(size: str):
-    """One stroke of the walker over all lists of a guest as after boot."""
+    """The walker's strokes over all lists of a guest as after boot."""
     memory = fh.make_memory(size)
-    rows = np.zeros((int(memory.nr_free.sum()) + 1, 3), np.int64)
-    state = new_walk_state(NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, 0, 0, False)
+    blocks = int(memory.nr_free.sum())
+    rows = np.zeros((blocks + 1, 3), np.int64)
 
     def work():
+        walked = 0
         for zone in range(len(memory.zones)):
-            rows[:, 2] = 0
-            fill(memory, state, zone, rows, len(rows) - 1)
+            state = new_walk_state(NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, 0, 0, False)
+            status = Stroke.MORE
+            while status == Stroke.MORE:
+                rows[:, 2] = 0
+                n, status = fill(memory, state, zone, rows, blocks)
+                walked += n
+        assert walked == blocks, f"{walked} of {blocks} blocks walked"
 
     return work
 
@@ -103,9 +110,9 @@ def sweep(runs: int):
 
 BLOCKS = tuple(1 << n for n in range(10, 22, 2))
 TASKS = (
-    Task("guest size (GiB)", "make", GUESTS, make),
-    Task("guest size (GiB)", "walk", GUESTS, walk),
-    Task("guest size (GiB)", "migrate", GUESTS, migrate),
+    Task("guest size", "make", GUESTS, make),
+    Task("guest size", "walk", GUESTS, walk),
+    Task("guest size", "migrate", GUESTS, migrate),
     Task("free blocks", "walk", BLOCKS, walk_blocks),
     Task("free blocks", "as a table", BLOCKS, table_of_blocks),
     Task("guest CPUs", "simulate 1 s", (1, 2, 4, 8, 16, 24), simulate_cpus),

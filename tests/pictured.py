@@ -206,7 +206,7 @@ DRAWN = {
         how_fast.measured("bench")[0]
     ),
     "speed_figures.cost_growth": lambda: speed_figures.cost_growth(
-        how_fast.measured("growth")[0].query("along == 'guest size (GiB)'")
+        how_fast.measured("growth")[0].query("along == 'guest size'")
     ),
     "speed_figures.load_by_working_set": lambda: speed_figures.load_by_working_set(
         how_fast.loads([16, 64, 256]), marks={"a block of a walk": 30.0}

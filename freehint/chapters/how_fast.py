@@ -41,10 +41,10 @@ def shuffled_guest(blocks: int):
 def walk_ns(blocks: int) -> float:
     """Time (ns a block) of the walker's stroke over a shuffled list; measured now."""
     memory, rows = shuffled_guest(blocks), np.zeros((blocks + 1, 3), np.int64)
-    state = new_walk_state(NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, 0, 0, False)
 
     def work():
         rows[:, 2] = 0  # the engine does so before a stroke
+        state = new_walk_state(NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, 0, 0, False)
         walked = fill(memory, state, 0, rows, blocks)[0]
         assert walked == blocks, f"{walked} of {blocks} blocks walked"
 
