@@ -4,23 +4,32 @@ import numpy as np
 
 from benchmarks.baseline import Baseline
 from benchmarks.onezone import LISTS, OneZone
-from benchmarks.paired import Timing, measure
+from benchmarks.paired import Timing, measure, slice_times, timings
 from benchmarks.stream import ALLOCATE, FREE, STEADY, Stream, boot
 from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES
 
 FREEHINT, STRUCT_PAGE, COMPACT = "freehint", "C struct page", "C compact"
+COMPACT_AHEAD = "C compact + prefetch"
 # Long enough that the caches a slice finds full of the other sides' data hardly count.
 SLICE = 2_000_000
+SHORTEST = 100_000  # of the slices of a burst, where the guest is large enough
+BURST = 1_000_000  # operations of all bursts together, at least
 PAGES_A_BLOCK = 1.6  # mean of ORDER_TABLE
 
 
 def new_sides(library, pageblock: np.ndarray) -> dict:
-    """All sides; every page is allocated."""
+    """The sides that walk; every page is allocated."""
     return {
         FREEHINT: OneZone(pageblock),
         STRUCT_PAGE: Baseline(library, "page", pageblock),
         COMPACT: Baseline(library, "compact", pageblock),
     }
+
+
+def replaying_sides(library, pageblock: np.ndarray) -> dict:
+    """All sides; every page is allocated."""
+    ahead = Baseline(library, "compact", pageblock, ahead=True)
+    return new_sides(library, pageblock) | {COMPACT_AHEAD: ahead}
 
 
 def same_state(sides: dict) -> None:
@@ -35,8 +44,8 @@ def same_state(sides: dict) -> None:
         assert nr_free_pages == counts[1], f"{name}: nr_free_pages differs from freehint's"
 
 
-def replay(sides: dict, stream: Stream, allocates: int, slices: int, size: int) -> list[Timing]:
-    """Replay one phase on all sides."""
+def replay(sides: dict, stream: Stream, allocates: int, slices: int, size: int) -> np.ndarray:
+    """Replay one phase on all sides; the times of its slices."""
 
     def verb(name):
         def run(operations):
@@ -46,31 +55,35 @@ def replay(sides: dict, stream: Stream, allocates: int, slices: int, size: int) 
         return run
 
     work = (stream.draw(size, allocates) for _ in range(slices))
-    return measure({name: verb(name) for name in sides}, work, size)
+    return slice_times({name: verb(name) for name in sides}, work)
 
 
 def operations(library, nr_pages: int, slices: int, seed: int = 1) -> dict[str, list[Timing]]:
     """Timings of the phases burst, drain and steady of one guest.
 
     The burst allocates nine tenths of the pages, the drain frees half of the blocks, drawn
-    evenly, and the steady phase allocates and frees evenly in the memory so scattered.
+    evenly, and the steady phase allocates and frees evenly in the memory so scattered.  A small
+    guest's burst is short, so several such guests are booted, filled and drained.
     """
-    stream = Stream(nr_pages, seed)
-    sides = new_sides(library, stream.pageblock)
-    for side in sides.values():
-        boot(side, stream.pageblock)
     blocks = int(0.9 * nr_pages / PAGES_A_BLOCK)
-    size = blocks // 8
-    timings = {
-        "burst": replay(sides, stream, ALLOCATE, 8, size),
-        "drain": replay(sides, stream, FREE, 4, size),
-    }
-    same_state(sides)
+    pieces = int(np.clip(blocks // SHORTEST, 2, 8))
+    size = blocks // pieces
+    times = {"burst": [], "drain": []}
+    for guest in range(max(1, BURST // blocks)):
+        stream = Stream(nr_pages, seed + guest)
+        sides = replaying_sides(library, stream.pageblock)
+        for side in sides.values():
+            boot(side, stream.pageblock)
+        times["burst"].append(replay(sides, stream, ALLOCATE, pieces, size))
+        times["drain"].append(replay(sides, stream, FREE, pieces // 2, size))
+        same_state(sides)
+    names = list(sides)
+    found = {phase: timings(names, np.concatenate(rows), size) for phase, rows in times.items()}
     # The first steady operations still change the mixture of block sizes.
     replay(sides, stream, STEADY, 1, SLICE)
-    timings["steady"] = replay(sides, stream, STEADY, slices, SLICE)
+    found["steady"] = timings(names, replay(sides, stream, STEADY, slices, SLICE), SLICE)
     same_state(sides)
-    return timings
+    return found
 
 
 def shuffled_walk(library, nr_pages: int, order: int, blocks: int, slices: int) -> dict:

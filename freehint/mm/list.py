@@ -10,7 +10,7 @@ Source: include/linux/list.h, function by function.
 
 import numpy as np
 
-from freehint.jit import kernel
+from freehint.jit import kernel, prefetch
 
 NEXT, PREV = 0, 1
 
@@ -41,6 +41,12 @@ def list_next(links, node):
 def list_prev(links, node):
     """Node before ``node``; the last one when given a head."""
     return int(links[at(node, PREV)])
+
+
+@kernel(inline=True)
+def prefetch_links(links, node):
+    """Ask for the cache line of a node's links."""
+    prefetch(links, 2 * node)
 
 
 @kernel(inline=True)
