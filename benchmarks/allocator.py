@@ -15,6 +15,21 @@ SLICE = 2_000_000
 SHORTEST = 100_000  # of the slices of a burst, where the guest is large enough
 BURST = 1_000_000  # operations of all bursts together, at least
 PAGES_A_BLOCK = 1.6  # mean of ORDER_TABLE
+LARGE = 16  # GiB: from here on a guest's links and frames lie in no cache
+
+
+def operation_bars(gib: int) -> dict[str, float]:
+    """Least ratio of each side's time to freehint's, for every phase of a guest's operations."""
+    if gib >= LARGE:
+        return {STRUCT_PAGE: 1.6, COMPACT: 1.2}
+    return {STRUCT_PAGE: 1.3, COMPACT: 1.0}
+
+
+def walk_bars(order: int, way: str) -> dict[str, float]:
+    """The same for a walk over a shuffled list, by ``shuffled_walk``'s ways."""
+    if way == "whole":
+        return {COMPACT: 1.5} if order == 0 else {STRUCT_PAGE: 8.0}
+    return {STRUCT_PAGE: 1.0} if order == 0 else {}
 
 
 def new_sides(library, pageblock: np.ndarray) -> dict:
@@ -90,7 +105,8 @@ def shuffled_walk(library, nr_pages: int, order: int, blocks: int, slices: int) 
     """Timings of a walk over one free list whose blocks stand in random address order.
 
     ``links`` follows the links and adds up the nodes.  ``rows`` is the walker's own stroke,
-    which writes a row for every block, beside a C loop that writes the same rows.
+    which writes a row for every block, beside a C loop that writes the same rows.  ``whole`` is
+    ``list_nodes``, as snapshots and tables walk, beside a C loop that writes the same nodes.
     """
     sides = new_sides(library, np.full(nr_pages // PAGEBLOCK_NR_PAGES, MOVABLE))
     apart = np.arange(0, nr_pages, nr_pages // blocks)
@@ -102,6 +118,7 @@ def shuffled_walk(library, nr_pages: int, order: int, blocks: int, slices: int) 
     return {
         "links": _walk_links(sides, order, part, slices),
         "rows": _walk_rows(sides, order, blocks, slices),
+        "whole": _walk_whole(sides, order, nodes, slices),
     }
 
 
@@ -132,4 +149,20 @@ def _walk_rows(sides: dict, order: int, blocks: int, slices: int) -> list[Timing
     timings = measure({name: verb(name) for name in sides}, range(slices), blocks)
     for name in sides:
         assert np.array_equal(rows[name], rows[FREEHINT]), f"{name}: rows differ from freehint's"
+    return timings
+
+
+def _walk_whole(sides: dict, order: int, nodes: np.ndarray, slices: int) -> list[Timing]:
+    rooms = {name: np.full(len(nodes), -1) for name in sides}
+    found = {}
+
+    def verb(name):
+        def run(_):
+            found[name] = sides[name].whole(order, MOVABLE, rooms[name])
+
+        return run
+
+    timings = measure({name: verb(name) for name in sides}, range(slices), len(nodes))
+    for name, walked in found.items():
+        assert np.array_equal(walked, nodes), f"{name}: walked another list than was made"
     return timings

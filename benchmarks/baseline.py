@@ -111,6 +111,11 @@ class Baseline:
         """Rows (node, order, blocks looked at) of one whole list; rows written."""
         return self._call("fill", order, kind, rows)
 
+    def whole(self, order: int, kind: int, room: np.ndarray) -> np.ndarray:
+        """Nodes of one whole list, written into ``room``, which is as long."""
+        self._call("list", order, kind, room)
+        return room
+
     def lists(self) -> list[np.ndarray]:
         """Every free list, in order."""
         lists = [np.empty(n, np.int64) for n in self.counts()[0]]

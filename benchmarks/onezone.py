@@ -102,6 +102,10 @@ class OneZone:
         state = new_walk_state(NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, order, 0, False)
         return fill(self.memory, state, 0, rows, len(rows) - 1)[0]
 
+    def whole(self, order: int, kind: int, room: np.ndarray) -> np.ndarray:
+        """Nodes of one whole list; they need no ``room`` here."""
+        return list_nodes(self.memory, free_list_head(self.memory, 0, order, kind))
+
     def lists(self) -> list[np.ndarray]:
         """Every free list, in order."""
         memory = self.memory
