@@ -149,7 +149,7 @@ class Engine(Strokes):
         while not self.stopped:
             # Looked at anew after each answer: a command may have come up meanwhile.
             next_ns = self.commands[0][0] if self.commands else NEVER
-            why, now_ns, who = advance(self.pinned, min(time_ns, next_ns))
+            why, now_ns, who = self._advance(min(time_ns, next_ns))
             if why != TIME_IS_UP:
                 self._answer(why, now_ns, who)
             elif next_ns >= time_ns:
@@ -157,6 +157,9 @@ class Engine(Strokes):
             else:
                 due_ns, command = self.commands.pop(0)
                 getattr(self, f"_{command}")(due_ns)
+
+    def _advance(self, until_ns: int) -> tuple:
+        return advance(self.pinned, until_ns)
 
     def _answer(self, why: int, now_ns: int, who: int) -> None:
         if why == STROKE_DUE:

@@ -64,6 +64,34 @@ def next_actor(world):
     return actor
 
 
+@kernel(inline=True)
+def turn(world, actor, now_ns):
+    """One event of one actor: what Python must do, before it or after it, or -1; about whom."""
+    host = world.cpu.shape[0] + 1
+    if no_room(world):
+        return NEED_ROOM, -1
+    if actor < host:
+        if actor == host - 1:
+            kthreads_event(world, actor, now_ns)
+        elif world.cpu[actor].word_at == world.words.shape[1]:
+            return NEED_WORDS, actor
+        else:
+            cpu_event(world, actor, now_ns)
+        return somebody_is_called(world), actor
+    if actor == host:
+        if world.state[0].gap_row + 1 == world.gaps.shape[0]:
+            return NEED_GAPS, -1
+        host_event(world, host, now_ns)
+        return -1, -1
+    user = actor - host - 1
+    if user >= world.user.shape[0]:
+        return MIGRATION_TURN if migration_event(world, actor, now_ns) else -1, -1
+    due = worker_event(world, user, actor, now_ns)
+    if due == STROKE_BEGINS:
+        return STROKE_DUE, user
+    return STROKE_PUBLISHED if due == STROKE_ENDS else -1, user
+
+
 @kernel
 def advance(world, until_ns):
     """Run events before ``until_ns``; why it stopped, and when.
@@ -74,8 +102,6 @@ def advance(world, until_ns):
         TIME_IS_UP .. HOST_SHORT, the time in ns of the event that comes next, and the CPU or the
         user that it is about.
     """
-    host = world.cpu.shape[0] + 1
-    users = world.user.shape[0]
     while True:
         actor = next_actor(world)
         now_ns = world.key[actor] >> ACTOR_BITS
@@ -83,29 +109,19 @@ def advance(world, until_ns):
             return HOST_SHORT, now_ns, -1
         if now_ns >= until_ns:
             return TIME_IS_UP, until_ns, -1
-        if no_room(world):
-            return NEED_ROOM, now_ns, -1
-        if actor < host:
-            if actor == host - 1:
-                kthreads_event(world, actor, now_ns)
-            elif world.cpu[actor].word_at == world.words.shape[1]:
-                return NEED_WORDS, now_ns, actor
-            else:
-                cpu_event(world, actor, now_ns)
-            why = somebody_is_called(world)
-            if why >= 0:
-                return why, now_ns, actor
-        elif actor == host:
-            if world.state[0].gap_row + 1 == world.gaps.shape[0]:
-                return NEED_GAPS, now_ns, -1
-            host_event(world, host, now_ns)
-        elif actor > host + users:
-            if migration_event(world, actor, now_ns):
-                return MIGRATION_TURN, now_ns, -1
-        else:
-            user = actor - host - 1
-            turn = worker_event(world, user, actor, now_ns)
-            if turn == STROKE_BEGINS:
-                return STROKE_DUE, now_ns, user
-            if turn == STROKE_ENDS:
-                return STROKE_PUBLISHED, now_ns, user
+        why, who = turn(world, actor, now_ns)
+        if why >= 0:
+            return why, now_ns, who
+
+
+@kernel
+def step(world, actor):
+    """One event of one actor, for a loop that keeps the order of events itself.
+
+    Returns
+    -------
+    (int, int, int)
+        As :func:`advance`, but -1 where nothing needs Python; and the actor's new key.
+    """
+    why, who = turn(world, actor, world.key[actor] >> ACTOR_BITS)
+    return why, who, world.key[actor]
