@@ -202,11 +202,11 @@ class Kernel(CPUDispatcher):
         return self.__qualname__
 
     def __call__(self, *args):
-        entry = self.__dict__.get("entry")
+        entry = self.entry
         if entry is None:
             if not self.from_python and not self.compile_helpers:
                 return self.plain(*args)
-            entry = self.__dict__["entry"] = _compile_cached(self.py_func)
+            entry = self.entry = _compile_cached(self.py_func)
         return entry(*args)
 
 
@@ -243,6 +243,7 @@ def kernel(function=None, *, inline=False, cold=False, plain=None):
     made.__class__ = Kernel
     made.from_python = not inline
     made.plain = plain or function
+    made.entry = None  # compiled at the first call from Python
     return made
 
 

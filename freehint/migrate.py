@@ -138,7 +138,7 @@ class Migration:
     def _complete(self, now_ns: int) -> None:
         """Everything is sent: compare, and let the guest go on at the destination."""
         world = self.engine.world
-        self.lost_writes = int(lost_writes(world))
+        self.lost_writes = int(lost_writes(self.engine.pinned))
         self.status = "completed"
         world.migration[0].arrived = 1
         self._end(now_ns)

@@ -11,11 +11,17 @@ PACKAGE = Path(__file__).parent.parent / "freehint"
 
 # Lowest first; ``x.*`` is the package x with everything in it.
 FLOORS = [
-    ["jit", "units", "config", "data", "files", "version", "calibration", "palette", "payload"],
+    [
+        *("jit", "pinned", "units", "config", "data", "files", "version", "calibration"),
+        *("palette", "payload"),
+    ],
     ["mm.*", "reference.*", "ring", "dirty", "limits"],
     ["policy", "walk", "paging", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
-    ["loop", "engine", "migrate", "progress", "provenance", "frames", "safety.*"],
+    [
+        *("worker", "coverage", "loop", "user", "strokes", "engine", "migrate", "progress"),
+        *("provenance", "frames", "safety.*"),
+    ],
     [
         *("simulate", "overcommit", "run", "findings", "story", "blocks", "design", "sweep"),
         *("extras", "factors", "sampling", "workers", "processes", "cluster", "run_parts"),
