@@ -6,7 +6,7 @@ size), :mod:`benchmarks.sweeps`, :mod:`benchmarks.player` and :mod:`benchmarks.l
 
 from benchmarks.suite.allocator import allocator_operations, plain_python, sizes, walks
 from benchmarks.suite.bitmaps import bitmaps
-from benchmarks.suite.engine import events, migrations
+from benchmarks.suite.engine import events, migrations, peers
 from benchmarks.suite.limits import limits
 from benchmarks.suite.recordings import replays, traces
 from benchmarks.suite.starts import first_result
@@ -18,6 +18,7 @@ PARTS = {
     "plain": plain_python,
     "bitmaps": bitmaps,
     "events": events,
+    "peers": peers,
     "migrations": migrations,
     "memory": sizes,
     "replays": replays,

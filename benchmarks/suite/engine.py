@@ -4,9 +4,11 @@ import multiprocessing
 
 from benchmarks.events import speed
 from benchmarks.migrations import migrate
-from benchmarks.rows import Row, spaced
+from benchmarks.peers_events import HEAPQ, SIMPY, speeds
+from benchmarks.rows import FREEHINT, RATIO, Row, spaced
 
-MIN_EVENTS = 15.0
+MIN_EVENTS = 20.0
+MIN_PEERS = {SIMPY: 50, HEAPQ: 30}
 
 
 def events(library, quick: bool):
@@ -18,6 +20,17 @@ def events(library, quick: bool):
             bar = f">= {MIN_EVENTS}" if (size, policy) == ("1GiB", "none") else ""
             yield Row(what, "loop", s.loop, "M events/s", s.p25, s.p75, s.slices, bar)
             yield Row(what, "loop and Python", s.whole, "M events/s", slices=s.slices)
+
+
+def peers(library, quick: bool):
+    """The same simulation in a loop around heapq, and in SimPy, with the same compiled handlers."""
+    what = "event loop, 1 GiB, a walk now and then"
+    for side, rate, *ratio in speeds("1GiB", 4 if quick else 12):
+        yield Row(what, side, rate, "M events/s")
+        if side in MIN_PEERS:
+            yield Row(
+                what, f"{side} / {FREEHINT}", ratio[0], RATIO, *ratio[1:], f">= {MIN_PEERS[side]}"
+            )
 
 
 def migrations(library, quick: bool):
