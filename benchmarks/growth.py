@@ -1,7 +1,7 @@
 """``make growth``: time and memory against the size of what is worked on, and how fast they grow.
 
 Writes out/growth.csv, growth.json and a figure for each kind of size.  Every task has a process of
-its own, whose kernels are warm; ``seconds`` is its CPU time, the median of up to three times,
+its own, whose kernels are warm; ``seconds`` is its CPU time, the median of up to TIMES times,
 ``MiB`` the most memory that it took, with what it works on, beyond what the process had before;
 less than LEAST_MIB cannot be told from the process's own and is left out.  ``--store`` keeps the
 last result for the notebook and docs/limits.md.
@@ -29,7 +29,7 @@ from freehint.units import parse_size
 
 CANNOT_RUN = 2
 LONG_S = 2.0  # a task that takes longer is done once
-TIMES = 3
+TIMES = 5
 LEAST_MIB = 1.0
 
 

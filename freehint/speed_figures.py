@@ -83,15 +83,16 @@ def cost_growth(table: pd.DataFrame, axes=None):
         log_axis(ax.xaxis, table["size"].min(), table["size"].max())
         if len(rows):
             log_axis(ax.yaxis, rows[column].min(), rows[column].max())
+            ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0))
         _size_ticks(ax, table)
         ax.set(xlabel=table["along"].iloc[0], ylabel=label)
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0))
     return axes
 
 
 def _fitted_line(ax, sizes, costs, task, colour, style) -> None:
-    ax.plot(sizes, costs, "o", ms=4, color=colour)
-    if sizes.nunique() < LEAST_SIZES:
+    few = sizes.nunique() < LEAST_SIZES
+    ax.plot(sizes, costs, "o", ms=4, color=colour, label=task if few else None)
+    if few:
         return
     found = fitted(sizes, costs)
     ends = np.array([sizes.min(), sizes.max()], float)

@@ -35,9 +35,9 @@ def allocator_operations(library, quick: bool):
 
 
 def walks(library, quick: bool):
-    """Walks over one shuffled list; orders 9 and 10 fill the guest."""
+    """Walks over one shuffled list; orders 9 and 10 fill the guest, and quick leaves out 9."""
     slices = 4 if quick else 12
-    for gib, order, blocks in WALKS:
+    for gib, order, blocks in WALKS[::2] if quick else WALKS:
         ways = shuffled_walk(library, gib * GIB_PAGES, order, blocks, slices)
         for way, timings in ways.items():
             what = f"walk, {gib} GiB, {blocks:,} blocks of order {order}, {way}"
