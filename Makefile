@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench docs lint properties safety factorial compile-benchmark gallery need-chromium need-gcc
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety factorial compile-benchmark gallery need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -32,8 +32,14 @@ test: need-chromium lint ## lint, all tests, every notebook, a real JupyterLab
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	@$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
-bench: need-gcc $(STAMP) ## measure the kernels against C
+bench: need-gcc $(STAMP) ## everything beside C, SimPy, numpy and Python: out/bench.md, .svg; has a ratio fallen?
 	@$(BIN)/python -m benchmarks.run
+
+bench-quick: need-gcc $(STAMP) ## the same on smaller guests, in 2 minutes
+	@$(BIN)/python -m benchmarks.run --quick
+
+growth: need-gcc $(STAMP) ## time and memory against size, up to 1 TiB: out/growth.csv, out/growth_*.svg
+	@$(BIN)/python -m benchmarks.growth
 
 properties: $(STAMP) ## hold every policy against 1,000 random histories
 	@$(BIN)/python -m freehint.properties 1000

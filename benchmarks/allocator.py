@@ -4,23 +4,47 @@ import numpy as np
 
 from benchmarks.baseline import Baseline
 from benchmarks.onezone import LISTS, OneZone
-from benchmarks.paired import Timing, measure
+from benchmarks.paired import Timing, measure, slice_times, timings
 from benchmarks.stream import ALLOCATE, FREE, STEADY, Stream, boot
 from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES
 
 FREEHINT, STRUCT_PAGE, COMPACT = "freehint", "C struct page", "C compact"
+COMPACT_AHEAD = "C compact + prefetch"
 # Long enough that the caches a slice finds full of the other sides' data hardly count.
 SLICE = 2_000_000
+SHORTEST = 100_000  # of the slices of a burst, where the guest is large enough
+BURST = 1_000_000  # operations of all bursts together, at least
 PAGES_A_BLOCK = 1.6  # mean of ORDER_TABLE
+LARGE = 16  # GiB: from here on a guest's links and frames lie in no cache
+
+
+def operation_bars(gib: int) -> dict[str, float]:
+    """Least ratio of each side's time to freehint's, for every phase of a guest's operations."""
+    if gib >= LARGE:
+        return {STRUCT_PAGE: 1.6, COMPACT: 1.2}
+    return {STRUCT_PAGE: 1.3, COMPACT: 1.0}
+
+
+def walk_bars(order: int, way: str) -> dict[str, float]:
+    """The same for a walk over a shuffled list, by ``shuffled_walk``'s ways."""
+    if way == "whole":
+        return {COMPACT: 1.5} if order == 0 else {STRUCT_PAGE: 8.0}
+    return {STRUCT_PAGE: 1.0} if order == 0 else {}
 
 
 def new_sides(library, pageblock: np.ndarray) -> dict:
-    """All sides; every page is allocated."""
+    """The sides that walk; every page is allocated."""
     return {
         FREEHINT: OneZone(pageblock),
         STRUCT_PAGE: Baseline(library, "page", pageblock),
         COMPACT: Baseline(library, "compact", pageblock),
     }
+
+
+def replaying_sides(library, pageblock: np.ndarray) -> dict:
+    """All sides; every page is allocated."""
+    ahead = Baseline(library, "compact", pageblock, ahead=True)
+    return new_sides(library, pageblock) | {COMPACT_AHEAD: ahead}
 
 
 def same_state(sides: dict) -> None:
@@ -35,8 +59,8 @@ def same_state(sides: dict) -> None:
         assert nr_free_pages == counts[1], f"{name}: nr_free_pages differs from freehint's"
 
 
-def replay(sides: dict, stream: Stream, allocates: int, slices: int, size: int) -> list[Timing]:
-    """Replay one phase on all sides."""
+def replay(sides: dict, stream: Stream, allocates: int, slices: int, size: int) -> np.ndarray:
+    """Replay one phase on all sides; the times of its slices."""
 
     def verb(name):
         def run(operations):
@@ -46,38 +70,43 @@ def replay(sides: dict, stream: Stream, allocates: int, slices: int, size: int) 
         return run
 
     work = (stream.draw(size, allocates) for _ in range(slices))
-    return measure({name: verb(name) for name in sides}, work, size)
+    return slice_times({name: verb(name) for name in sides}, work)
 
 
 def operations(library, nr_pages: int, slices: int, seed: int = 1) -> dict[str, list[Timing]]:
     """Timings of the phases burst, drain and steady of one guest.
 
     The burst allocates nine tenths of the pages, the drain frees half of the blocks, drawn
-    evenly, and the steady phase allocates and frees evenly in the memory so scattered.
+    evenly, and the steady phase allocates and frees evenly in the memory so scattered.  A small
+    guest's burst is short, so several such guests are booted, filled and drained.
     """
-    stream = Stream(nr_pages, seed)
-    sides = new_sides(library, stream.pageblock)
-    for side in sides.values():
-        boot(side, stream.pageblock)
     blocks = int(0.9 * nr_pages / PAGES_A_BLOCK)
-    size = blocks // 8
-    timings = {
-        "burst": replay(sides, stream, ALLOCATE, 8, size),
-        "drain": replay(sides, stream, FREE, 4, size),
-    }
-    same_state(sides)
+    pieces = int(np.clip(blocks // SHORTEST, 2, 8))
+    size = blocks // pieces
+    times = {"burst": [], "drain": []}
+    for guest in range(max(1, BURST // blocks)):
+        stream = Stream(nr_pages, seed + guest)
+        sides = replaying_sides(library, stream.pageblock)
+        for side in sides.values():
+            boot(side, stream.pageblock)
+        times["burst"].append(replay(sides, stream, ALLOCATE, pieces, size))
+        times["drain"].append(replay(sides, stream, FREE, pieces // 2, size))
+        same_state(sides)
+    names = list(sides)
+    found = {phase: timings(names, np.concatenate(rows), size) for phase, rows in times.items()}
     # The first steady operations still change the mixture of block sizes.
     replay(sides, stream, STEADY, 1, SLICE)
-    timings["steady"] = replay(sides, stream, STEADY, slices, SLICE)
+    found["steady"] = timings(names, replay(sides, stream, STEADY, slices, SLICE), SLICE)
     same_state(sides)
-    return timings
+    return found
 
 
 def shuffled_walk(library, nr_pages: int, order: int, blocks: int, slices: int) -> dict:
     """Timings of a walk over one free list whose blocks stand in random address order.
 
     ``links`` follows the links and adds up the nodes.  ``rows`` is the walker's own stroke,
-    which writes a row for every block, beside a C loop that writes the same rows.
+    which writes a row for every block, beside a C loop that writes the same rows.  ``whole`` is
+    ``list_nodes``, as snapshots and tables walk, beside a C loop that writes the same nodes.
     """
     sides = new_sides(library, np.full(nr_pages // PAGEBLOCK_NR_PAGES, MOVABLE))
     apart = np.arange(0, nr_pages, nr_pages // blocks)
@@ -89,6 +118,7 @@ def shuffled_walk(library, nr_pages: int, order: int, blocks: int, slices: int) 
     return {
         "links": _walk_links(sides, order, part, slices),
         "rows": _walk_rows(sides, order, blocks, slices),
+        "whole": _walk_whole(sides, order, nodes, slices),
     }
 
 
@@ -119,4 +149,20 @@ def _walk_rows(sides: dict, order: int, blocks: int, slices: int) -> list[Timing
     timings = measure({name: verb(name) for name in sides}, range(slices), blocks)
     for name in sides:
         assert np.array_equal(rows[name], rows[FREEHINT]), f"{name}: rows differ from freehint's"
+    return timings
+
+
+def _walk_whole(sides: dict, order: int, nodes: np.ndarray, slices: int) -> list[Timing]:
+    rooms = {name: np.full(len(nodes), -1) for name in sides}
+    found = {}
+
+    def verb(name):
+        def run(_):
+            found[name] = sides[name].whole(order, MOVABLE, rooms[name])
+
+        return run
+
+    timings = measure({name: verb(name) for name in sides}, range(slices), len(nodes))
+    for name, walked in found.items():
+        assert np.array_equal(walked, nodes), f"{name}: walked another list than was made"
     return timings

@@ -1,9 +1,10 @@
 /*
  * The yardstick: a buddy allocator in plain C, with the algorithm of freehint/mm/buddy.py.
  *
- * Twice, because two questions are asked of it:
+ * Three times, because three questions are asked of it:
  *   page_*     64-byte pages and pointer list_heads, the way a kernel lays them out
  *   compact_*  int32 links side by side and 16 bits a frame, the layout of freehint
+ *   compact_replay_ahead  the same, and coming operations' nodes are asked for, as freehint does
  *
  * One zone whose first page has number 0 and whose size is a multiple of 1024 pages.
  * The caller allocates all memory, so both sides get it from the same place.
@@ -27,11 +28,16 @@ static inline int like_types(int a, int b)
  * Operations as benchmarks/stream.py recorded them: bit 0 free, then 4 bits order, 3 bits
  * migratetype (of an allocation), then the node.  Returns how many allocations got another node.
  */
-#define REPLAY(prefix)									\
-int64_t prefix##_replay(struct prefix##_zone *z, const int64_t *operations, int64_t n)	\
+#define AHEAD 24
+#define NO_PREFETCH(z, node) (void)(node)
+
+#define REPLAY(prefix, name, PREFETCH)							\
+int64_t prefix##_##name(struct prefix##_zone *z, const int64_t *operations, int64_t n)	\
 {											\
 	int64_t wrong = 0;								\
 	for (int64_t i = 0; i < n; i++) {						\
+		int64_t coming = operations[i + AHEAD < n ? i + AHEAD : n - 1];		\
+		PREFETCH(z, (coming >> 8) * (coming & 1));				\
 		int64_t node = operations[i] >> 8;					\
 		int order = operations[i] >> 1 & 15;					\
 		int type = operations[i] >> 5 & 7;					\
@@ -41,8 +47,9 @@ int64_t prefix##_replay(struct prefix##_zone *z, const int64_t *operations, int6
 			wrong += prefix##_rmqueue(z, order, type) != node;		\
 	}										\
 	return wrong;									\
-}											\
-											\
+}
+
+#define VERBS(prefix)									\
 /* Free blocks of one order, each to the tail of its pageblock's list. */		\
 void prefix##_free(struct prefix##_zone *z, int order, const int64_t *nodes, int64_t n)	\
 {											\
@@ -199,7 +206,8 @@ static inline void page_free_one(struct page_zone *z, int64_t node, int order, i
 	page_add(z, node, order, type, to_tail || page_merge_likely(z, node, order));
 }
 
-REPLAY(page)
+REPLAY(page, replay, NO_PREFETCH)
+VERBS(page)
 
 void page_list(struct page_zone *z, int order, int type, int64_t *nodes)
 {
@@ -349,7 +357,15 @@ static inline void compact_free_one(struct compact_zone *z, int64_t node, int or
 	compact_add(z, node, order, type, to_tail || compact_merge_likely(z, node, order));
 }
 
-REPLAY(compact)
+static inline void compact_prefetch(struct compact_zone *z, int64_t node)
+{
+	__builtin_prefetch(&z->frame[node], 1);
+	__builtin_prefetch(&z->links[node], 1);
+}
+
+REPLAY(compact, replay, NO_PREFETCH)
+REPLAY(compact, replay_ahead, compact_prefetch)
+VERBS(compact)
 
 void compact_list(struct compact_zone *z, int order, int type, int64_t *nodes)
 {

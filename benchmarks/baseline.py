@@ -49,12 +49,14 @@ def compile_baseline() -> ctypes.CDLL:
         getattr(loaded, f"{prefix}_zone_bytes").restype = ctypes.c_size_t
         for verb in ("replay", "walk", "fill"):
             getattr(loaded, f"{prefix}_{verb}").restype = ctypes.c_int64
+    loaded.compact_replay_ahead.restype = ctypes.c_int64
     return loaded
 
 
 def aligned(nr_bytes: int) -> np.ndarray:
     """Zeroed bytes on a page boundary, from the same allocator as freehint's arrays."""
     raw = np.zeros(nr_bytes + 4096, np.uint8)
+    raw[:] = 0  # now, not in the first slice that touches them
     begin = -raw.ctypes.data % 4096
     return raw[begin : begin + nr_bytes]
 
@@ -67,10 +69,14 @@ def argument(value):
 
 
 class Baseline:
-    """The verbs of OneZone; ``prefix`` is "page" (64-byte pages) or "compact" (int32 links)."""
+    """The verbs of OneZone; ``prefix`` is "page" (64-byte pages) or "compact" (int32 links).
 
-    def __init__(self, library: ctypes.CDLL, prefix: str, pageblock: np.ndarray):
+    ``ahead``: coming operations' nodes are asked for; compact only.
+    """
+
+    def __init__(self, library: ctypes.CDLL, prefix: str, pageblock: np.ndarray, ahead=False):
         self.library, self.prefix = library, prefix
+        self.replay_verb = "replay_ahead" if ahead else "replay"
         self.pageblock = pageblock.astype(np.uint8)
         nr_pages = len(pageblock) * PAGEBLOCK_NR_PAGES
         if prefix == "page":
@@ -91,7 +97,7 @@ class Baseline:
 
     def replay(self, operations: np.ndarray) -> int:
         """Carry operations out; how many allocations got another node than recorded."""
-        return self._call("replay", operations, len(operations))
+        return self._call(self.replay_verb, operations, len(operations))
 
     def set_list(self, order: int, kind: int, nodes: np.ndarray) -> None:
         """Make ``nodes`` the content of an empty list."""
@@ -104,6 +110,11 @@ class Baseline:
     def fill(self, order: int, kind: int, rows: np.ndarray) -> int:
         """Rows (node, order, blocks looked at) of one whole list; rows written."""
         return self._call("fill", order, kind, rows)
+
+    def whole(self, order: int, kind: int, room: np.ndarray) -> np.ndarray:
+        """Nodes of one whole list, written into ``room``, which is as long."""
+        self._call("list", order, kind, room)
+        return room
 
     def lists(self) -> list[np.ndarray]:
         """Every free list, in order."""

@@ -52,7 +52,7 @@ def run_until(engine: Engine, until_ns: int) -> tuple[int, int, int]:
     why = None
     while why != TIME_IS_UP:
         called = thread_time_ns()
-        why, now_ns, who = advance(engine.world, until_ns)
+        why, now_ns, who = advance(engine.pinned, until_ns)
         loop += thread_time_ns() - called
         engine._answer(why, now_ns, who)
     return nr_events(engine) - first, loop, thread_time_ns() - begin

@@ -7,12 +7,12 @@ An event is an operation of a guest CPU, a page sent, a buffer used or a block r
 
 import json
 import multiprocessing
-import resource
 import sys
 from time import perf_counter
 
 import freehint as fh
 from benchmarks.machine import describe
+from benchmarks.memory import memory_MiB
 from freehint.units import NS_PER_MS, NS_PER_S
 from freehint.validate import validate_migration
 
@@ -47,7 +47,7 @@ def migrate(size: str, policy: str) -> dict:
         "seconds": seconds,
         "M events": events / 1e6,
         "M events/s": events / seconds / 1e6,
-        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak MiB": memory_MiB("VmHWM"),
         "migration": s["migration"],
         "migration s": s["total_ns"] / 1e9,
         "GB sent": s["sent_bytes"] / 1e9,
@@ -61,8 +61,7 @@ def validate(_what, _policy) -> dict:
     begin = perf_counter()
     validate_migration(fh.data("linux-6.1/migration"))
     seconds = perf_counter() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"what": VALIDATOR, "seconds": seconds, "peak MiB": peak}
+    return {"what": VALIDATOR, "seconds": seconds, "peak MiB": memory_MiB("VmHWM")}
 
 
 def main(sizes) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from freehint.jit import kernel
+from freehint.mm.ahead import AHEAD, prefetch_free
 from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, free_one_page, rmqueue_smallest
 from freehint.mm.list import list_next, set_list
 from freehint.mm.memory import (
@@ -27,7 +28,11 @@ LISTS = [(order, kind) for order in range(NR_ORDERS) for kind in range(MIGRATE_T
 def replay(memory, operations):
     """The loop of REPLAY in baseline.c; how many allocations got another node."""
     wrong = 0
+    last = operations.shape[0] - 1
     for i in range(operations.shape[0]):
+        # Node 0 for allocations, whose node nobody knows yet: a branch would be mispredicted.
+        coming = operations[min(i + AHEAD, last)]
+        prefetch_free(memory, (coming >> 8) * (coming & 1))
         operation = operations[i]
         node = operation >> 8
         order = (operation >> 1) & 15
@@ -67,6 +72,8 @@ class OneZone:
         extent = {"spanned": nr_pages, "present": nr_pages, "managed": nr_pages}
         self.memory = new_memory(new_zones(start_pfn=[0], index=2, **extent), 1, LINUX_6_1)
         self.memory.pageblock[:] = pageblock
+        for array in (self.memory.links, self.memory.frame):
+            array += 0  # touched now, not in the first slice that needs them
         self.at = -1
 
     def free(self, order: int, nodes: np.ndarray) -> None:
@@ -94,6 +101,10 @@ class OneZone:
         """One stroke of the walker over all lists of at least ``order``; rows written."""
         state = new_walk_state(NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, order, 0, False)
         return fill(self.memory, state, 0, rows, len(rows) - 1)[0]
+
+    def whole(self, order: int, kind: int, room: np.ndarray) -> np.ndarray:
+        """Nodes of one whole list; they need no ``room`` here."""
+        return list_nodes(self.memory, free_list_head(self.memory, 0, order, kind))
 
     def lists(self) -> list[np.ndarray]:
         """Every free list, in order."""

@@ -36,6 +36,11 @@ def measure(sides: dict[str, Callable], work: Iterable, units: int) -> list[Timi
     units : int
         Operations in a piece.
     """
+    return timings(list(sides), slice_times(sides, work), units)
+
+
+def slice_times(sides: dict[str, Callable], work: Iterable) -> np.ndarray:
+    """Thread CPU ns of each piece of work (rows) on each side (columns)."""
     names = list(sides)
     times = []
     gc.disable()
@@ -50,7 +55,11 @@ def measure(sides: dict[str, Callable], work: Iterable, units: int) -> list[Timi
             times.append([row[name] for name in names])
     finally:
         gc.enable()
-    times = np.array(times, float)
+    return np.array(times, float)
+
+
+def timings(names: list[str], times: np.ndarray, units: int) -> list[Timing]:
+    """Medians and ratios of slices, as :func:`slice_times` gave them."""
     ratios = times / times[:, :1]
     return [
         Timing(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from benchmarks.memory import memory_MiB
 from freehint.formats.trace_text import plain_pattern
 from freehint.formats.traces import read_trace
 
@@ -95,14 +96,8 @@ def peak_MiB(side: str, path: Path) -> tuple[float, float]:
     """Peak memory of a process that runs one side once, and of it before that."""
     command = [sys.executable, "-m", "benchmarks.traces", side, path]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    before, after = map(int, done.stdout.split())
-    return after / 1024, before / 1024
-
-
-def high_water_kib() -> int:
-    """VmHWM of this process."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0])
+    before, after = map(float, done.stdout.split())
+    return after, before
 
 
 def measure_traces(lines: int = 1_000_000, rounds: int = 7) -> list[Reading]:
@@ -138,9 +133,9 @@ def measure_traces(lines: int = 1_000_000, rounds: int = 7) -> list[Reading]:
 def main() -> None:
     """Print the rows; or, as a child, run one side and print the memory before and after."""
     if len(sys.argv) == 3:
-        before = high_water_kib()
+        before = memory_MiB("VmHWM")
         SIDES[sys.argv[1]](Path(sys.argv[2]))
-        print(before, high_water_kib())
+        print(before, memory_MiB("VmHWM"))
         return
     for row in measure_traces():
         print(

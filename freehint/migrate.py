@@ -10,7 +10,7 @@ Source: migration/migration.c, migration/ram.c, virtio_balloon_free_page_hint_no
 
 import numpy as np
 
-from freehint.dirty import GENERATION, LOGGING, count_bits, sync_bitmap
+from freehint.dirty import GENERATION, LOGGING, sync_bitmap
 from freehint.host.migration import (
     COMPLETION,
     GENERATIONS,
@@ -93,8 +93,7 @@ class Migration:
 
     def _sync(self, now_ns: int) -> None:
         world, record = self.engine.world, self.engine.world.migration[0]
-        new = int(sync_bitmap(world.dirty))
-        record.pages_left = int(count_bits(world.dirty.bitmap))
+        new, record.pages_left = map(int, sync_bitmap(world.dirty))
         counts = (record.sent_bytes, record.normal, record.zero, record.hinted)
         self.rounds.append((now_ns, *map(int, counts), new, int(record.pages_left)))
 
@@ -139,7 +138,7 @@ class Migration:
     def _complete(self, now_ns: int) -> None:
         """Everything is sent: compare, and let the guest go on at the destination."""
         world = self.engine.world
-        self.lost_writes = int(lost_writes(world))
+        self.lost_writes = int(lost_writes(self.engine.pinned))
         self.status = "completed"
         world.migration[0].arrived = 1
         self._end(now_ns)

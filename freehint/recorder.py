@@ -119,7 +119,7 @@ class Recorder:
         held = np.zeros(NR_USERS, np.int64)
         bookmarks = np.zeros((len(self.engine.users), 2), np.int32)
         windows = (FROM_HEAD, FROM_TAIL, self.counts, entries, lengths, held, bookmarks)
-        look(world, frames, fates, self.shift, *windows)
+        look(self.engine.pinned, frames, fates, self.shift, *windows)
         self._keep_cells(memory)
         self._keep_lists(entries, lengths, np.concatenate([memory.nr_free.ravel(), held]))
         user = world.user

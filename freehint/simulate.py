@@ -27,7 +27,7 @@ from freehint.config import (
 )
 from freehint.data import DEFAULT_MEMORY, data
 from freehint.dirty import CHUNK_SHIFT, new_dirty_log
-from freehint.engine import PAGE_COUNTS, Engine
+from freehint.engine import Engine
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import history_table
@@ -35,10 +35,10 @@ from freehint.guest.kthreads import FRAG_CHECK_INTERVAL_NS, STAT_INTERVAL_NS
 from freehint.guest.programs import Program
 from freehint.guest.recorded import TRACE_COLUMNS
 from freehint.guest.vcpu import QUANTILES
+from freehint.guest.waiting import WAIT_COLUMNS
 from freehint.guest.workloads import WORDS, Workload
 from freehint.host.device import GAP_ROWS
 from freehint.host.migration import MigrationConfig
-from freehint.loop import REPORT_COLUMNS, WAIT_COLUMNS
 from freehint.migrate import ROUND_COLUMNS, Migration
 from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.compaction import new_compact_control
@@ -52,7 +52,9 @@ from freehint.recorded_guest import RecordedGuest
 from freehint.ring import new_ring
 from freehint.run import Run
 from freehint.units import NS_PER_MS, NS_PER_S
+from freehint.user import PAGE_COUNTS
 from freehint.version import __version__
+from freehint.worker import REPORT_COLUMNS
 from freehint.world import (
     CPU_DTYPE,
     MIGRATION_DTYPE,

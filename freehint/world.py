@@ -5,6 +5,7 @@ is the next event, and ties go to the lower actor, so the order of events is exa
 """
 
 from dataclasses import fields
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -277,6 +278,12 @@ def new_record(dtype: np.dtype, length: int = 1, **values) -> np.recarray:
     for name, value in values.items():
         record[name] = value
     return record.view(np.recarray)
+
+
+def columns(records: np.recarray) -> SimpleNamespace:
+    """Each field of some records as an array; an attribute of a record takes numpy 3 µs."""
+    plain = records.view(np.ndarray)
+    return SimpleNamespace(**{name: plain[name] for name in records.dtype.names})
 
 
 COST_DTYPE = _record(*(f.name for f in fields(Costs)))

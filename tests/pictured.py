@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 import freehint as fh
-from freehint import answers, figures, migration_figures, overcommit_figures
+from freehint import answers, figures, migration_figures, overcommit_figures, speed_figures
 from freehint.blocks import block_story
+from freehint.chapters import how_fast
 from freehint.compile_benchmark import told
 from freehint.compile_figures import compile_figure
 from freehint.story import thread_story
@@ -200,6 +201,15 @@ DRAWN = {
     ),
     "overcommit_figures.slowdown_by_guests": lambda: overcommit_figures.slowdown_by_guests(
         pd.concat([crowded().summary.assign(guests=n, policy="none") for n in (3, 4)])
+    ),
+    "speed_figures.beside_others": lambda: speed_figures.beside_others(
+        how_fast.measured("bench")[0]
+    ),
+    "speed_figures.cost_growth": lambda: speed_figures.cost_growth(
+        how_fast.measured("growth")[0].query("along == 'guest size'")
+    ),
+    "speed_figures.load_by_working_set": lambda: speed_figures.load_by_working_set(
+        how_fast.loads([16, 64, 256]), marks={"a block of a walk": 30.0}
     ),
     "compile_figures.compile_figure": lambda: compile_figure(told(sweep_of_summaries(), END_NS)),
 }

@@ -11,11 +11,17 @@ PACKAGE = Path(__file__).parent.parent / "freehint"
 
 # Lowest first; ``x.*`` is the package x with everything in it.
 FLOORS = [
-    ["jit", "units", "config", "data", "files", "version", "calibration", "palette", "payload"],
-    ["mm.*", "reference.*", "ring", "dirty"],
+    [
+        *("jit", "pinned", "units", "config", "data", "files", "version", "calibration"),
+        *("palette", "payload"),
+    ],
+    ["mm.*", "reference.*", "ring", "dirty", "limits"],
     ["policy", "walk", "paging", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
-    ["loop", "engine", "migrate", "progress", "provenance", "frames", "safety.*"],
+    [
+        *("worker", "coverage", "loop", "user", "strokes", "engine", "migrate", "progress"),
+        *("provenance", "frames", "safety.*"),
+    ],
     [
         *("simulate", "overcommit", "run", "findings", "story", "blocks", "design", "sweep"),
         *("extras", "factors", "sampling", "workers", "processes", "cluster", "run_parts"),
@@ -23,9 +29,11 @@ FLOORS = [
         *("factorial", "properties", "recorder", "trajectory", "thread_run"),
         *("recorded_guest", "compile_benchmark", "scenario_file", "rebuild", "reproduce"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),
+        "growth",
     ],
     [
         *("figures.*", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
+        "speed_figures",
         *("widgets.*", "cli", "sweep_file", "parameters", "report", "gallery", "pdf"),
         *("run_report", "run_page", "run_figures", "panels", "chapters.*"),
         *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),

@@ -14,6 +14,8 @@ from freehint.mm.buddy import (
 )
 from freehint.mm.check import check_memory
 from freehint.mm.list import (
+    NOT_GATHERED,
+    gather_links,
     init_list_head,
     list_add,
     list_add_tail,
@@ -66,7 +68,7 @@ def links():
 def forward(links, head=HEAD):
     """Nodes along next; the same must come along prev."""
     nodes = np.empty(list_length(links, head), np.int64)
-    list_fill(links, head, nodes)
+    assert list_fill(links, NOT_GATHERED, 0, head, len(links), nodes) == len(nodes)
     backward, node = [], list_prev(links, head)
     while node != head:
         backward.append(node)
@@ -130,6 +132,49 @@ def test_list_move_tail_takes_a_node_to_another_list(links):
 def test_set_list_links_both_ways(links):
     set_list(links, HEAD, [4, 1, 7])
     assert forward(links) == [4, 1, 7]
+
+
+@pytest.mark.parametrize("length", range(6))
+def test_a_list_is_filled_in_from_both_ends_without_the_nodes_behind_the_end(links, length):
+    """Node 8 stands for a bookmark: at the head, between pages, at the tail."""
+    pages = [5, 2, 7, 1, 4][:length]
+    for at in range(length + 1):
+        listed = [*pages[:at], 8, *pages[at:]]
+        set_list(links, HEAD, listed)
+        for room in range(length):
+            short = np.zeros(room, np.int64)
+            assert list_fill(links, NOT_GATHERED, 0, HEAD, 8, short) == -1
+        for room in range(length, length + 3):
+            nodes = np.zeros(room, np.int64)
+            assert list_fill(links, NOT_GATHERED, 0, HEAD, 8, nodes) == length
+            assert nodes[:length].tolist() == pages
+
+
+def test_gathered_links_are_followed_where_there_are_any():
+    links = np.repeat(np.arange(40, dtype=np.int32), 2)
+    set_list(links, 33, [24, 0, 34, 16])  # 32 frames; 33 the head, 34 a bookmark
+    gathered = gather_links(links, 32, 3)
+    assert gathered.tolist() == [34, 24, 8, 8, 33, 34, 0, 33]
+    links[[0, 1, 32, 33, 48, 49]] = -1  # what was gathered is not looked at again
+    nodes = np.zeros(3, np.int64)
+    assert list_fill(links, gathered, 3, 33, 32, nodes) == 3
+    assert nodes.tolist() == [24, 0, 16]
+
+
+@pytest.mark.parametrize("order", [8, 9, 10])
+@pytest.mark.parametrize("bookmarks", [0, 2])
+@pytest.mark.parametrize("miscounted", [-2, 0, 2])
+def test_list_nodes_is_the_list_whatever_the_counter_says(order, bookmarks, miscounted):
+    memory = empty_memory({"Normal": (4096, 4096 + (1 << 16))})
+    head = free_list_head(memory, 0, order, MOVABLE)
+    generator = np.random.default_rng(order)
+    nodes = generator.permutation(np.arange(0, 1 << 16, 1 << order)).tolist()
+    listed = list(nodes)
+    for user in range(bookmarks):
+        listed.insert(7 * user, user_node(memory, user, USER_BOOKMARK))
+    set_list(memory.links, head, listed)
+    memory.nr_free[0, order, MOVABLE] = len(nodes) + miscounted
+    assert list_nodes(memory, head).tolist() == nodes
 
 
 def on_list(memory, order, migratetype=MOVABLE, zone=0):

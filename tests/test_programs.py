@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 import freehint as fh
-from freehint.engine import pages_at_hand
 from freehint.guest.page_cache import FILE_PAGES, PAGES_PER_SLAB
 from freehint.guest.processes import BLOCKS, NR_BLOCKS
 from freehint.host.migration import ZERO_PAGE_BYTES
 from freehint.mm.memory import MOVABLE, RECLAIMABLE, UNMOVABLE
 from freehint.simulate import run_engine
 from freehint.units import NS_PER_MS, NS_PER_S
+from freehint.user import pages_at_hand
 
 
 def recorded(name, event):

@@ -1,8 +1,9 @@
 """Figures: each a function (table or memory, axes) -> axes, with units, a caption and a source.
 
 ``FIGURES`` has them all by name, also those of :mod:`freehint.answers`,
-:mod:`freehint.migration_figures`, :mod:`freehint.overcommit_figures` and
-:mod:`freehint.compile_figures`; :func:`export` writes one for a paper.
+:mod:`freehint.migration_figures`, :mod:`freehint.overcommit_figures`,
+:mod:`freehint.compile_figures` and :mod:`freehint.speed_figures`; :func:`export` writes one for a
+paper.
 
 Colours are those of :mod:`freehint.palette` and always mean the same thing.
 """
@@ -11,7 +12,8 @@ Colours are those of :mod:`freehint.palette` and always mean the same thing.
 import freehint.answers
 import freehint.compile_figures
 import freehint.migration_figures
-import freehint.overcommit_figures  # noqa: F401
+import freehint.overcommit_figures
+import freehint.speed_figures  # noqa: F401
 from freehint.figures.effects import interactions, main_effects
 from freehint.figures.hints import balance, compare_policies, hint_balance
 from freehint.figures.lists import free_by_order, two_memories

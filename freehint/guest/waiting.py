@@ -3,6 +3,8 @@
 from freehint.jit import kernel
 from freehint.world import hold_lock, suspend
 
+WAIT_COLUMNS = ("since_ns", "cpu", "zone", "kind", "wait_ns")
+
 
 @kernel(inline=True)
 def under_zone_lock(world, cpu, zone, kind, blocks, now_ns):

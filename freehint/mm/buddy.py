@@ -15,8 +15,8 @@ Source: mm/page_alloc.c of Linux 6.1, where no other is named.
 
 import numpy as np
 
-from freehint.jit import kernel
-from freehint.mm.list import list_add, list_add_tail, list_del
+from freehint.jit import add_at, kernel, prefetch
+from freehint.mm.list import list_add, list_add_tail, list_del, prefetch_links
 from freehint.mm.memory import (
     BUDDY,
     BUDDY_AND_ORDER,
@@ -42,6 +42,10 @@ FPI_NONE = 0
 FPI_SKIP_REPORT_NOTIFY = 1
 FPI_TO_TAIL = 2
 
+# Halves of this order are soon split to single pages in an order that no processor foresees:
+# asked for when they are cut, bursts of allocations at 16 GiB take 0.8 of the time (make bench).
+SOON_SPLIT_ORDER = 4
+
 
 @kernel(inline=True)
 def page_is_buddy(memory, node, order):
@@ -50,10 +54,17 @@ def page_is_buddy(memory, node, order):
 
 
 @kernel(inline=True)
+def count_blocks(memory, zone, order, migratetype, change):
+    """Count blocks that came to a list or left it; how many it has now."""
+    place = (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype
+    return add_at(memory.nr_free, place, change)
+
+
+@kernel(inline=True)
 def add_to_free_list(memory, node, zone, order, migratetype):
     """Put a block first on its list.  Source: add_to_free_list()."""
     list_add(memory.links, node, free_list_head(memory, zone, order, migratetype))
-    memory.nr_free[zone, order, migratetype] += 1
+    count_blocks(memory, zone, order, migratetype, 1)
     memory.frame[np.uint64(node)] = BUDDY | order | (migratetype << TYPE_SHIFT)
 
 
@@ -61,7 +72,7 @@ def add_to_free_list(memory, node, zone, order, migratetype):
 def add_to_free_list_tail(memory, node, zone, order, migratetype):
     """Put a block last on its list.  Source: add_to_free_list_tail()."""
     list_add_tail(memory.links, node, free_list_head(memory, zone, order, migratetype))
-    memory.nr_free[zone, order, migratetype] += 1
+    count_blocks(memory, zone, order, migratetype, 1)
     memory.frame[np.uint64(node)] = BUDDY | order | (migratetype << TYPE_SHIFT)
 
 
@@ -71,7 +82,7 @@ def del_page_of_type(memory, node, zone, order, migratetype):
 
     Source: __del_page_from_free_list() of 6.10.
     """
-    memory.nr_free[zone, order, migratetype] -= 1
+    count_blocks(memory, zone, order, migratetype, -1)
     list_del(memory.links, node)
     memory.frame[np.uint64(node)] = 0
 
@@ -184,9 +195,23 @@ def expand(memory, node, zone, low, high, migratetype):
 
     Source: expand().
     """
-    while high > low:
+    # Sizes, not orders, end the loop: LLVM would unroll it for trips that it never makes.
+    size, least = 1 << high, 1 << low
+    while size > least:
+        size >>= 1
         high -= 1
-        add_to_free_list(memory, node + (1 << high), zone, high, migratetype)
+        if high == SOON_SPLIT_ORDER:
+            prefetch_block(memory, node, high + 1)
+        add_to_free_list(memory, node + size, zone, high, migratetype)
+
+
+@kernel(inline=True)
+def prefetch_block(memory, node, order):
+    """Ask for all links and frames of a block: 8 and 32 of them lie in a cache line."""
+    for page in range(node, node + (1 << order), 8):
+        prefetch_links(memory.links, page)
+    for page in range(node, node + (1 << order), 32):
+        prefetch(memory.frame, page)
 
 
 @kernel(inline=True)
@@ -205,16 +230,20 @@ def rmqueue_smallest(memory, zone, order, migratetype):
 
     Source: __rmqueue_smallest().
     """
-    for current in range(order, NR_ORDERS):
-        head = free_list_head(memory, zone, current, migratetype)
+    current = order
+    head = free_list_head(memory, zone, order, migratetype)
+    node = first_block(memory, head)
+    while node == head:
+        current += 1
+        if current == NR_ORDERS:
+            return -1
+        head += MIGRATE_TYPES
         node = first_block(memory, head)
-        if node == head:
-            continue
-        del_page_of_type(memory, node, zone, current, migratetype)
-        if memory.nr_free[zone, current, migratetype] == 0:
-            note_empty_list(memory, zone, current, migratetype)
-        if migratetype != ISOLATE:
-            memory.zones[zone].nr_free_pages -= 1 << order
-        expand(memory, node, zone, order, current, migratetype)
-        return node
-    return -1
+    del_page_of_type(memory, node, zone, current, migratetype)
+    # The watch first: no processor foresees whether a list ran empty.
+    if memory.notify[WATCH_EMPTY] != 0 and memory.nr_free[zone, current, migratetype] == 0:
+        note_empty_list(memory, zone, current, migratetype)
+    if migratetype != ISOLATE:
+        memory.zones[zone].nr_free_pages -= 1 << order
+    expand(memory, node, zone, order, current, migratetype)
+    return node

@@ -1,0 +1,195 @@
+"""The event loop against SimPy and against a loop around heapq, on the same simulation.
+
+All sides are one engine: the same guest CPUs with the same random words, kernel threads, policy's
+worker and host, and the same compiled handler of an event (:func:`freehint.loop.step`).  What
+differs is who keeps the order of events: freehint's compiled loop, a heap of keys in Python, or
+SimPy with a process an actor.  So the peers are as fast as they can be: a handler in Python
+would cost them ten times as much.  What Python answers (a policy's strokes, drawing words) is the
+same on all sides and is not counted.
+
+They begin with the same warmed-up guest and must end in the same state, or this fails: every list
+in its order, every row of reports, waits and locks with its time, every key.
+"""
+
+import gc
+import hashlib
+from heapq import heapify, heapreplace
+from time import thread_time_ns
+from typing import NamedTuple
+
+import numpy as np
+import simpy
+
+from benchmarks.events import nr_events, warm_up_ns
+from freehint.engine import Engine
+from freehint.loop import TIME_IS_UP, step
+from freehint.simulate import Scenario, guest_memory, new_engine
+from freehint.units import NS_PER_MS
+from freehint.world import ACTOR_BITS, NEVER
+
+SLICE_NS = 250 * NS_PER_MS  # of one walk, and 200,000 operations of the CPUs
+FREEHINT, HEAPQ, SIMPY = "freehint", "heapq", "SimPy"
+ACTOR_MASK = (1 << ACTOR_BITS) - 1
+
+
+class TimedEngine(Engine):
+    """freehint's own loop; ``answer_ns`` is what Python's part took."""
+
+    answer_ns = 0
+    peers_turn = False  # warming up is freehint's
+
+    def _answer(self, why, now_ns, who):
+        begin = thread_time_ns()
+        super()._answer(why, now_ns, who)
+        self.answer_ns += thread_time_ns() - begin
+
+    def _advance(self, until_ns):
+        return self._peer(until_ns) if self.peers_turn else super()._advance(until_ns)
+
+    def _peer(self, until_ns):
+        return super()._advance(until_ns)
+
+
+class HeapqEngine(TimedEngine):
+    """A heap of the actors' keys."""
+
+    def _peer(self, until_ns):
+        until, world = until_ns << ACTOR_BITS, self.pinned
+        heap = self.world.key.tolist()
+        heapify(heap)
+        while heap[0] < until:
+            due = heap[0]
+            actor = due & ACTOR_MASK
+            why, who, key = step(world, actor)
+            if why >= 0:
+                return why, due >> ACTOR_BITS, who
+            if actor < self.host:
+                heapreplace(heap, key)
+            else:  # it may have woken others
+                heap = self.world.key.tolist()
+                heapify(heap)
+        return TIME_IS_UP, until_ns, -1
+
+
+class SimPyEngine(TimedEngine):
+    """A SimPy process for each actor; its clock counts keys, so that ties have freehint's order."""
+
+    env = None
+
+    def _peer(self, until_ns):
+        if self.env is None:
+            self.env = simpy.Environment(int(self.world.key.min()))
+            self.known = self.world.key.tolist()
+            self.processes = [self.env.process(self._actor(a)) for a in range(len(self.known))]
+        self._interrupt_others(-1)
+        if until_ns << ACTOR_BITS > self.env.now:
+            self.env.run(until_ns << ACTOR_BITS)
+        return TIME_IS_UP, until_ns, -1
+
+    def _actor(self, actor: int):
+        env = self.env
+        key = self.known[actor]
+        while True:
+            try:
+                yield env.timeout(max(0, key - env.now)) if key < NEVER else env.event()
+            except simpy.Interrupt:
+                key = self.known[actor]
+                continue
+            why, who, key = step(self.pinned, actor)
+            if why >= 0:
+                self._answer(why, env.now >> ACTOR_BITS, who)
+                key = int(self.world.key[actor])
+            self.known[actor] = key
+            if why >= 0 or actor >= self.host:
+                self._interrupt_others(actor)
+
+    def _interrupt_others(self, actor: int) -> None:
+        for other, key in enumerate(self.world.key.tolist()):
+            if other != actor and key != self.known[other]:
+                self.known[other] = key
+                self.processes[other].interrupt()
+
+
+SIDES = {FREEHINT: TimedEngine, HEAPQ: HeapqEngine, SIMPY: SimPyEngine}
+
+
+class Speed(NamedTuple):
+    """Of one side: million events a second, and how many times as fast freehint's loop is."""
+
+    side: str
+    events: float
+    ratio: float
+    ratio_p25: float
+    ratio_p75: float
+    slices: int
+
+
+def digest(engine: Engine) -> str:
+    """Everything that a run is, hashed."""
+    world, found = engine.world, hashlib.sha256()
+    parts = (*world.memory, world.key, world.lock_until, world.state, world.tally, world.user)
+    parts += (world.cpu, world.held, *world.ring, world.page, np.array(engine.locks))
+    parts += tuple(getattr(world, n)[: world.state[0][f"nr_{n}"]] for n in ("reports", "waits"))
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            found.update(np.ascontiguousarray(part).tobytes())
+    return found.hexdigest()
+
+
+def run_slice(engine: TimedEngine, until_ns: int) -> int:
+    """CPU time in ns that a side's loop takes until then."""
+    begin, answered = thread_time_ns(), engine.answer_ns
+    engine._run_until(until_ns)
+    return thread_time_ns() - begin - (engine.answer_ns - answered)
+
+
+def speeds(memory: str = "1GiB", slices: int = 12) -> list[Speed]:
+    """freehint's loop, a heapq loop and SimPy, in alternating slices of one simulation.
+
+    Raises
+    ------
+    RuntimeError
+        The sides did not end in the same state.
+    """
+    scenario = Scenario(memory=memory, policy="restartable_cursor", duration_ns=1 << 49)
+    scenario = scenario.with_values({"control.every_ns": SLICE_NS})
+    engines = {
+        name: new_engine(scenario, guest_memory(scenario)[0], engine=side)
+        for name, side in SIDES.items()
+    }
+    warm_ns = -(-warm_up_ns(engines[FREEHINT]) // SLICE_NS) * SLICE_NS
+    for engine in engines.values():
+        engine._run_until(warm_ns)
+        engine.peers_turn = True
+    first = nr_events(engines[FREEHINT])
+    times = []
+    gc.disable()
+    try:
+        for turn in range(slices):
+            names = [*SIDES][turn % 3 :] + [*SIDES][: turn % 3]
+            until_ns = warm_ns + (turn + 1) * SLICE_NS
+            row = {name: run_slice(engines[name], until_ns) for name in names}
+            times.append([row[name] for name in SIDES])
+    finally:
+        gc.enable()
+    events = (nr_events(engines[FREEHINT]) - first) / slices
+    ends = {digest(engine) for engine in engines.values()}
+    if len(ends) > 1:
+        raise RuntimeError("the sides of benchmarks.peers_events ended in different states")
+    times = np.array(times, float)
+    ratios = times / times[:, :1]
+    return [
+        Speed(
+            name,
+            events / float(np.median(times[:, i])) * 1e3,
+            *map(float, np.percentile(ratios[:, i], (50, 25, 75))),
+            slices,
+        )
+        for i, name in enumerate(SIDES)
+    ]
+
+
+if __name__ == "__main__":
+    for speed in speeds():
+        print(f"{speed.side:10}{speed.events:8.2f} M events/s   x {speed.ratio:.1f}"
+              f" ({speed.ratio_p25:.1f} .. {speed.ratio_p75:.1f}, n={speed.slices})")  # fmt: skip

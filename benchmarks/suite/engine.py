@@ -1,0 +1,46 @@
+"""The event loop, and whole migrations."""
+
+import multiprocessing
+
+from benchmarks.events import speed
+from benchmarks.migrations import migrate
+from benchmarks.peers_events import HEAPQ, SIMPY, speeds
+from benchmarks.rows import FREEHINT, RATIO, Row, spaced
+
+MIN_EVENTS = 20.0
+MIN_PEERS = {SIMPY: 50, HEAPQ: 30}
+
+
+def events(library, quick: bool):
+    """The engine's loop."""
+    for size in ("1GiB",) if quick else ("1GiB", "16GiB"):
+        for policy in ("none", "restartable_cursor"):
+            what = f"engine, {spaced(size)}, policy {policy}"
+            s = speed(size, policy, 4 if quick else 12)
+            bar = f">= {MIN_EVENTS}" if (size, policy) == ("1GiB", "none") else ""
+            yield Row(what, "loop", s.loop, "M events/s", s.p25, s.p75, s.slices, bar)
+            yield Row(what, "loop and Python", s.whole, "M events/s", slices=s.slices)
+
+
+def peers(library, quick: bool):
+    """The same simulation in a loop around heapq, and in SimPy, with the same compiled handlers."""
+    what = "event loop, 1 GiB, a walk now and then"
+    for side, rate, *ratio in speeds("1GiB", 4 if quick else 12):
+        yield Row(what, side, rate, "M events/s")
+        if side in MIN_PEERS:
+            yield Row(
+                what, f"{side} / {FREEHINT}", ratio[0], RATIO, *ratio[1:], f">= {MIN_PEERS[side]}"
+            )
+
+
+def migrations(library, quick: bool):
+    """Whole live migrations, each in a process of its own, whose peak memory is its own."""
+    for size in ("1GiB",) if quick else ("4GiB", "64GiB"):
+        for policy in ("none", "balloon_alloc"):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                pool.apply(migrate, ("64MiB", policy))  # kernels are read from the cache
+                found = pool.apply(migrate, (size, policy))
+            what = f"migration, {spaced(size)}, policy {policy}"
+            yield Row(what, "whole run", found["seconds"], "s")
+            yield Row(what, "whole run", found["M events/s"], "M events/s")
+            yield Row(what, "peak", found["peak MiB"], "MiB")

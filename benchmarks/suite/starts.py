@@ -1,0 +1,31 @@
+"""Time to the first result."""
+
+from benchmarks.rows import FREEHINT, RATIO, Row
+from benchmarks.startup import FIRST_RESULT, IMPORT_NUMBA, run, starts
+from freehint.jit import CACHE_FOLDER
+
+MAX_WARM_S = 2.0
+NUMBA = "import numba"
+
+
+def first_result(library, quick: bool):
+    """A fresh process, its kernels compiled anew (not when quick) and from the cache."""
+    found = _warm_starts() if quick else starts(5)
+    if "cold" in found:
+        yield Row("first result, cold", FREEHINT, found["cold"].cpu_s, "s CPU")
+        yield Row("first result, cold, waited", FREEHINT, found["cold"].wall_s, "s")
+    warm, numba = found["warm"], found[NUMBA]
+    yield Row("first result, warm", FREEHINT, warm.cpu_s, "s CPU", bar=f"<= {MAX_WARM_S}")
+    yield Row("first result, warm", NUMBA, numba.cpu_s, "s CPU")
+    yield Row("first result, warm", f"{NUMBA} / {FREEHINT}", numba.cpu_s / warm.cpu_s, RATIO)
+    yield Row("first result, warm, waited", FREEHINT, warm.wall_s, "s")
+
+
+def _warm_starts() -> dict:
+    """The best of three, from the cache that this process has."""
+    cache = str(CACHE_FOLDER.parent)
+    run(FIRST_RESULT, cache)
+    return {
+        name: min(run(code, cache) for _ in range(3))
+        for name, code in (("warm", FIRST_RESULT), (NUMBA, IMPORT_NUMBA))
+    }

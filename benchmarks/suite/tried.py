@@ -1,0 +1,15 @@
+"""What paid and what did not."""
+
+from benchmarks.rows import timing_rows
+from benchmarks.tried import counted, keys, links_apart
+
+
+def tried(library, quick: bool):
+    """Layouts of links, a heap of keys, the instruction that counts bits."""
+    slices = 9 if quick else 30
+    for gib in (1, 16):
+        timings = links_apart(gib << 18, slices)
+        yield from timing_rows(f"tried, links of {gib} GiB", timings, "ns/move")
+    for actors in (7, 30):
+        yield from timing_rows(f"tried, keys of {actors} actors", keys(actors, slices), "ns/event")
+    yield from timing_rows("tried, bits of 64 GiB", counted(1 << 24, slices), "ns/page")

@@ -1,0 +1,108 @@
+"""The benchmark itself: regressions are found and noise is not, sides agree, files are whole."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks import shipped, stored, table
+from benchmarks.bitmaps import count, scan, sync
+from benchmarks.paired import Timing
+from benchmarks.rows import Row, timing_rows
+from benchmarks.suite.allocator import plain_python
+from freehint.config import InputError
+
+MACHINE = {"cpu": "a", "caches": {"L1": "32K"}, "transparent_hugepage": "madvise"}
+
+
+def ratio(value, half=0.02, what="walk", bar=""):
+    """A row of a ratio whose quartiles lie this share of it away."""
+    return Row(what, "C / freehint", value, "ratio", value * (1 - half), value * (1 + half), 9, bar)
+
+
+def change_of(before, now):
+    """The changes between two tables of one row each."""
+    return stored.changes(stored.ratios([before]), stored.ratios([now]))
+
+
+def test_a_regression_is_found_with_both_values():
+    (change,) = change_of(ratio(2.0), ratio(1.6))
+    assert change.fell and (change.before, change.now) == (2.0, 1.6)
+    assert "1.60, stored 2.00" in str(change) and str(change).startswith("regression: walk: C")
+
+
+def test_noise_is_no_regression_and_wide_quartiles_allow_more():
+    chance = np.random.default_rng(1)
+    for wobble in chance.uniform(-stored.FLOOR, stored.FLOOR, 100):
+        assert change_of(ratio(2.0), ratio(2.0 * (1 + wobble))) == []
+    assert change_of(ratio(2.0, half=0.02), ratio(1.6, half=0.02))
+    assert change_of(ratio(2.0, half=0.02), ratio(1.6, half=0.15)) == []
+    assert change_of(ratio(2.0, half=0.3), ratio(1.1, half=0.3))  # however noisy
+
+
+def test_what_became_faster_is_told_and_is_no_regression():
+    (change,) = change_of(ratio(2.0), ratio(3.0))
+    assert not change.fell and str(change).startswith("better than stored")
+
+
+def test_only_ratios_are_stored_and_only_of_what_holds_its_bars(tmp_path):
+    path = tmp_path / "stored.json"
+    rows = [Row("walk", "freehint", 12.5, "ns/block"), ratio(2.0)]
+    stored.store(rows, MACHINE, path)
+    kept = stored.load(path)
+    assert kept["ratios"] == {"walk: C / freehint": {"ratio": 2.0, "p25": 1.96, "p75": 2.04}}
+    assert "12.5" not in path.read_text()
+    assert stored.changes(kept["ratios"], stored.ratios(rows)) == []
+    for bad in ([ratio(2.0, bar=">= 3")], [rows[0]]):
+        with pytest.raises(InputError):
+            stored.store(bad, MACHINE, path)
+    assert stored.load(path) == kept
+
+
+def test_another_machine_is_recognised():
+    kept = {"machine": MACHINE}
+    assert stored.other_machine(kept, MACHINE | {"python": "4"}) == ""
+    assert stored.other_machine(kept, MACHINE | {"cpu": "b"}) == "cpu"
+
+
+def test_the_stored_result_has_quartiles_around_every_ratio_and_no_times():
+    kept = stored.load()
+    assert kept["machine"]["cpu"] and len(kept["ratios"]) >= 20
+    for what, one in kept["ratios"].items():
+        assert set(one) == {"ratio", "p25", "p75"} and what.count(" / freehint") == 1
+        assert one["p25"] is None or 0 < one["p25"] <= one["ratio"] <= one["p75"]
+
+
+def test_a_table_is_written_and_read_again(tmp_path):
+    timings = [Timing("freehint", 10.0, 1, 1, 1, 5), Timing("C", 20.0, 2, 1.9, 2.1, 5)]
+    rows = timing_rows("walk", timings, "ns/block", {"C": 2.5})
+    assert [row.value for row in rows] == [10, 20, 2] and rows[2].missed
+    paths = table.write(rows, MACHINE, tmp_path / "new")
+    assert {path.suffix for path in paths} == {".csv", ".json", ".md", ".svg", ".png"}
+    assert table.read(tmp_path / "new/bench.json") == (rows, MACHINE)
+    assert ">= 2.5 MISSED" in (tmp_path / "new/bench.md").read_text()
+    with pytest.raises(InputError, match="run make bench first"):
+        table.read(tmp_path / "bench.json")
+    (tmp_path / "bench.json").write_text(json.dumps({"rows": [{}], "machine": 1}))
+    with pytest.raises(InputError, match="is not a table of make bench"):
+        table.read(tmp_path / "bench.json")
+
+
+def test_a_part_of_a_document_is_replaced_and_missing_marks_are_named():
+    text = "a\n<!-- x -->\nold\n<!-- /x -->\nb\n"
+    assert shipped.between(text, "x", "new\n") == "a\n<!-- x -->\nnew\n<!-- /x -->\nb\n"
+    with pytest.raises(InputError, match="<!-- y -->"):
+        shipped.between(text, "y", "")
+
+
+def test_plain_python_does_the_same_operations_and_ends_with_the_same_lists():
+    rows = list(plain_python(None, True, gib=1 / 16))  # compares the lists itself
+    assert [row.what for row in rows if row.unit == "ratio"]
+    assert all(math.isfinite(row.value) and row.value > 0 for row in rows)
+
+
+@pytest.mark.parametrize("work", [count, sync, scan])
+def test_bitmaps_are_compared_on_the_same_answers(work):
+    freehint, numpy = work(1 << 14, 3)  # compares the answers itself
+    assert (freehint.side, numpy.side, numpy.slices) == ("freehint", "numpy", 3)
