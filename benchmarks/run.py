@@ -18,6 +18,8 @@ from benchmarks.allocator import FREEHINT, STRUCT_PAGE, operations, shuffled_wal
 from benchmarks.baseline import compile_baseline
 from benchmarks.events import speed
 from benchmarks.machine import describe
+from benchmarks.peers_events import FREEHINT as LOOP
+from benchmarks.peers_events import HEAPQ, SIMPY, speeds
 from benchmarks.startup import starts
 from benchmarks.traces import measure_traces
 from freehint.config import InputError
@@ -30,7 +32,8 @@ MISSED, CANNOT_RUN = 1, 2
 
 MIN_OPERATIONS_RATIO = 1.2
 MIN_WALK_RATIO = 1.0
-MIN_EVENTS = 15.0
+MIN_EVENTS = 20.0
+MIN_TIMES_AS_FAST = {HEAPQ: 30.0, SIMPY: 50.0}
 MAX_BYTES = 12.0
 MAX_WARM_S = 2.0
 MIN_BUDDY_ROWS = 5.0
@@ -102,6 +105,16 @@ def bench_events(library, quick: bool):
             yield Row(what, "loop and Python", s.whole, "M events/s", slices=s.slices)
 
 
+def bench_peers(library, quick: bool):
+    """The engine's loop against loops in Python that call the same handlers."""
+    for s in speeds("1GiB", 4 if quick else 12):
+        what = "event loop, 1 GiB, same handlers"
+        yield Row(what, s.side, s.events, "M events/s", slices=s.slices)
+        if s.side != LOOP:
+            spread = (s.ratio_p25, s.ratio_p75, s.slices, f">= {MIN_TIMES_AS_FAST[s.side]}")
+            yield Row(what, f"{LOOP} / {s.side}", s.ratio, "ratio", *spread)
+
+
 def bench_sizes(library, quick: bool):
     """Bytes a frame."""
     for size in ("1GiB", "16GiB", "256GiB"):
@@ -149,6 +162,7 @@ PARTS = (
     bench_operations,
     bench_walks,
     bench_events,
+    bench_peers,
     bench_sizes,
     bench_starts,
     bench_replay,

@@ -7,7 +7,6 @@ random words or more room; :class:`Engine` answers and lets it go on.
 import numpy as np
 
 from freehint.dirty import count_bits
-from freehint.formats.tables import moment
 from freehint.guest.workloads import draw_words
 from freehint.host.device import draw_gaps
 from freehint.loop import (
@@ -25,6 +24,7 @@ from freehint.loop import (
     advance,
 )
 from freehint.mm.memory import EMPTIED, MIGRATE_TYPES, NR_ORDERS
+from freehint.moment import moment
 from freehint.ring import ring_in_flight
 from freehint.strokes import Strokes
 from freehint.units import NS_PER_S
@@ -104,7 +104,9 @@ class Engine(Strokes):
             self._run_until(self.next_moment_ns)
             self.noted_ns = self.next_moment_ns
             self._note_memory(self.noted_ns)
-        self._run_until(min(time_ns, self.until_ns))
+        time_ns = min(time_ns, self.until_ns)
+        if time_ns > self.noted_ns:
+            self._run_until(time_ns)
 
     def run(self, progress=None) -> None:
         """From :meth:`begin` to the end.
@@ -130,11 +132,10 @@ class Engine(Strokes):
         require_whole(self.world.memory, f"policy {names}")
 
     def _note_memory(self, time_ns: int) -> None:
-        world = self.world
-        self.history.append(moment(world.memory, time_ns / NS_PER_S))
+        self.history.append(moment(self.pinned_memory, time_ns / NS_PER_S))
         if self.state.discards[0]:
-            pages = int(count_bits(world.present))
-            faults = int(world.migration[0].faults)
+            pages = int(count_bits(self.world.present))
+            faults = int(self.world.migration[0].faults)
             self.resident.append((time_ns / NS_PER_S, pages, faults))
         self.note_work(time_ns)
 

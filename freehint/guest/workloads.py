@@ -6,6 +6,7 @@ known?), ``default_memory``, ``input_files``, ``arrays`` (its fields of the Worl
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -95,7 +96,8 @@ class Workload(Named):
             schedule(world, cpu, self.interval_ns * cpu // self.nr_cpus)
 
 
-def quantile_table(weights) -> np.ndarray:
+@lru_cache(maxsize=64)
+def quantile_table(weights: tuple) -> np.ndarray:
     """uint8[4096] whose entries occur as often as the weights say, each weight at least once."""
     weights = np.asarray(weights, float)
     edges = np.round(np.cumsum(weights) / weights.sum() * QUANTILES).astype(np.int64)
