@@ -7,7 +7,7 @@ random words or more room; :class:`Engine` answers and lets it go on.
 import numpy as np
 
 from freehint.dirty import count_bits
-from freehint.guest.workloads import draw_words
+from freehint.guest.workloads import WORDS, draw_words
 from freehint.host.device import draw_gaps
 from freehint.loop import (
     HOST_SHORT,
@@ -39,6 +39,7 @@ from freehint.world import (
     suspend,
 )
 
+FIRST_WORDS = 512  # a short run, of which a sweep has thousands, needs no more
 SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 
 
@@ -64,6 +65,7 @@ class Engine(Strokes):
         self.history = []  # see moment()
         self.resident = []  # time_s, resident pages, faults so far
         self.work = []  # of a recorded guest: time_s, CPU, rows done, slip_ns
+        self.words = FIRST_WORDS  # to be drawn next
         self.migration = None
         self.stopped = False  # by a host that is shared, for want of memory
         draw_gaps(world, host_config, self.host_stream)
@@ -168,7 +170,8 @@ class Engine(Strokes):
         elif why == STROKE_PUBLISHED:
             self._end_stroke(self.users[who], now_ns)
         elif why == NEED_WORDS:
-            draw_words(self.world, self.cpu_streams)
+            draw_words(self.world, self.cpu_streams, self.words)
+            self.words = min(2 * self.words, WORDS)
         elif why == NEED_GAPS:
             self._draw_more_gaps()
         elif why == NEED_ROOM:

@@ -115,9 +115,9 @@ def target_pages(workload: Workload, memory: Memory) -> int:
     return int(free * workload.live_share) // workload.nr_cpus
 
 
-def draw_words(world, streams) -> None:
-    """Refill the words of every CPU that has used all of its own."""
+def draw_words(world, streams, words: int) -> None:
+    """Draw so many words for every CPU that has used all of its own; they come in one sequence."""
     for cpu, stream in enumerate(streams):
         if world.cpu[cpu].word_at == WORDS:
-            world.words[cpu] = stream.integers(0, 1 << 63, WORDS, np.int64)
-            world.cpu[cpu].word_at = 0
+            world.words[cpu, WORDS - words :] = stream.integers(0, 1 << 63, words, np.int64)
+            world.cpu[cpu].word_at = WORDS - words
