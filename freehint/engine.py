@@ -34,7 +34,7 @@ from freehint.loop import (
     mark_free_pages,
     next_row,
 )
-from freehint.mm.check import InvariantError, check_memory
+from freehint.mm.check import InvariantError, check_memory, pages_held
 from freehint.mm.memory import (
     BUDDY,
     EMPTIED,
@@ -79,9 +79,8 @@ def world_is_short(world: World) -> bool:
 
 def pages_at_hand(memory) -> int:
     """Pages that nobody uses: free, on pcp lists, or held; no verb changes their sum."""
-    held = memory.frame[memory.frame & ISOLATED != 0] & ORDER_MASK
     free = int((memory.nr_free.sum(axis=(0, 2)) << np.arange(NR_ORDERS)).sum())
-    return free + int(memory.pcp["count"].sum()) + int((1 << held.astype(np.int64)).sum())
+    return free + int(memory.pcp["count"].sum()) + int(pages_held(memory))
 
 
 class User:

@@ -31,6 +31,7 @@ from freehint.engine import PAGE_COUNTS, Engine
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import history_table
+from freehint.guest.content import mark_written
 from freehint.guest.kthreads import FRAG_CHECK_INTERVAL_NS, STAT_INTERVAL_NS
 from freehint.guest.programs import Program
 from freehint.guest.recorded import TRACE_COLUMNS
@@ -201,7 +202,7 @@ def _refuse_programs_fields(values: dict) -> None:
 
 
 def guest_memory(scenario: Scenario):
-    """A scenario's memory as a copy of its own, with the workload's CPUs.
+    """A scenario's memory, nobody else's, with the workload's CPUs.
 
     Returns
     -------
@@ -214,10 +215,14 @@ def guest_memory(scenario: Scenario):
         It is no memory, no snapshot and no size.
     """
     memory, stem = named_memory(scenario.memory)
+    own = memory is not scenario.memory
     if scenario.kernel is not None and scenario.kernel != profile_name(memory.profile):
-        memory = with_profile(memory, PROFILES[scenario.kernel])
+        memory, own = with_profile(memory, PROFILES[scenario.kernel]), True
+    nr_cpus = scenario.workload.nr_cpus
+    if own and memory.nr_cpus == nr_cpus:
+        return memory, stem
     try:
-        return with_cpus(memory, scenario.workload.nr_cpus), stem
+        return with_cpus(memory, nr_cpus), stem
     except ValueError as error:
         raise InputError(f"workload.nr_cpus: {error}") from None
 
@@ -476,9 +481,7 @@ def _percentiles(values, count: int, prefix: str) -> dict:
 
 def _make_resident(world: World) -> None:
     """Pages with content are resident on a host that discards; others fault when touched."""
-    has = np.zeros(world.memory.nr_pages, np.uint8)
-    has[world.version > 0] = 1
-    world.present[:] = np.packbits(has, bitorder="little").view(np.uint64)
+    mark_written(world)
     world.migration[0].arrived = 1
     world.migration[0].fault_ns = world.cost[0].fault_ns
 
