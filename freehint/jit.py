@@ -22,7 +22,7 @@ from freehint import linking
 from freehint.kernel_cache import KernelCache, writable
 
 PACKAGE = Path(__file__).parent
-# Floors that hold no kernels; editing them must not cost a recompilation.
+# Files and folders without kernels; editing them must not cost a recompilation.
 NOT_KERNELS = (
     "figures",
     "answers.py",
@@ -76,7 +76,8 @@ NOT_KERNELS = (
     "recorder.py",
     "thread_run.py",
     "trajectory.py",
-    "reference",
+    "warm.py",
+    "mm/reference",
 )
 
 
@@ -93,7 +94,7 @@ def source_hash(package: Path = PACKAGE) -> str:
     digest.update(str(numba_config.BOUNDSCHECK).encode())
     for path in sorted(package.rglob("*.py")):
         relative = path.relative_to(package)
-        if not any(part in NOT_KERNELS for part in relative.parts):
+        if not any(relative.is_relative_to(part) for part in NOT_KERNELS):
             digest.update(str(relative).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

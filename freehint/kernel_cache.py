@@ -14,6 +14,7 @@ import re
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from numba.core.caching import _Cache
@@ -28,11 +29,18 @@ ABANDONED_S = 3600  # an unfinished file, whose process was killed
 _FOLDER = re.compile(r"[0-9a-f]{16}")
 
 
+@dataclass
 class Counts:
-    """Kernels that this process found on disk, compiled, and could not keep there."""
+    """Kernels that this process compiled, found on disk, and could not keep there."""
 
-    def __init__(self):
-        self.found, self.compiled, self.not_kept = 0, 0, 0
+    compiled: int = 0
+    found: int = 0
+    not_kept: int = 0
+
+    @property
+    def all(self) -> tuple:
+        """The three numbers."""
+        return self.compiled, self.found, self.not_kept
 
 
 COUNTS = Counts()

@@ -11,7 +11,19 @@ PACKAGE = Path(__file__).parent.parent / "freehint"
 
 # Lowest first; ``x.*`` is the package x with everything in it.
 FLOORS = [
-    ["jit", "units", "config", "data", "files", "version", "calibration", "palette", "payload"],
+    [
+        "jit",
+        "linking",
+        "kernel_cache",
+        "units",
+        "config",
+        "data",
+        "files",
+        "version",
+        "calibration",
+        "palette",
+        "payload",
+    ],
     ["mm.*", "reference.*", "ring", "dirty"],
     ["policy", "walk", "paging", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
@@ -28,7 +40,7 @@ FLOORS = [
         *("figures.*", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
         *("widgets.*", "cli", "sweep_file", "parameters", "report", "gallery", "pdf"),
         *("run_report", "run_page", "run_figures", "panels", "chapters.*"),
-        *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),
+        *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker", "warm"),
     ],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
