@@ -7,6 +7,7 @@ from freehint.data import data
 from freehint.findings import findings, migration_findings
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
+from freehint.formats.snapshot_out import save_snapshot
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import free_lists, pageblocks, pcp_lists
 from freehint.formats.traces import read_trace
@@ -116,6 +117,7 @@ __all__ = [
     "replay",
     "replay_history",
     "saltelli",
+    "save_snapshot",
     "sensitivity",
     "simulate",
     "sobol",

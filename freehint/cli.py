@@ -6,6 +6,7 @@ Exit code 0: all is well; 1: a bar is missed; 2: bad input, with one sentence.
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -13,8 +14,10 @@ from tqdm.auto import tqdm
 from freehint.batch import read_batch
 from freehint.batch_folder import check_folder
 from freehint.batch_run import failure_text, left_runs, run_batch, statuses
-from freehint.config import InputError
+from freehint.config import InputError, whole
 from freehint.files import whole_file
+from freehint.jit import CACHE_FOLDER, cache_bases
+from freehint.kernel_cache import UNUSED_S, prune
 from freehint.pdf import pdf_beside
 from freehint.policies import POLICIES, find_policies
 from freehint.replay import INPUTS, LEVELS, replay
@@ -138,6 +141,10 @@ def _parser() -> argparse.ArgumentParser:
         help="of the comparison's notebook, e.g. policies='[\"v24\"]'",
     )
     report.set_defaults(run=_report)
+
+    early = commands.add_parser("warm", help="compile all kernels now, so that nothing waits later")
+    early.add_argument("--processes", type=int, help="at once; by default one a CPU, at most 4")
+    early.set_defaults(run=_warm)
     return parser
 
 
@@ -321,6 +328,38 @@ def _report(args) -> int:
     if args.pdf:
         print(f"pdf: {pdf_beside(Path(args.out))}")
     return FAILED if shown and shown.differences else 0
+
+
+def _warm(args) -> int:
+    if args.processes is not None:
+        whole("--processes", args.processes, 1)
+    if CACHE_FOLDER is None:
+        tried = ", ".join(map(str, cache_bases()))
+        print(f"kernels cannot be kept: no folder can be written ({tried})", file=sys.stderr)
+        return FAILED
+    # What it does with small guests brings most of the package.
+    from freehint.warm import TASKS, warm
+
+    print(f"kernels: {CACHE_FOLDER}")
+    begin = time.perf_counter()
+    compiled = found = not_kept = 0
+    for number, one in enumerate(warm(args.processes), 1):
+        print(
+            f"{number:2}/{len(TASKS)} {one.task:24} {one.compiled:3} compiled, {one.found:3} found,"
+            f" {one.seconds:5.1f} s",
+            flush=True,
+        )
+        compiled, found, not_kept = (
+            compiled + one.compiled,
+            found + one.found,
+            not_kept + one.not_kept,
+        )
+    for folder in prune(CACHE_FOLDER):
+        print(f"removed, unused for {UNUSED_S // 86400} days: {folder}")
+    print(f"{compiled} compiled, {found} found there, {time.perf_counter() - begin:.1f} s")
+    if not_kept:
+        print(f"{not_kept} kernels could not be written: {CACHE_FOLDER}", file=sys.stderr)
+    return FAILED if not_kept else 0
 
 
 def main(arguments=None) -> int:

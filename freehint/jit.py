@@ -1,30 +1,28 @@
 """The one door to Numba: :func:`kernel`, and a compile cache that cannot go stale.
 
-Numba keys a cached kernel by its own file only, so an edit in a *callee's* file would go
-unseen.  Here the cache folder carries a hash of every kernel source: any edit starts a fresh one.
-
-``FREEHINT_CACHE_DIR`` chooses the place (default: the user's cache folder).  Where no folder
-can be written the kernels still compile, in memory, once per process.
+The cache (:mod:`freehint.kernel_cache`) keeps a folder for each state of the kernels' sources: any
+edit starts a fresh one.  ``FREEHINT_CACHE_DIR`` chooses the place (default: the user's cache
+folder).  Where no folder can be written the kernels still compile, in memory, once per process.
 Under ``NUMBA_DISABLE_JIT=1`` the same functions run as plain Python.
 """
 
 import hashlib
 import os
 import sys
-import tempfile
-import threading
 from pathlib import Path
 
 import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core import config as numba_config
-from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
+from freehint import linking
+from freehint.kernel_cache import KernelCache, writable
+
 PACKAGE = Path(__file__).parent
-# Floors that hold no kernels; editing them must not cost a recompilation.
+# Files and folders without kernels; editing them must not cost a recompilation.
 NOT_KERNELS = (
     "figures",
     "answers.py",
@@ -86,7 +84,8 @@ NOT_KERNELS = (
     "recorder.py",
     "thread_run.py",
     "trajectory.py",
-    "reference",
+    "warm.py",
+    "mm/reference",
 )
 
 
@@ -103,31 +102,25 @@ def source_hash(package: Path = PACKAGE) -> str:
     digest.update(str(numba_config.BOUNDSCHECK).encode())
     for path in sorted(package.rglob("*.py")):
         relative = path.relative_to(package)
-        if not any(part in NOT_KERNELS for part in relative.parts):
+        if not any(relative.is_relative_to(part) for part in NOT_KERNELS):
             digest.update(str(relative).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+def cache_bases() -> list[Path]:
+    """Where folders of compiled kernels may lie; the first that can be written is used."""
+    chosen = os.environ.get("FREEHINT_CACHE_DIR")
+    if chosen:
+        return [Path(chosen)]
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return [Path(home) / "freehint", PACKAGE / "__pycache__" / "kernels"]
 
 
 def cache_folder() -> Path | None:
     """Folder of this version's compiled kernels, or None where nothing can be written."""
-    chosen = os.environ.get("FREEHINT_CACHE_DIR")
-    if chosen:
-        bases = [Path(chosen)]
-    else:
-        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        bases = [Path(home) / "freehint", PACKAGE / "__pycache__" / "kernels"]
-    for base in bases:
+    for base in cache_bases():
         folder = base / source_hash()
-        if _writable(folder):
+        if writable(folder):
             return folder
     return None
 
@@ -135,41 +128,7 @@ def cache_folder() -> Path | None:
 CACHE_FOLDER = None if numba_config.DISABLE_JIT else cache_folder()
 
 
-_linking = threading.local()
-
-
-class LinkedLibrary(JITCodeLibrary):
-    """Code that is linked into other kernels and never runs by itself, if made while one compiles.
-
-    Numba optimises a function, with all that it calls, at every level of calls anew, and makes
-    machine code of each.  Here only the outermost kernel is optimised, once, with everything in
-    it: the first simulation takes a third of the time.
-    """
-
-    def __init__(self, codegen, name):
-        super().__init__(codegen, name)
-        self.only_linked = getattr(_linking, "depth", 0) > 0
-
-    def _optimize_final_module(self):
-        if not self.only_linked:
-            super()._optimize_final_module()
-
-    def _finalize_final_module(self):
-        if self.only_linked:
-            self._finalized = True
-        else:
-            super()._finalize_final_module()
-
-
-def _set_env(codegen, env_name, env):
-    """Give compiled code its environment, if it is in the engine: linked code is not."""
-    if codegen._engine.get_global_value_address(env_name):
-        _set_env_in_engine(codegen, env_name, env)
-
-
-_set_env_in_engine = JITCPUCodegen.set_env
-JITCPUCodegen.set_env = _set_env
-JITCPUCodegen._library_class = LinkedLibrary
+linking.install(PACKAGE.name)
 
 
 def _plain_integer(kind):
@@ -197,11 +156,8 @@ class Kernel(CPUDispatcher):
         return super().get_call_template(tuple(map(_plain_integer, args)), kws)
 
     def compile(self, signature):
-        _linking.depth = getattr(_linking, "depth", 0) + 1
-        try:
+        with linking.inner():
             return super().compile(signature)
-        finally:
-            _linking.depth -= 1
 
     def __reduce__(self):
         """Pickled by name, as functions are: a worker process finds what is compiled already."""
@@ -259,17 +215,11 @@ def as_python(function):
 
 
 def _compile_cached(function):
-    inside = Path(function.__code__.co_filename).is_relative_to(PACKAGE)
-    if CACHE_FOLDER is None or not inside:
-        return numba.njit(nogil=True)(function)
-    before = numba_config.CACHE_DIR
-    numba_config.CACHE_DIR = str(CACHE_FOLDER)
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # Numba found no place for the index after all
-        return numba.njit(nogil=True)(function)
-    finally:
-        numba_config.CACHE_DIR = before
+    """A compiled function that Python can call; kept on disk if it is one of the package's."""
+    made = numba.njit(nogil=True)(function)
+    if CACHE_FOLDER is not None and Path(function.__code__.co_filename).is_relative_to(PACKAGE):
+        made._cache = KernelCache(function, CACHE_FOLDER)
+    return made
 
 
 @intrinsic

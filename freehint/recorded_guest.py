@@ -15,7 +15,7 @@ import numpy as np
 from freehint.config import InputError, Named, require, whole
 from freehint.data import data
 from freehint.formats.snapshots import snapshot_files
-from freehint.guest.programs import boot_content, place_mem_map
+from freehint.guest.content import boot_content, place_mem_map
 from freehint.guest.recorded import (
     GONE,
     IN_USE_AT_T0,

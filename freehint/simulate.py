@@ -30,6 +30,7 @@ from freehint.engine import Engine
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import history_table
+from freehint.guest.content import mark_written
 from freehint.guest.kthreads import FRAG_CHECK_INTERVAL_NS, STAT_INTERVAL_NS
 from freehint.guest.programs import Program
 from freehint.guest.recorded import TRACE_COLUMNS
@@ -211,7 +212,7 @@ def _refuse_programs_fields(values: dict) -> None:
 
 
 def guest_memory(scenario: Scenario):
-    """A scenario's memory as a copy of its own, with the workload's CPUs.
+    """A scenario's memory, nobody else's, with the workload's CPUs.
 
     Returns
     -------
@@ -226,11 +227,14 @@ def guest_memory(scenario: Scenario):
     return prepared_memory(scenario.memory, scenario.kernel, scenario.workload.nr_cpus)
 
 
-def prepared_memory(memory, kernel, nr_cpus: int):
+def prepared_memory(given, kernel, nr_cpus: int):
     """:func:`guest_memory` of a scenario with this memory, kernel and CPUs."""
-    memory, stem = named_memory(memory)
+    memory, stem = named_memory(given)
+    own = memory is not given
     if kernel is not None and kernel != profile_name(memory.profile):
-        memory = with_profile(memory, PROFILES[kernel])
+        memory, own = with_profile(memory, PROFILES[kernel]), True
+    if own and memory.nr_cpus == nr_cpus:
+        return memory, stem
     try:
         return with_cpus(memory, nr_cpus), stem
     except ValueError as error:
@@ -422,8 +426,6 @@ def _told(engine: Engine, progress):
 
 def _make_resident(world: World) -> None:
     """Pages with content are resident on a host that discards; others fault when touched."""
-    has = np.zeros(world.memory.nr_pages, np.uint8)
-    has[world.version > 0] = 1
-    world.present[:] = np.packbits(has, bitorder="little").view(np.uint64)
+    mark_written(world)
     world.migration[0].arrived = 1
     world.migration[0].fault_ns = world.cost[0].fault_ns

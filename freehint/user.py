@@ -5,8 +5,8 @@ import numpy as np
 from freehint.config import InputError
 from freehint.guest.mapping import freed_blocks_cleared
 from freehint.jit import Kernel, as_python
-from freehint.mm.check import InvariantError, check_memory
-from freehint.mm.memory import ISOLATED, NR_ORDERS, ORDER_MASK, Memory
+from freehint.mm.check import InvariantError, check_memory, pages_held
+from freehint.mm.memory import NR_ORDERS, Memory
 from freehint.pinned import pinned
 from freehint.policy import Policy, Stroke
 from freehint.world import World
@@ -17,9 +17,8 @@ PAGE_COUNTS = ("offered", "hinted", "lost", "duplicate")
 
 def pages_at_hand(memory: Memory) -> int:
     """Pages that nobody uses: free, on pcp lists, or held; no verb changes their sum."""
-    held = memory.frame[memory.frame & ISOLATED != 0] & ORDER_MASK
     free = int((memory.nr_free.sum(axis=(0, 2)) << np.arange(NR_ORDERS)).sum())
-    return free + int(memory.pcp["count"].sum()) + int((1 << held.astype(np.int64)).sum())
+    return free + int(memory.pcp["count"].sum()) + int(pages_held(memory))
 
 
 def require_whole(memory: Memory, where: str) -> None:

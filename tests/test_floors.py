@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parent.parent / "freehint"
 # Lowest first; ``x.*`` is the package x with everything in it.
 FLOORS = [
     [
-        *("jit", "pinned", "units", "config", "data", "files", "version", "calibration"),
-        *("palette", "payload"),
+        *("jit", "linking", "pinned", "kernel_cache", "units", "config", "data", "files"),
+        *("version", "calibration", "palette", "payload"),
     ],
     ["mm.*", "reference.*", "ring", "dirty", "limits"],
     ["policy", "walk", "paging", "world"],
@@ -36,7 +36,7 @@ FLOORS = [
         "speed_figures",
         *("widgets.*", "cli", "sweep_file", "parameters", "report", "gallery", "pdf"),
         *("run_report", "run_page", "run_figures", "panels", "chapters.*"),
-        *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker"),
+        *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker", "warm"),
     ],
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything

@@ -3,8 +3,6 @@
 import numpy as np
 
 from freehint.config import InputError, share, whole
-from freehint.jit import kernel
-from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, free_one_page, rmqueue_smallest
 from freehint.mm.memory import (
     MAX_ORDER,
     MOVABLE,
@@ -14,6 +12,7 @@ from freehint.mm.memory import (
     new_memory,
     new_zones,
 )
+from freehint.mm.place import cut_block, free_range
 from freehint.mm.profile import LINUX_6_1, Profile
 from freehint.mm.watermark import lowmem_reserves, set_pcp_limits, zone_watermarks
 from freehint.units import PAGE_SIZE, parse_size
@@ -119,32 +118,8 @@ def _free_zone(memory: Memory, zone: int, end: int, reserved: int) -> None:
     free_range(memory, zone, DMA_FIRST_FREE if zone == 0 else start, end - reserved)
 
 
-@kernel
-def free_range(memory, zone, start, end):
-    """Free pages ``start .. end-1`` in the largest aligned blocks, each to the tail.
-
-    Source: __free_pages_memory() (mm/memblock.c), __free_pages_core().
-    """
-    node = start
-    while node < end:
-        order = MAX_ORDER - 1
-        while node & ((1 << order) - 1) or node + (1 << order) > end:
-            order -= 1
-        migratetype = int(memory.pageblock[node >> PAGEBLOCK_ORDER])
-        free_one_page(memory, node, zone, order, migratetype, FPI_TO_TAIL)
-        node += 1 << order
-
-
-@kernel
-def _cut(memory, zone, order):
-    """Take an order-10 block and give back every second piece of ``order``."""
-    node = rmqueue_smallest(memory, zone, MAX_ORDER - 1, MOVABLE)
-    for piece in range(node, node + (1 << (MAX_ORDER - 1)), 2 << order):
-        free_one_page(memory, piece, zone, order, MOVABLE, FPI_NONE)
-
-
 def _fragment(memory: Memory, stream, fragmentation: float) -> None:
     top = len(memory.zones.index) - 1
     blocks = round(int(memory.nr_free[top, MAX_ORDER - 1, MOVABLE]) * fragmentation)
     for order in stream.integers(0, PAGEBLOCK_ORDER, blocks):
-        _cut(memory, top, int(order))
+        cut_block(memory, top, int(order))

@@ -44,6 +44,7 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pageblock import count_isolate_pageblocks
 from freehint.mm.pcp import pindex_to_order
+from freehint.mm.place import claim_blocks
 from freehint.mm.profile import profile_for_kernel
 
 FREELIST_COLUMNS = ("zone", "order", "migratetype", "position", "pfn")
@@ -92,7 +93,7 @@ def load_snapshot(stem) -> Memory:
     memory = _memory_from_meta(meta, f"{stem}.meta.json", "reported" in freelist)
     _load_pageblocks(memory, pageblock, f"{stem}.pageblock.parquet")
     count_isolate_pageblocks(memory)
-    taken = np.zeros(memory.nr_pages, np.bool_)
+    taken = np.zeros(memory.nr_pages // 64, np.uint64)
     _load_freelists(memory, freelist, f"{stem}.freelist.parquet", taken)
     _load_pcp(memory, pcp, f"{stem}.pcp.parquet", taken)
     _compare_with_meta(memory, meta, stem)
@@ -289,17 +290,10 @@ def _claim(memory: Memory, table: dict, zone, order, path, taken) -> np.ndarray:
     free_of_next = np.ones(len(nodes), np.bool_)
     free_of_next[order_by_pfn[1:]] = sorted_end[:-1] <= nodes[order_by_pfn[1:]]
     _require(free_of_next, table, "pfn", path, "is on the lists twice")
-    pages = np.repeat(nodes, size) + _offsets(size)
-    overlap = np.add.reduceat(taken[pages], np.cumsum(size) - size) if len(nodes) else pages
-    _require(overlap == 0, table, "pfn", path, "is on the lists twice")
-    taken[pages] = True
+    row = int(claim_blocks(taken, nodes, order))
+    if row >= 0:
+        raise InputError(f"{path}: row {row}: pfn {pfn[row]} is on the lists twice")
     return nodes
-
-
-def _offsets(size) -> np.ndarray:
-    """0 .. size-1 for each block, one after another."""
-    total = int(size.sum())
-    return np.arange(total) - np.repeat(np.cumsum(size) - size, size)
 
 
 def _load_lists(memory: Memory, table: dict, heads, nodes, path) -> None:

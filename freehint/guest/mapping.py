@@ -17,6 +17,9 @@ from freehint.mm.memory import (
     PAGEBLOCK_NR_PAGES,
     PAGEBLOCK_ORDER,
     UNMOVABLE,
+    USER_LIST,
+    list_nodes,
+    user_node,
 )
 from freehint.mm.zone import alloc_pages, free_pages, mark_lru
 from freehint.world import (
@@ -138,8 +141,8 @@ def freed_blocks_cleared(world, policy):
     if not (policy.allocates and world.state[0].init_on_free):
         yield
         return
-    frame = world.memory.frame
-    held = np.flatnonzero(frame & ISOLATED)
+    memory, frame = world.memory, world.memory.frame
+    held = np.sort(list_nodes(memory, user_node(memory, policy.user, USER_LIST)))
     orders = frame[held] & ORDER_MASK
     yield
     freed = frame[held] & ISOLATED == 0

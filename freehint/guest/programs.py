@@ -16,11 +16,12 @@ from freehint.config import InputError, Named, one_of, require, whole
 from freehint.data import DEFAULT_MEMORY
 from freehint.guest.bursts import burst_page
 from freehint.guest.churn import churn_page
+from freehint.guest.content import boot_content, place_background, place_mem_map
 from freehint.guest.mapping import fill_region, forget_process, give_back_pieces, page_node
 from freehint.guest.page_cache import cache_page, fill_cache
 from freehint.guest.processes import MOST_ALIVE, fork_step, step_ns
 from freehint.jit import kernel
-from freehint.mm.memory import BUDDY, ORDER_MASK, PCP, Memory
+from freehint.mm.memory import Memory
 from freehint.units import NS_PER_MS, NS_PER_S
 from freehint.world import STRUCTURES_SHIFT, schedule, write_page
 
@@ -156,24 +157,6 @@ class Program(Named):
         schedule(world, 0, 0)
 
 
-def boot_content(world, footprint: int) -> None:
-    """Give pages content as after boot: in use, on pcp lists, then in the smallest free blocks.
-
-    With init_on_free only those in use: memory is cleared when boot gives it to the allocator.
-    """
-    rank = np.zeros(world.memory.nr_pages, np.int64)
-    for node in np.flatnonzero(world.memory.frame & (BUDDY | PCP)):
-        frame = int(world.memory.frame[node])
-        order = frame & ORDER_MASK
-        rank[node : node + (1 << order)] = 1 if frame & PCP else 2 + order
-    pages = np.argsort(rank, kind="stable")
-    most = footprint or int((rank <= 1).sum())
-    if world.state[0].init_on_free:
-        most = min(most, int((rank == 0).sum()))
-    world.version[pages[:most]] = np.arange(1, most + 1)
-    world.migration[0].stamp = most
-
-
 def prepare(world, program: Program, stream) -> None:
     """Run the part of a program that lies before time 0."""
     world.state[0].init_on_free = program.init_on_free
@@ -201,20 +184,7 @@ def prepare(world, program: Program, stream) -> None:
         fill_cache(world, program.cache_MiB * PAGES_PER_MIB)
     for name in ("allocations", "failed_allocations", "frees"):
         world.tally[0][name] = 0  # those were before time 0
-    used = np.flatnonzero(world.version)[: program.background_pages]
-    world.background[: len(used)] = used
-    world.state[0].nr_background = len(used)
-
-
-def place_mem_map(world) -> None:
-    """The array of page structures lies in used pages; no recording tells which: the last."""
-    used = np.ones(world.memory.nr_pages, np.bool_)
-    for node in np.flatnonzero(world.memory.frame & (BUDDY | PCP)):
-        used[node : node + (1 << (int(world.memory.frame[node]) & ORDER_MASK))] = False
-    pages = np.flatnonzero(used)[-len(world.mem_map) :]
-    if len(pages) == len(world.mem_map):
-        world.mem_map[:] = pages
-        world.state[0].has_mem_map = 1
+    place_background(world)
 
 
 def _fill(world, mib: int, huge: bool) -> None:

@@ -98,7 +98,8 @@ def send_page(world, page):
     clear_chunk(world.dirty, page)
     record.pages_left -= 1
     record.at = page + 1
-    world.copy[page] = world.version[page]
+    if world.copy[page] != world.version[page]:  # zero pages that stay so take no memory of ours
+        world.copy[page] = world.version[page]
     if world.version[page] == 0:
         record.zero += 1
         return ZERO_PAGE_BYTES, record.zero_page_ns

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from freehint.mm.list import set_list
+from freehint.jit import kernel
+from freehint.mm.list import list_add_tail, list_next, set_list
 from freehint.mm.memory import (
     MIGRATE_TYPES,
     NR_ORDERS,
@@ -34,25 +35,48 @@ def with_cpus(memory: Memory, nr_cpus: int) -> Memory:
         return copy_memory(memory)
     if nr_cpus < memory.nr_cpus:
         raise ValueError(f"the guest has {memory.nr_cpus} CPUs and cannot run on {nr_cpus}")
-    more = new_memory(memory.zones, nr_cpus, memory.profile, memory.reported_known)
-    nr_zones = len(memory.zones.index)
+    more = new_memory(memory.zones.copy(), nr_cpus, memory.profile, memory.reported_known)
     more.frame[:] = memory.frame
     more.pageblock[:] = memory.pageblock
     more.nr_free[:] = memory.nr_free
-    for zone in range(nr_zones):
+    more.pcp[:, : memory.nr_cpus] = memory.pcp
+    _copy_lists(memory, more)
+    set_pcp_limits(more)
+    return more
+
+
+@kernel
+def _copy_lists(memory, more):
+    """Free and pcp lists into a memory of more CPUs, whose heads stand elsewhere."""
+    for zone in range(memory.nr_free.shape[0]):
         for order in range(NR_ORDERS):
             for migratetype in range(MIGRATE_TYPES):
-                place = (zone, order, migratetype)
-                if memory.nr_free[place]:
-                    nodes = list_nodes(memory, free_list_head(memory, *place))
-                    set_list(more.links, free_list_head(more, *place), nodes)
+                copy_list(
+                    memory.links,
+                    free_list_head(memory, zone, order, migratetype),
+                    more.links,
+                    free_list_head(more, zone, order, migratetype),
+                    memory.nr_pages,
+                )
         for cpu in range(memory.nr_cpus):
             for pindex in range(NR_PCP_LISTS):
-                nodes = list_nodes(memory, pcp_list_head(memory, zone, cpu, pindex))
-                set_list(more.links, pcp_list_head(more, zone, cpu, pindex), nodes)
-    more.pcp[:, : memory.nr_cpus] = memory.pcp
-    set_pcp_limits(more)
-    return copy_memory(more)
+                copy_list(
+                    memory.links,
+                    pcp_list_head(memory, zone, cpu, pindex),
+                    more.links,
+                    pcp_list_head(more, zone, cpu, pindex),
+                    memory.nr_pages,
+                )
+
+
+@kernel
+def copy_list(links, head, to_links, to_head, nr_pages):
+    """Put the page frames of a list, bookmarks left out, on an empty list elsewhere."""
+    node = list_next(links, head)
+    while node != head:
+        if node < nr_pages:
+            list_add_tail(to_links, node, to_head)
+        node = list_next(links, node)
 
 
 def without_huge_pages(memory: Memory) -> Memory:

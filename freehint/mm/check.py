@@ -340,6 +340,16 @@ def find_damage(memory, where):
     return code or check_isolate_counts(memory, where)
 
 
+@kernel
+def pages_held(memory):
+    """Pages of blocks that frames say to be on a private list."""
+    pages = 0
+    for node in range(memory.nr_pages):
+        if memory.frame[node] & ISOLATED:
+            pages += 1 << frame_order(memory.frame[node])
+    return pages
+
+
 def _place(memory, where) -> str:
     kind, zone, order, migratetype, cpu = (int(x) for x in where[:5])
     if kind == PRIVATE_LIST:

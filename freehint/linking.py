@@ -1,0 +1,86 @@
+"""How kernels become part of each other: what makes the first simulation wait less.
+
+Numba compiles a function and all that it calls at every level of calls anew, and passes a tuple of
+arrays as seven numbers an array: a kernel that gets the World has 300 arguments.  Both cost more
+than the kernels themselves, so here
+
+- only the outermost kernel is optimised, once, with everything in it (:class:`LinkedLibrary`);
+- a NamedTuple of this package is one argument (:class:`WholeTupleModel`).
+"""
+
+import contextlib
+import threading
+
+from numba.core import types
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+from numba.core.datamodel import default_manager, models
+
+_compiling = threading.local()
+
+
+@contextlib.contextmanager
+def inner():
+    """What compiles meanwhile becomes part of a kernel that compiles already."""
+    _compiling.depth = getattr(_compiling, "depth", 0) + 1
+    try:
+        yield
+    finally:
+        _compiling.depth -= 1
+
+
+class LinkedLibrary(JITCodeLibrary):
+    """Code that is linked into other kernels and never runs by itself, if made in :func:`inner`."""
+
+    def __init__(self, codegen, name):
+        super().__init__(codegen, name)
+        self.only_linked = getattr(_compiling, "depth", 0) > 0
+
+    def _optimize_final_module(self):
+        if not self.only_linked:
+            super()._optimize_final_module()
+
+    def _finalize_final_module(self):
+        if self.only_linked:
+            self._finalized = True
+        else:
+            super()._finalize_final_module()
+
+
+_set_env_in_engine = JITCPUCodegen.set_env
+
+
+def _set_env(codegen, env_name, env):
+    """Give compiled code its environment, if it is in the engine: linked code is not."""
+    if codegen._engine.get_global_value_address(env_name):
+        _set_env_in_engine(codegen, env_name, env)
+
+
+class WholeTupleModel(models.TupleModel):
+    """A NamedTuple that is passed as one value, if its class is the package's.
+
+    Other people's are passed as Numba passes them: their cached code expects that.
+    """
+
+    package = ""
+
+    @property
+    def _whole(self) -> bool:
+        instance = getattr(self._fe_type, "instance_class", None)
+        return instance is not None and instance.__module__.split(".")[0] == self.package
+
+    def get_argument_type(self):
+        return self.get_value_type() if self._whole else super().get_argument_type()
+
+    def as_argument(self, builder, value):
+        return value if self._whole else super().as_argument(builder, value)
+
+    def from_argument(self, builder, value):
+        return value if self._whole else super().from_argument(builder, value)
+
+
+def install(package: str) -> None:
+    """Let Numba link kernels so, and pass the NamedTuples of ``package`` whole."""
+    WholeTupleModel.package = package
+    default_manager.register(types.NamedTuple, WholeTupleModel)
+    JITCPUCodegen.set_env = _set_env
+    JITCPUCodegen._library_class = LinkedLibrary

@@ -1,0 +1,165 @@
+"""Compile all kernels and keep them, so that nothing waits for a compiler later: ``freehint warm``.
+
+Each task does on a small guest what people do, so what it compiles is what they need.  The event
+loop, by far the largest kernel, is compiled in one process while others do what needs no loop; what
+needs it comes after.
+"""
+
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import NamedTuple
+
+from freehint.blocks import block_story
+from freehint.config import HostConfig
+from freehint.data import data
+from freehint.formats.boot import make_memory
+from freehint.formats.proc import memory_from_proc
+from freehint.formats.snapshots import load_snapshot
+from freehint.guest.programs import STATES, Program
+from freehint.host.migration import MigrationConfig
+from freehint.host.overcommit import SharedHost
+from freehint.kernel_cache import COUNTS
+from freehint.mm.change import with_cpus, with_profile
+from freehint.mm.profile import LINUX_6_12
+from freehint.overcommit import overcommit
+from freehint.policies import POLICIES
+from freehint.recorded_guest import RecordedGuest
+from freehint.replay import INPUTS, LEVELS, replay, replay_history
+from freehint.simulate import Scenario, simulate
+from freehint.trajectory import record
+from freehint.units import NS_PER_MS, NS_PER_S
+from freehint.validate import predictions
+from freehint.walk import walk_free_mem_block
+
+TRACE = "linux-6.1/traces/idle20"
+SIZE = "256MiB"
+SHORT_NS = 50 * NS_PER_MS
+
+
+def _loop():
+    simulate(Scenario(memory=SIZE, policy="none", duration_ns=NS_PER_MS))
+
+
+def _replays():
+    for level in LEVELS:
+        for inputs in INPUTS:
+            replay(data(TRACE), level, inputs)
+    replay_history(data(TRACE), samples=2)
+
+
+def _memories():
+    memory = make_memory(SIZE, fragmentation=0.1)
+    load_snapshot(data(f"{TRACE}.T0"))
+    memory_from_proc(data("linux-6.1/proc/boot_1g.txt.gz"))
+    with_profile(with_cpus(memory, 2), LINUX_6_12)
+    walk_free_mem_block(memory, lambda opaque, pfn, nr_pages: 1)
+    block_story(frees=1)
+
+
+def _policies():
+    for policy in POLICIES:
+        simulate(Scenario(memory=SIZE, policy=policy, duration_ns=SHORT_NS), check=True)
+
+
+def _programs():
+    sizes = {"fill_MiB": 4, "dirty_MiB": 4, "frag_MiB": 4, "cache_MiB": 4, "rate_MiBps": 10}
+    for state in STATES:
+        guest = Program(state=state, **sizes)
+        simulate(Scenario(memory=SIZE, policy="none", workload=guest, duration_ns=SHORT_NS))
+
+
+def _migrations():
+    for policy in ("v24", "five_step", "balloon_alloc", "page_reporting"):
+        simulate(
+            Scenario(
+                memory=SIZE,
+                policy=policy,
+                workload=Program(state="freed", fill_MiB=4, init_on_free=True),
+                host=HostConfig(discard=policy == "page_reporting"),
+                migration=MigrationConfig(),
+                duration_ns=4 * NS_PER_S,
+            )
+        )
+
+
+def _recorded_guests():
+    simulate(Scenario(policy="none", workload=RecordedGuest(TRACE), duration_ns=SHORT_NS))
+
+
+def _players():
+    record(Scenario(memory=SIZE, duration_ns=SHORT_NS), frames=2)
+
+
+def _shared_hosts():
+    guest = Scenario(
+        memory=SIZE,
+        policy="page_reporting",
+        workload=Program(state="dirty", dirty_MiB=150, rate_MiBps=1_000),
+        host=HostConfig(discard=True),
+        duration_ns=SHORT_NS,
+    )
+    overcommit([guest, guest], SharedHost(memory_MiB=256))
+
+
+def _validators():
+    for kernel in ("linux-6.1", "linux-6.12"):
+        predictions(data(f"{kernel}/hints"), "hints")
+    predictions(data("linux-6.1/reporting"), "reporting")
+
+
+# In their order: those of WITH_THE_LOOP do not need the event loop, or are it.
+TASKS = {
+    "the event loop": _loop,
+    "replays": _replays,
+    "memories and walks": _memories,
+    "validators": _validators,
+    "policies": _policies,
+    "programs": _programs,
+    "migrations": _migrations,
+    "recorded guests": _recorded_guests,
+    "players": _players,
+    "guests that share a host": _shared_hosts,
+}
+WITH_THE_LOOP = ("the event loop", "replays", "memories and walks", "validators")
+
+
+class Warmed(NamedTuple):
+    """What one task compiled, found on disk and could not keep there, and its seconds."""
+
+    task: str
+    compiled: int
+    found: int
+    not_kept: int
+    seconds: float
+
+
+def run_task(name: str) -> Warmed:
+    """Do one of TASKS here."""
+    begin, before = time.perf_counter(), COUNTS.all
+    TASKS[name]()
+    counts = (now - old for now, old in zip(COUNTS.all, before, strict=True))
+    return Warmed(name, *counts, time.perf_counter() - begin)
+
+
+def warm(processes: int | None = None):
+    """Compile what is not on disk yet.
+
+    Parameters
+    ----------
+    processes : int, optional
+        By default one a CPU, at most 4.
+
+    Yields
+    ------
+    Warmed
+        As tasks are done.
+    """
+    if processes is None:
+        processes = min(4, len(os.sched_getaffinity(0)))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context) as pool:
+        for names in (WITH_THE_LOOP, [name for name in TASKS if name not in WITH_THE_LOOP]):
+            for done in as_completed([pool.submit(run_task, name) for name in names]):
+                yield done.result()
