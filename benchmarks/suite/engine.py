@@ -25,6 +25,7 @@ def events(library, quick: bool):
 def peers(library, quick: bool):
     """The same simulation in a loop around heapq, and in SimPy, with the same compiled handlers."""
     what = "event loop, 1 GiB, a walk now and then"
+    speeds("256MiB", 1)  # compiles
     for side, rate, *ratio in speeds("1GiB", 4 if quick else 12):
         yield Row(what, side, rate, "M events/s")
         if side in MIN_PEERS:
