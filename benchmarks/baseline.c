@@ -34,11 +34,11 @@ static inline int like_types(int a, int b)
 #define REPLAY(prefix, name, PREFETCH)							\
 int64_t prefix##_##name(struct prefix##_zone *z, const int64_t *operations, int64_t n)	\
 {											\
-	int64_t wrong = 0;								\
+	int64_t wrong = 0, node = 0;							\
 	for (int64_t i = 0; i < n; i++) {						\
 		int64_t coming = operations[i + AHEAD < n ? i + AHEAD : n - 1];		\
-		PREFETCH(z, (coming >> 8) * (coming & 1));				\
-		int64_t node = operations[i] >> 8;					\
+		PREFETCH(z, coming & 1 ? coming >> 8 : node);				\
+		node = operations[i] >> 8;						\
 		int order = operations[i] >> 1 & 15;					\
 		int type = operations[i] >> 5 & 7;					\
 		if (operations[i] & 1)							\

@@ -27,12 +27,13 @@ LISTS = [(order, kind) for order in range(NR_ORDERS) for kind in range(MIGRATE_T
 @kernel
 def replay(memory, operations):
     """The loop of REPLAY in baseline.c; how many allocations got another node."""
-    wrong = 0
+    wrong = node = 0
     last = operations.shape[0] - 1
     for i in range(operations.shape[0]):
-        # Node 0 for allocations, whose node nobody knows yet: a branch would be mispredicted.
         coming = operations[min(i + AHEAD, last)]
-        prefetch_free(memory, (coming >> 8) * (coming & 1))
+        # An allocation's node nobody knows yet: the last one, at hand, in its place, as a branch
+        # would be mispredicted.
+        prefetch_free(memory, coming >> 8 if coming & 1 else node)
         operation = operations[i]
         node = operation >> 8
         order = (operation >> 1) & 15
