@@ -7,8 +7,7 @@ random words or more room; :class:`Engine` answers and lets it go on.
 import numpy as np
 
 from freehint.dirty import count_bits
-from freehint.formats.tables import moment
-from freehint.guest.workloads import draw_words
+from freehint.guest.workloads import WORDS, draw_words
 from freehint.host.device import draw_gaps
 from freehint.loop import (
     HOST_SHORT,
@@ -25,6 +24,7 @@ from freehint.loop import (
     advance,
 )
 from freehint.mm.memory import EMPTIED, MIGRATE_TYPES, NR_ORDERS
+from freehint.moment import moment
 from freehint.ring import ring_in_flight
 from freehint.strokes import Strokes
 from freehint.units import NS_PER_S
@@ -39,6 +39,7 @@ from freehint.world import (
     suspend,
 )
 
+FIRST_WORDS = 512  # a short run, of which a sweep has thousands, needs no more
 SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 
 
@@ -64,6 +65,7 @@ class Engine(Strokes):
         self.history = []  # see moment()
         self.resident = []  # time_s, resident pages, faults so far
         self.work = []  # of a recorded guest: time_s, CPU, rows done, slip_ns
+        self.words = FIRST_WORDS  # to be drawn next
         self.migration = None
         self.stopped = False  # by a host that is shared, for want of memory
         draw_gaps(world, host_config, self.host_stream)
@@ -104,7 +106,9 @@ class Engine(Strokes):
             self._run_until(self.next_moment_ns)
             self.noted_ns = self.next_moment_ns
             self._note_memory(self.noted_ns)
-        self._run_until(min(time_ns, self.until_ns))
+        time_ns = min(time_ns, self.until_ns)
+        if time_ns > self.noted_ns:
+            self._run_until(time_ns)
 
     def run(self, progress=None) -> None:
         """From :meth:`begin` to the end.
@@ -130,11 +134,10 @@ class Engine(Strokes):
         require_whole(self.world.memory, f"policy {names}")
 
     def _note_memory(self, time_ns: int) -> None:
-        world = self.world
-        self.history.append(moment(world.memory, time_ns / NS_PER_S))
+        self.history.append(moment(self.pinned_memory, time_ns / NS_PER_S))
         if self.state.discards[0]:
-            pages = int(count_bits(world.present))
-            faults = int(world.migration[0].faults)
+            pages = int(count_bits(self.world.present))
+            faults = int(self.world.migration[0].faults)
             self.resident.append((time_ns / NS_PER_S, pages, faults))
         self.note_work(time_ns)
 
@@ -167,7 +170,8 @@ class Engine(Strokes):
         elif why == STROKE_PUBLISHED:
             self._end_stroke(self.users[who], now_ns)
         elif why == NEED_WORDS:
-            draw_words(self.world, self.cpu_streams)
+            draw_words(self.world, self.cpu_streams, self.words)
+            self.words = min(2 * self.words, WORDS)
         elif why == NEED_GAPS:
             self._draw_more_gaps()
         elif why == NEED_ROOM:

@@ -58,8 +58,7 @@ def pinned(value: tuple):
 def _lay_out(value, words: list) -> None:
     """Append what ``_load`` reads, a word a number."""
     if isinstance(value, np.ndarray):
-        address = value.__array_interface__["data"][0]
-        words += (value.size, value.itemsize, address, *value.shape, *value.strides)
+        words += (value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides)
     elif isinstance(value, tuple):
         for member in value:
             _lay_out(member, words)

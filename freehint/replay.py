@@ -19,7 +19,7 @@ import pandas as pd
 
 from freehint.config import InputError, one_of
 from freehint.formats.snapshots import load_snapshot
-from freehint.formats.tables import free_lists, history_table, moment, pcp_lists
+from freehint.formats.tables import free_lists, history_table, pcp_lists
 from freehint.formats.traces import read_recorded_trace
 from freehint.guest import trace_rows as rows
 from freehint.guest.replay_buddy import ROTATION_COLUMNS, forget_pcp, replay_buddy
@@ -40,6 +40,7 @@ from freehint.mm.memory import (
     zone_name,
 )
 from freehint.mm.pcp import order_to_pindex
+from freehint.moment import moment
 
 LEVELS = ("buddy", "pcp")
 INPUTS = ("std", "probes")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from freehint.config import (
     Control,
@@ -39,10 +38,10 @@ from freehint.guest.waiting import WAIT_COLUMNS
 from freehint.guest.workloads import WORDS, Workload
 from freehint.host.device import GAP_ROWS
 from freehint.host.migration import MigrationConfig
-from freehint.migrate import ROUND_COLUMNS, Migration
+from freehint.migrate import Migration
 from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.compaction import new_compact_control
-from freehint.mm.memory import Memory, zone_name
+from freehint.mm.memory import Memory
 from freehint.mm.profile import PROFILES, profile_name
 from freehint.paging import no_paging
 from freehint.policies import find_policies, find_policy
@@ -51,8 +50,17 @@ from freehint.provenance import provenance
 from freehint.recorded_guest import RecordedGuest
 from freehint.ring import new_ring
 from freehint.run import Run
-from freehint.units import NS_PER_MS, NS_PER_S
-from freehint.user import PAGE_COUNTS
+from freehint.run_tables import (
+    locks_table,
+    reports_table,
+    resident_table,
+    rounds_table,
+    waits_table,
+    walks_table,
+    work_table,
+)
+from freehint.summary import summary_row
+from freehint.units import NS_PER_MS
 from freehint.version import __version__
 from freehint.worker import REPORT_COLUMNS
 from freehint.world import (
@@ -215,11 +223,16 @@ def guest_memory(scenario: Scenario):
     InputError
         It is no memory, no snapshot and no size.
     """
-    memory, stem = named_memory(scenario.memory)
-    if scenario.kernel is not None and scenario.kernel != profile_name(memory.profile):
-        memory = with_profile(memory, PROFILES[scenario.kernel])
+    return prepared_memory(scenario.memory, scenario.kernel, scenario.workload.nr_cpus)
+
+
+def prepared_memory(memory, kernel, nr_cpus: int):
+    """:func:`guest_memory` of a scenario with this memory, kernel and CPUs."""
+    memory, stem = named_memory(memory)
+    if kernel is not None and kernel != profile_name(memory.profile):
+        memory = with_profile(memory, PROFILES[kernel])
     try:
-        return with_cpus(memory, scenario.workload.nr_cpus), stem
+        return with_cpus(memory, nr_cpus), stem
     except ValueError as error:
         raise InputError(f"workload.nr_cpus: {error}") from None
 
@@ -299,15 +312,18 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "used": np.zeros((TABLE_ROWS, 3), np.int64),
     }
     world = World(**parts | workload.arrays(memory, scenario.duration_ns))
-    workload.begin(world, random_streams(scenario)[-1])
+    workload.begin(world, random_stream(scenario, nr_cpus + 1))
     schedule(world, nr_cpus, min(STAT_INTERVAL_NS, FRAG_CHECK_INTERVAL_NS))
     return world
 
 
-def random_streams(scenario: Scenario) -> list:
-    """A stream for each CPU, the host, and what a guest's load draws before time 0."""
-    seeds = np.random.SeedSequence(scenario.seed).spawn(scenario.workload.nr_cpus + 2)
-    return [np.random.Generator(np.random.PCG64(s)) for s in seeds]
+def random_stream(scenario: Scenario, number: int) -> np.random.Generator:
+    """The stream of a CPU, of the host, or of what a guest's load draws before time 0.
+
+    One behind another, and each the same whatever the others draw.
+    """
+    seed = np.random.SeedSequence(scenario.seed, spawn_key=(number,))
+    return np.random.Generator(np.random.PCG64(seed))
 
 
 def simulate(scenario: Scenario, progress=None, check=None) -> Run:
@@ -355,14 +371,14 @@ def new_run(scenario: Scenario, engine: Engine, memory: Memory, stem) -> Run:
     """What an engine that is at its end tells."""
     return Run(
         summary=summary_row(scenario, engine),
-        reports=_reports(engine),
-        locks=_locks(engine),
-        waits=_waits(engine),
-        walks=_walks(engine),
+        reports=reports_table(engine),
+        locks=locks_table(engine),
+        waits=waits_table(engine),
+        walks=walks_table(engine),
         history=history_table(engine.history),
-        rounds=_rounds(engine),
-        resident=_resident(engine),
-        work=_work(engine),
+        rounds=rounds_table(engine),
+        resident=resident_table(engine),
+        work=work_table(engine),
         provenance=provenance(scenario, __version__, stem, memory),
         memory=engine.world.memory,
     )
@@ -382,7 +398,7 @@ def new_engine(scenario: Scenario, memory: Memory, check=None, engine=Engine) ->
     world = new_world(scenario, memory)
     if scenario.host.discard:
         _make_resident(world)
-    streams = random_streams(scenario)[:-1]
+    streams = [random_stream(scenario, n) for n in range(scenario.workload.nr_cpus + 1)]
     engine = engine(world, find_policies(scenario.policy), scenario.host, streams, check)
     migration = scenario.migration
     if migration is not None:
@@ -404,78 +420,6 @@ def _told(engine: Engine, progress):
     return step
 
 
-def _user_names(engine: Engine, column) -> pd.Categorical:
-    names = [user.policy.name for user in engine.users]
-    if len(set(names)) < len(names):
-        names = [f"{name} #{number}" for number, name in enumerate(names)]
-    return pd.Categorical.from_codes(np.asarray(column, np.int8), categories=names)
-
-
-def _zone_names(memory, column) -> pd.Categorical:
-    names = [zone_name(memory, z) for z in range(memory.nr_free.shape[0])]
-    return pd.Categorical.from_codes(np.asarray(column, np.int8), categories=names)
-
-
-def _table(world: World, name: str, columns) -> pd.DataFrame:
-    rows = getattr(world, name)[: world.state[0][f"nr_{name}"]]
-    return pd.DataFrame(rows.copy(), columns=list(columns))
-
-
-def _reports(engine: Engine) -> pd.DataFrame:
-    frame = _table(engine.world, "reports", REPORT_COLUMNS)
-    frame["user"] = _user_names(engine, frame["user"])
-    frame["zone"] = _zone_names(engine.world.memory, frame["zone"])
-    for name in ("taken", "duplicate"):
-        frame[name] = frame[name].astype(bool)
-    return frame
-
-
-def _locks(engine: Engine) -> pd.DataFrame:
-    columns = ["user", "stroke", "zone", "since_ns", "held_ns", "blocks"]
-    rows = np.array(engine.locks, np.int64).reshape(-1, len(columns))
-    frame = pd.DataFrame(rows, columns=columns)
-    frame["user"] = _user_names(engine, frame["user"])
-    frame["zone"] = _zone_names(engine.world.memory, frame["zone"])
-    return frame
-
-
-def _walks(engine: Engine) -> pd.DataFrame:
-    """A row a walk; ``end_ns`` is -1 where it had not ended."""
-    columns = ["begin_ns", "end_ns", "completed", "walkable_pages", "covered_pages"]
-    columns += [f"{name}_pages" for name in PAGE_COUNTS]
-    rows = [(u.number, *walk) for u in engine.users for walk in u.walks]
-    frame = pd.DataFrame(rows, columns=["user", *columns])
-    frame["user"] = _user_names(engine, frame["user"])
-    frame["completed"] = frame["completed"].astype(bool)
-    return frame.sort_values("begin_ns", kind="stable", ignore_index=True)
-
-
-def _waits(engine: Engine) -> pd.DataFrame:
-    frame = _table(engine.world, "waits", WAIT_COLUMNS)
-    frame["zone"] = _zone_names(engine.world.memory, frame["zone"])
-    frame["kind"] = pd.Categorical.from_codes(
-        frame["kind"].to_numpy(np.int8), categories=["alloc", "free"]
-    )
-    return frame
-
-
-def _percentiles(values, count: int, prefix: str) -> dict:
-    """p50, p99 and max of ``values``, padded with zeros to ``count`` entries.
-
-    The smallest value that at least that share of all entries does not exceed: an entry, never
-    a value between two.
-    """
-    values = np.sort(np.asarray(values, np.int64))
-    count = max(count, len(values))  # a Program's allocations wait, and are not counted
-    zeros = count - len(values)
-    result = {}
-    for name, share in (("p50", 0.50), ("p99", 0.99), ("max", 1.0)):
-        rank = max(int(np.ceil(share * count)) - 1, 0)
-        at = rank - zeros
-        result[f"{prefix}_{name}_ns"] = int(values[at]) if at >= 0 and len(values) else 0
-    return result
-
-
 def _make_resident(world: World) -> None:
     """Pages with content are resident on a host that discards; others fault when touched."""
     has = np.zeros(world.memory.nr_pages, np.uint8)
@@ -483,124 +427,3 @@ def _make_resident(world: World) -> None:
     world.present[:] = np.packbits(has, bitorder="little").view(np.uint64)
     world.migration[0].arrived = 1
     world.migration[0].fault_ns = world.cost[0].fault_ns
-
-
-def _resident(engine: Engine) -> pd.DataFrame:
-    columns = ["time_s", "resident_pages", "faults"]
-    return pd.DataFrame(engine.resident, columns=columns).astype(
-        {"time_s": float, "resident_pages": np.int64, "faults": np.int64}
-    )
-
-
-def _work(engine: Engine) -> pd.DataFrame:
-    columns = {"time_s": float, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
-    return pd.DataFrame(engine.work, columns=list(columns)).astype(columns)
-
-
-def _rounds(engine: Engine) -> pd.DataFrame:
-    rows = engine.migration.rounds if engine.migration else []
-    return pd.DataFrame(rows, columns=list(ROUND_COLUMNS)).astype(np.int64)
-
-
-def _migration_summary(engine: Engine) -> dict:
-    """What QEMU's query-migrate says, and what became of the guest."""
-    migration, record = engine.migration, engine.world.migration[0]
-    if migration is None:
-        return {}
-    ended = migration.end_ns >= 0
-    stopped = ended and migration.stopped_ns >= 0
-    return {
-        "migration": migration.status,
-        "sent_bytes": int(record.sent_bytes),
-        "normal_pages": int(record.normal),
-        "zero_pages": int(record.zero),
-        "skipped_pages": int(record.hinted),
-        "rounds": len(migration.rounds),
-        "total_ns": migration.end_ns - migration.begin_ns if ended else -1,
-        "downtime_ns": migration.end_ns - migration.stopped_ns if stopped else -1,
-        "lost_writes": migration.lost_writes,
-        "faults": int(record.faults),
-        "fault_ns": int(record.faults) * int(record.fault_ns),
-    }
-
-
-def _work_summary(engine: Engine) -> dict:
-    """How far a recorded guest has come."""
-    world, tally = engine.world, engine.world.tally[0]
-    if not world.state[0].recorded:
-        return {}
-    return {
-        "work_rows": int(tally["rows"]),
-        "slip_ns": int(world.cpu["slip_ns"].max()),
-        **_work_around_migration(engine),
-        "as_recorded": int(tally["as_recorded"]),
-        "unknown_frees": int(tally["unknown_frees"]),
-        "skipped_frees": int(tally["skipped_frees"]),
-    }
-
-
-def _work_around_migration(engine: Engine) -> dict:
-    """What a recorded guest did while it was migrated, and what it lost then and afterwards."""
-    migration = engine.migration
-    if migration is None or migration.end_ns < 0:
-        return {}
-    work = _work(engine)
-    begin, end = (
-        work[work["time_s"] == time_ns / NS_PER_S].groupby("cpu").last()
-        for time_ns in (migration.begin_ns, migration.end_ns)
-    )
-    last = work.groupby("cpu").last()
-    return {
-        "migration_rows": int((end["rows"] - begin["rows"]).sum()),
-        "migration_slip_ns": int((end["slip_ns"] - begin["slip_ns"]).max()),
-        "slip_after_ns": int((last["slip_ns"] - end["slip_ns"]).max()),
-    }
-
-
-def _share(part: int, whole_: int) -> float:
-    return part / whole_ if whole_ else float("nan")
-
-
-def summary_row(scenario: Scenario, engine: Engine) -> pd.Series:
-    """One row: what the policy offered, what arrived, what it cost, what became of it."""
-    tally = {name: int(engine.world.tally[0][name]) for name in TALLY_DTYPE.names}
-    waits = _waits(engine)
-    alloc_waits = waits.loc[waits["kind"] == "alloc", "wait_ns"]
-    held = [held for *_, held, _ in engine.locks]
-    walks = _walks(engine)
-    walkable, covered = int(walks["walkable_pages"].sum()), int(walks["covered_pages"].sum())
-    ended = len(walks) and (walks["end_ns"] >= 0).all()
-    row = {
-        "policy": scenario.policy_names,
-        "seed": scenario.seed,
-        **{f"{name}_pages": int(engine.world.user[name].sum()) for name in PAGE_COUNTS},
-        "walks": len(walks),
-        "walkable_pages": walkable,
-        "coverage": _share(covered, walkable),
-        "stale_pages": tally["stale"],
-        "reused_pages": tally["reused"],
-        "survival": 1 - _share(tally["reused"], tally["first_hinted"]),
-        "walk_ns": int((walks["end_ns"] - walks["begin_ns"]).sum()) if ended else -1,
-        "strokes": len(engine.locks),
-        "notifications": tally["notifications"],
-        **_percentiles(held, len(held), "lock_held"),
-        **_percentiles(alloc_waits, tally["allocations"], "alloc_wait"),
-        "alloc_wait_sum_ns": int(alloc_waits.sum()),
-        "waits": len(waits),
-        "bookmark_ns": int(engine.world.memory.zones["bookmark_steps"].sum())
-        * scenario.costs.walk_block_ns,
-        "allocations": tally["allocations"],
-        "failed_allocations": tally["failed_allocations"],
-        "frees": tally["frees"],
-        "writes": tally["writes"],
-        "discarded_pages": tally["discarded"],
-        "lost_to_discard_pages": tally["lost_to_discard"],
-        "decayed_pages": tally["decayed"],
-        "compactions": tally["compactions"],
-        "migrated_pages": tally["migrated"],
-        **_migration_summary(engine),
-        **_work_summary(engine),
-        "guest_lock_holds": tally["lock_holds"],
-        "guest_lock_held_ns": tally["lock_held_ns"],
-    }
-    return pd.Series(row, dtype=object)

@@ -60,6 +60,7 @@ class Strokes:
 
     def __init__(self, world: World, policies, host_config, check=None):
         self.world = world
+        self.pinned_memory = pinned(world.memory)  # which no run replaces
         self.host = len(world.cpu) + 1
         self.host_config = host_config
         self.enabled = True
@@ -71,7 +72,7 @@ class Strokes:
         self.of_users, self.state = columns(world.user), columns(world.state)
         self.nr_zones = world.memory.nr_free.shape[0]
         self.users = [
-            User(n, self.host + 1 + n, policy, world, check) for n, policy in enumerate(policies)
+            User(n, self.host + 1 + n, policy, self, check) for n, policy in enumerate(policies)
         ]
         for user in self.users:
             self._register(user)

@@ -6,13 +6,13 @@ nothing: a run's row follows from its key and its seed.
 
 import time
 from collections import deque
-from dataclasses import replace
 from functools import lru_cache
 
 from freehint.config import InputError
 from freehint.factors import Space
-from freehint.mm.memory import Memory
-from freehint.simulate import guest_memory, named_memory, run_engine, summary_row
+from freehint.mm.memory import Memory, copy_memory
+from freehint.simulate import guest_memory, prepared_memory, run_engine
+from freehint.summary import summary_row
 
 CHUNK_S = 1.0
 DONE, FAILED, REFUSED = "done", "failed", "refused"
@@ -22,16 +22,19 @@ DONE, FAILED, REFUSED = "done", "failed", "refused"
 
 
 @lru_cache(maxsize=4)
-def _loaded(name) -> Memory:
-    return named_memory(name)[0]
+def _prepared(name, kernel, nr_cpus) -> Memory:
+    """A guest that is loaded once for many runs; each begins with a copy."""
+    return prepared_memory(name, kernel, nr_cpus)[0]
+
+
+def _own_memory(scenario) -> Memory:
+    if isinstance(scenario.memory, Memory):
+        return guest_memory(scenario)[0]
+    return copy_memory(_prepared(scenario.memory, scenario.kernel, scenario.workload.nr_cpus))
 
 
 def _summary_of(scenario) -> dict:
-    memory = scenario.memory
-    if not isinstance(memory, Memory):
-        memory = _loaded(memory)
-    memory, _ = guest_memory(replace(scenario, memory=memory))
-    return summary_row(scenario, run_engine(scenario, memory)).to_dict()
+    return summary_row(scenario, run_engine(scenario, _own_memory(scenario))).to_dict()
 
 
 def one_run(space: Space, job: tuple) -> dict:

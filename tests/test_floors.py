@@ -19,13 +19,13 @@ FLOORS = [
     ["policy", "walk", "paging", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
     [
-        *("worker", "coverage", "loop", "user", "strokes", "engine", "migrate", "progress"),
-        *("provenance", "frames", "safety.*"),
+        *("worker", "coverage", "moment", "loop", "user", "strokes", "engine", "migrate"),
+        *("progress", "provenance", "frames", "safety.*"),
     ],
     [
         *("simulate", "overcommit", "run", "findings", "story", "blocks", "design", "sweep"),
         *("extras", "factors", "sampling", "workers", "processes", "cluster", "run_parts"),
-        *("sensitivity", "objective", "optimise"),
+        *("sensitivity", "objective", "optimise", "run_tables", "summary"),
         *("factorial", "properties", "recorder", "trajectory", "thread_run"),
         *("recorded_guest", "compile_benchmark", "scenario_file", "rebuild", "reproduce"),
         *("validate", "replay", "predict", "predict_migration", "random_migrations"),

@@ -6,7 +6,7 @@ import pytest
 
 import freehint as fh
 from freehint import migration_figures as pictures
-from freehint.simulate import _percentiles
+from freehint.summary import percentiles
 
 FAST = fh.MigrationConfig(
     start_at_ns=1_000_000, bandwidth_Bps=1 << 33, zero_page_ns=10, normal_page_ns=100
@@ -74,7 +74,7 @@ def test_steps_down_are_found_where_memory_falls():
     assert found.to_numpy().tolist() == [[2, 49]]
 
 
-def test_more_waits_than_counted_operations_have_percentiles():
+def test_more_waits_than_counted_operations_havepercentiles():
     """A Program's allocations wait for the lock and are not counted."""
-    found = _percentiles([5, 7], 0, "wait")
+    found = percentiles([5, 7], 0, "wait")
     assert found == {"wait_p50_ns": 5, "wait_p99_ns": 7, "wait_max_ns": 7}

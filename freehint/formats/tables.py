@@ -135,14 +135,15 @@ def pageblocks(memory: Memory) -> pd.DataFrame:
     )
 
 
-def moment(memory: Memory, time_s: float) -> tuple:
-    """What :func:`history_table` needs of a memory at one time."""
-    return time_s, memory.nr_free.sum(axis=(0, 2)), int(memory.pcp["count"].sum())
-
-
 def history_table(moments) -> pd.DataFrame:
     """Free memory over time: time_s, order, blocks (free, on buddy lists), free_pages.
 
+    Parameters
+    ----------
+    moments : sequence of freehint.moment.moment()
+
+    Notes
+    -----
     Order -1 holds the pages on pcp lists.
     """
     times, blocks, on_pcp = zip(*moments)

@@ -86,7 +86,11 @@ def free_event(world, cpu, word, now_ns):
 
 @kernel(inline=True)
 def ask_for_next_block(world, cpu):
-    """Start loading what the CPU's next event reads if it frees: a load as long as an event."""
+    """Start loading what the CPU's next event reads if it frees: a load as long as an event.
+
+    To ask for that block's frame and links too, when its place has come, gained nothing: 0.93 to
+    1.04 times the events a second at 16 and 64 GiB.
+    """
     at = world.cpu[cpu].word_at + 1
     if at < world.words.shape[1]:
         word = world.words[cpu, at]

@@ -6,6 +6,7 @@ known?), ``default_memory``, ``input_files``, ``arrays`` (its fields of the Worl
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -95,7 +96,8 @@ class Workload(Named):
             schedule(world, cpu, self.interval_ns * cpu // self.nr_cpus)
 
 
-def quantile_table(weights) -> np.ndarray:
+@lru_cache(maxsize=64)
+def quantile_table(weights: tuple) -> np.ndarray:
     """uint8[4096] whose entries occur as often as the weights say, each weight at least once."""
     weights = np.asarray(weights, float)
     edges = np.round(np.cumsum(weights) / weights.sum() * QUANTILES).astype(np.int64)
@@ -113,9 +115,9 @@ def target_pages(workload: Workload, memory: Memory) -> int:
     return int(free * workload.live_share) // workload.nr_cpus
 
 
-def draw_words(world, streams) -> None:
-    """Refill the words of every CPU that has used all of its own."""
+def draw_words(world, streams, words: int) -> None:
+    """Draw so many words for every CPU that has used all of its own; they come in one sequence."""
     for cpu, stream in enumerate(streams):
         if world.cpu[cpu].word_at == WORDS:
-            world.words[cpu] = stream.integers(0, 1 << 63, WORDS, np.int64)
-            world.cpu[cpu].word_at = 0
+            world.words[cpu, WORDS - words :] = stream.integers(0, 1 << 63, words, np.int64)
+            world.cpu[cpu].word_at = WORDS - words
