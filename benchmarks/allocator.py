@@ -27,9 +27,9 @@ def operation_bars(gib: int) -> dict[str, float]:
 
 def walk_bars(order: int, way: str) -> dict[str, float]:
     """The same for a walk over a shuffled list, by ``shuffled_walk``'s ways."""
-    if way == "whole":
-        return {COMPACT: 1.5} if order == 0 else {STRUCT_PAGE: 8.0}
-    return {STRUCT_PAGE: 1.0} if order == 0 else {}
+    if order == 0:
+        return {COMPACT: 1.5} if way == "whole" else {STRUCT_PAGE: 1.0}
+    return {STRUCT_PAGE: 1.0 if way == "links" else 8.0}
 
 
 def new_sides(library, pageblock: np.ndarray) -> dict:

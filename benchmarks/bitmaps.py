@@ -11,13 +11,15 @@ from freehint.jit import kernel
 from freehint.units import NS_PER_MS
 
 FREEHINT, NUMPY = "freehint", "numpy"
-SPARSE = 0.001  # share of pages still to be sent in a late round
+SPARSE = 10  # halvings: a page in 1024 is still to be sent, as in a late round
 
 
-def drawn(nr_pages: int, share: float, seed: int) -> np.ndarray:
-    """Words of which about a share of the bits is set."""
-    bits = np.random.default_rng(seed).random(nr_pages, np.float32) < share
-    return np.packbits(bits, bitorder="little").view(np.uint64)
+def drawn(nr_pages: int, halvings: int, seed: int) -> np.ndarray:
+    """Words of which a share of 1/2, 1/4, .. of the bits is set."""
+    generator, words = np.random.default_rng(seed), ~np.zeros(nr_pages // 64, np.uint64)
+    for _ in range(halvings):
+        words &= generator.integers(0, 1 << 64, len(words), np.uint64)
+    return words
 
 
 class NumpySync:
@@ -62,7 +64,7 @@ def numpy_dirty(words: np.ndarray) -> int:
 
 def count(nr_pages: int, slices: int) -> list[Timing]:
     """Count the bits of one bitmap."""
-    words = drawn(nr_pages, 0.5, 1)
+    words = drawn(nr_pages, 1, 1)
     other = NumpySync(words, words)
     sides = {FREEHINT: lambda: count_bits(words), NUMPY: lambda: other.count(words)}
     return _paired(sides, slices)
@@ -71,7 +73,7 @@ def count(nr_pages: int, slices: int) -> list[Timing]:
 def sync(nr_pages: int, slices: int) -> list[Timing]:
     """Bring the log into the bitmap: or, what is new, what is left, and a copy."""
     dirty = new_dirty_log(nr_pages, G3)
-    bitmap, log = drawn(nr_pages, 0.3, 1), drawn(nr_pages, 0.3, 2)
+    bitmap, log = drawn(nr_pages, 2, 1), drawn(nr_pages, 2, 2)
     other = NumpySync(bitmap, log)
     # Every slice begins with the same bits, put there outside of what is compared.
     sides = {FREEHINT: lambda: sync_bitmap(dirty), NUMPY: other.sync}

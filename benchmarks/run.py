@@ -59,21 +59,24 @@ def told_changes(rows: list[Row], machine: dict) -> int:
     return len(fell)
 
 
-def bench(names, quick: bool, folder: Path) -> int:
+def bench(only, quick: bool, folder: Path) -> int:
     """Measure, print, write and compare; the exit status."""
-    machine = describe()
+    machine, names = describe(), only or PARTS
+    command = "make bench-quick" if quick else "make bench"
+    if only:
+        command += f", but only {', '.join(only)}"
     rows = measured(names, quick)
     print(*machine_lines(machine), text(rows), sep="\n")
-    print("written:", *write(rows, machine, folder))
+    print("written:", *write(rows, machine, command, folder))
     bad = told_bars(rows) + told_changes(rows, machine)
     return MISSED if bad else 0
 
 
 def store(folder: Path) -> int:
     """Keep what the last ``make bench`` found, for comparison, the docs and the notebook."""
-    rows, machine = read(folder / "bench.json")
-    stored.store(rows, machine)
-    print("written: benchmarks/stored.json", *ship_bench(rows, machine))
+    told = read(folder / "bench.json")
+    stored.store(*told)
+    print("written: benchmarks/stored.json", *ship_bench(*told))
     return 0
 
 
@@ -89,7 +92,7 @@ def main(arguments=None) -> int:
     try:
         for name in args.only or ():
             one_of("--only", name, tuple(PARTS))
-        return store(folder) if args.store else bench(args.only or PARTS, args.quick, folder)
+        return store(folder) if args.store else bench(args.only, args.quick, folder)
     except InputError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return CANNOT_RUN

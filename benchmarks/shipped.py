@@ -80,11 +80,11 @@ def on_machine(command: str, machine: dict) -> list[str]:
     return [f"By `{command}` on: {'; '.join(machine_lines(machine))}.", ""]
 
 
-def ship_bench(rows: list[Row], machine: dict) -> list[Path]:
+def ship_bench(rows: list[Row], machine: dict, command: str) -> list[Path]:
     """Keep a table of ``make bench``; the paths written."""
-    lines = [*on_machine("make bench", machine), *compared(rows), "", *alone(rows)]
+    lines = [*on_machine(command, machine), *compared(rows), "", *alone(rows)]
     text = between(DOC.read_text(), "bench", "\n".join(lines) + "\n")
-    told = {"command": "make bench", "machine": machine}
+    told = {"command": command, "machine": machine}
     paths = [
         ship("speed/bench.csv", pd.DataFrame(rows).to_csv(index=False)),
         ship("speed/bench.json", json.dumps(told, indent=1) + "\n"),

@@ -46,7 +46,7 @@ def machine_lines(machine: dict) -> list[str]:
     return [f"{name}: {value}" for name, value in machine.items()]
 
 
-def markdown(rows: list[Row], machine: dict) -> str:
+def markdown(rows: list[Row], machine: dict, command: str) -> str:
     """The table as Markdown, the machine below it."""
     head = ["| what | side | | unit | quartiles | bar |", "|---|---|--:|---|---|---|"]
     body = [
@@ -54,17 +54,18 @@ def markdown(rows: list[Row], machine: dict) -> str:
         for r in rows
     ]
     items = [f"- {line}" for line in machine_lines(machine)]
-    return "\n".join(["# make bench", "", *head, *body, "", "Measured on:", "", *items]) + "\n"
+    return "\n".join([f"# {command}", "", *head, *body, "", "Measured on:", "", *items]) + "\n"
 
 
-def write(rows: list[Row], machine: dict, folder: Path) -> list[Path]:
+def write(rows: list[Row], machine: dict, command: str, folder: Path) -> list[Path]:
     """Write the files, each whole or not at all; their paths."""
+    told = {"command": command, "machine": machine}
     table = pd.DataFrame(rows)
     records = [row._asdict() | {"missed": row.missed} for row in rows]
     contents = {
         "csv": table.to_csv(index=False),
-        "json": json.dumps({"machine": machine, "rows": records}, indent=1) + "\n",
-        "md": markdown(rows, machine),
+        "json": json.dumps(told | {"rows": records}, indent=1) + "\n",
+        "md": markdown(rows, machine, command),
     }
     paths = [folder / f"{NAME}.{kind}" for kind in contents]
     for path, content in zip(paths, contents.values()):
@@ -74,12 +75,12 @@ def write(rows: list[Row], machine: dict, folder: Path) -> list[Path]:
         picture = beside_others(table)
         for kind in ("svg", "png"):
             paths.append(folder / f"{NAME}.{kind}")
-            export(picture, paths[-1], provenance={"machine": machine})
+            export(picture, paths[-1], provenance=told)
     return paths
 
 
-def read(path: Path) -> tuple[list[Row], dict]:
-    """Rows and machine of a bench.json.
+def read(path: Path) -> tuple[list[Row], dict, str]:
+    """Rows, machine and command of a bench.json.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def read(path: Path) -> tuple[list[Row], dict]:
     try:
         told = json.loads(path.read_text())
         rows = [Row(**{name: row[name] for name in Row._fields}) for row in told["rows"]]
-        return rows, told["machine"]
+        return rows, told["machine"], told["command"]
     except FileNotFoundError:
         raise InputError(f"{path} is not there: run make bench first") from None
     except (ValueError, KeyError, TypeError) as error:

@@ -2,12 +2,19 @@
 
 A stroke is published under the zone lock, or after the lock was dropped; then it ends when the
 ring took everything, or when the host has used it.  Several users take turns at a zone's lock
-like everybody else.  What need not be Python is in :mod:`freehint.worker`: a stroke takes
+like everybody else.  What need not be Python is in :mod:`freehint.around_verbs`: a stroke takes
 20 µs of Python, whatever the number of blocks.
 """
 
 import numpy as np
 
+from freehint.around_verbs import (
+    begin_rows,
+    finish_stroke,
+    lock_for_drain,
+    lock_zone,
+    take_used,
+)
 from freehint.coverage import count_covered, mark_free_pages
 from freehint.host.device import notify_host
 from freehint.mm.memory import REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY
@@ -16,13 +23,6 @@ from freehint.pinned import pinned
 from freehint.policy import KICK, ON_FULL, Outcome, Stroke
 from freehint.ring import ADDED
 from freehint.user import PAGE_COUNTS, User, pages_at_hand
-from freehint.worker import (
-    begin_rows,
-    finish_stroke,
-    lock_for_drain,
-    lock_zone,
-    take_used,
-)
 from freehint.world import (
     HINT_REQUESTED,
     HINT_START,

@@ -25,6 +25,9 @@ import numpy as np
 from freehint.config import require, whole
 from freehint.jit import kernel
 from freehint.mm.list import (
+    NEXT,
+    gather_links,
+    gathered_link,
     list_add_tail,
     list_del_init,
     list_move_tail,
@@ -38,6 +41,7 @@ from freehint.mm.memory import (
     MIGRATE_TYPES,
     NODES_PER_USER,
     NR_ORDERS,
+    PAGEBLOCK_ORDER,
     REPORTED,
     USER_BOOKMARK,
     USER_END,
@@ -45,6 +49,7 @@ from freehint.mm.memory import (
     frame_order,
     frame_type,
     free_list_head,
+    gathering_pays,
     list_nodes,
     user_node,
 )
@@ -135,6 +140,7 @@ class WalkState(NamedTuple):
     first : int64[L]     node of A, the first block that the ring took, or -1
     visited : int64[L]   blocks reported
     lap : int64[L]       the list's length at its first stroke
+    gathered : int32[1, nr_pages / 512]  room for the links, next alone, of a list of order 9 or 10
     """
 
     knob: np.ndarray
@@ -143,13 +149,16 @@ class WalkState(NamedTuple):
     first: np.ndarray
     visited: np.ndarray
     lap: np.ndarray
+    gathered: np.ndarray
 
 
 K_ROTATE, K_RESUME, K_LOCK, K_ORDER, K_MIN_ORDER, K_USER, K_STOPS_AT_EMPTY = range(7)
 AT_LIST, AT_SETTLED, AT_REFUSED = range(3)
 
 
-def new_walk_state(rotate, resume, lock, order, min_order, user, stops_at_empty) -> WalkState:
+def new_walk_state(
+    memory, rotate, resume, lock, order, min_order, user, stops_at_empty
+) -> WalkState:
     """State of a walk that has not begun; arguments are the constants above."""
     lists = NR_ORDERS * MIGRATE_TYPES
     knobs = [rotate, resume, lock, order, min_order, user, stops_at_empty]
@@ -160,6 +169,7 @@ def new_walk_state(rotate, resume, lock, order, min_order, user, stops_at_empty)
         first=np.full(lists, -1, np.int64),
         visited=np.zeros(lists, np.int64),
         lap=np.zeros(lists, np.int64),
+        gathered=np.empty((1, memory.nr_pages >> PAGEBLOCK_ORDER), np.int32),
     )
 
 
@@ -247,11 +257,17 @@ def put_bookmark(memory, state, before):
 
 
 @kernel(inline=True)
-def walk_list(memory, state, i, head, node, report, n, capacity):
+def walk_list(memory, state, zone, i, head, node, report, n, capacity):
     """Report blocks of one list from ``node`` on; (rows, node where it stopped).
 
     It stopped at the head when the list is walked, else at the block that did not fit.
     """
+    order, migratetype = walked_list(state, i)
+    length = memory.nr_free[zone, order, migratetype]
+    covered = 0
+    # A stroke that may take the whole list: nothing on it changes meanwhile.
+    if capacity - n >= length and gathering_pays(memory, order, length):
+        covered = gather_links(memory.links, state.gathered, memory.nr_pages, order)
     end = end_node(memory, state, i)
     feedback = state.knob[K_RESUME] == HOST_FEEDBACK
     while node != head and node != end and not list_walked(memory, state, i, node):
@@ -262,10 +278,10 @@ def walk_list(memory, state, i, head, node, report, n, capacity):
             report[n, 2] += 1
             if not known:
                 report[n, 0] = node
-                report[n, 1] = frame_order(memory.frame[node])
+                report[n, 1] = order
                 state.visited[i] += 1
                 n += 1
-        node = list_next(memory.links, node)
+        node = gathered_link(memory.links, state.gathered, covered, order, node, NEXT)
     return n, head
 
 
@@ -286,7 +302,7 @@ def fill(memory, state, zone, report, capacity):
         head = free_list_head(memory, zone, order, migratetype)
         node = begin_list(memory, state, i, head, memory.nr_free[zone, order, migratetype])
         before = n
-        n, node = walk_list(memory, state, i, head, node, report, n, capacity)
+        n, node = walk_list(memory, state, zone, i, head, node, report, n, capacity)
         if node != head:
             put_bookmark(memory, state, node)
             return n, MORE

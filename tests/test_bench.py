@@ -49,14 +49,16 @@ def test_what_became_faster_is_told_and_is_no_regression():
 def test_only_ratios_are_stored_and_only_of_what_holds_its_bars(tmp_path):
     path = tmp_path / "stored.json"
     rows = [Row("walk", "freehint", 12.5, "ns/block"), ratio(2.0)]
-    stored.store(rows, MACHINE, path)
+    stored.store(rows, MACHINE, "make bench", path)
     kept = stored.load(path)
     assert kept["ratios"] == {"walk: C / freehint": {"ratio": 2.0, "p25": 1.96, "p75": 2.04}}
     assert "12.5" not in path.read_text()
     assert stored.changes(kept["ratios"], stored.ratios(rows)) == []
     for bad in ([ratio(2.0, bar=">= 3")], [rows[0]]):
         with pytest.raises(InputError):
-            stored.store(bad, MACHINE, path)
+            stored.store(bad, MACHINE, "make bench", path)
+    with pytest.raises(InputError, match="not of make bench, but only walks"):
+        stored.store(rows, MACHINE, "make bench, but only walks", path)
     assert stored.load(path) == kept
 
 
@@ -78,9 +80,9 @@ def test_a_table_is_written_and_read_again(tmp_path):
     timings = [Timing("freehint", 10.0, 1, 1, 1, 5), Timing("C", 20.0, 2, 1.9, 2.1, 5)]
     rows = timing_rows("walk", timings, "ns/block", {"C": 2.5})
     assert [row.value for row in rows] == [10, 20, 2] and rows[2].missed
-    paths = table.write(rows, MACHINE, tmp_path / "new")
+    paths = table.write(rows, MACHINE, "make bench", tmp_path / "new")
     assert {path.suffix for path in paths} == {".csv", ".json", ".md", ".svg", ".png"}
-    assert table.read(tmp_path / "new/bench.json") == (rows, MACHINE)
+    assert table.read(tmp_path / "new/bench.json") == (rows, MACHINE, "make bench")
     assert ">= 2.5 MISSED" in (tmp_path / "new/bench.md").read_text()
     with pytest.raises(InputError, match="run make bench first"):
         table.read(tmp_path / "bench.json")

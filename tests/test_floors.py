@@ -19,8 +19,8 @@ FLOORS = [
     ["policy", "walk", "paging", "world"],
     ["policies.*", "guest.*", "host.*", "formats.*"],
     [
-        *("worker", "coverage", "moment", "loop", "user", "strokes", "engine", "migrate"),
-        *("progress", "provenance", "frames", "safety.*"),
+        *("worker", "around_verbs", "coverage", "moment", "loop", "user", "strokes", "engine"),
+        *("migrate", "progress", "provenance", "frames", "safety.*"),
     ],
     [
         *("simulate", "overcommit", "run", "findings", "story", "blocks", "design", "sweep"),

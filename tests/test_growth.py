@@ -49,7 +49,7 @@ def test_a_task_tells_its_size_time_and_memory(number, monkeypatch):
 def test_what_is_shipped_is_whole_and_says_by_what_and_on_what():
     for name, command in (("bench", "make bench"), ("growth", "make growth")):
         table, sentence = how_fast.measured(name)
-        assert len(table) > 20 and f"`{command}`" in sentence
+        assert len(table) > 20 and f"by `{command}" in sentence
         machine = json.loads(fh.data(f"speed/{name}.json").read_text())["machine"]
         assert machine["cpu"] in sentence
     along = how_fast.measured("growth")[0].groupby("along")["size"].nunique()

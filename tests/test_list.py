@@ -14,7 +14,6 @@ from freehint.mm.buddy import (
 )
 from freehint.mm.check import check_memory
 from freehint.mm.list import (
-    NOT_GATHERED,
     gather_links,
     init_list_head,
     list_add,
@@ -32,6 +31,7 @@ from freehint.mm.list import (
 )
 from freehint.mm.memory import (
     BUDDY,
+    GATHER_FROM,
     HIGHATOMIC,
     HINTED,
     ISOLATE,
@@ -44,6 +44,7 @@ from freehint.mm.memory import (
     USER_END,
     first_block,
     free_list_head,
+    gathering_pays,
     list_nodes,
     user_node,
 )
@@ -57,6 +58,7 @@ from freehint.mm.pageblock import (
 from memories import block_type, empty_memory, free_everything, free_memory
 
 HEAD = 9  # of the bare lists below
+NOT_GATHERED = np.zeros((0, 0), np.int32)
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def links():
 def forward(links, head=HEAD):
     """Nodes along next; the same must come along prev."""
     nodes = np.empty(list_length(links, head), np.int64)
-    assert list_fill(links, NOT_GATHERED, 0, head, len(links), nodes) == len(nodes)
+    assert list_fill(links, NOT_GATHERED, 0, 0, head, len(links), nodes) == len(nodes)
     backward, node = [], list_prev(links, head)
     while node != head:
         backward.append(node)
@@ -143,21 +145,25 @@ def test_a_list_is_filled_in_from_both_ends_without_the_nodes_behind_the_end(lin
         set_list(links, HEAD, listed)
         for room in range(length):
             short = np.zeros(room, np.int64)
-            assert list_fill(links, NOT_GATHERED, 0, HEAD, 8, short) == -1
+            assert list_fill(links, NOT_GATHERED, 0, 0, HEAD, 8, short) == -1
         for room in range(length, length + 3):
             nodes = np.zeros(room, np.int64)
-            assert list_fill(links, NOT_GATHERED, 0, HEAD, 8, nodes) == length
+            assert list_fill(links, NOT_GATHERED, 0, 0, HEAD, 8, nodes) == length
             assert nodes[:length].tolist() == pages
 
 
 def test_gathered_links_are_followed_where_there_are_any():
     links = np.repeat(np.arange(40, dtype=np.int32), 2)
     set_list(links, 33, [24, 0, 34, 16])  # 32 frames; 33 the head, 34 a bookmark
-    gathered = gather_links(links, 32, 3)
-    assert gathered.tolist() == [34, 24, 8, 8, 33, 34, 0, 33]
+    gathered = np.zeros((2, 4), np.int32)
+    assert gather_links(links, gathered, 32, 3) == 32
+    assert gathered.tolist() == [[34, 8, 33, 0], [24, 8, 34, 33]]
+    only_next = np.zeros((1, 4), np.int32)
+    assert gather_links(links, only_next, 32, 3) == 32
+    assert only_next.tolist() == gathered[:1].tolist()
     links[[0, 1, 32, 33, 48, 49]] = -1  # what was gathered is not looked at again
     nodes = np.zeros(3, np.int64)
-    assert list_fill(links, gathered, 3, 33, 32, nodes) == 3
+    assert list_fill(links, gathered, 32, 3, 33, 32, nodes) == 3
     assert nodes.tolist() == [24, 0, 16]
 
 
@@ -165,10 +171,14 @@ def test_gathered_links_are_followed_where_there_are_any():
 @pytest.mark.parametrize("bookmarks", [0, 2])
 @pytest.mark.parametrize("miscounted", [-2, 0, 2])
 def test_list_nodes_is_the_list_whatever_the_counter_says(order, bookmarks, miscounted):
-    memory = empty_memory({"Normal": (4096, 4096 + (1 << 16))})
+    """Orders 9 and 10 are gathered: half the possible blocks stand on the list."""
+    pages = GATHER_FROM << order
+    memory = empty_memory({"Normal": (4096, 4096 + pages)})
     head = free_list_head(memory, 0, order, MOVABLE)
     generator = np.random.default_rng(order)
-    nodes = generator.permutation(np.arange(0, 1 << 16, 1 << order)).tolist()
+    nodes = generator.permutation(np.arange(0, pages, 2 << order)).tolist()
+    assert gathering_pays(memory, order, len(nodes)) == (order >= 9)
+    assert not gathering_pays(memory, order, len(nodes) // 8)
     listed = list(nodes)
     for user in range(bookmarks):
         listed.insert(7 * user, user_node(memory, user, USER_BOOKMARK))

@@ -10,17 +10,22 @@ from hypothesis import strategies as st
 
 import freehint as fh
 from freehint.mm.buddy import rmqueue_smallest
+from freehint.mm.list import list_next, set_list
 from freehint.mm.memory import (
+    GATHER_FROM,
     HINTED,
     MOVABLE,
     USER_BOOKMARK,
     copy_memory,
+    free_list_head,
     user_node,
 )
 from freehint.mm.zone import alloc_pages, free_pages
 from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE
 from freehint.policy import ON_FULL
 from freehint.story import thread_story
+from freehint.walk import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, fill, new_walk_state
+from memories import empty_memory
 from strokes import Strokes, refused_with_a_reason
 
 
@@ -294,6 +299,28 @@ def test_the_allocator_steps_over_a_bookmark_and_the_policy_is_charged():
     # The first stood before the bookmark, the second behind it.
     assert memory.zones[1].bookmark_steps == 1
     fh.check_memory(memory)
+
+
+@pytest.mark.parametrize("short", [0, 1])
+@pytest.mark.parametrize("order", [9, 10])
+def test_a_stroke_that_may_take_a_whole_list_gathers_its_links_and_keeps_its_order(order, short):
+    pages = GATHER_FROM << order
+    memory = empty_memory({"Normal": (4096, 4096 + pages)})
+    nodes = np.random.default_rng(1).permutation(np.arange(0, pages, 4 << order))
+    listed = np.insert(nodes, 7, user_node(memory, 1, USER_BOOKMARK))
+    set_list(memory.links, free_list_head(memory, 0, order, MOVABLE), listed)
+    memory.nr_free[0, order, MOVABLE] = len(nodes)
+    knobs = NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, 9, 0, False
+    state = new_walk_state(memory, *knobs)
+    state.gathered[:] = -1
+    report = np.zeros((len(nodes) + 1, 3), np.int64)
+    n, _status = fill(memory, state, 0, report, len(nodes) - short)
+    assert n == len(nodes) - short
+    assert report[:n, 0].tolist() == nodes[:n].tolist()
+    assert set(report[:n, 1]) == {order} and report[:n, 2].tolist() == [1] * n
+    gathered = state.gathered[0, nodes[:n] >> order]
+    following = [list_next(memory.links, node) for node in nodes[:n]]
+    assert gathered.tolist() == ([-1] * n if short else following)
 
 
 # Every combination of the knobs works, or is refused with a reason.

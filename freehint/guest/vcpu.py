@@ -28,7 +28,6 @@ from freehint.world import (
 # for an allocation or 24 victim for a free; the highest 11 draw the interval.
 QUANTILES = 4096
 WISH_ORDER, WISH_TYPE = 0, 1
-LARGE_GUEST = 16 << 18  # pages: 16 GiB
 
 
 @kernel(inline=True)
@@ -87,28 +86,17 @@ def free_event(world, cpu, word, now_ns):
 
 @kernel(inline=True)
 def ask_for_next_block(world, cpu):
-    """Start loading what the CPU's next event reads if it frees: a load as long as an event."""
+    """Start loading what the CPU's next event reads if it frees: a load as long as an event.
+
+    To ask for that block's frame and links too, when its place has come, gained nothing: 0.93 to
+    1.04 times the events a second at 16 and 64 GiB.
+    """
     at = world.cpu[cpu].word_at + 1
     if at < world.words.shape[1]:
         word = world.words[cpu, at]
         victim = (((word >> 16) & 0xFFFFFF) * world.cpu[cpu].nr_blocks) >> 24
         prefetch(world.held, cpu * world.held.shape[1] + victim)
         prefetch(world.words, cpu * world.words.shape[1] + at + 16)
-
-
-@kernel(inline=True)
-def ask_for_its_frame(world, cpu):
-    """Start loading the frame and the links that the CPU's next event reads if it frees.
-
-    Its place in ``held`` was asked for at the end of its last event, and has come by now.
-    """
-    at = world.cpu[cpu].word_at
-    if at < world.words.shape[1]:
-        word = world.words[cpu, at]
-        victim = (((word >> 16) & 0xFFFFFF) * world.cpu[cpu].nr_blocks) >> 24
-        node = world.held[cpu, victim] >> 4
-        prefetch(world.memory.frame, node)
-        prefetch(world.memory.links, 2 * node)
 
 
 @kernel(inline=True)
@@ -165,10 +153,6 @@ def cpu_event(world, cpu, now_ns):
     else:
         ask_for_next_block(world, cpu)
         world.cpu[cpu].word_at += 1
-        if world.memory.nr_pages >= LARGE_GUEST:
-            # CPUs mostly take turns, so that is the event after the next: a seventh more events
-            # a second at 16 GiB.
-            ask_for_its_frame(world, (cpu + 2) % world.cpu.shape[0])
         done += pay_faults(world)
         # 0.5 to 1.5 of the mean interval
         schedule(world, cpu, done + ((state.interval_ns * (1024 + (word >> 52))) >> 11))

@@ -13,7 +13,6 @@ import numpy as np
 from freehint.jit import kernel, prefetch
 
 NEXT, PREV = 0, 1
-NOT_GATHERED = np.zeros(0, np.int32)
 
 
 @kernel(inline=True)
@@ -132,18 +131,18 @@ def list_length(links, head):
 
 
 @kernel
-def list_fill(links, gathered, order, head, end, nodes):
+def list_fill(links, gathered, covered, order, head, end, nodes):
     """Write a list's nodes below ``end`` into an int64 array, first to last; how many, or -1.
 
     From both ends at once: each step waits for memory, and two wait no longer than one, so a
     shuffled list takes half the time (``make bench``).  The list must not change meanwhile.
 
-    gathered, order : what gather_links() gave, or NOT_GATHERED and 0
+    gathered, covered, order : what gather_links() wrote and told; covered 0: nothing
     nodes : -1 is returned where it is too short
     """
     first, last = 0, nodes.shape[0]
-    node = gathered_link(links, gathered, order, head, NEXT)
-    tail = gathered_link(links, gathered, order, head, PREV)
+    node = gathered_link(links, gathered, covered, order, head, NEXT)
+    tail = gathered_link(links, gathered, covered, order, head, PREV)
     while node != head:
         if node < end:
             if first == last:
@@ -157,10 +156,10 @@ def list_fill(links, gathered, order, head, end, nodes):
                 return -1
             last -= 1
             nodes[last] = tail
-        node = gathered_link(links, gathered, order, node, NEXT)
+        node = gathered_link(links, gathered, covered, order, node, NEXT)
         if node == tail:
             break
-        tail = gathered_link(links, gathered, order, tail, PREV)
+        tail = gathered_link(links, gathered, covered, order, tail, PREV)
     if first < last:
         for at_tail in range(last, nodes.shape[0]):
             nodes[first] = nodes[at_tail]
@@ -170,23 +169,29 @@ def list_fill(links, gathered, order, head, end, nodes):
 
 
 @kernel(inline=True)
-def gathered_link(links, gathered, order, node, side):
+def gathered_link(links, gathered, covered, order, node, side):
     """A node's next or prev, from the gathered ones if it is among them."""
-    if node < (gathered.shape[0] >> 1) << order:
-        return int(gathered[at(node >> order, side)])
+    if node < covered:
+        return int(gathered[np.uint64(side), np.uint64(node >> order)])
     return int(links[at(node, side)])
 
 
-def gather_links(links, nr_pages: int, order: int) -> np.ndarray:
-    """Links of the frames that may head a block of this order, side by side.
+@kernel
+def gather_links(links, gathered, nr_pages, order):
+    """Write links of the frames that may head a block of this order, densely; ``nr_pages``.
+
+    gathered : int32[1 or 2, at least nr_pages / 2^order]  next, and prev if there is room
 
     ``2^order`` frames apart all of them share a few cache sets, and each takes a cache line and
     is waited for.  Gathering asks for many at a time: a shuffled list of 65,536 order-10 blocks is
     then walked in a quarter of the time (``make bench``).  (A second array for orders 9 and
     10, kept all the time, slows every allocation down by the test for it, in a burst by a fifth.)
     """
-    both = links.view(np.int64)  # next and prev of a node as one number
-    return both[: nr_pages : 1 << order].copy().view(np.int32)
+    for i in range(nr_pages >> order):
+        gathered[NEXT, i] = links[at(i << order, NEXT)]
+        if gathered.shape[0] > 1:
+            gathered[PREV, i] = links[at(i << order, PREV)]
+    return nr_pages
 
 
 def set_list(links, head, nodes) -> None:

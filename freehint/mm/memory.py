@@ -17,7 +17,6 @@ import numpy as np
 
 from freehint.jit import kernel
 from freehint.mm.list import (
-    NOT_GATHERED,
     gather_links,
     list_fill,
     list_length,
@@ -68,9 +67,10 @@ ZONE_RECLAIM_ACTIVE, ZONE_BELOW_HIGH = 1 << 1, 1 << 2
 ZONE_NORMAL, ZONE_MOVABLE = 2, 3  # kernel zone indices
 
 
-# Links are gathered for a walk where at least 1 in so many possible blocks stands on the list:
-# gathering one costs a tenth of waiting for one (make bench).
-GATHER_SHARE = 8
+# Links are gathered for a walk where at least 1 in so many possible blocks stands on the list,
+# and so many are possible: gathering one costs a tenth of waiting for one that lies in no
+# cache (make bench).
+GATHER_SHARE, GATHER_FROM = 8, 4096
 
 # One record a zone, ascending by pfn; ``Z`` of them.  Pages unless said.
 ZONE_DTYPE = np.dtype(
@@ -212,22 +212,30 @@ def copy_memory(memory: Memory) -> Memory:
     )
 
 
+@kernel(inline=True)
+def gathering_pays(memory, order, length):
+    """Is a whole list of so many blocks walked faster with its links gathered first?"""
+    possible = memory.nr_pages >> order
+    large = order >= PAGEBLOCK_ORDER and possible >= GATHER_FROM
+    return large and GATHER_SHARE * length >= possible
+
+
 def list_nodes(memory: Memory, head: int) -> np.ndarray:
     """Page frames on a list, first to last, as int64 nodes; bookmarks are left out."""
     place = head - memory.nr_pages
-    gathered, order = NOT_GATHERED, 0
-    length = 0
-    if place < memory.nr_free.size:
-        length = int(memory.nr_free.ravel()[place])
-        list_order = place // MIGRATE_TYPES % NR_ORDERS
-        if list_order >= PAGEBLOCK_ORDER and GATHER_SHARE * length >= memory.nr_pages >> list_order:
-            order = list_order
-            gathered = gather_links(memory.links, memory.nr_pages, order)
+    counted = place < memory.nr_free.size
+    length = int(memory.nr_free.ravel()[place]) if counted else 0
+    order = place // MIGRATE_TYPES % NR_ORDERS
+    gathered, covered = np.zeros((0, 0), np.int32), 0
+    if counted and gathering_pays(memory, order, length):
+        gathered = np.empty((2, memory.nr_pages >> order), np.int32)
+        covered = gather_links(memory.links, gathered, memory.nr_pages, order)
     nodes = np.empty(length, np.int64)
-    filled = list_fill(memory.links, gathered, order, head, memory.nr_pages, nodes)
+    where = gathered, covered, order, head, memory.nr_pages
+    filled = list_fill(memory.links, *where, nodes)
     if filled < 0:  # a list that nobody counts, or that is counted wrong
         nodes = np.empty(list_length(memory.links, head), np.int64)
-        filled = list_fill(memory.links, gathered, order, head, memory.nr_pages, nodes)
+        filled = list_fill(memory.links, *where, nodes)
     return nodes[:filled]
 
 
