@@ -41,3 +41,18 @@ def starts(repeats: int) -> dict[str, Start]:
         warm = min(run(FIRST_RESULT, cache) for _ in range(repeats))
         numba = min(run(IMPORT_NUMBA, cache) for _ in range(repeats))
     return {"cold": cold, "warm": warm, "import numba": numba}
+
+
+def main() -> None:
+    """Print a row a start, with its CPU time beside that of ``import numba``."""
+    found = starts(5)
+    least = found["import numba"].cpu_s
+    for name, start in found.items():
+        times = start.cpu_s / least
+        print(
+            f"{name:14} {start.wall_s:6.1f} s {start.cpu_s:6.2f} CPU s {times:6.1f} x import numba"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -116,16 +116,17 @@ def cache_bases() -> list[Path]:
     return [Path(home) / "freehint", PACKAGE / "__pycache__" / "kernels"]
 
 
-def cache_folder() -> Path | None:
-    """Folder of this version's compiled kernels, or None where nothing can be written."""
-    for base in cache_bases():
-        folder = base / source_hash()
-        if writable(folder):
-            return folder
-    return None
+def cache_folders() -> tuple[Path | None, tuple]:
+    """Where this version's compiled kernels are kept, or None, and where else they are looked for.
+
+    The second is a folder that somebody else has filled, such as that of a read-only installation.
+    """
+    folders = [base / source_hash() for base in cache_bases()]
+    kept = next(filter(writable, folders), None)
+    return kept, tuple(folder for folder in folders if folder != kept and folder.is_dir())
 
 
-CACHE_FOLDER = None if numba_config.DISABLE_JIT else cache_folder()
+CACHE_FOLDER, OTHER_FOLDERS = (None, ()) if numba_config.DISABLE_JIT else cache_folders()
 
 
 linking.install(PACKAGE.name)
@@ -217,8 +218,8 @@ def as_python(function):
 def _compile_cached(function):
     """A compiled function that Python can call; kept on disk if it is one of the package's."""
     made = numba.njit(nogil=True)(function)
-    if CACHE_FOLDER is not None and Path(function.__code__.co_filename).is_relative_to(PACKAGE):
-        made._cache = KernelCache(function, CACHE_FOLDER)
+    if Path(function.__code__.co_filename).is_relative_to(PACKAGE):
+        made._cache = KernelCache(function, CACHE_FOLDER, OTHER_FOLDERS)
     return made
 
 

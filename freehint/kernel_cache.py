@@ -63,43 +63,45 @@ class KernelCache(_Cache):
     Parameters
     ----------
     function : function
-    folder : Path
-        Of this state of the sources.
+    folder : Path or None
+        Of this state of the sources, to keep kernels in.
+    others : sequence of Path
+        Further ones, to look into.
     """
 
-    def __init__(self, function, folder: Path):
+    def __init__(self, function, folder: Path | None, others=()):
         self.folder = folder
+        self.folders = [one for one in (folder, *others) if one is not None]
         self.name = f"{function.__module__}.{function.__qualname__}"
         self.code = hashlib.sha256(function.__code__.co_code).hexdigest()
 
     def _key(self, signature, codegen) -> tuple:
         return signature, codegen.magic_tuple(), self.code
 
-    def path(self, key: tuple) -> Path:
-        """Where what was compiled for ``key`` lies."""
-        return (
-            self.folder
-            / f"{self.name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}{SUFFIX}"
-        )
+    def _file(self, key: tuple) -> str:
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()
+        return f"{self.name}-{digest[:16]}{SUFFIX}"
 
     def load_overload(self, sig, target_context):
         """What was compiled for this signature before, or None."""
         target_context.refresh()
         key = self._key(sig, target_context.codegen())
-        payload = read_whole(self.path(key), key)
-        if payload is None:
-            return None
-        COUNTS.found += 1
-        return CompileResult._rebuild(target_context, *payload)
+        for folder in self.folders:
+            payload = read_whole(folder / self._file(key), key)
+            if payload is not None:
+                COUNTS.found += 1
+                return CompileResult._rebuild(target_context, *payload)
+        return None
 
     def save_overload(self, sig, data):
         """Keep what was compiled, if it can be written."""
         COUNTS.compiled += 1
-        if data.library.has_dynamic_globals:  # addresses that hold in this process alone
+        # Addresses hold in this process alone.
+        if self.folder is None or data.library.has_dynamic_globals:
             return
         key = self._key(sig, data.codegen)
         try:
-            write_whole(self.path(key), (key, data._reduce()))
+            write_whole(self.folder / self._file(key), (key, data._reduce()))
         except OSError:
             COUNTS.not_kept += 1
 
@@ -116,7 +118,7 @@ class KernelCache(_Cache):
 
     def flush(self):
         """Forget what was compiled of this function."""
-        for path in self.folder.glob(f"{self.name}-*{SUFFIX}"):
+        for path in self.folder.glob(f"{self.name}-*{SUFFIX}") if self.folder else ():
             path.unlink(missing_ok=True)
 
 

@@ -158,7 +158,8 @@ def test_where_no_folder_can_be_made_the_kernels_compile_in_memory(small, cache)
     """Not even root makes a folder below a file, or in /proc."""
     (small.folder / "file").write_text("")
     place = str(small.folder / cache)  # an absolute path stays as it is
-    assert small.call(FREEHINT_CACHE_DIR=place) == [0, 0, 0]  # no cache counts nothing
+    assert small.call(FREEHINT_CACHE_DIR=place) == [3, 0, 0]
+    assert small.kernels() == []
 
 
 def test_a_disk_that_is_full_costs_only_the_cache(small):
@@ -180,7 +181,27 @@ def test_a_read_only_install_and_no_home(small):
     blocked.write_text("")
     (small.package / "__pycache__").write_text("")
     away = {"XDG_CACHE_HOME": str(blocked), "HOME": str(blocked), "FREEHINT_CACHE_DIR": ""}
-    assert small.call(**away) == [0, 0, 0]
+    assert small.call(**away) == [3, 0, 0]
+
+
+# Root may write anywhere, so the package is told that it may not.
+READ_ONLY = """
+from freehint import kernel_cache
+may = kernel_cache.writable
+kernel_cache.writable = lambda folder: "kernels" not in folder.parts and may(folder)
+"""
+
+
+@pytest.mark.parametrize("home", ["file", "home"])
+def test_a_read_only_install_that_was_warmed(small, home):
+    """Its kernels are found by who has no folder of their own, and by who has an empty one."""
+    own = small.package / "__pycache__" / "kernels"
+    assert small.call(FREEHINT_CACHE_DIR=str(own)) == [3, 0, 0]
+    (small.folder / "file").write_text("")
+    there = {"XDG_CACHE_HOME": str(small.folder / home), "FREEHINT_CACHE_DIR": ""}
+    process = small.begin(READ_ONLY + CALL, **there)
+    out, errors = process.communicate()
+    assert (out.split(), errors) == ([*RIGHT, "0", "3", "0"], "")
 
 
 def test_only_old_folders_of_kernels_are_removed(tmp_path):

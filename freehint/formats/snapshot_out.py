@@ -63,9 +63,7 @@ def save_snapshot(memory: Memory, stem) -> Path:
     _refuse_policies_nodes(memory)
     name = profile_name(memory.profile)
     if PROFILES.get(name) != memory.profile:
-        raise InputError(
-            f"{stem}: a snapshot names its kernel, and none is like this profile {name}"
-        )
+        raise InputError(f"{stem}: no kernel {name} has the rules of this memory's profile")
     *tables, meta = snapshot_files(stem)
     for path in (*tables, meta):
         if path.exists():
