@@ -101,7 +101,8 @@ class OneZone:
     def fill(self, order: int, kind: int, rows: np.ndarray) -> int:
         """One stroke of the walker over all lists of at least ``order``; rows written."""
         knobs = NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, order, 0, False
-        return fill(self.memory, new_walk_state(self.memory, *knobs), 0, rows, len(rows) - 1)[0]
+        state = new_walk_state(*knobs, self.memory.nr_pages)
+        return fill(self.memory, state, 0, rows, len(rows) - 1)[0]
 
     def whole(self, order: int, kind: int, room: np.ndarray) -> np.ndarray:
         """Nodes of one whole list; they need no ``room`` here."""

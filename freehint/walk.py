@@ -140,7 +140,8 @@ class WalkState(NamedTuple):
     first : int64[L]     node of A, the first block that the ring took, or -1
     visited : int64[L]   blocks reported
     lap : int64[L]       the list's length at its first stroke
-    gathered : int32[1, nr_pages / 512]  room for the links, next alone, of a list of order 9 or 10
+    gathered : int32[1, nr_pages / 512 or 0]  room for the links, next alone, of a list of
+                         order 9 or 10
     """
 
     knob: np.ndarray
@@ -157,9 +158,12 @@ AT_LIST, AT_SETTLED, AT_REFUSED = range(3)
 
 
 def new_walk_state(
-    memory, rotate, resume, lock, order, min_order, user, stops_at_empty
+    rotate, resume, lock, order, min_order, user, stops_at_empty, nr_pages=0
 ) -> WalkState:
-    """State of a walk that has not begun; arguments are the constants above."""
+    """State of a walk that has not begun; arguments are the constants above.
+
+    ``nr_pages``: of the memory that is walked; 0 leaves no room for gathered links.
+    """
     lists = NR_ORDERS * MIGRATE_TYPES
     knobs = [rotate, resume, lock, order, min_order, user, stops_at_empty]
     return WalkState(
@@ -169,7 +173,7 @@ def new_walk_state(
         first=np.full(lists, -1, np.int64),
         visited=np.zeros(lists, np.int64),
         lap=np.zeros(lists, np.int64),
-        gathered=np.empty((1, memory.nr_pages >> PAGEBLOCK_ORDER), np.int32),
+        gathered=np.empty((1, nr_pages >> PAGEBLOCK_ORDER), np.int32),
     )
 
 
@@ -266,7 +270,8 @@ def walk_list(memory, state, zone, i, head, node, report, n, capacity):
     length = memory.nr_free[zone, order, migratetype]
     covered = 0
     # A stroke that may take the whole list: nothing on it changes meanwhile.
-    if capacity - n >= length and gathering_pays(memory, order, length):
+    room = state.gathered.shape[1] >= memory.nr_pages >> PAGEBLOCK_ORDER
+    if room and capacity - n >= length and gathering_pays(memory, order, length):
         covered = gather_links(memory.links, state.gathered, memory.nr_pages, order)
     end = end_node(memory, state, i)
     feedback = state.knob[K_RESUME] == HOST_FEEDBACK

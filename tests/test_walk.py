@@ -311,7 +311,7 @@ def test_a_stroke_that_may_take_a_whole_list_gathers_its_links_and_keeps_its_ord
     set_list(memory.links, free_list_head(memory, 0, order, MOVABLE), listed)
     memory.nr_free[0, order, MOVABLE] = len(nodes)
     knobs = NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, 9, 0, False
-    state = new_walk_state(memory, *knobs)
+    state = new_walk_state(*knobs, memory.nr_pages)
     state.gathered[:] = -1
     report = np.zeros((len(nodes) + 1, 3), np.int64)
     n, _status = fill(memory, state, 0, report, len(nodes) - short)
@@ -321,6 +321,10 @@ def test_a_stroke_that_may_take_a_whole_list_gathers_its_links_and_keeps_its_ord
     gathered = state.gathered[0, nodes[:n] >> order]
     following = [list_next(memory.links, node) for node in nodes[:n]]
     assert gathered.tolist() == ([-1] * n if short else following)
+    assert new_walk_state(*knobs).gathered.shape == (1, 0)
+    again = np.zeros_like(report)
+    assert fill(memory, new_walk_state(*knobs), 0, again, len(nodes) - short)[0] == n
+    assert np.array_equal(again, report)
 
 
 # Every combination of the knobs works, or is refused with a reason.

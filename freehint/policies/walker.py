@@ -24,7 +24,6 @@ def new_state(memory, policy):
     """The walk's state, from the policy's knobs; what a walk before left on the lists goes."""
     forget_user_nodes(memory, policy.user)
     return new_walk_state(
-        memory,
         ROTATE.index(policy.rotate),
         RESUME.index(policy.resume),
         LOCK.index(policy.lock),
@@ -32,6 +31,7 @@ def new_state(memory, policy):
         policy.min_order,
         policy.user,
         policy.stops_at_empty_list,
+        memory.nr_pages,
     )
 
 
