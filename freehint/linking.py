@@ -9,7 +9,7 @@ than the kernels themselves, so here
 - a compiler's flags, which Numba compares at every call that it resolves, are one dict
   (:func:`_values`).
 
-Without the last two a first simulation takes 1.5 times the CPU time.
+Without the last two a first simulation takes at least a third more CPU time.
 """
 
 import contextlib
