@@ -10,6 +10,7 @@ from benchmarks.suite.engine import events, migrations, peers
 from benchmarks.suite.limits import limits
 from benchmarks.suite.recordings import replays, traces
 from benchmarks.suite.starts import first_result
+from benchmarks.suite.terabyte import largest_guest
 from benchmarks.suite.tried import tried
 
 PARTS = {
@@ -21,6 +22,7 @@ PARTS = {
     "peers": peers,
     "migrations": migrations,
     "memory": sizes,
+    "terabyte": largest_guest,
     "replays": replays,
     "traces": traces,
     "starts": first_result,
