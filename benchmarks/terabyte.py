@@ -1,13 +1,12 @@
 """A guest of 1 TiB: made, written, loaded, walked and migrated, each in a process of its own.
 
 ``python -m benchmarks.terabyte`` prints a row a step: seconds, peak memory of the process
-(ru_maxrss: interpreter, libraries and everything), and what it found.  Exit 1 if a step takes more
+(VmHWM: interpreter, libraries and everything), and what it found.  Exit 1 if a step takes more
 than 6 GiB.  Kernels are compiled before, by the same steps on a small guest.
 """
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import freehint as fh
+from benchmarks.memory import memory_MiB
 from freehint.units import NS_PER_MS, NS_PER_S, PAGE_SIZE, parse_size
 
 MOST_GIB = 6.0
@@ -112,7 +112,7 @@ def run_step(name: str, size: str, stem: Path) -> Step:
     """One step, here; its peak is that of this process so far."""
     begin, cpu = time.perf_counter(), time.process_time()
     found = STEPS[name](size, stem)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+    peak = memory_MiB("VmHWM") / 1024
     return Step(name, time.perf_counter() - begin, time.process_time() - cpu, peak, found)
 
 

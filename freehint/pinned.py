@@ -12,8 +12,10 @@ from llvmlite import ir
 from numba import _dispatcher
 from numba.core import cgutils, types
 from numba.core import config as numba_config
-from numba.core.datamodel import models, register_default
+from numba.core.datamodel import register_default
 from numba.extending import NativeValue, typeof_impl, unbox
+
+from freehint.linking import WholeTupleModel
 
 WORD = ir.IntType(64)
 
@@ -86,7 +88,7 @@ class PinnedTuple(types.NamedTuple):
         self.name = f"Pinned{self.name}"
 
 
-register_default(PinnedTuple)(models.TupleModel)
+register_default(PinnedTuple)(WholeTupleModel)
 
 
 @typeof_impl.register(Pinned)
