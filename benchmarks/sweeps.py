@@ -1,13 +1,13 @@
 """``python -m benchmarks.sweeps [RUNS]``: how fast is a sweep, by whom, and does it outlive kills?
 
 Runs of a freshly booted 256 MiB guest of 2 ms each, serial, with a process for each CPU, and on a
-Dask cluster of this machine with as many workers, through tcp://.  They take turns, a fifth of
-the runs at a time; a speed-up is the median of the slices' ratios of wall time, the processes'
-start included (the cluster is there before).  Every slice must give the same file, byte by byte.
+Dask cluster of this machine with as many workers, through tcp://.  Each sweeps all runs three
+times, in turn; a speed-up is the median of the turns' ratios of wall time, the processes' start
+included (the cluster is there before).  All must give the same file, byte by byte.
 
-Then all runs in one sweep with processes, which is killed by SIGKILL when it has a third of them;
-the same call goes on with the cluster, one of whose workers is killed on the way.  The file must
-hold every run once, and each row as the slices had it.
+Then the first turn's sweep with processes, which is killed by SIGKILL when it has a third of its
+runs; the same call goes on with the cluster, one of whose workers is killed on the way.  It must
+make the same file.
 """
 
 import argparse
@@ -31,12 +31,17 @@ import freehint as fh
 GUEST = fh.Scenario(memory="256MiB", duration_ns=2_000_000, walk_at_ns=200_000)
 GRID = {"policy": ["v24", "rotate_on_exit"], "ring.size": [16, 64, 256, 1024]}
 COMBINATIONS = len(GRID["policy"]) * len(GRID["ring.size"])
-SLICES = 5
+TURNS = 3
 MISSED = 1
 
 
-def one_slice(turn: int, seeds: range, schedulers: dict, folder: Path) -> dict:
-    """Every scheduler in turn, who is first rotating: seconds and sha256 of each."""
+def sha256(file: Path) -> str:
+    """Hash of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def one_turn(turn: int, seeds: range, schedulers: dict, folder: Path) -> dict:
+    """Every scheduler, who is first rotating: seconds of each, and the hashes of their files."""
     names = list(schedulers)
     row = {}
     for place in range(len(names)):
@@ -45,17 +50,16 @@ def one_slice(turn: int, seeds: range, schedulers: dict, folder: Path) -> dict:
         begin = perf_counter()
         fh.sweep(GUEST, GRID, seeds, schedulers[name], out)
         row[name] = perf_counter() - begin
-        row[f"{name} sha256"] = hashlib.sha256(out.read_bytes()).hexdigest()
-    return row
+    return row | {"hashes": {sha256(folder / f"{name}-{turn}.parquet") for name in names}}
 
 
-def speeds(rows: list[dict], names: list, runs_a_slice: int) -> pd.DataFrame:
-    """Runs a second and speed-up over the first of ``names``, medians and quartiles of slices."""
+def speeds(rows: list[dict], names: list, runs: int) -> pd.DataFrame:
+    """Runs a second and speed-up over the first of ``names``: medians, and the turns' range."""
     seconds = np.array([[row[name] for name in names] for row in rows])
     ratios = seconds[:, :1] / seconds
-    low, middle, high = np.percentile(ratios, (25, 50, 75), axis=0)
-    rate = runs_a_slice / np.median(seconds, axis=0)
-    columns = {"who": names, "runs/s": rate, "speed-up": middle, "p25": low, "p75": high}
+    low, middle, high = np.percentile(ratios, (0, 50, 100), axis=0)
+    rate = runs / np.median(seconds, axis=0)
+    columns = {"who": names, "runs/s": rate, "speed-up": middle, "least": low, "most": high}
     return pd.DataFrame(columns)
 
 
@@ -84,41 +88,28 @@ def killed_sweep(nr_seeds: int, out: Path) -> int:
     return rows_held(parts)
 
 
-def resumed_sweep(seeds: range, address: str, out: Path) -> tuple[pd.DataFrame, int, bool]:
-    """The same call with the cluster; the table, rows that were not run again, killed a worker?"""
+def resumed_sweep(nr_seeds: int, address: str, out: Path) -> tuple[int, bool]:
+    """The same call with the cluster; runs that were not run again, and was a worker killed?"""
     with distributed.Client(address, set_as_default=False) as client:
         victim = next(iter(client.run(os.getpid).values()))
-    counts = []
+    counts, killed = [], []
 
     def count(done):
         counts.append(done)
-        if sum(counts) > 2 * len(seeds) * COMBINATIONS // 3 and not killed:
+        if sum(counts) > 2 * nr_seeds * COMBINATIONS // 3 and not killed:
             os.kill(victim, signal.SIGKILL)
             killed.append(victim)
 
-    killed = []
-    table = fh.sweep(GUEST, GRID, seeds, address, out, count)
-    return table, counts[0], bool(killed)
-
-
-def same_rows(table: pd.DataFrame, folder: Path) -> bool:
-    """Does one sweep's table hold what the slices' files hold?"""
-    keys = [*GRID, "seed"]
-    files = [pd.read_parquet(file) for file in sorted(folder.glob("serial-*.parquet"))]
-    tables = [
-        one.drop(columns="run").sort_values(keys, ignore_index=True)
-        for one in (table, pd.concat(files, ignore_index=True))
-    ]
-    return tables[0].equals(tables[1])
+    fh.sweep(GUEST, GRID, range(nr_seeds), address, out, count)
+    return counts[0], bool(killed)
 
 
 def main(arguments=None) -> int:
     """Print the table and what became of the kills; exit 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=int, nargs="?", default=10_000)
-    runs = parser.parse_args(arguments).runs
-    seeds = -(-runs // (SLICES * COMBINATIONS))
-    cpus = len(os.sched_getaffinity(0))
+    seeds = -(-parser.parse_args(arguments).runs // COMBINATIONS)
+    runs, cpus = seeds * COMBINATIONS, len(os.sched_getaffinity(0))
     for policy in GRID["policy"]:
         fh.simulate(GUEST.with_values({"policy": policy}))  # kernels compile before the clock runs
     options = {"n_workers": cpus, "threads_per_worker": 1, "dashboard_address": ":0"}
@@ -127,28 +118,23 @@ def main(arguments=None) -> int:
         address = cluster.scheduler_address
         schedulers = {"serial": None, f"{cpus} processes": "processes", f"Dask, {cpus}": address}
         rows = [
-            one_slice(turn, range(turn * seeds, (turn + 1) * seeds), schedulers, folder)
-            for turn in range(SLICES)
+            one_turn(turn, range(turn * seeds, (turn + 1) * seeds), schedulers, folder)
+            for turn in range(TURNS)
         ]
-        names = list(schedulers)
-        print(f"{cpus} CPUs, {SLICES} slices of {seeds * COMBINATIONS} runs", flush=True)
-        table = speeds(rows, names, seeds * COMBINATIONS)
-        print(table.round(2).to_string(index=False), flush=True)
-        same = all(len({row[f"{name} sha256"] for name in names}) == 1 for row in rows)
-        print(f"the slices' files are {'the same, byte by byte' if same else 'DIFFERENT'}")
+        print(f"{cpus} CPUs, {TURNS} turns of {runs:,} runs", flush=True)
+        print(speeds(rows, list(schedulers), runs).round(2).to_string(index=False), flush=True)
+        same = all(len(row["hashes"]) == 1 for row in rows)
+        print(f"the files are {'the same, byte by byte' if same else 'DIFFERENT'}", flush=True)
         whole = folder / "whole.parquet"
-        written = killed_sweep(SLICES * seeds, whole)
-        table, kept, killed = resumed_sweep(range(SLICES * seeds), address, whole)
-        once = len(table) == table["run"].nunique() == SLICES * seeds * COMBINATIONS
-        equal = same_rows(table, folder)
+        written = killed_sweep(seeds, whole)
+        kept, killed = resumed_sweep(seeds, address, whole)
+        equal = {sha256(whole)} == rows[0]["hashes"]
     print(
-        f"killed with {written} rows written; resumed on the cluster, {kept} not run again;"
+        f"killed with {written:,} rows written; resumed on the cluster, {kept:,} not run again;"
         f" a worker {'was killed' if killed else 'was NOT killed'};"
-        f" {len(table)} runs, {'each once' if once else 'NOT each once'},"
-        f" rows {'as in the slices' if equal else 'DIFFERENT'}"
+        f" the file is {'the same, byte by byte' if equal else 'DIFFERENT'}"
     )
-    good = same and once and equal and killed and 0 < written <= kept
-    return 0 if good else MISSED
+    return 0 if same and equal and killed and 0 < written <= kept else MISSED
 
 
 if __name__ == "__main__":
