@@ -1,8 +1,8 @@
 """Circular doubly linked lists inside one int32 array: the kernel's ``list_head`` by index.
 
-``links[2 * node]`` is a node's next, the one behind it its prev, in one cache line: merges at
-16 GiB ran 1.6 times faster than with two arrays.  Page frames, list heads and bookmarks are
-nodes of the same array, so no operation branches on an empty list.
+``links[2 * node]`` is a node's next, the one behind it its prev: one cache line to wait for, and
+to ask for ahead.  Page frames, list heads and bookmarks are nodes of the same array, so no
+operation branches on an empty list.
 Only this module reads or writes ``links``.
 
 Source: include/linux/list.h, function by function.
