@@ -101,6 +101,18 @@ def operations(library, nr_pages: int, slices: int, seed: int = 1) -> dict[str, 
     return found
 
 
+def steady(sides: dict, stream: Stream, slices: int) -> list[Timing]:
+    """Timings of the steady phase alone, on guests filled and drained as in :func:`operations`."""
+    blocks = int(0.9 * len(stream.pageblock) * PAGEBLOCK_NR_PAGES / PAGES_A_BLOCK)
+    for side in sides.values():
+        boot(side, stream.pageblock)
+    for allocates, size in ((ALLOCATE, blocks), (FREE, blocks // 2), (STEADY, SLICE)):
+        replay(sides, stream, allocates, 1, size)
+    found = timings(list(sides), replay(sides, stream, STEADY, slices, SLICE), SLICE)
+    same_state(sides)
+    return found
+
+
 def shuffled_walk(library, nr_pages: int, order: int, blocks: int, slices: int) -> dict:
     """Timings of a walk over one free list whose blocks stand in random address order.
 

@@ -14,6 +14,8 @@ from freehint.mm.memory import PAGEBLOCK_NR_PAGES
 
 SOURCE = Path(__file__).with_name("baseline.c")
 FLAGS = ("-O3", "-march=native")
+# What linking.keep_branches_apart() is to freehint.
+BRANCHES_APART = ("-Wa,-mbranches-within-32B-boundaries",)
 
 
 def find_gcc() -> str:
@@ -30,7 +32,7 @@ def find_gcc() -> str:
     return gcc
 
 
-def compile_baseline() -> ctypes.CDLL:
+def compile_baseline(more_flags: tuple = ()) -> ctypes.CDLL:
     """The yardstick, compiled into a folder that is removed again.
 
     Raises
@@ -40,7 +42,7 @@ def compile_baseline() -> ctypes.CDLL:
     """
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "baseline.so"
-        command = [find_gcc(), *FLAGS, "-shared", "-fPIC", "-o", library, SOURCE]
+        command = [find_gcc(), *FLAGS, *more_flags, "-shared", "-fPIC", "-o", library, SOURCE]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise InputError(f"gcc cannot compile {SOURCE.name}: {done.stderr.strip()}")

@@ -7,13 +7,15 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
+from benchmarks.allocator import COMPACT, FREEHINT, steady
+from benchmarks.baseline import Baseline
+from benchmarks.onezone import OneZone
 from benchmarks.paired import Timing, measure
+from benchmarks.stream import Stream
 from freehint.dirty import count_bits
 from freehint.jit import kernel
 from freehint.limits import scan_keys
 from freehint.mm.list import list_move_tail
-
-FREEHINT = "freehint"
 
 
 @kernel
@@ -128,3 +130,14 @@ def counted(nr_pages: int, slices: int) -> list[Timing]:
     timings = measure(sides, range(slices), nr_pages)
     assert found[FREEHINT] == found["instruction"]
     return timings
+
+
+def branches(library, apart, slices: int) -> list[Timing]:
+    """Steady operations on 1 GiB beside C whose branches lie as gcc lays them, or are kept apart."""
+    stream = Stream(1 << 18, seed=1)
+    sides = {
+        FREEHINT: OneZone(stream.pageblock),
+        COMPACT: Baseline(library, "compact", stream.pageblock),
+        f"{COMPACT}, branches apart": Baseline(apart, "compact", stream.pageblock),
+    }
+    return steady(sides, stream, slices)

@@ -1,11 +1,14 @@
 """What paid and what did not."""
 
+import platform
+
+from benchmarks.baseline import BRANCHES_APART, compile_baseline
 from benchmarks.rows import timing_rows
-from benchmarks.tried import counted, keys, links_apart
+from benchmarks.tried import branches, counted, keys, links_apart
 
 
 def tried(library, quick: bool):
-    """Layouts of links, a heap of keys, the instruction that counts bits."""
+    """Layouts of links, a heap of keys, the instruction that counts bits, branches in C."""
     slices = 9 if quick else 30
     for gib in (1, 16):
         timings = links_apart(gib << 18, slices)
@@ -13,3 +16,6 @@ def tried(library, quick: bool):
     for actors in (7, 30):
         yield from timing_rows(f"tried, keys of {actors} actors", keys(actors, slices), "ns/event")
     yield from timing_rows("tried, bits of 64 GiB", counted(1 << 24, slices), "ns/page")
+    if platform.machine() in ("x86_64", "AMD64"):
+        timings = branches(library, compile_baseline(BRANCHES_APART), 6 if quick else 16)
+        yield from timing_rows("tried, steady, 1 GiB", timings, "ns/operation")

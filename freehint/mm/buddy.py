@@ -149,6 +149,7 @@ def merge_buddies(memory, node, zone, order, migratetype):
         if order >= PAGEBLOCK_ORDER and not merge_pageblocks(memory, buddy, migratetype):
             break
         del_page_from_free_list(memory, buddy, zone, order)
+        memory.frame[np.uint64(node)] = 0  # one of the two becomes the inside of a block
         node &= buddy
         order += 1
     return node, order
@@ -163,7 +164,6 @@ def free_one_page(memory, node, zone, order, migratetype, fpi_flags):
     """
     if migratetype != ISOLATE:
         memory.zones[zone].nr_free_pages += 1 << order
-    memory.frame[np.uint64(node)] = 0  # it may become the inside of a merged block
     node, order = merge_buddies(memory, node, zone, order, migratetype)
     to_tail = fpi_flags & FPI_TO_TAIL != 0 and memory.profile.fpi_flags
     if to_tail or buddy_merge_likely(memory, node, node ^ (1 << order), order):
