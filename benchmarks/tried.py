@@ -133,7 +133,7 @@ def counted(nr_pages: int, slices: int) -> list[Timing]:
 
 
 def branches(library, apart, slices: int) -> list[Timing]:
-    """Steady operations on 1 GiB beside C, whose branches lie as gcc lays them or are kept apart."""
+    """Steady operations on 1 GiB beside C, its branches as gcc lays them and kept apart."""
     stream = Stream(1 << 18, seed=1)
     sides = {
         FREEHINT: OneZone(stream.pageblock),
