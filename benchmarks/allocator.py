@@ -94,20 +94,14 @@ def operations(library, nr_pages: int, slices: int, seed: int = 1) -> dict[str, 
         same_state(sides)
     names = list(sides)
     found = {phase: timings(names, np.concatenate(rows), size) for phase, rows in times.items()}
-    # The first steady operations still change the mixture of block sizes.
-    replay(sides, stream, STEADY, 1, SLICE)
-    found["steady"] = timings(names, replay(sides, stream, STEADY, slices, SLICE), SLICE)
-    same_state(sides)
+    found["steady"] = steady(sides, stream, slices)
     return found
 
 
 def steady(sides: dict, stream: Stream, slices: int) -> list[Timing]:
-    """Timings of the steady phase alone, on guests filled and drained as in :func:`operations`."""
-    blocks = int(0.9 * len(stream.pageblock) * PAGEBLOCK_NR_PAGES / PAGES_A_BLOCK)
-    for side in sides.values():
-        boot(side, stream.pageblock)
-    for allocates, size in ((ALLOCATE, blocks), (FREE, blocks // 2), (STEADY, SLICE)):
-        replay(sides, stream, allocates, 1, size)
+    """Timings of allocating and freeing evenly, on guests that were filled and drained before."""
+    # The first steady operations still change the mixture of block sizes.
+    replay(sides, stream, STEADY, 1, SLICE)
     found = timings(list(sides), replay(sides, stream, STEADY, slices, SLICE), SLICE)
     same_state(sides)
     return found

@@ -7,11 +7,11 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-from benchmarks.allocator import COMPACT, FREEHINT, steady
+from benchmarks.allocator import COMPACT, FREEHINT, replay, steady
 from benchmarks.baseline import Baseline
 from benchmarks.onezone import OneZone
 from benchmarks.paired import Timing, measure
-from benchmarks.stream import Stream
+from benchmarks.stream import ALLOCATE, FREE, Stream, boot
 from freehint.dirty import count_bits
 from freehint.jit import kernel
 from freehint.limits import scan_keys
@@ -134,10 +134,15 @@ def counted(nr_pages: int, slices: int) -> list[Timing]:
 
 def branches(library, apart, slices: int) -> list[Timing]:
     """Steady operations on 1 GiB beside C, its branches as gcc lays them and kept apart."""
-    stream = Stream(1 << 18, seed=1)
+    nr_pages = 1 << 18
+    stream = Stream(nr_pages, seed=1)
     sides = {
         FREEHINT: OneZone(stream.pageblock),
         COMPACT: Baseline(library, "compact", stream.pageblock),
         f"{COMPACT}, branches apart": Baseline(apart, "compact", stream.pageblock),
     }
+    for side in sides.values():
+        boot(side, stream.pageblock)
+    for allocates, blocks in ((ALLOCATE, nr_pages // 2), (FREE, nr_pages // 4)):
+        replay(sides, stream, allocates, 1, blocks)
     return steady(sides, stream, slices)

@@ -25,6 +25,8 @@ from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.datamodel import default_manager, models
 from numba.core.targetconfig import TargetConfig
 
+X86 = platform.machine() in ("x86_64", "AMD64")
+
 _compiling = threading.local()
 
 
@@ -107,7 +109,7 @@ def keep_branches_apart() -> None:
 
     Source: Intel, Mitigations for Jump Conditional Code Erratum, 2019.
     """
-    if platform.machine() in ("x86_64", "AMD64"):
+    if X86:
         llvmlite.binding.set_option("", "--x86-branches-within-32B-boundaries")
 
 

@@ -1,10 +1,9 @@
 """What paid and what did not."""
 
-import platform
-
 from benchmarks.baseline import BRANCHES_APART, compile_baseline
 from benchmarks.rows import timing_rows
 from benchmarks.tried import branches, counted, keys, links_apart
+from freehint.linking import X86
 
 
 def tried(library, quick: bool):
@@ -16,6 +15,6 @@ def tried(library, quick: bool):
     for actors in (7, 30):
         yield from timing_rows(f"tried, keys of {actors} actors", keys(actors, slices), "ns/event")
     yield from timing_rows("tried, bits of 64 GiB", counted(1 << 24, slices), "ns/page")
-    if platform.machine() in ("x86_64", "AMD64"):
+    if X86:
         timings = branches(library, compile_baseline(BRANCHES_APART), 6 if quick else 16)
         yield from timing_rows("tried, steady, 1 GiB", timings, "ns/operation")
