@@ -11,24 +11,12 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from freehint.batch import read_batch
-from freehint.batch_folder import check_folder
-from freehint.batch_run import failure_text, left_runs, run_batch, statuses
 from freehint.config import InputError, whole
 from freehint.files import whole_file
-from freehint.jit import CACHE_FOLDER, cache_bases
-from freehint.kernel_cache import UNUSED_S, prune
-from freehint.pdf import pdf_beside
+from freehint.jit.cache import CACHE_FOLDER, UNUSED_S, cache_bases, prune
 from freehint.policies import POLICIES, find_policies
-from freehint.replay import INPUTS, LEVELS, replay
-from freehint.report import write_report
-from freehint.run import comparison
-from freehint.scenario_file import read_scenario
-from freehint.simulate import Scenario, simulate
-from freehint.sweep import sweep
-from freehint.sweep_file import read_sweep
-from freehint.units import NS_PER_S
-from freehint.validate import (
+from freehint.replay.replay import INPUTS, LEVELS, replay
+from freehint.replay.validate import (
     REPLAY_LEVELS,
     prediction_summary,
     prediction_table,
@@ -36,8 +24,20 @@ from freehint.validate import (
     validate_migration,
     validate_replay,
 )
+from freehint.reports.batch.batch import read_batch
+from freehint.reports.batch.folder import check_folder
+from freehint.reports.batch.run import failure_text, left_runs, run_batch, statuses
+from freehint.reports.notebook import write_report
+from freehint.reports.pdf import pdf_beside
+from freehint.runs.run import comparison
+from freehint.runs.scenario import Scenario
+from freehint.runs.scenario_file import read_scenario
+from freehint.runs.simulate import simulate
+from freehint.sweeps.file import read_sweep
+from freehint.sweeps.one_run import FAILED as FAILED_RUN
+from freehint.sweeps.sweep import sweep
+from freehint.units import NS_PER_S
 from freehint.version import __version__
-from freehint.workers import FAILED as FAILED_RUN
 
 FAILED, BAD_INPUT = 1, 2
 
@@ -320,7 +320,7 @@ def _report(args) -> int:
         raise InputError(f"-p {next(iter(parameters))}=...: a run's report takes no parameters")
     else:
         # Pictures and the player double the time of an import.
-        from freehint.run_report import write_run_report
+        from freehint.reports.run_report import write_run_report
 
         shown = write_run_report(args.source, args.out, args.pdf)
         print(shown.verdict)

@@ -11,27 +11,28 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import NamedTuple
 
-from freehint.blocks import block_story
-from freehint.config import HostConfig
 from freehint.data import data
+from freehint.engine.guest.programs import STATES, Program
+from freehint.engine.guest.recorded_guest import RecordedGuest
+from freehint.engine.host.device import HostConfig
+from freehint.engine.host.migration import MigrationConfig
+from freehint.engine.host.shared import SharedHost
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
 from freehint.formats.snapshots import load_snapshot
-from freehint.guest.programs import STATES, Program
-from freehint.host.migration import MigrationConfig
-from freehint.host.overcommit import SharedHost
-from freehint.kernel_cache import COUNTS
+from freehint.jit.cache import COUNTS
 from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.profile import LINUX_6_12
-from freehint.overcommit import overcommit
 from freehint.policies import POLICIES
-from freehint.recorded_guest import RecordedGuest
-from freehint.replay import INPUTS, LEVELS, replay, replay_history
-from freehint.simulate import Scenario, simulate
-from freehint.trajectory import record
+from freehint.policies.interface import walk_free_mem_block
+from freehint.replay.replay import INPUTS, LEVELS, replay, replay_history
+from freehint.replay.validate import predictions
+from freehint.runs.overcommit import overcommit
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
+from freehint.runs.trajectory.trajectory import record
+from freehint.studies.blocks import block_story
 from freehint.units import NS_PER_MS, NS_PER_S
-from freehint.validate import predictions
-from freehint.walk import walk_free_mem_block
 
 TRACE = "linux-6.1/traces/idle20"
 SIZE = "256MiB"

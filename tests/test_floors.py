@@ -109,12 +109,24 @@ def test_freehint_keeps_to_its_floors():
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("from freehint.engine import run", "freehint.mm.list (floor 1) imports freehint.engine"),
-        ("from freehint import engine", "freehint.mm.list (floor 1) imports freehint.engine"),
-        ("from .. import engine", "freehint.mm.list (floor 1) imports freehint.engine"),
-        ("from ..engine import run", "freehint.mm.list (floor 1) imports freehint.engine"),
-        ("import freehint.engine as e", "freehint.mm.list (floor 1) imports freehint.engine"),
-        ("def f():\n    import freehint.engine", "(floor 1) imports freehint.engine (floor 4)"),
+        (
+            "from freehint.engine.engine import run",
+            "freehint.mm.list (floor 1) imports freehint.engine.engine",
+        ),
+        (
+            "from freehint.engine import engine",
+            "freehint.mm.list (floor 1) imports freehint.engine.engine",
+        ),
+        ("from .. import engine", "freehint.mm.list (floor 1) imports freehint.engine.engine"),
+        ("from ..engine import run", "freehint.mm.list (floor 1) imports freehint.engine.engine"),
+        (
+            "import freehint.engine.engine as e",
+            "freehint.mm.list (floor 1) imports freehint.engine.engine",
+        ),
+        (
+            "def f():\n    import freehint.engine.engine",
+            "(floor 1) imports freehint.engine.engine (floor 4)",
+        ),
         ("from freehint import simulate", "(floor 1) imports freehint (floor 7)"),
         ("from .buddy import expand", "imports run in a circle: freehint.mm.buddy <- freehint.mm"),
         ("from freehint.mm import buddy", "imports run in a circle"),
@@ -142,7 +154,7 @@ def test_a_sound_house_has_no_complaints(tmp_path):
 def plant(folder: Path, planted: dict[str, str]) -> Path:
     """A small sound package, but for the files planted in it."""
     sound = {
-        "__init__.py": "from freehint.engine import run",
+        "__init__.py": "from freehint.engine.engine import run",
         "engine.py": "import numpy\nfrom freehint.mm.buddy import expand",
         "mm/__init__.py": "",
         "mm/buddy.py": "from .list import list_add\nfrom ..units import PAGE_SIZE",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import freehint as fh
-from freehint.validate import prediction_table, predictions
+from freehint.replay.validate import prediction_table, predictions
 
 ROOT = Path(__file__).parent.parent
 TABLE = (ROOT / "README.md").read_text().split("## How it was validated")[1].split("## ")[0]

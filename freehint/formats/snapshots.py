@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freehint.config import InputError
+from freehint.formats.place import claim_blocks
 from freehint.jit import as_python
 from freehint.mm.list import set_list
 from freehint.mm.memory import (
@@ -44,7 +45,6 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pageblock import count_isolate_pageblocks
 from freehint.mm.pcp import pindex_to_order
-from freehint.mm.place import claim_blocks
 from freehint.mm.profile import profile_for_kernel
 
 FREELIST_COLUMNS = ("zone", "order", "migratetype", "position", "pfn")

@@ -7,8 +7,8 @@ from freehint.mm.memory import NR_USERS
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.five_step import FiveStep
 from freehint.policies.page_reporting import PageReporting
+from freehint.policies.policy import Policy
 from freehint.policies.walker import Walker
-from freehint.policy import Policy
 
 POLICIES = {
     # The legacy baseline: no hint at all.

@@ -30,7 +30,7 @@ from freehint.mm.memory import (
     user_node,
 )
 from freehint.mm.zone import rmqueue_buddy, serving_zone
-from freehint.policy import Outcome, Policy, Stroke
+from freehint.policies.policy import Outcome, Policy, Stroke
 
 HINT_ORDER = MAX_ORDER - 1  # VIRTIO_BALLOON_HINT_BLOCK_ORDER
 SHRINK_BATCH = 128  # mm/vmscan.c: pages that a shrinker is asked for at a time

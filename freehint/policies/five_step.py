@@ -52,8 +52,8 @@ from freehint.mm.memory import (
     page_zone,
     user_node,
 )
-from freehint.policy import Outcome, Policy, Stroke
-from freehint.walk import forget_user_nodes
+from freehint.policies.policy import Outcome, Policy, Stroke
+from freehint.policies.walk import forget_user_nodes
 
 REFUSED = int(Outcome.REFUSED)
 MORE, ZONE_DONE, _ = map(int, Stroke)

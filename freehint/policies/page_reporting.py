@@ -35,7 +35,7 @@ from freehint.mm.memory import (
     free_list_head,
 )
 from freehint.mm.zone import zone_watermark_ok
-from freehint.policy import Outcome, Policy, Stroke
+from freehint.policies.policy import Outcome, Policy, Stroke
 from freehint.units import NS_PER_S
 
 SHARE_OF_LIST = 16  # a pass reports a sixteenth of a list

@@ -2,7 +2,7 @@
 
 Idea: report free blocks where they stand, under the zone lock, without taking them.
 Source: Wang's v24 2/2 on linux-mm and Tsirkin's answers to it, January 2018;
-the machinery is freehint/walk.py.
+the machinery is freehint/policies/walk.py.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from freehint.config import InputError, one_of, whole
 from freehint.mm.memory import MAX_ORDER
-from freehint.policy import Policy
-from freehint.walk import drain, end_walk, fill, forget_user_nodes, new_walk_state
+from freehint.policies.policy import Policy
+from freehint.policies.walk import drain, end_walk, fill, forget_user_nodes, new_walk_state
 
 ROTATE = ("never", "each_report", "on_exit")
 RESUME = ("restart", "scan_for_first", "cursor", "host_feedback")

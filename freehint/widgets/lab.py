@@ -11,8 +11,8 @@ from html import escape
 import ipywidgets as widgets
 
 from freehint.config import InputError
-from freehint.simulate import Scenario
-from freehint.trajectory import record
+from freehint.runs.scenario import Scenario
+from freehint.runs.trajectory.trajectory import record
 from freehint.widgets.lab_code import LabCode
 from freehint.widgets.lab_figures import draw_runs, stacked_png
 from freehint.widgets.lab_knobs import GROUPS, Bench
@@ -20,7 +20,7 @@ from freehint.widgets.lab_table import difference_table
 from freehint.widgets.lab_turns import LabTurns
 from freehint.widgets.later import Later
 from freehint.widgets.panel import choice
-from freehint.widgets.player import Player
+from freehint.widgets.player.widget import Player
 from freehint.widgets.scenario_code import scenario_code
 
 SIDES = ("A", "B")

@@ -3,16 +3,18 @@
 from dataclasses import replace
 
 from freehint.config import require
-from freehint.guest.programs import STATES, Program
-from freehint.guest.workloads import Workload
-from freehint.host.migration import GENERATIONS, MigrationConfig
+from freehint.data import DEFAULT_MEMORY
+from freehint.engine.guest.programs import STATES, Program
+from freehint.engine.guest.recorded_guest import RecordedGuest
+from freehint.engine.guest.workloads import Workload
+from freehint.engine.host.migration import GENERATIONS, MigrationConfig
 from freehint.mm.profile import profile_name
 from freehint.policies import POLICIES
 from freehint.policies.balloon_alloc import BalloonAlloc
+from freehint.policies.policy import Policy
 from freehint.policies.walker import Walker
-from freehint.policy import Policy
-from freehint.recorded_guest import RecordedGuest
-from freehint.simulate import DEFAULT_MEMORY, Scenario, named_memory
+from freehint.runs.begin import named_memory
+from freehint.runs.scenario import Scenario
 from freehint.units import NS_PER_MS, NS_PER_US
 from freehint.widgets.scenario import KERNELS, KNOBS
 

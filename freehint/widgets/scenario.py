@@ -2,13 +2,15 @@
 
 from operator import attrgetter
 
-from freehint import answers, figures, migration_figures
+from freehint import figures
 from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import POLICIES
+from freehint.policies.policy import ON_FULL
 from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE
-from freehint.policy import ON_FULL
-from freehint.run import readable, summaries
-from freehint.simulate import Scenario, guest_memory, simulate
+from freehint.runs.begin import guest_memory
+from freehint.runs.run import readable, summaries
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
 from freehint.units import NS_PER_MS
 from freehint.widgets.panel import KnobPanel, choice
 
@@ -137,23 +139,23 @@ def _balance(run, ax, _span_ns):
 
 
 def _hints(run, ax, _span_ns):
-    answers.hints_over_time(run.reports, ax)
+    figures.hints_over_time(run.reports, ax)
 
 
 def _fate(run, ax, _span_ns):
-    migration_figures.pages_by_fate(summaries([run]).set_axis([""]), ax)
+    figures.pages_by_fate(summaries([run]).set_axis([""]), ax)
 
 
 def _dirty(run, ax, _span_ns):
-    migration_figures.dirty_at_each_sync({run.summary["policy"]: run.rounds}, ax)
+    figures.dirty_at_each_sync({run.summary["policy"]: run.rounds}, ax)
 
 
 def _orders(run, ax, _span_ns):
-    answers.blocks_by_order(run.reports, ax)
+    figures.blocks_by_order(run.reports, ax)
 
 
 def _longer(run, ax, _span_ns):
-    answers.longer_than(
+    figures.longer_than(
         {
             "a stroke held the lock": run.locks["held_ns"],
             "an operation waited": run.waits["wait_ns"],

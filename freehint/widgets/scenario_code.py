@@ -9,7 +9,7 @@ from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.five_step import FiveStep
 from freehint.policies.page_reporting import PageReporting
 from freehint.policies.walker import Walker
-from freehint.simulate import Scenario
+from freehint.runs.scenario import Scenario
 
 KINDS = (Walker, FiveStep, BalloonAlloc, PageReporting)  # those that ``fh`` shows by name
 

@@ -1,0 +1,269 @@
+"""Kernels on disk: never stale, never half read, never needed; safe with several at once."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from freehint.cli import main
+from freehint.jit.cache import (
+    ABANDONED_S,
+    NOT_KERNELS,
+    PACKAGE,
+    UNFINISHED,
+    UNUSED_S,
+    prune,
+    read_whole,
+    write_whole,
+)
+
+# Doubles what it is given, through a helper in another file; three signatures, so three kernels.
+ONE = "from freehint.jit.kernel import kernel\n\n@kernel(inline=True)\ndef one(x):\n    return 2 * x\n"
+TWO = (
+    "from freehint.jit.kernel import kernel\nfrom freehint.one import one\n\n"
+    "@kernel\ndef two(x):\n    return one(x)\n"
+)
+CALL = """
+from freehint.jit.cache import COUNTS
+from freehint.two import two
+print(two(5), two(2.5), two(1j), *COUNTS.all)
+"""
+RIGHT = ["10", "5.0", "2j"]
+
+
+class Small:
+    """A package of two kernels with the product's own cache, in a folder of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.package, self.cache = folder, folder / "freehint", folder / "cache"
+        self.package.mkdir()
+        for name in ("jit.py", "linking.py", "kernel_cache.py", "units.py"):
+            shutil.copy(PACKAGE / name, self.package)
+        (self.package / "__init__.py").write_text("")
+        (self.package / "one.py").write_text(ONE)
+        (self.package / "two.py").write_text(TWO)
+
+    def begin(self, code: str = CALL, **changed) -> subprocess.Popen:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.folder),
+            "FREEHINT_CACHE_DIR": str(self.cache),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **changed,
+        }
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        command = [sys.executable, "-W", "error", "-c", code]
+        return subprocess.Popen(command, env=environment, cwd=self.folder, **pipes)
+
+    def call(self, **changed) -> list:
+        """What the kernels gave; how many were compiled, found and could not be kept."""
+        process = self.begin(**changed)
+        out, errors = process.communicate()
+        assert (process.returncode, errors) == (0, "")
+        *given, compiled, found, not_kept = out.split()
+        assert given == RIGHT
+        return [int(compiled), int(found), int(not_kept)]
+
+    def kernels(self) -> list[Path]:
+        return sorted(self.cache.glob("*/*.kernel"))
+
+
+@pytest.fixture
+def small(tmp_path):
+    return Small(tmp_path)
+
+
+def test_what_was_compiled_is_found(small):
+    assert small.call() == [3, 0, 0]
+    assert len(small.kernels()) == 3
+    assert small.call() == [0, 3, 0]
+
+
+def test_an_edit_in_a_callee_starts_a_fresh_cache(small):
+    """Numba alone would go on with the old callee."""
+    small.call()
+    (small.package / "one.py").write_text(ONE.replace("2 * x", "x + x"))
+    assert small.call() == [3, 0, 0]
+    assert len(small.kernels()) == 6
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "one bit", "garbage", "another's", "a folder"])
+def test_a_damaged_file_is_compiled_again(small, damage):
+    small.call()
+    path, *others = small.kernels()
+    whole = path.read_bytes()
+    if damage == "a folder":
+        path.unlink()
+        path.mkdir()
+        assert small.call() == [1, 2, 1]  # and cannot be replaced
+        return
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    contents = {
+        "empty": b"",
+        "cut": whole[:middle],
+        "one bit": flipped,
+        "garbage": os.urandom(len(whole)),
+        "another's": others[0].read_bytes(),
+    }
+    path.write_bytes(contents[damage])
+    assert small.call() == [1, 2, 0]
+    assert small.call() == [0, 3, 0]
+
+
+def test_four_first_starts_at_once(small):
+    """All give the same, and leave a cache in which nothing is missing."""
+    processes = [small.begin() for _ in range(4)]
+    for process in processes:
+        out, errors = process.communicate()
+        assert (out.split()[:3], errors, process.returncode) == (RIGHT, "", 0)
+    assert small.call() == [0, 3, 0]
+    assert not list(small.cache.rglob(f"{UNFINISHED}*"))
+
+
+KILLED = """
+import os, signal
+from freehint.jit import cache as kernel_cache
+kernel_cache.os.{call} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_before_a_file_has_its_name(small):
+    """kill -9 at the worst moment: what is left is not taken for a kernel."""
+    process = small.begin(KILLED.format(call="replace") + CALL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert small.kernels() == []
+    (left,) = small.cache.rglob(f"{UNFINISHED}*")
+    assert small.call() == [3, 0, 0]
+    old = time.time() - 2 * ABANDONED_S
+    os.utime(left, (old, old))
+    prune(left.parent)
+    assert not left.exists()
+    assert small.call() == [0, 3, 0]
+
+
+def test_killed_again_and_again_beside_others(small):
+    """Killed at any time; the one that is left alone is right, and so is the one after it."""
+    for wait_s in (0.4, 0.8, 1.2, 1.6):
+        victims = [small.begin() for _ in range(2)]
+        time.sleep(wait_s)
+        for victim in victims:
+            victim.kill()
+            victim.communicate()
+    compiled, found, not_kept = small.call()
+    assert (compiled + found, not_kept) == (3, 0)
+    assert small.call() == [0, 3, 0]
+
+
+@pytest.mark.parametrize("cache", ["file/below", "/proc/freehint"])
+def test_where_no_folder_can_be_made_the_kernels_compile_in_memory(small, cache):
+    """Not even root makes a folder below a file, or in /proc."""
+    (small.folder / "file").write_text("")
+    place = str(small.folder / cache)  # an absolute path stays as it is
+    assert small.call(FREEHINT_CACHE_DIR=place) == [3, 0, 0]
+    assert small.kernels() == []
+
+
+def test_a_disk_that_is_full_costs_only_the_cache(small):
+    full = """
+from freehint.jit import cache as kernel_cache
+def no_space(*_):
+    raise OSError(28, "No space left on device")
+kernel_cache.os.fdopen = no_space
+"""
+    process = small.begin(full + CALL)
+    out, errors = process.communicate()
+    assert (out.split(), errors) == ([*RIGHT, "3", "0", "3"], "")
+    assert not list(small.cache.rglob(f"{UNFINISHED}*"))
+
+
+def test_a_read_only_install_and_no_home(small):
+    """Neither the user's folder nor the package's own: compile in memory, and say nothing."""
+    blocked = small.folder / "file"
+    blocked.write_text("")
+    (small.package / "__pycache__").write_text("")
+    away = {"XDG_CACHE_HOME": str(blocked), "HOME": str(blocked), "FREEHINT_CACHE_DIR": ""}
+    assert small.call(**away) == [3, 0, 0]
+
+
+# Root may write anywhere, so the package is told that it may not.
+READ_ONLY = """
+from freehint.jit import cache as kernel_cache
+may = kernel_cache.writable
+kernel_cache.writable = lambda folder: "kernels" not in folder.parts and may(folder)
+"""
+
+
+@pytest.mark.parametrize("home", ["file", "home"])
+def test_a_read_only_install_that_was_warmed(small, home):
+    """Its kernels are found by who has no folder of their own, and by who has an empty one."""
+    own = small.package / "__pycache__" / "kernels"
+    assert small.call(FREEHINT_CACHE_DIR=str(own)) == [3, 0, 0]
+    (small.folder / "file").write_text("")
+    there = {"XDG_CACHE_HOME": str(small.folder / home), "FREEHINT_CACHE_DIR": ""}
+    process = small.begin(READ_ONLY + CALL, **there)
+    out, errors = process.communicate()
+    assert (out.split(), errors) == ([*RIGHT, "0", "3", "0"], "")
+
+
+def test_only_old_folders_of_kernels_are_removed(tmp_path):
+    old, now = 0.0, UNUSED_S * 2.0
+    folders = {}
+    for name, used, content in (
+        ("0123456789abcdef", old, "a.kernel"),
+        ("1123456789abcdef", now, "a.kernel"),
+        ("2123456789abcdef", old, "thesis.txt"),  # not ours
+        ("notes", old, "a.kernel"),
+        ("3123456789abcdef", old, "a.kernel"),  # in use
+    ):
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        (folders[name] / content).write_text("")
+        os.utime(folders[name], (used, used))
+    assert prune(folders["3123456789abcdef"], now) == [folders["0123456789abcdef"]]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(list(folders)[1:])
+
+
+def test_a_file_gives_only_what_it_was_kept_for(tmp_path):
+    path = tmp_path / "x.kernel"
+    write_whole(path, (("a", 1), "code"))
+    assert read_whole(path, ("a", 1)) == "code"
+    assert read_whole(path, ("a", 2)) is None
+    assert read_whole(tmp_path / "none", ("a", 1)) is None
+
+
+def test_what_needs_no_recompilation_has_no_kernels():
+    """A module in NOT_KERNELS is not hashed: a kernel in it would go stale."""
+    for path in PACKAGE.rglob("*.py"):
+        if any(path.relative_to(PACKAGE).is_relative_to(part) for part in NOT_KERNELS):
+            assert "\n@kernel" not in path.read_text(), path
+
+
+def test_warm_compiles_what_runs_need(capfd):
+    """After it, a run finds every kernel on disk."""
+    assert main(["warm"]) == 0
+    told = capfd.readouterr().out
+    assert "compiled" in told and "the event loop" in told
+    code = (
+        "import freehint as fh; from freehint.jit.cache import COUNTS;"
+        "fh.simulate(fh.Scenario(memory='64MiB', migration=fh.MigrationConfig()));"
+        "fh.replay(fh.data('linux-6.1/traces/idle20'), 'pcp', 'probes');"
+        "print(COUNTS.compiled, COUNTS.found > 5)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["0", "True"], done.stderr
+
+
+def test_warm_says_where_it_could_not_keep_kernels(tmp_path):
+    (tmp_path / "file").write_text("")
+    environment = {**os.environ, "FREEHINT_CACHE_DIR": str(tmp_path / "file" / "below")}
+    command = [sys.executable, "-m", "freehint.cli", "warm"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert str(tmp_path / "file" / "below") in done.stderr
