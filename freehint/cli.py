@@ -373,7 +373,3 @@ def main(arguments=None) -> int:
     except ChildProcessError as error:
         print(error, file=sys.stderr)
         return FAILED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

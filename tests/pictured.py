@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+from test_compile_benchmark import END_NS, sweep_of_summaries
 
 import freehint as fh
 from freehint import figures
@@ -19,7 +20,6 @@ from freehint.studies.migrations import after_the_migration, recorded_resident, 
 from freehint.studies.tables import holds_of_lists, reuse_by_position
 from freehint.studies.thread import thread_story
 from freehint.units import NS_PER_MS
-from test_compile_benchmark import END_NS, sweep_of_summaries
 
 POLICIES = ("none", "v24", "balloon_alloc", "page_reporting", "five_step")
 MOVING = fh.Scenario(

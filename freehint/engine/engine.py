@@ -1,7 +1,7 @@
 """The engine: what the event loop cannot decide by itself.
 
-:func:`freehint.engine.loop.advance` comes back for a stroke, a callback, a command of the host, more
-random words or more room; :class:`Engine` answers and lets it go on.
+:func:`freehint.engine.loop.advance` comes back for a stroke, a callback, a command of the host,
+more random words or more room; :class:`Engine` answers and lets it go on.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """The event loop: guest CPUs, kernel threads, the host and the policies' workers, in exact order.
 
 :func:`advance` is compiled and runs until something needs Python: a stroke of a policy (its
-verbs may be anybody's), more random words, or more room for rows.  :mod:`freehint.engine.engine` answers.
+verbs may be anybody's), more random words, or more room for rows.
+:mod:`freehint.engine.engine` answers.
 """
 
 from freehint.engine.guest.kthreads import kthreads_event

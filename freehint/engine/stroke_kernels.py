@@ -1,8 +1,8 @@
 """What is done around a policy's verbs, compiled: the zone lock, the rows, the end of a stroke.
 
-:mod:`freehint.engine.strokes` calls these, each a microsecond, and between them the verbs: lock_zone(),
-``fill``, begin_rows(); then the event loop publishes the rows; then lock_for_drain() if the lock
-was dropped, ``drain``, finish_stroke().
+:mod:`freehint.engine.strokes` calls these, each a microsecond, and between them the verbs:
+lock_zone(), ``fill``, begin_rows(); then the event loop publishes the rows; then
+lock_for_drain() if the lock was dropped, ``drain``, finish_stroke().
 """
 
 from freehint.engine.worker import next_row

@@ -2,8 +2,8 @@
 
 A stroke is published under the zone lock, or after the lock was dropped; then it ends when the
 ring took everything, or when the host has used it.  Several users take turns at a zone's lock
-like everybody else.  What need not be Python is in :mod:`freehint.engine.stroke_kernels`: a stroke takes
-20 µs of Python, whatever the number of blocks.
+like everybody else.  What need not be Python is in :mod:`freehint.engine.stroke_kernels`: a
+stroke takes 20 µs of Python, whatever the number of blocks.
 """
 
 import numpy as np

@@ -9,7 +9,7 @@ Colours are those of :mod:`freehint.figures.drawing.palette` and always mean the
 from freehint.figures.compile import compile_figure
 from freehint.figures.drawing.paper import export
 from freehint.figures.drawing.registry import FIGURES, figure
-from freehint.figures.drawing.style import MIB, Picture, every, new_figure, quick_figure, theme
+from freehint.figures.drawing.style import Picture, every, new_figure, quick_figure, theme
 from freehint.figures.hints import (
     balance,
     compare_policies,
@@ -61,7 +61,6 @@ from freehint.figures.thread import story, story_legend
 
 __all__ = [
     "FIGURES",
-    "MIB",
     "Picture",
     "balance",
     "beside_others",

@@ -15,7 +15,6 @@ from freehint.figures.drawing.palette import (
 )
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import (
-    MIB,
     PENS,
     axes_or_new,
     legend_above,
@@ -23,7 +22,7 @@ from freehint.figures.drawing.style import (
     new_figure,
     stacked_rows,
 )
-from freehint.units import NS_PER_MS
+from freehint.units import MIB, NS_PER_MS
 
 BALANCE = (
     ("hint held", GREEN),

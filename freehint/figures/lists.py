@@ -17,17 +17,10 @@ from freehint.figures.drawing.palette import (
     YELLOW,
 )
 from freehint.figures.drawing.registry import figure
-from freehint.figures.drawing.style import (
-    HEADING,
-    LABEL,
-    MIB,
-    SMALL,
-    TICK,
-    axes_or_new,
-    order_axis,
-)
+from freehint.figures.drawing.style import HEADING, LABEL, SMALL, TICK, axes_or_new, order_axis
 from freehint.mm.memory import MIGRATETYPE_NAMES, NR_ORDERS, Memory
 from freehint.studies.blocks import NR_PAGES, TOP_ORDER, Blocks
+from freehint.units import MIB
 
 
 @figure(

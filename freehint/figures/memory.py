@@ -5,14 +5,9 @@ from matplotlib.axes import Axes
 
 from freehint.figures.drawing.palette import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, SKY
 from freehint.figures.drawing.registry import figure
-from freehint.figures.drawing.style import (
-    MIB,
-    PENS,
-    TICK,
-    axes_or_new,
-    legend_above,
-)
+from freehint.figures.drawing.style import PENS, TICK, axes_or_new, legend_above
 from freehint.formats.tables import extfrag_index, unusable_free_index
+from freehint.units import MIB
 
 
 @figure(

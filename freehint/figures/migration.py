@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from freehint.figures.drawing.palette import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import (
-    MIB,
     axes_or_new,
     legend_above,
     legend_beside,
@@ -21,7 +20,7 @@ from freehint.figures.drawing.style import (
     new_figure,
     stacked_rows,
 )
-from freehint.units import NS_PER_S
+from freehint.units import MIB, NS_PER_S
 
 
 @figure(

@@ -19,14 +19,13 @@ from freehint.figures.drawing.palette import (
 )
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import (
-    MIB,
     axes_or_new,
     every,
     legend_above,
     new_figure,
     stacked_rows,
 )
-from freehint.units import NS_PER_S
+from freehint.units import MIB, NS_PER_S
 
 GUEST_COLOURS = (SKY, GREEN, ORANGE, PURPLE, YELLOW, BLUE)
 POLICY_COLOURS = {"none": GREY, "page_reporting": GREEN, "balloon_alloc": BLUE}

@@ -6,18 +6,10 @@ from matplotlib.axes import Axes
 
 from freehint.figures.drawing.palette import BLACK, BLUE, GREEN, GREY, VERMILION
 from freehint.figures.drawing.registry import figure
-from freehint.figures.drawing.style import (
-    LABEL,
-    MIB,
-    SMALL,
-    TICK,
-    axes_or_new,
-    every,
-    new_figure,
-)
+from freehint.figures.drawing.style import LABEL, SMALL, TICK, axes_or_new, every, new_figure
 from freehint.studies.factorial import interactions as interactions_of
 from freehint.studies.factorial import main_effects as effects_of
-from freehint.units import NS_PER_MS, format_ns
+from freehint.units import MIB, NS_PER_MS, format_ns
 
 NOISE = 1e-6  # less is a rounding error
 OUTCOMES = (

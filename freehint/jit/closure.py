@@ -1,4 +1,4 @@
-"""Which source files shape the compiled kernels: the import closure of the modules that use kernels.
+"""Which source files shape compiled kernels: all that the modules with kernels import.
 
 The imports are read from the text, so nothing is imported to find them, and an edit of a file that
 no kernel imports costs no recompilation.

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from freehint.formats.traces import rows
-from freehint.formats.traces.columns import PROBE_KINDS, trace_rows
+from freehint.formats.traces.columns import PROBE_KINDS, settle, trace_rows
 from freehint.formats.traces.recording import Recording
 from freehint.mm.memory import copy_memory
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
-from freehint.replay.replay import scratch, settle
+from freehint.replay.replay import scratch
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from freehint.config import InputError, one_of
 from freehint.engine.moment import moment
 from freehint.formats.tables import free_lists, history_table, pcp_lists
 from freehint.formats.traces import rows
-from freehint.formats.traces.columns import CLAIMS, trace_rows
+from freehint.formats.traces.columns import CLAIMS, settle, trace_rows
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import (
     MAX_ORDER,
@@ -260,16 +260,6 @@ def replay(
         seconds=seconds,
         memory=memory,
     )
-
-
-def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
-    """Give every free its fate; how many were inferred to bypass the pcp lists."""
-    pending = np.zeros(memory.nr_pages, np.int8)
-    rows.settle_fates(columns, pending, inputs == "probes")
-    rows.settle_claims(memory.profile, columns, memory.nr_cpus)
-    if inputs == "probes" or not infer:
-        return 0
-    return int(rows.infer_direct_frees(memory, columns, np.zeros((memory.nr_cpus, 257), np.int64)))
 
 
 def scratch(memory: Memory) -> rows.Scratch:

@@ -10,8 +10,8 @@ from time import thread_time_ns
 
 import numpy as np
 
-from freehint.mm.bitmap import count_bits
 from freehint.jit import kernel
+from freehint.mm.bitmap import count_bits
 
 LINE_INTS = 16  # int32 numbers in a cache line of 64 bytes
 SLICES = 9
@@ -82,7 +82,7 @@ def key_scan_ns(actors: int, n: int = 100_000) -> float:
 
 
 def bandwidths(nr_bytes: int = 1 << 27) -> dict[str, float]:
-    """GB/s of bytes read: copied elsewhere, and bits counted (:func:`freehint.mm.bitmap.count_bits`).
+    """GB/s of bytes read: copied, and bits counted (:func:`freehint.mm.bitmap.count_bits`).
 
     A copy writes as many bytes again.
     """

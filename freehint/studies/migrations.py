@@ -7,14 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from freehint.figures.drawing.style import (
-    MIB,
-)
 from freehint.formats.tables import free_lists, pageblocks
 from freehint.mm.memory import UNMOVABLE
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
-from freehint.units import NS_PER_S
+from freehint.units import MIB, NS_PER_S
 
 
 def share_of_order(scenario: Scenario, order=10) -> float:

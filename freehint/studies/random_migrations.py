@@ -98,7 +98,7 @@ def run_many(first: int, count: int, progress=iter) -> tuple[Counter, list]:
 
 
 def main() -> int:
-    """``python -m freehint.studies.random_migrations [COUNT]``: print the counts; 1 if a promise broke."""
+    """Print the counts of COUNT migrations, the first argument; return 1 if a promise broke."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     counts, broken = run_many(0, count, lambda seeds: tqdm(seeds, desc="migrations"))
     for (what, generation), number in sorted(counts.items()):

@@ -45,7 +45,7 @@ def hash_there(_space: Space) -> str:
 
 
 def run_chunk_there(space: Space, jobs: list, code: str, memories: tuple, files: tuple, inputs):
-    """:func:`freehint.sweeps.one_run.run_chunk` on a worker that has the same freehint and inputs."""
+    """Run a chunk on a worker that has the same freehint and the same inputs."""
     if source_hash() != code:  # It came when the sweep was on.
         raise InputError("a worker has another freehint than this process")
     _check_inputs(memories, files, inputs)

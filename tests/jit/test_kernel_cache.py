@@ -7,25 +7,26 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from shutil import ignore_patterns
 
 import pytest
 
 from freehint.cli import main
 from freehint.jit.cache import (
     ABANDONED_S,
-    NOT_KERNELS,
-    PACKAGE,
     UNFINISHED,
     UNUSED_S,
     prune,
     read_whole,
     write_whole,
 )
+from freehint.jit.closure import PACKAGE, Sources
+from imports import imports_of
 
 # Doubles what it is given, through a helper in another file; three signatures, so three kernels.
-ONE = "from freehint.jit.kernel import kernel\n\n@kernel(inline=True)\ndef one(x):\n    return 2 * x\n"
+ONE = "from freehint.jit import kernel\n\n@kernel(inline=True)\ndef one(x):\n    return 2 * x\n"
 TWO = (
-    "from freehint.jit.kernel import kernel\nfrom freehint.one import one\n\n"
+    "from freehint.jit import kernel\nfrom freehint.one import one\n\n"
     "@kernel\ndef two(x):\n    return one(x)\n"
 )
 CALL = """
@@ -42,8 +43,10 @@ class Small:
     def __init__(self, folder: Path):
         self.folder, self.package, self.cache = folder, folder / "freehint", folder / "cache"
         self.package.mkdir()
-        for name in ("jit.py", "linking.py", "kernel_cache.py", "units.py"):
-            shutil.copy(PACKAGE / name, self.package)
+        shutil.copytree(
+            PACKAGE / "jit", self.package / "jit", ignore=ignore_patterns("__pycache__")
+        )
+        shutil.copy(PACKAGE / "units.py", self.package)
         (self.package / "__init__.py").write_text("")
         (self.package / "one.py").write_text(ONE)
         (self.package / "two.py").write_text(TWO)
@@ -238,11 +241,30 @@ def test_a_file_gives_only_what_it_was_kept_for(tmp_path):
     assert read_whole(tmp_path / "none", ("a", 1)) is None
 
 
-def test_what_needs_no_recompilation_has_no_kernels():
-    """A module in NOT_KERNELS is not hashed: a kernel in it would go stale."""
-    for path in PACKAGE.rglob("*.py"):
-        if any(path.relative_to(PACKAGE).is_relative_to(part) for part in NOT_KERNELS):
-            assert "\n@kernel" not in path.read_text(), path
+def test_an_edit_where_no_kernel_imports_recompiles_nothing(small):
+    """The hash covers what the modules with kernels import, and nothing else."""
+    (small.package / "words.py").write_text("from freehint.two import two\n")
+    assert small.call() == [3, 0, 0]
+    (small.package / "words.py").write_text("# Other words.\nfrom freehint.two import two\n")
+    assert small.call() == [0, 3, 0]
+    (small.package / "one.py").write_text(ONE + "# An edit of a callee.\n")
+    assert small.call() == [3, 0, 0]
+
+
+def test_every_kernel_is_hashed_and_replay_prose_is_not():
+    sources = Sources()
+    hashed = set(sources.closure(sources.with_kernels()))
+    users = {name for name, text in sources.texts.items() if b"\n@kernel" in text}
+    assert users and users <= hashed
+    for name in ("freehint.replay.validate", "freehint.runs.provenance", "freehint.studies.thread"):
+        assert name in sources.files and name not in hashed
+
+
+def test_imports_are_read_as_python_reads_them():
+    """The pattern finds what the syntax tree has, in every module of the package."""
+    sources = Sources()
+    for module in sources.files:
+        assert sources.imports(module) == imports_of(module, sources.files), module
 
 
 def test_warm_compiles_what_runs_need(capfd):
@@ -263,7 +285,7 @@ def test_warm_compiles_what_runs_need(capfd):
 def test_warm_says_where_it_could_not_keep_kernels(tmp_path):
     (tmp_path / "file").write_text("")
     environment = {**os.environ, "FREEHINT_CACHE_DIR": str(tmp_path / "file" / "below")}
-    command = [sys.executable, "-m", "freehint.cli", "warm"]
+    command = [sys.executable, "-m", "freehint", "warm"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert str(tmp_path / "file" / "below") in done.stderr

@@ -5,10 +5,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from playwright.sync_api import Error
+from test_notebooks import ANSWERS
 
 import lab
 from lab import lab_server, open_offline
-from test_notebooks import ANSWERS
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 # The contents have no code (test_book.py); papermill runs the report, test_notebooks.py those that

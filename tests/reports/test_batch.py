@@ -109,7 +109,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("{batch}")  # braces are papermill's in a path
     write_notebook(folder)
     file = write_batch(folder, GRID, 'results = "table"')
-    command = [sys.executable, "-m", "freehint.cli", "batch", file]
+    command = [sys.executable, "-m", "freehint", "batch", file]
     done = subprocess.run(command, capture_output=True, text=True)
     return folder, file, done
 
@@ -311,7 +311,7 @@ def test_kill_9_loses_no_run_and_repeats_none(tmp_path, capsys):
     write_notebook(tmp_path)
     values = list(range(10, 15))
     file = write_batch(tmp_path, f"[parameters]\nLOG\nnap = 0.6\n[grid]\nn = {values}")
-    command = [sys.executable, "-m", "freehint.cli", "batch", file]
+    command = [sys.executable, "-m", "freehint", "batch", file]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     log = tmp_path / "log.txt"

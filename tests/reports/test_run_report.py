@@ -8,6 +8,7 @@ import zlib
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from test_player import FRAME, PLAYER
 
 import freehint as fh
 from freehint.cli import main
@@ -19,7 +20,6 @@ from freehint.runs.run import METADATA_KEY
 from freehint.runs.scenario_file import read_scenario, scenario_toml
 from lab import chromium, open_offline
 from own_policy import QUIET
-from test_player import FRAME, PLAYER
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=10_000_000, walk_at_ns=1_000_000)
 MOVED = fh.Scenario(memory="64MiB").with_values(

@@ -12,13 +12,13 @@ from pathlib import Path
 import distributed
 import pandas as pd
 import pytest
+from test_sweep import GRID, LONG, SMALL, rows_of
 
 import freehint as fh
 from freehint.sweeps import dask as cluster
 from freehint.sweeps import one_run as workers
 from freehint.sweeps.design import Design
 from own_policy import QUIET, WRONG
-from test_sweep import GRID, LONG, SMALL, rows_of
 
 SEEDS = 6
 

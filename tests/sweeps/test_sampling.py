@@ -5,13 +5,13 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from test_sweep import SMALL, stopped_sweep
 
 import freehint as fh
 from freehint.sweeps import one_run as workers
 from freehint.sweeps.factors import Range
 from freehint.sweeps.objective import stated
 from own_policy import WRONG
-from test_sweep import SMALL, stopped_sweep
 
 RANGES = {
     "ring.size": {"low": 8, "high": 4096, "scale": "log2"},

@@ -4,6 +4,7 @@ import asyncio
 import base64
 
 import pytest
+from test_lab import write_notebook
 
 import freehint as fh
 from freehint.config import InputError
@@ -14,7 +15,6 @@ from freehint.widgets.lab_knobs import FIELDS, Bench
 from freehint.widgets.lab_table import difference_table
 from freehint.widgets.later import Later
 from lab import SCREENSHOTS, lab_server
-from test_lab import write_notebook
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=30 * NS_PER_MS)
 PROGRAM = fh.Program(state="churn", dirty_MiB=8, rate_MiBps=70.5)

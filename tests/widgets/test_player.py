@@ -5,6 +5,7 @@ import base64
 import ipywidgets
 import nbformat
 import pytest
+from test_lab import write_notebook
 from traitlets import TraitError
 
 import freehint as fh
@@ -14,7 +15,6 @@ from freehint.studies.thread_run import thread_trajectory
 from freehint.widgets import Player, save_player
 from freehint.widgets.player.html import player_html
 from lab import SCREENSHOTS, chromium, lab_server, open_offline
-from test_lab import write_notebook
 
 CELLS = [
     "from freehint.studies.thread_run import thread_trajectory\n"

@@ -23,9 +23,8 @@ from freehint.engine.world.clock import schedule
 from freehint.engine.world.content import STRUCTURES_SHIFT, write_page
 from freehint.jit import kernel
 from freehint.mm.memory import Memory
-from freehint.units import NS_PER_MS, NS_PER_S
+from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
 
-PAGES_PER_MIB = 256
 IDLE, DIRTY, CHURN, BURST, FORK, CACHE = range(6)  # what goes on while time passes
 GOES_ON = {"dirty": DIRTY, "churn": CHURN, "burst": BURST, "fork": FORK, "cache": CACHE}
 STATES = ("idle", "freed", "dirty", "churn", "frag", "burst", "fork", "cache")
@@ -44,9 +43,9 @@ class Program(Named):
         KiB to 16 MiB at that rate, ``dirty_MiB`` alive; "frag": fill ``frag_MiB`` page by page and
         give back ``frag_percent`` of its pieces of ``frag_chunk`` pages in random order; "burst":
         map and write ``dirty_MiB`` at that rate, leave, rest for ``rest_ms``, and again; "fork":
-        fork processes, see :mod:`freehint.engine.guest.forks`; "cache": cache ``cache_MiB`` of files,
-        then go on at ``rate_MiBps``, see :mod:`freehint.engine.guest.page_cache`.  "burst" was not
-        recorded.
+        fork processes, see :mod:`freehint.engine.guest.forks`; "cache": cache ``cache_MiB`` of
+        files, then go on at ``rate_MiBps``, see :mod:`freehint.engine.guest.page_cache`.  "burst"
+        was not recorded.
     fill_MiB, dirty_MiB, rate_MiBps, frag_MiB, frag_percent, frag_chunk, cache_MiB, rest_ms : int
         or float
         See above.

@@ -33,13 +33,12 @@ from freehint.engine.guest.recorded import (
 from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.formats.digest import memory_sha256
 from freehint.formats.snapshots import snapshot_files
-from freehint.formats.traces.columns import trace_rows
+from freehint.formats.traces.columns import settle, trace_rows
 from freehint.formats.traces.recording import load_recording
 from freehint.formats.traces.rows import ALLOC, FREE
 from freehint.mm.memory import BUDDY, MIGRATE_PCPTYPES, ORDER_MASK, PCP, Memory
-from freehint.replay.replay import settle
+from freehint.units import NS_PER_US
 
-NS_PER_US = 1_000
 FOR_EVER = 1 << 40  # laps
 
 

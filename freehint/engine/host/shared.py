@@ -31,11 +31,10 @@ from freehint.engine.world.paging import (
 from freehint.mm.bitmap import count_bits
 from freehint.mm.check import InvariantError
 from freehint.mm.watermark import zone_watermarks
-from freehint.units import NS_PER_MS
+from freehint.units import NS_PER_MS, PAGES_PER_MIB
 
 DEF_PRIORITY = 12
 SWAP_CLUSTER_MAX = 32
-PAGES_PER_MIB = 256
 # What one event of a guest takes at most: a block of the largest order, and page structures.
 EVENT_PAGES = 2048
 

@@ -2,7 +2,7 @@
 
 Okabe and Ito's (2008), which colour-blind readers can tell apart; they always mean the same thing:
 green is a hint that holds, orange one that was in vain, vermilion one that was lost, grey memory
-that no hint speaks of.  ``tests/test_palette.py`` measures the distances for three kinds of
+that no hint speaks of.  ``tests/figures/test_palette.py`` measures the distances for three kinds of
 colour blindness.
 """
 

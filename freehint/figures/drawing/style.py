@@ -45,7 +45,7 @@ _THEME: ContextVar = ContextVar("theme", default="light")
 
 @contextmanager
 def theme(name: str) -> Iterator[None]:
-    """Figures drawn within are those of a theme of :data:`freehint.figures.drawing.palette.THEMES`."""
+    """Draw all figures within in a theme of :data:`freehint.figures.drawing.palette.THEMES`."""
     before = _THEME.set(name)
     try:
         yield
@@ -63,7 +63,6 @@ def style() -> dict:
 LINES = (BLUE, PURPLE, BLACK, SKY)  # one after another, where lines are told apart by name
 # Where there are more: colour and dashes, never the same pair twice.
 PENS = [(LINES[i % 4], ("-", "--", ":", "-.")[(i + i // 4) % 4]) for i in range(16)]
-MIB = 1 / 256  # of a page
 
 
 class Picture(Figure):

@@ -11,6 +11,7 @@ from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATE_TYPES,
     UNMOVABLE,
+    Memory,
 )
 
 KINDS = {
@@ -186,3 +187,13 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
             row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
             value = trace[column].iloc[at]
             raise InputError(f"{path}: row {row} ({event}): {column} {value} {why}")
+
+
+def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
+    """Give every free its fate; how many were inferred to bypass the pcp lists."""
+    pending = np.zeros(memory.nr_pages, np.int8)
+    rows.settle_fates(columns, pending, inputs == "probes")
+    rows.settle_claims(memory.profile, columns, memory.nr_cpus)
+    if inputs == "probes" or not infer:
+        return 0
+    return int(rows.infer_direct_frees(memory, columns, np.zeros((memory.nr_cpus, 257), np.int64)))
