@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-from test_compile_benchmark import END_NS, sweep_of_summaries
 
 import freehint as fh
+from compile_runs import END_NS, sweep_of_summaries
 from freehint import figures
 from freehint.figures.compile import compile_figure
 from freehint.replay.validate import validate_migration

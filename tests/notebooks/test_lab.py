@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import Error
 from test_notebooks import ANSWERS
 
 import lab
-from lab import lab_server, open_offline
+from lab import lab_server, open_offline, write_notebook
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 # The contents have no code (test_book.py); papermill runs the report, test_notebooks.py those that
@@ -41,13 +40,6 @@ def redraw(change):
 for knob in (grey, shade, negative, side):
     knob.observe(redraw, "value")
 """
-
-
-def write_notebook(path: Path, *sources: str) -> Path:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, path)
-    return path
 
 
 @pytest.mark.parametrize("notebook", LIVE_NOTEBOOKS, ids=lambda path: path.stem)

@@ -8,7 +8,6 @@ import zlib
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from test_player import FRAME, PLAYER
 
 import freehint as fh
 from freehint.cli import main
@@ -18,7 +17,7 @@ from freehint.runs.provenance import plain
 from freehint.runs.rebuild import rebuilt
 from freehint.runs.run import METADATA_KEY
 from freehint.runs.scenario_file import read_scenario, scenario_toml
-from lab import chromium, open_offline
+from lab import FRAME, PLAYER, chromium, open_offline
 from own_policy import QUIET
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=10_000_000, walk_at_ns=1_000_000)

@@ -24,7 +24,7 @@ from freehint.mm.list import init_list_head
 from freehint.runs.begin import guest_memory, new_engine
 from freehint.units import NS_PER_MS
 
-MODULE = sys.modules["freehint.overcommit"]  # fh.overcommit is the function
+MODULE = sys.modules["freehint.runs.overcommit"]
 MS = NS_PER_MS
 BURST = fh.Program(state="burst", dirty_MiB=24, rate_MiBps=2000.0, rest_ms=20)
 CHURN = fh.Program(state="churn", fill_MiB=40, dirty_MiB=24, rate_MiBps=2000.0)

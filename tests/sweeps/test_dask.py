@@ -66,7 +66,7 @@ def test_a_worker_dies_in_the_middle_and_the_file_is_the_same(dask, tmp_path, se
 def test_the_client_is_killed_and_the_next_call_goes_on(dask, tmp_path, serial):
     out, parts = tmp_path / "runs.parquet", tmp_path / "runs.parquet.parts"
     script = tmp_path / "long.py"
-    tests, address = str(Path(__file__).parents[1]), dask.scheduler_address
+    tests, address = str(Path(__file__).parent), dask.scheduler_address
     script.write_text(LONG.format(tests=tests, seeds=SEEDS, scheduler=address, out=str(out)))
     process = subprocess.Popen([sys.executable, str(script)])
     deadline = time.monotonic() + 120
@@ -114,7 +114,7 @@ def test_a_worker_with_another_freehint_or_another_file_is_refused():
         cluster.run_chunk_there(space, [], "0" * 16, (), (), ())
     file = Path(__file__)
     inputs = ((file.name, "0" * 64),)
-    with pytest.raises(fh.InputError, match=r"a worker has another test_cluster\.py"):
+    with pytest.raises(fh.InputError, match=r"a worker has another test_dask\.py"):
         cluster.run_chunk_there(space, [], cluster.source_hash(), (), (file,), inputs)
 
 

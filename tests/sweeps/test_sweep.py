@@ -144,7 +144,7 @@ def rows_of(folder) -> int:
 
 def killed_sweep(out, parts, scheduler):
     """Start it in a process of its own, and kill that once some chunks are written."""
-    tests = str(Path(__file__).parents[1])
+    tests = str(Path(__file__).parent)
     script = out.parent / "long.py"
     script.write_text(LONG.format(tests=tests, seeds=SEEDS, scheduler=scheduler, out=str(out)))
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)

@@ -4,7 +4,6 @@ import asyncio
 import base64
 
 import pytest
-from test_lab import write_notebook
 
 import freehint as fh
 from freehint.config import InputError
@@ -14,7 +13,7 @@ from freehint.widgets import Lab, Player, scenario_code
 from freehint.widgets.lab_knobs import FIELDS, Bench
 from freehint.widgets.lab_table import difference_table
 from freehint.widgets.later import Later
-from lab import SCREENSHOTS, lab_server
+from lab import SCREENSHOTS, lab_server, write_notebook
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=30 * NS_PER_MS)
 PROGRAM = fh.Program(state="churn", dirty_MiB=8, rate_MiBps=70.5)
@@ -244,7 +243,6 @@ def test_figures_wait_until_the_knobs_rest():
     assert len(seen) == 1
 
 
-PLAYER = ".fh-player[data-ready]"
 CELLS = [
     "import freehint as fh\nfrom freehint.widgets import Lab\nbench = Lab()",
     "bench",

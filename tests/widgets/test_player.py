@@ -5,7 +5,6 @@ import base64
 import ipywidgets
 import nbformat
 import pytest
-from test_lab import write_notebook
 from traitlets import TraitError
 
 import freehint as fh
@@ -14,7 +13,7 @@ from freehint.reports.notebook import render
 from freehint.studies.thread_run import thread_trajectory
 from freehint.widgets import Player, save_player
 from freehint.widgets.player.html import player_html
-from lab import SCREENSHOTS, chromium, lab_server, open_offline
+from lab import FRAME, PLAYER, SCREENSHOTS, chromium, lab_server, open_offline, write_notebook
 
 CELLS = [
     "from freehint.studies.thread_run import thread_trajectory\n"
@@ -23,8 +22,6 @@ CELLS = [
     "player",
     "print(player.frame, player.selected)",
 ]
-PLAYER = ".fh-player[data-ready]"
-FRAME = "Number(document.querySelector('.fh-player').dataset.frame)"
 
 
 @pytest.fixture(scope="module")
