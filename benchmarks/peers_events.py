@@ -5,7 +5,8 @@ policy's worker (a walk in every fourth slice), and the same compiled handler of
 :func:`freehint.engine.loop.step`.  What differs is who keeps the order of events:
 freehint's compiled loop, a heap of keys in Python, or SimPy with a process an actor.  So the
 peers are as fast as they can be; with the allocator in Python an event would cost them several
-times as much.  What Python answers (a policy's strokes, drawing words) is the same on all sides and is not counted.
+times as much.  What Python answers (a policy's strokes, drawing words) is the same on all sides
+and is not counted.
 
 They begin with the same warmed-up guest and must end in the same state, or this fails: every list
 in its order, every row of reports, waits and locks with its time, every key.
