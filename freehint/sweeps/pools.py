@@ -38,7 +38,6 @@ class Processes:
     def __init__(self, space: Space):
         self.space = space
         self.workers = len(os.sched_getaffinity(0))
-        self.first = FirstRuns(space)
         self.pool = None
 
     def __enter__(self):
@@ -50,9 +49,6 @@ class Processes:
 
     def chunks(self, left: deque):
         """Like those of Here, in whatever order chunks come back."""
-        yield from self.first.chunks(left)
-        if not left:
-            return
         if self.pool is None:
             context = multiprocessing.get_context("spawn")
             workers = min(self.workers, len(left))
@@ -188,35 +184,3 @@ class Here:
         while left:
             job = left.popleft()
             yield {job[0]: one_run(self.space, job)}
-
-
-class FirstRuns:
-    """The first run of each policy is done here: workers that compile would do so all at once,
-    into one cache."""
-
-    def __init__(self, space: Space):
-        self.space = space
-        self.known = set()
-        self.keys = set()
-
-    def chunks(self, left: deque):
-        """Rows of those runs, which are taken out of what is left."""
-        names = [name.partition(".")[0] for name in self.space.factors]
-        for job in list(left):
-            # Only what touches the policy can bring another verb.
-            key = tuple(one for name, one in zip(names, job[1]) if name == "policy")
-            if key not in self.keys and self._new_verbs(job):
-                left.remove(job)
-                yield {job[0]: one_run(self.space, job)}
-            self.keys.add(key)
-
-    def _new_verbs(self, job: tuple) -> bool:
-        try:
-            policy = self.space.scenario_of(*job[1:]).policy
-        except InputError:  # The run itself will say so.
-            return False
-        several = policy if isinstance(policy, tuple) else (policy,)
-        verbs = {v for p in several for v in vars(p).values() if callable(v)} or {None}
-        new = not verbs <= self.known
-        self.known |= verbs
-        return new
