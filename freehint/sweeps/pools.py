@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
-import threading
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 
 from freehint.config import InputError
+from freehint.files import end_with_parent
 from freehint.policies import find_policies
 from freehint.sweeps.factors import Space
 from freehint.sweeps.one_run import FAILED, one_run, run_chunk
@@ -19,13 +19,7 @@ _space = None  # of this worker process
 def _begin_worker(space: Space) -> None:
     global _space
     _space = space
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _run_chunk_here(jobs: list) -> tuple:
