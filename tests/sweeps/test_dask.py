@@ -66,7 +66,8 @@ def test_a_worker_dies_in_the_middle_and_the_file_is_the_same(dask, tmp_path, se
 def test_the_client_is_killed_and_the_next_call_goes_on(dask, tmp_path, serial):
     out, parts = tmp_path / "runs.parquet", tmp_path / "runs.parquet.parts"
     script = tmp_path / "long.py"
-    tests, address = str(Path(__file__).parent), dask.scheduler_address
+    tests = [str(Path(__file__).parents[n]) for n in (0, 1)]
+    address = dask.scheduler_address
     script.write_text(LONG.format(tests=tests, seeds=SEEDS, scheduler=address, out=str(out)))
     process = subprocess.Popen([sys.executable, str(script)])
     deadline = time.monotonic() + 120
