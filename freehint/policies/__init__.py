@@ -15,8 +15,6 @@ POLICIES = {
     "none": Policy("none"),
     # As posted in January 2018: one call walks every list, a full ring loses the hint.
     "v24": Walker("v24", rotate="never", resume="restart", lock="per_list", on_full="lose"),
-    # The same walk; only what it returns is another: see walk_free_mem_block().
-    "v25": Walker("v25", rotate="never", resume="restart", lock="per_list", on_full="lose"),
     # June 2018: the largest blocks alone, a zone's addresses into an array under one hold of the
     # lock, reported from there.
     "v33": Walker(
@@ -59,6 +57,11 @@ def find_policy(policy) -> Policy:
     """
     if isinstance(policy, Policy):
         return policy
+    if policy == "v25":
+        raise InputError(
+            "policy 'v25' walks as 'v24' does, and only returns another value: see"
+            " fh.walk_free_mem_block"
+        )
     if not isinstance(policy, str) or policy not in POLICIES:
         raise InputError(f"policy must be one of {', '.join(POLICIES)}, got {policy!r}")
     return POLICIES[policy]

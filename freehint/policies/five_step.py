@@ -53,7 +53,7 @@ from freehint.mm.memory import (
     user_node,
 )
 from freehint.policies.policy import Outcome, Policy, Stroke
-from freehint.policies.walk import forget_user_nodes
+from freehint.policies.walk_state import forget_user_nodes
 
 REFUSED = int(Outcome.REFUSED)
 MORE, ZONE_DONE, _ = map(int, Stroke)

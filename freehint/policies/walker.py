@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from freehint.config import InputError, one_of, whole
 from freehint.mm.memory import MAX_ORDER
 from freehint.policies.policy import Policy
-from freehint.policies.walk import drain, end_walk, fill, forget_user_nodes, new_walk_state
+from freehint.policies.walk import drain, end_walk, fill
+from freehint.policies.walk_state import forget_user_nodes, new_walk_state
 
 ROTATE = ("never", "each_report", "on_exit")
 RESUME = ("restart", "scan_for_first", "cursor", "host_feedback")

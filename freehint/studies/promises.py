@@ -54,7 +54,6 @@ PROMISES = {
     # move to lists that were walked before, and are missed, or to one that was not, and are met
     # again.  Rare: 1 and 6 of 600,000 in 1,000 histories.
     "v24": Promise(None, False),
-    "v25": Promise(None, False),
     # All under one hold of the lock; the array is a copy, so nothing is met again.
     "v33": Promise("offered", True),
     # A consumed: the walk ends after one lap, in which blocks are met again and others never.

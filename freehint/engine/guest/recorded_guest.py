@@ -212,7 +212,7 @@ def load_trace(stem: Path) -> Trace:
     """
     recording = load_recording(stem)
     memory = recording.t0
-    rows, _ = trace_rows(recording, "std")
+    rows, _, _ = trace_rows(recording, "std")
     settle(memory, rows, "std", False)
     path = Path(f"{stem}.trace.parquet")
     odd = (rows.kind == ALLOC) & (rows.migratetype >= MIGRATE_PCPTYPES)
