@@ -1,4 +1,4 @@
-"""Hashes of the summaries of 148 runs: has any result changed?
+"""Hashes of the summaries of 135 runs: has any result changed?
 
 Each policy runs each load, with and without a migration, and guests that share a host; sizes,
 kernels, rings, hosts and commands are drawn.  A draw depends on the run's label alone, so a policy

@@ -155,7 +155,8 @@ def calibrated(table: pd.DataFrame) -> np.ndarray:
 
     Returns
     -------
-    numpy array of bool, a value for each row
+    ndarray
+        bool, one value for each row.
     """
     shipped = read_migrations(data(CALIBRATED_ON))
     shipped = shipped[(shipped["state"] == "idle") & (shipped["hint"] == "off")]
