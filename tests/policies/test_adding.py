@@ -137,7 +137,7 @@ def test_every_colour_of_a_policy_has_a_value_and_no_two_policies_share_one():
 def test_a_description_is_no_parameter_of_a_run():
     painted = fh.Policy("mine", colour="sky", promise=Promise("taken", True))
     assert (painted.colour, painted.promise.once) == ("sky", True)
-    with pytest.raises(InputError, match="there is no parameter 'policy.colour'"):
+    with pytest.raises(InputError, match=r"there is no parameter 'policy\.colour'"):
         fh.Scenario(policy=painted).with_values({"policy.colour": "blue"})
 
 
