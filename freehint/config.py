@@ -90,8 +90,21 @@ def with_values(config, values: dict, where: str = ""):
     return replace(config, **own)
 
 
-def extra(module: str, what_for: str):
-    """A module of a library that only the extra ``sweep`` brings.
+def extra(module: str, what_for: str, extra: str = "sweep"):
+    """A module of a library that only one of freehint's extras brings.
+
+    Parameters
+    ----------
+    module : str
+        Its dotted name.
+    what_for : str
+        What needs it: the beginning of the sentence if it is missing.
+    extra : str
+        "lab" or "sweep".
+
+    Returns
+    -------
+    module
 
     Raises
     ------
@@ -102,6 +115,6 @@ def extra(module: str, what_for: str):
         return import_module(module)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"{what_for} needs {error.name}, which is not installed; the extra 'sweep' brings it:"
-            " pip install 'freehint[sweep]'"
+            f"{what_for} needs {error.name}, which is not installed; the extra {extra!r} brings it:"
+            f" pip install 'freehint[{extra}]'"
         ) from None

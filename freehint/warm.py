@@ -1,8 +1,7 @@
 """Compile all kernels and keep them, so that nothing waits for a compiler later: ``freehint warm``.
 
 Each task does on a small guest what people do, so what it compiles is what they need.  The event
-loop, by far the largest kernel, is compiled in one process while others do what needs no loop; what
-needs it comes after.
+loop is by far the largest kernel: it is begun first, and beside it what needs no loop.
 """
 
 import multiprocessing
@@ -118,7 +117,7 @@ def _validators():
     predictions(data("linux-6.1/reporting"), "reporting")
 
 
-# In their order: those of WITH_THE_LOOP do not need the event loop, or are it.
+# In their order: what needs the event loop would wait for the process that compiles it.
 TASKS = {
     "the event loop": _loop,
     "replays": _replays,
@@ -131,7 +130,6 @@ TASKS = {
     "players": _players,
     "guests that share a host": _shared_hosts,
 }
-WITH_THE_LOOP = ("the event loop", "replays", "memories and walks", "validators")
 
 
 class Warmed(NamedTuple):
@@ -169,6 +167,5 @@ def warm(processes: int | None = None):
         processes = min(4, len(os.sched_getaffinity(0)))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context) as pool:
-        for names in (WITH_THE_LOOP, [name for name in TASKS if name not in WITH_THE_LOOP]):
-            for done in as_completed([pool.submit(run_task, name) for name in names]):
-                yield done.result()
+        for done in as_completed([pool.submit(run_task, name) for name in TASKS]):
+            yield done.result()

@@ -7,7 +7,8 @@ from freehint.engine.guest.mapping import freed_blocks_cleared
 from freehint.engine.world.world import World
 from freehint.jit import Kernel, as_python
 from freehint.jit.pinned import pinned
-from freehint.mm.check import InvariantError, check_memory, pages_held
+from freehint.mm.check import InvariantError, check_memory
+from freehint.mm.damage import pages_held
 from freehint.mm.memory import NR_ORDERS, Memory
 from freehint.policies.policy import Policy, Stroke
 

@@ -4,9 +4,14 @@ Numba's own cache has an index file a function: of two processes that compile di
 at the same time one overwrites the other's entry, and may then load the other's code.  Here a file
 is named after all that it was compiled for, and carries it inside with a checksum.  Whatever
 cannot be read is compiled again, and whatever cannot be written is done without.
+
+A process that needs a kernel which another one is compiling waits for it: whoever compiles holds a
+lock on a file of the kernel's name, which the system releases when that process ends, however it
+ends.  Where nothing can be locked, each process compiles for itself.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import pickle
@@ -28,6 +33,7 @@ from freehint.jit.closure import PACKAGE, kernels_hash
 
 SUFFIX = ".kernel"
 UNFINISHED = ".unfinished-"
+LOCK = ".lock"
 DIGEST_BYTES = 32
 UNUSED_S = 60 * 86400  # a folder of other sources, until it is removed
 ABANDONED_S = 3600  # an unfinished file, whose process was killed
@@ -79,6 +85,7 @@ class KernelCache(_Cache):
         self.folders = [one for one in (folder, *others) if one is not None]
         self.name = f"{function.__module__}.{function.__qualname__}"
         self.code = hashlib.sha256(function.__code__.co_code).hexdigest()
+        self.lock = None  # what this process holds while it compiles
 
     def _key(self, signature, codegen) -> tuple:
         return signature, codegen.magic_tuple(), self.code
@@ -88,15 +95,39 @@ class KernelCache(_Cache):
         return f"{self.name}-{digest[:16]}{SUFFIX}"
 
     def load_overload(self, sig, target_context):
-        """What was compiled for this signature before, or None."""
+        """What was compiled for this signature before, or None: then the caller compiles it.
+
+        While another process compiles it, this one waits.
+        """
         target_context.refresh()
         key = self._key(sig, target_context.codegen())
-        for folder in self.folders:
-            payload = read_whole(folder / self._file(key), key)
-            if payload is not None:
-                COUNTS.found += 1
-                return CompileResult._rebuild(target_context, *payload)
-        return None
+        payload = self._look_up(key)
+        if payload is None and self._wait_for_others(key):
+            payload = self._look_up(key)
+        if payload is None:
+            return None
+        COUNTS.found += 1
+        return CompileResult._rebuild(target_context, *payload)
+
+    def _look_up(self, key: tuple):
+        found = (read_whole(folder / self._file(key), key) for folder in self.folders)
+        return next((payload for payload in found if payload is not None), None)
+
+    def _wait_for_others(self, key: tuple) -> bool:
+        """Lock what is to be compiled until :meth:`release`; False where that cannot be done."""
+        # A process that compiles a kernel inside of itself would wait for itself.
+        if self.folder is None or self.lock is not None:
+            return False
+        path = self.folder / f"{UNFINISHED}{self._file(key)}{LOCK}"
+        with contextlib.suppress(OSError):
+            self.lock = locked(path)
+        return self.lock is not None
+
+    def release(self) -> None:
+        """Let others go on: they find what was kept meanwhile."""
+        if self.lock is not None:
+            unlock(self.lock)
+            self.lock = None
 
     def save_overload(self, sig, data):
         """Keep what was compiled, if it can be written."""
@@ -152,6 +183,26 @@ def write_whole(path: Path, value) -> None:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def locked(path: Path):
+    """Make a file and lock it, after whoever has it locked; OSError where that cannot be done."""
+    file = path.open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except BaseException:  # an interrupt, too: what others hold stays
+        file.close()
+        raise
+    return file
+
+
+def unlock(file) -> None:
+    """Remove a file of :func:`locked`; whoever waits for it goes on with what has no name now."""
+    with contextlib.suppress(OSError):
+        os.unlink(file.name)
+    # Closing alone is not enough: a process forked meanwhile has the file open as well.
+    with file, contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def prune(folder: Path, now: float | None = None) -> list[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numba
 from numba.core import config as numba_config
 from numba.core import types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
 from freehint.jit import linking
@@ -61,6 +62,18 @@ class Kernel(CPUDispatcher):
         return entry(*args)
 
 
+class CachedEntry(CPUDispatcher):
+    """A kernel's entry for Python, kept on disk; several processes compile it once."""
+
+    def compile(self, signature):
+        # Numba's own lock: another thread must not release what this one holds.
+        with global_compiler_lock:
+            try:
+                return super().compile(signature)
+            finally:
+                self._cache.release()
+
+
 def kernel(function=None, *, inline=False, cold=False, plain=None):
     """Compile a function.
 
@@ -107,5 +120,6 @@ def _compile_cached(function):
     """A compiled function that Python can call; kept on disk if it is one of the package's."""
     made = numba.njit(nogil=True)(function)
     if Path(function.__code__.co_filename).is_relative_to(PACKAGE):
+        made.__class__ = CachedEntry
         made._cache = KernelCache(function, CACHE_FOLDER, OTHER_FOLDERS)
     return made

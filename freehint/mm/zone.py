@@ -192,8 +192,10 @@ def serving_zone(memory, order, migratetype):
 
 @kernel(inline=True)
 def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones):
-    """The attempts of an allocation, zone by zone: see :func:`alloc_pages`.
+    """Try zone after zone at each attempt's watermark, as :func:`alloc_pages` describes.
 
+    ``reserve_flags`` are ALLOC_.. of mm/highatomic.py, which count at the min watermark alone.
+    With ALLOC_HIGHATOMIC a held lock is waited for even where a pcp list would serve.
     Source: get_page_from_freelist().
     """
     highest = highest_zone_of(migratetype)
@@ -235,19 +237,6 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zones):
         the buddy, a look in vain as one.
     """
     return alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zones)
-
-
-@kernel
-def alloc_pages_flags(memory, cpu, order, migratetype, reserve_flags, locked_zones):
-    """Allocate as a request with rights to reserves; else like :func:`alloc_pages`.
-
-    Parameters
-    ----------
-    reserve_flags : int
-        ALLOC_.. of mm/highatomic.py; they count in the attempt at the min watermark alone.
-        With ALLOC_HIGHATOMIC a held lock is waited for even where a pcp list would serve.
-    """
-    return alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones)
 
 
 @kernel(inline=True)

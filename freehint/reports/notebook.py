@@ -8,11 +8,10 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-from freehint.config import InputError
+from freehint.config import InputError, extra
 from freehint.reports.parameters import (
     check_parameter,
     known_parameters,
-    lab_libraries,
     read_notebook,
 )
 from freehint.reports.pdf import find_chromium, pdf_beside, write_page
@@ -65,7 +64,7 @@ def run_notebook(notebook, parameters: dict, executed: Path) -> None:
     InputError
         A cell failed; with the error's own sentence.
     """
-    papermill, _ = lab_libraries()
+    papermill = extra("papermill", "a report", "lab")
     check_parameters(notebook, parameters)
     try:
         papermill.execute_notebook(
@@ -84,7 +83,7 @@ def _is_progress(output) -> bool:
 
 def render(executed: Path, title: str = "freehint report") -> str:
     """An executed notebook as one HTML text without code, prompts or foreign addresses."""
-    _, nbconvert = lab_libraries()
+    nbconvert = extra("nbconvert", "a report", "lab")
     import nbformat
     from traitlets.config import Config
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from freehint.config import InputError
+from freehint.config import InputError, extra
 
 KINDS = {
     bool: "true or false",
@@ -36,18 +36,6 @@ class Parameter(NamedTuple):
     default: Any
 
 
-def lab_libraries():
-    """papermill and nbconvert, which are the extra ``lab``."""
-    try:
-        import nbconvert
-        import papermill
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{error.name} is not installed; reports need: pip install 'freehint[lab]'"
-        ) from None
-    return papermill, nbconvert
-
-
 def read_notebook(path: Path):
     """A notebook as nbformat's node, of format 4.
 
@@ -56,7 +44,7 @@ def read_notebook(path: Path):
     InputError
         It cannot be read, or is no notebook.
     """
-    lab_libraries()
+    extra("papermill", "a report", "lab")
     import nbformat
 
     try:
@@ -70,7 +58,7 @@ def read_notebook(path: Path):
 
 def known_parameters(notebook) -> dict:
     """{name: Parameter} of the cell tagged ``parameters``; none if there is no such cell."""
-    papermill, _ = lab_libraries()
+    papermill = extra("papermill", "a report", "lab")
     found = papermill.inspect_notebook(notebook)
     return {
         name: _parameter(facts["inferred_type_name"], facts["default"])

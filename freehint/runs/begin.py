@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from freehint.config import InputError
-from freehint.data import DEFAULT_MEMORY, data
+from freehint.data import DEFAULT_MEMORY, stem
 from freehint.engine.engine import Engine
 from freehint.engine.guest.content import mark_written
 from freehint.engine.guest.kthreads import FRAG_CHECK_INTERVAL_NS, STAT_INTERVAL_NS
@@ -84,16 +84,20 @@ def named_memory(memory):
 
 
 def snapshot_stem(name) -> Path:
-    """Stem of a snapshot, by path or by its name in the sample data."""
-    if not Path(f"{name}.meta.json").exists():
-        try:
-            return data(name)
-        except FileNotFoundError:
-            raise InputError(
-                f"{name}.meta.json: there is no such file, so memory {str(name)!r} is no snapshot;"
-                f" nor is it sample data ({DEFAULT_MEMORY}, ..) or a size (256MiB, ..)"
-            ) from None
-    return Path(name)
+    """Stem of a snapshot, by path or by its name in the sample data.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    try:
+        return stem(name, ".meta.json")
+    except FileNotFoundError:
+        raise InputError(
+            f"{name}.meta.json: there is no such file, so memory {str(name)!r} is no snapshot;"
+            f" nor is it sample data ({DEFAULT_MEMORY}, ..) or a size (256MiB, ..)"
+        ) from None
 
 
 def new_world(scenario: Scenario, memory: Memory) -> World:

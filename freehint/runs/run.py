@@ -1,8 +1,6 @@
 """What a run tells: tables, one row of summary, and what reproduces it."""
 
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freehint.config import InputError
+from freehint.files import whole_folder
 from freehint.mm.memory import Memory
 from freehint.units import format_ns, format_pages
 
@@ -77,15 +76,8 @@ class Run:
             The folder exists already.
         """
         folder = Path(folder)
-        if folder.exists():
-            raise InputError(f"{folder}: exists already; a run never overwrites another")
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
-        try:
-            metadata = {METADATA_KEY: json.dumps(self.provenance).encode()}
+        metadata = {METADATA_KEY: json.dumps(self.provenance).encode()}
+        with whole_folder(folder) as temporary:
             for name in TABLES:
                 table = getattr(self, name)
                 if name == "summary":
@@ -93,11 +85,6 @@ class Run:
                 arrow = pa.Table.from_pandas(table, preserve_index=False)
                 arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, **metadata})
                 pq.write_table(arrow, temporary / f"{name}.parquet", compression="zstd")
-            temporary.chmod(0o755)
-            temporary.rename(folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
         return folder
 
     @classmethod

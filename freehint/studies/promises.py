@@ -131,7 +131,6 @@ def table(policies, histories: int) -> pd.DataFrame:
     """A row a policy, as of :func:`properties`, by a worker process a CPU."""
     policies = list(policies)
     parts = {policy.name: [] for policy in policies}
-    properties(policies[0], 1)  # compiled once, before workers all do it into one cache
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), context) as pool:
         for policy, first in product(policies, range(0, histories, CHUNK)):

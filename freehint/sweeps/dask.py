@@ -15,7 +15,7 @@ from freehint.mm.memory import Memory
 from freehint.sweeps.design import Design, inputs_of
 from freehint.sweeps.factors import Space
 from freehint.sweeps.one_run import run_chunk
-from freehint.sweeps.pools import FirstRuns, LostChunkError, check_importable, fed
+from freehint.sweeps.pools import LostChunkError, check_importable, fed
 
 CONNECT_S = 10
 # How long a cluster may be without any worker, one that is started anew included.
@@ -74,7 +74,6 @@ class Cluster:
         check_importable(design.space, address)
         self.space = design.space
         self.address = address
-        self.first = FirstRuns(design.space)
         names = tuple(m for m in design.memories if not isinstance(m, Memory))
         inputs = tuple((one["file"], one["sha256"]) for one in design.inputs)
         self.arguments = (source_hash(), names, tuple(design.files), inputs)
@@ -119,7 +118,6 @@ class Cluster:
 
     def chunks(self, left: deque):
         """Rows as they come, {number: row}."""
-        yield from self.first.chunks(left)
         try:
             yield from fed(self, self.space, left)
         except ChildProcessError:

@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
-import threading
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 
 from freehint.config import InputError
+from freehint.files import end_with_parent
 from freehint.policies import find_policies
 from freehint.sweeps.factors import Space
 from freehint.sweeps.one_run import FAILED, one_run, run_chunk
@@ -19,13 +19,7 @@ _space = None  # of this worker process
 def _begin_worker(space: Space) -> None:
     global _space
     _space = space
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _run_chunk_here(jobs: list) -> tuple:
@@ -38,7 +32,6 @@ class Processes:
     def __init__(self, space: Space):
         self.space = space
         self.workers = len(os.sched_getaffinity(0))
-        self.first = FirstRuns(space)
         self.pool = None
 
     def __enter__(self):
@@ -50,9 +43,6 @@ class Processes:
 
     def chunks(self, left: deque):
         """Like those of Here, in whatever order chunks come back."""
-        yield from self.first.chunks(left)
-        if not left:
-            return
         if self.pool is None:
             context = multiprocessing.get_context("spawn")
             workers = min(self.workers, len(left))
@@ -188,35 +178,3 @@ class Here:
         while left:
             job = left.popleft()
             yield {job[0]: one_run(self.space, job)}
-
-
-class FirstRuns:
-    """The first run of each policy is done here: workers that compile would do so all at once,
-    into one cache."""
-
-    def __init__(self, space: Space):
-        self.space = space
-        self.known = set()
-        self.keys = set()
-
-    def chunks(self, left: deque):
-        """Rows of those runs, which are taken out of what is left."""
-        names = [name.partition(".")[0] for name in self.space.factors]
-        for job in list(left):
-            # Only what touches the policy can bring another verb.
-            key = tuple(one for name, one in zip(names, job[1]) if name == "policy")
-            if key not in self.keys and self._new_verbs(job):
-                left.remove(job)
-                yield {job[0]: one_run(self.space, job)}
-            self.keys.add(key)
-
-    def _new_verbs(self, job: tuple) -> bool:
-        try:
-            policy = self.space.scenario_of(*job[1:]).policy
-        except InputError:  # The run itself will say so.
-            return False
-        several = policy if isinstance(policy, tuple) else (policy,)
-        verbs = {v for p in several for v in vars(p).values() if callable(v)} or {None}
-        new = not verbs <= self.known
-        self.known |= verbs
-        return new

@@ -207,3 +207,24 @@ class Bench:
             downtime_limit_ms=values["downtime"],
             generation=values["dirty log"],
         )
+
+
+def with_positions(options, values) -> list:
+    """A knob's positions, in order, with values that are none of them as further ones."""
+    pairs = [one if isinstance(one, tuple) else (str(one), one) for one in options]
+    known = [value for _, value in pairs]
+    for value in dict.fromkeys(values):
+        if value not in known:
+            pairs.append((_label(value, pairs), value))
+            known.append(value)
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
+    return sorted(pairs, key=lambda pair: pair[1]) if numbers else pairs
+
+
+def _label(value, pairs) -> str:
+    """How a further position is written: a number in the unit that the others have."""
+    for text, known in pairs:
+        number, _, unit = text.replace(",", "").partition(" ")
+        if isinstance(value, int | float) and known and unit:
+            return f"{value / known * float(number):,g} {unit}"
+    return str(value).rpartition("/")[2]

@@ -10,7 +10,7 @@ from freehint.runs.begin import guest_memory
 from freehint.runs.run import readable, summaries
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
-from freehint.units import NS_PER_MS
+from freehint.units import MIB, NS_PER_MS
 from freehint.widgets.panel import KnobPanel, choice
 
 MS = tuple((str(ms), ms * NS_PER_MS) for ms in (0, 1, 2, 3, 5, 10, 20, 50))
@@ -120,7 +120,7 @@ def draw_run(run, panels, span_ns: int):
 
 def _lists(run, ax, _span_ns):
     figures.free_by_order(run.memory, ax)
-    on_pcp = run.memory.pcp["count"].sum() * figures.MIB
+    on_pcp = run.memory.pcp["count"].sum() * MIB
     ax.set_title(
         f"the free lists at the end, and {on_pcp:.0f} MiB on pcp lists", loc="left", fontsize=10
     )

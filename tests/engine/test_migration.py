@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -288,9 +289,8 @@ def test_predictions_look_at_no_measured_column():
 
 
 def test_a_model_without_hints_fails_the_bars(monkeypatch):
-    monkeypatch.setattr(
-        "freehint.replay.migrations.POLICIES", {"balloon_alloc": fh.POLICIES["none"]}
-    )
+    module = import_module("freehint.replay.migrations")  # fh.replay is the function
+    monkeypatch.setattr(module, "POLICIES", {"balloon_alloc": fh.POLICIES["none"]})
     assert not validate_migration(FOLDER)[2]
 
 

@@ -14,6 +14,7 @@ import pytest
 from freehint.cli import main
 from freehint.jit.cache import (
     ABANDONED_S,
+    LOCK,
     UNFINISHED,
     UNUSED_S,
     prune,
@@ -51,7 +52,7 @@ class Small:
         (self.package / "one.py").write_text(ONE)
         (self.package / "two.py").write_text(TWO)
 
-    def begin(self, code: str = CALL, **changed) -> subprocess.Popen:
+    def begin(self, code: str = CALL, stdin=None, **changed) -> subprocess.Popen:
         environment = {
             **os.environ,
             "PYTHONPATH": str(self.folder),
@@ -59,7 +60,7 @@ class Small:
             "PYTHONDONTWRITEBYTECODE": "1",
             **changed,
         }
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         command = [sys.executable, "-W", "error", "-c", code]
         return subprocess.Popen(command, env=environment, cwd=self.folder, **pipes)
 
@@ -119,14 +120,122 @@ def test_a_damaged_file_is_compiled_again(small, damage):
     assert small.call() == [0, 3, 0]
 
 
-def test_four_first_starts_at_once(small):
+def test_four_first_starts_at_once_compile_each_kernel_once(small):
     """All give the same, and leave a cache in which nothing is missing."""
-    processes = [small.begin() for _ in range(4)]
-    for process in processes:
+    compiled, found = 0, 0
+    for process in [small.begin() for _ in range(4)]:
         out, errors = process.communicate()
         assert (out.split()[:3], errors, process.returncode) == (RIGHT, "", 0)
+        compiled += int(out.split()[3])
+        found += int(out.split()[4])
+    assert (compiled, found) == (3, 9)
     assert small.call() == [0, 3, 0]
     assert not list(small.cache.rglob(f"{UNFINISHED}*"))
+
+
+# Says when it holds the lock of its first kernel, and goes on when it is told to.
+HOLDS = """
+import sys
+from freehint.jit.cache import KernelCache
+save = KernelCache.save_overload
+def slowly(self, sig, data):
+    if not said:
+        said.append(print("compiling", flush=True))
+        sys.stdin.readline()
+    save(self, sig, data)
+said = []
+KernelCache.save_overload = slowly
+"""
+
+
+@pytest.fixture
+def holder(small):
+    """A process that compiles the first kernel until it is killed or gets a line."""
+    process = small.begin(HOLDS + CALL, stdin=subprocess.PIPE)
+    assert process.stdout.readline() == "compiling\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def waits(process: subprocess.Popen) -> bool:
+    """Whether a process sleeps in a lock, before a minute is over."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if "FLOCK" in locks_of(process.pid):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def locks_of(pid: int) -> str:
+    """The lines of /proc/locks with which a process waits."""
+    lines = Path("/proc/locks").read_text().splitlines()
+    return "\n".join(line for line in lines if "->" in line and str(pid) in line.split())
+
+
+@pytest.mark.parametrize("end", ["goes on", "is killed"])
+def test_who_needs_what_another_compiles_waits_until_that_ends(small, holder, end):
+    waiting = small.begin()
+    assert waits(waiting)
+    if end == "goes on":
+        holder.communicate("\n")
+    else:
+        holder.kill()
+    out, errors = waiting.communicate()
+    found = 1 if end == "goes on" else 0
+    assert (out.split()[:3], errors) == (RIGHT, "")
+    assert int(out.split()[4]) >= found and int(out.split()[5]) == 0
+    assert small.call() == [0, 3, 0]
+
+
+def test_who_is_interrupted_while_it_waits_leaves_the_lock_to_its_holder(small, holder):
+    waiting = small.begin()
+    assert waits(waiting)
+    waiting.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in waiting.communicate()[1]
+    second = small.begin()
+    assert waits(second)
+    holder.communicate("\n")
+    second.communicate()
+    assert small.call() == [0, 3, 0]
+
+
+def test_a_kernel_that_cannot_be_compiled_keeps_nobody_waiting(small):
+    wrong = "from freehint.two import two\ntry:\n    two('x', 1)\nexcept TypeError:\n    pass\n"
+    code = wrong + "import sys; print('tried', flush=True); sys.stdin.readline()"
+    process = small.begin(code, stdin=subprocess.PIPE)
+    process.stdout.readline()
+    assert not list(small.cache.rglob(f"{UNFINISHED}*"))
+    assert small.call() == [3, 0, 0]
+    process.communicate("\n")
+
+
+def test_two_threads_compile_a_kernel_once(small):
+    code = """
+import threading
+from freehint.jit.cache import COUNTS
+from freehint.two import two
+threads = [threading.Thread(target=two, args=(x,)) for x in (5, 2.5, 1j) * 2]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(two(5), two(2.5), two(1j), *COUNTS.all)
+"""
+    out, errors = small.begin(code).communicate()
+    assert (out.split(), errors) == ([*RIGHT, "3", "0", "0"], "")
+
+
+def test_where_nothing_can_be_locked_each_compiles_for_itself(small):
+    """As on file systems without locks."""
+    unlocked = """
+from freehint.jit import cache
+def no_locks(*_):
+    raise OSError(37, "No locks available")
+cache.fcntl.flock = no_locks
+"""
+    out, errors = small.begin(unlocked + CALL).communicate()
+    assert (out.split(), errors) == ([*RIGHT, "3", "0", "0"], "")
+    assert small.call() == [0, 3, 0]
 
 
 KILLED = """
@@ -142,7 +251,7 @@ def test_killed_before_a_file_has_its_name(small):
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert small.kernels() == []
-    (left,) = small.cache.rglob(f"{UNFINISHED}*")
+    (left,) = (path for path in small.cache.rglob(f"{UNFINISHED}*") if path.suffix != LOCK)
     assert small.call() == [3, 0, 0]
     old = time.time() - 2 * ABANDONED_S
     os.utime(left, (old, old))

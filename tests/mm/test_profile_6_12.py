@@ -24,7 +24,13 @@ from freehint.mm.pcp import decay_pcp_high, drain_pages_zone, rmqueue_bulk
 from freehint.mm.pcp_limits import PCPF_PREV_FREE_HIGH_ORDER
 from freehint.mm.profile import LINUX_6_1, LINUX_6_12
 from freehint.mm.watermark import set_pcp_limits
-from freehint.mm.zone import NO_PAGE, alloc_pages, alloc_pages_flags, free_pages, zone_watermark_ok
+from freehint.mm.zone import (
+    NO_PAGE,
+    alloc_from_zonelist,
+    alloc_pages,
+    free_pages,
+    zone_watermark_ok,
+)
 from memories import block_type, empty_memory, free_memory
 
 
@@ -248,7 +254,7 @@ def test_high_ignores_boost_without_being_atomic():
         memory = free_memory(pages=2048, nr_cpus=1, profile=profile, watermark=(100, 5000, 6000))
         memory.zones.watermark_boost[0] = 8000
         assert alloc_pages(memory, 0, 0, MOVABLE, 0)[0] == NO_PAGE
-        return alloc_pages_flags(memory, 0, 0, MOVABLE, ALLOC_MIN_RESERVE, 0)[0] != NO_PAGE
+        return alloc_from_zonelist(memory, 0, 0, MOVABLE, ALLOC_MIN_RESERVE, 0)[0] != NO_PAGE
 
     assert both(served) == (False, True)
 

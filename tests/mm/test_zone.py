@@ -38,9 +38,9 @@ from freehint.mm.profile import LINUX_6_1, LINUX_6_12
 from freehint.mm.zone import (
     LOCKED,
     NO_PAGE,
+    alloc_from_zonelist,
     alloc_pages,
     alloc_pages_bulk,
-    alloc_pages_flags,
     free_pages,
 )
 from memories import block_type, empty_memory, free_everything, free_memory
@@ -62,7 +62,7 @@ def short_memory(**options):
 
 def test_a_high_order_atomic_request_reserves_its_pageblock():
     memory = short_memory()
-    node, zone, _taken = alloc_pages_flags(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, 0)
+    node, zone, _taken = alloc_from_zonelist(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, 0)
     assert (node, zone) == (0, 0)
     assert block_type(memory, node) == HIGHATOMIC
     assert memory.zones.nr_reserved_highatomic[0] == 512
@@ -77,18 +77,18 @@ def test_a_high_order_atomic_request_reserves_its_pageblock():
     assert on_list(memory, 9) == [512]
     check_memory(memory)
     # The next one is served from there.
-    assert alloc_pages_flags(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, 0)[0] == 16
+    assert alloc_from_zonelist(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, 0)[0] == 16
 
 
 def test_the_fast_path_neither_reserves_nor_uses_the_reserve():
     memory = free_memory(pages=2048)
-    alloc_pages_flags(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, 0)
+    alloc_from_zonelist(memory, 0, 4, MOVABLE, HIGH_ORDER_ATOMIC, 0)
     assert memory.zones.nr_reserved_highatomic[0] == 0
 
 
 def test_a_request_for_the_reserve_waits_for_a_held_lock():
     memory = short_memory()
-    assert alloc_pages_flags(memory, 0, 1, MOVABLE, HIGH_ORDER_ATOMIC, 1)[0] == LOCKED
+    assert alloc_from_zonelist(memory, 0, 1, MOVABLE, HIGH_ORDER_ATOMIC, 1)[0] == LOCKED
     check_memory(memory)
 
 
@@ -129,8 +129,8 @@ def test_an_atomic_request_goes_below_min_and_at_last_into_the_reserve():
     free_one_page(memory, 0, 0, 4, HIGHATOMIC, FPI_NONE)
     assert alloc_pages(memory, 0, 0, MOVABLE, 0)[0] == NO_PAGE
     # 16 pages: above 20 - 20 / 2, and above that less a quarter.
-    assert alloc_pages_flags(memory, 0, 0, MOVABLE, ALLOC_MIN_RESERVE, 0)[0] == NO_PAGE
-    assert alloc_pages_flags(memory, 0, 0, MOVABLE, GFP_ATOMIC, 0)[0] == 0
+    assert alloc_from_zonelist(memory, 0, 0, MOVABLE, ALLOC_MIN_RESERVE, 0)[0] == NO_PAGE
+    assert alloc_from_zonelist(memory, 0, 0, MOVABLE, GFP_ATOMIC, 0)[0] == 0
     assert on_list(memory, 3, HIGHATOMIC) == [8]
 
 
@@ -138,8 +138,8 @@ def test_atomic_single_pages_ignore_the_boost_at_the_min_watermark():
     memory = short_memory()
     memory.zones.watermark_boost[0] = 8000
     assert alloc_pages(memory, 0, 0, MOVABLE, 0)[0] == NO_PAGE
-    assert alloc_pages_flags(memory, 0, 0, MOVABLE, GFP_ATOMIC, 0)[0] == 0
-    assert alloc_pages_flags(memory, 0, 4, MOVABLE, GFP_ATOMIC, 0)[0] == NO_PAGE
+    assert alloc_from_zonelist(memory, 0, 0, MOVABLE, GFP_ATOMIC, 0)[0] == 0
+    assert alloc_from_zonelist(memory, 0, 4, MOVABLE, GFP_ATOMIC, 0)[0] == NO_PAGE
 
 
 def test_isolation_obeys_the_plain_min_watermark():

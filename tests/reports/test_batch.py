@@ -21,8 +21,6 @@ from matplotlib.image import imsave
 
 from freehint.cli import main
 from freehint.reports.batch import folder as batch_folder
-from freehint.reports.batch import run as batch_run
-from freehint.reports.batch.batch import read_batch
 from lab import chromium, open_offline
 
 PARAMETERS = """
@@ -354,14 +352,3 @@ def test_a_variable_that_is_not_there_fails_the_run_by_name(tmp_path, capsys):
     write_notebook(tmp_path)
     assert main(["batch", write_batch(tmp_path, "[grid]\nn = [1]", 'results = "tabel"')]) == 1
     assert "results: tabel cannot be handed over: NameError" in capsys.readouterr().out
-
-
-def test_runs_go_one_by_one_until_one_compiles_nothing(tmp_path, monkeypatch):
-    write_notebook(tmp_path, BODY + "# calls freehint")
-    batch = read_batch(write_batch(tmp_path, "[grid]\nn = [10, 11, 12, 13]"))
-    compiled = iter([0, 5, 5, 5, 5])  # the first run compiles, the second does not
-    monkeypatch.setattr(batch_run, "_compiled", lambda: next(compiled))
-    seen = []
-    batch_run.run_batch(batch, progress=lambda *numbers: seen.append(numbers))
-    assert max(running for finished, running, _ in seen if finished < 2) == 1
-    assert max(running for finished, running, _ in seen if finished >= 2) == 2

@@ -8,7 +8,7 @@ import pytest
 from test_sweep import SMALL, stopped_sweep
 
 import freehint as fh
-from freehint.sweeps import one_run as workers
+from freehint.sweeps import pools
 from freehint.sweeps.factors import Range
 from freehint.sweeps.objective import stated
 from own_policy import WRONG
@@ -182,7 +182,7 @@ WANTED = "minimise size subject to coverage >= 0.9"
 
 
 def test_the_best_is_found_and_the_bound_is_kept(monkeypatch):
-    monkeypatch.setattr(workers, "one_run", known_run)
+    monkeypatch.setattr(pools, "one_run", known_run)
     found = fh.optimise(SMALL, SEARCHED, WANTED, trials=60, seeds=[1])
     assert found.best["coverage"] >= 0.9 and found.best["policy"] == "rotate_on_exit"
     assert 90 <= found.best["size"] < 130
@@ -194,7 +194,7 @@ def test_the_best_is_found_and_the_bound_is_kept(monkeypatch):
 
 
 def test_nothing_feasible_has_no_best(monkeypatch):
-    monkeypatch.setattr(workers, "one_run", known_run)
+    monkeypatch.setattr(pools, "one_run", known_run)
     found = fh.optimise(SMALL, SEARCHED, "minimise size subject to coverage >= 2", 5, [1])
     assert found.best is None and not found.trials["feasible"].any()
 
@@ -222,7 +222,7 @@ def test_a_search_that_was_stopped_goes_on_and_is_the_same(tmp_path, monkeypatch
         assert one.equals(other)
     assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     # What is finished is read, and nothing runs.
-    monkeypatch.setattr(workers, "one_run", None)
+    monkeypatch.setattr(pools, "one_run", None)
     for one, other in zip(fh.optimise(SMALL, SEARCHED, aim, **options, out=out), whole):
         assert one.equals(other)
     with pytest.raises(fh.InputError, match="holds another sweep, with other optimise"):

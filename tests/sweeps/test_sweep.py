@@ -118,9 +118,9 @@ def test_a_policy_of_a_notebook_runs_serially_and_is_refused_by_processes(nothin
 
 LONG = """
 import sys, freehint as fh
-from freehint.sweeps import parts as run_parts; from freehint.sweeps import one_run as workers
-workers.CHUNK_S = run_parts.SHORTEST_S = 0.05
-sys.path.insert(0, {tests!r})
+from freehint.sweeps import parts as run_parts, pools
+pools.CHUNK_S = run_parts.SHORTEST_S = 0.05
+sys.path[:0] = {tests!r}
 from test_sweep import SMALL, GRID
 if __name__ == "__main__":
     fh.sweep(SMALL, GRID, range({seeds}), {scheduler!r}, {out!r})
@@ -144,7 +144,7 @@ def rows_of(folder) -> int:
 
 def killed_sweep(out, parts, scheduler):
     """Start it in a process of its own, and kill that once some chunks are written."""
-    tests = str(Path(__file__).parent)
+    tests = [str(Path(__file__).parents[n]) for n in (0, 1)]
     script = out.parent / "long.py"
     script.write_text(LONG.format(tests=tests, seeds=SEEDS, scheduler=scheduler, out=str(out)))
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)

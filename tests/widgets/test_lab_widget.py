@@ -13,7 +13,7 @@ from freehint.widgets import Lab, Player, scenario_code
 from freehint.widgets.lab_knobs import FIELDS, Bench
 from freehint.widgets.lab_table import difference_table
 from freehint.widgets.later import Later
-from lab import SCREENSHOTS, lab_server, write_notebook
+from lab import PLAYER, SCREENSHOTS, lab_server, write_notebook
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=30 * NS_PER_MS)
 PROGRAM = fh.Program(state="churn", dirty_MiB=8, rate_MiBps=70.5)

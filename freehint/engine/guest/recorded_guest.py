@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.config import InputError, Named, require, whole
-from freehint.data import data
+from freehint.data import stem
 from freehint.engine.guest.content import boot_content, place_mem_map
 from freehint.engine.guest.recorded import (
     GONE,
@@ -195,12 +195,10 @@ def recording_stem(name) -> Path:
     InputError
         There is none.
     """
-    if not Path(f"{name}.T0.meta.json").exists():
-        try:
-            return data(name)
-        except FileNotFoundError as error:
-            raise InputError(f"workload.trace: {error}") from None
-    return Path(name).absolute()
+    try:
+        return stem(name, ".T0.meta.json")
+    except FileNotFoundError as error:
+        raise InputError(f"workload.trace: {error}") from None
 
 
 @lru_cache(maxsize=4)

@@ -1,8 +1,4 @@
-"""Running a batch: a process a run, whatever was finished before left alone.
-
-The first runs go one by one until one is done that adds nothing to the cache of compiled kernels:
-processes that compile the same all at once would do so into one cache.
-"""
+"""Running a batch: a process a run, whatever was finished before left alone."""
 
 import json
 import multiprocessing
@@ -17,7 +13,6 @@ import pyarrow.parquet as pq
 
 from freehint.config import InputError
 from freehint.files import whole_file
-from freehint.jit.cache import CACHE_FOLDER
 from freehint.reports.batch.batch import Batch, kernel_name
 from freehint.reports.batch.folder import (
     DONE,
@@ -107,8 +102,6 @@ class _Pool:
         known = statuses(batch)
         self.finished = len(known) - len(left)
         self.failed = sum(known[n] == FAILED for n in known if n not in left)
-        self.compiled = _compiled()
-        self.warm = self.compiled is None or not _calls_freehint(batch)
         self.drawn = time.monotonic()
 
     def run(self) -> None:
@@ -127,8 +120,7 @@ class _Pool:
                 process.join()
 
     def _fill(self) -> None:
-        workers = self.batch.workers if self.warm else 1
-        while self.left and len(self.running) < workers:
+        while self.left and len(self.running) < self.batch.workers:
             number = self.left.popleft()
             task = _task(self.batch, number)
             process = self.context.Process(target=work, args=(task, self.lock))
@@ -141,12 +133,8 @@ class _Pool:
         process.join()
         if Path(task.folder).exists():
             _finish_dead(task, process.exitcode)
-        done = record_of(self.batch.out, task.number)["status"] == DONE
         self.finished += 1
-        self.failed += not done
-        before, self.compiled = self.compiled, _compiled()
-        # A run that failed may not have come to what compiles.
-        self.warm = self.warm or (done and self.compiled == before)
+        self.failed += record_of(self.batch.out, task.number)["status"] != DONE
         self._tell()
 
     def _tell(self) -> None:
@@ -158,17 +146,6 @@ class _Pool:
             numbers = range(1, len(self.batch.runs) + 1)
             write_gallery(self.batch, [record_of(self.batch.out, n) for n in numbers])
             self.drawn = time.monotonic()
-
-
-def _compiled() -> int | None:
-    """How many files the cache of compiled kernels has; None without one."""
-    if CACHE_FOLDER is None:
-        return None
-    return sum(1 for _ in CACHE_FOLDER.rglob("*"))
-
-
-def _calls_freehint(batch: Batch) -> bool:
-    return any("freehint" in c.source for c in batch.source.cells if c.cell_type == "code")
 
 
 def _task(batch: Batch, number: int) -> Task:

@@ -1,20 +1,19 @@
 """One run of a batch, in a process of its own: papermill, the rendered report, the picture."""
 
 import base64
-import multiprocessing
 import os
 import re
 import signal
 import struct
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
 
+from freehint.config import extra
+from freehint.files import end_with_parent
 from freehint.reports.batch.folder import DONE, FAILED, Lock, finish
 from freehint.reports.notebook import render
-from freehint.reports.parameters import lab_libraries
 
 NOTEBOOK, REPORT, TABLE, PICTURE, LOG = (
     *("notebook.ipynb", "report.html", "results.parquet", "thumbnail.png"),
@@ -55,7 +54,7 @@ def work(task: Task, lock: Lock) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent(_end)
     os.chdir(task.folder)
     log = os.open(LOG, os.O_WRONLY | os.O_CREAT, 0o644)
     os.dup2(log, 1)
@@ -70,11 +69,6 @@ def work(task: Task, lock: Lock) -> None:
     if record["status"] == DONE:
         Path(LOG).unlink()
     finish(Path(task.folder), Path(task.out), record)
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    _end()
 
 
 def _end() -> None:
@@ -92,7 +86,7 @@ def _end() -> None:
 
 def _execute(task: Task) -> dict:
     """Run the notebook by papermill; the record of how it went."""
-    papermill, _ = lab_libraries()
+    papermill = extra("papermill", "a batch", "lab")
     import nbformat
 
     notebook = nbformat.reads(task.notebook, as_version=4)
