@@ -31,14 +31,9 @@ from freehint.mm.list import (
 from freehint.mm.memory import (
     BUDDY,
     HINTED,
-    MARK_SHIFT,
-    MAX_ORDER,
-    MIGRATE_TYPES,
-    NR_ORDERS,
     PAGEBLOCK_ORDER,
     REPORTED,
     USER_BOOKMARK,
-    USER_END,
     frame_order,
     frame_type,
     free_list_head,
@@ -50,11 +45,8 @@ from freehint.policies.walk_state import (
     AT_REFUSED,
     AT_SETTLED,
     CURSOR,
-    HIGH_FIRST,
     HOST_FEEDBACK,
     K_LOCK,
-    K_MIN_ORDER,
-    K_ORDER,
     K_RESUME,
     K_ROTATE,
     K_STOPS_AT_EMPTY,
@@ -64,41 +56,17 @@ from freehint.policies.walk_state import (
     PER_LIST,
     RESTART,
     SCAN_FOR_FIRST,
+    end_node,
     forget_user_nodes,
+    list_index,
+    nr_lists,
+    user_mark,
+    walked_list,
 )
 
 # Status and outcome as kernels see them; policy.Stroke and policy.Outcome name them.
 MORE, ZONE_DONE, STOPPED = range(3)
 REFUSED, TAKEN, LOST, USED = range(4)
-
-
-@kernel(inline=True)
-def nr_lists(state):
-    """Lists of a zone that are walked."""
-    return (NR_ORDERS - state.knob[K_MIN_ORDER]) * MIGRATE_TYPES
-
-
-@kernel(inline=True)
-def walked_list(state, i):
-    """(order, migratetype) of the i-th list of a zone in walking order."""
-    step = i // MIGRATE_TYPES
-    if state.knob[K_ORDER] == HIGH_FIRST:
-        return MAX_ORDER - 1 - step, i % MIGRATE_TYPES
-    return state.knob[K_MIN_ORDER] + step, i % MIGRATE_TYPES
-
-
-@kernel(inline=True)
-def list_index(state, order, migratetype):
-    """Inverse of walked_list()."""
-    high_first = state.knob[K_ORDER] == HIGH_FIRST
-    step = MAX_ORDER - 1 - order if high_first else order - state.knob[K_MIN_ORDER]
-    return step * MIGRATE_TYPES + migratetype
-
-
-@kernel(inline=True)
-def user_mark(state):
-    """Bit that marks A for this user; it is cleared when the block leaves its list."""
-    return 1 << (MARK_SHIFT + state.knob[K_USER])
 
 
 @kernel(inline=True)
@@ -114,12 +82,6 @@ def list_walked(memory, state, i, node):
         return node == first
     # A was consumed and will never be met: one lap must do.
     return state.visited[i] >= state.lap[i]
-
-
-@kernel(inline=True)
-def end_node(memory, state, i):
-    """Node behind which rotation puts what was reported from the i-th list."""
-    return user_node(memory, state.knob[K_USER], USER_END + i)
 
 
 @kernel(inline=True)

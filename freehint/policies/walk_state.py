@@ -1,19 +1,20 @@
-"""What a walker remembers between strokes, and the numbers of its knobs."""
+"""What the walker remembers of a walk, and the nodes and marks that it puts on the lists."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from freehint.jit import kernel
-from freehint.mm.list import (
-    list_del_init,
-)
+from freehint.mm.list import list_del_init
 from freehint.mm.memory import (
+    MARK_SHIFT,
+    MAX_ORDER,
     MIGRATE_TYPES,
     NODES_PER_USER,
     NR_ORDERS,
     PAGEBLOCK_ORDER,
     USER_BOOKMARK,
+    USER_END,
     user_node,
 )
 
@@ -75,3 +76,38 @@ def forget_user_nodes(memory, user):
     """Take a user's bookmark and ENDs off the lists."""
     for which in range(USER_BOOKMARK, NODES_PER_USER):
         list_del_init(memory.links, user_node(memory, user, which))
+
+
+@kernel(inline=True)
+def nr_lists(state):
+    """Lists of a zone that are walked."""
+    return (NR_ORDERS - state.knob[K_MIN_ORDER]) * MIGRATE_TYPES
+
+
+@kernel(inline=True)
+def walked_list(state, i):
+    """(order, migratetype) of the i-th list of a zone in walking order."""
+    step = i // MIGRATE_TYPES
+    if state.knob[K_ORDER] == HIGH_FIRST:
+        return MAX_ORDER - 1 - step, i % MIGRATE_TYPES
+    return state.knob[K_MIN_ORDER] + step, i % MIGRATE_TYPES
+
+
+@kernel(inline=True)
+def list_index(state, order, migratetype):
+    """Inverse of walked_list()."""
+    high_first = state.knob[K_ORDER] == HIGH_FIRST
+    step = MAX_ORDER - 1 - order if high_first else order - state.knob[K_MIN_ORDER]
+    return step * MIGRATE_TYPES + migratetype
+
+
+@kernel(inline=True)
+def user_mark(state):
+    """Bit that marks A for this user; it is cleared when the block leaves its list."""
+    return 1 << (MARK_SHIFT + state.knob[K_USER])
+
+
+@kernel(inline=True)
+def end_node(memory, state, i):
+    """Node behind which rotation puts what was reported from the i-th list."""
+    return user_node(memory, state.knob[K_USER], USER_END + i)

@@ -14,7 +14,7 @@ from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
 from freehint.mm.change import without_huge_pages
-from freehint.policies import POLICIES
+from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.units import NS_PER_MS, NS_PER_S
@@ -105,10 +105,9 @@ def scenario_of(row, where: str) -> Scenario:
         huge_pages=huge,
         footprint_pages=_footprint(memory, init),
     )
-    balloon = POLICIES["balloon_alloc"]
     return Scenario(
         memory=memory,
-        policy=balloon if row["hint"] == "on" else "none",
+        policy=BalloonAlloc() if row["hint"] == "on" else "none",
         seed=1 + parameter(row, "rep", int, where),
         workload=program,
         migration=MigrationConfig(

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import pandas as pd
 
+from freehint.config import parameters
 from freehint.formats.digest import file_sha256, memory_sha256
 from freehint.formats.snapshots import snapshot_files
 from freehint.mm.memory import Memory
@@ -25,7 +26,7 @@ def library_versions() -> tuple:
 def plain(value):
     """A parameter as JSON: dataclasses become mappings, verbs their qualified names."""
     if dataclasses.is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in parameters(value)}
     if isinstance(value, Memory):
         return f"Memory of {value.nr_pages} frames, sha256 {memory_sha256(value)}"
     if callable(value):

@@ -2,16 +2,11 @@
 
 from dataclasses import fields
 
-from freehint.config import InputError
+from freehint.config import InputError, parameters
 from freehint.mm.memory import Memory
 from freehint.policies import POLICIES
-from freehint.policies.balloon_alloc import BalloonAlloc
-from freehint.policies.five_step import FiveStep
-from freehint.policies.page_reporting import PageReporting
-from freehint.policies.walker import Walker
+from freehint.policies.policy import Policy
 from freehint.runs.scenario import Scenario
-
-KINDS = (Walker, FiveStep, BalloonAlloc, PageReporting)  # those that ``fh`` shows by name
 
 
 def scenario_code(scenario: Scenario, name: str = "scenario") -> str:
@@ -102,18 +97,19 @@ def _alone(policy) -> str:
     """A policy as one expression."""
     if policy == POLICIES.get(policy.name):
         return repr(policy.name)
-    if type(policy) not in KINDS:
+    kinds = {type(known) for known in POLICIES.values()} - {Policy}
+    if type(policy) not in kinds:
         raise InputError(
             f"policy: {policy.name!r} has verbs of its own, which no line of code tells"
         )
     default = type(policy)(policy.name)
     changed = ", ".join(f"{k}={v!r}" for k, v in _changed(policy, default).items())
-    return f"fh.{type(policy).__name__}({policy.name!r}{', ' if changed else ''}{changed})"
+    return f"fh.policies.{type(policy).__name__}({policy.name!r}{', ' if changed else ''}{changed})"
 
 
 def _changed(policy, default) -> dict:
     """Fields that differ; a verb of one's own cannot be written down."""
-    changed = {f.name: getattr(policy, f.name) for f in fields(policy)
+    changed = {f.name: getattr(policy, f.name) for f in parameters(policy)
                if getattr(policy, f.name) != getattr(default, f.name)}  # fmt: skip
     for value in changed.values():
         if callable(value):

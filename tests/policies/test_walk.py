@@ -433,11 +433,6 @@ def test_v24_may_stop_at_the_first_list_that_is_empty(guest):
     assert len(whole) == len(fh.free_lists(guest))
 
 
-def test_v25_is_refused_with_the_reason():
-    with pytest.raises(fh.InputError, match="'v25' walks as 'v24' does, and only returns another"):
-        fh.Scenario(policy="v25")
-
-
 def test_v25_as_first_posted_made_every_error_1(guest):
     assert fh.walk_free_mem_block(guest, lambda *_: -4, error_as_bool=True) == 1
     assert fh.walk_free_mem_block(guest, lambda *_: 0, error_as_bool=True) == 0
