@@ -14,7 +14,8 @@ from benchmarks.migrations import scenario as moving
 from benchmarks.onezone import OneZone
 from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES
 from freehint.policies.policy import Stroke
-from freehint.policies.walk import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, fill, new_walk_state
+from freehint.policies.walk import fill
+from freehint.policies.walk_state import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, new_walk_state
 from freehint.units import NS_PER_MS, NS_PER_S, parse_size
 
 GUESTS = ("256MiB", "1GiB", "4GiB", "16GiB", "64GiB", "256GiB", "1TiB")

@@ -19,7 +19,8 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.profile import LINUX_6_1
-from freehint.policies.walk import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, fill, new_walk_state
+from freehint.policies.walk import fill
+from freehint.policies.walk_state import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, new_walk_state
 
 LISTS = [(order, kind) for order in range(NR_ORDERS) for kind in range(MIGRATE_TYPES)]
 

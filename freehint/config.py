@@ -48,6 +48,18 @@ class Named:
         return super().__new__(cls)
 
 
+def parameters(config) -> list:
+    """Fields of a dataclass that decide what it does.
+
+    Returns
+    -------
+    list of dataclasses.Field
+        All but those that ``described_by``, where the class has it, names.
+    """
+    description = getattr(config, "described_by", ())
+    return [field for field in fields(config) if field.name not in description]
+
+
 def with_values(config, values: dict, where: str = ""):
     """A copy of a frozen dataclass with named fields changed; nested names as ``"ring.size"``.
 
@@ -57,7 +69,7 @@ def with_values(config, values: dict, where: str = ""):
         There is no such field, or the new value is refused.
     """
     own, nested = {}, {}
-    names = [f.name for f in fields(config)]
+    names = [field.name for field in parameters(config)]
     for name, value in values.items():
         head, _, rest = name.partition(".")
         if head not in names:

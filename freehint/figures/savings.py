@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from freehint.figures.drawing.palette import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, VERMILION
+from freehint.figures.drawing.palette import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PALE,
+    VERMILION,
+    policy_colour,
+)
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import (
     SMALL,
@@ -16,8 +25,8 @@ from freehint.figures.drawing.style import (
     log_axis,
     new_figure,
 )
+from freehint.policies import BASELINE
 
-POLICY_COLOURS = {"v24": GREEN, "balloon_alloc": BLUE}
 STATE_COLOURS = {"idle": GREY, "freed": GREEN, "dirty": ORANGE, "churn": VERMILION, "frag": BLUE}
 
 
@@ -45,8 +54,7 @@ def effect(table: pd.DataFrame, ax=None, column="saved_bytes") -> Axes:
     for i, policy in enumerate(policies):
         rows = table[table["policy"] == policy].set_index("level").loc[levels]
         x = np.arange(len(levels)) + (i - (len(policies) - 1) / 2) * width
-        colour = POLICY_COLOURS.get(policy, GREY)
-        bars = ax.bar(x, rows[column], width, color=colour, label=policy)
+        bars = ax.bar(x, rows[column], width, color=policy_colour(policy), label=policy)
         ax.bar_label(bars, fmt="{:.0f}" if column == "saved_bytes" else "{:.1f}", fontsize=SMALL)
     ax.axhline(0, color=BLACK, lw=0.8)
     ax.set_xticks(range(len(levels)), levels)
@@ -117,7 +125,7 @@ def per_policy(table: pd.DataFrame, column: str, ax=None, label="", mark=None) -
     means = table.groupby("policy", sort=False)[column].apply(
         lambda rows: rows.astype(float).mean()
     )
-    colours = [GREY if policy == "none" else GREEN for policy in policies]
+    colours = [GREY if policy == BASELINE.name else GREEN for policy in policies]
     ax.barh(policies, means[policies], color=colours, height=0.7)
     at = [policies.index(policy) for policy in table["policy"]]
     ax.scatter(table[column].astype(float), at, color=BLACK, s=10, zorder=3)

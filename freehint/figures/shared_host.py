@@ -10,12 +10,13 @@ from freehint.figures.drawing.palette import (
     BLACK,
     BLUE,
     GREEN,
-    GREY,
     ORANGE,
     PURPLE,
     SKY,
     VERMILION,
     YELLOW,
+    policy_colour,
+    policy_mark,
 )
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import (
@@ -28,8 +29,6 @@ from freehint.figures.drawing.style import (
 from freehint.units import MIB, NS_PER_S
 
 GUEST_COLOURS = (SKY, GREEN, ORANGE, PURPLE, YELLOW, BLUE)
-POLICY_COLOURS = {"none": GREY, "page_reporting": GREEN, "balloon_alloc": BLUE}
-POLICY_MARKS = {"none": "o", "page_reporting": "s", "balloon_alloc": "D"}
 TIME_LOST = (
     ("swap_in_ns", VERMILION, "waiting for swap"),
     ("reclaim_ns", ORANGE, "direct reclaim"),
@@ -117,7 +116,7 @@ def swap_traffic(host_of: dict, ax=None) -> Axes:
     """
     ax = axes_or_new(ax, height=3.0)
     for policy, host in host_of.items():
-        colour = POLICY_COLOURS.get(policy, VERMILION)
+        colour = policy_colour(policy)
         ax.plot(host["time_s"], host["swap_outs"] * MIB, color=colour, ls="--")
         ax.plot(host["time_s"], host["swap_ins"] * MIB, color=colour, label=policy)
     ax.plot([], [], color=BLACK, lw=1.5, ls="--", label="written to swap")
@@ -171,7 +170,7 @@ def slowdown_by_guests(table: pd.DataFrame, ax=None) -> Axes:
     ax = axes_or_new(ax, width=6.0)
     for policy, rows in table.groupby("policy", sort=False):
         means = rows.groupby("guests")["slowdown"].mean()
-        colour, mark = POLICY_COLOURS.get(policy, VERMILION), POLICY_MARKS.get(policy, "^")
+        colour, mark = policy_colour(policy), policy_mark(policy)
         ax.plot(means.index, means, color=colour, marker=mark, label=policy)
     ax.axhline(1, color=BLACK, lw=0.8, ls=":")
     ax.set(xlabel="guests on the host", ylabel="slower than alone (times)")

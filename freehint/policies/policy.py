@@ -24,14 +24,20 @@ and, if it needs them::
 
 ``node`` is ``pfn - memory.base_pfn``.  The engine takes the locks, goes through the zones,
 feeds the ring and charges the costs; the verbs only look at lists and move blocks.
+
+A policy also says how it is to be shown, judged and turned: its colour and mark in figures, its
+promise, whether its host discards, and its knobs.  No file outside of this folder asks for the
+name of a policy to find these out.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import ClassVar, NamedTuple
 
 from freehint.config import Named, one_of, require, whole
 from freehint.mm.memory import MAX_ORDER, NR_USERS
+from freehint.policies.promise import NOTHING_MORE, Promise, check_promise
 
 
 class Stroke(IntEnum):
@@ -55,6 +61,21 @@ VERBS = ("fill", "drain", "new_state", "next_zone", "on_empty", "end_walk", "rel
 ON_FULL = ("lose", "stop", "wait")
 REPORT = ("under_lock", "unlocked", "acknowledged")
 KICK = ("each", "half_full")
+# Names of the palette's colours; their values stand in freehint/figures/drawing/palette.py.
+COLOURS = ("black", "orange", "sky", "green", "yellow", "blue", "vermilion", "purple", "grey")
+MARKS = ("o", "s", "D", "^", "v", "<", ">", "P", "X", "p", "*", "h")  # Matplotlib's filled ones
+
+
+class Knob(NamedTuple):
+    """A field of a policy that people turn, and the positions that widgets offer."""
+
+    name: str
+    positions: tuple
+
+
+CAPACITY = Knob("capacity", tuple(1 << k for k in range(2, 13)))
+FULL_RING = Knob("on_full", ON_FULL)
+MIN_ORDER = Knob("min_order", tuple(range(MAX_ORDER)))
 
 
 @dataclass(frozen=True)
@@ -100,7 +121,21 @@ class Policy(Named):
     user : int
         Whose private list, bookmark and marks in Memory; :func:`freehint.simulate` numbers the
         users of a scenario.
+    colour, mark : str
+        How figures draw it: one of COLOURS and one of MARKS.
+    promise : Promise
+        What it promises beside what every policy does; a copy with other knobs keeps it.
+    host_discards : bool
+        Experiments that compare policies give it a host that discards what it is told, since
+        without one its reports have nothing to do with a migration.
+    knobs : tuple of Knob
+        Fields that the lab and the widgets let people turn.
+    described_by : tuple of str
+        The five above.  They change nothing in a run, so they are no parameters of it: neither
+        its provenance nor a file of its scenario names them.
     """
+
+    described_by: ClassVar[tuple] = ("colour", "mark", "promise", "host_discards", "knobs")
 
     name: str
     fill: Callable | None = None
@@ -124,6 +159,11 @@ class Policy(Named):
     delay_ns: int | None = None
     report_order: int = 9
     user: int = 0
+    colour: str = "vermilion"
+    mark: str = "^"
+    promise: Promise = NOTHING_MORE
+    host_discards: bool = False
+    knobs: tuple = (CAPACITY, FULL_RING)
 
     def __post_init__(self):
         whole("policy.capacity", self.capacity, 0, 1 << 24)
@@ -145,6 +185,32 @@ class Policy(Named):
             require(value is None or callable(value), f"policy.{verb}", "be callable", value)
         both = (self.fill is None) == (self.drain is None)
         require(both, "policy.drain", "be given together with fill", self.drain)
+        self._check_description()
+
+    def _check_description(self):
+        one_of("policy.colour", self.colour, COLOURS)
+        one_of("policy.mark", self.mark, MARKS)
+        check_promise(self.promise)
+        good = isinstance(self.host_discards, bool)
+        require(good, "policy.host_discards", "be a bool", self.host_discards)
+        for knob in self.knobs:
+            require(isinstance(knob, Knob), "policy.knobs", "hold Knobs", knob)
+            require(hasattr(self, knob.name), "policy.knobs", "name fields of it", knob.name)
+
+    def knobs_that_count(self, values: dict) -> tuple:
+        """Names of its knobs that change something while the knobs stand at ``values``.
+
+        Parameters
+        ----------
+        values : dict
+            Field -> value.
+
+        Returns
+        -------
+        tuple of str
+            None of a policy that never walks.
+        """
+        return tuple(knob.name for knob in self.knobs) if self.fill is not None else ()
 
     @property
     def stroke_capacity(self) -> int:

@@ -20,7 +20,7 @@ from freehint.formats.proc import parse_pagetypeinfo
 from freehint.formats.tables import pageblocks
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import MAX_ORDER, UNMOVABLE, Memory, page_zone, zone_name
-from freehint.policies import POLICIES
+from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.policy import Outcome, Policy
 from freehint.replay.prediction import Advance, Prediction, without_t0
 
@@ -45,7 +45,7 @@ def predict_hints(stem, policy: Policy | None = None) -> Prediction:
     """
     if (missing := without_t0(stem)) is not None:
         return missing
-    policy = policy or POLICIES["balloon_alloc"]
+    policy = policy or BalloonAlloc()
     recording = load_recording(stem, need_t1=False)
     record = _migration_record(stem)
     hints, begin = _recorded_hints(recording)

@@ -9,7 +9,7 @@ from freehint.formats.tables import free_lists
 from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import Memory
-from freehint.policies import POLICIES
+from freehint.policies.page_reporting import PageReporting
 from freehint.policies.policy import Outcome, Policy, Stroke
 from freehint.replay.prediction import Advance, Prediction, without_t0
 from freehint.replay.replay import compare_lists
@@ -50,7 +50,7 @@ def predict_reporting(stem, policy: Policy | None = None) -> Prediction:
     passes = _recorded_passes(recording, advance.columns)
     blocks = []
     for number, told in enumerate(passes, 1):
-        predicted = _play_pass(policy or POLICIES["page_reporting"], advance, told)
+        predicted = _play_pass(policy or PageReporting(), advance, told)
         blocks += _report_rows(name, number, predicted, told.reports)
     advance.to(len(recording.trace))
     return Prediction(name, blocks=blocks, **_judge(recording, advance, blocks))
@@ -149,5 +149,5 @@ def _report_sizes(blocks, side: int) -> str:
 def _flagged(memory: Memory) -> str:
     """How many of the blocks that reporting looks at have the flag."""
     table = free_lists(memory)
-    large = table[table["order"] >= POLICIES["page_reporting"].report_order]
+    large = table[table["order"] >= PageReporting.report_order]
     return f"{int(large['reported'].sum())} of {len(large)}"

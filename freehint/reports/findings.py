@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from freehint.policies import BASELINE, POLICIES
+from freehint.policies.walker import rotation_pairs
 from freehint.units import format_ns, format_pages
 
 
@@ -29,8 +31,8 @@ def _about(table: pd.DataFrame, policy: str) -> str:
         f" It held the zone lock for up to {format_ns(value['lock_held_max_ns'])}, and the longest"
         f" wait of an allocation was {format_ns(value['alloc_wait_max_ns'])}"
     )
-    if "none" in set(table["policy"]):
-        without = _median(table, "none", "alloc_wait_max_ns")
+    if BASELINE.name in set(table["policy"]):
+        without = _median(table, BASELINE.name, "alloc_wait_max_ns")
         sentence += f" ({format_ns(without)} without any walk)"
     sentence += "."
     if value["lost_pages"]:
@@ -41,9 +43,8 @@ def _about(table: pd.DataFrame, policy: str) -> str:
     return sentence
 
 
-def _rotation(table: pd.DataFrame) -> str:
-    """Does rotation keep hints alive?  The two presets differ in it alone (and in resume)."""
-    rotated, kept = "rotate_on_exit", "restartable_cursor"
+def _rotation(table: pd.DataFrame, rotated: str, kept: str) -> str:
+    """Does rotation keep hints alive?  The two policies differ in it alone (and in resume)."""
     stale = [_median(table, p, "stale_pages") for p in (rotated, kept)]
     survival = [_median(table, p, "survival") for p in (rotated, kept)]
     gain = 100 * (survival[0] - survival[1])
@@ -70,8 +71,9 @@ def findings(table: pd.DataFrame) -> str:
     """
     walked = [p for p in dict.fromkeys(table["policy"]) if _median(table, p, "strokes") > 0]
     sentences = [_about(table, policy) for policy in walked]
-    if {"rotate_on_exit", "restartable_cursor"} <= set(walked):
-        sentences.append(_rotation(table))
+    known = [POLICIES[name] for name in walked if name in POLICIES]
+    for rotated, kept in rotation_pairs(known)[:1]:
+        sentences.append(_rotation(table, rotated.name, kept.name))
     return "\n".join(f"- {s}" for s in sentences)
 
 
@@ -119,7 +121,7 @@ def _move(summary) -> str:
 
 
 def migration_findings(table: pd.DataFrame) -> str:
-    """Sentences (Markdown bullets) on migrations, each against "none", the first row of that name.
+    """Sentences (Markdown bullets) on migrations, each against the first row without hints.
 
     Parameters
     ----------
@@ -127,14 +129,14 @@ def migration_findings(table: pd.DataFrame) -> str:
         One row of summary a run with a migration (:func:`freehint.summaries`).
     """
     ended = table[table["migration"] == "completed"]
-    base = ended[ended["policy"] == "none"].head(1)
+    base = ended[ended["policy"] == BASELINE.name].head(1)
     sentences = [
         f"**{policy}**: the migration did not end."
         for policy in table.loc[table["migration"] != "completed", "policy"]
     ]
     if len(base):
         sentences.append(f"Without hints {_sent_in(base.iloc[0])}.")
-    for _, row in ended[ended["policy"] != "none"].iterrows():
+    for _, row in ended[ended["policy"] != BASELINE.name].iterrows():
         less = ""
         if len(base):
             saved = 1 - row["sent_bytes"] / base["sent_bytes"].iloc[0]

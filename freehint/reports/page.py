@@ -9,6 +9,7 @@ from string import Template
 import numpy as np
 import pandas as pd
 
+from freehint.policies import BASELINE
 from freehint.reports.findings import run_findings
 from freehint.reports.pictures import micro, run_figures
 from freehint.reports.reproduce import Reproduction
@@ -53,7 +54,7 @@ def page(shown: Reproduction, command: str) -> str:
 
 def question(policy: str, migration) -> str:
     """What the run is an answer to."""
-    if policy == "none":
+    if policy == BASELINE.name:
         told = "What does the guest do without hints"
         return f"{told}, and what does its migration send?" if migration else f"{told}?"
     told = f"What does {policy} tell the host about the guest's free memory"

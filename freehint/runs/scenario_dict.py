@@ -7,7 +7,7 @@ What is left out keeps its default, and a name may be dotted: ``{"ring.size": 64
 
 from dataclasses import MISSING, fields, is_dataclass
 
-from freehint.config import InputError, one_of
+from freehint.config import InputError, one_of, parameters
 from freehint.engine.guest.programs import Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
@@ -35,7 +35,7 @@ def told(value):
     if is_dataclass(value):
         return _kind(value) | {
             one.name: told(getattr(value, one.name))
-            for one in fields(value)
+            for one in parameters(value)
             if one.name not in VERBS or getattr(value, one.name) is not one.default
         }
     if isinstance(value, Memory):
@@ -90,7 +90,7 @@ def changes(scenario: Scenario) -> dict:
 def _defaults(kind) -> dict:
     """The default of each field that has one, as JSON."""
     found = {}
-    for one in fields(kind):
+    for one in parameters(kind):
         if one.default is not MISSING:
             found[one.name] = told(one.default)
         elif one.default_factory is not MISSING:
@@ -113,22 +113,23 @@ def _policy_changes(policy) -> dict:
     preset = POLICIES.get(policy.name)
     if type(preset) is not type(policy):
         return {"policy": _policy_alone(policy)}
-    _require_own_verbs(policy)
-    known = told(preset)
-    knobs = {f"policy.{n}": v for n, v in told(policy).items() if v != known[n]}
-    return {"policy": policy.name} | knobs
+    table, known = _told_by_knobs(policy), told(preset)
+    return {"policy": policy.name} | {
+        f"policy.{name}": value for name, value in table.items() if value != known[name]
+    }
 
 
 def _policy_alone(policy: Policy):
     """Its name if that says all, else its kind and its knobs."""
-    _require_own_verbs(policy)
-    return policy.name if policy == POLICIES.get(policy.name) else _part_changes(policy)
+    table, preset = _told_by_knobs(policy), POLICIES.get(policy.name)
+    return policy.name if preset and table == told(preset) else _part_changes(policy)
 
 
-def _require_own_verbs(policy: Policy) -> None:
+def _told_by_knobs(policy: Policy) -> dict:
     table = told(policy)
     if table["kind"] not in KINDS or any(verb in table for verb in VERBS):
         raise InputError(f"policy: {policy.name!r} has verbs of its own, which no text tells")
+    return table
 
 
 # A dict as a scenario.
@@ -176,10 +177,15 @@ def _part_of(name: str, table: dict):
     if name == "policy":
         _refuse_foreign(table)
     one_of(f"{name}.kind", kind, KINDS)
-    known = {one.name for one in fields(KINDS[kind])}
+    known = {one.name for one in parameters(KINDS[kind])}
     for missing in known - table.keys() - _defaults(KINDS[kind]).keys():
         raise InputError(f"{name} must have {missing} for kind {kind!r}, got {table!r:.80}")
-    return KINDS[kind](**{n: value_of(n, value) for n, value in table.items() if n != "kind"})
+    values = {n: value_of(n, value) for n, value in table.items() if n != "kind"}
+    preset = POLICIES.get(values.get("name")) if name == "policy" else None
+    if type(preset) is KINDS[kind]:
+        # How it is shown and what it promises is no parameter, and goes with its name.
+        values |= {n: getattr(preset, n) for n in preset.described_by}
+    return KINDS[kind](**values)
 
 
 def _refuse_foreign(table: dict) -> None:

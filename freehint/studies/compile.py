@@ -9,7 +9,7 @@ import pandas as pd
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.host.device import HostConfig
 from freehint.engine.host.migration import MigrationConfig
-from freehint.policies import POLICIES
+from freehint.policies import BASELINE, POLICIES
 from freehint.runs.scenario import Scenario
 from freehint.sweeps.sweep import sweep
 from freehint.units import NS_PER_MS, NS_PER_S
@@ -27,7 +27,7 @@ KEY = ["bandwidth_MBps", "memory", "speed", "seed"]
 def scenario(duration_ns: int = 200 * NS_PER_S) -> Scenario:
     """The guest of the benchmark, without hints; the migration begins in its busiest 5 s."""
     return Scenario(
-        policy="none",
+        policy=BASELINE,
         workload=RecordedGuest(TRACE, repeat=0),
         migration=MigrationConfig(start_at_ns=START_NS),
         duration_ns=duration_ns,
@@ -45,8 +45,8 @@ def compile_benchmark(
 ) -> pd.DataFrame:
     """Migrate the compiling guest under every policy, switched on and off.
 
-    Free page reporting comes with a host that discards what it is told, since else the reports have
-    nothing to do with a migration; all other policies with one that does not.
+    A policy that wants a host that discards what it is told (``host_discards``: free page
+    reporting) has one; all other policies have one that does not.
 
     Parameters
     ----------
@@ -78,19 +78,25 @@ def compile_benchmark(
         "migration.bandwidth_Bps": [int(b * 1_000_000) for b in bandwidths_MBps],
     }
     base = scenario(duration_ns)
-    policies = [name for name in POLICIES if name != "page_reporting"]
+    reporting = on_a_host_that_discards(POLICIES)
+    policies = [name for name in POLICIES if name not in reporting]
     runs = [
         sweep(one, {"policy": names, **grid}, seeds, scheduler, file, progress)
         for one, names, file in (
             (base, policies, out and f"{out}.parquet"),
             (
                 base.with_values({"host": HostConfig(discard=True)}),
-                ["page_reporting"],
+                reporting,
                 out and f"{out}_reporting.parquet",
             ),
         )
     ]
     return told(pd.concat(runs, ignore_index=True), duration_ns)
+
+
+def on_a_host_that_discards(policies) -> list:
+    """Those of some names of policies whose host discards what it is told."""
+    return [name for name in policies if POLICIES[name].host_discards]
 
 
 def told(runs: pd.DataFrame, duration_ns: int) -> pd.DataFrame:
@@ -131,7 +137,7 @@ def told(runs: pd.DataFrame, duration_ns: int) -> pd.DataFrame:
             "lost_writes": runs["lost_writes"],
         }
     )
-    legacy = table[(table["policy"] == "none") & (table["switch"] == "on")].set_index(KEY)
+    legacy = table[(table["policy"] == BASELINE.name) & (table["switch"] == "on")].set_index(KEY)
     before = legacy.loc[pd.MultiIndex.from_frame(table[KEY]), "slip_after_ms"].to_numpy()
     table.insert(table.columns.get_loc("after_s"), "slowdown_ms", table["slip_after_ms"] - before)
     return table
@@ -156,11 +162,12 @@ def by_policy(table: pd.DataFrame, **where) -> pd.DataFrame:
 def switched_off_differs(table: pd.DataFrame) -> pd.DataFrame:
     """Runs with the switch off that differ in anything from the legacy run; there should be none.
 
-    Without free page reporting, whose host is another: a host that discards lets every first touch
-    fault, with reports or without.
+    Without the policies whose host discards: such a host lets every first touch fault, with reports
+    or without.
     """
-    off = table[(table["switch"] == "off") & (table["policy"] != "page_reporting")]
-    legacy = off[off["policy"] == "none"].set_index(KEY).drop(columns="policy")
+    discards = table["policy"].isin(on_a_host_that_discards(table["policy"].unique()))
+    off = table[(table["switch"] == "off") & ~discards]
+    legacy = off[off["policy"] == BASELINE.name].set_index(KEY).drop(columns="policy")
     same = legacy.loc[pd.MultiIndex.from_frame(off[KEY])].reset_index()
     here = off.reset_index(drop=True)[same.columns]
     return off[(here != same).any(axis=1).to_numpy()]
@@ -175,9 +182,10 @@ def answer(table: pd.DataFrame) -> str:
         Of :func:`compile_benchmark`, with one bandwidth and one speed.
     """
     means = by_policy(table, memory="long up")
-    legacy, hints = means.loc["none"], means.drop(index=["none", "page_reporting"])
+    legacy = means.loc[BASELINE.name]
+    hints = means.drop(index=[BASELINE.name, *on_a_host_that_discards(means.index)])
     fresh = by_policy(table, memory="just booted")
-    saved = fresh.loc["none", "sent_MB"] - fresh.drop(index="none")["sent_MB"]
+    saved = fresh.loc[BASELINE.name, "sent_MB"] - fresh.drop(index=BASELINE.name)["sent_MB"]
     slow, longest = hints["slowdown_ms"], table["alloc_wait_max_us"].max()
     failed = int(table["failed_allocations"].sum())
     waited = f"No allocation waited longer than {longest:,.0f} µs for a zone lock"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from freehint.formats.tables import free_lists, pageblocks
 from freehint.mm.memory import UNMOVABLE
+from freehint.policies import BASELINE
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.units import MIB, NS_PER_S
@@ -16,7 +17,7 @@ from freehint.units import MIB, NS_PER_S
 
 def share_of_order(scenario: Scenario, order=10) -> float:
     """Of all free memory at a scenario's start, pcp lists too, the share in blocks of an order."""
-    run = simulate(scenario.with_values({"policy": "none", "migration": None, "duration_ns": 1}))
+    run = simulate(scenario.with_values({"policy": BASELINE, "migration": None, "duration_ns": 1}))
     first = run.history[run.history["time_s"] == 0]
     return first.loc[first["order"] == order, "free_pages"].sum() / first["free_pages"].sum()
 
@@ -39,8 +40,8 @@ def savings(table: pd.DataFrame, knob: str, labels=None) -> pd.DataFrame:
     """
     values = list(dict.fromkeys(table[knob]))
     named = dict(zip(values, labels or map(str, values), strict=True))
-    base = table[table["policy"] == "none"].set_index(knob)
-    rows = table[table["policy"] != "none"].reset_index(drop=True)
+    base = table[table["policy"] == BASELINE.name].set_index(knob)
+    rows = table[table["policy"] != BASELINE.name].reset_index(drop=True)
     before = base.loc[rows[knob]].reset_index()
     return pd.DataFrame(
         {
@@ -99,7 +100,7 @@ def after_the_migration(scenario: Scenario, window_ns: int) -> pd.Series:
 
 def against_none(table: pd.DataFrame, column: str) -> pd.Series:
     """How much more (%) of a measure a run has than "none" with the same seed."""
-    none = table[table["policy"] == "none"].set_index("seed")[column]
+    none = table[table["policy"] == BASELINE.name].set_index("seed")[column]
     base = none.loc[table["seed"]].astype(float).to_numpy()
     return (table[column].astype(float) / base - 1) * 100
 

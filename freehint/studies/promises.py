@@ -13,11 +13,11 @@ once       In one walk no block is taken twice unless it left its place in betwe
 clean      A walk that is over, by its end or by STOP, leaves no bookmark and no END on any list;
            after DONE nothing is held.
 
-A policy may promise less; :data:`PROMISES` says what each does.  A promise that is not made has a
-counterexample in the table.
+``Policy.promise`` says which of "reported" and "once" a policy promises; the other two hold for
+all.  A promise that is not made has a counterexample in the table.
 
-Run it: ``python -m freehint.properties`` (``make properties``), or :func:`properties` for a policy
-of your own.
+Run it: ``python -m freehint.studies.promises`` (``make properties``), or :func:`properties` for a
+policy of your own.
 """
 
 import multiprocessing
@@ -25,55 +25,16 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
-from typing import NamedTuple
 
 import pandas as pd
 
 from freehint.config import InputError
 from freehint.policies import POLICIES, find_policy
 from freehint.policies.policy import ON_FULL, Policy
+from freehint.policies.promise import Promise
 from freehint.policies.walker import LOCK, RESUME, ROTATE, Walker
 from freehint.studies.histories import history
 from freehint.studies.observer import observe
-
-
-class Promise(NamedTuple):
-    """What a policy promises of the properties that not every policy has.
-
-    reported : "taken", "offered" or None
-    once : bool
-    """
-
-    reported: str | None
-    once: bool
-
-
-PROMISES = {
-    "none": Promise(None, True),  # it never reports
-    # A full ring loses hints, and between two lists a pageblock may change its type: its blocks
-    # move to lists that were walked before, and are missed, or to one that was not, and are met
-    # again.  Rare: 1 and 6 of 600,000 in 1,000 histories.
-    "v24": Promise(None, False),
-    "v25": Promise(None, False),
-    # All under one hold of the lock; the array is a copy, so nothing is met again.
-    "v33": Promise("offered", True),
-    # A consumed: the walk ends after one lap, in which blocks are met again and others never.
-    "rotate_on_exit": Promise(None, False),
-    # The bookmark stands whatever happens; a type that changes moves blocks over it.
-    "restartable_cursor": Promise(None, False),
-    # Nobody can change the lists during its one stroke a zone.
-    "hold_the_lock": Promise("taken", True),
-    # Watermarks keep it from taking some; a callback ends a stroke, and what comes back goes
-    # behind the END.
-    "five_step": Promise(None, True),
-    # Order 10, and only while watermarks allow.
-    "balloon_alloc": Promise(None, True),
-    # A sixteenth of a list in a pass.
-    "page_reporting": Promise(None, True),
-}
-# Of the walker's combinations: nothing but what every policy promises.
-KNOBS = Promise(None, False)
-
 
 # The table.
 
@@ -88,7 +49,7 @@ def properties(policy, histories=1000, promise=None, first=0) -> pd.Series:
     policy : str or Policy
     histories : int
     promise : Promise, optional
-        Default: that of :data:`PROMISES`; for a policy of your own, only what all promise.
+        Default: the policy's own.
     first : int
         Number of the first history.
 
@@ -107,7 +68,7 @@ def properties(policy, histories=1000, promise=None, first=0) -> pd.Series:
     'yes'
     """
     policy = find_policy(policy)
-    promise = promise or PROMISES.get(policy.name, KNOBS)
+    promise = promise or policy.promise
     return _row(policy, promise, [_observe_some(policy, first, histories)])
 
 
@@ -176,8 +137,7 @@ def table(policies, histories: int) -> pd.DataFrame:
             task = pool.submit(_observe_some, policy, first, min(CHUNK, histories - first))
             parts[policy.name].append(task)
         return pd.DataFrame(
-            _row(p, PROMISES.get(p.name, KNOBS), [task.result() for task in parts[p.name]])
-            for p in policies
+            _row(one, one.promise, [task.result() for task in parts[one.name]]) for one in policies
         )
 
 

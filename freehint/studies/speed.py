@@ -11,7 +11,8 @@ from freehint.data import data
 from freehint.mm.list import set_list
 from freehint.mm.memory import BUDDY, MOVABLE, TYPE_SHIFT, free_list_head, new_memory, new_zones
 from freehint.mm.profile import LINUX_6_1
-from freehint.policies.walk import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, fill, new_walk_state
+from freehint.policies.walk import fill
+from freehint.policies.walk_state import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, new_walk_state
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.studies.limits import bandwidths, dependent_load_ns, median_ns

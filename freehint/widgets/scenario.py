@@ -5,8 +5,7 @@ from operator import attrgetter
 from freehint import figures
 from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import POLICIES
-from freehint.policies.policy import ON_FULL
-from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE
+from freehint.policies.policy import CAPACITY, FULL_RING
 from freehint.runs.begin import guest_memory
 from freehint.runs.run import readable, summaries
 from freehint.runs.scenario import Scenario
@@ -14,7 +13,6 @@ from freehint.runs.simulate import simulate
 from freehint.units import MIB, NS_PER_MS
 from freehint.widgets.panel import KnobPanel, choice
 
-POWERS = tuple(1 << k for k in range(2, 13))
 MS = tuple((str(ms), ms * NS_PER_MS) for ms in (0, 1, 2, 3, 5, 10, 20, 50))
 # Since the first start, 20 ms into the run.
 STOPS = tuple((f"{us:,}", 20 * NS_PER_MS + us * 1000) for us in
@@ -23,17 +21,19 @@ BANDWIDTHS = tuple((f"{mb:,}", mb * 1_000_000) for mb in (25, 50, 100, 200, 500,
 PIECES = tuple((f"{4 << k:,}", 1 << k) for k in range(0, 13, 2))
 DONES = tuple((str(ms), (20 + ms) * NS_PER_MS) for ms in (10, 20, 50, 80, 100, 150))
 
-# Label -> field of the scenario and its positions.
+# Labels of a policy's knobs that are not called as the field is.
+LABELS = {CAPACITY.name: "batch", FULL_RING.name: "full ring"}
+# Label -> field of the scenario and its positions: those that the policies say they have.
+OF_POLICIES = {
+    LABELS.get(knob.name, knob.name): (f"policy.{knob.name}", knob.positions)
+    for policy in POLICIES.values()
+    for knob in policy.knobs
+}
+# The same, for every knob.
 KNOBS = {
     "policy": ("policy", tuple(POLICIES)),
-    "rotate": ("policy.rotate", ROTATE),
-    "resume": ("policy.resume", RESUME),
-    "lock": ("policy.lock", LOCK),
-    "order": ("policy.order", ORDER),
-    "min_order": ("policy.min_order", tuple(range(11))),
-    "batch": ("policy.capacity", POWERS),
-    "full ring": ("policy.on_full", ON_FULL),
-    "ring size": ("ring.size", POWERS),
+    **OF_POLICIES,
+    "ring size": ("ring.size", tuple(1 << k for k in range(2, 13))),
     "host away (ms)": ("host.gap_ns", MS),
     "stop after (µs)": ("control.stop_at_ns", (*STOPS, ("never", -1))),
     "DONE after (ms)": ("control.done_at_ns", (*DONES, ("never", -1))),

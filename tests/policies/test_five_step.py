@@ -24,7 +24,8 @@ from freehint.mm.memory import (
     user_node,
 )
 from freehint.mm.zone import alloc_pages, free_pages
-from freehint.policies.five_step import AT_INTERRUPTS, FiveStep
+from freehint.policies.five_step import FiveStep
+from freehint.policies.five_step_state import AT_INTERRUPTS
 from memories import free_memory
 from strokes import Strokes
 

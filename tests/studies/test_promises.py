@@ -11,17 +11,20 @@ import golden
 from freehint.mm.buddy import del_page_from_free_list
 from freehint.mm.list import list_add
 from freehint.mm.memory import USER_BOOKMARK, frame_order, free_list_head
+from freehint.policies.promise import Promise
 from freehint.policies.walker import Walker
 from freehint.studies.histories import history
 from freehint.studies.observer import Observer, observe
-from freehint.studies.promises import PROMISES, Promise, properties, walkers
+from freehint.studies.promises import properties, walkers
 
 # `make properties` runs 1,000 each.
 HISTORIES = 20
 
 
-def test_every_policy_has_its_promises():
-    assert set(PROMISES) == set(fh.POLICIES)
+def test_a_policy_is_held_against_its_own_promise():
+    again = Walker("again", resume="restart", lock="per_batch")
+    assert properties(again, 15)["broken"] == ""
+    assert "once: " in properties(replace(again, promise=Promise(None, True)), 15)["broken"]
 
 
 @pytest.mark.parametrize("policy", list(fh.POLICIES))
