@@ -272,7 +272,7 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
         See :func:`freehint.formats.tables.history_table`; time_s counts from T0.
     """
     recording = load_recording(stem)
-    columns, _, _, _ = trace_rows(recording, inputs)
+    columns, _, _ = trace_rows(recording, inputs)
     settle(recording.t0, columns, inputs, infer=True)
     memory = recording.t0
     run = scratch(memory)

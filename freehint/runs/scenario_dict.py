@@ -5,7 +5,7 @@ several kinds, or which may be missing, says its kind: ``{"kind": "Program", "st
 What is left out keeps its default, and a name may be dotted: ``{"ring.size": 64}``.
 """
 
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, is_dataclass
 
 from freehint.config import InputError, one_of, parameters
 from freehint.engine.guest.programs import Program
@@ -77,7 +77,7 @@ def changes(scenario: Scenario) -> dict:
         )
     default = _defaults(Scenario) | {"memory": scenario.workload.default_memory}
     found = {}
-    for one in fields(Scenario):
+    for one in parameters(Scenario):
         value = getattr(scenario, one.name)
         tables = (
             _policy_changes(value) if one.name == "policy" else {one.name: _part_changes(value)}
@@ -113,23 +113,22 @@ def _policy_changes(policy) -> dict:
     preset = POLICIES.get(policy.name)
     if type(preset) is not type(policy):
         return {"policy": _policy_alone(policy)}
-    table, known = _told_by_knobs(policy), told(preset)
-    return {"policy": policy.name} | {
-        f"policy.{name}": value for name, value in table.items() if value != known[name]
-    }
+    _require_own_verbs(policy)
+    known = told(preset)
+    knobs = {f"policy.{n}": v for n, v in told(policy).items() if v != known[n]}
+    return {"policy": policy.name} | knobs
 
 
 def _policy_alone(policy: Policy):
     """Its name if that says all, else its kind and its knobs."""
-    table, preset = _told_by_knobs(policy), POLICIES.get(policy.name)
-    return policy.name if preset and table == told(preset) else _part_changes(policy)
+    _require_own_verbs(policy)
+    return policy.name if policy == POLICIES.get(policy.name) else _part_changes(policy)
 
 
-def _told_by_knobs(policy: Policy) -> dict:
+def _require_own_verbs(policy: Policy) -> None:
     table = told(policy)
     if table["kind"] not in KINDS or any(verb in table for verb in VERBS):
         raise InputError(f"policy: {policy.name!r} has verbs of its own, which no text tells")
-    return table
 
 
 # A dict as a scenario.
@@ -181,11 +180,15 @@ def _part_of(name: str, table: dict):
     for missing in known - table.keys() - _defaults(KINDS[kind]).keys():
         raise InputError(f"{name} must have {missing} for kind {kind!r}, got {table!r:.80}")
     values = {n: value_of(n, value) for n, value in table.items() if n != "kind"}
-    preset = POLICIES.get(values.get("name")) if name == "policy" else None
-    if type(preset) is KINDS[kind]:
-        # How it is shown and what it promises is no parameter, and goes with its name.
-        values |= {n: getattr(preset, n) for n in preset.described_by}
-    return KINDS[kind](**values)
+    return KINDS[kind](**(_description(name, table) | values))
+
+
+def _description(name: str, table: dict) -> dict:
+    """Colour, mark and the like of the preset that a policy is named for: no knobs, so not told."""
+    preset = POLICIES.get(table.get("name")) if name == "policy" else None
+    if type(preset).__name__ != table["kind"]:
+        return {}
+    return {n: getattr(preset, n) for n in preset.described_by}
 
 
 def _refuse_foreign(table: dict) -> None:
