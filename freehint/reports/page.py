@@ -15,6 +15,7 @@ from freehint.reports.pictures import micro, run_figures
 from freehint.reports.reproduce import Reproduction
 from freehint.runs.provenance import provenance_table
 from freehint.runs.run import Run, readable
+from freehint.runs.scenario_dict import BY_HAND
 from freehint.runs.scenario_file import scenario_toml
 from freehint.runs.trajectory.trajectory import Trajectory
 from freehint.units import NS_PER_S, format_ns
@@ -65,15 +66,15 @@ def question(policy: str, migration) -> str:
 def guest_words(parameters: dict) -> str:
     """Guest, load and duration in a sentence, from a run's parameters."""
     memory, load = parameters["memory"], parameters["workload"]
-    if memory.startswith("Memory of "):
+    if memory.startswith(BY_HAND):
         guest = f"a guest with a {memory.partition(',')[0]} made by hand"
     elif memory.endswith("iB"):
         guest = f"a guest of {memory} as after boot"
     else:
         guest = f"the recorded guest {memory}"
-    if "trace" in load:
+    if load["kind"] == "RecordedGuest":
         does = f"which does again what it did in the recording {load['trace']}"
-    elif "state" in load:
+    elif load["kind"] == "Program":
         does = f"whose program is in state \u201c{load['state']}\u201d"
     else:
         does = f"whose {load['nr_cpus']} CPUs come to hold {load['live_share']:.0%} of what is free"

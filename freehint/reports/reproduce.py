@@ -7,12 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from freehint.config import InputError
-from freehint.runs.rebuild import changed_inputs, rebuilt
+from freehint.runs.begin import guest_memory
 from freehint.runs.run import READABLE, TABLES, Run
 from freehint.runs.scenario import Scenario
-from freehint.runs.trajectory.trajectory import Trajectory, record
-
-NEEDED = ("memory", "policy", "seed", "workload", "migration", "duration_ns")
+from freehint.runs.scenario_dict import scenario_of
+from freehint.runs.trajectory.trajectory import Trajectory, record, record_guest
 
 
 @dataclass(frozen=True)
@@ -83,25 +82,39 @@ def reproduce(folder, frames: int = 600) -> Reproduction:
     run = Run.load(folder)
     _require_whole(Path(folder), run)
     try:
-        scenario = rebuilt(run.provenance["parameters"])
-        changed = changed_inputs(scenario, run.provenance["inputs"])
+        scenario = scenario_of(run.provenance["parameters"])
+        guest = guest_memory(scenario)
+        changed = changed_inputs(run.provenance["inputs"], guest[1])
         if changed:
             reason = f"{changed[0][0]} is not that of the input which the run was made of"
             return Reproduction(run, scenario, None, reason, tuple(changed))
-        seen = record(scenario, frames)
+        seen = record_guest(scenario, guest, frames)
     except InputError as error:
         return Reproduction(run, reason=str(error))
     return Reproduction(run, scenario, seen, differences=tuple(differences(run, seen.run)))
 
 
 def _require_whole(folder: Path, run: Run) -> None:
-    parameters = run.provenance.get("parameters")
-    missing = [n for n in NEEDED if not isinstance(parameters, dict) or n not in parameters]
-    if missing:
-        raise InputError(f"{folder}: the run's provenance has no parameter {missing[0]!r}")
     for name in ("policy", "seed", *(name for _, name, _ in READABLE)):
         if name not in run.summary:
             raise InputError(f"{folder}/summary.parquet: the summary has no entry {name!r}")
+
+
+def changed_inputs(stored: list, inputs: tuple) -> list:
+    """Files that were no longer what a run was made of when they were loaded again.
+
+    Returns
+    -------
+    list of (str, str, str)
+        What, as stored, as found.
+    """
+    there = {one["file"]: one["sha256"] for one in stored}
+    found = dict(inputs)
+    return [
+        (f"sha256 of {name}", there.get(name, "not there"), found.get(name, "not there"))
+        for name in there | found
+        if there.get(name) != found.get(name)
+    ]
 
 
 def differences(stored: Run, again: Run) -> list:

@@ -31,7 +31,8 @@ from freehint.engine.world.records import (
 from freehint.engine.world.ring import new_ring
 from freehint.engine.world.world import World
 from freehint.formats.boot import make_memory
-from freehint.formats.snapshots import load_snapshot
+from freehint.formats.digest import Files
+from freehint.formats.snapshots import read_snapshot
 from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.compaction import new_compact_control
 from freehint.mm.memory import Memory
@@ -48,39 +49,59 @@ def guest_memory(scenario: Scenario):
 
     Returns
     -------
-    (Memory, Path or None)
-        The stem, where a snapshot was loaded.
+    (Memory, tuple of Input)
+        The files that it and the workload were loaded from, with the sha256 of what was loaded.
 
     Raises
     ------
     InputError
-        It is no memory, no snapshot and no size.
+        It is no memory, no snapshot and no size, or T0 is no longer what the workload was made of.
     """
-    return prepared_memory(scenario.memory, scenario.kernel, scenario.workload.nr_cpus)
+    workload = scenario.workload
+    memory, inputs = prepared_memory(scenario.memory, scenario.kernel, workload.nr_cpus)
+    return memory, all_inputs(inputs, workload.inputs)
+
+
+def all_inputs(inputs: tuple, of_workload: tuple) -> tuple:
+    """The inputs of a memory, then those of a workload, each once.
+
+    Raises
+    ------
+    InputError
+        A file of both was changed between the two readings.
+    """
+    loaded = {one.file: one.sha256 for one in of_workload}
+    for file, sha256 in inputs:
+        if loaded.get(file, sha256) != sha256:
+            raise InputError(
+                f"{file}: changed after the workload was made of it: sha256 {loaded[file]} then,"
+                f" {sha256} now; make the workload anew"
+            )
+    return inputs + tuple(one for one in of_workload if one not in inputs)
 
 
 def prepared_memory(given, kernel, nr_cpus: int):
-    """:func:`guest_memory` of a scenario with this memory, kernel and CPUs."""
-    memory, stem = named_memory(given)
+    """(Memory, tuple of Input) of a scenario with this memory, kernel and CPUs."""
+    memory, inputs = named_memory(given)
     own = memory is not given
     if kernel is not None and kernel != profile_name(memory.profile):
         memory, own = with_profile(memory, PROFILES[kernel]), True
     if own and memory.nr_cpus == nr_cpus:
-        return memory, stem
+        return memory, inputs
     try:
-        return with_cpus(memory, nr_cpus), stem
+        return with_cpus(memory, nr_cpus), inputs
     except ValueError as error:
         raise InputError(f"workload.nr_cpus: {error}") from None
 
 
 def named_memory(memory):
-    """(Memory, stem of its snapshot or None) of what stands in ``Scenario.memory``."""
+    """(Memory, tuple of Input) of what stands in ``Scenario.memory``."""
     if isinstance(memory, Memory):
-        return memory, None
+        return memory, ()
     if isinstance(memory, str) and memory.endswith("iB"):
-        return make_memory(memory), None
-    stem = snapshot_stem(memory)
-    return load_snapshot(stem), stem
+        return make_memory(memory), ()
+    files = Files()
+    return read_snapshot(snapshot_stem(memory), files), files.inputs
 
 
 def snapshot_stem(name) -> Path:

@@ -103,14 +103,12 @@ class _Lockstep:
 
     def __init__(self, guests, config: SharedHost):
         self.guests, self.memory = guests, HostMemory(config)
-        self.stems = {}
-        self.memories = {}
+        self.inputs = {}
         self.guest_rows, self.host_rows, self.kill_times = [], [], []
 
     def begin(self, number: int) -> None:
         scenario = self.guests[number].scenario
-        memory, stem = guest_memory(scenario)
-        self.memories[number], self.stems[number] = memory, stem
+        memory, self.inputs[number] = guest_memory(scenario)
         self.memory.add(number, new_engine(scenario, memory))
 
     def advance_to(self, time_ns: int, turn: int) -> None:
@@ -230,7 +228,7 @@ def _result(lockstep: _Lockstep) -> Overcommit:
     names = [guest.name for guest in lockstep.guests]
     for number, guest in enumerate(lockstep.guests):
         engine, scenario = memory.engines[number], guest.scenario
-        run = new_run(scenario, engine, lockstep.memories[number], lockstep.stems[number])
+        run = new_run(scenario, engine, lockstep.inputs[number])
         runs[guest.name] = run
         if id(scenario) not in alone:
             alone[id(scenario)] = _work(simulate(scenario).summary)

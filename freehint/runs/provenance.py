@@ -1,19 +1,21 @@
 """What reproduces a run: parameters, inputs with their sha256, versions.  All of it is JSON."""
 
-import dataclasses
 import functools
+import json
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
 import pandas as pd
 
-from freehint.config import parameters
-from freehint.formats.digest import file_sha256, memory_sha256
-from freehint.formats.snapshots import snapshot_files
+from freehint.config import InputError
+from freehint.files import shortened
 from freehint.mm.memory import Memory
 from freehint.mm.profile import profile_name
-from freehint.policies.policy import VERBS
+from freehint.runs.scenario_dict import told
 
+SCHEMA_VERSION = 1  # of provenance.schema.json; a change that old files do not fit counts it up
+SCHEMA = Path(__file__).with_name("provenance.schema.json")
 LIBRARIES = ("numba", "numpy", "pandas", "pyarrow")
 
 
@@ -23,29 +25,56 @@ def library_versions() -> tuple:
     return tuple((name, version(name)) for name in LIBRARIES)
 
 
-def plain(value):
-    """A parameter as JSON: dataclasses become mappings, verbs their qualified names."""
-    if dataclasses.is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in parameters(value)}
-    if isinstance(value, Memory):
-        return f"Memory of {value.nr_pages} frames, sha256 {memory_sha256(value)}"
-    if callable(value):
-        function = getattr(value, "py_func", value)
-        return f"{function.__module__}.{function.__qualname__}"
-    if isinstance(value, tuple):
-        return [plain(v) for v in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
+@functools.cache
+def _validator():
+    # Here and not above: importing jsonschema takes longer than any run's provenance needs it.
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(SCHEMA.read_text()))
 
 
-def input_files(scenario, stem) -> list:
-    """Files that a run was made of: its snapshot's, where it has one, and its workload's."""
-    files = list(snapshot_files(stem)) if stem is not None else []
-    return files + [f for f in scenario.workload.input_files() if f not in files]
+def read_provenance(stored: bytes, path) -> dict:
+    """The provenance that stands in a file, if it fits the schema.
+
+    Parameters
+    ----------
+    stored : bytes
+        JSON.
+    path : Path
+        The file, for the sentence.
+
+    Raises
+    ------
+    InputError
+        It is no JSON, is of another version, or does not fit; file, field and value are named.
+    """
+    try:
+        found = json.loads(stored)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: the provenance is not whole JSON: {error}") from None
+    if isinstance(found, dict) and found.get("schema_version") != SCHEMA_VERSION:
+        version = found.get("schema_version", "none, as before there were any")
+        raise InputError(
+            f"{path}: the provenance's schema_version must be {SCHEMA_VERSION}, got"
+            f" {shortened(version)}; simulate the scenario again with this freehint"
+        )
+    error = min(_validator().iter_errors(found), key=lambda one: one.json_path, default=None)
+    if error is not None:
+        raise InputError(f"{path}: {_complaint(error)}")
+    return found
 
 
-def provenance(scenario, release: str, stem, memory: Memory) -> dict:
+def _complaint(error) -> str:
+    where = error.json_path.removeprefix("$").removeprefix(".")
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return f"the provenance has no {'.'.join(filter(None, (where, missing)))}"
+    rule = f"{error.validator} {json.dumps(error.validator_value)}"
+    named = f"the provenance's {where}" if where else "the provenance"
+    return f"{named} must have {rule}, got {shortened(error.instance)}"
+
+
+def provenance(scenario, release: str, inputs: tuple, memory: Memory) -> dict:
     """What a run was made of.
 
     Parameters
@@ -53,26 +82,25 @@ def provenance(scenario, release: str, stem, memory: Memory) -> dict:
     scenario : Scenario
     release : str
         freehint's version.
-    stem : str, Path or None
-        Stem of the snapshot that was loaded, if one was.
+    inputs : tuple of Input
+        Files that the guest was loaded from, with the sha256 of what was loaded.
     memory : Memory
         For the kernel whose allocator ran.
 
     Returns
     -------
     dict
-        freehint, python, libraries, kernel_profile, parameters, inputs (file and sha256).
+        schema_version, freehint, python, libraries, kernel_profile, parameters, inputs (file and
+        sha256); ``provenance.schema.json`` says what each holds.
     """
-    inputs = [
-        {"file": path.name, "sha256": file_sha256(path)} for path in input_files(scenario, stem)
-    ]
     return {
+        "schema_version": SCHEMA_VERSION,
         "freehint": release,
         "python": platform.python_version(),
         "libraries": dict(library_versions()),
         "kernel_profile": profile_name(memory.profile),
-        "parameters": plain(scenario),
-        "inputs": inputs,
+        "parameters": told(scenario),
+        "inputs": [one._asdict() for one in inputs],
     }
 
 
@@ -97,10 +125,8 @@ def provenance_table(runs) -> pd.DataFrame:
 
     for run in runs:
         enter("", run.provenance)
-    verbs = tuple(f"parameters.policy.{verb}" for verb in VERBS)
     rows = {
         name.removeprefix("parameters."): " | ".join(map(str, values))
         for name, values in facts.items()
-        if name not in verbs
     }
     return pd.DataFrame({"value": pd.Series(rows, dtype=str)})

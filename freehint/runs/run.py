@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from freehint.config import InputError
 from freehint.files import whole_folder
 from freehint.mm.memory import Memory
+from freehint.runs.provenance import read_provenance
 from freehint.units import format_ns, format_pages
 
 TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
@@ -94,7 +95,8 @@ class Run:
         Raises
         ------
         InputError
-            A table is missing, not whole, or not a run's.
+            A table is missing, not whole, or not a run's, or the provenance does not fit its
+            schema.
         """
         folder = Path(folder)
         tables = {}
@@ -115,8 +117,9 @@ class Run:
                 raise InputError(f"{path}: is the table of another run than those beside it")
             provenance = stored
             tables[name] = arrow.to_pandas()
+        facts = read_provenance(provenance, folder / "summary.parquet")
         summary = tables.pop("summary").astype(object).iloc[0]
-        return cls(summary=summary, provenance=json.loads(provenance), **tables)
+        return cls(summary=summary, provenance=facts, **tables)
 
     def _repr_html_(self) -> str:
         rows = "".join(

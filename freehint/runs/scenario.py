@@ -1,4 +1,4 @@
-"""TODO runs.scenario."""
+"""A scenario: everything that decides a run, and nothing else does."""
 
 from dataclasses import dataclass, field, fields
 

@@ -66,12 +66,12 @@ def simulate(scenario: Scenario, progress=None, check=None) -> Run:
     if progress is True:
         with progress_bar(scenario.policy_names, scenario.duration_ns) as show:
             return simulate(scenario, show, check)
-    memory, stem = guest_memory(scenario)
-    return new_run(scenario, run_engine(scenario, memory, progress, check), memory, stem)
+    memory, inputs = guest_memory(scenario)
+    return new_run(scenario, run_engine(scenario, memory, progress, check), inputs)
 
 
-def new_run(scenario: Scenario, engine: Engine, memory: Memory, stem) -> Run:
-    """What an engine that is at its end tells."""
+def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
+    """What an engine that is at its end tells; ``inputs`` is what its guest was loaded from."""
     return Run(
         summary=summary_row(scenario, engine),
         reports=reports_table(engine),
@@ -82,7 +82,7 @@ def new_run(scenario: Scenario, engine: Engine, memory: Memory, stem) -> Run:
         rounds=rounds_table(engine),
         resident=resident_table(engine),
         work=work_table(engine),
-        provenance=provenance(scenario, __version__, stem, memory),
+        provenance=provenance(scenario, __version__, inputs, engine.world.memory),
         memory=engine.world.memory,
     )
 

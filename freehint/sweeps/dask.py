@@ -7,12 +7,10 @@ it anew when the worker that holds it dies.  A chunk whose worker died goes to a
 import pickle
 from collections import deque
 from concurrent.futures import CancelledError
-from functools import lru_cache
 
 from freehint.config import InputError, extra
 from freehint.jit.cache import source_hash
-from freehint.mm.memory import Memory
-from freehint.sweeps.design import Design, inputs_of
+from freehint.sweeps.design import Design
 from freehint.sweeps.factors import Space
 from freehint.sweeps.one_run import run_chunk
 from freehint.sweeps.pools import LostChunkError, check_importable, fed
@@ -44,19 +42,11 @@ def hash_there(_space: Space) -> str:
     return source_hash()
 
 
-def run_chunk_there(space: Space, jobs: list, code: str, memories: tuple, files: tuple, inputs):
-    """Run a chunk on a worker that has the same freehint and the same inputs."""
+def run_chunk_there(space: Space, jobs: list, code: str):
+    """Run a chunk on a worker that has the same freehint."""
     if source_hash() != code:  # It came when the sweep was on.
         raise InputError("a worker has another freehint than this process")
-    _check_inputs(memories, files, inputs)
     return run_chunk(space, jobs)
-
-
-@lru_cache(maxsize=4)
-def _check_inputs(memories: tuple, files: tuple, inputs: tuple) -> None:
-    for one, (file, sha256) in zip(inputs_of(memories, files), inputs):
-        if one["sha256"] != sha256:
-            raise InputError(f"a worker has another {file} than this process")
 
 
 class Cluster:
@@ -74,9 +64,7 @@ class Cluster:
         check_importable(design.space, address)
         self.space = design.space
         self.address = address
-        names = tuple(m for m in design.memories if not isinstance(m, Memory))
-        inputs = tuple((one["file"], one["sha256"]) for one in design.inputs)
-        self.arguments = (source_hash(), names, tuple(design.files), inputs)
+        self.code = source_hash()
 
     def __enter__(self):
         try:
@@ -107,7 +95,7 @@ class Cluster:
                     f"scheduler {self.address!r}: worker {worker} cannot import what it needs:"
                     f" {answer}"
                 )
-            if answer != self.arguments[0]:
+            if answer != self.code:
                 raise InputError(
                     f"scheduler {self.address!r}: worker {worker} has another freehint than this"
                     f" process"
@@ -138,7 +126,7 @@ class Cluster:
     def submit(self, jobs: list):
         """Send a chunk."""
         return self.client.submit(
-            run_chunk_there, self.there, jobs, *self.arguments, retries=RETRIES, pure=False
+            run_chunk_there, self.there, jobs, self.code, retries=RETRIES, pure=False
         )
 
     def finished(self, running) -> set:

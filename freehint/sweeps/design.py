@@ -8,13 +8,11 @@ import dataclasses
 import hashlib
 import itertools
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from types import CodeType
 
 from freehint.config import InputError, require, whole
-from freehint.formats.digest import file_sha256
-from freehint.formats.snapshots import snapshot_files
 from freehint.jit import as_python
 from freehint.jit.cache import source_hash
 from freehint.jit.closure import PACKAGE
@@ -22,8 +20,9 @@ from freehint.mm.memory import Memory
 from freehint.policies import find_policies
 from freehint.policies.policy import Policy
 from freehint.runs.begin import named_memory
-from freehint.runs.provenance import LIBRARIES, plain
+from freehint.runs.provenance import LIBRARIES
 from freehint.runs.scenario import Scenario
+from freehint.runs.scenario_dict import told
 from freehint.sweeps.factors import Choices, Space, factors_of, listed
 from freehint.sweeps.sampling import Sample
 from freehint.version import __version__
@@ -81,24 +80,26 @@ class Design:
             whole("seeds", seed, 0)
         self.keys = self.plan.keys
         self.refused = {}
-        self.memories, self.files = [], []
+        self.memories, of_workloads = [], []
         for combination in range(len(self.keys)):
-            self._check(combination)
+            of_workloads += self._check(combination)
         self._refuse_bad_values()
-        self.inputs = inputs_of(self.memories, self.files)
+        inputs = [one for memory in self.memories for one in named_memory(memory)[1]]
+        self.space = replace(self.space, inputs=tuple(dict.fromkeys(inputs + of_workloads)))
 
     def __len__(self) -> int:
         return len(self.keys) * len(self.seeds)
 
-    def _check(self, combination: int) -> None:
+    def _check(self, combination: int) -> tuple:
+        """Note the memory, or the refusal, of a combination; the inputs of its workload."""
         try:
             scenario = self.space.scenario_of(self.keys[combination], self.seeds[0])
         except InputError as error:
             self.refused[combination] = str(error)
-            return
+            return ()
         if not any(_same_memory(scenario.memory, known) for known in self.memories):
             self.memories.append(scenario.memory)
-        self.files += [f for f in scenario.workload.input_files() if f not in self.files]
+        return scenario.workload.inputs
 
     def _refuse_bad_values(self) -> None:
         """A value with which nothing can run is a mistake, not a contradiction."""
@@ -136,10 +137,10 @@ class Design:
         return {
             "freehint": __version__,
             "code": source_hash(),
-            "parameters": plain(self.space.scenario),
+            "parameters": told(self.space.scenario),
             **self.plan.facts(),
             "seeds": list(self.seeds),
-            "inputs": self.inputs,
+            "inputs": [one._asdict() for one in self.space.inputs],
             "policies": [_policy_facts(policy) for policy in policies],
         }
 
@@ -150,17 +151,6 @@ def _same_memory(one, other) -> bool:
     return one == other
 
 
-def inputs_of(memories, files) -> list:
-    """Every input file with its sha256; loads each memory, so it is refused now."""
-    found = []
-    for memory in memories:
-        _, stem = named_memory(memory)
-        if stem is not None:
-            found += [f for f in snapshot_files(stem) if f not in found]
-    found += [f for f in files if f not in found]
-    return [{"file": f.name, "sha256": file_sha256(f)} for f in found]
-
-
 def _policy_facts(policy: Policy) -> dict:
     """Parameters of a policy, and a digest of each verb that is not freehint's own."""
     verbs = {}
@@ -169,7 +159,7 @@ def _policy_facts(policy: Policy) -> dict:
         code = getattr(value, "__code__", None)
         if code is not None and not code.co_filename.startswith(str(PACKAGE)):
             verbs[field.name] = hashlib.sha256(_code_text(code).encode()).hexdigest()
-    return {**plain(policy), **({"sha256": verbs} if verbs else {})}
+    return {**told(policy), **({"sha256": verbs} if verbs else {})}
 
 
 def _code_text(code: CodeType) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from freehint.config import InputError, Named, one_of, require
 from freehint.policies import find_policy
 from freehint.policies.policy import Policy
-from freehint.runs.provenance import plain
 from freehint.runs.scenario import Scenario
+from freehint.runs.scenario_dict import told
 
 SCALES = ("linear", "log", "log2")
 
@@ -25,10 +25,8 @@ def label(value):
         return value.name
     if isinstance(value, tuple) and all(isinstance(v, Policy) for v in value):
         return " + ".join(v.name for v in value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    value = plain(value)
-    return value if isinstance(value, str) else json.dumps(value)
+    value = told(value)
+    return json.dumps(value) if isinstance(value, dict | list) else value
 
 
 def listed(name: str, values) -> tuple:
@@ -166,10 +164,13 @@ class Space:
         What the factors do not name.
     factors : dict
         name -> Choices or Range.
+    inputs : tuple of Input
+        Files that its memories and workloads were loaded from, with the sha256 of what was loaded.
     """
 
     scenario: Scenario
     factors: dict
+    inputs: tuple = ()
 
     def values_of(self, key: tuple) -> dict:
         """Value by name."""

@@ -9,7 +9,7 @@ import numpy as np
 from freehint.config import InputError, one_of
 from freehint.files import read_toml
 from freehint.runs.scenario import Scenario
-from freehint.runs.scenario_file import flat, scenario_of, tuples
+from freehint.runs.scenario_dict import flat, scenario_of, value_of
 from freehint.sweeps.sampling import latin_hypercube, sobol
 
 KEYS = ("scenario", "grid", "design", "seeds", "out", "scheduler")
@@ -89,6 +89,6 @@ def is_range(table: dict) -> bool:
 def _grid(table: dict) -> dict:
     """Lists of values, and ranges, by name."""
     return {
-        name: list(map(tuples, values)) if isinstance(values, list) else values
+        name: list(value_of(name, values)) if isinstance(values, list) else values
         for name, values in flat(table, keep=is_range).items()
     }

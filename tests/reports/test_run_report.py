@@ -13,10 +13,8 @@ import freehint as fh
 from freehint.cli import main
 from freehint.reports.reproduce import differences, reproduce
 from freehint.reports.run_report import write_run_report
-from freehint.runs.provenance import plain
-from freehint.runs.rebuild import rebuilt
 from freehint.runs.run import METADATA_KEY
-from freehint.runs.scenario_file import read_scenario, scenario_toml
+from freehint.runs.scenario_file import scenario_toml
 from lab import FRAME, PLAYER, chromium, open_offline
 from own_policy import QUIET
 
@@ -69,48 +67,6 @@ def write_table(folder, name, change=None, provenance=None):
 def change_provenance(folder, change):
     for path in folder.glob("*.parquet"):
         write_table(folder, path.stem, provenance=change)
-
-
-# The scenario again.
-
-SCENARIOS = {
-    "default": fh.Scenario(),
-    "several": SMALL.with_values({"policy": ("v24", "page_reporting")}),
-    "knobs": SMALL.with_values({"policy": "restartable_cursor", "policy.capacity": 7}),
-    "kernel": SMALL.with_values({"kernel": "5.10", "host.discard": True, "control.every_ns": 5}),
-    "weights": SMALL.with_values({"workload.order_weights": (1, 0, 2)}),
-    "moved": MOVED,
-    "migration by default": SMALL.with_values({"migration": fh.MigrationConfig()}),
-}
-
-
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_a_scenario_is_rebuilt_from_provenance_and_from_its_toml(name, tmp_path):
-    scenario = SCENARIOS[name]
-    stored = json.loads(json.dumps(plain(scenario)))
-    assert rebuilt(stored) == scenario
-    (tmp_path / "again.toml").write_text(scenario_toml(scenario))
-    assert plain(read_scenario(tmp_path / "again.toml")) == plain(scenario)
-
-
-@pytest.mark.parametrize("policy", fh.POLICIES)
-def test_every_policy_is_rebuilt_with_its_code(policy):
-    scenario = SMALL.with_values({"policy": policy})
-    assert rebuilt(json.loads(json.dumps(plain(scenario)))).policy == scenario.policy
-
-
-def test_a_recorded_guest_is_rebuilt_and_has_no_toml():
-    guest = fh.RecordedGuest("linux-6.1/traces/idle20", speed=2.0)
-    scenario = fh.Scenario(policy="none", workload=guest)
-    assert rebuilt(json.loads(json.dumps(plain(scenario)))) == scenario
-    assert scenario_toml(scenario) is None
-
-
-def test_a_walker_of_another_name_is_rebuilt():
-    own = fh.Walker("mine", rotate="never", resume="cursor", capacity=3)
-    scenario = SMALL.with_values({"policy": own})
-    assert rebuilt(json.loads(json.dumps(plain(scenario)))).policy == own
-    assert scenario_toml(scenario) is None
 
 
 # A stored run.
@@ -280,7 +236,7 @@ def test_bad_folders_are_one_sentence(copy, tmp_path, capsys):
     write_table(copy, "locks", provenance=lambda facts: facts.update(python="2.7"))
     refused("locks.parquet: is the table of another run")
     change_provenance(copy, lambda facts: facts.update(parameters={}, python="2.7"))
-    refused("the run's provenance has no parameter 'memory'")
+    refused("summary.parquet: the provenance has no parameters.memory")
     assert main(["report", str(copy), "-p", "seeds=[1]"]) == 2
     assert "takes no parameters" in capsys.readouterr().err
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import distributed
@@ -112,11 +113,12 @@ def test_a_run_that_kills_every_worker_is_recorded(dask, monkeypatch):
 def test_a_worker_with_another_freehint_or_another_file_is_refused():
     space = Design(SMALL, {"policy": ["none"]}, [1]).space
     with pytest.raises(fh.InputError, match="a worker has another freehint"):
-        cluster.run_chunk_there(space, [], "0" * 16, (), (), ())
-    file = Path(__file__)
-    inputs = ((file.name, "0" * 64),)
-    with pytest.raises(fh.InputError, match=r"a worker has another test_dask\.py"):
-        cluster.run_chunk_there(space, [], cluster.source_hash(), (), (file,), inputs)
+        cluster.run_chunk_there(space, [], "0" * 16)
+    stem = "linux-6.1/traces/idle20.T0"
+    space = Design(SMALL.with_values({"memory": stem}), {"policy": ["none"]}, [1]).space
+    other = replace(space, inputs=(space.inputs[0]._replace(sha256="0" * 64), *space.inputs[1:]))
+    with pytest.raises(fh.InputError, match=r"idle20\.T0\.meta\.json is another here than when"):
+        cluster.run_chunk_there(other, [(0, (0,), 1)], cluster.source_hash())
 
 
 def test_nobody_there_is_one_sentence(tmp_path, monkeypatch):

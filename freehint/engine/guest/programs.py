@@ -83,6 +83,7 @@ class Program(Named):
 
     nr_cpus = 1
     keeps_content = True
+    inputs = ()
     default_memory = DEFAULT_MEMORY
 
     def __post_init__(self):
@@ -125,10 +126,6 @@ class Program(Named):
         if self.state == "fork":
             return step_ns(self.forks_per_s)
         return round(NS_PER_S / (self.rate_MiBps * PAGES_PER_MIB)) if self.rate_MiBps else 0
-
-    def input_files(self) -> tuple:
-        """Files that it was made of."""
-        return ()
 
     def arrays(self, memory: Memory, duration_ns: int) -> dict:
         """Fields of the World that are the guest's own."""

@@ -1,8 +1,8 @@
 """What a synthetic guest does: how often its CPUs allocate, what, and how long they keep it.
 
 A guest's load, this one or another, has ``nr_cpus``, ``keeps_content`` (is every write of a page
-known?), ``default_memory``, ``input_files``, ``arrays`` (its fields of the World) and ``begin``
-(schedules its CPUs).
+known?), ``default_memory``, ``inputs`` (files that it was made of), ``arrays`` (its fields of the
+World) and ``begin`` (schedules its CPUs).
 """
 
 from dataclasses import dataclass, field
@@ -55,6 +55,7 @@ class Workload(Named):
     type_weights: tuple = field(default=(0.191, 0.798, 0.011))
 
     keeps_content = False
+    inputs = ()
     default_memory = DEFAULT_MEMORY
 
     def __post_init__(self):
@@ -72,10 +73,6 @@ class Workload(Named):
                 isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights
             )
             require(good and sum(weights) > 0, f"workload.{name}", must, weights)
-
-    def input_files(self) -> tuple:
-        """Files that it was made of."""
-        return ()
 
     def arrays(self, memory: Memory, duration_ns: int) -> dict:
         """Fields of the World that are the guest's own."""

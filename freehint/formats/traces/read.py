@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freehint.config import InputError
+from freehint.formats.digest import Files
 from freehint.formats.traces.llfree import read_llfree
 from freehint.formats.traces.table import (
     KMEM_FIELDS,
@@ -92,8 +93,8 @@ def _read_any(path: Path, content) -> TraceTable:
     return read_text(path, content)
 
 
-def read_recorded_trace(path) -> pd.DataFrame:
-    """A recorded trace as a table, whole.
+def read_recorded_trace(path, files: Files | None = None) -> pd.DataFrame:
+    """A recorded trace as a table, whole; read through ``files``, if given.
 
     Raises
     ------
@@ -101,17 +102,12 @@ def read_recorded_trace(path) -> pd.DataFrame:
         The file is missing or not whole, a column is missing, or rows are.
     """
     path = Path(path)
-    try:
-        return _recorded(path, path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
+    return _recorded(path, pa.BufferReader((files or Files()).read(path)))
 
 
 def _recorded(path: Path, source) -> pd.DataFrame:
     try:
         table = pq.read_table(source)
-    except FileNotFoundError:
-        raise
     except (OSError, pa.ArrowException) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: this is not whole parquet: {first}") from None

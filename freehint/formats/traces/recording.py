@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from freehint.config import InputError
-from freehint.formats.snapshots import load_snapshot
+from freehint.formats.digest import Files
+from freehint.formats.snapshots import read_snapshot
 from freehint.formats.traces.read import read_recorded_trace
 from freehint.mm.memory import (
     Memory,
@@ -31,7 +32,7 @@ class Recording:
     zone_addresses: tuple
 
 
-def load_recording(stem, need_t1=True) -> Recording:
+def load_recording(stem, need_t1=True, files: Files | None = None) -> Recording:
     """Load ``NAME.T0``, ``NAME.T1`` and the rows of ``NAME.trace`` between them.
 
     Parameters
@@ -39,6 +40,8 @@ def load_recording(stem, need_t1=True) -> Recording:
     stem : str or Path
     need_t1 : bool
         False: a recording without ``NAME.T1`` will do.
+    files : Files, optional
+        Through which the files are read; it tells afterwards what was loaded.
 
     Raises
     ------
@@ -46,14 +49,14 @@ def load_recording(stem, need_t1=True) -> Recording:
         A file is missing or broken; the trace lost events, begins after T0 or ends before T1;
         the files belong to different recordings.
     """
-    stem = Path(stem)
+    stem, files = Path(stem), files or Files()
     has_t1 = need_t1 or Path(f"{stem}.T1.meta.json").exists()
-    t0 = load_snapshot(f"{stem}.T0")
-    t1 = load_snapshot(f"{stem}.T1") if has_t1 else None
+    t0 = read_snapshot(f"{stem}.T0", files)
+    t1 = read_snapshot(f"{stem}.T1", files) if has_t1 else None
     path = Path(f"{stem}.trace.parquet")
-    trace = read_recorded_trace(path)
-    first = _entries(f"{stem}.T0.meta.json")
-    last = _entries(f"{stem}.T1.meta.json") if has_t1 else len(trace)
+    trace = read_recorded_trace(path, files)
+    first = _entries(f"{stem}.T0.meta.json", files)
+    last = _entries(f"{stem}.T1.meta.json", files) if has_t1 else len(trace)
     if has_t1:
         _require_same_guest(stem, t0, t1)
     if has_t1 and not 0 <= first <= last:
@@ -69,7 +72,8 @@ def load_recording(stem, need_t1=True) -> Recording:
                 f"{path}: rows {low}..{high} have no marker {texts}: the trace begins after"
                 f" {name}, or belongs to another recording"
             )
-    return Recording(stem, t0, t1, trace.iloc[first:last], _zone_addresses(f"{stem}.T0.meta.json"))
+    addresses = _zone_addresses(f"{stem}.T0.meta.json", files)
+    return Recording(stem, t0, t1, trace.iloc[first:last], addresses)
 
 
 def _require_same_guest(stem, t0: Memory, t1: Memory) -> None:
@@ -80,9 +84,9 @@ def _require_same_guest(stem, t0: Memory, t1: Memory) -> None:
         raise InputError(f"{stem}.T1.meta.json: kernel or CPUs differ from {stem}.T0.meta.json's")
 
 
-def _zone_addresses(path) -> tuple:
+def _zone_addresses(path, files: Files) -> tuple:
     """What probes of 6.12 name zones by: the low 31 bits of their addresses; () before."""
-    zones = json.loads(Path(path).read_text())["zones"]
+    zones = json.loads(files.read(path))["zones"]
     return tuple(zone["address_low31"] for zone in zones if "address_low31" in zone)
 
 
@@ -91,9 +95,9 @@ def _has_marker(rows: pd.DataFrame, texts: tuple) -> bool:
     return bool(rows.loc[marks, "gfp"].astype(str).isin(texts).any())
 
 
-def _entries(path) -> int:
+def _entries(path, files: Files) -> int:
     """Trace rows before a snapshot, over all CPUs; none may have been lost."""
-    records = json.loads(Path(path).read_text()).get("trace")
+    records = json.loads(files.read(path)).get("trace")
     if not isinstance(records, list) or not records:
         raise InputError(f"{path}: field 'trace' must list the CPUs' ring buffers")
     for record in records:

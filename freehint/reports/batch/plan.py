@@ -5,7 +5,7 @@ from itertools import product
 
 from freehint.config import InputError, require
 from freehint.reports.parameters import UNKNOWN, check_parameter
-from freehint.runs.scenario_file import flat
+from freehint.runs.scenario_dict import flat
 
 PLAIN = (bool, int, float, str)
 

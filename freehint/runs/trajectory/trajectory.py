@@ -143,13 +143,18 @@ def record(scenario: Scenario, frames: int = 600, names: dict | None = None) -> 
     (20, 128)
     """
     require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
+    return record_guest(scenario, guest_memory(scenario), frames, names)
+
+
+def record_guest(scenario: Scenario, guest: tuple, frames: int, names=None) -> Trajectory:
+    """:func:`record` with what ``guest_memory`` loaded."""
     whole("frames", frames, 2, 10_000)
-    memory, stem = guest_memory(scenario)
+    memory, inputs = guest
     if memory.nr_pages > 1 << NODE_BITS:
         raise InputError(f"memory: at most {1 << NODE_BITS} pages are recorded")
     watched = functools.partial(WatchedEngine, frames=frames, until_ns=scenario.duration_ns)
     engine = run_engine(scenario, memory, engine=watched)
-    run = new_run(scenario, engine, memory, stem)
+    run = new_run(scenario, engine, inputs)
     arrays = engine.recorder.arrays() | _tables(run)
     return Trajectory(_meta(scenario, engine, run, names or {}), arrays, run)
 
