@@ -29,7 +29,8 @@ from freehint.policies.interface import v24, walk_free_mem_block
 from freehint.policies.page_reporting import PageReporting
 from freehint.policies.policy import Outcome, Policy, Stroke
 from freehint.policies.walker import Walker
-from freehint.replay.replay import Replay, replay, replay_history
+from freehint.replay.replay import replay, replay_history
+from freehint.replay.result import Replay
 from freehint.replay.validate import (
     validate_hints,
     validate_migration,

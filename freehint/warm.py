@@ -6,10 +6,12 @@ loop is by far the largest kernel: it is begun first, and beside it what needs n
 
 import multiprocessing
 import os
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import NamedTuple
 
+from freehint.config import whole
 from freehint.data import data
 from freehint.engine.guest.programs import STATES, Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
@@ -19,7 +21,7 @@ from freehint.engine.host.shared import SharedHost
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
 from freehint.formats.snapshots import load_snapshot
-from freehint.jit.cache import COUNTS
+from freehint.jit.cache import CACHE_FOLDER, COUNTS, UNUSED_S, cache_bases, prune
 from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.profile import LINUX_6_12
 from freehint.policies import POLICIES
@@ -169,3 +171,44 @@ def warm(processes: int | None = None):
     with ProcessPoolExecutor(processes, context) as pool:
         for done in as_completed([pool.submit(run_task, name) for name in TASKS]):
             yield done.result()
+
+
+def warm_all(processes) -> bool:
+    """Compile every kernel, tell of each task, and remove kernels that nobody used for long.
+
+    Parameters
+    ----------
+    processes : int or None
+        Processes at once; None: one a CPU, at most 4.
+
+    Returns
+    -------
+    bool
+        Could everything be kept on disk?
+    """
+    if processes is not None:
+        whole("--processes", processes, 1)
+    if CACHE_FOLDER is None:
+        tried = ", ".join(map(str, cache_bases()))
+        print(f"kernels cannot be kept: no folder can be written ({tried})", file=sys.stderr)
+        return False
+    print(f"kernels: {CACHE_FOLDER}")
+    begin = time.perf_counter()
+    compiled = found = not_kept = 0
+    for number, one in enumerate(warm(processes), 1):
+        print(
+            f"{number:2}/{len(TASKS)} {one.task:24} {one.compiled:3} compiled, {one.found:3} found,"
+            f" {one.seconds:5.1f} s",
+            flush=True,
+        )
+        compiled, found, not_kept = (
+            compiled + one.compiled,
+            found + one.found,
+            not_kept + one.not_kept,
+        )
+    for folder in prune(CACHE_FOLDER):
+        print(f"removed, unused for {UNUSED_S // 86400} days: {folder}")
+    print(f"{compiled} compiled, {found} found there, {time.perf_counter() - begin:.1f} s")
+    if not_kept:
+        print(f"{not_kept} kernels could not be written: {CACHE_FOLDER}", file=sys.stderr)
+    return not not_kept

@@ -41,7 +41,7 @@ class Advance:
     def __init__(self, recording: Recording):
         seen = set(recording.trace["event"].unique())
         inputs = "probes" if seen & set(PROBE_KINDS) else "std"
-        self.columns, _ = trace_rows(recording, inputs)
+        self.columns, _, _ = trace_rows(recording, inputs)
         settle(recording.t0, self.columns, inputs, infer=True)
         self.memory = copy_memory(recording.t0)
         forget_pcp(self.memory)

@@ -6,7 +6,13 @@ import pandas as pd
 
 from freehint.config import InputError, one_of
 from freehint.replay.hints import HINT_COLUMNS, predict_hints
-from freehint.replay.migrations import MEASURED, PARAMETERS, predict, read_migrations
+from freehint.replay.migrations import (
+    MEASURED,
+    PARAMETERS,
+    calibrated,
+    predict,
+    read_migrations,
+)
 from freehint.replay.prediction import Prediction
 from freehint.replay.replay import INPUTS, replay
 from freehint.replay.reporting import REPORTING_COLUMNS, predict_reporting
@@ -216,9 +222,10 @@ def validate_migration(folder, progress=None):
     Returns
     -------
     (DataFrame, DataFrame, bool)
-        A row a migration: the parameters, then predicted_X, measured_X and error_X = |predicted /
-        measured - 1| for each counter; a row a bar: name, rows, median, bar, good; whether all
-        bars hold that have rows.
+        First a table with a row for each migration: the parameters; ``calibrated``, True for the
+        rows that constants were calibrated on; predicted_X, measured_X and error_X = |predicted /
+        measured - 1| for each counter.  Then a table of the bars: what, rows, found, bar, good.
+        The bars count the other rows alone.  Last, whether all bars hold that have rows.
 
     Raises
     ------
@@ -230,13 +237,14 @@ def validate_migration(folder, progress=None):
     rows = [(f"{path}: row {i}", row) for i, row in table[list(PARAMETERS)].iterrows()]
     predicted = [predict(row, where) for where, row in (progress or iter)(rows)]
     result = table[list(PARAMETERS)].copy()
+    result["calibrated"] = calibrated(table)
     for name in MEASURED:
         result[f"predicted_{name}"] = [one[name] for one in predicted]
         result[f"measured_{name}"] = table[name].to_numpy()
         result[f"error_{name}"] = (
             result[f"predicted_{name}"] / result[f"measured_{name}"] - 1
         ).abs()
-    bars = migration_bars(result)
+    bars = migration_bars(result[~result["calibrated"]])
     return result, bars, bool(bars["good"].all())
 
 

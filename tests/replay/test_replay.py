@@ -261,7 +261,7 @@ def set_text(column, text, event):
 
 def rename_event(trace):
     trace["event"] = trace["event"].astype(str)
-    trace.loc[20, "event"] = "mm_page_teleport"
+    trace.loc[20, "event"] = "cma_alloc_finish"
     trace["event"] = trace["event"].astype("category")
     return trace
 
@@ -274,7 +274,6 @@ DAMAGE = [
     (set_value("order", 11), r"row \d+ \(mm_page_alloc\): order 11 must lie in 0\.\.10"),
     (set_value("migratetype", 7), r"row \d+ \(mm_page_alloc\): migratetype 7 is unknown"),
     (set_value("cpu", 3), r"row \d+ \(mm_page_alloc\): cpu 3 is not in the snapshot"),
-    (rename_event, "row 20: event 'mm_page_teleport' is of an unknown kind"),
 ]
 
 
@@ -285,6 +284,45 @@ def test_damaged_traces_are_refused(copy, damage, sentence, capsys):
         fh.replay(copy, "pcp")
     assert main(["replay", str(copy)]) == 2
     assert "idle20.trace.parquet" in capsys.readouterr().err
+
+
+def add_events(stem, name):
+    """Rows of another tracepoint behind every tenth between the snapshots; how many."""
+    path = f"{stem}.trace.parquet"
+    trace, inside = pd.read_parquet(path), load_recording(stem).trace["seq"]
+    more = trace[trace["seq"].isin(inside[:-1:10])]
+    more = more.assign(event=name, pfn=-1, order=-1, migratetype=-1)
+    both = pd.concat([trace.astype({"event": str}), more])
+    both = both.sort_index(kind="stable").reset_index(drop=True)
+    both["seq"] = both.index.astype("uint32")
+    both.astype({"event": "category"}).to_parquet(path)
+    meta = Path(f"{stem}.T1.meta.json")
+    told = json.loads(meta.read_text())
+    told["trace"][0]["entries"] += len(more)
+    meta.write_text(json.dumps(told))
+    return len(more)
+
+
+@pytest.mark.parametrize("level", ["buddy", "pcp"])
+def test_rows_of_unknown_events_are_counted_and_change_nothing(tmp_path, level, capsys):
+    stem = copy_of(SAMPLES, "compile", tmp_path)
+    before = fh.replay(stem, level)
+    added = add_events(stem, "sched_switch")
+    after = fh.replay(stem, level)
+    assert after.unknown == {"sched_switch": added} and added > 100 and before.unknown == {}
+    for count in ("scored", "hits", "misses", "t1_equal", "pcp_equal", "inferred_frees"):
+        assert getattr(after, count) == getattr(before, count)
+    assert before.hits > 1000
+    main(["replay", str(stem)])
+    assert "'sched_switch'" in capsys.readouterr().out
+    assert main(["replay", str(stem), "--strict"]) == 2
+    assert "event 'sched_switch' is of an unknown kind" in capsys.readouterr().err
+
+
+def test_an_event_that_changes_the_lists_is_refused(copy):
+    rewrite(copy, rename_event)
+    with pytest.raises(fh.InputError, match="event 'cma_alloc_finish' changes the lists, and no"):
+        fh.replay(copy)
 
 
 DAMAGE_612 = [
@@ -327,10 +365,10 @@ def test_a_free_of_a_free_page_is_counted_and_damages_nothing(copy):
 
 def test_rows_that_a_level_does_not_use_are_counted():
     recording = load_recording(SAMPLES / "cache")
-    rows, ignored = trace_rows(recording, "std")
+    rows, ignored, unknown = trace_rows(recording, "std")
     assert ignored["free_direct"] == 5
     used = int((rows.kind != 0).sum())
-    assert used + sum(ignored.values()) == len(recording.trace)
+    assert used + sum(ignored.values()) == len(recording.trace) and unknown == {}
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ class Program(Named):
     footprint_pages : int
         Pages with content at boot; 0: those in use and those on pcp lists.
     background_pages : int
-        Pages that the idle kernel writes again every 100 ms: about 100 a sync were recorded
-        (idle guests of linux-6.1/migration).
+        Pages that the idle kernel writes again every 100 ms.  Calibrated on the rows state=idle,
+        hint=off of linux-6.1/migration, where each sync found about 100 pages newly dirty.
     """
 
     state: str = "idle"

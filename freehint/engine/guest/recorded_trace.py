@@ -74,7 +74,7 @@ def load_trace(stem: Path) -> Trace:
 def _new_trace(stem: Path, files: Files) -> Trace:
     recording = load_recording(stem, files=files)
     memory = recording.t0
-    rows, _ = trace_rows(recording, "std")
+    rows, _, _ = trace_rows(recording, "std")
     settle(memory, rows, "std", False)
     path = Path(f"{stem}.trace.parquet")
     odd = (rows.kind == ALLOC) & (rows.migratetype >= MIGRATE_PCPTYPES)

@@ -50,6 +50,15 @@ SILENT_KINDS = {
     "tracing_mark_write",
     "unreserve",
 }
+# Events of other tracepoints and probes that move blocks on and off the buddy lists, and that the
+# replay does not follow: CMA, memory hotplug, hardware poison (mm/cma.c, mm/memory_hotplug.c,
+# mm/memory-failure.c, mm/page_alloc.c).
+MOVES_BLOCKS = {
+    *("cma_alloc_start", "cma_alloc_finish", "cma_release"),
+    *("alloc_contig_range", "alloc_contig_pages", "free_contig_range"),
+    *("online_pages", "offline_pages", "__offline_isolated_pages"),
+    *("take_page_off_buddy", "put_page_back_buddy", "split_free_page"),
+}
 # Rows that name a page, and those that name its migratetype.
 WITH_PAGE = (*range(rows.ALLOC, rows.FREE_DIRECT + 1), rows.ISOLATE_PAGE, rows.PUTBACK)
 WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN)
@@ -57,8 +66,27 @@ GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAI
 CLAIMS = 4096  # fallbacks that one refill may need
 
 
-def trace_rows(recording: Recording, inputs: str):
-    """The trace as kernel columns, and the rows that are not used, by event name."""
+def trace_rows(recording: Recording, inputs: str, strict: bool = False):
+    """The trace as kernel columns, and the rows that are not used.
+
+    Parameters
+    ----------
+    recording : Recording
+    inputs : "std" or "probes"
+    strict : bool
+        Refuse events that are not known, instead of counting them.
+
+    Returns
+    -------
+    (Rows, dict, dict)
+        The columns; rows of known events that are not used, and rows of unknown events, both by
+        the event's name.
+
+    Raises
+    ------
+    InputError
+        A row cannot be used, or an event changes the lists in a way that no rule follows.
+    """
     trace, memory = recording.trace, recording.t0
     path = f"{recording.stem}.trace.parquet"
     known = KINDS if inputs == "std" else {**KINDS, **PROBE_KINDS}
@@ -67,10 +95,14 @@ def trace_rows(recording: Recording, inputs: str):
     kind = codes[trace["event"].cat.codes.to_numpy()]
     ignored = trace["event"].value_counts().to_dict()
     ignored = {n: c for n, c in ignored.items() if c and n not in known}
-    for name in ignored:
-        if name not in SILENT_KINDS and name not in PROBE_KINDS:
+    understood = SILENT_KINDS | PROBE_KINDS.keys()
+    unknown = {name: ignored.pop(name) for name in list(ignored) if name not in understood}
+    for name in unknown:
+        why = "changes the lists, and no rule follows it" if name in MOVES_BLOCKS else ""
+        why = why or ("is of an unknown kind" if strict else "")
+        if why:
             row = int(trace["seq"].iloc[int(np.argmax(trace["event"] == name))])
-            raise InputError(f"{path}: row {row}: event {name!r} is of an unknown kind")
+            raise InputError(f"{path}: row {row}: event {name!r} {why}")
     pfn = trace["pfn"].to_numpy().astype(np.int64)
     failed = (kind == rows.ALLOC) & (pfn == 0)
     if failed.any():
@@ -89,7 +121,7 @@ def trace_rows(recording: Recording, inputs: str):
     rows.settle_orders(columns, np.zeros(memory.nr_pages, np.int8))
     _fill_values(recording, columns, path)
     _check_rows(trace, memory, columns, pfn, path)
-    return columns, ignored
+    return columns, ignored, unknown
 
 
 def _fill_values(recording: Recording, columns, path) -> None:
