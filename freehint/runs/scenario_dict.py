@@ -5,7 +5,7 @@ several kinds, or which may be missing, says its kind: ``{"kind": "Program", "st
 What is left out keeps its default, and a name may be dotted: ``{"ring.size": 64}``.
 """
 
-from dataclasses import MISSING, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 
 from freehint.config import InputError, one_of, parameters
 from freehint.engine.guest.programs import Program
@@ -188,7 +188,7 @@ def _description(name: str, table: dict) -> dict:
     preset = POLICIES.get(table.get("name")) if name == "policy" else None
     if type(preset).__name__ != table["kind"]:
         return {}
-    return {n: getattr(preset, n) for n in preset.described_by}
+    return {one.name: getattr(preset, one.name) for one in fields(preset) if not one.compare}
 
 
 def _refuse_foreign(table: dict) -> None:
