@@ -55,6 +55,7 @@ def _made(value, kind=None) -> str:
         return repr(value)
     inner = {name: _made(one) for name, one in value.items() if name != "kind"}
     arguments = ", ".join(f"{name}={text}" for name, text in inner.items())
-    name = value.get("kind") or kind.__name__
-    room = "fh.policies" if issubclass(KINDS.get(name, kind), Policy) else "fh"
-    return f"{room}.{name}({arguments})"
+    called = value.get("kind") or kind.__name__
+    # Every class of a policy is there; ``fh`` itself shows only some of them.
+    room = "fh.policies" if issubclass(KINDS.get(called, object), Policy) else "fh"
+    return f"{room}.{called}({arguments})"

@@ -50,6 +50,7 @@ import json
 import freehint as fh
 from freehint import warm
 from freehint.figures.drawing.palette import policy_colour, policy_mark
+from freehint.runs.scenario_dict import told
 from freehint.studies import compile, promises
 from freehint.widgets import scenario_code
 from freehint.widgets.lab_knobs import Bench
@@ -86,7 +87,7 @@ print(json.dumps({
     "turned": bench.scenario(values).policy.share,
     "code": scenario_code(scenario),
     "pair": pair.policy[1].share,
-    "parameters": sorted(fh.runs.provenance.plain(scenario)["policy"]),
+    "parameters": sorted(told(scenario)["policy"]),
 }))
 """
 
