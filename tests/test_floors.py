@@ -28,9 +28,10 @@ ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 ENGINE = [
     {"world"},
     {"guest", "host"},
-    {"worker", "moment", "user"},
+    {"worker", "moment", "user", "current", "watcher"},
     {"loop", "stroke_kernels"},
     {"strokes"},
+    {"commands"},
     {"engine"},
 ]
 
