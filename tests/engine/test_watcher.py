@@ -17,7 +17,7 @@ from freehint.engine.world.records import HOST_DTYPE, MIGRATION_DTYPE, STATE_DTY
 from freehint.runs.begin import guest_memory, new_engine
 
 GUEST = fh.Scenario(memory="64MiB", policy="five_step", duration_ns=20_000_000).with_values(
-    {"walk_at_ns": 1_000_000, "control.done_at_ns": 15_000_000}
+    {"walk_at_ns": 1_000_000, "control.done_at_ns": 15_000_000, "policy.capacity": 4}
 )
 
 
