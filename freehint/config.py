@@ -53,11 +53,10 @@ def parameters(config) -> list:
 
     Returns
     -------
-    list of dataclasses.Field
-        All but those that ``described_by``, where the class has it, names.
+    list
+        Of dataclasses.Field: all that take part in ``==``.
     """
-    description = getattr(config, "described_by", ())
-    return [field for field in fields(config) if field.name not in description]
+    return [field for field in fields(config) if field.compare]
 
 
 def with_values(config, values: dict, where: str = ""):

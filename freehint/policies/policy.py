@@ -31,9 +31,9 @@ name of a policy to find these out.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field
 from enum import IntEnum
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from freehint.config import Named, one_of, require, whole
 from freehint.mm.memory import MAX_ORDER, NR_USERS
@@ -61,6 +61,7 @@ VERBS = ("fill", "drain", "new_state", "next_zone", "on_empty", "end_walk", "rel
 ON_FULL = ("lose", "stop", "wait")
 REPORT = ("under_lock", "unlocked", "acknowledged")
 KICK = ("each", "half_full")
+DESCRIPTION = ("colour", "mark", "promise", "host_discards", "knobs")
 # Names of the palette's colours; their values stand in freehint/figures/drawing/palette.py.
 COLOURS = ("black", "orange", "sky", "green", "yellow", "blue", "vermilion", "purple", "grey")
 MARKS = ("o", "s", "D", "^", "v", "<", ">", "P", "X", "p", "*", "h")  # Matplotlib's filled ones
@@ -130,12 +131,12 @@ class Policy(Named):
         without one its reports have nothing to do with a migration.
     knobs : tuple of Knob
         Fields that the lab and the widgets let people turn.
-    described_by : tuple of str
-        The five above.  They change nothing in a run, so they are no parameters of it: neither
-        its provenance nor a file of its scenario names them.
-    """
 
-    described_by: ClassVar[tuple] = ("colour", "mark", "promise", "host_discards", "knobs")
+    Notes
+    -----
+    The last five describe a policy and change nothing in a run.  So they take no part in ``==``,
+    and neither a run's provenance nor a file of its scenario names them.
+    """
 
     name: str
     fill: Callable | None = None
@@ -159,11 +160,19 @@ class Policy(Named):
     delay_ns: int | None = None
     report_order: int = 9
     user: int = 0
-    colour: str = "vermilion"
-    mark: str = "^"
-    promise: Promise = NOTHING_MORE
-    host_discards: bool = False
-    knobs: tuple = (CAPACITY, FULL_RING)
+    colour: str = field(default="vermilion", compare=False)
+    mark: str = field(default="^", compare=False)
+    promise: Promise = field(default=NOTHING_MORE, compare=False)
+    host_discards: bool = field(default=False, compare=False)
+    knobs: tuple = field(default=(CAPACITY, FULL_RING), compare=False)
+
+    def __init_subclass__(cls):
+        """Another default of what describes a policy takes no part in ``==`` either."""
+        super().__init_subclass__()
+        for name in DESCRIPTION:
+            default = vars(cls).get(name)
+            if default is not None and not isinstance(default, Field):
+                setattr(cls, name, field(default=default, compare=False))
 
     def __post_init__(self):
         whole("policy.capacity", self.capacity, 0, 1 << 24)
@@ -207,8 +216,8 @@ class Policy(Named):
 
         Returns
         -------
-        tuple of str
-            None of a policy that never walks.
+        tuple
+            Of str; a policy that never walks has none.
         """
         return tuple(knob.name for knob in self.knobs) if self.fill is not None else ()
 

@@ -153,8 +153,8 @@ def rotation_pairs(policies) -> list:
 
     Returns
     -------
-    list of (Walker, Walker)
-        The one that rotates stands first.
+    list
+        Of (Walker, Walker); the one that rotates stands first.
     """
     walkers = [policy for policy in policies if isinstance(policy, Walker)]
     return [

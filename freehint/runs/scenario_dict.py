@@ -5,7 +5,7 @@ several kinds, or which may be missing, says its kind: ``{"kind": "Program", "st
 What is left out keeps its default, and a name may be dotted: ``{"ring.size": 64}``.
 """
 
-from dataclasses import MISSING, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 
 from freehint.config import InputError, one_of, parameters
 from freehint.engine.guest.programs import Program
@@ -179,7 +179,16 @@ def _part_of(name: str, table: dict):
     known = {one.name for one in parameters(KINDS[kind])}
     for missing in known - table.keys() - _defaults(KINDS[kind]).keys():
         raise InputError(f"{name} must have {missing} for kind {kind!r}, got {table!r:.80}")
-    return KINDS[kind](**{n: value_of(n, value) for n, value in table.items() if n != "kind"})
+    values = {n: value_of(n, value) for n, value in table.items() if n != "kind"}
+    return KINDS[kind](**(_description(name, table) | values))
+
+
+def _description(name: str, table: dict) -> dict:
+    """Colour, mark and the like of the preset that a policy is named for: no knobs, so not told."""
+    preset = POLICIES.get(table.get("name")) if name == "policy" else None
+    if type(preset).__name__ != table["kind"]:
+        return {}
+    return {one.name: getattr(preset, one.name) for one in fields(preset) if not one.compare}
 
 
 def _refuse_foreign(table: dict) -> None:

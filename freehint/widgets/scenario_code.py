@@ -1,7 +1,8 @@
 """A scenario as the Python that makes it, with only what differs from the defaults."""
 
+from freehint.policies.policy import Policy
 from freehint.runs.scenario import Scenario
-from freehint.runs.scenario_dict import changes, value_of
+from freehint.runs.scenario_dict import KINDS, changes, value_of
 
 
 def scenario_code(scenario: Scenario, name: str = "scenario") -> str:
@@ -54,4 +55,7 @@ def _made(value, kind=None) -> str:
         return repr(value)
     inner = {name: _made(one) for name, one in value.items() if name != "kind"}
     arguments = ", ".join(f"{name}={text}" for name, text in inner.items())
-    return f"fh.{value.get('kind') or kind.__name__}({arguments})"
+    called = value.get("kind") or kind.__name__
+    # Every class of a policy is there; ``fh`` itself shows only some of them.
+    room = "fh.policies" if issubclass(KINDS.get(called, object), Policy) else "fh"
+    return f"{room}.{called}({arguments})"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import freehint as fh
-from freehint.config import InputError
+from freehint.config import InputError, parameters
 from freehint.figures.drawing.palette import BY_NAME
-from freehint.policies.policy import COLOURS, Knob
+from freehint.policies.policy import COLOURS, DESCRIPTION, Knob
 from freehint.policies.promise import Promise
 
 ROOT = Path(fh.__file__).parent.parent
@@ -50,6 +50,7 @@ import json
 import freehint as fh
 from freehint import warm
 from freehint.figures.drawing.palette import policy_colour, policy_mark
+from freehint.runs.scenario_dict import told
 from freehint.studies import compile, promises
 from freehint.widgets import scenario_code
 from freehint.widgets.lab_knobs import Bench
@@ -86,7 +87,7 @@ print(json.dumps({
     "turned": bench.scenario(values).policy.share,
     "code": scenario_code(scenario),
     "pair": pair.policy[1].share,
-    "parameters": sorted(fh.runs.provenance.plain(scenario)["policy"]),
+    "parameters": sorted(told(scenario)["policy"]),
 }))
 """
 
@@ -137,6 +138,9 @@ def test_every_colour_of_a_policy_has_a_value_and_no_two_policies_share_one():
 def test_a_description_is_no_parameter_of_a_run():
     painted = fh.Policy("mine", colour="sky", promise=Promise("taken", True))
     assert (painted.colour, painted.promise.once) == ("sky", True)
+    assert painted == fh.Policy("mine")
+    for policy in fh.POLICIES.values():
+        assert not {one.name for one in parameters(policy)} & set(DESCRIPTION), policy.name
     with pytest.raises(InputError, match=r"there is no parameter 'policy\.colour'"):
         fh.Scenario(policy=painted).with_values({"policy.colour": "blue"})
 

@@ -147,12 +147,12 @@ def test_the_parts_that_have_several_kinds_tell_theirs():
 
 def test_changes_are_all_that_is_told():
     assert changes(fh.Scenario()) == {}
-    scenario = fh.Scenario(policy="v25", memory="64MiB").with_values(
+    scenario = fh.Scenario(policy="v33", memory="64MiB").with_values(
         {"policy.capacity": 3, "ring.size": 8, "workload.state": "frag"}
     )
     assert changes(scenario) == {
         "memory": "64MiB",
-        "policy": "v25",
+        "policy": "v33",
         "policy.capacity": 3,
         "workload": {"kind": "Program", "state": "frag"},
         "ring": {"size": 8},
