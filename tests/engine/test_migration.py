@@ -307,7 +307,7 @@ def test_predictions_look_at_no_measured_column():
 
 def test_a_model_without_hints_fails_the_bars(monkeypatch):
     module = import_module("freehint.replay.migrations")  # fh.replay is the function
-    monkeypatch.setattr(module, "POLICIES", {"balloon_alloc": fh.POLICIES["none"]})
+    monkeypatch.setattr(module, "BalloonAlloc", lambda: fh.POLICIES["none"])
     bars = validate_migration(FOLDER)[1].set_index("what")["good"]
     assert not bars["transferred_B, freed, init_on_alloc=0"]
 
