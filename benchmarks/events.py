@@ -55,7 +55,7 @@ def run_until(engine: Engine, until_ns: int) -> tuple[int, int, int]:
         called = thread_time_ns()
         why, now_ns, who = advance(engine.pinned, until_ns)
         loop += thread_time_ns() - called
-        engine._answer(why, now_ns, who)
+        engine.answer(why, now_ns, who)
     return nr_events(engine) - first, loop, thread_time_ns() - begin
 
 
@@ -83,7 +83,7 @@ def speed(memory: str, policy: str, slices: int) -> Speed:
             engine = new_engine(Scenario(memory=memory, policy=policy, seed=seed))
             warm = warm_up_ns(engine)
             run_until(engine, warm)
-            schedule(engine.world, engine.users[0].actor, warm)
+            schedule(engine.world, engine.strokes.users[0].actor, warm)
             timed.append(run_until(engine, warm + WALK_NS))
     events, loop, whole = np.array(timed, float).T
     middle, low, high = np.percentile(events / loop * 1e3, (50, 25, 75))

@@ -22,7 +22,7 @@ import numpy as np
 import simpy
 
 from benchmarks.events import nr_events, warm_up_ns
-from freehint.engine.engine import Engine
+from freehint.engine.engine import Engine, run_events
 from freehint.engine.loop import TIME_IS_UP, step
 from freehint.engine.world.clock import ACTOR_BITS, NEVER
 from freehint.runs.begin import guest_memory, new_engine
@@ -36,30 +36,29 @@ FREEHINT, HEAPQ, SIMPY = "freehint", "heapq", "SimPy"
 ACTOR_MASK = (1 << ACTOR_BITS) - 1
 
 
-class TimedEngine(Engine):
-    """freehint's own loop; ``answer_ns`` is what Python's part took."""
+class FreehintLoop:
+    """freehint's own loop; ``took_ns`` is its CPU time so far, Python's answers left out."""
 
-    answer_ns = 0
-    peers_turn = False  # warming up is freehint's
+    took_ns = 0
 
-    def _answer(self, why, now_ns, who):
+    def __call__(self, engine: Engine, until_ns: int) -> tuple:
         begin = thread_time_ns()
-        super()._answer(why, now_ns, who)
-        self.answer_ns += thread_time_ns() - begin
+        why = self.run(engine, until_ns)
+        self.took_ns += thread_time_ns() - begin
+        return why
 
-    def _advance(self, until_ns):
-        return self._peer(until_ns) if self.peers_turn else super()._advance(until_ns)
-
-    def _peer(self, until_ns):
-        return super()._advance(until_ns)
+    def run(self, engine: Engine, until_ns: int) -> tuple:
+        """Events before ``until_ns``; as :func:`freehint.engine.loop.advance` returns."""
+        return run_events(engine, until_ns)
 
 
-class HeapqEngine(TimedEngine):
+class HeapqLoop(FreehintLoop):
     """A heap of the actors' keys."""
 
-    def _peer(self, until_ns):
-        until, world = until_ns << ACTOR_BITS, self.pinned
-        heap = self.world.key.tolist()
+    def run(self, engine: Engine, until_ns: int) -> tuple:
+        """Events before ``until_ns``."""
+        until, world, host = until_ns << ACTOR_BITS, engine.pinned, engine.strokes.host
+        heap = engine.world.key.tolist()
         heapify(heap)
         while heap[0] < until:
             due = heap[0]
@@ -67,23 +66,25 @@ class HeapqEngine(TimedEngine):
             why, who, key = step(world, actor)
             if why >= 0:
                 return why, due >> ACTOR_BITS, who
-            if actor < self.host:
+            if actor < host:
                 heapreplace(heap, key)
             else:  # it may have woken others
-                heap = self.world.key.tolist()
+                heap = engine.world.key.tolist()
                 heapify(heap)
         return TIME_IS_UP, until_ns, -1
 
 
-class SimPyEngine(TimedEngine):
+class SimPyLoop(FreehintLoop):
     """A SimPy process for each actor; its clock counts keys, so that ties have freehint's order."""
 
     env = None
 
-    def _peer(self, until_ns):
+    def run(self, engine: Engine, until_ns: int) -> tuple:
+        """Events before ``until_ns``, those that Python answers too."""
         if self.env is None:
-            self.env = simpy.Environment(int(self.world.key.min()))
-            self.known = self.world.key.tolist()
+            self.engine = engine
+            self.known = engine.world.key.tolist()
+            self.env = simpy.Environment(min(self.known))
             self.processes = [self.env.process(self._actor(a)) for a in range(len(self.known))]
         self._interrupt_others(-1)
         if until_ns << ACTOR_BITS > self.env.now:
@@ -99,22 +100,27 @@ class SimPyEngine(TimedEngine):
             except simpy.Interrupt:
                 key = self.known[actor]
                 continue
-            why, who, key = step(self.pinned, actor)
+            why, who, key = step(self.engine.pinned, actor)
             if why >= 0:
                 self._answer(why, env.now >> ACTOR_BITS, who)
-                key = int(self.world.key[actor])
+                key = int(self.engine.world.key[actor])
             self.known[actor] = key
-            if why >= 0 or actor >= self.host:
+            if why >= 0 or actor >= self.engine.strokes.host:
                 self._interrupt_others(actor)
 
+    def _answer(self, why: int, now_ns: int, who: int) -> None:
+        begin = thread_time_ns()
+        self.engine.answer(why, now_ns, who)
+        self.took_ns -= thread_time_ns() - begin
+
     def _interrupt_others(self, actor: int) -> None:
-        for other, key in enumerate(self.world.key.tolist()):
+        for other, key in enumerate(self.engine.world.key.tolist()):
             if other != actor and key != self.known[other]:
                 self.known[other] = key
                 self.processes[other].interrupt()
 
 
-SIDES = {FREEHINT: TimedEngine, HEAPQ: HeapqEngine, SIMPY: SimPyEngine}
+SIDES = {FREEHINT: FreehintLoop, HEAPQ: HeapqLoop, SIMPY: SimPyLoop}
 
 
 class Speed(NamedTuple):
@@ -132,7 +138,7 @@ def digest(engine: Engine) -> str:
     """Everything that a run is, hashed."""
     world, found = engine.world, hashlib.sha256()
     parts = (*world.memory, world.key, world.lock_until, world.state, world.tally, world.user)
-    parts += (world.cpu, world.held, *world.ring, world.page, np.array(engine.locks))
+    parts += (world.cpu, world.held, *world.ring, world.page, np.array(engine.strokes.locks))
     parts += tuple(getattr(world, n)[: world.state[0][f"nr_{n}"]] for n in ("reports", "waits"))
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -140,12 +146,12 @@ def digest(engine: Engine) -> str:
     return found.hexdigest()
 
 
-def run_slice(engine: TimedEngine, from_ns: int) -> int:
+def run_slice(engine: Engine, from_ns: int) -> int:
     """CPU time in ns that a side's loop takes for a slice, its lead left out."""
-    engine._run_until(from_ns + LEAD_NS)
-    begin, answered = thread_time_ns(), engine.answer_ns
-    engine._run_until(from_ns + SLICE_NS)
-    return thread_time_ns() - begin - (engine.answer_ns - answered)
+    engine.run_until(from_ns + LEAD_NS)
+    before = engine.loop.took_ns
+    engine.run_until(from_ns + SLICE_NS)
+    return engine.loop.took_ns - before
 
 
 def speeds(memory: str = "1GiB", slices: int = 12) -> list[Speed]:
@@ -158,14 +164,11 @@ def speeds(memory: str = "1GiB", slices: int = 12) -> list[Speed]:
     """
     scenario = Scenario(memory=memory, policy="restartable_cursor", duration_ns=1 << 49)
     scenario = scenario.with_values({"control.every_ns": WALK_EVERY_NS})
-    engines = {
-        name: new_engine(scenario, guest_memory(scenario)[0], engine=side)
-        for name, side in SIDES.items()
-    }
+    engines = {name: new_engine(scenario, guest_memory(scenario)[0]) for name in SIDES}
     warm_ns = -(-warm_up_ns(engines[FREEHINT]) // SLICE_NS) * SLICE_NS
-    for engine in engines.values():
-        engine._run_until(warm_ns)
-        engine.peers_turn = True
+    for name, engine in engines.items():
+        engine.run_until(warm_ns)  # by freehint's loop, whoever goes on
+        engine.loop = SIDES[name]()
     first = nr_events(engines[FREEHINT])
     times = []
     gc.disable()

@@ -28,9 +28,10 @@ ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 ENGINE = [
     {"world"},
     {"guest", "host"},
-    {"worker", "moment", "user"},
+    {"worker", "moment", "user", "current", "watcher"},
     {"loop", "stroke_kernels"},
     {"strokes"},
+    {"commands"},
     {"engine"},
 ]
 
@@ -183,7 +184,7 @@ def test_a_planted_module_on_no_floor_is_found(tmp_path):
 
 
 def test_a_planted_import_inside_the_engine_is_found(tmp_path):
-    upward = "freehint.engine.worker (floor 2) imports freehint.engine.engine (floor 5)"
+    upward = "freehint.engine.worker (floor 2) imports freehint.engine.engine (floor 6)"
     package = plant(tmp_path, {"engine/worker.py": "from freehint.engine import engine"})
     assert upward in complaints(package)
     sideways = {"engine/guest/vcpu.py": "import freehint.engine.host.device"}

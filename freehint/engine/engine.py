@@ -4,10 +4,11 @@
 more random words or more room; :class:`Engine` answers and lets it go on.
 """
 
-import numpy as np
-
+from freehint.engine.commands import Commands
+from freehint.engine.current import Current
 from freehint.engine.guest.workloads import WORDS, draw_words
 from freehint.engine.host.device import draw_gaps
+from freehint.engine.host.migration import Migration, MigrationConfig
 from freehint.engine.loop import (
     HOST_SHORT,
     LIST_EMPTIED,
@@ -25,9 +26,8 @@ from freehint.engine.loop import (
 from freehint.engine.moment import moment
 from freehint.engine.strokes import Strokes
 from freehint.engine.user import require_whole
-from freehint.engine.world.clock import NEVER, hold_lock, schedule, suspend
-from freehint.engine.world.records import WAIT_RING, grown
-from freehint.engine.world.ring import ring_in_flight
+from freehint.engine.world.clock import NEVER, hold_lock, schedule
+from freehint.engine.world.records import grown
 from freehint.engine.world.world import World
 from freehint.mm.bitmap import count_bits
 from freehint.mm.memory import EMPTIED, MIGRATE_TYPES, NR_ORDERS
@@ -37,8 +37,17 @@ FIRST_WORDS = 512  # a short run, of which a sweep has thousands, needs no more
 SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 
 
-class Engine(Strokes):
+def run_events(engine, until_ns: int) -> tuple:
+    """The compiled loop; what :func:`freehint.engine.loop.advance` returns."""
+    return advance(engine.pinned, until_ns)
+
+
+class Engine:
     """Runs a world under its policies.
+
+    ``strokes`` has the users and what they do; ``commands`` is what the host says and when;
+    ``migration`` a Migration or None.  ``loop`` keeps the order of events: called with the engine
+    and a time, it returns as :func:`freehint.engine.loop.advance` does.
 
     Parameters
     ----------
@@ -51,19 +60,49 @@ class Engine(Strokes):
     check : bool or None
         Check the whole memory after every verb, and name the policy that broke it.  None: after
         the verbs of policies that are not freehint's own.
+    watchers : sequence of Watcher
+        Who looks on; see :mod:`freehint.engine.watcher`.
     """
 
-    def __init__(self, world: World, policies, host_config, streams, check=None):
-        super().__init__(world, policies, host_config, check)
+    def __init__(self, world: World, policies, host_config, streams, check=None, watchers=()):
+        self.current = Current(world)
+        self.strokes = Strokes(self.current, policies, host_config, check, self._reclaim)
+        self.commands = Commands(self.strokes, self.tell)
+        self.watchers = tuple(watchers)
+        self.loop = run_events
+        self.host_config = host_config
         self.cpu_streams, self.host_stream = streams[:-1], streams[-1]
         self.history = []  # see moment()
         self.resident = []  # time_s, resident pages, faults so far
         self.work = []  # of a recorded guest: time_s, CPU, rows done, slip_ns
         self.words = FIRST_WORDS  # to be drawn next
         self.migration = None
+        self.shared = None  # whom to ask when a host that is shared has no memory left
         self.stopped = False  # by a host that is shared, for want of memory
         draw_gaps(world, host_config, self.host_stream)
         world.state[0].gap_at = world.gaps[0, 0] if host_config.gap_ns else NEVER
+        self.tell("begin", self)
+
+    @property
+    def world(self) -> World:
+        """Everything that moves."""
+        return self.current.world
+
+    @property
+    def pinned(self):
+        """The world as kernels take it."""
+        return self.current.pinned
+
+    def tell(self, what: str, *about) -> None:
+        """Call this method of every watcher."""
+        for watcher in self.watchers:
+            getattr(watcher, what)(*about)
+
+    def migrate(self, config: MigrationConfig) -> Migration:
+        """Let the guest be migrated when the commands "migrate" and "cancel" say so."""
+        self.migration = Migration(self, config)
+        self.commands.does |= {"migrate": self.migration.begin, "cancel": self.migration.cancel}
+        return self.migration
 
     def begin(self, commands, until_ns: int, acknowledges=False) -> None:
         """What a run needs before its first event.
@@ -78,8 +117,8 @@ class Engine(Strokes):
         acknowledges : bool
             DONE follows the end of every walk that the host asked for.
         """
-        self.acknowledges = acknowledges
-        self.commands = list(commands)
+        self.strokes.acknowledges = acknowledges
+        self.commands.waiting[:] = commands
         self.until_ns = until_ns
         self.noted_ns = 0
         self._note_memory(0)
@@ -97,12 +136,12 @@ class Engine(Strokes):
         time_ns : int
         """
         while self.noted_ns < self.until_ns and self.next_moment_ns <= time_ns:
-            self._run_until(self.next_moment_ns)
+            self.run_until(self.next_moment_ns)
             self.noted_ns = self.next_moment_ns
             self._note_memory(self.noted_ns)
         time_ns = min(time_ns, self.until_ns)
         if time_ns > self.noted_ns:
-            self._run_until(time_ns)
+            self.run_until(time_ns)
 
     def run(self, progress=None) -> None:
         """From :meth:`begin` to the end.
@@ -121,48 +160,70 @@ class Engine(Strokes):
 
     def finish(self) -> None:
         """Close what is open; is the memory whole?  Else the policies are named."""
-        for user in self.users:
+        for user in self.strokes.users:
             if user.walking:
-                self._close_walk(user, -1, False)
-        names = " and ".join(user.policy.name for user in self.users) or "none"
+                self.strokes.close_walk(user, -1, False)
+        names = " and ".join(user.policy.name for user in self.strokes.users) or "none"
         require_whole(self.world.memory, f"policy {names}")
+        self.tell("finish")
 
     def _note_memory(self, time_ns: int) -> None:
-        self.history.append(moment(self.pinned_memory, time_ns / NS_PER_S))
-        if self.state.discards[0]:
+        self.history.append(moment(self.current.pinned_memory, time_ns / NS_PER_S))
+        if self.world.host[0].discards:
             pages = int(count_bits(self.world.present))
-            faults = int(self.world.migration[0].faults)
+            faults = int(self.world.host[0].faults)
             self.resident.append((time_ns / NS_PER_S, pages, faults))
         self.note_work(time_ns)
 
     def note_work(self, time_ns: int) -> None:
         """How far a recorded guest has come."""
-        if self.state.recorded[0]:
+        if self.current.state.recorded[0]:
             for cpu, record in enumerate(self.world.cpu):
                 rows, slip_ns = int(record["rows"]), int(record["slip_ns"])
                 self.work.append((time_ns / NS_PER_S, cpu, rows, slip_ns))
 
-    def _run_until(self, time_ns: int) -> None:
+    def run_until(self, time_ns: int) -> None:
+        """Run all events before ``time_ns``, and let watchers look where they want to stop.
+
+        Parameters
+        ----------
+        time_ns : int
+        """
+        stop_ns = -1
+        while stop_ns < time_ns:
+            stop_ns = min([time_ns, *(watcher.next_stop_ns() for watcher in self.watchers)])
+            self._run_stretch(stop_ns)
+            self.tell("advanced", stop_ns)
+
+    def _run_stretch(self, time_ns: int) -> None:
         while not self.stopped:
             # Looked at anew after each answer: a command may have come up meanwhile.
-            next_ns = self.commands[0][0] if self.commands else NEVER
-            why, now_ns, who = self._advance(min(time_ns, next_ns))
+            next_ns = self.commands.next_ns
+            why, now_ns, who = self.loop(self, min(time_ns, next_ns))
             if why != TIME_IS_UP:
-                self._answer(why, now_ns, who)
+                self.answer(why, now_ns, who)
             elif next_ns >= time_ns:
                 return
             else:
-                due_ns, command = self.commands.pop(0)
-                getattr(self, f"_{command}")(due_ns)
+                self.commands.do_next()
 
-    def _advance(self, until_ns: int) -> tuple:
-        return advance(self.pinned, until_ns)
+    def answer(self, why: int, now_ns: int, who: int) -> None:
+        """Do what the loop came back for.
 
-    def _answer(self, why: int, now_ns: int, who: int) -> None:
+        Parameters
+        ----------
+        why, now_ns, who : int
+            As :func:`freehint.engine.loop.advance` returns them.
+        """
         if why == STROKE_DUE:
-            self._begin_stroke(self.users[who], now_ns)
+            user = self.strokes.users[who]
+            if self.strokes.begin(user, now_ns):
+                self.tell("stroke_chosen", user, now_ns)
         elif why == STROKE_PUBLISHED:
-            self._end_stroke(self.users[who], now_ns)
+            user = self.strokes.users[who]
+            self.tell("stroke_published", user, now_ns)
+            if self.strokes.end(user, now_ns):
+                self.tell("stroke_settled", user, now_ns)
         elif why == NEED_WORDS:
             draw_words(self.world, self.cpu_streams, self.words)
             self.words = min(2 * self.words, WORDS)
@@ -179,7 +240,10 @@ class Engine(Strokes):
         elif why == MIGRATION_TURN:
             self.migration.turn(now_ns)
         elif why == HOST_SHORT:
-            self.shared.direct_reclaim(self)
+            self._reclaim()
+
+    def _reclaim(self) -> None:
+        self.shared.direct_reclaim(self)
 
     def _draw_more_gaps(self) -> None:
         # The last row's length has not been used yet: it goes on as row 0.
@@ -191,72 +255,7 @@ class Engine(Strokes):
         for name in ("reports", "waits", "used"):
             table = getattr(self.world, name)
             if self.world.state[0][f"nr_{name}"] == len(table):
-                self.world = self.world._replace(**{name: grown(table)})
-
-    # What the host and the switch say.
-
-    def _migrate(self, now_ns: int) -> None:
-        self.migration.begin(now_ns)
-
-    def _cancel(self, now_ns: int) -> None:
-        self.migration.cancel(now_ns)
-
-    def _start(self, now_ns: int) -> None:
-        """A new command id: a walk begins, or follows the one that runs."""
-        for user in self.users:
-            if user.policy.fill is None or user.by_itself:
-                continue
-            if user.walking:
-                # Also one that was told to STOP and has not noticed: it ends all the same.
-                user.asked = True
-            elif self.enabled:
-                schedule(self.world, user.actor, now_ns)
-
-    def _stop(self, now_ns: int) -> None:
-        """STOP: the walk ends at its next block; blocks held stay held."""
-        for user in self.users:
-            if user.by_itself:
-                continue
-            user.asked = False
-            if not user.walking:
-                suspend(self.world, user.actor)  # the walk asked for has not begun
-                continue
-            record = self.world.user[user.number]
-            record.stop = 1
-            if record.mode == WAIT_RING:
-                schedule(self.world, user.actor, now_ns)
-
-    def _done(self, now_ns: int) -> None:
-        """DONE: like STOP, and everything held is given back."""
-        self._stop(now_ns)
-        for user in self.users:
-            if user.policy.release:
-                self._give_back(user.call_that_frees(self.world, "release"), now_ns)
-
-    def _acknowledge(self, now_ns: int) -> None:
-        """The guest's STOP has come to the host behind all hints: it answers DONE."""
-        in_flight = sum(int(ring_in_flight(self.world.ring, u.number)) for u in self.users)
-        if in_flight:
-            self.ask_later(now_ns + in_flight * self.host_config.service_ns, "acknowledge")
-        else:
-            self._done(now_ns)
-
-    def _off(self, now_ns: int) -> None:
-        """The switch is off: no walk begins; one that runs goes on."""
-        self.enabled = False
-
-    def _on(self, now_ns: int) -> None:
-        """The switch is on; who walks by itself may have missed its time."""
-        self.enabled = True
-        for user in self.users:
-            if user.by_itself and not user.walking and self.world.key[user.actor] == NEVER:
-                schedule(self.world, user.actor, now_ns + user.policy.delay_ns)
-
-    def _give_back(self, blocks: int, now_ns: int) -> None:
-        """Charge the zone locks for blocks freed; which zone is not told: the largest pays."""
-        zone = int(np.argmax(self.world.memory.zones.managed))
-        if blocks:
-            hold_lock(self.world, zone, now_ns, int(blocks) * int(self.world.cost[0].buddy_ns))
+                self.current.replace(**{name: grown(table)})
 
     # What the allocator says.
 
@@ -267,26 +266,25 @@ class Engine(Strokes):
         memory.notify[EMPTIED] = 0
         migratetype, which = which % MIGRATE_TYPES, which // MIGRATE_TYPES
         order, zone = which % NR_ORDERS, which // NR_ORDERS
-        for user in self.users:
+        for user in self.strokes.users:
             if user.policy.on_empty and user.walking:
                 moved = user.call_checked("on_empty", zone, order, migratetype)
                 if moved:
                     record = self.world.user[user.number]
                     record.rows = min(record.rows, record.row)
                     hold_lock(self.world, zone, now_ns, moved * int(self.world.cost[0].rotate_ns))
+        self.tell("called_back", now_ns)
 
     def _want_report(self, now_ns: int) -> None:
         """A free asked for a report: the first pass is due after the delay."""
-        for user in self.users:
-            if user.by_itself and not user.walking and self.world.key[user.actor] == NEVER:
-                schedule(self.world, user.actor, now_ns + user.policy.delay_ns)
+        self.strokes.wake_reporters(now_ns)
         self.world.state[0].reporters = 0
 
     def _shrink(self, cpu: int, now_ns: int) -> None:
         """An allocation found nothing: who holds pages for the host gives some back."""
         self.world.state[0].starving = 0
         freed = 0
-        for user in self.users:
+        for user in self.strokes.users:
             if user.policy.shrink and not freed:
                 freed = int(user.call_that_frees(self.world, "shrink", SHRINK_BATCH))
         if freed:

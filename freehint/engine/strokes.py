@@ -8,6 +8,7 @@ stroke takes 20 µs of Python, whatever the number of blocks.
 
 import numpy as np
 
+from freehint.engine.current import Current
 from freehint.engine.host.device import notify_host
 from freehint.engine.stroke_kernels import (
     begin_rows,
@@ -17,14 +18,13 @@ from freehint.engine.stroke_kernels import (
     take_used,
 )
 from freehint.engine.user import PAGE_COUNTS, User, pages_at_hand
-from freehint.engine.world.clock import schedule, suspend
+from freehint.engine.world.clock import NEVER, schedule, suspend
 from freehint.engine.world.content import has_content, write_block
 from freehint.engine.world.hints import count_covered, mark_free_pages
 from freehint.engine.world.paging import FREE, MIN
-from freehint.engine.world.records import HINT_REQUESTED, HINT_START, IDLE, columns
+from freehint.engine.world.records import HINT_REQUESTED, HINT_START, IDLE
 from freehint.engine.world.ring import ADDED
 from freehint.engine.world.world import World
-from freehint.jit.pinned import pinned
 from freehint.mm.memory import REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY
 from freehint.policies.policy import KICK, ON_FULL, Outcome, Stroke
 
@@ -41,44 +41,40 @@ def world_is_short(world: World) -> bool:
 class Strokes:
     """The users of a world, walk by walk.
 
+    ``users`` holds a User for each policy; ``locks`` a row for each hold of a zone lock: user,
+    stroke, zone, since_ns, held_ns, blocks; ``commands`` what comes from outside, as (time_ns,
+    name) in time's order.  While ``enabled`` is False no walk begins; with ``acknowledges`` DONE
+    follows the end of every walk.
+
     Parameters
     ----------
-    world : World
+    current : Current
     policies : sequence of Policy
         One a user, whose ``user`` is its number.
     host_config : HostConfig
     check : bool or None
         As in :class:`freehint.engine.engine.Engine`.
+    reclaim : callable
+        Makes room on a host that is shared and has no memory left.
     """
 
-    def __init__(self, world: World, policies, host_config, check=None):
-        self.world = world
-        self.pinned_memory = pinned(world.memory)  # which no run replaces
-        self.host = len(world.cpu) + 1
-        self.host_config = host_config
-        self.enabled = True
-        self.acknowledges = False  # DONE by itself
-        self.commands = []  # time_ns and name of what comes from outside, in time's order
-        self.locks = []  # user, stroke, zone, since_ns, held_ns, blocks
-        self.shared = None  # whom to ask when a host that is shared has no memory left
-        # Of all users, and what they all share; these records are never replaced.
-        self.of_users, self.state = columns(world.user), columns(world.state)
-        self.nr_zones = world.memory.nr_free.shape[0]
+    def __init__(self, current: Current, policies, host_config, check, reclaim):
+        self.current, self.host_config, self.reclaim = current, host_config, reclaim
+        self.of_users, self.state = current.of_users, current.state
+        self.host = len(self.world.cpu) + 1
+        self.enabled, self.acknowledges = True, False
+        self.commands, self.locks = [], []
+        self.nr_zones = self.world.memory.nr_free.shape[0]
         self.users = [
-            User(n, self.host + 1 + n, policy, self, check) for n, policy in enumerate(policies)
+            User(n, self.host + 1 + n, policy, current, check) for n, policy in enumerate(policies)
         ]
         for user in self.users:
             self._register(user)
 
     @property
     def world(self) -> World:
-        """Everything that moves; kernels take it as ``pinned``."""
-        return self._world
-
-    @world.setter
-    def world(self, world: World):
-        self._world = world
-        self.pinned = pinned(world)
+        """Everything that moves."""
+        return self.current.world
 
     def _register(self, user: User) -> None:
         policy, world = user.policy, self.world
@@ -103,6 +99,12 @@ class Strokes:
         self.commands.append((time_ns, command))
         self.commands.sort(key=lambda one: one[0])
 
+    def wake_reporters(self, now_ns: int) -> None:
+        """Who walks by itself and has nothing planned: its next walk is due after the delay."""
+        for user in self.users:
+            if user.by_itself and not user.walking and self.world.key[user.actor] == NEVER:
+                schedule(self.world, user.actor, now_ns + user.policy.delay_ns)
+
     def page_counts(self, user: User) -> list:
         """Its PAGE_COUNTS so far."""
         return [int(getattr(self.of_users, name)[user.number]) for name in PAGE_COUNTS]
@@ -119,7 +121,7 @@ class Strokes:
             # The command id goes out as a buffer of its own, before the first block.
             record.hinting = HINT_START
             record.valid_from = world.ring.count[user.number, ADDED]
-        mark_free_pages(self.pinned, user.number)
+        mark_free_pages(self.current.pinned, user.number)
         if user.by_itself:
             world.memory.notify[REPORT_REQUESTED] = 0
         # Who holds blocks until DONE remembers them from walk to walk.
@@ -130,7 +132,7 @@ class Strokes:
         """Close the walk, tell the host, and plan the next if one was asked for."""
         if user.policy.end_walk:
             user.call_checked("end_walk")
-        self._close_walk(user, end_ns, completed)
+        self.close_walk(user, end_ns, completed)
         world = self.world
         self.of_users.mode[user.number] = IDLE
         suspend(world, user.actor)
@@ -146,37 +148,44 @@ class Strokes:
         elif user.asked and self.enabled:
             schedule(world, user.actor, end_ns + user.policy.pause_ns)
 
-    def _close_walk(self, user: User, end_ns: int, completed: bool) -> None:
+    def close_walk(self, user: User, end_ns: int, completed: bool) -> None:
+        """What a walk covered, and its counts; ``end_ns`` is -1 where the run ended before it."""
         walk = user.walks[-1]
         begin, before = walk[0], walk[5:]
         counts = [now - old for now, old in zip(self.page_counts(user), before)]
-        covered = count_covered(self.pinned, user.number, user.policy.smallest_order)
+        covered = count_covered(self.current.pinned, user.number, user.policy.smallest_order)
         user.walks[-1] = [begin, end_ns, completed, *map(int, covered), *counts]
 
     # Strokes.
 
-    def _begin_stroke(self, user: User, now_ns: int) -> None:
-        """Take the zone's lock, let the policy choose, and start publishing."""
+    def begin(self, user: User, now_ns: int) -> bool:
+        """Take the zone's lock, let the policy choose, and start publishing.
+
+        Returns
+        -------
+        bool
+            Were rows chosen?
+        """
         number = user.number
         if not user.walking:
             if not self.enabled:
                 suspend(self.world, user.actor)
-                return
+                return False
             self._begin_walk(user, now_ns)
         if user.policy.next_zone:
             user.zone = int(user.call(user.policy.next_zone))
         stop = self.of_users.stop[number]
         if user.zone < 0 or stop:
             self._end_walk(user, now_ns, not stop)
-            return
-        user.since = lock_zone(self.pinned, number, user.zone, now_ns)
+            return False
+        user.since = lock_zone(self.current.pinned, number, user.zone, now_ns)
         if user.since < 0:
-            return
+            return False
         self._feed_back(user)
         pages = pages_at_hand(user.memory) if user.checked else 0
         report = self._empty_report(user)
         n = user.fill(report, len(report) - 1)
-        row, dropped_ns = begin_rows(self.pinned, number, user.since, n)
+        row, dropped_ns = begin_rows(self.current.pinned, number, user.since, n)
         if row >= 0:
             user.refuse_row(row, *report[row, :2])
         if user.checked:
@@ -185,6 +194,7 @@ class Strokes:
             self._note_lock(user, user.since, dropped_ns, n)
         if user.policy.zeroes and has_content(self.world):
             self._clear_blocks(report[:n])
+        return n > 0
 
     def _empty_report(self, user: User) -> np.ndarray:
         """Where the policy writes its rows, and one more."""
@@ -202,14 +212,14 @@ class Strokes:
         outcome = np.zeros((users, capacity), np.uint8)
         report[:, : self.world.report.shape[1]] = self.world.report
         outcome[:, : self.world.outcome.shape[1]] = self.world.outcome
-        self.world = self.world._replace(report=report, outcome=outcome)
+        self.current.replace(report=report, outcome=outcome)
 
     def _clear_blocks(self, rows: np.ndarray) -> None:
         """The policy zeroes what it takes."""
         for node, order, _ in rows.tolist():
             write_block(self.world, node, order, True)
             if world_is_short(self.world):
-                self.shared.direct_reclaim(self)
+                self.reclaim()
 
     def _feed_back(self, user: User) -> None:
         """Tell the policy which of its blocks in this zone the host has used since."""
@@ -218,22 +228,28 @@ class Strokes:
             return
         wanted = user.policy.wants_feedback
         table = np.zeros((nr_used + 1, 3), np.int64) if wanted else NO_TABLE
-        n = take_used(self.pinned, user.number, table)
+        n = take_used(self.current.pinned, user.number, table)
         if n:
             outcome = np.full(n, USED, np.uint8)
             user.call(user.policy.drain, user.zone, table[: n + 1], n, outcome)
 
-    def _end_stroke(self, user: User, now_ns: int) -> None:
-        """Tell the policy what became of its rows, release the lock, plan the next stroke."""
+    def end(self, user: User, now_ns: int) -> bool:
+        """Tell the policy what became of its rows, release the lock, plan the next stroke.
+
+        Returns
+        -------
+        bool
+            Were rows settled?
+        """
         number, since = user.number, user.since
         n, blocks = int(self.of_users.filled[number]), int(self.of_users.row[number])
         under_lock = self.of_users.under_lock[number]
         if n and not under_lock:
-            since, blocks = lock_for_drain(self.pinned, number, now_ns), n
+            since, blocks = lock_for_drain(self.current.pinned, number, now_ns), n
             if since < 0:
-                return
+                return False
         moved = self._drain(user, n) if n else 0
-        end_ns, refused = finish_stroke(self.pinned, number, n, moved, now_ns)
+        end_ns, refused = finish_stroke(self.current.pinned, number, n, moved, now_ns)
         if under_lock or (n and end_ns > since):
             self._note_lock(user, since, end_ns, blocks)
         self.of_users.stroke[number] += 1
@@ -245,6 +261,7 @@ class Strokes:
             self._end_walk(user, end_ns, not stop)
         else:
             schedule(self.world, user.actor, end_ns + user.policy.pause_ns)
+        return n > 0
 
     def _drain(self, user: User, n: int) -> int:
         """The policy's drain; nodes that it moved under the lock."""

@@ -46,15 +46,15 @@ class User:
     ----------
     number, actor : int
     policy : Policy
-    strokes : Strokes
-        Whose world it is in.
+    current : Current
+        The world that it is in.
     check : bool or None
         As in :class:`freehint.engine.engine.Engine`.
     """
 
-    def __init__(self, number: int, actor: int, policy: Policy, strokes, check):
+    def __init__(self, number: int, actor: int, policy: Policy, current, check):
         self.number, self.actor, self.policy = number, actor, policy
-        self.memory, self.pinned_memory = strokes.world.memory, strokes.pinned_memory
+        self.memory, self.pinned_memory = current.world.memory, current.pinned_memory
         self.walks = []
         self.zone = 0
         self.status = int(Stroke.MORE)
@@ -63,7 +63,7 @@ class User:
         module = getattr(as_python(policy.fill), "__module__", "")
         self.is_foreign = not module.startswith("freehint.")
         self.checked = self.is_foreign if check is None else check
-        self.clears = policy.allocates and bool(strokes.state.init_on_free[0])
+        self.clears = policy.allocates and bool(current.state.init_on_free[0])
         self.capacity = policy.stroke_capacity
         self.set_state()
 

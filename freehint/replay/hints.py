@@ -9,7 +9,7 @@ needs is named, with the reason.
 import gzip
 import json
 import zlib
-from itertools import groupby, zip_longest
+from itertools import groupby, takewhile, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from freehint.formats.tables import pageblocks
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import MAX_ORDER, UNMOVABLE, Memory, page_zone, zone_name
 from freehint.policies.balloon_alloc import BalloonAlloc
-from freehint.policies.policy import Outcome, Policy
+from freehint.policies.drive import Drive
+from freehint.policies.policy import Policy
 from freehint.replay.prediction import Advance, Prediction, without_t0
 
 HINT_GFP = {"__GFP_NOWARN", "__GFP_NORETRY", "__GFP_NOMEMALLOC"}
@@ -115,17 +116,8 @@ def _begin_of_allocation(trace: pd.DataFrame, row: int) -> int:
 
 def _play_hints(policy: Policy, memory: Memory) -> list[int]:
     """The pfns of one pass; the ring is never full and the guest is silent."""
-    state = policy.new_state(memory, policy)
-    report = np.zeros((policy.capacity + 1, 3), np.int64)
-    taken = np.full(policy.capacity, Outcome.TAKEN, np.uint8)
-    pfns = []
-    while (zone := policy.next_zone(memory, state)) >= 0:
-        n, _ = policy.fill(memory, state, zone, report, policy.capacity)
-        if n == 0:
-            break
-        policy.drain(memory, state, zone, report, n, taken)
-        pfns += [int(node) + memory.base_pfn for node in report[:n, 0]]
-    return pfns
+    strokes = takewhile(lambda stroke: stroke.rows, Drive(policy, memory))
+    return [node + memory.base_pfn for stroke in strokes for node, _ in stroke.rows]
 
 
 def _runs(memory: Memory, pfns) -> str:

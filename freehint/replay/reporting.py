@@ -9,8 +9,9 @@ from freehint.formats.tables import free_lists
 from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import Memory
+from freehint.policies.drive import Drive
 from freehint.policies.page_reporting import PageReporting
-from freehint.policies.policy import Outcome, Policy, Stroke
+from freehint.policies.policy import Outcome, Policy
 from freehint.replay.prediction import Advance, Prediction, without_t0
 from freehint.replay.replay import compare_lists
 
@@ -93,21 +94,17 @@ def _recorded_passes(recording: Recording, columns) -> list[RecordedPass]:
 def _play_pass(policy: Policy, advance: Advance, told: RecordedPass) -> list[list[int]]:
     """Pfns a report.  The host's answers come when the recording has them; the guest goes on."""
     advance.to(told.row)
-    memory = advance.memory
-    state = policy.new_state(memory, policy)
-    report = np.zeros((policy.capacity + 1, 3), np.int64)
-    used = np.full(policy.capacity, Outcome.USED, np.uint8)
-    reports = []
-    for zone in range(len(memory.zones)):
-        status = Stroke.MORE
-        while status == Stroke.MORE:
-            n, status = policy.fill(memory, state, zone, report, policy.capacity)
-            if n == 0:
-                continue
+    memory, reports = advance.memory, []
+
+    def use(rows) -> list:
+        if rows:
             if len(reports) < len(told.drains):
                 advance.to(told.drains[len(reports)])
-            policy.drain(memory, state, zone, report, n, used)
-            reports.append([int(node) + memory.base_pfn for node in report[:n, 0]])
+            reports.append([node + memory.base_pfn for node, _ in rows])
+        return [Outcome.USED] * len(rows)
+
+    for _ in Drive(policy, memory, use):
+        pass
     return reports
 
 

@@ -14,13 +14,13 @@ from freehint.engine.guest.vcpu import QUANTILES
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.guest.workloads import WORDS
 from freehint.engine.host.device import GAP_ROWS
-from freehint.engine.host.migration import Migration
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.dirty import CHUNK_SHIFT, new_dirty_log
 from freehint.engine.world.paging import no_paging
 from freehint.engine.world.records import (
     CPU_DTYPE,
+    HOST_DTYPE,
     MIGRATION_DTYPE,
     STATE_DTYPE,
     TALLY_DTYPE,
@@ -143,7 +143,6 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
             service_ns=scenario.host.service_ns,
             kick_ns=scenario.host.kick_ns,
             asleep=1,
-            discards=scenario.host.discard,
         ),
         "tally": new_record(TALLY_DTYPE),
         "user": new_record(USER_DTYPE, users),
@@ -163,6 +162,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "outcome": np.zeros((users, REPORT_ROWS), np.uint8),
         "page": np.zeros(memory.nr_pages, np.uint16),
         "migration": new_record(MIGRATION_DTYPE),
+        "host": new_record(HOST_DTYPE, discards=scenario.host.discard),
         "dirty": new_dirty_log(frames, chunk_shift=chunk_shift),
         "version": np.zeros(frames, np.uint32),
         "copy": np.zeros(frames, np.uint32),
@@ -187,16 +187,17 @@ def random_stream(scenario: Scenario, number: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
 
 
-def new_engine(scenario: Scenario, memory: Memory, check=None, engine=Engine) -> Engine:
+def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> Engine:
     """The engine before the first event of a scenario."""
     world = new_world(scenario, memory)
     if scenario.host.discard:
         _make_resident(world)
     streams = [random_stream(scenario, n) for n in range(scenario.workload.nr_cpus + 1)]
-    engine = engine(world, find_policies(scenario.policy), scenario.host, streams, check)
+    policies = find_policies(scenario.policy)
+    engine = Engine(world, policies, scenario.host, streams, check, watchers)
     migration = scenario.migration
     if migration is not None:
-        Migration(engine, migration)
+        engine.migrate(migration)
     commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns, migration)
     engine.begin(commands, scenario.duration_ns, scenario.control.acknowledge_on_stop)
     return engine
@@ -205,5 +206,5 @@ def new_engine(scenario: Scenario, memory: Memory, check=None, engine=Engine) ->
 def _make_resident(world: World) -> None:
     """Pages with content are resident on a host that discards; others fault when touched."""
     mark_written(world)
-    world.migration[0].arrived = 1
-    world.migration[0].fault_ns = world.cost[0].fault_ns
+    world.host[0].faulting = 1
+    world.host[0].fault_ns = world.cost[0].fault_ns

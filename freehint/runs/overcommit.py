@@ -138,7 +138,7 @@ class _Lockstep:
             absent = world.memory.nr_pages - count[RESIDENT] - count[SWAPPED]
             major = count[MAJOR_FAULTS]
             counts = (count[RESIDENT], count[SWAPPED], absent, major)
-            others = (world.migration[0].faults - major, count[SWAP_OUTS], world.tally[0].discarded)
+            others = (world.host[0].faults - major, count[SWAP_OUTS], world.tally[0].discarded)
             self.guest_rows.append((time_s, self.guests[number].name, *map(int, counts + others)))
         host = self.memory.count
         row = (host[FREE], total[RESIDENT], total[SWAPPED], host[SWAP_FREE])
@@ -256,9 +256,9 @@ def _result(lockstep: _Lockstep) -> Overcommit:
 
 
 def _guest_row(run: Run, engine, memory: HostMemory, alone: int) -> dict:
-    count, record, work = engine.world.paging.count, engine.world.migration[0], _work(run.summary)
+    count, host, work = engine.world.paging.count, engine.world.host[0], _work(run.summary)
     major = int(count[MAJOR_FAULTS])
-    minor = int(record.faults) - major
+    minor = int(host.faults) - major
     return {
         "policy": run.summary["policy"],
         "work": work,
@@ -272,7 +272,7 @@ def _guest_row(run: Run, engine, memory: HostMemory, alone: int) -> dict:
         "discarded_pages": run.summary["discarded_pages"],
         "lost_to_discard_pages": run.summary["lost_to_discard_pages"],
         "swap_in_ns": major * memory.config.swap_in_ns,
-        "minor_fault_ns": minor * int(record.fault_ns),
+        "minor_fault_ns": minor * int(host.fault_ns),
     }
 
 

@@ -29,7 +29,7 @@ from freehint.runs.tables import (
 from freehint.version import __version__
 
 
-def simulate(scenario: Scenario, progress=None, check=None) -> Run:
+def simulate(scenario: Scenario, progress=None, check=None, watchers=()) -> Run:
     """Run a scenario.
 
     Parameters
@@ -42,6 +42,8 @@ def simulate(scenario: Scenario, progress=None, check=None) -> Run:
     check : bool, optional
         Check the whole memory after every verb of a policy, not only at the end of the run; by
         default so for policies that are not freehint's own.
+    watchers : sequence of Watcher, optional
+        Who looks on while it runs; see :mod:`freehint.engine.watcher`.
 
     Returns
     -------
@@ -65,9 +67,10 @@ def simulate(scenario: Scenario, progress=None, check=None) -> Run:
     require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
     if progress is True:
         with progress_bar(scenario.policy_names, scenario.duration_ns) as show:
-            return simulate(scenario, show, check)
+            return simulate(scenario, show, check, watchers)
     memory, inputs = guest_memory(scenario)
-    return new_run(scenario, run_engine(scenario, memory, progress, check), inputs)
+    engine = run_engine(scenario, memory, progress, check, watchers)
+    return new_run(scenario, engine, inputs)
 
 
 def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
@@ -88,10 +91,10 @@ def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
 
 
 def run_engine(
-    scenario: Scenario, memory: Memory, progress=None, check=None, engine=Engine
+    scenario: Scenario, memory: Memory, progress=None, check=None, watchers=()
 ) -> Engine:
     """The engine at the end of a scenario that began with ``memory``, which it changes."""
-    engine = new_engine(scenario, memory, check, engine)
+    engine = new_engine(scenario, memory, check, watchers)
     engine.run(_told(engine, progress) if progress else None)
     return engine
 

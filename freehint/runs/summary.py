@@ -27,8 +27,8 @@ def summary_row(scenario, engine: Engine) -> pd.Series:
     tally = dict(zip(TALLY_DTYPE.names, engine.world.tally[0].item()))
     waits = rows_of(engine, "waits")
     alloc_waits = waits[waits[:, KIND] == WAIT_ALLOC, WAIT_NS]
-    held = [held for *_, held, _ in engine.locks]
-    walks = [walk for user in engine.users for walk in user.walks]
+    held = [held for *_, held, _ in engine.strokes.locks]
+    walks = [walk for user in engine.strokes.users for walk in user.walks]
     walkable, covered = (sum(walk[at] for walk in walks) for at in (WALKABLE, COVERED))
     ended = walks and all(walk[END_NS] >= 0 for walk in walks)
     row = {
@@ -42,7 +42,7 @@ def summary_row(scenario, engine: Engine) -> pd.Series:
         "reused_pages": tally["reused"],
         "survival": 1 - _share(tally["reused"], tally["first_hinted"]),
         "walk_ns": sum(walk[END_NS] - walk[BEGIN_NS] for walk in walks) if ended else -1,
-        "strokes": len(engine.locks),
+        "strokes": len(engine.strokes.locks),
         "notifications": tally["notifications"],
         **percentiles(held, len(held), "lock_held"),
         **percentiles(alloc_waits, tally["allocations"], "alloc_wait"),
@@ -89,6 +89,7 @@ def _migration_summary(engine: Engine) -> dict:
     migration, record = engine.migration, engine.world.migration[0]
     if migration is None:
         return {}
+    host = engine.world.host[0]
     ended = migration.end_ns >= 0
     stopped = ended and migration.stopped_ns >= 0
     return {
@@ -101,8 +102,8 @@ def _migration_summary(engine: Engine) -> dict:
         "total_ns": migration.end_ns - migration.begin_ns if ended else -1,
         "downtime_ns": migration.end_ns - migration.stopped_ns if stopped else -1,
         "lost_writes": migration.lost_writes,
-        "faults": int(record.faults),
-        "fault_ns": int(record.faults) * int(record.fault_ns),
+        "faults": int(host.faults),
+        "fault_ns": int(host.faults) * int(host.fault_ns),
     }
 
 

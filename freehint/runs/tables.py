@@ -23,7 +23,7 @@ def rows_of(engine: Engine, name: str) -> np.ndarray:
 
 
 def _user_names(engine: Engine, column) -> pd.Categorical:
-    names = [user.policy.name for user in engine.users]
+    names = [user.policy.name for user in engine.strokes.users]
     if len(set(names)) < len(names):
         names = [f"{name} #{number}" for number, name in enumerate(names)]
     return pd.Categorical.from_codes(np.asarray(column, np.int8), categories=names)
@@ -47,7 +47,7 @@ def reports_table(engine: Engine) -> pd.DataFrame:
 
 def locks_table(engine: Engine) -> pd.DataFrame:
     """A row a hold of a zone lock by a policy."""
-    rows = np.array(engine.locks, np.int64).reshape(-1, len(LOCK_COLUMNS))
+    rows = np.array(engine.strokes.locks, np.int64).reshape(-1, len(LOCK_COLUMNS))
     frame = pd.DataFrame(rows, columns=list(LOCK_COLUMNS))
     frame["user"] = _user_names(engine, frame["user"])
     frame["zone"] = _zone_names(engine, frame["zone"])
@@ -56,7 +56,7 @@ def locks_table(engine: Engine) -> pd.DataFrame:
 
 def walks_table(engine: Engine) -> pd.DataFrame:
     """A row a walk; ``end_ns`` is -1 where it had not ended."""
-    rows = [(u.number, *walk) for u in engine.users for walk in u.walks]
+    rows = [(u.number, *walk) for u in engine.strokes.users for walk in u.walks]
     frame = pd.DataFrame(rows, columns=list(WALK_COLUMNS))
     frame["user"] = _user_names(engine, frame["user"])
     frame["completed"] = frame["completed"].astype(bool)

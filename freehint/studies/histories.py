@@ -6,14 +6,17 @@ from functools import cache
 
 from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.device import HostConfig
+from freehint.engine.host.migration import GENERATIONS, MigrationConfig
 from freehint.engine.world.ring import RingConfig
 from freehint.formats.boot import make_memory
-from freehint.policies import find_policy
+from freehint.policies import POLICIES, find_policy
 from freehint.policies.policy import Policy
 from freehint.runs.control import Control
 from freehint.runs.scenario import Scenario
+from freehint.units import NS_PER_MS
 
 DURATION_NS = 1_500_000
+MIGRATION_NS = 40 * NS_PER_MS
 
 
 # Histories.
@@ -87,4 +90,51 @@ def history(policy, number: int) -> Scenario:
         control=_control(chance),
         walk_at_ns=chance.choice((0, 100_000)),
         duration_ns=DURATION_NS,
+    )
+
+
+# Migrations.
+
+
+def _migration(chance) -> MigrationConfig:
+    return MigrationConfig(
+        start_at_ns=chance.randrange(2 * NS_PER_MS),
+        bandwidth_Bps=chance.choice((1 << 27, 1 << 29, 1 << 31, 1 << 33)),
+        downtime_limit_ms=chance.choice((1, 5, 300)),
+        generation=chance.choice(GENERATIONS),
+        chunk_shift=chance.choice((6, 9, 12, 18)),
+        initially_set=chance.choice((False, True)),
+        zero_page_ns=chance.choice((10, 100)),
+        normal_page_ns=chance.choice((100, 500)),
+        hint_latency_ns=chance.choice((0, 10_000, 500_000)),
+        cancel_at_ns=chance.choice((-1, -1, chance.randrange(MIGRATION_NS // 2))),
+    )
+
+
+def migrating(number: int) -> Scenario:
+    """The migration that a number stands for.
+
+    Parameters
+    ----------
+    number : int
+
+    Returns
+    -------
+    Scenario
+        The guest and host of :func:`history`, ten times as busy, for 40 ms, under any policy.
+    """
+    chance = random.Random(f"migration {number}")
+    quiet = history(chance.choice([*POLICIES]), number)
+    workload = replace(
+        quiet.workload,
+        interval_ns=quiet.workload.interval_ns // 10,
+        write_share=chance.choice((0.1, 0.6)),
+    )
+    return replace(
+        quiet,
+        kernel=chance.choice(("6.1", "6.12")),
+        workload=workload,
+        migration=_migration(chance),
+        control=Control(off_at_ns=chance.choice((-1, -1, chance.randrange(MIGRATION_NS // 2)))),
+        duration_ns=MIGRATION_NS,
     )

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from freehint.engine.engine import Engine
-from freehint.engine.loop import STROKE_PUBLISHED
+from freehint.engine.watcher import Watcher
 from freehint.engine.world.clock import ACTOR_BITS, NEVER
 from freehint.mm.check import InvariantError
 from freehint.mm.list import list_empty
@@ -23,44 +22,56 @@ from freehint.runs.simulate import run_engine
 # The observer.
 
 
-class Observer(Engine):
-    """An engine of one user that is watched event by event.
+class Observer(Watcher):
+    """Watches an engine of one user, event by event.
 
     Per node: ``place`` is 1 + the order of the block that it heads, 0 for none, and ``listed``
     whether on a free list.  ``hinted``: taken since it is listed.  Of the walk: ``stayed``: there
     since its beginning; ``offered``, ``taken``: since it is there.
     """
 
-    def __init__(self, *args):
-        super().__init__(*args)
-        nodes = self.world.memory.nr_pages
-        self.frame = np.zeros(nodes, np.uint16)
-        self.place = np.zeros(nodes, np.uint8)
-        self.listed, self.hinted, self.stayed, self.offered, self.taken = np.zeros((5, nodes), bool)
+    def __init__(self):
         self.rows = self.walks = self.judged = 0
         self.counted_duplicates = 0
         self.tally = dict.fromkeys(("walks", "stopped", "stayed", "unoffered", "untaken"), 0)
         self.tally["twice"] = 0
         self.faults = {}  # property -> the first sentence
-        self.own = self.users[0] if self.users else None
+        self.event_ns = NEVER  # of the event that is observed next
+        self.before = True  # it has not happened yet
+
+    def begin(self, engine) -> None:
+        """Read every frame for the first time."""
+        self.engine = engine
+        nodes = self.world.memory.nr_pages
+        self.frame = np.zeros(nodes, np.uint16)
+        self.place = np.zeros(nodes, np.uint8)
+        self.listed, self.hinted, self.stayed, self.offered, self.taken = np.zeros((5, nodes), bool)
+        users = engine.strokes.users
+        self.own = users[0] if users else None
         self._look()
         self.total = self._pages()
 
-    def _run_until(self, time_ns: int) -> None:
-        while (now := self._next_look()) < time_ns:
-            super()._run_until(now)
-            self._observe(now)
-            super()._run_until(now + 1)
-            self._observe(now)
-        super()._run_until(time_ns)
-        self._observe(time_ns)
+    @property
+    def world(self):
+        """Everything that moves."""
+        return self.engine.world
 
-    def _answer(self, why: int, now_ns: int, who: int) -> None:
-        if why == STROKE_PUBLISHED:
-            # Its end may wake a CPU that takes the last block reported in the same nanosecond.
-            self._look()
-            self._follow_walk()
-        super()._answer(why, now_ns, who)
+    def next_stop_ns(self) -> int:
+        """Before the next event, and after it."""
+        if not self.before:
+            return self.event_ns + 1
+        self.event_ns = self._next_look()
+        return self.event_ns
+
+    def advanced(self, time_ns: int) -> None:
+        """Read every frame."""
+        self._observe(time_ns if self.before else self.event_ns)
+        self.before = not self.before or time_ns != self.event_ns
+
+    def stroke_published(self, user, now_ns: int) -> None:
+        """Its end may wake a CPU that takes the last block reported in the same nanosecond."""
+        self._look()
+        self._follow_walk()
 
     def _next_look(self) -> int:
         """When something may change: what was reported before must be read first.
@@ -68,7 +79,7 @@ class Observer(Engine):
         A stroke under the lock takes no block off its list, so only the guest's events need a
         look, unless somebody sleeps whom the stroke's end will wake.
         """
-        guest = self.world.key[: self.host]
+        guest = self.world.key[: self.engine.strokes.host]
         under_lock = self.own is None or self.own.policy.report == "under_lock"
         actors = guest if under_lock and guest.max() < NEVER else self.world.key
         return int(actors.min()) >> ACTOR_BITS
@@ -155,8 +166,8 @@ class Observer(Engine):
             if not list_empty(memory.links, user_node(memory, user, which)):
                 self._fault("clean", f"user node {which} is left on a list {when}")
 
-    def _done(self, now_ns: int) -> None:
-        super()._done(now_ns)
+    def done(self, now_ns: int) -> None:
+        """Is nothing held any more?"""
         self._look()
         # A policy with nothing to give back holds blocks during a report alone.
         if self.own is not None and self.own.policy.release:
@@ -167,6 +178,17 @@ class Observer(Engine):
         if not list_empty(memory.links, user_node(memory, self.own.number, USER_LIST)):
             self._fault("clean", f"blocks are held {when}")
 
+    def broken(self, sentence: str) -> None:
+        """The engine found the memory broken."""
+        self._fault("whole", sentence)
+
+    def judge_duplicates(self) -> None:
+        """Does the run count what was counted here?"""
+        duplicates = int(self.world.user["duplicate"].sum())
+        if duplicates != self.counted_duplicates:
+            counts = f"duplicate_pages is {duplicates}, counted were {self.counted_duplicates}"
+            self._fault("duplicates", counts)
+
     def _name(self, node) -> str:
         return f"block {node + self.world.memory.base_pfn} of order {int(self.place[node]) - 1}"
 
@@ -176,20 +198,11 @@ class Observer(Engine):
 
 def observe(scenario: Scenario) -> Observer:
     """Run one history; the observer with what it saw.  A broken list ends the history."""
-    found = []
-
-    def watched(*args):
-        found.append(Observer(*args))
-        return found[0]
-
+    observer = Observer()
     memory, _ = guest_memory(scenario)
     try:
-        run_engine(scenario, memory, check=True, engine=watched)
+        run_engine(scenario, memory, check=True, watchers=[observer])
     except InvariantError as error:
-        found[0]._fault("whole", str(error))
-    engine = found[0]
-    duplicates = int(engine.world.user["duplicate"].sum())
-    if duplicates != engine.counted_duplicates:
-        counts = f"duplicate_pages is {duplicates}, counted were {engine.counted_duplicates}"
-        engine._fault("duplicates", counts)
-    return engine
+        observer.broken(str(error))
+    observer.judge_duplicates()
+    return observer

@@ -9,8 +9,6 @@ Source: Wang and Tsirkin on linux-mm, 26 January 2018, below v24 2/2.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from freehint.config import one_of, whole
 from freehint.mm.buddy import add_to_free_list_tail, del_page_from_free_list
 from freehint.mm.list import list_next
@@ -27,6 +25,7 @@ from freehint.mm.memory import (
     user_node,
 )
 from freehint.mm.profile import LINUX_6_1
+from freehint.policies.drive import Drive
 from freehint.policies.policy import Outcome, Stroke
 from freehint.policies.walker import Walker
 
@@ -112,13 +111,20 @@ def letter(node: int) -> str:
 
 
 class _Teller:
-    """Runs the walker's verbs on the eight blocks and notes what the list looks like."""
+    """Drives the walker over the eight blocks and notes what the list looks like."""
 
     def __init__(self, policy: Walker):
         self.policy, self.memory = policy, eight_blocks()
-        self.state = policy.new_state(self.memory, policy)
+        self.drive = Drive(policy, self.memory, self.outcomes)
         self.head = free_list_head(self.memory, 0, PAGEBLOCK_ORDER, MOVABLE)
         self.steps = [Step("before", self.chain())]
+        self.twice = ()
+
+    def outcomes(self, rows) -> list:
+        """The ring takes everything; which of it the host had been told of before?"""
+        hinted = [node for node, _ in rows if self.memory.frame[node] & HINTED]
+        self.twice = tuple(map(letter, hinted))
+        return [Outcome.TAKEN] * len(rows)
 
     def chain(self) -> tuple:
         bookmark = user_node(self.memory, self.policy.user, USER_BOOKMARK)
@@ -136,23 +142,12 @@ class _Teller:
         return tuple(letter(n) for n in nodes if self.memory.frame[n] & HINTED)
 
     def stroke(self, number: int) -> Stroke:
-        capacity = self.policy.stroke_capacity or len(LETTERS)
-        report = np.zeros((capacity + 1, 3), np.int64)
-        n, status = self.policy.fill(self.memory, self.state, 0, report, capacity)
-        nodes = report[:n, 0]
-        frames = self.memory.frame[nodes]
-        twice = tuple(letter(x) for x in nodes[frames & HINTED != 0])
-        self.memory.frame[nodes] = frames | HINTED
-        outcome = np.full(capacity, Outcome.TAKEN, np.uint8)
-        if n:
-            self.policy.drain(self.memory, self.state, 0, report, n, outcome)
-            if self.policy.wants_feedback:
-                outcome[:] = Outcome.USED
-                self.policy.drain(self.memory, self.state, 0, report, n, outcome)
-            names = tuple(letter(x) for x in nodes)
+        stroke = self.drive.stroke()
+        if stroke.rows:
+            names = tuple(letter(node) for node, _ in stroke.rows)
             what = f"stroke {number} reports {' '.join(names)}"
-            self.steps.append(Step(what, self.chain(), names, self.known(), twice))
-        return Stroke(status)
+            self.steps.append(Step(what, self.chain(), names, self.known(), self.twice))
+        return stroke.status
 
     def consume(self, names: str) -> None:
         wanted = LETTERS if names == "everything" else names.replace(" and ", "")

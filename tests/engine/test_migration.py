@@ -27,7 +27,8 @@ from freehint.mm.bitmap import clear_bit, count_bits, set_bit
 from freehint.mm.bitmap import test_bit as bit_is_set
 from freehint.replay.migrations import predict, read_migrations
 from freehint.replay.validate import validate_migration
-from freehint.studies.random_migrations import draw_scenario, run_many
+from freehint.studies.histories import migrating
+from freehint.studies.random_migrations import run_many
 from freehint.units import NS_PER_MS, NS_PER_S
 
 BOOT = "linux-6.1/proc/boot_1g.txt.gz"
@@ -188,7 +189,7 @@ def test_init_on_alloc_dirties_what_was_hinted():
 
 
 def test_cancel_gives_everything_back_and_the_guest_goes_on():
-    scenario = draw_scenario(1).with_values({"policy": "balloon_alloc"})
+    scenario = migrating(1).with_values({"policy": "balloon_alloc"})
     scenario = scenario.with_values(
         {"migration.bandwidth_Bps": 1 << 27, "migration.cancel_at_ns": 10 * NS_PER_MS}
     )
@@ -306,7 +307,7 @@ def test_predictions_look_at_no_measured_column():
 
 def test_a_model_without_hints_fails_the_bars(monkeypatch):
     module = import_module("freehint.replay.migrations")  # fh.replay is the function
-    monkeypatch.setattr(module, "POLICIES", {"balloon_alloc": fh.POLICIES["none"]})
+    monkeypatch.setattr(module, "BalloonAlloc", lambda: fh.POLICIES["none"])
     bars = validate_migration(FOLDER)[1].set_index("what")["good"]
     assert not bars["transferred_B, freed, init_on_alloc=0"]
 

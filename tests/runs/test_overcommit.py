@@ -80,7 +80,7 @@ def test_an_engine_advanced_in_any_steps_gives_one_result(seed):
     engine.finish()
     assert [row[0] for row in engine.history] == sorted(set(whole.history["time_s"]))
     assert (engine.world.memory.frame == whole.memory.frame).all()
-    assert int(engine.world.migration[0].faults) == whole.resident["faults"].iloc[-1]
+    assert int(engine.world.host[0].faults) == whole.resident["faults"].iloc[-1]
 
 
 def random_guests(seed):

@@ -51,7 +51,7 @@ def test_a_frame_is_what_was_there(seen, frame):
     kept = seen.lists_at(frame)
     merged = lists.merge(kept, on=["zone", "order", "migratetype", "position"], how="inner")
     assert (merged["pfn_x"] == merged["pfn_y"]).all() and len(merged) == len(kept)
-    assert 0 <= shown.sum() - len(kept) <= 4 * len(engine.users)
+    assert 0 <= shown.sum() - len(kept) <= 4 * len(engine.strokes.users)
     counts = {name: seen.arrays[f"cells.{name}"][frame].astype(int) for name in CHANNELS}
     pages = page_states(world)
     for name, state in pages.items():

@@ -8,13 +8,14 @@ import pytest
 
 import freehint as fh
 import golden
+from freehint.engine.strokes import Strokes
 from freehint.mm.buddy import del_page_from_free_list
 from freehint.mm.list import list_add
 from freehint.mm.memory import USER_BOOKMARK, frame_order, free_list_head
 from freehint.policies.promise import Promise
 from freehint.policies.walker import Walker
 from freehint.studies.histories import history
-from freehint.studies.observer import Observer, observe
+from freehint.studies.observer import observe
 from freehint.studies.promises import properties, walkers
 
 # `make properties` runs 1,000 each.
@@ -117,14 +118,14 @@ def test_blocks_held_after_done_are_seen():
 
 def test_a_miscounted_duplicate_is_seen(monkeypatch):
     again = Walker("again", resume="restart", lock="per_batch", capacity=4)
-    close = Observer._close_walk
+    close = Strokes.close_walk
 
     def miscounting(self, user, end_ns, completed):
         close(self, user, end_ns, completed)
         self.world.user[user.number].duplicate += 1
 
     assert observe(history(again, 1)).faults.keys() == {"once"}
-    monkeypatch.setattr(Observer, "_close_walk", miscounting)
+    monkeypatch.setattr(Strokes, "close_walk", miscounting)
     assert "duplicate_pages is" in observe(history(again, 1)).faults["duplicates"]
 
 

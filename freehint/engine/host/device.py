@@ -100,7 +100,7 @@ def discard_block(world, user, node, order):
     Where the guest took a page back while its hint was under way, what it wrote is gone.
     Source: ram_block_discard_range(), called for reports by QEMU.
     """
-    if world.state[0].discards:
+    if world.host[0].discards:
         for page in range(node, node + (1 << order)):
             stale = world.page[page] & IN_FLIGHT << user == 0
             world.tally[0].lost_to_discard += stale and world.version[page] > 0

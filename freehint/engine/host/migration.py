@@ -127,14 +127,13 @@ class Migration:
         self.begin_ns = self.stopped_ns = self.end_ns = -1
         self.lost_writes = -1  # not compared yet
         self.asleep = {}
-        engine.migration = self
         self.actor = len(engine.world.key) - 1
         record = engine.world.migration[0]
         record.quota_bytes = config.bandwidth_Bps * WINDOW_NS // 1_000_000_000
         record.downtime_limit_ns = config.downtime_limit_ms * NS_PER_MS
         record.zero_page_ns = config.zero_page_ns
         record.normal_page_ns = config.normal_page_ns
-        record.fault_ns = engine.world.cost[0].fault_ns
+        engine.world.host[0].fault_ns = engine.world.cost[0].fault_ns
 
     def begin(self, now_ns: int) -> None:
         """Set-up and the first sync: every page is to be sent."""
@@ -158,20 +157,20 @@ class Migration:
         new, record.pages_left = map(int, sync_bitmap(world.dirty))
         counts = (record.sent_bytes, record.normal, record.zero, record.hinted)
         self.rounds.append((now_ns, *map(int, counts), new, int(record.pages_left)))
+        self.engine.tell("round_synced", now_ns)
 
     def _start_hints(self, now_ns: int) -> None:
         """A new command id: its hints count, and the guest begins after a while."""
-        for user in self.engine.users:
+        for user in self.engine.strokes.users:
             if not user.by_itself:
                 self.engine.world.user[user.number].hinting = HINT_REQUESTED
-        self.engine.ask_later(now_ns + self.config.hint_latency_ns, "start")
+        self.engine.commands.later(now_ns + self.config.hint_latency_ns, "start")
 
     def _stop_hints(self, now_ns: int) -> None:
         """STOP: what is still on the ring is popped and ignored."""
         self.engine.world.user["hinting"] = HINT_STOP
-        commands = self.engine.commands
-        commands[:] = [one for one in commands if one[1] != "start"]
-        self.engine._stop(now_ns)
+        self.engine.commands.forget("start")
+        self.engine.commands.stop(now_ns)
 
     def turn(self, now_ns: int) -> None:
         """Little or nothing is left: sync, and stop the guest if it is still little."""
@@ -202,7 +201,7 @@ class Migration:
         world = self.engine.world
         self.lost_writes = int(lost_writes(self.engine.pinned))
         self.status = "completed"
-        world.migration[0].arrived = 1
+        world.host[0].faulting = 1
         self._end(now_ns)
 
     def cancel(self, now_ns: int) -> None:
@@ -230,4 +229,4 @@ class Migration:
                 world.key[actor] = NEVER
         self.asleep = {}
         self.engine.note_work(now_ns)
-        self.engine._done(now_ns)
+        self.engine.commands.done(now_ns)

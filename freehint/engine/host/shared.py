@@ -104,7 +104,7 @@ class HostMemory:
         """A guest begins: what it has resident takes memory, and others' pages make room."""
         world = engine.world
         nr_pages = world.memory.nr_pages
-        engine.world = world._replace(paging=new_paging(nr_pages, self.count))
+        engine.current.replace(paging=new_paging(nr_pages, self.count))
         engine.shared = self
         self.engines[number] = engine
         self.reclaim_ns[number] = 0
@@ -163,7 +163,7 @@ class HostMemory:
                 self._kill()
             self.direct_pages += got
             took_ns = got * self.config.swap_out_ns
-            engine.world.migration[0].fault_debt_ns += took_ns
+            engine.world.host[0].fault_debt_ns += took_ns
             number = next(n for n, other in self.engines.items() if other is engine)
             self.reclaim_ns[number] += took_ns
 
@@ -179,7 +179,7 @@ class HostMemory:
         count = engine.world.paging.count
         self.kills.append((victim, int(count[RESIDENT]), int(count[SWAPPED])))
         engine.stopped = True
-        engine.world.migration[0].arrived = 0  # what a stroke still writes touches nothing
+        engine.world.host[0].faulting = 0  # what a stroke still writes touches nothing
         unmap_all(engine.world.paging, engine.world.present)
 
     def check(self) -> None:

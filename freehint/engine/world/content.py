@@ -17,7 +17,7 @@ def has_content(world):
 @kernel(cold=True)
 def fault(world, page):
     """The host gives a page: cleared, or from swap."""
-    record = world.migration[0]
+    record = world.host[0]
     set_bit(world.present, page)
     record.faults += 1
     if shares_host(world.paging) and page_in(world.paging, page):
@@ -29,7 +29,7 @@ def fault(world, page):
 @kernel(inline=True)
 def arrive(world, page):
     """A page is touched: where the host has it not, or no longer, it faults."""
-    if world.migration[0].arrived:
+    if world.host[0].faulting:
         if not test_bit(world.present, page):
             fault(world, page)
         elif shares_host(world.paging):
@@ -91,6 +91,6 @@ def copy_page(world, source, target):
 @kernel(inline=True)
 def pay_faults(world):
     """Time that faults since the last call cost, ns."""
-    debt = world.migration[0].fault_debt_ns
-    world.migration[0].fault_debt_ns = 0
+    debt = world.host[0].fault_debt_ns
+    world.host[0].fault_debt_ns = 0
     return debt

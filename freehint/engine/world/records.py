@@ -133,7 +133,6 @@ STATE_DTYPE = _record(
     "kick_ns",
     "gap_at",  # time_ns of the next gap
     "gap_row",  # its row of World.gaps
-    "discards",  # 1: takes the memory behind a block that it was told of
     "asleep",  # 1: waits for a notification
     "turn",  # the user whose ring it looked at last
     # rows used of the tables
@@ -192,7 +191,7 @@ TALLY_DTYPE = _record(
 )
 
 
-# A migration, and what became of the guest's pages after it; one record.
+# A migration; one record.
 MIGRATION_DTYPE = _record(
     "phase",  # OFF, PRECOPY, COMPLETION
     "at",  # next page of the scan
@@ -210,7 +209,12 @@ MIGRATION_DTYPE = _record(
     "zero",  # pages sent as 9 bytes
     "hinted",  # pages that hints took out of the bitmap
     "stamp",  # versions given so far
-    "arrived",  # 1: touching a page that is not present faults
+)
+
+# What the host backs of the guest's memory, World.present, and what it does not; one record.
+HOST_DTYPE = _record(
+    "discards",  # 1: it takes the memory behind a block that it was told of
+    "faulting",  # 1: touching a page that is not present faults
     "faults",  # touches of pages that were not there
     "fault_ns",  # what such a touch costs, unless the page comes from swap
     "fault_debt_ns",  # faults whose time the CPU has still to spend

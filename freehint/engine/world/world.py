@@ -51,6 +51,7 @@ class World(NamedTuple):
                                 FREE_THROUGHOUT (not allocated since its walk began),
                                 HINTED_THIS_WALK; STALE, until it is allocated or hinted anew
     migration : record[1]       MIGRATION_DTYPE
+    host : record[1]            HOST_DTYPE
     dirty : DirtyLog
     version : uint32[nr_pages or 0]   a page's content: 0 = a zero page, else no two are equal
     copy : uint32[nr_pages or 0]      content as last sent
@@ -84,6 +85,7 @@ class World(NamedTuple):
     outcome: np.ndarray
     page: np.ndarray
     migration: np.recarray
+    host: np.recarray
     dirty: DirtyLog
     version: np.ndarray
     copy: np.ndarray

@@ -1,8 +1,8 @@
-"""An engine that is looked at while it runs: at evenly spaced moments, and around every stroke."""
+"""Looks at an engine while it runs: at evenly spaced moments, and around every stroke."""
 
 import numpy as np
 
-from freehint.engine.engine import Engine
+from freehint.engine.watcher import Watcher
 from freehint.engine.world.clock import NEVER
 from freehint.engine.world.ring import ADDED, USED
 from freehint.mm.memory import (
@@ -36,62 +36,27 @@ def cell_shift(nr_pages: int) -> int:
     return shift
 
 
-class WatchedEngine(Engine):
-    """An engine that stops at the moments of a :class:`Recorder`; nothing it does changes.
+class Recorder(Watcher):
+    """Keeps what is seen of an engine, frame by frame; :meth:`arrays` gives it all.
 
     Parameters
     ----------
-    engine_arguments
-        As of :class:`Engine`.
     frames : int
-        Evenly spaced moments.
+        Evenly spaced moments; a small guest is looked at around every stroke too.
     until_ns : int
         The run's end.
     """
 
-    def __init__(self, *engine_arguments, frames: int, until_ns: int):
-        super().__init__(*engine_arguments)
+    def __init__(self, frames: int, until_ns: int):
         self.moments = [round(until_ns * i / (frames - 1)) for i in range(frames)]
-        self.recorder = Recorder(self)
-        self.small = self.recorder.shift == 0
         self.extra = self.left_out = 0
+        self.frames = []  # a dict of small arrays each
+        self.levels, self.types = [], []
+        self.versions = []  # (frame, list, blocks, entries from the head)
+        self.windows = []
 
-    def _run_until(self, time_ns):
-        while self.moments and self.moments[0] <= time_ns:
-            due_ns = self.moments.pop(0)
-            super()._run_until(due_ns)
-            self.recorder.look(due_ns, MOMENT)
-        super()._run_until(time_ns)
-
-    def _look_at_stroke(self, now_ns, why) -> None:
-        if not self.small:
-            return
-        if self.extra == MOST_EXTRA:
-            self.left_out += 1
-            return
-        self.extra += 1
-        self.recorder.look(now_ns, why)
-
-    def _begin_stroke(self, user, now_ns):
-        super()._begin_stroke(user, now_ns)
-        if self.world.user[user.number].filled:
-            self._look_at_stroke(now_ns, CHOSEN)
-
-    def _end_stroke(self, user, now_ns):
-        filled = self.world.user[user.number].filled
-        super()._end_stroke(user, now_ns)
-        if filled and not self.world.user[user.number].filled:
-            self._look_at_stroke(now_ns, SETTLED)
-
-    def _call_back(self, now_ns):
-        super()._call_back(now_ns)
-        self._look_at_stroke(now_ns, CALLED_BACK)
-
-
-class Recorder:
-    """Keeps what is seen of an engine, frame by frame; :meth:`arrays` gives it all."""
-
-    def __init__(self, engine: Engine):
+    def begin(self, engine) -> None:
+        """Make room for what a frame holds."""
         self.engine = engine
         memory = engine.world.memory
         self.shift = cell_shift(memory.nr_pages)
@@ -100,10 +65,37 @@ class Recorder:
         self.entries = np.zeros((free_lists + NR_USERS, FROM_HEAD + FROM_TAIL), np.uint32)
         self.lengths = np.zeros((free_lists + NR_USERS, NR_LENGTHS), np.int32)
         self.blocks = np.zeros(free_lists + NR_USERS, np.int64)
-        self.frames = []  # a dict of small arrays each
-        self.levels, self.types = [], []
-        self.versions = []  # (frame, list, blocks, entries from the head)
-        self.windows = []
+
+    def next_stop_ns(self) -> int:
+        """The next moment."""
+        return self.moments[0] if self.moments else NEVER
+
+    def advanced(self, time_ns: int) -> None:
+        """Take the frame of a moment."""
+        if self.next_stop_ns() == time_ns:
+            self.moments.pop(0)
+            self.look(time_ns, MOMENT)
+
+    def stroke_chosen(self, user, now_ns: int) -> None:
+        """A frame of its own."""
+        self._look_between(now_ns, CHOSEN)
+
+    def stroke_settled(self, user, now_ns: int) -> None:
+        """A frame of its own."""
+        self._look_between(now_ns, SETTLED)
+
+    def called_back(self, now_ns: int) -> None:
+        """A frame of its own."""
+        self._look_between(now_ns, CALLED_BACK)
+
+    def _look_between(self, now_ns: int, why: int) -> None:
+        if self.shift > 0:
+            return
+        if self.extra == MOST_EXTRA:
+            self.left_out += 1
+            return
+        self.extra += 1
+        self.look(now_ns, why)
 
     def look(self, time_ns: int, why: int) -> None:
         """Take a frame."""
@@ -112,7 +104,7 @@ class Recorder:
         frames, fates = memory.frame.view(np.uint64), world.page.view(np.uint64)
         entries, lengths = np.empty_like(self.entries), np.empty_like(self.lengths)
         held = np.zeros(NR_USERS, np.int64)
-        bookmarks = np.zeros((len(self.engine.users), 2), np.int32)
+        bookmarks = np.zeros((len(self.engine.strokes.users), 2), np.int32)
         windows = (FROM_HEAD, FROM_TAIL, self.counts, entries, lengths, held, bookmarks)
         look(self.engine.pinned, frames, fates, self.shift, *windows)
         self._keep_cells(memory)
@@ -128,7 +120,7 @@ class Recorder:
                 "in_flight": (world.ring.count[:, ADDED] - world.ring.count[:, USED]).astype(
                     np.uint32
                 ),
-                "walking": np.array([u.walking for u in self.engine.users], np.uint8),
+                "walking": np.array([u.walking for u in self.engine.strokes.users], np.uint8),
                 "user": np.array([user[name] for name in USER_COUNTS], np.uint32).T,
                 "bookmark": bookmarks,
                 "tally": np.array([world.tally[0][name] for name in TALLY], np.uint32),
@@ -157,11 +149,11 @@ class Recorder:
 
     def _holders(self, world, time_ns: int) -> np.ndarray:
         holders = np.where(world.lock_until > time_ns, SHORT_HOLD, NOBODY).astype(np.uint8)
-        for user in self.engine.users:
+        for user in self.engine.strokes.users:
             record = world.user[user.number]
             if record.filled and record.under_lock and world.state[0].locked_zones >> user.zone & 1:
                 holders[user.zone] = FIRST_USER + user.number
-        for number, _, zone, since, held, _ in self.engine.locks[-4:]:
+        for number, _, zone, since, held, _ in self.engine.strokes.locks[-4:]:
             if since <= time_ns < since + held:
                 holders[zone] = FIRST_USER + number
         return holders

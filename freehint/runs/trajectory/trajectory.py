@@ -5,7 +5,6 @@ also when a stroke has chosen its blocks, when it has settled them, and after ea
 every list the first 64 blocks and the last 16 are kept, and how many there are.
 """
 
-import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +18,7 @@ from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import new_run, run_engine
 from freehint.runs.trajectory.look import ENTRY_NODE, NODE_BITS, NODE_MASK
 from freehint.runs.trajectory.payload import pack, unpack
-from freehint.runs.trajectory.recorder import MIGRATION, TALLY, USER_COUNTS, WatchedEngine
+from freehint.runs.trajectory.recorder import MIGRATION, TALLY, USER_COUNTS, Recorder
 
 DELTA = ("types", "versions.frame", "versions.end", "reports.pfn")
 
@@ -152,15 +151,15 @@ def record_guest(scenario: Scenario, guest: tuple, frames: int, names=None) -> T
     memory, inputs = guest
     if memory.nr_pages > 1 << NODE_BITS:
         raise InputError(f"memory: at most {1 << NODE_BITS} pages are recorded")
-    watched = functools.partial(WatchedEngine, frames=frames, until_ns=scenario.duration_ns)
-    engine = run_engine(scenario, memory, engine=watched)
+    recorder = Recorder(frames, scenario.duration_ns)
+    engine = run_engine(scenario, memory, watchers=[recorder])
     run = new_run(scenario, engine, inputs)
-    arrays = engine.recorder.arrays() | _tables(run)
-    return Trajectory(_meta(scenario, engine, run, names or {}), arrays, run)
+    arrays = recorder.arrays() | _tables(run)
+    return Trajectory(_meta(scenario, recorder, run, names or {}), arrays, run)
 
 
-def _meta(scenario: Scenario, engine: WatchedEngine, run: Run, names: dict) -> dict:
-    memory = engine.world.memory
+def _meta(scenario: Scenario, recorder: Recorder, run: Run, names: dict) -> dict:
+    memory = run.memory
     zones = [
         {
             "name": zone_name(memory, z),
@@ -174,8 +173,8 @@ def _meta(scenario: Scenario, engine: WatchedEngine, run: Run, names: dict) -> d
         "base_pfn": memory.base_pfn,
         "nr_pages": memory.nr_pages,
         "nr_cpus": memory.nr_cpus,
-        "cell_shift": engine.recorder.shift,
-        "policies": [user.policy.name for user in engine.users],
+        "cell_shift": recorder.shift,
+        "policies": [user.policy.name for user in recorder.engine.strokes.users],
         "seed": scenario.seed,
         "duration_ns": scenario.duration_ns,
         "ring_size": scenario.ring.size,
@@ -184,7 +183,7 @@ def _meta(scenario: Scenario, engine: WatchedEngine, run: Run, names: dict) -> d
         "tally": TALLY,
         "migration": MIGRATION,
         "migrates": scenario.migration is not None,
-        "strokes_left_out": engine.left_out,
+        "strokes_left_out": recorder.left_out,
         "names": {str(pfn): name for pfn, name in names.items()},
         "parameters": run.provenance["parameters"],
         "freehint": run.provenance["freehint"],

@@ -1,0 +1,109 @@
+"""What the host and the enable switch say to the guest's users, and when."""
+
+import numpy as np
+
+from freehint.engine.strokes import Strokes
+from freehint.engine.world.clock import NEVER, hold_lock, schedule, suspend
+from freehint.engine.world.records import WAIT_RING
+from freehint.engine.world.ring import ring_in_flight
+
+
+class Commands:
+    """The commands of a run that are still to come, and what each does.
+
+    Parameters
+    ----------
+    strokes : Strokes
+    tell : callable
+        ``tell("done", now_ns)`` after DONE.
+    """
+
+    def __init__(self, strokes: Strokes, tell):
+        self.strokes, self.tell = strokes, tell
+        self.waiting = strokes.commands
+        self.does = {
+            "start": self.start,
+            "stop": self.stop,
+            "done": self.done,
+            "acknowledge": self.acknowledge,
+            "off": self.off,
+            "on": self.on,
+        }
+
+    @property
+    def next_ns(self) -> int:
+        """When the next one is due, or NEVER."""
+        return self.waiting[0][0] if self.waiting else NEVER
+
+    def do_next(self) -> None:
+        """Do what is due first."""
+        due_ns, command = self.waiting.pop(0)
+        self.does[command](due_ns)
+
+    def later(self, time_ns: int, command: str) -> None:
+        """A command that follows from what happened."""
+        self.strokes.ask_later(time_ns, command)
+
+    def forget(self, command: str) -> None:
+        """No such command comes any more."""
+        self.waiting[:] = [one for one in self.waiting if one[1] != command]
+
+    def start(self, now_ns: int) -> None:
+        """A new command id: a walk begins, or follows the one that runs."""
+        for user in self.strokes.users:
+            if user.policy.fill is None or user.by_itself:
+                continue
+            if user.walking:
+                # Also one that was told to STOP and has not noticed: it ends all the same.
+                user.asked = True
+            elif self.strokes.enabled:
+                schedule(self.strokes.world, user.actor, now_ns)
+
+    def stop(self, now_ns: int) -> None:
+        """STOP: the walk ends at its next block; blocks held stay held."""
+        world = self.strokes.world
+        for user in self.strokes.users:
+            if user.by_itself:
+                continue
+            user.asked = False
+            if not user.walking:
+                suspend(world, user.actor)  # the walk asked for has not begun
+                continue
+            record = world.user[user.number]
+            record.stop = 1
+            if record.mode == WAIT_RING:
+                schedule(world, user.actor, now_ns)
+
+    def done(self, now_ns: int) -> None:
+        """DONE: like STOP, and everything held is given back."""
+        self.stop(now_ns)
+        for user in self.strokes.users:
+            if user.policy.release:
+                self._give_back(user.call_that_frees(self.strokes.world, "release"), now_ns)
+        self.tell("done", now_ns)
+
+    def acknowledge(self, now_ns: int) -> None:
+        """The guest's STOP has come to the host behind all hints: it answers DONE."""
+        ring, users = self.strokes.world.ring, self.strokes.users
+        in_flight = sum(int(ring_in_flight(ring, user.number)) for user in users)
+        if in_flight:
+            service_ns = self.strokes.host_config.service_ns
+            self.later(now_ns + in_flight * service_ns, "acknowledge")
+        else:
+            self.done(now_ns)
+
+    def off(self, now_ns: int) -> None:
+        """The switch is off: no walk begins; one that runs goes on."""
+        self.strokes.enabled = False
+
+    def on(self, now_ns: int) -> None:
+        """The switch is on; who walks by itself may have missed its time."""
+        self.strokes.enabled = True
+        self.strokes.wake_reporters(now_ns)
+
+    def _give_back(self, blocks: int, now_ns: int) -> None:
+        """Charge the zone locks for blocks freed; which zone is not told: the largest pays."""
+        world = self.strokes.world
+        zone = int(np.argmax(world.memory.zones.managed))
+        if blocks:
+            hold_lock(world, zone, now_ns, int(blocks) * int(world.cost[0].buddy_ns))
