@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehint.mm import buddy, compaction, fallback, highatomic, isolate, pcp, zone
+from freehint.mm import buddy, compaction, fallback, highatomic, isolate, pcp, pcp_limits, zone
 from freehint.mm.check import check_memory
 from freehint.mm.highatomic import (
     ALLOC_HIGHATOMIC,
@@ -144,7 +144,7 @@ class Pair:
         node, order = self.take(a | b << 8)
         before = self.memory.pcp.count.sum()
         z = zone.page_zone(self.memory, node)
-        drains = pcp.free_would_drain(self.memory, z, cpu, order)
+        drains = pcp_limits.free_would_drain(self.memory, z, cpu, order)
         done, _z, _under_lock = zone.free_pages(self.memory, node, cpu, order, NO_LOCK)
         twin_zone.free_pages(self.twin, self.pfn(node), cpu, order)
         assert done
