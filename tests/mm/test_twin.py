@@ -214,7 +214,7 @@ class Pair:
         if order == 0:
             flags &= ~ALLOC_HIGHATOMIC
         reserved = self.memory.zones.nr_reserved_highatomic.sum()
-        lower = zone.alloc_pages_flags(self.memory, cpu, order, migratetype, flags, NO_LOCK)
+        lower = zone.alloc_from_zonelist(self.memory, cpu, order, migratetype, flags, NO_LOCK)
         got = twin_zone.alloc_pages(self.twin, cpu, order, migratetype, flags)
         self.keep(lower[0], got and got[0], order)
         self.done["reserved"] += self.memory.zones.nr_reserved_highatomic.sum() > reserved
