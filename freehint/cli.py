@@ -13,10 +13,10 @@ from tqdm.auto import tqdm
 from freehint.config import InputError
 from freehint.policies import POLICIES, find_policies
 from freehint.replay.commands import (
-    replay_one,
-    validate_migrations,
-    validate_predictions,
-    validate_replays,
+    print_migrations,
+    print_predictions,
+    print_replay,
+    print_replays,
 )
 from freehint.replay.replay import INPUTS, LEVELS
 from freehint.replay.validate import REPLAY_LEVELS
@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--level", default="buddy", help=", ".join(LEVELS))
     again.add_argument("--inputs", default="std", help=", ".join(INPUTS))
     again.add_argument("--strict", action="store_true", help="refuse rows of unknown events")
-    again.set_defaults(run=_judged(replay_one))
+    again.set_defaults(run=_judged(print_replay))
 
     validate = commands.add_parser("validate", help="hold the model against recordings")
     kinds = validate.add_subparsers(dest="kind", required=True, parser_class=_Parser)
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     traces.add_argument("--level", default="both", help=", ".join(REPLAY_LEVELS))
     traces.add_argument("--inputs", default="std", help=", ".join(INPUTS))
     traces.add_argument("--out", help="write the table as parquet")
-    traces.set_defaults(run=_judged(validate_replays))
+    traces.set_defaults(run=_judged(print_replays))
     for kind, text in (
         ("hints", "the balloon's first pass in every recorded migration, block by block"),
         ("reporting", "every pass of free page reporting, block by block"),
@@ -119,12 +119,12 @@ def _parser() -> argparse.ArgumentParser:
         one_kind = kinds.add_parser(kind, help=text)
         one_kind.add_argument("folder")
         one_kind.add_argument("--out", help="write the table, a row a block, as parquet")
-        one_kind.set_defaults(run=_judged(validate_predictions))
+        one_kind.set_defaults(run=_judged(print_predictions))
 
     moved = kinds.add_parser("migration", help="every recorded migration, from its parameters")
     moved.add_argument("folder", help="with a migrations.csv")
     moved.add_argument("--out", help="write the table, a row a migration, as parquet")
-    moved.set_defaults(run=_judged(validate_migrations))
+    moved.set_defaults(run=_judged(print_migrations))
 
     report = commands.add_parser("report", help="one offline HTML file: of a run, or of policies")
     report.add_argument(

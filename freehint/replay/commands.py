@@ -18,7 +18,8 @@ from freehint.replay.validate import (
 )
 
 
-def replay_one(args) -> bool:
+def print_replay(args) -> bool:
+    """Replay one recording and print its counts, lists and first miss."""
     found = replay(args.stem, args.level, args.inputs, strict=args.strict)
     for name, value in found.row().items():
         print(f"{name:16} {value}")
@@ -38,7 +39,8 @@ def _write_table(table, out) -> None:
         print(f"table: {out}")
 
 
-def validate_predictions(args) -> bool:
+def print_predictions(args) -> bool:
+    """Predict hints or reporting in a folder, and print each recording and each block missed."""
     found = predictions(args.folder, args.kind, lambda stems: tqdm(stems, desc=args.kind, delay=1))
     table = prediction_table(found, args.kind)
     print(prediction_summary(found).to_string(index=False))
@@ -57,7 +59,8 @@ def validate_predictions(args) -> bool:
 MIGRATION_COLUMNS = ("state", "hint", "cmdline", "bw_MBps", "rep")
 
 
-def validate_migrations(args) -> bool:
+def print_migrations(args) -> bool:
+    """Predict a folder's migrations, and print held-out rows, calibrated rows and the bars."""
     table, bars, good = validate_migration(
         args.folder, lambda rows: tqdm(rows, desc="migrations", leave=False, delay=1)
     )
@@ -74,17 +77,22 @@ def validate_migrations(args) -> bool:
         if rows.any():
             print(f"\n{title}: {rows.sum()} rows")
             print(shown[rows].to_string(index=False))
-    print("\nbars, on the rows held out")
-    print(bars.to_string(index=False))
-    worst = table.loc[~table["calibrated"], "error_transferred_B"].idxmax()
-    row = shown.loc[worst]
-    print("worst row held out: " + ", ".join(f"{name} {row[name]}" for name in MIGRATION_COLUMNS))
+    if len(bars):
+        print("\nbars, on the rows held out")
+        print(bars.to_string(index=False))
     _write_table(table, args.out)
+    held_out = table[~table["calibrated"]]
+    if held_out.empty:
+        print("no row here is held out, so nothing is judged")
+        return good
+    worst = shown.loc[held_out["error_transferred_B"].idxmax()]
+    print("worst row held out: " + ", ".join(f"{name} {worst[name]}" for name in MIGRATION_COLUMNS))
     print("the bars hold" if good else "a bar is MISSED")
     return good
 
 
-def validate_replays(args) -> bool:
+def print_replays(args) -> bool:
+    """Replay a folder and print a row for each recording and level."""
     table, good = validate_replay(
         args.folder, args.level, args.inputs, lambda stems: tqdm(stems, desc="replay", delay=1)
     )

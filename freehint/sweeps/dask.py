@@ -9,10 +9,9 @@ from collections import deque
 from concurrent.futures import CancelledError
 
 from freehint.config import InputError, extra
-from freehint.jit.cache import source_hash
 from freehint.sweeps.design import Design
 from freehint.sweeps.factors import Space
-from freehint.sweeps.one_run import run_chunk
+from freehint.sweeps.one_run import code_of_rows, run_chunk
 from freehint.sweeps.pools import LostChunkError, check_importable, fed
 
 CONNECT_S = 10
@@ -39,12 +38,12 @@ class _Asked:
 
 def hash_there(_space: Space) -> str:
     """Hash of this process's freehint."""
-    return source_hash()
+    return code_of_rows()
 
 
 def run_chunk_there(space: Space, jobs: list, code: str):
     """Run a chunk on a worker that has the same freehint."""
-    if source_hash() != code:  # It came when the sweep was on.
+    if code_of_rows() != code:  # It came when the sweep was on.
         raise InputError("a worker has another freehint than this process")
     return run_chunk(space, jobs)
 
@@ -64,7 +63,7 @@ class Cluster:
         check_importable(design.space, address)
         self.space = design.space
         self.address = address
-        self.code = source_hash()
+        self.code = code_of_rows()
 
     def __enter__(self):
         try:

@@ -14,7 +14,6 @@ from types import CodeType
 
 from freehint.config import InputError, require, whole
 from freehint.jit import as_python
-from freehint.jit.cache import source_hash
 from freehint.jit.closure import PACKAGE
 from freehint.mm.memory import Memory
 from freehint.policies import find_policies
@@ -24,6 +23,7 @@ from freehint.runs.provenance import LIBRARIES
 from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_dict import told
 from freehint.sweeps.factors import Choices, Space, factors_of, listed
+from freehint.sweeps.one_run import code_of_rows
 from freehint.sweeps.sampling import Sample
 from freehint.version import __version__
 
@@ -136,7 +136,7 @@ class Design:
             policies += [p for p in find_policies(named) if p not in policies]
         return {
             "freehint": __version__,
-            "code": source_hash(),
+            "code": code_of_rows(),
             "parameters": told(self.space.scenario),
             **self.plan.facts(),
             "seeds": list(self.seeds),

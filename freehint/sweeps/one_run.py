@@ -8,6 +8,8 @@ import time
 from functools import lru_cache
 
 from freehint.config import InputError
+from freehint.jit.cache import source_hash
+from freehint.jit.closure import code_hash
 from freehint.mm.memory import Memory, copy_memory
 from freehint.runs.begin import all_inputs, guest_memory, prepared_memory
 from freehint.runs.simulate import run_engine
@@ -25,6 +27,17 @@ class ChangedInputError(InputError):
 
 
 @lru_cache(maxsize=4)
+def code_of_rows() -> str:
+    """Hash of all code that shapes a row, compiled or not; a table is of one such hash.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits and a dash.
+    """
+    return f"{source_hash()}-{code_hash(__name__)[:16]}"
+
+
 def _prepared(name, kernel, nr_cpus, known: tuple) -> tuple:
     """A guest that is loaded once for the many runs of a sweep, which knows these inputs."""
     memory, inputs = prepared_memory(name, kernel, nr_cpus)

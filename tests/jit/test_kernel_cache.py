@@ -369,6 +369,16 @@ def test_every_kernel_is_hashed_and_replay_prose_is_not():
         assert name in sources.files and name not in hashed
 
 
+def test_a_row_of_a_sweep_is_decided_by_plain_python_too():
+    """Its summary is no kernel, yet an edit of it must not go on with an older table."""
+    sources = Sources()
+    rows = sources.closure(["freehint.sweeps.one_run"])
+    before = sources.digest(rows)
+    assert "freehint.runs.summary" in rows and "freehint.figures" not in rows
+    sources.texts["freehint.runs.summary"] += b"# another sum"
+    assert sources.digest(rows) != before
+
+
 def test_imports_are_read_as_python_reads_them():
     """The pattern finds what the syntax tree has, in every module of the package."""
     sources = Sources()

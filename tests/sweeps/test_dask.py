@@ -118,7 +118,7 @@ def test_a_worker_with_another_freehint_or_another_file_is_refused():
     space = Design(SMALL.with_values({"memory": stem}), {"policy": ["none"]}, [1]).space
     other = replace(space, inputs=(space.inputs[0]._replace(sha256="0" * 64), *space.inputs[1:]))
     with pytest.raises(fh.InputError, match=r"idle20\.T0\.meta\.json is another here than when"):
-        cluster.run_chunk_there(other, [(0, (0,), 1)], cluster.source_hash())
+        cluster.run_chunk_there(other, [(0, (0,), 1)], cluster.code_of_rows())
 
 
 def test_nobody_there_is_one_sentence(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ import pytest
 
 import freehint as fh
 from freehint.cli import main
-from freehint.sweeps import one_run as workers
+from freehint.sweeps import one_run
 from freehint.sweeps import parts as run_parts
 from own_policy import QUIET, WRONG
 
@@ -29,7 +29,7 @@ def nothing_runs(monkeypatch):
     def run_engine(*args):
         raise AssertionError("a run was started")
 
-    monkeypatch.setattr(workers, "run_engine", run_engine)
+    monkeypatch.setattr(one_run, "run_engine", run_engine)
 
 
 def test_a_row_a_run_in_the_grids_order_with_the_summary_of_simulate():
