@@ -1,4 +1,4 @@
-"""A migration beside the engine: rounds, syncs and switch-over; pre-copy itself is compiled.
+"""A migration beside the engine: rounds, syncs and switch-over.
 
 The sending is compiled; this is what happens a few times a migration.  Around each sync the
 balloon device does as QEMU's does: STOP before it, so that no hint is under way; a new command id
