@@ -26,7 +26,6 @@ class ChangedInputError(InputError):
     """A file is another than when the sweep began, so no run of it can go on."""
 
 
-@lru_cache(maxsize=4)
 def code_of_rows() -> str:
     """Hash of all code that shapes a row, compiled or not; a table is of one such hash.
 
@@ -38,6 +37,7 @@ def code_of_rows() -> str:
     return f"{source_hash()}-{code_hash(__name__)[:16]}"
 
 
+@lru_cache(maxsize=4)
 def _prepared(name, kernel, nr_cpus, known: tuple) -> tuple:
     """A guest that is loaded once for the many runs of a sweep, which knows these inputs."""
     memory, inputs = prepared_memory(name, kernel, nr_cpus)
