@@ -89,7 +89,8 @@ def executions(folder: Path) -> Counter:
 
 
 def records(folder: Path) -> list:
-    return [json.loads(p.read_text()) for p in sorted(folder.glob("out/runs/*/run.json"))]
+    # A hidden folder is a run that is not finished, and pathlib's * finds it too.
+    return [json.loads(p.read_text()) for p in sorted(folder.glob("out/runs/[!.]*/run.json"))]
 
 
 GRID = """
