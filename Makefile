@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety factorial compile-benchmark gallery need-chromium need-gcc
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries factorial compile-benchmark gallery need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -42,10 +42,13 @@ growth: need-gcc $(STAMP) ## time and memory against size, up to 1 TiB: out/grow
 	@$(BIN)/python -m benchmarks.growth
 
 properties: $(STAMP) ## hold every policy against 1,000 random histories
-	@$(BIN)/python -m freehint.properties 1000
+	@$(BIN)/python -m freehint.studies.promises 1000
 
 safety: $(STAMP) ## 10,000 random migrations: is a write ever lost?
-	@$(BIN)/python -m freehint.random_migrations 10000
+	@$(BIN)/python -m freehint.studies.random_migrations 10000
+
+summaries: $(STAMP) ## the hashes of 135 runs: has any result changed?
+	@$(BIN)/python tests/summaries.py
 
 # The full design of notebooks/factorial.ipynb; the notebook as it stands runs a small one.
 define FULL

@@ -6,8 +6,9 @@ numpy gets its buffers beforehand, so that no side allocates.  Both write what t
 import numpy as np
 
 from benchmarks.paired import Timing, measure
-from freehint.dirty import G3, count_bits, new_dirty_log, next_dirty, sync_bitmap
+from freehint.engine.world.dirty import G3, new_dirty_log, next_dirty, sync_bitmap
 from freehint.jit import kernel
+from freehint.mm.bitmap import count_bits
 from freehint.units import NS_PER_MS
 
 FREEHINT, NUMPY = "freehint", "numpy"
@@ -23,7 +24,7 @@ def drawn(nr_pages: int, halvings: int, seed: int) -> np.ndarray:
 
 
 class NumpySync:
-    """What :func:`freehint.dirty.sync_bitmap` does, by numpy: a pass for each step."""
+    """What :func:`freehint.engine.world.dirty.sync_bitmap` does, by numpy: a pass for each step."""
 
     def __init__(self, bitmap: np.ndarray, log: np.ndarray):
         self.bitmap, self.log, self.seen = bitmap.copy(), log.copy(), np.zeros_like(log)

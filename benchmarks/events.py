@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from freehint.engine import Engine
-from freehint.loop import TIME_IS_UP, advance
+from freehint.engine.engine import Engine
+from freehint.engine.loop import TIME_IS_UP, advance
+from freehint.engine.world.clock import schedule
 from freehint.policies import find_policies
-from freehint.simulate import Scenario, guest_memory, new_world
+from freehint.runs.begin import guest_memory, new_world
+from freehint.runs.scenario import Scenario
 from freehint.units import NS_PER_MS, NS_PER_S
-from freehint.world import schedule
 
 SLICE_NS = NS_PER_S // 2
 WALK_NS = 100 * NS_PER_MS  # holds one walk and what becomes of its hints

@@ -13,9 +13,10 @@ import freehint as fh
 from benchmarks.migrations import scenario as moving
 from benchmarks.onezone import OneZone
 from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES
-from freehint.policy import Stroke
+from freehint.policies.policy import Stroke
+from freehint.policies.walk import fill
+from freehint.policies.walk_state import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, new_walk_state
 from freehint.units import NS_PER_MS, NS_PER_S, parse_size
-from freehint.walk import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, fill, new_walk_state
 
 GUESTS = ("256MiB", "1GiB", "4GiB", "16GiB", "64GiB", "256GiB", "1TiB")
 BLOCK_PAGES = 1 << 22  # 16 GiB

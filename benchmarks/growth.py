@@ -24,7 +24,7 @@ from benchmarks.memory import forget_peak, memory_MiB
 from benchmarks.shipped import ship_growth, write_file
 from freehint.config import InputError
 from freehint.figures import export
-from freehint.speed_figures import cost_growth
+from freehint.figures.speed import cost_growth
 from freehint.units import parse_size
 
 CANNOT_RUN = 2

@@ -13,8 +13,8 @@ from time import perf_counter
 import freehint as fh
 from benchmarks.machine import describe
 from benchmarks.memory import memory_MiB
+from freehint.replay.validate import validate_migration
 from freehint.units import NS_PER_MS, NS_PER_S
-from freehint.validate import validate_migration
 
 TEN_GBIT_BPS = 1_250_000_000
 VALIDATOR = "validate migration"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from benchmarks.ahead import AHEAD, prefetch_free
 from freehint.jit import kernel
-from freehint.mm.ahead import AHEAD, prefetch_free
 from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, free_one_page, rmqueue_smallest
 from freehint.mm.list import list_next, set_list
 from freehint.mm.memory import (
@@ -19,7 +19,8 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.profile import LINUX_6_1
-from freehint.walk import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, fill, new_walk_state
+from freehint.policies.walk import fill
+from freehint.policies.walk_state import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, new_walk_state
 
 LISTS = [(order, kind) for order in range(NR_ORDERS) for kind in range(MIGRATE_TYPES)]
 

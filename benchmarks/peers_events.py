@@ -2,10 +2,11 @@
 
 All sides are one engine: the same guest CPUs with the same random words, kernel threads, host and
 policy's worker (a walk in every fourth slice), and the same compiled handler of an event,
-:func:`freehint.loop.step`.  What differs is who keeps the order of events: freehint's compiled
-loop, a heap of keys in Python, or SimPy with a process an actor.  So the peers are as fast as they
-can be; with the allocator in Python an event would cost them several times as much.  What Python
-answers (a policy's strokes, drawing words) is the same on all sides and is not counted.
+:func:`freehint.engine.loop.step`.  What differs is who keeps the order of events:
+freehint's compiled loop, a heap of keys in Python, or SimPy with a process an actor.  So the
+peers are as fast as they can be; with the allocator in Python an event would cost them several
+times as much.  What Python answers (a policy's strokes, drawing words) is the same on all sides
+and is not counted.
 
 They begin with the same warmed-up guest and must end in the same state, or this fails: every list
 in its order, every row of reports, waits and locks with its time, every key.
@@ -21,11 +22,12 @@ import numpy as np
 import simpy
 
 from benchmarks.events import nr_events, warm_up_ns
-from freehint.engine import Engine
-from freehint.loop import TIME_IS_UP, step
-from freehint.simulate import Scenario, guest_memory, new_engine
+from freehint.engine.engine import Engine
+from freehint.engine.loop import TIME_IS_UP, step
+from freehint.engine.world.clock import ACTOR_BITS, NEVER
+from freehint.runs.begin import guest_memory, new_engine
+from freehint.runs.scenario import Scenario
 from freehint.units import NS_PER_MS
-from freehint.world import ACTOR_BITS, NEVER
 
 SLICE_NS = 250 * NS_PER_MS  # about 200,000 operations of the CPUs
 LEAD_NS = 50 * NS_PER_MS  # not timed: until a side has its own data in the cache again

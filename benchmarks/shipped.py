@@ -10,7 +10,7 @@ from benchmarks.rows import FREEHINT, RATIO, Row
 from benchmarks.table import figure_of, machine_lines, spread
 from freehint.config import InputError
 from freehint.files import whole_file
-from freehint.growth import LEAST_SIZES, fitted
+from freehint.studies.speed import LEAST_SIZES, fitted
 
 ROOT = Path(__file__).parent.parent
 DATA, DOC = ROOT / "data", ROOT / "docs/limits.md"

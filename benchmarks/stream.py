@@ -8,7 +8,7 @@ costs a cache miss of its own at every free, so it stays out of the timed loops:
 import numpy as np
 
 from benchmarks.onezone import OneZone
-from freehint.guest.workloads import quantile_table
+from freehint.engine.guest.workloads import quantile_table
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_one_page, rmqueue_smallest
 from freehint.mm.memory import (

@@ -8,8 +8,8 @@ import pandas as pd
 from benchmarks.rows import Row
 from freehint.config import InputError
 from freehint.figures import export
+from freehint.figures.speed import beside_others
 from freehint.files import whole_file
-from freehint.speed_figures import beside_others
 
 NAME = "bench"
 

@@ -12,10 +12,10 @@ from benchmarks.baseline import Baseline
 from benchmarks.onezone import OneZone
 from benchmarks.paired import Timing, measure
 from benchmarks.stream import ALLOCATE, FREE, Stream, boot
-from freehint.dirty import count_bits
 from freehint.jit import kernel
-from freehint.limits import scan_keys
+from freehint.mm.bitmap import count_bits
 from freehint.mm.list import list_move_tail
+from freehint.studies.limits import scan_keys
 
 
 @kernel

@@ -2,52 +2,58 @@
 
 from importlib import import_module
 
-from freehint.config import Control, Costs, HostConfig, InputError, RingConfig
+from freehint.config import InputError
 from freehint.data import data
-from freehint.findings import findings, migration_findings
+from freehint.engine.guest.programs import Program
+from freehint.engine.guest.recorded_guest import RecordedGuest
+from freehint.engine.guest.workloads import Workload
+from freehint.engine.host.device import HostConfig
+from freehint.engine.host.migration import MigrationConfig
+from freehint.engine.host.shared import SharedHost
+from freehint.engine.world.records import Costs
+from freehint.engine.world.ring import RingConfig
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
 from freehint.formats.snapshot_out import save_snapshot
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import free_lists, pageblocks, pcp_lists
-from freehint.formats.traces import read_trace
-from freehint.guest.programs import Program
-from freehint.guest.workloads import Workload
-from freehint.host.migration import MigrationConfig
-from freehint.host.overcommit import SharedHost
+from freehint.formats.traces.read import read_trace
 from freehint.jit import kernel
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import Memory
 from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, PROFILES
-from freehint.optimise import Optimum, optimise
-from freehint.overcommit import Guest, Overcommit, overcommit
 from freehint.policies import POLICIES
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.five_step import FiveStep
+from freehint.policies.interface import v24, walk_free_mem_block
 from freehint.policies.page_reporting import PageReporting
+from freehint.policies.policy import Outcome, Policy, Stroke
 from freehint.policies.walker import Walker
-from freehint.policy import Outcome, Policy, Stroke
-from freehint.provenance import provenance_table
-from freehint.recorded_guest import RecordedGuest
-from freehint.replay import Replay, replay, replay_history
-from freehint.run import Run, comparison, summaries
-from freehint.sampling import Sample, latin_hypercube, sobol
-from freehint.sensitivity import morris, saltelli, sensitivity
-from freehint.simulate import Scenario, simulate
-from freehint.sweep import sweep
-from freehint.thread_run import thread_trajectory
-from freehint.trajectory import Trajectory, record
-from freehint.validate import (
+from freehint.replay.replay import replay, replay_history
+from freehint.replay.result import Replay
+from freehint.replay.validate import (
     validate_hints,
     validate_migration,
     validate_replay,
     validate_reporting,
 )
+from freehint.reports.findings import findings, migration_findings
+from freehint.runs.control import Control
+from freehint.runs.overcommit import Guest, Overcommit, overcommit
+from freehint.runs.provenance import provenance_table
+from freehint.runs.run import Run, comparison, summaries
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
+from freehint.runs.trajectory.trajectory import Trajectory, record
+from freehint.studies.thread_run import thread_trajectory
+from freehint.sweeps.optimise import Optimum, optimise
+from freehint.sweeps.sampling import Sample, latin_hypercube, sobol
+from freehint.sweeps.sensitivity import morris, saltelli, sensitivity
+from freehint.sweeps.sweep import sweep
 from freehint.version import __version__
-from freehint.walk import v24, walk_free_mem_block
 
 # Pictures and widgets bring matplotlib and ipywidgets, half of the time of an import.
-_LATE = ("answers", "figures", "migration_figures", "overcommit_figures", "widgets")
+_LATE = ("figures", "widgets")
 
 
 def __getattr__(name):
@@ -91,7 +97,6 @@ __all__ = [
     "Walker",
     "Workload",
     "__version__",
-    "answers",
     "check_memory",
     "comparison",
     "data",
@@ -103,12 +108,10 @@ __all__ = [
     "load_snapshot",
     "make_memory",
     "memory_from_proc",
-    "migration_figures",
     "migration_findings",
     "morris",
     "optimise",
     "overcommit",
-    "overcommit_figures",
     "pageblocks",
     "pcp_lists",
     "provenance_table",

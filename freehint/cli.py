@@ -6,38 +6,34 @@ Exit code 0: all is well; 1: a bar is missed; 2: bad input, with one sentence.
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from freehint.batch import read_batch
-from freehint.batch_folder import check_folder
-from freehint.batch_run import failure_text, left_runs, run_batch, statuses
-from freehint.config import InputError, whole
-from freehint.files import whole_file
-from freehint.jit import CACHE_FOLDER, cache_bases
-from freehint.kernel_cache import UNUSED_S, prune
-from freehint.pdf import pdf_beside
+from freehint.config import InputError
 from freehint.policies import POLICIES, find_policies
-from freehint.replay import INPUTS, LEVELS, replay
-from freehint.report import write_report
-from freehint.run import comparison
-from freehint.scenario_file import read_scenario
-from freehint.simulate import Scenario, simulate
-from freehint.sweep import sweep
-from freehint.sweep_file import read_sweep
-from freehint.units import NS_PER_S
-from freehint.validate import (
-    REPLAY_LEVELS,
-    prediction_summary,
-    prediction_table,
-    predictions,
-    validate_migration,
-    validate_replay,
+from freehint.replay.commands import (
+    replay_one,
+    validate_migrations,
+    validate_predictions,
+    validate_replays,
 )
+from freehint.replay.replay import INPUTS, LEVELS
+from freehint.replay.validate import REPLAY_LEVELS
+from freehint.reports.batch.batch import read_batch
+from freehint.reports.batch.folder import check_folder
+from freehint.reports.batch.run import failure_text, left_runs, run_batch, statuses
+from freehint.reports.notebook import write_report
+from freehint.reports.pdf import pdf_beside
+from freehint.runs.run import comparison
+from freehint.runs.scenario import Scenario
+from freehint.runs.scenario_file import read_scenario
+from freehint.runs.simulate import simulate
+from freehint.sweeps.file import read_sweep
+from freehint.sweeps.one_run import FAILED as FAILED_RUN
+from freehint.sweeps.sweep import sweep
+from freehint.units import NS_PER_S
 from freehint.version import __version__
-from freehint.workers import FAILED as FAILED_RUN
 
 FAILED, BAD_INPUT = 1, 2
 
@@ -47,6 +43,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message):
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def _judged(command):
+    """A command that says whether all is well, as one that returns the exit code."""
+    return lambda args: 0 if command(args) else FAILED
 
 
 def _setting(text: str):
@@ -100,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("stem", help=".../NAME of NAME.T0, NAME.T1 and NAME.trace")
     again.add_argument("--level", default="buddy", help=", ".join(LEVELS))
     again.add_argument("--inputs", default="std", help=", ".join(INPUTS))
-    again.set_defaults(run=_replay)
+    again.add_argument("--strict", action="store_true", help="refuse rows of unknown events")
+    again.set_defaults(run=_judged(replay_one))
 
     validate = commands.add_parser("validate", help="hold the model against recordings")
     kinds = validate.add_subparsers(dest="kind", required=True, parser_class=_Parser)
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     traces.add_argument("--level", default="both", help=", ".join(REPLAY_LEVELS))
     traces.add_argument("--inputs", default="std", help=", ".join(INPUTS))
     traces.add_argument("--out", help="write the table as parquet")
-    traces.set_defaults(run=_validate_replay)
+    traces.set_defaults(run=_judged(validate_replays))
     for kind, text in (
         ("hints", "the balloon's first pass in every recorded migration, block by block"),
         ("reporting", "every pass of free page reporting, block by block"),
@@ -117,12 +119,12 @@ def _parser() -> argparse.ArgumentParser:
         one_kind = kinds.add_parser(kind, help=text)
         one_kind.add_argument("folder")
         one_kind.add_argument("--out", help="write the table, a row a block, as parquet")
-        one_kind.set_defaults(run=_validate_predictions)
+        one_kind.set_defaults(run=_judged(validate_predictions))
 
     moved = kinds.add_parser("migration", help="every recorded migration, from its parameters")
     moved.add_argument("folder", help="with a migrations.csv")
     moved.add_argument("--out", help="write the table, a row a migration, as parquet")
-    moved.set_defaults(run=_validate_migration)
+    moved.set_defaults(run=_judged(validate_migrations))
 
     report = commands.add_parser("report", help="one offline HTML file: of a run, or of policies")
     report.add_argument(
@@ -233,84 +235,6 @@ def _batch(args) -> int:
     return FAILED if failed else 0
 
 
-def _replay(args) -> int:
-    found = replay(args.stem, args.level, args.inputs)
-    for name, value in found.row().items():
-        print(f"{name:16} {value}")
-    print(f"{'ignored rows':16} {found.ignored}")
-    print(found.t1_lists.to_string(index=False))
-    if found.first_miss:
-        print(f"first miss: {found.first_miss}")
-    return 0 if found.misses == found.silent_rows and found.t1_equal else FAILED
-
-
-def _write_table(table, out) -> None:
-    """Write a validator's table, if that was asked for, whether or not the bar holds."""
-    if out:
-        with whole_file(Path(out)) as temporary:
-            table.to_parquet(temporary)
-        print(f"table: {out}")
-
-
-def _validate_predictions(args) -> int:
-    found = predictions(args.folder, args.kind, lambda stems: tqdm(stems, desc=args.kind, delay=1))
-    table = prediction_table(found, args.kind)
-    print(prediction_summary(found).to_string(index=False))
-    missed = table[table["predicted_pfn"] != table["measured_pfn"]]
-    if len(missed):
-        print(missed.to_string(index=False))
-    _write_table(table, args.out)
-    good = all(one.good for one in found)
-    if all(one.reason for one in found):
-        print("no recording here can be predicted")
-    else:
-        print("the bar holds" if good else "the bar is MISSED: every block equal, in order")
-    return 0 if good else FAILED
-
-
-MIGRATION_COLUMNS = ("state", "hint", "cmdline", "bw_MBps", "rep")
-
-
-def _validate_migration(args) -> int:
-    table, bars, good = validate_migration(
-        args.folder, lambda rows: tqdm(rows, desc="migrations", leave=False, delay=1)
-    )
-    shown = table[list(MIGRATION_COLUMNS)].copy()
-    for name in ("transferred_B", "total_time_ms"):
-        scale = 1e6 if name == "transferred_B" else 1
-        label = name.replace("_B", "_MB")
-        for kind in ("predicted", "measured"):
-            shown[f"{kind}_{label}"] = (table[f"{kind}_{name}"] / scale).round(1)
-        shown[f"error_{label}"] = table[f"error_{name}"].map("{:.1%}".format)
-    for kind in ("predicted", "measured"):
-        shown[f"{kind}_syncs"] = table[f"{kind}_dirty_sync_count"]
-    print(shown.to_string(index=False))
-    print(bars.to_string(index=False))
-    worst = table["error_transferred_B"].idxmax()
-    row = shown.loc[worst]
-    print("worst row: " + ", ".join(f"{name} {row[name]}" for name in MIGRATION_COLUMNS))
-    _write_table(table, args.out)
-    print("the bars hold" if good else "a bar is MISSED")
-    return 0 if good else FAILED
-
-
-def _validate_replay(args) -> int:
-    table, good = validate_replay(
-        args.folder, args.level, args.inputs, lambda stems: tqdm(stems, desc="replay", delay=1)
-    )
-    columns = [c for c in table.columns if not c.startswith("first_miss_")]
-    print(table[columns].round(3).to_string(index=False))
-    for _, row in table[table["first_miss_row"] >= 0].iterrows():
-        print(
-            f"{row['recording']}, {row['level']} level: first unexplained miss in row"
-            f" {row['first_miss_row']}: predicted pfn {row['first_miss_predicted_pfn']},"
-            f" observed {row['first_miss_observed_pfn']}"
-        )
-    _write_table(table, args.out)
-    print("the bar holds" if good else "the bar is MISSED: buddy level, 0 misses and T1 equal")
-    return 0 if good else FAILED
-
-
 def _report(args) -> int:
     parameters = dict(_setting(text) for text in args.parameter)
     if args.source is None:
@@ -320,7 +244,7 @@ def _report(args) -> int:
         raise InputError(f"-p {next(iter(parameters))}=...: a run's report takes no parameters")
     else:
         # Pictures and the player double the time of an import.
-        from freehint.run_report import write_run_report
+        from freehint.reports.run_report import write_run_report
 
         shown = write_run_report(args.source, args.out, args.pdf)
         print(shown.verdict)
@@ -331,35 +255,10 @@ def _report(args) -> int:
 
 
 def _warm(args) -> int:
-    if args.processes is not None:
-        whole("--processes", args.processes, 1)
-    if CACHE_FOLDER is None:
-        tried = ", ".join(map(str, cache_bases()))
-        print(f"kernels cannot be kept: no folder can be written ({tried})", file=sys.stderr)
-        return FAILED
     # What it does with small guests brings most of the package.
-    from freehint.warm import TASKS, warm
+    from freehint.warm import warm_all
 
-    print(f"kernels: {CACHE_FOLDER}")
-    begin = time.perf_counter()
-    compiled = found = not_kept = 0
-    for number, one in enumerate(warm(args.processes), 1):
-        print(
-            f"{number:2}/{len(TASKS)} {one.task:24} {one.compiled:3} compiled, {one.found:3} found,"
-            f" {one.seconds:5.1f} s",
-            flush=True,
-        )
-        compiled, found, not_kept = (
-            compiled + one.compiled,
-            found + one.found,
-            not_kept + one.not_kept,
-        )
-    for folder in prune(CACHE_FOLDER):
-        print(f"removed, unused for {UNUSED_S // 86400} days: {folder}")
-    print(f"{compiled} compiled, {found} found there, {time.perf_counter() - begin:.1f} s")
-    if not_kept:
-        print(f"{not_kept} kernels could not be written: {CACHE_FOLDER}", file=sys.stderr)
-    return FAILED if not_kept else 0
+    return 0 if warm_all(args.processes) else FAILED
 
 
 def main(arguments=None) -> int:
@@ -373,7 +272,3 @@ def main(arguments=None) -> int:
     except ChildProcessError as error:
         print(error, file=sys.stderr)
         return FAILED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,8 @@ Every field is checked when the object is made, so a misspelt or senseless value
 before anything runs, with the field and the value in the sentence.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
+from importlib import import_module
 
 
 class InputError(ValueError):
@@ -47,6 +48,17 @@ class Named:
         return super().__new__(cls)
 
 
+def parameters(config) -> list:
+    """Fields of a dataclass that decide what it does.
+
+    Returns
+    -------
+    list
+        Of dataclasses.Field: all that take part in ``==``.
+    """
+    return [field for field in fields(config) if field.compare]
+
+
 def with_values(config, values: dict, where: str = ""):
     """A copy of a frozen dataclass with named fields changed; nested names as ``"ring.size"``.
 
@@ -56,7 +68,7 @@ def with_values(config, values: dict, where: str = ""):
         There is no such field, or the new value is refused.
     """
     own, nested = {}, {}
-    names = [f.name for f in fields(config)]
+    names = [field.name for field in parameters(config)]
     for name, value in values.items():
         head, _, rest = name.partition(".")
         if head not in names:
@@ -77,150 +89,31 @@ def with_values(config, values: dict, where: str = ""):
     return replace(config, **own)
 
 
-@dataclass(frozen=True)
-class RingConfig(Named):
-    """The virtqueue between guest and host.
+def extra(module: str, what_for: str, extra: str = "sweep"):
+    """A module of a library that only one of freehint's extras brings.
 
-    Attributes
+    Parameters
     ----------
-    size : int
-        Descriptors.  1024 is QEMU's free_page_vq (hw/virtio/virtio-balloon.c).
+    module : str
+        Its dotted name.
+    what_for : str
+        What needs it: the beginning of the sentence if it is missing.
+    extra : str
+        "lab" or "sweep".
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    InputError
+        It is not installed.
     """
-
-    size: int = 1024
-
-    def __post_init__(self):
-        whole("ring.size", self.size, 1, 1 << 20)
-
-
-@dataclass(frozen=True)
-class HostConfig(Named):
-    """Who takes the buffers: one iothread, which is not always scheduled.
-
-    Attributes
-    ----------
-    service_ns : int
-        Time to use one buffer.  Assumed: a virtqueue pop and a bitmap clear; vary it.
-    kick_ns : int
-        From a notification to the first buffer used, when the host slept.  Assumed.
-    gap_ns : int
-        Mean length of a time when the host is not scheduled; 0: always there.  Assumed: one
-        slice of a busy host's scheduler.
-    gap_every_ns : int
-        Mean time between two such gaps.  Assumed.
-    gaps : str
-        Distribution of both times: "exponential", "uniform" (0 to twice the mean) or "fixed".
-    discard : bool
-        The host takes the memory behind a block that it was told of (MADV_DONTNEED): QEMU does so
-        with reported blocks, Firecracker with hinted ones too.  The guest's next touch faults.
-    """
-
-    service_ns: int = 1_000
-    kick_ns: int = 20_000
-    gap_ns: int = 3_000_000
-    gap_every_ns: int = 20_000_000
-    gaps: str = "exponential"
-    discard: bool = False
-
-    def __post_init__(self):
-        whole("host.service_ns", self.service_ns, 1)
-        whole("host.kick_ns", self.kick_ns, 0)
-        whole("host.gap_ns", self.gap_ns, 0)
-        whole("host.gap_every_ns", self.gap_every_ns, 1)
-        one_of("host.gaps", self.gaps, ("exponential", "uniform", "fixed"))
-        require(isinstance(self.discard, bool), "host.discard", "be true or false", self.discard)
-
-
-@dataclass(frozen=True)
-class Control(Named):
-    """What comes from outside beside the first walk: the host's commands and the enable switch.
-
-    Attributes
-    ----------
-    every_ns : int
-        From one start to the next, as a migration's rounds ask; 0: one walk.
-    stop_at_ns, done_at_ns : int
-        When the host says STOP, or DONE (give back what is held); -1: never.
-    off_at_ns, on_at_ns : int
-        When the switch is thrown; -1: never.  It is on at the beginning.
-    acknowledge_on_stop : bool
-        When a walk is over and the host has used its hints, the host says DONE by itself:
-        Firecracker's parameter of PATCH /balloon/hinting/start.
-    """
-
-    every_ns: int = 0
-    stop_at_ns: int = -1
-    done_at_ns: int = -1
-    off_at_ns: int = -1
-    on_at_ns: int = -1
-    acknowledge_on_stop: bool = False
-
-    def __post_init__(self):
-        whole("control.every_ns", self.every_ns, 0)
-        for name in ("stop_at_ns", "done_at_ns", "off_at_ns", "on_at_ns"):
-            whole(f"control.{name}", getattr(self, name), -1)
-        acknowledges = self.acknowledge_on_stop
-        good = isinstance(acknowledges, bool)
-        require(good, "control.acknowledge_on_stop", "be true or false", acknowledges)
-
-    def commands(self, walk_at_ns: int, until_ns: int, migration=None) -> list:
-        """(time_ns, command) of a run, in time's order; the switch is thrown first.
-
-        With a migration its rounds ask for walks, and nothing else does.
-        """
-        found = [(self.off_at_ns, "off"), (self.on_at_ns, "on")]
-        if migration is None:
-            starts = range(walk_at_ns, until_ns, self.every_ns or until_ns)
-            found += [(time_ns, "start") for time_ns in starts]
-        else:
-            found += [(migration.start_at_ns, "migrate"), (migration.cancel_at_ns, "cancel")]
-        found += [(self.stop_at_ns, "stop"), (self.done_at_ns, "done")]
-        return sorted((f for f in found if 0 <= f[0] < until_ns), key=lambda f: f[0])
-
-
-@dataclass(frozen=True)
-class Costs(Named):
-    """What things cost, in nanoseconds; a sweep can vary each.
-
-    Attributes
-    ----------
-    walk_block_ns : int
-        Looking at one block of a list: one dependent load from memory, 134 to 186 ns measured
-        on a server-class machine (`make bench` measures it here).
-    report_ns : int
-        Putting one block on the ring: virtqueue_add and the callback.  Assumed.
-    rotate_ns : int
-        Moving one block to the tail: three more lines written.  Assumed.
-    lock_ns : int
-        Handing the zone lock over.  Assumed: two cache-line transfers.
-    notify_ns : int
-        The guest's side of a notification (a VM exit).  Assumed.
-    pcp_ns : int
-        An allocation or free on a pcp list.  Assumed.
-    buddy_ns : int
-        One block taken from or put back to the buddy lists, under the zone lock: 30 to 110 ns
-        with 64-byte page structures (`make bench`).
-    fault_ns : int
-        The guest's first touch of a page that the destination host has not got: an EPT violation,
-        a page allocated and cleared by the host.  Assumed.
-    migrate_page_ns : int
-        Moving one page by compaction: unmap, copy, map.  Assumed.
-    write_ns : int
-        Writing one page: 4096 B at the 10.3 GB/s that one thread streams
-        (Wrenger et al., EuroSys '25, STREAM).
-    """
-
-    walk_block_ns: int = 150
-    report_ns: int = 200
-    rotate_ns: int = 50
-    lock_ns: int = 100
-    notify_ns: int = 2_000
-    pcp_ns: int = 50
-    buddy_ns: int = 100
-    migrate_page_ns: int = 2_000
-    fault_ns: int = 2_000
-    write_ns: int = 400
-
-    def __post_init__(self):
-        for field in fields(self):
-            whole(f"costs.{field.name}", getattr(self, field.name), 0)
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{what_for} needs {error.name}, which is not installed; the extra {extra!r} brings it:"
+            f" pip install 'freehint[{extra}]'"
+        ) from None

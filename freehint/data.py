@@ -45,6 +45,29 @@ def data(name: str | Path) -> Path:
     return folder / wanted
 
 
+def stem(name: str | Path, suffix: str) -> Path:
+    """The stem of a recording, by its path or by its name in the sample data.
+
+    Parameters
+    ----------
+    name
+        Relative to the working directory, absolute, or a name of the sample data.
+    suffix : str
+        What a file of the recording adds to its stem: ``".meta.json"``.
+
+    Returns
+    -------
+    Path
+        Absolute.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file, and no such sample data.
+    """
+    return Path(name).absolute() if Path(f"{name}{suffix}").exists() else data(name)
+
+
 def _data_folder() -> Path:
     """The data folder: inside an installed package, beside the package in a checkout."""
     installed = _PACKAGE / "_data"

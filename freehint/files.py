@@ -3,8 +3,11 @@
 import contextlib
 import fcntl
 import json
+import multiprocessing
 import os
+import shutil
 import tempfile
+import threading
 import time
 import tomllib
 from pathlib import Path
@@ -28,6 +31,31 @@ def whole_file(path: Path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path):
+    """A temporary neighbour of ``path``, a folder, that takes its name only if all went well.
+
+    Raises
+    ------
+    InputError
+        ``path`` exists already, or no folder can be made there.
+    """
+    if path.exists():
+        raise InputError(f"{path}: exists already; a run never overwrites another")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def read_toml(path: Path) -> dict:
@@ -62,6 +90,22 @@ def take_lock(descriptor: int, patience_s: float, sentence: str) -> None:
             if time.monotonic() > deadline:
                 raise InputError(sentence) from None
             time.sleep(0.1)
+
+
+def end_with_parent(end=lambda: os._exit(1)) -> None:
+    """Let this worker process end when its parent does: else it would wait for work for ever.
+
+    Parameters
+    ----------
+    end : callable, optional
+        What ends the process.
+    """
+
+    def watch():
+        multiprocessing.parent_process().join()
+        end()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def shortened(value, most: int = 200) -> str:

@@ -1,37 +1,39 @@
 """Compile all kernels and keep them, so that nothing waits for a compiler later: ``freehint warm``.
 
 Each task does on a small guest what people do, so what it compiles is what they need.  The event
-loop, by far the largest kernel, is compiled in one process while others do what needs no loop; what
-needs it comes after.
+loop is by far the largest kernel: it is begun first, and beside it what needs no loop.
 """
 
 import multiprocessing
 import os
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import NamedTuple
 
-from freehint.blocks import block_story
-from freehint.config import HostConfig
+from freehint.config import whole
 from freehint.data import data
+from freehint.engine.guest.programs import STATES, Program
+from freehint.engine.guest.recorded_guest import RecordedGuest
+from freehint.engine.host.device import HostConfig
+from freehint.engine.host.migration import MigrationConfig
+from freehint.engine.host.shared import SharedHost
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
 from freehint.formats.snapshots import load_snapshot
-from freehint.guest.programs import STATES, Program
-from freehint.host.migration import MigrationConfig
-from freehint.host.overcommit import SharedHost
-from freehint.kernel_cache import COUNTS
+from freehint.jit.cache import CACHE_FOLDER, COUNTS, UNUSED_S, cache_bases, prune
 from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.profile import LINUX_6_12
-from freehint.overcommit import overcommit
 from freehint.policies import POLICIES
-from freehint.recorded_guest import RecordedGuest
-from freehint.replay import INPUTS, LEVELS, replay, replay_history
-from freehint.simulate import Scenario, simulate
-from freehint.trajectory import record
+from freehint.policies.interface import walk_free_mem_block
+from freehint.replay.replay import INPUTS, LEVELS, replay, replay_history
+from freehint.replay.validate import predictions
+from freehint.runs.overcommit import overcommit
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
+from freehint.runs.trajectory.trajectory import record
+from freehint.studies.blocks import block_story
 from freehint.units import NS_PER_MS, NS_PER_S
-from freehint.validate import predictions
-from freehint.walk import walk_free_mem_block
 
 TRACE = "linux-6.1/traces/idle20"
 SIZE = "256MiB"
@@ -70,14 +72,22 @@ def _programs():
         simulate(Scenario(memory=SIZE, policy="none", workload=guest, duration_ns=SHORT_NS))
 
 
+def mechanisms() -> list:
+    """Of the policies with the same verbs, which are what is compiled, the first."""
+    first = {}
+    for policy in POLICIES.values():
+        first.setdefault(policy.fill, policy)
+    return [policy for fill, policy in first.items() if fill is not None]
+
+
 def _migrations():
-    for policy in ("v24", "five_step", "balloon_alloc", "page_reporting"):
+    for policy in mechanisms():
         simulate(
             Scenario(
                 memory=SIZE,
                 policy=policy,
                 workload=Program(state="freed", fill_MiB=4, init_on_free=True),
-                host=HostConfig(discard=policy == "page_reporting"),
+                host=HostConfig(discard=policy.host_discards),
                 migration=MigrationConfig(),
                 duration_ns=4 * NS_PER_S,
             )
@@ -109,7 +119,7 @@ def _validators():
     predictions(data("linux-6.1/reporting"), "reporting")
 
 
-# In their order: those of WITH_THE_LOOP do not need the event loop, or are it.
+# In their order: what needs the event loop would wait for the process that compiles it.
 TASKS = {
     "the event loop": _loop,
     "replays": _replays,
@@ -122,7 +132,6 @@ TASKS = {
     "players": _players,
     "guests that share a host": _shared_hosts,
 }
-WITH_THE_LOOP = ("the event loop", "replays", "memories and walks", "validators")
 
 
 class Warmed(NamedTuple):
@@ -160,6 +169,46 @@ def warm(processes: int | None = None):
         processes = min(4, len(os.sched_getaffinity(0)))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context) as pool:
-        for names in (WITH_THE_LOOP, [name for name in TASKS if name not in WITH_THE_LOOP]):
-            for done in as_completed([pool.submit(run_task, name) for name in names]):
-                yield done.result()
+        for done in as_completed([pool.submit(run_task, name) for name in TASKS]):
+            yield done.result()
+
+
+def warm_all(processes) -> bool:
+    """Compile every kernel, tell of each task, and remove kernels that nobody used for long.
+
+    Parameters
+    ----------
+    processes : int or None
+        Processes at once; None: one a CPU, at most 4.
+
+    Returns
+    -------
+    bool
+        Could everything be kept on disk?
+    """
+    if processes is not None:
+        whole("--processes", processes, 1)
+    if CACHE_FOLDER is None:
+        tried = ", ".join(map(str, cache_bases()))
+        print(f"kernels cannot be kept: no folder can be written ({tried})", file=sys.stderr)
+        return False
+    print(f"kernels: {CACHE_FOLDER}")
+    begin = time.perf_counter()
+    compiled = found = not_kept = 0
+    for number, one in enumerate(warm(processes), 1):
+        print(
+            f"{number:2}/{len(TASKS)} {one.task:24} {one.compiled:3} compiled, {one.found:3} found,"
+            f" {one.seconds:5.1f} s",
+            flush=True,
+        )
+        compiled, found, not_kept = (
+            compiled + one.compiled,
+            found + one.found,
+            not_kept + one.not_kept,
+        )
+    for folder in prune(CACHE_FOLDER):
+        print(f"removed, unused for {UNUSED_S // 86400} days: {folder}")
+    print(f"{compiled} compiled, {found} found there, {time.perf_counter() - begin:.1f} s")
+    if not_kept:
+        print(f"{not_kept} kernels could not be written: {CACHE_FOLDER}", file=sys.stderr)
+    return not not_kept

@@ -14,9 +14,9 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-from freehint.batch_worker import picture_of
 from freehint.files import whole_file
-from freehint.report import NAVIGATION
+from freehint.reports.batch.worker import picture_of
+from freehint.reports.notebook import NAVIGATION
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 GALLERY = FOLDER / "gallery"

@@ -28,8 +28,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import nbformat
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+PLAYER = ".fh-player[data-ready]"
+FRAME = "Number(document.querySelector('.fh-player').dataset.frame)"
 SCREENSHOTS = Path(__file__).parent.parent / "out" / "screenshots"
 
 CHROMIUM_MISSING = (
@@ -393,3 +396,10 @@ def _stop(server: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+def write_notebook(path: Path, *sources: str) -> Path:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, path)
+    return path

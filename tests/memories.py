@@ -22,7 +22,7 @@ from freehint.mm.memory import (
     new_memory,
     new_zones,
 )
-from freehint.mm.pcp import PCPF_FREE_HIGH_BATCH
+from freehint.mm.pcp_limits import PCPF_FREE_HIGH_BATCH
 from freehint.mm.profile import HIGH_AUTO_TUNED, LINUX_6_1, LINUX_6_12
 
 # Reproducible in CI: the same examples on every machine, and no example is refused as slow.

@@ -9,15 +9,17 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 import freehint as fh
-from freehint import answers, figures, migration_figures, overcommit_figures, speed_figures
-from freehint.blocks import block_story
-from freehint.chapters import how_fast
-from freehint.compile_benchmark import told
-from freehint.compile_figures import compile_figure
-from freehint.story import thread_story
+from compile_runs import END_NS, sweep_of_summaries
+from freehint import figures
+from freehint.figures.compile import compile_figure
+from freehint.replay.validate import validate_migration
+from freehint.studies import speed
+from freehint.studies.blocks import block_story
+from freehint.studies.compile import told
+from freehint.studies.migrations import after_the_migration, recorded_resident, savings
+from freehint.studies.tables import holds_of_lists, reuse_by_position
+from freehint.studies.thread import thread_story
 from freehint.units import NS_PER_MS
-from freehint.validate import validate_migration
-from test_compile_benchmark import END_NS, sweep_of_summaries
 
 POLICIES = ("none", "v24", "balloon_alloc", "page_reporting", "five_step")
 MOVING = fh.Scenario(
@@ -63,9 +65,7 @@ def crossed() -> pd.DataFrame:
 def saved() -> pd.DataFrame:
     knob = "migration.bandwidth_Bps"
     grid = {"policy": POLICIES[:3], knob: (1 << 26, 1 << 27)}
-    return migration_figures.savings(
-        fh.sweep(MOVING, grid, seeds=(1,)), knob, ["64 MiB/s", "128 MiB/s"]
-    )
+    return savings(fh.sweep(MOVING, grid, seeds=(1,)), knob, ["64 MiB/s", "128 MiB/s"])
 
 
 @cache
@@ -75,7 +75,7 @@ def afterwards() -> pd.DataFrame:
         for name in POLICIES[:3]
         for seed in (1, 2)
     )
-    return pd.DataFrame([migration_figures.after_the_migration(one, 5 * NS_PER_MS) for one in each])
+    return pd.DataFrame([after_the_migration(one, 5 * NS_PER_MS) for one in each])
 
 
 @cache
@@ -91,7 +91,7 @@ def crowded():
 def recorded() -> tuple:
     """A recorded migration's resident memory, and a run's."""
     with gzip.open(fh.data("linux-6.1/reporting/fpr_fill.info.json.gz")) as file:
-        resident = migration_figures.recorded_resident(json.load(file))
+        resident = recorded_resident(json.load(file))
     scenario = fh.Scenario(
         memory=fh.data("linux-6.1/reporting/fpr_fill.T0"),
         policy="page_reporting",
@@ -123,93 +123,77 @@ def share_table() -> pd.DataFrame:
 
 
 DRAWN = {
-    "figures.story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
-    "figures.free_by_order": lambda: figures.free_by_order(walked().memory),
-    "figures.two_memories": lambda: figures.two_memories(
-        walked().memory, runs()["five_step"].memory
-    ),
-    "figures.lock_timeline": lambda: figures.lock_timeline(walked().locks, walked().waits),
-    "figures.walk_map": lambda: figures.walk_map(walked().reports),
-    "figures.hint_balance": lambda: figures.hint_balance(fh.summaries(runs().values())),
-    "figures.compare_policies": lambda: figures.compare_policies(fh.summaries(runs().values())),
-    "figures.free_over_time": lambda: figures.free_over_time(history()),
-    "figures.pcp_over_time": lambda: figures.pcp_over_time(
+    "story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
+    "free_by_order": lambda: figures.free_by_order(walked().memory),
+    "two_memories": lambda: figures.two_memories(walked().memory, runs()["five_step"].memory),
+    "lock_timeline": lambda: figures.lock_timeline(walked().locks, walked().waits),
+    "walk_map": lambda: figures.walk_map(walked().reports),
+    "hint_balance": lambda: figures.hint_balance(fh.summaries(runs().values())),
+    "compare_policies": lambda: figures.compare_policies(fh.summaries(runs().values())),
+    "free_over_time": lambda: figures.free_over_time(history()),
+    "pcp_over_time": lambda: figures.pcp_over_time(
         {name: run.history for name, run in runs().items()}
     ),
-    "figures.fragmentation_over_time": lambda: figures.fragmentation_over_time(history()),
-    "figures.main_effects": lambda: figures.main_effects(crossed(), FACTORS),
-    "figures.interactions": lambda: figures.interactions(crossed(), FACTORS),
-    "answers.block_lists": lambda: answers.block_lists(block_story(allocations=11, frees=1)),
-    "answers.reused_shares": lambda: answers.reused_shares(
-        answers.reuse_by_position(
+    "fragmentation_over_time": lambda: figures.fragmentation_over_time(history()),
+    "main_effects": lambda: figures.main_effects(crossed(), FACTORS),
+    "interactions": lambda: figures.interactions(crossed(), FACTORS),
+    "block_lists": lambda: figures.block_lists(block_story(allocations=11, frees=1)),
+    "reused_shares": lambda: figures.reused_shares(
+        reuse_by_position(
             fh.load_snapshot(fh.data("linux-6.1/snapshots/snap4g.T0")), walked().memory
         )
     ),
-    "answers.hints_over_time": lambda: answers.hints_over_time(walked().reports),
-    "answers.told_over_time": lambda: answers.told_over_time(
+    "hints_over_time": lambda: figures.hints_over_time(walked().reports),
+    "told_over_time": lambda: figures.told_over_time(
         {name: run.reports for name, run in runs().items() if len(run.reports)}
     ),
-    "answers.holds_by_order": lambda: answers.holds_by_order(answers.holds_of_lists(walked())),
-    "answers.survival_by_reach": lambda: answers.survival_by_reach(reach_table()),
-    "answers.longer_than": lambda: answers.longer_than(
+    "holds_by_order": lambda: figures.holds_by_order(holds_of_lists(walked())),
+    "survival_by_reach": lambda: figures.survival_by_reach(reach_table()),
+    "longer_than": lambda: figures.longer_than(
         {"a stroke held the lock": walked().locks["held_ns"], "waited": walked().waits["wait_ns"]}
     ),
-    "answers.share_map": lambda: answers.share_map(share_table(), label="lost"),
-    "answers.blocks_by_order": lambda: answers.blocks_by_order(walked().reports),
-    "answers.free_lines": lambda: answers.free_lines(
-        {name: run.history for name, run in runs().items()}
-    ),
-    "answers.resident_over_time": lambda: answers.resident_over_time(
+    "share_map": lambda: figures.share_map(share_table(), label="lost"),
+    "blocks_by_order": lambda: figures.blocks_by_order(walked().reports),
+    "free_lines": lambda: figures.free_lines({name: run.history for name, run in runs().items()}),
+    "resident_over_time": lambda: figures.resident_over_time(
         pd.read_csv(fh.data("linux-6.1/reporting/fpr.rss.csv"))
     ),
-    "migration_figures.pages_by_fate": lambda: migration_figures.pages_by_fate(
+    "pages_by_fate": lambda: figures.pages_by_fate(
         fh.summaries(moved()).set_index("policy", drop=False)
     ),
-    "migration_figures.dirty_at_each_sync": lambda: migration_figures.dirty_at_each_sync(
+    "dirty_at_each_sync": lambda: figures.dirty_at_each_sync(
         {run.summary["policy"]: run.rounds for run in moved()}
     ),
-    "migration_figures.rounds_side_by_side": lambda: migration_figures.rounds_side_by_side(moved()),
-    "migration_figures.rounds_over_time": lambda: migration_figures.rounds_over_time(moved()),
-    "migration_figures.sent_by_round": lambda: migration_figures.sent_by_round(moved()),
-    "migration_figures.effect": lambda: migration_figures.effect(saved()),
-    "migration_figures.effects": lambda: migration_figures.effects(
+    "rounds_side_by_side": lambda: figures.rounds_side_by_side(moved()),
+    "rounds_over_time": lambda: figures.rounds_over_time(moved()),
+    "sent_by_round": lambda: figures.sent_by_round(moved()),
+    "effect": lambda: figures.effect(saved()),
+    "effects": lambda: figures.effects(
         {"bandwidth": (saved(), "saved_bytes"), "the same (s)": (saved(), "saved_s")}
     ),
-    "migration_figures.per_policy": lambda: migration_figures.per_policy(
+    "per_policy": lambda: figures.per_policy(
         afterwards().assign(ms=afterwards()["total_ns"] / 1e6), "ms", label="migration time (ms)"
     ),
-    "migration_figures.predicted_beside_measured": lambda: (
-        migration_figures.predicted_beside_measured(
-            predicted(),
-            "transferred_B",
-            unit=1e6,
-            label="bytes (MB)",
-        )
+    "predicted_beside_measured": lambda: figures.predicted_beside_measured(
+        predicted(),
+        "transferred_B",
+        unit=1e6,
+        label="bytes (MB)",
     ),
-    "migration_figures.resident_beside": lambda: migration_figures.resident_beside(*recorded()),
-    "overcommit_figures.resident_over_time": lambda: overcommit_figures.resident_over_time(
-        crowded().guests, host_mib=80
-    ),
-    "overcommit_figures.residents": lambda: overcommit_figures.residents(
-        {"none": crowded(), "the same": crowded()}, host_mib=80
-    ),
-    "overcommit_figures.swap_traffic": lambda: overcommit_figures.swap_traffic(
-        {"none": crowded().host}
-    ),
-    "overcommit_figures.time_lost": lambda: overcommit_figures.time_lost(
-        {"none": crowded().summary}
-    ),
-    "overcommit_figures.slowdown_by_guests": lambda: overcommit_figures.slowdown_by_guests(
+    "resident_beside": lambda: figures.resident_beside(*recorded()),
+    "guests_resident": lambda: figures.guests_resident(crowded().guests, host_mib=80),
+    "residents": lambda: figures.residents({"none": crowded(), "the same": crowded()}, host_mib=80),
+    "swap_traffic": lambda: figures.swap_traffic({"none": crowded().host}),
+    "time_lost": lambda: figures.time_lost({"none": crowded().summary}),
+    "slowdown_by_guests": lambda: figures.slowdown_by_guests(
         pd.concat([crowded().summary.assign(guests=n, policy="none") for n in (3, 4)])
     ),
-    "speed_figures.beside_others": lambda: speed_figures.beside_others(
-        how_fast.measured("bench")[0]
+    "beside_others": lambda: figures.beside_others(speed.measured("bench")[0]),
+    "cost_growth": lambda: figures.cost_growth(
+        speed.measured("growth")[0].query("along == 'guest size'")
     ),
-    "speed_figures.cost_growth": lambda: speed_figures.cost_growth(
-        how_fast.measured("growth")[0].query("along == 'guest size'")
+    "load_by_working_set": lambda: figures.load_by_working_set(
+        speed.loads([16, 64, 256]), marks={"a block of a walk": 30.0}
     ),
-    "speed_figures.load_by_working_set": lambda: speed_figures.load_by_working_set(
-        how_fast.loads([16, 64, 256]), marks={"a block of a walk": 30.0}
-    ),
-    "compile_figures.compile_figure": lambda: compile_figure(told(sweep_of_summaries(), END_NS)),
+    "compile_figure": lambda: compile_figure(told(sweep_of_summaries(), END_NS)),
 }

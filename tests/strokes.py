@@ -7,7 +7,7 @@ import numpy as np
 from freehint.config import InputError
 from freehint.mm.check import check_memory
 from freehint.mm.memory import BUDDY, HINTED, frame_order
-from freehint.policy import Outcome, Stroke
+from freehint.policies.policy import Outcome, Stroke
 
 
 @dataclass

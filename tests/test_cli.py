@@ -142,7 +142,7 @@ def test_a_corrupted_snapshot_is_named(tmp_path, capsys):
 @pytest.mark.parametrize("command", ["simulate", "report"])
 def test_help_exits_0(command):
     done = subprocess.run(
-        [sys.executable, "-m", "freehint.cli", command, "--help"], capture_output=True, text=True
+        [sys.executable, "-m", "freehint", command, "--help"], capture_output=True, text=True
     )
     assert done.returncode == 0 and "usage: freehint" in done.stdout
 

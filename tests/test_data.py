@@ -145,7 +145,7 @@ def test_installed_wheel_runs_the_tour(installed):
 
 def test_installed_wheel_reports_a_run_with_its_player(installed):
     (installed.folder / "small.toml").write_text('memory = "64MiB"\nduration_ns = 10_000_000\n')
-    installed("-m", "freehint.cli", "report", "small.toml", "-o", "run.html")
+    installed("-m", "freehint", "report", "small.toml", "-o", "run.html")
     shown = open_offline(installed.folder / "run.html", "run_report_wheel")
     assert (shown.requests, shown.errors) == ([], [])
     assert "Physical memory" in shown.text and "What does v24 tell the host" in shown.text

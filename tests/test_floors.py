@@ -1,99 +1,71 @@
 """The floors of the house: a module imports from its own floor or below, never in a circle."""
 
-import ast
-from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from imports import imports_of, modules_of
+
 PACKAGE = Path(__file__).parent.parent / "freehint"
 
-# Lowest first; ``x.*`` is the package x with everything in it.
+# Lowest first: the folders of the package, and the modules that stand beside them.
 FLOORS = [
-    [
-        *("jit", "linking", "pinned", "kernel_cache", "units", "config", "data", "files"),
-        *("version", "calibration", "palette", "payload"),
-    ],
-    ["mm.*", "reference.*", "ring", "dirty", "limits"],
-    ["policy", "walk", "paging", "world"],
-    ["policies.*", "guest.*", "host.*", "formats.*"],
-    [
-        *("worker", "around_verbs", "coverage", "moment", "loop", "user", "strokes", "engine"),
-        *("migrate", "progress", "provenance", "frames", "safety.*"),
-    ],
-    [
-        *("simulate", "overcommit", "run", "findings", "story", "blocks", "design", "sweep"),
-        *("extras", "factors", "sampling", "workers", "processes", "cluster", "run_parts"),
-        *("sensitivity", "objective", "optimise", "run_tables", "summary"),
-        *("factorial", "properties", "recorder", "trajectory", "thread_run"),
-        *("recorded_guest", "compile_benchmark", "scenario_file", "rebuild", "reproduce"),
-        *("validate", "replay", "predict", "predict_migration", "random_migrations"),
-        "growth",
-    ],
-    [
-        *("figures.*", "answers", "migration_figures", "overcommit_figures", "compile_figures"),
-        "speed_figures",
-        *("widgets.*", "cli", "sweep_file", "parameters", "report", "gallery", "pdf"),
-        *("run_report", "run_page", "run_figures", "panels", "chapters.*"),
-        *("batch", "batch_plan", "batch_folder", "batch_run", "batch_worker", "warm"),
-    ],
+    {"config", "units", "data", "version", "jit"},
+    {"mm", "files"},
+    {"formats", "policies"},
+    {"engine"},
+    {"runs"},
+    {"sweeps", "replay"},
+    {"studies"},
+    {"figures", "warm"},
+    {"widgets"},
+    {"reports"},
+    {"cli", "__main__"},
 ]
 ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
+# Inside the engine the same holds once more; guest and host do not know each other.
+ENGINE = [
+    {"world"},
+    {"guest", "host"},
+    {"worker", "moment", "user"},
+    {"loop", "stroke_kernels"},
+    {"strokes"},
+    {"engine"},
+]
 
 
-def floor_of(module: str) -> int | None:
+def floor_of(module: str, floors=FLOORS) -> int | None:
     """The floor of a module such as ``freehint.mm.list``; None if the table does not list it."""
-    if "." not in module:
+    if module == "freehint":
         return ROOF
-    name = module.split(".", 1)[1]
-    for floor, patterns in enumerate(FLOORS):
-        if any(fnmatchcase(name, p) or name == p.removesuffix(".*") for p in patterns):
-            return floor
-    return None
+    room = module.split(".")[1]
+    return next((floor for floor, rooms in enumerate(floors) if room in rooms), None)
 
 
-def modules_of(package: Path) -> dict[str, Path]:
-    """Every module of a package by its dotted name; a package is its __init__.py."""
-    names = {}
-    for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package.parent).with_suffix("").parts
-        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return names
-
-
-def imports_of(module: str, modules: dict[str, Path]) -> set[str]:
-    """The modules of ``modules`` that ``module`` imports, wherever in its text."""
-    path = modules[module]
-    parent = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    imported = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = parent.split(".")[: len(parent.split(".")) - node.level + 1]
-            source = ".".join([*(above if node.level else []), *filter(None, [node.module])])
-            for alias in node.names:
-                inner = f"{source}.{alias.name}"
-                imported.add(inner if inner in modules else source)
-    return imported & modules.keys()
+def engine_floor_of(module: str) -> int | None:
+    """The floor inside the engine of a module below ``freehint.engine``."""
+    room = module.removeprefix("freehint.engine").lstrip(".").split(".")[0]
+    if not room:
+        return len(ENGINE)
+    return next((floor for floor, rooms in enumerate(ENGINE) if room in rooms), None)
 
 
 def complaints(package: Path) -> list[str]:
     """One sentence for each module or import that breaks the plan of the house."""
     modules = modules_of(package)
     graph = {module: imports_of(module, modules) for module in modules}
-    floors = {module: floor_of(module) for module in modules}
-    found = [
-        f"{module} is on no floor: list it in FLOORS of tests/test_floors.py"
-        for module, floor in floors.items()
-        if floor is None
-    ]
+    engine = {
+        module: imported & {m for m in graph if m.startswith("freehint.engine")}
+        for module, imported in graph.items()
+        if module.startswith("freehint.engine")
+    }
+    found = upwards(graph, floor_of) + upwards(engine, engine_floor_of)
     found += [
-        f"{module} (floor {floors[module]}) imports {imported} (floor {floors[imported]})"
-        for module in graph
-        for imported in sorted(graph[module])
-        if None not in (floors[module], floors[imported]) and floors[imported] > floors[module]
+        f"{module} and {imported}: guest and host do not know each other"
+        for module in engine
+        for imported in sorted(engine[module])
+        if {room_of(module), room_of(imported)} == {"guest", "host"}
     ]
     try:
         TopologicalSorter(graph).prepare()
@@ -102,20 +74,95 @@ def complaints(package: Path) -> list[str]:
     return found
 
 
-def test_freehint_keeps_to_its_floors():
-    assert not complaints(PACKAGE), "\n".join(complaints(PACKAGE))
+def room_of(module: str) -> str:
+    """The folder inside the engine of a module below it."""
+    return [*module.split("."), "", ""][2]
+
+
+def upwards(graph: dict[str, set[str]], floor_of) -> list[str]:
+    """One sentence for each module on no floor, and for each import of a higher floor."""
+    floors = {module: floor_of(module) for module in graph}
+    found = [
+        f"{module} is on no floor: list it in tests/test_floors.py"
+        for module, floor in floors.items()
+        if floor is None
+    ]
+    return found + [
+        f"{module} (floor {floors[module]}) imports {imported} (floor {floors[imported]})"
+        for module in graph
+        for imported in sorted(graph[module])
+        if None not in (floors[module], floors[imported]) and floors[imported] > floors[module]
+    ]
+
+
+def sizes(package: Path) -> dict:
+    """Modules beside the folders, folders, files of each folder, lines of each file."""
+    beside = [path.name for path in package.glob("*.py") if path.name != "__main__.py"]
+    folders = [path for path in package.iterdir() if path.is_dir() and any(path.glob("*.py"))]
+    files = {
+        str(path.relative_to(package)): len(list(path.glob("*.py")))
+        for path in package.rglob("*")
+        if path.is_dir() and any(path.glob("*.py"))
+    }
+    lines = {
+        str(path.relative_to(package)): path.read_text().count("\n")
+        for path in package.rglob("*.py")
+    }
+    return {"beside": beside, "folders": folders, "files": files, "lines": lines}
+
+
+def test_freehint_keeps_to_its_floors(capsys):
+    found = complaints(PACKAGE)
+    circles = [c for c in found if c.startswith("imports run in a circle")]
+    with capsys.disabled():
+        print(f"\nimports upwards {len(found) - len(circles)}, circles {len(circles)}", end="")
+    assert not found, "\n".join(found)
+
+
+def test_rooms_stay_small():
+    """At most 8 modules beside the folders; 12 to 14 folders; 18 files each; 8 files over 300."""
+    house = sizes(PACKAGE)
+    assert len(house["beside"]) <= 8, house["beside"]
+    assert 12 <= len(house["folders"]) <= 14, house["folders"]
+    assert max(house["files"].values()) <= 18, house["files"]
+    long = {name: n for name, n in house["lines"].items() if n > 300}
+    assert len(long) <= 8, long
+
+
+def test_the_tests_stand_in_the_same_folders():
+    """Each folder of tests/ with tests is one of the package's, or holds what is beside it."""
+    folders = {path.parent.name for path in Path(__file__).parent.glob("*/test_*.py")}
+    assert folders - {path.name for path in sizes(PACKAGE)["folders"]} == {
+        "notebooks",
+        "benchmarks",
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("from freehint.engine import run", "freehint.mm.list (floor 1) imports freehint.engine"),
-        ("from freehint import engine", "freehint.mm.list (floor 1) imports freehint.engine"),
+        (
+            "from freehint.engine.engine import run",
+            "freehint.mm.list (floor 1) imports freehint.engine.engine",
+        ),
+        (
+            "from freehint.engine import engine",
+            "freehint.mm.list (floor 1) imports freehint.engine.engine",
+        ),
         ("from .. import engine", "freehint.mm.list (floor 1) imports freehint.engine"),
-        ("from ..engine import run", "freehint.mm.list (floor 1) imports freehint.engine"),
-        ("import freehint.engine as e", "freehint.mm.list (floor 1) imports freehint.engine"),
-        ("def f():\n    import freehint.engine", "(floor 1) imports freehint.engine (floor 4)"),
-        ("from freehint import simulate", "(floor 1) imports freehint (floor 7)"),
+        (
+            "from ..engine import engine",
+            "freehint.mm.list (floor 1) imports freehint.engine.engine",
+        ),
+        (
+            "import freehint.engine.engine as e",
+            "freehint.mm.list (floor 1) imports freehint.engine.engine",
+        ),
+        (
+            "def f():\n    import freehint.engine.engine",
+            "(floor 1) imports freehint.engine.engine (floor 3)",
+        ),
+        ("from freehint import simulate", "(floor 1) imports freehint (floor 11)"),
         ("from .buddy import expand", "imports run in a circle: freehint.mm.buddy <- freehint.mm"),
         ("from freehint.mm import buddy", "imports run in a circle"),
         (
@@ -135,6 +182,16 @@ def test_a_planted_module_on_no_floor_is_found(tmp_path):
     assert [c for c in complaints(package) if c.startswith("freehint.attic is on no floor")]
 
 
+def test_a_planted_import_inside_the_engine_is_found(tmp_path):
+    upward = "freehint.engine.worker (floor 2) imports freehint.engine.engine (floor 5)"
+    package = plant(tmp_path, {"engine/worker.py": "from freehint.engine import engine"})
+    assert upward in complaints(package)
+    sideways = {"engine/guest/vcpu.py": "import freehint.engine.host.device"}
+    sideways["engine/host/device.py"] = ""
+    package = plant(tmp_path, sideways)
+    assert any(c.endswith("guest and host do not know each other") for c in complaints(package))
+
+
 def test_a_sound_house_has_no_complaints(tmp_path):
     assert complaints(plant(tmp_path, {})) == []
 
@@ -142,8 +199,9 @@ def test_a_sound_house_has_no_complaints(tmp_path):
 def plant(folder: Path, planted: dict[str, str]) -> Path:
     """A small sound package, but for the files planted in it."""
     sound = {
-        "__init__.py": "from freehint.engine import run",
-        "engine.py": "import numpy\nfrom freehint.mm.buddy import expand",
+        "__init__.py": "from freehint.engine.engine import run",
+        "engine/__init__.py": "",
+        "engine/engine.py": "import numpy\nfrom freehint.mm.buddy import expand",
         "mm/__init__.py": "",
         "mm/buddy.py": "from .list import list_add\nfrom ..units import PAGE_SIZE",
         "mm/list.py": "",

@@ -1,7 +1,7 @@
-"""What the machine can do at all: see :mod:`freehint.limits`."""
+"""What the machine can do at all: see :mod:`freehint.studies.speed`."""
 
 from benchmarks.rows import Row
-from freehint.limits import bandwidths, dependent_load_ns, key_scan_ns
+from freehint.studies.limits import bandwidths, dependent_load_ns, key_scan_ns
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 SETS = {"16 KiB": 16 * KIB, "512 KiB": 512 * KIB, "8 MiB": 8 * MIB, "128 MiB": 128 * MIB}

@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.rows import FREEHINT, RATIO, Row
 from benchmarks.traces import measure_traces
 from freehint.data import data
-from freehint.replay import replay
+from freehint.replay.replay import replay
 
 MIN_BUDDY_ROWS = 5.0
 MIN_PCP_ROWS = 3.0

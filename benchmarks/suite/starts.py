@@ -2,7 +2,7 @@
 
 from benchmarks.rows import FREEHINT, RATIO, Row
 from benchmarks.startup import FIRST_RESULT, IMPORT_NUMBA, run, starts
-from freehint.jit import CACHE_FOLDER
+from freehint.jit.cache import CACHE_FOLDER
 
 MAX_WARM_S = 2.0
 NUMBA = "import numba"

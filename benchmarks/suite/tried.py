@@ -3,7 +3,7 @@
 from benchmarks.baseline import BRANCHES_APART, compile_baseline
 from benchmarks.rows import timing_rows
 from benchmarks.tried import branches, counted, keys, links_apart
-from freehint.linking import X86
+from freehint.jit.linking import X86
 
 
 def tried(library, quick: bool):

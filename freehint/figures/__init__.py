@@ -1,51 +1,117 @@
-"""Figures: each a function (table or memory, axes) -> axes, with units, a caption and a source.
+"""Figures: each is a function (table or memory, axes) -> axes, with units, a caption and a source.
 
-``FIGURES`` has them all by name, also those of :mod:`freehint.answers`,
-:mod:`freehint.migration_figures`, :mod:`freehint.overcommit_figures`,
-:mod:`freehint.compile_figures` and :mod:`freehint.speed_figures`; :func:`export` writes one for a
-paper.
+A figure stands in the file that is named for its table.  ``FIGURES`` has them all by name, and
+every one is an attribute of this package; :func:`export` writes one for a paper.
 
-Colours are those of :mod:`freehint.palette` and always mean the same thing.
+Colours are those of :mod:`freehint.figures.drawing.palette` and always mean the same thing.
 """
 
-# They enter their figures in FIGURES.
-import freehint.answers
-import freehint.compile_figures
-import freehint.migration_figures
-import freehint.overcommit_figures
-import freehint.speed_figures  # noqa: F401
-from freehint.figures.effects import interactions, main_effects
-from freehint.figures.hints import balance, compare_policies, hint_balance
-from freehint.figures.lists import free_by_order, two_memories
-from freehint.figures.memory import fragmentation_over_time, free_over_time, pcp_over_time
-from freehint.figures.paper import export
-from freehint.figures.registry import FIGURES, figure
-from freehint.figures.style import MIB, Picture, every, new_figure, quick_figure, theme
+from freehint.figures.compile import compile_figure
+from freehint.figures.drawing.paper import export
+from freehint.figures.drawing.registry import FIGURES, figure
+from freehint.figures.drawing.style import Picture, every, new_figure, quick_figure, theme
+from freehint.figures.hints import (
+    balance,
+    compare_policies,
+    hint_balance,
+    hints_over_time,
+    told_over_time,
+)
+from freehint.figures.lists import (
+    block_lists,
+    blocks_by_order,
+    free_by_order,
+    reused_shares,
+    two_memories,
+)
+from freehint.figures.locks import holds_by_order, lock_timeline, longer_than, walk_map
+from freehint.figures.memory import (
+    fragmentation_over_time,
+    free_lines,
+    free_over_time,
+    pcp_over_time,
+    resident_over_time,
+)
+from freehint.figures.migration import (
+    dirty_at_each_sync,
+    pages_by_fate,
+    resident_beside,
+    rounds_over_time,
+    rounds_side_by_side,
+    sent_by_round,
+)
+from freehint.figures.savings import (
+    bytes_and_times,
+    effect,
+    effects,
+    measures,
+    per_policy,
+    predicted_beside_measured,
+)
+from freehint.figures.shared_host import (
+    guests_resident,
+    residents,
+    slowdown_by_guests,
+    swap_traffic,
+    time_lost,
+)
+from freehint.figures.speed import beside_others, cost_growth, load_by_working_set
+from freehint.figures.sweeps import interactions, main_effects, share_map, survival_by_reach
 from freehint.figures.thread import story, story_legend
-from freehint.figures.walk import lock_timeline, walk_map
 
 __all__ = [
     "FIGURES",
-    "MIB",
     "Picture",
     "balance",
+    "beside_others",
+    "block_lists",
+    "blocks_by_order",
+    "bytes_and_times",
     "compare_policies",
+    "compile_figure",
+    "cost_growth",
+    "dirty_at_each_sync",
+    "effect",
+    "effects",
     "every",
     "export",
     "figure",
     "fragmentation_over_time",
     "free_by_order",
+    "free_lines",
     "free_over_time",
+    "guests_resident",
     "hint_balance",
+    "hints_over_time",
+    "holds_by_order",
     "interactions",
+    "load_by_working_set",
     "lock_timeline",
+    "longer_than",
     "main_effects",
+    "measures",
     "new_figure",
+    "pages_by_fate",
     "pcp_over_time",
+    "per_policy",
+    "predicted_beside_measured",
     "quick_figure",
+    "resident_beside",
+    "resident_over_time",
+    "residents",
+    "reused_shares",
+    "rounds_over_time",
+    "rounds_side_by_side",
+    "sent_by_round",
+    "share_map",
+    "slowdown_by_guests",
     "story",
     "story_legend",
+    "survival_by_reach",
+    "swap_traffic",
     "theme",
+    "time_lost",
+    "told_over_time",
     "two_memories",
     "walk_map",
 ]

@@ -1,18 +1,28 @@
 """What became of hints, and policies side by side."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from freehint.figures.registry import figure
-from freehint.figures.style import (
-    MIB,
+from freehint.figures.drawing.palette import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    SKY,
+    VERMILION,
+    YELLOW,
+)
+from freehint.figures.drawing.registry import figure
+from freehint.figures.drawing.style import (
+    PENS,
     axes_or_new,
     legend_above,
     log_axis,
     new_figure,
     stacked_rows,
 )
-from freehint.palette import BLACK, BLUE, GREEN, ORANGE, VERMILION, YELLOW
+from freehint.units import MIB, NS_PER_MS
 
 BALANCE = (
     ("hint held", GREEN),
@@ -105,3 +115,53 @@ def compare_policies(table: pd.DataFrame, axes=None):
             ax.set_xlim(0, 105 if factor == 100 else None)
     axes[0].set_ylim(len(policies) - 0.4, -0.6)
     return axes
+
+
+ORDER_GROUPS = (("order 9 and 10", 9, 10, GREEN), ("order 4 to 8", 4, 8, BLUE),
+                ("order 0 to 3", 0, 3, SKY))  # fmt: skip
+
+
+@figure(
+    "Memory that the host was told of, each page counted once, by the order of the blocks"
+    " reported.",
+    source="Run.reports",
+)
+def hints_over_time(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
+    """Memory that the host was told of (MiB, each page once) since the first report (ms)."""
+    ax = axes_or_new(ax)
+    told = reports[reports["taken"] & ~reports["duplicate"]]
+    begin = reports["time_ns"].min() if len(reports) else 0
+    span = span_ns or (reports["time_ns"].max() - begin if len(reports) else NS_PER_MS)
+    times = np.linspace(0, span, 300)
+    heights = []
+    for _, low, high, _ in ORDER_GROUPS:
+        rows = told[told["order"].between(low, high)]
+        sums = np.concatenate([[0], rows["nr_pages"].cumsum() * MIB])
+        heights.append(sums[np.searchsorted(rows["time_ns"] - begin, times, side="right")])
+    colours, labels = [g[3] for g in ORDER_GROUPS], [g[0] for g in ORDER_GROUPS]
+    ax.stackplot(times / NS_PER_MS, heights, colors=colours, labels=labels)
+    ax.set(xlabel="time since the first report (ms)", ylabel="told to the host (MiB)")
+    ax.set_xlim(0, span / NS_PER_MS)
+    ax.set_ylim(0, 1.05 * max(1, np.sum(heights, axis=0).max()))
+    legend_above(ax, 3, x=1)
+    return ax
+
+
+@figure(
+    "Memory that the host was told of, each page counted once, a line a run: what is told"
+    " again does not raise it.",
+    source="Run.reports",
+)
+def told_over_time(reports_of: dict, ax=None, span_ns=None) -> Axes:
+    """Memory that the host was told of (MiB) over time (ms), a line a run; repeats do not count."""
+    ax = axes_or_new(ax)
+    for (name, reports), (colour, style) in zip(reports_of.items(), PENS):
+        rows = reports[reports["taken"] & ~reports["duplicate"]]
+        times = (rows["time_ns"] - reports["time_ns"].min()) / NS_PER_MS
+        ax.step(times, rows["nr_pages"].cumsum() * MIB, where="post", color=colour,
+                ls=style, label=name)  # fmt: skip
+    ax.set(xlabel="time since the first report (ms)", ylabel="told to the host (MiB)")
+    ax.set_xlim(0, span_ns / NS_PER_MS if span_ns else None)
+    ax.set_ylim(bottom=0)
+    ax.legend()
+    return ax

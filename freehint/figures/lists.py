@@ -1,12 +1,26 @@
 """The free lists of a memory at one moment, or at two."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
-from freehint.figures.registry import figure
-from freehint.figures.style import MIB, axes_or_new, order_axis
+from freehint.figures.drawing.palette import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+)
+from freehint.figures.drawing.registry import figure
+from freehint.figures.drawing.style import HEADING, LABEL, SMALL, TICK, axes_or_new, order_axis
 from freehint.mm.memory import MIGRATETYPE_NAMES, NR_ORDERS, Memory
-from freehint.palette import BLACK, BLUE, GREY, PURPLE, SKY, VERMILION, YELLOW
+from freehint.studies.blocks import NR_PAGES, TOP_ORDER, Blocks
+from freehint.units import MIB
 
 
 @figure(
@@ -62,5 +76,84 @@ def _on_pcp(memory: Memory) -> float:
 def _by_order(ax) -> Axes:
     order_axis(ax, NR_ORDERS - 1, "pcp")
     ax.set(xlabel="order of the free block", ylabel="free memory (MiB)")
+    ax.legend()
+    return ax
+
+
+@figure(
+    "32 pages as they lie in memory, and below them the free list of each order with its head"
+    " at the left. Grey: handed out; blue: free; orange: free, and taken from next.",
+    source="freehint.studies.blocks.block_story",
+    wide=True,
+)
+def block_lists(told: Blocks, ax=None) -> Axes:
+    """32 pages as they lie, and below them the free list of each order, head at the left."""
+    ax = axes_or_new(ax, height=4.4)
+    _page_strip(told, ax)
+    for order in range(TOP_ORDER + 1):
+        y, x = -1.5 - (TOP_ORDER - order), 0.0
+        ax.text(-0.6, y + 0.32, f"order {order}", ha="right", va="center", fontsize=LABEL)
+        for page in told.lists[order]:
+            is_next = page <= told.next_page < page + (1 << order)
+            _box(ax, x, y, 1 << order, page, ORANGE if is_next else SKY)
+            x += (1 << order) + 0.25
+        if not told.lists[order]:
+            ax.text(0, y + 0.32, "(empty)", va="center", color=GREY, fontsize=TICK)
+    ax.text(0, -0.62, "head", fontsize=TICK, color=GREY)
+    ax.set(xlim=(-6.5, NR_PAGES + 3), ylim=(-1.7 - TOP_ORDER, 1.0))
+    ax.axis("off")
+    ax.set_title(told.sentence, fontsize=HEADING)
+    return ax
+
+
+def _page_strip(told: Blocks, ax) -> None:
+    ax.text(-0.6, 0.42, "as they lie", ha="right", va="center", fontsize=LABEL)
+    for page in told.held:
+        _box(ax, page, 0.1, 1 << told.order, page, GREY)
+    for order, blocks in enumerate(told.lists):
+        for page in blocks:
+            is_next = page <= told.next_page < page + (1 << order)
+            _box(ax, page, 0.1, 1 << order, page, ORANGE if is_next else SKY)
+    for colour, label in ((GREY, "handed out"), (SKY, "free"), (ORANGE, "free, taken from next")):
+        ax.scatter([], [], marker="s", s=90, c=colour, label=label)
+    between = {"bbox_to_anchor": (NR_PAGES + 1, -0.5), "bbox_transform": ax.transData}
+    ax.legend(loc="center right", ncols=3, **between)
+
+
+def _box(ax, x, y, width, page, colour) -> None:
+    ax.add_patch(Rectangle((x + 0.06, y), width - 0.12, 0.64, facecolor=colour, edgecolor="white"))
+    ax.text(x + width / 2, y + 0.31, str(page), ha="center", va="center", fontsize=SMALL)
+
+
+@figure(
+    "Of one free list, from head to tail, the share of the pages that was reused later.",
+    source="freehint.studies.tables.reuse_by_position",
+    unitless="x",
+)
+def reused_shares(table: pd.DataFrame, ax=None) -> Axes:
+    """Share of each part of a list, head to tail, that was reused (%)."""
+    ax = axes_or_new(ax, height=2.6)
+    ax.bar(table["part"], table["reused"] * 100, color=ORANGE, width=0.9)
+    ax.set_xticks([0, len(table) - 1], ["head", "tail"])
+    ax.set(xlabel="place in the list at the start", ylabel="reused (%)", ylim=(0, 100))
+    return ax
+
+
+@figure(
+    "Blocks offered to the ring by their order: taken, and lost because the ring was full.",
+    source="Run.reports",
+    unitless="x",
+)
+def blocks_by_order(reports: pd.DataFrame, ax=None) -> Axes:
+    """Blocks offered to the ring by order: taken, and lost because it was full."""
+    ax = axes_or_new(ax)
+    bottom = np.zeros(NR_ORDERS)
+    for taken, colour, label in ((True, GREEN, "taken by the ring"), (False, VERMILION, "lost")):
+        orders = reports.loc[reports["taken"] == taken, "order"]
+        counts = np.bincount(orders, minlength=NR_ORDERS)
+        ax.bar(range(NR_ORDERS), counts, bottom=bottom, color=colour, label=label)
+        bottom += counts
+    order_axis(ax, NR_ORDERS - 1)
+    ax.set(xlabel="order of the block", ylabel="offered (blocks)")
     ax.legend()
     return ax

@@ -3,10 +3,11 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from freehint.figures.registry import figure
-from freehint.figures.style import MIB, PENS, TICK, axes_or_new, legend_above
-from freehint.mm.fragmentation import extfrag_index, unusable_free_index
-from freehint.palette import BLACK, BLUE, GREEN, ORANGE, SKY
+from freehint.figures.drawing.palette import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, SKY
+from freehint.figures.drawing.registry import figure
+from freehint.figures.drawing.style import PENS, TICK, axes_or_new, legend_above
+from freehint.formats.tables import extfrag_index, unusable_free_index
+from freehint.units import MIB
 
 
 @figure(
@@ -97,4 +98,47 @@ def fragmentation_over_time(history: pd.DataFrame, ax=None, order=9) -> Axes:
     ax.set(xlabel="time since the first snapshot (s)", ylabel=f"index for order {order}")
     ax.set(ylim=(-1.1, 1.1), xlim=(0, wide.index.max()))
     legend_above(ax, 2)
+    return ax
+
+
+@figure(
+    "Free memory over time, per-CPU lists included, a line a run.",
+    source="Run.history",
+)
+def free_lines(histories: dict, ax=None) -> Axes:
+    """Free memory on the lists and on pcp lists (MiB) over time (ms), a line a run, named."""
+    ax = axes_or_new(ax)
+    for (name, history), (colour, style) in zip(histories.items(), PENS):
+        free = history.groupby("time_s")["free_pages"].sum() * MIB
+        ax.plot(free.index * 1e3, free, color=colour, ls=style, label=name)
+    ax.set(xlabel="simulated time (ms)", ylabel="free memory (MiB)")
+    ax.margins(x=0)
+    ax.set_ylim(bottom=0)
+    ax.legend()
+    return ax
+
+
+@figure(
+    "What the host has given to a recorded guest: resident memory of QEMU over time, with the"
+    " phases of the recording.",
+    source="a recording of free page reporting: host_rss_KiB",
+)
+def resident_over_time(rss: pd.DataFrame, ax=None) -> Axes:
+    """What the host has given to a recorded guest (MiB) over time (s), its phases marked.
+
+    Parameters
+    ----------
+    rss : DataFrame
+        t_s, phase, host_rss_KiB, as in the recordings of free page reporting.
+    """
+    ax = axes_or_new(ax)
+    ax.plot(rss["t_s"], rss["host_rss_KiB"] / 1024, color=BLUE, drawstyle="steps-post")
+    lasting = rss.groupby("phase", sort=False).filter(lambda rows: len(rows) > 1)
+    for phase, rows in lasting.groupby("phase", sort=False):
+        ax.axvline(rows["t_s"].iloc[0], color=PALE, lw=1, zorder=0)
+        ax.text(rows["t_s"].iloc[0] + 0.3, 0.98, phase, fontsize=TICK, color=GREY, va="top",
+                transform=ax.get_xaxis_transform())  # fmt: skip
+    ax.set(xlabel="time since QEMU's start (s)", ylabel="QEMU's resident memory (MiB)")
+    ax.set_ylim(0, 1.15 * rss["host_rss_KiB"].max() / 1024)
+    ax.margins(x=0)
     return ax

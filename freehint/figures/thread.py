@@ -3,17 +3,17 @@
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from freehint.figures.registry import figure
-from freehint.figures.style import HEADING, LABEL, TICK, axes_or_new
-from freehint.palette import BLACK, BLUE, GREEN, GREY, ORANGE
-from freehint.story import LETTERS, Story
+from freehint.figures.drawing.palette import BLACK, BLUE, GREEN, GREY, ORANGE
+from freehint.figures.drawing.registry import figure
+from freehint.figures.drawing.style import HEADING, LABEL, TICK, axes_or_new
+from freehint.studies.thread import LETTERS, Story
 
 
 @figure(
     "Eight free blocks on one list, from head (left) to tail, a row a step. White: free, unknown"
     " to the host; green: the host was told; orange: told again; ringed: reported in this stroke;"
     " blue bar: the bookmark.",
-    source="freehint.story.thread_story",
+    source="freehint.studies.thread.thread_story",
     wide=True,
 )
 def story(told: Story, ax=None) -> Axes:

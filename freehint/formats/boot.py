@@ -3,6 +3,7 @@
 import numpy as np
 
 from freehint.config import InputError, share, whole
+from freehint.formats.place import cut_block, free_range
 from freehint.mm.memory import (
     MAX_ORDER,
     MOVABLE,
@@ -12,7 +13,6 @@ from freehint.mm.memory import (
     new_memory,
     new_zones,
 )
-from freehint.mm.place import cut_block, free_range
 from freehint.mm.profile import LINUX_6_1, Profile
 from freehint.mm.watermark import lowmem_reserves, set_pcp_limits, zone_watermarks
 from freehint.units import PAGE_SIZE, parse_size

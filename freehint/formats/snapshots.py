@@ -8,34 +8,19 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freehint.config import InputError
-from freehint.jit import as_python
-from freehint.mm.list import set_list
+from freehint.formats.digest import Files
+from freehint.formats.snapshot_lists import load_freelists, load_pageblocks, load_pcp
 from freehint.mm.memory import (
-    BUDDY,
-    HIGHATOMIC,
     ISOLATE,
     MAX_ORDER,
-    MIGRATE_TYPES,
-    MOVABLE,
-    NO_PAGEBLOCK,
     NR_PCP_LISTS,
-    PAGEBLOCK_ORDER,
-    PAGEBLOCK_TYPE_MASK,
-    PCP,
     PCP_DTYPE,
-    PCP_THP,
-    RECLAIMABLE,
-    REPORTED,
-    SKIP_BIT,
-    TYPE_SHIFT,
     ZONE_NAMES,
     Memory,
-    free_list_head,
     list_nodes,
     new_memory,
     new_zones,
@@ -44,7 +29,6 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pageblock import count_isolate_pageblocks
 from freehint.mm.pcp import pindex_to_order
-from freehint.mm.place import claim_blocks
 from freehint.mm.profile import profile_for_kernel
 
 FREELIST_COLUMNS = ("zone", "order", "migratetype", "position", "pfn")
@@ -85,27 +69,31 @@ def load_snapshot(stem) -> Memory:
     >>> fh.free_lists(mem).shape
     (33027, 5)
     """
+    return read_snapshot(stem, Files())
+
+
+def read_snapshot(stem, files: Files) -> Memory:
+    """:func:`load_snapshot`, through ``files``, which tells afterwards what was loaded."""
     stem = Path(stem)
-    meta = _read_meta(Path(f"{stem}.meta.json"))
-    freelist = read_table(Path(f"{stem}.freelist.parquet"), FREELIST_COLUMNS)
-    pcp = read_table(Path(f"{stem}.pcp.parquet"), PCP_COLUMNS)
-    pageblock = read_table(Path(f"{stem}.pageblock.parquet"), PAGEBLOCK_COLUMNS)
+    meta = _read_meta(Path(f"{stem}.meta.json"), files)
+    freelist = read_table(Path(f"{stem}.freelist.parquet"), FREELIST_COLUMNS, files)
+    pcp = read_table(Path(f"{stem}.pcp.parquet"), PCP_COLUMNS, files)
+    pageblock = read_table(Path(f"{stem}.pageblock.parquet"), PAGEBLOCK_COLUMNS, files)
     memory = _memory_from_meta(meta, f"{stem}.meta.json", "reported" in freelist)
-    _load_pageblocks(memory, pageblock, f"{stem}.pageblock.parquet")
+    load_pageblocks(memory, pageblock, f"{stem}.pageblock.parquet")
     count_isolate_pageblocks(memory)
     taken = np.zeros(memory.nr_pages // 64, np.uint64)
-    _load_freelists(memory, freelist, f"{stem}.freelist.parquet", taken)
-    _load_pcp(memory, pcp, f"{stem}.pcp.parquet", taken)
+    load_freelists(memory, freelist, f"{stem}.freelist.parquet", taken)
+    load_pcp(memory, pcp, f"{stem}.pcp.parquet", taken)
     _compare_with_meta(memory, meta, stem)
     return memory
 
 
-def _read_meta(path: Path) -> dict:
+def _read_meta(path: Path, files: Files) -> dict:
+    content = files.read(path)
     try:
-        meta = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
+        meta = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: this is not whole JSON: {error}") from None
     zones = meta.get("zones") if isinstance(meta, dict) else None
     if not isinstance(zones, list) or not zones:
@@ -113,7 +101,7 @@ def _read_meta(path: Path) -> dict:
     return meta
 
 
-def read_table(path: Path, columns) -> dict:
+def read_table(path: Path, columns, files: Files) -> dict:
     """Named integer columns (``zone`` stays text) of a parquet file, as arrays.
 
     Raises
@@ -121,10 +109,9 @@ def read_table(path: Path, columns) -> dict:
     InputError
         The file is missing, not whole parquet, or a column is missing or not numeric.
     """
+    content = files.read(path)
     try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
+        table = pq.read_table(pa.BufferReader(content))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: this is not whole parquet: {_first_line(error)}") from None
     wanted = {}
@@ -234,120 +221,6 @@ def _memory_from_meta(meta: dict, path, reported_known: bool) -> Memory:
                 if name in record or name in ("count", "high", "batch"):
                     memory.pcp[name][z, cpu] = _field(record, name, path)
     return memory
-
-
-def _zone_positions(memory: Memory, table: dict, path) -> np.ndarray:
-    """Position in ``memory.zones`` of every row."""
-    names = {zone_name(memory, z): z for z in range(len(memory.zones.index))}
-    known = np.isin(table["zone"], list(names))
-    if not known.all():
-        row = int(np.argmin(known))
-        raise InputError(f"{path}: row {row}: unknown zone {table['zone'][row]!r}")
-    return np.array([names[n] for n in table["zone"]], np.int64)
-
-
-def _require(good, table: dict, column: str, path, why: str) -> None:
-    """Every row must be good; else name the first that is not."""
-    if not good.all():
-        row = int(np.argmin(good))
-        raise InputError(f"{path}: row {row}: {column} {table[column][row]} {why}")
-
-
-def _load_pageblocks(memory: Memory, table: dict, path) -> None:
-    zone = _zone_positions(memory, table, path)
-    start = memory.zones.start_pfn[zone]
-    last = start + memory.zones.spanned[zone] - 1
-    block = table["block"]
-    inside = (block >= start >> PAGEBLOCK_ORDER) & (block <= last >> PAGEBLOCK_ORDER)
-    _require(inside, table, "block", path, "lies outside its zone")
-    right = table["start_pfn"] == block << PAGEBLOCK_ORDER
-    _require(right, table, "start_pfn", path, "is not the first of its block")
-    types = table["migratetype"]
-    _require((types >= 0) & (types < MIGRATE_TYPES), table, "migratetype", path, "is unknown")
-    _require(np.isin(table["skip"], (0, 1)), table, "skip", path, "must be 0 or 1")
-    index = block - (memory.base_pfn >> PAGEBLOCK_ORDER)
-    if len(np.unique(index)) != len(index):
-        row = int(np.argmax(pd.Series(index).duplicated()))
-        raise InputError(f"{path}: row {row}: block {block[row]} is listed twice")
-    memory.pageblock[index] = types | np.where(table["skip"] == 1, SKIP_BIT, 0)
-
-
-def _claim(memory: Memory, table: dict, zone, order, path, taken) -> np.ndarray:
-    """Nodes of the rows' blocks, checked for alignment, zone, hole and overlap."""
-    pfn = table["pfn"]
-    start = memory.zones.start_pfn[zone]
-    end = start + memory.zones.spanned[zone]
-    size = np.left_shift(1, order)
-    _require((pfn >= start) & (pfn <= end - size), table, "pfn", path, "lies outside its zone")
-    _require(pfn % size == 0, table, "pfn", path, "is not aligned to its order")
-    nodes = pfn - memory.base_pfn
-    ends = [nodes, nodes + size - 1]  # a block of order 10 has two pageblocks
-    hole = np.any([memory.pageblock[n >> PAGEBLOCK_ORDER] == NO_PAGEBLOCK for n in ends], axis=0)
-    _require(~hole, table, "pfn", path, "lies in a hole: its pageblock is not listed")
-    # Blocks sorted by address must not reach into the next one, nor into pages taken before.
-    order_by_pfn = np.argsort(nodes, kind="stable")
-    sorted_end = (nodes + size)[order_by_pfn]
-    free_of_next = np.ones(len(nodes), np.bool_)
-    free_of_next[order_by_pfn[1:]] = sorted_end[:-1] <= nodes[order_by_pfn[1:]]
-    _require(free_of_next, table, "pfn", path, "is on the lists twice")
-    row = int(claim_blocks(taken, nodes, order))
-    if row >= 0:
-        raise InputError(f"{path}: row {row}: pfn {pfn[row]} is on the lists twice")
-    return nodes
-
-
-def _load_lists(memory: Memory, table: dict, heads, nodes, path) -> None:
-    """Link the rows into their lists by position, which must count 0, 1, 2, .. on each."""
-    rank = np.lexsort((table["position"], heads))
-    heads, nodes, position = heads[rank], nodes[rank], table["position"][rank]
-    starts = np.flatnonzero(np.diff(heads, prepend=-1))
-    expected = np.arange(len(heads)) - np.repeat(starts, np.diff(np.append(starts, len(heads))))
-    if not (position == expected).all():
-        row = int(rank[np.argmin(position == expected)])
-        raise InputError(
-            f"{path}: row {row}: position {table['position'][row]} leaves a gap in its list"
-        )
-    for content in np.split(np.arange(len(heads)), starts[1:]):
-        if len(content):
-            set_list(memory.links, heads[content[0]], nodes[content])
-
-
-def _load_freelists(memory: Memory, table: dict, path, taken) -> None:
-    zone = _zone_positions(memory, table, path)
-    order, types = table["order"], table["migratetype"]
-    _require(
-        (order >= 0) & (order < MAX_ORDER), table, "order", path, f"must lie in 0..{MAX_ORDER - 1}"
-    )
-    _require((types >= 0) & (types < MIGRATE_TYPES), table, "migratetype", path, "is unknown")
-    nodes = _claim(memory, table, zone, order, path, taken)
-    _load_lists(memory, table, as_python(free_list_head)(memory, zone, order, types), nodes, path)
-    memory.frame[nodes] = BUDDY | order | types << TYPE_SHIFT
-    if memory.reported_known:
-        _require(np.isin(table["reported"], (0, 1)), table, "reported", path, "must be 0 or 1")
-        memory.frame[nodes[table["reported"] == 1]] |= REPORTED
-    np.add.at(memory.nr_free, (zone, order, types), 1)
-
-
-def _load_pcp(memory: Memory, table: dict, path, taken) -> None:
-    zone = _zone_positions(memory, table, path)
-    cpu, pindex, order = table["cpu"], table["pindex"], table["order"]
-    _require((cpu >= 0) & (cpu < memory.nr_cpus), table, "cpu", path, "is not in meta.json")
-    good = (pindex >= 0) & (pindex < NR_PCP_LISTS)
-    _require(good, table, "pindex", path, f"must lie in 0..{NR_PCP_LISTS - 1}")
-    right = order == np.where(pindex >= PCP_THP, PAGEBLOCK_ORDER, pindex // 3)
-    _require(right, table, "order", path, "does not belong to its pindex")
-    list_type = np.where(pindex >= PCP_THP, pindex - PCP_THP, pindex % 3)
-    right = table["migratetype"] == list_type
-    _require(right, table, "migratetype", path, "does not belong to its pindex")
-    nodes = _claim(memory, table, zone, order, path, taken)
-    _load_lists(memory, table, as_python(pcp_list_head)(memory, zone, cpu, pindex), nodes, path)
-    block_type = memory.pageblock[nodes >> PAGEBLOCK_ORDER] & PAGEBLOCK_TYPE_MASK
-    # The huge pages' first list holds all that is not movable: there the pageblock must tell.
-    not_movable = (pindex == PCP_THP) & (block_type == RECLAIMABLE)
-    types = np.where(not_movable, RECLAIMABLE, list_type)
-    # HIGHATOMIC pages stand on the MOVABLE list and drain back to their own.
-    types = np.where((block_type == HIGHATOMIC) & (types == MOVABLE), HIGHATOMIC, types)
-    memory.frame[nodes] = PCP | order | types << TYPE_SHIFT
 
 
 def _compare_with_meta(memory: Memory, meta: dict, stem) -> None:

@@ -1,7 +1,7 @@
 """Watermarks, reserves and pcp limits from zone sizes: the kernel's formulas, in numpy.
 
-Within 1.5 % of the recorded guests (tests/test_boot.py); what is left comes from the order of
-events at boot, which sees smaller zones.
+Within 1.5 % of the recorded guests (tests/formats/test_boot.py); what is left comes from the order
+of events at boot, which sees smaller zones.
 Source: mm/page_alloc.c and mm/khugepaged.c of Linux 6.1, where no other is named.
 """
 

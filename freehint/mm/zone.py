@@ -37,12 +37,12 @@ from freehint.mm.memory import (
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.pcp import (
     free_unref_page,
-    free_would_drain,
     pcp_allowed_order,
+    pcp_head_page,
     pcp_list_empty,
     rmqueue_pcplist,
-    zone_flag,
 )
+from freehint.mm.pcp_limits import free_would_drain, zone_flag
 from freehint.mm.profile import HIGH_AUTO_TUNED, NOFRAGMENT_NONE
 
 GFP_ATOMIC_FLAGS = ALLOC_MIN_RESERVE | ALLOC_NON_BLOCK
@@ -192,8 +192,10 @@ def serving_zone(memory, order, migratetype):
 
 @kernel(inline=True)
 def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones):
-    """The attempts of an allocation, zone by zone: see :func:`alloc_pages`.
+    """Try zone after zone at each attempt's watermark, as :func:`alloc_pages` describes.
 
+    ``reserve_flags`` are ALLOC_.. of mm/highatomic.py, which count at the min watermark alone.
+    With ALLOC_HIGHATOMIC a held lock is waited for even where a pcp list would serve.
     Source: get_page_from_freelist().
     """
     highest = highest_zone_of(migratetype)
@@ -237,19 +239,6 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zones):
     return alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zones)
 
 
-@kernel
-def alloc_pages_flags(memory, cpu, order, migratetype, reserve_flags, locked_zones):
-    """Allocate as a request with rights to reserves; else like :func:`alloc_pages`.
-
-    Parameters
-    ----------
-    reserve_flags : int
-        ALLOC_.. of mm/highatomic.py; they count in the attempt at the min watermark alone.
-        With ALLOC_HIGHATOMIC a held lock is waited for even where a pcp list would serve.
-    """
-    return alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones)
-
-
 @kernel(inline=True)
 def mark_lru(memory, node, order):
     """Note that the pages of an allocation are movable (PageLRU)."""
@@ -288,3 +277,35 @@ def free_pages(memory, node, cpu, order, locked_zones):
         return False, zone, 0
     clear_lru(memory, node, order)
     return True, zone, free_unref_page(memory, node, cpu, order, migratetype)
+
+
+@kernel(inline=True)
+def bulk_zone(memory, nr_pages):
+    """The highest zone that keeps its low watermark without the pages, or -1.
+
+    The lowmem reserve is that against the preferred zone, not against the highest usable one.
+    """
+    top = memory.zones.shape[0] - 1
+    preferred = memory.zones[top].index
+    for zone in range(top, -1, -1):
+        if zone_watermark_ok(memory, zone, 0, WMARK_LOW, nr_pages, preferred, 0):
+            return zone
+    return -1
+
+
+@kernel
+def alloc_pages_bulk(memory, cpu, migratetype, nodes):
+    """Fill ``nodes`` (int64 array) with pages from one zone; pages got, perhaps fewer.
+
+    The list is refilled as often as need be; it does not call off a run of frees as single
+    allocations do.  0 where no zone has enough, or a single page is wanted: the caller then
+    allocates one page by itself, as the kernel does.
+    """
+    zone = bulk_zone(memory, nodes.shape[0]) if nodes.shape[0] > 1 else -1
+    if zone < 0:
+        return 0
+    for got in range(nodes.shape[0]):
+        nodes[got] = pcp_head_page(memory, zone, cpu, 0, migratetype, 0)
+        if nodes[got] < 0:
+            return got
+    return nodes.shape[0]

@@ -30,7 +30,8 @@ from freehint.mm.memory import (
     user_node,
 )
 from freehint.mm.zone import rmqueue_buddy, serving_zone
-from freehint.policy import Outcome, Policy, Stroke
+from freehint.policies.policy import FULL_RING, Outcome, Policy, Stroke
+from freehint.policies.promise import ONCE, Promise
 
 HINT_ORDER = MAX_ORDER - 1  # VIRTIO_BALLOON_HINT_BLOCK_ORDER
 SHRINK_BATCH = 128  # mm/vmscan.c: pages that a shrinker is asked for at a time
@@ -178,6 +179,10 @@ class BalloonAlloc(Policy):
     report: str = "unlocked"
     reserved_descriptors: int = 1
     pause_ns: int = 0
+    colour: str = "blue"
+    mark: str = "D"
+    promise: Promise = ONCE  # order 10, and only while watermarks allow
+    knobs: tuple = (FULL_RING,)
 
     def __post_init__(self):
         super().__post_init__()

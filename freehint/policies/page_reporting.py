@@ -35,7 +35,8 @@ from freehint.mm.memory import (
     free_list_head,
 )
 from freehint.mm.zone import zone_watermark_ok
-from freehint.policy import Outcome, Policy, Stroke
+from freehint.policies.policy import Outcome, Policy, Stroke
+from freehint.policies.promise import ONCE, Promise
 from freehint.units import NS_PER_S
 
 SHARE_OF_LIST = 16  # a pass reports a sixteenth of a list
@@ -214,6 +215,10 @@ class PageReporting(Policy):
     delay_ns: int | None = 2 * NS_PER_S
     report_order: int = 9
     putback: str = "tail"
+    colour: str = "green"
+    mark: str = "s"
+    promise: Promise = ONCE  # a sixteenth of a list in a pass
+    host_discards: bool = True
 
     def __post_init__(self):
         super().__post_init__()

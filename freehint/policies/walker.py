@@ -2,21 +2,32 @@
 
 Idea: report free blocks where they stand, under the zone lock, without taking them.
 Source: Wang's v24 2/2 on linux-mm and Tsirkin's answers to it, January 2018;
-the machinery is freehint/walk.py.
+the machinery is freehint/policies/walk.py.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import permutations
 
-from freehint.config import InputError, one_of, whole
+from freehint.config import InputError, one_of, parameters, whole
 from freehint.mm.memory import MAX_ORDER
-from freehint.policy import Policy
-from freehint.walk import drain, end_walk, fill, forget_user_nodes, new_walk_state
+from freehint.policies.policy import CAPACITY, FULL_RING, MIN_ORDER, Knob, Policy
+from freehint.policies.walk import drain, end_walk, fill
+from freehint.policies.walk_state import forget_user_nodes, new_walk_state
 
 ROTATE = ("never", "each_report", "on_exit")
 RESUME = ("restart", "scan_for_first", "cursor", "host_feedback")
 LOCK = ("per_list", "per_batch", "whole_walk", "per_zone")
 ORDER = ("high_first", "low_first")
+KNOBS = (
+    Knob("rotate", ROTATE),
+    Knob("resume", RESUME),
+    Knob("lock", LOCK),
+    Knob("order", ORDER),
+    MIN_ORDER,
+    CAPACITY,
+    FULL_RING,
+)
 V24 = ("per_list", "lose", "never", "restart")
 
 
@@ -64,6 +75,7 @@ class Walker(Policy):
     order: str = "high_first"
     min_order: int = 0
     stops_at_empty_list: bool = False
+    knobs: tuple = KNOBS
 
     def __post_init__(self):
         super().__post_init__()
@@ -102,6 +114,12 @@ class Walker(Policy):
                 " policy.on_full 'lose', policy.rotate 'never' and policy.resume 'restart'"
             )
 
+    def knobs_that_count(self, values: dict) -> tuple:
+        """Without the capacity, unless the lock is dropped after each batch."""
+        names = super().knobs_that_count(values)
+        batches = values.get("lock", self.lock) == "per_batch"
+        return names if batches else tuple(name for name in names if name != CAPACITY.name)
+
     def _ways(self):
         return self.rotate, self.resume
 
@@ -124,3 +142,32 @@ class Walker(Policy):
     def wants_feedback(self) -> bool:
         """Is ``drain`` to hear of the buffers that the host used?"""
         return self.resume == "host_feedback"
+
+
+def rotation_pairs(policies) -> list:
+    """Pairs of walkers of which one rotates, while all else but ``resume`` is the same.
+
+    Parameters
+    ----------
+    policies : iterable of Policy
+
+    Returns
+    -------
+    list
+        Of (Walker, Walker); the one that rotates stands first.
+    """
+    walkers = [policy for policy in policies if isinstance(policy, Walker)]
+    return [
+        (one, other)
+        for one, other in permutations(walkers, 2)
+        if one.rotate != "never" and other.rotate == "never" and _like(one, other)
+    ]
+
+
+def _like(one: Walker, other: Walker) -> bool:
+    """Would they be the same if they rotated and resumed alike?"""
+    return all(
+        getattr(one, own.name) == getattr(other, own.name)
+        for own in parameters(one)
+        if own.name not in ("name", "rotate", "resume")
+    )

@@ -1,14 +1,12 @@
 """Knobs in a notebook: a picture of the thread's example, of a few pages, of a real guest."""
 
-from freehint.widgets.blocks import BlockKnobs
-from freehint.widgets.guest import GuestKnobs
+from freehint.widgets.examples import BlockKnobs, GuestKnobs, ThreadExample
 from freehint.widgets.lab import Lab
 from freehint.widgets.panel import KnobPanel
-from freehint.widgets.player import Player
-from freehint.widgets.player_html import player_html, save_player
+from freehint.widgets.player.html import player_html, save_player
+from freehint.widgets.player.widget import Player
 from freehint.widgets.scenario import ScenarioKnobs
 from freehint.widgets.scenario_code import scenario_code
-from freehint.widgets.thread import ThreadExample
 
 __all__ = [
     "BlockKnobs",

@@ -11,16 +11,16 @@ from html import escape
 import ipywidgets as widgets
 
 from freehint.config import InputError
-from freehint.simulate import Scenario
-from freehint.trajectory import record
+from freehint.runs.scenario import Scenario
+from freehint.runs.trajectory.trajectory import record
 from freehint.widgets.lab_code import LabCode
 from freehint.widgets.lab_figures import draw_runs, stacked_png
-from freehint.widgets.lab_knobs import GROUPS, Bench
+from freehint.widgets.lab_knobs import GROUPS, Bench, with_positions
 from freehint.widgets.lab_table import difference_table
 from freehint.widgets.lab_turns import LabTurns
 from freehint.widgets.later import Later
 from freehint.widgets.panel import choice
-from freehint.widgets.player import Player
+from freehint.widgets.player.widget import Player
 from freehint.widgets.scenario_code import scenario_code
 
 SIDES = ("A", "B")
@@ -110,7 +110,7 @@ class Lab(widgets.VBox):
             options = tuple(policies)
         own = [self._benches["A"].policy_values(policy) for policy in policies.values()]
         positions = values + [brought[label] for brought in own if label in brought]
-        knob = choice(label, _with(options, positions), values[0])
+        knob = choice(label, with_positions(options, positions), values[0])
         knob.style.description_width, knob.layout.width = "76px", "100%"
         knob.observe(partial(self._turned, label), names="value")
         return knob
@@ -288,24 +288,3 @@ class Lab(widgets.VBox):
         below = draw_runs({side: self.runs[side] for side in self.shown})._repr_png_()
         picture = stacked_png([p.trajectory for p in players], [p.frame for p in players], below)
         return data | {"image/png": base64.b64encode(picture).decode()}, metadata
-
-
-def _with(options, values) -> list:
-    """A knob's positions, in order, with values that are none of them as further ones."""
-    pairs = [one if isinstance(one, tuple) else (str(one), one) for one in options]
-    known = [value for _, value in pairs]
-    for value in dict.fromkeys(values):
-        if value not in known:
-            pairs.append((_label(value, pairs), value))
-            known.append(value)
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
-    return sorted(pairs, key=lambda pair: pair[1]) if numbers else pairs
-
-
-def _label(value, pairs) -> str:
-    """How a further position is written: a number in the unit that the others have."""
-    for text, known in pairs:
-        number, _, unit = text.replace(",", "").partition(" ")
-        if isinstance(value, int | float) and known and unit:
-            return f"{value / known * float(number):,g} {unit}"
-    return str(value).rpartition("/")[2]

@@ -8,10 +8,10 @@ from matplotlib.image import imread, imsave
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from freehint import figures, migration_figures
-from freehint.palette import BLACK, THEMES
-from freehint.run import summaries
-from freehint.widgets.player_png import frame_png
+from freehint import figures
+from freehint.figures.drawing.palette import BLACK, THEMES
+from freehint.runs.run import summaries
+from freehint.widgets.player.png import frame_png
 from freehint.widgets.scenario import PANELS
 
 PANELS_OF_A_RUN = ("walk", "lock")
@@ -59,10 +59,10 @@ def _same_heights(axes) -> None:
 
 def _draw_migrations(runs: dict, fate, dirty) -> None:
     table = summaries(runs.values()).set_axis(list(runs))
-    migration_figures.pages_by_fate(table, fate)
+    figures.pages_by_fate(table, fate)
     fate.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(-0.05, 1.0),
                 columnspacing=1.0, handlelength=1.2, borderpad=0)  # fmt: skip
-    migration_figures.dirty_at_each_sync({name: run.rounds for name, run in runs.items()}, dirty)
+    figures.dirty_at_each_sync({name: run.rounds for name, run in runs.items()}, dirty)
     if len(runs) > 1:
         dirty.legend(frameon=False, fontsize=9, loc="upper right")
 

@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 from freehint.config import require
-from freehint.guest.programs import STATES, Program
-from freehint.guest.workloads import Workload
-from freehint.host.migration import GENERATIONS, MigrationConfig
+from freehint.data import DEFAULT_MEMORY
+from freehint.engine.guest.programs import STATES, Program
+from freehint.engine.guest.recorded_guest import RecordedGuest
+from freehint.engine.guest.workloads import Workload
+from freehint.engine.host.migration import GENERATIONS, MigrationConfig
 from freehint.mm.profile import profile_name
 from freehint.policies import POLICIES
-from freehint.policies.balloon_alloc import BalloonAlloc
-from freehint.policies.walker import Walker
-from freehint.policy import Policy
-from freehint.recorded_guest import RecordedGuest
-from freehint.simulate import DEFAULT_MEMORY, Scenario, named_memory
+from freehint.policies.policy import Policy
+from freehint.runs.begin import named_memory
+from freehint.runs.scenario import Scenario
 from freehint.units import NS_PER_MS, NS_PER_US
-from freehint.widgets.scenario import KERNELS, KNOBS
+from freehint.widgets.scenario import KERNELS, KNOBS, OF_POLICIES
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
 GIVEN = "given"  # a Memory without a name
@@ -27,19 +27,7 @@ def _in(unit: str, factor: int, *numbers) -> tuple:
 
 # Group -> label -> (field of the scenario, positions).
 GROUPS = {
-    "Policy": {
-        name: KNOBS[name]
-        for name in (
-            "policy",
-            "rotate",
-            "resume",
-            "lock",
-            "order",
-            "min_order",
-            "batch",
-            "full ring",
-        )
-    },
+    "Policy": {"policy": KNOBS["policy"], **OF_POLICIES},
     "Guest": {
         "memory": ("memory", ("256MiB", "512MiB", "1GiB", ("snap4g, 4GiB", DEFAULT_MEMORY))),
         "kernel": ("kernel", KERNELS),
@@ -68,7 +56,8 @@ GROUPS = {
     },
 }
 FIELDS = {label: field for group in GROUPS.values() for label, (field, _) in group.items()}
-OF_POLICY = tuple(label for label in GROUPS["Policy"] if label != "policy")
+# Label -> field of the policy.
+OF_POLICY = {label: field.removeprefix("policy.") for label, (field, _) in OF_POLICIES.items()}
 # Which of a Program's sizes and rates its state goes by.
 SIZE_OF = {"freed": "fill_MiB", "frag": "frag_MiB", "cache": "cache_MiB",
            **dict.fromkeys(("dirty", "churn", "burst"), "dirty_MiB")}  # fmt: skip
@@ -132,11 +121,11 @@ class Bench:
         }
 
     def policy_values(self, policy: Policy) -> dict:
-        """What a policy's knobs show for it; where it has none, v24's."""
-        inner = {label: FIELDS[label].removeprefix("policy.") for label in OF_POLICY}
+        """What the knobs show for a policy; what it lacks they show of the first that has it."""
+        every = (policy, *self.policies.values())
         return {
-            label: getattr(policy, name, getattr(POLICIES["v24"], name))
-            for label, name in inner.items()
+            label: next(getattr(one, name) for one in every if hasattr(one, name))
+            for label, name in OF_POLICY.items()
         }
 
     def applies(self, values: dict) -> set:
@@ -157,13 +146,8 @@ class Bench:
 
     def _of_policy(self, values: dict) -> set:
         policy = self.policies[values["policy"]]
-        if policy.fill is None:
-            return set()
-        there = {k for k in OF_POLICY if hasattr(policy, FIELDS[k].removeprefix("policy."))}
-        walks = isinstance(policy, Walker)
-        if isinstance(policy, BalloonAlloc) or (walks and values["lock"] != "per_batch"):
-            there.discard("batch")
-        return there
+        count = policy.knobs_that_count({name: values[label] for label, name in OF_POLICY.items()})
+        return {label for label, name in OF_POLICY.items() if name in count}
 
     def scenario(self, values: dict) -> Scenario:
         """The scenario that the knobs describe, its memory by name.
@@ -195,10 +179,7 @@ class Bench:
 
     def _policy(self, values: dict) -> Policy:
         policy = self.policies[values["policy"]]
-        wanted = {
-            FIELDS[label].removeprefix("policy."): values[label]
-            for label in self._of_policy(values)
-        }
+        wanted = {OF_POLICY[label]: values[label] for label in self._of_policy(values)}
         return replace(policy, **wanted) if wanted else policy
 
     def _workload(self, values: dict):
@@ -226,3 +207,24 @@ class Bench:
             downtime_limit_ms=values["downtime"],
             generation=values["dirty log"],
         )
+
+
+def with_positions(options, values) -> list:
+    """A knob's positions, in order, with values that are none of them as further ones."""
+    pairs = [one if isinstance(one, tuple) else (str(one), one) for one in options]
+    known = [value for _, value in pairs]
+    for value in dict.fromkeys(values):
+        if value not in known:
+            pairs.append((_label(value, pairs), value))
+            known.append(value)
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
+    return sorted(pairs, key=lambda pair: pair[1]) if numbers else pairs
+
+
+def _label(value, pairs) -> str:
+    """How a further position is written: a number in the unit that the others have."""
+    for text, known in pairs:
+        number, _, unit = text.replace(",", "").partition(" ")
+        if isinstance(value, int | float) and known and unit:
+            return f"{value / known * float(number):,g} {unit}"
+    return str(value).rpartition("/")[2]

@@ -2,17 +2,17 @@
 
 from operator import attrgetter
 
-from freehint import answers, figures, migration_figures
+from freehint import figures
 from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import POLICIES
-from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE
-from freehint.policy import ON_FULL
-from freehint.run import readable, summaries
-from freehint.simulate import Scenario, guest_memory, simulate
-from freehint.units import NS_PER_MS
+from freehint.policies.policy import CAPACITY, FULL_RING
+from freehint.runs.begin import guest_memory
+from freehint.runs.run import readable, summaries
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
+from freehint.units import MIB, NS_PER_MS
 from freehint.widgets.panel import KnobPanel, choice
 
-POWERS = tuple(1 << k for k in range(2, 13))
 MS = tuple((str(ms), ms * NS_PER_MS) for ms in (0, 1, 2, 3, 5, 10, 20, 50))
 # Since the first start, 20 ms into the run.
 STOPS = tuple((f"{us:,}", 20 * NS_PER_MS + us * 1000) for us in
@@ -21,17 +21,19 @@ BANDWIDTHS = tuple((f"{mb:,}", mb * 1_000_000) for mb in (25, 50, 100, 200, 500,
 PIECES = tuple((f"{4 << k:,}", 1 << k) for k in range(0, 13, 2))
 DONES = tuple((str(ms), (20 + ms) * NS_PER_MS) for ms in (10, 20, 50, 80, 100, 150))
 
-# Label -> field of the scenario and its positions.
+# Labels of a policy's knobs that are not called as the field is.
+LABELS = {CAPACITY.name: "batch", FULL_RING.name: "full ring"}
+# Label -> field of the scenario and its positions: those that the policies say they have.
+OF_POLICIES = {
+    LABELS.get(knob.name, knob.name): (f"policy.{knob.name}", knob.positions)
+    for policy in POLICIES.values()
+    for knob in policy.knobs
+}
+# The same, for every knob.
 KNOBS = {
     "policy": ("policy", tuple(POLICIES)),
-    "rotate": ("policy.rotate", ROTATE),
-    "resume": ("policy.resume", RESUME),
-    "lock": ("policy.lock", LOCK),
-    "order": ("policy.order", ORDER),
-    "min_order": ("policy.min_order", tuple(range(11))),
-    "batch": ("policy.capacity", POWERS),
-    "full ring": ("policy.on_full", ON_FULL),
-    "ring size": ("ring.size", POWERS),
+    **OF_POLICIES,
+    "ring size": ("ring.size", tuple(1 << k for k in range(2, 13))),
     "host away (ms)": ("host.gap_ns", MS),
     "stop after (µs)": ("control.stop_at_ns", (*STOPS, ("never", -1))),
     "DONE after (ms)": ("control.done_at_ns", (*DONES, ("never", -1))),
@@ -118,7 +120,7 @@ def draw_run(run, panels, span_ns: int):
 
 def _lists(run, ax, _span_ns):
     figures.free_by_order(run.memory, ax)
-    on_pcp = run.memory.pcp["count"].sum() * figures.MIB
+    on_pcp = run.memory.pcp["count"].sum() * MIB
     ax.set_title(
         f"the free lists at the end, and {on_pcp:.0f} MiB on pcp lists", loc="left", fontsize=10
     )
@@ -137,23 +139,23 @@ def _balance(run, ax, _span_ns):
 
 
 def _hints(run, ax, _span_ns):
-    answers.hints_over_time(run.reports, ax)
+    figures.hints_over_time(run.reports, ax)
 
 
 def _fate(run, ax, _span_ns):
-    migration_figures.pages_by_fate(summaries([run]).set_axis([""]), ax)
+    figures.pages_by_fate(summaries([run]).set_axis([""]), ax)
 
 
 def _dirty(run, ax, _span_ns):
-    migration_figures.dirty_at_each_sync({run.summary["policy"]: run.rounds}, ax)
+    figures.dirty_at_each_sync({run.summary["policy"]: run.rounds}, ax)
 
 
 def _orders(run, ax, _span_ns):
-    answers.blocks_by_order(run.reports, ax)
+    figures.blocks_by_order(run.reports, ax)
 
 
 def _longer(run, ax, _span_ns):
-    answers.longer_than(
+    figures.longer_than(
         {
             "a stroke held the lock": run.locks["held_ns"],
             "an operation waited": run.waits["wait_ns"],

@@ -1,17 +1,8 @@
 """A scenario as the Python that makes it, with only what differs from the defaults."""
 
-from dataclasses import fields
-
-from freehint.config import InputError
-from freehint.mm.memory import Memory
-from freehint.policies import POLICIES
-from freehint.policies.balloon_alloc import BalloonAlloc
-from freehint.policies.five_step import FiveStep
-from freehint.policies.page_reporting import PageReporting
-from freehint.policies.walker import Walker
-from freehint.simulate import Scenario
-
-KINDS = (Walker, FiveStep, BalloonAlloc, PageReporting)  # those that ``fh`` shows by name
+from freehint.policies.policy import Policy
+from freehint.runs.scenario import Scenario
+from freehint.runs.scenario_dict import KINDS, changes, value_of
 
 
 def scenario_code(scenario: Scenario, name: str = "scenario") -> str:
@@ -38,23 +29,13 @@ def scenario_code(scenario: Scenario, name: str = "scenario") -> str:
     >>> print(scenario_code(Scenario(memory="256MiB", seed=3)))
     scenario = fh.Scenario(memory='256MiB', seed=3)
     """
-    if isinstance(scenario.memory, Memory):
-        raise InputError(
-            "memory: a Memory has no name to be written down; name a snapshot or a size"
-        )
-    arguments, knobs = [], {}
-    plain = Scenario(workload=scenario.workload)
-    for one in fields(Scenario):
-        value = getattr(scenario, one.name)
-        if one.name == "policy":
-            written, knobs = _policy(value)
-            if written != repr(plain.policy.name):
-                arguments.append(f"policy={written}")
-        elif one.name == "workload":
-            if value != Scenario().workload:
-                arguments.append(f"workload={_made(value)}")
-        elif value != getattr(plain, one.name):
-            arguments.append(f"{one.name}={_made(value)}")
+    table = changes(scenario)
+    knobs = {n: value_of(n, value) for n, value in table.items() if n.startswith("policy.")}
+    arguments = [
+        f"{field}={_made(value, type(getattr(scenario, field)))}"
+        for field, value in table.items()
+        if field not in knobs
+    ]
     code = f"{name} = {_call('fh.Scenario', arguments)}"
     return code + (f".with_values({knobs!r})" if knobs else "")
 
@@ -66,57 +47,15 @@ def _call(what: str, arguments: list) -> str:
     return f"{what}(\n" + "".join(f"    {argument},\n" for argument in arguments) + ")"
 
 
-def _made(value) -> str:
-    """A part as its constructor, anything else as it is written."""
-    if not hasattr(value, "__dataclass_fields__"):
-        return repr(value) if isinstance(value, int | float | str | None) else repr(str(value))
-    default = type(value)() if _has_defaults(type(value)) else None
-    changed = [
-        f"{f.name}={getattr(value, f.name)!r}"
-        for f in fields(value)
-        if default is None or getattr(value, f.name) != getattr(default, f.name)
-    ]
-    return f"fh.{type(value).__name__}({', '.join(changed)})"
-
-
-def _has_defaults(kind) -> bool:
-    try:
-        kind()
-    except (TypeError, InputError):
-        return False
-    return True
-
-
-def _policy(policy) -> tuple:
-    """How a policy is written, and the knobs that differ from the preset of its name."""
-    if isinstance(policy, tuple):
-        return f"({', '.join(_alone(one) for one in policy)},)", {}
-    preset = POLICIES.get(policy.name)
-    if type(preset) is type(policy):
-        changed = _changed(policy, preset)
-        return repr(policy.name), {f"policy.{name}": value for name, value in changed.items()}
-    return _alone(policy), {}
-
-
-def _alone(policy) -> str:
-    """A policy as one expression."""
-    if policy == POLICIES.get(policy.name):
-        return repr(policy.name)
-    if type(policy) not in KINDS:
-        raise InputError(
-            f"policy: {policy.name!r} has verbs of its own, which no line of code tells"
-        )
-    default = type(policy)(policy.name)
-    changed = ", ".join(f"{k}={v!r}" for k, v in _changed(policy, default).items())
-    return f"fh.{type(policy).__name__}({policy.name!r}{', ' if changed else ''}{changed})"
-
-
-def _changed(policy, default) -> dict:
-    """Fields that differ; a verb of one's own cannot be written down."""
-    changed = {f.name: getattr(policy, f.name) for f in fields(policy)
-               if getattr(policy, f.name) != getattr(default, f.name)}  # fmt: skip
-    for value in changed.values():
-        if callable(value):
-            text = f"policy: {policy.name!r} has verbs of its own, which no line of code tells"
-            raise InputError(text)
-    return changed
+def _made(value, kind=None) -> str:
+    """A part as a call of its kind, any other value as it is written."""
+    if isinstance(value, list):
+        return f"({', '.join(map(_made, value))}{',' * (len(value) == 1)})"
+    if not isinstance(value, dict):
+        return repr(value)
+    inner = {name: _made(one) for name, one in value.items() if name != "kind"}
+    arguments = ", ".join(f"{name}={text}" for name, text in inner.items())
+    called = value.get("kind") or kind.__name__
+    # Every class of a policy is there; ``fh`` itself shows only some of them.
+    room = "fh.policies" if issubclass(KINDS.get(called, object), Policy) else "fh"
+    return f"{room}.{called}({arguments})"

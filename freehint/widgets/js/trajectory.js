@@ -1,11 +1,11 @@
-// The payload of freehint/payload.py, read into typed arrays, and questions that a picture asks.
+// The payload of freehint/runs/trajectory/payload.py, read into typed arrays, and questions that a picture asks.
 
 const TYPES = {
   uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array,
   int32: Int32Array, float64: Float64Array,
 };
 const NR_ORDERS = 11, MIGRATE_TYPES = 5, LISTS_PER_ZONE = NR_ORDERS * MIGRATE_TYPES;
-// Entries of a list: freehint/frames.py.
+// Entries of a list: freehint/runs/trajectory/look.py.
 const NODE_MASK = (1 << 28) - 1, IN_FLIGHT = 1 << 28, HOST_HAS = 1 << 29, MARKED = 1 << 30;
 const PRIVATE = 0x80000000;
 const HOLE = 255;

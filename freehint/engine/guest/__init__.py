@@ -1,0 +1,1 @@
+"""The guest: CPUs with their workloads, kernel threads, programs and recorded guests."""

@@ -1,0 +1,112 @@
+"""What a guest's pages hold before time 0, and which of them hold the array of page structures.
+
+No table of a row a page: a guest may have 2^28 of them.
+"""
+
+from freehint.config import require
+from freehint.jit import kernel
+from freehint.mm.bitmap import set_bit
+from freehint.mm.memory import BUDDY, NR_ORDERS, PCP, frame_order
+
+IN_USE, ON_PCP, FREE = range(3)  # ranks; a free block's is FREE + its order
+
+
+@kernel(inline=True)
+def rank_and_size(memory, node):
+    """Rank of the pages from ``node`` on, and how many of them have it."""
+    frame = memory.frame[node]
+    if frame & PCP:
+        return ON_PCP, 1 << frame_order(frame)
+    if frame & BUDDY:
+        return FREE + frame_order(frame), 1 << frame_order(frame)
+    return IN_USE, 1
+
+
+@kernel
+def count_rank(memory, wanted):
+    """Pages of one rank."""
+    node = pages = 0
+    while node < memory.nr_pages:
+        rank, size = rank_and_size(memory, node)
+        if rank == wanted:
+            pages += size
+        node += size
+    return pages
+
+
+@kernel
+def write_rank(world, wanted, stamp, last):
+    """Give the pages of one rank content, ascending, from ``stamp`` + 1 to ``last``; the last."""
+    memory, node = world.memory, 0
+    while node < memory.nr_pages and stamp < last:
+        rank, size = rank_and_size(memory, node)
+        if rank == wanted:
+            for page in range(node, min(node + size, node + last - stamp)):
+                stamp += 1
+                world.version[page] = stamp
+        node += size
+    return stamp
+
+
+def boot_content(world, footprint: int) -> None:
+    """Give pages content as after boot: in use, on pcp lists, then in the smallest free blocks.
+
+    With init_on_free only those in use: memory is cleared when boot gives it to the allocator.
+
+    Parameters
+    ----------
+    world : World
+    footprint : int
+        Pages with content; 0: those in use and those on pcp lists.
+    """
+    memory = world.memory
+    must = f"be at most the guest's {memory.nr_pages} pages"
+    require(footprint <= memory.nr_pages, "workload.footprint_pages", must, footprint)
+    in_use = count_rank(memory, IN_USE)
+    most = footprint or in_use + count_rank(memory, ON_PCP)
+    if world.state[0].init_on_free:
+        most = min(most, in_use)
+    stamp = rank = 0
+    while stamp < most and rank < FREE + NR_ORDERS:
+        stamp = write_rank(world, rank, stamp, most)
+        rank += 1
+    world.migration[0].stamp = most
+
+
+@kernel
+def place_mem_map(world):
+    """The array of page structures lies in used pages; no recording tells which: the last."""
+    memory, left = world.memory, world.mem_map.shape[0]
+    skip = count_rank(memory, IN_USE) - left
+    if skip < 0:
+        return
+    node = 0
+    while node < memory.nr_pages:
+        rank, size = rank_and_size(memory, node)
+        if rank == IN_USE:
+            skip -= 1
+            if skip < 0:
+                world.mem_map[world.mem_map.shape[0] - left] = node
+                left -= 1
+        node += size
+    world.state[0].has_mem_map = 1
+
+
+@kernel
+def place_background(world):
+    """The idle kernel writes the first pages that have content."""
+    n, page = 0, 0
+    while page < world.version.shape[0] and n < world.background.shape[0]:
+        if world.version[page] != 0:
+            world.background[n] = page
+            n += 1
+        page += 1
+    world.state[0].nr_background = n
+
+
+@kernel
+def mark_written(world):
+    """Pages with content are resident on the host."""
+    for page in range(world.version.shape[0]):
+        if world.version[page] != 0:
+            set_bit(world.present, page)

@@ -1,0 +1,228 @@
+"""Guests of one CPU that run one load: those of the recordings, through the real allocator.
+
+The first part of a program runs before time begins (:func:`prepare`), the last one event by event.
+A process touches its pages in order; the first touch of a 2 MiB piece is a huge page where those
+are on and one is free, else a page at a time; each 2 MiB takes a page table page too.  Pages come
+zeroed and are then written; leaving gives all back, in order of addresses.
+
+Source: the load programs as data/README.md describes them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freehint.config import InputError, Named, one_of, require, whole
+from freehint.data import DEFAULT_MEMORY
+from freehint.engine.guest.churn import burst_page, churn_page
+from freehint.engine.guest.content import boot_content, place_background, place_mem_map
+from freehint.engine.guest.forks import MOST_ALIVE, fork_step, step_ns
+from freehint.engine.guest.mapping import fill_region, forget_process, give_back_pieces, page_node
+from freehint.engine.guest.page_cache import cache_page, fill_cache
+from freehint.engine.world.clock import schedule
+from freehint.engine.world.content import STRUCTURES_SHIFT, write_page
+from freehint.jit import kernel
+from freehint.mm.memory import Memory
+from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
+
+IDLE, DIRTY, CHURN, BURST, FORK, CACHE = range(6)  # what goes on while time passes
+GOES_ON = {"dirty": DIRTY, "churn": CHURN, "burst": BURST, "fork": FORK, "cache": CACHE}
+STATES = ("idle", "freed", "dirty", "churn", "frag", "burst", "fork", "cache")
+BACKGROUND_NS = 100 * NS_PER_MS
+
+
+@dataclass(frozen=True)
+class Program(Named):
+    """A guest of one CPU that runs one of the recorded loads; in place of a Workload.
+
+    Attributes
+    ----------
+    state : str
+        "idle"; "freed": fill ``fill_MiB`` and leave; and after the same: "dirty": rewrite a word in
+        each of ``dirty_MiB``'s pages at ``rate_MiBps``; "churn": map, fill and unmap pieces of 256
+        KiB to 16 MiB at that rate, ``dirty_MiB`` alive; "frag": fill ``frag_MiB`` page by page and
+        give back ``frag_percent`` of its pieces of ``frag_chunk`` pages in random order; "burst":
+        map and write ``dirty_MiB`` at that rate, leave, rest for ``rest_ms``, and again; "fork":
+        fork processes, see :mod:`freehint.engine.guest.forks`; "cache": cache ``cache_MiB`` of
+        files, then go on at ``rate_MiBps``, see :mod:`freehint.engine.guest.page_cache`.  "burst"
+        was not recorded.
+    fill_MiB, dirty_MiB, rate_MiBps, frag_MiB, frag_percent, frag_chunk, cache_MiB, rest_ms : int
+        or float
+        See above.
+    forks_per_s : float
+        Processes/s.  61 were recorded (688 in 11.25 s, under emulation).
+    life_ms : int
+        From a process's last allocation to its exit: 51 ms is the median life of an anonymous page
+        in that recording.
+    huge_pages : bool
+        transparent_hugepage=always, Debian's default.
+    init_on_free : bool
+        A freed page is cleared, so that free memory holds zeros.  Off in Debian's kernel.
+    footprint_pages : int
+        Pages with content at boot; 0: those in use and those on pcp lists.
+    background_pages : int
+        Pages that the idle kernel writes again every 100 ms.  Calibrated on the rows state=idle,
+        hint=off of linux-6.1/migration, where each sync found about 100 pages newly dirty.
+    """
+
+    state: str = "idle"
+    fill_MiB: int = 0
+    dirty_MiB: int = 0
+    rate_MiBps: float = 0.0
+    frag_MiB: int = 620
+    frag_percent: int = 70
+    frag_chunk: int = 64
+    cache_MiB: int = 0
+    forks_per_s: float = 61.0
+    life_ms: int = 51
+    rest_ms: int = 1_000
+    huge_pages: bool = True
+    init_on_free: bool = False
+    footprint_pages: int = 0
+    background_pages: int = 100
+
+    nr_cpus = 1
+    keeps_content = True
+    inputs = ()
+    default_memory = DEFAULT_MEMORY
+
+    def __post_init__(self):
+        one_of("workload.state", self.state, STATES)
+        for name in (
+            *("fill_MiB", "dirty_MiB", "frag_MiB", "cache_MiB", "life_ms"),
+            *("footprint_pages", "background_pages"),
+        ):
+            whole(f"workload.{name}", getattr(self, name), 0)
+        whole("workload.frag_percent", self.frag_percent, 0, 100)
+        whole("workload.frag_chunk", self.frag_chunk, 1)
+        for name in ("rate_MiBps", "forks_per_s"):
+            rate = getattr(self, name)
+            good = isinstance(rate, int | float) and not isinstance(rate, bool) and rate >= 0
+            require(good, f"workload.{name}", "be a number >= 0", rate)
+        whole("workload.rest_ms", self.rest_ms, 1)
+        if self.state in ("dirty", "churn", "burst", "cache"):
+            above = f"be above 0 for {self.state!r}"
+            require(self.rate_MiBps > 0, "workload.rate_MiBps", above, self.rate_MiBps)
+        if self.state in ("dirty", "churn", "burst"):
+            whole("workload.dirty_MiB", self.dirty_MiB, 1)
+        if self.state == "fork":
+            rate = self.forks_per_s
+            require(rate > 0, "workload.forks_per_s", "be above 0 for 'fork'", rate)
+            alive = round(rate * self.life_ms / 1000)
+            must = f"make at most {MOST_ALIVE} processes alive"
+            require(alive <= MOST_ALIVE, "workload.forks_per_s x life_ms", must, alive)
+        for name in ("huge_pages", "init_on_free"):
+            value = getattr(self, name)
+            require(isinstance(value, bool), f"workload.{name}", "be true or false", value)
+
+    @property
+    def goes_on(self) -> int:
+        """IDLE, DIRTY, CHURN, BURST, FORK or CACHE."""
+        return GOES_ON.get(self.state, IDLE)
+
+    @property
+    def page_ns(self) -> int:
+        """From one page touched, or one allocation of a process, to the next."""
+        if self.state == "fork":
+            return step_ns(self.forks_per_s)
+        return round(NS_PER_S / (self.rate_MiBps * PAGES_PER_MIB)) if self.rate_MiBps else 0
+
+    def arrays(self, memory: Memory, duration_ns: int) -> dict:
+        """Fields of the World that are the guest's own."""
+        mib = self.fill_MiB + self.dirty_MiB + self.frag_MiB + self.cache_MiB
+        allocates = self.goes_on in (CHURN, FORK, CACHE)
+        steps = duration_ns // self.page_ns if allocates else 0
+        room = 2 * mib * PAGES_PER_MIB + 2 * steps + 4096
+        return {
+            "held": np.zeros((1, room), np.int64),
+            "pages": np.zeros(room, np.int64),
+            "pieces": np.zeros((4096, 3), np.int64),
+            "background": np.zeros(self.background_pages, np.int64),
+            "mem_map": np.zeros(memory.nr_pages >> STRUCTURES_SHIFT, np.int64),
+        }
+
+    def begin(self, world, stream) -> None:
+        """Run what lies before time 0, and schedule the rest.
+
+        Raises
+        ------
+        InputError
+            The guest is too small for it.
+        """
+        prepare(world, self, stream)
+        schedule(world, 0, 0)
+
+
+def prepare(world, program: Program, stream) -> None:
+    """Run the part of a program that lies before time 0."""
+    world.state[0].init_on_free = program.init_on_free
+    boot_content(world, program.footprint_pages)
+    place_mem_map(world)
+    world.state[0].program = 1 + program.goes_on
+    world.state[0].page_ns = program.page_ns
+    world.state[0].huge_pages = program.huge_pages
+    if program.state != "idle":
+        _fill(world, program.fill_MiB, program.huge_pages)
+        forget_process(world)
+    if program.state == "frag":
+        _fill(world, program.frag_MiB, False)
+        pieces = program.frag_MiB * PAGES_PER_MIB // program.frag_chunk
+        back = stream.permutation(pieces)[: pieces * program.frag_percent // 100]
+        give_back_pieces(world, back, program.frag_chunk)
+    elif program.state == "dirty":
+        _fill(world, program.dirty_MiB, program.huge_pages)
+    elif program.state in ("churn", "burst"):
+        world.state[0].rest_ns = program.rest_ms * NS_PER_MS
+        world.state[0].live_pages = program.dirty_MiB * PAGES_PER_MIB
+    elif program.state == "fork":
+        world.state[0].life_ns = program.life_ms * NS_PER_MS
+    elif program.state == "cache":
+        fill_cache(world, program.cache_MiB * PAGES_PER_MIB)
+    for name in ("allocations", "failed_allocations", "frees"):
+        world.tally[0][name] = 0  # those were before time 0
+    place_background(world)
+
+
+def _fill(world, mib: int, huge: bool) -> None:
+    got = fill_region(world, mib * PAGES_PER_MIB, huge)
+    if got < mib * PAGES_PER_MIB:
+        raise InputError(f"workload: the guest has no {mib} MiB to fill, only {got} pages")
+
+
+@kernel(cold=True)
+def program_event(world, word, now_ns):
+    """The next page that the process touches, or the idle kernel's own; when the next is due.
+
+    -1: the process sleeps until somebody gives memory back.
+    """
+    state = world.state[0]
+    kind = state.program - 1
+    if now_ns >= state.background_at:
+        for i in range(state.nr_background):
+            write_page(world, world.background[i])
+        state.background_at = now_ns + BACKGROUND_NS
+    elif kind == DIRTY:
+        world.tally[0].writes += 1
+        write_page(world, page_node(world, state.next_page))
+        state.next_page = (state.next_page + 1) % max(state.nr_pages, 1)
+        state.page_at = now_ns + state.page_ns
+    elif kind == CHURN:
+        if not churn_page(world, word):
+            return -1
+        state.page_at = now_ns + state.page_ns
+    elif kind == FORK:
+        if not fork_step(world, now_ns):
+            return -1
+        state.page_at = now_ns + state.page_ns
+    elif kind == CACHE:
+        if not cache_page(world):
+            return -1
+        state.page_at = now_ns + state.page_ns
+    elif kind == BURST:
+        due_ns = burst_page(world, now_ns)
+        if due_ns < 0:
+            return -1
+        state.page_at = due_ns
+    if kind == IDLE:
+        return state.background_at
+    return min(state.background_at, max(state.page_at, now_ns))

@@ -1,0 +1,171 @@
+"""A recorded guest runs again, under any policy and through any migration: what if?
+
+Between T0 and T1 the trace tells what each CPU allocated and freed, and when.  Here every such row
+asks the model's allocator, which may answer otherwise than the kernel did.  It is no validator:
+:func:`freehint.replay` is.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from freehint.config import InputError, Named, require, whole
+from freehint.data import stem
+from freehint.engine.guest.content import boot_content, place_mem_map
+from freehint.engine.guest.recorded import (
+    GONE,
+    IN_USE_AT_T0,
+    NOBODYS,
+    NOT_YET,
+    T_TIME,
+    plan_row,
+)
+from freehint.engine.guest.recorded_trace import Trace, load_trace
+from freehint.engine.world.content import STRUCTURES_SHIFT
+from freehint.formats.digest import memory_sha256
+from freehint.mm.memory import Memory
+
+FOR_EVER = 1 << 40  # laps
+
+
+@dataclass(frozen=True)
+class RecordedGuest(Named):
+    """The guest of a recording, from T0 on, in place of a Workload.
+
+    Each ``mm_page_alloc`` asks the model's allocator for that order and type on that CPU, at its
+    recorded time and the CPU's slip; each free frees the block that the model gave instead of the
+    recorded one.  A page freed in a list is freed at its ``mm_page_free_batched``.  A free on one
+    CPU waits for its allocation on another.  An allocation that nobody can serve fails, is
+    counted, and the guest goes on without; so do bulk allocations, which have no row.  Frees of
+    what the guest has not got are counted in ``unknown_frees``.
+
+    What is written is not recorded.  Assumed: every page is written once, when it is allocated
+    (with __GFP_ZERO after it was cleared, which leaves no trace here), and no page later.
+
+    Attributes
+    ----------
+    trace : str or Path
+        Stem of a recording, ``".../NAME"`` of NAME.T0, NAME.T1 and NAME.trace: relative to the
+        working directory, or a name of the sample data.
+    speed : float
+        2: the work between two rows takes half as long as recorded.
+    repeat : int
+        Laps; 0: to the end of the run.  The next lap begins when all CPUs have ended theirs, at the
+        trace's last row; before it what the trace leaves allocated is freed.  Frees of pages
+        in use at T0 happen in the first lap and are counted in ``skipped_frees`` later.
+    footprint_pages : int
+        Pages with content at T0, in use or free; 0: those in use and those on pcp lists.
+
+    Raises
+    ------
+    InputError
+        There is no such recording, or a value is refused.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> guest = fh.RecordedGuest("linux-6.1/traces/idle20")
+    >>> run = fh.simulate(fh.Scenario(policy="none", workload=guest, duration_ns=20_000_000_000))
+    >>> int(run.summary["failed_allocations"])
+    0
+    """
+
+    trace: str | Path
+    speed: float = 1.0
+    repeat: int = 1
+    footprint_pages: int = 0
+
+    keeps_content = True
+
+    def __post_init__(self):
+        good = isinstance(self.trace, str | Path)
+        require(good, "workload.trace", "be the stem of a recording", self.trace)
+        good = isinstance(self.speed, int | float) and not isinstance(self.speed, bool)
+        require(good and 0 < self.speed <= 1e6, "workload.speed", "be above 0", self.speed)
+        whole("workload.repeat", self.repeat, 0)
+        whole("workload.footprint_pages", self.footprint_pages, 0)
+        object.__setattr__(self, "_loaded", load_trace(recording_stem(self.trace)))
+
+    def __reduce__(self):
+        # Another process loads the trace itself: it is larger than its name.
+        return type(self), tuple(getattr(self, one.name) for one in fields(self))
+
+    @property
+    def loaded(self) -> Trace:
+        """The trace, as it was when this guest was made."""
+        return self._loaded
+
+    @property
+    def nr_cpus(self) -> int:
+        """CPUs of the recorded guest."""
+        return len(self.loaded.bounds)
+
+    @property
+    def default_memory(self) -> str:
+        """The snapshot that the trace begins with."""
+        return f"{self.trace}.T0"
+
+    def require_t0(self, memory) -> None:
+        """Refuse every memory but the one that the trace begins with."""
+        if isinstance(memory, Memory):
+            same = memory_sha256(memory) == self.loaded.t0_sha256
+        else:
+            t0 = f"{recording_stem(self.trace)}.T0"
+            same = str(memory) == self.default_memory or str(Path(memory).absolute()) == t0
+        if not same:
+            shown = (
+                f"another, of {memory.nr_pages} frames" if isinstance(memory, Memory) else memory
+            )
+            raise InputError(
+                f"memory must be {self.default_memory}, with which the workload's trace begins,"
+                f" or be left out, got {shown}"
+            )
+
+    @property
+    def inputs(self) -> tuple:
+        """Files that it was made of, T0's among them, with the sha256 of what was loaded."""
+        return self.loaded.inputs
+
+    def arrays(self, memory: Memory, duration_ns: int) -> dict:
+        """Fields of the World that are the guest's own."""
+        loaded = self.loaded
+        table = loaded.table.copy()
+        table[:, T_TIME] = table[:, T_TIME] / self.speed
+        places = loaded.nr_slots + len(loaded.t0_pages)
+        return {
+            "held": np.zeros((self.nr_cpus, places), np.int64),
+            "trace": table,
+            "mem_map": np.zeros(memory.nr_pages >> STRUCTURES_SHIFT, np.int64),
+        }
+
+    def begin(self, world, stream) -> None:
+        """Fill the places at T0 and schedule each CPU's first row."""
+        loaded, state = self.loaded, world.state[0]
+        boot_content(world, min(self.footprint_pages, world.memory.nr_pages))
+        place_mem_map(world)
+        world.held[0, : loaded.nr_slots] = NOT_YET
+        world.held[0, NOBODYS] = GONE
+        world.held[0, loaded.nr_slots :] = (loaded.t0_pages << 4) | IN_USE_AT_T0
+        world.cpu[0].nr_blocks = world.held.shape[1]
+        state.recorded, state.laps = 1, self.repeat or FOR_EVER
+        state.lap_ns, state.nr_slots = int(loaded.lap_ns / self.speed), loaded.nr_slots
+        for cpu, (first, last, end) in enumerate(loaded.bounds.tolist()):
+            record = world.cpu[cpu]
+            record.first_row, record.last_row, record.end_row = first, last, end
+            record.row = first
+            plan_row(world, cpu, 0)
+
+
+def recording_stem(name) -> Path:
+    """Stem of a recording, by path or by its name in the sample data; absolute.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    try:
+        return stem(name, ".T0.meta.json")
+    except FileNotFoundError as error:
+        raise InputError(f"workload.trace: {error}") from None

@@ -1,0 +1,120 @@
+"""What a synthetic guest does: how often its CPUs allocate, what, and how long they keep it.
+
+A guest's load, this one or another, has ``nr_cpus``, ``keeps_content`` (is every write of a page
+known?), ``default_memory``, ``inputs`` (files that it was made of), ``arrays`` (its fields of the
+World) and ``begin`` (schedules its CPUs).
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from freehint.config import Named, require, share, whole
+from freehint.data import DEFAULT_MEMORY
+from freehint.engine.guest.vcpu import QUANTILES
+from freehint.engine.world.clock import MAX_CPUS, schedule
+from freehint.mm.memory import MAX_ORDER, MIGRATE_PCPTYPES, Memory
+
+WORDS = 1 << 14  # events a CPU between two refills of its random words
+
+
+@dataclass(frozen=True)
+class Workload(Named):
+    """A guest of several CPUs that allocates mixed orders and types, writes and frees.
+
+    Attributes
+    ----------
+    nr_cpus : int
+        1 to 24.  CPUs that a recorded guest did not have begin with empty pcp lists.
+    interval_ns : int
+        Mean time between two operations of a CPU (drawn evenly from half to one and a half).
+        5 us on each of 4 CPUs: 800,000 operations/s, 35 times the busiest recording (frag),
+        which ran under emulation.
+    live_share : float
+        Share of the memory that is free at the start which the guest comes to hold.
+    growth : float
+        Chance that an operation allocates while the guest holds less than that; above it,
+        the chance that it frees.
+    write_share : float
+        Share of operations that write a page instead.
+    order_weights : tuple of float
+        Weights of orders 0, 1, ..  Default: recording ``fork`` (0: 0.9665, 1: 0.0335, 3: below
+        0.0001), and 1 in 500 an order-9 huge page (assumed; none was recorded there).
+    type_weights : tuple of float
+        Weights of UNMOVABLE, MOVABLE, RECLAIMABLE.  Default: recordings ``fork`` and ``cache``
+        mixed evenly.
+    """
+
+    nr_cpus: int = 4
+    interval_ns: int = 5_000
+    live_share: float = 0.5
+    growth: float = 0.75
+    write_share: float = 0.25
+    order_weights: tuple = field(default=(0.9665, 0.0335, 0, 0.0001, 0, 0, 0, 0, 0, 0.002))
+    type_weights: tuple = field(default=(0.191, 0.798, 0.011))
+
+    keeps_content = False
+    inputs = ()
+    default_memory = DEFAULT_MEMORY
+
+    def __post_init__(self):
+        whole("workload.nr_cpus", self.nr_cpus, 1, MAX_CPUS)
+        whole("workload.interval_ns", self.interval_ns, 1)
+        for name in ("live_share", "growth", "write_share"):
+            share(f"workload.{name}", getattr(self, name))
+        for name, most in (("order_weights", MAX_ORDER), ("type_weights", MIGRATE_PCPTYPES)):
+            weights = getattr(self, name)
+            must = f"be 1 to {most} numbers >= 0 that are not all 0"
+            require(isinstance(weights, list | tuple), f"workload.{name}", must, weights)
+            weights = tuple(weights)
+            object.__setattr__(self, name, weights)
+            good = 0 < len(weights) <= most and all(
+                isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights
+            )
+            require(good and sum(weights) > 0, f"workload.{name}", must, weights)
+
+    def arrays(self, memory: Memory, duration_ns: int) -> dict:
+        """Fields of the World that are the guest's own."""
+        target = target_pages(self, memory)
+        return {
+            "held": np.zeros((self.nr_cpus, target + target // 4 + 1024), np.int64),
+            "wish": np.stack([quantile_table(w) for w in (self.order_weights, self.type_weights)]),
+        }
+
+    def begin(self, world, stream) -> None:
+        """Schedule the CPUs, evenly spread over one interval."""
+        state = world.state[0]
+        state.target_pages = target_pages(self, world.memory)
+        state.interval_ns = self.interval_ns
+        state.write_threshold = round(self.write_share * 256)
+        state.growth_threshold = round(self.growth * 256)
+        for cpu in range(self.nr_cpus):
+            schedule(world, cpu, self.interval_ns * cpu // self.nr_cpus)
+
+
+@lru_cache(maxsize=64)
+def quantile_table(weights: tuple) -> np.ndarray:
+    """uint8[4096] whose entries occur as often as the weights say, each weight at least once."""
+    weights = np.asarray(weights, float)
+    edges = np.round(np.cumsum(weights) / weights.sum() * QUANTILES).astype(np.int64)
+    counts = np.diff(edges, prepend=0)
+    # A rare kind must not vanish by rounding; it takes its place from the commonest.
+    missing = (weights > 0) & (counts == 0)
+    counts[missing] = 1
+    counts[np.argmax(counts)] -= counts.sum() - QUANTILES
+    return np.repeat(np.arange(len(weights), dtype=np.uint8), counts)
+
+
+def target_pages(workload: Workload, memory: Memory) -> int:
+    """Pages that each CPU comes to hold."""
+    free = int(memory.zones.nr_free_pages.sum())
+    return int(free * workload.live_share) // workload.nr_cpus
+
+
+def draw_words(world, streams, words: int) -> None:
+    """Draw so many words for every CPU that has used all of its own; they come in one sequence."""
+    for cpu, stream in enumerate(streams):
+        if world.cpu[cpu].word_at == WORDS:
+            world.words[cpu, WORDS - words :] = stream.integers(0, 1 << 63, words, np.int64)
+            world.cpu[cpu].word_at = WORDS - words

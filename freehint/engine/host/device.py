@@ -1,0 +1,194 @@
+"""The host's side of the ring: one thread that uses buffers while it is scheduled.
+
+It is woken by the guest's notification when it sleeps, takes ``service_ns`` a buffer, and is
+not scheduled for a while now and then: the thread's "it seems highly unlikely that host won't
+ever be scheduled out".
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freehint.config import Named, one_of, require, whole
+from freehint.engine.world.clock import schedule, suspend
+from freehint.engine.world.dirty import clear_hinted
+from freehint.engine.world.hints import IN_FLIGHT, pages_used
+from freehint.engine.world.paging import page_discarded, shares_host
+from freehint.engine.world.records import HINT_START, WAIT_RING, WAIT_USED
+from freehint.engine.world.ring import SCATTERLIST, USED, ring_in_flight, ring_use
+from freehint.jit import kernel
+from freehint.mm.bitmap import clear_bit, test_bit
+
+
+@dataclass(frozen=True)
+class HostConfig(Named):
+    """Who takes the buffers: one iothread, which is not always scheduled.
+
+    Attributes
+    ----------
+    service_ns : int
+        Time to use one buffer.  Assumed: a virtqueue pop and a bitmap clear; vary it.
+    kick_ns : int
+        From a notification to the first buffer used, when the host slept.  Assumed.
+    gap_ns : int
+        Mean length of a time when the host is not scheduled; 0: always there.  Assumed: one
+        slice of a busy host's scheduler.
+    gap_every_ns : int
+        Mean time between two such gaps.  Assumed.
+    gaps : str
+        Distribution of both times: "exponential", "uniform" (0 to twice the mean) or "fixed".
+    discard : bool
+        The host takes the memory behind a block that it was told of (MADV_DONTNEED): QEMU does so
+        with reported blocks, Firecracker with hinted ones too.  The guest's next touch faults.
+    """
+
+    service_ns: int = 1_000
+    kick_ns: int = 20_000
+    gap_ns: int = 3_000_000
+    gap_every_ns: int = 20_000_000
+    gaps: str = "exponential"
+    discard: bool = False
+
+    def __post_init__(self):
+        whole("host.service_ns", self.service_ns, 1)
+        whole("host.kick_ns", self.kick_ns, 0)
+        whole("host.gap_ns", self.gap_ns, 0)
+        whole("host.gap_every_ns", self.gap_every_ns, 1)
+        one_of("host.gaps", self.gaps, ("exponential", "uniform", "fixed"))
+        require(isinstance(self.discard, bool), "host.discard", "be true or false", self.discard)
+
+
+GAP_ROWS = 256
+
+
+def draw_gaps(world, config: HostConfig, stream) -> None:
+    """Draw the next gaps: the time until each, after the one before, and its length."""
+    means = np.array([config.gap_every_ns, config.gap_ns])
+    if config.gaps == "exponential":
+        drawn = stream.exponential(1.0, (GAP_ROWS, 2))
+    elif config.gaps == "uniform":
+        drawn = stream.uniform(0.0, 2.0, (GAP_ROWS, 2))
+    else:
+        drawn = np.ones((GAP_ROWS, 2))
+    world.gaps[:] = np.maximum(1, np.round(drawn * means)).astype(np.int64)
+    world.state[0].gap_row = 0
+
+
+@kernel(inline=True)
+def wake_worker(world, user, actor, now_ns):
+    """The worker waits for a descriptor, or for the host to have used everything."""
+    mode = world.user[user].mode
+    if mode == WAIT_RING or (mode == WAIT_USED and ring_in_flight(world.ring, user) == 0):
+        schedule(world, actor, now_ns)
+
+
+@kernel(inline=True)
+def next_user(world):
+    """The next user in turn whose ring holds a buffer; -1 if none does."""
+    users = world.user.shape[0]
+    for i in range(1, users + 1):
+        user = (world.state[0].turn + i) % users
+        if ring_in_flight(world.ring, user) > 0:
+            return user
+    return -1
+
+
+@kernel(inline=True)
+def discard_block(world, user, node, order):
+    """A host that discards: nothing is behind the block any more.
+
+    Where the guest took a page back while its hint was under way, what it wrote is gone.
+    Source: ram_block_discard_range(), called for reports by QEMU.
+    """
+    if world.state[0].discards:
+        for page in range(node, node + (1 << order)):
+            stale = world.page[page] & IN_FLIGHT << user == 0
+            world.tally[0].lost_to_discard += stale and world.version[page] > 0
+            resident = test_bit(world.present, page)
+            world.tally[0].discarded += resident
+            if shares_host(world.paging):
+                page_discarded(world.paging, page, resident)
+            clear_bit(world.present, page)
+            world.version[page] = 0
+
+
+@kernel(inline=True)
+def take_hint(world, user, node, order):
+    """While hints are taken: the pages leave the bitmap of the migration.
+
+    Buffers from before the guest sent the current command id are popped and ignored.
+    Source: virtio_balloon_get_free_page_hints(), state FREE_PAGE_HINT_S_START.
+    """
+    record = world.migration[0]
+    current = world.ring.count[user, USED] > world.user[user].valid_from
+    if world.user[user].hinting == HINT_START and current:
+        cleared = clear_hinted(world.dirty, node, order)
+        record.hinted += cleared
+        record.pages_left -= cleared
+
+
+@kernel(inline=True)
+def use_block(world, user, node, order):
+    """The host has one block: note it for the policy."""
+    state = world.state[0]
+    discard_block(world, user, node, order)
+    pages_used(world, user, node, order)
+    take_hint(world, user, node, order)
+    world.used[state.nr_used, 0] = user
+    world.used[state.nr_used, 1] = node
+    world.used[state.nr_used, 2] = order
+    state.nr_used += 1
+
+
+@kernel(inline=True)
+def use_buffer(world, user):
+    """Use the oldest buffer of a ring: a block, or a scatterlist; blocks in it."""
+    node, order = ring_use(world.ring, user)
+    if order != SCATTERLIST:
+        use_block(world, user, node, order)
+        return 1
+    for row in range(node):
+        block, size = world.report[user, row, 0], world.report[user, row, 1]
+        discard_block(world, user, block, size)
+        pages_used(world, user, block, size)
+    return node
+
+
+@kernel(inline=True)
+def be_away(world, actor, now_ns):
+    """A gap begins: not scheduled for its length, then on to the next drawn gap."""
+    state = world.state[0]
+    back = now_ns + world.gaps[state.gap_row, 1]
+    state.gap_row += 1
+    state.gap_at = back + world.gaps[state.gap_row, 0]
+    schedule(world, actor, back)
+
+
+@kernel(inline=True)
+def host_event(world, actor, now_ns):
+    """Use one buffer, or be away, or fall asleep on an empty ring."""
+    state = world.state[0]
+    if now_ns >= state.gap_at:
+        be_away(world, actor, now_ns)
+        return
+    user = next_user(world)
+    if user < 0:
+        state.asleep = 1
+        suspend(world, actor)
+    else:
+        state.turn = user
+        blocks = use_buffer(world, user)
+        done = now_ns + blocks * state.service_ns
+        wake_worker(world, user, actor + 1 + user, now_ns if blocks == 1 else done)
+        schedule(world, actor, done)
+
+
+@kernel(inline=True)
+def notify_host(world, actor, now_ns):
+    """Kick the host if it sleeps; True if it had to be kicked."""
+    if world.state[0].asleep == 0:
+        return False
+    world.state[0].asleep = 0
+    world.tally[0].notifications += 1
+    schedule(world, actor, now_ns + world.state[0].kick_ns)
+    return True

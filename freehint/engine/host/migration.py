@@ -1,0 +1,233 @@
+"""A migration beside the engine: rounds, syncs and switch-over of :mod:`freehint.host.migration`.
+
+The sending is compiled; this is what happens a few times a migration.  Around each sync the
+balloon device does as QEMU's does: STOP before it, so that no hint is under way; a new command id
+after it, so that hinting begins anew in every round; DONE at every end, also a failed one, so that
+the guest gets its memory back.
+
+Source: migration/migration.c, migration/ram.c, virtio_balloon_free_page_hint_notify() of QEMU 10.0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freehint.config import Named, one_of, require, whole
+from freehint.engine.host.precopy import (
+    COMPLETION,
+    NORMAL_PAGE_BYTES,
+    OFF,
+    PRECOPY,
+    WINDOW_NS,
+    begin_window,
+    few_left,
+)
+from freehint.engine.world.clock import ACTOR_BITS, NEVER, schedule, suspend
+from freehint.engine.world.dirty import (
+    CHUNK_SHIFT,
+    GENERATION,
+    LOGGING,
+    sync_bitmap,
+)
+from freehint.engine.world.records import HINT_REQUESTED, HINT_STOP
+from freehint.jit import kernel
+from freehint.mm.memory import BUDDY, ISOLATED, PCP, frame_order
+from freehint.units import NS_PER_MS
+
+GENERATIONS = ("G1", "G2", "G3")
+
+
+@dataclass(frozen=True)
+class MigrationConfig(Named):
+    """A live migration of the guest.
+
+    Attributes
+    ----------
+    start_at_ns : int
+        When it begins.
+    bandwidth_Bps : int
+        QEMU's max-bandwidth, bytes/s; its default is 128 MiB/s.
+    downtime_limit_ms : int
+        QEMU's downtime-limit; its default is 300 ms.
+    generation : "G1", "G2", "G3"
+        How the dirty log is cleared; see :mod:`freehint.engine.world.dirty`.
+    chunk_shift : int
+        G2 and G3: the log is cleared 2^this pages at a time (x-clear-bitmap-shift).
+    initially_set : bool
+        The log begins with every page dirty (KVM_DIRTY_LOG_INITIALLY_SET).
+    zero_page_ns, normal_page_ns : int
+        The sender's CPU time for a page: 4096 B scanned; scanned and written to a socket.
+        Assumed.
+    hint_latency_ns : int
+        From the sync to the guest's first hint: an interrupt and a work item.  Assumed.
+    cancel_at_ns : int
+        When it is cancelled; -1: never.
+    """
+
+    start_at_ns: int = 20 * NS_PER_MS
+    bandwidth_Bps: int = 128 << 20
+    downtime_limit_ms: int = 300
+    generation: str = "G3"
+    chunk_shift: int = CHUNK_SHIFT
+    initially_set: bool = False
+    zero_page_ns: int = 500
+    normal_page_ns: int = 3_000
+    hint_latency_ns: int = 1_000_000
+    cancel_at_ns: int = -1
+
+    def __post_init__(self):
+        whole("migration.start_at_ns", self.start_at_ns, 0)
+        whole("migration.bandwidth_Bps", self.bandwidth_Bps, 10 * NORMAL_PAGE_BYTES)
+        whole("migration.downtime_limit_ms", self.downtime_limit_ms, 0)
+        one_of("migration.generation", self.generation, GENERATIONS)
+        whole("migration.chunk_shift", self.chunk_shift, 6, 31)
+        good = isinstance(self.initially_set, bool)
+        require(good, "migration.initially_set", "be true or false", self.initially_set)
+        for name in ("zero_page_ns", "normal_page_ns", "hint_latency_ns"):
+            whole(f"migration.{name}", getattr(self, name), 0)
+        whole("migration.cancel_at_ns", self.cancel_at_ns, -1)
+
+
+ROUND_COLUMNS = (
+    "time_ns",
+    "sent_bytes",
+    "normal_pages",
+    "zero_pages",
+    "hinted_pages",
+    "dirty_pages",
+    "left_pages",
+)
+
+
+@kernel
+def lost_writes(world):
+    """Pages in use whose content the destination does not have; free ones may differ."""
+    memory, page, lost = world.memory, 0, 0
+    while page < memory.nr_pages:
+        frame = memory.frame[page]
+        if frame & (BUDDY | PCP | ISOLATED):
+            page += 1 << frame_order(frame)
+            continue
+        if world.copy[page] != world.version[page]:
+            lost += 1
+        page += 1
+    return lost
+
+
+class Migration:
+    """One migration of the engine's guest.
+
+    ``rounds`` holds a row a sync, ROUND_COLUMNS; counts are since the beginning.
+    """
+
+    def __init__(self, engine, config: MigrationConfig):
+        self.engine, self.config = engine, config
+        self.rounds = []
+        self.status = "none"
+        self.begin_ns = self.stopped_ns = self.end_ns = -1
+        self.lost_writes = -1  # not compared yet
+        self.asleep = {}
+        engine.migration = self
+        self.actor = len(engine.world.key) - 1
+        record = engine.world.migration[0]
+        record.quota_bytes = config.bandwidth_Bps * WINDOW_NS // 1_000_000_000
+        record.downtime_limit_ns = config.downtime_limit_ms * NS_PER_MS
+        record.zero_page_ns = config.zero_page_ns
+        record.normal_page_ns = config.normal_page_ns
+        record.fault_ns = engine.world.cost[0].fault_ns
+
+    def begin(self, now_ns: int) -> None:
+        """Set-up and the first sync: every page is to be sent."""
+        world, record = self.engine.world, self.engine.world.migration[0]
+        dirty = world.dirty
+        dirty.rule[GENERATION] = GENERATIONS.index(self.config.generation)
+        dirty.rule[LOGGING] = 1
+        dirty.log[:] = ~np.uint64(0) if self.config.initially_set else 0
+        dirty.bitmap[:] = ~np.uint64(0)
+        self.status, self.begin_ns = "active", now_ns
+        self.engine.note_work(now_ns)
+        record.phase = PRECOPY
+        record.at = record.sent_bytes = record.normal = record.zero = record.hinted = 0
+        begin_window(record, now_ns)
+        self._sync(now_ns)
+        self._start_hints(now_ns)
+        schedule(world, self.actor, now_ns)
+
+    def _sync(self, now_ns: int) -> None:
+        world, record = self.engine.world, self.engine.world.migration[0]
+        new, record.pages_left = map(int, sync_bitmap(world.dirty))
+        counts = (record.sent_bytes, record.normal, record.zero, record.hinted)
+        self.rounds.append((now_ns, *map(int, counts), new, int(record.pages_left)))
+
+    def _start_hints(self, now_ns: int) -> None:
+        """A new command id: its hints count, and the guest begins after a while."""
+        for user in self.engine.users:
+            if not user.by_itself:
+                self.engine.world.user[user.number].hinting = HINT_REQUESTED
+        self.engine.ask_later(now_ns + self.config.hint_latency_ns, "start")
+
+    def _stop_hints(self, now_ns: int) -> None:
+        """STOP: what is still on the ring is popped and ignored."""
+        self.engine.world.user["hinting"] = HINT_STOP
+        commands = self.engine.commands
+        commands[:] = [one for one in commands if one[1] != "start"]
+        self.engine._stop(now_ns)
+
+    def turn(self, now_ns: int) -> None:
+        """Little or nothing is left: sync, and stop the guest if it is still little."""
+        world, record = self.engine.world, self.engine.world.migration[0]
+        if record.phase == COMPLETION:
+            self._complete(now_ns)
+            return
+        self._stop_hints(now_ns)
+        self._sync(now_ns)
+        if record.pages_left == 0 or few_left(record):
+            self._stop_guest(now_ns)
+            self._sync(now_ns)
+            record.phase = COMPLETION
+        else:
+            self._start_hints(now_ns)
+        schedule(world, self.actor, now_ns)
+
+    def _stop_guest(self, now_ns: int) -> None:
+        """vm_stop(): everybody sleeps, the device's thread too, which waits for the guest."""
+        world = self.engine.world
+        self.stopped_ns = now_ns
+        for actor in range(len(world.key) - 1):
+            self.asleep[actor] = int(world.key[actor])
+            suspend(world, actor)
+
+    def _complete(self, now_ns: int) -> None:
+        """Everything is sent: compare, and let the guest go on at the destination."""
+        world = self.engine.world
+        self.lost_writes = int(lost_writes(self.engine.pinned))
+        self.status = "completed"
+        world.migration[0].arrived = 1
+        self._end(now_ns)
+
+    def cancel(self, now_ns: int) -> None:
+        """migrate_cancel, or a failure: the guest goes on where it is."""
+        if self.status == "active":
+            self.status = "cancelled"
+            self._stop_hints(now_ns)
+            self._end(now_ns)
+
+    def _end(self, now_ns: int) -> None:
+        """DONE on every path; writes are no longer logged."""
+        world = self.engine.world
+        self.end_ns = now_ns
+        world.migration[0].phase = OFF
+        world.dirty.rule[LOGGING] = 0
+        suspend(world, self.actor)
+        late = now_ns - self.stopped_ns if self.asleep else 0
+        for actor, key in self.asleep.items():
+            if key != NEVER:
+                world.key[actor] = key + (late << ACTOR_BITS)
+                if actor < len(world.cpu):  # what a recorded guest has lost already
+                    world.cpu[actor].due_ns += late
+                    world.cpu[actor].slip_ns += late
+            else:
+                world.key[actor] = NEVER
+        self.asleep = {}
+        self.engine.note_work(now_ns)
+        self.engine._done(now_ns)

@@ -1,0 +1,211 @@
+"""A host's memory that several guests share: watermarks, kswapd, direct reclaim, and the end of it.
+
+Between slices kswapd writes old pages to swap when fewer than the low watermark are free, until
+the high one is reached; it writes a page every ``swap_out_ns``.  A guest that takes pages faster
+reclaims directly and pays for it.  Guests give in proportion to what they have resident, as
+control groups of their own do.  Without a free swap slot nothing can be reclaimed: then the guest
+with most pages, resident and in swap, is killed.
+
+Source: balance_pgdat(), do_try_to_free_pages() and shrink_node_memcgs() of mm/vmscan.c,
+oom_badness() of mm/oom_kill.c, Linux 6.1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freehint.config import whole
+from freehint.engine.world.paging import (
+    FREE,
+    MIN,
+    RESIDENT,
+    SWAP_FREE,
+    SWAP_IN_NS,
+    SWAPPED,
+    list_is_whole,
+    map_resident,
+    new_paging,
+    shrink_list,
+    unmap_all,
+)
+from freehint.mm.bitmap import count_bits
+from freehint.mm.check import InvariantError
+from freehint.mm.watermark import zone_watermarks
+from freehint.units import NS_PER_MS, PAGES_PER_MIB
+
+DEF_PRIORITY = 12
+SWAP_CLUSTER_MAX = 32
+# What one event of a guest takes at most: a block of the largest order, and page structures.
+EVENT_PAGES = 2048
+
+
+@dataclass(frozen=True)
+class SharedHost:
+    """The host that guests share.
+
+    Attributes
+    ----------
+    memory_MiB : int
+        For guests' pages.
+    swap_MiB : int
+    swap_in_ns : int
+        A guest's touch of a page in swap, until it goes on.  Assumed: a 4 KiB random read of an
+        NVMe drive and the fault around it.
+    swap_out_ns : int
+        Writing one page to swap; writes are sequential, many under way.  Assumed: 400 MB/s.
+    slice_ns : int
+        Guests run in turn for so long; between slices the host reclaims.
+    """
+
+    memory_MiB: int = 1536
+    swap_MiB: int = 4096
+    swap_in_ns: int = 100_000
+    swap_out_ns: int = 10_000
+    slice_ns: int = NS_PER_MS
+
+    def __post_init__(self):
+        whole("host.memory_MiB", self.memory_MiB, 64)
+        whole("host.swap_MiB", self.swap_MiB, 0)
+        for name in ("swap_in_ns", "swap_out_ns", "slice_ns"):
+            whole(f"host.{name}", getattr(self, name), 1)
+
+
+class HostMemory:
+    """Host memory and swap while guests run.
+
+    ``engines`` holds the guests that are there, by number; ``kills`` a row (guest, resident pages,
+    swapped pages) a guest that was killed.
+    """
+
+    def __init__(self, config: SharedHost):
+        self.config = config
+        self.engines = {}
+        self.kills = []
+        self.total = config.memory_MiB * PAGES_PER_MIB
+        self.swap_total = config.swap_MiB * PAGES_PER_MIB
+        lowest, low, high = map(int, zone_watermarks([self.total], huge_pages=False)[0])
+        more = max(EVENT_PAGES - lowest, 0)
+        self.low, self.high = low + more, high + more
+        self.count = np.zeros(4, np.int64)
+        self.count[[FREE, MIN, SWAP_FREE, SWAP_IN_NS]] = (
+            self.total,
+            lowest + more,
+            self.swap_total,
+            config.swap_in_ns,
+        )
+        self.kswapd_awake = False
+        self.kswapd_ns = 0  # time that it has not spent yet
+        self.kswapd_pages = self.direct_pages = 0  # written
+        self.lowest_free = self.total
+        self.first = 0  # guest that the next scan begins with
+        self.reclaim_ns = {}  # of direct reclaim, a guest
+
+    def add(self, number: int, engine) -> None:
+        """A guest begins: what it has resident takes memory, and others' pages make room."""
+        world = engine.world
+        nr_pages = world.memory.nr_pages
+        engine.world = world._replace(paging=new_paging(nr_pages, self.count))
+        engine.shared = self
+        self.engines[number] = engine
+        self.reclaim_ns[number] = 0
+        wanted = world.present.copy()
+        world.present[:] = 0
+        step = EVENT_PAGES // 2
+        for first in range(0, nr_pages, step):
+            if engine.stopped:
+                return
+            paging = engine.world.paging
+            map_resident(paging, world.present, wanted, first, min(first + step, nr_pages))
+            while self.count[FREE] < self.high and not engine.stopped:
+                if not self._reclaim(self.high - int(self.count[FREE])):
+                    self._kill()
+
+    def _reclaim(self, wanted: int) -> int:
+        """Write up to ``wanted`` pages to swap, the oldest first; pages written."""
+        got, priority = 0, DEF_PRIORITY
+        guests = list(self.engines.values())
+        while got < wanted and self.count[SWAP_FREE] > 0:
+            if not any(engine.world.paging.count[RESIDENT] for engine in guests):
+                break
+            self.first += 1
+            for turn in range(len(guests)):
+                world = guests[(self.first + turn) % len(guests)].world
+                share = max(int(world.paging.count[RESIDENT]) >> priority, SWAP_CLUSTER_MAX)
+                got += shrink_list(world.paging, world.present, share, wanted - got)
+            priority = max(priority - 1, 0)
+        return int(got)
+
+    def kswapd(self, time_ns: int) -> None:
+        """kswapd's share of a slice.  Source: balance_pgdat()."""
+        free = int(self.count[FREE])
+        self.lowest_free = min(self.lowest_free, free)
+        if free < self.low:
+            self.kswapd_awake = True
+        if not self.kswapd_awake:
+            return
+        self.kswapd_ns += time_ns
+        most = self.kswapd_ns // self.config.swap_out_ns
+        got = self._reclaim(min(most, self.high - free))
+        self.kswapd_pages += got
+        self.kswapd_ns -= got * self.config.swap_out_ns
+        if self.count[FREE] >= self.high or not self.count[SWAP_FREE]:
+            self.kswapd_awake, self.kswapd_ns = False, 0
+
+    def direct_reclaim(self, engine) -> None:
+        """A guest has taken the host's memory below the min watermark: it makes room, and waits.
+
+        Source: do_try_to_free_pages(), out_of_memory().
+        """
+        self.lowest_free = min(self.lowest_free, int(self.count[FREE]))
+        while self.count[FREE] < self.count[MIN]:
+            got = self._reclaim(max(SWAP_CLUSTER_MAX, int(self.count[MIN] - self.count[FREE])))
+            if not got:
+                self._kill()
+            self.direct_pages += got
+            took_ns = got * self.config.swap_out_ns
+            engine.world.migration[0].fault_debt_ns += took_ns
+            number = next(n for n, other in self.engines.items() if other is engine)
+            self.reclaim_ns[number] += took_ns
+
+    def _kill(self) -> None:
+        """No memory and no swap: the largest guest goes.  Source: oom_badness()."""
+
+        def badness(number):
+            count = self.engines[number].world.paging.count
+            return int(count[RESIDENT] + count[SWAPPED])
+
+        victim = max((n for n in self.engines if not self.engines[n].stopped), key=badness)
+        engine = self.engines[victim]
+        count = engine.world.paging.count
+        self.kills.append((victim, int(count[RESIDENT]), int(count[SWAPPED])))
+        engine.stopped = True
+        engine.world.migration[0].arrived = 0  # what a stroke still writes touches nothing
+        unmap_all(engine.world.paging, engine.world.present)
+
+    def check(self) -> None:
+        """Recount every page of every guest.
+
+        Raises
+        ------
+        InvariantError
+            Naming what does not add up.
+        """
+        resident = swapped = 0
+        for number, engine in self.engines.items():
+            paging, present = engine.world.paging, engine.world.present
+            counts = int(count_bits(present)), int(count_bits(paging.swapped))
+            for name, at, found in zip(("resident", "swapped"), (RESIDENT, SWAPPED), counts):
+                _agree(f"guest {number}: {name} pages", int(paging.count[at]), found)
+            both = int(count_bits(present & paging.swapped))
+            _agree(f"guest {number}: pages resident and in swap", both, 0)
+            whole_ = bool(list_is_whole(paging, present))
+            _agree(f"guest {number}: LRU list holds the resident pages", whole_, True)
+            resident, swapped = resident + counts[0], swapped + counts[1]
+        _agree("host: free and resident pages", int(self.count[FREE]) + resident, self.total)
+        slots = int(self.count[SWAP_FREE]) + swapped
+        _agree("host: free and used swap slots", slots, self.swap_total)
+
+
+def _agree(what: str, counted, found) -> None:
+    if counted != found:
+        raise InvariantError(f"{what}: {counted} counted, {found} found")

@@ -1,0 +1,128 @@
+"""The event loop: guest CPUs, kernel threads, the host and the policies' workers, in exact order.
+
+:func:`advance` is compiled and runs until something needs Python: a stroke of a policy (its
+verbs may be anybody's), more random words, or more room for rows.
+:mod:`freehint.engine.engine` answers.
+"""
+
+from freehint.engine.guest.kthreads import kthreads_event
+from freehint.engine.guest.vcpu import cpu_event
+from freehint.engine.host.device import host_event
+from freehint.engine.host.precopy import migration_event
+from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
+from freehint.engine.world.clock import ACTOR_BITS
+from freehint.engine.world.paging import FREE, MIN
+from freehint.jit import kernel
+from freehint.mm.memory import EMPTIED, REPORT_REQUESTED
+
+# What advance() came back for.
+(
+    TIME_IS_UP,
+    NEED_WORDS,
+    NEED_GAPS,
+    NEED_ROOM,
+    STROKE_DUE,
+    STROKE_PUBLISHED,
+    LIST_EMPTIED,
+    REPORT_WANTED,
+    NEED_PAGES,
+    MIGRATION_TURN,
+    HOST_SHORT,
+) = range(11)
+
+
+@kernel(inline=True)
+def somebody_is_called(world):
+    """Did the event before empty a list, ask for a report, or fail for want of pages?  -1: no."""
+    notify, state = world.memory.notify, world.state[0]
+    if notify[EMPTIED] != 0:
+        return LIST_EMPTIED
+    if notify[REPORT_REQUESTED] != 0 and state.reporters > 0:
+        return REPORT_WANTED
+    if state.starving > 0:
+        return NEED_PAGES
+    return -1
+
+
+@kernel(inline=True)
+def no_room(world):
+    """Is one of the tables full?"""
+    state = world.state[0]
+    return (
+        state.nr_waits == world.waits.shape[0]
+        or state.nr_reports == world.reports.shape[0]
+        or state.nr_used == world.used.shape[0]
+    )
+
+
+@kernel(inline=True)
+def next_actor(world):
+    """Who has the smallest key."""
+    actor = 0
+    for other in range(1, world.key.shape[0]):
+        if world.key[other] < world.key[actor]:
+            actor = other
+    return actor
+
+
+@kernel(inline=True)
+def turn(world, actor, now_ns):
+    """One event of one actor: what Python must do, before it or after it, or -1; about whom."""
+    host = world.cpu.shape[0] + 1
+    if no_room(world):
+        return NEED_ROOM, -1
+    if actor < host:
+        if actor == host - 1:
+            kthreads_event(world, actor, now_ns)
+        elif world.cpu[actor].word_at == world.words.shape[1]:
+            return NEED_WORDS, actor
+        else:
+            cpu_event(world, actor, now_ns)
+        return somebody_is_called(world), actor
+    if actor == host:
+        if world.state[0].gap_row + 1 == world.gaps.shape[0]:
+            return NEED_GAPS, -1
+        host_event(world, host, now_ns)
+        return -1, -1
+    user = actor - host - 1
+    if user >= world.user.shape[0]:
+        return MIGRATION_TURN if migration_event(world, actor, now_ns) else -1, -1
+    due = worker_event(world, user, actor, now_ns)
+    if due == STROKE_BEGINS:
+        return STROKE_DUE, user
+    return STROKE_PUBLISHED if due == STROKE_ENDS else -1, user
+
+
+@kernel
+def advance(world, until_ns):
+    """Run events before ``until_ns``; why it stopped, and when.
+
+    Returns
+    -------
+    (int, int, int)
+        TIME_IS_UP .. HOST_SHORT, the time in ns of the event that comes next, and the CPU or the
+        user that it is about.
+    """
+    while True:
+        actor = next_actor(world)
+        now_ns = world.key[actor] >> ACTOR_BITS
+        if world.paging.host[FREE] < world.paging.host[MIN]:
+            return HOST_SHORT, now_ns, -1
+        if now_ns >= until_ns:
+            return TIME_IS_UP, until_ns, -1
+        why, who = turn(world, actor, now_ns)
+        if why >= 0:
+            return why, now_ns, who
+
+
+@kernel
+def step(world, actor):
+    """One event of one actor, for a loop that keeps the order of events itself.
+
+    Returns
+    -------
+    (int, int, int)
+        As :func:`advance`, but -1 where nothing needs Python; and the actor's new key.
+    """
+    why, who = turn(world, actor, world.key[actor] >> ACTOR_BITS)
+    return why, who, world.key[actor]

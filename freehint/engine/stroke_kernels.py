@@ -1,0 +1,168 @@
+"""What is done around a policy's verbs, compiled: the zone lock, the rows, the end of a stroke.
+
+:mod:`freehint.engine.strokes` calls these, each a microsecond, and between them the verbs:
+lock_zone(), ``fill``, begin_rows(); then the event loop publishes the rows; then
+lock_for_drain() if the lock was dropped, ``drain``, finish_stroke().
+"""
+
+from freehint.engine.worker import next_row
+from freehint.engine.world.clock import NEVER, schedule, suspend
+from freehint.engine.world.records import DRAINING, IDLE, PUBLISHING, WAIT_LOCK
+from freehint.jit import kernel
+from freehint.mm.memory import BUDDY, ISOLATED, NR_ORDERS, frame_order, page_zone
+from freehint.policies.policy import Outcome
+
+REFUSED = int(Outcome.REFUSED)
+
+
+@kernel(inline=True)
+def get_lock(world, user, mode, now_ns):
+    """Lock the user's zone; since when, or -1: its worker sleeps until another's stroke ends."""
+    record, state = world.user[user], world.state[0]
+    zone = record.zone
+    if state.locked_zones >> zone & 1:
+        if record.mode != mode:
+            record.wait_since = now_ns
+        record.mode = mode
+        suspend(world, world.cpu.shape[0] + 2 + user)
+        return -1
+    state.locked_zones |= 1 << zone
+    return max(now_ns, world.lock_until[zone])
+
+
+@kernel
+def lock_zone(world, user, zone, now_ns):
+    """A stroke wants the lock of a zone; since when it has it, or -1: later."""
+    world.user[user].zone = zone
+    return get_lock(world, user, WAIT_LOCK, now_ns)
+
+
+@kernel(inline=True)
+def asleep_since(world, actor):
+    """Since when somebody waits for a zone lock; -2: it does not sleep, or for something else.
+
+    CPUs and kernel threads look again by themselves whether they may go on.
+    """
+    kthreads = world.cpu.shape[0]
+    user = actor - kthreads - 2
+    if world.key[actor] != NEVER:
+        return -2
+    if actor < kthreads:
+        return world.cpu[actor].wait_since
+    if actor == kthreads:
+        return world.state[0].kthreads_since
+    if user < 0 or user >= world.user.shape[0]:
+        return -2
+    mode = world.user[user].mode
+    return world.user[user].wait_since if mode == WAIT_LOCK or mode == DRAINING else -2
+
+
+@kernel(inline=True)
+def release_lock(world, zone, end_ns):
+    """Hand the lock over; who waited gets it in the order of asking."""
+    world.state[0].locked_zones &= ~(1 << zone)
+    world.lock_until[zone] = end_ns
+    for place in range(world.key.shape[0]):
+        first, since = -1, 0
+        for actor in range(world.key.shape[0]):
+            asleep = asleep_since(world, actor)
+            if asleep > -2 and (first < 0 or asleep < since):
+                first, since = actor, asleep
+        if first < 0:
+            return
+        schedule(world, first, end_ns + place)
+
+
+@kernel(inline=True)
+def row_is_sound(world, user, row):
+    """Does a row name a block that is free, or that the policy holds?"""
+    node = world.report[user, row, 0]
+    order = world.report[user, row, 1]
+    if node < 0 or node >= world.memory.nr_pages or order < 0 or order >= NR_ORDERS:
+        return False
+    frame = world.memory.frame[node]
+    return frame & (BUDDY | ISOLATED) != 0 and frame_order(frame) == order
+
+
+@kernel
+def begin_rows(world, user, since_ns, n):
+    """The policy has chosen ``n`` rows under the lock that it got at ``since_ns``.
+
+    A stroke that reports without the lock has walked and taken its blocks when it drops it.
+
+    Returns
+    -------
+    (int, int)
+        The first row that names no block, or -1; when the lock was dropped.
+    """
+    record = world.user[user]
+    for row in range(n):
+        if not row_is_sound(world, user, row):
+            return row, since_ns
+        world.outcome[user, row] = REFUSED
+    record.row = 0
+    record.rows = n
+    record.filled = n
+    record.mode = PUBLISHING
+    begin_ns = since_ns
+    if not record.under_lock:
+        walked = 0
+        for row in range(n + 1):
+            walked += world.report[user, row, 2]
+        begin_ns += walked * world.cost[0].walk_block_ns + n * world.cost[0].buddy_ns
+        release_lock(world, record.zone, begin_ns)
+    next_row(world, user, world.cpu.shape[0] + 2 + user, begin_ns)
+    return -1, begin_ns
+
+
+@kernel
+def lock_for_drain(world, user, now_ns):
+    """Rows reported without the lock are settled under it; since when, or -1: later."""
+    return get_lock(world, user, DRAINING, now_ns)
+
+
+@kernel
+def finish_stroke(world, user, n, moved, now_ns):
+    """The policy has moved so many nodes as it settled ``n`` rows: the lock goes to others.
+
+    Returns
+    -------
+    (int, bool)
+        When the stroke ended; did a full ring refuse its last row?
+    """
+    record = world.user[user]
+    cost_ns = moved * world.cost[0].rotate_ns
+    end_ns = now_ns
+    if record.under_lock:
+        end_ns += cost_ns
+        release_lock(world, record.zone, end_ns)
+    elif n > 0:
+        until_ns = world.lock_until[record.zone]
+        if cost_ns != 0:
+            until_ns = end_ns = max(now_ns, until_ns) + cost_ns
+        release_lock(world, record.zone, until_ns)
+    record.mode = IDLE
+    return end_ns, n > 0 and world.outcome[user, n - 1] == REFUSED
+
+
+@kernel
+def take_used(world, user, table):
+    """Forget which blocks of this user the host has used.
+
+    Those in the zone of its stroke are noted first, in ``table``, as rows of a report, if it has
+    rows; how many.
+    """
+    state, zone = world.state[0], world.user[user].zone
+    kept = noted = 0
+    for row in range(state.nr_used):
+        node = world.used[row, 1]
+        if world.used[row, 0] != user:
+            for column in range(world.used.shape[1]):
+                world.used[kept, column] = world.used[row, column]
+            kept += 1
+        elif table.shape[0] > 0 and page_zone(world.memory, node) == zone:
+            table[noted, 0] = node
+            table[noted, 1] = world.used[row, 2]
+            noted += 1
+    state.nr_used = kept
+    return noted

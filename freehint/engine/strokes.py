@@ -1,0 +1,260 @@
+"""Walks and strokes: what a policy decides, between two calls of the event loop.
+
+A stroke is published under the zone lock, or after the lock was dropped; then it ends when the
+ring took everything, or when the host has used it.  Several users take turns at a zone's lock
+like everybody else.  What need not be Python is in :mod:`freehint.engine.stroke_kernels`: a
+stroke takes 20 µs of Python, whatever the number of blocks.
+"""
+
+import numpy as np
+
+from freehint.engine.host.device import notify_host
+from freehint.engine.stroke_kernels import (
+    begin_rows,
+    finish_stroke,
+    lock_for_drain,
+    lock_zone,
+    take_used,
+)
+from freehint.engine.user import PAGE_COUNTS, User, pages_at_hand
+from freehint.engine.world.clock import schedule, suspend
+from freehint.engine.world.content import has_content, write_block
+from freehint.engine.world.hints import count_covered, mark_free_pages
+from freehint.engine.world.paging import FREE, MIN
+from freehint.engine.world.records import HINT_REQUESTED, HINT_START, IDLE, columns
+from freehint.engine.world.ring import ADDED
+from freehint.engine.world.world import World
+from freehint.jit.pinned import pinned
+from freehint.mm.memory import REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY
+from freehint.policies.policy import KICK, ON_FULL, Outcome, Stroke
+
+TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
+ZONE_DONE, STOPPED = int(Stroke.ZONE_DONE), int(Stroke.STOPPED)
+NO_TABLE = np.zeros((0, 3), np.int64)
+
+
+def world_is_short(world: World) -> bool:
+    """Has the host, which is shared, less memory left than one event may take?"""
+    return bool(world.paging.host[FREE] < world.paging.host[MIN])
+
+
+class Strokes:
+    """The users of a world, walk by walk.
+
+    Parameters
+    ----------
+    world : World
+    policies : sequence of Policy
+        One a user, whose ``user`` is its number.
+    host_config : HostConfig
+    check : bool or None
+        As in :class:`freehint.engine.engine.Engine`.
+    """
+
+    def __init__(self, world: World, policies, host_config, check=None):
+        self.world = world
+        self.pinned_memory = pinned(world.memory)  # which no run replaces
+        self.host = len(world.cpu) + 1
+        self.host_config = host_config
+        self.enabled = True
+        self.acknowledges = False  # DONE by itself
+        self.commands = []  # time_ns and name of what comes from outside, in time's order
+        self.locks = []  # user, stroke, zone, since_ns, held_ns, blocks
+        self.shared = None  # whom to ask when a host that is shared has no memory left
+        # Of all users, and what they all share; these records are never replaced.
+        self.of_users, self.state = columns(world.user), columns(world.state)
+        self.nr_zones = world.memory.nr_free.shape[0]
+        self.users = [
+            User(n, self.host + 1 + n, policy, self, check) for n, policy in enumerate(policies)
+        ]
+        for user in self.users:
+            self._register(user)
+
+    @property
+    def world(self) -> World:
+        """Everything that moves; kernels take it as ``pinned``."""
+        return self._world
+
+    @world.setter
+    def world(self, world: World):
+        self._world = world
+        self.pinned = pinned(world)
+
+    def _register(self, user: User) -> None:
+        policy, world = user.policy, self.world
+        if policy.on_empty:
+            world.memory.notify[WATCH_EMPTY] = 1
+        if policy.shrink:
+            world.state[0].shrinkers += 1
+        if user.by_itself:
+            world.memory.notify[REPORT_ORDER] = policy.report_order
+            schedule(world, user.actor, policy.delay_ns)
+        record = world.user[user.number]
+        record.on_full = ON_FULL.index(policy.on_full)
+        record.under_lock = policy.report == "under_lock"
+        record.wait_used = policy.holds_until_used or policy.report == "acknowledged"
+        record.one_buffer = policy.one_buffer
+        record.reserved = policy.reserved_descriptors
+        record.kick_half_full = policy.kick == KICK[1]
+        record.block_ns = int(world.cost[0].write_ns) if policy.zeroes else 0
+
+    def ask_later(self, time_ns: int, command: str) -> None:
+        """A command that follows from what happened."""
+        self.commands.append((time_ns, command))
+        self.commands.sort(key=lambda one: one[0])
+
+    def page_counts(self, user: User) -> list:
+        """Its PAGE_COUNTS so far."""
+        return [int(getattr(self.of_users, name)[user.number]) for name in PAGE_COUNTS]
+
+    # Walks.
+
+    def _begin_walk(self, user: User, now_ns: int) -> None:
+        world, record = self.world, self.world.user[user.number]
+        user.walks.append([now_ns, -1, False, 0, 0, *self.page_counts(user)])
+        user.zone = 0
+        user.asked = False
+        record.stop = 0
+        if record.hinting == HINT_REQUESTED:
+            # The command id goes out as a buffer of its own, before the first block.
+            record.hinting = HINT_START
+            record.valid_from = world.ring.count[user.number, ADDED]
+        mark_free_pages(self.pinned, user.number)
+        if user.by_itself:
+            world.memory.notify[REPORT_REQUESTED] = 0
+        # Who holds blocks until DONE remembers them from walk to walk.
+        if user.policy.new_state and not user.policy.release:
+            user.set_state()
+
+    def _end_walk(self, user: User, end_ns: int, completed: bool) -> None:
+        """Close the walk, tell the host, and plan the next if one was asked for."""
+        if user.policy.end_walk:
+            user.call_checked("end_walk")
+        self._close_walk(user, end_ns, completed)
+        world = self.world
+        self.of_users.mode[user.number] = IDLE
+        suspend(world, user.actor)
+        # The end of a walk is a buffer of its own (STOP id), so the host is notified.
+        if not user.by_itself:
+            notify_host(world, self.host, end_ns)
+            if self.acknowledges:
+                self.ask_later(end_ns + self.host_config.kick_ns, "acknowledge")
+        if user.by_itself and world.memory.notify[REPORT_REQUESTED]:
+            schedule(world, user.actor, end_ns + user.policy.delay_ns)
+        elif user.by_itself:
+            world.state[0].reporters = 1
+        elif user.asked and self.enabled:
+            schedule(world, user.actor, end_ns + user.policy.pause_ns)
+
+    def _close_walk(self, user: User, end_ns: int, completed: bool) -> None:
+        walk = user.walks[-1]
+        begin, before = walk[0], walk[5:]
+        counts = [now - old for now, old in zip(self.page_counts(user), before)]
+        covered = count_covered(self.pinned, user.number, user.policy.smallest_order)
+        user.walks[-1] = [begin, end_ns, completed, *map(int, covered), *counts]
+
+    # Strokes.
+
+    def _begin_stroke(self, user: User, now_ns: int) -> None:
+        """Take the zone's lock, let the policy choose, and start publishing."""
+        number = user.number
+        if not user.walking:
+            if not self.enabled:
+                suspend(self.world, user.actor)
+                return
+            self._begin_walk(user, now_ns)
+        if user.policy.next_zone:
+            user.zone = int(user.call(user.policy.next_zone))
+        stop = self.of_users.stop[number]
+        if user.zone < 0 or stop:
+            self._end_walk(user, now_ns, not stop)
+            return
+        user.since = lock_zone(self.pinned, number, user.zone, now_ns)
+        if user.since < 0:
+            return
+        self._feed_back(user)
+        pages = pages_at_hand(user.memory) if user.checked else 0
+        report = self._empty_report(user)
+        n = user.fill(report, len(report) - 1)
+        row, dropped_ns = begin_rows(self.pinned, number, user.since, n)
+        if row >= 0:
+            user.refuse_row(row, *report[row, :2])
+        if user.checked:
+            user.check("fill", pages)
+        if not self.of_users.under_lock[number]:
+            self._note_lock(user, user.since, dropped_ns, n)
+        if user.policy.zeroes and has_content(self.world):
+            self._clear_blocks(report[:n])
+
+    def _empty_report(self, user: User) -> np.ndarray:
+        """Where the policy writes its rows, and one more."""
+        free_blocks = self.world.memory.nr_free[user.zone]
+        capacity = user.capacity or int(free_blocks.sum()) + 1
+        if capacity > self.world.outcome.shape[1]:
+            self._widen_report(capacity)
+        report = self.world.report[user.number, : capacity + 1]
+        report[:] = 0
+        return report
+
+    def _widen_report(self, capacity: int) -> None:
+        users = len(self.users)
+        report = np.zeros((users, capacity + 1, 3), np.int64)
+        outcome = np.zeros((users, capacity), np.uint8)
+        report[:, : self.world.report.shape[1]] = self.world.report
+        outcome[:, : self.world.outcome.shape[1]] = self.world.outcome
+        self.world = self.world._replace(report=report, outcome=outcome)
+
+    def _clear_blocks(self, rows: np.ndarray) -> None:
+        """The policy zeroes what it takes."""
+        for node, order, _ in rows.tolist():
+            write_block(self.world, node, order, True)
+            if world_is_short(self.world):
+                self.shared.direct_reclaim(self)
+
+    def _feed_back(self, user: User) -> None:
+        """Tell the policy which of its blocks in this zone the host has used since."""
+        nr_used = int(self.state.nr_used[0])
+        if not nr_used:
+            return
+        wanted = user.policy.wants_feedback
+        table = np.zeros((nr_used + 1, 3), np.int64) if wanted else NO_TABLE
+        n = take_used(self.pinned, user.number, table)
+        if n:
+            outcome = np.full(n, USED, np.uint8)
+            user.call(user.policy.drain, user.zone, table[: n + 1], n, outcome)
+
+    def _end_stroke(self, user: User, now_ns: int) -> None:
+        """Tell the policy what became of its rows, release the lock, plan the next stroke."""
+        number, since = user.number, user.since
+        n, blocks = int(self.of_users.filled[number]), int(self.of_users.row[number])
+        under_lock = self.of_users.under_lock[number]
+        if n and not under_lock:
+            since, blocks = lock_for_drain(self.pinned, number, now_ns), n
+            if since < 0:
+                return
+        moved = self._drain(user, n) if n else 0
+        end_ns, refused = finish_stroke(self.pinned, number, n, moved, now_ns)
+        if under_lock or (n and end_ns > since):
+            self._note_lock(user, since, end_ns, blocks)
+        self.of_users.stroke[number] += 1
+        if user.status == ZONE_DONE and not refused:
+            user.zone += 1
+        last = user.zone == self.nr_zones and not user.policy.next_zone
+        stop = self.of_users.stop[number]
+        if user.status == STOPPED or stop or last:
+            self._end_walk(user, end_ns, not stop)
+        else:
+            schedule(self.world, user.actor, end_ns + user.policy.pause_ns)
+
+    def _drain(self, user: User, n: int) -> int:
+        """The policy's drain; nodes that it moved under the lock."""
+        report, outcome = self.world.report[user.number], self.world.outcome[user.number]
+        self.of_users.filled[user.number] = 0
+        if user.policy.report == "acknowledged":
+            outcome[:n][outcome[:n] == TAKEN] = USED
+        moved = user.call_that_frees(self.world, "drain", user.zone, report, n, outcome)
+        return int(moved or 0)
+
+    def _note_lock(self, user: User, since: int, end: int, blocks: int) -> None:
+        stroke = int(self.of_users.stroke[user.number])
+        self.locks.append((user.number, stroke, user.zone, since, end - since, blocks))

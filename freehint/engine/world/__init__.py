@@ -1,0 +1,1 @@
+"""The world: the state that all actors share, and the small kernels that change it."""

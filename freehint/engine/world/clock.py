@@ -1,0 +1,42 @@
+"""Time: when each actor acts next, and when a zone lock is free."""
+
+from freehint.jit import kernel
+
+ACTOR_BITS = 5
+MAX_CPUS = 24  # the kernel threads, the host and the policies' workers take the rest
+NEVER = 1 << 62
+
+
+@kernel(inline=True)
+def schedule(world, actor, time_ns):
+    """Let ``actor`` act at ``time_ns``."""
+    world.key[actor] = (time_ns << ACTOR_BITS) | actor
+
+
+@kernel(inline=True)
+def suspend(world, actor):
+    """Let ``actor`` act only when somebody schedules it."""
+    world.key[actor] = NEVER
+
+
+@kernel(inline=True)
+def ask_to_shrink(world, cpu):
+    """May who holds pages for the host give some back, before this allocation fails?  Asked once.
+
+    Source: the shrinker of drivers/virtio/virtio_balloon.c, called by direct reclaim.
+    """
+    asked = world.cpu[cpu].asked
+    world.cpu[cpu].asked = 0
+    if world.state[0].shrinkers == 0 or asked:
+        return False
+    world.cpu[cpu].asked = 1
+    world.state[0].starving = 1 + cpu
+    return True
+
+
+@kernel(inline=True)
+def hold_lock(world, zone, now_ns, hold_ns):
+    """Take a zone lock for a known short time, behind whoever holds it; when it was got."""
+    start = max(now_ns, world.lock_until[zone])
+    world.lock_until[zone] = start + world.cost[0].lock_ns + hold_ns
+    return start

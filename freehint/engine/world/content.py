@@ -1,0 +1,96 @@
+"""What stands in the pages: versions, writes, faults."""
+
+from freehint.engine.world.dirty import log_write
+from freehint.engine.world.paging import SWAP_IN_NS, page_in, shares_host
+from freehint.jit import kernel
+from freehint.mm.bitmap import set_bit, test_bit
+
+STRUCTURES_SHIFT = 6  # struct page takes 64 bytes
+
+
+@kernel(inline=True)
+def has_content(world):
+    """Does this run keep the content of pages?"""
+    return world.version.shape[0] > 0
+
+
+@kernel(cold=True)
+def fault(world, page):
+    """The host gives a page: cleared, or from swap."""
+    record = world.migration[0]
+    set_bit(world.present, page)
+    record.faults += 1
+    if shares_host(world.paging) and page_in(world.paging, page):
+        record.fault_debt_ns += world.paging.host[SWAP_IN_NS]
+    else:
+        record.fault_debt_ns += record.fault_ns
+
+
+@kernel(inline=True)
+def arrive(world, page):
+    """A page is touched: where the host has it not, or no longer, it faults."""
+    if world.migration[0].arrived:
+        if not test_bit(world.present, page):
+            fault(world, page)
+        elif shares_host(world.paging):
+            set_bit(world.paging.accessed, page)
+
+
+@kernel(inline=True)
+def write_page(world, page):
+    """The guest gives a page new content."""
+    record = world.migration[0]
+    record.stamp += 1
+    world.version[page] = record.stamp
+    log_write(world.dirty, page)
+    arrive(world, page)
+
+
+@kernel(inline=True)
+def zero_page(world, page):
+    """The guest clears a page: that is a write too."""
+    world.version[page] = 0
+    log_write(world.dirty, page)
+    arrive(world, page)
+
+
+@kernel(inline=True)
+def write_page_structure(world, page):
+    """The kernel changes a page's 64-byte structure: that dirties a page of the array of them."""
+    if world.state[0].has_mem_map:
+        write_page(world, world.mem_map[page >> STRUCTURES_SHIFT])
+
+
+@kernel(cold=True)
+def write_block(world, node, order, zeroed):
+    """Clear or write every page of a block."""
+    for page in range(node, node + (1 << order)):
+        if zeroed:
+            zero_page(world, page)
+        else:
+            write_page(world, page)
+
+
+@kernel(inline=True)
+def pages_freed(world, node, order):
+    """Pages are about to be freed: with init_on_free=1 cleared.  Source: free_pages_prepare()."""
+    if world.state[0].init_on_free:
+        write_block(world, node, order, True)
+
+
+@kernel(inline=True)
+def copy_page(world, source, target):
+    """The guest copies a page: that is a write of the target, and a touch of a swapped source."""
+    if shares_host(world.paging) and test_bit(world.paging.swapped, source):
+        arrive(world, source)
+    world.version[target] = world.version[source]
+    log_write(world.dirty, target)
+    arrive(world, target)
+
+
+@kernel(inline=True)
+def pay_faults(world):
+    """Time that faults since the last call cost, ns."""
+    debt = world.migration[0].fault_debt_ns
+    world.migration[0].fault_debt_ns = 0
+    return debt

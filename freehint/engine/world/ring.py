@@ -1,0 +1,88 @@
+"""The virtqueues that carry hints: ``N`` descriptors for each user, one buffer each.
+
+The guest adds a buffer while a descriptor is free; the host uses buffers in order.  A descriptor
+is free again once the host used its buffer (drivers reap used buffers before they add).  A
+buffer is one block, or a scatterlist: all blocks of a stroke.
+
+Source: the virtio specification, 2.7 "Split Virtqueues"; v24's driver loses a hint when full.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from freehint.config import Named, whole
+from freehint.jit import kernel
+
+
+@dataclass(frozen=True)
+class RingConfig(Named):
+    """The virtqueue between guest and host.
+
+    Attributes
+    ----------
+    size : int
+        Descriptors.  1024 is QEMU's free_page_vq (hw/virtio/virtio-balloon.c).
+    """
+
+    size: int = 1024
+
+    def __post_init__(self):
+        whole("ring.size", self.size, 1, 1 << 20)
+
+
+ADDED, USED = 0, 1
+SCATTERLIST = -1  # in place of an order: the buffer is the user's rows, that many
+
+
+class Ring(NamedTuple):
+    """One virtqueue for each of ``U`` users.
+
+    pfn_order : int64[U, size, 2]   node and order of the block behind each descriptor, or the
+                                    number of rows and SCATTERLIST
+    count : int64[U, 2]             buffers ADDED by the guest and USED by the host, ever
+    """
+
+    pfn_order: np.ndarray
+    count: np.ndarray
+
+
+def new_ring(size: int, users: int = 1) -> Ring:
+    """Empty rings of ``size`` descriptors."""
+    return Ring(np.zeros((users, size, 2), np.int64), np.zeros((users, 2), np.int64))
+
+
+@kernel(inline=True)
+def ring_in_flight(ring, user):
+    """Buffers added and not yet used."""
+    return ring.count[user, ADDED] - ring.count[user, USED]
+
+
+@kernel(inline=True)
+def ring_full(ring, user, reserved):
+    """Is there no descriptor left but those reserved for the command id?"""
+    return ring_in_flight(ring, user) >= ring.pfn_order.shape[1] - reserved
+
+
+@kernel(inline=True)
+def ring_half_full(ring, user):
+    """Are more than half of the descriptors taken?"""
+    return 2 * ring_in_flight(ring, user) > ring.pfn_order.shape[1]
+
+
+@kernel(inline=True)
+def ring_add(ring, user, node, order):
+    """Make one buffer available to the host; the ring must not be full."""
+    slot = ring.count[user, ADDED] % ring.pfn_order.shape[1]
+    ring.pfn_order[user, slot, 0] = node
+    ring.pfn_order[user, slot, 1] = order
+    ring.count[user, ADDED] += 1
+
+
+@kernel(inline=True)
+def ring_use(ring, user):
+    """The host uses the oldest buffer: its (node, order)."""
+    slot = ring.count[user, USED] % ring.pfn_order.shape[1]
+    ring.count[user, USED] += 1
+    return ring.pfn_order[user, slot, 0], ring.pfn_order[user, slot, 1]

@@ -1,0 +1,1 @@
+"""What all figures share: the registry, the style, the palette and export for papers."""

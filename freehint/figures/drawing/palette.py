@@ -1,0 +1,82 @@
+"""Every colour of figures and players, in one place.
+
+Okabe and Ito's (2008), which colour-blind readers can tell apart; they always mean the same thing:
+green is a hint that holds, orange one that was in vain, vermilion one that was lost, grey memory
+that no hint speaks of.  ``tests/figures/test_palette.py`` measures the distances for three kinds of
+colour blindness.
+
+A policy gives the name of its colour, and its mark; BY_NAME has the colour's value.
+"""
+
+from freehint.policies import POLICIES
+from freehint.policies.policy import Policy
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY, PALE = "#999999", "#E6E6E6"
+BY_NAME = {
+    "black": BLACK,
+    "orange": ORANGE,
+    "sky": SKY,
+    "green": GREEN,
+    "yellow": YELLOW,
+    "blue": BLUE,
+    "vermilion": VERMILION,
+    "purple": PURPLE,
+    "grey": GREY,
+}
+
+# A player's: by theme, then by what is coloured.
+SHARED = {
+    "free": SKY,
+    "pcp": BLUE,
+    "hinted": GREEN,
+    "stale": ORANGE,
+    "held": PURPLE,
+    "lost": VERMILION,
+    "left": BLUE,
+    "UNMOVABLE": VERMILION,
+    "MOVABLE": BLUE,
+    "RECLAIMABLE": YELLOW,
+    "HIGHATOMIC": PURPLE,
+}
+THEMES = {
+    "light": {
+        **SHARED,
+        "ISOLATE": BLACK,
+        "used": PALE,
+        "paper": "#FFFFFF",
+        "panel": "#F5F6F7",
+        "ink": "#1B1F24",
+        "faint": "#5B6470",
+        "line": "#CDD2D8",
+        "cursor": BLACK,
+    },
+    "dark": {
+        **SHARED,
+        "pcp": "#4F7FE0",
+        "MOVABLE": "#4F7FE0",
+        "left": "#4F7FE0",
+        "ISOLATE": "#FFFFFF",
+        "used": "#3A4048",
+        "paper": "#14171B",
+        "panel": "#1D2127",
+        "ink": "#EDF0F3",
+        "faint": "#A3ADB8",
+        "line": "#414953",
+        "cursor": "#FFFFFF",
+    },
+}
+# Colours that stand side by side in one legend.
+STATES = ("used", "pcp", "free", "hinted", "stale", "held")
+TYPES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE")
+
+
+def policy_colour(name: str) -> str:
+    """The colour of the policy of a name; of one that is not in POLICIES, a policy's default."""
+    return BY_NAME[POLICIES.get(name, Policy).colour]
+
+
+def policy_mark(name: str) -> str:
+    """The mark of the policy of a name; of one that is not in POLICIES, a policy's default."""
+    return POLICIES.get(name, Policy).mark

@@ -1,0 +1,155 @@
+"""A figure as a file for a paper: SVG, PDF or PNG of a column's width, the same bytes each time."""
+
+import contextlib
+import json
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from freehint.config import InputError, one_of
+from freehint.figures.drawing.registry import drawn_on
+from freehint.figures.drawing.style import TICK, every, fit_legend_above
+from freehint.files import whole_file
+from freehint.version import __version__
+
+FORMATS = ("svg", "pdf", "png")
+WIDTHS = {"column": (3.35, 0.75), "text": (7.0, 0.8)}  # inches; of the size of text on a screen
+LEAST_POINTS = 6  # that journals print
+DOTS_PER_INCH = 300
+# TrueType in PDF; outlines in SVG, which looks alike without the font; ids that do not vary.
+EXPORT = {
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "freehint",
+    "savefig.bbox": None,
+}
+
+
+def export(shown, path, caption=True, width="text", provenance=None, beside=False) -> str:
+    """Write a figure as a paper prints it; the figure itself stays as it is.
+
+    The file holds its title, its caption with what it shows, freehint's version and, where given,
+    its provenance, but no date: the same figure makes the same bytes.
+
+    Parameters
+    ----------
+    shown : Axes, sequence of Axes or Figure
+        Of one figure.
+    path : str or Path
+        Its suffix, .svg, .pdf or .png, is the format.
+    caption : bool or str
+        True: those of the figures drawn (:data:`freehint.figures.FIGURES`); or your own words;
+        False: none.
+    width : "column" or "text"
+        3.35 or 7.0 inches.
+    provenance : Run or dict, optional
+        What made it, kept in the file as JSON.
+    beside : bool
+        Write the caption to a text file of the same name too.
+
+    Returns
+    -------
+    str
+        The caption.
+
+    Raises
+    ------
+    InputError
+        For another suffix or width, no words for a caption, or a figure too wide for a column.
+        No file is written then.
+    """
+    path = Path(path)
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise InputError(f"{path.name}: a figure's file ends in .svg, .pdf or .png")
+    one_of("width", width, tuple(WIDTHS))
+    whole = shown if isinstance(shown, Figure) else every(shown)[0].get_figure(root=True)
+    drawn = drawn_on(whole.axes)
+    if width == "column" and any(draw.wide for draw in drawn):
+        names = ", ".join(draw.__name__ for draw in drawn if draw.wide)
+        raise InputError(f"width: {names} does not fit a column; use 'text'")
+    words = _words(caption, drawn)
+    if beside and not words:
+        raise InputError("beside: this figure has no caption to write; give one as caption=")
+    said = _metadata(kind, _title(whole, drawn), words, _made_by(provenance))
+    with contextlib.ExitStack() as files:
+        temporary = files.enter_context(whole_file(path))
+        if beside:
+            text = files.enter_context(whole_file(path.with_suffix(".txt")))
+            text.write_text(words + "\n", encoding="utf-8")
+        with _resized(whole, *WIDTHS[width]), rc_context(EXPORT):
+            whole.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=said)
+    return words
+
+
+def _words(caption, drawn) -> str:
+    """The caption; several figures' are lettered in their order."""
+    if isinstance(caption, str):
+        return caption
+    if not caption:
+        return ""
+    parts = [f"{draw.caption} Shown: {draw.source}." for draw in drawn]
+    if len(parts) > 1:
+        parts = [f"({chr(ord('a') + i)}) {part}" for i, part in enumerate(parts)]
+    return " ".join(parts)
+
+
+def _title(whole, drawn) -> str:
+    """The heading, the first panel's, or else the figure's name."""
+    titles = [whole.get_suptitle()]
+    titles += [ax.get_title(loc) for ax in whole.axes for loc in ("left", "center", "right")]
+    titles += [draw.__name__.replace("_", " ") for draw in drawn]
+    return next(filter(None, titles), "")
+
+
+def _made_by(provenance) -> str:
+    if provenance is None:
+        return ""
+    facts = getattr(provenance, "provenance", provenance)
+    if not isinstance(facts, dict):
+        raise InputError(f"provenance: neither a Run nor a dict, got {provenance!r}")
+    return json.dumps(facts, sort_keys=True)
+
+
+def _metadata(kind, title, words, facts) -> dict:
+    """The same four things under each format's own names; no date."""
+    program = f"freehint {__version__}"
+    names = {
+        "svg": ("Title", "Description", "Creator", "Source"),
+        "pdf": ("Title", "Subject", "Creator", "Keywords"),
+        "png": ("Title", "Description", "Software", "Source"),
+    }[kind]
+    said = {k: v for k, v in zip(names, (title, words, program, facts), strict=True) if v}
+    return said | {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+
+
+@contextlib.contextmanager
+def _resized(whole, width, scale):
+    """Of a width in inches, with text and height in scale; afterwards as it was."""
+    whole.draw_without_rendering()  # ticks, and so their labels, come with the first drawing
+    size = whole.get_size_inches()
+    axes = [axis for ax in whole.axes for axis in (ax.xaxis, ax.yaxis)]
+    ticks = {axis: axis.get_tick_params().get("labelsize") for axis in axes}
+    texts = {text: text.get_fontsize() for text in whole.findobj(Text)}
+    whole.set_size_inches(width, size[1] * scale, forward=False)
+    for axis, points in ticks.items():
+        if points is not None:
+            axis.set_tick_params(labelsize=max(points * scale, LEAST_POINTS))
+    for text, points in texts.items():
+        text.set_fontsize(max(points * scale, LEAST_POINTS))
+    alone = whole.axes if len(whole.axes) == 1 else ()
+    for ax in alone:
+        fit_legend_above(ax, max(TICK * scale, LEAST_POINTS))
+    try:
+        yield
+    finally:
+        whole.set_size_inches(*size, forward=False)
+        for axis, points in ticks.items():
+            if points is not None:
+                axis.set_tick_params(labelsize=points)
+        for text, points in texts.items():
+            text.set_fontsize(points)
+        for ax in alone:
+            fit_legend_above(ax, TICK)

@@ -1,0 +1,108 @@
+"""A walk and the zone lock over simulated time."""
+
+from itertools import cycle
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from freehint.figures.drawing.palette import BLUE, GREEN, ORANGE, VERMILION
+from freehint.figures.drawing.registry import figure
+from freehint.figures.drawing.style import (
+    LINES,
+    PENS,
+    axes_or_new,
+    legend_above,
+    legend_beside,
+    order_axis,
+    span_in_ms,
+)
+from freehint.mm.memory import NR_ORDERS
+from freehint.units import NS_PER_MS
+
+
+@figure(
+    "How long each stroke of the policy held the zone lock (blue), and how long a guest CPU waited"
+    " for it (orange), over simulated time; durations are logarithmic.",
+    source="Run.locks, Run.waits",
+)
+def lock_timeline(locks: pd.DataFrame, waits: pd.DataFrame, ax=None, span_ns=None) -> Axes:
+    """How long the zone lock was held by each stroke, and how long guest CPUs waited.
+
+    Both in microseconds, on a logarithmic axis, over simulated time in milliseconds.
+    """
+    ax = axes_or_new(ax)
+    _dots(ax, waits["since_ns"] / NS_PER_MS, waits["wait_ns"] / 1e3, ORANGE, "a guest CPU waited")
+    _dots(ax, locks["since_ns"] / NS_PER_MS, locks["held_ns"] / 1e3, BLUE, "a stroke held the lock")
+    ax.set_yscale("log", subs=[])
+    ax.set(xlabel="simulated time (ms)", ylabel="duration (µs)", ylim=(0.1, 1e6))
+    span_in_ms(ax, span_ns)
+    ax.legend(loc="upper right", ncols=2)
+    return ax
+
+
+@figure(
+    "Where the walk went: the guest-physical address of each block that was offered to the host,"
+    " over simulated time. Green: taken by the ring; vermilion: lost, because the ring was full.",
+    source="Run.reports",
+)
+def walk_map(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
+    """Where the walk went: address (GiB) of each block offered over simulated time (ms)."""
+    ax = axes_or_new(ax)
+    for taken, colour, label in ((True, GREEN, "taken"), (False, VERMILION, "lost")):
+        rows = reports[reports["taken"] == taken]
+        _dots(ax, rows["time_ns"] / NS_PER_MS, rows["pfn"] / (1 << 18), colour, label)
+    ax.set(xlabel="simulated time (ms)", ylabel="address (GiB)")
+    span_in_ms(ax, span_ns)
+    legend_above(ax, 2, x=1)
+    return ax
+
+
+def _dots(ax, x, y, colour, label) -> None:
+    ax.plot(x, y, ls="", marker=".", ms=3, mec="none", color=colour, rasterized=True)
+    ax.plot([], [], ls="", marker=".", ms=9, mec="none", color=colour, label=label)
+
+
+@figure(
+    "How long a walk that takes the zone lock list by list held it, a dot a list, by the"
+    " order of the list and coloured by zone; the larger a dot, the more blocks on the list."
+    " Logarithmic.",
+    source="freehint.studies.tables.holds_of_lists",
+    unitless="x",
+)
+def holds_by_order(table: pd.DataFrame, ax=None) -> Axes:
+    """How long the zone lock was held (ms), a dot a list, by the order of the list."""
+    ax = axes_or_new(ax)
+    for (zone, rows), colour in zip(table.groupby("zone", observed=True), cycle(LINES)):
+        ax.scatter(rows["order"], rows["held_ns"] / NS_PER_MS, s=10 + rows["blocks"] / 20,
+                   color=colour, alpha=0.7, label=str(zone))  # fmt: skip
+    ax.set_yscale("log")
+    order_axis(ax, NR_ORDERS - 1)
+    ax.set(xlabel="order of the list (a dot's size: its blocks)", ylabel="lock held (ms)")
+    ax.margins(y=0.15)
+    legend = legend_beside(ax)
+    for handle in legend.legend_handles:
+        handle.set_sizes([30])
+    return ax
+
+
+@figure(
+    "How many events of each kind lasted longer than a duration; both axes are logarithmic.",
+    source="Run.locks, Run.waits",
+)
+def longer_than(durations_of: dict, ax=None) -> Axes:
+    """How many of each (named) kind lasted longer than so many microseconds; both logarithmic."""
+    ax = axes_or_new(ax)
+    for (name, values), (colour, style) in zip(durations_of.items(), PENS):
+        values = np.sort(np.asarray(values)) / 1e3
+        if len(values):
+            ax.step(values, np.arange(len(values), 0, -1), color=colour, ls=style,
+                    label=name)  # fmt: skip
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set(
+        xlim=(0.1, 1e5), ylim=(0.8, 2e3), xlabel="duration (µs)", ylabel="lasted longer (events)"
+    )
+    ax.legend(loc="upper right")
+    ax.grid()
+    return ax

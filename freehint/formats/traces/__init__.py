@@ -1,0 +1,1 @@
+"""Recorded traces: readers of several formats, and the arrays that the replay needs."""

@@ -1,0 +1,231 @@
+"""A trace table as the integer rows that the replay reads."""
+
+import re
+
+import numpy as np
+
+from freehint.config import InputError
+from freehint.formats.traces import rows
+from freehint.formats.traces.recording import Recording
+from freehint.mm.memory import (
+    MAX_ORDER,
+    MIGRATE_TYPES,
+    UNMOVABLE,
+    Memory,
+)
+
+KINDS = {
+    "mm_page_alloc": rows.ALLOC,
+    "mm_page_free": rows.FREE,
+    "mm_page_free_batched": rows.FREE_BATCHED,
+    "mm_page_alloc_zone_locked": rows.ZONE_LOCKED,
+    "mm_page_alloc_extfrag": rows.EXTFRAG,
+    "mm_page_pcpu_drain": rows.PCPU_DRAIN,
+}
+PROBE_KINDS = {
+    "free_direct": rows.FREE_DIRECT,
+    "isolate": rows.ISOLATE_PAGE,
+    "putback": rows.PUTBACK,
+    "move_block": rows.MOVE_BLOCK,
+    "mm_compaction_fast_isolate_freepages": rows.FAST_ISOLATE,
+    "bulk_alloc_ret": rows.BULK_ALLOC,
+    "decay": rows.DECAY,
+    "drain_zone": rows.DRAIN_ZONE,
+}
+# Rows that say nothing about the lists that the rows above do not say.
+SILENT_KINDS = {
+    "bulk",
+    "bulk_alloc",
+    "claim_block",
+    "claim_block_ret",
+    "drain",
+    "free_ok",
+    "isolate_ret",
+    "move_block_ret",
+    "rep",
+    "proc",
+    "set_pbmt",
+    "steal",
+    "steal_ret",
+    "tracing_mark_write",
+    "unreserve",
+}
+# Events of other tracepoints and probes that move blocks on and off the buddy lists, and that the
+# replay does not follow: CMA, memory hotplug, hardware poison (mm/cma.c, mm/memory_hotplug.c,
+# mm/memory-failure.c, mm/page_alloc.c).
+MOVES_BLOCKS = {
+    *("cma_alloc_start", "cma_alloc_finish", "cma_release"),
+    *("alloc_contig_range", "alloc_contig_pages", "free_contig_range"),
+    *("online_pages", "offline_pages", "__offline_isolated_pages"),
+    *("take_page_off_buddy", "put_page_back_buddy", "split_free_page"),
+}
+# Rows that name a page, and those that name its migratetype.
+WITH_PAGE = (*range(rows.ALLOC, rows.FREE_DIRECT + 1), rows.ISOLATE_PAGE, rows.PUTBACK)
+WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN)
+GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAIMABLE
+CLAIMS = 4096  # fallbacks that one refill may need
+
+
+def trace_rows(recording: Recording, inputs: str, strict: bool = False):
+    """The trace as kernel columns, and the rows that are not used.
+
+    Parameters
+    ----------
+    recording : Recording
+    inputs : "std" or "probes"
+    strict : bool
+        Refuse events that are not known, instead of counting them.
+
+    Returns
+    -------
+    (Rows, dict, dict)
+        The columns; rows of known events that are not used, and rows of unknown events, both by
+        the event's name.
+
+    Raises
+    ------
+    InputError
+        A row cannot be used, or an event changes the lists in a way that no rule follows.
+    """
+    trace, memory = recording.trace, recording.t0
+    path = f"{recording.stem}.trace.parquet"
+    known = KINDS if inputs == "std" else {**KINDS, **PROBE_KINDS}
+    names = list(trace["event"].cat.categories)
+    codes = np.array([known.get(name, rows.IGNORED) for name in names], np.int8)
+    kind = codes[trace["event"].cat.codes.to_numpy()]
+    ignored = trace["event"].value_counts().to_dict()
+    ignored = {n: c for n, c in ignored.items() if c and n not in known}
+    understood = SILENT_KINDS | PROBE_KINDS.keys()
+    unknown = {name: ignored.pop(name) for name in list(ignored) if name not in understood}
+    for name in unknown:
+        why = "changes the lists, and no rule follows it" if name in MOVES_BLOCKS else ""
+        why = why or ("is of an unknown kind" if strict else "")
+        if why:
+            row = int(trace["seq"].iloc[int(np.argmax(trace["event"] == name))])
+            raise InputError(f"{path}: row {row}: event {name!r} {why}")
+    pfn = trace["pfn"].to_numpy().astype(np.int64)
+    failed = (kind == rows.ALLOC) & (pfn == 0)
+    if failed.any():
+        ignored["mm_page_alloc that failed"] = int(failed.sum())
+    kind[failed] = rows.IGNORED
+    columns = rows.Rows(
+        kind=kind,
+        cpu=trace["cpu"].to_numpy().astype(np.int16),
+        node=(pfn - memory.base_pfn).astype(np.int32),
+        order=trace["order"].to_numpy().astype(np.int8),
+        migratetype=trace["migratetype"].to_numpy().astype(np.int8),
+        change=trace["c"].to_numpy().astype(np.int8),
+        value=np.zeros(len(kind), np.int32),
+        fate=np.zeros(len(kind), np.int8),
+    )
+    rows.settle_orders(columns, np.zeros(memory.nr_pages, np.int8))
+    _fill_values(recording, columns, path)
+    _check_rows(trace, memory, columns, pfn, path)
+    return columns, ignored, unknown
+
+
+def _fill_values(recording: Recording, columns, path) -> None:
+    """What else a row tells, by kind; see :class:`freehint.formats.traces.rows.Rows`."""
+    trace, kind = recording.trace, columns.kind
+    for kinds, column in (
+        ((rows.EXTFRAG, rows.FREE_DIRECT, rows.BULK_ALLOC), "a"),
+        ((rows.MOVE_BLOCK,), "b"),
+    ):
+        here = np.isin(kind, kinds)
+        columns.value[here] = trace[column].to_numpy()[here]
+    np.maximum(columns.value, 0, out=columns.value)
+    _pair_isolations(trace, columns)
+    _pair_bulk_allocations(trace, columns, path)
+    for at in np.flatnonzero(np.isin(kind, (rows.DECAY, rows.DRAIN_ZONE))):
+        address = int(trace["a"].iloc[at])
+        if address not in recording.zone_addresses:
+            row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
+            raise InputError(f"{path}: row {row} ({event}): a {address} is no zone's address")
+        columns.value[at] = recording.zone_addresses.index(address)
+
+
+def _pair_isolations(trace, columns) -> None:
+    """Pages that an isolate row got: its CPU's next isolate_ret row tells; 0, it was refused.
+
+    Recordings before 6.12 have no such row, and isolated what they tried.
+    """
+    events = trace["event"].to_numpy()
+    here = np.flatnonzero(columns.kind == rows.ISOLATE_PAGE)
+    columns.value[here] = np.left_shift(1, np.clip(columns.order[here], 0, MAX_ORDER))
+    answers = np.flatnonzero(events == "isolate_ret")
+    got, cpus = trace["a"].to_numpy(), trace["cpu"].to_numpy()
+    for cpu in np.unique(cpus[answers]):
+        mine = answers[cpus[answers] == cpu]
+        asked = here[cpus[here] == cpu]
+        after = np.searchsorted(mine, asked)
+        told = after < len(mine)
+        columns.value[asked[told]] = got[mine[after[told]]]
+
+
+def _pair_bulk_allocations(trace, columns, path) -> None:
+    """The type that a bulk allocation asked for stands in its entry row, of the same process.
+
+    The pages are taken just before the return: the allocator may sleep before it begins.
+    """
+    events, pids = trace["event"].to_numpy(), trace["pid"].to_numpy()
+    asked = {}
+    for at in np.flatnonzero((events == "bulk_alloc") | (columns.kind == rows.BULK_ALLOC)):
+        if events[at] == "bulk_alloc":
+            flags = str(trace["gfp"].iloc[at])
+            if not re.fullmatch("0x[0-9a-f]{1,8}", flags):
+                row = trace["seq"].iloc[at]
+                raise InputError(f"{path}: row {row} (bulk_alloc): gfp {flags!r} is no number")
+            asked[pids[at]] = _gfp_migratetype(int(flags, 16))
+        else:
+            columns.migratetype[at] = asked.pop(pids[at], UNMOVABLE)
+
+
+def _gfp_migratetype(flags: int) -> int:
+    """Migratetype that gfp flags ask for.  Source: gfp_migratetype() of include/linux/gfp.h."""
+    return flags >> GFP_MOVABLE_SHIFT & 3
+
+
+def _check_rows(trace, memory, columns, pfn, path) -> None:
+    """Every row that acts must name an order, a pfn inside a zone, a CPU and a type that exist."""
+    order = columns.order.astype(np.int64)
+    used = np.isin(columns.kind, WITH_PAGE)
+    inside = np.zeros(len(pfn), np.bool_)
+    for zone in memory.zones:
+        end = zone.start_pfn + zone.spanned
+        size = np.left_shift(1, np.clip(order, 0, MAX_ORDER))
+        inside |= (pfn >= zone.start_pfn) & (pfn + np.where(used, size, 1) <= end)
+    typed = np.isin(columns.kind, WITH_TYPE)
+    types = trace["migratetype"].to_numpy()
+    cpus = trace["cpu"].to_numpy()
+    acts = columns.kind != rows.IGNORED
+    moves = columns.kind == rows.MOVE_BLOCK
+    for column, bad, why in (
+        ("order", used & ((order < 0) | (order >= MAX_ORDER)), f"must lie in 0..{MAX_ORDER - 1}"),
+        ("pfn", (used | moves) & ~inside, "lies in no zone"),
+        (
+            "pfn",
+            used & (pfn % np.left_shift(1, np.clip(order, 0, MAX_ORDER)) != 0),
+            "is not aligned",
+        ),
+        ("cpu", acts & ((cpus < 0) | (cpus >= memory.nr_cpus)), "is not in the snapshot"),
+        (
+            "migratetype",
+            (typed | moves) & ((types < 0) | (types >= MIGRATE_TYPES)),
+            "is unknown",
+        ),
+    ):
+        if bad.any():
+            at = int(np.argmax(bad))
+            row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
+            value = trace[column].iloc[at]
+            raise InputError(f"{path}: row {row} ({event}): {column} {value} {why}")
+
+
+def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
+    """Give every free its fate; how many were inferred to bypass the pcp lists."""
+    pending = np.zeros(memory.nr_pages, np.int8)
+    rows.settle_fates(columns, pending, inputs == "probes")
+    rows.settle_claims(memory.profile, columns, memory.nr_cpus)
+    if inputs == "probes" or not infer:
+        return 0
+    return int(rows.infer_direct_frees(memory, columns, np.zeros((memory.nr_cpus, 257), np.int64)))

@@ -1,0 +1,153 @@
+"""Traces in: as the kernel's tools print them, as LLFree records them, or as recorded here.
+
+Every format becomes the same table, the one of the recorded parquet, and an account of all that
+was read and is not in the table: nothing is dropped without being counted.
+"""
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from freehint.config import InputError
+from freehint.formats.digest import Files
+from freehint.formats.traces.llfree import read_llfree
+from freehint.formats.traces.table import (
+    KMEM_FIELDS,
+    LIMITS,
+    MARKER,
+    PROBE_EVENTS,
+    TRACE_COLUMNS,
+    TraceAccount,
+    TraceTable,
+    finish,
+    outside,
+)
+
+READ_AHEAD = 1 << 20
+
+
+def read_trace(path) -> TraceTable:
+    """Read a trace of the page allocator's events.
+
+    The format is told from the content: ftrace's ``trace`` or ``trace_pipe``, the output of
+    ``trace-cmd report`` or ``perf script``, the recorded parquet, or LLFree's records; each also
+    compressed with gzip.  Times have microseconds; further digits are cut off.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    TraceTable
+        ``table`` and ``account``.  Lost events, lines that are not understood and events of
+        unknown kinds are counted there, not refused.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, damaged or in none of the formats, or a number in it cannot
+        be: an order beyond 10, a pfn that does not fit.  The sentence has the line and the value.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> trace = fh.read_trace(fh.data("linux-6.1/traces/idle20.trace.parquet"))
+    >>> trace.account.events, trace.account.whole
+    (1209, True)
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as raw:
+            if raw.read(2) == b"\x1f\x8b":
+                raw.seek(0)
+                with gzip.open(raw) as content:
+                    return _read_any(path, io.BufferedReader(content, READ_AHEAD))
+            raw.seek(0)
+            return _read_any(path, raw)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: this is not whole gzip: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _read_any(path: Path, content) -> TraceTable:
+    start = content.peek(4096)[:4096]
+    if not start:
+        raise InputError(f"{path}: the file is empty")
+    if start.startswith(b"PAR1"):
+        return _read_parquet(path, content)
+    if b"\0" in start:
+        return read_llfree(path, content.read())
+    # Here and not above: polars takes a quarter of the time that importing freehint takes.
+    from freehint.formats.traces.text import read_text
+
+    return read_text(path, content)
+
+
+def read_recorded_trace(path, files: Files | None = None) -> pd.DataFrame:
+    """A recorded trace as a table, whole; read through ``files``, if given.
+
+    Raises
+    ------
+    InputError
+        The file is missing or not whole, a column is missing, or rows are.
+    """
+    path = Path(path)
+    return _recorded(path, pa.BufferReader((files or Files()).read(path)))
+
+
+def _recorded(path: Path, source) -> pd.DataFrame:
+    try:
+        table = pq.read_table(source)
+    except (OSError, pa.ArrowException) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: this is not whole parquet: {first}") from None
+    for name in TRACE_COLUMNS:
+        if name not in table.column_names:
+            raise InputError(f"{path}: column {name!r} is missing")
+        if table.column(name).null_count:
+            raise InputError(f"{path}: column {name!r} has empty values")
+    trace = table.select(list(TRACE_COLUMNS)).to_pandas()
+    seq = trace["seq"].to_numpy()
+    if len(seq) and not (seq == np.arange(len(seq))).all():
+        row = int(np.argmin(seq == np.arange(len(seq))))
+        raise InputError(f"{path}: row {row}: seq {seq[row]} follows a lost row")
+    return trace
+
+
+def _read_parquet(path: Path, content) -> TraceTable:
+    trace = _recorded(path, content)
+    for name, limit in LIMITS.items():
+        values = trace[name].to_numpy()
+        if values.dtype.kind not in "iu":
+            raise InputError(f"{path}: column {name!r} must hold whole numbers")
+        least = 0 if name in ("ts_us", "cpu") else -1
+        wrong = (values < least) | (values > limit)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise outside(path, "row", row, name, values[row])
+    for event, columns in KMEM_FIELDS.items():
+        rows = np.flatnonzero(trace["event"] == event)
+        for name in columns.values():
+            if name == "gfp":
+                continue
+            wrong = trace[name].to_numpy()[rows] < 0
+            if wrong.any():
+                row = int(rows[np.argmax(wrong)])
+                raise InputError(f"{path}: row {row}: {event} has no {name}")
+    account = TraceAccount("parquet", lines=len(trace))
+    known = trace["event"].isin((*KMEM_FIELDS, *PROBE_EVENTS, MARKER))
+    if not known.all():
+        # Kept: a recording is whole, and its seq must go on without a gap.
+        strange = sorted(set(trace["event"][~known]))
+        account.notes.append(f"the table has rows of unknown kinds: {', '.join(strange)}")
+    return finish(trace, account)

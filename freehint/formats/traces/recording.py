@@ -1,0 +1,112 @@
+"""A recorded guest: two snapshots and the trace between them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from freehint.config import InputError
+from freehint.formats.digest import Files
+from freehint.formats.snapshots import read_snapshot
+from freehint.formats.traces.read import read_recorded_trace
+from freehint.mm.memory import (
+    Memory,
+)
+
+# What the recorder wrote into the trace just before a snapshot; the second around a migration.
+MARKERS = {"T0": ("FH T0", "FH before"), "T1": ("FH T1", "FH after")}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A snapshot before, a snapshot after, and the trace's rows between them.
+
+    Where a recording may do without T1 and has none, ``t1`` is None and the rows go on to the end.
+    """
+
+    stem: Path
+    t0: Memory
+    t1: Memory | None
+    trace: pd.DataFrame
+    zone_addresses: tuple
+
+
+def load_recording(stem, need_t1=True, files: Files | None = None) -> Recording:
+    """Load ``NAME.T0``, ``NAME.T1`` and the rows of ``NAME.trace`` between them.
+
+    Parameters
+    ----------
+    stem : str or Path
+    need_t1 : bool
+        False: a recording without ``NAME.T1`` will do.
+    files : Files, optional
+        Through which the files are read; it tells afterwards what was loaded.
+
+    Raises
+    ------
+    InputError
+        A file is missing or broken; the trace lost events, begins after T0 or ends before T1;
+        the files belong to different recordings.
+    """
+    stem, files = Path(stem), files or Files()
+    has_t1 = need_t1 or Path(f"{stem}.T1.meta.json").exists()
+    t0 = read_snapshot(f"{stem}.T0", files)
+    t1 = read_snapshot(f"{stem}.T1", files) if has_t1 else None
+    path = Path(f"{stem}.trace.parquet")
+    trace = read_recorded_trace(path, files)
+    first = _entries(f"{stem}.T0.meta.json", files)
+    last = _entries(f"{stem}.T1.meta.json", files) if has_t1 else len(trace)
+    if has_t1:
+        _require_same_guest(stem, t0, t1)
+    if has_t1 and not 0 <= first <= last:
+        raise InputError(f"{stem}.T1.meta.json: {last} trace entries, fewer than the {first} at T0")
+    if first > len(trace):
+        raise InputError(f"{path}: ends at row {len(trace)}, before T0 at row {first}")
+    if last > len(trace):
+        raise InputError(f"{path}: ends at row {len(trace)}, before T1 at row {last}")
+    for name, low, high in (("T0", 0, first), ("T1", first, last))[: 1 + has_t1]:
+        if not _has_marker(trace.iloc[low:high], MARKERS[name]):
+            texts = " or ".join(map(repr, MARKERS[name]))
+            raise InputError(
+                f"{path}: rows {low}..{high} have no marker {texts}: the trace begins after"
+                f" {name}, or belongs to another recording"
+            )
+    addresses = _zone_addresses(f"{stem}.T0.meta.json", files)
+    return Recording(stem, t0, t1, trace.iloc[first:last], addresses)
+
+
+def _require_same_guest(stem, t0: Memory, t1: Memory) -> None:
+    for name in ("start_pfn", "spanned"):
+        if t0.zones[name].tolist() != t1.zones[name].tolist():
+            raise InputError(f"{stem}.T1.meta.json: zones differ from {stem}.T0.meta.json's")
+    if (t0.profile, t0.nr_cpus) != (t1.profile, t1.nr_cpus):
+        raise InputError(f"{stem}.T1.meta.json: kernel or CPUs differ from {stem}.T0.meta.json's")
+
+
+def _zone_addresses(path, files: Files) -> tuple:
+    """What probes of 6.12 name zones by: the low 31 bits of their addresses; () before."""
+    zones = json.loads(files.read(path))["zones"]
+    return tuple(zone["address_low31"] for zone in zones if "address_low31" in zone)
+
+
+def _has_marker(rows: pd.DataFrame, texts: tuple) -> bool:
+    marks = rows["event"] == "tracing_mark_write"
+    return bool(rows.loc[marks, "gfp"].astype(str).isin(texts).any())
+
+
+def _entries(path, files: Files) -> int:
+    """Trace rows before a snapshot, over all CPUs; none may have been lost."""
+    records = json.loads(files.read(path)).get("trace")
+    if not isinstance(records, list) or not records:
+        raise InputError(f"{path}: field 'trace' must list the CPUs' ring buffers")
+    for record in records:
+        for name in ("overrun", "commit_overrun", "dropped_events"):
+            if record.get(name):
+                raise InputError(
+                    f"{path}: field {name!r} of cpu {record.get('cpu')} is"
+                    f" {record[name]}: the trace lost events"
+                )
+        if not isinstance(record.get("entries"), int):
+            raise InputError(f"{path}: field 'entries' must be int, got {record.get('entries')!r}")
+    return sum(record["entries"] for record in records)

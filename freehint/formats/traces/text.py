@@ -1,0 +1,318 @@
+"""Traces as text: ftrace's ``trace`` and ``trace_pipe``, ``trace-cmd report``, ``perf script``.
+
+One regular expression takes the lines of the usual tracepoints apart, and polars runs it; the few
+lines that it does not match are looked at again, field by field, and what is still not understood
+is counted and quoted.  The text is read in blocks, so memory is bounded by the table.
+
+Sources: kernel/trace/trace_output.c, trace_print_context() and trace_print_lat_fmt(); trace.c,
+print_trace_line() (lost events) and print_trace_header(); trace_kprobe.c, print_kprobe_event();
+trace-cmd's tracecmd/trace-read.c, trace_show_data(); perf's builtin-script.c,
+perf_sample__fprintf_start().
+"""
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from freehint.config import InputError
+from freehint.formats.traces.table import (
+    KMEM_FIELDS,
+    LIMITS,
+    MARKER,
+    NUMBERS,
+    PLAIN_EVENTS,
+    PROBE_EVENTS,
+    TEXT_COLUMNS,
+    TRACE_COLUMNS,
+    TRACE_DTYPES,
+    TraceAccount,
+    TraceTable,
+    finish,
+    outside,
+)
+
+BLOCK_BYTES = 8 << 20
+DETECT_BYTES = 1 << 20
+
+# Who: a comm has at most 15 characters, blanks and dashes among them.  Without this bound a
+# marker whose text looks like an event would be read as one.
+COMM = r" *(?P<comm>.{0,15}?)"
+TASK = {
+    # comm-pid, and the tgid in brackets if options/record-tgid is on
+    "ftrace": COMM + r"-(?P<pid>[0-9]+) +(?:\([ 0-9-]+\) +)?",
+    # comm pid, or comm pid/tid
+    "perf": COMM + r" +(?:[0-9]+/ *)?(?P<pid>-?[0-9]+) +",
+}
+TASK["trace-cmd"] = TASK["ftrace"]
+# Where and when: [cpu], the flags column (irqs off, need-resched, ...) if there is one, seconds.
+WHEN = (
+    r"\[(?P<cpu>[0-9]{1,9})\] +(?:[^ ]+ +)?(?P<sec>[0-9]{1,12})\.(?P<us>[0-9]{6})(?:[0-9]{3})?: +"
+)
+SYSTEM = {"ftrace": "", "trace-cmd": "", "perf": r"(?:[^ :]+:)?"}  # kmem:mm_page_alloc
+PFN = r"pfn=(?:0x(?P<hex>[0-9a-f]+)|(?P<dec>[0-9]+))"  # decimal in older kernels
+PAGE = (
+    rf"page=[^ ]+ {PFN} order=(?P<order>[0-9]+)"
+    r"(?: migratetype=(?P<migratetype>[0-9]+)"
+    r"(?: gfp_flags=(?P<gfp>[^ ]+)| percpu_refill=(?P<a>[0-9]+))?)?"
+)
+LOST = r"^ *CPU:(?P<cpu>[0-9]+) \[(?:LOST )?(?:(?P<n>[0-9]+) )?EVENTS(?: DROPPED)?\] *$"
+PERF_LOST = rf"^{TASK['perf']}{WHEN}PERF_RECORD_LOST(?:_SAMPLES)? lost (?P<n>[0-9]+)"
+COMMENT = r"^(?:#.*|(?:cpus|version) *= *[0-9]+|CPU [0-9]+ is empty) *$"
+OVERWRITTEN = r"^# entries-in-buffer/entries-written: (?P<kept>[0-9]+)/(?P<written>[0-9]+)"
+LATENCY = re.compile(r"^#.* latency trace v", re.MULTILINE)
+
+
+def plain_pattern(kind: str) -> str:
+    """The regular expression of the usual tracepoints' lines in the format ``kind``."""
+    events = "|".join(PLAIN_EVENTS)
+    return f"^{TASK[kind]}{WHEN}{SYSTEM[kind]}(?P<event>{events}): +{PAGE} *$"
+
+
+def any_pattern(kind: str) -> str:
+    """The regular expression of any event's line: its name, and what it says."""
+    return f"^{TASK[kind]}{WHEN}{SYSTEM[kind]}(?P<event>[^ :]+): *(?P<said>.*)$"
+
+
+def read_text(path: Path, content) -> TraceTable:
+    """Read an open text file; see ``read_trace``."""
+    account, chunks = None, []
+    for block in _blocks(path, content):
+        block, replaced = _as_utf8(block)
+        account = account or TraceAccount(_detect(path, block))
+        account.replaced += replaced
+        cut = block[block.rfind(b"\n") + 1 :]
+        block = block[: len(block) - len(cut)]
+        if block:
+            chunks.append(_read_block(path, block, account))
+        if cut:
+            # Its last number may lack digits, so it says nothing for sure.
+            account.lines += 1
+            account.quote(account.lines, cut.decode())
+            account.notes.append(f"line {account.lines} is cut off: the file ends within it")
+    chunks = chunks or [_checked(path, pl.DataFrame({"line": []}), account.format)]
+    table = pa.concat_tables(chunks).unify_dictionaries().to_pandas()
+    table.insert(0, "seq", range(len(table)))
+    return finish(table[list(TRACE_COLUMNS)], account)
+
+
+def _blocks(path: Path, content):
+    """Whole lines, about BLOCK_BYTES of them at a time; the last may be cut off."""
+    rest = b""
+    while data := content.read(BLOCK_BYTES):
+        end = data.rfind(b"\n") + 1
+        if not end:
+            if len(data) == BLOCK_BYTES:
+                raise InputError(f"{path}: a line is longer than {BLOCK_BYTES} bytes")
+            rest += data
+            continue
+        yield rest + data[:end]
+        rest = data[end:]
+    if rest:
+        yield rest
+
+
+def _as_utf8(block: bytes) -> tuple[bytes, int]:
+    """A comm is cut after 15 bytes, maybe within a character: that one becomes U+FFFD."""
+    if block.isascii():
+        return block, 0
+    before = block.count("\ufffd".encode())
+    block = block.decode("utf-8", "replace").encode()
+    return block, block.count("\ufffd".encode()) - before
+
+
+def _detect(path: Path, block: bytes) -> str:
+    """The first event tells the format; without events, the header."""
+    text = block[:DETECT_BYTES].decode("utf-8", "replace")
+    if LATENCY.search(text):
+        raise InputError(
+            f"{path}: this has ftrace's latency format, whose times are relative:"
+            " record with 'echo 0 > options/latency-format'"
+        )
+    lines = text.split("\n")
+    trace_cmd = any(re.match(r"(cpus|version) *= *[0-9]+$", line.strip()) for line in lines[:100])
+    patterns = {kind: re.compile(any_pattern(kind)) for kind in ("ftrace", "perf")}
+    for line in lines:
+        for kind, pattern in patterns.items():
+            if pattern.match(line.rstrip("\r")):
+                return "trace-cmd" if trace_cmd and kind == "ftrace" else kind
+    if trace_cmd:
+        return "trace-cmd"
+    if any(line.startswith("# tracer:") or re.match(LOST, line) for line in lines):
+        return "ftrace"
+    raise InputError(
+        f"{path}: this is no trace: none of its first {len(lines)} lines is an event as ftrace,"
+        f" trace-cmd report or perf script prints it; line 1 is {lines[0][:80]!r}"
+    )
+
+
+def _number(text: pl.Expr) -> pl.Expr:
+    """Decimal digits as a number; null if it does not fit 64 bits."""
+    return text.cast(pl.Int64, strict=False)
+
+
+def _from_groups(kind: str) -> list[pl.Expr]:
+    """Time and place from what the patterns call sec, us, cpu, pid."""
+    time = _number(pl.col("sec")) * 1_000_000 + _number(pl.col("us"))
+    return [time.alias("ts_us"), _number(pl.col("cpu")), _number(pl.col("pid"))]
+
+
+def _read_block(path: Path, block: bytes, account: TraceAccount) -> pa.Table:
+    """Parse whole lines; what is not in the table goes into the account."""
+    kind, first = account.format, account.lines + 1
+    has = {name: pl.col(name).is_not_null() for name in ("migratetype", "gfp", "a")}
+    event, nothing = pl.col("event"), ~has["migratetype"]
+    says_all = (
+        pl.when(event == "mm_page_alloc")
+        .then(has["gfp"])
+        .when(event == "mm_page_alloc_zone_locked")
+        .then(has["a"])
+        .when(event == "mm_page_pcpu_drain")
+        .then(has["migratetype"] & ~has["gfp"] & ~has["a"])
+        .otherwise(nothing)
+    )
+    numbers = ("ts_us", "cpu", "pid", "pfn", "order")
+    plain = pl.all_horizontal(event.is_not_null(), says_all, pl.col(numbers).is_not_null())
+    hexadecimal = pl.col("hex").str.to_integer(base=16, strict=False, dtype=pl.Int64)
+    rows = (
+        pl.scan_lines(block, name="text", row_index_name="line", row_index_offset=first)
+        .with_columns(pl.col("text").str.extract_groups(plain_pattern(kind)).alias("groups"))
+        .unnest("groups")
+        .with_columns(
+            *_from_groups(kind),
+            pl.coalesce(hexadecimal, _number(pl.col("dec"))).alias("pfn"),
+            *(_number(pl.col(name)) for name in ("order", "migratetype", "a")),
+        )
+        .with_columns(text=pl.when(plain).then(None).otherwise("text"))
+        .select("line", "text", *(n for n in TRACE_COLUMNS if n not in ("seq", "b", "c")))
+        .collect(engine="streaming")
+    )
+    account.lines += rows.height
+    odd = rows.filter(pl.col("text").is_not_null()).select("line", "text")
+    rows = rows.filter(pl.col("text").is_null()).drop("text")
+    if odd.height:
+        others = _read_odd(odd, account)
+        rows = pl.concat([rows, *others], how="diagonal").sort("line")
+    return _checked(path, rows, kind)
+
+
+def _checked(path: Path, rows: pl.DataFrame, kind: str) -> pa.Table:
+    """Refuse numbers that cannot be; then the columns' own types, texts as dictionaries."""
+    for name, limit in LIMITS.items():
+        if name not in rows.columns:
+            continue
+        least = -1 if name == "pid" and kind == "perf" else 0
+        wrong = rows.filter((pl.col(name) < least) | (pl.col(name) > limit))
+        if wrong.height:
+            raise outside(path, "line", wrong["line"][0], name, wrong[name][0])
+    columns = {}
+    for name in TRACE_COLUMNS[1:]:
+        if name in TEXT_COLUMNS:
+            texts = rows[name] if name in rows.columns else pl.Series([""] * rows.height)
+            columns[name] = texts.fill_null("").to_arrow().dictionary_encode()
+        else:
+            values = rows[name] if name in rows.columns else pl.repeat(-1, rows.height, eager=True)
+            columns[name] = pa.array(values.fill_null(-1).to_numpy(), TRACE_DTYPES[name])
+    return pa.table(columns)
+
+
+def _read_odd(odd: pl.DataFrame, account: TraceAccount) -> list[pl.DataFrame]:
+    """The lines that the plain pattern does not match: the rows of those that are events."""
+    text, kind = pl.col("text"), account.format
+
+    def take(condition: pl.Expr) -> pl.DataFrame:
+        """Cut the lines that fulfil a condition out of those that are left."""
+        nonlocal odd
+        taken, odd = odd.filter(condition), odd.filter(~condition)
+        return taken
+
+    account.blank += take(text.str.strip_chars() == "").height
+    comments = take(text.str.contains(COMMENT))
+    account.comments += comments.height
+    for kept, written in _groups(comments, OVERWRITTEN).iter_rows():
+        account.overwritten += int(written) - int(kept)
+    for pattern in (LOST, PERF_LOST):
+        lost = _groups(take(text.str.contains(pattern)), pattern)
+        account.lost_lines += lost.height
+        for cpu, count in lost.select("cpu", "n").iter_rows():
+            if count is None:
+                account.lost_uncounted += 1
+            else:
+                account.lost[int(cpu)] += int(count)
+    pattern = any_pattern(kind)
+    unmatched = [take(~text.str.contains(pattern))]
+    odd = odd.with_columns(text.str.extract_groups(pattern).alias("groups")).unnest("groups")
+    odd = odd.with_columns(*_from_groups(kind))
+    # trace-cmd and perf print a marker as ftrace's event "print" with its place.
+    printed = (pl.col("event") == "print") & pl.col("said").str.starts_with(f"{MARKER}: ")
+    odd = odd.with_columns(
+        event=pl.when(printed).then(pl.lit(MARKER)).otherwise("event"),
+        said=pl.when(printed).then(pl.col("said").str.slice(len(MARKER) + 2)).otherwise("said"),
+    )
+    rows = [take(pl.col("event") == MARKER).with_columns(gfp="said")]
+    for event, names in KMEM_FIELDS.items():
+        good, bad = _by_name(take(pl.col("event") == event), names)
+        rows.append(good)
+        unmatched.append(bad)
+    probes = take(pl.col("event").is_in(PROBE_EVENTS))
+    good, bad = _probe_rows(probes, account)
+    rows.append(good)
+    unmatched.append(bad)
+    for event, count in odd["event"].value_counts().iter_rows():
+        account.unknown[event] += count
+    missed = pl.concat([part.select("line", "text") for part in unmatched]).sort("line")
+    for line, quoted in missed.iter_rows():
+        account.quote(line, quoted)
+    columns = ("line", *TRACE_COLUMNS)
+    return [part.select(n for n in columns if n in part.columns) for part in rows if part.height]
+
+
+def _groups(lines: pl.DataFrame, pattern: str) -> pl.DataFrame:
+    """What a pattern captures from the lines that it matches."""
+    matching = lines.filter(pl.col("text").str.contains(pattern))
+    return matching.select(pl.col("text").str.extract_groups(pattern).alias("g")).unnest("g")
+
+
+def _value(name: str) -> pl.Expr:
+    """What ``name=`` is followed by in an event's text; null without it."""
+    return pl.col("said").str.extract(rf"(?:^| ){name}=([^ ]*)")
+
+
+def _integer(text: pl.Expr) -> pl.Expr:
+    """0x1a2b or -12 as a number; null for anything else."""
+    hexadecimal = text.str.extract("^0x([0-9a-f]+)$").str.to_integer(
+        base=16, strict=False, dtype=pl.Int64
+    )
+    return pl.coalesce(hexadecimal, _number(text.str.extract("^(-?[0-9]+)$")))
+
+
+def _by_name(lines: pl.DataFrame, names: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of one tracepoint whose fields come in any order, and the lines that lack one."""
+    values = [
+        (_value(name) if column == "gfp" else _integer(_value(name))).alias(column)
+        for name, column in names.items()
+    ]
+    lines = lines.with_columns(values)
+    good = pl.all_horizontal(pl.col(column).is_not_null() for column in names.values())
+    good &= pl.all_horizontal(pl.col(n).is_not_null() for n in ("ts_us", "cpu", "pid"))
+    return lines.filter(good), lines.filter(~good)
+
+
+def _probe_rows(lines: pl.DataFrame, account: TraceAccount) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of kprobes, ``(function+0x0/0x90) name=value ..``, and the lines that are not that."""
+    shape = pl.col("said").str.contains(r"^\([^)]+\)(?: [A-Za-z_][A-Za-z0-9_]*=[^ ]*)* *$")
+    numbers = {name: _integer(_value(name)) for name in NUMBERS}
+    readable = [_value(name).is_null() | number.is_not_null() for name, number in numbers.items()]
+    good = pl.all_horizontal(shape, *readable)
+    bad = lines.filter(~good)
+    lines = lines.filter(good)
+    arguments = lines.select(
+        "event", pl.col("said").str.extract_all(r" [A-Za-z_][A-Za-z0-9_]*=").alias("name")
+    ).explode("name")
+    arguments = arguments.select("event", pl.col("name").str.strip_chars(" =")).drop_nulls()
+    others = arguments.filter(~pl.col("name").is_in((*NUMBERS, "gfp")))
+    for event, name, count in others.group_by("event", "name").len().sort(pl.all()).iter_rows():
+        account.unknown_fields[f"{event}.{name}"] += count
+    values = [number.alias(name) for name, number in numbers.items()]
+    return lines.with_columns(*values, _value("gfp").alias("gfp")), bad

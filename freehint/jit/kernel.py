@@ -1,0 +1,125 @@
+"""The one door to Numba: :func:`kernel`, and a compile cache that cannot go stale.
+
+The cache (:mod:`freehint.jit.cache`) keeps a folder for each state of the kernels' sources: any
+edit starts a fresh one.  ``FREEHINT_CACHE_DIR`` chooses the place (default: the user's cache
+folder).  Where no folder can be written the kernels still compile, in memory, once per process.
+Under ``NUMBA_DISABLE_JIT=1`` the same functions run as plain Python.
+"""
+
+from pathlib import Path
+
+import numba
+from numba.core import config as numba_config
+from numba.core import types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
+
+from freehint.jit import linking
+from freehint.jit.cache import CACHE_FOLDER, OTHER_FOLDERS, KernelCache
+from freehint.jit.closure import PACKAGE
+
+linking.install(PACKAGE.name)
+
+
+def _plain_integer(kind):
+    """int64 for constants and for what fits in it."""
+    kind = types.unliteral(kind)
+    narrow = isinstance(kind, types.Integer) and kind.bitwidth < 64
+    return types.int64 if narrow else kind
+
+
+class Kernel(CPUDispatcher):
+    """A kernel as other kernels see it; called from Python it is a compiled function of its own.
+
+    ``from_python`` False: a helper, which Python runs as plain Python, as loaders do here and
+    there: compiling an entry for it would cost more than all such calls together.  Tests set
+    ``Kernel.compile_helpers``.
+    """
+
+    compile_helpers = False
+
+    def get_call_template(self, args, kws):
+        """One body for all integers: Numba would compile one for every constant and width.
+
+        Constants are seen again when the kernel becomes part of its caller.
+        """
+        return super().get_call_template(tuple(map(_plain_integer, args)), kws)
+
+    def compile(self, signature):
+        with linking.inner():
+            return super().compile(signature)
+
+    def __reduce__(self):
+        """Pickled by name, as functions are: a worker process finds what is compiled already."""
+        return self.__qualname__
+
+    def __call__(self, *args):
+        entry = self.entry
+        if entry is None:
+            if not self.from_python and not self.compile_helpers:
+                return self.plain(*args)
+            entry = self.entry = _compile_cached(self.py_func)
+        return entry(*args)
+
+
+class CachedEntry(CPUDispatcher):
+    """A kernel's entry for Python, kept on disk; several processes compile it once."""
+
+    def compile(self, signature):
+        # Numba's own lock: another thread must not release what this one holds.
+        with global_compiler_lock:
+            try:
+                return super().compile(signature)
+            finally:
+                self._cache.release()
+
+
+def kernel(function=None, *, inline=False, cold=False, plain=None):
+    """Compile a function.
+
+    ``inline=True``: a helper of other kernels, which Python runs as plain Python; ``plain``: as
+    this function, where its own source has none.
+    ``cold=True``: seldom called by others, so it stays a function of its own: less to compile.
+
+    What Python calls is cached on disk.  Inside, kernels become part of their callers and never
+    count references: a call passes every array of its NamedTuples, and touches their counts,
+    which costs three to six times the work itself (``make bench``).
+
+    Examples
+    --------
+    >>> @kernel
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(21)
+    42
+    """
+    if function is None:
+        return lambda f: kernel(f, inline=inline, cold=cold, plain=plain)
+    if numba_config.DISABLE_JIT:
+        return plain or function
+    made = numba.njit(
+        forceinline=not cold,
+        nogil=True,
+        _nrt=False,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
+    made.__class__ = Kernel
+    made.from_python = not inline
+    made.plain = plain or function
+    made.entry = None  # compiled at the first call from Python
+    return made
+
+
+def as_python(function):
+    """The plain Python function behind a kernel: for numpy arrays in place of numbers."""
+    return getattr(function, "py_func", function)
+
+
+def _compile_cached(function):
+    """A compiled function that Python can call; kept on disk if it is one of the package's."""
+    made = numba.njit(nogil=True)(function)
+    if Path(function.__code__.co_filename).is_relative_to(PACKAGE):
+        made.__class__ = CachedEntry
+        made._cache = KernelCache(function, CACHE_FOLDER, OTHER_FOLDERS)
+    return made

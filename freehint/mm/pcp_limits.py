@@ -1,0 +1,246 @@
+"""Limits of the per-CPU lists: high, batch, and how they adapt."""
+
+from freehint.jit import kernel
+from freehint.mm.highatomic import unusable_highatomic
+from freehint.mm.memory import (
+    WMARK_HIGH,
+    ZONE_BELOW_HIGH,
+    ZONE_MOVABLE,
+    ZONE_RECLAIM_ACTIVE,
+)
+from freehint.mm.profile import FREE_A_BATCH, FREE_RUN_LENGTH, HIGH_AUTO_TUNED
+
+# pcp->flags: the free before was of an order 1..3; a large data cache lets such runs grow.
+PCPF_PREV_FREE_HIGH_ORDER, PCPF_FREE_HIGH_BATCH = 1, 2
+# Not 0: where high is one batch the lock is taken to drain nothing, and the zone looked at.
+NO_DRAIN = -1
+
+
+@kernel(inline=True)
+def zone_flag(memory, zone, flag):
+    """Is a bit of zone->flags set?"""
+    # By key: a record of numpy has a ``flags`` of its own.
+    return memory.zones[zone]["flags"] & flag != 0
+
+
+@kernel(inline=True)
+def clamp_high(memory, zone, cpu):
+    """Bring pcp.high between its limits, which may have moved; what it is now."""
+    pcp = memory.pcp[zone, cpu]
+    memory.pcp[zone, cpu].high = min(max(pcp.high, pcp.high_min), pcp.high_max)
+    return memory.pcp[zone, cpu].high
+
+
+@kernel
+def tuned_batch(memory, zone, cpu, order):
+    """Pages of one refill where pcp.high tunes itself: it grows by what it asks for.
+
+    Of order 0 twice as many at each refill in a row, but no more than may stay.
+    Source: nr_pcp_alloc() of 6.12.
+    """
+    pcp = memory.pcp[zone, cpu]
+    base = pcp.batch
+    high = clamp_high(memory, zone, cpu)
+    if high < base:
+        return 1
+    batch = base if order > 0 else base << pcp.alloc_factor
+    if pcp.high_min != pcp.high_max and not zone_flag(memory, zone, ZONE_BELOW_HIGH):
+        high = min(high + batch, pcp.high_max)
+        memory.pcp[zone, cpu].high = high
+    if order == 0:
+        most = max(high - pcp.count - base, base)
+        if batch <= most and pcp.alloc_factor < memory.profile.batch_scale_max:
+            memory.pcp[zone, cpu].alloc_factor += 1
+        batch = min(batch, most)
+    return batch
+
+
+@kernel(inline=True)
+def nr_pcp_alloc(memory, zone, cpu, order):
+    """Blocks that one refill asks for.  Source: __rmqueue_pcplist(); the same name in 6.12."""
+    if memory.profile.pcp_high == HIGH_AUTO_TUNED:
+        batch = tuned_batch(memory, zone, cpu, order)
+    else:
+        batch = memory.pcp[zone, cpu].batch
+    return max(batch >> order, 2) if batch > 1 else batch
+
+
+@kernel(inline=True)
+def end_run_of_frees(memory, zone, cpu):
+    """An allocation calls off the run of frees, before the page is looked up."""
+    if memory.profile.pcp_free == FREE_RUN_LENGTH:
+        memory.pcp[zone, cpu].free_count >>= 1
+    else:
+        memory.pcp[zone, cpu].free_factor >>= 1
+
+
+@kernel(inline=True)
+def largest_batch(memory, zone, cpu):
+    """Pages that one hold of the zone lock refills or drains at most."""
+    return memory.pcp[zone, cpu].batch << memory.profile.batch_scale_max
+
+
+@kernel(inline=True)
+def nr_pcp_free(memory, zone, cpu, high, free_high):
+    """Pages that one drain gives back: doubled in a run of frees; always a batch before 5.14.
+
+    6.12 counts the run, and gives back as many.
+    Source: the same name; free_unref_page_commit() of v4.15 and v5.10.
+    """
+    rule = memory.profile.pcp_free
+    if free_high:
+        count = memory.pcp[zone, cpu].count
+        return min(count, largest_batch(memory, zone, cpu)) if rule == FREE_RUN_LENGTH else count
+    batch = memory.pcp[zone, cpu].batch
+    if rule == FREE_A_BATCH:
+        return batch
+    if high < batch:
+        return 1
+    most = high - batch
+    if rule == FREE_RUN_LENGTH:
+        return min(max(memory.pcp[zone, cpu].free_count, batch), most)
+    factor = memory.pcp[zone, cpu].free_factor
+    grown = batch << factor
+    if grown < most and factor < memory.profile.batch_scale_max:
+        memory.pcp[zone, cpu].free_factor = factor + 1
+    return min(max(grown, batch), most)
+
+
+@kernel(inline=True)
+def frees_high_order(memory, zone, cpu, order):
+    """In a run of frees an order 1..3 drains everything.  Source: free_unref_page_commit()."""
+    return memory.pcp[zone, cpu].free_factor > 0 and 0 < order <= memory.profile.pcp_max_order
+
+
+@kernel(inline=True)
+def nr_pcp_high(memory, zone, cpu, free_high):
+    """Pages that may stay on the lists: at most four batches while kswapd balances the zone.
+
+    Source: the same name.  Kernels before 5.14 know pcp.high alone.
+    """
+    high = memory.pcp[zone, cpu].high
+    if free_high:
+        return 0
+    if memory.profile.reclaim_limits_pcp and zone_flag(memory, zone, ZONE_RECLAIM_ACTIVE):
+        return min(memory.pcp[zone, cpu].batch << 2, high)
+    return high
+
+
+@kernel
+def tuned_high(memory, zone, cpu, count, free_count, free_high, keep):
+    """Pages that may stay on lists that tune themselves; pcp.high moves if ``keep``.
+
+    It shrinks while the zone is short of memory, and in a run of frees of orders 1..3; it grows
+    to hold a run that is drained.  ``free_high``: such a run, drain whatever stands there.
+    Source: nr_pcp_high() of 6.12.
+    """
+    pcp = memory.pcp[zone, cpu]
+    high = high_now = min(max(pcp.high, pcp.high_min), pcp.high_max)
+    run = max(free_count, pcp.batch)
+    if high == 0:
+        limit = 0
+    elif free_high:
+        limit = 0
+        high = max(high_now - largest_batch(memory, zone, cpu), pcp.high_min)
+    elif zone_flag(memory, zone, ZONE_RECLAIM_ACTIVE):
+        high = max(high_now - run, pcp.high_min)
+        limit = min(pcp.batch << 2, high)
+    elif pcp.high_min == pcp.high_max:
+        limit = high
+    elif zone_flag(memory, zone, ZONE_BELOW_HIGH):
+        high = max(high_now - run, pcp.high_min)
+        limit = max(count, pcp.high_min)
+    else:
+        limit = high_now
+        if count >= high_now:
+            high = max(high_now, min(free_count + pcp.batch, pcp.high_max))
+    if keep:
+        memory.pcp[zone, cpu].high = high
+    return limit
+
+
+@kernel(inline=True)
+def frees_high_run(memory, zone, cpu, order, count):
+    """Is this one of a run of frees of orders 1..3?  ``count``: pages with it.
+
+    The previous free must have been of such an order too.
+    Source: free_unref_page_commit() of 6.12.
+    """
+    pcp = memory.pcp[zone, cpu]
+    flags = memory.pcp[zone, cpu]["flags"]
+    return (
+        0 < order <= memory.profile.pcp_max_order
+        and pcp.free_count >= pcp.batch
+        and flags & PCPF_PREV_FREE_HIGH_ORDER != 0
+        and (flags & PCPF_FREE_HIGH_BATCH == 0 or count >= pcp.batch)
+    )
+
+
+@kernel(inline=True)
+def longer_run(memory, zone, cpu, order):
+    """pcp.free_count after one more free: pages, growing up to the largest batch."""
+    pcp = memory.pcp[zone, cpu]
+    more = 1 << order if pcp.free_count < largest_batch(memory, zone, cpu) else 0
+    return pcp.free_count + more
+
+
+@kernel(inline=True)
+def tuned_drain_size(memory, zone, cpu, order):
+    """Pages to drain after a free, where pcp.high tunes itself.
+
+    Source: free_unref_page_commit() of 6.12.
+    """
+    count = memory.pcp[zone, cpu].count
+    memory.pcp[zone, cpu].alloc_factor >>= 1
+    free_high = frees_high_run(memory, zone, cpu, order, count)
+    flags = memory.pcp[zone, cpu]["flags"] & ~PCPF_PREV_FREE_HIGH_ORDER
+    if 0 < order <= memory.profile.pcp_max_order:
+        flags |= PCPF_PREV_FREE_HIGH_ORDER
+    memory.pcp[zone, cpu]["flags"] = flags
+    run = longer_run(memory, zone, cpu, order)
+    memory.pcp[zone, cpu].free_count = run
+    high = tuned_high(memory, zone, cpu, count, run, free_high, True)
+    if count < high:
+        return NO_DRAIN
+    return nr_pcp_free(memory, zone, cpu, high, free_high)
+
+
+@kernel(inline=True)
+def free_would_drain(memory, zone, cpu, order):
+    """Would a free of this order have to take the zone lock?"""
+    count = memory.pcp[zone, cpu].count + (1 << order)
+    if memory.profile.pcp_high == HIGH_AUTO_TUNED:
+        free_high = frees_high_run(memory, zone, cpu, order, count)
+        run = longer_run(memory, zone, cpu, order)
+        return count >= tuned_high(memory, zone, cpu, count, run, free_high, False)
+    free_high = frees_high_order(memory, zone, cpu, order)
+    return count >= nr_pcp_high(memory, zone, cpu, free_high)
+
+
+@kernel(inline=True)
+def pcp_drain_size(memory, zone, cpu, order):
+    """Pages to drain after a free of this order: NO_DRAIN while the lists are short of ``high``.
+
+    Source: free_unref_page_commit().
+    """
+    if memory.profile.pcp_high == HIGH_AUTO_TUNED:
+        return tuned_drain_size(memory, zone, cpu, order)
+    free_high = frees_high_order(memory, zone, cpu, order)
+    high = nr_pcp_high(memory, zone, cpu, free_high)
+    if memory.pcp[zone, cpu].count < high:
+        return NO_DRAIN
+    return nr_pcp_free(memory, zone, cpu, high, free_high)
+
+
+@kernel(inline=True)
+def end_shortage(memory, zone):
+    """After a drain: is the zone above its high watermark again?
+
+    Source: free_unref_page_commit() of 6.12.
+    """
+    if zone_flag(memory, zone, ZONE_BELOW_HIGH):
+        record = memory.zones[zone]
+        mark = record.watermark[WMARK_HIGH] + record.watermark_boost
+        free = record.nr_free_pages - unusable_highatomic(memory, zone)
+        if free > mark + record.lowmem_reserve[ZONE_MOVABLE]:
+            memory.zones[zone]["flags"] &= ~ZONE_BELOW_HIGH

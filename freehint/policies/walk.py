@@ -1,0 +1,243 @@
+"""The debate's walker: over every free list, one block after another, under the zone lock.
+
+:func:`walk_free_mem_block` is the interface of the 2018 patches, for Python callbacks.
+Below it is the same walk as a policy's verbs, with the debate's knobs:
+
+rotate   NEVER: v24.  EACH_REPORT, ON_EXIT: blocks that the ring took go to the tail, so that
+         they are reused last.  Both happen under one hold of the lock, so they leave the same
+         lists; EACH_REPORT unlinks while the walk still stands there, ON_EXIT when it returns.
+resume   where the next stroke begins.  RESTART: at the first list again.  SCAN_FOR_FIRST: at
+         the head of its list, until it meets A, the first block it reported there.  CURSOR: at
+         a bookmark that stands in the list.  HOST_FEEDBACK: at the head, past every block whose
+         buffer the host has used.
+lock     PER_LIST: a stroke is a whole list.  PER_BATCH: ``capacity`` blocks of one list.
+         WHOLE_WALK: all lists of the zone, held until the host has used everything.
+         PER_ZONE: all lists of the zone into an array, reported when the lock was dropped (v33).
+
+Sources: the thread on linux-mm below v24 2/2
+<1516790562-37889-3-git-send-email-wei.w.wang@intel.com>.
+"""
+
+from freehint.jit import kernel
+from freehint.mm.list import (
+    NEXT,
+    gather_links,
+    gathered_link,
+    list_add_tail,
+    list_del_init,
+    list_move_tail,
+    list_next,
+)
+from freehint.mm.memory import (
+    BUDDY,
+    HINTED,
+    PAGEBLOCK_ORDER,
+    REPORTED,
+    USER_BOOKMARK,
+    frame_order,
+    frame_type,
+    free_list_head,
+    gathering_pays,
+    user_node,
+)
+from freehint.policies.walk_state import (
+    AT_LIST,
+    AT_REFUSED,
+    AT_SETTLED,
+    CURSOR,
+    HOST_FEEDBACK,
+    K_LOCK,
+    K_RESUME,
+    K_ROTATE,
+    K_STOPS_AT_EMPTY,
+    K_USER,
+    NEVER_ROTATE,
+    PER_BATCH,
+    PER_LIST,
+    RESTART,
+    SCAN_FOR_FIRST,
+    end_node,
+    forget_user_nodes,
+    list_index,
+    nr_lists,
+    user_mark,
+    walked_list,
+)
+
+# Status and outcome as kernels see them; policy.Stroke and policy.Outcome name them.
+MORE, ZONE_DONE, STOPPED = range(3)
+REFUSED, TAKEN, LOST, USED = range(4)
+
+
+@kernel(inline=True)
+def list_walked(memory, state, i, node):
+    """Does the walk over the i-th list end before ``node``?
+
+    A freed again, merged, or standing elsewhere has lost its mark, and is not A.
+    """
+    first = state.first[i]
+    if state.knob[K_RESUME] != SCAN_FOR_FIRST or first < 0:
+        return False
+    if memory.frame[first] & user_mark(state):
+        return node == first
+    # A was consumed and will never be met: one lap must do.
+    return state.visited[i] >= state.lap[i]
+
+
+@kernel(inline=True)
+def begin_list(memory, state, i, head, length):
+    """First node of this stroke on the i-th list."""
+    cursor = state.knob[K_RESUME] == CURSOR
+    if not state.begun[i]:
+        state.begun[i] = True
+        state.first[i] = -1
+        state.visited[i] = 0
+        state.lap[i] = length
+        if cursor and state.knob[K_ROTATE] != NEVER_ROTATE:
+            list_add_tail(memory.links, end_node(memory, state, i), head)
+        return list_next(memory.links, head)
+    if cursor:
+        return list_next(memory.links, user_node(memory, state.knob[K_USER], USER_BOOKMARK))
+    return list_next(memory.links, head)
+
+
+@kernel(inline=True)
+def put_bookmark(memory, state, before):
+    """Let the next stroke begin at the node ``before`` (a block, END or the list's head)."""
+    if state.knob[K_RESUME] == CURSOR:
+        bookmark = user_node(memory, state.knob[K_USER], USER_BOOKMARK)
+        list_del_init(memory.links, bookmark)
+        list_add_tail(memory.links, bookmark, before)
+
+
+@kernel(inline=True)
+def walk_list(memory, state, zone, i, head, node, report, n, capacity):
+    """Report blocks of one list from ``node`` on; (rows, node where it stopped).
+
+    It stopped at the head when the list is walked, else at the block that did not fit.
+    """
+    order, migratetype = walked_list(state, i)
+    length = memory.nr_free[zone, order, migratetype]
+    covered = 0
+    # A stroke that may take the whole list: nothing on it changes meanwhile.
+    room = state.gathered.shape[1] >= memory.nr_pages >> PAGEBLOCK_ORDER
+    if room and capacity - n >= length and gathering_pays(memory, order, length):
+        covered = gather_links(memory.links, state.gathered, memory.nr_pages, order)
+    end = end_node(memory, state, i)
+    feedback = state.knob[K_RESUME] == HOST_FEEDBACK
+    while node != head and node != end and not list_walked(memory, state, i, node):
+        if node < memory.nr_pages:  # else a bookmark: step over it
+            known = feedback and memory.frame[node] & REPORTED
+            if not known and n == capacity:
+                return n, node
+            report[n, 2] += 1
+            if not known:
+                report[n, 0] = node
+                report[n, 1] = order
+                state.visited[i] += 1
+                n += 1
+        node = gathered_link(memory.links, state.gathered, covered, order, node, NEXT)
+    return n, head
+
+
+@kernel
+def fill(memory, state, zone, report, capacity):
+    """The walker's next stroke in a zone."""
+    lock = state.knob[K_LOCK]
+    if state.knob[K_RESUME] == RESTART and (lock == PER_BATCH or state.at[AT_REFUSED]):
+        state.at[AT_LIST] = 0
+        state.begun[:] = False
+    state.at[AT_SETTLED] = state.at[AT_LIST]
+    n = 0
+    while state.at[AT_LIST] < nr_lists(state):
+        i = state.at[AT_LIST]
+        order, migratetype = walked_list(state, i)
+        if state.knob[K_STOPS_AT_EMPTY] and memory.nr_free[zone, order, migratetype] == 0:
+            return n, STOPPED
+        head = free_list_head(memory, zone, order, migratetype)
+        node = begin_list(memory, state, i, head, memory.nr_free[zone, order, migratetype])
+        before = n
+        n, node = walk_list(memory, state, zone, i, head, node, report, n, capacity)
+        if node != head:
+            put_bookmark(memory, state, node)
+            return n, MORE
+        state.at[AT_LIST] += 1
+        if n > before and lock == PER_LIST and state.at[AT_LIST] < nr_lists(state):
+            return n, MORE
+    if n == 0:
+        settle(memory, state)
+    return n, ZONE_DONE
+
+
+@kernel
+def drain(memory, state, zone, report, n, outcome):
+    """Mark, rotate, or go back to the first block that a full ring refused."""
+    if n > 0 and outcome[0] == USED:
+        for i in range(n):
+            # Only if it is still the stay that was hinted: else the host used a stale hint.
+            if memory.frame[report[i, 0]] & (BUDDY | HINTED) == BUDDY | HINTED:
+                memory.frame[report[i, 0]] |= REPORTED
+        return 0
+    moved = 0
+    for row in range(n):
+        if outcome[row] == REFUSED:
+            go_back(memory, state, zone, report, n, row)
+            return moved
+        if outcome[row] == TAKEN:
+            moved += settle_taken(memory, state, zone, report[row, 0])
+    state.at[AT_REFUSED] = 0
+    settle(memory, state)
+    return moved
+
+
+@kernel(inline=True)
+def settle_taken(memory, state, zone, node):
+    """The ring took this block: remember A, rotate; blocks moved."""
+    frame = memory.frame[node]
+    i = list_index(state, frame_order(frame), frame_type(frame))
+    if state.knob[K_RESUME] == SCAN_FOR_FIRST and state.first[i] < 0:
+        state.first[i] = node
+        memory.frame[node] = frame | user_mark(state)
+    if state.knob[K_ROTATE] == NEVER_ROTATE:
+        return 0
+    # Tail, not head: a block just reported must not be the next one handed out.
+    head = free_list_head(memory, zone, frame_order(frame), frame_type(frame))
+    list_move_tail(memory.links, node, head)
+    return 1
+
+
+@kernel(inline=True)
+def settle(memory, state):
+    """The lists walked to their end in this stroke are done with."""
+    for i in range(state.at[AT_SETTLED], state.at[AT_LIST]):
+        list_del_init(memory.links, end_node(memory, state, i))
+        state.begun[i] = False
+    if state.at[AT_LIST] == nr_lists(state):
+        list_del_init(memory.links, user_node(memory, state.knob[K_USER], USER_BOOKMARK))
+        state.at[AT_LIST] = 0
+
+
+@kernel(inline=True)
+def go_back(memory, state, zone, report, n, row):
+    """A full ring cut the stroke short: the walk is to go on at that row's block."""
+    frame = memory.frame[report[row, 0]]
+    here = list_index(state, frame_order(frame), frame_type(frame))
+    for i in range(here + 1, min(state.at[AT_LIST] + 1, nr_lists(state))):
+        list_del_init(memory.links, end_node(memory, state, i))
+        state.begun[i] = False
+    for later in range(row, n):
+        later_frame = memory.frame[report[later, 0]]
+        if list_index(state, frame_order(later_frame), frame_type(later_frame)) == here:
+            state.visited[here] -= 1
+    put_bookmark(memory, state, report[row, 0])
+    state.at[AT_LIST] = here
+    state.at[AT_REFUSED] = 1
+    for i in range(state.at[AT_SETTLED], here):
+        list_del_init(memory.links, end_node(memory, state, i))
+        state.begun[i] = False
+
+
+@kernel
+def end_walk(memory, state):
+    """Take the walk's bookmark and END nodes off the lists, wherever it was stopped."""
+    forget_user_nodes(memory, state.knob[K_USER])

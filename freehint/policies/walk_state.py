@@ -1,0 +1,113 @@
+"""What the walker remembers of a walk, and the nodes and marks that it puts on the lists."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from freehint.jit import kernel
+from freehint.mm.list import list_del_init
+from freehint.mm.memory import (
+    MARK_SHIFT,
+    MAX_ORDER,
+    MIGRATE_TYPES,
+    NODES_PER_USER,
+    NR_ORDERS,
+    PAGEBLOCK_ORDER,
+    USER_BOOKMARK,
+    USER_END,
+    user_node,
+)
+
+NEVER_ROTATE, EACH_REPORT, ON_EXIT = range(3)
+RESTART, SCAN_FOR_FIRST, CURSOR, HOST_FEEDBACK = range(4)
+PER_LIST, PER_BATCH, WHOLE_WALK, PER_ZONE = range(4)
+HIGH_FIRST, LOW_FIRST = range(2)
+
+
+class WalkState(NamedTuple):
+    """Where a walk stands.  ``L`` = 55 lists of a zone, in walking order.
+
+    knob : int64[7]      K_ROTATE .. K_STOPS_AT_EMPTY
+    at : int64[3]        AT_LIST: the list to go on with; AT_SETTLED: lists before it are done
+                         with; AT_REFUSED: the last stroke was cut short by a full ring
+    begun : bool[L]      a stroke was on this list before
+    first : int64[L]     node of A, the first block that the ring took, or -1
+    visited : int64[L]   blocks reported
+    lap : int64[L]       the list's length at its first stroke
+    gathered : int32[1, nr_pages / 512 or 0]  room for the links, next alone, of a list of
+                         order 9 or 10
+    """
+
+    knob: np.ndarray
+    at: np.ndarray
+    begun: np.ndarray
+    first: np.ndarray
+    visited: np.ndarray
+    lap: np.ndarray
+    gathered: np.ndarray
+
+
+K_ROTATE, K_RESUME, K_LOCK, K_ORDER, K_MIN_ORDER, K_USER, K_STOPS_AT_EMPTY = range(7)
+AT_LIST, AT_SETTLED, AT_REFUSED = range(3)
+
+
+def new_walk_state(
+    rotate, resume, lock, order, min_order, user, stops_at_empty, nr_pages=0
+) -> WalkState:
+    """State of a walk that has not begun; arguments are the constants above.
+
+    ``nr_pages``: of the memory that is walked; 0 leaves no room for gathered links.
+    """
+    lists = NR_ORDERS * MIGRATE_TYPES
+    knobs = [rotate, resume, lock, order, min_order, user, stops_at_empty]
+    return WalkState(
+        knob=np.array(knobs, np.int64),
+        at=np.zeros(3, np.int64),
+        begun=np.zeros(lists, np.bool_),
+        first=np.full(lists, -1, np.int64),
+        visited=np.zeros(lists, np.int64),
+        lap=np.zeros(lists, np.int64),
+        gathered=np.empty((1, nr_pages >> PAGEBLOCK_ORDER), np.int32),
+    )
+
+
+@kernel
+def forget_user_nodes(memory, user):
+    """Take a user's bookmark and ENDs off the lists."""
+    for which in range(USER_BOOKMARK, NODES_PER_USER):
+        list_del_init(memory.links, user_node(memory, user, which))
+
+
+@kernel(inline=True)
+def nr_lists(state):
+    """Lists of a zone that are walked."""
+    return (NR_ORDERS - state.knob[K_MIN_ORDER]) * MIGRATE_TYPES
+
+
+@kernel(inline=True)
+def walked_list(state, i):
+    """(order, migratetype) of the i-th list of a zone in walking order."""
+    step = i // MIGRATE_TYPES
+    if state.knob[K_ORDER] == HIGH_FIRST:
+        return MAX_ORDER - 1 - step, i % MIGRATE_TYPES
+    return state.knob[K_MIN_ORDER] + step, i % MIGRATE_TYPES
+
+
+@kernel(inline=True)
+def list_index(state, order, migratetype):
+    """Inverse of walked_list()."""
+    high_first = state.knob[K_ORDER] == HIGH_FIRST
+    step = MAX_ORDER - 1 - order if high_first else order - state.knob[K_MIN_ORDER]
+    return step * MIGRATE_TYPES + migratetype
+
+
+@kernel(inline=True)
+def user_mark(state):
+    """Bit that marks A for this user; it is cleared when the block leaves its list."""
+    return 1 << (MARK_SHIFT + state.knob[K_USER])
+
+
+@kernel(inline=True)
+def end_node(memory, state, i):
+    """Node behind which rotation puts what was reported from the i-th list."""
+    return user_node(memory, state.knob[K_USER], USER_END + i)

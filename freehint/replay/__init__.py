@@ -1,0 +1,1 @@
+"""Replay and prediction: the models, held against recordings of real kernels and QEMU."""

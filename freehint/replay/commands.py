@@ -1,0 +1,101 @@
+"""``freehint replay`` and ``freehint validate``: what they print, and whether all is well.
+
+Each takes the parsed arguments of its command and returns whether the bar holds.
+"""
+
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from freehint.files import whole_file
+from freehint.replay.replay import replay
+from freehint.replay.validate import (
+    prediction_summary,
+    prediction_table,
+    predictions,
+    validate_migration,
+    validate_replay,
+)
+
+
+def replay_one(args) -> bool:
+    found = replay(args.stem, args.level, args.inputs, strict=args.strict)
+    for name, value in found.row().items():
+        print(f"{name:16} {value}")
+    print(f"{'ignored rows':16} {found.ignored}")
+    print(f"{'unknown rows':16} {found.unknown}")
+    print(found.t1_lists.to_string(index=False))
+    if found.first_miss:
+        print(f"first miss: {found.first_miss}")
+    return found.misses == found.silent_rows and found.t1_equal
+
+
+def _write_table(table, out) -> None:
+    """Write a validator's table, if that was asked for, whether or not the bar holds."""
+    if out:
+        with whole_file(Path(out)) as temporary:
+            table.to_parquet(temporary)
+        print(f"table: {out}")
+
+
+def validate_predictions(args) -> bool:
+    found = predictions(args.folder, args.kind, lambda stems: tqdm(stems, desc=args.kind, delay=1))
+    table = prediction_table(found, args.kind)
+    print(prediction_summary(found).to_string(index=False))
+    missed = table[table["predicted_pfn"] != table["measured_pfn"]]
+    if len(missed):
+        print(missed.to_string(index=False))
+    _write_table(table, args.out)
+    good = all(one.good for one in found)
+    if all(one.reason for one in found):
+        print("no recording here can be predicted")
+    else:
+        print("the bar holds" if good else "the bar is MISSED: every block equal, in order")
+    return good
+
+
+MIGRATION_COLUMNS = ("state", "hint", "cmdline", "bw_MBps", "rep")
+
+
+def validate_migrations(args) -> bool:
+    table, bars, good = validate_migration(
+        args.folder, lambda rows: tqdm(rows, desc="migrations", leave=False, delay=1)
+    )
+    shown = table[list(MIGRATION_COLUMNS)].copy()
+    for name in ("transferred_B", "total_time_ms"):
+        scale = 1e6 if name == "transferred_B" else 1
+        label = name.replace("_B", "_MB")
+        for kind in ("predicted", "measured"):
+            shown[f"{kind}_{label}"] = (table[f"{kind}_{name}"] / scale).round(1)
+        shown[f"error_{label}"] = table[f"error_{name}"].map("{:.1%}".format)
+    for kind in ("predicted", "measured"):
+        shown[f"{kind}_syncs"] = table[f"{kind}_dirty_sync_count"]
+    for title, rows in (("held out", ~table["calibrated"]), ("calibrated on", table["calibrated"])):
+        if rows.any():
+            print(f"\n{title}: {rows.sum()} rows")
+            print(shown[rows].to_string(index=False))
+    print("\nbars, on the rows held out")
+    print(bars.to_string(index=False))
+    worst = table.loc[~table["calibrated"], "error_transferred_B"].idxmax()
+    row = shown.loc[worst]
+    print("worst row held out: " + ", ".join(f"{name} {row[name]}" for name in MIGRATION_COLUMNS))
+    _write_table(table, args.out)
+    print("the bars hold" if good else "a bar is MISSED")
+    return good
+
+
+def validate_replays(args) -> bool:
+    table, good = validate_replay(
+        args.folder, args.level, args.inputs, lambda stems: tqdm(stems, desc="replay", delay=1)
+    )
+    columns = [c for c in table.columns if not c.startswith("first_miss_")]
+    print(table[columns].round(3).to_string(index=False))
+    for _, row in table[table["first_miss_row"] >= 0].iterrows():
+        print(
+            f"{row['recording']}, {row['level']} level: first unexplained miss in row"
+            f" {row['first_miss_row']}: predicted pfn {row['first_miss_predicted_pfn']},"
+            f" observed {row['first_miss_observed_pfn']}"
+        )
+    _write_table(table, args.out)
+    print("the bar holds" if good else "the bar is MISSED: buddy level, 0 misses and T1 equal")
+    return good

@@ -1,0 +1,154 @@
+"""Predict what a mechanism did in a recorded guest, block by block, before it is looked at.
+
+The recorded guest is moved on at buddy level up to the moment when the mechanism began; from
+there the model's lists and the mechanism's own verbs say which blocks it took, in which order,
+and where it stopped.  Nothing is fitted, and a recording that does not hold what a prediction
+needs is named, with the reason.
+"""
+
+import gzip
+import json
+import zlib
+from itertools import groupby, zip_longest
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from freehint.config import InputError
+from freehint.formats.proc import parse_pagetypeinfo
+from freehint.formats.tables import pageblocks
+from freehint.formats.traces.recording import Recording, load_recording
+from freehint.mm.memory import MAX_ORDER, UNMOVABLE, Memory, page_zone, zone_name
+from freehint.policies.balloon_alloc import BalloonAlloc
+from freehint.policies.policy import Outcome, Policy
+from freehint.replay.prediction import Advance, Prediction, without_t0
+
+HINT_GFP = {"__GFP_NOWARN", "__GFP_NORETRY", "__GFP_NOMEMALLOC"}
+OWN_ROWS = 16  # rows that one allocation may write before the row that it returned
+HINT_COLUMNS = ("recording", "pass", "position", "predicted_pfn", "measured_pfn")
+
+
+# The balloon's hints
+
+
+def predict_hints(stem, policy: Policy | None = None) -> Prediction:
+    """The first pass of the balloon's hints in a recorded migration.
+
+    Parameters
+    ----------
+    stem : str or Path
+        ``".../NAME"`` of NAME.T0 and NAME.trace; NAME.migration.json.gz tells whether hints were
+        on, and what /proc/pagetypeinfo said afterwards.
+    policy : Policy, optional
+        Another mechanism than balloon_alloc; for showing that it fails.
+    """
+    if (missing := without_t0(stem)) is not None:
+        return missing
+    policy = policy or BalloonAlloc()
+    recording = load_recording(stem, need_t1=False)
+    record = _migration_record(stem)
+    hints, begin = _recorded_hints(recording)
+    measured = [int(pfn) for pfn in recording.trace["pfn"].iloc[hints]]
+    advance = Advance(recording)
+    advance.to(begin)
+    before = _unmovable(advance.memory)
+    predicted = []
+    if record.get("hint") != "off":
+        predicted = _play_hints(policy, advance.memory)
+    pairs = zip_longest(predicted, measured, fillvalue=-1)
+    name = recording.stem.name
+    return Prediction(
+        name,
+        blocks=[(name, 1, position, *pair) for position, pair in enumerate(pairs)],
+        facts={
+            "hint": record.get("hint", "not told"),
+            "predicted": _runs(advance.memory, predicted),
+            "measured": _runs(advance.memory, measured),
+            "UNMOVABLE pageblocks": _unmovable_facts(before, advance.memory, record, stem),
+        },
+        good=predicted == measured,
+    )
+
+
+def _migration_record(stem) -> dict:
+    path = Path(f"{stem}.migration.json.gz")
+    if not path.exists():
+        return {}
+    try:
+        record = json.loads(gzip.decompress(path.read_bytes()))
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: this is not whole JSON in gzip: {error}") from None
+    if not isinstance(record, dict) or record.get("hint") not in ("on", "off"):
+        hint = record.get("hint") if isinstance(record, dict) else record
+        raise InputError(f"{path}: field 'hint' must be 'on' or 'off', got {hint!r:.80}")
+    return record
+
+
+def _recorded_hints(recording: Recording):
+    """(rows of the first pass's allocations, the row before which the first one began)."""
+    trace = recording.trace
+    gfp = trace["gfp"].astype(str)
+    asks = {text: set(text.split("|")) == HINT_GFP for text in gfp.unique()}
+    balloon = (
+        (trace["event"] == "mm_page_alloc")
+        & (trace["order"] == MAX_ORDER - 1)
+        & trace["comm"].astype(str).str.startswith("kworker")
+        & gfp.map(asks)
+    )
+    found = np.flatnonzero(balloon)
+    failed = np.flatnonzero(trace["pfn"].to_numpy()[found] == 0)
+    first_pass = found[: failed[0]] if len(failed) else found
+    begin = _begin_of_allocation(trace, int(found[0])) if len(found) else 0
+    return first_pass, begin
+
+
+def _begin_of_allocation(trace: pd.DataFrame, row: int) -> int:
+    """Where the rows of an allocation's own block begin, before it returned in ``row``."""
+    low = max(row - OWN_ROWS, 0)
+    rows_before, returned = trace.iloc[low:row], trace.iloc[row]
+    own = rows_before["event"].isin(["mm_page_alloc_zone_locked", "mm_page_alloc_extfrag"])
+    for column in ("pid", "pfn", "order"):
+        own &= rows_before[column] == returned[column]
+    return low + int(np.argmax(own)) if own.any() else row
+
+
+def _play_hints(policy: Policy, memory: Memory) -> list[int]:
+    """The pfns of one pass; the ring is never full and the guest is silent."""
+    state = policy.new_state(memory, policy)
+    report = np.zeros((policy.capacity + 1, 3), np.int64)
+    taken = np.full(policy.capacity, Outcome.TAKEN, np.uint8)
+    pfns = []
+    while (zone := policy.next_zone(memory, state)) >= 0:
+        n, _ = policy.fill(memory, state, zone, report, policy.capacity)
+        if n == 0:
+            break
+        policy.drain(memory, state, zone, report, n, taken)
+        pfns += [int(node) + memory.base_pfn for node in report[:n, 0]]
+    return pfns
+
+
+def _runs(memory: Memory, pfns) -> str:
+    """How many blocks of which zone, in order: ``190 DMA32, 2 DMA``."""
+    zones = [zone_name(memory, page_zone(memory, pfn - memory.base_pfn)) for pfn in pfns]
+    return ", ".join(f"{len(list(run))} {zone}" for zone, run in groupby(zones)) or "none"
+
+
+def _unmovable(memory: Memory) -> dict:
+    table = pageblocks(memory)
+    mine = table[table["migratetype"] == UNMOVABLE]["zone"].value_counts()
+    return {str(zone): int(count) for zone, count in mine.items()}
+
+
+def _unmovable_facts(before: dict, memory: Memory, record: dict, stem) -> str:
+    """By zone: before, after the pass in the model, and as the guest told after the migration."""
+    after, told = _unmovable(memory), {}
+    if "pagetypeinfo_after" in record:
+        lines = str(record["pagetypeinfo_after"]).splitlines()
+        _, blocks = parse_pagetypeinfo(lines, f"{stem}.migration.json.gz")
+        told = {zone: int(counts[UNMOVABLE]) for zone, counts in blocks.items()}
+    zones = [zone_name(memory, zone) for zone in range(len(memory.zones))]
+    return ", ".join(
+        f"{zone} {before.get(zone, 0)} -> {after.get(zone, 0)} (told {told.get(zone, '-')})"
+        for zone in zones
+    )

@@ -1,0 +1,182 @@
+"""Recorded migrations predicted from their parameters: the guest, what it did, QEMU's settings."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from freehint.config import InputError
+from freehint.data import data
+from freehint.engine.guest.programs import Program
+from freehint.engine.host.migration import MigrationConfig
+from freehint.engine.host.precopy import ZERO_PAGE_BYTES
+from freehint.engine.world.content import STRUCTURES_SHIFT
+from freehint.formats.boot import make_memory
+from freehint.formats.proc import memory_from_proc
+from freehint.mm.change import without_huge_pages
+from freehint.policies.balloon_alloc import BalloonAlloc
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
+from freehint.units import NS_PER_MS, NS_PER_S
+
+# Calibrated on the rows of CALIBRATED_ON: QEMU 10.0.2, a guest of 1 GiB with one CPU.  Everything
+# else that is predicted follows from a row's parameters.
+CALIBRATED_ON = "linux-6.1/migration/migrations.csv"  # of data/: its rows state=idle, hint=off
+# Mean of normal_pages over those rows, per init_on_alloc: 23,512 23,477 23,500 23,526 and
+# 23,164 23,125.  Pages with content, and the idle kernel's pages sent again, which the model
+# writes by itself (Program.background_pages).
+IDLE_NORMAL_PAGES = {0: 23_504, 1: 23_144}
+
+# Pages of QEMU's other RAM blocks (BIOS, option ROMs, ACPI tables): total_B of those rows less
+# 1 GiB, 1,074,274,304 - 1,073,741,824 bytes.  All of them are counted as zero pages.
+OTHER_RAM_PAGES = 130
+
+PARAMETERS = (
+    *("qemu", "state", "hint", "cmdline", "bw_MBps", "downtime_limit_ms", "rep", "mem"),
+    *("fill_MiB", "dirty_MiB", "rate_MiBps"),
+)
+MEASURED = (
+    "transferred_B",
+    "normal_pages",
+    "duplicate_pages",
+    "total_time_ms",
+    "dirty_sync_count",
+)
+STATES = ("idle", "freed", "dirty", "churn", "frag")  # that the columns describe
+REST_NS = 2 * NS_PER_S  # from the program's start to `migrate` (linux-6.1/README.md)
+LONGEST_NS = 120 * NS_PER_S
+# Calibrated on data/linux-6.1/hints (freed): 194 blocks in 14 ms; an allocation, a buffer and a
+# notification of an emulated guest.  No row of a migrations.csv was looked at for it.
+HINT_NS = 72_000
+
+
+def parameter(row, name: str, kind, where: str):
+    """A parameter of a row, as ``kind``; else one sentence with file, row, column and value."""
+    try:
+        return kind(row[name])
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {name} {row[name]!r} is not usable") from None
+
+
+def guest_of(row, where: str):
+    """The memory that a row's guest booted with, and its command line's switches."""
+    cmdline = str(row["cmdline"]).split()
+    switches = dict(part.split("=", 1) for part in cmdline if "=" in part)
+    memory = _booted(str(row["mem"]), where)
+    huge = switches.get("transparent_hugepage", "always") != "never"
+    # Debian's kernel has init_on_alloc=1 unless told otherwise.
+    init = switches.get("init_on_alloc", "1")
+    if init not in ("0", "1"):
+        raise InputError(f"{where}: cmdline init_on_alloc={init!r} is neither 0 nor 1")
+    return (memory if huge else without_huge_pages(memory)), huge, int(init)
+
+
+def _booted(size: str, where: str):
+    recorded = f"linux-6.1/proc/boot_{size.lower()}.txt.gz"
+    try:
+        return memory_from_proc(data(recorded), seed=1)
+    except FileNotFoundError:
+        pass
+    try:
+        return make_memory(f"{size}iB")
+    except InputError:
+        raise InputError(f"{where}: mem {size!r} is no size such as 1G") from None
+
+
+def scenario_of(row, where: str) -> Scenario:
+    """The scenario of one recorded migration, from its parameter columns alone.
+
+    Raises
+    ------
+    InputError
+        A parameter is unknown or cannot be used; file, row and value are named.
+    """
+    state = str(row["state"])
+    if state not in STATES:
+        raise InputError(f"{where}: state {state!r} is not known; there are {', '.join(STATES)}")
+    if row["hint"] not in ("on", "off"):
+        raise InputError(f"{where}: hint {row['hint']!r} is neither on nor off")
+    memory, huge, init = guest_of(row, where)
+    program = Program(
+        state=state,
+        fill_MiB=parameter(row, "fill_MiB", int, where),
+        dirty_MiB=parameter(row, "dirty_MiB", int, where),
+        rate_MiBps=parameter(row, "rate_MiBps", float, where),
+        huge_pages=huge,
+        footprint_pages=_footprint(memory, init),
+    )
+    return Scenario(
+        memory=memory,
+        policy=BalloonAlloc() if row["hint"] == "on" else "none",
+        seed=1 + parameter(row, "rep", int, where),
+        workload=program,
+        migration=MigrationConfig(
+            start_at_ns=REST_NS,
+            bandwidth_Bps=int(parameter(row, "bw_MBps", float, where) * 1e6),
+            downtime_limit_ms=parameter(row, "downtime_limit_ms", int, where),
+        ),
+        duration_ns=REST_NS + LONGEST_NS,
+    ).with_values(
+        {"host.gap_ns": 0}
+        | ({"policy.pause_ns": HINT_NS, "policy.zeroes": bool(init)} if row["hint"] == "on" else {})
+    )
+
+
+def _footprint(memory, init: int) -> int:
+    """Pages with content at boot: of the calibrated 1 GiB guest, and its page structures' share."""
+    more = (memory.nr_pages - (1 << 18)) >> STRUCTURES_SHIFT
+    return IDLE_NORMAL_PAGES[init] - Program.background_pages + more
+
+
+def predict(row, where: str) -> dict:
+    """QEMU's counters of one migration, predicted."""
+    summary = simulate(scenario_of(row, where)).summary
+    zero = summary["zero_pages"] + OTHER_RAM_PAGES
+    return {
+        "transferred_B": summary["sent_bytes"] + OTHER_RAM_PAGES * ZERO_PAGE_BYTES,
+        "normal_pages": summary["normal_pages"],
+        "duplicate_pages": zero,
+        "total_time_ms": round(summary["total_ns"] / NS_PER_MS),
+        # The sync with the guest stopped is the last that QEMU counts.
+        "dirty_sync_count": summary["rounds"],
+    }
+
+
+def calibrated(table: pd.DataFrame) -> np.ndarray:
+    """Which rows of a migrations.csv are those that constants were calibrated on.
+
+    They are known by their content, so in anybody else's table all rows are held out.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`read_migrations`.
+
+    Returns
+    -------
+    ndarray
+        bool, one value for each row.
+    """
+    shipped = read_migrations(data(CALIBRATED_ON))
+    shipped = shipped[(shipped["state"] == "idle") & (shipped["hint"] == "off")]
+    columns = [*PARAMETERS, *MEASURED]
+    known = set(shipped[columns].astype(str).itertuples(index=False, name=None))
+    rows = table[columns].astype(str).itertuples(index=False, name=None)
+    return np.array([row in known for row in rows])
+
+
+def read_migrations(path: Path) -> pd.DataFrame:
+    """The rows of a migrations.csv; measured columns are not looked at."""
+    try:
+        table = pd.read_csv(path, dtype={"cmdline": str, "mem": str, "qemu": str})
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{path}: this is no table: {first}") from None
+    missing = [name for name in (*PARAMETERS, *MEASURED) if name not in table]
+    if missing:
+        raise InputError(f"{path}: column {missing[0]!r} is missing")
+    if not len(table):
+        raise InputError(f"{path}: has no rows")
+    return table.fillna({"cmdline": ""})

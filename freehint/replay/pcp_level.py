@@ -1,0 +1,408 @@
+"""Replay at pcp level: the trace tells only what was allocated and freed.
+
+The model refills and drains by itself, and every block handed out is predicted; so are the
+blocks of every refill and the pages of every drain, from the rows that the kernel wrote then.
+"""
+
+from freehint.formats.traces.rows import (
+    ALLOC,
+    BULK_ALLOC,
+    C_DRAIN_MISSES,
+    C_DRAINS,
+    C_FIRST_MISS,
+    C_REFILL_MISSES,
+    C_REFILLS,
+    C_REFUSED,
+    C_SILENT_PAGES,
+    C_SILENT_ROWS,
+    C_UNTOLD_CLAIMS,
+    CLAIMED,
+    DECAY,
+    DIRECT,
+    DIRECT_LATER,
+    DRAIN_ZONE,
+    EXTFRAG,
+    FAITHFUL,
+    FREE,
+    FREE_BATCHED,
+    FREE_DIRECT,
+    NO_CLAIM,
+    PCPU_DRAIN,
+    TO_PCP,
+    TO_PCP_LATER,
+    ZONE_LOCKED,
+    note_first_miss,
+    score,
+)
+from freehint.jit import kernel
+from freehint.mm.buddy import FPI_NONE
+from freehint.mm.fallback import find_fallback_block, rmqueue_claim, rmqueue_fallback
+from freehint.mm.list import list_add_tail, list_del, list_empty, list_next
+from freehint.mm.memory import (
+    ISOLATE,
+    MIGRATE_PCPTYPES,
+    MOVABLE,
+    NR_PCP_LISTS,
+    PAGEBLOCK_ORDER,
+    PCP,
+    TYPE_SHIFT,
+    ZONE_MOVABLE,
+    ZONE_NORMAL,
+    first_block,
+    free_list_head,
+    page_zone,
+    pcp_list_head,
+)
+from freehint.mm.pageblock import get_pageblock_migratetype
+from freehint.mm.pcp import (
+    decay_pcp_high,
+    drain_pages_zone,
+    free_unref_page,
+    order_to_pindex,
+    pcp_allowed_order,
+)
+from freehint.mm.pcp_limits import end_run_of_frees, nr_pcp_alloc
+from freehint.mm.profile import FALLBACK_CLAIMS
+from freehint.mm.zone import above_high, bulk_zone
+from freehint.replay.buddy_level import (
+    block_in_use,
+    infer_rotation,
+    list_row,
+    replay_free,
+    smallest_block,
+    steal_told,
+    take_block,
+)
+
+STOLEN = -2  # no pageblock was claimed: one block was stolen
+
+
+@kernel(inline=True)
+def push_claim(claims, cpu, change):
+    """Remember a recorded claim until the refill that it belongs to."""
+    claims[cpu, 1 + claims[cpu, 0] % (claims.shape[1] - 1)] = change
+    claims[cpu, 0] += 1
+
+
+@kernel(inline=True)
+def pop_claim(claims, counts, cpu):
+    """The oldest claim not used yet, or -1 (decided from what the model knows) and counted."""
+    if claims[cpu, 0] == 0:
+        counts[C_UNTOLD_CLAIMS] += 1
+        return -1
+    change = claims[cpu, 1]
+    claims[cpu, 0] -= 1
+    for i in range(1, 1 + claims[cpu, 0]):
+        claims[cpu, i] = claims[cpu, i + 1]
+    return change
+
+
+@kernel(cold=True)
+def fallback_without_claim(memory, zone, order, migratetype):
+    """Ablation: blocks move to the taker's lists, but no pageblock changes its type."""
+    current, other, _ = find_fallback_block(memory, zone, order, migratetype, 0)
+    if current < 0:
+        return False
+    node = first_block(memory, free_list_head(memory, zone, current, other))
+    first = node >> PAGEBLOCK_ORDER
+    last = (node + (1 << current) - 1) >> PAGEBLOCK_ORDER
+    kept_first, kept_last = memory.pageblock[first], memory.pageblock[last]
+    rmqueue_fallback(memory, zone, order, migratetype, 0, 0)
+    memory.pageblock[first], memory.pageblock[last] = kept_first, kept_last
+    return True
+
+
+@kernel(inline=True)
+def claim_told(memory, rows, row):
+    """What an extfrag row tells the refill that it belongs to; see :func:`push_claim`.
+
+    Up to 6.1 whether the pageblock was claimed; in 6.12 the order of the block claimed, or STOLEN.
+    """
+    if memory.profile.fallback != FALLBACK_CLAIMS:
+        return rows.change[row]
+    return rows.value[row] if rows.change[row] == 1 else STOLEN
+
+
+@kernel(inline=True)
+def told_list(memory, order, migratetype):
+    """Which queue of ``told`` a block belongs to: its pcp list's, the last if it has none."""
+    if migratetype >= MIGRATE_PCPTYPES or not pcp_allowed_order(memory, order):
+        return NR_PCP_LISTS
+    return order_to_pindex(migratetype, order)
+
+
+@kernel(inline=True)
+def next_told(memory, run, cpu, order, migratetype):
+    """The oldest block that a row told of and the model has yet to take, or -1."""
+    told = run.told[cpu, told_list(memory, order, migratetype)]
+    return told[2 + told[0]] if told[0] < told[1] else -1
+
+
+@kernel(cold=True)
+def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation):
+    """6.12: the block that the oldest extfrag row not used yet tells of; -1 if there is none.
+
+    No row, no fallback: the kernel found nothing, or was not to mix types.
+    """
+    if run.claims[cpu, 0] == 0:
+        return -1
+    told = pop_claim(run.claims, run.counts, cpu)
+    if told != STOLEN and ablation != NO_CLAIM:
+        return rmqueue_claim(memory, zone, order, migratetype, 0, told)
+    observed = next_told(memory, run, cpu, order, migratetype)
+    return steal_told(memory, run, row, observed, zone, order, migratetype)
+
+
+@kernel
+def take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation):
+    """One block off the buddy lists, by fallback if need be; -1 if there is none.
+
+    Where a row told of another block a rotation may explain it: see :func:`infer_rotation`.
+    """
+    node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
+    if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
+        return fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation)
+    if node < 0:
+        change = pop_claim(run.claims, run.counts, cpu)
+        if ablation == NO_CLAIM:
+            found = fallback_without_claim(memory, zone, order, migratetype)
+        else:
+            found = rmqueue_fallback(memory, zone, order, migratetype, 0, change)
+        if not found:
+            return -1
+        node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
+    if migratetype == MOVABLE:
+        observed = next_told(memory, run, cpu, order, migratetype)
+        if observed != node and infer_rotation(memory, run, row, observed, zone, current):
+            node = observed
+    take_block(memory, node, zone, current, order, migratetype)
+    return node
+
+
+@kernel(inline=True)
+def check_refilled(counts, told, node):
+    """Compare a block that the model took from the buddy with the oldest that the trace told.
+
+    ``told``: int32[2 + n], one queue of :class:`Scratch`.
+    """
+    counts[C_REFILLS] += 1
+    first = told[0]
+    if first == told[1] or told[2 + first] != node:
+        counts[C_REFILL_MISSES] += 1
+    if first < told[1]:
+        told[0] = first + 1
+
+
+@kernel(inline=True)
+def tell_refilled(memory, run, rows, row):
+    """A row told of a block that left the buddy."""
+    pindex = told_list(memory, rows.order[row], rows.migratetype[row])
+    told = run.told[rows.cpu[row], pindex]
+    last = told[1]
+    if 2 + last < told.shape[0]:
+        told[2 + last] = rows.node[row]
+        told[1] = last + 1
+
+
+@kernel(inline=True)
+def forget_refilled(counts, told):
+    """An allocation is over: blocks told of its list that the model did not take are misses.
+
+    Those of other lists are for later: a bulk allocation without a row of its own took them.
+    """
+    counts[C_REFILL_MISSES] += told[1] - told[0]
+    told[0] = told[1] = 0
+
+
+@kernel
+def refill(memory, run, row, zone, cpu, order, migratetype, ablation):
+    """rmqueue_bulk() with the claims that the trace recorded."""
+    pindex = order_to_pindex(migratetype, order)
+    head = pcp_list_head(memory, zone, cpu, pindex)
+    for _ in range(nr_pcp_alloc(memory, zone, cpu, order)):
+        node = take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation)
+        if node < 0:
+            return
+        check_refilled(run.counts, run.told[cpu, pindex], node)
+        memory.frame[node] = PCP | order | (migratetype << TYPE_SHIFT)
+        list_add_tail(memory.links, node, head)
+        memory.pcp[zone, cpu].count += 1 << order
+
+
+@kernel(inline=True)
+def take_from_pcp(memory, node, zone, cpu, order):
+    """Take one block off its pcp list."""
+    list_del(memory.links, node)
+    memory.frame[node] = 0
+    memory.pcp[zone, cpu].count -= 1 << order
+
+
+@kernel(inline=True)
+def entries_before(memory, head, node):
+    """How many blocks stand before this one on a list; -1 if it is not there."""
+    before = 0
+    at = list_next(memory.links, head)
+    while at != head:
+        if at == node:
+            return before
+        before += 1
+        at = list_next(memory.links, at)
+    return -1
+
+
+@kernel
+def pcp_alloc_row(memory, run, rows, row, ablation):
+    """An allocation that pcp lists serve: predict the head, then look."""
+    counts = run.counts
+    observed, order = rows.node[row], rows.order[row]
+    migratetype, cpu = rows.migratetype[row], rows.cpu[row]
+    zone = page_zone(memory, observed)
+    look_at_zones(memory, zone, order, migratetype)
+    end_run_of_frees(memory, zone, cpu)
+    head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
+    if list_empty(memory.links, head):
+        refill(memory, run, row, zone, cpu, order, migratetype, ablation)
+    predicted = list_next(memory.links, head)
+    if predicted == head:
+        score(counts, -1, observed)
+        note_first_miss(counts, row, -1)
+        return
+    if not score(counts, predicted, observed):
+        # The bulk allocator takes pages, four at a time, without a row of its own; where it
+        # emptied the list it refilled it, which puts the new pages behind the old ones.
+        silent = entries_before(memory, head, observed)
+        if silent < 0 and counts[C_FIRST_MISS] < 0:
+            refill(memory, run, row, zone, cpu, order, migratetype, ablation)
+            silent = entries_before(memory, head, observed)
+        if silent > 0 and silent % 4 == 0:
+            counts[C_SILENT_ROWS] += 1
+            counts[C_SILENT_PAGES] += silent << order
+            for _ in range(silent):
+                take_from_pcp(memory, list_next(memory.links, head), zone, cpu, order)
+            predicted = observed
+        else:
+            note_first_miss(counts, row, predicted)
+    take_from_pcp(memory, predicted, zone, cpu, order)
+
+
+@kernel(inline=True)
+def look_at_zones(memory, zone, order, migratetype):
+    """The allocation's look at the high watermarks on its way down to the zone that served it.
+
+    Every zone above it was looked at too, and passed over; each look may set ZONE_BELOW_HIGH.
+    The zonelist is taken to begin at the highest zone: a __GFP_DMA32 row would not be told apart.
+    The bulk allocator, which sets no flag, does not come here.
+    Source: get_page_from_freelist(), alloc_pages_bulk_noprof() of 6.12.
+    """
+    highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
+    for looked_at in range(memory.zones.shape[0] - 1, zone - 1, -1):
+        above_high(memory, looked_at, order, highest, 0)
+
+
+@kernel
+def alloc_row(memory, run, rows, row, ablation):
+    """mm_page_alloc: through a pcp list, or straight from the buddy."""
+    order, migratetype, cpu = rows.order[row], rows.migratetype[row], rows.cpu[row]
+    told = run.told[cpu, told_list(memory, order, migratetype)]
+    if pcp_allowed_order(memory, order):
+        pcp_alloc_row(memory, run, rows, row, ablation)
+    else:
+        zone = page_zone(memory, rows.node[row])
+        look_at_zones(memory, zone, order, migratetype)
+        node = take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation)
+        check_refilled(run.counts, told, node)
+        if not score(run.counts, node, rows.node[row]):
+            note_first_miss(run.counts, row, node)
+    forget_refilled(run.counts, told)
+
+
+@kernel(cold=True)
+def bulk_row(memory, run, rows, row, ablation):
+    """alloc_pages_bulk() took pages off one pcp list; no row tells which."""
+    cpu, migratetype, wanted = rows.cpu[row], rows.migratetype[row], rows.value[row]
+    zone = bulk_zone(memory, wanted)
+    if zone < 0:
+        run.counts[C_REFUSED] += 1
+        return
+    pindex = order_to_pindex(migratetype, 0)
+    head = pcp_list_head(memory, zone, cpu, pindex)
+    for _ in range(wanted):
+        if list_empty(memory.links, head):
+            refill(memory, run, row, zone, cpu, 0, migratetype, ablation)
+        if list_empty(memory.links, head):
+            run.counts[C_REFUSED] += 1
+            return
+        take_from_pcp(memory, list_next(memory.links, head), zone, cpu, 0)
+    forget_refilled(run.counts, run.told[cpu, pindex])
+
+
+@kernel(inline=True)
+def note_drained(run, cpu, pages):
+    """The model drained these pages; the rows that tell so come behind."""
+    run.counts[C_DRAINS] += pages
+    run.drain_due[cpu] += pages
+
+
+@kernel(inline=True)
+def settle_drains(run, cpu):
+    """Before a CPU's next allocation or free the trace must have told of all that it drained."""
+    run.counts[C_DRAIN_MISSES] += abs(run.drain_due[cpu])
+    run.drain_due[cpu] = 0
+
+
+@kernel
+def pcp_free(memory, run, node, cpu, order, migratetype):
+    """A free through the pcp lists, with the drain that follows."""
+    if not block_in_use(memory, node, order):
+        run.counts[C_REFUSED] += 1
+        return
+    note_drained(run, cpu, free_unref_page(memory, node, cpu, order, migratetype))
+
+
+@kernel
+def pcp_free_row(memory, run, rows, row):
+    """mm_page_free: the type is fixed now; a page of a list is pushed at its own later row."""
+    node, order = rows.node[row], rows.order[row]
+    migratetype = get_pageblock_migratetype(memory, node)
+    fate = rows.fate[row]
+    if fate == DIRECT_LATER:
+        return
+    if not pcp_allowed_order(memory, order) or fate == DIRECT or migratetype == ISOLATE:
+        replay_free(memory, run.counts, node, order, migratetype, FPI_NONE, FAITHFUL)
+    elif fate == TO_PCP_LATER:
+        run.later_type[node] = migratetype
+    elif fate == TO_PCP:
+        pcp_free(memory, run, node, rows.cpu[row], order, migratetype)
+
+
+@kernel
+def replay_pcp(memory, rows, run, ablation):
+    """Replay all rows at pcp level.  ``run``: :class:`Scratch`."""
+    for row in range(rows.kind.shape[0]):
+        kind, cpu = rows.kind[row], rows.cpu[row]
+        if kind == PCPU_DRAIN:
+            run.drain_due[cpu] -= 1 << rows.order[row]
+        elif kind == ALLOC:
+            settle_drains(run, cpu)
+            alloc_row(memory, run, rows, row, ablation)
+        elif kind == FREE:
+            settle_drains(run, cpu)
+            pcp_free_row(memory, run, rows, row)
+        elif kind == FREE_BATCHED:
+            settle_drains(run, cpu)
+            node = rows.node[row]
+            pcp_free(memory, run, node, cpu, rows.order[row], run.later_type[node])
+        elif kind == ZONE_LOCKED:
+            tell_refilled(memory, run, rows, row)
+        elif kind == EXTFRAG:
+            if memory.profile.fallback == FALLBACK_CLAIMS and rows.fate[row] != CLAIMED:
+                tell_refilled(memory, run, rows, row)
+            push_claim(run.claims, cpu, claim_told(memory, rows, row))
+        elif kind == BULK_ALLOC:
+            bulk_row(memory, run, rows, row, ablation)
+        elif kind == DECAY:
+            note_drained(run, cpu, decay_pcp_high(memory, rows.value[row], cpu))
+        elif kind == DRAIN_ZONE:
+            note_drained(run, cpu, drain_pages_zone(memory, rows.value[row], cpu))
+        elif kind >= FREE_DIRECT:
+            list_row(memory, run, rows, row)

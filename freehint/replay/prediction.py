@@ -1,0 +1,64 @@
+"""What a prediction gives, and a guest advanced by its trace."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from freehint.formats.traces import rows
+from freehint.formats.traces.columns import PROBE_KINDS, settle, trace_rows
+from freehint.formats.traces.recording import Recording
+from freehint.mm.memory import copy_memory
+from freehint.replay.buddy_level import forget_pcp, replay_buddy
+from freehint.replay.replay import scratch
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One recording, predicted and measured.
+
+    Attributes
+    ----------
+    recording : str
+    reason : str
+        Why nothing can be predicted; empty where it can.
+    blocks : list of tuple
+        Rows of HINT_COLUMNS or REPORTING_COLUMNS.
+    facts : dict
+        What else was found, for people.
+    good : bool
+        Every block equal and in order, and so what else is judged.
+    """
+
+    recording: str
+    reason: str = ""
+    blocks: list = field(default_factory=list)
+    facts: dict = field(default_factory=dict)
+    good: bool = True
+
+
+class Advance:
+    """A recorded guest at buddy level, moved on to one row of its trace after another."""
+
+    def __init__(self, recording: Recording):
+        seen = set(recording.trace["event"].unique())
+        inputs = "probes" if seen & set(PROBE_KINDS) else "std"
+        self.columns, _, _ = trace_rows(recording, inputs)
+        settle(recording.t0, self.columns, inputs, infer=True)
+        self.memory = copy_memory(recording.t0)
+        forget_pcp(self.memory)
+        self.run = scratch(self.memory)
+        self.row = 0
+
+    def to(self, row: int) -> None:
+        """Apply every row before ``row``, a position between T0 and T1."""
+        if row <= self.row:
+            return
+        part = rows.Rows(*(column[self.row : row] for column in self.columns))
+        replay_buddy(self.memory, part, self.run, False, rows.FAITHFUL)
+        self.row = row
+
+
+def without_t0(stem) -> Prediction | None:
+    """The answer for a trace that has no snapshot."""
+    if Path(f"{stem}.T0.meta.json").exists():
+        return None
+    return Prediction(Path(stem).name, f"there is no snapshot {Path(stem).name}.T0")

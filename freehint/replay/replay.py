@@ -1,0 +1,286 @@
+"""Replay a recorded guest's trace from snapshot to snapshot, and say whether the model is right.
+
+Between T0 and T1 every event of the guest's allocator is known.  The model starts from T0's
+lists, predicts every page before it looks, and must end with T1's lists, every block in its
+place.  A hit rate says little: wrong rules score 90 % and more when they are corrected at every
+miss.  So nothing is corrected unless asked for, but for the pages that the bulk allocator takes
+without a row (pcp level): they are counted.
+"""
+
+import itertools
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from freehint.config import InputError, one_of
+from freehint.engine.moment import moment
+from freehint.formats.tables import free_lists, history_table, pcp_lists
+from freehint.formats.traces import rows
+from freehint.formats.traces.columns import CLAIMS, settle, trace_rows
+from freehint.formats.traces.recording import Recording, load_recording
+from freehint.mm.memory import (
+    MAX_ORDER,
+    MIGRATETYPE_NAMES,
+    NR_PCP_LISTS,
+    PCP_DTYPE,
+    Memory,
+    copy_memory,
+    free_list_head,
+    list_nodes,
+    page_zone,
+    pcp_list_head,
+    zone_name,
+)
+from freehint.mm.pcp import order_to_pindex
+from freehint.replay.buddy_level import ROTATION_COLUMNS, forget_pcp, replay_buddy
+from freehint.replay.pcp_level import replay_pcp
+from freehint.replay.result import Miss, Replay
+
+LEVELS = ("buddy", "pcp")
+INPUTS = ("std", "probes")
+# Rules made wrong on purpose, and the level at which each one can show.
+ABLATIONS = {
+    "always_head": "buddy",
+    "lowest_first": "buddy",
+    "no_claim": "pcp",
+    "wrong_batch": "pcp",
+}
+TOLD_BLOCKS = 1 << 13  # blocks of one list that rows tell of and the model has yet to take
+ROTATIONS = 4096  # rotations kept; more are only counted
+
+
+def replay(
+    stem,
+    level="buddy",
+    inputs="std",
+    infer=True,
+    resync=False,
+    ablation=None,
+    profile=None,
+    strict=False,
+) -> Replay:
+    """Replay a recording and compare.
+
+    Parameters
+    ----------
+    stem : str or Path
+        ``".../NAME"`` of a recorded NAME.T0, NAME.T1 and NAME.trace.
+    level : "buddy" or "pcp"
+        What is given and what is predicted: ``docs/model.md``.
+    inputs : "std" or "probes"
+        The kmem tracepoints alone, or also the recorded probe rows.
+    infer : bool
+        std inputs: infer the frees that bypass the pcp lists from their position.
+    resync : bool
+        buddy level: put the model right after every miss.  For showing what that hides.
+    ablation : str, optional
+        A rule made wrong on purpose: one of ``ABLATIONS``.
+    profile : Profile, optional
+        Replay by another kernel's rules than the recorded one's; for showing that they fail.
+    strict : bool
+        Refuse rows of unknown events, which are else counted in ``Replay.unknown``.
+
+    Returns
+    -------
+    Replay
+
+    Raises
+    ------
+    InputError
+        The recording cannot be used, or a value is unknown.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> r = fh.replay(fh.data("linux-6.1/traces/compile.trace.parquet").parent / "compile")
+    >>> r.misses, r.t1_equal
+    (0, True)
+    """
+    one_of("level", level, LEVELS)
+    one_of("inputs", inputs, INPUTS)
+    one_of("ablation", ablation, (None, *ABLATIONS))
+    if resync and level == "pcp":
+        raise InputError("resync must be False at pcp level: pages on pcp lists are not told apart")
+    if ablation and ABLATIONS[ablation] != level:
+        raise InputError(f"ablation {ablation!r} is for {ABLATIONS[ablation]} level, not {level}")
+    recording = load_recording(stem)
+    if profile is not None:
+        recording = replace(recording, t0=recording.t0._replace(profile=profile))
+    columns, ignored, unknown = trace_rows(recording, inputs, strict)
+    inferred = settle(recording.t0, columns, inputs, infer)
+    memory, run, seconds = _run(recording.t0, columns, level, resync, ablation)
+    counts = run.counts
+    lists = compare_lists(memory, recording.t1)
+    pcp_equal = same_pcp(memory, recording.t1) if level == "pcp" else None
+    rotations = _rotation_rows(recording, memory, run)
+    return Replay(
+        stem=str(stem),
+        level=level,
+        inputs=inputs,
+        rows=len(columns.kind),
+        scored=int(counts[rows.C_SCORED]),
+        hits=int(counts[rows.C_HITS]),
+        misses=int(counts[rows.C_MISSES]),
+        silent_rows=int(counts[rows.C_SILENT_ROWS]),
+        silent_pages=int(counts[rows.C_SILENT_PAGES]),
+        inferred_frees=inferred,
+        rotations=int(counts[rows.C_ROTATIONS]) - int((~rotations["inferred"]).sum()),
+        rotation_rows=rotations,
+        refused=int(counts[rows.C_REFUSED]),
+        untold_claims=int(counts[rows.C_UNTOLD_CLAIMS]),
+        ignored=ignored,
+        unknown=unknown,
+        t1_equal=bool(lists["equal"].all()) and pcp_equal is not False,
+        t1_lists=lists,
+        pcp_equal=pcp_equal,
+        refills=int(counts[rows.C_REFILLS]),
+        refill_misses=int(counts[rows.C_REFILL_MISSES] + _told_for_nothing(run)),
+        drains=int(counts[rows.C_DRAINS]),
+        drain_misses=int(counts[rows.C_DRAIN_MISSES] + np.abs(run.drain_due).sum()),
+        first_miss=_first_miss(recording, columns, counts, level, resync, ablation),
+        seconds=seconds,
+        memory=memory,
+    )
+
+
+def scratch(memory: Memory) -> rows.Scratch:
+    """What the replay kernels write beside the memory."""
+    counts = np.zeros(rows.NR_COUNTS, np.int64)
+    counts[rows.C_FIRST_MISS] = -1
+    return rows.Scratch(
+        counts=counts,
+        compacting=np.zeros(len(memory.zones), np.bool_),
+        rotations=np.zeros((ROTATIONS, len(ROTATION_COLUMNS)), np.int64),
+        claims=np.zeros((memory.nr_cpus, CLAIMS), np.int64),
+        told=np.zeros((memory.nr_cpus, NR_PCP_LISTS + 1, TOLD_BLOCKS + 2), np.int32),
+        drain_due=np.zeros(memory.nr_cpus, np.int64),
+        later_type=np.zeros(memory.nr_pages, np.int8),
+    )
+
+
+def _told_for_nothing(run: rows.Scratch) -> int:
+    """Blocks that rows told of and that no allocation before T1 asked the model for."""
+    return (run.told[:, :, 1] - run.told[:, :, 0]).sum()
+
+
+def _run(start: Memory, columns, level: str, resync: bool, ablation):
+    """Replay on a copy of ``start``: (memory, scratch, seconds in the compiled loop)."""
+    memory = copy_memory(start)
+    run = scratch(memory)
+    if level == "buddy":
+        forget_pcp(memory)
+        wrong = {"always_head": rows.ALWAYS_HEAD, "lowest_first": rows.LOWEST_FIRST}
+        begin = time.perf_counter()
+        replay_buddy(
+            memory,
+            columns,
+            run,
+            resync,
+            wrong.get(ablation, rows.FAITHFUL),
+        )
+    else:
+        if ablation == "wrong_batch":
+            memory.pcp["batch"] //= 2
+        wrong = rows.NO_CLAIM if ablation == "no_claim" else rows.FAITHFUL
+        begin = time.perf_counter()
+        replay_pcp(memory, columns, run, wrong)
+    return memory, run, time.perf_counter() - begin
+
+
+def _rotation_rows(recording: Recording, memory: Memory, run: rows.Scratch) -> pd.DataFrame:
+    kept = run.rotations[: min(run.counts[rows.C_ROTATIONS], ROTATIONS)]
+    table = pd.DataFrame(kept, columns=list(ROTATION_COLUMNS))
+    table["row"] = recording.trace["seq"].to_numpy()[table["row"]]
+    table["zone"] = [zone_name(memory, zone) for zone in table["zone"]]
+    table["pfn"] = table.pop("node") + memory.base_pfn
+    table["inferred"] = table["inferred"].astype(bool)
+    return table
+
+
+def _first_miss(recording, columns, counts, level, resync, ablation) -> Miss | None:
+    """The first unexplained miss, with the list as it was: everything before it is run again."""
+    at = int(counts[rows.C_FIRST_MISS])
+    if at < 0:
+        return None
+    before = rows.Rows(*(column[:at] for column in columns))
+    memory, _, _ = _run(recording.t0, before, level, resync, ablation)
+    observed, predicted = int(columns.node[at]), int(counts[rows.C_PREDICTED])
+    order, migratetype = int(columns.order[at]), int(columns.migratetype[at])
+    zone = page_zone(memory, observed)
+    if level == "pcp" and columns.kind[at] == rows.ALLOC:
+        cpu = int(columns.cpu[at])
+        head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
+    else:
+        sizes = (o for o in range(order, MAX_ORDER) if memory.nr_free[zone, o, migratetype])
+        head = free_list_head(memory, zone, next(sizes, order), migratetype)
+    around = list_nodes(memory, head)[:16] + memory.base_pfn
+    return Miss(
+        row=int(recording.trace["seq"].iloc[at]),
+        event=str(recording.trace["event"].iloc[at]),
+        zone=zone_name(memory, zone),
+        order=order,
+        migratetype=MIGRATETYPE_NAMES[migratetype],
+        predicted_pfn=predicted + memory.base_pfn if predicted >= 0 else -1,
+        observed_pfn=observed + memory.base_pfn,
+        list_around=tuple(int(pfn) for pfn in around),
+    )
+
+
+def compare_lists(model: Memory, recorded: Memory, flags=False) -> pd.DataFrame:
+    """Every buddy list that either has: zone, order, migratetype, blocks (recorded), equal.
+
+    ``flags``: the blocks' Reported flags must be equal too.
+    """
+    sides = []
+    for memory in (model, recorded):
+        table = free_lists(memory).astype({"zone": str})
+        table["block"] = table["pfn"].astype(np.int64) * 2 + (table["reported"] if flags else 0)
+        sides.append(table.groupby(["zone", "order", "migratetype"])["block"].agg(tuple))
+    lists = sorted(set(sides[0].index) | set(sides[1].index))
+    return pd.DataFrame(
+        [
+            (*key, len(sides[1].get(key, ())), sides[0].get(key, ()) == sides[1].get(key, ()))
+            for key in lists
+        ],
+        columns=["zone", "order", "migratetype", "blocks", "equal"],
+    )
+
+
+def same_pcp(model: Memory, recorded: Memory) -> bool:
+    """Are all pcp lists and counters equal?  (Not ``expire``, which no allocation moves.)"""
+    counters = [name for name in PCP_DTYPE.names if name != "expire"]
+    equal = all((model.pcp[name] == recorded.pcp[name]).all() for name in counters)
+    return equal and pcp_lists(model).equals(pcp_lists(recorded))
+
+
+def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
+    """Free memory over the time of a recording, as the model at pcp level has it.
+
+    Parameters
+    ----------
+    stem : str or Path
+    samples : int
+        Moments, evenly spaced over the rows.
+    inputs : "std" or "probes"
+        6.12 needs "probes": only they tell when pcp lists decay.
+
+    Returns
+    -------
+    DataFrame
+        See :func:`freehint.formats.tables.history_table`; time_s counts from T0.
+    """
+    recording = load_recording(stem)
+    columns, _, _ = trace_rows(recording, inputs)
+    settle(recording.t0, columns, inputs, infer=True)
+    memory = recording.t0
+    run = scratch(memory)
+    time_us = recording.trace["ts_us"].to_numpy()
+    edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)
+    moments = []
+    for low, high in itertools.pairwise(edges):
+        part = rows.Rows(*(column[low:high] for column in columns))
+        replay_pcp(memory, part, run, rows.FAITHFUL)
+        moments.append(moment(memory, (time_us[max(high - 1, 0)] - time_us[0]) / 1e6))
+    return history_table(moments)

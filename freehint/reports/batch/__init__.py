@@ -1,0 +1,1 @@
+"""Batches: one notebook over many parameters, a process for each, and a gallery."""

@@ -1,0 +1,182 @@
+"""The plan of a batch: one notebook, many sets of parameters, read from a TOML file.
+
+Everything that can be wrong with a batch is refused here, before anything runs.  Runs are
+numbered from 1, a grid's as nested loops count, its first name outermost.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any
+
+from freehint.config import InputError, require, whole
+from freehint.files import read_toml
+from freehint.jit.cache import source_hash
+from freehint.reports.batch.plan import default_of, planned_runs, told_apart
+from freehint.reports.notebook import report_notebook
+from freehint.reports.parameters import known_parameters, read_notebook
+from freehint.version import __version__
+
+KEYS = ("notebook", "out", "workers", "results", "thumbnail", "parameters", "grid", "run")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a batch is.
+
+    Attributes
+    ----------
+    notebook : Path
+    source : NotebookNode
+        The notebook as it stood when the batch was read; that is what runs.
+    folder : Path
+        Where the kernels work: the notebook's folder, as in JupyterLab; the TOML file's for a
+        notebook that ships with freehint.
+    out : Path
+        Folder of everything that comes out.
+    workers : int
+        Runs at a time.
+    results : str or None
+        The notebook's variable that is handed over.
+    thumbnail : int or str
+        The picture for the gallery: the n-th of the notebook, from 1; or the first of the cell
+        with this tag.
+    runs : tuple of dict
+        The parameters that each run is given.
+    shown : tuple of dict
+        For each run, its parameters that differ between the runs, defaults filled in; the entries
+        of a table one by one, None where a run has no such entry.
+    common : dict
+        The others, the same in all runs.
+    seeds : tuple
+        Each run's parameter ``seed``, or its default; None if the notebook has none.
+    """
+
+    notebook: Path
+    source: Any
+    folder: Path
+    out: Path
+    workers: int
+    results: str | None
+    thumbnail: int | str
+    runs: tuple
+    shown: tuple
+    common: dict
+    seeds: tuple
+
+    def facts(self) -> dict:
+        """What comes out is decided by this, as JSON."""
+        return {
+            "freehint": __version__,
+            "code": source_hash(),
+            "notebook": self.notebook.name,
+            "sha256 of the notebook's cells": notebook_sha256(self.source),
+            "results": self.results,
+            "thumbnail": self.thumbnail,
+            "parameters": list(self.runs),
+        }
+
+
+def read_batch(file) -> Batch:
+    """Read a batch's TOML file; docs/batches.md describes it.
+
+    Paths in it are relative to the file.
+
+    Raises
+    ------
+    InputError
+        Anything is wrong with it; the sentence names the file, the key and the value.
+    """
+    file = Path(file)
+    found = read_toml(file)
+    for key in found:
+        if key not in KEYS:
+            closest = get_close_matches(key, KEYS, n=1)
+            hint = f"; the nearest is {closest[0]!r}" if closest else ""
+            raise InputError(f"{file}: there is no key {key!r}; there are {', '.join(KEYS)}{hint}")
+    try:
+        return _batch(file, found)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+def notebook_sha256(source) -> str:
+    """sha256 of a notebook's cells and kernel; its outputs and whoever ran it do not count."""
+    cells = [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in source.cells]
+    text = json.dumps([cells, kernel_name(source)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def kernel_name(source) -> str:
+    """The kernel that a notebook asks for."""
+    return source.metadata.get("kernelspec", {}).get("name", "python3")
+
+
+def _batch(file: Path, found: dict) -> Batch:
+    here = file.resolve().parent
+    notebook = _find_notebook(here, found.get("notebook"))
+    source = read_notebook(notebook)
+    _check_kernel(notebook, source)
+    out = found.get("out")
+    require(isinstance(out, str) and out != "", "out", "be the path of a folder", out)
+    workers = found.get("workers", len(os.sched_getaffinity(0)))
+    whole("workers", workers, 1)
+    known = known_parameters(source)
+    runs = planned_runs(notebook.name, known, found)
+    seed = default_of(known["seed"]) if "seed" in known else None
+    shown, common = told_apart(known, runs)
+    shipped = notebook.parent == report_notebook().parent and here not in notebook.parents
+    return Batch(
+        notebook=notebook,
+        source=source,
+        folder=here if shipped else notebook.parent,
+        out=here / out,
+        workers=workers,
+        results=_results(found.get("results")),
+        thumbnail=_thumbnail(notebook.name, source, found.get("thumbnail", 1)),
+        runs=runs,
+        shown=shown,
+        common=common,
+        seeds=tuple(run.get("seed", seed) for run in runs),
+    )
+
+
+def _find_notebook(here: Path, name) -> Path:
+    require(isinstance(name, str) and name != "", "notebook", "be a notebook's path", name)
+    for path in (here / name, report_notebook().parent / name):
+        if path.is_file():
+            return path.resolve()
+    raise InputError(f"notebook {name!r}: there is no such file in {here}, and none ships so named")
+
+
+def _check_kernel(notebook: Path, source) -> None:
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    language = source.metadata.get("kernelspec", {}).get("language", "python")
+    require(language == "python", f"{notebook.name}'s language", "be python", language)
+    installed = KernelSpecManager().find_kernel_specs()
+    if kernel_name(source) not in installed:
+        raise InputError(
+            f"{notebook.name} asks for the kernel {kernel_name(source)!r}, which is not installed;"
+            f" there is {', '.join(sorted(installed)) or 'none'}"
+        )
+
+
+def _results(name):
+    good = name is None or (isinstance(name, str) and name.isidentifier() and not iskeyword(name))
+    require(good, "results", "be the name of a variable that the notebook leaves behind", name)
+    return name
+
+
+def _thumbnail(file: str, source, wanted):
+    if isinstance(wanted, str):
+        tags = {tag for c in source.cells for tag in c.metadata.get("tags", [])}
+        if wanted not in tags:
+            raise InputError(f"thumbnail: no cell of {file} has the tag {wanted!r}")
+    else:
+        whole("thumbnail, if not a cell's tag,", wanted, 1)
+    return wanted

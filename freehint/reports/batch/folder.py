@@ -1,0 +1,141 @@
+"""The folder of a batch: one folder a finished run, renamed into place whole.
+
+``batch.json`` says which batch it is.  ``runs/0001/`` holds a run's notebook, its rendered report,
+its picture and ``run.json``; it appears whole or not at all, so that a kill at any moment leaves
+each run finished or not begun.  A lock is held as long as this process or a run of it lives.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from multiprocessing.reduction import DupFd
+from pathlib import Path
+
+from freehint.config import InputError
+from freehint.files import shortened, take_lock, whole_file
+from freehint.reports.batch.batch import Batch
+
+FACTS, RUNS, LOCK = "batch.json", "runs", ".lock"
+TEMPORARIES = (
+    *(f".{FACTS}-*", ".index.html-*", ".results.parquet-*"),
+    f"{RUNS}/.[0-9]*",
+)
+DONE, FAILED = "done", "failed"
+# Runs of a batch that was just killed see it and end; they hold the lock until then.
+PATIENCE_S = 15
+
+
+class Lock:
+    """A batch's lock, which a process that is given it holds too."""
+
+    def __init__(self, descriptor: int):
+        self.descriptor = descriptor
+
+    def __reduce__(self):
+        return _taken_over, (DupFd(self.descriptor),)
+
+
+def _taken_over(duplicate) -> Lock:
+    descriptor = duplicate.detach()
+    os.set_inheritable(descriptor, False)  # kernels shall not hold it
+    return Lock(descriptor)
+
+
+def run_folder(out: Path, number: int) -> Path:
+    """Where a finished run stands."""
+    return out / RUNS / f"{number:04d}"
+
+
+def record_of(out: Path, number: int) -> dict | None:
+    """A finished run's ``run.json``; None if it is not finished."""
+    path = run_folder(out, number) / "run.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def check_folder(batch: Batch) -> None:
+    """Refuse a folder that holds something else than this very batch.
+
+    Raises
+    ------
+    InputError
+        Naming what differs.
+    """
+    out = batch.out
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is no folder")
+    if not (out / FACTS).exists():
+        found = [p.name for p in out.iterdir()] if out.exists() else []
+        others = [n for n in found if n != LOCK and not n.startswith(f".{FACTS}-")]
+        if others:
+            raise InputError(f"{out}: exists already and holds no batch, but {sorted(others)[0]}")
+        return
+    try:
+        stored = json.loads((out / FACTS).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{out / FACTS}: cannot be read: {error}") from None
+    for name, value in json.loads(json.dumps(batch.facts())).items():
+        there = stored.get(name)
+        if json.dumps(there) != json.dumps(value):
+            raise InputError(
+                f"{out}: holds another batch, with other {name}: {shortened(there)} there,"
+                f" {shortened(value)} here; give this one another out"
+            )
+
+
+@contextlib.contextmanager
+def held_folder(batch: Batch):
+    """Make the folder or take it up again; yields its Lock.
+
+    Raises
+    ------
+    InputError
+        It cannot be written, holds another batch, or a process is at work in it.
+    """
+    check_folder(batch)
+    try:
+        batch.out.mkdir(parents=True, exist_ok=True)
+        lock = os.open(batch.out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(f"{batch.out}: cannot be written: {error.strerror}") from None
+    try:
+        take_lock(lock, PATIENCE_S, f"{batch.out}: another process runs this batch")
+        check_folder(batch)
+        if not (batch.out / FACTS).exists():
+            with whole_file(batch.out / FACTS) as temporary:
+                temporary.write_text(json.dumps(batch.facts(), indent=1))
+        (batch.out / RUNS).mkdir(exist_ok=True)
+        _remove_temporaries(batch.out)
+        yield Lock(lock)
+    finally:
+        os.close(lock)
+
+
+def _remove_temporaries(out: Path) -> None:
+    """Remove what a batch that was killed had begun, and nothing that somebody else put there."""
+    for pattern in TEMPORARIES:
+        for path in out.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def begun_folder(out: Path, number: int) -> Path:
+    """A fresh folder for a run that begins."""
+    folder = out / RUNS / f".{number:04d}"
+    folder.mkdir()
+    return folder
+
+
+def finish(folder: Path, out: Path, record: dict) -> None:
+    """Rename a run's folder into place, with its record; a failure tried again is replaced."""
+    (folder / "run.json").write_text(json.dumps(record, indent=1))
+    place = run_folder(out, record["run"])
+    if place.exists():
+        trash = place.with_name(f".{place.name}-before")
+        place.rename(trash)
+        folder.rename(place)
+        shutil.rmtree(trash)
+    else:
+        folder.rename(place)

@@ -1,0 +1,143 @@
+"""Reports: a notebook run by papermill, rendered as one HTML file that asks no other host.
+
+nbconvert's own template loads scripts from other hosts; here every such address is emptied and
+widgets are shown by the picture they carry.
+"""
+
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+from freehint.config import InputError, extra
+from freehint.reports.parameters import (
+    check_parameter,
+    known_parameters,
+    read_notebook,
+)
+from freehint.reports.pdf import find_chromium, pdf_beside, write_page
+
+OTHER_HOSTS = (
+    "mathjax_url",
+    "require_js_url",
+    "jquery_url",
+    "mermaid_js_url",
+    "widget_renderer_url",
+)
+NAVIGATION = "navigation"  # tag of the links to the chapters before and after a notebook
+# Best first; the widget view needs a kernel or another host, so it is not here.
+DISPLAY = (
+    "text/html",
+    "image/svg+xml",
+    "image/png",
+    "text/markdown",
+    "text/plain",
+)
+
+
+def report_notebook() -> Path:
+    """The report's notebook: in a checkout, or inside an installed wheel."""
+    package = Path(str(resources.files("freehint")))
+    for place in (package.parent / "notebooks", package / "_notebooks"):
+        if (place / "report.ipynb").is_file():
+            return place / "report.ipynb"
+    raise InputError("report.ipynb is missing from this installation of freehint")
+
+
+def check_parameters(notebook: Path, parameters: dict) -> None:
+    """Refuse parameters that the notebook does not have, and values of another type.
+
+    Raises
+    ------
+    InputError
+        Naming the parameter and those that there are.
+    """
+    known = known_parameters(read_notebook(notebook))
+    for name, value in parameters.items():
+        check_parameter(notebook.name, known, name, value)
+
+
+def run_notebook(notebook, parameters: dict, executed: Path) -> None:
+    """Run a notebook by papermill; what it printed until a failure stays in ``executed``.
+
+    Raises
+    ------
+    InputError
+        A cell failed; with the error's own sentence.
+    """
+    papermill = extra("papermill", "a report", "lab")
+    check_parameters(notebook, parameters)
+    try:
+        papermill.execute_notebook(
+            str(notebook), str(executed), parameters=parameters, progress_bar=True, log_output=False
+        )
+    except papermill.PapermillExecutionError as error:
+        raise InputError(f"{Path(notebook).name}: {error.ename}: {error.evalue}") from None
+
+
+def _is_progress(output) -> bool:
+    """Progress bars and warnings are for who runs the notebook, not for who reads the report."""
+    data = output.get("data", {})
+    widget = "application/vnd.jupyter.widget-view+json" in data and "image/png" not in data
+    return output.get("name") == "stderr" or widget
+
+
+def render(executed: Path, title: str = "freehint report") -> str:
+    """An executed notebook as one HTML text without code, prompts or foreign addresses."""
+    nbconvert = extra("nbconvert", "a report", "lab")
+    import nbformat
+    from traitlets.config import Config
+
+    notebook = nbformat.read(executed, as_version=4)
+    # The chapters before and after it lie elsewhere.
+    notebook.cells = [c for c in notebook.cells if NAVIGATION not in c.metadata.get("tags", [])]
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["title"] = title
+    config = Config()
+    config.NbConvertBase.display_data_priority = list(DISPLAY)
+    exporter = nbconvert.HTMLExporter(
+        config=config,
+        embed_images=True,
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        **dict.fromkeys(OTHER_HOSTS, ""),
+    )
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if not _is_progress(o)]
+    return exporter.from_notebook_node(notebook)[0]
+
+
+def write_report(path, parameters: dict, pdf: bool = False) -> Path:
+    """Run the report's notebook and write it as one offline HTML file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write; it appears whole or not at all.
+    parameters : dict
+        Of the notebook's parameters cell; the others keep their defaults.
+    pdf : bool
+        Print it too, beside ``path``.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        A parameter is unknown, the notebook failed, or Chromium is missing for the PDF.
+    """
+    path = Path(path)
+    if pdf:
+        pdf_beside(path)
+        find_chromium()
+    notebook = report_notebook()
+    check_parameters(notebook, parameters)
+    with tempfile.TemporaryDirectory() as folder:
+        executed = Path(folder) / "report.ipynb"
+        run_notebook(notebook, parameters, executed)
+        html = render(executed)
+    write_page(path, html, pdf)
+    return path

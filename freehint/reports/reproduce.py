@@ -1,0 +1,142 @@
+"""A stored run, simulated again from its provenance and compared with what was stored."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from freehint.config import InputError
+from freehint.runs.begin import guest_memory
+from freehint.runs.run import READABLE, TABLES, Run
+from freehint.runs.scenario import Scenario
+from freehint.runs.scenario_dict import scenario_of
+from freehint.runs.trajectory.trajectory import Trajectory, record, record_guest
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A run, and what came of simulating it again.
+
+    Attributes
+    ----------
+    run : Run
+        As stored; of a scenario, as simulated.
+    scenario : Scenario or None
+    trajectory : Trajectory or None
+        Of the simulation; None if there was none.
+    reason : str
+        Why there was none.
+    differences : tuple of (str, str, str)
+        What, as stored, as found or simulated again.
+    stored : bool
+        Was there a stored run to compare with?
+    """
+
+    run: Run
+    scenario: Scenario | None = None
+    trajectory: Trajectory | None = None
+    reason: str = ""
+    differences: tuple = ()
+    stored: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if not self.stored:
+            return f"Simulated for this report with freehint {self.run.provenance['freehint']}."
+        if self.trajectory is None:
+            return f"Not simulated again: {self.reason}."
+        if self.differences:
+            names = ", ".join(what for what, _, _ in self.differences[:3])
+            more = len(self.differences) - 3
+            names += f" and {more} more" if more > 0 else ""
+            return f"NOT reproduced: simulated again, the run differs in {names}."
+        return (
+            f"Reproduced exactly: simulated again from its provenance, all {len(self.run.summary)}"
+            f" entries of the summary and all {len(TABLES) - 1} other tables are equal."
+        )
+
+
+def simulated(scenario: Scenario, frames: int = 600) -> Reproduction:
+    """A scenario's run, recorded frame by frame, with nothing to compare it with."""
+    seen = record(scenario, frames)
+    return Reproduction(seen.run, scenario, seen, stored=False)
+
+
+def reproduce(folder, frames: int = 600) -> Reproduction:
+    """Simulate a stored run again and compare.
+
+    Parameters
+    ----------
+    folder : str or Path
+        That :meth:`freehint.runs.run.Run.save` wrote.
+    frames : int
+        Of the trajectory.
+
+    Raises
+    ------
+    InputError
+        It is no stored run.
+    """
+    run = Run.load(folder)
+    _require_whole(Path(folder), run)
+    try:
+        scenario = scenario_of(run.provenance["parameters"])
+        guest = guest_memory(scenario)
+        changed = changed_inputs(run.provenance["inputs"], guest[1])
+        if changed:
+            reason = f"{changed[0][0]} is not that of the input which the run was made of"
+            return Reproduction(run, scenario, None, reason, tuple(changed))
+        seen = record_guest(scenario, guest, frames)
+    except InputError as error:
+        return Reproduction(run, reason=str(error))
+    return Reproduction(run, scenario, seen, differences=tuple(differences(run, seen.run)))
+
+
+def _require_whole(folder: Path, run: Run) -> None:
+    for name in ("policy", "seed", *(name for _, name, _ in READABLE)):
+        if name not in run.summary:
+            raise InputError(f"{folder}/summary.parquet: the summary has no entry {name!r}")
+
+
+def changed_inputs(stored: list, inputs: tuple) -> list:
+    """Files that were no longer what a run was made of when they were loaded again.
+
+    Returns
+    -------
+    list of (str, str, str)
+        What, as stored, as found.
+    """
+    there = {one["file"]: one["sha256"] for one in stored}
+    found = dict(inputs)
+    return [
+        (f"sha256 of {name}", there.get(name, "not there"), found.get(name, "not there"))
+        for name in there | found
+        if there.get(name) != found.get(name)
+    ]
+
+
+def differences(stored: Run, again: Run) -> list:
+    """Entries of the summary, and tables, in which two runs differ: (what, stored, again)."""
+    again = _as_stored(again)
+    found = []
+    for name in dict.fromkeys([*stored.summary.index, *again.summary.index]):
+        values = [run.summary.get(name, "not there") for run in (stored, again)]
+        if not _equal(*values):
+            found.append((name, *map(str, values)))
+    for name in TABLES[1:]:
+        tables = [getattr(run, name) for run in (stored, again)]
+        if not tables[0].equals(tables[1]):
+            found.append((f"table {name}", *(f"{len(table):,} rows" for table in tables)))
+    return found
+
+
+def _equal(one, other) -> bool:
+    return bool(one == other) or bool(pd.isna(one) and pd.isna(other))
+
+
+def _as_stored(run: Run) -> Run:
+    """Parquet knows fewer types than pandas: a comparison must not see that."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Run.load(run.save(Path(folder) / "run"))

@@ -1,0 +1,58 @@
+"""A report of one run: question, answer, the run to be played, tables, figures, provenance."""
+
+import shlex
+from pathlib import Path
+
+from freehint.config import InputError
+from freehint.reports.page import page
+from freehint.reports.pdf import find_chromium, pdf_beside, write_page
+from freehint.reports.reproduce import Reproduction, reproduce, simulated
+from freehint.runs.scenario_file import read_scenario
+
+FRAMES = 600
+
+
+def write_run_report(source, path, pdf: bool = False, frames: int = FRAMES) -> Reproduction:
+    """Write the report of a stored run, or of a scenario, as one offline HTML file.
+
+    Parameters
+    ----------
+    source : str or Path
+        A folder that ``Run.save`` wrote: its scenario is rebuilt from the provenance, simulated
+        again and compared.  Or a TOML file of a scenario's fields.
+    path : str or Path
+        The file to write; it appears whole or not at all.
+    pdf : bool
+        Print it too, beside ``path``.
+    frames : int
+        Of the player.
+
+    Returns
+    -------
+    Reproduction
+        What is shown, and how it compares with what was stored.
+
+    Raises
+    ------
+    InputError
+        The source is neither, or Chromium is missing for the PDF.
+    """
+    source, path = Path(source), Path(path)
+    if pdf:
+        pdf_beside(path)
+        find_chromium()
+    if source.is_dir():
+        shown = reproduce(source, frames)
+    elif source.exists():
+        shown = simulated(read_scenario(source), frames)
+    else:
+        raise InputError(f"{source}: there is no such run's folder or scenario's file")
+    command = ["freehint", "report", str(source), "-o", str(path), *(["--pdf"] if pdf else [])]
+    try:
+        html = page(shown, shlex.join(command))
+    except (KeyError, AttributeError, TypeError) as error:
+        if shown.trajectory is not None:
+            raise
+        raise InputError(f"{source}: these are not a run's tables: {error!r}") from None
+    write_page(path, html, pdf)
+    return shown

@@ -1,0 +1,52 @@
+"""What the host and the administrator say from outside during a run."""
+
+from dataclasses import dataclass
+
+from freehint.config import Named, require, whole
+
+
+@dataclass(frozen=True)
+class Control(Named):
+    """What comes from outside beside the first walk: the host's commands and the enable switch.
+
+    Attributes
+    ----------
+    every_ns : int
+        From one start to the next, as a migration's rounds ask; 0: one walk.
+    stop_at_ns, done_at_ns : int
+        When the host says STOP, or DONE (give back what is held); -1: never.
+    off_at_ns, on_at_ns : int
+        When the switch is thrown; -1: never.  It is on at the beginning.
+    acknowledge_on_stop : bool
+        When a walk is over and the host has used its hints, the host says DONE by itself:
+        Firecracker's parameter of PATCH /balloon/hinting/start.
+    """
+
+    every_ns: int = 0
+    stop_at_ns: int = -1
+    done_at_ns: int = -1
+    off_at_ns: int = -1
+    on_at_ns: int = -1
+    acknowledge_on_stop: bool = False
+
+    def __post_init__(self):
+        whole("control.every_ns", self.every_ns, 0)
+        for name in ("stop_at_ns", "done_at_ns", "off_at_ns", "on_at_ns"):
+            whole(f"control.{name}", getattr(self, name), -1)
+        acknowledges = self.acknowledge_on_stop
+        good = isinstance(acknowledges, bool)
+        require(good, "control.acknowledge_on_stop", "be true or false", acknowledges)
+
+    def commands(self, walk_at_ns: int, until_ns: int, migration=None) -> list:
+        """(time_ns, command) of a run, in time's order; the switch is thrown first.
+
+        With a migration its rounds ask for walks, and nothing else does.
+        """
+        found = [(self.off_at_ns, "off"), (self.on_at_ns, "on")]
+        if migration is None:
+            starts = range(walk_at_ns, until_ns, self.every_ns or until_ns)
+            found += [(time_ns, "start") for time_ns in starts]
+        else:
+            found += [(migration.start_at_ns, "migrate"), (migration.cancel_at_ns, "cancel")]
+        found += [(self.stop_at_ns, "stop"), (self.done_at_ns, "done")]
+        return sorted((f for f in found if 0 <= f[0] < until_ns), key=lambda f: f[0])

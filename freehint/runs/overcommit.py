@@ -1,0 +1,297 @@
+"""Several guests on one host that has less memory than they, and swap.
+
+Every guest is a scenario of its own, run by its own engine; what they share is the host's memory
+(:mod:`freehint.engine.host.shared`).  They run in turn for one slice each, another one first every
+time, and between slices the host reclaims.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from freehint.config import require, whole
+from freehint.engine.host.shared import HostMemory, SharedHost
+from freehint.engine.world.paging import (
+    FREE,
+    MAJOR_FAULTS,
+    RESIDENT,
+    SCANNED,
+    SWAP_FREE,
+    SWAP_OUTS,
+    SWAPPED,
+)
+from freehint.runs.begin import guest_memory, new_engine
+from freehint.runs.run import Run
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import new_run, simulate
+from freehint.units import NS_PER_S
+
+MOMENTS = 200  # rows of the tables over time, a guest
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A guest of a shared host.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        With a host that discards; ``duration_ns`` is the guest's time.  Behind it the guest
+        stands still, and its memory stays.
+    name : str
+        In the tables; "" gives "guest 0", "guest 1", ..
+    start_ns : int
+        When it begins; what it has resident at its time 0 takes memory then.
+    """
+
+    scenario: Scenario
+    name: str = ""
+    start_ns: int = 0
+
+    def __post_init__(self):
+        good = isinstance(self.scenario, Scenario)
+        require(good, "guest.scenario", "be a Scenario", self.scenario)
+        require(isinstance(self.name, str), "guest.name", "be a text", self.name)
+        whole("guest.start_ns", self.start_ns, 0, 1 << 50)
+        discards = self.scenario.host.discard
+        require(discards, "guest.scenario.host.discard", "be true on a shared host", discards)
+        moving = self.scenario.migration
+        require(moving is None, "guest.scenario.migration", "be None on a shared host", moving)
+
+
+@dataclass(frozen=True)
+class Overcommit:
+    """What became of guests that share a host.
+
+    Attributes
+    ----------
+    summary : DataFrame
+        A row a guest; docs/model.md defines each column.
+    host_summary : Series
+        The host's totals.
+    guests : DataFrame
+        Over time: time_s, guest, resident_pages, swapped_pages, absent_pages (never touched, or
+        discarded), major_faults (from swap), minor_faults (a cleared page), swap_outs,
+        discarded_pages; counts since the beginning.
+    host : DataFrame
+        Over time: time_s, free_pages, resident_pages, swapped_pages, free_swap_pages, swap_ins,
+        swap_outs, scanned_pages.
+    kills : DataFrame
+        A row a guest that was killed for want of memory and swap: time_s, guest, resident_pages,
+        swapped_pages.
+    runs : dict
+        Name -> Run, each guest's own tables.
+    """
+
+    summary: pd.DataFrame
+    host_summary: pd.Series
+    guests: pd.DataFrame
+    host: pd.DataFrame
+    kills: pd.DataFrame
+    runs: dict = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        killed = ", ".join(self.kills["guest"])
+        ending = f"<p><b>Out of memory: {killed} killed.</b></p>" if killed else ""
+        return self.summary._repr_html_() + ending
+
+
+class _Lockstep:
+    """Guests and host while they run."""
+
+    def __init__(self, guests, config: SharedHost):
+        self.guests, self.memory = guests, HostMemory(config)
+        self.inputs = {}
+        self.guest_rows, self.host_rows, self.kill_times = [], [], []
+
+    def begin(self, number: int) -> None:
+        scenario = self.guests[number].scenario
+        memory, self.inputs[number] = guest_memory(scenario)
+        self.memory.add(number, new_engine(scenario, memory))
+
+    def advance_to(self, time_ns: int, turn: int) -> None:
+        """One slice: every guest in turn, then kswapd."""
+        n = len(self.guests)
+        for number in ((turn + i) % n for i in range(n)):
+            own_ns = time_ns - self.guests[number].start_ns
+            if own_ns <= 0:
+                continue
+            if number not in self.memory.engines:
+                self.begin(number)
+            engine = self.memory.engines[number]
+            if not engine.stopped:
+                engine.advance_to(own_ns)
+            self._note_kills(time_ns)
+
+    def _note_kills(self, time_ns: int) -> None:
+        new = len(self.memory.kills) - len(self.kill_times)
+        self.kill_times += [time_ns / NS_PER_S] * new
+
+    def note(self, time_ns: int) -> None:
+        """One row of the tables for each guest, one for the host."""
+        time_s, total = time_ns / NS_PER_S, np.zeros(5, np.int64)
+        for number, engine in self.memory.engines.items():
+            world, count = engine.world, engine.world.paging.count
+            total += count
+            absent = world.memory.nr_pages - count[RESIDENT] - count[SWAPPED]
+            major = count[MAJOR_FAULTS]
+            counts = (count[RESIDENT], count[SWAPPED], absent, major)
+            others = (world.migration[0].faults - major, count[SWAP_OUTS], world.tally[0].discarded)
+            self.guest_rows.append((time_s, self.guests[number].name, *map(int, counts + others)))
+        host = self.memory.count
+        row = (host[FREE], total[RESIDENT], total[SWAPPED], host[SWAP_FREE])
+        row += (total[MAJOR_FAULTS], total[SWAP_OUTS], total[SCANNED])
+        self.host_rows.append((time_s, *map(int, row)))
+
+
+def overcommit(guests: Sequence, host: SharedHost | None = None, progress=None) -> Overcommit:
+    """Run guests together on one host.
+
+    Parameters
+    ----------
+    guests : sequence of Guest or Scenario
+        Each runs as :func:`freehint.simulate` runs it, but for the time that the host's want of
+        memory costs it.
+    host : SharedHost, optional
+    progress : callable, optional
+        Called with simulated nanoseconds done since the last call, once a slice.
+
+    Returns
+    -------
+    Overcommit
+        Also each guest's slowdown against its scenario alone, which is run here too.
+
+    Raises
+    ------
+    InputError
+        A guest or the host cannot be used.
+    InvariantError
+        A guest's lists, or the host's account of its pages, do not add up.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> guest = fh.Scenario(memory="64MiB", policy="none", duration_ns=10_000_000)
+    >>> guest = guest.with_values({"host.discard": True})
+    >>> both = fh.overcommit([guest, guest], fh.SharedHost(memory_MiB=256))
+    >>> both.summary["slowdown"].tolist()
+    [1.0, 1.0]
+    """
+    host = SharedHost() if host is None else host
+    require(isinstance(host, SharedHost), "host", "be a SharedHost", host)
+    lockstep = _Lockstep(_named(guests), host)
+    _run(lockstep, host.slice_ns, progress)
+    for engine in lockstep.memory.engines.values():
+        engine.finish()
+    lockstep.memory.check()
+    return _result(lockstep)
+
+
+def _named(guests) -> list:
+    good = isinstance(guests, Sequence) and len(guests) > 0
+    require(good, "guests", "be a list of at least one Guest or Scenario", guests)
+    found = []
+    for number, guest in enumerate(guests):
+        guest = guest if isinstance(guest, Guest) else Guest(guest)
+        found.append(Guest(guest.scenario, guest.name or f"guest {number}", guest.start_ns))
+    names = [guest.name for guest in found]
+    require(len(set(names)) == len(names), "guests", "have a name of its own each", names)
+    return found
+
+
+def _run(lockstep: _Lockstep, slice_ns: int, progress) -> None:
+    until_ns = max(g.start_ns + g.scenario.duration_ns for g in lockstep.guests)
+    moment_ns = max(slice_ns, until_ns // MOMENTS)
+    now_ns = noted_ns = turn = 0
+    while now_ns < until_ns:
+        step_ns = min(slice_ns, until_ns - now_ns)
+        now_ns += step_ns
+        lockstep.advance_to(now_ns, turn)
+        lockstep.memory.kswapd(step_ns)
+        turn += 1
+        if now_ns - noted_ns >= moment_ns or now_ns == until_ns:
+            lockstep.note(now_ns)
+            noted_ns = now_ns
+        if progress:
+            progress(step_ns)
+
+
+def _work(summary) -> int:
+    return int(summary["allocations"] + summary["frees"] + summary["writes"])
+
+
+def _result(lockstep: _Lockstep) -> Overcommit:
+    memory, runs, rows, alone = lockstep.memory, {}, [], {}
+    killed = {n: t for (n, *_), t in zip(memory.kills, lockstep.kill_times, strict=True)}
+    names = [guest.name for guest in lockstep.guests]
+    for number, guest in enumerate(lockstep.guests):
+        engine, scenario = memory.engines[number], guest.scenario
+        run = new_run(scenario, engine, lockstep.inputs[number])
+        runs[guest.name] = run
+        if id(scenario) not in alone:
+            alone[id(scenario)] = _work(simulate(scenario).summary)
+        rows.append(
+            {
+                "guest": guest.name,
+                "start_s": guest.start_ns / NS_PER_S,
+                **_guest_row(run, engine, memory, alone[id(scenario)]),
+                "reclaim_ns": memory.reclaim_ns[number],
+                "killed_s": killed.get(number, float("nan")),
+            }
+        )
+    columns = ["time_s", "guest", "resident_pages", "swapped_pages", "absent_pages"]
+    columns += ["major_faults", "minor_faults", "swap_outs", "discarded_pages"]
+    kills = [(t, names[n], *pages) for (n, *pages), t in zip(memory.kills, lockstep.kill_times)]
+    host = _host_table(lockstep)
+    return Overcommit(
+        summary=pd.DataFrame(rows),
+        host_summary=_host_row(memory, host),
+        guests=pd.DataFrame(lockstep.guest_rows, columns=columns),
+        host=host,
+        kills=pd.DataFrame(kills, columns=["time_s", *columns[1:4]]),
+        runs=runs,
+    )
+
+
+def _guest_row(run: Run, engine, memory: HostMemory, alone: int) -> dict:
+    count, record, work = engine.world.paging.count, engine.world.migration[0], _work(run.summary)
+    major = int(count[MAJOR_FAULTS])
+    minor = int(record.faults) - major
+    return {
+        "policy": run.summary["policy"],
+        "work": work,
+        "alone_work": alone,
+        "slowdown": alone / work if work else float("nan"),
+        "resident_pages": int(count[RESIDENT]),
+        "swapped_pages": int(count[SWAPPED]),
+        "major_faults": major,
+        "minor_faults": minor,
+        "swap_outs": int(count[SWAP_OUTS]),
+        "discarded_pages": run.summary["discarded_pages"],
+        "lost_to_discard_pages": run.summary["lost_to_discard_pages"],
+        "swap_in_ns": major * memory.config.swap_in_ns,
+        "minor_fault_ns": minor * int(record.fault_ns),
+    }
+
+
+def _host_table(lockstep: _Lockstep) -> pd.DataFrame:
+    columns = ["time_s", "free_pages", "resident_pages", "swapped_pages", "free_swap_pages"]
+    columns += ["swap_ins", "swap_outs", "scanned_pages"]
+    return pd.DataFrame(lockstep.host_rows, columns=columns)
+
+
+def _host_row(memory: HostMemory, host: pd.DataFrame) -> pd.Series:
+    last = host.iloc[-1]
+    row = {
+        "lowest_free_pages": memory.lowest_free,
+        "most_resident_pages": int(host["resident_pages"].max()),
+        "most_swapped_pages": int(host["swapped_pages"].max()),
+        "swap_ins": int(last["swap_ins"]),
+        "swap_outs": int(last["swap_outs"]),
+        "kswapd_pages": memory.kswapd_pages,
+        "direct_pages": memory.direct_pages,
+        "kills": len(memory.kills),
+    }
+    return pd.Series(row, dtype=object)

@@ -1,0 +1,202 @@
+"""What a run tells: tables, one row of summary, and what reproduces it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from freehint.config import InputError
+from freehint.files import whole_folder
+from freehint.mm.memory import Memory
+from freehint.runs.provenance import read_provenance
+from freehint.units import format_ns, format_pages
+
+TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
+METADATA_KEY = b"freehint"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The tables of one simulated run.
+
+    Attributes
+    ----------
+    summary : Series
+        One row; a unit in every name.  docs/model.md defines each entry.
+    reports : DataFrame
+        A row a block offered to the ring: time_ns, user, stroke, zone, order, migratetype, pfn,
+        nr_pages, taken, duplicate.
+    locks : DataFrame
+        A row a hold of a zone lock by a policy: user, stroke, zone, since_ns, held_ns, blocks.
+    waits : DataFrame
+        A row an operation of a guest CPU that waited for a zone lock: since_ns, cpu, zone,
+        kind, wait_ns.
+    walks : DataFrame
+        A row a walk: user, begin_ns, end_ns (-1: not ended), completed (False: stopped),
+        walkable_pages, covered_pages, offered_pages, hinted_pages, lost_pages, duplicate_pages.
+    history : DataFrame
+        Free memory over time, 101 moments a run: time_s, order, blocks, free_pages; order -1 is
+        what sits on pcp lists.
+    rounds : DataFrame
+        A row a sync of the migration's bitmap, counts since its beginning: time_ns, sent_bytes,
+        normal_pages, zero_pages, hinted_pages, dirty_pages (new in the bitmap), left_pages.
+    resident : DataFrame
+        Where the host discards: time_s, resident_pages of the guest's memory, faults so far.
+    work : DataFrame
+        Of a recorded guest, at the moments of ``history``: time_s, cpu, rows (of the trace, done),
+        slip_ns (so much later than recorded the CPU is).
+    provenance : dict
+        Parameters, inputs with sha256, versions.
+    memory : Memory or None
+        The guest's memory at the end; not saved.
+    """
+
+    summary: pd.Series
+    reports: pd.DataFrame
+    locks: pd.DataFrame
+    waits: pd.DataFrame
+    walks: pd.DataFrame
+    history: pd.DataFrame
+    rounds: pd.DataFrame
+    resident: pd.DataFrame
+    work: pd.DataFrame
+    provenance: dict
+    memory: Memory | None = None
+
+    def save(self, folder) -> Path:
+        """Write the tables as parquet, each with the provenance inside.
+
+        The folder appears whole or not at all.
+
+        Raises
+        ------
+        InputError
+            The folder exists already.
+        """
+        folder = Path(folder)
+        metadata = {METADATA_KEY: json.dumps(self.provenance).encode()}
+        with whole_folder(folder) as temporary:
+            for name in TABLES:
+                table = getattr(self, name)
+                if name == "summary":
+                    table = table.to_frame().T.infer_objects()
+                arrow = pa.Table.from_pandas(table, preserve_index=False)
+                arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, **metadata})
+                pq.write_table(arrow, temporary / f"{name}.parquet", compression="zstd")
+        return folder
+
+    @classmethod
+    def load(cls, folder) -> "Run":
+        """Read a run that :meth:`save` wrote.
+
+        Raises
+        ------
+        InputError
+            A table is missing, not whole, or not a run's, or the provenance does not fit its
+            schema.
+        """
+        folder = Path(folder)
+        tables = {}
+        provenance = None
+        for name in TABLES:
+            path = folder / f"{name}.parquet"
+            try:
+                arrow = pq.read_table(path)
+            except FileNotFoundError:
+                raise InputError(f"{path}: there is no such file") from None
+            except (OSError, pa.ArrowException) as error:
+                first = str(error).splitlines()[0]
+                raise InputError(f"{path}: this is not whole parquet: {first}") from None
+            stored = (arrow.schema.metadata or {}).get(METADATA_KEY)
+            if stored is None:
+                raise InputError(f"{path}: has no provenance, so it is no table of a run")
+            if provenance not in (None, stored):
+                raise InputError(f"{path}: is the table of another run than those beside it")
+            provenance = stored
+            tables[name] = arrow.to_pandas()
+        facts = read_provenance(provenance, folder / "summary.parquet")
+        summary = tables.pop("summary").astype(object).iloc[0]
+        return cls(summary=summary, provenance=facts, **tables)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td style='text-align:left'>{label}</td><td>{value}</td></tr>"
+            for label, value in readable(self.summary).items()
+        )
+        head = f"policy <b>{self.summary['policy']}</b>, seed {self.summary['seed']}"
+        return f"<div><p>{head}</p><table>{rows}</table></div>"
+
+
+# Label, entry of the summary, how to write it.
+READABLE = (
+    ("offered", "offered_pages", format_pages),
+    ("hinted", "hinted_pages", format_pages),
+    ("lost on a full ring", "lost_pages", format_pages),
+    ("hinted twice", "duplicate_pages", format_pages),
+    ("coverage", "coverage", "{:.1%}".format),
+    ("stale", "stale_pages", format_pages),
+    ("survival", "survival", "{:.1%}".format),
+    ("walk took", "walk_ns", lambda ns: format_ns(ns) if ns >= 0 else "not finished"),
+    ("strokes", "strokes", "{:,}".format),
+    ("lock held p50", "lock_held_p50_ns", format_ns),
+    ("lock held p99", "lock_held_p99_ns", format_ns),
+    ("lock held max", "lock_held_max_ns", format_ns),
+    ("allocation wait p99", "alloc_wait_p99_ns", format_ns),
+    ("allocation wait max", "alloc_wait_max_ns", format_ns),
+    ("operations that waited", "waits", "{:,}".format),
+    ("allocations", "allocations", "{:,}".format),
+    ("steps over bookmarks", "bookmark_ns", format_ns),
+)
+MIGRATION_READABLE = (
+    ("migration", "migration", str),
+    ("sent", "sent_bytes", lambda sent: f"{sent / 1e6:,.1f} MB"),
+    ("migration took", "total_ns", lambda ns: format_ns(ns) if ns >= 0 else "not ended"),
+    ("downtime", "downtime_ns", lambda ns: format_ns(ns) if ns >= 0 else "not stopped"),
+    ("rounds", "rounds", "{:,}".format),
+    ("skipped by hints", "skipped_pages", format_pages),
+    ("lost writes", "lost_writes", lambda pages: f"{pages:,}" if pages >= 0 else "not compared"),
+    ("faults afterwards", "faults", "{:,}".format),
+)
+WALK_ONLY = {"coverage", "survival", "walk_ns"}
+
+
+def readable(summary: pd.Series) -> dict:
+    """The summary for people: label -> text with the unit that reads best."""
+    walked = summary["strokes"] > 0
+    rows = READABLE + (MIGRATION_READABLE if "migration" in summary else ())
+    return {
+        label: write(summary[name]) if walked or name not in WALK_ONLY else "–"
+        for label, name, write in rows
+    }
+
+
+def comparison(runs) -> pd.DataFrame:
+    """Runs side by side, for people: a row a label, a column a run.
+
+    Parameters
+    ----------
+    runs : sequence of Run, or dict
+        Name -> run; a sequence is named by the policies (and seeds, if there are several).
+    """
+    if not isinstance(runs, dict):
+        several = len({r.summary["seed"] for r in runs}) > 1
+        seeds = [f" #{r.summary['seed']}" if several else "" for r in runs]
+        runs = {r.summary["policy"] + seed: r for r, seed in zip(runs, seeds)}
+    return pd.DataFrame({name: readable(run.summary) for name, run in runs.items()})
+
+
+def summaries(runs) -> pd.DataFrame:
+    """One row of summary a run, in numbers.
+
+    Parameters
+    ----------
+    runs : sequence of Run, or dict
+        Name -> run: the names are the index.
+    """
+    names = list(runs) if isinstance(runs, dict) else None
+    each = runs.values() if isinstance(runs, dict) else runs
+    rows = pd.DataFrame([r.summary for r in each]).reset_index(drop=True).infer_objects()
+    return rows if names is None else rows.set_axis(names)

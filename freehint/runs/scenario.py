@@ -1,0 +1,149 @@
+"""A scenario: everything that decides a run, and nothing else does."""
+
+from dataclasses import dataclass, field, fields
+
+from freehint.config import InputError, Named, one_of, require, whole, with_values
+from freehint.engine.guest.programs import Program
+from freehint.engine.guest.recorded_guest import RecordedGuest
+from freehint.engine.guest.workloads import Workload
+from freehint.engine.host.device import HostConfig
+from freehint.engine.host.migration import MigrationConfig
+from freehint.engine.world.records import (
+    Costs,
+)
+from freehint.engine.world.ring import RingConfig
+from freehint.mm.memory import Memory
+from freehint.mm.profile import PROFILES
+from freehint.policies import find_policies, find_policy
+from freehint.runs.control import Control
+from freehint.units import NS_PER_MS
+
+
+@dataclass(frozen=True)
+class Scenario(Named):
+    """Everything that decides a run, and nothing else does.
+
+    Attributes
+    ----------
+    memory : Memory, str or Path
+        A guest's memory (used as a copy), a snapshot's stem (relative to the working directory,
+        or a name of the sample data), or a size such as ``"256MiB"`` for a freshly booted guest.
+        Not given: the workload's, ``snap4g`` or a recorded guest's T0, and no other memory will
+        do for that one.
+    kernel : str, optional
+        Whose rules the guest follows from the start of the run, one of ``"4.15"``, ``"5.10"``,
+        ``"6.1"``, ``"6.12"``; None: those that the memory came with.
+    policy : str or Policy, or a tuple of them
+        A name in ``fh.POLICIES``, or a policy of your own; several are users of the interface at
+        the same time.
+    seed : int
+        Same seed, same numbers: on any machine, with any number of threads.
+    workload : Workload, Program or RecordedGuest
+    migration : MigrationConfig, optional
+        A live migration; its rounds ask for the walks.
+    ring : RingConfig
+    host : HostConfig
+    costs : Costs
+    control : Control
+        Further walks, STOP and DONE from the host, and the enable switch.
+    walk_at_ns : int
+        When the host first asks for a walk.  Who walks by itself does not wait for it.
+    duration_ns : int
+        Simulated time of the run.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> scenario = fh.Scenario(memory="256MiB", policy="v24").with_values({"ring.size": 64})
+    >>> scenario.ring.size
+    64
+    """
+
+    memory: object = None
+    kernel: str | None = None
+    policy: object = "v24"
+    seed: int = 1
+    workload: Workload | Program | RecordedGuest = field(default_factory=Workload)
+    migration: MigrationConfig | None = None
+    ring: RingConfig = field(default_factory=RingConfig)
+    host: HostConfig = field(default_factory=HostConfig)
+    costs: Costs = field(default_factory=Costs)
+    control: Control = field(default_factory=Control)
+    walk_at_ns: int = 20 * NS_PER_MS
+    duration_ns: int = 200 * NS_PER_MS
+
+    def __post_init__(self):
+        policy = self.policy
+        several = isinstance(policy, list | tuple)
+        found = tuple(map(find_policy, policy)) if several else find_policy(policy)
+        object.__setattr__(self, "policy", found)
+        find_policies(found)
+        if self.kernel is not None:
+            one_of("kernel", self.kernel, PROFILES)
+        whole("seed", self.seed, 0)
+        whole("duration_ns", self.duration_ns, 1, 1 << 50)
+        whole("walk_at_ns", self.walk_at_ns, 0, 1 << 50)
+        for name, kind in (
+            ("workload", Workload | Program | RecordedGuest),
+            ("migration", MigrationConfig | None),
+            ("ring", RingConfig),
+            ("host", HostConfig),
+            ("costs", Costs),
+            ("control", Control),
+        ):
+            part = getattr(self, name)
+            must = f"be a {getattr(kind, '__name__', kind)}".replace("freehint.", "")
+            require(isinstance(part, kind), name, must, part)
+        if self.memory is None:
+            object.__setattr__(self, "memory", self.workload.default_memory)
+        if isinstance(self.workload, RecordedGuest):
+            self.workload.require_t0(self.memory)
+
+    def with_values(self, values: dict) -> "Scenario":
+        """A copy with fields changed; nested names as in a sweep: ``{"ring.size": 64}``.
+
+        ``policy`` may be changed together with its own knobs: ``{"policy": "v24",
+        "policy.min_order": 9}``.  ``workload.state`` makes the workload a Program, and any field
+        of ``migration`` brings a migration, with defaults for the rest.  A memory that is the
+        workload's own goes with it.
+        """
+        values = self._parts_named_by(values) | values
+        if "policy" in values:
+            policy = values["policy"]
+            several = isinstance(policy, list | tuple)
+            values["policy"] = tuple(policy) if several else find_policy(policy)
+        own = (
+            not isinstance(self.memory, Memory) and str(self.memory) == self.workload.default_memory
+        )
+        if "workload" in values and own:
+            values.setdefault("memory", None)
+        return with_values(self, values)
+
+    def _parts_named_by(self, values: dict) -> dict:
+        """The Program and the MigrationConfig that fields are named of and that are not there."""
+        parts = {}
+        if self.migration is None and any(name.startswith("migration.") for name in values):
+            parts["migration"] = MigrationConfig()
+        if isinstance(values.get("workload", self.workload), Workload):
+            if "workload.state" in values:
+                parts["workload"] = Program()
+            else:
+                _refuse_programs_fields(values)
+        return parts
+
+    @property
+    def policy_names(self) -> str:
+        """The policy's name; of several, joined by " + "."""
+        several = self.policy if isinstance(self.policy, tuple) else (self.policy,)
+        return " + ".join(one.name for one in several)
+
+
+def _refuse_programs_fields(values: dict) -> None:
+    """A synthetic workload has none of them; what was forgotten is the program's state."""
+    own = {f"workload.{one.name}" for one in fields(Workload)}
+    for one in fields(Program):
+        name = f"workload.{one.name}"
+        if name in values and name not in own:
+            raise InputError(
+                f"there is no parameter {name!r} of a Workload; with workload.state it is a Program"
+            )

@@ -1,0 +1,202 @@
+"""A scenario as a dict of JSON, and a scenario again of such a dict.
+
+Provenance, TOML, Python code and the labels of a sweep come from here.  A part of which there are
+several kinds, or which may be missing, says its kind: ``{"kind": "Program", "state": "freed"}``.
+What is left out keeps its default, and a name may be dotted: ``{"ring.size": 64}``.
+"""
+
+from dataclasses import MISSING, fields, is_dataclass
+
+from freehint.config import InputError, one_of, parameters
+from freehint.engine.guest.programs import Program
+from freehint.engine.guest.recorded_guest import RecordedGuest
+from freehint.engine.guest.workloads import Workload
+from freehint.engine.host.migration import MigrationConfig
+from freehint.formats.digest import memory_sha256
+from freehint.mm.memory import Memory
+from freehint.policies import POLICIES
+from freehint.policies.policy import VERBS, Policy
+from freehint.runs.scenario import Scenario
+
+KINDS = {type(policy).__name__: type(policy) for policy in POLICIES.values()} | {
+    kind.__name__: kind for kind in (Workload, Program, RecordedGuest, MigrationConfig)
+}
+BY_HAND = "Memory of "  # so begins the text of a memory that has no name
+
+
+# A scenario as a dict.
+
+
+def told(value):
+    """A scenario, a part of it or a single value as JSON.
+
+    The verbs of a policy are left out where they are those of its kind, else told by name.
+    """
+    if is_dataclass(value):
+        return _kind(value) | {
+            one.name: told(getattr(value, one.name))
+            for one in parameters(value)
+            if one.name not in VERBS or getattr(value, one.name) is not one.default
+        }
+    if isinstance(value, Memory):
+        return f"{BY_HAND}{value.nr_pages} frames, sha256 {memory_sha256(value)}"
+    if callable(value):
+        function = getattr(value, "py_func", value)
+        return f"{function.__module__}.{function.__qualname__}"
+    if isinstance(value, tuple):
+        return [told(one) for one in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def _kind(value) -> dict:
+    kind = type(value)
+    if not isinstance(value, tuple(KINDS.values())):
+        return {}
+    if KINDS.get(kind.__name__) is kind:
+        return {"kind": kind.__name__}
+    # Somebody's own kind must not pass for one of freehint's.
+    return {"kind": f"{kind.__module__}.{kind.__qualname__}"}
+
+
+def changes(scenario: Scenario) -> dict:
+    """The part of :func:`told` that differs from the defaults.
+
+    A policy that has the name and the kind of one of freehint's is told by that name; the knobs
+    in which it differs follow as ``policy.NAME``.
+
+    Raises
+    ------
+    InputError
+        Its memory or a policy was made by hand, so that no text says what it is.
+    """
+    if isinstance(scenario.memory, Memory):
+        raise InputError(
+            "memory: a Memory has no name to be written down; name a snapshot or a size"
+        )
+    default = _defaults(Scenario) | {"memory": scenario.workload.default_memory}
+    found = {}
+    for one in parameters(Scenario):
+        value = getattr(scenario, one.name)
+        tables = (
+            _policy_changes(value) if one.name == "policy" else {one.name: _part_changes(value)}
+        )
+        if told(value) != default[one.name]:
+            found |= {n: v for n, v in tables.items() if v != default.get(n, MISSING)}
+    return found
+
+
+def _defaults(kind) -> dict:
+    """The default of each field that has one, as JSON."""
+    found = {}
+    for one in parameters(kind):
+        if one.default is not MISSING:
+            found[one.name] = told(one.default)
+        elif one.default_factory is not MISSING:
+            found[one.name] = told(one.default_factory())
+    return found
+
+
+def _part_changes(part):
+    """A part's kind and what differs from the defaults of that kind; a value as it is."""
+    table = told(part)
+    if not isinstance(table, dict):
+        return table
+    default = _defaults(type(part))
+    return {n: v for n, v in table.items() if n not in default or v != default[n]}
+
+
+def _policy_changes(policy) -> dict:
+    if isinstance(policy, tuple):
+        return {"policy": [_policy_alone(one) for one in policy]}
+    preset = POLICIES.get(policy.name)
+    if type(preset) is not type(policy):
+        return {"policy": _policy_alone(policy)}
+    _require_own_verbs(policy)
+    known = told(preset)
+    knobs = {f"policy.{n}": v for n, v in told(policy).items() if v != known[n]}
+    return {"policy": policy.name} | knobs
+
+
+def _policy_alone(policy: Policy):
+    """Its name if that says all, else its kind and its knobs."""
+    _require_own_verbs(policy)
+    return policy.name if policy == POLICIES.get(policy.name) else _part_changes(policy)
+
+
+def _require_own_verbs(policy: Policy) -> None:
+    table = told(policy)
+    if table["kind"] not in KINDS or any(verb in table for verb in VERBS):
+        raise InputError(f"policy: {policy.name!r} has verbs of its own, which no text tells")
+
+
+# A dict as a scenario.
+
+
+def scenario_of(table: dict) -> Scenario:
+    """The scenario that a dict tells, whole or in part.
+
+    Parameters
+    ----------
+    table : dict
+        As of :func:`told` or :func:`changes`, or written by hand.
+
+    Raises
+    ------
+    InputError
+        There is no such field, a value is refused, or its memory or a policy was made by hand.
+    """
+    values = {name: value_of(name, value) for name, value in flat(table).items()}
+    if str(values.get("memory")).startswith(BY_HAND):
+        raise InputError("its memory was made by hand, and a run does not keep its memory")
+    return Scenario().with_values(values)
+
+
+def flat(table: dict, where: str = "", keep=lambda table: "kind" in table) -> dict:
+    """``{"ring": {"size": 64}}`` as ``{"ring.size": 64}``; a table that ``keep`` wants stays."""
+    found = {}
+    for name, value in table.items():
+        if isinstance(value, dict) and not keep(value):
+            found |= flat(value, f"{where}{name}.", keep)
+        else:
+            found[where + name] = value
+    return found
+
+
+def value_of(name: str, value):
+    """The value that its JSON tells: a list is a tuple, a table with a kind is that part."""
+    if isinstance(value, list):
+        return tuple(value_of(name, one) for one in value)
+    return _part_of(name, value) if isinstance(value, dict) else value
+
+
+def _part_of(name: str, table: dict):
+    kind = table.get("kind")
+    if name == "policy":
+        _refuse_foreign(table)
+    one_of(f"{name}.kind", kind, KINDS)
+    known = {one.name for one in parameters(KINDS[kind])}
+    for missing in known - table.keys() - _defaults(KINDS[kind]).keys():
+        raise InputError(f"{name} must have {missing} for kind {kind!r}, got {table!r:.80}")
+    values = {n: value_of(n, value) for n, value in table.items() if n != "kind"}
+    return KINDS[kind](**(_description(name, table) | values))
+
+
+def _description(name: str, table: dict) -> dict:
+    """Colour, mark and the like of the preset that a policy is named for: no knobs, so not told."""
+    preset = POLICIES.get(table.get("name")) if name == "policy" else None
+    if type(preset).__name__ != table["kind"]:
+        return {}
+    return {one.name: getattr(preset, one.name) for one in fields(preset) if not one.compare}
+
+
+def _refuse_foreign(table: dict) -> None:
+    """No verb and no class is ever looked up by a name from outside."""
+    strange = [f"of kind {table['kind']}"] if table.get("kind") not in tuple(KINDS) else []
+    strange += [f"with the verb {table[verb]}" for verb in VERBS if verb in table]
+    if strange:
+        raise InputError(
+            f"its policy {table.get('name')!r}, {strange[0]}, is none of freehint's own, and no"
+            " code is stored with a run"
+        )

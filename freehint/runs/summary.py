@@ -1,0 +1,143 @@
+"""One row that says what a run was about; docs/model.md defines each entry."""
+
+import numpy as np
+import pandas as pd
+
+from freehint.engine.engine import Engine
+from freehint.engine.guest.waiting import WAIT_COLUMNS
+from freehint.engine.user import PAGE_COUNTS
+from freehint.engine.world.records import TALLY_DTYPE, WAIT_ALLOC
+from freehint.runs.tables import WALK_COLUMNS, rows_of, work_table
+from freehint.units import NS_PER_S
+
+KIND, WAIT_NS = WAIT_COLUMNS.index("kind"), WAIT_COLUMNS.index("wait_ns")
+# Of a walk, which does not name its user.
+BEGIN_NS, END_NS, _, WALKABLE, COVERED = range(len(WALK_COLUMNS) - 1 - len(PAGE_COUNTS))
+
+
+def summary_row(scenario, engine: Engine) -> pd.Series:
+    """One row: what the policy offered, what arrived, what it cost, what became of it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    engine : Engine
+        At the end of it.
+    """
+    tally = dict(zip(TALLY_DTYPE.names, engine.world.tally[0].item()))
+    waits = rows_of(engine, "waits")
+    alloc_waits = waits[waits[:, KIND] == WAIT_ALLOC, WAIT_NS]
+    held = [held for *_, held, _ in engine.locks]
+    walks = [walk for user in engine.users for walk in user.walks]
+    walkable, covered = (sum(walk[at] for walk in walks) for at in (WALKABLE, COVERED))
+    ended = walks and all(walk[END_NS] >= 0 for walk in walks)
+    row = {
+        "policy": scenario.policy_names,
+        "seed": scenario.seed,
+        **{f"{name}_pages": int(engine.world.user[name].sum()) for name in PAGE_COUNTS},
+        "walks": len(walks),
+        "walkable_pages": walkable,
+        "coverage": _share(covered, walkable),
+        "stale_pages": tally["stale"],
+        "reused_pages": tally["reused"],
+        "survival": 1 - _share(tally["reused"], tally["first_hinted"]),
+        "walk_ns": sum(walk[END_NS] - walk[BEGIN_NS] for walk in walks) if ended else -1,
+        "strokes": len(engine.locks),
+        "notifications": tally["notifications"],
+        **percentiles(held, len(held), "lock_held"),
+        **percentiles(alloc_waits, tally["allocations"], "alloc_wait"),
+        "alloc_wait_sum_ns": int(alloc_waits.sum()),
+        "waits": len(waits),
+        "bookmark_ns": int(engine.world.memory.zones["bookmark_steps"].sum())
+        * scenario.costs.walk_block_ns,
+        "allocations": tally["allocations"],
+        "failed_allocations": tally["failed_allocations"],
+        "frees": tally["frees"],
+        "writes": tally["writes"],
+        "discarded_pages": tally["discarded"],
+        "lost_to_discard_pages": tally["lost_to_discard"],
+        "decayed_pages": tally["decayed"],
+        "compactions": tally["compactions"],
+        "migrated_pages": tally["migrated"],
+        **_migration_summary(engine),
+        **_work_summary(engine),
+        "guest_lock_holds": tally["lock_holds"],
+        "guest_lock_held_ns": tally["lock_held_ns"],
+    }
+    return pd.Series(row, dtype=object)
+
+
+def percentiles(values, count: int, prefix: str) -> dict:
+    """p50, p99 and max of ``values``, padded with zeros to ``count`` entries.
+
+    The smallest value that at least that share of all entries does not exceed: an entry, never
+    a value between two.
+    """
+    values = np.sort(np.asarray(values, np.int64))
+    count = max(count, len(values))  # a Program's allocations wait, and are not counted
+    zeros = count - len(values)
+    result = {}
+    for name, share in (("p50", 0.50), ("p99", 0.99), ("max", 1.0)):
+        rank = max(int(np.ceil(share * count)) - 1, 0)
+        at = rank - zeros
+        result[f"{prefix}_{name}_ns"] = int(values[at]) if at >= 0 and len(values) else 0
+    return result
+
+
+def _migration_summary(engine: Engine) -> dict:
+    """What QEMU's query-migrate says, and what became of the guest."""
+    migration, record = engine.migration, engine.world.migration[0]
+    if migration is None:
+        return {}
+    ended = migration.end_ns >= 0
+    stopped = ended and migration.stopped_ns >= 0
+    return {
+        "migration": migration.status,
+        "sent_bytes": int(record.sent_bytes),
+        "normal_pages": int(record.normal),
+        "zero_pages": int(record.zero),
+        "skipped_pages": int(record.hinted),
+        "rounds": len(migration.rounds),
+        "total_ns": migration.end_ns - migration.begin_ns if ended else -1,
+        "downtime_ns": migration.end_ns - migration.stopped_ns if stopped else -1,
+        "lost_writes": migration.lost_writes,
+        "faults": int(record.faults),
+        "fault_ns": int(record.faults) * int(record.fault_ns),
+    }
+
+
+def _work_summary(engine: Engine) -> dict:
+    """How far a recorded guest has come."""
+    world, tally = engine.world, engine.world.tally[0]
+    if not world.state[0].recorded:
+        return {}
+    return {
+        "work_rows": int(tally["rows"]),
+        "slip_ns": int(world.cpu["slip_ns"].max()),
+        **_work_around_migration(engine),
+        "as_recorded": int(tally["as_recorded"]),
+        "unknown_frees": int(tally["unknown_frees"]),
+        "skipped_frees": int(tally["skipped_frees"]),
+    }
+
+
+def _work_around_migration(engine: Engine) -> dict:
+    """What a recorded guest did while it was migrated, and what it lost then and afterwards."""
+    migration = engine.migration
+    if migration is None or migration.end_ns < 0:
+        return {}
+    work = work_table(engine)
+    begin, end = (
+        work[work["time_s"] == time_ns / NS_PER_S].groupby("cpu").last()
+        for time_ns in (migration.begin_ns, migration.end_ns)
+    )
+    last = work.groupby("cpu").last()
+    return {
+        "migration_rows": int((end["rows"] - begin["rows"]).sum()),
+        "migration_slip_ns": int((end["slip_ns"] - begin["slip_ns"]).max()),
+        "slip_after_ns": int((last["slip_ns"] - end["slip_ns"]).max()),
+    }
+
+
+def _share(part: int, whole_: int) -> float:
+    return part / whole_ if whole_ else float("nan")

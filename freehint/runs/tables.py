@@ -1,0 +1,93 @@
+"""The tables of a run, from an engine at its end; docs/model.md says what each column means."""
+
+import numpy as np
+import pandas as pd
+
+from freehint.engine.engine import Engine
+from freehint.engine.guest.waiting import WAIT_COLUMNS
+from freehint.engine.host.migration import ROUND_COLUMNS
+from freehint.engine.user import PAGE_COUNTS
+from freehint.engine.worker import REPORT_COLUMNS
+from freehint.mm.memory import zone_name
+
+LOCK_COLUMNS = ("user", "stroke", "zone", "since_ns", "held_ns", "blocks")
+WALK_COLUMNS = (
+    *("user", "begin_ns", "end_ns", "completed", "walkable_pages", "covered_pages"),
+    *(f"{name}_pages" for name in PAGE_COUNTS),
+)
+
+
+def rows_of(engine: Engine, name: str) -> np.ndarray:
+    """The rows of ``reports`` or ``waits`` so far."""
+    return getattr(engine.world, name)[: engine.world.state[0][f"nr_{name}"]]
+
+
+def _user_names(engine: Engine, column) -> pd.Categorical:
+    names = [user.policy.name for user in engine.users]
+    if len(set(names)) < len(names):
+        names = [f"{name} #{number}" for number, name in enumerate(names)]
+    return pd.Categorical.from_codes(np.asarray(column, np.int8), categories=names)
+
+
+def _zone_names(engine: Engine, column) -> pd.Categorical:
+    memory = engine.world.memory
+    names = [zone_name(memory, z) for z in range(memory.nr_free.shape[0])]
+    return pd.Categorical.from_codes(np.asarray(column, np.int8), categories=names)
+
+
+def reports_table(engine: Engine) -> pd.DataFrame:
+    """A row a block offered to the ring."""
+    frame = pd.DataFrame(rows_of(engine, "reports").copy(), columns=list(REPORT_COLUMNS))
+    frame["user"] = _user_names(engine, frame["user"])
+    frame["zone"] = _zone_names(engine, frame["zone"])
+    for name in ("taken", "duplicate"):
+        frame[name] = frame[name].astype(bool)
+    return frame
+
+
+def locks_table(engine: Engine) -> pd.DataFrame:
+    """A row a hold of a zone lock by a policy."""
+    rows = np.array(engine.locks, np.int64).reshape(-1, len(LOCK_COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(LOCK_COLUMNS))
+    frame["user"] = _user_names(engine, frame["user"])
+    frame["zone"] = _zone_names(engine, frame["zone"])
+    return frame
+
+
+def walks_table(engine: Engine) -> pd.DataFrame:
+    """A row a walk; ``end_ns`` is -1 where it had not ended."""
+    rows = [(u.number, *walk) for u in engine.users for walk in u.walks]
+    frame = pd.DataFrame(rows, columns=list(WALK_COLUMNS))
+    frame["user"] = _user_names(engine, frame["user"])
+    frame["completed"] = frame["completed"].astype(bool)
+    return frame.sort_values("begin_ns", kind="stable", ignore_index=True)
+
+
+def waits_table(engine: Engine) -> pd.DataFrame:
+    """A row an operation of a guest CPU that waited for a zone lock."""
+    frame = pd.DataFrame(rows_of(engine, "waits").copy(), columns=list(WAIT_COLUMNS))
+    frame["zone"] = _zone_names(engine, frame["zone"])
+    frame["kind"] = pd.Categorical.from_codes(
+        frame["kind"].to_numpy(np.int8), categories=["alloc", "free"]
+    )
+    return frame
+
+
+def resident_table(engine: Engine) -> pd.DataFrame:
+    """Pages resident on a host that discards, and faults, over time."""
+    columns = ["time_s", "resident_pages", "faults"]
+    return pd.DataFrame(engine.resident, columns=columns).astype(
+        {"time_s": float, "resident_pages": np.int64, "faults": np.int64}
+    )
+
+
+def work_table(engine: Engine) -> pd.DataFrame:
+    """How far a recorded guest had come, over time."""
+    columns = {"time_s": float, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
+    return pd.DataFrame(engine.work, columns=list(columns)).astype(columns)
+
+
+def rounds_table(engine: Engine) -> pd.DataFrame:
+    """A row a sync of the migration."""
+    rows = engine.migration.rounds if engine.migration else []
+    return pd.DataFrame(rows, columns=list(ROUND_COLUMNS)).astype(np.int64)

@@ -1,0 +1,1 @@
+"""One run recorded step by step, for the player."""

@@ -1,0 +1,186 @@
+"""An engine that is looked at while it runs: at evenly spaced moments, and around every stroke."""
+
+import numpy as np
+
+from freehint.engine.engine import Engine
+from freehint.engine.world.clock import NEVER
+from freehint.engine.world.ring import ADDED, USED
+from freehint.mm.memory import (
+    NO_PAGEBLOCK,
+    NR_USERS,
+    PAGEBLOCK_ORDER,
+    PAGEBLOCK_TYPE_MASK,
+)
+from freehint.runs.trajectory.look import CHANNELS, NR_CHANNELS, NR_LENGTHS, look
+
+MOMENT, CHOSEN, SETTLED, CALLED_BACK = range(4)  # why a frame was taken
+SMALL_GUEST = 1 << 14  # pages; up to here a cell is a page, and strokes give frames of their own
+MOST_CELLS = 1 << 13
+MOST_EXTRA = 2000
+FROM_HEAD, FROM_TAIL = 64, 16  # blocks shown of each list
+
+# Who holds a zone lock: nobody, a short hold of a CPU or a kernel thread, 2 + a policy's user.
+NOBODY, SHORT_HOLD, FIRST_USER = range(3)
+USER_COUNTS = ("offered", "hinted", "lost", "duplicate", "stroke", "mode", "row", "rows")
+TALLY = ("stale", "reused", "allocations", "frees", "failed_allocations")
+MIGRATION = ("phase", "sent_bytes", "pages_left", "normal", "zero", "hinted")
+
+
+def cell_shift(nr_pages: int) -> int:
+    """Pages a cell, as a power of two: 0 for a small guest, else at least a pageblock."""
+    if nr_pages <= SMALL_GUEST:
+        return 0
+    shift = PAGEBLOCK_ORDER
+    while nr_pages >> shift > MOST_CELLS:
+        shift += 1
+    return shift
+
+
+class WatchedEngine(Engine):
+    """An engine that stops at the moments of a :class:`Recorder`; nothing it does changes.
+
+    Parameters
+    ----------
+    engine_arguments
+        As of :class:`Engine`.
+    frames : int
+        Evenly spaced moments.
+    until_ns : int
+        The run's end.
+    """
+
+    def __init__(self, *engine_arguments, frames: int, until_ns: int):
+        super().__init__(*engine_arguments)
+        self.moments = [round(until_ns * i / (frames - 1)) for i in range(frames)]
+        self.recorder = Recorder(self)
+        self.small = self.recorder.shift == 0
+        self.extra = self.left_out = 0
+
+    def _run_until(self, time_ns):
+        while self.moments and self.moments[0] <= time_ns:
+            due_ns = self.moments.pop(0)
+            super()._run_until(due_ns)
+            self.recorder.look(due_ns, MOMENT)
+        super()._run_until(time_ns)
+
+    def _look_at_stroke(self, now_ns, why) -> None:
+        if not self.small:
+            return
+        if self.extra == MOST_EXTRA:
+            self.left_out += 1
+            return
+        self.extra += 1
+        self.recorder.look(now_ns, why)
+
+    def _begin_stroke(self, user, now_ns):
+        super()._begin_stroke(user, now_ns)
+        if self.world.user[user.number].filled:
+            self._look_at_stroke(now_ns, CHOSEN)
+
+    def _end_stroke(self, user, now_ns):
+        filled = self.world.user[user.number].filled
+        super()._end_stroke(user, now_ns)
+        if filled and not self.world.user[user.number].filled:
+            self._look_at_stroke(now_ns, SETTLED)
+
+    def _call_back(self, now_ns):
+        super()._call_back(now_ns)
+        self._look_at_stroke(now_ns, CALLED_BACK)
+
+
+class Recorder:
+    """Keeps what is seen of an engine, frame by frame; :meth:`arrays` gives it all."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        memory = engine.world.memory
+        self.shift = cell_shift(memory.nr_pages)
+        self.counts = np.zeros((NR_CHANNELS, memory.nr_pages >> self.shift), np.int32)
+        free_lists = memory.nr_free.size
+        self.entries = np.zeros((free_lists + NR_USERS, FROM_HEAD + FROM_TAIL), np.uint32)
+        self.lengths = np.zeros((free_lists + NR_USERS, NR_LENGTHS), np.int32)
+        self.blocks = np.zeros(free_lists + NR_USERS, np.int64)
+        self.frames = []  # a dict of small arrays each
+        self.levels, self.types = [], []
+        self.versions = []  # (frame, list, blocks, entries from the head)
+        self.windows = []
+
+    def look(self, time_ns: int, why: int) -> None:
+        """Take a frame."""
+        world = self.engine.world
+        memory = world.memory
+        frames, fates = memory.frame.view(np.uint64), world.page.view(np.uint64)
+        entries, lengths = np.empty_like(self.entries), np.empty_like(self.lengths)
+        held = np.zeros(NR_USERS, np.int64)
+        bookmarks = np.zeros((len(self.engine.users), 2), np.int32)
+        windows = (FROM_HEAD, FROM_TAIL, self.counts, entries, lengths, held, bookmarks)
+        look(self.engine.pinned, frames, fates, self.shift, *windows)
+        self._keep_cells(memory)
+        self._keep_lists(entries, lengths, np.concatenate([memory.nr_free.ravel(), held]))
+        user = world.user
+        record = world.migration[0]
+        self.frames.append(
+            {
+                "time_ns": np.float64(time_ns),
+                "why": np.uint8(why),
+                "holder": self._holders(world, time_ns),
+                "waiting": np.uint32(self._waiting_cpus(world)),
+                "in_flight": (world.ring.count[:, ADDED] - world.ring.count[:, USED]).astype(
+                    np.uint32
+                ),
+                "walking": np.array([u.walking for u in self.engine.users], np.uint8),
+                "user": np.array([user[name] for name in USER_COUNTS], np.uint32).T,
+                "bookmark": bookmarks,
+                "tally": np.array([world.tally[0][name] for name in TALLY], np.uint32),
+                "migration": np.array([record[name] for name in MIGRATION], np.float64),
+                "pcp_pages": np.uint32(world.memory.pcp["count"].sum()),
+                "free_pages": np.uint32(self.counts[0].sum()),
+            }
+        )
+
+    def _keep_cells(self, memory) -> None:
+        pages = 1 << self.shift
+        # Rounded up, so that one page of many is seen.
+        self.levels.append(((self.counts * 255 + pages - 1) >> self.shift).astype(np.uint8))
+        kind = memory.pageblock.copy()
+        kind[kind != NO_PAGEBLOCK] &= PAGEBLOCK_TYPE_MASK
+        self.types.append(kind)
+
+    def _keep_lists(self, entries, lengths, blocks) -> None:
+        changed = (entries != self.entries).any(axis=1) | (lengths != self.lengths).any(axis=1)
+        changed |= blocks != self.blocks
+        for i in np.flatnonzero(changed):
+            from_head, from_tail = lengths[i]
+            self.versions.append((len(self.frames), i, blocks[i], from_head))
+            self.windows.append(entries[i, : from_head + from_tail])
+        self.entries, self.lengths, self.blocks = entries, lengths, blocks
+
+    def _holders(self, world, time_ns: int) -> np.ndarray:
+        holders = np.where(world.lock_until > time_ns, SHORT_HOLD, NOBODY).astype(np.uint8)
+        for user in self.engine.users:
+            record = world.user[user.number]
+            if record.filled and record.under_lock and world.state[0].locked_zones >> user.zone & 1:
+                holders[user.zone] = FIRST_USER + user.number
+        for number, _, zone, since, held, _ in self.engine.locks[-4:]:
+            if since <= time_ns < since + held:
+                holders[zone] = FIRST_USER + number
+        return holders
+
+    def _waiting_cpus(self, world) -> int:
+        waiting = (world.cpu["wait_since"] >= 0) & (world.key[: len(world.cpu)] == NEVER)
+        return sum(1 << int(cpu) for cpu in np.flatnonzero(waiting))
+
+    def arrays(self) -> dict:
+        """Everything seen, as arrays of a row a frame, a version of a list, or an entry."""
+        levels = np.stack(self.levels, axis=1)  # channel, frame, cell
+        found = {f"cells.{name}": levels[c] for c, name in enumerate(CHANNELS)}
+        found["types"] = np.stack(self.types)
+        for name in self.frames[0]:
+            found[name] = np.stack([frame[name] for frame in self.frames])
+        versions = np.array(self.versions, np.int64).reshape(-1, 4).astype(np.int32)
+        for column, name in enumerate(("frame", "list", "blocks", "from_head")):
+            found[f"versions.{name}"] = versions[:, column].copy()
+        sizes = [len(window) for window in self.windows]
+        found["versions.end"] = np.cumsum(sizes).astype(np.int32)
+        found["entries"] = np.concatenate([np.zeros(0, np.uint32), *self.windows])
+        return found

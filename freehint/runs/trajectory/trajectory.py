@@ -1,0 +1,234 @@
+"""A whole run, frame by frame: what a player shows.
+
+:func:`record` runs a scenario and looks at its guest at evenly spaced moments; of a small guest
+also when a stroke has chosen its blocks, when it has settled them, and after each callback.  Of
+every list the first 64 blocks and the last 16 are kept, and how many there are.
+"""
+
+import functools
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from freehint.config import InputError, require, whole
+from freehint.mm.memory import MIGRATE_TYPES, MIGRATETYPE_NAMES, NR_ORDERS, zone_name
+from freehint.runs.begin import guest_memory
+from freehint.runs.run import Run
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import new_run, run_engine
+from freehint.runs.trajectory.look import ENTRY_NODE, NODE_BITS, NODE_MASK
+from freehint.runs.trajectory.payload import pack, unpack
+from freehint.runs.trajectory.recorder import MIGRATION, TALLY, USER_COUNTS, WatchedEngine
+
+DELTA = ("types", "versions.frame", "versions.end", "reports.pfn")
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What was seen of a run.
+
+    Attributes
+    ----------
+    meta : dict
+        zones, base_pfn, nr_pages, cell_shift (pages a cell, as a power of two), policies, seed,
+        parameters, ring_size, names of the columns; see :func:`record`.
+    arrays : dict
+        ``F`` frames, ``C`` cells, ``Z`` zones, ``U`` users:
+
+        cells.free, .pcp, .held, .hinted, .stale, .left : uint8[F, C]
+            Share of the cell's pages, 255 = all, rounded up.  hinted: for which a hint stands;
+            stale: in use, taken while a hint was on the ring; left: still to be sent.
+        types : uint8[F, pageblocks]    migratetype, 255 a hole
+        time_ns : float64[F]; why : uint8[F]    recorder.MOMENT ..
+        holder : uint8[F, Z]            recorder.NOBODY, SHORT_HOLD, FIRST_USER + user
+        waiting : uint32[F]             CPUs that sleep for a zone lock, a bit each
+        in_flight : uint32[F, U]        buffers on each ring
+        walking : uint8[F, U]; user : uint32[F, U, 8]; bookmark : int32[F, U, 2]
+        tally : uint32[F, 5]; migration : float64[F, 6]; pcp_pages, free_pages : uint32[F]
+        versions.frame, .list, .blocks, .from_head, .end : int32[V]
+            A row each time that a list changed: from which frame on; (zone * 11 + order) * 5 +
+            migratetype, or behind those a user's private list; its blocks; how many of its
+            entries are from the head (the rest is from the tail); where its entries end.
+        entries : uint32[E]             :mod:`freehint.runs.trajectory.look`, ENTRY_..
+        reports.*, locks.*, waits.*, rounds.*   columns of the run's tables
+    run : Run or None
+        None where it was read from bytes.
+    """
+
+    meta: dict
+    arrays: dict
+    run: Run | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.arrays["time_ns"])
+
+    def to_bytes(self) -> bytes:
+        """The layout of :mod:`freehint.runs.trajectory.payload`, which a browser reads too."""
+        cells = [name for name in self.arrays if name.startswith("cells.")]
+        return pack(self.meta, self.arrays, (*cells, *DELTA))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Trajectory":
+        """Read what :meth:`to_bytes` wrote.
+
+        Raises
+        ------
+        InputError
+            It is something else.
+        """
+        return cls(*unpack(data))
+
+    def window(self, frame: int, which: int):
+        """(blocks, entries from the head, entries from the tail) of a list at a frame."""
+        a = self.arrays
+        rows = np.flatnonzero((a["versions.list"] == which) & (a["versions.frame"] <= frame))
+        if not len(rows):
+            return 0, np.zeros(0, np.uint32), np.zeros(0, np.uint32)
+        row = rows[-1]
+        start = a["versions.end"][row - 1] if row else 0
+        entries = a["entries"][start : a["versions.end"][row]]
+        from_head = a["versions.from_head"][row]
+        return int(a["versions.blocks"][row]), entries[:from_head], entries[from_head:]
+
+    def lists_at(self, frame: int) -> pd.DataFrame:
+        """The blocks kept of every free list at a frame.
+
+        Returns
+        -------
+        DataFrame
+            zone, order, migratetype, position, pfn, as of :func:`freehint.free_lists`, but for
+            what lies between the first and the last blocks of a long list.
+        """
+        whole("frame", frame, 0, len(self) - 1)
+        rows = []
+        for which in range(len(self.meta["zones"]) * NR_ORDERS * MIGRATE_TYPES):
+            blocks, *windows = self.window(frame, which)
+            head, tail = (w[w & ENTRY_NODE == 0] & NODE_MASK for w in windows)
+            places = [*range(len(head)), *range(blocks - len(tail), blocks)]
+            order, migratetype = divmod(which % (NR_ORDERS * MIGRATE_TYPES), MIGRATE_TYPES)
+            zone = self.meta["zones"][which // (NR_ORDERS * MIGRATE_TYPES)]["name"]
+            pfns = np.concatenate([head, tail]) + self.meta["base_pfn"]
+            rows += [(zone, order, migratetype, at, int(pfn)) for at, pfn in zip(places, pfns)]
+        columns = ["zone", "order", "migratetype", "position", "pfn"]
+        return pd.DataFrame(rows, columns=columns)
+
+
+def record(scenario: Scenario, frames: int = 600, names: dict | None = None) -> Trajectory:
+    """Run a scenario and keep what a player shows.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    frames : int
+        Evenly spaced moments, the first at the start and the last at the end, 2 to 10,000.
+    names : dict, optional
+        pfn -> a name for the block there, such as the thread's A to H.
+
+    Returns
+    -------
+    Trajectory
+        Its ``run`` is what :func:`freehint.simulate` would have given: looking changes nothing.
+
+    Raises
+    ------
+    InputError
+        As of :func:`freehint.simulate`; or the guest is larger than 1 TiB.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> seen = fh.record(fh.Scenario(memory="256MiB", duration_ns=50_000_000), frames=20)
+    >>> seen.arrays["cells.free"].shape
+    (20, 128)
+    """
+    require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
+    return record_guest(scenario, guest_memory(scenario), frames, names)
+
+
+def record_guest(scenario: Scenario, guest: tuple, frames: int, names=None) -> Trajectory:
+    """:func:`record` with what ``guest_memory`` loaded."""
+    whole("frames", frames, 2, 10_000)
+    memory, inputs = guest
+    if memory.nr_pages > 1 << NODE_BITS:
+        raise InputError(f"memory: at most {1 << NODE_BITS} pages are recorded")
+    watched = functools.partial(WatchedEngine, frames=frames, until_ns=scenario.duration_ns)
+    engine = run_engine(scenario, memory, engine=watched)
+    run = new_run(scenario, engine, inputs)
+    arrays = engine.recorder.arrays() | _tables(run)
+    return Trajectory(_meta(scenario, engine, run, names or {}), arrays, run)
+
+
+def _meta(scenario: Scenario, engine: WatchedEngine, run: Run, names: dict) -> dict:
+    memory = engine.world.memory
+    zones = [
+        {
+            "name": zone_name(memory, z),
+            "start_pfn": int(zone.start_pfn),
+            "present_pages": int(zone.present),
+        }
+        for z, zone in enumerate(memory.zones)
+    ]
+    return {
+        "zones": zones,
+        "base_pfn": memory.base_pfn,
+        "nr_pages": memory.nr_pages,
+        "nr_cpus": memory.nr_cpus,
+        "cell_shift": engine.recorder.shift,
+        "policies": [user.policy.name for user in engine.users],
+        "seed": scenario.seed,
+        "duration_ns": scenario.duration_ns,
+        "ring_size": scenario.ring.size,
+        "migratetypes": MIGRATETYPE_NAMES,
+        "user": USER_COUNTS,
+        "tally": TALLY,
+        "migration": MIGRATION,
+        "migrates": scenario.migration is not None,
+        "strokes_left_out": engine.left_out,
+        "names": {str(pfn): name for pfn, name in names.items()},
+        "parameters": run.provenance["parameters"],
+        "freehint": run.provenance["freehint"],
+    }
+
+
+COLUMNS = {
+    "reports": {
+        "time_ns": np.float64,
+        "pfn": np.uint32,
+        "user": np.uint8,
+        "zone": np.uint8,
+        "order": np.uint8,
+        "migratetype": np.uint8,
+        "stroke": np.uint32,
+        "taken": np.uint8,
+        "duplicate": np.uint8,
+    },
+    "locks": {
+        "since_ns": np.float64,
+        "held_ns": np.float64,
+        "user": np.uint8,
+        "zone": np.uint8,
+        "stroke": np.uint32,
+        "blocks": np.uint32,
+    },
+    "waits": {
+        "since_ns": np.float64,
+        "wait_ns": np.float64,
+        "cpu": np.uint8,
+        "zone": np.uint8,
+        "kind": np.uint8,
+    },
+    "rounds": {"time_ns": np.float64, "sent_bytes": np.float64, "left_pages": np.float64},
+}
+
+
+def _tables(run: Run) -> dict:
+    """The run's tables as numbers; names as their codes."""
+    found = {}
+    for table, columns in COLUMNS.items():
+        frame = getattr(run, table)
+        for name, dtype in columns.items():
+            column = frame[name]
+            values = column.cat.codes if hasattr(column, "cat") else column
+            found[f"{table}.{name}"] = values.to_numpy(dtype)
+    return found

@@ -1,0 +1,1 @@
+"""Experiments: each file makes the tables of one question."""

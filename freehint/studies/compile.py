@@ -1,0 +1,201 @@
+"""A guest that compiles is migrated under every policy: what a hint saves, and what it costs.
+
+The guest is the recording ``compile`` (gcc on the sources of Lua, one CPU, 1 GiB), over and over.
+It draws nothing, so a seed decides only when the host is not scheduled.
+"""
+
+import pandas as pd
+
+from freehint.engine.guest.recorded_guest import RecordedGuest
+from freehint.engine.host.device import HostConfig
+from freehint.engine.host.migration import MigrationConfig
+from freehint.policies import BASELINE, POLICIES
+from freehint.runs.scenario import Scenario
+from freehint.sweeps.sweep import sweep
+from freehint.units import NS_PER_MS, NS_PER_S
+
+TRACE = "linux-6.1/traces/compile"
+GUEST_PAGES = 1 << 18
+# Assumed: a guest that has been up for long has written every page once; its free pages are not
+# zero.  One that has just booted (0) has content only in pages that are in use.
+FOOTPRINTS = {"long up": GUEST_PAGES, "just booted": 0}
+SWITCH = {"on": -1, "off": 0}  # when the enable switch is thrown to off: never, at the start
+START_NS = 45 * NS_PER_S  # the busiest 5 s of the recording
+KEY = ["bandwidth_MBps", "memory", "speed", "seed"]
+
+
+def scenario(duration_ns: int = 200 * NS_PER_S) -> Scenario:
+    """The guest of the benchmark, without hints; the migration begins in its busiest 5 s."""
+    return Scenario(
+        policy=BASELINE,
+        workload=RecordedGuest(TRACE, repeat=0),
+        migration=MigrationConfig(start_at_ns=START_NS),
+        duration_ns=duration_ns,
+    )
+
+
+def compile_benchmark(
+    bandwidths_MBps=(50,),
+    seeds=(1,),
+    speeds=(1,),
+    duration_ns=200 * NS_PER_S,
+    scheduler=None,
+    out=None,
+    progress=None,
+) -> pd.DataFrame:
+    """Migrate the compiling guest under every policy, switched on and off.
+
+    A policy that wants a host that discards what it is told (``host_discards``: free page
+    reporting) has one; all other policies have one that does not.
+
+    Parameters
+    ----------
+    bandwidths_MBps : sequence of int
+        10^6 bytes/s.
+    seeds : iterable of int
+        What they decide: when the host is not scheduled.
+    speeds : sequence of float
+        Of the guest; see :class:`freehint.RecordedGuest`.
+    duration_ns : int
+        Of a run; the migration begins at 45 s.
+    scheduler, out, progress
+        As for :func:`freehint.sweep`; ``out`` without its ending, for two files.
+
+    Returns
+    -------
+    DataFrame
+        A row a run: policy, switch, memory ("long up", "just booted"), bandwidth_MBps, speed, seed,
+        migration_s, sent_MB, downtime_ms; alloc_wait_p99_us, alloc_wait_max_us, alloc_wait_sum_us
+        and failed_allocations of the whole run; work_rows done during the migration; faults and
+        fault_ms of the whole run; slip_ms (during the migration), slip_after_ms (from there to the
+        end), slowdown_ms (slip_after_ms less that of the legacy run), after_s (how long that is),
+        lost_writes.
+    """
+    grid = {
+        "control.off_at_ns": list(SWITCH.values()),
+        "workload.footprint_pages": list(FOOTPRINTS.values()),
+        "workload.speed": list(speeds),
+        "migration.bandwidth_Bps": [int(b * 1_000_000) for b in bandwidths_MBps],
+    }
+    base = scenario(duration_ns)
+    reporting = on_a_host_that_discards(POLICIES)
+    policies = [name for name in POLICIES if name not in reporting]
+    runs = [
+        sweep(one, {"policy": names, **grid}, seeds, scheduler, file, progress)
+        for one, names, file in (
+            (base, policies, out and f"{out}.parquet"),
+            (
+                base.with_values({"host": HostConfig(discard=True)}),
+                reporting,
+                out and f"{out}_reporting.parquet",
+            ),
+        )
+    ]
+    return told(pd.concat(runs, ignore_index=True), duration_ns)
+
+
+def on_a_host_that_discards(policies) -> list:
+    """Those of some names of policies whose host discards what it is told."""
+    return [name for name in policies if POLICIES[name].host_discards]
+
+
+def told(runs: pd.DataFrame, duration_ns: int) -> pd.DataFrame:
+    """The benchmark's table from the sweeps' summaries; runs that failed are named, not dropped.
+
+    Raises
+    ------
+    RuntimeError
+        A run failed, or its migration had not ended.
+    """
+    bad = runs[(runs["status"] != "done") | ~(runs.get("migration") == "completed")]
+    if len(bad):
+        first = bad.iloc[0]
+        why = first["error"] or f"its migration is {first['migration']}"
+        raise RuntimeError(f"policy {first['policy']}, seed {first['seed']}: {why}")
+    table = pd.DataFrame(
+        {
+            "policy": runs["policy"],
+            "switch": runs["control.off_at_ns"].map({v: k for k, v in SWITCH.items()}),
+            "memory": runs["workload.footprint_pages"].map({v: k for k, v in FOOTPRINTS.items()}),
+            "bandwidth_MBps": runs["migration.bandwidth_Bps"] / 1e6,
+            "speed": runs["workload.speed"],
+            "seed": runs["seed"],
+            "migration_s": runs["total_ns"] / NS_PER_S,
+            "sent_MB": runs["sent_bytes"] / 1e6,
+            "downtime_ms": runs["downtime_ns"] / NS_PER_MS,
+            **{
+                f"alloc_wait_{name}_us": runs[f"alloc_wait_{name}_ns"] / 1e3
+                for name in ("p99", "max", "sum")
+            },
+            "failed_allocations": runs["failed_allocations"],
+            "work_rows": runs["migration_rows"],
+            "faults": runs["faults"],
+            "fault_ms": runs["fault_ns"] / NS_PER_MS,
+            "slip_ms": runs["migration_slip_ns"] / NS_PER_MS,
+            "slip_after_ms": runs["slip_after_ns"] / NS_PER_MS,
+            "after_s": (duration_ns - START_NS - runs["total_ns"]) / NS_PER_S,
+            "lost_writes": runs["lost_writes"],
+        }
+    )
+    legacy = table[(table["policy"] == BASELINE.name) & (table["switch"] == "on")].set_index(KEY)
+    before = legacy.loc[pd.MultiIndex.from_frame(table[KEY]), "slip_after_ms"].to_numpy()
+    table.insert(table.columns.get_loc("after_s"), "slowdown_ms", table["slip_after_ms"] - before)
+    return table
+
+
+def by_policy(table: pd.DataFrame, **where) -> pd.DataFrame:
+    """Means over the seeds, a row a policy in the order of ``fh.POLICIES``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`compile_benchmark`.
+    where
+        Values of its columns, such as ``memory="long up"``; the switch is on if not said.
+    """
+    for name, value in {"switch": "on", **where}.items():
+        table = table[table[name] == value]
+    means = table.drop(columns=["switch", "memory", "seed"]).groupby("policy").mean()
+    return means.loc[[name for name in POLICIES if name in means.index]]
+
+
+def switched_off_differs(table: pd.DataFrame) -> pd.DataFrame:
+    """Runs with the switch off that differ in anything from the legacy run; there should be none.
+
+    Without the policies whose host discards: such a host lets every first touch fault, with reports
+    or without.
+    """
+    discards = table["policy"].isin(on_a_host_that_discards(table["policy"].unique()))
+    off = table[(table["switch"] == "off") & ~discards]
+    legacy = off[off["policy"] == BASELINE.name].set_index(KEY).drop(columns="policy")
+    same = legacy.loc[pd.MultiIndex.from_frame(off[KEY])].reset_index()
+    here = off.reset_index(drop=True)[same.columns]
+    return off[(here != same).any(axis=1).to_numpy()]
+
+
+def answer(table: pd.DataFrame) -> str:
+    """What it comes to, in a sentence or three, from the runs of one speed and bandwidth.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`compile_benchmark`, with one bandwidth and one speed.
+    """
+    means = by_policy(table, memory="long up")
+    legacy = means.loc[BASELINE.name]
+    hints = means.drop(index=[BASELINE.name, *on_a_host_that_discards(means.index)])
+    fresh = by_policy(table, memory="just booted")
+    saved = fresh.loc[BASELINE.name, "sent_MB"] - fresh.drop(index=BASELINE.name)["sent_MB"]
+    slow, longest = hints["slowdown_ms"], table["alloc_wait_max_us"].max()
+    failed = int(table["failed_allocations"].sum())
+    waited = f"No allocation waited longer than {longest:,.0f} µs for a zone lock"
+    return (
+        f"A guest that has been up for long migrates in {hints['migration_s'].min():.1f} to"
+        f" {hints['migration_s'].max():.1f} s with hints and in {legacy['migration_s']:.1f} s"
+        f" without, and sends {hints['sent_MB'].min():,.0f} to {hints['sent_MB'].max():,.0f} MB"
+        f" instead of {legacy['sent_MB']:,.0f}. In the {hints['after_s'].mean():.0f} s that follow"
+        f" hints cost it {slow.min():.1f} to {slow.max():.1f} ms, the first touches of pages that"
+        f" were not sent. {waited if longest else 'No allocation waited for a zone lock'}, and"
+        f" {failed or 'none'} failed. A guest that has just booted gains {saved.min():,.0f} to"
+        f" {saved.max():,.0f} MB: its free pages are zero."
+    )

@@ -1,0 +1,94 @@
+"""What this machine can do at all: a load that waits for the one before, bytes a second, keys.
+
+A walk of a shuffled list cannot be faster than dependent loads, a pass over a bitmap not faster
+than memory carries bytes, an event not faster than the smallest key is found.  The arrays are
+numpy's, from the same allocator as freehint's own, so they lie in the same kinds of pages.
+Times are the thread's CPU time, medians of short slices.
+"""
+
+from time import thread_time_ns
+
+import numpy as np
+
+from freehint.jit import kernel
+from freehint.mm.bitmap import count_bits
+
+LINE_INTS = 16  # int32 numbers in a cache line of 64 bytes
+SLICES = 9
+
+
+@kernel
+def chase(links, node, n):
+    """Follow ``n`` links, each known only when the one before has come; the last node."""
+    for _ in range(n):
+        node = links[np.uint64(node)]
+    return node
+
+
+@kernel
+def scan_keys(keys, n):
+    """Find the smallest of a few keys ``n`` times, and move it behind the others."""
+    for _ in range(n):
+        first = 0
+        for actor in range(1, keys.shape[0]):
+            if keys[actor] < keys[first]:
+                first = actor
+        keys[first] += keys.shape[0] << 5
+    return keys[0]
+
+
+def median_ns(work, units: int, slices: int = SLICES) -> float:
+    """CPU time of ``work()`` in ns a unit: the median of slices, after one that warms up."""
+    work()
+    times = []
+    for _ in range(slices):
+        begin = thread_time_ns()
+        work()
+        times.append(thread_time_ns() - begin)
+    return float(np.median(times)) / units
+
+
+def new_ring(nr_bytes: int, seed: int = 1) -> np.ndarray:
+    """Links that lead through every cache line of so many bytes once, in random order."""
+    lines = nr_bytes // (4 * LINE_INTS)
+    order = np.random.default_rng(seed).permutation(lines).astype(np.int32) * LINE_INTS
+    links = np.zeros(lines * LINE_INTS, np.int32)
+    links[order] = np.roll(order, -1)
+    return links
+
+
+def dependent_load_ns(nr_bytes: int, loads: int = 100_000) -> float:
+    """Time (ns) of a load whose address is the value of the load before.
+
+    Parameters
+    ----------
+    nr_bytes : int
+        Working set: cache lines of 64 bytes, in random order.
+    loads : int
+        A slice.
+    """
+    links, at = new_ring(nr_bytes), [0]
+
+    def work():
+        at[0] = chase(links, at[0], loads)
+
+    return median_ns(work, loads)
+
+
+def key_scan_ns(actors: int, n: int = 100_000) -> float:
+    """Time (ns) to find the smallest of the keys of so many actors, one after another."""
+    keys = np.arange(actors, dtype=np.int64) << 5
+    return median_ns(lambda: scan_keys(keys, n), n)
+
+
+def bandwidths(nr_bytes: int = 1 << 27) -> dict[str, float]:
+    """GB/s of bytes read: copied, and bits counted (:func:`freehint.mm.bitmap.count_bits`).
+
+    A copy writes as many bytes again.
+    """
+    words = np.random.default_rng(1).integers(0, 1 << 63, nr_bytes // 8, np.uint64)
+    other = np.empty_like(words)
+    return {
+        "copy": 1 / median_ns(lambda: np.copyto(other, words), nr_bytes),
+        "popcount": 1 / median_ns(lambda: count_bits(words), nr_bytes),
+    }

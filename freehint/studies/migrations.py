@@ -1,0 +1,238 @@
+"""What hints save in a live migration, and what becomes of the guest afterwards: tables."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from freehint.formats.tables import free_lists, pageblocks
+from freehint.mm.memory import UNMOVABLE
+from freehint.policies import BASELINE
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
+from freehint.units import MIB, NS_PER_S
+
+
+def share_of_order(scenario: Scenario, order=10) -> float:
+    """Of all free memory at a scenario's start, pcp lists too, the share in blocks of an order."""
+    run = simulate(scenario.with_values({"policy": BASELINE, "migration": None, "duration_ns": 1}))
+    first = run.history[run.history["time_s"] == 0]
+    return first.loc[first["order"] == order, "free_pages"].sum() / first["free_pages"].sum()
+
+
+def savings(table: pd.DataFrame, knob: str, labels=None) -> pd.DataFrame:
+    """What each policy saved against "none" with the same knob at the same value.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`freehint.sweep`, over "policy" and ``knob``.
+    labels : sequence of str, optional
+        Names for the knob's values, in the order of the table.
+
+    Returns
+    -------
+    DataFrame
+        policy, level (the knob's value as text), saved_bytes (%; below 0: hints cost bytes),
+        saved_s.
+    """
+    values = list(dict.fromkeys(table[knob]))
+    named = dict(zip(values, labels or map(str, values), strict=True))
+    base = table[table["policy"] == BASELINE.name].set_index(knob)
+    rows = table[table["policy"] != BASELINE.name].reset_index(drop=True)
+    before = base.loc[rows[knob]].reset_index()
+    return pd.DataFrame(
+        {
+            "policy": rows["policy"],
+            "level": rows[knob].map(named),
+            "saved_bytes": 100 * (1 - rows["sent_bytes"] / before["sent_bytes"]).astype(float),
+            "saved_s": (before["total_ns"] - rows["total_ns"]).astype(float) / NS_PER_S,
+        }
+    )
+
+
+def after_the_migration(scenario: Scenario, window_ns: int) -> pd.Series:
+    """What a guest does, and pays, in ``window_ns`` of simulated time after its switch-over.
+
+    The same scenario is run twice, up to the switch-over and ``window_ns`` longer; the same seed
+    makes the same first part, so the difference is what came afterwards.
+
+    Returns
+    -------
+    Series
+        policy, seed, sent_bytes, total_ns, survival, lost_writes; of the window: faults, fault_ns,
+        work (allocations, frees and writes), waited_ns (allocations and frees, for the zone lock);
+        unmovable (pageblocks, at the end) and large_MiB (free, in blocks of order >= 9).
+
+    Raises
+    ------
+    ValueError
+        The migration does not end within the scenario's duration.
+    """
+    total_ns = simulate(scenario).summary["total_ns"]
+    if total_ns < 0:
+        raise ValueError(f"the migration has not ended after {scenario.duration_ns} ns")
+    end_ns = scenario.migration.start_at_ns + total_ns + 1
+    first, whole = (
+        simulate(replace(scenario, duration_ns=end)) for end in (end_ns, end_ns + window_ns)
+    )
+
+    def gained(*names):
+        return int(sum(whole.summary[name] - first.summary[name] for name in names))
+
+    large = free_lists(whole.memory).query("order >= 9")["order"].to_numpy(np.int64)
+    kept = ("policy", "seed", "sent_bytes", "total_ns", "survival", "lost_writes")
+    return pd.Series(
+        {name: whole.summary[name] for name in kept}
+        | {
+            "faults": gained("faults"),
+            "fault_ns": gained("fault_ns"),
+            "work": gained("allocations", "frees", "writes"),
+            "waited_ns": int(whole.waits["wait_ns"].sum() - first.waits["wait_ns"].sum()),
+            "unmovable": int((pageblocks(whole.memory)["migratetype"] == UNMOVABLE).sum()),
+            "large_MiB": float((1 << large).sum() * MIB),
+        },
+        dtype=object,
+    )
+
+
+def against_none(table: pd.DataFrame, column: str) -> pd.Series:
+    """How much more (%) of a measure a run has than "none" with the same seed."""
+    none = table[table["policy"] == BASELINE.name].set_index("seed")[column]
+    base = none.loc[table["seed"]].astype(float).to_numpy()
+    return (table[column].astype(float) / base - 1) * 100
+
+
+def recorded_resident(info: dict) -> pd.DataFrame:
+    """QEMU's resident memory in a recording: time_s since its program left, resident_MiB.
+
+    The program leaves when the memory has grown to its most.
+    """
+    table = pd.DataFrame(info["rss"], columns=["time_s", "resident_KiB"])
+    top = table["time_s"][table["resident_KiB"].idxmax()]
+    table["time_s"] -= top
+    table["resident_MiB"] = table["resident_KiB"] / 1024
+    return table[table["time_s"] >= 0].reset_index(drop=True)
+
+
+def steps_down(time_s, resident_mib, least=8.0) -> pd.DataFrame:
+    """Where resident memory (MiB) falls by at least ``least`` from one sample to the next.
+
+    Returns
+    -------
+    DataFrame
+        time_s, MiB.
+    """
+    fall = -np.diff(np.asarray(resident_mib, float))
+    at = np.flatnonzero(fall >= least)
+    return pd.DataFrame({"time_s": np.asarray(time_s, float)[at + 1], "MiB": fall[at]})
+
+
+PARAMETERS = ["state", "hint", "cmdline", "bw_MBps"]
+
+
+def bytes_by_hint(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean bytes (MB) of each load with hints off and on, measured and predicted."""
+    columns = {"measured_transferred_B": "measured", "predicted_transferred_B": "predicted"}
+    means = table.groupby(["state", "hint"])[list(columns)].mean() / 1e6
+    return means.rename(columns=columns).round().astype(int).unstack("hint")
+
+
+def worst_and_alike(table: pd.DataFrame, folder) -> pd.DataFrame:
+    """The migration whose bytes are predicted worst, first, and those with the same parameters.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`freehint.validate_migration` on ``folder``.
+    folder : Path
+
+    Returns
+    -------
+    DataFrame
+        Columns of the recording, and the prediction's: predicted_B, predicted_ms, error.
+    """
+    measured = pd.read_csv(folder / "migrations.csv")
+    worst = table["error_transferred_B"].idxmax()
+    alike = measured[(measured[PARAMETERS] == measured.loc[worst, PARAMETERS]).all(axis=1)]
+    rows = [worst, *alike.index.drop(worst)]
+    columns = ["state", "hint", "bw_MBps", "rep", "mbps", "total_time_ms", "transferred_B"]
+    return alike.loc[rows, columns].assign(
+        predicted_B=table["predicted_transferred_B"],
+        predicted_ms=table["predicted_total_time_ms"],
+        error=table["error_transferred_B"],
+    )
+
+
+def recorded_guest_resident(info) -> pd.DataFrame:
+    """QEMU's resident memory in a recording's ``info.json.gz``, since its program left."""
+    with gzip.open(info) as file:
+        return recorded_resident(json.load(file))
+
+
+def steps_after_free(rss: pd.DataFrame) -> pd.DataFrame:
+    """Where resident memory falls after the program has left: time_s since then, MiB.
+
+    Parameters
+    ----------
+    rss : DataFrame
+        t_s, phase, host_rss_KiB.
+    """
+    freed = rss[rss["phase"].isin(["filled+freed", "after free"])]
+    return steps_down(freed["t_s"] - freed["t_s"].iloc[0], freed["host_rss_KiB"] / 1024)
+
+
+# What the means of a table are called, and how many digits they have.
+MEANS = {
+    "sent_MB": ("sent (MB)", 1),
+    "took_ms": ("took (ms)", 1),
+    "faults": ("faults", 0),
+    "faults_ms": ("in faults (ms)", 1),
+    "work_against_none": ("work (%)", 2),
+    "survival_%": ("survival (%)", 1),
+    "unmovable": ("UNMOVABLE", 1),
+    "large_MiB": ("free, order >= 9 (MiB)", 1),
+}
+
+
+def afterwards(scenario, policies, window_ns: int, seeds=(1, 2, 3)) -> pd.DataFrame:
+    """Every policy with every seed, up to ``window_ns`` after its switch-over.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With a migration that ends.
+    policies : sequence of str
+        "none" among them.
+
+    Returns
+    -------
+    DataFrame
+        The columns of :func:`freehint.studies.migrations.after_the_migration`, and sent_MB,
+        took_ms, faults_ms (CPU time), in_faults (that, % of the window), survival_%,
+        work_against_none (%: the work in the window against the same seed without hints).
+    """
+    each = [scenario.with_values({"policy": p, "seed": s}) for p in policies for s in seeds]
+    table = pd.DataFrame([after_the_migration(one, window_ns) for one in each])
+    table = table.infer_objects()
+    return table.assign(
+        sent_MB=table["sent_bytes"] / 1e6,
+        took_ms=table["total_ns"] / 1e6,
+        faults_ms=table["fault_ns"] / 1e6,
+        in_faults=100 * table["fault_ns"] / window_ns,
+        work_against_none=against_none(table, "work"),
+        **{"survival_%": 100 * table["survival"].astype(float)},
+    )
+
+
+def means(table: pd.DataFrame) -> pd.DataFrame:
+    """The mean of each policy, numbers under the names of ``table``."""
+    return table.groupby("policy", sort=False)[[*MEANS, "in_faults"]].mean().astype(float)
+
+
+def readable_means(table: pd.DataFrame) -> pd.DataFrame:
+    """The same for people: rounded, and with units."""
+    shown = {title: means(table)[name].round(digits) for name, (title, digits) in MEANS.items()}
+    return pd.DataFrame(shown).astype({"faults": int})

@@ -1,0 +1,195 @@
+"""An observer that reads every frame after every event of a run."""
+
+import numpy as np
+
+from freehint.engine.engine import Engine
+from freehint.engine.loop import STROKE_PUBLISHED
+from freehint.engine.world.clock import ACTOR_BITS, NEVER
+from freehint.mm.check import InvariantError
+from freehint.mm.list import list_empty
+from freehint.mm.memory import (
+    BUDDY,
+    ISOLATED,
+    NODES_PER_USER,
+    NR_ORDERS,
+    USER_BOOKMARK,
+    USER_LIST,
+    user_node,
+)
+from freehint.runs.begin import guest_memory
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import run_engine
+
+# The observer.
+
+
+class Observer(Engine):
+    """An engine of one user that is watched event by event.
+
+    Per node: ``place`` is 1 + the order of the block that it heads, 0 for none, and ``listed``
+    whether on a free list.  ``hinted``: taken since it is listed.  Of the walk: ``stayed``: there
+    since its beginning; ``offered``, ``taken``: since it is there.
+    """
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        nodes = self.world.memory.nr_pages
+        self.frame = np.zeros(nodes, np.uint16)
+        self.place = np.zeros(nodes, np.uint8)
+        self.listed, self.hinted, self.stayed, self.offered, self.taken = np.zeros((5, nodes), bool)
+        self.rows = self.walks = self.judged = 0
+        self.counted_duplicates = 0
+        self.tally = dict.fromkeys(("walks", "stopped", "stayed", "unoffered", "untaken"), 0)
+        self.tally["twice"] = 0
+        self.faults = {}  # property -> the first sentence
+        self.own = self.users[0] if self.users else None
+        self._look()
+        self.total = self._pages()
+
+    def _run_until(self, time_ns: int) -> None:
+        while (now := self._next_look()) < time_ns:
+            super()._run_until(now)
+            self._observe(now)
+            super()._run_until(now + 1)
+            self._observe(now)
+        super()._run_until(time_ns)
+        self._observe(time_ns)
+
+    def _answer(self, why: int, now_ns: int, who: int) -> None:
+        if why == STROKE_PUBLISHED:
+            # Its end may wake a CPU that takes the last block reported in the same nanosecond.
+            self._look()
+            self._follow_walk()
+        super()._answer(why, now_ns, who)
+
+    def _next_look(self) -> int:
+        """When something may change: what was reported before must be read first.
+
+        A stroke under the lock takes no block off its list, so only the guest's events need a
+        look, unless somebody sleeps whom the stroke's end will wake.
+        """
+        guest = self.world.key[: self.host]
+        under_lock = self.own is None or self.own.policy.report == "under_lock"
+        actors = guest if under_lock and guest.max() < NEVER else self.world.key
+        return int(actors.min()) >> ACTOR_BITS
+
+    def _observe(self, now: int) -> None:
+        if self._look() and (pages := self._pages()) != self.total:
+            self._fault("whole", f"{self.total - pages} pages missing at {now} ns")
+        if self.own is None:
+            return
+        self._follow_walk()
+        if self.walks > self.judged and self.own.walks[-1][1] >= 0:
+            self._walk_ends(now)
+
+    def _look(self) -> bool:
+        """Read every frame; whatever changed its place has left.  Did anything change?"""
+        if (self.world.memory.frame == self.frame).all():
+            return False
+        frame = self.frame = self.world.memory.frame.copy()
+        place = np.where(frame & (BUDDY | ISOLATED), (frame & 0xF) + 1, 0).astype(np.uint8)
+        same = place == self.place
+        self.listed = frame & BUDDY != 0
+        for marks in (self.stayed, self.offered, self.taken):
+            marks &= same
+        self.hinted &= same & self.listed
+        self.place = place
+        return True
+
+    def _pages(self) -> int:
+        """Pages that are somewhere."""
+        blocks = np.bincount(self.place, minlength=NR_ORDERS + 1)[1:]
+        on_lists = int(blocks @ (1 << np.arange(NR_ORDERS)))
+        world = self.world
+        return on_lists + int(world.memory.pcp["count"].sum() + world.cpu["live_pages"].sum())
+
+    def _follow_walk(self) -> None:
+        if len(self.own.walks) > self.walks:
+            self._walk_begins()
+        self._read_reports()
+
+    def _walk_begins(self) -> None:
+        self.walks = len(self.own.walks)
+        self.stayed = self.place > self.own.policy.smallest_order
+        self.offered[:] = False
+        self.taken[:] = False
+
+    def _read_reports(self) -> None:
+        end = int(self.world.state[0].nr_reports)
+        for row in self.world.reports[self.rows : end]:
+            _, _, _, _, order, _, pfn, pages, taken, _ = map(int, row)
+            node = pfn - self.world.memory.base_pfn
+            if self.place[node] == order + 1:
+                self._reported(node, pages, bool(taken))
+        self.rows = end
+
+    def _reported(self, node: int, pages: int, taken: bool) -> None:
+        self.offered[node] = True
+        if not taken:
+            return
+        if self.taken[node]:
+            self.tally["twice"] += 1
+            self._fault("once", f"{self._name(node)} was taken twice in walk {self.walks}")
+        self.taken[node] = True
+        if self.listed[node]:
+            self.counted_duplicates += pages * bool(self.hinted[node])
+            self.hinted[node] = True
+
+    def _walk_ends(self, now: int) -> None:
+        self.judged = self.walks
+        self._judge_clean(f"at {now} ns")
+        completed = self.own.walks[-1][2]
+        self.tally["walks" if completed else "stopped"] += 1
+        if not completed:
+            return
+        self.tally["stayed"] += int(self.stayed.sum())
+        for kind, marks in (("offered", self.offered), ("taken", self.taken)):
+            missed = np.flatnonzero(self.stayed & ~marks)
+            self.tally[f"un{kind}"] += len(missed)
+            if len(missed):
+                self._fault(kind, f"{self._name(missed[0])} was not {kind} in walk {self.walks}")
+
+    def _judge_clean(self, when: str) -> None:
+        memory, user = self.world.memory, self.own.number
+        for which in range(USER_BOOKMARK, NODES_PER_USER):
+            if not list_empty(memory.links, user_node(memory, user, which)):
+                self._fault("clean", f"user node {which} is left on a list {when}")
+
+    def _done(self, now_ns: int) -> None:
+        super()._done(now_ns)
+        self._look()
+        # A policy with nothing to give back holds blocks during a report alone.
+        if self.own is not None and self.own.policy.release:
+            self._judge_held(f"after DONE at {now_ns} ns")
+
+    def _judge_held(self, when: str) -> None:
+        memory = self.world.memory
+        if not list_empty(memory.links, user_node(memory, self.own.number, USER_LIST)):
+            self._fault("clean", f"blocks are held {when}")
+
+    def _name(self, node) -> str:
+        return f"block {node + self.world.memory.base_pfn} of order {int(self.place[node]) - 1}"
+
+    def _fault(self, property_: str, sentence: str) -> None:
+        self.faults.setdefault(property_, sentence)
+
+
+def observe(scenario: Scenario) -> Observer:
+    """Run one history; the observer with what it saw.  A broken list ends the history."""
+    found = []
+
+    def watched(*args):
+        found.append(Observer(*args))
+        return found[0]
+
+    memory, _ = guest_memory(scenario)
+    try:
+        run_engine(scenario, memory, check=True, engine=watched)
+    except InvariantError as error:
+        found[0]._fault("whole", str(error))
+    engine = found[0]
+    duplicates = int(engine.world.user["duplicate"].sum())
+    if duplicates != engine.counted_duplicates:
+        counts = f"duplicate_pages is {duplicates}, counted were {engine.counted_duplicates}"
+        engine._fault("duplicates", counts)
+    return engine

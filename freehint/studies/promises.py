@@ -1,0 +1,160 @@
+"""What a policy promises, held against random histories by an observer of its own.
+
+A history is a small guest, a workload, a ring, a host and what it commands, all drawn from one
+number.  The engine runs it as always; after every event the observer reads every frame, and so
+knows by itself which blocks stood where since when.  Four properties are judged:
+
+whole      After every verb and every event all pages are there: on a free list, on a pcp list,
+           held for the host, or allocated.  ``check_memory`` agrees.
+reported   A block that is free during a whole walk, of an order that the policy walks, is offered
+           to the ring ("offered"), or even taken by it ("taken"): a full ring loses none.
+once       In one walk no block is taken twice unless it left its place in between.  Whether or
+           not, the run's ``duplicate_pages`` equals what the observer counted.
+clean      A walk that is over, by its end or by STOP, leaves no bookmark and no END on any list;
+           after DONE nothing is held.
+
+``Policy.promise`` says which of "reported" and "once" a policy promises; the other two hold for
+all.  A promise that is not made has a counterexample in the table.
+
+Run it: ``python -m freehint.studies.promises`` (``make properties``), or :func:`properties` for a
+policy of your own.
+"""
+
+import multiprocessing
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+
+import pandas as pd
+
+from freehint.config import InputError
+from freehint.policies import POLICIES, find_policy
+from freehint.policies.policy import ON_FULL, Policy
+from freehint.policies.promise import Promise
+from freehint.policies.walker import LOCK, RESUME, ROTATE, Walker
+from freehint.studies.histories import history
+from freehint.studies.observer import observe
+
+# The table.
+
+COUNTS = ("walks", "stopped", "stayed", "unoffered", "untaken", "twice")
+
+
+def properties(policy, histories=1000, promise=None, first=0) -> pd.Series:
+    """Hold a policy against random histories.
+
+    Parameters
+    ----------
+    policy : str or Policy
+    histories : int
+    promise : Promise, optional
+        Default: the policy's own.
+    first : int
+        Number of the first history.
+
+    Returns
+    -------
+    Series
+        policy, histories; ``whole``, ``reported``, ``once``, ``clean``: "yes", "no" (broken: the
+        sentence is in ``broken``), or "not promised", with a counterexample in ``examples`` if one
+        was met; walks that ended, walks that were ``stopped``; blocks that stayed for a whole walk,
+        of them unoffered and untaken; blocks taken twice.
+
+    Examples
+    --------
+    >>> from freehint.studies.promises import properties
+    >>> properties("hold_the_lock", histories=5)["whole"]
+    'yes'
+    """
+    policy = find_policy(policy)
+    promise = promise or policy.promise
+    return _row(policy, promise, [_observe_some(policy, first, histories)])
+
+
+def _observe_some(policy: Policy, first: int, histories: int) -> tuple:
+    """(histories, tally, first fault of each kind) of some histories."""
+    tally, faults = dict.fromkeys(COUNTS, 0), {}
+    for number in range(first, first + histories):
+        engine = observe(history(policy, number))
+        for name in COUNTS:
+            tally[name] += engine.tally[name]
+        for name, sentence in engine.faults.items():
+            faults.setdefault(name, f"history {number}: {sentence}")
+    return histories, tally, faults
+
+
+def _row(policy: Policy, promise: Promise, parts) -> pd.Series:
+    tally, faults = dict.fromkeys(COUNTS, 0), {}
+    for _, some, found in parts:
+        tally = {name: tally[name] + some[name] for name in COUNTS}
+        faults = found | faults
+    histories = sum(part[0] for part in parts)
+    row = {"policy": policy.name, "histories": histories, **_verdict(promise, faults, tally)}
+    return pd.Series(row)
+
+
+def _verdict(promise: Promise, faults: dict, tally: dict) -> dict:
+    promised = {
+        "whole": ("whole",),
+        "reported": (promise.reported,) if promise.reported else (),
+        "once": ("once",) if promise.once else (),
+        "clean": ("clean",),
+        "counted": ("duplicates",),
+    }
+    answers, broken = {}, []
+    for name, kinds in promised.items():
+        against = [faults[kind] for kind in kinds if kind in faults]
+        broken += [f"{name}: {sentence}" for sentence in against]
+        answers[name] = "no" if against else "yes" if kinds else "not promised"
+    if promise.reported == "offered":
+        answers["reported"] = answers["reported"].replace("yes", "yes, but for lost hints")
+    kept = {kind for kinds in promised.values() for kind in kinds}
+    examples = [f"{kind}: {faults[kind]}" for kind in sorted(faults) if kind not in kept]
+    return answers | tally | {"broken": "; ".join(broken), "examples": "; ".join(examples)}
+
+
+def walkers():
+    """Every combination of the walker's knobs that is not refused."""
+    for rotate, resume, lock, on_full in product(ROTATE, RESUME, LOCK, ON_FULL):
+        name = f"{rotate}, {resume}, {lock}, {on_full}"
+        try:
+            yield Walker(name, rotate=rotate, resume=resume, lock=lock, on_full=on_full)
+        except InputError:
+            continue
+
+
+CHUNK = 25  # histories a task
+
+
+def table(policies, histories: int) -> pd.DataFrame:
+    """A row a policy, as of :func:`properties`, by a worker process a CPU."""
+    policies = list(policies)
+    parts = {policy.name: [] for policy in policies}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), context) as pool:
+        for policy, first in product(policies, range(0, histories, CHUNK)):
+            task = pool.submit(_observe_some, policy, first, min(CHUNK, histories - first))
+            parts[policy.name].append(task)
+        return pd.DataFrame(
+            _row(one, one.promise, [task.result() for task in parts[one.name]]) for one in policies
+        )
+
+
+def main(arguments) -> int:
+    """Print the table of all policies, and a smaller one of the walker's combinations."""
+    histories = int(arguments[0]) if arguments else 1000
+    named = table(POLICIES.values(), histories)
+    knobs = table(walkers(), -(-histories // 40))
+    for rows in (named, knobs):
+        print(rows.drop(columns=["broken", "examples"]).to_string(index=False), end="\n\n")
+    for _, row in named.iterrows():
+        print(f"{row['policy']}: {row['examples'] or 'no counterexample'}")
+    broken = pd.concat([named, knobs]).query("broken != ''")
+    for _, row in broken.iterrows():
+        print(f"BROKEN: {row['policy']}: {row['broken']}")
+    return int(len(broken) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

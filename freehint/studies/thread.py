@@ -1,0 +1,207 @@
+"""The thread's own example: eight 2 MiB blocks, A to H, reported two at a time.
+
+"After reporting A and B, and put them to the end and exit, when the caller comes back .." -- and
+what if A, and only A, has been consumed meanwhile?  Here the real walker does it, on a real
+free list, one stroke after another.
+
+Source: Wang and Tsirkin on linux-mm, 26 January 2018, below v24 2/2.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freehint.config import one_of, whole
+from freehint.mm.buddy import add_to_free_list_tail, del_page_from_free_list
+from freehint.mm.list import list_next
+from freehint.mm.memory import (
+    HINTED,
+    MOVABLE,
+    PAGEBLOCK_ORDER,
+    USER_BOOKMARK,
+    Memory,
+    free_list_head,
+    list_nodes,
+    new_memory,
+    new_zones,
+    user_node,
+)
+from freehint.mm.profile import LINUX_6_1
+from freehint.policies.policy import Outcome, Stroke
+from freehint.policies.walker import Walker
+
+LETTERS = "ABCDEFGH"
+CONSUMED = ("nothing", "A", "A and C", "A and B", "everything")
+# Nothing that is written on a list of eight goes on for longer.
+MOST_STROKES = 12
+
+
+@dataclass(frozen=True)
+class Step:
+    """The list at one moment, and what had just happened.
+
+    Attributes
+    ----------
+    what : str
+    chain : tuple of str
+        Letters from head to tail; "|" is the bookmark.
+    reported : tuple of str
+        Blocks that this stroke reported.
+    known : tuple of str
+        Blocks on the list that the host has been told of.
+    duplicates : tuple of str
+        Blocks of this stroke that it had been told of before.
+    """
+
+    what: str
+    chain: tuple
+    reported: tuple = ()
+    known: tuple = ()
+    duplicates: tuple = ()
+
+
+@dataclass(frozen=True)
+class Story:
+    """All steps, and how it ended."""
+
+    steps: tuple
+    finished: bool
+
+    @property
+    def duplicates(self) -> int:
+        """Blocks reported again while their first report still stood."""
+        return sum(len(step.duplicates) for step in self.steps)
+
+    @property
+    def unreported(self) -> tuple:
+        """Blocks on the list at the end of which the host never heard."""
+        last = self.steps[-1]
+        return tuple(x for x in last.chain if x in LETTERS and x not in last.known)
+
+    @property
+    def sentence(self) -> str:
+        """How it ended, in words."""
+        end = "The walk ends by itself" if self.finished else "The walk never ends"
+        twice = f"{self.duplicates} reported twice" if self.duplicates else "none reported twice"
+        missed = ", ".join(self.unreported)
+        return f"{end}: {twice}, {'missed ' + missed if missed else 'none missed'}."
+
+
+def eight_blocks() -> Memory:
+    """A zone whose only free memory is A..H: eight blocks of order 9 on one list, in order."""
+    zones = new_zones(
+        index=[1],
+        start_pfn=[4096],
+        spanned=[8 * 1024],
+        present=[8 * 1024],
+        managed=[8 * 1024],
+        watermark=[[1, 2, 3]],
+    )
+    memory = new_memory(zones, 1, LINUX_6_1)
+    memory.pageblock[:] = MOVABLE
+    for i in range(len(LETTERS)):
+        # The other half of each order-10 block is allocated, so nothing merges.
+        add_to_free_list_tail(memory, i * 1024, 0, PAGEBLOCK_ORDER, MOVABLE)
+        memory.zones[0].nr_free_pages += 1 << PAGEBLOCK_ORDER
+    return memory
+
+
+def letter(node: int) -> str:
+    """Name of the block at a node."""
+    return LETTERS[node // 1024]
+
+
+class _Teller:
+    """Runs the walker's verbs on the eight blocks and notes what the list looks like."""
+
+    def __init__(self, policy: Walker):
+        self.policy, self.memory = policy, eight_blocks()
+        self.state = policy.new_state(self.memory, policy)
+        self.head = free_list_head(self.memory, 0, PAGEBLOCK_ORDER, MOVABLE)
+        self.steps = [Step("before", self.chain())]
+
+    def chain(self) -> tuple:
+        bookmark = user_node(self.memory, self.policy.user, USER_BOOKMARK)
+        names, node = [], list_next(self.memory.links, self.head)
+        while node != self.head:
+            if node < self.memory.nr_pages:
+                names.append(letter(node))
+            elif node == bookmark:
+                names.append("|")
+            node = list_next(self.memory.links, node)
+        return tuple(names)
+
+    def known(self) -> tuple:
+        nodes = list_nodes(self.memory, self.head)
+        return tuple(letter(n) for n in nodes if self.memory.frame[n] & HINTED)
+
+    def stroke(self, number: int) -> Stroke:
+        capacity = self.policy.stroke_capacity or len(LETTERS)
+        report = np.zeros((capacity + 1, 3), np.int64)
+        n, status = self.policy.fill(self.memory, self.state, 0, report, capacity)
+        nodes = report[:n, 0]
+        frames = self.memory.frame[nodes]
+        twice = tuple(letter(x) for x in nodes[frames & HINTED != 0])
+        self.memory.frame[nodes] = frames | HINTED
+        outcome = np.full(capacity, Outcome.TAKEN, np.uint8)
+        if n:
+            self.policy.drain(self.memory, self.state, 0, report, n, outcome)
+            if self.policy.wants_feedback:
+                outcome[:] = Outcome.USED
+                self.policy.drain(self.memory, self.state, 0, report, n, outcome)
+            names = tuple(letter(x) for x in nodes)
+            what = f"stroke {number} reports {' '.join(names)}"
+            self.steps.append(Step(what, self.chain(), names, self.known(), twice))
+        return Stroke(status)
+
+    def consume(self, names: str) -> None:
+        wanted = LETTERS if names == "everything" else names.replace(" and ", "")
+        for node in list_nodes(self.memory, self.head):
+            if letter(node) in wanted:
+                del_page_from_free_list(self.memory, int(node), 0, PAGEBLOCK_ORDER)
+                self.memory.zones[0].nr_free_pages -= 1 << PAGEBLOCK_ORDER
+        what = "everything is consumed" if names == "everything" else f"{names} consumed"
+        self.steps.append(Step(what, self.chain(), known=self.known()))
+
+
+def thread_story(
+    rotate="on_exit", resume="scan_for_first", consumed="nothing", capacity=2
+) -> Story:
+    """Tell the thread's example under one setting of the knobs.
+
+    Parameters
+    ----------
+    rotate, resume : str
+        The walker's knobs (:class:`freehint.Walker`).
+    consumed : str
+        What the guest takes between the first two strokes: one of ``story.CONSUMED``.
+    capacity : int
+        Blocks a stroke, 1..8; the thread's example has 2.
+
+    Returns
+    -------
+    Story
+
+    Raises
+    ------
+    InputError
+        A value is unknown, or rotate and resume contradict each other.
+
+    Examples
+    --------
+    >>> from freehint.studies.thread import thread_story
+    >>> thread_story("on_exit", "scan_for_first").steps[1].chain
+    ('C', 'D', 'E', 'F', 'G', 'H', 'A', 'B')
+    """
+    one_of("consumed", consumed, CONSUMED)
+    whole("capacity", capacity, 1, len(LETTERS))
+    policy = Walker("example", rotate=rotate, resume=resume, capacity=capacity, on_full="lose")
+    teller = _Teller(policy)
+    status = teller.stroke(1)
+    if consumed != "nothing":
+        teller.consume(consumed)
+    for number in range(2, MOST_STROKES + 1):
+        if status != Stroke.MORE:
+            break
+        status = teller.stroke(number)
+    return Story(tuple(teller.steps), status != Stroke.MORE)

@@ -1,0 +1,174 @@
+"""The file or folder of a sweep: parts while it goes on, one whole table when it is over.
+
+Every part (``part-000001.parquet``, ..) holds the rows that came since the part before, and
+appears whole or not at all.  When every row is there they become one table in the runs' order,
+which is the same, byte by byte, whoever did the runs and however often they were interrupted:
+``runs.parquet``, after which its parts in ``runs.parquet.parts`` go; in a folder it is
+``part-000000.parquet``, and the other parts go.
+"""
+
+import contextlib
+import json
+import os
+import time
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from freehint.config import InputError, require
+from freehint.files import shortened, take_lock, whole_file
+from freehint.sweeps.design import made_with
+
+METADATA_KEY = b"freehint_sweep"
+# A part a second, then a part for each hundredth of the time so far, but for half a minute at
+# most: so much work a kill can lose, and so few files a long sweep makes.
+SHORTEST_S, SHARE, LONGEST_S = 1.0, 0.01, 30.0
+LOCK = ".lock"
+# Workers of a sweep that was killed see it and end.
+PATIENCE_S = 15
+
+
+class RunParts:
+    """Rows on their way into ``out``.
+
+    Parameters
+    ----------
+    out : str or Path
+        A file that ends in .parquet, or a folder.
+    facts : dict
+        What decides the table, as JSON.
+
+    Raises
+    ------
+    InputError
+        It is no path, holds something else, or cannot be written; the sentence names it.
+    """
+
+    def __init__(self, out, facts: dict):
+        require(isinstance(out, str | Path), "out", "be a path", out)
+        self.out = Path(out)
+        self.facts = json.loads(json.dumps(facts))
+        self.is_file = self.out.suffix == ".parquet"
+        self.folder = self.out.with_name(f"{self.out.name}.parts") if self.is_file else self.out
+        self.target = self.out if self.is_file else self.out / "part-000000.parquet"
+        if self.out.exists() and self.is_file != self.out.is_file():
+            there, wanted = ("folder", "file") if self.is_file else ("file", "folder")
+            raise InputError(
+                f"{self.out}: is a {there}, and a {wanted} is wanted: out is a file if it ends in"
+                f" .parquet, else a folder"
+            )
+        self.waiting = {}
+        self.begin = self.written = time.monotonic()
+
+    def finished(self) -> pd.DataFrame | None:
+        """The table, if it is whole; what else was left of it goes."""
+        if not self.target.exists():
+            return None
+        table = self._read(self.target).to_pandas()
+        self._remove_parts()
+        return table
+
+    @contextlib.contextmanager
+    def open(self):
+        """Make the folder and hold it; what waits is written whatever happens."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise InputError(f"{self.out}: cannot be written: {error.strerror}") from None
+        try:
+            self._take(lock)
+            for path in self.folder.glob(".part-*"):  # of a sweep that was killed
+                path.unlink()
+            yield self
+        finally:
+            self._flush()
+            if not self._parts():
+                self._leave_folder()
+            os.close(lock)
+
+    def _take(self, lock: int) -> None:
+        take_lock(lock, PATIENCE_S, f"{self.out}: another process runs this sweep")
+
+    # Parts.
+
+    def _parts(self) -> list:
+        found = sorted(self.folder.glob("part-*.parquet"))
+        return [path for path in found if path != self.target]
+
+    def held(self) -> dict:
+        """Rows that are there already, {number: row}."""
+        rows = {}
+        for path in self._parts():
+            for record in self._read(path).to_pylist():
+                # What is null was not in the row: a summary has no None.
+                rows[record["run"]] = {n: v for n, v in record.items() if v is not None}
+        return rows
+
+    def add(self, rows: dict) -> None:
+        """Take rows, {number: row}, and write a part now and then."""
+        self.waiting |= rows
+        now = time.monotonic()
+        pause = min(max(SHORTEST_S, SHARE * (now - self.begin)), LONGEST_S)
+        if now - self.written >= pause:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self.waiting:
+            return
+        rows = [self.waiting[number] for number in sorted(self.waiting)]
+        names = dict.fromkeys(name for row in rows for name in row)
+        columns = {name: pa.array([row.get(name) for row in rows]) for name in names}
+        last = max((int(path.stem[5:]) for path in self._parts()), default=0)
+        self._write(pa.table(columns), self.folder / f"part-{last + 1:06d}.parquet")
+        self.waiting = {}
+        self.written = time.monotonic()
+
+    # The table.
+
+    def join(self, table: pd.DataFrame) -> None:
+        """The whole table in place of the parts."""
+        self._write(pa.Table.from_pandas(table, preserve_index=False), self.target)
+        self.waiting = {}
+        self._remove_parts()
+
+    def _remove_parts(self) -> None:
+        for path in self._parts():
+            path.unlink(missing_ok=True)
+        self._leave_folder()
+
+    def _leave_folder(self) -> None:
+        (self.folder / LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # It is not empty, or not there.
+            self.folder.rmdir()
+
+    def _write(self, arrow: pa.Table, path: Path) -> None:
+        stored = {METADATA_KEY: json.dumps({**self.facts, **made_with()}).encode()}
+        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **stored})
+        try:
+            with whole_file(path) as temporary:
+                pq.write_table(arrow, temporary, compression="zstd")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+    def _read(self, path: Path) -> pa.Table:
+        try:
+            arrow = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            first = str(error).splitlines()[0]
+            raise InputError(f"{path}: this is not whole parquet: {first}") from None
+        stored = (arrow.schema.metadata or {}).get(METADATA_KEY)
+        if stored is None:
+            raise InputError(f"{path}: exists already and is no table of a sweep")
+        self._refuse_another(path, json.loads(stored))
+        return arrow
+
+    def _refuse_another(self, path: Path, stored: dict) -> None:
+        for name, value in self.facts.items():
+            if stored.get(name) != value:
+                raise InputError(
+                    f"{path}: holds another sweep, with other {name}:"
+                    f" {shortened(stored.get(name))} there, {shortened(value)} here"
+                )

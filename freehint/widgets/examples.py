@@ -1,0 +1,79 @@
+"""Small widgets of the chapters: the thread's eight blocks, 32 pages, a real guest."""
+
+from freehint import figures
+from freehint.figures.drawing.palette import GREY
+from freehint.policies.walker import RESUME, ROTATE, Walker
+from freehint.runs.scenario import Scenario
+from freehint.studies.blocks import FREED, PLACED, block_story
+from freehint.studies.thread import CONSUMED, thread_story
+from freehint.widgets.panel import KnobPanel, choice
+from freehint.widgets.scenario import ScenarioKnobs
+
+KNOBS = ("rotate", "resume", "lock", "order", "min_order", "batch", "full ring", "ring size",
+         "host away (ms)", "kernel")  # fmt: skip
+
+
+class GuestKnobs(ScenarioKnobs):
+    """Policy, ring, host and kernel knobs of a scenario, beginning with v24's walk.
+
+    Parameters
+    ----------
+    scenario : Scenario, optional
+        Where the knobs of ring, host and kernel begin, and everything that no knob changes.
+    """
+
+    def __init__(self, scenario: Scenario | None = None):
+        walker = Walker("walker", rotate="never", resume="restart", lock="per_list")
+        scenario = (scenario or Scenario()).with_values({"policy": walker})
+        super().__init__(scenario, KNOBS, panels=("walk", "lock", "lists", "balance"))
+
+
+ROWS_SHOWN = 8
+
+
+class ThreadExample(KnobPanel):
+    """A, B, .. H on one list, reported a few at a time; turn the knobs and watch the list."""
+
+    def __init__(self, rotate="on_exit", resume="scan_for_first", consumed="nothing"):
+        knobs = {
+            "rotate": choice("rotate", ROTATE, rotate),
+            "resume": choice("resume", RESUME, resume),
+            "consumed": choice("consumed", CONSUMED, consumed),
+            "capacity": choice("blocks a stroke", range(1, 9), 2),
+        }
+        super().__init__(knobs, draw_story)
+
+
+def draw_story(**knobs):
+    """The story as a figure of constant size, so that nothing jumps while a knob moves."""
+    told = thread_story(**knobs)
+    steps = told.steps[:ROWS_SHOWN]
+    figure, ax = figures.quick_figure(11, 5.6, left=0.02, right=0.98, top=0.93, bottom=0.09)
+    figures.story(type(told)(steps, told.finished), ax)
+    ax.set_title(told.sentence, loc="left", fontsize=12)
+    ax.set_ylim(-ROWS_SHOWN + 0.4, 0.95)
+    if len(told.steps) > ROWS_SHOWN:
+        ax.text(-0.3, -ROWS_SHOWN + 0.45, "… and so on", ha="right", color=GREY)
+    figures.story_legend(ax)
+    return figure
+
+
+class BlockKnobs(KnobPanel):
+    """Allocate and free; watch blocks split and merge, and see what is taken next."""
+
+    def __init__(self, allocations=5, frees=0):
+        knobs = {
+            "allocations": choice("allocations", range(33), allocations),
+            "frees": choice("frees", range(33), frees),
+            "order": choice("order", range(4), 0),
+            "freed": choice("freed", FREED, FREED[0]),
+            "placed": choice("freed blocks go", tuple(PLACED), next(iter(PLACED))),
+        }
+        super().__init__(knobs, draw_blocks)
+
+
+def draw_blocks(**knobs):
+    """The lists as a figure of constant size."""
+    figure, ax = figures.quick_figure(12, 4.6, left=0.01, right=0.99, top=0.9, bottom=0.02)
+    figures.block_lists(block_story(**knobs), ax)
+    return figure

@@ -1,0 +1,1 @@
+"""The player: a run played and scrubbed in a notebook or from one HTML file."""

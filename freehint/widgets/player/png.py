@@ -1,0 +1,98 @@
+"""One frame of a player as a picture, for where no script runs."""
+
+import io
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from freehint.figures.drawing.palette import STATES, THEMES
+from freehint.mm.memory import MIGRATE_TYPES, NO_PAGEBLOCK, NR_ORDERS, PAGEBLOCK_ORDER
+from freehint.runs.trajectory.look import ENTRY_HOST_HAS, ENTRY_IN_FLIGHT, ENTRY_NODE
+from freehint.runs.trajectory.trajectory import Trajectory
+from freehint.units import format_ns
+
+COLOURS = THEMES["light"]
+LABELS = ("in use", "on pcp lists", "free", "free, host told", "in use, host told", "held")
+SHOWN_LISTS = 14
+
+
+def frame_png(trajectory: Trajectory, frame: int) -> bytes:
+    """Map and free lists at a frame, as PNG."""
+    shown, hidden = _shown_lists(trajectory, frame)
+    rows = len(shown) + 1
+    figure = Figure(figsize=(11, 4.2 + 0.2 * rows), dpi=90, layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=[17, rows])
+    _draw_map(trajectory, frame, above)
+    _draw_lists(trajectory, frame, below, shown, hidden)
+    policies = " + ".join(trajectory.meta["policies"]) or "none"
+    time = format_ns(trajectory.arrays["time_ns"][frame]).replace("us", "µs")
+    figure.suptitle(
+        f"{policies}: {time}, frame {frame + 1} of {len(trajectory)}", x=0.01, ha="left"
+    )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def cell_colours(trajectory: Trajectory, frame: int) -> np.ndarray:
+    """Mixed colour of each cell, float[C, 3]; a hole is white."""
+    levels = {name: trajectory.arrays[f"cells.{name}"][frame] / 255.0
+              for name in ("free", "pcp", "held", "hinted", "stale")}  # fmt: skip
+    hinted = np.minimum(levels["hinted"], levels["free"])
+    shares = {
+        "pcp": levels["pcp"],
+        "free": levels["free"] - hinted,
+        "hinted": hinted,
+        "stale": levels["stale"],
+        "held": levels["held"],
+    }
+    shares["used"] = np.clip(1 - sum(shares.values()), 0, 1)
+    mixed = sum(shares[name][:, None] * np.array(to_rgb(COLOURS[name])) for name in STATES)
+    mixed /= sum(shares.values())[:, None]
+    per_block = max(trajectory.meta["cell_shift"] - PAGEBLOCK_ORDER, 0)
+    kind = trajectory.arrays["types"][frame][:: 1 << per_block]
+    kind = np.repeat(kind, len(mixed) // len(kind))
+    mixed[kind == NO_PAGEBLOCK] = 1.0
+    return mixed
+
+
+def _draw_map(trajectory: Trajectory, frame: int, ax) -> None:
+    colours = cell_colours(trajectory, frame)
+    columns = 1 << int(np.ceil(np.log2(np.sqrt(len(colours) * 3.5))))
+    short = -len(colours) % columns
+    grid = np.concatenate([colours, np.ones((short, 3))]).reshape(-1, columns, 3)
+    ax.imshow(grid, aspect="auto", interpolation="nearest")
+    ax.axis("off")
+    for name, label in zip(STATES, LABELS, strict=True):
+        ax.scatter([], [], color=COLOURS[name], marker="s", s=50, label=label)
+    ax.legend(ncols=6, loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=9)
+
+
+def _shown_lists(trajectory: Trajectory, frame: int) -> tuple:
+    """The lists with blocks, largest orders first; and how many more there are."""
+    nr_lists = len(trajectory.meta["zones"]) * NR_ORDERS * MIGRATE_TYPES
+    there = [w for w in range(nr_lists) if trajectory.window(frame, w)[0]]
+    there.sort(key=lambda w: (-(w // MIGRATE_TYPES % NR_ORDERS), -w))
+    return there[:SHOWN_LISTS], len(there[SHOWN_LISTS:])
+
+
+def _draw_lists(trajectory: Trajectory, frame: int, ax, shown, hidden) -> None:
+    zones = trajectory.meta["zones"]
+    for row, which in enumerate(shown):
+        blocks, head, tail = trajectory.window(frame, which)
+        entries = np.concatenate([head, tail])
+        entries = entries[entries & ENTRY_NODE == 0]
+        x = np.arange(len(entries)) + 5 * (np.arange(len(entries)) >= len(head))
+        known = np.where(entries & ENTRY_HOST_HAS, COLOURS["hinted"], COLOURS["free"])
+        edge = np.where(entries & (ENTRY_IN_FLIGHT | ENTRY_HOST_HAS), COLOURS["hinted"], known)
+        ax.scatter(x, np.full(len(x), -row), c=known, edgecolors=edge, marker="s", s=26)
+        order, kind = divmod(which % (NR_ORDERS * MIGRATE_TYPES), MIGRATE_TYPES)
+        zone = zones[which // (NR_ORDERS * MIGRATE_TYPES)]["name"]
+        kind = trajectory.meta["migratetypes"][kind].capitalize()
+        ax.text(-1.5, -row, f"{zone}  {order}  {kind}  {blocks:,}", ha="right", va="center",
+                fontsize=8)  # fmt: skip
+    ax.set(xlim=(-22, 86), ylim=(-len(shown) + 0.3, 0.8))
+    ax.axis("off")
+    more = f"; {hidden} more lists" if hidden else ""
+    ax.set_title(f"free lists, head at the left{more}", loc="left", fontsize=10)

@@ -1,0 +1,63 @@
+"""What only asks the memory ahead of time changes nothing; the flat counters count as others do."""
+
+import numpy as np
+import pytest
+
+from benchmarks.ahead import prefetch_free
+from freehint.jit import add_at, as_python, kernel
+from freehint.mm.buddy import SPLIT_LATER_ORDER, count_blocks, prefetch_block, rmqueue_smallest
+from freehint.mm.memory import MOVABLE, Memory, free_list_head, list_nodes
+from memories import free_memory
+
+
+@kernel
+def ask_for_everything(memory):
+    for node in range(0, memory.nr_pages, 1 << SPLIT_LATER_ORDER):
+        prefetch_free(memory, node)
+        prefetch_block(memory, node, SPLIT_LATER_ORDER)
+
+
+def arrays(memory: Memory) -> dict:
+    return {name: a.copy() for name, a in memory._asdict().items() if isinstance(a, np.ndarray)}
+
+
+def test_asking_ahead_changes_nothing():
+    memory = free_memory(pages=4096)
+    before = arrays(memory)
+    ask_for_everything(memory)
+    for name, array in before.items():
+        assert np.array_equal(array, getattr(memory, name)), name
+
+
+def plain_add(array, index, change):
+    """What Python runs in place of the kernel."""
+    return getattr(add_at, "plain", add_at)(array, index, change)
+
+
+@pytest.mark.parametrize("add", [add_at, plain_add])
+def test_add_at_counts_in_place_and_tells_the_new_value(add):
+    counts = np.arange(24).reshape(2, 3, 4)
+    assert add(counts, (1 * 3 + 2) * 4 + 1, -5) == 21 - 5
+    expected = np.arange(24)
+    expected[21] = 16
+    assert counts.ravel().tolist() == expected.tolist()
+
+
+def test_blocks_are_counted_on_their_own_list():
+    memory = free_memory(pages=4096)
+    before = memory.nr_free.copy()
+    found = count_blocks(memory, 0, 7, MOVABLE, 3)
+    assert found == before[0, 7, MOVABLE] + 3
+    before[0, 7, MOVABLE] += 3
+    assert np.array_equal(memory.nr_free, before)
+
+
+@pytest.mark.parametrize("run", [rmqueue_smallest, as_python(rmqueue_smallest)])
+def test_a_split_passes_the_order_asked_for_ahead_unharmed(run):
+    memory = free_memory(pages=1024)
+    (node,) = list_nodes(memory, free_list_head(memory, 0, 10, MOVABLE))
+    assert run(memory, 0, 0, MOVABLE) == node
+    for order in range(10):
+        head = free_list_head(memory, 0, order, MOVABLE)
+        assert list_nodes(memory, head).tolist() == [node + (1 << order)]
+        assert memory.nr_free[0, order, MOVABLE] == 1

@@ -1,0 +1,167 @@
+"""The player in a browser: in a real JupyterLab, and in a file opened without a network."""
+
+import base64
+
+import ipywidgets
+import nbformat
+import pytest
+from traitlets import TraitError
+
+import freehint as fh
+from freehint.config import InputError
+from freehint.reports.notebook import render
+from freehint.studies.thread_run import thread_trajectory
+from freehint.widgets import Player, save_player
+from freehint.widgets.player.html import player_html
+from lab import FRAME, PLAYER, SCREENSHOTS, chromium, lab_server, open_offline, write_notebook
+
+CELLS = [
+    "from freehint.studies.thread_run import thread_trajectory\n"
+    "from freehint.widgets import Player\n"
+    "player = Player(thread_trajectory(), speed=30)",
+    "player",
+    "print(player.frame, player.selected)",
+]
+
+
+@pytest.fixture(scope="module")
+def eight():
+    return thread_trajectory()
+
+
+def test_state_and_picture(eight):
+    player = Player(eight, frame=3)
+    assert player.payload == eight.to_bytes()
+    player.frame = 10_000
+    assert player.frame == len(eight) - 1
+    for name, value in {"frame": -1, "speed": 0, "zoom": 0.5, "lens": "rainbow"}.items():
+        with pytest.raises(TraitError):
+            setattr(player, name, value)
+    data, _ = player._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    last = base64.b64decode(data["image/png"])
+    player.frame = 0
+    first = base64.b64decode(player._repr_mimebundle_()[0]["image/png"])
+    assert last.startswith(b"\x89PNG") and first != last
+    with pytest.raises(InputError, match="trajectory"):
+        Player("eight blocks")
+
+
+def test_two_players_go_together(eight):
+    one, other = Player(eight), Player(eight)
+    ipywidgets.link((one, "frame"), (other, "frame"))
+    one.frame = 7
+    assert other.frame == 7
+
+
+def test_the_player_in_jupyterlab(tmp_path):
+    notebook = write_notebook(tmp_path / "player.ipynb", *CELLS)
+    with lab_server(tmp_path, [notebook]) as server:
+        lab = server.open("player.ipynb")
+        lab.run_all()
+        page = lab.page
+        page.wait_for_selector(PLAYER)
+        lab.assert_clean()
+        root = page.locator(PLAYER)
+
+        at_start = lab.shown(".fh-player canvas")
+        root.focus()
+        page.keyboard.press("End")
+        last = page.evaluate(FRAME)
+        assert last > 50 and lab.wait_picture_changed(".fh-player canvas", at_start)
+        page.keyboard.press("Home")
+        assert page.evaluate(FRAME) == 0
+
+        page.keyboard.press(" ")
+        page.wait_for_function(f"{FRAME} > 10")
+        page.keyboard.press(" ")
+        stopped = page.evaluate(FRAME)
+        page.wait_for_timeout(300)
+        assert page.evaluate(FRAME) == stopped < last
+
+        page.keyboard.press("Home")
+        for key in ("Shift+ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"):
+            page.keyboard.press(key)
+        assert page.evaluate(FRAME) == 11
+        # The slider's own keys are the player's, and JupyterLab gets none of them.
+        page.locator(".fh-scrubber").focus()
+        cell_before = page.evaluate("window.freehintPanel.content.activeCellIndex")
+        for key in ("ArrowDown", "ArrowUp", "ArrowUp", "ArrowRight"):
+            page.keyboard.press(key)
+        assert page.evaluate(FRAME) == 12
+        assert page.evaluate("window.freehintPanel.content.activeCellIndex") == cell_before
+
+        page.locator(".fh-map").click(position={"x": 300, "y": 10})
+        assert "pfn" in page.inner_text(".fh-block")
+        page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+        page.wait_for_function("document.querySelector('.fh-player').dataset.theme === 'dark'")
+        page.evaluate("document.body.dataset.jpThemeLight = 'true'")
+        page.wait_for_timeout(500)
+        page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        page.reload()
+        page.wait_for_selector(PLAYER, timeout=60_000)
+        assert page.evaluate(FRAME) == 12
+        assert "pfn" in page.inner_text(".fh-block")
+        assert not lab.errors and not lab.foreign_requests
+        page.screenshot(path=SCREENSHOTS / "player_lab.png")
+
+
+def test_the_player_plays_from_disk(tmp_path, eight):
+    path = save_player(eight, tmp_path / "player.html", frame=4, speed=60)
+    offline = open_offline(path, "player_offline")
+    assert (offline.requests, offline.errors) == ([], [])
+    assert "eight blocks" in offline.text and "frame 5 of" in offline.text
+    with chromium() as browser:
+        page = browser.new_context(offline=True).new_page()
+        page.goto(path.as_uri())
+        page.wait_for_selector(PLAYER)
+        page.locator(PLAYER).focus()
+        page.keyboard.press(" ")
+        page.wait_for_function(f"{FRAME} === {len(eight) - 1}", timeout=10_000)
+
+
+def test_the_player_in_a_rendered_report(tmp_path, eight):
+    """As HTML it plays there; as a widget it is its picture."""
+    html, picture = player_html(eight), Player(eight)._repr_mimebundle_()
+    outputs = [
+        nbformat.v4.new_output("display_data", data={"text/html": html}),
+        nbformat.v4.new_output("display_data", data=picture[0]),
+    ]
+    cell = nbformat.v4.new_code_cell("player", outputs=outputs)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "report.ipynb")
+    path = tmp_path / "report.html"
+    path.write_text(render(tmp_path / "report.ipynb"))
+    offline = open_offline(path, "player_report")
+    assert (offline.requests, offline.errors) == ([], [])
+    assert "Physical memory" in offline.text
+    assert picture[0]["image/png"] in path.read_text()
+
+
+def test_two_players_on_one_page(tmp_path, eight):
+    path = tmp_path / "two.html"
+    other = thread_trajectory(rotate="never", resume="cursor")
+    path.write_text(player_html(eight) + player_html(other, lens="type"))
+    with chromium() as browser:
+        page = browser.new_page()
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(path.as_uri())
+        page.wait_for_function(f"document.querySelectorAll('{PLAYER}').length === 2")
+        page.locator(PLAYER).nth(1).focus()
+        page.keyboard.press("ArrowRight")
+        frames = page.evaluate(
+            f"[...document.querySelectorAll('{PLAYER}')].map((p) => +p.dataset.frame)"
+        )
+        assert frames == [0, 1] and errors == []
+
+
+def test_what_cannot_be_written_is_named(tmp_path, eight):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        save_player(eight, tmp_path / "file" / "player.html")
+
+
+def test_a_scenario_without_users_plays(tmp_path):
+    seen = fh.record(fh.Scenario(memory="64MiB", policy="none", duration_ns=5_000_000), 5)
+    offline = open_offline(save_player(seen, tmp_path / "none.html"), "player_none")
+    assert offline.errors == [] and "Physical memory" in offline.text
