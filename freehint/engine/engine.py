@@ -13,6 +13,7 @@ from freehint.engine.loop import (
     LIST_EMPTIED,
     MIGRATION_TURN,
     NEED_GAPS,
+    NEED_KERNEL,
     NEED_PAGES,
     NEED_ROOM,
     NEED_WORDS,
@@ -23,12 +24,14 @@ from freehint.engine.loop import (
     advance,
 )
 from freehint.engine.moment import moment
+from freehint.engine.rare import RARE
 from freehint.engine.strokes import Strokes
 from freehint.engine.user import require_whole
 from freehint.engine.world.clock import NEVER, hold_lock, schedule, suspend
 from freehint.engine.world.records import WAIT_RING, grown
 from freehint.engine.world.ring import ring_in_flight
 from freehint.engine.world.world import World
+from freehint.jit.apart import address_of
 from freehint.mm.bitmap import count_bits
 from freehint.mm.memory import EMPTIED, MIGRATE_TYPES, NR_ORDERS
 from freehint.units import NS_PER_S
@@ -180,6 +183,8 @@ class Engine(Strokes):
             self.migration.turn(now_ns)
         elif why == HOST_SHORT:
             self.shared.direct_reclaim(self)
+        elif why == NEED_KERNEL:
+            self.world.apart[who] = address_of(RARE[who], self.pinned, 0, 0)
 
     def _draw_more_gaps(self) -> None:
         # The last row's length has not been used yet: it goes on as row 0.
