@@ -28,7 +28,7 @@ ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 ENGINE = [
     {"world"},
     {"guest", "host"},
-    {"worker", "moment", "user"},
+    {"worker", "moment", "user", "rare"},
     {"loop", "stroke_kernels"},
     {"strokes"},
     {"engine"},
