@@ -14,6 +14,7 @@ from freehint.engine.loop import (
     LIST_EMPTIED,
     MIGRATION_TURN,
     NEED_GAPS,
+    NEED_KERNEL,
     NEED_PAGES,
     NEED_ROOM,
     NEED_WORDS,
@@ -24,11 +25,13 @@ from freehint.engine.loop import (
     advance,
 )
 from freehint.engine.moment import moment
+from freehint.engine.rare import RARE
 from freehint.engine.strokes import Strokes
 from freehint.engine.user import require_whole
 from freehint.engine.world.clock import NEVER, hold_lock, schedule
 from freehint.engine.world.records import grown
 from freehint.engine.world.world import World
+from freehint.jit.apart import address_of
 from freehint.mm.bitmap import count_bits
 from freehint.mm.memory import EMPTIED, MIGRATE_TYPES, NR_ORDERS
 from freehint.units import NS_PER_S
@@ -241,6 +244,8 @@ class Engine:
             self.migration.turn(now_ns)
         elif why == HOST_SHORT:
             self._reclaim()
+        elif why == NEED_KERNEL:
+            self.world.apart[who] = address_of(RARE[who], self.pinned, 0, 0)
 
     def _reclaim(self) -> None:
         self.shared.direct_reclaim(self)

@@ -5,10 +5,9 @@ verbs may be anybody's), more random words, or more room for rows.
 :mod:`freehint.engine.engine` answers.
 """
 
-from freehint.engine.guest.kthreads import kthreads_event
 from freehint.engine.guest.vcpu import cpu_event
 from freehint.engine.host.device import host_event
-from freehint.engine.host.precopy import migration_event
+from freehint.engine.rare import KTHREADS, MIGRATION, PROGRAM, RECORDED, rare_turn
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
 from freehint.engine.world.clock import ACTOR_BITS
 from freehint.engine.world.paging import FREE, MIN
@@ -28,7 +27,8 @@ from freehint.mm.memory import EMPTIED, REPORT_REQUESTED
     NEED_PAGES,
     MIGRATION_TURN,
     HOST_SHORT,
-) = range(11)
+    NEED_KERNEL,
+) = range(12)
 
 
 @kernel(inline=True)
@@ -66,18 +66,35 @@ def next_actor(world):
 
 
 @kernel(inline=True)
+def rare_actor(world, actor):
+    """Which of the rare actors this is; -1: a CPU that works, the host, or a policy's worker."""
+    host = world.cpu.shape[0] + 1
+    if actor == host - 1:
+        return KTHREADS
+    if actor < host:
+        if world.state[0].recorded > 0:
+            return RECORDED
+        return PROGRAM if world.state[0].program > 0 else -1
+    return MIGRATION if actor > host + world.user.shape[0] else -1
+
+
+@kernel(inline=True)
 def turn(world, actor, now_ns):
     """One event of one actor: what Python must do, before it or after it, or -1; about whom."""
     host = world.cpu.shape[0] + 1
     if no_room(world):
         return NEED_ROOM, -1
+    if actor < host - 1 and world.cpu[actor].word_at == world.words.shape[1]:
+        return NEED_WORDS, actor
+    rare = rare_actor(world, actor)
+    if rare >= 0:
+        if world.apart[rare] == 0:
+            return NEED_KERNEL, rare
+        if rare_turn(world, rare, actor, now_ns):
+            return MIGRATION_TURN, -1
+        return somebody_is_called(world) if actor < host else -1, actor
     if actor < host:
-        if actor == host - 1:
-            kthreads_event(world, actor, now_ns)
-        elif world.cpu[actor].word_at == world.words.shape[1]:
-            return NEED_WORDS, actor
-        else:
-            cpu_event(world, actor, now_ns)
+        cpu_event(world, actor, now_ns)
         return somebody_is_called(world), actor
     if actor == host:
         if world.state[0].gap_row + 1 == world.gaps.shape[0]:
@@ -85,8 +102,6 @@ def turn(world, actor, now_ns):
         host_event(world, host, now_ns)
         return -1, -1
     user = actor - host - 1
-    if user >= world.user.shape[0]:
-        return MIGRATION_TURN if migration_event(world, actor, now_ns) else -1, -1
     due = worker_event(world, user, actor, now_ns)
     if due == STROKE_BEGINS:
         return STROKE_DUE, user
@@ -100,8 +115,8 @@ def advance(world, until_ns):
     Returns
     -------
     (int, int, int)
-        TIME_IS_UP .. HOST_SHORT, the time in ns of the event that comes next, and the CPU or the
-        user that it is about.
+        TIME_IS_UP .. NEED_KERNEL, the time in ns of the event that comes next, and the CPU, the
+        user or the rare actor that it is about.
     """
     while True:
         actor = next_actor(world)

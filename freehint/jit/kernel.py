@@ -58,8 +58,14 @@ class Kernel(CPUDispatcher):
         if entry is None:
             if not self.from_python and not self.compile_helpers:
                 return self.plain(*args)
-            entry = self.entry = _compile_cached(self.py_func)
+            entry = self.python_entry()
         return entry(*args)
+
+    def python_entry(self):
+        """What Python calls; it compiles when it is called first."""
+        if self.entry is None:
+            self.entry = _compile_cached(self.py_func)
+        return self.entry
 
 
 class CachedEntry(CPUDispatcher):

@@ -47,15 +47,25 @@ class LinkedLibrary(JITCodeLibrary):
         super().__init__(codegen, name)
         self.only_linked = getattr(_compiling, "depth", 0) > 0
 
-    def _optimize_final_module(self):
-        if not self.only_linked:
-            super()._optimize_final_module()
-
-    def _finalize_final_module(self):
+    def finalize(self):
         if self.only_linked:
             self._finalized = True
-        else:
-            super()._finalize_final_module()
+            return
+        # At every level of calls anew the deepest code would be copied a dozen times.
+        self._linking_libraries = all_linked(self)
+        super().finalize()
+
+
+def all_linked(library) -> list:
+    """The libraries that a library needs, and those that they need."""
+    found = {}
+    wanted = list(library._linking_libraries)
+    while wanted:
+        one = wanted.pop()
+        if one not in found:
+            found[one] = None
+            wanted += one._linking_libraries
+    return list(found)
 
 
 _set_env_in_engine = JITCPUCodegen.set_env

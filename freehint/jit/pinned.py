@@ -12,10 +12,9 @@ from llvmlite import ir
 from numba import _dispatcher
 from numba.core import cgutils, types
 from numba.core import config as numba_config
-from numba.core.datamodel import register_default
+from numba.core.datamodel import models, register_default
+from numba.core.imputils import lower_getattr_generic
 from numba.extending import NativeValue, typeof_impl, unbox
-
-from freehint.jit.linking import WholeTupleModel
 
 WORD = ir.IntType(64)
 
@@ -81,14 +80,23 @@ def _pinned_type(value: tuple):
 
 
 class PinnedTuple(types.NamedTuple):
-    """A NamedTuple to kernels; only how it comes in differs."""
+    """A NamedTuple to kernels; its value is where the words lie."""
 
-    def __init__(self, kind: types.NamedTuple):
-        super().__init__(kind.types, kind.instance_class)
+    def __init__(self, kind: types.BaseNamedTuple):
+        members = [
+            PinnedTuple(member) if isinstance(member, types.BaseTuple) else member
+            for member in kind
+        ]
+        super().__init__(members, kind.instance_class)
         self.name = f"Pinned{self.name}"
 
 
-register_default(PinnedTuple)(WholeTupleModel)
+@register_default(PinnedTuple)
+class _Address(models.PrimitiveModel):
+    """A pointer to words."""
+
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, WORD.as_pointer())
 
 
 @typeof_impl.register(Pinned)
@@ -101,30 +109,45 @@ def _unbox(kind, pin, c):
     number = c.pyapi.object_getattr_string(pin, "address")
     address = c.pyapi.long_as_longlong(number)
     c.pyapi.decref(number)
-    pointer = c.builder.inttoptr(address, WORD.as_pointer())
-    words = (c.builder.load(c.builder.gep(pointer, [WORD(at)])) for at in range(1 << 20))
-    return NativeValue(_load(kind, words, c.context, c.builder))
+    return NativeValue(c.builder.inttoptr(address, WORD.as_pointer()))
 
 
-def _load(kind, words, context, builder):
-    """The value whose words come next; all at the beginning, so that no store can change them."""
+def _size(kind) -> int:
+    """Words of a member."""
     if isinstance(kind, types.BaseTuple):
-        members = [_load(member, words, context, builder) for member in kind]
-        return context.make_tuple(builder, kind, members)
-    if isinstance(kind, types.Array):
-        return _load_array(kind, words, context, builder)
-    if isinstance(kind, types.Boolean):
-        return builder.icmp_unsigned("!=", next(words), WORD(0))
-    return next(words)
+        return sum(map(_size, kind))
+    return 3 + 2 * kind.ndim if isinstance(kind, types.Array) else 1
 
 
-def _load_array(kind, words, context, builder):
+@lower_getattr_generic(PinnedTuple)
+def _getattr(context, builder, kind, value, name):
+    """A member, loaded where it is used; a tuple is a place among the same words."""
+    index = kind.fields.index(name)
+    place = sum(map(_size, kind.types[:index]))
+    member = kind.types[index]
+    if isinstance(member, types.BaseTuple):
+        return builder.gep(value, [WORD(place)])
+    if isinstance(member, types.Array):
+        return _load_array(member, value, place, context, builder)
+    word = _load(builder, value, place)
+    return builder.icmp_unsigned("!=", word, WORD(0)) if member == types.boolean else word
+
+
+def _load(builder, words, place):
+    """One word; nothing that a kernel stores changes it."""
+    word = builder.load(builder.gep(words, [WORD(place)]))
+    word.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return word
+
+
+def _load_array(kind, words, place, context, builder):
     """An array that belongs to somebody else, so that nobody counts its references."""
     array = context.make_array(kind)(context, builder)
     array.meminfo = cgutils.get_null_value(array.meminfo.type)
     array.parent = cgutils.get_null_value(array.parent.type)
-    array.nitems, array.itemsize = next(words), next(words)
-    array.data = builder.inttoptr(next(words), array.data.type)
-    array.shape = cgutils.pack_array(builder, [next(words) for _ in range(kind.ndim)])
-    array.strides = cgutils.pack_array(builder, [next(words) for _ in range(kind.ndim)])
+    loaded = [_load(builder, words, place + i) for i in range(_size(kind))]
+    array.nitems, array.itemsize = loaded[:2]
+    array.data = builder.inttoptr(loaded[2], array.data.type)
+    array.shape = cgutils.pack_array(builder, loaded[3 : 3 + kind.ndim])
+    array.strides = cgutils.pack_array(builder, loaded[3 + kind.ndim :])
     return array._getvalue()

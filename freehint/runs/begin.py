@@ -14,6 +14,7 @@ from freehint.engine.guest.vcpu import QUANTILES
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.guest.workloads import WORDS
 from freehint.engine.host.device import GAP_ROWS
+from freehint.engine.rare import NR_RARE
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.dirty import CHUNK_SHIFT, new_dirty_log
@@ -171,6 +172,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "reports": np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
         "waits": np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
         "used": np.zeros((TABLE_ROWS, 3), np.int64),
+        "apart": np.zeros(NR_RARE, np.int64),
     }
     world = World(**parts | workload.arrays(memory, scenario.duration_ns))
     workload.begin(world, random_stream(scenario, nr_cpus + 1))

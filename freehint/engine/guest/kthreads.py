@@ -194,7 +194,7 @@ def vmstat_event(world, now_ns):
     return now_ns + CPU_SKEW_NS
 
 
-@kernel(cold=True)
+@kernel
 def kthreads_event(world, actor, now_ns):
     """The turn of whichever is due; both sleep while a stroke holds a zone that they need."""
     state = world.state[0]

@@ -189,7 +189,7 @@ def _fill(world, mib: int, huge: bool) -> None:
         raise InputError(f"workload: the guest has no {mib} MiB to fill, only {got} pages")
 
 
-@kernel(cold=True)
+@kernel
 def program_event(world, word, now_ns):
     """The next page that the process touches, or the idle kernel's own; when the next is due.
 

@@ -206,7 +206,7 @@ def end_lap(world, cpu, now_ns):
         plan_row(world, other, now_ns)
 
 
-@kernel(cold=True)
+@kernel
 def recorded_event(world, cpu, now_ns):
     """A CPU's next row, once more if it had to wait, or its end of the lap."""
     record = world.cpu[cpu]

@@ -6,7 +6,6 @@ stroke of the policy holds it.  Then the CPU sleeps until the release, and the w
 """
 
 from freehint.engine.guest.programs import DIRTY, program_event
-from freehint.engine.guest.recorded import recorded_event
 from freehint.engine.guest.waiting import end_wait, under_zone_lock, wait_for_release
 from freehint.engine.world.clock import ask_to_shrink, schedule, suspend
 from freehint.engine.world.content import has_content, pay_faults, write_block, write_page
@@ -99,8 +98,9 @@ def write_held_page(world, cpu, word):
 
 
 @kernel(inline=True)
-def program_turn(world, cpu, word, now_ns):
+def program_event_of_cpu(world, cpu, now_ns):
     """A program's next page; one that allocates waits while a stroke holds a zone's lock."""
+    word = world.words[cpu, world.cpu[cpu].word_at]
     if world.state[0].locked_zones and world.state[0].program > 1 + DIRTY:
         wait_for_release(world, cpu, now_ns)
         return
@@ -117,13 +117,7 @@ def program_turn(world, cpu, word, now_ns):
 def cpu_event(world, cpu, now_ns):
     """One event of a CPU.  A waiting CPU repeats its word, so it repeats its wish."""
     state = world.state[0]
-    if state.recorded > 0:
-        recorded_event(world, cpu, now_ns)
-        return
     word = world.words[cpu, world.cpu[cpu].word_at]
-    if state.program > 0:
-        program_turn(world, cpu, word, now_ns)
-        return
     blocks = world.cpu[cpu].nr_blocks
     if (word & 0xFF) < state.write_threshold and blocks > 0:
         world.tally[0].writes += 1

@@ -59,6 +59,7 @@ class World(NamedTuple):
                                 with content
     paging : Paging             the guest on a host that it shares with others
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
+    apart : int64[4]            addresses, in this process, of the kernels of rare actors, or 0
     """
 
     memory: Memory
@@ -94,3 +95,4 @@ class World(NamedTuple):
     reports: np.ndarray
     waits: np.ndarray
     used: np.ndarray
+    apart: np.ndarray
