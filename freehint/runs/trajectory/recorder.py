@@ -13,8 +13,8 @@ from freehint.mm.memory import (
 )
 from freehint.runs.trajectory.look import CHANNELS, NR_CHANNELS, NR_LENGTHS, look
 
-MOMENT, CHOSEN, SETTLED, CALLED_BACK = range(4)  # why a frame was taken
-SMALL_GUEST = 1 << 14  # pages; up to here a cell is a page, and strokes give frames of their own
+MOMENT, CHOSEN, SETTLED, CALLED_BACK = range(4)  # why a moment was kept
+SMALL_GUEST = 1 << 14  # pages; up to here a cell is a page, and strokes give moments of their own
 MOST_CELLS = 1 << 13
 MOST_EXTRA = 2000
 FROM_HEAD, FROM_TAIL = 64, 16  # blocks shown of each list
@@ -37,28 +37,28 @@ def cell_shift(nr_pages: int) -> int:
 
 
 class WatchedEngine(Engine):
-    """An engine that stops at the moments of a :class:`Recorder`; nothing it does changes.
+    """An engine that stops at the due times of a :class:`Recorder`; nothing it does changes.
 
     Parameters
     ----------
     engine_arguments
         As of :class:`Engine`.
-    frames : int
+    moments : int
         Evenly spaced moments.
     until_ns : int
         The run's end.
     """
 
-    def __init__(self, *engine_arguments, frames: int, until_ns: int):
+    def __init__(self, *engine_arguments, moments: int, until_ns: int):
         super().__init__(*engine_arguments)
-        self.moments = [round(until_ns * i / (frames - 1)) for i in range(frames)]
+        self.due_ns = [round(until_ns * i / (moments - 1)) for i in range(moments)]
         self.recorder = Recorder(self)
         self.small = self.recorder.shift == 0
         self.extra = self.left_out = 0
 
     def _run_until(self, time_ns):
-        while self.moments and self.moments[0] <= time_ns:
-            due_ns = self.moments.pop(0)
+        while self.due_ns and self.due_ns[0] <= time_ns:
+            due_ns = self.due_ns.pop(0)
             super()._run_until(due_ns)
             self.recorder.look(due_ns, MOMENT)
         super()._run_until(time_ns)
@@ -89,7 +89,7 @@ class WatchedEngine(Engine):
 
 
 class Recorder:
-    """Keeps what is seen of an engine, frame by frame; :meth:`arrays` gives it all."""
+    """Keeps what is seen of an engine, moment by moment; :meth:`arrays` gives it all."""
 
     def __init__(self, engine: Engine):
         self.engine = engine
@@ -100,16 +100,16 @@ class Recorder:
         self.entries = np.zeros((free_lists + NR_USERS, FROM_HEAD + FROM_TAIL), np.uint32)
         self.lengths = np.zeros((free_lists + NR_USERS, NR_LENGTHS), np.int32)
         self.blocks = np.zeros(free_lists + NR_USERS, np.int64)
-        self.frames = []  # a dict of small arrays each
+        self.moments = []  # a dict of small arrays each
         self.levels, self.types = [], []
-        self.versions = []  # (frame, list, blocks, entries from the head)
+        self.versions = []  # (moment, list, blocks, entries from the head)
         self.windows = []
 
     def look(self, time_ns: int, why: int) -> None:
-        """Take a frame."""
+        """Look, and keep what is seen as one moment."""
         world = self.engine.world
         memory = world.memory
-        frames, fates = memory.frame.view(np.uint64), world.page.view(np.uint64)
+        frames, fates = memory.frame.view(np.uint64), world.fate.view(np.uint64)
         entries, lengths = np.empty_like(self.entries), np.empty_like(self.lengths)
         held = np.zeros(NR_USERS, np.int64)
         bookmarks = np.zeros((len(self.engine.users), 2), np.int32)
@@ -119,7 +119,7 @@ class Recorder:
         self._keep_lists(entries, lengths, np.concatenate([memory.nr_free.ravel(), held]))
         user = world.user
         record = world.migration[0]
-        self.frames.append(
+        self.moments.append(
             {
                 "time_ns": np.float64(time_ns),
                 "why": np.uint8(why),
@@ -151,7 +151,7 @@ class Recorder:
         changed |= blocks != self.blocks
         for i in np.flatnonzero(changed):
             from_head, from_tail = lengths[i]
-            self.versions.append((len(self.frames), i, blocks[i], from_head))
+            self.versions.append((len(self.moments), i, blocks[i], from_head))
             self.windows.append(entries[i, : from_head + from_tail])
         self.entries, self.lengths, self.blocks = entries, lengths, blocks
 
@@ -171,14 +171,14 @@ class Recorder:
         return sum(1 << int(cpu) for cpu in np.flatnonzero(waiting))
 
     def arrays(self) -> dict:
-        """Everything seen, as arrays of a row a frame, a version of a list, or an entry."""
-        levels = np.stack(self.levels, axis=1)  # channel, frame, cell
+        """Everything seen, as arrays of a row a moment, a version of a list, or an entry."""
+        levels = np.stack(self.levels, axis=1)  # channel, moment, cell
         found = {f"cells.{name}": levels[c] for c, name in enumerate(CHANNELS)}
         found["types"] = np.stack(self.types)
-        for name in self.frames[0]:
-            found[name] = np.stack([frame[name] for frame in self.frames])
+        for name in self.moments[0]:
+            found[name] = np.stack([moment[name] for moment in self.moments])
         versions = np.array(self.versions, np.int64).reshape(-1, 4).astype(np.int32)
-        for column, name in enumerate(("frame", "list", "blocks", "from_head")):
+        for column, name in enumerate(("moment", "list", "blocks", "from_head")):
             found[f"versions.{name}"] = versions[:, column].copy()
         sizes = [len(window) for window in self.windows]
         found["versions.end"] = np.cumsum(sizes).astype(np.int32)
