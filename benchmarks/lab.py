@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 
 import freehint as fh
-from freehint.widgets.lab import FRAMES
+from freehint.widgets.lab import MOMENTS
 from tests.lab import lab_server
 
 CELL = "from freehint.widgets import Lab\nbench = Lab()\nbench"
@@ -37,7 +37,7 @@ def in_the_kernel(turns: int) -> list:
     found = []
     for seed in range(1, turns + 2):  # the first compiles, or reads what was compiled
         begin = time.perf_counter()
-        fh.record(scenario.with_values({"seed": seed}), FRAMES).to_bytes()
+        fh.record(scenario.with_values({"seed": seed}), MOMENTS).to_bytes()
         found.append(1000 * (time.perf_counter() - begin))
     return found[1:]
 

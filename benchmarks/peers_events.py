@@ -138,7 +138,7 @@ def digest(engine: Engine) -> str:
     """Everything that a run is, hashed."""
     world, found = engine.world, hashlib.sha256()
     parts = (*world.memory, world.key, world.lock_until, world.state, world.tally, world.user)
-    parts += (world.cpu, world.held, *world.ring, world.page, np.array(engine.strokes.locks))
+    parts += (world.cpu, world.held, *world.ring, world.fate, np.array(engine.strokes.locks))
     parts += tuple(getattr(world, n)[: world.state[0][f"nr_{n}"]] for n in ("reports", "waits"))
     for part in parts:
         if isinstance(part, np.ndarray):

@@ -1,10 +1,10 @@
-"""The player in headless Chromium: frames a second, latency of scrubbing, bytes, heap.
+"""The player in headless Chromium: moments a second, latency of scrubbing, bytes, heap.
 
-    python -m benchmarks.player [--frames N]
+    python -m benchmarks.player [--moments N]
 
 A page made by ``save_player`` of the default scenario's 4 GiB guest.  Latency is from the key
 press (the event's own time) to the end of the drawing, and to the next turn of the display.
-Frames a second: while it plays at 120/s, turns of the display in which a new frame was drawn.
+Moments a second: while it plays at 120/s, turns of the display in which a new moment was drawn.
 """
 
 import argparse
@@ -58,7 +58,7 @@ DRAW_MS = """() => {
 }"""
 
 
-def recorded(frames: int):
+def recorded(moments: int):
     """The trajectory, and what recording cost: (trajectory, simulate s, record s)."""
     scenario = fh.Scenario()
     fh.record(scenario, 2)  # compiles
@@ -66,7 +66,7 @@ def recorded(frames: int):
     begin = time.perf_counter()
     fh.simulate(scenario)
     middle = time.perf_counter()
-    trajectory = fh.record(scenario, frames)
+    trajectory = fh.record(scenario, moments)
     return trajectory, middle - begin, time.perf_counter() - middle
 
 
@@ -91,9 +91,9 @@ def measure(page) -> dict:
     return {
         "scrub: key to drawn, median ms": statistics.median(k[0] for k in keys),
         "scrub: key to next turn of the display, median ms": statistics.median(k[1] for k in keys),
-        "any frame to any other, median ms": statistics.median(draws),
-        "any frame to any other, 95 % below ms": sorted(draws)[int(0.95 * len(draws))],
-        "frames drawn a second while playing": played,
+        "any moment to any other, median ms": statistics.median(draws),
+        "any moment to any other, 95 % below ms": sorted(draws)[int(0.95 * len(draws))],
+        "moments drawn a second while playing": played,
         "turns of the display a second": turns,
         "JS heap, MB": heap / 1e6,
     }
@@ -102,13 +102,13 @@ def measure(page) -> dict:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=600)
-    frames = parser.parse_args().frames
-    trajectory, simulate_s, record_s = recorded(frames)
+    parser.add_argument("--moments", type=int, default=600)
+    moments = parser.parse_args().moments
+    trajectory, simulate_s, record_s = recorded(moments)
     rows = {
         "simulate, s": simulate_s,
-        f"record {frames} frames, s": record_s,
-        "recording a frame, ms": 1000 * (record_s - simulate_s) / frames,
+        f"record {moments} moments, s": record_s,
+        "recording a moment, ms": 1000 * (record_s - simulate_s) / moments,
         "payload, bytes": len(trajectory.to_bytes()),
     }
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -121,7 +121,7 @@ def main() -> None:
             begin = time.perf_counter()
             page.goto(path.as_uri())
             page.wait_for_selector(".fh-player[data-ready]")
-            rows[f"{width}: page to first frame, s"] = time.perf_counter() - begin
+            rows[f"{width}: page to first moment, s"] = time.perf_counter() - begin
             rows |= {f"{width}: {name}": value for name, value in measure(page).items()}
             page.close()
         browser.close()

@@ -99,7 +99,7 @@ def _recorded_guests():
 
 
 def _players():
-    record(Scenario(memory=SIZE, duration_ns=SHORT_NS), frames=2)
+    record(Scenario(memory=SIZE, duration_ns=SHORT_NS), moments=2)
 
 
 def _shared_hosts():

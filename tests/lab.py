@@ -32,7 +32,7 @@ import nbformat
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 PLAYER = ".fh-player[data-ready]"
-FRAME = "Number(document.querySelector('.fh-player').dataset.frame)"
+MOMENT = "Number(document.querySelector('.fh-player').dataset.moment)"
 SCREENSHOTS = Path(__file__).parent.parent / "out" / "screenshots"
 
 CHROMIUM_MISSING = (

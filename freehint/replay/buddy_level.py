@@ -6,9 +6,7 @@ counted; the lists are never damaged by a trace.
 """
 
 from freehint.formats.traces.rows import (
-    ALWAYS_HEAD,
     C_REFUSED,
-    C_ROTATIONS,
     CLAIMED,
     DIRECT,
     DIRECT_LATER,
@@ -16,7 +14,6 @@ from freehint.formats.traces.rows import (
     FREE,
     FREE_DIRECT,
     ISOLATE_PAGE,
-    LOWEST_FIRST,
     MOVE_BLOCK,
     PCPU_DRAIN,
     PUTBACK,
@@ -26,32 +23,17 @@ from freehint.formats.traces.rows import (
     score,
 )
 from freehint.jit import kernel
-from freehint.mm.buddy import (
-    FPI_NONE,
-    FPI_TO_TAIL,
-    del_page_from_free_list,
-    expand,
-    free_block,
-    free_one_page,
-)
+from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, del_page_from_free_list, free_one_page
 from freehint.mm.compaction import move_freelist_head
-from freehint.mm.fallback import (
-    find_block_to_steal,
-    rmqueue_claim,
-    rmqueue_fallback,
-    rmqueue_steal,
-)
+from freehint.mm.fallback import find_block_to_steal, rmqueue_claim, rmqueue_fallback, rmqueue_steal
 from freehint.mm.isolate import make_movable_around, retag_free_pages
-from freehint.mm.list import list_add, list_del, list_empty, list_next
+from freehint.mm.list import list_del, list_empty, list_next
 from freehint.mm.memory import (
     BUDDY,
     ISOLATE,
     MIGRATE_PCPTYPES,
     MOVABLE,
-    NR_ORDERS,
     NR_PCP_LISTS,
-    PAGEBLOCK_ORDER,
-    PCP,
     first_block,
     frame_order,
     frame_type,
@@ -62,145 +44,15 @@ from freehint.mm.memory import (
 from freehint.mm.pageblock import get_pageblock_migratetype, move_freepages_block
 from freehint.mm.pcp import pcp_allowed_order
 from freehint.mm.profile import FALLBACK_CLAIMS
-
-ROTATION_COLUMNS = ("row", "zone", "order", "node", "inferred")
-
-
-@kernel(inline=True)
-def inside_free_block(memory, node):
-    """The free block that a page lies in, or -1."""
-    for order in range(NR_ORDERS):
-        head = node & ~((1 << order) - 1)
-        frame = memory.frame[head]
-        if frame & BUDDY and frame_order(frame) >= order:
-            return head
-    return -1
-
-
-@kernel(inline=True)
-def block_in_use(memory, node, order):
-    """May this block be freed?  None of its pages may be free or on a pcp list."""
-    if inside_free_block(memory, node) >= 0:
-        return False
-    for page in range(node, node + (1 << order)):
-        if memory.frame[page] & (BUDDY | PCP):
-            return False
-    return True
-
-
-@kernel(inline=True)
-def replay_free(memory, counts, node, order, migratetype, fpi_flags, ablation):
-    """Free a block to the buddy, unless the model has it free already.
-
-    ``migratetype``: as the trace tells it, or -1.  With freelist hygiene the model reads it from
-    the pageblock, and a trace that tells another is counted as refused.
-    """
-    if not block_in_use(memory, node, order):
-        counts[C_REFUSED] += 1
-        return
-    block_type = get_pageblock_migratetype(memory, node)
-    if migratetype < 0:
-        migratetype = block_type
-    if memory.profile.freelist_hygiene and migratetype != block_type:
-        counts[C_REFUSED] += 1
-        migratetype = block_type
-    if order > PAGEBLOCK_ORDER:
-        free_block(memory, node, page_zone(memory, node), order, fpi_flags)
-    else:
-        free_one_page(memory, node, page_zone(memory, node), order, migratetype, fpi_flags)
-    if ablation == ALWAYS_HEAD:
-        put_first(memory, node)
-
-
-@kernel(inline=True)
-def smallest_block(memory, zone, order, migratetype, ablation):
-    """The block that an allocation would take now: (node, its order), or (-1, -1)."""
-    for current in range(order, NR_ORDERS):
-        if memory.nr_free[zone, current, migratetype] > 0:
-            head = free_list_head(memory, zone, current, migratetype)
-            if ablation == LOWEST_FIRST:
-                return lowest_block(memory, head), current
-            return first_block(memory, head), current
-    return -1, -1
-
-
-@kernel(cold=True)
-def lowest_block(memory, head):
-    """Ablation: the block of a list with the lowest address."""
-    lowest = node = list_next(memory.links, head)
-    while node != head:
-        lowest = min(lowest, node)
-        node = list_next(memory.links, node)
-    return lowest
-
-
-@kernel(cold=True)
-def put_first(memory, node):
-    """Ablation: the free block around ``node`` goes to its list's head, wherever it was put."""
-    block = inside_free_block(memory, node)
-    frame = memory.frame[block]
-    zone = page_zone(memory, block)
-    list_del(memory.links, block)
-    head = free_list_head(memory, zone, frame_order(frame), frame_type(frame))
-    list_add(memory.links, block, head)
-
-
-@kernel(inline=True)
-def take_block(memory, node, zone, current, order, migratetype):
-    """Take a block of order ``current`` off its list and keep its first ``2^order`` pages."""
-    del_page_from_free_list(memory, node, zone, current)
-    if migratetype != ISOLATE:
-        memory.zones[zone].nr_free_pages -= 1 << order
-    expand(memory, node, zone, order, current, migratetype)
-
-
-@kernel(cold=True)
-def take_observed(memory, zone, observed, order):
-    """Take exactly this block out of the free block around it; False if it is not free."""
-    head = inside_free_block(memory, observed)
-    if head < 0 or frame_order(memory.frame[head]) < order:
-        return False
-    frame = memory.frame[head]
-    current, migratetype = frame_order(frame), frame_type(frame)
-    del_page_from_free_list(memory, head, zone, current)
-    memory.zones[zone].nr_free_pages -= 1 << current
-    # Give back everything around it, then nothing but the block itself is out.
-    for page in range(head, head + (1 << current), 1 << order):
-        if page != observed:
-            free_one_page(memory, page, zone, order, migratetype, FPI_NONE)
-    return True
-
-
-@kernel
-def note_rotation(run, row, zone, order, node, inferred):
-    """Count a rotation and keep it; the count goes on where the table is full."""
-    at = run.counts[C_ROTATIONS]
-    if at < run.rotations.shape[0]:
-        run.rotations[at, 0] = row
-        run.rotations[at, 1] = zone
-        run.rotations[at, 2] = order
-        run.rotations[at, 3] = node
-        run.rotations[at, 4] = inferred
-    run.counts[C_ROTATIONS] += 1
-
-
-@kernel(cold=True)
-def infer_rotation(memory, run, row, observed, zone, order):
-    """Does one rotation explain that the first block of a MOVABLE list was not the one taken?
-
-    It does where the observed block is on that very list; no other rotation does then.  Only
-    after compaction was seen at work in the zone: without that, nothing turns a list.  The list
-    is turned, and the rotation counted and kept.  ``observed``: -1 if no row tells.
-    """
-    if observed < 0:
-        return False
-    frame = memory.frame[observed]
-    on_list = frame & BUDDY != 0 and frame_type(frame) == MOVABLE and frame_order(frame) == order
-    if not on_list or not run.compacting[zone]:
-        return False
-    move_freelist_head(memory, free_list_head(memory, zone, order, MOVABLE), observed)
-    note_rotation(run, row, zone, order, observed, True)
-    return True
+from freehint.replay.buddy_blocks import (
+    block_in_use,
+    infer_rotation,
+    note_rotation,
+    replay_free,
+    smallest_block,
+    take_block,
+    take_observed,
+)
 
 
 @kernel

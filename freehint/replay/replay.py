@@ -34,7 +34,8 @@ from freehint.mm.memory import (
     zone_name,
 )
 from freehint.mm.pcp import order_to_pindex
-from freehint.replay.buddy_level import ROTATION_COLUMNS, forget_pcp, replay_buddy
+from freehint.replay.buddy_blocks import ROTATION_COLUMNS
+from freehint.replay.buddy_level import forget_pcp, replay_buddy
 from freehint.replay.pcp_level import replay_pcp
 from freehint.replay.result import Miss, Replay
 

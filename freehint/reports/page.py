@@ -20,7 +20,7 @@ from freehint.runs.scenario_file import scenario_toml
 from freehint.runs.trajectory.trajectory import Trajectory
 from freehint.units import NS_PER_S, format_ns
 from freehint.widgets.player.html import player_html
-from freehint.widgets.player.png import frame_png
+from freehint.widgets.player.png import moment_png
 
 TEMPLATE = Path(__file__).with_name("run_report.html")
 MOST_ROWS = 40
@@ -104,8 +104,8 @@ def _verdict(shown: Reproduction) -> str:
 # The run, played.
 
 
-def opening_frame(trajectory: Trajectory) -> int:
-    """Half way through the first walk; the first frame if there is none."""
+def opening_moment(trajectory: Trajectory) -> int:
+    """Half way through the first walk; the first moment if there is none."""
     walks = trajectory.run.walks
     if not len(walks):
         return 0
@@ -119,15 +119,15 @@ def opening_frame(trajectory: Trajectory) -> int:
 def _player(trajectory: Trajectory | None) -> str:
     if trajectory is None:
         return ""
-    frame = opening_frame(trajectory)
-    png = base64.b64encode(frame_png(trajectory, frame)).decode()
-    where = "half way through the first walk" if frame else "at the start"
+    moment = opening_moment(trajectory)
+    png = base64.b64encode(moment_png(trajectory, moment)).decode()
+    where = "half way through the first walk" if moment else "at the start"
     still = f'<img class="still" alt="the run {where}" src="data:image/png;base64,{png}">'
     return (
-        "<section><h2>The run, frame by frame</h2>"
+        "<section><h2>The run, moment by moment</h2>"
         f'<p class="dim">Opens {where}. <span class="screen">Space plays, arrows step, Home goes'
         ' to the start.</span><span class="paper">The HTML of this report plays it.</span></p>'
-        f'<div class="screen player">{player_html(trajectory, frame=frame)}</div>'
+        f'<div class="screen player">{player_html(trajectory, moment=moment)}</div>'
         f'<div class="paper">{still}</div><noscript>{still}</noscript></section>'
     )
 

@@ -58,20 +58,20 @@ class Reproduction:
         )
 
 
-def simulated(scenario: Scenario, frames: int = 600) -> Reproduction:
-    """A scenario's run, recorded frame by frame, with nothing to compare it with."""
-    seen = record(scenario, frames)
+def simulated(scenario: Scenario, moments: int = 600) -> Reproduction:
+    """A scenario's run, recorded moment by moment, with nothing to compare it with."""
+    seen = record(scenario, moments)
     return Reproduction(seen.run, scenario, seen, stored=False)
 
 
-def reproduce(folder, frames: int = 600) -> Reproduction:
+def reproduce(folder, moments: int = 600) -> Reproduction:
     """Simulate a stored run again and compare.
 
     Parameters
     ----------
     folder : str or Path
         That :meth:`freehint.runs.run.Run.save` wrote.
-    frames : int
+    moments : int
         Of the trajectory.
 
     Raises
@@ -88,7 +88,7 @@ def reproduce(folder, frames: int = 600) -> Reproduction:
         if changed:
             reason = f"{changed[0][0]} is not that of the input which the run was made of"
             return Reproduction(run, scenario, None, reason, tuple(changed))
-        seen = record_guest(scenario, guest, frames)
+        seen = record_guest(scenario, guest, moments)
     except InputError as error:
         return Reproduction(run, reason=str(error))
     return Reproduction(run, scenario, seen, differences=tuple(differences(run, seen.run)))

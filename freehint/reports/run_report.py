@@ -9,10 +9,10 @@ from freehint.reports.pdf import find_chromium, pdf_beside, write_page
 from freehint.reports.reproduce import Reproduction, reproduce, simulated
 from freehint.runs.scenario_file import read_scenario
 
-FRAMES = 600
+MOMENTS = 600
 
 
-def write_run_report(source, path, pdf: bool = False, frames: int = FRAMES) -> Reproduction:
+def write_run_report(source, path, pdf: bool = False, moments: int = MOMENTS) -> Reproduction:
     """Write the report of a stored run, or of a scenario, as one offline HTML file.
 
     Parameters
@@ -24,7 +24,7 @@ def write_run_report(source, path, pdf: bool = False, frames: int = FRAMES) -> R
         The file to write; it appears whole or not at all.
     pdf : bool
         Print it too, beside ``path``.
-    frames : int
+    moments : int
         Of the player.
 
     Returns
@@ -42,9 +42,9 @@ def write_run_report(source, path, pdf: bool = False, frames: int = FRAMES) -> R
         pdf_beside(path)
         find_chromium()
     if source.is_dir():
-        shown = reproduce(source, frames)
+        shown = reproduce(source, moments)
     elif source.exists():
-        shown = simulated(read_scenario(source), frames)
+        shown = simulated(read_scenario(source), moments)
     else:
         raise InputError(f"{source}: there is no such run's folder or scenario's file")
     command = ["freehint", "report", str(source), "-o", str(path), *(["--pdf"] if pdf else [])]

@@ -161,7 +161,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "ring": new_ring(scenario.ring.size, users),
         "report": np.zeros((users, REPORT_ROWS + 1, 3), np.int64),
         "outcome": np.zeros((users, REPORT_ROWS), np.uint8),
-        "page": np.zeros(memory.nr_pages, np.uint16),
+        "fate": np.zeros(memory.nr_pages, np.uint16),
         "migration": new_record(MIGRATION_DTYPE),
         "host": new_record(HOST_DTYPE, discards=scenario.host.discard),
         "dirty": new_dirty_log(frames, chunk_shift=chunk_shift),

@@ -44,12 +44,12 @@ def thread_scenario(rotate="on_exit", resume="scan_for_first", capacity=2) -> Sc
     ).with_values({"host.gap_ns": 0, "ring.size": 16})
 
 
-def thread_trajectory(frames=51, **knobs) -> Trajectory:
+def thread_trajectory(moments=51, **knobs) -> Trajectory:
     """The scenario's recording; the blocks are named A to H.
 
     Parameters
     ----------
-    frames : int
+    moments : int
         As of :func:`freehint.record`.
     knobs
         Of :func:`thread_scenario`.
@@ -64,4 +64,4 @@ def thread_trajectory(frames=51, **knobs) -> Trajectory:
     scenario = thread_scenario(**knobs)
     base = scenario.memory.base_pfn
     names = {base + i * MAX_ORDER_NR_PAGES: letter for i, letter in enumerate(LETTERS)}
-    return record(scenario, frames, names)
+    return record(scenario, moments, names)

@@ -24,7 +24,7 @@ from freehint.widgets.player.widget import Player
 from freehint.widgets.scenario_code import scenario_code
 
 SIDES = ("A", "B")
-FRAMES = 100
+MOMENTS = 100
 FIRST_SHOWN = 0.4  # share of the run: hints have been given, and some were reused
 SOON_S = 0.002  # what else waits in the kernel's queue is read before
 QUIET_S = 0.35
@@ -83,11 +83,11 @@ class Lab(widgets.VBox):
 
     def _first_players(self) -> dict:
         seen = self._record("A")
-        frame = round(FIRST_SHOWN * len(seen))
-        players = {side: Player(seen, frame=frame) for side in SIDES}
+        moment = round(FIRST_SHOWN * len(seen))
+        players = {side: Player(seen, moment=moment) for side in SIDES}
         self._links = [
             widgets.jslink(*((players[side], name) for side in SIDES))
-            for name in ("frame", "selected")
+            for name in ("moment", "selected")
         ]
         return players
 
@@ -241,7 +241,7 @@ class Lab(widgets.VBox):
 
     def _record(self, side: str):
         bench, values = self._benches[side], self._values[side]
-        seen = record(bench.loaded(values), FRAMES)
+        seen = record(bench.loaded(values), MOMENTS)
         self.scenarios[side], self.runs[side] = bench.scenario(values), seen.run
         return seen
 
@@ -286,5 +286,5 @@ class Lab(widgets.VBox):
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         players = [self.players[side] for side in self.shown]
         below = draw_runs({side: self.runs[side] for side in self.shown})._repr_png_()
-        picture = stacked_png([p.trajectory for p in players], [p.frame for p in players], below)
+        picture = stacked_png([p.trajectory for p in players], [p.moment for p in players], below)
         return data | {"image/png": base64.b64encode(picture).decode()}, metadata

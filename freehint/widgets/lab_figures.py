@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from freehint import figures
 from freehint.figures.drawing.palette import BLACK, THEMES
 from freehint.runs.run import summaries
-from freehint.widgets.player.png import frame_png
+from freehint.widgets.player.png import moment_png
 from freehint.widgets.scenario import PANELS
 
 PANELS_OF_A_RUN = ("walk", "lock")
@@ -87,9 +87,9 @@ def _whiten(patch: Patch, theme) -> None:
         patch.set_facecolor(theme["ink"])
 
 
-def stacked_png(trajectories, frames, below: bytes) -> bytes:
-    """Players' frames one above the other, and a PNG below them, as one PNG."""
-    pictures = [frame_png(seen, at) for seen, at in zip(trajectories, frames, strict=True)]
+def stacked_png(trajectories, moments, below: bytes) -> bytes:
+    """Players' moments one above the other, and a PNG below them, as one PNG."""
+    pictures = [moment_png(seen, at) for seen, at in zip(trajectories, moments, strict=True)]
     images = [imread(io.BytesIO(png))[..., :3] for png in (*pictures, below)]
     width = max(image.shape[1] for image in images)
     padded = [

@@ -15,7 +15,7 @@ from freehint.reports.reproduce import differences, reproduce
 from freehint.reports.run_report import write_run_report
 from freehint.runs.run import METADATA_KEY
 from freehint.runs.scenario_file import scenario_toml
-from lab import FRAME, PLAYER, chromium, open_offline
+from lab import MOMENT, PLAYER, chromium, open_offline
 from own_policy import QUIET
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=10_000_000, walk_at_ns=1_000_000)
@@ -95,7 +95,7 @@ def test_a_stored_run_is_reproduced_exactly(stored, tmp_path, capsys):
 
 def test_the_player_of_a_report_plays_offline(stored, tmp_path):
     path = tmp_path / "out.html"
-    write_run_report(stored, path, frames=50)
+    write_run_report(stored, path, moments=50)
     with chromium() as browser:
         page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
         page.goto(path.as_uri())
@@ -104,9 +104,9 @@ def test_the_player_of_a_report_plays_offline(stored, tmp_path):
         page.locator(PLAYER).focus()
         page.keyboard.press("Home")
         page.keyboard.press("ArrowRight")
-        assert page.evaluate(FRAME) == 1
+        assert page.evaluate(MOMENT) == 1
         page.keyboard.press(" ")
-        page.wait_for_function(f"{FRAME} === 49", timeout=10_000)
+        page.wait_for_function(f"{MOMENT} === 49", timeout=10_000)
         page.emulate_media(media="print")
         assert not page.locator(PLAYER).is_visible()
         assert page.locator(".paper .still").is_visible()
@@ -195,7 +195,7 @@ def test_the_same_run_has_no_differences_but_every_entry_counts():
 def test_a_scenario_of_toml_is_simulated_and_reported(tmp_path, capsys):
     (tmp_path / "small.toml").write_text(TOML)
     run = fh.simulate(SMALL.with_values({"ring.size": 64}))
-    shown = write_run_report(tmp_path / "small.toml", tmp_path / "out.html", frames=5)
+    shown = write_run_report(tmp_path / "small.toml", tmp_path / "out.html", moments=5)
     assert shown.run.summary.equals(run.summary)
     assert main(["simulate", str(tmp_path / "small.toml"), "-o", str(tmp_path / "run")]) == 0
     assert fh.Run.load(tmp_path / "run").summary.equals(run.summary)
@@ -301,6 +301,6 @@ def test_a_walk_that_did_not_end_and_no_walk_are_reported(tmp_path):
         file = tmp_path / f"{policy}.toml"
         scenario = SMALL.with_values({"policy": policy, "duration_ns": 1_010_000})
         file.write_text(scenario_toml(scenario))
-        shown = write_run_report(file, tmp_path / f"{policy}.html", frames=3)
+        shown = write_run_report(file, tmp_path / f"{policy}.html", moments=3)
         assert isinstance(shown.run.walks, pd.DataFrame)
         assert text in (tmp_path / f"{policy}.html").read_text()

@@ -1,4 +1,4 @@
-"""A recorded run: nothing is changed by looking, and every frame is what was there."""
+"""A recorded run: nothing is changed by looking, and every moment is what was there."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from freehint.runs.trajectory.payload import pack, unpack
 from freehint.runs.trajectory.recorder import CHOSEN, MOMENT, SETTLED, cell_shift
 from freehint.studies.thread_run import thread_trajectory
 
-FRAMES = 31
+MOMENTS = 31
 SCENARIO = fh.Scenario(memory=fh.make_memory("256MiB", fragmentation=0.3)).with_values(
     {"policy": "restartable_cursor", "duration_ns": 30_000_000, "walk_at_ns": 5_000_000}
 )
@@ -22,12 +22,12 @@ SCENARIO = fh.Scenario(memory=fh.make_memory("256MiB", fragmentation=0.3)).with_
 
 @pytest.fixture(scope="module")
 def seen():
-    return fh.record(SCENARIO, FRAMES)
+    return fh.record(SCENARIO, MOMENTS)
 
 
-def engine_at(frame):
-    """The same run, ended at a frame."""
-    time_ns = round(SCENARIO.duration_ns * frame / (FRAMES - 1))
+def engine_at(moment):
+    """The same run, ended at a moment."""
+    time_ns = round(SCENARIO.duration_ns * moment / (MOMENTS - 1))
     scenario = SCENARIO.with_values({"duration_ns": time_ns})
     return run_engine(scenario, guest_memory(scenario)[0])
 
@@ -40,27 +40,27 @@ def test_looking_changes_nothing(seen):
     assert fh.free_lists(alone.memory).equals(fh.free_lists(seen.run.memory))
 
 
-@pytest.mark.parametrize("frame", [4, 7, 12, 30])
-def test_a_frame_is_what_was_there(seen, frame):
-    engine = engine_at(frame)
+@pytest.mark.parametrize("moment", [4, 7, 12, 30])
+def test_a_moment_is_what_was_there(seen, moment):
+    engine = engine_at(moment)
     memory, world = engine.world.memory, engine.world
     lists = fh.free_lists(memory).astype({"zone": str})
     sizes = lists.groupby(["zone", "order", "migratetype"])["position"].transform("size")
     shown = (lists["position"] < 64) | (lists["position"] >= sizes - 16)
     # Bookmarks and ENDs take a place among the entries kept.
-    kept = seen.lists_at(frame)
+    kept = seen.lists_at(moment)
     merged = lists.merge(kept, on=["zone", "order", "migratetype", "position"], how="inner")
     assert (merged["pfn_x"] == merged["pfn_y"]).all() and len(merged) == len(kept)
     assert 0 <= shown.sum() - len(kept) <= 4 * len(engine.strokes.users)
-    counts = {name: seen.arrays[f"cells.{name}"][frame].astype(int) for name in CHANNELS}
+    counts = {name: seen.arrays[f"cells.{name}"][moment].astype(int) for name in CHANNELS}
     pages = page_states(world)
     for name, state in pages.items():
         per_cell = state.reshape(-1, 512).sum(axis=1)
         assert np.array_equal(counts[name], (per_cell * 255 + 511) // 512), name
     kinds = memory.pageblock.copy()
     kinds[kinds != NO_PAGEBLOCK] &= 7
-    assert np.array_equal(seen.arrays["types"][frame], kinds)
-    assert seen.arrays["in_flight"][frame, 0] == np.diff(world.ring.count[0, ::-1])[0]
+    assert np.array_equal(seen.arrays["types"][moment], kinds)
+    assert seen.arrays["in_flight"][moment, 0] == np.diff(world.ring.count[0, ::-1])[0]
 
 
 def page_states(world):
@@ -74,8 +74,8 @@ def page_states(world):
         pcp[pfn - memory.base_pfn :][: 1 << order] = True
     for node in list_nodes(memory, user_node(memory, 0, USER_LIST)):
         held[node:][: 1 << (memory.frame[node] & 15)] = True
-    hinted = world.page & (HOST_HAS | IN_ANY_FLIGHT) != 0
-    stale = (world.page & STALE != 0) & ~(free | pcp | held)
+    hinted = world.fate & (HOST_HAS | IN_ANY_FLIGHT) != 0
+    stale = (world.fate & STALE != 0) & ~(free | pcp | held)
     return {"free": free, "pcp": pcp, "held": held, "hinted": hinted, "stale": stale}
 
 
@@ -115,7 +115,7 @@ def test_eight_blocks_walk_to_the_tail():
     assert list(dict.fromkeys(named)) == ["ABCDEFGH", "CDEFGHAB", "EFGHABCD", "GHABCDEF"]
     assert named[-1] == "ABCDEFGH"
     why = seen.arrays["why"]
-    # One frame before and one after each stroke, and nothing moves in between.
+    # One moment before and one after each stroke, and nothing moves in between.
     for settled in np.flatnonzero(why == SETTLED):
         assert named[settled] != named[settled - 1]
         assert seen.arrays["holder"][settled - 1, 0] >= 2
@@ -156,11 +156,11 @@ def test_what_is_no_trajectory_is_refused(data):
 
 
 def test_bad_input_is_named():
-    with pytest.raises(InputError, match="frames"):
+    with pytest.raises(InputError, match="moments"):
         fh.record(SCENARIO, 1)
     with pytest.raises(InputError, match="scenario"):
         fh.record("v24")
-    with pytest.raises(InputError, match="frame"):
+    with pytest.raises(InputError, match="moment"):
         thread_trajectory().lists_at(10_000)
 
 

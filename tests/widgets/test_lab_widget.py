@@ -177,10 +177,10 @@ def test_what_is_not_over_is_not_judged():
 
 
 def test_a_player_shows_another_run():
-    player = Player(fh.record(SMALL, 50), frame=49)
+    player = Player(fh.record(SMALL, 50), moment=49)
     other = fh.record(SMALL.with_values({"policy": "none"}), 20)
     player.show(other)
-    assert player.payload == other.to_bytes() and player.frame <= len(other) - 1
+    assert player.payload == other.to_bytes() and player.moment <= len(other) - 1
 
 
 def test_the_bench_as_a_picture():
@@ -246,7 +246,7 @@ def test_figures_wait_until_the_knobs_rest():
 CELLS = [
     "import freehint as fh\nfrom freehint.widgets import Lab\nbench = Lab()",
     "bench",
-    "print(bench.code)\nprint(bench.edited.value, [p.frame for p in bench.players.values()])",
+    "print(bench.code)\nprint(bench.edited.value, [p.moment for p in bench.players.values()])",
 ]
 SLOW = """
 import time
@@ -262,7 +262,7 @@ LISTEN = """(label) => {
     readout, {childList: true, characterData: true, subtree: true}); }"""
 NOTED = """() => { const text = (s) => [...document.querySelectorAll(s)].map((e) => e.textContent);
   return {readouts: text('.fh-lab .widget-readout'), table: text('.fh-diff td'),
-          frames: [...document.querySelectorAll('.fh-player')].map((p) => p.dataset.frame)}; }"""
+          moments: [...document.querySelectorAll('.fh-player')].map((p) => p.dataset.moment)}; }"""
 
 
 def test_the_bench_in_jupyterlab(tmp_path):
@@ -295,7 +295,7 @@ def test_the_bench_in_jupyterlab(tmp_path):
         page.locator(PLAYER).first.focus()
         page.keyboard.press("End")
         page.wait_for_function(
-            "[...document.querySelectorAll('.fh-player')].every((p) => p.dataset.frame === '99')"
+            "[...document.querySelectorAll('.fh-player')].every((p) => p.dataset.moment === '99')"
         )
 
         # A contradiction is a sentence; so is what is copied.
@@ -325,7 +325,7 @@ def test_the_bench_in_jupyterlab(tmp_path):
             f"document.querySelectorAll('{PLAYER}').length === 2", timeout=60_000
         )
         page.locator(".fh-diff").wait_for()
-        assert page.evaluate(NOTED) == left and left["frames"] == ["99", "99"]
+        assert page.evaluate(NOTED) == left and left["moments"] == ["99", "99"]
         assert not lab.errors and not lab.foreign_requests
         page.screenshot(path=SCREENSHOTS / "lab_bench.png")
 

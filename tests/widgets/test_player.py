@@ -13,14 +13,14 @@ from freehint.reports.notebook import render
 from freehint.studies.thread_run import thread_trajectory
 from freehint.widgets import Player, save_player
 from freehint.widgets.player.html import player_html
-from lab import FRAME, PLAYER, SCREENSHOTS, chromium, lab_server, open_offline, write_notebook
+from lab import MOMENT, PLAYER, SCREENSHOTS, chromium, lab_server, open_offline, write_notebook
 
 CELLS = [
     "from freehint.studies.thread_run import thread_trajectory\n"
     "from freehint.widgets import Player\n"
     "player = Player(thread_trajectory(), speed=30)",
     "player",
-    "print(player.frame, player.selected)",
+    "print(player.moment, player.selected)",
 ]
 
 
@@ -30,17 +30,17 @@ def eight():
 
 
 def test_state_and_picture(eight):
-    player = Player(eight, frame=3)
+    player = Player(eight, moment=3)
     assert player.payload == eight.to_bytes()
-    player.frame = 10_000
-    assert player.frame == len(eight) - 1
-    for name, value in {"frame": -1, "speed": 0, "zoom": 0.5, "lens": "rainbow"}.items():
+    player.moment = 10_000
+    assert player.moment == len(eight) - 1
+    for name, value in {"moment": -1, "speed": 0, "zoom": 0.5, "lens": "rainbow"}.items():
         with pytest.raises(TraitError):
             setattr(player, name, value)
     data, _ = player._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     last = base64.b64decode(data["image/png"])
-    player.frame = 0
+    player.moment = 0
     first = base64.b64decode(player._repr_mimebundle_()[0]["image/png"])
     assert last.startswith(b"\x89PNG") and first != last
     with pytest.raises(InputError, match="trajectory"):
@@ -49,9 +49,9 @@ def test_state_and_picture(eight):
 
 def test_two_players_go_together(eight):
     one, other = Player(eight), Player(eight)
-    ipywidgets.link((one, "frame"), (other, "frame"))
-    one.frame = 7
-    assert other.frame == 7
+    ipywidgets.link((one, "moment"), (other, "moment"))
+    one.moment = 7
+    assert other.moment == 7
 
 
 def test_the_player_in_jupyterlab(tmp_path):
@@ -67,28 +67,28 @@ def test_the_player_in_jupyterlab(tmp_path):
         at_start = lab.shown(".fh-player canvas")
         root.focus()
         page.keyboard.press("End")
-        last = page.evaluate(FRAME)
+        last = page.evaluate(MOMENT)
         assert last > 50 and lab.wait_picture_changed(".fh-player canvas", at_start)
         page.keyboard.press("Home")
-        assert page.evaluate(FRAME) == 0
+        assert page.evaluate(MOMENT) == 0
 
         page.keyboard.press(" ")
-        page.wait_for_function(f"{FRAME} > 10")
+        page.wait_for_function(f"{MOMENT} > 10")
         page.keyboard.press(" ")
-        stopped = page.evaluate(FRAME)
+        stopped = page.evaluate(MOMENT)
         page.wait_for_timeout(300)
-        assert page.evaluate(FRAME) == stopped < last
+        assert page.evaluate(MOMENT) == stopped < last
 
         page.keyboard.press("Home")
         for key in ("Shift+ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"):
             page.keyboard.press(key)
-        assert page.evaluate(FRAME) == 11
+        assert page.evaluate(MOMENT) == 11
         # The slider's own keys are the player's, and JupyterLab gets none of them.
         page.locator(".fh-scrubber").focus()
         cell_before = page.evaluate("window.freehintPanel.content.activeCellIndex")
         for key in ("ArrowDown", "ArrowUp", "ArrowUp", "ArrowRight"):
             page.keyboard.press(key)
-        assert page.evaluate(FRAME) == 12
+        assert page.evaluate(MOMENT) == 12
         assert page.evaluate("window.freehintPanel.content.activeCellIndex") == cell_before
 
         page.locator(".fh-map").click(position={"x": 300, "y": 10})
@@ -100,24 +100,24 @@ def test_the_player_in_jupyterlab(tmp_path):
         page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
         page.reload()
         page.wait_for_selector(PLAYER, timeout=60_000)
-        assert page.evaluate(FRAME) == 12
+        assert page.evaluate(MOMENT) == 12
         assert "pfn" in page.inner_text(".fh-block")
         assert not lab.errors and not lab.foreign_requests
         page.screenshot(path=SCREENSHOTS / "player_lab.png")
 
 
 def test_the_player_plays_from_disk(tmp_path, eight):
-    path = save_player(eight, tmp_path / "player.html", frame=4, speed=60)
+    path = save_player(eight, tmp_path / "player.html", moment=4, speed=60)
     offline = open_offline(path, "player_offline")
     assert (offline.requests, offline.errors) == ([], [])
-    assert "eight blocks" in offline.text and "frame 5 of" in offline.text
+    assert "eight blocks" in offline.text and "moment 5 of" in offline.text
     with chromium() as browser:
         page = browser.new_context(offline=True).new_page()
         page.goto(path.as_uri())
         page.wait_for_selector(PLAYER)
         page.locator(PLAYER).focus()
         page.keyboard.press(" ")
-        page.wait_for_function(f"{FRAME} === {len(eight) - 1}", timeout=10_000)
+        page.wait_for_function(f"{MOMENT} === {len(eight) - 1}", timeout=10_000)
 
 
 def test_the_player_in_a_rendered_report(tmp_path, eight):
@@ -149,10 +149,10 @@ def test_two_players_on_one_page(tmp_path, eight):
         page.wait_for_function(f"document.querySelectorAll('{PLAYER}').length === 2")
         page.locator(PLAYER).nth(1).focus()
         page.keyboard.press("ArrowRight")
-        frames = page.evaluate(
-            f"[...document.querySelectorAll('{PLAYER}')].map((p) => +p.dataset.frame)"
+        moments = page.evaluate(
+            f"[...document.querySelectorAll('{PLAYER}')].map((p) => +p.dataset.moment)"
         )
-        assert frames == [0, 1] and errors == []
+        assert moments == [0, 1] and errors == []
 
 
 def test_what_cannot_be_written_is_named(tmp_path, eight):

@@ -102,7 +102,7 @@ def discard_block(world, user, node, order):
     """
     if world.host[0].discards:
         for page in range(node, node + (1 << order)):
-            stale = world.page[page] & IN_FLIGHT << user == 0
+            stale = world.fate[page] & IN_FLIGHT << user == 0
             world.tally[0].lost_to_discard += stale and world.version[page] > 0
             resident = test_bit(world.present, page)
             world.tally[0].discarded += resident

@@ -3,13 +3,13 @@
 from freehint.jit import kernel
 from freehint.mm.memory import BUDDY, ISOLATED, NR_USERS, frame_order
 
-# Bits of World.page; but for HOST_HAS the bit of user u is so often shifted left.
+# Bits of World.fate; but for HOST_HAS the bit of user u is so often shifted left.
 HOST_HAS = 1
 IN_FLIGHT = 1 << 1
 FREE_THROUGHOUT = IN_FLIGHT << NR_USERS
 HINTED_THIS_WALK = FREE_THROUGHOUT << NR_USERS
 IN_ANY_FLIGHT = IN_FLIGHT * ((1 << NR_USERS) - 1)
-PAGE_BITS = 0xFFFF  # ~ would leave uint16 where kernels run as plain Python
+FATE_BITS = 0xFFFF  # ~ would leave uint16 where kernels run as plain Python
 STALE = HINTED_THIS_WALK << NR_USERS  # allocated while a ring had a hint for it
 
 
@@ -25,12 +25,12 @@ def mark_free_pages(world, user):
     memory = world.memory
     free = FREE_THROUGHOUT << user
     for page in range(memory.nr_pages):
-        world.page[page] &= PAGE_BITS ^ (free | HINTED_THIS_WALK << user)
+        world.fate[page] &= FATE_BITS ^ (free | HINTED_THIS_WALK << user)
     for node in range(memory.nr_pages):
         frame = memory.frame[node]
         if is_free_block(frame):
             for page in range(node, node + (1 << frame_order(frame))):
-                world.page[page] |= free
+                world.fate[page] |= free
 
 
 @kernel
@@ -45,9 +45,9 @@ def count_covered(world, user, min_order):
         frame = memory.frame[node]
         if is_free_block(frame) and frame_order(frame) >= min_order:
             for page in range(node, node + (1 << frame_order(frame))):
-                if world.page[page] & FREE_THROUGHOUT << user:
+                if world.fate[page] & FREE_THROUGHOUT << user:
                     walkable += 1
-                    if world.page[page] & HINTED_THIS_WALK << user:
+                    if world.fate[page] & HINTED_THIS_WALK << user:
                         hinted += 1
     return walkable, hinted
 
@@ -56,13 +56,13 @@ def count_covered(world, user, min_order):
 def pages_allocated(world, node, order):
     """Pages go to a user: hints in flight are stale, hints used are reused."""
     for page in range(node, node + (1 << order)):
-        bits = world.page[page]
+        bits = world.fate[page]
         if bits:
             if bits & IN_ANY_FLIGHT:
                 world.tally[0].stale += 1
             if bits & (IN_ANY_FLIGHT | HOST_HAS):
                 world.tally[0].reused += 1
-            world.page[page] = STALE if bits & IN_ANY_FLIGHT else 0
+            world.fate[page] = STALE if bits & IN_ANY_FLIGHT else 0
 
 
 @kernel(inline=True)
@@ -70,10 +70,10 @@ def pages_hinted(world, user, node, order):
     """The user's ring took a hint for these pages."""
     mine = (IN_FLIGHT | HINTED_THIS_WALK) << user
     for page in range(node, node + (1 << order)):
-        bits = world.page[page]
+        bits = world.fate[page]
         if not bits & (IN_ANY_FLIGHT | HOST_HAS):
             world.tally[0].first_hinted += 1
-        world.page[page] = bits & (PAGE_BITS ^ STALE) | mine
+        world.fate[page] = bits & (FATE_BITS ^ STALE) | mine
 
 
 @kernel(inline=True)
@@ -81,6 +81,6 @@ def pages_used(world, user, node, order):
     """The host used the buffer; pages allocated meanwhile were stale and stay out."""
     mine = IN_FLIGHT << user
     for page in range(node, node + (1 << order)):
-        bits = world.page[page]
+        bits = world.fate[page]
         if bits & mine:
-            world.page[page] = bits & (PAGE_BITS ^ mine) | HOST_HAS
+            world.fate[page] = bits & (FATE_BITS ^ mine) | HOST_HAS

@@ -39,12 +39,12 @@ SCATTERLIST = -1  # in place of an order: the buffer is the user's rows, that ma
 class Ring(NamedTuple):
     """One virtqueue for each of ``U`` users.
 
-    pfn_order : int64[U, size, 2]   node and order of the block behind each descriptor, or the
-                                    number of rows and SCATTERLIST
-    count : int64[U, 2]             buffers ADDED by the guest and USED by the host, ever
+    blocks : int64[U, size, 2]   node and order of the block behind each descriptor, or the
+                                 number of rows and SCATTERLIST
+    count : int64[U, 2]          buffers ADDED by the guest and USED by the host, ever
     """
 
-    pfn_order: np.ndarray
+    blocks: np.ndarray
     count: np.ndarray
 
 
@@ -62,27 +62,27 @@ def ring_in_flight(ring, user):
 @kernel(inline=True)
 def ring_full(ring, user, reserved):
     """Is there no descriptor left but those reserved for the command id?"""
-    return ring_in_flight(ring, user) >= ring.pfn_order.shape[1] - reserved
+    return ring_in_flight(ring, user) >= ring.blocks.shape[1] - reserved
 
 
 @kernel(inline=True)
 def ring_half_full(ring, user):
     """Are more than half of the descriptors taken?"""
-    return 2 * ring_in_flight(ring, user) > ring.pfn_order.shape[1]
+    return 2 * ring_in_flight(ring, user) > ring.blocks.shape[1]
 
 
 @kernel(inline=True)
 def ring_add(ring, user, node, order):
     """Make one buffer available to the host; the ring must not be full."""
-    slot = ring.count[user, ADDED] % ring.pfn_order.shape[1]
-    ring.pfn_order[user, slot, 0] = node
-    ring.pfn_order[user, slot, 1] = order
+    at = ring.count[user, ADDED] % ring.blocks.shape[1]
+    ring.blocks[user, at, 0] = node
+    ring.blocks[user, at, 1] = order
     ring.count[user, ADDED] += 1
 
 
 @kernel(inline=True)
 def ring_use(ring, user):
     """The host uses the oldest buffer: its (node, order)."""
-    slot = ring.count[user, USED] % ring.pfn_order.shape[1]
+    at = ring.count[user, USED] % ring.blocks.shape[1]
     ring.count[user, USED] += 1
-    return ring.pfn_order[user, slot, 0], ring.pfn_order[user, slot, 1]
+    return ring.blocks[user, at, 0], ring.blocks[user, at, 1]

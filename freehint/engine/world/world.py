@@ -46,7 +46,7 @@ class World(NamedTuple):
     ring : Ring
     report : int64[U, capacity + 1, 3]   a stroke's rows: (node, order, blocks looked at)
     outcome : uint8[U, capacity]         Outcome of each row
-    page : uint16[nr_pages]     the fate of every hint, page by page: HOST_HAS (the host used the
+    fate : uint16[nr_pages]     the fate of every hint, page by page: HOST_HAS (the host used the
                                 buffer), and for each user IN_FLIGHT (its ring has it),
                                 FREE_THROUGHOUT (not allocated since its walk began),
                                 HINTED_THIS_WALK; STALE, until it is allocated or hinted anew
@@ -84,7 +84,7 @@ class World(NamedTuple):
     ring: Ring
     report: np.ndarray
     outcome: np.ndarray
-    page: np.ndarray
+    fate: np.ndarray
     migration: np.recarray
     host: np.recarray
     dirty: DirtyLog

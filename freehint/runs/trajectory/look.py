@@ -80,7 +80,7 @@ def count_cells(world, frames, fates, shift, counts):
     ----------
     world : World
     frames, fates : uint64[nr_pages / 4]
-        Memory.frame and World.page, four pages a word.
+        Memory.frame and World.fate, four pages a word.
     shift : int
         Pages a cell, as a power of two: 0, or at least 6.
     counts : int32[NR_CHANNELS, cells]
@@ -101,13 +101,13 @@ def count_cells(world, frames, fates, shift, counts):
             add_pages(counts, channel_of(frame), node, size, shift)
             node += size
         else:
-            counts[STALE_USED, node >> shift] += world.page[node] & STALE != 0
+            counts[STALE_USED, node >> shift] += world.fate[node] & STALE != 0
             node += 1
     if shift:
         count_hinted(fates, shift, counts)
     else:
         for page in range(memory.nr_pages):
-            counts[HINTED_FREE, page] = world.page[page] & (HOST_HAS | IN_ANY_FLIGHT) != 0
+            counts[HINTED_FREE, page] = world.fate[page] & (HOST_HAS | IN_ANY_FLIGHT) != 0
 
 
 @kernel(inline=True)
@@ -145,7 +145,7 @@ def entry_of(world, node):
         user = place // NODES_PER_USER
         is_end = place - user * NODES_PER_USER != USER_BOOKMARK
         return ENTRY_NODE | 2 * user | int(is_end)
-    fate, frame = world.page[node], memory.frame[node]
+    fate, frame = world.fate[node], memory.frame[node]
     entry = node
     if fate & IN_ANY_FLIGHT:
         entry |= ENTRY_IN_FLIGHT

@@ -37,26 +37,26 @@ def cell_shift(nr_pages: int) -> int:
 
 
 class Recorder(Watcher):
-    """Keeps what is seen of an engine, frame by frame; :meth:`arrays` gives it all.
+    """Keeps what is seen of an engine, moment by moment; :meth:`arrays` gives it all.
 
     Parameters
     ----------
-    frames : int
+    moments : int
         Evenly spaced moments; a small guest is looked at around every stroke too.
     until_ns : int
         The run's end.
     """
 
-    def __init__(self, frames: int, until_ns: int):
-        self.moments = [round(until_ns * i / (frames - 1)) for i in range(frames)]
+    def __init__(self, moments: int, until_ns: int):
+        self.due_ns = [round(until_ns * i / (moments - 1)) for i in range(moments)]
         self.extra = self.left_out = 0
-        self.frames = []  # a dict of small arrays each
+        self.moments = []  # a dict of small arrays each
         self.levels, self.types = [], []
-        self.versions = []  # (frame, list, blocks, entries from the head)
+        self.versions = []  # (moment, list, blocks, entries from the head)
         self.windows = []
 
     def begin(self, engine) -> None:
-        """Make room for what a frame holds."""
+        """Make room for what a moment holds."""
         self.engine = engine
         memory = engine.world.memory
         self.shift = cell_shift(memory.nr_pages)
@@ -68,24 +68,24 @@ class Recorder(Watcher):
 
     def next_stop_ns(self) -> int:
         """The next moment."""
-        return self.moments[0] if self.moments else NEVER
+        return self.due_ns[0] if self.due_ns else NEVER
 
     def advanced(self, time_ns: int) -> None:
-        """Take the frame of a moment."""
+        """Look when a moment is due."""
         if self.next_stop_ns() == time_ns:
-            self.moments.pop(0)
+            self.due_ns.pop(0)
             self.look(time_ns, MOMENT)
 
     def stroke_chosen(self, user, now_ns: int) -> None:
-        """A frame of its own."""
+        """Keep a moment of its own."""
         self._look_between(now_ns, CHOSEN)
 
     def stroke_settled(self, user, now_ns: int) -> None:
-        """A frame of its own."""
+        """Keep a moment of its own."""
         self._look_between(now_ns, SETTLED)
 
     def called_back(self, now_ns: int) -> None:
-        """A frame of its own."""
+        """Keep a moment of its own."""
         self._look_between(now_ns, CALLED_BACK)
 
     def _look_between(self, now_ns: int, why: int) -> None:
@@ -98,10 +98,10 @@ class Recorder(Watcher):
         self.look(now_ns, why)
 
     def look(self, time_ns: int, why: int) -> None:
-        """Take a frame."""
+        """Look, and keep what is seen as one moment."""
         world = self.engine.world
         memory = world.memory
-        frames, fates = memory.frame.view(np.uint64), world.page.view(np.uint64)
+        frames, fates = memory.frame.view(np.uint64), world.fate.view(np.uint64)
         entries, lengths = np.empty_like(self.entries), np.empty_like(self.lengths)
         held = np.zeros(NR_USERS, np.int64)
         bookmarks = np.zeros((len(self.engine.strokes.users), 2), np.int32)
@@ -111,7 +111,7 @@ class Recorder(Watcher):
         self._keep_lists(entries, lengths, np.concatenate([memory.nr_free.ravel(), held]))
         user = world.user
         record = world.migration[0]
-        self.frames.append(
+        self.moments.append(
             {
                 "time_ns": np.float64(time_ns),
                 "why": np.uint8(why),
@@ -143,7 +143,7 @@ class Recorder(Watcher):
         changed |= blocks != self.blocks
         for i in np.flatnonzero(changed):
             from_head, from_tail = lengths[i]
-            self.versions.append((len(self.frames), i, blocks[i], from_head))
+            self.versions.append((len(self.moments), i, blocks[i], from_head))
             self.windows.append(entries[i, : from_head + from_tail])
         self.entries, self.lengths, self.blocks = entries, lengths, blocks
 
@@ -163,14 +163,14 @@ class Recorder(Watcher):
         return sum(1 << int(cpu) for cpu in np.flatnonzero(waiting))
 
     def arrays(self) -> dict:
-        """Everything seen, as arrays of a row a frame, a version of a list, or an entry."""
-        levels = np.stack(self.levels, axis=1)  # channel, frame, cell
+        """Everything seen, as arrays of one row for each moment, version of a list, or entry."""
+        levels = np.stack(self.levels, axis=1)  # channel, moment, cell
         found = {f"cells.{name}": levels[c] for c, name in enumerate(CHANNELS)}
         found["types"] = np.stack(self.types)
-        for name in self.frames[0]:
-            found[name] = np.stack([frame[name] for frame in self.frames])
+        for name in self.moments[0]:
+            found[name] = np.stack([moment[name] for moment in self.moments])
         versions = np.array(self.versions, np.int64).reshape(-1, 4).astype(np.int32)
-        for column, name in enumerate(("frame", "list", "blocks", "from_head")):
+        for column, name in enumerate(("moment", "list", "blocks", "from_head")):
             found[f"versions.{name}"] = versions[:, column].copy()
         sizes = [len(window) for window in self.windows]
         found["versions.end"] = np.cumsum(sizes).astype(np.int32)

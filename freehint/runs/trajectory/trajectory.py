@@ -1,4 +1,4 @@
-"""A whole run, frame by frame: what a player shows.
+"""A whole run, moment by moment: what a player shows.
 
 :func:`record` runs a scenario and looks at its guest at evenly spaced moments; of a small guest
 also when a stroke has chosen its blocks, when it has settled them, and after each callback.  Of
@@ -20,7 +20,7 @@ from freehint.runs.trajectory.look import ENTRY_NODE, NODE_BITS, NODE_MASK
 from freehint.runs.trajectory.payload import pack, unpack
 from freehint.runs.trajectory.recorder import MIGRATION, TALLY, USER_COUNTS, Recorder
 
-DELTA = ("types", "versions.frame", "versions.end", "reports.pfn")
+DELTA = ("types", "versions.moment", "versions.end", "reports.pfn")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Trajectory:
         zones, base_pfn, nr_pages, cell_shift (pages a cell, as a power of two), policies, seed,
         parameters, ring_size, names of the columns; see :func:`record`.
     arrays : dict
-        ``F`` frames, ``C`` cells, ``Z`` zones, ``U`` users:
+        ``F`` moments, ``C`` cells, ``Z`` zones, ``U`` users:
 
         cells.free, .pcp, .held, .hinted, .stale, .left : uint8[F, C]
             Share of the cell's pages, 255 = all, rounded up.  hinted: for which a hint stands;
@@ -45,8 +45,8 @@ class Trajectory:
         in_flight : uint32[F, U]        buffers on each ring
         walking : uint8[F, U]; user : uint32[F, U, 8]; bookmark : int32[F, U, 2]
         tally : uint32[F, 5]; migration : float64[F, 6]; pcp_pages, free_pages : uint32[F]
-        versions.frame, .list, .blocks, .from_head, .end : int32[V]
-            A row each time that a list changed: from which frame on; (zone * 11 + order) * 5 +
+        versions.moment, .list, .blocks, .from_head, .end : int32[V]
+            A row each time that a list changed: from which moment on; (zone * 11 + order) * 5 +
             migratetype, or behind those a user's private list; its blocks; how many of its
             entries are from the head (the rest is from the tail); where its entries end.
         entries : uint32[E]             :mod:`freehint.runs.trajectory.look`, ENTRY_..
@@ -78,10 +78,10 @@ class Trajectory:
         """
         return cls(*unpack(data))
 
-    def window(self, frame: int, which: int):
-        """(blocks, entries from the head, entries from the tail) of a list at a frame."""
+    def window(self, moment: int, which: int):
+        """(blocks, entries from the head, entries from the tail) of a list at a moment."""
         a = self.arrays
-        rows = np.flatnonzero((a["versions.list"] == which) & (a["versions.frame"] <= frame))
+        rows = np.flatnonzero((a["versions.list"] == which) & (a["versions.moment"] <= moment))
         if not len(rows):
             return 0, np.zeros(0, np.uint32), np.zeros(0, np.uint32)
         row = rows[-1]
@@ -90,8 +90,8 @@ class Trajectory:
         from_head = a["versions.from_head"][row]
         return int(a["versions.blocks"][row]), entries[:from_head], entries[from_head:]
 
-    def lists_at(self, frame: int) -> pd.DataFrame:
-        """The blocks kept of every free list at a frame.
+    def lists_at(self, moment: int) -> pd.DataFrame:
+        """The blocks kept of every free list at a moment.
 
         Returns
         -------
@@ -99,10 +99,10 @@ class Trajectory:
             zone, order, migratetype, position, pfn, as of :func:`freehint.free_lists`, but for
             what lies between the first and the last blocks of a long list.
         """
-        whole("frame", frame, 0, len(self) - 1)
+        whole("moment", moment, 0, len(self) - 1)
         rows = []
         for which in range(len(self.meta["zones"]) * NR_ORDERS * MIGRATE_TYPES):
-            blocks, *windows = self.window(frame, which)
+            blocks, *windows = self.window(moment, which)
             head, tail = (w[w & ENTRY_NODE == 0] & NODE_MASK for w in windows)
             places = [*range(len(head)), *range(blocks - len(tail), blocks)]
             order, migratetype = divmod(which % (NR_ORDERS * MIGRATE_TYPES), MIGRATE_TYPES)
@@ -113,13 +113,13 @@ class Trajectory:
         return pd.DataFrame(rows, columns=columns)
 
 
-def record(scenario: Scenario, frames: int = 600, names: dict | None = None) -> Trajectory:
+def record(scenario: Scenario, moments: int = 600, names: dict | None = None) -> Trajectory:
     """Run a scenario and keep what a player shows.
 
     Parameters
     ----------
     scenario : Scenario
-    frames : int
+    moments : int
         Evenly spaced moments, the first at the start and the last at the end, 2 to 10,000.
     names : dict, optional
         pfn -> a name for the block there, such as the thread's A to H.
@@ -137,21 +137,21 @@ def record(scenario: Scenario, frames: int = 600, names: dict | None = None) -> 
     Examples
     --------
     >>> import freehint as fh
-    >>> seen = fh.record(fh.Scenario(memory="256MiB", duration_ns=50_000_000), frames=20)
+    >>> seen = fh.record(fh.Scenario(memory="256MiB", duration_ns=50_000_000), moments=20)
     >>> seen.arrays["cells.free"].shape
     (20, 128)
     """
     require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
-    return record_guest(scenario, guest_memory(scenario), frames, names)
+    return record_guest(scenario, guest_memory(scenario), moments, names)
 
 
-def record_guest(scenario: Scenario, guest: tuple, frames: int, names=None) -> Trajectory:
+def record_guest(scenario: Scenario, guest: tuple, moments: int, names=None) -> Trajectory:
     """:func:`record` with what ``guest_memory`` loaded."""
-    whole("frames", frames, 2, 10_000)
+    whole("moments", moments, 2, 10_000)
     memory, inputs = guest
     if memory.nr_pages > 1 << NODE_BITS:
         raise InputError(f"memory: at most {1 << NODE_BITS} pages are recorded")
-    recorder = Recorder(frames, scenario.duration_ns)
+    recorder = Recorder(moments, scenario.duration_ns)
     engine = run_engine(scenario, memory, watchers=[recorder])
     run = new_run(scenario, engine, inputs)
     arrays = recorder.arrays() | _tables(run)
@@ -225,9 +225,9 @@ def _tables(run: Run) -> dict:
     """The run's tables as numbers; names as their codes."""
     found = {}
     for table, columns in COLUMNS.items():
-        frame = getattr(run, table)
+        rows = getattr(run, table)
         for name, dtype in columns.items():
-            column = frame[name]
+            column = rows[name]
             values = column.cat.codes if hasattr(column, "cat") else column
             found[f"{table}.{name}"] = values.to_numpy(dtype)
     return found

@@ -1,41 +1,41 @@
 // What is told of one block.
 
 // What is known of the block at a node: where it stands, since when, and its hints.
-function blockLines(t, frame, node) {
+function blockLines(t, moment, node) {
   const {meta} = t, pfn = node + meta.base_pfn;
-  const block = t.findBlock(frame, node);
+  const block = t.findBlock(moment, node);
   const cell = node >> meta.cell_shift;
-  const type = meta.migratetypes[t.typeOf(frame, cell)];
+  const type = meta.migratetypes[t.typeOf(moment, cell)];
   const zone = meta.zones[t.zoneOf(pfn)].name;
   const name = meta.names[pfn] ? `${meta.names[pfn]}: ` : "";
   const lines = [];
   if (block && block.order !== undefined) {
-    const first = block.first + meta.base_pfn, since = t.standsSince(frame, block.list, block.first);
+    const first = block.first + meta.base_pfn, since = t.standsSince(moment, block.list, block.first);
     const listType = meta.migratetypes[t.listOf(block.list).type];
     lines.push(`${name}pfn ${first.toLocaleString("en")}, order ${block.order}`);
     lines.push(`free, ${zone}, ${shortType(listType)} list, place ${block.at + 1} of ${block.blocks}`);
-    const moved = t.movedAt(frame, block.list, block.first);
+    const moved = t.movedAt(moment, block.list, block.first);
     lines.push(`on this list ${since ? "since " + formatTime(t.time[since]) : "from the start"}`);
     if (moved >= 0) lines.push(`rotated towards the tail at ${formatTime(t.time[moved])}`);
   } else {
     lines.push(`${name}pfn ${pfn.toLocaleString("en")}`);
     lines.push(`${zone}, ${shortType(type)} pageblock`);
-    lines.push(block ? "held for the host" : cellLine(t, frame, cell));
+    lines.push(block ? "held for the host" : cellLine(t, moment, cell));
   }
-  for (const hint of t.reportsOf(frame, pfn, 3)) {
+  for (const hint of t.reportsOf(moment, pfn, 3)) {
     const fate = hint.taken ? (hint.duplicate ? "hinted again" : "hinted") : "hint lost";
     lines.push(`${fate} at ${formatTime(hint.time)}, stroke ${hint.stroke + 1}`);
   }
   return lines;
 }
 
-// The shares of a cell; of a single page, what it is and since which frame.
-function cellLine(t, frame, cell) {
+// The shares of a cell; of a single page, what it is and since which moment.
+function cellLine(t, moment, cell) {
   const at = (f) => t.channels.map((channel) => channel[f * t.cells + cell]);
-  const [free, pcp, held, hinted, stale] = at(frame);
+  const [free, pcp, held, hinted, stale] = at(moment);
   if (t.meta.cell_shift === 0) {
-    let since = frame;
-    while (since > 0 && at(since - 1).slice(0, 5).join() === at(frame).slice(0, 5).join()) since--;
+    let since = moment;
+    while (since > 0 && at(since - 1).slice(0, 5).join() === at(moment).slice(0, 5).join()) since--;
     const state = free ? "free" : pcp ? "on a pcp list" : held ? "held for the host"
       : stale ? "in use, taken before the host took its hint" : "in use";
     const when = since ? `since ${formatTime(t.time[since])}` : "from the start";

@@ -1,4 +1,4 @@
-// What is written beside the map at one frame.
+// What is written beside the map at one moment.
 
 const MODES = ["pauses", "publishing", "waits for a descriptor", "waits for the host",
   "published", "waits for the lock", "waits for the lock"];
@@ -11,14 +11,14 @@ class Facts {
     this.trajectory = trajectory;
   }
 
-  write(frame, mark) {
+  write(moment, mark) {
     const t = this.trajectory, {meta, arrays} = t;
-    write(this.page.timeText, formatTime(t.time[frame]));
-    write(this.page.frameText, `frame ${frame + 1} of ${t.frames}`);
-    write(this.page.whyText, WHY[arrays["why"][frame]]);
+    write(this.page.timeText, formatTime(t.time[moment]));
+    write(this.page.momentText, `moment ${moment + 1} of ${t.moments}`);
+    write(this.page.whyText, WHY[arrays["why"][moment]]);
     this.page.lockRows.forEach(({holder, cpus}, zone) => {
-      const who = arrays["holder"][frame * t.zones + zone];
-      const asleep = who >= FIRST_USER ? arrays["waiting"][frame] : 0;
+      const who = arrays["holder"][moment * t.zones + zone];
+      const asleep = who >= FIRST_USER ? arrays["waiting"][moment] : 0;
       const stroke = t.users > 1 ? `stroke of ${meta.policies[who - FIRST_USER]}` : "a policy's stroke";
       write(holder, who >= FIRST_USER ? stroke
         : who === SHORT_HOLD ? "a CPU, briefly" : "nobody");
@@ -29,42 +29,42 @@ class Facts {
       write(cpus, names.length ? waiting : "");
     });
     this.page.gauges.forEach(({gauge, bar, text, worker}, user) => {
-      const n = t.inFlight(frame, user);
+      const n = t.inFlight(moment, user);
       bar.style.width = `${100 * n / meta.ring_size}%`;
       bar.dataset.full = n >= meta.ring_size;
       gauge.setAttribute("aria-valuenow", n);
       const whose = t.users > 1 ? `${meta.policies[user]}: ` : "";
       write(text, `${whose}${n.toLocaleString("en")} in flight`);
-      const walking = arrays["walking"][frame * t.users + user];
-      const stroke = t.user(frame, user, "stroke") + 1, mode = MODES[t.user(frame, user, "mode")];
+      const walking = arrays["walking"][moment * t.users + user];
+      const stroke = t.user(moment, user, "stroke") + 1, mode = MODES[t.user(moment, user, "mode")];
       write(worker, walking ? `walks, stroke ${stroke}: ${mode}` : "no walk");
     });
-    write(this.page.facts.taken, formatPages(t.total(frame, "hinted")));
-    write(this.page.facts.lost, formatPages(t.total(frame, "lost")));
-    write(this.page.facts.twice, formatPages(t.total(frame, "duplicate")));
-    write(this.page.facts.stale, formatPages(t.tally(frame, "stale")));
-    write(this.page.facts.reused, formatPages(t.tally(frame, "reused")));
-    if (meta.migrates) this.writeMigration(frame);
-    this.writeBlock(frame, mark);
+    write(this.page.facts.taken, formatPages(t.total(moment, "hinted")));
+    write(this.page.facts.lost, formatPages(t.total(moment, "lost")));
+    write(this.page.facts.twice, formatPages(t.total(moment, "duplicate")));
+    write(this.page.facts.stale, formatPages(t.tally(moment, "stale")));
+    write(this.page.facts.reused, formatPages(t.tally(moment, "reused")));
+    if (meta.migrates) this.writeMigration(moment);
+    this.writeBlock(moment, mark);
   }
 
-  writeMigration(frame) {
-    const t = this.trajectory, phase = t.migration(frame, "phase");
-    const rounds = t.arrays["rounds.time_ns"], round = rounds.filter((time) => time <= t.time[frame]).length;
-    const sent = t.migration(frame, "sent_bytes");
+  writeMigration(moment) {
+    const t = this.trajectory, phase = t.migration(moment, "phase");
+    const rounds = t.arrays["rounds.time_ns"], round = rounds.filter((time) => time <= t.time[moment]).length;
+    const sent = t.migration(moment, "sent_bytes");
     const resting = round ? "over" : "not begun";
     write(this.page.facts.phase, [resting, `pre-copy, round ${round}`, "guest stopped"][phase]);
     write(this.page.facts.sent, `${(sent / 1e6).toFixed(1)} MB`);
-    write(this.page.facts.left, phase ? formatPages(t.migration(frame, "pages_left")) : "–");
-    write(this.page.facts.skipped, formatPages(t.migration(frame, "hinted")));
+    write(this.page.facts.left, phase ? formatPages(t.migration(moment, "pages_left")) : "–");
+    write(this.page.facts.skipped, formatPages(t.migration(moment, "hinted")));
   }
 
-  writeBlock(frame, mark) {
+  writeBlock(moment, mark) {
     if (!mark) {
       write(this.page.blockText, "Point at a block in the map or in a list; a click pins it.");
       return;
     }
-    const lines = blockLines(this.trajectory, frame, mark.node);
+    const lines = blockLines(this.trajectory, moment, mark.node);
     if (lines.join("\n") === this.blockLines) return;
     this.blockLines = lines.join("\n");
     const written = lines.map((line, i) => make(null, i ? "div" : "strong", {}, line));

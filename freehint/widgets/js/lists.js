@@ -67,8 +67,8 @@ class Lists {
   }
 
   // Bring the list that is walked into sight, until a person scrolls.
-  follow(frame) {
-    this.walked = this.lists.indexOf(this.trajectory.walkedList(frame));
+  follow(moment) {
+    this.walked = this.lists.indexOf(this.trajectory.walkedList(moment));
     if (!this.following || this.walked < 0) return;
     const top = this.pad + this.walked * this.rowHeight, {scrollTop} = this.scroller;
     const hidden = top < scrollTop || top + this.rowHeight > scrollTop + this.height;
@@ -76,13 +76,13 @@ class Lists {
   }
 
   // Everything of the rows in sight, by node: {x, row, entry}.
-  items(frame) {
+  items(moment) {
     const found = new Map(), top = this.scroller.scrollTop;
     const first = Math.max(0, Math.floor((top - this.pad) / this.rowHeight));
     const last = Math.min(this.lists.length, Math.ceil((top + this.height) / this.rowHeight));
     for (let row = first; row < last; row++) {
       const {entries, fromHead, blocks} = this.trajectory.window(
-        this.trajectory.row(this.lists[row], frame));
+        this.trajectory.row(this.lists[row], moment));
       let x = this.label;
       const line = {row, blocks, fromHead, shown: entries.length};
       found.set(`row${row}`, line);
@@ -97,19 +97,19 @@ class Lists {
     return found;
   }
 
-  // Show a frame; from what was shown before, as far as ``progress`` says.
-  draw(frame, progress, marked) {
-    const same = this.inSight(frame, marked);
+  // Show a moment; from what was shown before, as far as ``progress`` says.
+  draw(moment, progress, marked) {
+    const same = this.inSight(moment, marked);
     if (progress >= 1 && same === this.drawn) return false;
     this.drawn = progress >= 1 ? same : null;
-    const now = this.items(frame);
+    const now = this.items(moment);
     const {context, theme, ratio} = this;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = theme.paper;
     context.fillRect(0, 0, this.width, this.height);
     const moving = [];
     for (const [key, item] of now) {
-      if (item.shown !== undefined) { this.drawRow(item, frame); continue; }
+      if (item.shown !== undefined) { this.drawRow(item, moment); continue; }
       const old = progress < 1 ? this.before.get(key) : undefined;
       if (old && (old.x !== item.x || old.row !== item.row)) moving.push([item, old]);
       else this.drawItem(item, item.x, this.top(item.row), marked, old ? 1 : progress);
@@ -130,12 +130,12 @@ class Lists {
   }
 
   // Everything that the picture depends on, as text.
-  inSight(frame, marked) {
+  inSight(moment, marked) {
     const {trajectory: t} = this, {scrollTop} = this.scroller;
     const first = Math.max(0, Math.floor((scrollTop - this.pad) / this.rowHeight));
     const rows = this.lists.slice(first, first + Math.ceil(this.height / this.rowHeight) + 2)
-      .map((list) => t.row(list, frame));
-    const bookmarks = t.arrays["bookmark"].subarray(frame * t.users * 2, (frame + 1) * t.users * 2);
+      .map((list) => t.row(list, moment));
+    const bookmarks = t.arrays["bookmark"].subarray(moment * t.users * 2, (moment + 1) * t.users * 2);
     return JSON.stringify([scrollTop, rows, [...bookmarks], marked, this.walked]);
   }
 
@@ -143,7 +143,7 @@ class Lists {
     return this.pad + row * this.rowHeight - this.scroller.scrollTop;
   }
 
-  drawRow(row, frame) {
+  drawRow(row, moment) {
     const {context, theme, font} = this, y = this.top(row.row), middle = y + this.rowHeight / 2;
     const list = this.trajectory.listOf(this.lists[row.row]);
     if (row.row === this.walked) {
@@ -170,12 +170,12 @@ class Lists {
     context.fillText(row.blocks.toLocaleString("en"), this.label - font, middle);
     context.fillStyle = theme.line;
     context.fillRect(this.label, middle - 0.5, Math.max(0, row.end - this.label), 1);
-    if (row.shown > row.fromHead) this.drawGap(row, frame, middle);
+    if (row.shown > row.fromHead) this.drawGap(row, moment, middle);
   }
 
-  drawGap(row, frame, middle) {
+  drawGap(row, moment, middle) {
     const {context, theme, font} = this;
-    const item = [...this.trajectory.window(this.trajectory.row(this.lists[row.row], frame)).entries];
+    const item = [...this.trajectory.window(this.trajectory.row(this.lists[row.row], moment)).entries];
     const narrow = item.slice(0, row.fromHead).filter((entry) => entry >= PRIVATE).length;
     const x = this.label + (row.fromHead - narrow) * this.slot
       + narrow * Math.max(6, this.slot * 0.3);
@@ -188,7 +188,7 @@ class Lists {
     context.font = `${font * 0.82}px ${theme.family}`;
     context.fillText(`+${hidden.toLocaleString("en")}`, x + width / 2, middle);
     for (let user = 0; user < this.trajectory.users; user++) {
-      const at = (frame * this.trajectory.users + user) * 2;
+      const at = (moment * this.trajectory.users + user) * 2;
       const [list, position] = this.trajectory.arrays["bookmark"].subarray(at, at + 2);
       const tail = row.blocks - (item.length - row.fromHead);
       if (list === this.lists[row.row] && position >= row.fromHead && position <= tail) {

@@ -11,7 +11,7 @@ class MemoryMap {
     this.canvas = canvas;
     this.trajectory = trajectory;
     this.context = canvas.getContext("2d", {alpha: false});
-    this.drawn = null; // the frame that the tiles show
+    this.drawn = null; // the moment that the tiles show
     this.zoom = 1;
     this.x = this.y = 0; // of the tiles' upper left corner, in tiles
     this.lens = "hints";
@@ -76,7 +76,7 @@ class MemoryMap {
     if (x < this.gutter || column >= this.columns || row < 0 || row >= this.rows.length) return -1;
     const cell = this.rows[row] + column;
     const real = cell < this.trajectory.cells;
-    return real && this.trajectory.typeOf(this.frame ?? 0, cell) !== HOLE ? cell : -1;
+    return real && this.trajectory.typeOf(this.moment ?? 0, cell) !== HOLE ? cell : -1;
   }
 
   zoomTo(zoom, x, y) {
@@ -101,10 +101,10 @@ class MemoryMap {
     this.drawn = null;
   }
 
-  draw(frame, outlines) {
+  draw(moment, outlines) {
     const {context, ratio} = this;
-    this.frame = frame;
-    if (!this.mustDraw(frame, outlines)) return;
+    this.moment = moment;
+    if (!this.mustDraw(moment, outlines)) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const width = this.canvas.width / ratio, height = this.canvas.height / ratio;
     const afresh = this.drawn === null;
@@ -116,53 +116,53 @@ class MemoryMap {
     context.beginPath();
     context.rect(this.gutter, 0, width - this.gutter, height);
     context.clip();
-    this.drawTiles(frame, afresh, height);
+    this.drawTiles(moment, afresh, height);
     this.drawOutlines(outlines);
     context.restore();
     if (afresh) this.drawAddresses(height);
-    this.drawn = frame;
+    this.drawn = moment;
   }
 
   // Does anything differ from what the tiles show?
-  mustDraw(frame, outlines) {
+  mustDraw(moment, outlines) {
     if (this.drawn === null || JSON.stringify(outlines) !== JSON.stringify(this.outlines)) return true;
     const {cells, channels} = this.trajectory;
     for (let cell = 0; cell < cells; cell++) {
-      if (!this.isSame(cell, frame * cells, this.drawn * cells, channels, frame)) return true;
+      if (!this.isSame(cell, moment * cells, this.drawn * cells, channels, moment)) return true;
     }
-    this.drawn = frame;
+    this.drawn = moment;
     return false;
   }
 
-  drawTiles(frame, afresh, height) {
+  drawTiles(moment, afresh, height) {
     const {trajectory, columns, context, theme} = this, {cells, channels} = trajectory;
     const [wide, tall] = this.sides;
     const gap = tall >= 6 ? 1 : tall >= 3 ? 0.5 : 0;
     const touched = new Set(this.outlines.flatMap((outline) => this.cellsOf(outline)));
     const first = Math.max(0, Math.floor(this.y));
     const last = Math.min(this.rows.length, Math.ceil(this.y + height / tall));
-    const now = frame * cells, before = (this.drawn ?? 0) * cells;
+    const now = moment * cells, before = (this.drawn ?? 0) * cells;
     for (let row = first; row < last; row++) {
       const end = Math.min(cells, this.rows[row] + columns);
       for (let cell = this.rows[row]; cell < end; cell++) {
-        if (!afresh && !touched.has(cell) && this.isSame(cell, now, before, channels, frame)) continue;
+        if (!afresh && !touched.has(cell) && this.isSame(cell, now, before, channels, moment)) continue;
         const [x, y] = this.corner(cell);
         context.fillStyle = theme.paper;
         if (gap) context.fillRect(x, y, wide, tall);
-        this.drawTile(cell, frame, x, y, wide - gap, tall - gap);
+        this.drawTile(cell, moment, x, y, wide - gap, tall - gap);
       }
     }
     this.drawNames();
   }
 
-  isSame(cell, now, before, channels, frame) {
+  isSame(cell, now, before, channels, moment) {
     for (const levels of channels) if (levels[now + cell] !== levels[before + cell]) return false;
-    return this.trajectory.typeOf(frame, cell) === this.trajectory.typeOf(this.drawn, cell);
+    return this.trajectory.typeOf(moment, cell) === this.trajectory.typeOf(this.drawn, cell);
   }
 
-  drawTile(cell, frame, ...tile) {
-    const type = this.trajectory.typeOf(frame, cell), {theme} = this;
-    const at = frame * this.trajectory.cells + cell;
+  drawTile(cell, moment, ...tile) {
+    const type = this.trajectory.typeOf(moment, cell), {theme} = this;
+    const at = moment * this.trajectory.cells + cell;
     const [free, pcp, held, hinted, stale, left] = this.trajectory.channels.map((c) => c[at] / 255);
     if (type === HOLE) return;
     if (this.lens === "type") {

@@ -1,6 +1,6 @@
 // Everything that stands on the page, and the words on it that do not change.
 
-const SPEEDS = [1, 2, 5, 10, 30, 60, 120]; // frames a second
+const SPEEDS = [1, 2, 5, 10, 30, 60, 120]; // moments a second
 const KEYS = "space plays or pauses; left and right arrows step, with shift by 10; "
   + "Home and End; plus, minus and 0 zoom; up and down pan";
 const LENS_LEGENDS = {
@@ -55,7 +55,7 @@ class Page {
     make(title, "span", {}, `guest of ${formatPages(present)}, seed ${meta.seed}`);
     const now = make(head, "div", {className: "fh-now"});
     this.whyText = make(now, "span", {className: "fh-why"});
-    this.frameText = make(now, "span", {className: "fh-frame"});
+    this.momentText = make(now, "span", {className: "fh-moment"});
     this.timeText = make(now, "strong", {className: "fh-clock"});
     const top = make(root, "div", {className: "fh-top"});
     this.buildMap(make(top, "section", {className: "fh-mapbox"}));
@@ -146,14 +146,14 @@ class Page {
     this.playhead = make(lanes, "div", {className: "fh-playhead"});
     const line = make(box, "div", {className: "fh-controls"});
     const buttons = this.buttons = make(line, "div", {className: "fh-buttons"});
-    this.button(buttons, "one frame back", "‹", () => this.acts.step(-1));
+    this.button(buttons, "one moment back", "‹", () => this.acts.step(-1));
     this.playButton = this.button(buttons, "play", "▶", () => this.acts.playOrPause());
-    this.button(buttons, "one frame on", "›", () => this.acts.step(1));
-    this.speed = make(buttons, "select", {"aria-label": "frames a second", 
+    this.button(buttons, "one moment on", "›", () => this.acts.step(1));
+    this.speed = make(buttons, "select", {"aria-label": "moments a second", 
       onchange: () => this.acts.chooseSpeed(+this.speed.value)});
     for (const speed of SPEEDS) make(this.speed, "option", {value: speed}, `${speed}/s`);
-    this.scrubber = make(line, "input", {type: "range", min: 0, max: this.trajectory.frames - 1, step: 1,
-      className: "fh-scrubber", "aria-label": "frame",
+    this.scrubber = make(line, "input", {type: "range", min: 0, max: this.trajectory.moments - 1, step: 1,
+      className: "fh-scrubber", "aria-label": "moment",
       oninput: () => this.acts.goTo(+this.scrubber.value, {moves: true})});
   }
 

@@ -1,4 +1,4 @@
-// Control of a player, and what one frame shows.
+// Control of a player, and what one moment shows.
 
 class Player {
   constructor(model, root, trajectory) {
@@ -18,8 +18,8 @@ class Player {
     this.followModel();
   }
 
-  get frame() {
-    return Math.max(0, Math.min(this.trajectory.frames - 1, this.model.get("frame")));
+  get moment() {
+    return Math.max(0, Math.min(this.trajectory.moments - 1, this.model.get("moment")));
   }
 
   // Colours and sizes, anew when the theme or the room changes.
@@ -78,7 +78,7 @@ class Player {
     this.page.listCanvas.addEventListener("pointermove", (event) => this.hover(under(event)));
     this.page.listCanvas.addEventListener("pointerleave", () => this.hover(null));
     this.page.listCanvas.addEventListener("click", (event) => this.pin(under(event)));
-    const goUnder = (event) => this.goTo(this.timeline.frameAt(event.offsetX), {moves: false});
+    const goUnder = (event) => this.goTo(this.timeline.momentAt(event.offsetX), {moves: false});
     this.page.timeCanvas.addEventListener("pointerdown", goUnder);
     this.page.timeCanvas.addEventListener("pointermove", (event) => {
       if (event.buttons & 1) goUnder(event);
@@ -104,7 +104,7 @@ class Player {
       this.model.on(`change:${name}`, act);
       this.undo.push(() => this.model.off(`change:${name}`, act));
     };
-    follow("frame", () => { if (!this.going && this.frame !== this.shownFrame) this.show({moves: true}); });
+    follow("moment", () => { if (!this.going && this.moment !== this.shownMoment) this.show({moves: true}); });
     follow("playing", () => this.followPlaying());
     follow("speed", () => this.showSpeed());
     follow("selected", () => this.draw());
@@ -129,7 +129,7 @@ class Player {
       ArrowLeft: () => this.step(-by),
       ArrowRight: () => this.step(by),
       Home: () => this.goTo(0, {moves: false}),
-      End: () => this.goTo(this.trajectory.frames - 1, {moves: false}),
+      End: () => this.goTo(this.trajectory.moments - 1, {moves: false}),
       "+": () => this.zoomBy(2), "=": () => this.zoomBy(2), "-": () => this.zoomBy(0.5),
       0: () => this.zoomBy(1 / this.map.zoom),
       ArrowUp: () => { this.map.pan(0, pan); this.draw(); },
@@ -144,18 +144,18 @@ class Player {
 
   step(by) {
     if (this.model.get("playing")) this.play(false);
-    this.goTo(this.frame + by, {moves: Math.abs(by) === 1});
+    this.goTo(this.moment + by, {moves: Math.abs(by) === 1});
   }
 
-  goTo(frame, how) {
+  goTo(moment, how) {
     this.going = true; // so that the model's own change shows nothing a second time
-    this.model.set("frame", Math.max(0, Math.min(this.trajectory.frames - 1, frame)));
+    this.model.set("moment", Math.max(0, Math.min(this.trajectory.moments - 1, moment)));
     this.going = false;
     this.show(how);
     this.saveSoon();
   }
 
-  // Not with every frame that is played: each is a message to the kernel.
+  // Not with every moment that is played: each is a message to the kernel.
   saveSoon() {
     this.saving ??= setTimeout(() => {
       this.saving = null;
@@ -173,7 +173,7 @@ class Player {
   }
 
   play(playing) {
-    if (playing && this.frame === this.trajectory.frames - 1) this.goTo(0, {moves: false});
+    if (playing && this.moment === this.trajectory.moments - 1) this.goTo(0, {moves: false});
     if (playing) this.lists.following = true;
     this.model.set("playing", playing);
     this.model.save_changes();
@@ -196,13 +196,13 @@ class Player {
     this.ticking = null;
     if (!this.model.get("playing") || !this.root.isConnected) return;
     const speed = this.model.get("speed");
-    const frames = Math.floor((now - this.due) * speed / 1000);
-    if (frames > 0) {
-      this.due += frames * 1000 / speed;
+    const moments = Math.floor((now - this.due) * speed / 1000);
+    if (moments > 0) {
+      this.due += moments * 1000 / speed;
       if (now - this.due > 500) this.due = now; // the page was out of sight
-      const next = Math.min(this.trajectory.frames - 1, this.frame + frames);
-      this.goTo(next, {moves: frames === 1, within: 850 / speed});
-      if (next === this.trajectory.frames - 1) { this.play(false); return; }
+      const next = Math.min(this.trajectory.moments - 1, this.moment + moments);
+      this.goTo(next, {moves: moments === 1, within: 850 / speed});
+      if (next === this.trajectory.moments - 1) { this.play(false); return; }
     }
     this.ticking = requestAnimationFrame((time) => this.tick(time));
   }
@@ -270,7 +270,7 @@ class Player {
   blockOf(cell) {
     if (cell < 0) return null;
     const shift = this.trajectory.meta.cell_shift, node = cell * 2 ** shift;
-    const block = this.trajectory.findBlock(this.frame, node);
+    const block = this.trajectory.findBlock(this.moment, node);
     if (!block || 2 ** block.order < 2 ** shift) return {node, size: 2 ** shift};
     return {node: block.first, size: 2 ** (block.order ?? 0)};
   }
@@ -295,7 +295,7 @@ class Player {
     const chosen = this.model.get("selected"), found = [];
     if (chosen >= 0) {
       const node = chosen - this.trajectory.meta.base_pfn;
-      const block = this.trajectory.findBlock(this.frame, node);
+      const block = this.trajectory.findBlock(this.moment, node);
       if (block?.first === node) this.pinnedSize = 2 ** (block.order ?? 0);
       const size = this.pinnedSize ?? 2 ** this.trajectory.meta.cell_shift;
       found.push({node, size, pinned: true});
@@ -304,15 +304,15 @@ class Player {
     return found;
   }
 
-  // One frame.
+  // One moment.
 
   show({moves = false, within = 320}) {
-    const last = this.shownFrame;
+    const last = this.shownMoment;
     if (this.tween) this.finishTween();
-    this.shownFrame = this.frame;
+    this.shownMoment = this.moment;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const long = Math.min(within, 450);
-    if (moves && !calm && last !== undefined && Math.abs(last - this.frame) === 1 && long > 60) {
+    if (moves && !calm && last !== undefined && Math.abs(last - this.moment) === 1 && long > 60) {
       this.tween = {begin: performance.now(), long};
       this.draw(0);
       this.tween.next = requestAnimationFrame((now) => this.tweenOn(now));
@@ -324,7 +324,7 @@ class Player {
   tweenOn(now) {
     if (!this.tween) return;
     const progress = Math.max(0, Math.min(1, (now - this.tween.begin) / this.tween.long));
-    const moving = this.lists.draw(this.frame, progress, this.marks);
+    const moving = this.lists.draw(this.moment, progress, this.marks);
     if (progress >= 1 || !moving) { this.finishTween(); return; }
     this.tween.next = requestAnimationFrame((time) => this.tweenOn(time));
   }
@@ -332,30 +332,30 @@ class Player {
   finishTween() {
     cancelAnimationFrame(this.tween.next);
     this.tween = null;
-    this.lists.draw(this.shownFrame, 1, this.marks);
+    this.lists.draw(this.shownMoment, 1, this.marks);
   }
 
   drawListsAlone() {
     if (this.tween) this.finishTween();
-    this.lists.draw(this.frame, 1, this.marks ?? []);
+    this.lists.draw(this.moment, 1, this.marks ?? []);
   }
 
   draw(progress = 1) {
     if (!this.map.theme) return;
-    const frame = this.frame;
-    this.shownFrame = frame;
+    const moment = this.moment;
+    this.shownMoment = moment;
     this.marks = this.marked();
-    this.map.draw(frame, this.marks);
-    this.lists.follow(frame);
-    this.lists.draw(frame, progress, this.marks);
-    this.timeline.draw(frame);
-    this.page.scrubber.value = frame;
-    const {time, frames} = this.trajectory;
-    this.told = `${formatTime(time[frame])}, frame ${frame + 1} of ${frames}`;
+    this.map.draw(moment, this.marks);
+    this.lists.follow(moment);
+    this.lists.draw(moment, progress, this.marks);
+    this.timeline.draw(moment);
+    this.page.scrubber.value = moment;
+    const {time, moments} = this.trajectory;
+    this.told = `${formatTime(time[moment])}, moment ${moment + 1} of ${moments}`;
     this.page.scrubber.setAttribute("aria-valuetext", this.told);
-    this.facts.write(frame, this.marks[0]);
-    this.root.dataset.frame = frame;
-    this.root.dispatchEvent(new CustomEvent("freehint:drawn", {detail: {frame}}));
+    this.facts.write(moment, this.marks[0]);
+    this.root.dataset.moment = moment;
+    this.root.dispatchEvent(new CustomEvent("freehint:drawn", {detail: {moment}}));
     if (!this.model.get("playing")) this.announce();
   }
 

@@ -6,7 +6,7 @@ class Timeline {
     this.playhead = playhead; // an element of its own: the lanes are drawn once
     this.trajectory = trajectory;
     this.context = canvas.getContext("2d", {alpha: false});
-    const t = trajectory, all = [...Array(t.frames).keys()];
+    const t = trajectory, all = [...Array(t.moments).keys()];
     const most = (values) => Math.max(1, ...values);
     const users = [...Array(t.users).keys()];
     const inFlight = all.map((f) => users.reduce((sum, user) => sum + t.inFlight(f, user), 0));
@@ -46,16 +46,16 @@ class Timeline {
     this.playhead.style.height = `${this.lanes.length * (this.lane + 6) - 6}px`;
   }
 
-  // Where a frame stands, over the middle of the scrubber's thumb.
-  xOf(frame) {
+  // Where a moment stands, over the middle of the scrubber's thumb.
+  xOf(moment) {
     const room = this.width - this.gutter - this.margin - 16;
-    return this.gutter + 8 + room * frame / Math.max(1, this.trajectory.frames - 1);
+    return this.gutter + 8 + room * moment / Math.max(1, this.trajectory.moments - 1);
   }
 
-  frameAt(x) {
+  momentAt(x) {
     const room = this.width - this.gutter - this.margin - 16;
-    const frame = Math.round((x - this.gutter - 8) / room * (this.trajectory.frames - 1));
-    return Math.max(0, Math.min(this.trajectory.frames - 1, frame));
+    const moment = Math.round((x - this.gutter - 8) / room * (this.trajectory.moments - 1));
+    return Math.max(0, Math.min(this.trajectory.moments - 1, moment));
   }
 
   colour(theme) {
@@ -80,7 +80,7 @@ class Timeline {
     context.fillStyle = theme.faint;
     context.fillText(lane.unit, shift, top + this.lane / 2);
     context.fillStyle = theme.panel;
-    context.fillRect(this.xOf(0), top, this.xOf(this.trajectory.frames - 1) - this.xOf(0), this.lane);
+    context.fillRect(this.xOf(0), top, this.xOf(this.trajectory.moments - 1) - this.xOf(0), this.lane);
     for (const [values, colour] of lane.areas) this.drawArea(context, values, theme[colour], top, foot);
     for (const [values, colour] of lane.lines) this.drawLine(context, values, theme[colour], top, foot);
     if (lane.ticks) this.drawRounds(context, top);
@@ -88,15 +88,15 @@ class Timeline {
     context.fillStyle = theme.faint;
     context.textAlign = "left";
     context.textBaseline = "middle";
-    context.fillText(lane.most, this.xOf(this.trajectory.frames - 1) + 8, top + this.lane / 2);
+    context.fillText(lane.most, this.xOf(this.trajectory.moments - 1) + 8, top + this.lane / 2);
   }
 
   drawArea(context, values, colour, top, foot) {
     context.fillStyle = colour;
-    values.forEach((value, frame) => {
+    values.forEach((value, moment) => {
       if (value <= 0) return;
-      const from = Math.floor(this.xOf(Math.max(0, frame - 1)) * this.ratio) / this.ratio;
-      const upto = Math.ceil(this.xOf(frame) * this.ratio) / this.ratio;
+      const from = Math.floor(this.xOf(Math.max(0, moment - 1)) * this.ratio) / this.ratio;
+      const upto = Math.ceil(this.xOf(moment) * this.ratio) / this.ratio;
       const height = Math.max(1, value * (foot - top));
       context.fillRect(from, foot - height, Math.max(1, upto - from), height);
     });
@@ -108,9 +108,9 @@ class Timeline {
     context.lineWidth = 1.8;
     context.lineJoin = "round";
     context.beginPath();
-    values.forEach((value, frame) => {
+    values.forEach((value, moment) => {
       const y = foot - 1 - value * (foot - top - 2);
-      if (frame) context.lineTo(this.xOf(frame), y); else context.moveTo(this.xOf(0), y);
+      if (moment) context.lineTo(this.xOf(moment), y); else context.moveTo(this.xOf(0), y);
     });
     context.stroke();
   }
@@ -121,7 +121,7 @@ class Timeline {
     context.font = `${font * 0.75}px ${theme.family}`;
     let free = -1;
     trajectory.arrays["rounds.time_ns"].forEach((time, round) => {
-      const x = this.xOf(trajectory.frameAt(time));
+      const x = this.xOf(trajectory.momentAt(time));
       context.fillStyle = theme.ink;
       context.fillRect(x, top, 1.2, this.lane);
       if (x < free) return;
@@ -131,7 +131,7 @@ class Timeline {
   }
 
   drawTimes(context) {
-    const {theme, font, trajectory} = this, end = trajectory.time[trajectory.frames - 1];
+    const {theme, font, trajectory} = this, end = trajectory.time[trajectory.moments - 1];
     const rough = end / Math.max(2, Math.floor(this.width / 130));
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
@@ -140,13 +140,13 @@ class Timeline {
     context.textBaseline = "top";
     context.textAlign = "center";
     for (let time = 0; time <= end * 1.0001; time += step) {
-      const x = this.xOf(trajectory.frameAt(time)), foot = this.lanes.length * (this.lane + 6);
+      const x = this.xOf(trajectory.momentAt(time)), foot = this.lanes.length * (this.lane + 6);
       context.fillRect(x - 0.5, foot - 6, 1, 4);
       context.fillText(time ? formatTime(time, 0) : "0", x, foot);
     }
   }
 
-  draw(frame) {
-    this.playhead.style.transform = `translateX(${this.xOf(frame) - 0.75}px)`;
+  draw(moment) {
+    this.playhead.style.transform = `translateX(${this.xOf(moment) - 0.75}px)`;
   }
 }

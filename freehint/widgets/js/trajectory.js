@@ -42,9 +42,9 @@ class Trajectory {
     this.meta = meta;
     this.arrays = arrays;
     this.time = arrays["time_ns"];
-    this.frames = this.time.length;
-    this.cells = arrays["cells.free"].length / this.frames;
-    this.pageblocks = arrays["types"].length / this.frames;
+    this.moments = this.time.length;
+    this.cells = arrays["cells.free"].length / this.moments;
+    this.pageblocks = arrays["types"].length / this.moments;
     this.channels = CHANNELS.map((name) => arrays[`cells.${name}`]);
     this.users = meta.policies.length;
     this.zones = meta.zones.length;
@@ -53,25 +53,25 @@ class Trajectory {
       if (!this.rowsOfList.has(list)) this.rowsOfList.set(list, []);
       this.rowsOfList.get(list).push(row);
     });
-    this.heldNs = this.heldBetweenFrames();
-    this.waitNs = this.waitedBetweenFrames();
+    this.heldNs = this.heldBetweenMoments();
+    this.waitNs = this.waitedBetweenMoments();
   }
 
   // The type of a cell's first pageblock; a hole where there is none.
-  typeOf(frame, cell) {
+  typeOf(moment, cell) {
     const shift = this.meta.cell_shift;
     const block = shift >= 9 ? cell << (shift - 9) : (cell << shift) >> 9;
-    return this.arrays["types"][frame * this.pageblocks + block];
+    return this.arrays["types"][moment * this.pageblocks + block];
   }
 
-  // The last version of a list that is not later than the frame; -1: always empty until then.
-  row(list, frame) {
+  // The last version of a list that is not later than the moment; -1: always empty until then.
+  row(list, moment) {
     const rows = this.rowsOfList.get(list) ?? [];
-    const when = this.arrays["versions.frame"];
+    const when = this.arrays["versions.moment"];
     let low = 0, high = rows.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (when[rows[middle]] <= frame) low = middle + 1; else high = middle;
+      if (when[rows[middle]] <= moment) low = middle + 1; else high = middle;
     }
     return low ? rows[low - 1] : -1;
   }
@@ -101,35 +101,35 @@ class Trajectory {
     return zone;
   }
 
-  user(frame, user, name) {
+  user(moment, user, name) {
     const names = this.meta.user;
-    return this.arrays["user"][(frame * this.users + user) * names.length + names.indexOf(name)];
+    return this.arrays["user"][(moment * this.users + user) * names.length + names.indexOf(name)];
   }
 
-  total(frame, name) {
+  total(moment, name) {
     let sum = 0;
-    for (let user = 0; user < this.users; user++) sum += this.user(frame, user, name);
+    for (let user = 0; user < this.users; user++) sum += this.user(moment, user, name);
     return sum;
   }
 
-  tally(frame, name) {
+  tally(moment, name) {
     const names = this.meta.tally;
-    return this.arrays["tally"][frame * names.length + names.indexOf(name)];
+    return this.arrays["tally"][moment * names.length + names.indexOf(name)];
   }
 
-  migration(frame, name) {
+  migration(moment, name) {
     const names = this.meta.migration;
-    return this.arrays["migration"][frame * names.length + names.indexOf(name)];
+    return this.arrays["migration"][moment * names.length + names.indexOf(name)];
   }
 
-  inFlight(frame, user) {
-    return this.arrays["in_flight"][frame * this.users + user];
+  inFlight(moment, user) {
+    return this.arrays["in_flight"][moment * this.users + user];
   }
 
   // The list whose block was reported last, while somebody walks; -1: nobody does.
-  walkedList(frame) {
-    const walking = this.arrays["walking"].subarray(frame * this.users, (frame + 1) * this.users);
-    const time = this.arrays["reports.time_ns"], now = this.time[frame];
+  walkedList(moment) {
+    const walking = this.arrays["walking"].subarray(moment * this.users, (moment + 1) * this.users);
+    const time = this.arrays["reports.time_ns"], now = this.time[moment];
     let low = 0, high = time.length;
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -141,9 +141,9 @@ class Trajectory {
     return (zone * NR_ORDERS + order) * MIGRATE_TYPES + type;
   }
 
-  // The first frame at or behind a time.
-  frameAt(time) {
-    let low = 0, high = this.frames - 1;
+  // The first moment at or behind a time.
+  momentAt(time) {
+    let low = 0, high = this.moments - 1;
     while (low < high) {
       const middle = (low + high) >> 1;
       if (this.time[middle] < time) low = middle + 1; else high = middle;
@@ -151,28 +151,28 @@ class Trajectory {
     return low;
   }
 
-  // Nanoseconds that policies held a zone lock since the frame before.
-  heldBetweenFrames() {
-    const held = new Float64Array(this.frames);
+  // Nanoseconds that policies held a zone lock since the moment before.
+  heldBetweenMoments() {
+    const held = new Float64Array(this.moments);
     const since = this.arrays["locks.since_ns"], length = this.arrays["locks.held_ns"];
     since.forEach((begin, row) => this.spread(begin, begin + length[row], held));
     return held;
   }
 
   spread(begin, end, sums) {
-    for (let f = this.frameAt(begin); f < this.frames; f++) {
+    for (let f = this.momentAt(begin); f < this.moments; f++) {
       const from = f ? this.time[f - 1] : 0;
       if (from >= end) break;
       sums[f] += Math.max(0, Math.min(end, this.time[f]) - Math.max(begin, from));
     }
   }
 
-  // The longest wait for a zone lock that was on since the frame before.
-  waitedBetweenFrames() {
-    const longest = new Float64Array(this.frames);
+  // The longest wait for a zone lock that was on since the moment before.
+  waitedBetweenMoments() {
+    const longest = new Float64Array(this.moments);
     const since = this.arrays["waits.since_ns"], length = this.arrays["waits.wait_ns"];
     since.forEach((begin, row) => {
-      for (let f = this.frameAt(begin); f < this.frames; f++) {
+      for (let f = this.momentAt(begin); f < this.moments; f++) {
         if (f && this.time[f - 1] >= begin + length[row]) break;
         longest[f] = Math.max(longest[f], length[row]);
       }
@@ -180,11 +180,11 @@ class Trajectory {
     return longest;
   }
 
-  // Where a page stands at a frame, as far as the windows of the lists tell.
-  findBlock(frame, node) {
+  // Where a page stands at a moment, as far as the windows of the lists tell.
+  findBlock(moment, node) {
     for (const list of this.rowsOfList.keys()) {
       const {order} = this.listOf(list);
-      const {entries, fromHead, blocks} = this.window(this.row(list, frame));
+      const {entries, fromHead, blocks} = this.window(this.row(list, moment));
       for (let i = 0; i < entries.length; i++) {
         if (entries[i] >= PRIVATE) continue;
         const first = entries[i] & NODE_MASK;
@@ -197,25 +197,25 @@ class Trajectory {
     return null;
   }
 
-  // The first frame of a block's stay on a list, back from a frame.
-  standsSince(frame, list, first) {
+  // The first moment of a block's stay on a list, back from a moment.
+  standsSince(moment, list, first) {
     const rows = this.rowsOfList.get(list);
-    let at = rows.indexOf(this.row(list, frame));
+    let at = rows.indexOf(this.row(list, moment));
     while (at > 0) {
       const {entries} = this.window(rows[at - 1]);
       if (!entries.some((entry) => entry < PRIVATE && (entry & NODE_MASK) === first)) break;
       at--;
     }
-    return this.arrays["versions.frame"][rows[at]];
+    return this.arrays["versions.moment"][rows[at]];
   }
 
-  // The last frame up to this one at which a block went behind others of its list; -1: none seen.
-  movedAt(frame, list, first) {
-    const rows = this.rowsOfList.get(list), when = this.arrays["versions.frame"];
+  // The last moment up to this one at which a block went behind others of its list; -1: none seen.
+  movedAt(moment, list, first) {
+    const rows = this.rowsOfList.get(list), when = this.arrays["versions.moment"];
     const nodes = (row) => [...this.window(row).entries]
       .filter((entry) => entry < PRIVATE).map((entry) => entry & NODE_MASK);
-    let now = nodes(this.row(list, frame));
-    for (let at = rows.indexOf(this.row(list, frame)); at > 0; at--) {
+    let now = nodes(this.row(list, moment));
+    for (let at = rows.indexOf(this.row(list, moment)); at > 0; at--) {
       const before = nodes(rows[at - 1]), was = before.indexOf(first);
       if (was < 0) break;
       const ahead = new Set(now.slice(0, now.indexOf(first)));
@@ -225,10 +225,10 @@ class Trajectory {
     return -1;
   }
 
-  // Reports that named a page, up to a frame, latest first.
-  reportsOf(frame, pfn, most) {
+  // Reports that named a page, up to a moment, latest first.
+  reportsOf(moment, pfn, most) {
     const time = this.arrays["reports.time_ns"], named = this.arrays["reports.pfn"];
-    const order = this.arrays["reports.order"], now = this.time[frame], found = [];
+    const order = this.arrays["reports.order"], now = this.time[moment], found = [];
     for (let row = time.length - 1; row >= 0 && found.length < most; row--) {
       if (time[row] <= now && pfn >= named[row] && pfn < named[row] + 2 ** order[row]) {
         found.push({

@@ -50,14 +50,14 @@ def player_html(trajectory: Trajectory, **state) -> str:
     ----------
     trajectory : Trajectory
     state
-        Where it begins: frame, playing, speed, selected, zoom, lens.
+        Where it begins: moment, playing, speed, selected, zoom, lens.
 
     Returns
     -------
     str
         For a page, or for ``IPython.display.HTML`` in a notebook that is to be rendered.
     """
-    start = {"frame": 0, "playing": False, "speed": 30, "selected": -1, "zoom": 1, "lens": "hints"}
+    start = {"moment": 0, "playing": False, "speed": 30, "selected": -1, "zoom": 1, "lens": "hints"}
     start |= state | {"colours": THEMES}
     name = f"freehint-player-{next(_numbers)}"
     module = MODULE.replace("export default {render};", "")

@@ -1,4 +1,4 @@
-"""One frame of a player as a picture, for where no script runs."""
+"""One moment of a player as a picture, for where no script runs."""
 
 import io
 
@@ -17,27 +17,27 @@ LABELS = ("in use", "on pcp lists", "free", "free, host told", "in use, host tol
 SHOWN_LISTS = 14
 
 
-def frame_png(trajectory: Trajectory, frame: int) -> bytes:
-    """Map and free lists at a frame, as PNG."""
-    shown, hidden = _shown_lists(trajectory, frame)
+def moment_png(trajectory: Trajectory, moment: int) -> bytes:
+    """Map and free lists at a moment, as PNG."""
+    shown, hidden = _shown_lists(trajectory, moment)
     rows = len(shown) + 1
     figure = Figure(figsize=(11, 4.2 + 0.2 * rows), dpi=90, layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=[17, rows])
-    _draw_map(trajectory, frame, above)
-    _draw_lists(trajectory, frame, below, shown, hidden)
+    _draw_map(trajectory, moment, above)
+    _draw_lists(trajectory, moment, below, shown, hidden)
     policies = " + ".join(trajectory.meta["policies"]) or "none"
-    time = format_ns(trajectory.arrays["time_ns"][frame]).replace("us", "µs")
+    time = format_ns(trajectory.arrays["time_ns"][moment]).replace("us", "µs")
     figure.suptitle(
-        f"{policies}: {time}, frame {frame + 1} of {len(trajectory)}", x=0.01, ha="left"
+        f"{policies}: {time}, moment {moment + 1} of {len(trajectory)}", x=0.01, ha="left"
     )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
-def cell_colours(trajectory: Trajectory, frame: int) -> np.ndarray:
+def cell_colours(trajectory: Trajectory, moment: int) -> np.ndarray:
     """Mixed colour of each cell, float[C, 3]; a hole is white."""
-    levels = {name: trajectory.arrays[f"cells.{name}"][frame] / 255.0
+    levels = {name: trajectory.arrays[f"cells.{name}"][moment] / 255.0
               for name in ("free", "pcp", "held", "hinted", "stale")}  # fmt: skip
     hinted = np.minimum(levels["hinted"], levels["free"])
     shares = {
@@ -51,14 +51,14 @@ def cell_colours(trajectory: Trajectory, frame: int) -> np.ndarray:
     mixed = sum(shares[name][:, None] * np.array(to_rgb(COLOURS[name])) for name in STATES)
     mixed /= sum(shares.values())[:, None]
     per_block = max(trajectory.meta["cell_shift"] - PAGEBLOCK_ORDER, 0)
-    kind = trajectory.arrays["types"][frame][:: 1 << per_block]
+    kind = trajectory.arrays["types"][moment][:: 1 << per_block]
     kind = np.repeat(kind, len(mixed) // len(kind))
     mixed[kind == NO_PAGEBLOCK] = 1.0
     return mixed
 
 
-def _draw_map(trajectory: Trajectory, frame: int, ax) -> None:
-    colours = cell_colours(trajectory, frame)
+def _draw_map(trajectory: Trajectory, moment: int, ax) -> None:
+    colours = cell_colours(trajectory, moment)
     columns = 1 << int(np.ceil(np.log2(np.sqrt(len(colours) * 3.5))))
     short = -len(colours) % columns
     grid = np.concatenate([colours, np.ones((short, 3))]).reshape(-1, columns, 3)
@@ -69,18 +69,18 @@ def _draw_map(trajectory: Trajectory, frame: int, ax) -> None:
     ax.legend(ncols=6, loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=9)
 
 
-def _shown_lists(trajectory: Trajectory, frame: int) -> tuple:
+def _shown_lists(trajectory: Trajectory, moment: int) -> tuple:
     """The lists with blocks, largest orders first; and how many more there are."""
     nr_lists = len(trajectory.meta["zones"]) * NR_ORDERS * MIGRATE_TYPES
-    there = [w for w in range(nr_lists) if trajectory.window(frame, w)[0]]
+    there = [w for w in range(nr_lists) if trajectory.window(moment, w)[0]]
     there.sort(key=lambda w: (-(w // MIGRATE_TYPES % NR_ORDERS), -w))
     return there[:SHOWN_LISTS], len(there[SHOWN_LISTS:])
 
 
-def _draw_lists(trajectory: Trajectory, frame: int, ax, shown, hidden) -> None:
+def _draw_lists(trajectory: Trajectory, moment: int, ax, shown, hidden) -> None:
     zones = trajectory.meta["zones"]
     for row, which in enumerate(shown):
-        blocks, head, tail = trajectory.window(frame, which)
+        blocks, head, tail = trajectory.window(moment, which)
         entries = np.concatenate([head, tail])
         entries = entries[entries & ENTRY_NODE == 0]
         x = np.arange(len(entries)) + 5 * (np.arange(len(entries)) >= len(head))

@@ -13,7 +13,7 @@ import traitlets
 from freehint.config import require
 from freehint.figures.drawing.palette import THEMES
 from freehint.runs.trajectory.trajectory import Trajectory
-from freehint.widgets.player.png import frame_png
+from freehint.widgets.player.png import moment_png
 
 FOLDER = Path(__file__).parent  # of the style; the scripts are shared with other widgets
 JS = FOLDER.parent / "js"
@@ -33,24 +33,24 @@ LENSES = ("type", "hints", "migration")
 
 
 class Player(anywidget.AnyWidget):
-    """Map, free lists, zone locks, ring and migration of a run, frame by frame.
+    """Map, free lists, zone locks, ring and migration of a run, moment by moment.
 
     Space plays and pauses; arrows step (with shift by 10), Home and End; + and - zoom.  Two
-    players are linked by ``ipywidgets.jslink((a, "frame"), (b, "frame"))``.
+    players are linked by ``ipywidgets.jslink((a, "moment"), (b, "moment"))``.
 
     Parameters
     ----------
     trajectory : Trajectory
         Of :func:`freehint.record`.
-    frame, playing, speed, selected, zoom, lens
+    moment, playing, speed, selected, zoom, lens
         Where it begins.
 
     Attributes
     ----------
-    frame : int
+    moment : int
     playing : bool
     speed : float
-        Frames a second.
+        Moments a second.
     selected : int
         pfn of the pinned block, or -1.
     zoom : float
@@ -66,7 +66,7 @@ class Player(anywidget.AnyWidget):
     payload = traitlets.Bytes().tag(sync=True)
     colours = traitlets.Dict(THEMES).tag(sync=True)
     # The browser is ahead of what it has told: an echo of that must not call it back.
-    frame = traitlets.Int(0, min=0).tag(sync=True, echo_update=False)
+    moment = traitlets.Int(0, min=0).tag(sync=True, echo_update=False)
     playing = traitlets.Bool(False).tag(sync=True)
     speed = traitlets.Float(30.0, min=0.1).tag(sync=True)
     selected = traitlets.Int(-1, min=-1).tag(sync=True)
@@ -79,17 +79,17 @@ class Player(anywidget.AnyWidget):
         super().__init__(payload=trajectory.to_bytes(), **state)
 
     def show(self, trajectory: Trajectory) -> None:
-        """Another run in place of this one; frame, lens, zoom and the rest stay."""
+        """Another run in place of this one; moment, lens, zoom and the rest stay."""
         self.trajectory = trajectory
-        self.frame = min(self.frame, len(trajectory) - 1)
+        self.moment = min(self.moment, len(trajectory) - 1)
         self.payload = trajectory.to_bytes()
 
-    @traitlets.validate("frame")
+    @traitlets.validate("moment")
     def _inside(self, proposal):
         return min(proposal["value"], len(self.trajectory) - 1)
 
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        picture = frame_png(self.trajectory, self.frame)
+        picture = moment_png(self.trajectory, self.moment)
         return data | {"image/png": base64.b64encode(picture).decode()}, metadata

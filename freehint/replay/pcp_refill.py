@@ -1,0 +1,186 @@
+"""Refills at pcp level: the model takes blocks off the buddy lists by itself.
+
+The blocks are compared with the rows that the kernel wrote then.  Of a fallback only this is
+given: was a pageblock claimed?  That depends on LRU pages, which no recording has.
+"""
+
+from freehint.formats.traces.rows import (
+    C_REFILL_MISSES,
+    C_REFILLS,
+    C_UNTOLD_CLAIMS,
+    FAITHFUL,
+    NO_CLAIM,
+)
+from freehint.jit import kernel
+from freehint.mm.fallback import find_fallback_block, rmqueue_claim, rmqueue_fallback
+from freehint.mm.list import list_add_tail
+from freehint.mm.memory import (
+    MIGRATE_PCPTYPES,
+    MOVABLE,
+    NR_PCP_LISTS,
+    PAGEBLOCK_ORDER,
+    PCP,
+    TYPE_SHIFT,
+    first_block,
+    free_list_head,
+    pcp_list_head,
+)
+from freehint.mm.pcp import order_to_pindex, pcp_allowed_order
+from freehint.mm.pcp_limits import nr_pcp_alloc
+from freehint.mm.profile import FALLBACK_CLAIMS
+from freehint.replay.buddy_blocks import infer_rotation, smallest_block, take_block
+from freehint.replay.buddy_level import steal_told
+
+STOLEN = -2  # no pageblock was claimed: one block was stolen
+
+
+@kernel(inline=True)
+def push_claim(claims, cpu, change):
+    """Remember a recorded claim until the refill that it belongs to."""
+    claims[cpu, 1 + claims[cpu, 0] % (claims.shape[1] - 1)] = change
+    claims[cpu, 0] += 1
+
+
+@kernel(inline=True)
+def pop_claim(claims, counts, cpu):
+    """The oldest claim not used yet, or -1 (decided from what the model knows) and counted."""
+    if claims[cpu, 0] == 0:
+        counts[C_UNTOLD_CLAIMS] += 1
+        return -1
+    change = claims[cpu, 1]
+    claims[cpu, 0] -= 1
+    for i in range(1, 1 + claims[cpu, 0]):
+        claims[cpu, i] = claims[cpu, i + 1]
+    return change
+
+
+@kernel(cold=True)
+def fallback_without_claim(memory, zone, order, migratetype):
+    """Ablation: blocks move to the taker's lists, but no pageblock changes its type."""
+    current, other, _ = find_fallback_block(memory, zone, order, migratetype, 0)
+    if current < 0:
+        return False
+    node = first_block(memory, free_list_head(memory, zone, current, other))
+    first = node >> PAGEBLOCK_ORDER
+    last = (node + (1 << current) - 1) >> PAGEBLOCK_ORDER
+    kept_first, kept_last = memory.pageblock[first], memory.pageblock[last]
+    rmqueue_fallback(memory, zone, order, migratetype, 0, 0)
+    memory.pageblock[first], memory.pageblock[last] = kept_first, kept_last
+    return True
+
+
+@kernel(inline=True)
+def claim_told(memory, rows, row):
+    """What an extfrag row tells the refill that it belongs to; see :func:`push_claim`.
+
+    Up to 6.1 whether the pageblock was claimed; in 6.12 the order of the block claimed, or STOLEN.
+    """
+    if memory.profile.fallback != FALLBACK_CLAIMS:
+        return rows.change[row]
+    return rows.value[row] if rows.change[row] == 1 else STOLEN
+
+
+@kernel(inline=True)
+def told_list(memory, order, migratetype):
+    """Which queue of ``told`` a block belongs to: its pcp list's, the last if it has none."""
+    if migratetype >= MIGRATE_PCPTYPES or not pcp_allowed_order(memory, order):
+        return NR_PCP_LISTS
+    return order_to_pindex(migratetype, order)
+
+
+@kernel(inline=True)
+def next_told(memory, run, cpu, order, migratetype):
+    """The oldest block that a row told of and the model has yet to take, or -1."""
+    told = run.told[cpu, told_list(memory, order, migratetype)]
+    return told[2 + told[0]] if told[0] < told[1] else -1
+
+
+@kernel(cold=True)
+def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation):
+    """6.12: the block that the oldest extfrag row not used yet tells of; -1 if there is none.
+
+    No row, no fallback: the kernel found nothing, or was not to mix types.
+    """
+    if run.claims[cpu, 0] == 0:
+        return -1
+    told = pop_claim(run.claims, run.counts, cpu)
+    if told != STOLEN and ablation != NO_CLAIM:
+        return rmqueue_claim(memory, zone, order, migratetype, 0, told)
+    observed = next_told(memory, run, cpu, order, migratetype)
+    return steal_told(memory, run, row, observed, zone, order, migratetype)
+
+
+@kernel
+def take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation):
+    """One block off the buddy lists, by fallback if need be; -1 if there is none.
+
+    Where a row told of another block a rotation may explain it: see :func:`infer_rotation`.
+    """
+    node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
+    if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
+        return fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation)
+    if node < 0:
+        change = pop_claim(run.claims, run.counts, cpu)
+        if ablation == NO_CLAIM:
+            found = fallback_without_claim(memory, zone, order, migratetype)
+        else:
+            found = rmqueue_fallback(memory, zone, order, migratetype, 0, change)
+        if not found:
+            return -1
+        node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
+    if migratetype == MOVABLE:
+        observed = next_told(memory, run, cpu, order, migratetype)
+        if observed != node and infer_rotation(memory, run, row, observed, zone, current):
+            node = observed
+    take_block(memory, node, zone, current, order, migratetype)
+    return node
+
+
+@kernel(inline=True)
+def check_refilled(counts, told, node):
+    """Compare a block that the model took from the buddy with the oldest that the trace told.
+
+    ``told``: int32[2 + n], one queue of :class:`Scratch`.
+    """
+    counts[C_REFILLS] += 1
+    first = told[0]
+    if first == told[1] or told[2 + first] != node:
+        counts[C_REFILL_MISSES] += 1
+    if first < told[1]:
+        told[0] = first + 1
+
+
+@kernel(inline=True)
+def tell_refilled(memory, run, rows, row):
+    """A row told of a block that left the buddy."""
+    pindex = told_list(memory, rows.order[row], rows.migratetype[row])
+    told = run.told[rows.cpu[row], pindex]
+    last = told[1]
+    if 2 + last < told.shape[0]:
+        told[2 + last] = rows.node[row]
+        told[1] = last + 1
+
+
+@kernel(inline=True)
+def forget_refilled(counts, told):
+    """An allocation is over: blocks told of its list that the model did not take are misses.
+
+    Those of other lists are for later: a bulk allocation without a row of its own took them.
+    """
+    counts[C_REFILL_MISSES] += told[1] - told[0]
+    told[0] = told[1] = 0
+
+
+@kernel
+def refill(memory, run, row, zone, cpu, order, migratetype, ablation):
+    """rmqueue_bulk() with the claims that the trace recorded."""
+    pindex = order_to_pindex(migratetype, order)
+    head = pcp_list_head(memory, zone, cpu, pindex)
+    for _ in range(nr_pcp_alloc(memory, zone, cpu, order)):
+        node = take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation)
+        if node < 0:
+            return
+        check_refilled(run.counts, run.told[cpu, pindex], node)
+        memory.frame[node] = PCP | order | (migratetype << TYPE_SHIFT)
+        list_add_tail(memory.links, node, head)
+        memory.pcp[zone, cpu].count += 1 << order
