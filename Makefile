@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries factorial compile-benchmark gallery need-chromium need-gcc
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries factorial compile-benchmark gallery picture-time need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -27,7 +27,7 @@ report: $(STAMP) ## compare the policies on a recorded 4 GiB guest: out/report.h
 	@$(BIN)/freehint report -o out/report.html
 
 test: need-chromium lint ## lint, all tests, every notebook, a real JupyterLab
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	@$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
@@ -90,6 +90,9 @@ compile-benchmark: $(STAMP) ## migrate a compiling guest under every policy: out
 
 gallery: $(STAMP) ## the pictures of notebooks/index.ipynb, each cut out of its chapter, 5 minutes
 	@$(BIN)/python tests/book.py
+
+picture-time: need-chromium $(STAMP) ## from a key on a knob to the changed picture, in a real JupyterLab; nothing is judged
+	@$(BIN)/python -m benchmarks.lab
 
 lint: $(STAMP) ## ruff, and no outputs in the notebooks
 	@$(BIN)/python -m ruff check

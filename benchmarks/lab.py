@@ -1,8 +1,8 @@
-"""The bench in a real JupyterLab: from the key press on a knob to the changed picture.
+"""A real JupyterLab: from the key press on a knob to the changed picture (make picture-time).
 
     python -m benchmarks.lab [--turns N]
 
-A guest of 256 MiB; the knob is the seed, so that every run is another one.  The time is from the
+Knobs of the first notebook, and those of the bench.  On the bench a guest of 256 MiB; the knob is the seed, so that every run is another one.  The time is from the
 key event's own time stamp to the turn of the display after the player has drawn the new run; with
 A and B the knobs are B's.  ``in the kernel``: simulate, record and pack alone, in this process.
 """
@@ -20,6 +20,7 @@ import freehint as fh
 from freehint.widgets.lab import MOMENTS
 from tests.lab import lab_server
 
+FIRST = Path(__file__).parents[1] / "notebooks" / "00_start_here.ipynb"
 CELL = "from freehint.widgets import Lab\nbench = Lab()\nbench"
 KEY_MS = """() => { window.freehintTurn = new Promise((resolve) => {
   let pressed;
@@ -57,6 +58,19 @@ def turns_of(lab, turns: int) -> list:
     return found[2:]
 
 
+def start_here_ms(server) -> dict:
+    """Medians of knobs of the first notebook, in milliseconds from the key to the picture."""
+    lab, found = server.open(FIRST), {}
+    lab.run_all()
+    lab.scope = ".freehint-threadexample"
+    lab.turn("rotate", "End")
+    for panel, label in (("threadexample", "consumed"), ("guestknobs", "ring size")):
+        lab.scope = f".freehint-{panel}"
+        picture = f"{lab.scope} img"
+        found[label] = lab.median_ms(label, ["ArrowRight", "ArrowLeft"], picture)
+    return found
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -68,8 +82,9 @@ def main() -> None:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(notebook, path)
-        with lab_server(Path(folder), [path]) as server:
-            lab = server.open(path.name)
+        with lab_server(Path(folder)) as server:
+            first = start_here_ms(server)
+            lab = server.open(path)
             lab.run_all()
             lab.page.wait_for_selector(".fh-player[data-ready]")
             lab.scope = ".fh-lab"
@@ -78,6 +93,8 @@ def main() -> None:
             lab.page.wait_for_function("document.querySelectorAll('.fh-player').length === 2")
             lab.page.wait_for_timeout(1500)
             rows["key to picture, A and B"] = turns_of(lab, turns)
+    for name, median in first.items():
+        print(f"first notebook, {name:<10} median {median:6.0f} ms")
     for name, times in rows.items():
         p90 = statistics.quantiles(times, n=10)[-1]
         print(f"{name:<26} median {statistics.median(times):6.0f} ms   90 % below {p90:6.0f} ms")

@@ -1,7 +1,7 @@
 """A real JupyterLab in headless Chromium, and a browser that has no network, for tests.
 
-with lab_server(tmp_path, notebooks=[path]) as lab:
-    page = lab.open("00_start_here.ipynb")
+def test_a_notebook(jupyterlab):  # the fixture of conftest.py: one server and page for all tests
+    page = jupyterlab.open(path)
     page.run_all()
     page.assert_clean()
     ms = page.median_ms("ring size", ["ArrowRight", "ArrowLeft"], "img")
@@ -21,7 +21,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
@@ -61,6 +61,7 @@ SETTINGS = {
 OPENED = """async (name) => {
   const app = window.jupyterapp;
   await app.restored;
+  await app.commands.execute('docmanager:open', {path: name});
   const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   let panel;
   while (!(panel = [...app.shell.widgets('main')].find((w) => w.context?.path === name))) {
@@ -70,6 +71,14 @@ OPENED = """async (name) => {
   await panel.sessionContext.ready;
   app.shell.activateById(panel.id);
   window.freehintPanel = panel;
+}"""
+# What was open leaves no kernel, no panel and no question whether it is to be saved.
+CLOSED = """async () => {
+  const panels = [...window.jupyterapp.shell.widgets('main')].filter((w) => w.sessionContext);
+  for (const panel of panels) {
+    await panel.sessionContext.shutdown();
+    panel.dispose();
+  }
 }"""
 IDLE = "() => window.freehintPanel.sessionContext.session?.kernel?.status === 'idle'"
 RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
@@ -125,20 +134,27 @@ class NotebookPage:
     foreign_requests : addresses of requests to any host but the server
     """
 
-    def __init__(self, page: Page, address: str, name: str):
+    def __init__(self, page: Page, server: str, name: str):
         self.scope = "body"  # CSS selector: where knobs are looked for
         self.page = page
         self.errors: list[str] = []
         self.foreign_requests: list[str] = []
-        self._server = urlsplit(address).netloc
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", lambda request: self._note(request.url))
-        page.on("websocket", lambda socket: self._note(socket.url))
-        page.add_init_script(SHOWN)
-        page.goto(address)
-        page.wait_for_function("window.jupyterapp")
+        self._server = urlsplit(server).netloc
+        self._listeners = {
+            "pageerror": lambda error: self.errors.append(str(error)),
+            "request": lambda request: self._note(request.url),
+            "websocket": lambda socket: self._note(socket.url),
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
         self._evaluate(OPENED, name)
         self.wait_idle()
+
+    def close(self) -> None:
+        """End the kernel and take the notebook out of the page."""
+        self._evaluate(CLOSED)
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
 
     def _note(self, url: str) -> None:
         parts = urlsplit(url)
@@ -250,31 +266,36 @@ class NotebookPage:
 
 
 class Lab:
-    """A running JupyterLab server and a browser."""
+    """A running JupyterLab server and a page of it, which shows one notebook at a time."""
 
-    def __init__(self, address: str, token: str, browser: Browser):
-        self._address, self._token, self._browser = address, token, browser
+    def __init__(self, folder: Path, address: str, page: Page):
+        self._folder, self._address, self.page = folder, address, page
+        self._opened: NotebookPage | None = None
 
-    def open(self, name: str) -> NotebookPage:
-        """Open a notebook of the server's folder, with a kernel of its own."""
-        # A second page in the same context would be sent on to another workspace while it loads.
-        context = self._browser.new_context(viewport={"width": 1400, "height": 1000})
-        address = f"{self._address}/lab/tree/{name}?reset&token={self._token}"
-        return NotebookPage(context.new_page(), address, name)
+    def open(self, notebook: Path) -> NotebookPage:
+        """Open a copy of a notebook, with a kernel of its own, in place of the one before.
+
+        Pictures that the notebooks show, in a folder ``gallery`` beside them, come along.
+        """
+        self.close()
+        shutil.copy(notebook, self._folder)
+        if (gallery := notebook.parent / "gallery").is_dir():
+            shutil.copytree(gallery, self._folder / "gallery", dirs_exist_ok=True)
+        self._opened = NotebookPage(self.page, self._address, notebook.name)
+        return self._opened
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._opened:
+            self._opened.close()
+            self._opened = None
 
 
 @contextmanager
-def lab_server(tmp: Path, notebooks: Iterable[Path]) -> Iterator[Lab]:
-    """Serve copies of ``notebooks`` by a JupyterLab whose every setting lies below ``tmp``.
-
-    Pictures that the notebooks show, in a folder ``gallery`` beside them, come along.
-    """
+def lab_server(tmp: Path) -> Iterator[Lab]:
+    """A JupyterLab whose every setting lies below ``tmp``, and a browser that shows it."""
     folder = tmp / "notebooks"
     folder.mkdir()
-    for notebook in notebooks:
-        shutil.copy(notebook, folder)
-        if (gallery := notebook.parent / "gallery").is_dir():
-            shutil.copytree(gallery, folder / "gallery", dirs_exist_ok=True)
     token, port = secrets.token_hex(16), _free_port()
     address = f"http://127.0.0.1:{port}"
     with chromium() as browser, (tmp / "server.log").open("w") as log:
@@ -287,7 +308,11 @@ def lab_server(tmp: Path, notebooks: Iterable[Path]) -> Iterator[Lab]:
         )
         try:
             _wait_until_up(server, f"{address}/api/status?token={token}", tmp / "server.log")
-            yield Lab(address, token, browser)
+            page = browser.new_page(viewport={"width": 1400, "height": 1000})
+            page.add_init_script(SHOWN)
+            page.goto(f"{address}/lab?token={token}")
+            page.wait_for_function("window.jupyterapp")
+            yield Lab(folder, address, page)
         finally:
             _stop(server)
 

@@ -454,8 +454,10 @@ def test_jit_is_on_unless_it_was_disabled():
 def test_this_module_passes_without_jit():
     env = os.environ | {"NUMBA_DISABLE_JIT": "1", "FREEHINT_EXAMPLES": "60"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    # Thousands of steps, each compared whole; the other runs of 6.12 go through the same kernels.
+    command += ["-k", "not tune_the_lists"]
     root = Path(__file__).parents[2]
     run = subprocess.run(command, env=env, cwd=root, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     # One test there says that JIT was off indeed; this one is skipped there.
-    assert "6 passed, 1 skipped" in run.stdout
+    assert "5 passed, 1 skipped, 1 deselected" in run.stdout

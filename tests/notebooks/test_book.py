@@ -9,7 +9,6 @@ from PIL import Image
 
 import book
 from freehint.reports.notebook import render
-from lab import lab_server
 
 ROOT = Path(__file__).parents[2]
 MOST_LINES, MOST_DEF_LINES, LEAST_WORDS = 5, 10, 5
@@ -138,12 +137,11 @@ def test_a_rendered_report_has_no_links_to_other_chapters():
     assert ".ipynb" not in html
 
 
-def test_the_contents_show_their_pictures_in_jupyterlab(tmp_path):
-    with lab_server(tmp_path, [book.FOLDER / "index.ipynb"]) as server:
-        page = server.open("index.ipynb")
-        pictures = page.page.locator(".jp-RenderedMarkdown img")
-        pictures.last.wait_for()
-        sizes = pictures.evaluate_all("(all) => all.map((picture) => picture.naturalWidth)")
-        assert sizes == [book.WIDTH] * len(book.CHAPTERS)
-        assert page.errors == [] and page.foreign_requests == []
-        assert page.screenshot("index").is_file()
+def test_the_contents_show_their_pictures_in_jupyterlab(jupyterlab):
+    page = jupyterlab.open(book.FOLDER / "index.ipynb")
+    pictures = page.page.locator(".jp-RenderedMarkdown img")
+    pictures.last.wait_for()
+    sizes = pictures.evaluate_all("(all) => all.map((picture) => picture.naturalWidth)")
+    assert sizes == [book.WIDTH] * len(book.CHAPTERS)
+    assert page.errors == [] and page.foreign_requests == []
+    assert page.screenshot("index").is_file()

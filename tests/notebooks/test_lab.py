@@ -7,7 +7,7 @@ from playwright.sync_api import Error
 from test_notebooks import ANSWERS
 
 import lab
-from lab import lab_server, open_offline, write_notebook
+from lab import open_offline, write_notebook
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 # The contents have no code (test_book.py); papermill runs the report, test_notebooks.py those that
@@ -43,40 +43,38 @@ for knob in (grey, shade, negative, side):
 
 
 @pytest.mark.parametrize("notebook", LIVE_NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_in_jupyterlab(notebook, tmp_path):
-    with lab_server(tmp_path, [notebook]) as server:
-        page = server.open(notebook.name)
-        page.run_all()
-        page.assert_clean()
-        assert page.screenshot(notebook.stem).is_file()
+def test_notebook_runs_in_jupyterlab(notebook, jupyterlab):
+    page = jupyterlab.open(notebook)
+    page.run_all()
+    page.assert_clean()
+    assert page.screenshot(notebook.stem).is_file()
 
 
-def test_knobs_change_the_picture(tmp_path):
+def test_knobs_change_the_picture(jupyterlab, tmp_path):
     show = "widgets.VBox([grey, shade, negative, side, picture])"
     notebook = write_notebook(tmp_path / "knobs.ipynb", KNOBS, show)
-    with lab_server(tmp_path, [notebook]) as server:
-        page = server.open("knobs.ipynb")
-        with pytest.raises(AssertionError, match="execution counts"):
-            page.assert_clean()
-        page.run_all()
+    page = jupyterlab.open(notebook)
+    with pytest.raises(AssertionError, match="execution counts"):
         page.assert_clean()
-        assert [len(outputs) for outputs in page.cell_outputs] == [0, 1]
-        at_start = page.shown("img.shown")
-        for label, there, back in [
-            ("grey", "ArrowRight", "ArrowLeft"),
-            ("shade", "darker", "as it is"),
-            ("negative", "Space", "Space"),
-            ("side", "smaller", "small"),
-        ]:
-            page.turn(label, there)
-            moved = page.wait_picture_changed("img.shown", at_start)
-            page.turn(label, back)
-            assert page.wait_picture_changed("img.shown", moved) == at_start
-        assert page.knob("grey").get_attribute("aria-valuenow") == "100.0"
-        assert 0 < page.median_ms("grey", ["ArrowRight", "ArrowLeft"], "img.shown", 3) < 5000
-        with pytest.raises(Error, match="nothing came in 1 s"):
-            page.turn_ms("grey", "F9", "img.shown", timeout=1)
-        assert page.screenshot("harness").stat().st_size > 10_000
+    page.run_all()
+    page.assert_clean()
+    assert [len(outputs) for outputs in page.cell_outputs] == [0, 1]
+    at_start = page.shown("img.shown")
+    for label, there, back in [
+        ("grey", "ArrowRight", "ArrowLeft"),
+        ("shade", "darker", "as it is"),
+        ("negative", "Space", "Space"),
+        ("side", "smaller", "small"),
+    ]:
+        page.turn(label, there)
+        moved = page.wait_picture_changed("img.shown", at_start)
+        page.turn(label, back)
+        assert page.wait_picture_changed("img.shown", moved) == at_start
+    assert page.knob("grey").get_attribute("aria-valuenow") == "100.0"
+    assert 0 < page.median_ms("grey", ["ArrowRight", "ArrowLeft"], "img.shown", 3) < 5000
+    with pytest.raises(Error, match="nothing came in 1 s"):
+        page.turn_ms("grey", "F9", "img.shown", timeout=1)
+    assert page.screenshot("harness").stat().st_size > 10_000
 
 
 UNCLEAN = {
@@ -88,16 +86,13 @@ Javascript("setTimeout(() => nowhere(), 0)")""",
 }
 
 
-def test_a_notebook_that_is_not_clean_is_seen(tmp_path):
-    names = [f"unclean{n}.ipynb" for n in range(len(UNCLEAN))]
-    sources = zip(names, UNCLEAN.values())
-    with lab_server(tmp_path, [write_notebook(tmp_path / n, s) for n, s in sources]) as server:
-        for name, seen in zip(names, UNCLEAN):
-            page = server.open(name)
-            page.run_all()
-            page.page.wait_for_timeout(500)  # the browser shows outputs after the kernel is idle
-            with pytest.raises(AssertionError, match=seen):
-                page.assert_clean()
+@pytest.mark.parametrize("seen", UNCLEAN)
+def test_a_notebook_that_is_not_clean_is_seen(jupyterlab, tmp_path, seen):
+    page = jupyterlab.open(write_notebook(tmp_path / "unclean.ipynb", UNCLEAN[seen]))
+    page.run_all()
+    page.page.wait_for_timeout(500)  # the browser shows outputs after the kernel is idle
+    with pytest.raises(AssertionError, match=seen):
+        page.assert_clean()
 
 
 def test_open_offline_sees_every_request(tmp_path):

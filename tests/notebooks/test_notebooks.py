@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from lab import lab_server
-
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOK = FOLDER / "00_start_here.ipynb"
 
@@ -45,15 +43,8 @@ ANSWERS = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    notebooks = [NOTEBOOK, *(FOLDER / f"{name}.ipynb" for name in ANSWERS)]
-    with lab_server(tmp_path_factory.mktemp("lab"), notebooks) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def page(server):
-    page = server.open(NOTEBOOK.name)
+def page(jupyterlab):
+    page = jupyterlab.open(NOTEBOOK)
     page.run_all()
     page.assert_clean()
     yield page
@@ -61,8 +52,8 @@ def page(server):
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_a_knob_of_each_answer_changes_the_picture(server, name):
-    page = server.open(f"{name}.ipynb")
+def test_a_knob_of_each_answer_changes_the_picture(jupyterlab, name):
+    page = jupyterlab.open(FOLDER / f"{name}.ipynb")
     page.run_all()
     page.assert_clean()
     assert page.screenshot(name).is_file()
@@ -74,7 +65,6 @@ def test_a_knob_of_each_answer_changes_the_picture(server, name):
         page.turn(label, key)
         assert page.wait_picture_changed(picture, before) != before
     assert page.errors == [] and page.foreign_requests == []
-    page.page.close()
 
 
 @pytest.mark.parametrize(("panel", "label", "key"), KNOBS)
@@ -95,15 +85,3 @@ def test_contradictory_knobs_are_answered_with_a_sentence(page):
     sentence = page.page.locator(page.scope).get_by_text("cannot go with policy.rotate 'never'")
     sentence.wait_for(timeout=30_000)
     assert page.errors == []
-
-
-def test_time_from_key_to_picture_is_reported(page, record_property):
-    """Printed, never judged: a shared machine's time is no test."""
-    page.scope = ".freehint-threadexample"
-    page.turn("rotate", "End")
-    for panel, label in (("threadexample", "consumed"), ("guestknobs", "ring size")):
-        page.scope = f".freehint-{panel}"
-        median = page.median_ms(label, ["ArrowRight", "ArrowLeft"], f"{page.scope} img", turns=9)
-        record_property(f"{panel}_median_ms", round(median))
-        print(f"{panel}: {median:.0f} ms from key to picture (median of 9)")
-        assert median > 0

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from freehint.mm.list import list_length
+from freehint.mm.list import NEXT
 from freehint.mm.memory import (
     LRU,
     NO_PAGEBLOCK,
@@ -46,7 +46,7 @@ frame_order, frame_type = map(plain, (frame_order, frame_type))
 
 def pfns_on(memory: Memory, head: int) -> list[int]:
     """A list as the twin keeps it.  Bookmarks are not blocks and are left out."""
-    if list_length(memory.links, head) == 0:  # as most are
+    if memory.links[2 * head + NEXT] == head:  # empty, as most are: no call for it
         return []
     return (list_nodes(memory, head) + memory.base_pfn).tolist()
 
