@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 import freehint as fh
 from freehint.cli import main
 from freehint.engine.guest.recorded_trace import load_trace
-from freehint.formats.digest import memory_sha256
+from freehint.formats.digest import Files, memory_sha256
 from freehint.mm.memory import copy_memory
 from freehint.runs import simulate as simulating
 from freehint.runs.provenance import SCHEMA, SCHEMA_VERSION, read_provenance
@@ -120,6 +120,14 @@ def test_a_recorded_guest_in_another_process_is_the_same(copied):
     packed = pickle.dumps(guest)
     assert len(packed) < 1000 and pickle.loads(packed) == guest
     assert pickle.loads(packed).inputs == guest.inputs
+
+
+def test_a_file_is_read_once_whatever_it_holds_by_then(tmp_path):
+    path, files = tmp_path / "guest", Files()
+    for content in (b"then", b"now"):
+        path.write_bytes(content)
+        assert files.read(path) == b"then"
+    assert files.inputs == (("guest", sha256(b"then").hexdigest()),)
 
 
 def test_a_memory_of_another_content_shape_or_type_has_another_sha256():
