@@ -12,6 +12,7 @@ from freehint.mm.memory import (
     LRU,
     MOVABLE,
     NO_PAGEBLOCK,
+    PAGEBLOCK_ORDER,
     PCP,
     RECLAIMABLE,
     REPORTED,
@@ -319,6 +320,16 @@ def test_check_memory_names_the_damage(name):
     with pytest.raises(InvariantError) as error:
         check_memory(memory)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("order", range(PAGEBLOCK_ORDER))
+def test_unmerged_buddies_are_named_at_every_order_below_a_pageblock(order):
+    memory = empty_memory({"DMA32": (4096, 8192)})
+    nodes = [0, 1 << order]
+    memory.frame[nodes] = BUDDY | order | MOVABLE << TYPE_SHIFT
+    relist(memory, order, nodes)
+    with pytest.raises(InvariantError, match=f"order {order}, MOVABLE: pfn 4096 stands unmerged"):
+        check_memory(memory)
 
 
 @pytest.mark.parametrize("profile", [LINUX_6_1, LINUX_6_12])
