@@ -17,6 +17,7 @@ from numba.core.registry import CPUDispatcher
 from freehint.jit import linking
 from freehint.jit.cache import CACHE_FOLDER, OTHER_FOLDERS, KernelCache
 from freehint.jit.closure import PACKAGE
+from freehint.jit.pipeline import KernelCompiler
 
 linking.install(PACKAGE.name)
 
@@ -109,6 +110,7 @@ def kernel(function=None, *, inline=False, cold=False, plain=None):
         _nrt=False,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
+        pipeline_class=KernelCompiler,
     )(function)
     made.__class__ = Kernel
     made.from_python = not inline
@@ -124,7 +126,7 @@ def as_python(function):
 
 def _compile_cached(function):
     """A compiled function that Python can call; kept on disk if it is one of the package's."""
-    made = numba.njit(nogil=True)(function)
+    made = numba.njit(nogil=True, no_cfunc_wrapper=True, pipeline_class=KernelCompiler)(function)
     if Path(function.__code__.co_filename).is_relative_to(PACKAGE):
         made.__class__ = CachedEntry
         made._cache = KernelCache(function, CACHE_FOLDER, OTHER_FOLDERS)

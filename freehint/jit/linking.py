@@ -87,6 +87,20 @@ def _values(flags) -> dict:
     return {**_defaults(type(flags)), **flags._values}
 
 
+_resolve = types.Function.get_call_type
+_resolved = {}
+
+
+def _get_call_type(function, context, args, kws):
+    """The signature of an operator or built-in function; for numbers, looked up once."""
+    if kws or not all(isinstance(arg, (types.Integer, types.Boolean)) for arg in args):
+        return _resolve(function, context, args, kws)
+    key = function, args
+    if key not in _resolved:
+        _resolved[key] = _resolve(function, context, args, kws)
+    return _resolved[key]
+
+
 class WholeTupleModel(models.TupleModel):
     """A NamedTuple that is passed as one value, if its class is the package's.
 
@@ -130,4 +144,5 @@ def install(package: str) -> None:
     default_manager.register(types.NamedTuple, WholeTupleModel)
     TargetConfig.values = _values
     JITCPUCodegen.set_env = _set_env
+    types.Function.get_call_type = _get_call_type
     JITCPUCodegen._library_class = LinkedLibrary
