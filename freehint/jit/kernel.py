@@ -11,6 +11,7 @@ from pathlib import Path
 import numba
 from numba.core import config as numba_config
 from numba.core import types
+from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
@@ -110,7 +111,7 @@ def kernel(function=None, *, inline=False, cold=False, plain=None):
         _nrt=False,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
-        pipeline_class=KernelCompiler,
+        pipeline_class=_compiler(function),
     )(function)
     made.__class__ = Kernel
     made.from_python = not inline
@@ -124,10 +125,21 @@ def as_python(function):
     return getattr(function, "py_func", function)
 
 
+def _is_ours(function) -> bool:
+    return Path(function.__code__.co_filename).is_relative_to(PACKAGE)
+
+
+def _compiler(function):
+    """Kernels of this package need few of Numba's passes; other people's may need any."""
+    return KernelCompiler if _is_ours(function) else Compiler
+
+
 def _compile_cached(function):
     """A compiled function that Python can call; kept on disk if it is one of the package's."""
-    made = numba.njit(nogil=True, no_cfunc_wrapper=True, pipeline_class=KernelCompiler)(function)
-    if Path(function.__code__.co_filename).is_relative_to(PACKAGE):
+    made = numba.njit(nogil=True, no_cfunc_wrapper=True, pipeline_class=_compiler(function))(
+        function
+    )
+    if _is_ours(function):
         made.__class__ = CachedEntry
         made._cache = KernelCache(function, CACHE_FOLDER, OTHER_FOLDERS)
     return made

@@ -20,7 +20,8 @@ import platform
 import threading
 
 import llvmlite.binding
-from numba.core import types
+from numba.core import types, typing
+from numba.core.base import BaseContext
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.datamodel import default_manager, models
 from numba.core.targetconfig import TargetConfig
@@ -101,6 +102,37 @@ def _get_call_type(function, context, args, kws):
     return _resolved[key]
 
 
+_sizes = {}
+
+
+def _abi_sizeof(context, kind):
+    """The size of an LLVM type; llvmlite would parse a module of its own to find it."""
+    if kind not in _sizes:
+        _sizes[kind] = kind.get_abi_size(context.target_data)
+    return _sizes[kind]
+
+
+def _unless_begun(refresh):
+    """Numba looks for new declarations when a kernel begins: for inner kernels there are none."""
+
+    @functools.wraps(refresh)
+    def refresh_unless_begun(context):
+        if not getattr(_compiling, "begins_inner", False):
+            refresh(context)
+
+    return refresh_unless_begun
+
+
+@contextlib.contextmanager
+def beginning():
+    """A kernel's compiler is being made meanwhile."""
+    _compiling.begins_inner = getattr(_compiling, "depth", 0) > 0
+    try:
+        yield
+    finally:
+        _compiling.begins_inner = False
+
+
 class WholeTupleModel(models.TupleModel):
     """A NamedTuple that is passed as one value, if its class is the package's.
 
@@ -145,4 +177,7 @@ def install(package: str) -> None:
     TargetConfig.values = _values
     JITCPUCodegen.set_env = _set_env
     types.Function.get_call_type = _get_call_type
+    BaseContext.get_abi_sizeof = _abi_sizeof
+    for context in (BaseContext, typing.BaseContext):
+        context.refresh = _unless_begun(context.refresh)
     JITCPUCodegen._library_class = LinkedLibrary

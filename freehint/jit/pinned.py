@@ -159,12 +159,10 @@ def _load(builder, words, place):
 
 def _load_array(kind, words, place, context, builder):
     """An array that belongs to somebody else, so that nobody counts its references."""
-    array = context.make_array(kind)(context, builder)
-    array.meminfo = cgutils.get_null_value(array.meminfo.type)
-    array.parent = cgutils.get_null_value(array.parent.type)
+    lowered = context.get_value_type(kind)
     loaded = [_load(builder, words, place + i) for i in range(_size(kind))]
-    array.nitems, array.itemsize = loaded[:2]
-    array.data = builder.inttoptr(loaded[2], array.data.type)
-    array.shape = cgutils.pack_array(builder, loaded[3 : 3 + kind.ndim])
-    array.strides = cgutils.pack_array(builder, loaded[3 + kind.ndim :])
-    return array._getvalue()
+    nobody = [ir.Constant(member, None) for member in lowered.elements[:2]]
+    data = builder.inttoptr(loaded[2], lowered.elements[4])
+    shape = cgutils.pack_array(builder, loaded[3 : 3 + kind.ndim])
+    strides = cgutils.pack_array(builder, loaded[3 + kind.ndim :])
+    return cgutils.pack_struct(builder, [*nobody, *loaded[:2], data, shape, strides])

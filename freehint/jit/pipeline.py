@@ -23,6 +23,8 @@ from numba.core.untyped_passes import (
     TranslateByteCode,
 )
 
+from freehint.jit import linking
+
 PASSES = (
     TranslateByteCode,
     FixupArgs,
@@ -38,12 +40,25 @@ PASSES = (
 )
 
 
+class _Passes(PassManager):
+    """Passes in a row; Numba would rebuild what it knows of a function after each of them.
+
+    The passes here rebuild it themselves where they need it.
+    """
+
+    _ENFORCING = False
+
+
 class KernelCompiler(CompilerBase):
     """Numba's compiler with the passes that kernels need."""
 
+    def __init__(self, *about):
+        with linking.beginning():
+            super().__init__(*about)
+
     def define_pipelines(self):
         """The one pipeline."""
-        manager = PassManager("kernel")
+        manager = _Passes("kernel")
         for one in PASSES:
             manager.add_pass(one, one.__name__)
         manager.finalize()
