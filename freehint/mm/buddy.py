@@ -226,7 +226,7 @@ def prefetch_block(memory, node, order):
 
 @kernel(inline=True)
 def note_empty_list(memory, zone, order, migratetype):
-    """Note for a policy that watches: a free list ran empty, or was found empty.
+    """Note, for a policy that watches, that a free list ran empty or was found empty.
 
     This is the callback in step 1 of the five-step scheme (policies/five_step.py).  No kernel
     has it.

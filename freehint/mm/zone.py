@@ -165,7 +165,7 @@ def has_room(memory, zone, order, mark, highest_zone, alloc_flags):
 
 @kernel(inline=True)
 def first_attempt(memory):
-    """Number of the first round: 0 if one that must not mix types in pageblocks comes first, or 1.
+    """Number of the first round: 0, which must not mix types in pageblocks, or 1 without that.
 
     Source: alloc_flags_nofragment().
     """

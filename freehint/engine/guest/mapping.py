@@ -65,8 +65,9 @@ def unmap_blocks(world, first, behind):
 
 @kernel
 def map_piece(world, nr_pages, huge):
-    """Map up to 2 MiB, as a huge page or as pages, then its page table; False if out of memory.
+    """Map up to 2 MiB, as a huge page or page by page, then its page table.
 
+    Returns False if memory runs out.
     Each page becomes an entry of ``pages``: its place in ``held`` << 9 | page within the block.
     """
     slot = -1

@@ -41,7 +41,7 @@ def ask_to_shrink(world, cpu):
 
 @kernel(inline=True)
 def hold_lock(world, zone, now_ns, hold_ns):
-    """Take a zone lock for ``hold_ns`` after earlier short holds; return the time of its begin."""
+    """Take a zone lock for ``hold_ns`` after earlier short holds; return the time it begins."""
     start = max(now_ns, world.lock_until[zone])
     world.lock_until[zone] = start + world.cost[0].lock_ns + hold_ns
     return start

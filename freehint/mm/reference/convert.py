@@ -36,7 +36,7 @@ PCP_COUNTERS = [field.name for field in fields(PerCpuPages) if field.name != "li
 
 
 def plain(kernel):
-    """The Python function under a kernel: a single call then passes no arrays to Numba."""
+    """The Python function under a kernel.  Calling it does not pass 40 arrays to Numba."""
     return getattr(kernel, "py_func", kernel)
 
 

@@ -39,7 +39,7 @@ def ignores_boost(twin, alloc_flags):
 
 
 def reserved(twin, zone):
-    """Pages that not every request may take: the reserve; in 6.12 its free pages.
+    """Reserved pages that an ordinary request cannot use: all, or in 6.12 only the free ones.
 
     Source: __zone_watermark_unusable_free().
     """
@@ -137,7 +137,7 @@ def give_up(twin, zone, pfn, migratetype):
 
 
 def unreserve_highatomic_pageblock(twin, migratetype, force):
-    """Take a pageblock out of the reserve for a request that would fail; return whether one was.
+    """Take a pageblock out of the reserve for a request that would fail; return if there was one.
 
     Each zone keeps one pageblock unless ``force`` is set.
     Source: unreserve_highatomic_pageblock().
