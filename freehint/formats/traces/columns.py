@@ -99,7 +99,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     understood = SILENT_KINDS | PROBE_KINDS.keys()
     unknown = {name: ignored.pop(name) for name in list(ignored) if name not in understood}
     for name in unknown:
-        why = "changes the lists, and no rule follows it" if name in MOVES_BLOCKS else ""
+        why = "changes the lists, and no rule covers it" if name in MOVES_BLOCKS else ""
         why = why or ("is of an unknown kind" if strict else "")
         if why:
             row = int(trace["seq"].iloc[int(np.argmax(trace["event"] == name))])
