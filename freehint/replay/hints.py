@@ -120,7 +120,7 @@ def _begin_of_allocation(trace: pd.DataFrame, row: int) -> int:
 
 
 def _play_hints(policy: Policy, memory: Memory) -> list[int]:
-    """The pfns of one pass, in a guest that does nothing else and with a ring that never fills."""
+    """The pfns of one pass, in a guest that does nothing else, with a ring that never fills."""
     strokes = takewhile(lambda stroke: stroke.rows, Drive(policy, memory))
     return [node + memory.base_pfn for stroke in strokes for node, _ in stroke.rows]
 
@@ -138,7 +138,7 @@ def _unmovable(memory: Memory) -> dict:
 
 
 def _unmovable_facts(before: dict, memory: Memory, record: dict, stem) -> str:
-    """The pfns of one pass, in a guest that does nothing else, with a ring that never fills."""
+    """Per zone, the number before and after the model's pass, and the guest's own one later."""
     after, told = _unmovable(memory), {}
     if "pagetypeinfo_after" in record:
         lines = str(record["pagetypeinfo_after"]).splitlines()
