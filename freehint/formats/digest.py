@@ -22,7 +22,7 @@ class Input(NamedTuple):
 
 
 class Files:
-    """Input files, each read only once: later changes to them cannot part content and hash."""
+    """Input files, each read only once, so that the bytes parsed are the bytes hashed."""
 
     def __init__(self):
         self._read = {}

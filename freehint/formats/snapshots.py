@@ -102,7 +102,12 @@ def _read_meta(path: Path, files: Files) -> dict:
 
 
 def read_table(path: Path, columns, files: Files) -> dict:
-    """The named columns of a parquet file as integer arrays; only ``zone`` stays text.
+    """Read columns of a parquet file.
+
+    Returns
+    -------
+    dict of str to int64 array
+        The columns by name, with ``reported`` if the file has it.  Only ``zone`` stays text.
 
     Raises
     ------

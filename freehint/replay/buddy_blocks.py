@@ -74,7 +74,7 @@ def replay_free(memory, counts, node, order, migratetype, fpi_flags, ablation):
 
 @kernel(inline=True)
 def smallest_block(memory, zone, order, migratetype, ablation):
-    """The node and order of the block that an allocation would take now, or (-1, -1)."""
+    """The node and order of the block that an allocation would take; (-1, -1) without one."""
     for current in range(order, NR_ORDERS):
         if memory.nr_free[zone, current, migratetype] > 0:
             head = free_list_head(memory, zone, current, migratetype)
@@ -116,7 +116,7 @@ def take_block(memory, node, zone, current, order, migratetype):
 
 @kernel(cold=True)
 def take_observed(memory, zone, observed, order):
-    """Take exactly this block out of the free block around it, or return False without one."""
+    """Take exactly this block out of the free block around it, and return whether there is one."""
     head = inside_free_block(memory, observed)
     if head < 0 or frame_order(memory.frame[head]) < order:
         return False

@@ -103,7 +103,13 @@ def fallback_row(memory, run, rows, row):
 
 @kernel
 def steal_told(memory, run, row, observed, zone, order, migratetype):
-    """Steal one block, as 6.12 did, and return the model's block, or -1 if there is none."""
+    """Steal one block as 6.12 does, after a rotation of its list if that explains ``observed``.
+
+    Returns
+    -------
+    int
+        The node that the model steals; -1 if there is none.
+    """
     current, other = find_block_to_steal(memory, zone, order, migratetype)
     if other == MOVABLE:
         first = first_block(memory, free_list_head(memory, zone, current, MOVABLE))

@@ -105,9 +105,14 @@ def next_told(memory, run, cpu, order, migratetype):
 
 @kernel(cold=True)
 def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation):
-    """Fall back in 6.12 as the oldest unused extfrag row tells, and return the block, or -1.
+    """Fall back in 6.12 as the oldest unused extfrag row tells.
 
     Without a row there was no fallback: the kernel found no block, or must not mix types.
+
+    Returns
+    -------
+    int
+        The node that the model takes; -1 if there is none.
     """
     if run.claims[cpu, 0] == 0:
         return -1
@@ -120,9 +125,14 @@ def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation)
 
 @kernel
 def take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation):
-    """Take one block off the buddy lists, by fallback if need be, and return it, or -1.
+    """Take one block off the buddy lists, by fallback if need be.
 
     If a row names another block, a rotation may explain it; see :func:`infer_rotation`.
+
+    Returns
+    -------
+    int
+        The node that the model takes; -1 if there is none.
     """
     node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
     if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
@@ -160,7 +170,7 @@ def check_refilled(counts, told, node):
 
 @kernel(inline=True)
 def tell_refilled(memory, run, rows, row):
-    """Add the block of a row that tells of its leaving the buddy lists to its queue."""
+    """Add a block, which left the buddy lists according to a row, to its queue in ``told``."""
     pindex = told_list(memory, rows.order[row], rows.migratetype[row])
     told = run.told[rows.cpu[row], pindex]
     last = told[1]

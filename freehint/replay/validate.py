@@ -98,9 +98,12 @@ PREDICTED = {
 
 
 def predictions(folder, kind, progress=None, policy=None) -> list[Prediction]:
-    """Predict every recording of a folder; the predictions of traces without a snapshot say so.
+    """Predict hints or reporting, which ``kind`` names, for every recording of a folder.
 
-    ``kind`` is "hints" or "reporting".
+    Returns
+    -------
+    list of Prediction
+        One per trace; that of a trace without a snapshot has no blocks but a reason.
 
     Raises
     ------

@@ -74,6 +74,11 @@ def reproduce(folder, moments: int = 600) -> Reproduction:
     moments : int
         Number of moments in the trajectory.
 
+    Returns
+    -------
+    Reproduction
+        If the run cannot be simulated again, it has the reason.
+
     Raises
     ------
     InputError

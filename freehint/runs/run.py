@@ -72,6 +72,11 @@ class Run:
 
         The folder appears complete or not at all.
 
+        Returns
+        -------
+        Path
+            The folder.
+
         Raises
         ------
         InputError

@@ -154,7 +154,7 @@ def scenario_of(table: dict) -> Scenario:
 
 
 def flat(table: dict, where: str = "", keep=lambda table: "kind" in table) -> dict:
-    """``{"ring": {"size": 64}}`` as ``{"ring.size": 64}``, unless ``keep`` returns True for it."""
+    """``{"ring": {"size": 64}}`` as ``{"ring.size": 64}``; tables that ``keep`` accepts stay."""
     found = {}
     for name, value in table.items():
         if isinstance(value, dict) and not keep(value):

@@ -193,13 +193,18 @@ def settle_claims(profile, rows, nr_cpus):
 
 @kernel
 def infer_direct_frees(memory, rows, around):
-    """Mark the frees that bypass the pcp lists, known by their position, and return their number.
+    """Mark the frees that bypass the pcp lists, which are known by their position.
 
     A list of pages is freed under one hold of the pcp lock, with all its mm_page_free rows first
     and then one mm_page_free_batched per page.  If another page is freed between two of those
     rows on the same CPU, the free comes from an interrupt: its trylock fails and it goes straight
-    to the buddy.  ``around`` is scratch, int64[C, 1 + n]: each CPU's number of candidates and
-    then their rows.
+    to the buddy lists.  ``around`` is scratch, int64[C, 1 + n]: each CPU's number of candidates
+    and then their rows.
+
+    Returns
+    -------
+    int
+        The number of frees marked.
     """
     inferred = 0
     for cpu in range(around.shape[0]):

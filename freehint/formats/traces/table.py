@@ -78,7 +78,7 @@ SHOWN_CHARACTERS = 160
 
 @dataclass
 class TraceAccount:
-    """What was read: ``lines = events + comments + blank + lost_lines + unmatched + unknown``.
+    """An account: ``lines = events + comments + blank + lost_lines + unmatched + unknown``.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ class TraceTable(NamedTuple):
     """A trace as a table, and the account of its reading.
 
     table   : DataFrame    TRACE_COLUMNS, one row per event; -1 = not applicable
-    account : TraceAccount what was read
+    account : TraceAccount counts of what was read
     """
 
     table: pd.DataFrame
@@ -171,6 +171,7 @@ class TraceTable(NamedTuple):
 
 
 def outside(path, where: str, number: int, column: str, value: int) -> InputError:
+    """The error for a value outside the limits of its column, at a line or row of a file."""
     return InputError(f"{path}: {where} {number}: {column} {value} must lie in 0..{LIMITS[column]}")
 
 

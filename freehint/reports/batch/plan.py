@@ -20,7 +20,7 @@ def text_of(value) -> str:
 
 
 def planned_runs(file: str, known: dict, found: dict) -> tuple:
-    """The parameters of each run, in order.
+    """Plan the runs of a batch.
 
     Parameters
     ----------
@@ -30,6 +30,11 @@ def planned_runs(file: str, known: dict, found: dict) -> tuple:
         Its parameters, from :func:`freehint.reports.parameters.known_parameters`.
     found : dict
         The content of the batch's file, with ``parameters`` and ``grid`` or ``run``.
+
+    Returns
+    -------
+    tuple of dict
+        The parameters of each run, in order.
 
     Raises
     ------

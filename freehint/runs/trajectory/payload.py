@@ -48,6 +48,11 @@ def pack(meta: dict, arrays: dict, delta=()) -> bytes:
         Name -> numpy array of one of DTYPES.
     delta : collection of str
         Names of arrays of unsigned integers that change little from row to row.
+
+    Returns
+    -------
+    bytes
+        The arrays in the layout above.
     """
     entries, chunks, offset = {}, [], 0
     for name, array in arrays.items():
@@ -69,7 +74,12 @@ def pack(meta: dict, arrays: dict, delta=()) -> bytes:
 
 
 def unpack(data: bytes) -> tuple:
-    """The meta and the arrays in bytes that :func:`pack` wrote.
+    """Read bytes that :func:`pack` returned.
+
+    Returns
+    -------
+    (dict, dict)
+        The description, and the arrays by name.
 
     Raises
     ------
