@@ -160,8 +160,8 @@ def calibrated(table: pd.DataFrame) -> np.ndarray:
 
     Returns
     -------
-    bool array[rows]
-        True for the calibrated rows.
+    ndarray
+        One bool per row, True for the calibrated rows.
     """
     shipped = read_migrations(data(CALIBRATED_ON))
     shipped = shipped[(shipped["state"] == "idle") & (shipped["hint"] == "off")]
