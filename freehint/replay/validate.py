@@ -102,8 +102,8 @@ def predictions(folder, kind, progress=None, policy=None) -> list[Prediction]:
 
     Returns
     -------
-    list of Prediction
-        One per trace; that of a trace without a snapshot has no blocks but a reason.
+    list
+        One Prediction per trace; that of a trace without a snapshot has only a reason.
 
     Raises
     ------
