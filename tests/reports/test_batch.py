@@ -256,7 +256,7 @@ BAD = [
     ("[grid]\nsize = [2020-01-01]", "size must be text, numbers"),
     ("[[run]]\nn = 1\n[[run]]\nsede = 1", r"\[\[run\]\] 2: .*'sede'.*nearest is 'seed'"),
     ("[[run]]\nn = 2\n[[run]]\nn = 2", r"\[\[run\]\] 1 and 2 are the same run"),
-    ("[[run]]\nn = 1\n[[run]]\nseed = 7", r"1 and 2 are the same run, defaults filled in"),
+    ("[[run]]\nn = 1\n[[run]]\nseed = 7", r"1 and 2 are the same run, with defaults"),
     ("[parameters]\nn = 1\n[grid]\nn = [1]", r"\[grid\] has 'n', which \[parameters\] has"),
     ("[parameters]\nm = 1\n[grid]\nn = [1]", r"\[parameters\]: .*no parameter 'm'"),
     ("results = 'a b'\n[grid]\nn = [1]", "results must be the name of a variable .*got 'a b'"),

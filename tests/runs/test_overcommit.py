@@ -296,7 +296,7 @@ def test_a_burst_comes_leaves_and_rests():
         ),
         (
             lambda: fh.overcommit([fh.Guest(scenario(), "A"), fh.Guest(scenario(), "A")]),
-            "guests must have a name of its own each",
+            "guests must each have a name of its own",
         ),
         (lambda: fh.overcommit([scenario()], host=3), "host must be a SharedHost, got 3"),
         (lambda: fh.SharedHost(memory_MiB=8), "host.memory_MiB must be a whole number >= 64"),

@@ -149,7 +149,7 @@ def test_every_run_fits_the_schema_and_makes_its_scenario_again(copied):
 
 
 DAMAGE = [
-    (lambda p: p.pop("schema_version"), "schema_version must be 1, got .none, as before there"),
+    (lambda p: p.pop("schema_version"), "schema_version must be 1, got .none, as in old runs"),
     (lambda p: p.update(schema_version=2), "schema_version must be 1, got 2; simulate"),
     (lambda p: p.pop("inputs"), "the provenance has no inputs"),
     (lambda p: p["parameters"].pop("seed"), r"the provenance has no parameters\.seed"),
