@@ -22,8 +22,8 @@ FOOTNOTE = (
     "freehint {version}: the allocations and frees that a Linux 6.1 guest made while gcc compiled"
     " Lua (1 GiB, 1 CPU), run again by the model's allocator;\nQEMU's pre-copy at"
     " {bandwidth:g} MB/s. Assumed: {fault_us:g} µs per first-touch fault; every page is written"
-    " once at allocation.\nHow long the guest is stopped depends not only on the policy, but also on"
-    " the pages left at the last sync.{discards}"
+    " once at allocation.\nHow long the guest is stopped also depends on the pages left at the last"
+    " sync.{discards}"
 )
 
 
