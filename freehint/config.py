@@ -53,8 +53,8 @@ def parameters(config) -> list:
 
     Returns
     -------
-    list of dataclasses.Field
-        All fields that ``==`` compares.
+    list
+        The dataclasses.Field of each field that ``==`` compares.
     """
     return [field for field in fields(config) if field.compare]
 

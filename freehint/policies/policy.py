@@ -216,8 +216,8 @@ class Policy(Named):
 
         Returns
         -------
-        tuple of str
-            It is empty for a policy that never walks.
+        tuple
+            Their names; empty for a policy that never walks.
         """
         return tuple(knob.name for knob in self.knobs) if self.fill is not None else ()
 

@@ -153,8 +153,8 @@ def rotation_pairs(policies) -> list:
 
     Returns
     -------
-    list of (Walker, Walker)
-        The walker that rotates comes first.
+    list
+        Pairs (Walker, Walker); the walker that rotates comes first.
     """
     walkers = [policy for policy in policies if isinstance(policy, Walker)]
     return [

@@ -162,8 +162,8 @@ def stacked_rows(ax, rows, parts, height=0.8) -> np.ndarray:
 
     Returns
     -------
-    float64[rows]
-        The ends of the rows.
+    ndarray
+        The end of each row.
     """
     ends = np.zeros(len(rows))
     for values, colour, label in parts:

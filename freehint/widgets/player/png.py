@@ -40,7 +40,8 @@ def cell_colours(trajectory: Trajectory, moment: int) -> np.ndarray:
 
     Returns
     -------
-    float64[cells, 3]
+    ndarray
+        float64[cells, 3]
     """
     levels = {name: trajectory.arrays[f"cells.{name}"][moment] / 255.0
               for name in ("free", "pcp", "held", "hinted", "stale")}  # fmt: skip
