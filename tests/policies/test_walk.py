@@ -446,7 +446,7 @@ def test_v25_as_first_posted_made_every_error_1(guest):
             {"report": "unlocked", "lock": "per_zone", "resume": "restart", "on_full": "stop"},
             "without the lock a block may have left the list",
         ),
-        ({"stops_at_empty_list": True}, "stops_at_empty_list goes with v24 alone"),
+        ({"stops_at_empty_list": True}, "stops_at_empty_list goes only with v24"),
     ],
 )
 def test_more_contradictions_are_refused_with_a_reason(knobs, sentence):

@@ -99,7 +99,7 @@ def test_a_file_changed_during_a_sweep_ends_the_sweep(copied, monkeypatch):
         return prepared(*arguments)
 
     monkeypatch.setattr(one_run, "prepared_memory", changing)
-    with pytest.raises(fh.InputError, match=r"guest\.T0\.meta\.json is another here than when"):
+    with pytest.raises(fh.InputError, match=r"guest\.T0\.meta\.json is not what it was when"):
         fh.sweep(scenario, {"policy": ["none"]}, [1])
 
 

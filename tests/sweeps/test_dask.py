@@ -112,12 +112,12 @@ def test_a_run_that_kills_every_worker_is_recorded(dask, monkeypatch):
 
 def test_a_worker_with_another_freehint_or_another_file_is_refused():
     space = Design(SMALL, {"policy": ["none"]}, [1]).space
-    with pytest.raises(fh.InputError, match="a worker has another freehint"):
+    with pytest.raises(fh.InputError, match="a worker has a different freehint"):
         cluster.run_chunk_there(space, [], "0" * 16)
     stem = "linux-6.1/traces/idle20.T0"
     space = Design(SMALL.with_values({"memory": stem}), {"policy": ["none"]}, [1]).space
     other = replace(space, inputs=(space.inputs[0]._replace(sha256="0" * 64), *space.inputs[1:]))
-    with pytest.raises(fh.InputError, match=r"idle20\.T0\.meta\.json is another here than when"):
+    with pytest.raises(fh.InputError, match=r"idle20\.T0\.meta\.json is not what it was when"):
         cluster.run_chunk_there(other, [(0, (0,), 1)], cluster.code_of_rows())
 
 
