@@ -26,7 +26,7 @@ help: ## show the targets
 report: $(STAMP) ## compare five policies on a recorded 4 GiB guest: out/report.html
 	@$(BIN)/freehint report -o out/report.html
 
-test: need-chromium lint ## run lint, all tests, every notebook, and a real JupyterLab
+test: need-chromium lint ## lint, all tests, every notebook, a real JupyterLab
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
