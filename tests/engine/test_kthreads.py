@@ -1,4 +1,4 @@
-"""kcompactd and the vmstat worker: what they move, when they begin, and that nothing is lost."""
+"""kcompactd and the vmstat worker: what they move, when they begin; nothing is lost."""
 
 import numpy as np
 import pytest

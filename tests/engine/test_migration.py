@@ -1,4 +1,4 @@
-"""Pre-copy, dirty bitmaps, programs: predicted against recordings, and what must never be lost."""
+"""Pre-copy, dirty bitmaps, programs: predicted against recordings; no write may be lost."""
 
 import gzip
 import json
@@ -63,7 +63,7 @@ def test_bitmap_kernels_agree_with_sets(seed):
 
 
 def story(generation, *steps):
-    """A page that one sync saw dirty, then what happens in these steps; printed, and what is left.
+    """Do these steps, printed, to a page that a sync saw dirty; will it be sent?
 
     Page 5 lies in the block that is hinted, page 300 in the same chunk outside it.
     """
@@ -221,7 +221,7 @@ def test_random_migrations_lose_nothing_that_is_promised():
 
 
 def discarding(policy, **knobs):
-    """What a host that discards, and is slow, destroys of a busy guest's data: pages."""
+    """Pages of a busy guest's data that a slow host destroys by discarding."""
     scenario = fh.Scenario(
         memory="64MiB",
         policy=policy,

@@ -65,7 +65,7 @@ class Small:
         return subprocess.Popen(command, env=environment, cwd=self.folder, **pipes)
 
     def call(self, **changed) -> list:
-        """What the kernels gave; how many were compiled, found and could not be kept."""
+        """The results; how many kernels were compiled, found and could not be kept."""
         process = self.begin(**changed)
         out, errors = process.communicate()
         assert (process.returncode, errors) == (0, "")
@@ -159,7 +159,7 @@ def holder(small):
 
 
 def waits(process: subprocess.Popen) -> bool:
-    """Whether a process sleeps in a lock, before a minute is over."""
+    """Does a process sleep in a lock, before a minute is over?"""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         if "FLOCK" in locks_of(process.pid):
@@ -246,7 +246,7 @@ kernel_cache.os.{call} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_killed_before_a_file_has_its_name(small):
-    """kill -9 at the worst moment: what is left is not taken for a kernel."""
+    """kill -9 at the worst moment: the file that is left is not taken for a kernel."""
     process = small.begin(KILLED.format(call="replace") + CALL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -261,7 +261,7 @@ def test_killed_before_a_file_has_its_name(small):
 
 
 def test_killed_again_and_again_beside_others(small):
-    """Killed at any time; the one that is left alone is right, and so is the one after it."""
+    """Killed at any time: the process that is left alone is right, and so is the next."""
     for wait_s in (0.4, 0.8, 1.2, 1.6):
         victims = [small.begin() for _ in range(2)]
         time.sleep(wait_s)
@@ -314,7 +314,7 @@ kernel_cache.writable = lambda folder: "kernels" not in folder.parts and may(fol
 
 @pytest.mark.parametrize("home", ["file", "home"])
 def test_a_read_only_install_that_was_warmed(small, home):
-    """Its kernels are found by who has no folder of their own, and by who has an empty one."""
+    """Users without a folder of their own find its kernels, and so do those with an empty one."""
     own = small.package / "__pycache__" / "kernels"
     assert small.call(FREEHINT_CACHE_DIR=str(own)) == [3, 0, 0]
     (small.folder / "file").write_text("")

@@ -1,4 +1,4 @@
-"""Compaction's fast search turns a free list: what comes first, what last, and nothing is lost."""
+"""Compaction's fast search turns a free list: which block comes first, which last; none is lost."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Guests of 2^28 frames: no table of a row a page; snapshots out and in."""
+"""Guests of 2^28 frames: no table has one row per page; snapshots are written and read."""
 
 import tracemalloc
 
@@ -82,7 +82,7 @@ def test_what_a_snapshot_cannot_hold_is_refused(tmp_path):
 
 
 def plain_order_of_content(memory) -> np.ndarray:
-    """Pages in the order in which boot gives them content, with a row a page."""
+    """Pages in the order in which boot gives them content, from one row per page."""
     rank = np.zeros(memory.nr_pages, np.int64)
     for node in np.flatnonzero(memory.frame & (BUDDY | PCP)):
         frame = int(memory.frame[node])

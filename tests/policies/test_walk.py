@@ -220,7 +220,7 @@ def free_list_positions(memory):
 
 
 def random_history(memory, stream, zone, walk):
-    """A walk with allocations, frees and refusals between its strokes; blocks reported, and
+    """A walk with allocations, frees and refusals between its strokes: the blocks reported, and
     those that stood on their lists all the while."""
     staying = free_list_positions(memory)
     reported, held, done = [], [], False

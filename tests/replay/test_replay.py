@@ -27,7 +27,7 @@ RECORDED = {
 
 
 def folder(kernel):
-    """The whole ground truth where it is; users have the shipped recordings."""
+    """The folder of all recordings, where it is there; users have the shipped ones."""
     if TRUTH.is_dir():
         return TRUTH / kernel / "traces"
     if os.environ.get("CI"):
@@ -287,7 +287,7 @@ def test_damaged_traces_are_refused(copy, damage, sentence, capsys):
 
 
 def add_events(stem, name):
-    """Rows of another tracepoint behind every tenth between the snapshots; how many."""
+    """Add a row of another tracepoint after every tenth between the snapshots; count them."""
     path = f"{stem}.trace.parquet"
     trace, inside = pd.read_parquet(path), load_recording(stem).trace["seq"]
     more = trace[trace["seq"].isin(inside[:-1:10])]

@@ -1,4 +1,4 @@
-"""Guests that share a host: alone they are what they were, and every page is accounted for."""
+"""Guests that share a host: with enough memory they run as alone; every page is counted."""
 
 import sys
 from collections import deque

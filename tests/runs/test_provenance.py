@@ -38,7 +38,7 @@ def digests(folder):
 
 
 def change(path):
-    """Another file that holds the same."""
+    """Change the bytes of a file, but not what they say."""
     path.write_bytes(path.read_bytes() + b"\n")
 
 

@@ -26,7 +26,7 @@ weights = st.lists(st.floats(0.01, 9) | st.integers(1, 9), min_size=1, max_size=
 
 
 def parts(kind, **values):
-    """Parts of a kind of which some fields are drawn and the others keep their defaults."""
+    """Parts of a kind; some fields are drawn, the others keep their defaults."""
     return st.fixed_dictionaries({}, optional=values).map(lambda drawn: kind(**drawn))
 
 
@@ -103,7 +103,7 @@ def executed(code: str):
 
 
 def same_everywhere(scenario, path):
-    """It is the same scenario from the dict, from what differs in it, from code and from TOML."""
+    """Dict, differences to the default, code and TOML give the same scenario: the four."""
     path.write_text(scenario_toml(scenario))
     found = (
         there_and_back(scenario),
@@ -128,7 +128,7 @@ def test_any_scenario_there_and_back(values, tmp_path_factory):
 
 @pytest.mark.parametrize("policy", fh.POLICIES)
 def test_every_policy_there_and_back(policy, tmp_path):
-    """With its code, and with what is no parameter: how it is shown and what it promises."""
+    """With its code, and with the fields that are no parameters: colour, mark, promise."""
     for scenario in (
         fh.Scenario(memory="64MiB", policy=policy),
         fh.Scenario(policy=(policy,)),
@@ -139,7 +139,7 @@ def test_every_policy_there_and_back(policy, tmp_path):
 
 
 def test_every_kind_that_a_scenario_may_have_is_known():
-    """Who adds a policy or a guest need not add it here too."""
+    """A new policy or guest need not be added here too."""
     kinds = {type(policy) for policy in fh.POLICIES.values()}
     kinds |= {fh.Workload, fh.Program, fh.RecordedGuest, fh.MigrationConfig}
     assert set(KINDS.values()) == kinds

@@ -59,7 +59,7 @@ def test_none_never_walks():
 
 
 def idle(**values):
-    """A guest that does next to nothing: what is offered is exactly what is free."""
+    """A guest that does next to nothing: exactly the free memory is offered."""
     quiet = fh.Workload(nr_cpus=1, interval_ns=10**9)
     return small(workload=quiet, **values).with_values({"host.gap_ns": 0, "ring.size": 4096})
 
@@ -384,7 +384,7 @@ print(fh.simulate(short.with_values({"policy": "balloon_alloc"} | moved)).summar
 
 
 def test_kernels_run_as_plain_python_with_the_same_result():
-    """NUMBA_DISABLE_JIT=1: what a debugger steps through is what was measured."""
+    """NUMBA_DISABLE_JIT=1: a debugger steps through the code that was measured."""
     runs = [
         subprocess.run(
             [sys.executable, "-c", PLAIN],

@@ -1,4 +1,4 @@
-"""Every policy keeps its promises over random histories; the observer sees who does not."""
+"""Every policy keeps its promises over random histories; the observer finds one that does not."""
 
 import json
 import re

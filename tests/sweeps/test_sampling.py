@@ -101,7 +101,7 @@ UNIT = {name: {"low": 0.0, "high": 1.0} for name in ("a", "b", "c")}
 
 
 def table_of(design, function, seeds=2) -> pd.DataFrame:
-    """As a sweep would give it, but for the runs; seeds differ by noise that adds up to 0."""
+    """A table as of a sweep, without runs; seeds differ by noise that adds up to 0."""
     rows = []
     for key in design.keys:
         values = dict(zip(design.factors, key))

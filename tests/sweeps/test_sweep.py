@@ -1,4 +1,4 @@
-"""fh.sweep: every run once, the same table whoever runs it, and nothing lost to kill -9."""
+"""fh.sweep: every run once, the same table in every way to run it, and nothing lost to kill -9."""
 
 import itertools
 import os
