@@ -6,6 +6,8 @@ folder).  Where no folder can be written the kernels still compile, in memory, o
 Under ``NUMBA_DISABLE_JIT=1`` the same functions run as plain Python.
 """
 
+import contextlib
+import gc
 from pathlib import Path
 
 import numba
@@ -19,6 +21,7 @@ from freehint.jit import linking
 from freehint.jit.cache import CACHE_FOLDER, OTHER_FOLDERS, KernelCache
 from freehint.jit.closure import PACKAGE
 from freehint.jit.pipeline import KernelCompiler
+from freehint.jit.progress import Compilation
 
 linking.install(PACKAGE.name)
 
@@ -49,7 +52,10 @@ class Kernel(CPUDispatcher):
 
     def compile(self, signature):
         with linking.inner():
-            return super().compile(signature)
+            compiled = super().compile(signature)
+        if CachedEntry.compilation is not None:
+            CachedEntry.compilation.inner_done(self.py_func)
+        return compiled
 
     def __reduce__(self):
         """Pickled by name, as functions are: a worker process finds what is compiled already."""
@@ -73,13 +79,34 @@ class Kernel(CPUDispatcher):
 class CachedEntry(CPUDispatcher):
     """A kernel's entry for Python, kept on disk; several processes compile it once."""
 
+    compilation = None  # the one that runs
+
     def compile(self, signature):
         # Numba's own lock: another thread must not release what this one holds.
-        with global_compiler_lock:
+        with global_compiler_lock, _without_collections():
+            before = CachedEntry.compilation
+            CachedEntry.compilation = Compilation(
+                self.py_func, lambda value: isinstance(value, Kernel)
+            )
             try:
                 return super().compile(signature)
             finally:
+                CachedEntry.compilation.close()
+                CachedEntry.compilation = before
                 self._cache.release()
+
+
+@contextlib.contextmanager
+def _without_collections():
+    """Look for no cycles meanwhile: a compiler makes millions of objects and keeps most of them."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def kernel(function=None, *, inline=False, cold=False, plain=None):
