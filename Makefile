@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries factorial compile-benchmark gallery picture-time need-chromium need-gcc
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants factorial compile-benchmark gallery picture-time need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -49,6 +49,9 @@ safety: $(STAMP) ## run 10,000 random migrations: is a write ever lost?
 
 summaries: $(STAMP) ## compare the hashes of 135 runs: has any result changed?
 	@$(BIN)/python tests/summaries.py
+
+mutants: $(STAMP) ## bugs planted one by one: is each found by the tests? 10 minutes
+	@$(BIN)/python tests/mutants.py
 
 # The full design of notebooks/factorial.ipynb; the notebook as it stands runs a small one.
 define FULL

@@ -120,6 +120,16 @@ def test_g2_sends_a_hinted_page_again_g3_does_not():
         assert story(generation, "the host uses the late hint for the block", "sync") == again
 
 
+@pytest.mark.parametrize("generation", [G2, G3])
+def test_a_write_that_no_sync_has_seen_outlives_the_clearing_of_its_chunk(generation):
+    log = new_dirty_log(1024, generation, chunk_shift=9)
+    log.rule[LOGGING] = 1
+    sync_bitmap(log)
+    log_write(log, 5)
+    clear_chunk(log, 300)
+    assert sync_bitmap(log) == (1, 1) and bit_is_set(log.bitmap, 5)
+
+
 # Whole migrations.
 
 

@@ -1,20 +1,30 @@
-"""Compaction's fast search turns a free list: which block comes first, which last; none is lost."""
+"""Compaction: its fast search turns a free list, its free scanner takes pages to move others to."""
 
 import pytest
 
+from freehint.mm.buddy import FPI_NONE, free_block
 from freehint.mm.check import check_memory
-from freehint.mm.compaction import move_freelist_head, move_freelist_tail
+from freehint.mm.compaction import (
+    begin_compaction,
+    isolate_freepages,
+    move_freelist_head,
+    move_freelist_tail,
+    new_compact_control,
+    take_target,
+)
 from freehint.mm.list import list_next, list_prev, set_list
 from freehint.mm.memory import (
     HINTED,
     MOVABLE,
     REPORTED,
+    UNMOVABLE,
     USER_BOOKMARK,
     free_list_head,
     list_nodes,
     user_node,
 )
-from memories import free_memory
+from freehint.mm.pageblock import set_pageblock_migratetype
+from memories import empty_memory, free_memory
 
 BLOCKS = [0, 1024, 2048, 3072]
 
@@ -76,3 +86,23 @@ def test_a_bookmark_keeps_its_place_among_the_blocks(memory):
     assert list_prev(memory.links, bookmark) == 0
     assert list_next(memory.links, bookmark) == 1024
     check_memory(memory)
+
+
+def pages_in_hand(free, watermark=0):
+    """What the free scanner takes for 8 pages of a zone with these free blocks, in its order."""
+    memory = empty_memory({"DMA32": (4096, 8192)}, watermark=(watermark,) * 3)
+    set_pageblock_migratetype(memory, 3584, UNMOVABLE)
+    for node, order in free:
+        free_block(memory, node, 0, order, FPI_NONE)
+    control = new_compact_control()
+    begin_compaction(memory, control, 0)
+    return [take_target(control) for _ in range(isolate_freepages(memory, control, 0, 8))]
+
+
+def test_the_free_scanner_takes_blocks_of_movable_pageblocks_that_are_partly_used():
+    # 3584 is UNMOVABLE, 3072 wholly free; a block's pages are used from the first one on.
+    assert pages_in_hand([(3584, 3), (3072, 9), (2560, 3), (2048, 3)]) == [*range(2560, 2568)]
+
+
+def test_the_free_scanner_leaves_the_min_watermark():
+    assert pages_in_hand([(2560, 2), (2568, 2)], watermark=2) == [*range(2560, 2564)]

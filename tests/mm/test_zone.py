@@ -5,6 +5,7 @@ import pytest
 
 from freehint.mm.buddy import FPI_NONE, free_one_page
 from freehint.mm.check import check_memory
+from freehint.mm.fallback import find_suitable_fallback
 from freehint.mm.highatomic import (
     ALLOC_HIGHATOMIC,
     ALLOC_MIN_RESERVE,
@@ -293,3 +294,36 @@ def test_draining_a_zone_leaves_no_page_on_the_cpus_lists():
     assert memory.pcp.count[0, 0] == 0
     assert sorted(on_list(memory, 10)) == [0, 1024]
     check_memory(memory)
+
+
+@pytest.mark.parametrize(
+    ("migratetype", "others"),
+    [
+        (UNMOVABLE, (RECLAIMABLE, MOVABLE)),
+        (MOVABLE, (RECLAIMABLE, UNMOVABLE)),
+        (RECLAIMABLE, (UNMOVABLE, MOVABLE)),
+    ],
+)
+def test_a_type_falls_back_to_the_others_in_the_kernels_order(migratetype, others):
+    """Source: fallbacks[][] of mm/page_alloc.c."""
+    memory = empty_memory({"DMA32": (4096, 8192)})
+    for place, other in enumerate(reversed(others)):
+        node = 512 * place
+        set_pageblock_migratetype(memory, node, other)
+        free_one_page(memory, node, 0, 3, other, FPI_NONE)
+        assert find_suitable_fallback(memory, 0, 3, migratetype) == other
+
+
+def test_a_drain_takes_what_was_freed_first():
+    memory = empty_memory({"DMA32": (4096, 8192)}, nr_cpus=1)
+    for node in (8, 16, 24):
+        free_pages(memory, node, 0, 0, 0)
+    assert free_pcppages_bulk(memory, 0, 0, 1, MOVABLE) == 1
+    assert on_list(memory, 0) == [8]
+
+
+@pytest.mark.parametrize(("order", "blocks"), [(0, 7), (1, 3), (2, 2), (3, 2), (9, 2)])
+def test_a_refill_asks_for_a_batch_of_pages_and_for_two_blocks_at_least(order, blocks):
+    memory = free_memory(nr_cpus=1)
+    assert rmqueue_bulk(memory, 0, 0, order, MOVABLE, 0) == blocks
+    assert memory.pcp["count"][0, 0] == blocks << order

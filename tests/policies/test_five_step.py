@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import freehint as fh
-from freehint.mm.buddy import free_block, rmqueue_smallest
+from freehint.mm.buddy import FPI_NONE, free_block, rmqueue_smallest
 from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
 from freehint.mm.isolate import isolate_free_page
 from freehint.mm.memory import (
@@ -26,7 +26,7 @@ from freehint.mm.memory import (
 from freehint.mm.zone import alloc_pages, free_pages
 from freehint.policies.five_step import FiveStep
 from freehint.policies.five_step_state import AT_INTERRUPTS
-from memories import free_memory
+from memories import empty_memory, free_memory
 from strokes import Strokes
 
 USED, TAKEN, LOST, REFUSED = (
@@ -173,6 +173,19 @@ def test_a_list_that_isolation_emptied_calls_back_when_it_is_missed():
     walk.stroke()
     assert found == [(MOVABLE, 0)]
     fh.check_memory(memory)
+
+
+def test_a_list_that_isolation_emptied_calls_back_though_a_larger_block_would_serve():
+    memory = empty_memory({"DMA32": (4096, 8192)}, watermark=(-1, -1, -1))
+    free_block(memory, 0, 0, 9, FPI_NONE)
+    moved = []
+
+    def run_empty(walk):
+        free_block(memory, 1024, 0, 10, FPI_NONE)
+        moved.append(walk.policy.on_empty(memory, walk.state, 0, 9, MOVABLE))
+
+    Strokes(FiveStep(), memory, meanwhile=run_empty).stroke()
+    assert moved == [1] and not held(memory)
 
 
 def test_a_list_that_gave_nothing_does_not_interrupt():

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import freehint as fh
-from freehint.mm.buddy import rmqueue_smallest
+from freehint.mm.buddy import FPI_NONE, free_block, rmqueue_smallest
 from freehint.mm.list import list_next, set_list
 from freehint.mm.memory import (
     GATHER_FROM,
     HINTED,
     MOVABLE,
+    REPORTED,
     USER_BOOKMARK,
     copy_memory,
     free_list_head,
@@ -288,6 +289,23 @@ def test_a_lost_hint_is_not_rotated():
     walk.stroke(1, lose=(1,))
     after = fh.free_lists(memory).query("zone == 'DMA32' and order == 10")["pfn"].tolist()
     assert after[0] == head[1] and after[-1] == head[0]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_the_host_used_is_marked_unless_it_was_allocated_meanwhile(again):
+    memory = fh.make_memory("64MiB")
+    policy = fh.Walker("w", resume="host_feedback", min_order=10, capacity=1)
+    walk = Strokes(policy, memory, outcomes=lambda rows: [fh.Outcome.LOST] * len(rows))
+    walk.zone = 1
+    walk.stroke()
+    [(node, order)] = walk.done[0].rows
+    memory.frame[node] |= HINTED
+    if again:
+        assert rmqueue_smallest(memory, 1, order, MOVABLE) == node
+        free_block(memory, node, 1, order, FPI_NONE)
+    report = np.array([[node, order, 1]])
+    policy.drain(memory, walk.state, 1, report, 1, np.array([fh.Outcome.USED], np.uint8))
+    assert bool(memory.frame[node] & REPORTED) == (not again)
 
 
 def test_the_allocator_steps_over_a_bookmark_and_the_policy_is_charged():

@@ -5,12 +5,15 @@ import shutil
 from dataclasses import fields
 from hashlib import sha256
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
 import freehint as fh
 from freehint.cli import main
 from freehint.engine.guest.recorded_trace import load_trace
+from freehint.formats.digest import Files, memory_sha256
+from freehint.mm.memory import copy_memory
 from freehint.runs import simulate as simulating
 from freehint.runs.provenance import SCHEMA, SCHEMA_VERSION, read_provenance
 from freehint.runs.scenario_dict import scenario_of
@@ -117,6 +120,28 @@ def test_a_recorded_guest_in_another_process_is_the_same(copied):
     packed = pickle.dumps(guest)
     assert len(packed) < 1000 and pickle.loads(packed) == guest
     assert pickle.loads(packed).inputs == guest.inputs
+
+
+def test_a_file_is_read_once_whatever_it_holds_by_then(tmp_path):
+    path, files = tmp_path / "guest", Files()
+    for content in (b"then", b"now"):
+        path.write_bytes(content)
+        assert files.read(path) == b"then"
+    assert files.inputs == (("guest", sha256(b"then").hexdigest()),)
+
+
+def test_a_memory_of_another_content_shape_or_type_has_another_sha256():
+    memory = fh.make_memory("64MiB")
+    other = copy_memory(memory)
+    other.links[-1] += 1
+    several = (
+        memory,
+        other,
+        memory._replace(nr_free=memory.nr_free.reshape(-1)),
+        memory._replace(frame=memory.frame.view(np.int16)),
+    )
+    assert len({memory_sha256(one) for one in several}) == len(several)
+    assert memory_sha256(copy_memory(memory)) == memory_sha256(memory)
 
 
 # The schema.
