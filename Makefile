@@ -27,7 +27,7 @@ report: $(STAMP) ## compare five policies on a recorded 4 GiB guest: out/report.
 	@$(BIN)/freehint report -o out/report.html
 
 test: need-chromium lint ## lint, all tests, every notebook, a real JupyterLab
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	@$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks

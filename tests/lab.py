@@ -1,7 +1,7 @@
 """A real JupyterLab in headless Chromium, and a browser that has no network, for tests.
 
-def test_a_notebook(jupyterlab):  # the fixture of conftest.py: one server and page for all tests
-    page = jupyterlab.open(path)
+with lab_server(folder) as lab:
+    page = lab.open(path)
     page.run_all()
     page.assert_clean()
     ms = page.median_ms("ring size", ["ArrowRight", "ArrowLeft"], "img")
@@ -428,3 +428,10 @@ def write_notebook(path: Path, *sources: str) -> Path:
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, path)
     return path
+
+
+def executed(code: str) -> dict:
+    """The variables that code of the bench makes."""
+    made = {}
+    exec(code, made)
+    return made

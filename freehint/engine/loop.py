@@ -128,16 +128,3 @@ def advance(world, until_ns):
         why, who = turn(world, actor, now_ns)
         if why >= 0:
             return why, now_ns, who
-
-
-@kernel
-def step(world, actor):
-    """One event of one actor, for a loop that keeps the order of events itself.
-
-    Returns
-    -------
-    (int, int, int)
-        As :func:`advance`, but -1 where nothing needs Python; and the actor's new key.
-    """
-    why, who = turn(world, actor, world.key[actor] >> ACTOR_BITS)
-    return why, who, world.key[actor]
