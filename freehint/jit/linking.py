@@ -93,8 +93,8 @@ _resolved = {}
 
 
 def _get_call_type(function, context, args, kws):
-    """The signature of an operator or built-in function; for numbers, looked up once."""
-    if kws or not all(isinstance(arg, (types.Integer, types.Boolean)) for arg in args):
+    """The signature of an operator or built-in function, which Numba looks up for every use."""
+    if kws:
         return _resolve(function, context, args, kws)
     key = function, args
     if key not in _resolved:

@@ -164,7 +164,7 @@ def highatomic_is_full(memory, zone):
     return memory.zones[zone].nr_reserved_highatomic >= limit
 
 
-@kernel
+@kernel(cold=True)
 def convert_highatomic(memory, node, zone, order, migratetype):
     """Give a block's pageblock and the free pages in it another type.
 
@@ -210,7 +210,7 @@ def reserve_highatomic_pageblock(memory, node, zone, order):
         memory.zones[zone].nr_reserved_highatomic += highatomic_pages(memory, order)
 
 
-@kernel
+@kernel(cold=True)
 def unreserve_zone(memory, zone, migratetype):
     """Give the zone's first reserved pageblock that has free pages to another type.
 
