@@ -10,7 +10,14 @@ import pytest
 
 import freehint as fh
 from freehint.cli import main
-from freehint.engine.host.precopy import NORMAL_PAGE_BYTES, ZERO_PAGE_BYTES
+from freehint.engine.host.device import take_hint
+from freehint.engine.host.migration import lost_writes
+from freehint.engine.host.precopy import (
+    NORMAL_PAGE_BYTES,
+    WINDOW_NS,
+    ZERO_PAGE_BYTES,
+    begin_window,
+)
 from freehint.engine.world.dirty import (
     G1,
     G2,
@@ -23,10 +30,16 @@ from freehint.engine.world.dirty import (
     next_dirty,
     sync_bitmap,
 )
+from freehint.engine.world.records import HINT_START, MIGRATION_DTYPE, new_record
+from freehint.engine.world.ring import USED
+from freehint.jit import as_python
 from freehint.mm.bitmap import clear_bit, count_bits, set_bit
 from freehint.mm.bitmap import test_bit as bit_is_set
+from freehint.mm.buddy import FPI_NONE, free_block, rmqueue_smallest
+from freehint.mm.memory import MOVABLE
 from freehint.replay.migrations import predict, read_migrations
 from freehint.replay.validate import validate_migration
+from freehint.runs.begin import guest_memory, new_engine
 from freehint.studies.histories import migrating
 from freehint.studies.random_migrations import run_many
 from freehint.units import NS_PER_MS, NS_PER_S
@@ -128,6 +141,49 @@ def test_a_write_that_no_sync_has_seen_outlives_the_clearing_of_its_chunk(genera
     log_write(log, 5)
     clear_chunk(log, 300)
     assert sync_bitmap(log) == (1, 1) and bit_is_set(log.bitmap, 5)
+
+
+# A moment of a migration.
+
+
+def test_what_a_window_carried_tells_how_much_the_downtime_limit_allows():
+    record = new_record(MIGRATION_DTYPE, quota_bytes=10**9, downtime_limit_ns=3 * WINDOW_NS)
+    record[0].window_bytes = 5_000
+    as_python(begin_window)(record[0], 7)
+    assert (record[0].threshold_bytes, record[0].window_end) == (15_000, 7 + WINDOW_NS)
+    # A window that carried nothing tells nothing.
+    as_python(begin_window)(record[0], 8)
+    assert (record[0].threshold_bytes, record[0].window_end) == (15_000, 8 + WINDOW_NS)
+
+
+@pytest.fixture
+def engine():
+    """The engine of a small guest that is to be migrated, before its first event."""
+    scenario = fh.Scenario(memory="64MiB", policy="v24", migration=fh.MigrationConfig())
+    return new_engine(scenario, guest_memory(scenario)[0])
+
+
+def test_a_page_in_use_of_which_the_destination_has_another_version_is_a_lost_write(engine):
+    world = engine.world
+    written, cleared = (rmqueue_smallest(world.memory, 1, 0, MOVABLE) for _ in range(2))
+    free = rmqueue_smallest(world.memory, 1, 0, MOVABLE)
+    free_block(world.memory, free, 1, 0, FPI_NONE)
+    world.copy[:] = world.version
+    assert lost_writes(engine.pinned) == 0
+    world.version[[written, cleared, free]] = 2, 0, 2
+    world.copy[[written, cleared, free]] = 1, 1, 1
+    assert lost_writes(engine.pinned) == 2
+
+
+@pytest.mark.parametrize(("used", "pages"), [(3, 0), (4, 8)])
+def test_a_buffer_from_before_the_command_is_popped_and_ignored(engine, used, pages):
+    world = engine.world
+    world.dirty.bitmap[:] = ~np.uint64(0)
+    world.user[0].hinting, world.user[0].valid_from = HINT_START, 3
+    world.ring.count[0, USED] = used
+    as_python(take_hint)(world, 0, 64, 3)
+    assert world.migration[0].hinted == pages
+    assert count_bits(world.dirty.bitmap) == world.memory.nr_pages - pages
 
 
 # Whole migrations.

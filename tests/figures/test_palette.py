@@ -69,7 +69,9 @@ def test_known_distances():
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize(
-    "legend", [STATES, TYPES, ("hinted", "lost", "ink"), ("left", "used")], ids=",".join
+    "legend",
+    [STATES, TYPES, ("hinted", "stale", "lost", "ink"), ("left", "used")],
+    ids=",".join,
 )
 def test_colours_of_one_legend_are_told_apart(legend, theme, vision):
     colours = THEMES[theme]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import freehint as fh
-from freehint.mm.buddy import FPI_NONE, free_block, rmqueue_smallest
+from freehint.mm.buddy import FPI_NONE, del_page_from_free_list, free_block, rmqueue_smallest
 from freehint.mm.list import list_next, set_list
 from freehint.mm.memory import (
     GATHER_FROM,
@@ -26,7 +26,7 @@ from freehint.policies.policy import ON_FULL
 from freehint.policies.walk import fill
 from freehint.policies.walk_state import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, new_walk_state
 from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE
-from freehint.studies.thread import thread_story
+from freehint.studies.thread import eight_blocks, thread_story
 from memories import empty_memory
 from strokes import Strokes, refused_with_a_reason
 
@@ -280,6 +280,16 @@ def test_a_full_ring_that_stops_the_stroke_loses_no_block(rotate, resume):
         assert turn < 10_000
     assert set(reported) == expected
     assert len(reported) == len(expected)
+
+
+def test_what_a_full_ring_refused_does_not_count_for_the_lap():
+    """A is consumed, so one lap must do; it leaves none of the others out."""
+    memory = eight_blocks()
+    knobs = {"rotate": "on_exit", "resume": "scan_for_first", "on_full": "stop"}
+    walk = Walk(fh.Walker("w", capacity=2, **knobs), memory)
+    assert walk.stroke(0, refuse_from=1) == ([0], False)
+    del_page_from_free_list(memory, 0, 0, 9)
+    assert walk.to_end(0) == [1024 * i for i in range(1, 8)]
 
 
 def test_a_lost_hint_is_not_rotated():

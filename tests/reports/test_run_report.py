@@ -11,7 +11,8 @@ import pytest
 
 import freehint as fh
 from freehint.cli import main
-from freehint.reports.reproduce import differences, reproduce
+from freehint.formats.digest import Input
+from freehint.reports.reproduce import changed_inputs, differences, reproduce
 from freehint.reports.run_report import write_run_report
 from freehint.runs.run import METADATA_KEY
 from freehint.runs.scenario_file import scenario_toml
@@ -179,6 +180,22 @@ def test_a_verb_in_the_provenance_is_never_run(copy, tmp_path):
     assert "with the verb os.system" in shown.reason and shown.trajectory is None
 
 
+def test_an_input_that_is_gone_changed_or_new_is_named():
+    stored = [{"file": "gone", "sha256": "1"}, {"file": "changed", "sha256": "2"}]
+    assert changed_inputs(stored, (Input("changed", "3"), Input("new", "4"))) == [
+        ("sha256 of gone", "1", "not there"),
+        ("sha256 of changed", "2", "3"),
+        ("sha256 of new", "not there", "4"),
+    ]
+
+
+def test_a_name_with_an_angle_bracket_does_not_damage_the_page(copy, tmp_path):
+    change_provenance(copy, lambda facts: facts["parameters"].update(memory="<i>guest"))
+    write_run_report(copy, tmp_path / "out.html")
+    html = (tmp_path / "out.html").read_text()
+    assert "<dd>&lt;i&gt;guest</dd>" in html and "<i>guest" not in html
+
+
 def test_the_same_run_has_no_differences_but_every_entry_counts():
     run = fh.simulate(SMALL)
     assert differences(run, fh.simulate(SMALL)) == []
@@ -267,6 +284,8 @@ def test_a_report_with_a_migration_as_pdf(tmp_path, capsys):
     assert names == {"moved.toml", "out.html", "out.pdf"}
     html = out.read_text()
     assert "Rounds of the migration" in html and "no write was lost" in html
+    for sent in fh.simulate(MOVED).rounds["sent_bytes"]:
+        assert f"<td>{sent / 1e6:,.1f}</td>" in html
     pdf = (tmp_path / "out.pdf").read_bytes()
     assert len(re.findall(rb"/Type /Page\b", pdf)) > 2
     # The headings are the outline's entries.

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import freehint as fh
+from freehint.data import DEFAULT_MEMORY
 from freehint.engine.guest.programs import STATES
 from freehint.policies.policy import ON_FULL
 from freehint.runs.scenario_dict import KINDS, changes, scenario_of, told
@@ -166,6 +167,11 @@ def test_changes_are_all_that_is_told():
         "workload": {"kind": "Program", "state": "frag"},
         "ring": {"size": 8},
     }
+
+
+def test_a_file_tells_memory_policy_and_seed_even_where_they_are_the_defaults():
+    told = f'memory = "{DEFAULT_MEMORY}"\npolicy = "v24"\nseed = 1\n'
+    assert scenario_toml(fh.Scenario()) == told
 
 
 class Mine(fh.policies.Walker):

@@ -17,6 +17,7 @@ from tqdm import tqdm
 import freehint as fh
 from freehint.figures import balance
 from freehint.runs.progress import progress_bar
+from freehint.runs.summary import percentiles
 
 SMALL = {"memory": "256MiB", "duration_ns": 60_000_000, "walk_at_ns": 5_000_000}
 WALKING = [name for name in fh.POLICIES if name != "none"]
@@ -50,6 +51,20 @@ def test_summary_agrees_with_the_tables(policy):
     assert summary["lock_held_max_ns"] == run.locks["held_ns"].max()
     assert sum(balance(summary).values()) * 256 == pytest.approx(summary["offered_pages"])
     assert 0 <= summary["coverage"] <= 1 and 0 <= summary["survival"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "count", "expected"),
+    [
+        ([30, 10, 20], 3, (20, 30, 30)),
+        ([30, 10, 20], 4, (10, 30, 30)),  # one did not wait
+        ([30, 10, 20], 400, (0, 0, 30)),
+        (range(1, 201), 200, (100, 198, 200)),
+        ([], 5, (0, 0, 0)),
+    ],
+)
+def test_a_percentile_is_an_entry_that_so_many_do_not_exceed(values, count, expected):
+    assert tuple(percentiles(values, count, "wait").values()) == expected
 
 
 def test_none_never_walks():

@@ -358,6 +358,17 @@ def test_the_command_line_sweeps(tmp_path, capsys):
     assert set(table["ring.size"]) == {16, 256}
 
 
+def test_a_sweep_with_a_failed_run_exits_1_and_says_why(tmp_path, monkeypatch, capsys):
+    def run_engine(*arguments):
+        raise ValueError("the disk is full")
+
+    monkeypatch.setattr(one_run, "run_engine", run_engine)
+    text = 'seeds = [1, 2]\n[scenario]\nmemory = "64MiB"\n[grid]\nring.size = [8]'
+    assert main(["sweep", toml(tmp_path, text)]) == 1
+    said = capsys.readouterr().out
+    assert "failed: 2 runs\n  2 x ValueError: the disk is full" in said
+
+
 BAD_TOML = [
     ("[grid", "sweep.toml: this is not TOML"),
     ("grid = 3", r"sweep.toml: \[grid\] must be a table, got 3"),

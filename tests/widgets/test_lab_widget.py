@@ -10,7 +10,7 @@ from freehint.config import InputError
 from freehint.policies import POLICIES
 from freehint.units import NS_PER_MS
 from freehint.widgets import Lab, Player, scenario_code
-from freehint.widgets.lab_knobs import FIELDS, Bench
+from freehint.widgets.lab_knobs import FIELDS, GROUPS, Bench
 from freehint.widgets.lab_table import difference_table
 from freehint.widgets.later import Later
 from lab import executed
@@ -82,6 +82,29 @@ def test_knobs_that_do_not_count_are_off(changes, off):
     assert applies <= set(FIELDS) and not off & applies
     walks = {"rotate", "resume", "lock", "order"} <= applies
     assert walks == isinstance(bench.base.policy, fh.Walker)
+
+
+def changed_by(label):
+    """(is it another value?, is it another scenario?) of each position of a knob that counts."""
+    migrating = {"policy": "rotate_on_exit", "migration.generation": "G1"}
+    for base in (SMALL.with_values(migrating), SMALL.with_values({"workload": PROGRAM})):
+        bench = Bench(base)
+        values = bench.values()
+        positions = next(group[label][1] for group in GROUPS.values() if label in group)
+        for position in positions if label in bench.applies(values) else ():
+            value = position[1] if isinstance(position, tuple) else position
+            try:
+                changed = bench.scenario(values | {label: value})
+            except InputError:
+                continue  # it contradicts the others
+            yield value != values[label], changed != base
+
+
+@pytest.mark.parametrize("label", FIELDS)
+def test_another_value_of_a_knob_is_another_scenario(label):
+    found = list(changed_by(label))
+    assert any(value for value, _ in found)
+    assert all(value == scenario for value, scenario in found)
 
 
 def test_a_knob_changes_the_run_and_its_code_tells_how():
