@@ -41,8 +41,9 @@ bench-quick: need-gcc $(STAMP) ## measure the same on smaller guests, in 2 minut
 growth: need-gcc $(STAMP) ## measure time and memory against size, up to 1 TiB: out/growth.csv, out/growth_*.svg
 	@$(BIN)/python -m benchmarks.growth
 
-properties: $(STAMP) ## hold every policy's promise against 1,000 random histories
+properties: $(STAMP) ## hold every policy against 1,000 random histories, and 4 times the examples of make test
 	@$(BIN)/python -m freehint.studies.promises 1000
+	@FREEHINT_EXAMPLES=4 $(BIN)/python -m pytest `grep -rl 'examples(' tests --include='test_*.py'`
 
 safety: $(STAMP) ## run 10,000 random migrations: is a write ever lost?
 	@$(BIN)/python -m freehint.studies.random_migrations 10000

@@ -1,5 +1,6 @@
 """Small sound guests for the tests: a few pageblocks per zone, fragmented as one likes."""
 
+import os
 import random
 from functools import cache
 
@@ -32,6 +33,14 @@ SETTINGS = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+# How many times as many examples as make test has; make properties sets it.
+MORE = float(os.environ.get("FREEHINT_EXAMPLES", "1"))
+
+
+def examples(count: int) -> int:
+    """How many examples of a property are tried: ``count`` in ``make test``."""
+    return max(1, round(count * MORE))
 
 
 def empty_memory(spans, nr_cpus=2, watermark=(32, 40, 48), profile=LINUX_6_1) -> Memory:

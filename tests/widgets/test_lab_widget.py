@@ -132,9 +132,15 @@ def test_a_policy_brings_its_own_knobs():
     assert bench.knobs["lock"].disabled and not bench.knobs["ring size"].disabled
 
 
+@pytest.fixture(scope="module")
+def turned():
+    """A bench that each test finds as the one before has left it."""
+    return Lab(SMALL)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
-def test_every_policy_can_be_chosen(policy):
-    bench = Lab(SMALL)
+def test_every_policy_can_be_chosen(policy, turned):
+    bench = turned
     bench.knobs["policy"].value = policy
     assert bench.sentence == "" and bench.runs["A"].summary["policy"] == policy
     assert bench.scenarios["A"] == SMALL.with_values({"policy": policy})
