@@ -100,7 +100,7 @@ class KernelCache(_Cache):
 
         While another process compiles it, this one waits.
         """
-        # Numba would import all that it can compile, SciPy too: found code needs the runtime alone.
+        # Numba would import all that it can compile: code that was found needs the runtime alone.
         rtsys.initialize(target_context)
         key = self._key(sig, target_context.codegen())
         payload = self._look_up(key)
