@@ -17,7 +17,7 @@ FIRST_KNOBS = [
     ("threadexample", "resume", "ArrowRight"),
     ("threadexample", "rotate", "Home"),
     ("threadexample", "consumed", "ArrowRight"),
-    ("threadexample", "blocks a stroke", "ArrowRight"),
+    ("threadexample", "blocks per stroke", "ArrowRight"),
     ("guestknobs", "ring size", "ArrowLeft"),
     ("guestknobs", "host away (ms)", "ArrowRight"),
     ("guestknobs", "min_order", "ArrowRight"),
