@@ -451,7 +451,7 @@ def test_jit_is_on_unless_it_was_disabled():
 
 @pytest.mark.skipif(JIT_DISABLED, reason="this is that run")
 def test_this_module_passes_without_jit():
-    env = os.environ | {"NUMBA_DISABLE_JIT": "1", "FREEHINT_EXAMPLES": "0.12"}
+    env = os.environ | {"NUMBA_DISABLE_JIT": "1", "FREEHINT_EXAMPLES": "0.08"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
     # Thousands of steps, each compared whole; the other runs of 6.12 go through the same kernels.
     command += ["-k", "not tune_the_lists"]
