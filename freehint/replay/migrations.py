@@ -43,7 +43,7 @@ MEASURED = (
     "dirty_sync_count",
 )
 STATES = ("idle", "freed", "dirty", "churn", "frag")  # states that the columns describe
-REST_NS = 2 * NS_PER_S  # from the program's start to `migrate` (linux-6.1/README.md)
+REST_NS = 2 * NS_PER_S  # from the program's start to `migrate`, as the recordings were made
 LONGEST_NS = 120 * NS_PER_S
 # Time of one hint: an allocation, a buffer and a notification of an emulated guest.  It is
 # calibrated on data/linux-6.1/hints (freed, 194 blocks in 14 ms), and on no migrations.csv.
