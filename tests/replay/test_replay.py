@@ -13,6 +13,13 @@ import freehint as fh
 from freehint.cli import main
 from freehint.formats.traces.columns import trace_rows
 from freehint.formats.traces.recording import load_recording
+from freehint.formats.traces.rows import C_ROTATIONS
+from freehint.mm.buddy import FPI_NONE, free_one_page
+from freehint.mm.memory import MOVABLE, PCP, free_list_head, list_nodes
+from freehint.mm.zone import free_pages
+from freehint.replay.buddy_blocks import block_in_use, infer_rotation
+from freehint.replay.replay import scratch
+from memories import empty_memory, free_memory
 
 SAMPLES = fh.data("linux-6.1/traces/compile.trace.parquet").parent
 SAMPLES_612 = fh.data("linux-6.12/traces")
@@ -117,6 +124,20 @@ def test_rotations_by_compaction_are_inferred_counted_and_listed():
     trace = pd.read_parquet(f"{where}.trace.parquet").iloc[table["row"]]
     assert trace["pfn"].tolist() == table["pfn"].tolist()
     assert set(trace["event"]) <= {"mm_page_alloc_zone_locked", "mm_page_alloc_extfrag"}
+
+
+def test_a_rotation_is_inferred_only_where_compaction_was_seen_at_work():
+    memory = free_memory(pages=4096)
+    run = scratch(memory)
+    head = free_list_head(memory, 0, 10, MOVABLE)
+    assert not infer_rotation(memory, run, 7, 2048, 0, 10)
+    assert list_nodes(memory, head).tolist() == [0, 1024, 2048, 3072]
+    run.compacting[0] = True
+    assert not infer_rotation(memory, run, 7, 2049, 0, 10)  # no block of that list
+    assert infer_rotation(memory, run, 7, 2048, 0, 10)
+    assert list_nodes(memory, head).tolist() == [2048, 3072, 0, 1024]
+    assert run.counts[C_ROTATIONS] == 1
+    assert run.rotations[0].tolist() == [7, 0, 10, 2048, True]
 
 
 def test_inferred_rotations_do_not_save_a_wrong_rule():
@@ -361,6 +382,16 @@ def test_a_free_of_a_free_page_is_counted_and_damages_nothing(copy):
     found = fh.replay(copy, "pcp")
     assert found.refused >= 1
     fh.check_memory(found.memory)
+
+
+def test_only_pages_in_use_may_be_freed():
+    memory = empty_memory({"DMA32": (4096, 8192)})
+    free_pages(memory, 8, 0, 0, 0)
+    free_one_page(memory, 32, 0, 3, MOVABLE, FPI_NONE)
+    assert memory.frame[8] & PCP
+    for node, order in ((8, 0), (8, 3), (32, 3), (36, 0), (32, 4)):
+        assert not block_in_use(memory, node, order)
+    assert block_in_use(memory, 9, 0) and block_in_use(memory, 40, 3)
 
 
 def test_rows_that_a_level_does_not_use_are_counted():
