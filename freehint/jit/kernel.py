@@ -51,6 +51,9 @@ class Kernel(CPUDispatcher):
         return super().get_call_template(tuple(map(_plain_integer, args)), kws)
 
     def compile(self, signature):
+        known = self.overloads.get(signature)
+        if known is not None:
+            return known.entry_point
         with linking.inner():
             compiled = super().compile(signature)
         if CachedEntry.compilation is not None:

@@ -20,7 +20,7 @@ import platform
 import threading
 
 import llvmlite.binding
-from numba.core import types, typing
+from numba.core import event, types, typing
 from numba.core.base import BaseContext
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.datamodel import default_manager, models
@@ -102,6 +102,7 @@ def _get_call_type(function, context, args, kws):
     return _resolved[key]
 
 
+_install_listener = event.install_timer
 _sizes = {}
 
 
@@ -121,6 +122,13 @@ def _unless_begun(refresh):
             refresh(context)
 
     return refresh_unless_begun
+
+
+def _install_timer(kind, callback):
+    """Time the outermost kernel alone; each inner one would listen to all events as well."""
+    if getattr(_compiling, "depth", 0) > 0:
+        return contextlib.nullcontext()
+    return _install_listener(kind, callback)
 
 
 @contextlib.contextmanager
@@ -178,6 +186,7 @@ def install(package: str) -> None:
     JITCPUCodegen.set_env = _set_env
     types.Function.get_call_type = _get_call_type
     BaseContext.get_abi_sizeof = _abi_sizeof
+    event.install_timer = _install_timer
     for context in (BaseContext, typing.BaseContext):
         context.refresh = _unless_begun(context.refresh)
     JITCPUCodegen._library_class = LinkedLibrary
