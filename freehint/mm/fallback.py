@@ -110,7 +110,7 @@ def claims_pageblock(start_type, old_type, free, movable):
     return free + alike >= PAGEBLOCK_NR_PAGES // 2
 
 
-@kernel(cold=True)
+@kernel
 def steal_suitable_fallback(memory, node, zone, start_type, whole_block, claim):
     """Move a block, or all free blocks of its pageblock, to the lists of ``start_type``.
 
@@ -185,7 +185,7 @@ def rmqueue_fallback(memory, zone, order, start_type, alloc_flags, claim):
     return True
 
 
-@kernel(cold=True)
+@kernel
 def try_to_claim_block(memory, node, zone, order, start_type, told):
     """Change a block's pageblocks to ``start_type`` and serve the request from them.
 
@@ -213,7 +213,7 @@ def try_to_claim_block(memory, node, zone, order, start_type, told):
     return rmqueue_smallest(memory, zone, order, start_type)
 
 
-@kernel(cold=True)
+@kernel
 def rmqueue_claim(memory, zone, order, start_type, alloc_flags, told):
     """Claim a pageblock of another type, from the largest free block down.
 
@@ -245,7 +245,7 @@ def find_block_to_steal(memory, zone, order, start_type):
     return -1, -1
 
 
-@kernel(cold=True)
+@kernel
 def rmqueue_steal(memory, zone, order, start_type):
     """Steal the smallest sufficient block of another type; its rest stays on that type's lists.
 

@@ -124,7 +124,7 @@ def pageblock_pages(memory, node, zone):
     return free, movable
 
 
-@kernel(cold=True)
+@kernel
 def move_freepages_block(memory, node, zone, migratetype):
     """Move all free blocks of a pageblock to another type's lists, in address order.
 
