@@ -1,10 +1,10 @@
-# The three a newcomer needs: make report, make test, make lab.
+# A newcomer needs three: make report, make test, make lab.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Written last, so a half-made .venv has none; it holds the folder's name, because scripts
-# in a .venv name the folder they were made in and die when it is moved.
+# The stamp is written last, so a half-made .venv has none.  It holds the folder's name, because
+# scripts in a .venv name the folder they were made in and die when it is moved.
 STAMP := $(VENV)/.complete
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
@@ -23,31 +23,32 @@ help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 	@echo "  PYTHON=...	the interpreter to make .venv with (python3)"
 
-report: $(STAMP) ## compare the policies on a recorded 4 GiB guest: out/report.html
+report: $(STAMP) ## compare five policies on a recorded 4 GiB guest: out/report.html
 	@$(BIN)/freehint report -o out/report.html
 
 test: need-chromium lint ## lint, all tests, every notebook, a real JupyterLab
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	@$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
-bench: need-gcc $(STAMP) ## everything beside C, SimPy, numpy and Python: out/bench.md, .svg; has a ratio fallen?
+bench: need-gcc $(STAMP) ## measure the speed beside C, SimPy, numpy and Python: out/bench.md, .svg; has a ratio fallen?
 	@$(BIN)/python -m benchmarks.run
 
-bench-quick: need-gcc $(STAMP) ## the same on smaller guests, in 2 minutes
+bench-quick: need-gcc $(STAMP) ## measure the same on smaller guests, in 2 minutes
 	@$(BIN)/python -m benchmarks.run --quick
 
-growth: need-gcc $(STAMP) ## time and memory against size, up to 1 TiB: out/growth.csv, out/growth_*.svg
+growth: need-gcc $(STAMP) ## measure time and memory against size, up to 1 TiB: out/growth.csv, out/growth_*.svg
 	@$(BIN)/python -m benchmarks.growth
 
-properties: $(STAMP) ## hold every policy against 1,000 random histories
+properties: $(STAMP) ## hold every policy against 1,000 random histories, and 4 times the examples of make test
 	@$(BIN)/python -m freehint.studies.promises 1000
+	@FREEHINT_EXAMPLES=4 $(BIN)/python -m pytest `grep -rl 'examples(' tests --include='test_*.py'`
 
-safety: $(STAMP) ## 10,000 random migrations: is a write ever lost?
+safety: $(STAMP) ## run 10,000 random migrations: is a write ever lost?
 	@$(BIN)/python -m freehint.studies.random_migrations 10000
 
-summaries: $(STAMP) ## the hashes of 135 runs: has any result changed?
+summaries: $(STAMP) ## compare the hashes of 135 runs: has any result changed?
 	@$(BIN)/python tests/summaries.py
 
 mutants: $(STAMP) ## bugs planted one by one: is each found by the tests? 10 minutes
@@ -70,11 +71,11 @@ out: out/factorial
 endef
 export FULL
 
-factorial: $(STAMP) ## cross all knobs of the walker: out/factorial.ipynb, 10 minutes; goes on if interrupted
+factorial: $(STAMP) ## cross all knobs of the walker: out/factorial.ipynb, 10 minutes; if interrupted, it goes on
 	@mkdir -p out
 	@$(BIN)/python -m papermill --no-progress-bar --cwd . -y "$$FULL" notebooks/factorial.ipynb out/factorial.ipynb
 
-docs: $(STAMP) ## the API's reference from the docstrings, for offline reading: out/docs
+docs: $(STAMP) ## write the API's reference from the docstrings, for offline reading: out/docs
 	@$(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint
 
 # The full runs of notebooks/compile.ipynb.
@@ -87,17 +88,17 @@ out: out/compile
 endef
 export COMPILE
 
-compile-benchmark: $(STAMP) ## migrate a compiling guest under every policy: out/compile.ipynb, 10 minutes; goes on if interrupted
+compile-benchmark: $(STAMP) ## migrate a compiling guest under every policy: out/compile.ipynb, 10 minutes; if interrupted, it goes on
 	@mkdir -p out
 	@$(BIN)/python -m papermill --no-progress-bar --cwd . -y "$$COMPILE" notebooks/compile.ipynb out/compile.ipynb
 
-gallery: $(STAMP) ## the pictures of notebooks/index.ipynb, each cut out of its chapter, 5 minutes
+gallery: $(STAMP) ## make the pictures of notebooks/index.ipynb anew, each from its chapter, 5 minutes
 	@$(BIN)/python tests/book.py
 
-picture-time: need-chromium $(STAMP) ## from a key on a knob to the changed picture, in a real JupyterLab; nothing is judged
+picture-time: need-chromium $(STAMP) ## measure the time from a key on a knob to the changed picture, in a real JupyterLab
 	@$(BIN)/python -m benchmarks.lab
 
-lint: $(STAMP) ## ruff, and no outputs in the notebooks
+lint: $(STAMP) ## run ruff, and check that the notebooks hold no outputs
 	@$(BIN)/python -m ruff check
 	@$(BIN)/python -m ruff format --check
 	@$(BIN)/python -m nbstripout --verify --keep-id $(NOTEBOOKS) </dev/null

@@ -1,4 +1,4 @@
-"""What a coming operation will touch, asked for while others go on.
+"""Ask for the memory of a coming operation while others go on.
 
 A loop that knows its next operations hides with it the time that memory takes to answer.
 """

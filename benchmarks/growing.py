@@ -1,4 +1,4 @@
-"""What grows: tasks against the size of what they work on.
+"""Tasks whose cost grows with the size of their object.
 
 A task is prepared outside the clock, and done inside of it.  Each function here returns the work
 to be timed: a callable, which may return another size than the nominal one (rounds, say).

@@ -1,10 +1,10 @@
-"""``make growth``: time and memory against the size of what is worked on, and how fast they grow.
+"""``make growth``: time and memory of tasks against the size of their object.
 
-Writes out/growth.csv, growth.json and a figure for each kind of size.  Every task has a process of
-its own, whose kernels are warm; ``seconds`` is its CPU time, the median of up to TIMES times,
-``MiB`` the most memory that it took, with what it works on, beyond what the process had before;
-less than LEAST_MIB cannot be told from the process's own and is left out.  ``--store`` keeps the
-last result for the notebook and docs/limits.md.
+It writes out/growth.csv, growth.json and a figure for each kind of size.  Every task has a process
+of its own, with warm kernels.  ``seconds`` is its CPU time, the median of up to TIMES times.
+``MiB`` is the most memory that it took, its object included, beyond the memory of the process
+before; less than LEAST_MIB cannot be told from the process's own and is left out.  ``--store``
+keeps the last result for the notebook and docs/limits.md.
 """
 
 import argparse

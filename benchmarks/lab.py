@@ -2,11 +2,10 @@
 
     python -m benchmarks.lab [--turns N]
 
-Turned are knobs of the first notebook, and those of the bench.  The bench shows a guest of 256 MiB,
-and its knob is the seed, so that every run is another one.  The time is measured from the key
-event's own time stamp to the turn of the display after the player has drawn the new run; with A
-and B the knobs are those of B.  ``in the kernel`` is the time to simulate, record and pack alone,
-in this process.
+It turns knobs of the first notebook, and of the bench.  The bench shows a guest of 256 MiB, and its
+knob is the seed, so that every run is another one.  The time runs from the key event's own time
+stamp to the turn of the display after the player has drawn the new run; with A and B the knobs are
+those of B.  ``in the kernel`` is the time to simulate, record and pack alone, in this process.
 """
 
 import argparse

@@ -1,7 +1,8 @@
-"""Whole live migrations of large guests: events a second, time and memory; and the validator.
+"""Whole live migrations of large guests: events per second, time and memory; the validator.
 
-``python -m benchmarks.migrations [SIZE ...]``, without sizes 4GiB, 64GiB and the validator.  Each
-run has a process of its own, so that its peak memory is its own; kernels are compiled before.
+``python -m benchmarks.migrations [SIZE ...]``: without sizes it measures 4GiB, 64GiB and the
+validator.  Each run has a process of its own, so that its peak memory is its own; kernels are
+compiled before.
 An event is an operation of a guest CPU, a page sent, a buffer used or a block reported.
 """
 

@@ -2,7 +2,7 @@
 
 A shared machine's speed drifts by more than the differences we look for.  Neighbouring slices
 see the same drift, so the median of their ratios holds still where the times do not.  Times are
-the thread's own CPU time: what other processes take from it does not count.
+the thread's own CPU time: time that other processes take does not count.
 """
 
 import gc

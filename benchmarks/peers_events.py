@@ -2,11 +2,10 @@
 
 All sides are one engine: the same guest CPUs with the same random words, kernel threads, host and
 policy's worker (a walk in every fourth slice), and the same compiled handler of an event,
-:func:`freehint.engine.loop.step`.  What differs is who keeps the order of events:
-freehint's compiled loop, a heap of keys in Python, or SimPy with a process an actor.  So the
-peers are as fast as they can be; with the allocator in Python an event would cost them several
-times as much.  What Python answers (a policy's strokes, drawing words) is the same on all sides
-and is not counted.
+:func:`step`.  What differs is who keeps the order of events: freehint's compiled loop, a heap of
+keys in Python, or SimPy with a process an actor.  So the peers are as fast as they can be; with
+the allocator in Python an event would cost them several times as much.  What Python answers (a
+policy's strokes, drawing words) is the same on all sides and is not counted.
 
 They begin with the same warmed-up guest and must end in the same state, or this fails: every list
 in its order, every row of reports, waits and locks with its time, every key.
@@ -23,8 +22,9 @@ import simpy
 
 from benchmarks.events import nr_events, warm_up_ns
 from freehint.engine.engine import Engine, run_events
-from freehint.engine.loop import TIME_IS_UP, step
+from freehint.engine.loop import TIME_IS_UP, turn
 from freehint.engine.world.clock import ACTOR_BITS, NEVER
+from freehint.jit import kernel
 from freehint.runs.begin import guest_memory, new_engine
 from freehint.runs.scenario import Scenario
 from freehint.units import NS_PER_MS
@@ -34,6 +34,20 @@ LEAD_NS = 50 * NS_PER_MS  # not timed: until a side has its own data in the cach
 WALK_EVERY_NS = 4 * SLICE_NS
 FREEHINT, HEAPQ, SIMPY = "freehint", "heapq", "SimPy"
 ACTOR_MASK = (1 << ACTOR_BITS) - 1
+
+
+@kernel
+def step(world, actor):
+    """One event of one actor, for a loop that keeps the order of events itself.
+
+    Returns
+    -------
+    (int, int, int)
+        As :func:`freehint.engine.loop.advance`, but -1 where nothing needs Python; and the
+        actor's new key.
+    """
+    why, who = turn(world, actor, world.key[actor] >> ACTOR_BITS)
+    return why, who, world.key[actor]
 
 
 class FreehintLoop:

@@ -1,10 +1,10 @@
-"""The player in headless Chromium: moments a second, latency of scrubbing, bytes, heap.
+"""The player in headless Chromium: moments per second, latency of scrubbing, bytes, heap.
 
     python -m benchmarks.player [--moments N]
 
-A page made by ``save_player`` of the default scenario's 4 GiB guest.  Latency is from the key
-press (the event's own time) to the end of the drawing, and to the next turn of the display.
-Moments a second: while it plays at 120/s, turns of the display in which a new moment was drawn.
+``save_player`` makes the page from the default scenario's 4 GiB guest.  Latency is the time from
+the key press (the event's own time) to the end of the drawing, and to the next turn of the display.
+Moments per second are the turns of the display that drew a new moment, while it plays at 120/s.
 """
 
 import argparse

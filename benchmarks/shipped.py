@@ -1,4 +1,4 @@
-"""What was measured, kept for the notebook and the docs: data/speed and docs/limits.md."""
+"""Results that are kept for the notebook and the docs: data/speed and docs/limits.md."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A stored result to compare with: ratios only, for a time says more of the machine than of us.
+"""A stored result to compare with.  It has ratios only, for times say more of the machine.
 
 A ratio has fallen if it is below the stored one by more than its tolerance: ``FLOOR``, and half
 of the distance between the quartiles of its slices, then and now.  Quartiles tell how noisy the

@@ -1,13 +1,12 @@
-"""``python -m benchmarks.sweeps [RUNS]``: how fast is a sweep, by whom, and does it outlive kills?
+"""``python -m benchmarks.sweeps [RUNS]``: how fast is a sweep, and does it outlive kills?
 
-Runs of a freshly booted 256 MiB guest of 2 ms each, serial, with a process for each CPU, and on a
-Dask cluster of this machine with as many workers, through tcp://.  Each sweeps all runs three
-times, in turn; a speed-up is the median of the turns' ratios of wall time, the processes' start
-included (the cluster is there before).  All must give the same file, byte by byte.
+The runs are 2 ms each of a freshly booted 256 MiB guest: serially, with a process for each CPU, and
+on a Dask cluster of this machine with as many workers, through tcp://.  Each way sweeps all runs
+three times, in turn; a speed-up is the median of the turns' ratios of wall time, the processes'
+start included (the cluster runs before).  All must give the same file, byte by byte.
 
-Then the first turn's sweep with processes, which is killed by SIGKILL when it has a third of its
-runs; the same call goes on with the cluster, one of whose workers is killed on the way.  It must
-make the same file.
+Then a sweep with processes is killed by SIGKILL when it has a third of its runs; the same call goes
+on with the cluster, and a worker of the cluster is killed on the way.  It must make the same file.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """A guest of 1 TiB: made, written, loaded, walked and migrated, each in a process of its own.
 
-``python -m benchmarks.terabyte`` prints a row a step: seconds, peak memory of the process
-(VmHWM: interpreter, libraries and everything), and what it found.  Exit 1 if a step takes more
+``python -m benchmarks.terabyte`` prints one row for each step: seconds, peak memory of the process
+(VmHWM: interpreter, libraries and everything), and its result.  Exit 1 if a step takes more
 than 6 GiB.  Kernels are compiled before, by the same steps on a small guest.
 """
 

@@ -1,4 +1,4 @@
-"""Other ways that were tried, beside the one that freehint takes: what paid, and what did not.
+"""Other ways that were tried, beside the one that freehint takes: which paid, and which did not.
 
 Each side does the same work and is held to the same answer.
 """

@@ -1,6 +1,7 @@
 """The command line ``freehint``.
 
-Exit code 0: all is well; 1: a bar is missed; 2: bad input, with one sentence.
+The exit code is 0 if all is well, 1 if a run failed or a bar was missed, and 2 for bad input,
+which one sentence explains.
 """
 
 import argparse
@@ -39,23 +40,29 @@ FAILED, BAD_INPUT = 1, 2
 
 
 class _Parser(argparse.ArgumentParser):
-    """One sentence and exit code 2 instead of a usage text."""
+    """A parser that raises InputError, for one sentence and exit code 2 instead of a usage text."""
 
     def error(self, message):
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
 
 
 def _judged(command):
-    """A command that says whether all is well, as one that returns the exit code."""
+    """Turn a command that returns whether all is well into one that returns the exit code."""
     return lambda args: 0 if command(args) else FAILED
 
 
 def _setting(text: str):
-    """``name=value``; the value is JSON if it reads as JSON, else text."""
+    """Read ``name=value``; the value is read as JSON if possible, else it is a text.
+
+    Returns
+    -------
+    (str, object)
+        The name and the value.
+    """
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InputError(f"a setting must be NAME=VALUE, got {text!r}")
-    if name == "kernel":  # 5.10 is a name, not a number
+    if name == "kernel":  # 5.10 is a name, not a number.
         return name, value.strip('"')
     try:
         return name, json.loads(value)
@@ -68,13 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
-    one = commands.add_parser("simulate", help="run a scenario and print what it tells")
+    one = commands.add_parser("simulate", help="run a scenario and print its summary")
     one.add_argument("file", nargs="?", help="TOML: the fields of a scenario; docs/reports.md")
     one.add_argument("--memory", help="a snapshot's stem, sample data's name, or a size (256MiB)")
     one.add_argument(
         "--policy",
         action="append",
-        help=f"{', '.join(POLICIES)}; several are compared; a+b: two users at once",
+        help=f"{', '.join(POLICIES)}; give several to compare them; a+b runs two users at once",
     )
     one.add_argument("--seed", type=int)
     one.add_argument(
@@ -87,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--out", help="folder for the tables (with one policy)")
     one.set_defaults(run=_simulate)
 
-    many = commands.add_parser("sweep", help="run a grid or a design; goes on where it stopped")
+    many = commands.add_parser("sweep", help="run a grid or a design, or continue where it stopped")
     many.add_argument("file", help="TOML: [scenario], [grid] or [design]; docs/sweeps.md")
     many.set_defaults(run=_sweep)
 
@@ -98,15 +105,15 @@ def _parser() -> argparse.ArgumentParser:
     batch.set_defaults(run=_batch)
 
     again = commands.add_parser("replay", help="replay a recorded trace from T0 to T1")
-    again.add_argument("stem", help=".../NAME of NAME.T0, NAME.T1 and NAME.trace")
+    again.add_argument("stem", help=".../NAME, for the files NAME.T0, NAME.T1 and NAME.trace")
     again.add_argument("--level", default="buddy", help=", ".join(LEVELS))
     again.add_argument("--inputs", default="std", help=", ".join(INPUTS))
     again.add_argument("--strict", action="store_true", help="refuse rows of unknown events")
     again.set_defaults(run=_judged(print_replay))
 
-    validate = commands.add_parser("validate", help="hold the model against recordings")
+    validate = commands.add_parser("validate", help="compare the model with recordings")
     kinds = validate.add_subparsers(dest="kind", required=True, parser_class=_Parser)
-    traces = kinds.add_parser("replay", help="every recording of a folder; the bar is buddy level")
+    traces = kinds.add_parser("replay", help="every recording; the bar is on the buddy level")
     traces.add_argument("folder")
     traces.add_argument("--level", default="both", help=", ".join(REPLAY_LEVELS))
     traces.add_argument("--inputs", default="std", help=", ".join(INPUTS))
@@ -118,40 +125,40 @@ def _parser() -> argparse.ArgumentParser:
     ):
         one_kind = kinds.add_parser(kind, help=text)
         one_kind.add_argument("folder")
-        one_kind.add_argument("--out", help="write the table, a row a block, as parquet")
+        one_kind.add_argument("--out", help="write the table, one row per block, as parquet")
         one_kind.set_defaults(run=_judged(print_predictions))
 
     moved = kinds.add_parser("migration", help="every recorded migration, from its parameters")
-    moved.add_argument("folder", help="with a migrations.csv")
-    moved.add_argument("--out", help="write the table, a row a migration, as parquet")
+    moved.add_argument("folder", help="a folder with a migrations.csv")
+    moved.add_argument("--out", help="write the table, one row per migration, as parquet")
     moved.set_defaults(run=_judged(print_migrations))
 
-    report = commands.add_parser("report", help="one offline HTML file: of a run, or of policies")
+    report = commands.add_parser("report", help="write an offline HTML file on a run or policies")
     report.add_argument(
         "source",
         nargs="?",
-        help="a run's folder (simulate -o) or a scenario's TOML file; left out: compare policies",
+        help="a run's folder (simulate -o) or a scenario's TOML file; without it compare policies",
     )
     report.add_argument("-o", "--out", default="out/report.html")
-    report.add_argument("--pdf", action="store_true", help="print it as PDF too, beside the HTML")
+    report.add_argument("--pdf", action="store_true", help="also print a PDF beside the HTML")
     report.add_argument(
         "-p",
         "--parameter",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="of the comparison's notebook, e.g. policies='[\"v24\"]'",
+        help="a parameter of the comparison's notebook, e.g. policies='[\"v24\"]'",
     )
     report.set_defaults(run=_report)
 
     early = commands.add_parser("warm", help="compile all kernels now, so that nothing waits later")
-    early.add_argument("--processes", type=int, help="at once; by default one a CPU, at most 4")
+    early.add_argument("--processes", type=int, help="by default one per CPU, at most 4")
     early.set_defaults(run=_warm)
     return parser
 
 
 def _scenarios(args) -> list:
-    """The scenario of the file, or the default one, changed by the options: one a policy."""
+    """The scenarios to run, one per policy: the file's or the default, changed by the options."""
     values = dict(_setting(text) for text in args.set)
     for name in ("policy", "seed"):
         if name in values:
@@ -213,7 +220,7 @@ def _batch(args) -> int:
             print(f"{number:4} {status:6} {json.dumps(batch.runs[number - 1])}")
         return 0
     total = len(batch.runs)
-    # What was finished before says nothing about the speed.
+    # Runs that were finished before do not count for the speed.
     initial = total - len(left_runs(batch, args.retry))
     with tqdm(total=total, initial=initial, desc="runs") as bar:
 
@@ -226,7 +233,7 @@ def _batch(args) -> int:
             records = run_batch(batch, args.retry, progress)
         except KeyboardInterrupt:
             raise ChildProcessError(
-                f"interrupted with {bar.n} of {total} runs finished; the same command goes on"
+                f"interrupted with {bar.n} of {total} runs finished; the same command continues"
             ) from None
     failed = [record for record in records if record["status"] == FAILED_RUN]
     print(f"{total - len(failed)} done, {len(failed)} failed: {batch.out / 'index.html'}")
@@ -243,7 +250,7 @@ def _report(args) -> int:
     elif parameters:
         raise InputError(f"-p {next(iter(parameters))}=...: a run's report takes no parameters")
     else:
-        # Pictures and the player double the time of an import.
+        # Figures and the player would double the time of an import.
         from freehint.reports.run_report import write_run_report
 
         shown = write_run_report(args.source, args.out, args.pdf)
@@ -255,14 +262,14 @@ def _report(args) -> int:
 
 
 def _warm(args) -> int:
-    # What it does with small guests brings most of the package.
+    # This imports most of the package.
     from freehint.warm import warm_all
 
     return 0 if warm_all(args.processes) else FAILED
 
 
 def main(arguments=None) -> int:
-    """Entry point; returns the exit code."""
+    """Run the command line and return the exit code."""
     try:
         args = _parser().parse_args(arguments)
         return args.run(args)

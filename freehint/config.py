@@ -1,7 +1,7 @@
-"""Errors and the small frozen, validated dataclasses that describe a scenario's parts.
+"""Errors, checks, and the base of the small frozen dataclasses that describe a scenario's parts.
 
-Every field is checked when the object is made, so a misspelt or senseless value is refused
-before anything runs, with the field and the value in the sentence.
+Every field is checked when the object is made.  So a misspelt name or a senseless value is refused
+before anything runs, and the message names the field and the value.
 """
 
 from dataclasses import fields, replace
@@ -9,35 +9,35 @@ from importlib import import_module
 
 
 class InputError(ValueError):
-    """A file or value from outside that cannot be used; the message is one clear sentence."""
+    """A file or value from outside cannot be used; the message is one clear sentence."""
 
 
 def require(good: bool, field: str, must: str, value) -> None:
-    """Refuse a value: ``<field> must <must>, got <value>``."""
+    """Raise InputError, "<field> must <must>, got <value>", unless the value is good."""
     if not good:
         raise InputError(f"{field} must {must}, got {value!r}")
 
 
 def whole(field: str, value, low: int, high: int | None = None) -> None:
-    """Refuse what is not a whole number in ``low..high``."""
+    """Refuse a value that is not a whole number in ``low..high``."""
     span = f"be a whole number >= {low}" if high is None else f"be a whole number in {low}..{high}"
     good = isinstance(value, int) and not isinstance(value, bool)
     require(good and value >= low and (high is None or value <= high), field, span, value)
 
 
 def share(field: str, value) -> None:
-    """Refuse what is not a number in 0..1."""
+    """Refuse a value that is not a number in 0..1."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     require(good, field, "lie in 0..1", value)
 
 
 def one_of(field: str, value, choices) -> None:
-    """Refuse what is not one of ``choices``."""
+    """Refuse a value that is not one of ``choices``."""
     require(value in tuple(choices), field, f"be one of {', '.join(map(str, choices))}", value)
 
 
 class Named:
-    """A dataclass that refuses a keyword that it does not have in a sentence."""
+    """The base of dataclasses that refuse an unknown keyword with an InputError."""
 
     def __new__(cls, *_values, **named):
         names = [field.name for field in fields(cls)]
@@ -49,18 +49,18 @@ class Named:
 
 
 def parameters(config) -> list:
-    """Fields of a dataclass that decide what it does.
+    """The fields of a dataclass that are parameters.
 
     Returns
     -------
     list
-        Of dataclasses.Field: all that take part in ``==``.
+        The dataclasses.Field of each field that ``==`` compares.
     """
     return [field for field in fields(config) if field.compare]
 
 
 def with_values(config, values: dict, where: str = ""):
-    """A copy of a frozen dataclass with named fields changed; nested names as ``"ring.size"``.
+    """Copy a frozen dataclass and change named fields; a nested name is like ``"ring.size"``.
 
     Raises
     ------
@@ -83,21 +83,21 @@ def with_values(config, values: dict, where: str = ""):
         if not hasattr(part, "__dataclass_fields__"):
             first = next(iter(inner))
             if part is None:
-                raise InputError(f"{where + head!r} is not set, so {first!r} of it cannot be")
+                raise InputError(f"{where + head!r} is not set, so its {first!r} cannot be set")
             raise InputError(f"{where + head!r} has no parameter {first!r}")
         own[head] = with_values(part, inner, f"{where}{head}.")
     return replace(config, **own)
 
 
 def extra(module: str, what_for: str, extra: str = "sweep"):
-    """A module of a library that only one of freehint's extras brings.
+    """Import a module of a library that only one of freehint's extras installs.
 
     Parameters
     ----------
     module : str
         Its dotted name.
     what_for : str
-        What needs it: the beginning of the sentence if it is missing.
+        The feature that needs it; with it the message begins if the module is missing.
     extra : str
         "lab" or "sweep".
 
@@ -108,7 +108,7 @@ def extra(module: str, what_for: str, extra: str = "sweep"):
     Raises
     ------
     InputError
-        It is not installed.
+        The library is not installed.
     """
     try:
         return import_module(module)

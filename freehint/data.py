@@ -1,4 +1,4 @@
-"""The sample recordings that ship with freehint: see README.md in the data folder."""
+"""The sample recordings shipped with freehint; README.md in the data folder describes them."""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,11 +8,11 @@ _PACKAGE = Path(__file__).parent
 
 
 def data(name: str | Path) -> Path:
-    """Path of shipped sample data, from a checkout, a notebook or an installed wheel alike.
+    """The path of shipped sample data, in a checkout as in an installed wheel.
 
     Parameters
     ----------
-    name
+    name : str or Path
         A file or a folder in the data folder, or the stem that the files of one recording
         share: ``"linux-6.1/snapshots/snap4g.T0"`` stands for ``snap4g.T0.freelist.parquet``,
         ``snap4g.T0.pcp.parquet`` and so on.
@@ -20,12 +20,12 @@ def data(name: str | Path) -> Path:
     Returns
     -------
     Path
-        Absolute.  A stem's path is not itself a file.
+        An absolute path.  If ``name`` is a stem, there is no file of that path.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such sample data; names the closest that there is.
+        There is no such sample data; the message has the closest names.
 
     Examples
     --------
@@ -46,19 +46,19 @@ def data(name: str | Path) -> Path:
 
 
 def stem(name: str | Path, suffix: str) -> Path:
-    """The stem of a recording, by its path or by its name in the sample data.
+    """The stem of a recording, found by its path or by its name in the sample data.
 
     Parameters
     ----------
-    name
-        Relative to the working directory, absolute, or a name of the sample data.
+    name : str or Path
+        A path, relative to the working directory or absolute, or a name of the sample data.
     suffix : str
-        What a file of the recording adds to its stem: ``".meta.json"``.
+        The rest of the name of one of the recording's files, such as ``".meta.json"``.
 
     Returns
     -------
     Path
-        Absolute.
+        An absolute path.
 
     Raises
     ------
@@ -69,13 +69,13 @@ def stem(name: str | Path, suffix: str) -> Path:
 
 
 def _data_folder() -> Path:
-    """The data folder: inside an installed package, beside the package in a checkout."""
+    """The data folder, which is in an installed package but beside the package in a checkout."""
     installed = _PACKAGE / "_data"
     return installed if installed.is_dir() else _PACKAGE.parent / "data"
 
 
 def _known_names(folder: Path) -> set[str]:
-    """Every file and folder, and every stem of a recording's file: cut at each of its dots."""
+    """Every file and folder, and every stem: a recording's file name cut at each of its dots."""
     known = set()
     for path in folder.rglob("*"):
         name = path.relative_to(folder)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and TOML from outside."""
+"""Files that appear whole or not at all, TOML files, locks, and the end of worker processes."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ from freehint.config import InputError
 
 @contextlib.contextmanager
 def whole_file(path: Path):
-    """A temporary neighbour of ``path`` that takes its name only if all went well."""
+    """A temporary file beside ``path`` that is renamed to it only if there was no error."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
@@ -35,7 +35,7 @@ def whole_file(path: Path):
 
 @contextlib.contextmanager
 def whole_folder(path: Path):
-    """A temporary neighbour of ``path``, a folder, that takes its name only if all went well.
+    """A temporary folder beside ``path`` that is renamed to it only if there was no error.
 
     Raises
     ------
@@ -59,12 +59,12 @@ def whole_folder(path: Path):
 
 
 def read_toml(path: Path) -> dict:
-    """What a TOML file says.
+    """Read a TOML file.
 
     Raises
     ------
     InputError
-        It cannot be read, or is no TOML.
+        The file cannot be read, or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text())
@@ -75,12 +75,12 @@ def read_toml(path: Path) -> dict:
 
 
 def take_lock(descriptor: int, patience_s: float, sentence: str) -> None:
-    """Lock an open file; for ``patience_s`` seconds wait for who was killed and still ends.
+    """Lock an open file, and wait up to ``patience_s`` seconds for a killed holder to end.
 
     Raises
     ------
     InputError
-        Somebody else keeps it: ``sentence``.
+        Another process still holds the lock; ``sentence`` is the message.
     """
     deadline = time.monotonic() + patience_s
     while True:
@@ -93,12 +93,12 @@ def take_lock(descriptor: int, patience_s: float, sentence: str) -> None:
 
 
 def end_with_parent(end=lambda: os._exit(1)) -> None:
-    """Let this worker process end when its parent does: else it would wait for work for ever.
+    """Let this worker process end with its parent; otherwise it would wait for work for ever.
 
     Parameters
     ----------
     end : callable, optional
-        What ends the process.
+        Ends the process.
     """
 
     def watch():
@@ -109,6 +109,6 @@ def end_with_parent(end=lambda: os._exit(1)) -> None:
 
 
 def shortened(value, most: int = 200) -> str:
-    """A value as JSON, cut where a sentence would drown in it."""
+    """A value as JSON, cut to at most ``most`` characters for use in a message."""
     text = json.dumps(value)
     return text if len(text) <= most else f"{text[:most]}..."

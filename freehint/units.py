@@ -1,11 +1,11 @@
-"""Sizes, page counts and times: one page is 4 KiB, a time is integer nanoseconds."""
+"""Units of sizes and times: a page is 4 KiB, a time is an integer number of nanoseconds."""
 
 import re
 
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
 PAGES_PER_MIB = 256
-MIB = 1 / PAGES_PER_MIB  # of a page
+MIB = 1 / PAGES_PER_MIB  # MiB per page
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -15,12 +15,13 @@ _FACTOR = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size such as ``"256MiB"`` or ``"8GiB"``.
+    """The number of bytes of a size such as ``"256MiB"`` or ``"8GiB"``.
 
     Raises
     ------
     ValueError
-        The text is not a number followed by KiB, MiB, GiB or TiB, or not whole pages.
+        The text is not a number followed by KiB, MiB, GiB or TiB, or the size is not a multiple of
+        a page.
 
     Examples
     --------
@@ -37,7 +38,7 @@ def parse_size(text: str) -> int:
 
 
 def format_ns(ns: float) -> str:
-    """A duration in the unit that reads best.
+    """A duration as text, in the largest unit (s, ms, us, ns) of which it has at least one.
 
     Examples
     --------
@@ -51,7 +52,7 @@ def format_ns(ns: float) -> str:
 
 
 def format_pages(nr_pages: float) -> str:
-    """A page count as MiB or GiB.
+    """The size of a number of pages as text, in MiB or GiB.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Compile all kernels and keep them, so that nothing waits for a compiler later: ``freehint warm``.
 
-Each task does on a small guest what people do, so what it compiles is what they need.  The event
-loop is by far the largest kernel: it is begun first, and beside it what needs no loop.
+Each task uses freehint on a small guest as users do, so it compiles the kernels that they need.
+The event loop is by far the largest kernel, so it comes first, beside tasks that do not need it.
 """
 
 import multiprocessing
@@ -73,7 +73,7 @@ def _programs():
 
 
 def mechanisms() -> list:
-    """Of the policies with the same verbs, which are what is compiled, the first."""
+    """One policy for each ``fill``: policies with the same verbs need the same kernels."""
     first = {}
     for policy in POLICIES.values():
         first.setdefault(policy.fill, policy)
@@ -135,7 +135,7 @@ TASKS = {
 
 
 class Warmed(NamedTuple):
-    """What one task compiled, found on disk and could not keep there, and its seconds."""
+    """Counts of the kernels that one task compiled, found on disk and could not keep; its time."""
 
     task: str
     compiled: int
@@ -145,7 +145,7 @@ class Warmed(NamedTuple):
 
 
 def run_task(name: str) -> Warmed:
-    """Do one of TASKS here."""
+    """Do one of TASKS in this process."""
     begin, before = time.perf_counter(), COUNTS.all
     TASKS[name]()
     counts = (now - old for now, old in zip(COUNTS.all, before, strict=True))
@@ -153,17 +153,17 @@ def run_task(name: str) -> Warmed:
 
 
 def warm(processes: int | None = None):
-    """Compile what is not on disk yet.
+    """Compile all kernels that are not on disk yet.
 
     Parameters
     ----------
     processes : int, optional
-        By default one a CPU, at most 4.
+        By default one per CPU, at most 4.
 
     Yields
     ------
     Warmed
-        As tasks are done.
+        One for each task, when it is done.
     """
     if processes is None:
         processes = min(4, len(os.sched_getaffinity(0)))
@@ -174,17 +174,17 @@ def warm(processes: int | None = None):
 
 
 def warm_all(processes) -> bool:
-    """Compile every kernel, tell of each task, and remove kernels that nobody used for long.
+    """Compile every kernel, print each task, and remove kernels that were not used for long.
 
     Parameters
     ----------
     processes : int or None
-        Processes at once; None: one a CPU, at most 4.
+        The number of processes; if None, one per CPU, at most 4.
 
     Returns
     -------
     bool
-        Could everything be kept on disk?
+        Whether all kernels could be kept on disk.
     """
     if processes is not None:
         whole("--processes", processes, 1)

@@ -1,4 +1,4 @@
-"""Summaries of the compile benchmark, with numbers made so that all differ."""
+"""Summaries of the compile benchmark, with made-up numbers that all differ."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ END_NS = START_NS + 30 * NS_PER_S
 
 
 def sweep_of_summaries():
-    """Two policies and reporting, on and off, on both guests; numbers made so that all differ."""
+    """Two policies and reporting, switched on and off, on both guests; all numbers differ."""
     rows = []
     for policy in ("none", "v24", "page_reporting"):
         for off in (-1, 0):

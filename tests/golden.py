@@ -1,4 +1,4 @@
-"""Golden totals: what every policy told, lost and cost on one recorded guest.
+"""Golden totals: hints, losses and costs of every policy on one recorded guest.
 
 A change of these numbers is a change of the model: regenerate with ``python tests/golden.py``,
 and say in the commit why they moved.
@@ -46,7 +46,7 @@ def scenario(policy: str) -> fh.Scenario:
 
 
 def totals(policy: str) -> dict:
-    """The entries of a run's summary that are held."""
+    """The entries of a run's summary that are compared."""
     summary = fh.simulate(scenario(policy)).summary
     return {name: summary[name] for name in ENTRIES}
 

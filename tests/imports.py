@@ -1,4 +1,4 @@
-"""The modules of a package, and which of them each imports, read off the syntax tree."""
+"""The modules of a package and their imports of each other, read from the syntax tree."""
 
 import ast
 from pathlib import Path

@@ -1,7 +1,7 @@
 """A real JupyterLab in headless Chromium, and a browser that has no network, for tests.
 
-def test_a_notebook(jupyterlab):  # the fixture of conftest.py: one server and page for all tests
-    page = jupyterlab.open(path)
+with lab_server(folder) as lab:
+    page = lab.open(path)
     page.run_all()
     page.assert_clean()
     ms = page.median_ms("ring size", ["ArrowRight", "ArrowLeft"], "img")
@@ -162,14 +162,14 @@ class NotebookPage:
             self.foreign_requests.append(url)
 
     def _evaluate(self, function: str, argument: object = None, timeout: float = 60) -> object:
-        """What a function of the page returns or promises; fails after ``timeout`` seconds."""
+        """The value that a function returns or promises; fails after ``timeout`` seconds."""
         late = f"setTimeout(() => fail(Error('nothing came in {timeout} s')), {timeout * 1000})"
         race = f"[({function})(argument), new Promise((_, fail) => {late})]"
         return self.page.evaluate(f"(argument) => Promise.race({race})", argument)
 
     @property
     def cells(self) -> list[dict]:
-        """The cells as nbformat has them, with what ran in the browser."""
+        """The cells as nbformat has them, with their outputs in the browser."""
         return self.page.evaluate(CELLS)
 
     @property
@@ -197,7 +197,7 @@ class NotebookPage:
         assert not self.foreign_requests, f"requests to other hosts: {self.foreign_requests}"
 
     def knob(self, label: str) -> Locator:
-        """What takes the focus in the slider, dropdown or other input described as ``label``."""
+        """The focused element of the slider, dropdown or other input described as ``label``."""
         text = re.compile(rf"^\s*{re.escape(label)}\s*$")
         # The label is a child: the boxes around the widget hold it too, with other knobs.
         described = self.page.locator(":scope > label", has_text=text)
@@ -221,11 +221,11 @@ class NotebookPage:
                 self.page.keyboard.press(to)
 
     def shown(self, pictures: str) -> str:
-        """A fingerprint of what the img and canvas elements of a CSS selector show, once loaded."""
+        """A fingerprint of the img and canvas elements of a CSS selector, once they are loaded."""
         return self.wait_picture_changed(pictures, before=None)
 
     def wait_picture_changed(self, pictures: str, before: str | None, timeout: float = 30) -> str:
-        """Wait until the pictures show something other than ``before``; their new fingerprint."""
+        """Wait until the pictures are not ``before`` any more, and return their new fingerprint."""
         look = "([pictures, before]) => { const now = window.freehintShown(pictures);"
         look += " return now !== before && now; }"
         changed = self.page.wait_for_function(look, arg=[pictures, before], timeout=timeout * 1000)
@@ -332,11 +332,11 @@ def chromium() -> Iterator[Browser]:
 
 
 class OfflinePage(NamedTuple):
-    """What came of opening a file without a network.
+    """The result of opening a file without a network.
 
     requests   : addresses asked for beyond the file itself; data: and blob: are part of the file
     errors     : uncaught errors of the page
-    text       : what a reader can read of it
+    text       : the text that a reader sees
     screenshot : path of a picture of the whole page
     """
 
@@ -389,7 +389,7 @@ def _server_command(folder: Path, port: int, token: str) -> list[str]:
 
 
 def _fresh_folders(tmp: Path) -> dict[str, str]:
-    """The folders that Jupyter would take from the user's home, and a setting: ask for no news."""
+    """Fresh folders in place of those in the user's home, with settings that ask for no news."""
     variables = [
         *("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"),
         *("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"),
@@ -414,7 +414,7 @@ def _wait_until_up(server: subprocess.Popen, address: str, log: Path, timeout: f
 
 
 def _stop(server: subprocess.Popen) -> None:
-    """End the server and, through it, its kernels; what does not listen is killed."""
+    """End the server and, through it, its kernels; kill it if it does not listen."""
     server.terminate()
     try:
         server.wait(20)
@@ -428,3 +428,10 @@ def write_notebook(path: Path, *sources: str) -> Path:
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, path)
     return path
+
+
+def executed(code: str) -> dict:
+    """The variables that code of the bench makes."""
+    made = {}
+    exec(code, made)
+    return made

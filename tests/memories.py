@@ -1,5 +1,6 @@
-"""Small guests for the tests: a few pageblocks per zone, healthy, as fragmented as one likes."""
+"""Small sound guests for the tests: a few pageblocks per zone, fragmented as one likes."""
 
+import os
 import random
 from functools import cache
 
@@ -33,6 +34,14 @@ SETTINGS = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
+# How many times as many examples as make test has; make properties sets it.
+MORE = float(os.environ.get("FREEHINT_EXAMPLES", "1"))
+
+
+def examples(count: int) -> int:
+    """How many examples of a property are tried: ``count`` in ``make test``."""
+    return max(1, round(count * MORE))
+
 
 def empty_memory(spans, nr_cpus=2, watermark=(32, 40, 48), profile=LINUX_6_1) -> Memory:
     """Zones without a free page.
@@ -40,7 +49,7 @@ def empty_memory(spans, nr_cpus=2, watermark=(32, 40, 48), profile=LINUX_6_1) ->
     Parameters
     ----------
     spans : dict
-        Zone name -> (first pfn, first pfn behind it).
+        Zone name -> (first pfn, first pfn after it).
     """
     start, end = np.array(list(spans.values()), np.int64).T
     zones = new_zones(
@@ -118,7 +127,7 @@ def _draw_limits(memory, chance) -> None:
 
 
 def _draw_tuning(memory, chance) -> None:
-    """What 6.12 has besides: limits of pcp.high, and zones large enough to reserve pageblocks."""
+    """Limits of pcp.high for 6.12, and zones large enough to reserve pageblocks."""
     memory.pcp.high_min[:] = chance.choice((0, 7, 40))
     memory.pcp.high_max[:] = memory.pcp.high_min + chance.choice((0, 30, 300, 300))
     memory.pcp["flags"][:] = chance.choice((0, PCPF_FREE_HIGH_BATCH))
@@ -162,16 +171,16 @@ def _busy_memory(spans, seed, profile):
 
 
 def busy_memory(spans, seed, profile=LINUX_6_1):
-    """A guest that has run for a while, and what it has allocated.
+    """A guest that has run for a while, and the blocks that it has allocated.
 
     Parameters
     ----------
     spans : str
         A key of SPANS.
     seed : int
-        Chooses CPUs, watermarks, pcp sizes, pageblock types and what is free.
+        Chooses CPUs, watermarks, pcp sizes, pageblock types and the free blocks.
     profile : Profile
-        The kernel from here on.
+        The kernel by whose rules it goes on.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a reader could not read: text of a figure that lies on other text or leaves the figure."""
+"""Text of a figure that cannot be read: it lies on other text or leaves the figure."""
 
 from itertools import combinations
 
@@ -11,7 +11,7 @@ TOUCH = 0.5  # pixels that boxes may share: glyphs do not fill them
 
 
 def texts_of(axes: Axes) -> list[Text]:
-    """All text that is drawn with some axes, their legend's too."""
+    """All text that is drawn with some axes, also that of their legend."""
     found = [*axes.texts, axes.title, axes._left_title, axes._right_title]
     if axes.axison:
         for axis in (axes.xaxis, axes.yaxis):

@@ -5,19 +5,19 @@ import freehint as fh
 
 @fh.kernel
 def fill(memory, state, zone, report, capacity):
-    """Nothing to report."""
+    """Report nothing."""
     return 0, 1
 
 
 @fh.kernel
 def fill_wrongly(memory, state, zone, report, capacity):
-    """More rows than there is room for."""
+    """Claim more rows than there is room for."""
     return capacity + 1, 1
 
 
 @fh.kernel
 def drain(memory, state, zone, report, n, outcome):
-    """Nothing to do."""
+    """Do nothing."""
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Every figure of the package, drawn from small real tables: name -> what draws it."""
+"""Every figure of the package, drawn from small real tables: name -> function that draws it."""
 
 import gzip
 import json
@@ -33,7 +33,7 @@ FACTORS = ("policy.rotate", "policy.resume", "ring.size")
 
 @cache
 def runs() -> dict:
-    """A run a policy, on a recorded guest of 4 GiB."""
+    """One run for each policy, on a recorded guest of 4 GiB."""
     scenario = fh.Scenario(duration_ns=100 * NS_PER_MS)
     return {name: fh.simulate(scenario.with_values({"policy": name})) for name in POLICIES}
 
@@ -89,7 +89,7 @@ def crowded():
 
 @cache
 def recorded() -> tuple:
-    """A recorded migration's resident memory, and a run's."""
+    """Resident memory of a recorded guest, and of a run."""
     with gzip.open(fh.data("linux-6.1/reporting/fpr_fill.info.json.gz")) as file:
         resident = recorded_resident(json.load(file))
     scenario = fh.Scenario(

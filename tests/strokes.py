@@ -22,7 +22,7 @@ class Strokes(Drive):
         return not self.over
 
     def decide(self, rows):
-        """After ``fill``, before anything else."""
+        """Check what ``fill`` chose, before anything else."""
         check_memory(self.memory)
         assert not self.policy.stroke_capacity or len(rows) <= self.policy.stroke_capacity
         return super().decide(rows)

@@ -86,7 +86,7 @@ def draw_program(chance, state: str, mib: int) -> fh.Program:
 
 
 def draw_recorded(chance) -> fh.RecordedGuest:
-    """A recorded guest, faster than it was."""
+    """A recorded guest, faster than recorded."""
     return fh.RecordedGuest(
         "linux-" + chance.choice(TRACES),
         speed=chance.choice((4, 16, 64.0)),
@@ -125,7 +125,7 @@ def draw_control(chance, duration_ns: int) -> fh.Control:
 
 
 def draw_values(chance) -> dict:
-    """What lies between guest and host."""
+    """Values of the ring and of the host."""
     return {
         "ring.size": chance.choice((2, 16, 128, 1024)),
         "host.service_ns": chance.choice((100, 1_000, 20_000)),
@@ -138,7 +138,7 @@ def draw_values(chance) -> dict:
 
 
 def draw_policy(chance, policy):
-    """The policy; page reporting with a pace of its own, since its two seconds are too long."""
+    """The policy; page reporting gets a short delay, since its two seconds are too long."""
     if isinstance(policy, tuple):
         return tuple(draw_policy(chance, one) for one in policy)
     if policy != "page_reporting":
@@ -201,7 +201,7 @@ def run_together(label: str, policy) -> dict:
 
 
 def exact(prefix: str, row) -> dict:
-    """Field -> value as text that no two different values share; numpy's numbers as Python's."""
+    """Field -> value as text that tells any two values apart; numpy's numbers as Python's."""
     fields = {}
     for name, value in dict(row).items():
         value = getattr(value, "item", lambda value=value: value)()
@@ -237,20 +237,20 @@ def runs() -> dict:
 
 
 def hash_of(fields: dict) -> str:
-    """Of the fields in order of their names."""
+    """Hash of the fields, in the order of their names."""
     text = "\n".join(f"{name}={fields[name]}" for name in sorted(fields))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write(path: Path, content: dict) -> None:
-    """Write JSON, sorted, an entry a line; the file is whole at any time."""
+    """Write JSON, sorted, one entry on each line; the file is whole at any time."""
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
     os.replace(unfinished, path)
 
 
 def first_differences(before: dict, now: dict) -> str:
-    """At most five fields, each with both values."""
+    """At most five fields that differ, each with both values."""
     names = [n for n in sorted(before | now) if before.get(n) != now.get(n)]
     shown = [f"  {n}: {before.get(n, 'absent')} -> {now.get(n, 'absent')}" for n in names[:5]]
     more = [f"  .. and {len(names) - 5} fields more"] if len(names) > 5 else []

@@ -140,10 +140,15 @@ def test_a_corrupted_snapshot_is_named(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", ["simulate", "report"])
-def test_help_exits_0(command):
-    done = subprocess.run(
-        [sys.executable, "-m", "freehint", command, "--help"], capture_output=True, text=True
-    )
+def test_help_exits_0(command, capsys):
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main([command, "--help"])
+    assert "usage: freehint" in capsys.readouterr().out
+
+
+def test_the_module_is_the_command():
+    command = [sys.executable, "-m", "freehint", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and "usage: freehint" in done.stdout
 
 

@@ -1,4 +1,4 @@
-"""Every ``>>>`` example of the package runs and gives what stands below it."""
+"""Every ``>>>`` example of the package runs and prints the lines below it."""
 
 import doctest
 import re

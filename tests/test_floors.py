@@ -131,7 +131,7 @@ def test_rooms_stay_small():
 
 
 def test_the_tests_stand_in_the_same_folders():
-    """Each folder of tests/ with tests is one of the package's, or holds what is beside it."""
+    """Each folder with tests has the name of one of the package, but for two."""
     folders = {path.parent.name for path in Path(__file__).parent.glob("*/test_*.py")}
     assert folders - {path.name for path in sizes(PACKAGE)["folders"]} == {
         "notebooks",
@@ -198,7 +198,7 @@ def test_a_sound_house_has_no_complaints(tmp_path):
 
 
 def plant(folder: Path, planted: dict[str, str]) -> Path:
-    """A small sound package, but for the files planted in it."""
+    """A small package that is sound, but for the files planted in it."""
     sound = {
         "__init__.py": "from freehint.engine.engine import run",
         "engine/__init__.py": "",

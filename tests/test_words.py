@@ -1,4 +1,4 @@
-"""One word for one thing: docs/model.md says the words of places, and the code keeps to them."""
+"""One word for one thing: docs/model.md defines the words for places, the code keeps to them."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""The allocator beside C and beside plain Python, and the bytes a frame takes."""
+"""The allocator beside C and beside plain Python, and the bytes that a frame takes."""
 
 from benchmarks.allocator import (
     STRUCT_PAGE,

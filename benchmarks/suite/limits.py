@@ -1,4 +1,4 @@
-"""What the machine can do at all: see :mod:`freehint.studies.speed`."""
+"""The limits of the machine: see :mod:`freehint.studies.speed`."""
 
 from benchmarks.rows import Row
 from freehint.studies.limits import bandwidths, dependent_load_ns, key_scan_ns

@@ -1,4 +1,4 @@
-"""What paid and what did not."""
+"""Other ways that were tried: which paid, and which did not."""
 
 from benchmarks.baseline import BRANCHES_APART, compile_baseline
 from benchmarks.rows import timing_rows

@@ -1,4 +1,4 @@
-"""What the host and the enable switch say to the guest's users, and when."""
+"""The commands of the host and of the enable switch to the guest's users, and their times."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from freehint.engine.world.ring import ring_in_flight
 
 
 class Commands:
-    """The commands of a run that are still to come, and what each does.
+    """The commands of a run that are still to come, and the methods that carry them out.
 
     Parameters
     ----------
     strokes : Strokes
     tell : callable
-        ``tell("done", now_ns)`` after DONE.
+        It is called as ``tell("done", now_ns)`` after DONE.
     """
 
     def __init__(self, strokes: Strokes, tell):
@@ -32,42 +32,42 @@ class Commands:
 
     @property
     def next_ns(self) -> int:
-        """When the next one is due, or NEVER."""
+        """The time at which the next command is due, or NEVER."""
         return self.waiting[0][0] if self.waiting else NEVER
 
     def do_next(self) -> None:
-        """Do what is due first."""
+        """Carry out the command that is due first."""
         due_ns, command = self.waiting.pop(0)
         self.does[command](due_ns)
 
     def later(self, time_ns: int, command: str) -> None:
-        """A command that follows from what happened."""
+        """Add a command that follows from an event of the run."""
         self.strokes.ask_later(time_ns, command)
 
     def forget(self, command: str) -> None:
-        """No such command comes any more."""
+        """Drop all waiting commands of this name."""
         self.waiting[:] = [one for one in self.waiting if one[1] != command]
 
     def start(self, now_ns: int) -> None:
-        """A new command id: a walk begins, or follows the one that runs."""
+        """Send a new command id: a walk begins, or follows the one that runs."""
         for user in self.strokes.users:
             if user.policy.fill is None or user.by_itself:
                 continue
             if user.walking:
-                # Also one that was told to STOP and has not noticed: it ends all the same.
+                # A walk that was told to STOP and has not noticed it still ends.
                 user.asked = True
             elif self.strokes.enabled:
                 schedule(self.strokes.world, user.actor, now_ns)
 
     def stop(self, now_ns: int) -> None:
-        """STOP: the walk ends at its next block; blocks held stay held."""
+        """Send STOP: the walk ends at its next block, and blocks that are held stay held."""
         world = self.strokes.world
         for user in self.strokes.users:
             if user.by_itself:
                 continue
             user.asked = False
             if not user.walking:
-                suspend(world, user.actor)  # the walk asked for has not begun
+                suspend(world, user.actor)  # a walk that was asked for has not begun
                 continue
             record = world.user[user.number]
             record.stop = 1
@@ -75,7 +75,7 @@ class Commands:
                 schedule(world, user.actor, now_ns)
 
     def done(self, now_ns: int) -> None:
-        """DONE: like STOP, and everything held is given back."""
+        """Send DONE: like STOP, and all blocks that are held are given back."""
         self.stop(now_ns)
         for user in self.strokes.users:
             if user.policy.release:
@@ -83,7 +83,7 @@ class Commands:
         self.tell("done", now_ns)
 
     def acknowledge(self, now_ns: int) -> None:
-        """The guest's STOP has come to the host behind all hints: it answers DONE."""
+        """Answer DONE when the guest's STOP, which follows all hints, has reached the host."""
         ring, users = self.strokes.world.ring, self.strokes.users
         in_flight = sum(int(ring_in_flight(ring, user.number)) for user in users)
         if in_flight:
@@ -93,16 +93,16 @@ class Commands:
             self.done(now_ns)
 
     def off(self, now_ns: int) -> None:
-        """The switch is off: no walk begins; one that runs goes on."""
+        """Turn the switch off: no walk begins, but one that runs goes on."""
         self.strokes.enabled = False
 
     def on(self, now_ns: int) -> None:
-        """The switch is on; who walks by itself may have missed its time."""
+        """Turn the switch on, and wake reporters that may have missed a request."""
         self.strokes.enabled = True
         self.strokes.wake_reporters(now_ns)
 
     def _give_back(self, blocks: int, now_ns: int) -> None:
-        """Charge the zone locks for blocks freed; which zone is not told: the largest pays."""
+        """Charge the zone lock for freed blocks.  Their zone is not known: the largest pays."""
         world = self.strokes.world
         zone = int(np.argmax(world.memory.zones.managed))
         if blocks:

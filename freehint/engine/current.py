@@ -1,4 +1,4 @@
-"""The world that is current: a table that is full is replaced by a longer one."""
+"""The current world, in which a longer table replaces one that is full."""
 
 from freehint.engine.world.records import columns
 from freehint.engine.world.world import World
@@ -8,8 +8,8 @@ from freehint.jit.pinned import pinned
 class Current:
     """One world for all parts of an engine.
 
-    ``world`` is everything that moves, and ``pinned`` the same for kernels.  The memory and the
-    records are never replaced: ``pinned_memory``, ``of_users`` and ``state`` stay what they are.
+    ``world`` is the state of the simulation, and ``pinned`` the same for kernels.  The memory and
+    the records are never replaced, so ``pinned_memory``, ``of_users`` and ``state`` stay valid.
     """
 
     def __init__(self, world: World):
@@ -18,6 +18,6 @@ class Current:
         self.of_users, self.state = columns(world.user), columns(world.state)
 
     def replace(self, **parts) -> None:
-        """Put other arrays in the place of fields of the world."""
+        """Replace fields of the world with other arrays."""
         self.world = self.world._replace(**parts)
         self.pinned = pinned(self.world)

@@ -1,7 +1,7 @@
-"""The engine: what the event loop cannot decide by itself.
+"""The engine: it decides what the compiled event loop cannot decide by itself.
 
-:func:`freehint.engine.loop.advance` comes back for a stroke, a callback, a command of the host,
-more random words or more room; :class:`Engine` answers and lets it go on.
+:func:`freehint.engine.loop.advance` returns for a stroke, a callback, a command of the host, more
+random words or more room; :class:`Engine` deals with that and calls it again.
 """
 
 from freehint.engine.commands import Commands
@@ -36,35 +36,36 @@ from freehint.mm.bitmap import count_bits
 from freehint.mm.memory import EMPTIED, MIGRATE_TYPES, NR_ORDERS
 from freehint.units import NS_PER_S
 
-FIRST_WORDS = 512  # a short run, of which a sweep has thousands, needs no more
+FIRST_WORDS = 512  # enough for a short run; a sweep has thousands of those
 SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 
 
 def run_events(engine, until_ns: int) -> tuple:
-    """The compiled loop; what :func:`freehint.engine.loop.advance` returns."""
+    """Run the compiled loop; the result is that of :func:`freehint.engine.loop.advance`."""
     return advance(engine.pinned, until_ns)
 
 
 class Engine:
     """Runs a world under its policies.
 
-    ``strokes`` has the users and what they do; ``commands`` is what the host says and when;
-    ``migration`` a Migration or None.  ``loop`` keeps the order of events: called with the engine
-    and a time, it returns as :func:`freehint.engine.loop.advance` does.
+    ``strokes`` holds the users and runs their strokes; ``commands`` holds the commands that come
+    from outside; ``migration`` is a Migration or None.  ``loop`` keeps the order of events: it is
+    called with the engine and a time, and returns what
+    :func:`freehint.engine.loop.advance` returns.
 
     Parameters
     ----------
     world : World
     policies : sequence of Policy
-        One a user, whose ``user`` is its number.
+        One for each user; the policy's ``user`` is its number.
     host_config : HostConfig
     streams : list of numpy.random.Generator
-        One a CPU, then one for the host: what one actor draws never depends on another.
+        One per CPU, then one for the host, so that no actor's draws depend on another actor.
     check : bool or None
-        Check the whole memory after every verb, and name the policy that broke it.  None: after
-        the verbs of policies that are not freehint's own.
+        Whether to check the whole memory after every verb, and name a policy that broke it.
+        None checks only the verbs of policies that are not freehint's own.
     watchers : sequence of Watcher
-        Who looks on; see :mod:`freehint.engine.watcher`.
+        See :mod:`freehint.engine.watcher`.
     """
 
     def __init__(self, world: World, policies, host_config, streams, check=None, watchers=()):
@@ -75,29 +76,29 @@ class Engine:
         self.loop = run_events
         self.host_config = host_config
         self.cpu_streams, self.host_stream = streams[:-1], streams[-1]
-        self.history = []  # see moment()
-        self.resident = []  # time_s, resident pages, faults so far
-        self.work = []  # of a recorded guest: time_s, CPU, rows done, slip_ns
-        self.words = FIRST_WORDS  # to be drawn next
+        self.history = []  # rows of moment()
+        self.resident = []  # rows of time_s, resident pages, faults so far
+        self.work = []  # for a recorded guest, rows of time_s, CPU, rows done, slip_ns
+        self.words = FIRST_WORDS  # number of words to draw next
         self.migration = None
-        self.shared = None  # whom to ask when a host that is shared has no memory left
-        self.stopped = False  # by a host that is shared, for want of memory
+        self.shared = None  # the HostMemory, if the guest shares its host
+        self.stopped = False  # True when a shared host out of memory has killed the guest
         draw_gaps(world, host_config, self.host_stream)
         world.state[0].gap_at = world.gaps[0, 0] if host_config.gap_ns else NEVER
         self.tell("begin", self)
 
     @property
     def world(self) -> World:
-        """Everything that moves."""
+        """The state of the simulation."""
         return self.current.world
 
     @property
     def pinned(self):
-        """The world as kernels take it."""
+        """The world in the form that kernels take."""
         return self.current.pinned
 
     def tell(self, what: str, *about) -> None:
-        """Call this method of every watcher."""
+        """Call the method ``what`` of every watcher."""
         for watcher in self.watchers:
             getattr(watcher, what)(*about)
 
@@ -108,17 +109,18 @@ class Engine:
         return self.migration
 
     def begin(self, commands, until_ns: int, acknowledges=False) -> None:
-        """What a run needs before its first event.
+        """Prepare a run before its first event.
 
         Parameters
         ----------
         commands : list of (int, str)
-            What comes from outside, in time's order: "start", "stop" and "done" from the host,
-            "migrate" and "cancel" for the migration, "on" and "off" from the enable switch.
+            Times in ns and commands from outside, in the order of time: "start", "stop" and
+            "done" from the host, "migrate" and "cancel" for the migration, "on" and "off" from
+            the enable switch.
         until_ns : int
             The run's end; the memory is noted 100 times on the way.
         acknowledges : bool
-            DONE follows the end of every walk that the host asked for.
+            Whether DONE follows the end of every walk that the host asked for.
         """
         self.strokes.acknowledges = acknowledges
         self.commands.waiting[:] = commands
@@ -128,11 +130,11 @@ class Engine:
 
     @property
     def next_moment_ns(self) -> int:
-        """When the memory is noted next."""
+        """The next time at which the memory is noted."""
         return min(self.until_ns, self.noted_ns + max(1, (self.until_ns + 99) // 100))
 
     def advance_to(self, time_ns: int) -> None:
-        """Run all events before ``time_ns``, at most to the run's end; any steps give one result.
+        """Run all events before ``time_ns``, at most to the run's end, in steps of any length.
 
         Parameters
         ----------
@@ -147,12 +149,12 @@ class Engine:
             self.run_until(time_ns)
 
     def run(self, progress=None) -> None:
-        """From :meth:`begin` to the end.
+        """Run to the end, after :meth:`begin`.
 
         Parameters
         ----------
         progress : callable, optional
-            Called 100 times with the nanoseconds done since the last call.
+            It is called 100 times with the nanoseconds simulated since the last call.
         """
         while self.noted_ns < self.until_ns:
             reached = self.noted_ns
@@ -162,7 +164,7 @@ class Engine:
         self.finish()
 
     def finish(self) -> None:
-        """Close what is open; is the memory whole?  Else the policies are named."""
+        """Close open walks and check the memory; an error names the policies."""
         for user in self.strokes.users:
             if user.walking:
                 self.strokes.close_walk(user, -1, False)
@@ -179,14 +181,14 @@ class Engine:
         self.note_work(time_ns)
 
     def note_work(self, time_ns: int) -> None:
-        """How far a recorded guest has come."""
+        """Note how far a recorded guest has come."""
         if self.current.state.recorded[0]:
             for cpu, record in enumerate(self.world.cpu):
                 rows, slip_ns = int(record["rows"]), int(record["slip_ns"])
                 self.work.append((time_ns / NS_PER_S, cpu, rows, slip_ns))
 
     def run_until(self, time_ns: int) -> None:
-        """Run all events before ``time_ns``, and let watchers look where they want to stop.
+        """Run all events before ``time_ns``, and stop at the times that watchers ask for.
 
         Parameters
         ----------
@@ -200,7 +202,7 @@ class Engine:
 
     def _run_stretch(self, time_ns: int) -> None:
         while not self.stopped:
-            # Looked at anew after each answer: a command may have come up meanwhile.
+            # Read again after each answer, which may have added a command.
             next_ns = self.commands.next_ns
             why, now_ns, who = self.loop(self, min(time_ns, next_ns))
             if why != TIME_IS_UP:
@@ -211,12 +213,12 @@ class Engine:
                 self.commands.do_next()
 
     def answer(self, why: int, now_ns: int, who: int) -> None:
-        """Do what the loop came back for.
+        """Do what the loop returned for.
 
         Parameters
         ----------
         why, now_ns, who : int
-            As :func:`freehint.engine.loop.advance` returns them.
+            The values that :func:`freehint.engine.loop.advance` returned.
         """
         if why == STROKE_DUE:
             user = self.strokes.users[who]
@@ -251,7 +253,7 @@ class Engine:
         self.shared.direct_reclaim(self)
 
     def _draw_more_gaps(self) -> None:
-        # The last row's length has not been used yet: it goes on as row 0.
+        # The length in the last row has not been used yet, so it moves to row 0.
         length = self.world.gaps[-1, 1]
         draw_gaps(self.world, self.host_config, self.host_stream)
         self.world.gaps[0, 1] = length
@@ -262,10 +264,10 @@ class Engine:
             if self.world.state[0][f"nr_{name}"] == len(table):
                 self.current.replace(**{name: grown(table)})
 
-    # What the allocator says.
+    # Notifications of the allocator.
 
     def _call_back(self, now_ns: int) -> None:
-        """A list ran empty: policies that asked to be told hear of it at once."""
+        """Tell the policies that watch for it that a free list ran empty."""
         memory = self.world.memory
         which = int(memory.notify[EMPTIED]) - 1
         memory.notify[EMPTIED] = 0
@@ -281,12 +283,12 @@ class Engine:
         self.tell("called_back", now_ns)
 
     def _want_report(self, now_ns: int) -> None:
-        """A free asked for a report: the first pass is due after the delay."""
+        """Schedule the first pass after the delay, because a free asked for a report."""
         self.strokes.wake_reporters(now_ns)
         self.world.state[0].reporters = 0
 
     def _shrink(self, cpu: int, now_ns: int) -> None:
-        """An allocation found nothing: who holds pages for the host gives some back."""
+        """Let a policy that holds pages for the host give some back: an allocation found none."""
         self.world.state[0].starving = 0
         freed = 0
         for user in self.strokes.users:

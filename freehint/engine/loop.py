@@ -66,42 +66,49 @@ def next_actor(world):
 
 
 @kernel(inline=True)
-def rare_actor(world, actor):
-    """Which of the rare actors this is; -1: a CPU that works, the host, or a policy's worker."""
-    host = world.cpu.shape[0] + 1
-    if actor == host - 1:
-        return KTHREADS
-    if actor < host:
-        if world.state[0].recorded > 0:
-            return RECORDED
-        return PROGRAM if world.state[0].program > 0 else -1
-    return MIGRATION if actor > host + world.user.shape[0] else -1
+def rare_event(world, rare, actor, now_ns):
+    """One event of a rare actor; returns as :func:`turn` does."""
+    if world.apart[rare] == 0:
+        return NEED_KERNEL, rare
+    if rare_turn(world, rare, actor, now_ns):
+        return MIGRATION_TURN, -1
+    return somebody_is_called(world) if rare != MIGRATION else -1, actor
 
 
 @kernel(inline=True)
 def turn(world, actor, now_ns):
-    """One event of one actor: what Python must do, before it or after it, or -1; about whom."""
-    host = world.cpu.shape[0] + 1
+    """One event of one actor.
+
+    Returns
+    -------
+    (int, int)
+        What Python must do, before it or after it, or -1; and the CPU, the user or the rare actor
+        that it is about.
+    """
+    nr_cpus, state = world.cpu.shape[0], world.state[0]
     if no_room(world):
         return NEED_ROOM, -1
-    if actor < host - 1 and world.cpu[actor].word_at == world.words.shape[1]:
-        return NEED_WORDS, actor
-    rare = rare_actor(world, actor)
-    if rare >= 0:
-        if world.apart[rare] == 0:
-            return NEED_KERNEL, rare
-        if rare_turn(world, rare, actor, now_ns):
-            return MIGRATION_TURN, -1
-        return somebody_is_called(world) if actor < host else -1, actor
-    if actor < host:
+    # What most events are comes first.
+    if actor < nr_cpus:
+        if world.cpu[actor].word_at == world.words.shape[1]:
+            return NEED_WORDS, actor
+        if state.recorded > 0:
+            return rare_event(world, RECORDED, actor, now_ns)
+        if state.program > 0:
+            return rare_event(world, PROGRAM, actor, now_ns)
         cpu_event(world, actor, now_ns)
         return somebody_is_called(world), actor
+    if actor == nr_cpus:
+        return rare_event(world, KTHREADS, actor, now_ns)
+    host = nr_cpus + 1
     if actor == host:
-        if world.state[0].gap_row + 1 == world.gaps.shape[0]:
+        if state.gap_row + 1 == world.gaps.shape[0]:
             return NEED_GAPS, -1
         host_event(world, host, now_ns)
         return -1, -1
     user = actor - host - 1
+    if user >= world.user.shape[0]:
+        return rare_event(world, MIGRATION, actor, now_ns)
     due = worker_event(world, user, actor, now_ns)
     if due == STROKE_BEGINS:
         return STROKE_DUE, user
@@ -128,16 +135,3 @@ def advance(world, until_ns):
         why, who = turn(world, actor, now_ns)
         if why >= 0:
             return why, now_ns, who
-
-
-@kernel
-def step(world, actor):
-    """One event of one actor, for a loop that keeps the order of events itself.
-
-    Returns
-    -------
-    (int, int, int)
-        As :func:`advance`, but -1 where nothing needs Python; and the actor's new key.
-    """
-    why, who = turn(world, actor, world.key[actor] >> ACTOR_BITS)
-    return why, who, world.key[actor]

@@ -1,4 +1,4 @@
-"""How much memory is free at a moment, order by order."""
+"""The free memory of a guest at a moment, order by order."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from freehint.mm.memory import NR_ORDERS
 
 @kernel
 def count_free(memory, blocks):
-    """Add the blocks on the buddy lists to ``blocks``, order by order; pages on pcp lists."""
+    """Add the blocks on the buddy lists to ``blocks`` by order; return the pages on pcp lists."""
     pages = 0
     for zone in range(memory.nr_free.shape[0]):
         for order in range(memory.nr_free.shape[1]):
@@ -20,12 +20,17 @@ def count_free(memory, blocks):
 
 
 def moment(memory, time_s: float) -> tuple:
-    """What :func:`freehint.formats.tables.history_table` needs of a memory at one time.
+    """One row for :func:`freehint.formats.tables.history_table`.
 
     Parameters
     ----------
     memory : Memory, or pinned
     time_s : float
+
+    Returns
+    -------
+    (float, int64[NR_ORDERS], int)
+        ``time_s``, free blocks of each order, and pages on pcp lists.
     """
     blocks = np.zeros(NR_ORDERS, np.int64)
     on_pcp = count_free(memory, blocks)

@@ -1,8 +1,8 @@
-"""What is done around a policy's verbs, compiled: the zone lock, the rows, the end of a stroke.
+"""The compiled work around a policy's verbs: the zone lock, the rows, the end of a stroke.
 
-:mod:`freehint.engine.strokes` calls these, each a microsecond, and between them the verbs:
-lock_zone(), ``fill``, begin_rows(); then the event loop publishes the rows; then
-lock_for_drain() if the lock was dropped, ``drain``, finish_stroke().
+:mod:`freehint.engine.strokes` calls these kernels, each of which takes a microsecond, and the
+verbs between them: lock_zone(), ``fill``, begin_rows(); then the event loop publishes the rows;
+then lock_for_drain() if the lock was dropped, ``drain``, finish_stroke().
 """
 
 from freehint.engine.worker import next_row
@@ -17,7 +17,13 @@ REFUSED = int(Outcome.REFUSED)
 
 @kernel(inline=True)
 def get_lock(world, user, mode, now_ns):
-    """Lock the user's zone; since when, or -1: its worker sleeps until another's stroke ends."""
+    """Lock the user's zone.  If another's stroke holds it, the worker sleeps until that ends.
+
+    Returns
+    -------
+    int
+        The time in ns from which the lock is held; -1 if the worker sleeps.
+    """
     record, state = world.user[user], world.state[0]
     zone = record.zone
     if state.locked_zones >> zone & 1:
@@ -32,16 +38,17 @@ def get_lock(world, user, mode, now_ns):
 
 @kernel
 def lock_zone(world, user, zone, now_ns):
-    """A stroke wants the lock of a zone; since when it has it, or -1: later."""
+    """Lock a zone for a stroke.  The result is that of :func:`get_lock`."""
     world.user[user].zone = zone
     return get_lock(world, user, WAIT_LOCK, now_ns)
 
 
 @kernel(inline=True)
 def asleep_since(world, actor):
-    """Since when somebody waits for a zone lock; -2: it does not sleep, or for something else.
+    """The time since which an actor sleeps until a zone lock is released, in ns.
 
-    CPUs and kernel threads look again by themselves whether they may go on.
+    It is -2 if the actor does not sleep or waits for something else.  CPUs and kernel threads
+    are woken in any case: they test by themselves whether they may go on.
     """
     kthreads = world.cpu.shape[0]
     user = actor - kthreads - 2
@@ -59,7 +66,7 @@ def asleep_since(world, actor):
 
 @kernel(inline=True)
 def release_lock(world, zone, end_ns):
-    """Hand the lock over; who waited gets it in the order of asking."""
+    """Release the lock, and wake the actors that wait in the order in which they asked."""
     world.state[0].locked_zones &= ~(1 << zone)
     world.lock_until[zone] = end_ns
     for place in range(world.key.shape[0]):
@@ -86,14 +93,14 @@ def row_is_sound(world, user, row):
 
 @kernel
 def begin_rows(world, user, since_ns, n):
-    """The policy has chosen ``n`` rows under the lock that it got at ``since_ns``.
+    """Begin to publish the ``n`` rows that the policy chose under the lock held since ``since_ns``.
 
-    A stroke that reports without the lock has walked and taken its blocks when it drops it.
+    A stroke that reports without the lock drops it after it has walked and taken its blocks.
 
     Returns
     -------
     (int, int)
-        The first row that names no block, or -1; when the lock was dropped.
+        The first row that names no block, or -1; the time in ns at which the lock was dropped.
     """
     record = world.user[user]
     for row in range(n):
@@ -117,18 +124,21 @@ def begin_rows(world, user, since_ns, n):
 
 @kernel
 def lock_for_drain(world, user, now_ns):
-    """Rows reported without the lock are settled under it; since when, or -1: later."""
+    """Lock the zone again to settle rows that were reported without the lock.
+
+    The result is that of :func:`get_lock`.
+    """
     return get_lock(world, user, DRAINING, now_ns)
 
 
 @kernel
 def finish_stroke(world, user, n, moved, now_ns):
-    """The policy has moved so many nodes as it settled ``n`` rows: the lock goes to others.
+    """Release the lock, after the policy has moved ``moved`` nodes and settled ``n`` rows.
 
     Returns
     -------
     (int, bool)
-        When the stroke ended; did a full ring refuse its last row?
+        The time in ns at which the stroke ended; whether a full ring refused its last row.
     """
     record = world.user[user]
     cost_ns = moved * world.cost[0].rotate_ns
@@ -147,10 +157,15 @@ def finish_stroke(world, user, n, moved, now_ns):
 
 @kernel
 def take_used(world, user, table):
-    """Forget which blocks of this user the host has used.
+    """Remove the blocks of this user from the table of blocks that the host has used.
 
-    Those in the zone of its stroke are noted first, in ``table``, as rows of a report, if it has
-    rows; how many.
+    If ``table`` has rows, blocks in the zone of the user's stroke are first copied to it as rows
+    of a report.
+
+    Returns
+    -------
+    int
+        Number of rows copied.
     """
     state, zone = world.state[0], world.user[user].zone
     kept = noted = 0

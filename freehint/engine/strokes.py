@@ -1,9 +1,9 @@
-"""Walks and strokes: what a policy decides, between two calls of the event loop.
+"""Walks and strokes: the decisions of policies between two calls of the event loop.
 
-A stroke is published under the zone lock, or after the lock was dropped; then it ends when the
-ring took everything, or when the host has used it.  Several users take turns at a zone's lock
-like everybody else.  What need not be Python is in :mod:`freehint.engine.stroke_kernels`: a
-stroke takes 20 µs of Python, whatever the number of blocks.
+A stroke is published under the zone lock, or after the lock was dropped; it ends when the ring has
+taken all its rows, or when the host has used them.  Several users take turns at a zone's lock, as
+CPUs and kernel threads do.  The compiled part is in :mod:`freehint.engine.stroke_kernels`, so that
+a stroke takes 20 µs of Python, whatever the number of blocks.
 """
 
 import numpy as np
@@ -34,28 +34,28 @@ NO_TABLE = np.zeros((0, 3), np.int64)
 
 
 def world_is_short(world: World) -> bool:
-    """Has the host, which is shared, less memory left than one event may take?"""
+    """Does a shared host have less memory left than one event may take?"""
     return bool(world.paging.host[FREE] < world.paging.host[MIN])
 
 
 class Strokes:
     """The users of a world, walk by walk.
 
-    ``users`` holds a User for each policy; ``locks`` a row for each hold of a zone lock: user,
-    stroke, zone, since_ns, held_ns, blocks; ``commands`` what comes from outside, as (time_ns,
-    name) in time's order.  While ``enabled`` is False no walk begins; with ``acknowledges`` DONE
-    follows the end of every walk.
+    ``users`` holds a User for each policy; ``locks`` has a row for each hold of a zone lock: user,
+    stroke, zone, since_ns, held_ns, blocks; ``commands`` holds the commands from outside as
+    (time_ns, name), in the order of time.  While ``enabled`` is False no walk begins; with
+    ``acknowledges`` DONE follows the end of every walk.
 
     Parameters
     ----------
     current : Current
     policies : sequence of Policy
-        One a user, whose ``user`` is its number.
+        One for each user; the policy's ``user`` is its number.
     host_config : HostConfig
     check : bool or None
         As in :class:`freehint.engine.engine.Engine`.
     reclaim : callable
-        Makes room on a host that is shared and has no memory left.
+        It makes room on a shared host that has no memory left.
     """
 
     def __init__(self, current: Current, policies, host_config, check, reclaim):
@@ -73,7 +73,7 @@ class Strokes:
 
     @property
     def world(self) -> World:
-        """Everything that moves."""
+        """The state of the simulation."""
         return self.current.world
 
     def _register(self, user: User) -> None:
@@ -95,18 +95,18 @@ class Strokes:
         record.block_ns = int(world.cost[0].write_ns) if policy.zeroes else 0
 
     def ask_later(self, time_ns: int, command: str) -> None:
-        """A command that follows from what happened."""
+        """Add a command that follows from an event of the run."""
         self.commands.append((time_ns, command))
         self.commands.sort(key=lambda one: one[0])
 
     def wake_reporters(self, now_ns: int) -> None:
-        """Who walks by itself and has nothing planned: its next walk is due after the delay."""
+        """Plan a walk, after the delay, of each user that walks by itself and has none planned."""
         for user in self.users:
             if user.by_itself and not user.walking and self.world.key[user.actor] == NEVER:
                 schedule(self.world, user.actor, now_ns + user.policy.delay_ns)
 
     def page_counts(self, user: User) -> list:
-        """Its PAGE_COUNTS so far."""
+        """The user's PAGE_COUNTS so far."""
         return [int(getattr(self.of_users, name)[user.number]) for name in PAGE_COUNTS]
 
     # Walks.
@@ -124,12 +124,12 @@ class Strokes:
         mark_free_pages(self.current.pinned, user.number)
         if user.by_itself:
             world.memory.notify[REPORT_REQUESTED] = 0
-        # Who holds blocks until DONE remembers them from walk to walk.
+        # A policy that holds blocks until DONE keeps its state from walk to walk.
         if user.policy.new_state and not user.policy.release:
             user.set_state()
 
     def _end_walk(self, user: User, end_ns: int, completed: bool) -> None:
-        """Close the walk, tell the host, and plan the next if one was asked for."""
+        """Close the walk, notify the host, and plan the next walk if one was asked for."""
         if user.policy.end_walk:
             user.call_checked("end_walk")
         self.close_walk(user, end_ns, completed)
@@ -149,7 +149,7 @@ class Strokes:
             schedule(world, user.actor, end_ns + user.policy.pause_ns)
 
     def close_walk(self, user: User, end_ns: int, completed: bool) -> None:
-        """What a walk covered, and its counts; ``end_ns`` is -1 where the run ended before it."""
+        """Note a walk's coverage and counts; ``end_ns`` is -1 if the run ended before the walk."""
         walk = user.walks[-1]
         begin, before = walk[0], walk[5:]
         counts = [now - old for now, old in zip(self.page_counts(user), before)]
@@ -164,7 +164,7 @@ class Strokes:
         Returns
         -------
         bool
-            Were rows chosen?
+            Whether rows were chosen.
         """
         number = user.number
         if not user.walking:
@@ -197,7 +197,7 @@ class Strokes:
         return n > 0
 
     def _empty_report(self, user: User) -> np.ndarray:
-        """Where the policy writes its rows, and one more."""
+        """The cleared rows that the policy writes to, and one row more."""
         free_blocks = self.world.memory.nr_free[user.zone]
         capacity = user.capacity or int(free_blocks.sum()) + 1
         if capacity > self.world.outcome.shape[1]:
@@ -215,14 +215,14 @@ class Strokes:
         self.current.replace(report=report, outcome=outcome)
 
     def _clear_blocks(self, rows: np.ndarray) -> None:
-        """The policy zeroes what it takes."""
+        """Zero the blocks that the policy takes."""
         for node, order, _ in rows.tolist():
             write_block(self.world, node, order, True)
             if world_is_short(self.world):
                 self.reclaim()
 
     def _feed_back(self, user: User) -> None:
-        """Tell the policy which of its blocks in this zone the host has used since."""
+        """Tell the policy which of its blocks in this zone the host has used in the meantime."""
         nr_used = int(self.state.nr_used[0])
         if not nr_used:
             return
@@ -234,12 +234,12 @@ class Strokes:
             user.call(user.policy.drain, user.zone, table[: n + 1], n, outcome)
 
     def end(self, user: User, now_ns: int) -> bool:
-        """Tell the policy what became of its rows, release the lock, plan the next stroke.
+        """Tell the policy the outcome of its rows, release the lock, plan the next stroke.
 
         Returns
         -------
         bool
-            Were rows settled?
+            Whether rows were settled.
         """
         number, since = user.number, user.since
         n, blocks = int(self.of_users.filled[number]), int(self.of_users.row[number])
@@ -264,7 +264,7 @@ class Strokes:
         return n > 0
 
     def _drain(self, user: User, n: int) -> int:
-        """The policy's drain; nodes that it moved under the lock."""
+        """Call the policy's drain and return the number of nodes that it moved under the lock."""
         report, outcome = self.world.report[user.number], self.world.outcome[user.number]
         self.of_users.filled[user.number] = 0
         if user.policy.report == "acknowledged":

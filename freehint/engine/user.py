@@ -1,4 +1,4 @@
-"""A user of the interface: a policy at work, and how its verbs are called."""
+"""A user of the interface: a policy at work, and the calls of its verbs."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ PAGE_COUNTS = ("offered", "hinted", "lost", "duplicate")
 
 
 def pages_at_hand(memory: Memory) -> int:
-    """Pages that nobody uses: free, on pcp lists, or held; no verb changes their sum."""
+    """Number of pages that are free, on pcp lists or held; no verb changes this sum."""
     free = int((memory.nr_free.sum(axis=(0, 2)) << np.arange(NR_ORDERS)).sum())
     return free + int(memory.pcp["count"].sum()) + int(pages_held(memory))
 
@@ -28,7 +28,7 @@ def require_whole(memory: Memory, where: str) -> None:
     Raises
     ------
     InvariantError
-        Saying ``where`` it was found broken.
+        The message begins with ``where``.
     """
     try:
         check_memory(memory)
@@ -39,15 +39,16 @@ def require_whole(memory: Memory, where: str) -> None:
 class User:
     """One policy at work: its worker, its walks, and the rows of its tables.
 
-    ``walks`` holds [begin_ns, end_ns or -1, completed, walkable, covered, offered, hinted, lost,
-    duplicate]; the last four are the user's counts at the beginning while the walk runs.
+    ``walks`` has a row for each walk: [begin_ns, end_ns or -1, completed, walkable, covered,
+    offered, hinted, lost, duplicate].  While the walk runs, the last four are the user's counts
+    at its beginning.
 
     Parameters
     ----------
     number, actor : int
     policy : Policy
     current : Current
-        The world that it is in.
+        The world of the user.
     check : bool or None
         As in :class:`freehint.engine.engine.Engine`.
     """
@@ -58,8 +59,8 @@ class User:
         self.walks = []
         self.zone = 0
         self.status = int(Stroke.MORE)
-        self.since = 0  # of the stroke
-        self.asked = False  # to walk, once the walk that runs is over
+        self.since = 0  # ns since when the stroke has its lock
+        self.asked = False  # True: a walk is to follow the one that runs
         module = getattr(as_python(policy.fill), "__module__", "")
         self.is_foreign = not module.startswith("freehint.")
         self.checked = self.is_foreign if check is None else check
@@ -69,29 +70,29 @@ class User:
 
     @property
     def walking(self) -> bool:
-        """Does a walk run?"""
+        """Is a walk running?"""
         return bool(self.walks) and self.walks[-1][1] < 0
 
     @property
     def by_itself(self) -> bool:
-        """Does it walk when the allocator asks, not when the host does?"""
+        """Does the user walk when the allocator asks, not when the host does?"""
         return self.policy.delay_ns is not None
 
     def set_state(self) -> None:
-        """The state of a walk that has not begun."""
+        """Make the policy's state anew, for a walk that has not begun."""
         make = self.policy.new_state
         self.state = make(self.memory, self.policy) if make else np.zeros(64, np.int64)
         ours = not self.is_foreign and isinstance(self.state, tuple)
         self.pinned_state = pinned(self.state) if ours else self.state
 
     def call(self, verb, *arguments):
-        """What a verb answers; kernels find memory and state in one piece."""
+        """Call a verb and return its answer.  A kernel gets memory and state in pinned form."""
         if isinstance(verb, Kernel):
             return verb(self.pinned_memory, self.pinned_state, *arguments)
         return verb(self.memory, self.state, *arguments)
 
     def call_checked(self, name: str, *arguments):
-        """What a verb answers, checked: are the lists whole, and the pages all there?"""
+        """Call a verb, check that the lists are whole and no page is lost, return its answer."""
         if not self.checked:
             return self.call(getattr(self.policy, name), *arguments)
         before = pages_at_hand(self.memory)
@@ -100,7 +101,7 @@ class User:
         return answer
 
     def check(self, verb: str, pages_before: int) -> None:
-        """Has a verb left the memory as it must be?"""
+        """Check the memory and its number of pages after a verb."""
         where = f"policy {self.policy.name}: {verb}"
         require_whole(self.memory, where)
         pages = pages_at_hand(self.memory)
@@ -110,19 +111,24 @@ class User:
             )
 
     def call_that_frees(self, world: World, name: str, *arguments):
-        """The same; with init_on_free=1 blocks that it frees are cleared."""
+        """Like :meth:`call_checked`; blocks that the verb frees are cleared with init_on_free=1."""
         if not self.clears:
             return self.call_checked(name, *arguments)
         with freed_blocks_cleared(world, self.policy):
             return self.call_checked(name, *arguments)
 
     def fill(self, report: np.ndarray, capacity: int) -> int:
-        """The rows of the next stroke, which end up in ``report``; how many.
+        """Let the policy write the rows of its next stroke to ``report``.
+
+        Returns
+        -------
+        int
+            Number of rows.
 
         Raises
         ------
         InputError
-            That is no answer.
+            The policy's answer is no number of rows and a Stroke.
         """
         n, status = self.call(self.policy.fill, self.zone, report, capacity)
         if not 0 <= n <= capacity or status not in STATUSES:
@@ -134,7 +140,7 @@ class User:
         return int(n)
 
     def refuse_row(self, row: int, node: int, order: int) -> None:
-        """A row of ``fill`` names no block.
+        """Refuse a row of ``fill`` that names no block.
 
         Raises
         ------

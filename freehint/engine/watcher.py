@@ -1,16 +1,16 @@
-"""Who watches an engine while it runs, and changes nothing."""
+"""Watchers observe an engine while it runs, and change nothing."""
 
 from freehint.engine.world.clock import NEVER
 
 
 class Watcher:
-    """Override what is to be seen; the engine calls it at the moments named here.
+    """The engine calls each method at the moment that it describes.  Override those of interest.
 
     An engine without watchers calls nothing.
     """
 
     def begin(self, engine) -> None:
-        """The engine is made, and nothing has happened yet.
+        """The engine has been made, and no event has happened yet.
 
         Parameters
         ----------
@@ -18,17 +18,17 @@ class Watcher:
         """
 
     def next_stop_ns(self) -> int:
-        """When the engine is to stop next, before the events of that time.
+        """The time at which the engine is to stop next, before the events of that time.
 
         Returns
         -------
         int
-            A time in ns, later than all at which it has stopped, or NEVER.
+            A time in ns, later than all earlier stops, or NEVER.
         """
         return NEVER
 
     def advanced(self, time_ns: int) -> None:
-        """All events before ``time_ns`` have happened: somebody's stop, or a moment of the run."""
+        """All events before ``time_ns`` have happened; a watcher or the engine stops here."""
 
     def stroke_chosen(self, user, now_ns: int) -> None:
         """``fill`` has chosen rows; none of them is published yet.
@@ -40,13 +40,13 @@ class Watcher:
         """
 
     def stroke_published(self, user, now_ns: int) -> None:
-        """The rows of a stroke are published.  Once more where it had to wait for the lock."""
+        """The rows of a stroke are published.  Called again if the stroke waited for the lock."""
 
     def stroke_settled(self, user, now_ns: int) -> None:
-        """``drain`` has heard what became of a stroke's rows."""
+        """``drain`` has been told the outcome of a stroke's rows."""
 
     def called_back(self, now_ns: int) -> None:
-        """A free list ran empty, and the policies that asked for it were told."""
+        """A free list ran empty, and the policies that watch for it have been told."""
 
     def round_synced(self, now_ns: int) -> None:
         """The migration has synced its bitmap."""

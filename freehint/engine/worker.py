@@ -1,7 +1,7 @@
 """A policy's worker: it offers the blocks that a stroke chose to the ring, row by row.
 
-:func:`worker_event` is a turn of it in the event loop.  Where a stroke begins and ends Python
-asks the policy; what is done around that is in :mod:`freehint.engine.stroke_kernels`.
+:func:`worker_event` is the worker's turn in the event loop.  At the begin and end of a stroke
+Python calls the policy, with the kernels of :mod:`freehint.engine.stroke_kernels` around it.
 """
 
 from freehint.engine.host.device import notify_host
@@ -52,7 +52,13 @@ REPORT_COLUMNS = (
 
 @kernel(inline=True)
 def offer_block(world, user, node, order):
-    """Offer one block to the ring: (taken, duplicate)."""
+    """Offer one block to the ring.
+
+    Returns
+    -------
+    taken, duplicate : bool
+        Whether the ring took the block; whether it had a hint from the same stay on its list.
+    """
     frame = world.memory.frame[node]
     record = world.user[user]
     pages = 1 << order
@@ -97,10 +103,10 @@ def report_row(world, user, row, now_ns):
 
 @kernel(inline=True)
 def next_row(world, user, actor, now_ns):
-    """When the worker will have walked to the next row's block and made its report.
+    """Schedule the worker after the time to walk to the next row's block and report it.
 
-    Behind the last row: when it has looked at what is left of the list in vain.  A stroke that
-    dropped the lock has walked already.
+    After the last row, this is the time to walk the rest of the list and find nothing.  A stroke
+    that dropped the lock has done its walk already.
     """
     record = world.user[user]
     walked = world.report[user, record.row, 2] if record.under_lock else 0
@@ -116,7 +122,7 @@ def next_row(world, user, actor, now_ns):
 
 @kernel(inline=True)
 def end_rows(world, user, host, now_ns):
-    """Everything is offered: a scatterlist goes to the ring now, in one buffer."""
+    """Stop offering rows.  A scatterlist goes to the ring now, in one buffer."""
     record = world.user[user]
     record.rows = record.row
     record.mode = WAIT_USED if record.wait_used else PUBLISHED
@@ -127,7 +133,7 @@ def end_rows(world, user, host, now_ns):
 
 @kernel(inline=True)
 def kick(world, user, host, now_ns):
-    """Notify the host after a buffer was added, or not; what it costs the worker."""
+    """Notify the host after a buffer was added, if the policy does; return the cost in ns."""
     record = world.user[user]
     if record.one_buffer:
         return 0
@@ -148,7 +154,7 @@ def publish_row(world, user, actor, now_ns):
         schedule(world, actor, now_ns)
     elif full and record.on_full == WAIT:
         record.mode = WAIT_RING
-        # A full ring is a reason to notify, whatever the habit.
+        # A full ring is always a reason to notify the host.
         notify_host(world, actor - 1 - user, now_ns)
         suspend(world, actor)
     else:
@@ -161,7 +167,13 @@ def publish_row(world, user, actor, now_ns):
 
 @kernel(inline=True)
 def worker_event(world, user, actor, now_ns):
-    """The worker's turn; what Python has to do."""
+    """Take the worker's turn.
+
+    Returns
+    -------
+    int
+        What Python has to do: NOTHING, STROKE_BEGINS or STROKE_ENDS.
+    """
     mode = world.user[user].mode
     if mode == IDLE or mode == WAIT_LOCK:
         return STROKE_BEGINS

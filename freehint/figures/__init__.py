@@ -1,9 +1,9 @@
 """Figures: each is a function (table or memory, axes) -> axes, with units, a caption and a source.
 
-A figure stands in the file that is named for its table.  ``FIGURES`` has them all by name, and
-every one is an attribute of this package; :func:`export` writes one for a paper.
+Each figure's file is named for the table that it shows.  ``FIGURES`` has all figures by name, and
+each is an attribute of this package; :func:`export` writes one for a paper.
 
-Colours are those of :mod:`freehint.figures.drawing.palette` and always mean the same thing.
+All colours come from :mod:`freehint.figures.drawing.palette` and always mean the same thing.
 """
 
 from freehint.figures.compile import compile_figure

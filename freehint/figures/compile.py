@@ -1,4 +1,4 @@
-"""The picture of the compile benchmark, to be posted as it is."""
+"""The figure of the compile benchmark, complete enough to be posted alone."""
 
 import numpy as np
 import pandas as pd
@@ -21,31 +21,31 @@ from freehint.version import __version__
 FOOTNOTE = (
     "freehint {version}: the allocations and frees that a Linux 6.1 guest made while gcc compiled"
     " Lua (1 GiB, 1 CPU), run again by the model's allocator;\nQEMU's pre-copy at"
-    " {bandwidth:g} MB/s. Assumed: {fault_us:g} µs a first-touch fault; every page written once at"
-    " allocation.{discards}\nHow long the guest is stopped depends"
-    " on what happens to be left at the last sync, not on the policy alone."
+    " {bandwidth:g} MB/s. Assumed: {fault_us:g} µs per first-touch fault; every page is written"
+    " once at allocation.\nHow long the guest is stopped also depends on the pages left at the last"
+    " sync.{discards}"
 )
 
 
 @figure(
-    "A compiling guest under each policy: how long its live migration takes (left; bar: a"
-    " guest that has been up for long, ring: one just booted), and what the migration costs"
-    " the compilation (right).",
+    "A compiling guest under each policy. Left: how long its live migration takes, as a bar for a"
+    " guest that has been up for long, as a ring for a guest that has just booted. Right: the time"
+    " that the compilation loses by the migration.",
     source="freehint.studies.compile.compile_benchmark",
     unitless="y",
     wide=True,
 )
 def compile_figure(table: pd.DataFrame, bandwidth_MBps=50, speed=1, axes=None):
-    """How long the migration takes, and what the guest loses by it, a row a policy.
+    """How long the migration takes, and the time that the guest loses by it, for each policy.
 
-    Left: migration time (s) of a guest that has been up for long (bar) and of one that has just
-    booted (ring).  Right: what the first costs the guest (ms): stopped; waiting and faulting
-    during the migration; and in the minutes that follow.
+    Left: the migration time (s) of a guest that has been up for long (bar) and of a guest that has
+    just booted (ring).  Right: the time (ms) that the former loses while it is stopped, by waits
+    and faults during the migration, and in the minutes that follow.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`freehint.studies.compile.compile_benchmark`.
+        The result of :func:`freehint.studies.compile.compile_benchmark`.
     axes : sequence of 2 Axes, optional
     """
     used, fresh = (
@@ -98,7 +98,7 @@ def _losses(ax, rows, used) -> None:
     during = used["slip_ms"] - used["downtime_ms"]
     parts = (
         (used["downtime_ms"], BLUE, "stopped"),
-        (during, VERMILION, "else during it"),
+        (during, VERMILION, "otherwise during it"),
         (used["slip_after_ms"], SKY, f"in {used['after_s'].min():.0f} s after it"),
     )
     start = stacked_rows(ax, rows, parts, height=0.66)

@@ -1,4 +1,4 @@
-"""What became of hints, and policies side by side."""
+"""Figures of hints: what became of them, policies side by side, hints over time."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ BALANCE = (
 
 
 def balance(summary) -> dict:
-    """Offered pages (MiB) of one run by what became of them; the parts add up to offered."""
+    """What became of the pages that one run offered, {name: MiB}; the parts add up to offered."""
     first = summary["hinted_pages"] - summary["duplicate_pages"]
     parts = (
         first - summary["reused_pages"],
@@ -45,18 +45,18 @@ def balance(summary) -> dict:
 
 
 @figure(
-    "What became of the memory that a policy offered to the host, a bar a run: hints that held,"
-    " pages that the guest reused, pages hinted twice, and pages lost to a full ring.",
+    "What became of the memory that a policy offered to the host: hints that held, pages that the"
+    " guest reused, pages hinted twice, and pages lost to a full ring. Each bar is one run.",
     source="freehint.summaries",
     unitless="y",
 )
 def hint_balance(table: pd.DataFrame, ax=None) -> Axes:
-    """What became of the memory that was offered (MiB), a bar a run.
+    """What became of the memory (MiB) that each run offered to the host.
 
     Parameters
     ----------
     table : DataFrame
-        One row of summary a run (:func:`freehint.summaries`).
+        One row of summary per run (:func:`freehint.summaries`).
     """
     ax = axes_or_new(ax, height=0.5 * len(table) + 1.2)
     names = table["policy"].astype(str)
@@ -80,19 +80,19 @@ COMPARED = (
 
 
 @figure(
-    "Policies side by side, a panel a measure: a dot for each seed and a stroke at their median."
+    "Policies side by side, one panel per measure: a dot for each seed and a bar at their median."
     " Lock hold and allocation wait are logarithmic.",
     source="freehint.summaries",
     unitless="y",
     wide=True,
 )
 def compare_policies(table: pd.DataFrame, axes=None):
-    """Policies side by side: a panel a measure, a dot a seed, a stroke at their median.
+    """Policies side by side in five measures, with a dot per seed and a bar at the median.
 
     Parameters
     ----------
     table : DataFrame
-        One row of summary a run.
+        One row of summary per run.
     axes : sequence of 5 Axes, optional
     """
     policies = list(dict.fromkeys(table["policy"]))
@@ -122,12 +122,12 @@ ORDER_GROUPS = (("order 9 and 10", 9, 10, GREEN), ("order 4 to 8", 4, 8, BLUE),
 
 
 @figure(
-    "Memory that the host was told of, each page counted once, by the order of the blocks"
-    " reported.",
+    "Memory reported to the host over time, by the order of the blocks reported. Each page counts"
+    " once.",
     source="Run.reports",
 )
 def hints_over_time(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
-    """Memory that the host was told of (MiB, each page once) since the first report (ms)."""
+    """Memory reported to the host (MiB, each page once) since the first report (ms)."""
     ax = axes_or_new(ax)
     told = reports[reports["taken"] & ~reports["duplicate"]]
     begin = reports["time_ns"].min() if len(reports) else 0
@@ -148,12 +148,12 @@ def hints_over_time(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
 
 
 @figure(
-    "Memory that the host was told of, each page counted once, a line a run: what is told"
-    " again does not raise it.",
+    "Memory reported to the host over time, one line per run. Each page counts once: a repeated"
+    " report does not raise the line.",
     source="Run.reports",
 )
 def told_over_time(reports_of: dict, ax=None, span_ns=None) -> Axes:
-    """Memory that the host was told of (MiB) over time (ms), a line a run; repeats do not count."""
+    """Memory reported to the host (MiB, each page once) over time (ms), one line per run."""
     ax = axes_or_new(ax)
     for (name, reports), (colour, style) in zip(reports_of.items(), PENS):
         rows = reports[reports["taken"] & ~reports["duplicate"]]

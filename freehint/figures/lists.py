@@ -1,4 +1,4 @@
-"""The free lists of a memory at one moment, or at two."""
+"""Figures of a memory's free lists at one moment, or at two."""
 
 import numpy as np
 import pandas as pd
@@ -24,15 +24,15 @@ from freehint.units import MIB
 
 
 @figure(
-    "Free memory of a guest by the order of the free block, coloured by migratetype; the last bar"
-    " is what lies on per-CPU lists, where no walker of free lists sees it.",
+    "Free memory of a guest by the order of the free block, coloured by migratetype. The last bar"
+    " is memory on per-CPU lists, which no walker of free lists sees.",
     source="Memory: nr_free, pcp",
     unitless="x",
 )
 def free_by_order(memory: Memory, ax=None) -> Axes:
-    """Free memory (MiB) by order and migratetype, and what sits on pcp lists.
+    """Free memory (MiB) by order and migratetype, and on pcp lists.
 
-    The last bar is what no walker of free lists can see.
+    The last bar, the memory on pcp lists, is out of reach for a walker of free lists.
     """
     ax = axes_or_new(ax)
     pages = (memory.nr_free.sum(axis=0) << np.arange(NR_ORDERS)[:, None]) * MIB
@@ -53,7 +53,7 @@ def free_by_order(memory: Memory, ax=None) -> Axes:
 
 @figure(
     "Free memory of a guest by the order of the free block at two moments, T0 and T1; the last"
-    " bars are what lies on per-CPU lists.",
+    " bars are memory on per-CPU lists.",
     source="two Memory: nr_free, pcp",
     unitless="x",
 )
@@ -81,13 +81,14 @@ def _by_order(ax) -> Axes:
 
 
 @figure(
-    "32 pages as they lie in memory, and below them the free list of each order with its head"
-    " at the left. Grey: handed out; blue: free; orange: free, and taken from next.",
+    "32 pages in the order of their addresses, and below them the free list of each order with its"
+    " head at the left. Grey blocks are handed out, blue ones are free, and the next allocation"
+    " takes its pages from the orange one.",
     source="freehint.studies.blocks.block_story",
     wide=True,
 )
 def block_lists(told: Blocks, ax=None) -> Axes:
-    """32 pages as they lie, and below them the free list of each order, head at the left."""
+    """32 pages by address, and below them the free list of each order, head at the left."""
     ax = axes_or_new(ax, height=4.4)
     _page_strip(told, ax)
     for order in range(TOP_ORDER + 1):
@@ -107,14 +108,14 @@ def block_lists(told: Blocks, ax=None) -> Axes:
 
 
 def _page_strip(told: Blocks, ax) -> None:
-    ax.text(-0.6, 0.42, "as they lie", ha="right", va="center", fontsize=LABEL)
+    ax.text(-0.6, 0.42, "by address", ha="right", va="center", fontsize=LABEL)
     for page in told.held:
         _box(ax, page, 0.1, 1 << told.order, page, GREY)
     for order, blocks in enumerate(told.lists):
         for page in blocks:
             is_next = page <= told.next_page < page + (1 << order)
             _box(ax, page, 0.1, 1 << order, page, ORANGE if is_next else SKY)
-    for colour, label in ((GREY, "handed out"), (SKY, "free"), (ORANGE, "free, taken from next")):
+    for colour, label in ((GREY, "handed out"), (SKY, "free"), (ORANGE, "free, taken next")):
         ax.scatter([], [], marker="s", s=90, c=colour, label=label)
     between = {"bbox_to_anchor": (NR_PAGES + 1, -0.5), "bbox_transform": ax.transData}
     ax.legend(loc="center right", ncols=3, **between)
@@ -126,12 +127,13 @@ def _box(ax, x, y, width, page, colour) -> None:
 
 
 @figure(
-    "Of one free list, from head to tail, the share of the pages that was reused later.",
+    "The share of the pages that was reused later, in each part of one free list, from head to"
+    " tail.",
     source="freehint.studies.tables.reuse_by_position",
     unitless="x",
 )
 def reused_shares(table: pd.DataFrame, ax=None) -> Axes:
-    """Share of each part of a list, head to tail, that was reused (%)."""
+    """The share (%) of each part of a list, from head to tail, that was reused."""
     ax = axes_or_new(ax, height=2.6)
     ax.bar(table["part"], table["reused"] * 100, color=ORANGE, width=0.9)
     ax.set_xticks([0, len(table) - 1], ["head", "tail"])
@@ -140,12 +142,13 @@ def reused_shares(table: pd.DataFrame, ax=None) -> Axes:
 
 
 @figure(
-    "Blocks offered to the ring by their order: taken, and lost because the ring was full.",
+    "Blocks offered to the ring, by their order: those that it took, and those that were lost"
+    " because it was full.",
     source="Run.reports",
     unitless="x",
 )
 def blocks_by_order(reports: pd.DataFrame, ax=None) -> Axes:
-    """Blocks offered to the ring by order: taken, and lost because it was full."""
+    """Blocks offered to the ring, taken or lost because it was full, by order."""
     ax = axes_or_new(ax)
     bottom = np.zeros(NR_ORDERS)
     for taken, colour, label in ((True, GREEN, "taken by the ring"), (False, VERMILION, "lost")):

@@ -29,7 +29,7 @@ from freehint.units import NS_PER_MS
 def lock_timeline(locks: pd.DataFrame, waits: pd.DataFrame, ax=None, span_ns=None) -> Axes:
     """How long the zone lock was held by each stroke, and how long guest CPUs waited.
 
-    Both in microseconds, on a logarithmic axis, over simulated time in milliseconds.
+    Both are in µs, on a logarithmic axis, over simulated time in ms.
     """
     ax = axes_or_new(ax)
     _dots(ax, waits["since_ns"] / NS_PER_MS, waits["wait_ns"] / 1e3, ORANGE, "a guest CPU waited")
@@ -47,7 +47,7 @@ def lock_timeline(locks: pd.DataFrame, waits: pd.DataFrame, ax=None, span_ns=Non
     source="Run.reports",
 )
 def walk_map(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
-    """Where the walk went: address (GiB) of each block offered over simulated time (ms)."""
+    """Where the walk went: the address (GiB) of each block offered, over simulated time (ms)."""
     ax = axes_or_new(ax)
     for taken, colour, label in ((True, GREEN, "taken"), (False, VERMILION, "lost")):
         rows = reports[reports["taken"] == taken]
@@ -64,14 +64,14 @@ def _dots(ax, x, y, colour, label) -> None:
 
 
 @figure(
-    "How long a walk that takes the zone lock list by list held it, a dot a list, by the"
-    " order of the list and coloured by zone; the larger a dot, the more blocks on the list."
-    " Logarithmic.",
+    "How long a walk that takes the zone lock list by list held it (logarithmic). Each dot is one"
+    " list, at its order and coloured by zone; the larger the dot, the more blocks are on the"
+    " list.",
     source="freehint.studies.tables.holds_of_lists",
     unitless="x",
 )
 def holds_by_order(table: pd.DataFrame, ax=None) -> Axes:
-    """How long the zone lock was held (ms), a dot a list, by the order of the list."""
+    """How long the zone lock was held (ms) for each list, by the order of the list."""
     ax = axes_or_new(ax)
     for (zone, rows), colour in zip(table.groupby("zone", observed=True), cycle(LINES)):
         ax.scatter(rows["order"], rows["held_ns"] / NS_PER_MS, s=10 + rows["blocks"] / 20,
@@ -91,7 +91,13 @@ def holds_by_order(table: pd.DataFrame, ax=None) -> Axes:
     source="Run.locks, Run.waits",
 )
 def longer_than(durations_of: dict, ax=None) -> Axes:
-    """How many of each (named) kind lasted longer than so many microseconds; both logarithmic."""
+    """How many events of each kind lasted longer than a duration (µs); both logarithmic.
+
+    Parameters
+    ----------
+    durations_of : dict
+        Name of the kind -> durations in ns.
+    """
     ax = axes_or_new(ax)
     for (name, values), (colour, style) in zip(durations_of.items(), PENS):
         values = np.sort(np.asarray(values)) / 1e3

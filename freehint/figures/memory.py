@@ -1,4 +1,4 @@
-"""Free memory over time."""
+"""Figures of free memory, and of a guest's resident memory, over time."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,16 +11,17 @@ from freehint.units import MIB
 
 
 @figure(
-    "Free memory of a guest over time by the order of its blocks, and on per-CPU lists on top.",
+    "Free memory of a guest over time by the order of its blocks; on top the memory on per-CPU"
+    " lists.",
     source="freehint.replay_history",
 )
 def free_over_time(history: pd.DataFrame, ax=None) -> Axes:
-    """Free memory (MiB) by order over time (s), the pages on pcp lists on top.
+    """Free memory (MiB) by order over time (s), with the pages on pcp lists on top.
 
     Parameters
     ----------
     history : DataFrame
-        Of :func:`freehint.replay_history`.
+        The result of :func:`freehint.replay_history`.
     """
     ax = axes_or_new(ax)
     wide = history.pivot_table(index="time_s", columns="order", values="free_pages") * MIB
@@ -39,16 +40,16 @@ def free_over_time(history: pd.DataFrame, ax=None) -> Axes:
 
 
 @figure(
-    "Free memory on per-CPU lists over time, a line a history, each named with its most.",
+    "Free memory on per-CPU lists over time. Each line is one history, named with its maximum.",
     source="freehint.replay_history, Run.history",
 )
 def pcp_over_time(histories, ax=None) -> Axes:
-    """Free memory on pcp lists (MiB) over time (s): a line a history, named beside it.
+    """Free memory on pcp lists (MiB) over time (s) in each history, named beside its line.
 
     Parameters
     ----------
     histories : dict, or sequence of pairs
-        Name -> history, of :func:`freehint.replay_history` or of a run.
+        Name -> history, from :func:`freehint.replay_history` or ``Run.history``.
     """
     ax = axes_or_new(ax)
     ends = []
@@ -66,7 +67,7 @@ def pcp_over_time(histories, ax=None) -> Axes:
 
 
 def _names_beside(ax, ends) -> None:
-    """Right of the axes, about where each line (y, name, pen) ends, never one on another."""
+    """Write names right of the axes, near the ends of their lines (y, name, pen), but apart."""
     top = ax.get_ylim()[1]
     lowest = 0.0
     for y, name, colour, style in sorted(ends):
@@ -79,9 +80,10 @@ def _names_beside(ax, ends) -> None:
 
 
 @figure(
-    "The kernel's two fragmentation indices for requests of one order over time: the share of free"
-    " memory that is in blocks too small, and whether a failure would be for want of memory"
-    " (near 0) or for fragmentation (near 1); -1: the request would not fail.",
+    "The kernel's two fragmentation indices for requests of one order over time. One is the share"
+    " of free memory in blocks that are too small; the other tells whether a failure would be due"
+    " to lack of memory (near 0) or to fragmentation (near 1), or is -1 if the request would not"
+    " fail.",
     source="freehint.replay_history",
     unitless="y",
 )
@@ -102,11 +104,11 @@ def fragmentation_over_time(history: pd.DataFrame, ax=None, order=9) -> Axes:
 
 
 @figure(
-    "Free memory over time, per-CPU lists included, a line a run.",
+    "Free memory over time, per-CPU lists included. Each line is one run.",
     source="Run.history",
 )
 def free_lines(histories: dict, ax=None) -> Axes:
-    """Free memory on the lists and on pcp lists (MiB) over time (ms), a line a run, named."""
+    """Free memory (MiB, pcp lists included) over time (ms), one line per run."""
     ax = axes_or_new(ax)
     for (name, history), (colour, style) in zip(histories.items(), PENS):
         free = history.groupby("time_s")["free_pages"].sum() * MIB
@@ -119,12 +121,12 @@ def free_lines(histories: dict, ax=None) -> Axes:
 
 
 @figure(
-    "What the host has given to a recorded guest: resident memory of QEMU over time, with the"
-    " phases of the recording.",
+    "Memory that the host has given to a recorded guest: the resident memory of QEMU over time,"
+    " with the phases of the recording.",
     source="a recording of free page reporting: host_rss_KiB",
 )
 def resident_over_time(rss: pd.DataFrame, ax=None) -> Axes:
-    """What the host has given to a recorded guest (MiB) over time (s), its phases marked.
+    """Resident memory (MiB) of a recorded guest over time (s), with the recording's phases.
 
     Parameters
     ----------

@@ -1,8 +1,4 @@
-"""Pictures of live migrations: what was sent, what a hint saved, and what came afterwards.
-
-Each is a function (table, axes) -> axes, with units; what needs more than a run's own table comes
-with a function that makes it.  Drawn like :mod:`freehint.figures`.
-"""
+"""Figures of live migrations: the fate of pages, rounds, syncs, and resident memory afterwards."""
 
 from itertools import pairwise
 
@@ -24,23 +20,23 @@ from freehint.units import MIB, NS_PER_S
 
 
 @figure(
-    "What became of the guest's memory in a migration, a bar a run: sent whole, sent as zero"
-    " pages, and not sent because of a hint; a page that is sent twice counts twice.",
+    "What became of the guest's memory in a migration: sent whole, sent as zero pages, or not sent"
+    " because of a hint. Each bar is one run; a page that is sent twice counts twice.",
     source="freehint.summaries",
     unitless="y",
 )
 def pages_by_fate(table: pd.DataFrame, ax=None) -> Axes:
-    """What became of the guest's memory (MiB), a bar a run: sent, zero pages, skipped.
+    """What became of the guest's memory (MiB) in each run: sent, zero pages, skipped.
 
     Parameters
     ----------
     table : DataFrame
-        One row of summary a run (:func:`freehint.summaries`); the index names the bars.  A page
+        One row of summary per run (:func:`freehint.summaries`); the index names the bars.  A page
         that is sent twice counts twice.
     """
     ax = axes_or_new(ax, height=0.42 * len(table) + 1.2)
     parts = (
-        ("normal_pages", VERMILION, "sent whole, 4,104 B a page"),
+        ("normal_pages", VERMILION, "sent whole, 4,104 B per page"),
         ("zero_pages", SKY, "sent as a zero page, 9 B"),
         ("skipped_pages", GREEN, "not sent: a hint"),
     )
@@ -53,13 +49,13 @@ def pages_by_fate(table: pd.DataFrame, ax=None) -> Axes:
 
 
 @figure(
-    "Pages that each bitmap sync of a migration found newly dirty, a line a run, on a"
-    " symmetric logarithmic axis; the first sync, which sets every page, is left out.",
+    "Pages that each bitmap sync of a migration found newly dirty, on a symmetric logarithmic"
+    " axis. Each line is one run; the first sync, which sets every page, is left out.",
     source="Run.rounds",
     unitless="x",
 )
 def dirty_at_each_sync(rounds_of: dict, ax=None) -> Axes:
-    """Pages that each bitmap sync found newly dirty (a symmetric logarithm), a line a run."""
+    """Pages that each bitmap sync of a run found newly dirty, on a symmetric logarithmic axis."""
     ax = axes_or_new(ax, height=3.0)
     pens = zip((GREY, GREEN, BLUE, VERMILION, BLACK), "osD^v", (12, 9, 7, 6, 5), strict=True)
     for (name, rounds), (colour, mark, size) in zip(rounds_of.items(), pens):
@@ -78,19 +74,19 @@ def dirty_at_each_sync(rounds_of: dict, ax=None) -> Axes:
 
 
 @figure(
-    "The rounds of migrations, a row a run: how long each round took (left), and how much it"
-    " sent (right, logarithmic). The last round is that with the guest stopped.",
+    "The rounds of migrations, one row per run: how long each round took (left), and how much it"
+    " sent (right, logarithmic). In the last round the guest is stopped.",
     source="Run.rounds, Run.summary",
     unitless="y",
     wide=True,
 )
 def rounds_side_by_side(runs, axes=None):
-    """Migrations' rounds, a row a run: how long each took, and what each sent.
+    """The rounds of migrations, one row per run: how long each took, and how much each sent.
 
     Parameters
     ----------
     runs : sequence of Run
-        Each with a migration that has begun; named by their policies.
+        In each a migration must have begun; the rows are named by the runs' policies.
     axes : sequence of 2 Axes, optional
     """
     if axes is None:
@@ -101,25 +97,25 @@ def rounds_side_by_side(runs, axes=None):
 
 
 @figure(
-    "The rounds of migrations, one after another, a row a run, with a line at each bitmap"
-    " sync; in the last the guest is stopped.",
+    "The rounds of migrations, one after another, one row per run, with a line at each bitmap"
+    " sync. In the last round the guest is stopped.",
     source="Run.rounds, Run.summary",
     unitless="y",
 )
 def rounds_over_time(runs, ax=None) -> Axes:
-    """The rounds of migrations, one after another (s), a row a run, a line at each sync.
+    """The rounds of migrations over time (s), one row per run, with a line at each sync.
 
     Parameters
     ----------
     runs : sequence of Run
-        Each with a migration that has begun; named by their policies.
+        In each a migration must have begun; the rows are named by the runs' policies.
     """
     ax = axes_or_new(ax, height=0.42 * len(runs) + 1.2)
     for at, run in enumerate(runs):
         ends_s = _round_ends(run)
         for (begin, end), colour in zip(pairwise(ends_s), _round_colours(run), strict=True):
             ax.barh(at, end - begin, left=begin, color=colour, height=0.6)
-        # Rounds may be too short to be seen.
+        # The line marks a round even if its bar is too short to be seen.
         ax.vlines(ends_s[1:], at - 0.36, at + 0.36, color=BLACK, lw=0.8)
     for colour, label in ((SKY, "first round"), (BLUE, "later rounds"), (VERMILION, "stopped")):
         ax.barh(0, 0, color=colour, label=label)
@@ -129,13 +125,13 @@ def rounds_over_time(runs, ax=None) -> Axes:
 
 
 @figure(
-    "How much each round of a migration sent, a dot a round and a row a run, logarithmic; a"
-    " round that sent nothing has no dot.",
+    "How much each round of a migration sent (logarithmic), one row per run and one dot per round."
+    " A round that sent nothing has no dot.",
     source="Run.rounds, Run.summary",
     unitless="y",
 )
 def sent_by_round(runs, ax=None) -> Axes:
-    """What each round of a migration sent (MB, a logarithm), a row a run, a dot a round."""
+    """How much each round of a migration sent (MB, logarithmic), one row per run."""
     ax = axes_or_new(ax, height=0.42 * len(runs) + 1.2)
     for at, run in enumerate(runs):
         sent = _sent_mb(run)
@@ -150,7 +146,7 @@ def sent_by_round(runs, ax=None) -> Axes:
 
 
 def _sent_mb(run) -> np.ndarray:
-    """What each round of a run sent, in MB."""
+    """How much each round of a run sent, in MB."""
     return np.diff(np.append(run.rounds["sent_bytes"], run.summary["sent_bytes"])) / 1e6
 
 
@@ -161,14 +157,14 @@ def _row_a_run(runs, ax, label: str) -> Axes:
 
 
 def _round_ends(run) -> np.ndarray:
-    """When each round of a run ended, the first entry its begin, in s since then."""
+    """The begin of a run's first round (0) and the end of each round, in s."""
     times = run.rounds["time_ns"].to_numpy() - run.rounds["time_ns"].iloc[0]
     total_ns = run.summary["total_ns"]
     return np.append(times, total_ns if total_ns >= 0 else times[-1]) / NS_PER_S
 
 
 def _round_colours(run) -> list:
-    """The first round, later ones, and the one with the guest stopped."""
+    """A colour per round: the first one, later ones, and the one with the guest stopped."""
     later = [BLUE] * (len(run.rounds) - 1)
     if run.summary["downtime_ns"] >= 0:
         later[-1] = VERMILION
@@ -176,17 +172,17 @@ def _round_colours(run) -> list:
 
 
 @figure(
-    "Resident memory below its most since the guest's program left: recorded (VmRSS of QEMU)"
-    " and simulated.",
+    "Resident memory, as the change since the guest's program ended: recorded (VmRSS of QEMU) and"
+    " simulated.",
     source="a recording of a migration: rss; Run.resident",
 )
 def resident_beside(measured: pd.DataFrame, simulated: pd.DataFrame, ax=None) -> Axes:
-    """Resident memory below its most (MiB) over the time since the program left (s).
+    """The change of resident memory (MiB) over the time (s) since the guest's program ended.
 
     Parameters
     ----------
     measured : DataFrame
-        Of :func:`recorded_resident`.
+        The result of :func:`freehint.studies.migrations.recorded_resident`.
     simulated : DataFrame
         ``run.resident``.
     """

@@ -1,4 +1,4 @@
-"""Pictures of tables of migrations: what hints save, and predictions beside measurements."""
+"""Figures of tables of migrations: the savings of hints, and predictions beside measurements."""
 
 import numpy as np
 import pandas as pd
@@ -31,20 +31,20 @@ STATE_COLOURS = {"idle": GREY, "freed": GREEN, "dirty": ORANGE, "churn": VERMILI
 
 
 @figure(
-    "What hints save in a migration against the same guest without hints, a group of bars a"
-    " level of one knob and a bar a policy; below 0, hints cost.",
+    "What hints save in a migration, compared with the same guest without hints: a group of bars"
+    " for each level of one knob, and in it a bar for each policy. Below 0, hints cost.",
     source="freehint.studies.migrations.savings",
     unitless="x",
 )
 def effect(table: pd.DataFrame, ax=None, column="saved_bytes") -> Axes:
-    """What hints save at each level of one knob: a group of bars a level, a bar a policy.
+    """What hints save at each level of one knob, with one bar per policy.
 
-    A legend comes with a figure of its own; :func:`effects` has one for all panels.
+    There is a legend only if ``ax`` is None; :func:`effects` has one legend for all panels.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`savings`.
+        The result of :func:`freehint.studies.migrations.savings`.
     column : "saved_bytes" (%) or "saved_s" (s)
     """
     alone = ax is None
@@ -68,28 +68,28 @@ def effect(table: pd.DataFrame, ax=None, column="saved_bytes") -> Axes:
 
 
 def _around(seconds) -> tuple:
-    """Limits with room for a number beyond each bar, also where nothing was saved or hints cost."""
+    """Axis limits that leave room for a number at the end of each bar, also below 0."""
     low, high = min(0, seconds.min()), max(0, seconds.max())
     room = 0.15 * max(high - low, 0.1)
     return low - room * (low < 0), high + room
 
 
 @figure(
-    "What hints save in a migration against the same guest without hints, a panel a knob: a"
-    " group of bars a level and a bar a policy; below 0, hints cost.",
+    "What hints save in a migration, compared with the same guest without hints. Each panel is one"
+    " knob, each group of bars one of its levels, each bar one policy. Below 0, hints cost.",
     source="freehint.studies.migrations.savings",
     unitless="x",
     wide=True,
 )
 def effects(panels: dict, axes=None):
-    """What hints save, a panel a knob as :func:`effect` draws it, then the legend.
+    """What hints save, with one panel per knob, drawn by :func:`effect`, and then the legend.
 
     Parameters
     ----------
     panels : dict
         Title -> (table, column), as for :func:`effect`.
     axes : array of Axes, optional
-        At least one more than there are panels.
+        There must be at least one more than there are panels.
     """
     if axes is None:
         axes = new_figure(12, 3 * (len(panels) // 3 + 1), len(panels) // 3 + 1, 3)[1]
@@ -103,22 +103,22 @@ def effects(panels: dict, axes=None):
 
 
 @figure(
-    "One measure of each policy: a bar at the mean over the seeds and a dot a seed; the"
+    "One measure of each policy: a bar at the mean over the seeds, and a dot for each seed. The"
     " dashed line, if any, is the value before the migration or without hints.",
     source="freehint.summaries, freehint.studies.migrations.after_the_migration",
     unitless="y",
 )
 def per_policy(table: pd.DataFrame, column: str, ax=None, label="", mark=None) -> Axes:
-    """One measure of each policy: a bar at the mean, a dot a seed.
+    """One measure of each policy: a bar at the mean, and a dot for each seed.
 
     Parameters
     ----------
     table : DataFrame
-        policy and ``column``, a row a run.
+        policy and ``column``; one row per run.
     label : str
         Name and unit of the measure.
     mark : float, optional
-        Where a dashed line goes: the value before the migration, or without hints.
+        The place of a dashed line: the value before the migration, or without hints.
     """
     policies = list(dict.fromkeys(table["policy"]))
     ax = axes_or_new(ax, height=0.3 * len(policies) + 1.0)
@@ -137,29 +137,26 @@ def per_policy(table: pd.DataFrame, column: str, ax=None, label="", mark=None) -
 
 
 @figure(
-    "Recorded migrations of QEMU: measured (across) and predicted (upwards), both"
-    " logarithmic. Filled: hints on; the grey band is 10 % to either side.",
+    "Recorded migrations of QEMU: measured values on the x axis, predicted values on the y axis,"
+    " both logarithmic. With hints the symbols are filled; the grey band is 10 % to either side.",
     source="freehint.validate_migration",
 )
 def predicted_beside_measured(table: pd.DataFrame, counter: str, ax=None, unit=1.0, label=""):
-    """Each recorded migration: measured across, predicted upwards, both logarithmic.
+    """Measured (x) and predicted (y) values of recorded migrations, both logarithmic.
+
+    With hints the symbols are filled; the grey band is 10 % to either side.  There is a legend
+    only if ``ax`` is None.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`freehint.validate_migration`.
+        The result of :func:`freehint.validate_migration`.
     counter : str
         "transferred_B", "total_time_ms", ..
     unit : float
-        What the counter is divided by for the axes.
+        The unit of the axes, in units of the counter.
     label : str
         Name and unit on the axes.
-
-    Returns
-    -------
-    Axes
-        Filled: hints on; the grey band is 10 % to either side.  A legend comes with a figure of
-        its own.
     """
     alone = ax is None
     ax = axes_or_new(ax, width=6.0, height=4.2)
@@ -183,12 +180,12 @@ def predicted_beside_measured(table: pd.DataFrame, counter: str, ax=None, unit=1
 
 
 def bytes_and_times(table: pd.DataFrame, bw_MBps=50) -> Picture:
-    """Bytes of every migration, and the time of those at one bandwidth: predicted over measured.
+    """Predicted over measured: bytes of every migration, and times at one bandwidth.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`freehint.validate_migration`.
+        The result of :func:`freehint.validate_migration`.
     """
     figure, axes = new_figure(width=11.5, height=4.6, columns=2)
     predicted_beside_measured(table, "transferred_B", axes[0], 1e6, "bytes (MB)")
@@ -200,16 +197,16 @@ def bytes_and_times(table: pd.DataFrame, bw_MBps=50) -> Picture:
 
 
 def measures(table: pd.DataFrame, labels: dict, marks: dict) -> Picture:
-    """Several measures of each policy beside each other: a bar is the mean, a dot a seed.
+    """Several measures of each policy side by side, each drawn by :func:`per_policy`.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`afterwards`.
+        The result of :func:`freehint.studies.migrations.afterwards`.
     labels : dict
         Column -> name and unit.
     marks : dict
-        Column -> where a dashed line goes.
+        Column -> place of a dashed line.
     """
     figure, axes = new_figure(width=12, height=3.4, columns=len(labels), sharey=True)
     for (column, label), ax in zip(labels.items(), every(axes), strict=True):

@@ -1,7 +1,4 @@
-"""Pictures of guests that share a host: who has the memory, what goes to swap, what it costs.
-
-Each is a function (table, axes) -> axes, with units.  Drawn like :mod:`freehint.figures`.
-"""
+"""Figures of guests that share a host: their resident memory, swap traffic and lost time."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -37,21 +34,21 @@ TIME_LOST = (
 
 
 @figure(
-    "Each guest's resident memory over time, stacked, and what of it lies in swap, below"
-    " zero; the dashed line is the memory of the host.",
+    "Each guest's resident memory over time, stacked above zero, and its memory in swap, stacked"
+    " below zero. The dashed line is the memory of the host.",
     source="Overcommit.guests",
 )
 def guests_resident(guests: pd.DataFrame, ax=None, host_mib=None) -> Axes:
-    """Each guest's resident memory stacked, and what lies in swap below zero (MiB, over s).
+    """Each guest's resident memory, and below zero its memory in swap (MiB), over time (s).
 
-    A legend comes with a figure of its own; :func:`residents` has one for all panels.
+    There is a legend only if ``ax`` is None; :func:`residents` has one legend for all panels.
 
     Parameters
     ----------
     guests : DataFrame
         ``Overcommit.guests``.
     host_mib : float, optional
-        The host's memory, a dashed line.
+        The host's memory, for a dashed line.
     """
     alone = ax is None
     ax = axes_or_new(ax, height=3.0)
@@ -73,22 +70,22 @@ def guests_resident(guests: pd.DataFrame, ax=None, host_mib=None) -> Axes:
 
 
 @figure(
-    "Each guest's resident memory over time, stacked, and what of it lies in swap, below"
-    " zero, a panel a run; the dashed line is the memory of the host.",
+    "Each guest's resident memory over time, stacked above zero, and its memory in swap, stacked"
+    " below zero; each panel is one run. The dashed line is the memory of the host.",
     source="Overcommit.guests",
     wide=True,
 )
 def residents(results: dict, axes=None, host_mib=None):
-    """Each guest's memory, a panel a run as :func:`resident_over_time` draws it, and one legend.
+    """Each guest's memory, with one panel per run, drawn by :func:`guests_resident`.
 
     Parameters
     ----------
     results : dict
         Title -> Overcommit.
     axes : sequence of Axes, optional
-        As many, which share their y axis.
+        One per result; they share their y axis.
     host_mib : float, optional
-        The host's memory, a dashed line.
+        The host's memory, for a dashed line.
     """
     if axes is None:
         axes = new_figure(12, 3.6, columns=len(results), sharey=True)[1]
@@ -102,12 +99,12 @@ def residents(results: dict, axes=None, host_mib=None):
 
 
 @figure(
-    "What the host has written to swap (dashed) and read back (solid) since the beginning, by"
-    " the policy of the guests.",
+    "Memory that the host has written to swap (dashed) and read back (solid) since the beginning,"
+    " by the policy of the guests.",
     source="Overcommit.host",
 )
 def swap_traffic(host_of: dict, ax=None) -> Axes:
-    """Written to swap (dashed) and read back (solid) since the beginning, MiB over s, by policy.
+    """Memory (MiB) written to swap (dashed) and read back (solid) over time (s), by policy.
 
     Parameters
     ----------
@@ -128,13 +125,13 @@ def swap_traffic(host_of: dict, ax=None) -> Axes:
 
 
 @figure(
-    "What the want of memory, and giving it back, cost the guests: CPU time of all guests"
-    " together, by the policy of the guests.",
+    "CPU time that all guests together lost to the shortage of memory and to giving memory back,"
+    " by the policy of the guests.",
     source="Overcommit.summary",
     unitless="y",
 )
 def time_lost(summary_of: dict, ax=None) -> Axes:
-    """What the want of memory, and giving it back, cost the guests (s, all together).
+    """CPU time (s) that guests lost to the shortage of memory and to giving memory back.
 
     Parameters
     ----------
@@ -154,18 +151,18 @@ def time_lost(summary_of: dict, ax=None) -> Axes:
 
 
 @figure(
-    "How many times slower guests are than alone, by how many share the host: a line a"
-    " policy, at the mean of the guests.",
+    "How many times slower guests run than alone on the host, by the number of guests that share"
+    " it. Each line is one policy, at the mean of the guests.",
     source="Overcommit.summary",
     unitless="x",
 )
 def slowdown_by_guests(table: pd.DataFrame, ax=None) -> Axes:
-    """How much slower guests are than alone, by their number: a line a policy, the mean of guests.
+    """How many times slower guests run than alone, by their number and policy.
 
     Parameters
     ----------
     table : DataFrame
-        policy, guests (their number), slowdown; a row a guest or a run.
+        policy, guests (their number), slowdown; one row per guest or per run.
     """
     ax = axes_or_new(ax, width=6.0)
     for policy, rows in table.groupby("policy", sort=False):

@@ -1,7 +1,4 @@
-"""Pictures of speed: freehint beside others, how cost grows, and what the machine can do at all.
-
-Each is a function (table, axes) -> axes, with units.  Drawn like :mod:`freehint.figures`.
-"""
+"""Figures of speed: freehint beside other programs, the growth of costs, the machine's limits."""
 
 import numpy as np
 import pandas as pd
@@ -16,15 +13,15 @@ ABOUT_EQUAL = 1.0
 
 
 @figure(
-    "How many times as fast as others freehint is, on the same work in the same run: a row a"
-    " measurement, a dot at the median of its slices, a stroke from quartile to quartile. Right of"
-    " the line freehint is the faster.",
+    "How many times as fast as other programs freehint is, on the same work in the same run. Each"
+    " row is one measurement: a dot at the median of its slices, and a line from quartile to"
+    " quartile. Right of the vertical line freehint is the faster one.",
     source="benchmarks.run, bench.csv",
     unitless="y",
     wide=True,
 )
 def beside_others(table: pd.DataFrame, ax=None) -> Axes:
-    """How many times as fast as others freehint is: a row a ratio, with its quartiles.
+    """How many times as fast as other programs freehint is, with quartiles.
 
     Parameters
     ----------
@@ -51,20 +48,21 @@ def beside_others(table: pd.DataFrame, ax=None) -> Axes:
 
 
 @figure(
-    "What time and memory a task takes by the size of what it works on, both logarithmic: a line"
-    " a task at the fitted power law, with its exponent and the standard error of that.",
+    "Time and memory that tasks take, by the size of their input; all axes are logarithmic. Each"
+    " line is the fitted power law of one task, with its exponent and the exponent's standard"
+    " error.",
     source="benchmarks.growth, growth.csv",
     unitless="x",
     wide=True,
 )
 def cost_growth(table: pd.DataFrame, axes=None):
-    """Time and memory over size, a pen a task, each with the exponent of its growth.
+    """Time and memory of tasks over size, with the exponent of the growth of each.
 
     Parameters
     ----------
     table : DataFrame
-        Of one ``along``: size, size_label, task, seconds, MiB (what was taken for the task; NaN:
-        not measured), as ``make growth`` writes it.
+        Rows with the same ``along``, as ``make growth`` writes them: size, size_label, task,
+        seconds, MiB (memory that the task took; NaN if not measured).
     axes : sequence of 2 Axes, optional
     """
     if axes is None:
@@ -95,15 +93,15 @@ def _fitted_line(ax, sizes, costs, task, colour, style) -> None:
 
 
 def _size_ticks(ax, table) -> None:
-    """Sizes by their own labels, as many as have room."""
+    """Label as many sizes as there is room for."""
     sizes = table.drop_duplicates("size").sort_values("size")
     every = int(np.ceil(len(sizes) / 5))
     ax.xaxis.set_ticks(sizes["size"].iloc[::every], sizes["size_label"].iloc[::every])
 
 
 @figure(
-    "The time of a load that waits for the one before, by the working set: links through cache"
-    " lines in random order.",
+    "The time of a load that waits for the load before it, by the size of the working set: links"
+    " through cache lines in random order.",
     source="freehint.studies.limits.dependent_load_ns",
 )
 def load_by_working_set(table: pd.DataFrame, ax=None, marks=None) -> Axes:
@@ -114,7 +112,7 @@ def load_by_working_set(table: pd.DataFrame, ax=None, marks=None) -> Axes:
     table : DataFrame
         nr_bytes, load_ns.
     marks : dict, optional
-        What else took how many ns, a dashed line each: name -> ns.
+        Other times to compare, name -> ns; each is a dashed line.
     """
     ax = axes_or_new(ax, height=3.4)
     ax.plot(table["nr_bytes"] / 1024, table["load_ns"], "o-", color=BLUE, ms=4)

@@ -1,4 +1,4 @@
-"""A sweep of crossed factors: what each level adds, and which factors act together."""
+"""Figures of sweeps: main effects, interactions, survival over reach, maps of shares."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from freehint.studies.factorial import interactions as interactions_of
 from freehint.studies.factorial import main_effects as effects_of
 from freehint.units import MIB, NS_PER_MS, format_ns
 
-NOISE = 1e-6  # less is a rounding error
+NOISE = 1e-6  # A smaller number is a rounding error.
 OUTCOMES = (
     ("lost_pages", "lost (MiB)", MIB),
     ("duplicate_pages", "hinted twice (MiB)", MIB),
@@ -23,36 +23,36 @@ OUTCOMES = (
 
 
 def _level(value) -> str:
-    """A level's short name: a snapshot by its last part, a time in its unit."""
+    """A level's short name: the last part of a snapshot's name, a time with its unit."""
     if isinstance(value, str):
         return value.rpartition("/")[2]
     return format_ns(value) if value >= NS_PER_MS else f"{value:g}"
 
 
 def _short(value: float) -> str:
-    """Two digits; a rounding error is nothing."""
+    """A number with two digits; a rounding error becomes 0."""
     if value < NOISE:
         return "0"
     return f"{value:.2g}" if value < 100 else f"{value / 1000:.2g}k"
 
 
 @figure(
-    "What each level of each factor adds to the mean of an outcome, a panel an outcome; bars are"
-    " 95 % intervals over the seeds. Levels are compared where all else was the same.",
+    "How much each level of each factor adds to the mean of an outcome, one panel per outcome."
+    " Bars are 95 % intervals over the seeds. Levels are compared where all else was the same.",
     source="freehint.sweep, freehint.studies.factorial.main_effects",
     unitless="y",
     wide=True,
 )
 def main_effects(table: pd.DataFrame, factors, axes=None):
-    """What each level of each factor adds to the mean: a panel an outcome, a dot a level.
+    """How much each level of each factor adds to the mean of each outcome.
 
-    Bars are 95 % intervals over the seeds; levels are compared where all else was the same
-    (:mod:`freehint.studies.factorial`).
+    There is one panel per outcome and one dot per level.  Bars are 95 % intervals over the seeds;
+    levels are compared where all else was the same (:mod:`freehint.studies.factorial`).
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`freehint.sweep`.
+        The result of :func:`freehint.sweep`.
     factors : sequence of str
         All names of its grid.
     axes : sequence of 6 Axes, optional
@@ -70,7 +70,7 @@ def main_effects(table: pd.DataFrame, factors, axes=None):
         )
         ax.errorbar(effect, y, xerr=half, fmt="o", ms=4, color=BLUE, lw=1.2)
         ax.axvline(0, color=GREY, lw=0.8, zorder=0)
-        if not (abs(effect) + half).any():  # or the axis would show rounding errors
+        if not (abs(effect) + half).any():  # Otherwise the axis would show rounding errors.
             ax.set_xlim(-1, 1)
         ax.set_xlabel(label)
         ax.locator_params(axis="x", nbins=4)
@@ -81,21 +81,22 @@ def main_effects(table: pd.DataFrame, factors, axes=None):
 
 
 @figure(
-    "How far two factors together are from the sum of both, a map an outcome: the largest"
-    " deviation of any pair of their levels, in the unit named above the map.",
+    "How far the joint effect of two factors is from the sum of both, one map per outcome. A"
+    " number is the largest deviation of any pair of their levels, in the unit named above the"
+    " map.",
     source="freehint.sweep, freehint.studies.factorial.interactions",
     unitless="xy",
     wide=True,
 )
 def interactions(table: pd.DataFrame, factors, axes=None):
-    """How far two factors together are from the sum of both: a heat map an outcome.
+    """How far the joint effect of two factors is from the sum of both, one map per outcome.
 
     The number is the largest deviation of a pair of levels from the sum, in the outcome's unit.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`freehint.sweep`.
+        The result of :func:`freehint.sweep`.
     factors : sequence of str
     axes : sequence of 6 Axes, optional
     """
@@ -119,17 +120,17 @@ def interactions(table: pd.DataFrame, factors, axes=None):
 
 
 @figure(
-    "How many hints still held at the end, over how far the walk came, a dot a run; with"
-    " lists that are never rotated and with lists rotated at the end of a stroke.",
+    "The share of the hints that still hold at the end, over how far the walk came. Each dot is"
+    " one run, with lists that are never rotated or lists that are rotated at the end of a stroke.",
     source="freehint.sweep",
 )
 def survival_by_reach(table: pd.DataFrame, ax=None) -> Axes:
-    """Survival of the hints (%) over how far the walk came (% of the free memory), a dot a run.
+    """Survival of the hints (%) over how far the walk came (% of free memory), for each run.
 
     Parameters
     ----------
     table : DataFrame
-        One row of summary a run, with ``reach`` (share) and ``rotate`` added.
+        One row of summary per run, with ``reach`` (share) and ``rotate`` added.
     """
     ax = axes_or_new(ax)
     for rotate, colour, marker in (("never", VERMILION, "o"), ("on_exit", GREEN, "s")):
@@ -144,17 +145,17 @@ def survival_by_reach(table: pd.DataFrame, ax=None) -> Axes:
 
 
 @figure(
-    "A share, in per cent, at each pair of two knobs' values.",
+    "A share, in per cent, for each pair of values of two knobs.",
     source="freehint.sweep, pivoted",
     unitless="xy",
 )
 def share_map(table: pd.DataFrame, ax=None, label="") -> Axes:
-    """A table of shares as a map, each field with its percentage.
+    """A table of shares as a map with percentages.
 
     Parameters
     ----------
     table : DataFrame
-        Shares; index and columns are the two knobs, named.
+        Shares; the index and the columns are the values of two knobs and have the knobs' names.
     """
     ax = axes_or_new(ax, height=0.45 * len(table) + 1.2)
     ax.imshow(table, cmap="Oranges", vmin=0, vmax=1, aspect="auto")

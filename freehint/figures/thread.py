@@ -1,4 +1,4 @@
-"""The thread's example: eight blocks on one list, a row a step."""
+"""The figure of the thread's example: eight blocks on one list, one row per step."""
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
@@ -10,14 +10,14 @@ from freehint.studies.thread import LETTERS, Story
 
 
 @figure(
-    "Eight free blocks on one list, from head (left) to tail, a row a step. White: free, unknown"
-    " to the host; green: the host was told; orange: told again; ringed: reported in this stroke;"
-    " blue bar: the bookmark.",
+    "Eight free blocks on one list, from head (left) to tail, one row per step. White blocks are"
+    " unknown to the host, green blocks were reported to it, orange blocks were reported again."
+    " Ringed blocks were reported in this stroke; the blue bar is the bookmark.",
     source="freehint.studies.thread.thread_story",
     wide=True,
 )
 def story(told: Story, ax=None) -> Axes:
-    """The thread's example, a row a step: the list from head (left) to tail.
+    """The thread's example, one row per step: the list from head (left) to tail.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def story(told: Story, ax=None) -> Axes:
 
 
 def _block(ax, x, y, name, step) -> None:
-    """One block: green when the host knows it, ringed when this stroke reported it."""
+    """Draw one block: green if the host knows it, ringed if this stroke reported it."""
     twice = name in step.duplicates
     face = ORANGE if twice else (GREEN if name in step.known else "white")
     edge = BLACK if name in step.reported else GREY
@@ -73,7 +73,7 @@ def _block(ax, x, y, name, step) -> None:
 
 
 def story_legend(ax) -> None:
-    """What the story's colours mean, below its axes."""
+    """Draw a legend of the story's colours below its axes."""
     for face, edge, width, label in (
         ("white", GREY, 1.0, "free, host does not know"),
         (GREEN, GREY, 1.0, "host was told"),

@@ -1,4 +1,4 @@
-"""A guest as after boot: zones as on a PC, free memory in order-10 blocks and remainders."""
+"""A freshly booted guest with the zones of a PC, free in order-10 blocks and their remainders."""
 
 import numpy as np
 
@@ -18,35 +18,38 @@ from freehint.mm.watermark import lowmem_reserves, set_pcp_limits, zone_watermar
 from freehint.units import PAGE_SIZE, parse_size
 
 DMA_END = 4096  # 16 MiB
-DMA_FIRST_FREE = 384  # as in every recorded guest: BIOS, real-mode code and the like below
+DMA_FIRST_FREE = 384  # in every recorded guest; BIOS, real-mode code and the like lie below
 DMA32_END = 1 << 20  # 4 GiB
-LOWMEM_LIMIT = 3 << 18  # QEMU's pc machine keeps 3 GiB below 4 GiB ..
-LOWMEM_SPLIT = 7 << 17  # .. of a guest of 3.5 GiB or more (hw/i386/pc_piix.c)
+# QEMU's pc machine keeps 3 GiB of a guest below 4 GiB if it has 3.5 GiB or more
+# (hw/i386/pc_piix.c).
+LOWMEM_LIMIT = 3 << 18
+LOWMEM_SPLIT = 7 << 17
 STRUCT_PAGE_BYTES = 64
 KERNEL_PAGES = 8600  # image, initramfs and hash tables of the recorded 1 GiB guest
 
 
 def make_memory(size, profile: Profile = LINUX_6_1, seed=1, nr_cpus=1, fragmentation=0.0) -> Memory:
-    """A guest as after boot.
+    """The memory of a guest that has just booted.
 
     Parameters
     ----------
     size : str
-        Such as ``"8GiB"``; at least 64MiB.
+        The guest's size, such as ``"8GiB"``; at least 64MiB are needed.
     profile : Profile
+        The rules of the guest's kernel.
     seed : int
         Draws the places of fragments; without fragmentation nothing is drawn.
     nr_cpus : int
     fragmentation : float
-        Share of the free order-10 blocks of the highest zone that are cut into pieces of one
-        random order 0..8 each, every second of which is allocated (and UNMOVABLE).
+        Share of the highest zone's free order-10 blocks that are cut up.  Each is cut into pieces
+        of one random order 0..8, and every second piece stays allocated (and UNMOVABLE).
 
     Returns
     -------
     Memory
-        DMA below 16 MiB, DMA32 below 4 GiB with the PC's hole, Normal above.  What the kernel
-        takes at boot lies at the end of the highest zone, in UNMOVABLE pageblocks; watermarks
-        and pcp limits follow the kernel's formulas with huge pages on.
+        The zones are DMA below 16 MiB, DMA32 below 4 GiB with the PC's hole, and Normal above.
+        The pages that the kernel takes at boot lie at the end of the highest zone, in UNMOVABLE
+        pageblocks.  Watermarks and pcp limits follow the kernel's formulas with huge pages on.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def make_memory(size, profile: Profile = LINUX_6_1, seed=1, nr_cpus=1, fragmenta
 
 
 def _boot_zones(nr_pages: int, reserved: int):
-    """The zones of a guest of ``nr_pages``, and the pfn where each one's memory ends."""
+    """The zones of a guest of ``nr_pages``, and the pfn at which the memory of each ends."""
     low = nr_pages if nr_pages < LOWMEM_SPLIT else LOWMEM_LIMIT
     starts, ends, spans = [1, DMA_END], [DMA_END, low], [DMA_END - 1, low - DMA_END]
     if nr_pages > low:

@@ -1,4 +1,4 @@
-"""What was loaded, with the sha256 of the very bytes that were parsed."""
+"""The input files that were loaded, with the sha256 of the very bytes that were parsed."""
 
 import hashlib
 from pathlib import Path
@@ -13,8 +13,8 @@ from freehint.mm.memory import Memory
 class Input(NamedTuple):
     """A file that something was loaded from.
 
-    file : str      its name, without folders
-    sha256 : str    of the bytes that were parsed, in hexadecimal
+    file : str      the file's name, without folders
+    sha256 : str    sha256 of the bytes that were parsed, in hexadecimal
     """
 
     file: str
@@ -22,18 +22,18 @@ class Input(NamedTuple):
 
 
 class Files:
-    """Input files, each read once: what is parsed is what was hashed, whatever changes later."""
+    """Input files, each read only once, so that the bytes parsed are the bytes hashed."""
 
     def __init__(self):
         self._read = {}
 
     def read(self, path) -> bytes:
-        """A file's bytes; the second time those of the first.
+        """A file's bytes as they were when it was read first.
 
         Raises
         ------
         InputError
-            It is missing or cannot be read.
+            The file is missing or cannot be read.
         """
         path = Path(path)
         if path not in self._read:
@@ -54,7 +54,7 @@ class Files:
 
 
 def memory_sha256(memory: Memory) -> str:
-    """sha256 over every array and number of a memory, in field order."""
+    """The sha256 of all arrays and numbers of a memory, in field order."""
     digest = hashlib.sha256()
 
     def feed(value):

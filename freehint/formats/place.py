@@ -1,4 +1,4 @@
-"""Blocks put in their places before time 0: what boot frees, and what loaders claim."""
+"""Put blocks in their places before time 0: boot frees pages, and loaders claim blocks."""
 
 from freehint.jit import kernel
 from freehint.mm.bitmap import set_bit, test_bit
@@ -8,7 +8,7 @@ from freehint.mm.memory import MAX_ORDER, MOVABLE, PAGEBLOCK_ORDER
 
 @kernel
 def free_range(memory, zone, start, end):
-    """Free pages ``start .. end-1`` in the largest aligned blocks, each to the tail.
+    """Free pages ``start .. end-1`` in the largest aligned blocks, each to its list's tail.
 
     Source: __free_pages_memory() (mm/memblock.c), __free_pages_core().
     """
@@ -24,7 +24,7 @@ def free_range(memory, zone, start, end):
 
 @kernel
 def cut_block(memory, zone, order):
-    """Take an order-10 block and give back every second piece of ``order``."""
+    """Take an order-10 block, and free every second of its pieces of ``order``."""
     node = rmqueue_smallest(memory, zone, MAX_ORDER - 1, MOVABLE)
     for piece in range(node, node + (1 << (MAX_ORDER - 1)), 2 << order):
         free_one_page(memory, piece, zone, order, MOVABLE, FPI_NONE)
@@ -32,12 +32,17 @@ def cut_block(memory, zone, order):
 
 @kernel
 def claim_blocks(taken, nodes, orders):
-    """Enter blocks into a bitmap of pages; the first whose pages are not all free there, or -1.
+    """Set the bits of the blocks' pages, up to the first block with a page already taken.
 
     Parameters
     ----------
     taken : uint64[nr_pages / 64]
     nodes, orders : int64[blocks]
+
+    Returns
+    -------
+    int
+        The index of that block; -1 if every block was entered.
     """
     for i in range(nodes.shape[0]):
         for page in range(nodes[i], nodes[i] + (1 << orders[i])):

@@ -22,14 +22,14 @@ class Placer:
     """Draws places for one zone's blocks, from the largest order down.
 
     A slot is an aligned range not yet given away.  At each order some slots become free blocks,
-    at most one of two buddies; the others are halved.  Slots left at order 0 are allocated.
+    but never both of two buddies; the others are halved.  Slots left at order 0 are allocated.
     """
 
     def __init__(self, memory: Memory, zone: int, stream, where: str):
         self.memory, self.zone, self.stream, self.where = memory, zone, stream, where
         self.start = int(memory.zones.start_pfn[zone])
         self.end = self.start + int(memory.zones.spanned[zone])
-        # Holes lie behind what is present: true of QEMU's pc machine but for the first MiB.
+        # The hole follows the present pages; on QEMU's pc machine only the first MiB differs.
         self.end -= int(memory.zones.spanned[zone] - memory.zones.present[zone])
         if zone == 0:
             self.end = self.start + int(memory.zones.spanned[zone])
@@ -61,13 +61,13 @@ class Placer:
         return np.array(edges, np.int64) - self.memory.base_pfn
 
     def _fresh_pageblocks(self, blocks):
-        """Enter every pageblock as not yet typed; how many of each type are to be given."""
+        """Mark every pageblock as not yet typed, and return how many must get each type."""
         first = self.start >> PAGEBLOCK_ORDER
         last = -(-self.end >> PAGEBLOCK_ORDER)
         self.blocks = np.arange(first, last) - (self.memory.base_pfn >> PAGEBLOCK_ORDER)
         if blocks.sum() != len(self.blocks):
             raise InputError(
-                f"{self.where}: pagetypeinfo counts {blocks.sum()} pageblocks, zoneinfo's span"
+                f"{self.where}: pagetypeinfo counts {blocks.sum()} pageblocks, but zoneinfo's span"
                 f" has {len(self.blocks)}"
             )
         self.untyped = np.ones(len(self.blocks), np.bool_)
@@ -82,11 +82,11 @@ class Placer:
         self.untyped[:] = False
 
     def _choose(self, slots, order, counts, types):
-        """Draw the free blocks of one order; which slots they took."""
+        """Draw the free blocks of one order, and return which slots they took."""
         taken = np.zeros(len(slots), np.bool_)
         drawn = self.stream.permutation(len(slots))
         if order < MAX_ORDER - 1:
-            # One of two buddies at most: keep the one drawn first.
+            # At most one of two buddies may be free: keep the one drawn first.
             _, first = np.unique(slots[drawn] >> (order + 1), return_index=True)
             drawn = drawn[np.sort(first)]
         for migratetype in np.argsort(-counts):

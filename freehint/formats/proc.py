@@ -1,4 +1,4 @@
-"""A guest from its own /proc text: the counts are real, the places are drawn.
+"""Make a guest from its own /proc text: its counts are real, and its places are drawn.
 
 ``/proc/pagetypeinfo`` tells how many blocks of each (zone, order, migratetype) are free and how
 many pageblocks have each type; ``/proc/zoneinfo`` tells zones, watermarks and pcp counts.
@@ -45,20 +45,21 @@ def memory_from_proc(path, seed=1) -> Memory:
     ----------
     path : str or Path
         A text file, plain or ``.gz``, with both files one after another; other text between
-        them (headings, /proc/version, /proc/buddyinfo) is passed over.
+        them (headings, /proc/version, /proc/buddyinfo) is skipped.
     seed : int
         Draws addresses and list order.
 
     Returns
     -------
     Memory
-        Every count as in the text.  Free pages that zoneinfo counts beyond the lists (it was
+        It has every count of the text.  Free pages that zoneinfo counts beyond the lists (it was
         read at another moment) are kept as ``zones.free_pages_offset``.
 
     Raises
     ------
     InputError
-        The text is missing, cut short, or cannot be true; with file, line or field, and value.
+        The text is missing, cut short, or cannot be true.  The message names the file, the line
+        or field, and the value.
 
     Examples
     --------
@@ -108,7 +109,7 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _kernel_profile(lines):
-    """Profile of the kernel that the text names; 6.1 where it names none."""
+    """The profile of the kernel that the text names, or of 6.1 if it names none."""
     for line in lines:
         match = _KERNEL_LINE.search(line)
         if match:
@@ -120,7 +121,14 @@ def _kernel_profile(lines):
 
 
 def parse_pagetypeinfo(lines, path):
-    """free[zone] = int[11, 5] blocks; blocks[zone] = int[5] pageblocks."""
+    """Parse the counts of /proc/pagetypeinfo.
+
+    Returns
+    -------
+    (dict, dict)
+        Two arrays per zone: free blocks, int[11, 5] by order and migratetype; and pageblocks,
+        int[5] by migratetype.
+    """
     free, rows, blocks = {}, {}, {}
     in_blocks = False
     for number, line in enumerate(lines, 1):
@@ -167,7 +175,7 @@ def _known(zone, name, path, number):
 
 
 def _parse_zoneinfo(lines, path):
-    """zoneinfo[zone] = its fields, and ``count``, ``high``, ``batch`` a CPU."""
+    """Each zone's fields in /proc/zoneinfo; ``count``, ``pcp_high``, ``batch`` list the CPUs."""
     zones, current = {}, None
     for number, line in enumerate(lines, 1):
         match = _ZONE_LINE.match(line)

@@ -1,4 +1,4 @@
-"""The lists of a snapshot: every row checked, then linked where it stands."""
+"""Load the lists of a snapshot: check every row, then link its block at its position."""
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ from freehint.mm.memory import (
 
 
 def _zone_positions(memory: Memory, table: dict, path) -> np.ndarray:
-    """Position in ``memory.zones`` of every row."""
+    """The position in ``memory.zones`` of every row's zone."""
     names = {zone_name(memory, z): z for z in range(len(memory.zones.index))}
     known = np.isin(table["zone"], list(names))
     if not known.all():
@@ -41,14 +41,14 @@ def _zone_positions(memory: Memory, table: dict, path) -> np.ndarray:
 
 
 def _require(good, table: dict, column: str, path, why: str) -> None:
-    """Every row must be good; else name the first that is not."""
+    """Refuse the table unless every row is good, and name the first row that is not."""
     if not good.all():
         row = int(np.argmin(good))
         raise InputError(f"{path}: row {row}: {column} {table[column][row]} {why}")
 
 
 def load_pageblocks(memory: Memory, table: dict, path) -> None:
-    """Types and skip bits of the pageblocks; those that no row names are holes."""
+    """Load types and skip bits of the pageblocks; pageblocks that no row names are holes."""
     zone = _zone_positions(memory, table, path)
     start = memory.zones.start_pfn[zone]
     last = start + memory.zones.spanned[zone] - 1
@@ -68,7 +68,7 @@ def load_pageblocks(memory: Memory, table: dict, path) -> None:
 
 
 def _claim(memory: Memory, table: dict, zone, order, path, taken) -> np.ndarray:
-    """Nodes of the rows' blocks, checked for alignment, zone, hole and overlap."""
+    """The nodes of the rows' blocks, checked for alignment, zone, holes and overlaps."""
     pfn = table["pfn"]
     start = memory.zones.start_pfn[zone]
     end = start + memory.zones.spanned[zone]
@@ -108,7 +108,7 @@ def _load_lists(memory: Memory, table: dict, heads, nodes, path) -> None:
 
 
 def load_freelists(memory: Memory, table: dict, path, taken) -> None:
-    """Put every free block on its list; ``taken`` marks the pages of what was put before."""
+    """Put every free block on its list; ``taken`` marks the pages that are on a list already."""
     zone = _zone_positions(memory, table, path)
     order, types = table["order"], table["migratetype"]
     _require(
@@ -139,9 +139,9 @@ def load_pcp(memory: Memory, table: dict, path, taken) -> None:
     nodes = _claim(memory, table, zone, order, path, taken)
     _load_lists(memory, table, as_python(pcp_list_head)(memory, zone, cpu, pindex), nodes, path)
     block_type = memory.pageblock[nodes >> PAGEBLOCK_ORDER] & PAGEBLOCK_TYPE_MASK
-    # The huge pages' first list holds all that is not movable: there the pageblock must tell.
+    # The first list of huge pages holds every type but MOVABLE: the pageblock tells which.
     not_movable = (pindex == PCP_THP) & (block_type == RECLAIMABLE)
     types = np.where(not_movable, RECLAIMABLE, list_type)
-    # HIGHATOMIC pages stand on the MOVABLE list and drain back to their own.
+    # HIGHATOMIC pages stand on the MOVABLE list and drain back to a list of their own.
     types = np.where((block_type == HIGHATOMIC) & (types == MOVABLE), HIGHATOMIC, types)
     memory.frame[nodes] = PCP | order | types << TYPE_SHIFT

@@ -1,4 +1,4 @@
-"""A guest's memory out, in the layout of the recorded snapshots (data/README.md)."""
+"""Write a guest's memory in the layout of the recorded snapshots (data/README.md)."""
 
 import json
 from pathlib import Path
@@ -29,8 +29,8 @@ from freehint.mm.profile import PROFILES, profile_name
 def save_snapshot(memory: Memory, stem) -> Path:
     """Write a memory as the four files of a snapshot; :func:`load_snapshot` reads them.
 
-    Lists keep their order.  What no recording has is not kept: which allocated pages are movable,
-    which blocks a hint was taken for.
+    Lists keep their order.  The files do not say which allocated pages are movable and which
+    blocks a hint was taken for, because no recording does.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def save_snapshot(memory: Memory, stem) -> Path:
     Raises
     ------
     InputError
-        A file is there already or cannot be written; a policy holds blocks or has a bookmark on a
-        list; the profile is no kernel's.
+        A file exists already or cannot be written; a policy holds blocks or has a bookmark on a
+        list; no kernel has the memory's profile.
     InvariantError
         The memory is broken.
 
@@ -72,7 +72,7 @@ def save_snapshot(memory: Memory, stem) -> Path:
     for path, table in zip(tables, (free_lists, pcp_lists, pageblocks), strict=True):
         with whole_file(path) as temporary:
             table(memory).to_parquet(temporary, compression="zstd", index=False)
-    # Last: without it there is no snapshot.
+    # This file comes last, because without it there is no snapshot.
     with whole_file(meta) as temporary:
         temporary.write_text(json.dumps(_meta(memory, name), indent=1) + "\n")
     return stem

@@ -1,7 +1,7 @@
-"""Exact snapshots of a real guest in, and the same tables out again.
+"""Load exact snapshots of a real guest.
 
 A recording ``NAME.T0`` is four files: ``freelist``, ``pcp`` and ``pageblock`` (parquet) and
-``meta.json``.  Everything is validated here, once, with file, field and value in the message.
+``meta.json``.  Everything is validated here, once; each message names file, field and value.
 """
 
 import json
@@ -53,14 +53,14 @@ def load_snapshot(stem) -> Memory:
     Returns
     -------
     Memory
-        With the kernel profile that ``meta.json`` names.
+        It has the kernel profile that ``meta.json`` names.
 
     Raises
     ------
     InputError
         A file is missing, truncated or not what its name says; a block lies outside its zone,
         stands on lists twice or is not aligned to its order; a count disagrees with
-        ``meta.json``.  The sentence names file, field and value.
+        ``meta.json``.  The message names file, field and value.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def load_snapshot(stem) -> Memory:
 
 
 def read_snapshot(stem, files: Files) -> Memory:
-    """:func:`load_snapshot`, through ``files``, which tells afterwards what was loaded."""
+    """Do as :func:`load_snapshot`, but read through ``files``, which lists the files loaded."""
     stem = Path(stem)
     meta = _read_meta(Path(f"{stem}.meta.json"), files)
     freelist = read_table(Path(f"{stem}.freelist.parquet"), FREELIST_COLUMNS, files)
@@ -102,7 +102,12 @@ def _read_meta(path: Path, files: Files) -> dict:
 
 
 def read_table(path: Path, columns, files: Files) -> dict:
-    """Named integer columns (``zone`` stays text) of a parquet file, as arrays.
+    """Read columns of a parquet file.
+
+    Returns
+    -------
+    dict of str to int64 array
+        The columns by name, with ``reported`` if the file has it.  Only ``zone`` stays text.
 
     Raises
     ------
@@ -126,7 +131,7 @@ def read_table(path: Path, columns, files: Files) -> dict:
         if name == "zone":
             wanted[name] = column.to_pandas().astype(str).to_numpy()
             continue
-        # Not what merely converts: digits in text are no numbers, and halves would be cut off.
+        # Being convertible is not enough: text must not pass, and fractions would be cut off.
         if not pa.types.is_integer(column.type):
             raise InputError(
                 f"{path}: column {name!r} must hold whole numbers, got {column[:1].to_pylist()}"
@@ -143,7 +148,7 @@ def _first_line(error) -> str:
 
 
 def _field(record: dict, name: str, path, kind=int):
-    """A field of meta.json with its type checked."""
+    """A field of meta.json, after a check of its type."""
     value = record.get(name)
     if isinstance(value, bool) or not isinstance(value, kind):
         raise InputError(f"{path}: field {name!r} must be {kind.__name__}, got {value!r:.80}")
@@ -159,7 +164,7 @@ def _whole_numbers(record: dict, name: str, path) -> list[int]:
 
 
 def _memory_from_meta(meta: dict, path, reported_known: bool) -> Memory:
-    """Empty memory with the zones, watermarks and pcp state that ``meta.json`` tells."""
+    """An empty memory with the zones, watermarks and pcp state that ``meta.json`` gives."""
     kernel = _field(meta, "kernel", path, str)
     try:
         profile = profile_for_kernel(kernel)
@@ -224,7 +229,7 @@ def _memory_from_meta(meta: dict, path, reported_known: bool) -> Memory:
 
 
 def _compare_with_meta(memory: Memory, meta: dict, stem) -> None:
-    """Counts on the lists against the counters that the kernel kept."""
+    """Compare the counts on the lists with the counters that the kernel kept."""
     path = f"{stem}.meta.json"
     pcp = np.zeros_like(memory.pcp.count)
     for z, record in enumerate(meta["zones"]):

@@ -24,7 +24,7 @@ from freehint.mm.memory import (
 
 
 def _zone_column(memory: Memory, zone) -> pd.Categorical:
-    """Zone names as a categorical of those that occur, ascending by pfn."""
+    """The zones' names as a categorical; its categories are those that occur, in pfn order."""
     zone = np.asarray(zone, np.int64)
     present = np.unique(zone)
     names = [zone_name(memory, z) for z in present]
@@ -32,7 +32,7 @@ def _zone_column(memory: Memory, zone) -> pd.Categorical:
 
 
 def _positions(sizes) -> np.ndarray:
-    """0, 1, .. within each list, lists one after another."""
+    """Positions 0, 1, .. within each list, for one list after another."""
     if not sizes:
         return np.zeros(0, np.uint32)
     return np.concatenate([np.arange(n, dtype=np.uint32) for n in sizes])
@@ -44,8 +44,8 @@ def free_lists(memory: Memory) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        zone, order, migratetype (of the list), position (0 = head, the next to be handed out),
-        pfn; and ``reported`` where the recording had it.
+        Columns zone, order, migratetype (of the list), position (0 = head, the next to be handed
+        out) and pfn; also ``reported`` if the recording had it.
     """
     rows = []
     for zone in range(memory.nr_free.shape[0]):
@@ -77,8 +77,8 @@ def pcp_lists(memory: Memory) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        zone, cpu, pindex, order, migratetype (of the list), position (0 = head = next to be
-        handed out), pfn.
+        Columns zone, cpu, pindex, order, migratetype (of the list), position (0 = head, the next
+        to be handed out) and pfn.
     """
     rows = []
     for zone in range(memory.nr_free.shape[0]):
@@ -112,7 +112,7 @@ def pageblocks(memory: Memory) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        zone, block (pfn >> 9), start_pfn, migratetype, skip (compaction's bit).
+        Columns zone, block (pfn >> 9), start_pfn, migratetype and skip (compaction's bit).
     """
     zones, blocks = [], []
     first = memory.base_pfn >> PAGEBLOCK_ORDER
@@ -137,15 +137,17 @@ def pageblocks(memory: Memory) -> pd.DataFrame:
 
 
 def history_table(moments) -> pd.DataFrame:
-    """Free memory over time: time_s, order, blocks (free, on buddy lists), free_pages.
+    """Free memory over time.
 
     Parameters
     ----------
     moments : sequence of freehint.engine.moment.moment()
 
-    Notes
-    -----
-    Order -1 holds the pages on pcp lists.
+    Returns
+    -------
+    DataFrame
+        Columns time_s, order, blocks (free blocks on buddy lists) and free_pages.  Order -1 holds
+        the pages on pcp lists.
     """
     times, blocks, on_pcp = zip(*moments)
     blocks = np.array(blocks)
@@ -172,7 +174,7 @@ def unusable_free_index(blocks, order) -> float:
     Returns
     -------
     float
-        0 all free memory is in large enough blocks; 1 none is (also where nothing is free).
+        0 if all free memory is in large enough blocks; 1 if none is, or if nothing is free.
     """
     pages = np.asarray(blocks) << np.arange(MAX_ORDER)
     free = int(pages.sum())
@@ -180,12 +182,12 @@ def unusable_free_index(blocks, order) -> float:
 
 
 def extfrag_index(blocks, order) -> float:
-    """Would a request of ``order`` fail for want of memory (0) or for fragmentation (1)?
+    """Whether a request of ``order`` would fail for lack of memory (0) or for fragmentation (1).
 
     Returns
     -------
     float
-        -1 where it would not fail; the kernel compacts from 0.5 on
+        -1 if the request would not fail.  The kernel compacts from 0.5 on
         (vm.extfrag_threshold = 500).
     """
     blocks = np.asarray(blocks)

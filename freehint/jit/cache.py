@@ -27,6 +27,7 @@ import numba
 from numba.core import config as numba_config
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from freehint.jit.closure import PACKAGE, kernels_hash
@@ -99,7 +100,8 @@ class KernelCache(_Cache):
 
         While another process compiles it, this one waits.
         """
-        target_context.refresh()
+        # Numba would import all that it can compile: code that was found needs the runtime alone.
+        rtsys.initialize(target_context)
         key = self._key(sig, target_context.codegen())
         payload = self._look_up(key)
         if payload is None and self._wait_for_others(key):

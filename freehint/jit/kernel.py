@@ -6,17 +6,22 @@ folder).  Where no folder can be written the kernels still compile, in memory, o
 Under ``NUMBA_DISABLE_JIT=1`` the same functions run as plain Python.
 """
 
+import contextlib
+import gc
 from pathlib import Path
 
 import numba
 from numba.core import config as numba_config
 from numba.core import types
+from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
 from freehint.jit import linking
 from freehint.jit.cache import CACHE_FOLDER, OTHER_FOLDERS, KernelCache
 from freehint.jit.closure import PACKAGE
+from freehint.jit.pipeline import KernelCompiler
+from freehint.jit.progress import Compilation
 
 linking.install(PACKAGE.name)
 
@@ -46,8 +51,14 @@ class Kernel(CPUDispatcher):
         return super().get_call_template(tuple(map(_plain_integer, args)), kws)
 
     def compile(self, signature):
+        known = self.overloads.get(signature)
+        if known is not None:
+            return known.entry_point
         with linking.inner():
-            return super().compile(signature)
+            compiled = super().compile(signature)
+        if CachedEntry.compilation is not None:
+            CachedEntry.compilation.inner_done(self.py_func)
+        return compiled
 
     def __reduce__(self):
         """Pickled by name, as functions are: a worker process finds what is compiled already."""
@@ -71,13 +82,34 @@ class Kernel(CPUDispatcher):
 class CachedEntry(CPUDispatcher):
     """A kernel's entry for Python, kept on disk; several processes compile it once."""
 
+    compilation = None  # the one that runs
+
     def compile(self, signature):
         # Numba's own lock: another thread must not release what this one holds.
-        with global_compiler_lock:
+        with global_compiler_lock, _without_collections():
+            before = CachedEntry.compilation
+            CachedEntry.compilation = Compilation(
+                self.py_func, lambda value: isinstance(value, Kernel)
+            )
             try:
                 return super().compile(signature)
             finally:
+                CachedEntry.compilation.close()
+                CachedEntry.compilation = before
                 self._cache.release()
+
+
+@contextlib.contextmanager
+def _without_collections():
+    """Look for no cycles meanwhile: a compiler makes millions of objects and keeps most of them."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def kernel(function=None, *, inline=False, cold=False, plain=None):
@@ -109,6 +141,7 @@ def kernel(function=None, *, inline=False, cold=False, plain=None):
         _nrt=False,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
+        pipeline_class=_compiler(function),
     )(function)
     made.__class__ = Kernel
     made.from_python = not inline
@@ -122,10 +155,21 @@ def as_python(function):
     return getattr(function, "py_func", function)
 
 
+def _is_ours(function) -> bool:
+    return Path(function.__code__.co_filename).is_relative_to(PACKAGE)
+
+
+def _compiler(function):
+    """Kernels of this package need few of Numba's passes; other people's may need any."""
+    return KernelCompiler if _is_ours(function) else Compiler
+
+
 def _compile_cached(function):
     """A compiled function that Python can call; kept on disk if it is one of the package's."""
-    made = numba.njit(nogil=True)(function)
-    if Path(function.__code__.co_filename).is_relative_to(PACKAGE):
+    made = numba.njit(nogil=True, no_cfunc_wrapper=True, pipeline_class=_compiler(function))(
+        function
+    )
+    if _is_ours(function):
         made.__class__ = CachedEntry
         made._cache = KernelCache(function, CACHE_FOLDER, OTHER_FOLDERS)
     return made

@@ -20,7 +20,8 @@ import platform
 import threading
 
 import llvmlite.binding
-from numba.core import types
+from numba.core import event, types, typing
+from numba.core.base import BaseContext
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.datamodel import default_manager, models
 from numba.core.targetconfig import TargetConfig
@@ -87,6 +88,59 @@ def _values(flags) -> dict:
     return {**_defaults(type(flags)), **flags._values}
 
 
+_resolve = types.Function.get_call_type
+_resolved = {}
+
+
+def _get_call_type(function, context, args, kws):
+    """The signature of an operator or built-in function, which Numba looks up for every use."""
+    if kws:
+        return _resolve(function, context, args, kws)
+    key = function, args
+    if key not in _resolved:
+        _resolved[key] = _resolve(function, context, args, kws)
+    return _resolved[key]
+
+
+_install_listener = event.install_timer
+_sizes = {}
+
+
+def _abi_sizeof(context, kind):
+    """The size of an LLVM type; llvmlite would parse a module of its own to find it."""
+    if kind not in _sizes:
+        _sizes[kind] = kind.get_abi_size(context.target_data)
+    return _sizes[kind]
+
+
+def _unless_begun(refresh):
+    """Numba looks for new declarations when a kernel begins: for inner kernels there are none."""
+
+    @functools.wraps(refresh)
+    def refresh_unless_begun(context):
+        if not getattr(_compiling, "begins_inner", False):
+            refresh(context)
+
+    return refresh_unless_begun
+
+
+def _install_timer(kind, callback):
+    """Time the outermost kernel alone; each inner one would listen to all events as well."""
+    if getattr(_compiling, "depth", 0) > 0:
+        return contextlib.nullcontext()
+    return _install_listener(kind, callback)
+
+
+@contextlib.contextmanager
+def beginning():
+    """A kernel's compiler is being made meanwhile."""
+    _compiling.begins_inner = getattr(_compiling, "depth", 0) > 0
+    try:
+        yield
+    finally:
+        _compiling.begins_inner = False
+
+
 class WholeTupleModel(models.TupleModel):
     """A NamedTuple that is passed as one value, if its class is the package's.
 
@@ -130,4 +184,9 @@ def install(package: str) -> None:
     default_manager.register(types.NamedTuple, WholeTupleModel)
     TargetConfig.values = _values
     JITCPUCodegen.set_env = _set_env
+    types.Function.get_call_type = _get_call_type
+    BaseContext.get_abi_sizeof = _abi_sizeof
+    event.install_timer = _install_timer
+    for context in (BaseContext, typing.BaseContext):
+        context.refresh = _unless_begun(context.refresh)
     JITCPUCodegen._library_class = LinkedLibrary

@@ -6,6 +6,8 @@ then on a call takes 1 µs.  The arrays must stay where they are: one that is re
 new pin.  Inside, the kernel sees the same tuple.
 """
 
+import hashlib
+
 import numba
 import numpy as np
 from llvmlite import ir
@@ -80,7 +82,11 @@ def _pinned_type(value: tuple):
 
 
 class PinnedTuple(types.NamedTuple):
-    """A NamedTuple to kernels; its value is where the words lie."""
+    """A NamedTuple to kernels; its value is where the words lie.
+
+    Its name is short, because each function that takes it is named after it: the name of its class
+    and a digest of what its members are.
+    """
 
     def __init__(self, kind: types.BaseNamedTuple):
         members = [
@@ -88,7 +94,18 @@ class PinnedTuple(types.NamedTuple):
             for member in kind
         ]
         super().__init__(members, kind.instance_class)
-        self.name = f"Pinned{self.name}"
+        digest = hashlib.sha256(self.name.encode()).hexdigest()[:16]
+        self.name = f"Pinned{kind.instance_class.__name__}{digest}"
+
+    @property
+    def key(self):
+        """What decides whether two such types are equal."""
+        return self.instance_class, self.name
+
+    @property
+    def mangling_args(self):
+        """The name that stands for it in the names of compiled functions."""
+        return self.name, ()
 
 
 @register_default(PinnedTuple)
@@ -142,12 +159,10 @@ def _load(builder, words, place):
 
 def _load_array(kind, words, place, context, builder):
     """An array that belongs to somebody else, so that nobody counts its references."""
-    array = context.make_array(kind)(context, builder)
-    array.meminfo = cgutils.get_null_value(array.meminfo.type)
-    array.parent = cgutils.get_null_value(array.parent.type)
+    lowered = context.get_value_type(kind)
     loaded = [_load(builder, words, place + i) for i in range(_size(kind))]
-    array.nitems, array.itemsize = loaded[:2]
-    array.data = builder.inttoptr(loaded[2], array.data.type)
-    array.shape = cgutils.pack_array(builder, loaded[3 : 3 + kind.ndim])
-    array.strides = cgutils.pack_array(builder, loaded[3 + kind.ndim :])
-    return array._getvalue()
+    nobody = [ir.Constant(member, None) for member in lowered.elements[:2]]
+    data = builder.inttoptr(loaded[2], lowered.elements[4])
+    shape = cgutils.pack_array(builder, loaded[3 : 3 + kind.ndim])
+    strides = cgutils.pack_array(builder, loaded[3 + kind.ndim :])
+    return cgutils.pack_struct(builder, [*nobody, *loaded[:2], data, shape, strides])

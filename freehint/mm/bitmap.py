@@ -29,7 +29,7 @@ def clear_bit(words, page):
 
 @kernel(inline=True)
 def popcount(word):
-    """Bits set in a uint64."""
+    """Number of bits that are set in a uint64."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     word = (word & np.uint64(0x3333333333333333)) + (
         (word >> np.uint64(2)) & np.uint64(0x3333333333333333)
@@ -40,7 +40,7 @@ def popcount(word):
 
 @kernel
 def count_bits(words):
-    """Pages in a bitmap."""
+    """Number of pages whose bits are set in a bitmap."""
     total = 0
     for word in words:
         total += popcount(word)
@@ -49,13 +49,19 @@ def count_bits(words):
 
 @kernel(inline=True)
 def bits_from(page):
-    """The bits of a word from that of ``page`` on."""
+    """Mask of the bits in a word from the bit of ``page`` upward."""
     return ~np.uint64(0) << np.uint64(page & 63)
 
 
 @kernel(inline=True)
 def clear_bits(words, first, behind):
-    """Clear the bits of the pages ``first..behind``, word by word; how many were set."""
+    """Clear the bits of the pages from ``first`` up to but not including ``behind``.
+
+    Returns
+    -------
+    int
+        Number of bits that were set.
+    """
     cleared = 0
     for word in range(first >> 6, (behind + 63) >> 6):
         bits = words[np.uint64(word)]

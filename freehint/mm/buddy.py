@@ -7,10 +7,10 @@ splits downward and leaves the upper halves on the lower lists.
     >>> order 0 wanted, lists 0..2 empty, a block of order 3 at node 8:        # doctest: +SKIP
     expand: node 12 (order 2), 10 (order 1), 9 (order 0) go to list heads; node 8 is handed out
 
-Where a freed block goes decides what is reused first, and so which hints go stale: at the
-tail if its next merge is likely (``buddy_merge_likely``), else at the head.
+The place of a freed block decides what is reused first, and so which hints go stale.  The block
+goes to the tail if its next merge is likely (``buddy_merge_likely``), else to the head.
 
-Source: mm/page_alloc.c of Linux 6.1, where no other is named.
+Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
 import numpy as np
@@ -42,9 +42,10 @@ FPI_NONE = 0
 FPI_SKIP_REPORT_NOTIFY = 1
 FPI_TO_TAIL = 2
 
-# A split ends in single pages, in an order that no processor foresees: asked for are a block one
-# order above the first when it is halved, and an upper half of the second when it is cut off.
-# Bursts of allocations from 16 GiB on take 0.75 of the time (make bench).
+# A split ends in single pages, which are used in an order that no processor predicts.  So a block
+# is prefetched when it is halved into blocks of SPLIT_NOW_ORDER, and an upper half when it is
+# split off at SPLIT_LATER_ORDER.  With that, bursts of allocations from 16 GiB on take 0.75 of
+# the time (make bench).
 SPLIT_NOW_ORDER, SPLIT_LATER_ORDER = 5, 7
 
 
@@ -56,7 +57,7 @@ def page_is_buddy(memory, node, order):
 
 @kernel(inline=True)
 def count_blocks(memory, zone, order, migratetype, change):
-    """Count blocks that came to a list or left it; how many it has now."""
+    """Add ``change`` to the number of blocks on a free list and return the new number."""
     place = (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype
     return add_at(memory.nr_free, place, change)
 
@@ -90,7 +91,7 @@ def del_page_of_type(memory, node, zone, order, migratetype):
 
 @kernel(inline=True)
 def del_page_from_free_list(memory, node, zone, order):
-    """Take a block off its list; its Reported flag, hint and marks end here.
+    """Take a block off its list, and clear its Reported flag, hint and marks.
 
     Source: del_page_from_free_list().
     """
@@ -102,7 +103,7 @@ def del_page_from_free_list(memory, node, zone, order):
 def buddy_merge_likely(memory, node, buddy, order):
     """True if the block that this one would merge into has a free buddy itself.
 
-    Never for the two largest orders.  Source: buddy_merge_likely().
+    For the two largest orders it is always False.  Source: buddy_merge_likely().
     """
     if order >= MAX_ORDER - 2:
         return False
@@ -112,11 +113,11 @@ def buddy_merge_likely(memory, node, buddy, order):
 
 @kernel(inline=True)
 def migratetypes_mergeable(memory, buddy, migratetype):
-    """From pageblock order up only like types, or two of the pcp types, may merge.
+    """May whole pageblocks of these types merge?  Equal types may, and any two of the pcp types.
 
-    Before 5.18 all do but ISOLATE with another (looked at where the zone has ISOLATE
-    pageblocks, that is where it matters).  Source: __free_one_page(), has_isolate_pageblock();
-    migratetype_is_mergeable() in 6.1.
+    Before 5.18 all types may, except ISOLATE with another one.  (Those kernels test it only in
+    zones with ISOLATE pageblocks; in other zones it makes no difference.)
+    Source: __free_one_page(), has_isolate_pageblock(); migratetype_is_mergeable() in 6.1.
     """
     buddy_type = get_pageblock_migratetype(memory, buddy)
     if memory.profile.merge_rule == MERGE_UNLESS_ISOLATE:
@@ -129,7 +130,7 @@ def migratetypes_mergeable(memory, buddy, migratetype):
 def merge_pageblocks(memory, buddy, migratetype):
     """May whole pageblocks merge?  With freelist hygiene the buddy then takes the type.
 
-    Else a later split would put its half on a list of another type than its own.
+    Otherwise a later split would put the buddy on a list of another type than its pageblock's.
     Source: __free_one_page() of 6.12.
     """
     if not migratetypes_mergeable(memory, buddy, migratetype):
@@ -141,7 +142,13 @@ def merge_pageblocks(memory, buddy, migratetype):
 
 @kernel(inline=True)
 def merge_buddies(memory, node, zone, order, migratetype):
-    """Take free buddies off their lists, upward; the (node, order) of the merged block."""
+    """Merge a block upward with its free buddies, which leave their lists.
+
+    Returns
+    -------
+    node, order : int
+        The merged block.
+    """
     while order < MAX_ORDER - 1:
         buddy = node ^ (1 << order)
         if not page_is_buddy(memory, buddy, order):
@@ -159,7 +166,7 @@ def merge_buddies(memory, node, zone, order, migratetype):
 def free_one_page(memory, node, zone, order, migratetype, fpi_flags):
     """Free a block: merge upward, then place it.  Source: __free_one_page().
 
-    ``migratetype`` names the list; pageblocks are not retagged.  Kernels before 5.10 know no
+    ``migratetype`` names the list; pageblocks keep their types.  Kernels before 5.10 have no
     ``fpi_flags`` and place every block as a normal free does.
     """
     if migratetype != ISOLATE:
@@ -179,8 +186,8 @@ def free_one_page(memory, node, zone, order, migratetype, fpi_flags):
 def free_block(memory, node, zone, order, fpi_flags):
     """Free a block straight to the buddy, under its pageblock's type.
 
-    With freelist hygiene an order-10 block is two order-9 ones, each of its own pageblock's
-    type.  Source: free_one_page(); split_large_buddy() of 6.12.
+    With freelist hygiene an order-10 block is freed as two order-9 blocks, each under the type
+    of its own pageblock.  Source: free_one_page(); split_large_buddy() of 6.12.
     """
     part = order
     if memory.profile.freelist_hygiene:
@@ -192,11 +199,11 @@ def free_block(memory, node, zone, order, fpi_flags):
 
 @kernel(inline=True)
 def expand(memory, node, zone, low, high, migratetype):
-    """Split a block of order ``high`` down to ``low``: upper halves to the list heads.
+    """Split a block of order ``high`` down to ``low``; the upper halves go to the list heads.
 
     Source: expand().
     """
-    # Sizes, not orders, end the loop: LLVM would unroll it for trips that it never makes.
+    # The loop compares sizes, not orders: LLVM would unroll it for rounds that never come.
     size, least = 1 << high, 1 << low
     while size > least:
         size >>= 1
@@ -210,7 +217,7 @@ def expand(memory, node, zone, low, high, migratetype):
 
 @kernel(inline=True)
 def prefetch_block(memory, node, order):
-    """Ask for all links and frames of a block: 8 and 32 of them lie in a cache line."""
+    """Prefetch all links and frames of a block.  A cache line holds those of 8 or 32 pages."""
     for page in range(node, node + (1 << order), 8):
         prefetch_links(memory.links, page)
     for page in range(node, node + (1 << order), 32):
@@ -219,9 +226,10 @@ def prefetch_block(memory, node, order):
 
 @kernel(inline=True)
 def note_empty_list(memory, zone, order, migratetype):
-    """The last block of a list was handed out, or none was found: a policy may want to know.
+    """Note, for a policy that watches, that a free list ran empty or was found empty.
 
-    The callback of step 1 of the five-step scheme (policies/five_step.py); no kernel has it.
+    This is the callback in step 1 of the five-step scheme (policies/five_step.py).  No kernel
+    has it.
     """
     if memory.notify[WATCH_EMPTY] != 0:
         memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype
@@ -229,9 +237,14 @@ def note_empty_list(memory, zone, order, migratetype):
 
 @kernel(inline=True)
 def rmqueue_smallest(memory, zone, order, migratetype):
-    """Take the first block of the smallest order that has one; -1 if none.
+    """Take the first block of the smallest order that has one, and split it to size.
 
     Source: __rmqueue_smallest().
+
+    Returns
+    -------
+    int
+        The block's node; -1 if all lists are empty.
     """
     current = order
     head = free_list_head(memory, zone, order, migratetype)
@@ -243,7 +256,7 @@ def rmqueue_smallest(memory, zone, order, migratetype):
         head += MIGRATE_TYPES
         node = first_block(memory, head)
     del_page_of_type(memory, node, zone, current, migratetype)
-    # The watch first: no processor foresees whether a list ran empty.
+    # The watch is tested first: no processor can predict whether a list ran empty.
     if memory.notify[WATCH_EMPTY] != 0 and memory.nr_free[zone, current, migratetype] == 0:
         note_empty_list(memory, zone, current, migratetype)
     if migratetype != ISOLATE:

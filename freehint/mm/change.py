@@ -26,10 +26,12 @@ from freehint.mm.watermark import set_pcp_limits, zone_watermarks
 
 
 def with_cpus(memory: Memory, nr_cpus: int) -> Memory:
-    """A copy with ``nr_cpus`` CPUs: new ones have empty pcp lists, and all share the limits anew.
+    """A copy with ``nr_cpus`` CPUs.  New CPUs have empty pcp lists; all get new pcp limits.
 
-    With fewer CPUs than before the pages on the others' pcp lists would be lost, so that is
-    refused.
+    Raises
+    ------
+    ValueError
+        There would be fewer CPUs than before, and the pages on the others' lists would be lost.
     """
     if nr_cpus == memory.nr_cpus:
         return copy_memory(memory)
@@ -47,7 +49,7 @@ def with_cpus(memory: Memory, nr_cpus: int) -> Memory:
 
 @kernel
 def _copy_lists(memory, more):
-    """Free and pcp lists into a memory of more CPUs, whose heads stand elsewhere."""
+    """Copy free and pcp lists into a memory with more CPUs, where the heads are other nodes."""
     for zone in range(memory.nr_free.shape[0]):
         for order in range(NR_ORDERS):
             for migratetype in range(MIGRATE_TYPES):
@@ -71,7 +73,7 @@ def _copy_lists(memory, more):
 
 @kernel
 def copy_list(links, head, to_links, to_head, nr_pages):
-    """Put the page frames of a list, bookmarks left out, on an empty list elsewhere."""
+    """Copy a list's page frames, without the bookmarks, to an empty list in another link array."""
     node = list_next(links, head)
     while node != head:
         if node < nr_pages:
@@ -80,10 +82,10 @@ def copy_list(links, head, to_links, to_head, nr_pages):
 
 
 def without_huge_pages(memory: Memory) -> Memory:
-    """A copy as booted with transparent_hugepage=never: low watermarks and pcp limits.
+    """A copy with the watermarks and pcp limits of a guest with transparent_hugepage=never.
 
-    With huge pages khugepaged raises them: pcp.high of a 1 GiB guest is 13,860 pages with and
-    1,217 without (recorded).
+    With huge pages, khugepaged raises them: pcp.high of a 1 GiB guest is 13,860 pages with huge
+    pages and 1,217 without (recorded).
     """
     memory = copy_memory(memory)
     memory.zones.watermark[:] = zone_watermarks(memory.zones.managed, huge_pages=False)
@@ -92,12 +94,12 @@ def without_huge_pages(memory: Memory) -> Memory:
 
 
 def with_profile(memory: Memory, profile: Profile) -> Memory:
-    """A copy that another kernel runs from now on; pcp limits follow its formulas.
+    """A copy that another kernel version runs from now on, with the pcp limits of its formulas.
 
-    Lists keep their order.  Where freelist hygiene is the rule, whole pageblocks take the type of
-    the list that they stand on, as a merge gives it, and smaller blocks go to the tail of their
-    pageblock's type.  Where the other kernel keeps fewer orders on pcp lists, all are drained
-    first.
+    Lists keep their order.  If the new kernel keeps fewer orders on pcp lists, all pcp lists are
+    drained first.  If it has freelist hygiene, whole pageblocks take the type of their free list,
+    as a merge would set it, and smaller blocks go to the tail of the list for their pageblock's
+    type.
     """
     memory = copy_memory(memory)
     if profile.pcp_max_order < memory.profile.pcp_max_order:
@@ -125,7 +127,7 @@ def _retag_pageblocks(memory: Memory, zone: int, order: int, migratetype: int) -
 
 
 def _sort_by_pageblock(memory: Memory, zone: int, order: int) -> None:
-    """Every block of an order to its pageblock's type, those that stood right before first."""
+    """Move the blocks of an order to their pageblocks' lists, after the blocks already there."""
     types = range(MIGRATE_TYPES)
     lists = [list_nodes(memory, free_list_head(memory, zone, order, t)) for t in types]
     tags = [memory.pageblock[n >> PAGEBLOCK_ORDER] & PAGEBLOCK_TYPE_MASK for n in lists]

@@ -1,4 +1,4 @@
-"""``check_memory``: recount everything, walk every list both ways, name the first broken thing.
+"""``check_memory``: recount everything, walk every list both ways, name the first contradiction.
 
 Invariants (docs/model.md has them with their reasons):
 
@@ -7,7 +7,7 @@ Invariants (docs/model.md has them with their reasons):
 3. No frame belongs to two blocks; frames inside a block are 0; no frame claims a list it is
    not on.
 4. nr_free, pcp.count, nr_free_pages and nr_isolate_pageblock equal a recount.
-5. Two free buddies of an order below the pageblock's never stand unmerged.
+5. No two free buddies below pageblock order are unmerged.
 6. Where the profile has freelist hygiene, a block's list type is its pageblock's type.
 """
 
@@ -54,13 +54,13 @@ def _place(memory, where) -> str:
 def check_memory(memory: Memory) -> None:
     """Raise if the arrays of ``memory`` contradict each other anywhere.
 
-    Recounts every counter, walks every list both ways and looks at every frame; takes about
-    3 ns a frame.
+    It recounts every counter, walks every list both ways and looks at every frame, which takes
+    about 3 ns per page frame.
 
     Raises
     ------
     InvariantError
-        Naming the first broken thing, its zone, list and pfn.
+        The message names the first contradiction with its zone, list and pfn.
 
     Examples
     --------

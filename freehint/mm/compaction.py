@@ -1,13 +1,12 @@
-"""Compaction: two scanners that move used pages to a zone's end, and the lists that it turns.
+"""Compaction: two scanners that move used pages to a zone's end, and the lists they rotate.
 
 The migration scanner goes up from a zone's start and takes movable pages, the free scanner comes
-down from its end and takes free ones; a page moves from here to there until the two meet.
-*Proactive* compaction does so in the background where most free memory is in pieces below a huge
-page: the share in percent is the zone's fragmentation score.
+down from its end and takes free ones; pages move from the first to the second until the two
+scanners meet.  *Proactive* compaction does so in the background when most free memory lies in
+blocks smaller than a huge page: their share in percent is the zone's fragmentation score.
 
 Source: mm/compaction.c of Linux 6.1 (isolate_migratepages(), isolate_freepages(),
-compact_zone()), where no other is named; the fast search is in 5.1 and later, proactive
-compaction in 5.9 and later.
+compact_zone()); the fast search is in 5.1 and later, proactive compaction in 5.9 and later.
 """
 
 from typing import NamedTuple
@@ -31,8 +30,8 @@ from freehint.mm.pageblock import get_pageblock_migratetype
 COMPACT_CLUSTER_MAX = 32  # pages moved at a time (include/linux/swap.h)
 COMPACTION_HPAGE_ORDER = PAGEBLOCK_ORDER
 PROACTIVENESS = 20  # vm.compaction_proactiveness
-SCORE_LOW = 100 - PROACTIVENESS  # a zone's compaction ends at or below; fragmentation_score_wmark()
-SCORE_HIGH = min(SCORE_LOW + 10, 100)  # a node's begins above
+SCORE_LOW = 100 - PROACTIVENESS  # a zone's score at which its compaction ends
+SCORE_HIGH = min(SCORE_LOW + 10, 100)  # a node is compacted above; fragmentation_score_wmark()
 MAX_TARGETS = COMPACT_CLUSTER_MAX + (1 << NR_ORDERS - 1)
 
 # CompactControl.at
@@ -43,9 +42,9 @@ class CompactControl(NamedTuple):
     """One compaction of one zone.
 
     at : int64[4]            MIGRATE_AT next node of the migration scanner; FREE_BLOCK first node
-                             of the free scanner's pageblock; FREE_AT its next node in there;
-                             NR_TARGETS free pages in hand
-    targets : int32[1056]    those pages, the next to be used last
+                             of the free scanner's pageblock; FREE_AT its next node in that
+                             pageblock; NR_TARGETS number of free pages in hand
+    targets : int32[1056]    the free pages in hand; the last one is used next
     """
 
     at: np.ndarray
@@ -59,9 +58,9 @@ def new_compact_control() -> CompactControl:
 
 @kernel
 def move_freelist_head(memory, head, node):
-    """The blocks before ``node`` go, in order, to the tail: ``node`` is first.
+    """Move the blocks before ``node``, in order, to the tail, so that ``node`` comes first.
 
-    Source: the same name.
+    Source: move_freelist_head().
     """
     if list_next(memory.links, head) != node:
         list_turn(memory.links, head, list_prev(memory.links, node))
@@ -69,9 +68,9 @@ def move_freelist_head(memory, head, node):
 
 @kernel
 def move_freelist_tail(memory, head, node):
-    """The blocks up to ``node`` and it too go, in order, to the tail: ``node`` is last.
+    """Move the blocks up to and including ``node``, in order, to the tail: ``node`` comes last.
 
-    Source: the same name.
+    Source: move_freelist_tail().
     """
     if list_prev(memory.links, head) != node:
         list_turn(memory.links, head, node)
@@ -79,7 +78,10 @@ def move_freelist_tail(memory, head, node):
 
 @kernel
 def fragmentation_score_zone(memory, zone):
-    """Percent of a zone's free pages in blocks below a huge page.  Source: extfrag_for_order()."""
+    """Percentage of a zone's free pages in blocks smaller than a huge page.
+
+    Source: extfrag_for_order().
+    """
     free = large = 0
     for order in range(NR_ORDERS):
         pages = memory.nr_free[zone, order].sum() << order
@@ -91,7 +93,10 @@ def fragmentation_score_zone(memory, zone):
 
 @kernel
 def fragmentation_score_node(memory):
-    """The zones' scores, each by its share of the node's pages.  Source: the same name."""
+    """Sum of the zones' scores, each weighted with the zone's share of the node's pages.
+
+    Source: fragmentation_score_node().
+    """
     node_present = memory.zones.present.sum()
     score = 0
     for zone in range(memory.zones.shape[0]):
@@ -113,7 +118,7 @@ def begin_compaction(memory, control, zone):
 
 @kernel(inline=True)
 def scanners_met(control):
-    """Has the migration scanner come to the free scanner's pageblock?
+    """Has the migration scanner reached the free scanner's pageblock?
 
     Source: compact_scanners_met().
     """
@@ -122,9 +127,9 @@ def scanners_met(control):
 
 @kernel(inline=True)
 def suitable_migration_target(memory, block):
-    """Does a pageblock take migrated pages?  Not a wholly free one, and only a MOVABLE one.
+    """Does a pageblock take migrated pages?  It must be MOVABLE and not wholly free.
 
-    Source: the same name.
+    Source: suitable_migration_target().
     """
     frame = memory.frame[block]
     if frame & BUDDY and frame_order(frame) >= PAGEBLOCK_ORDER:
@@ -136,8 +141,12 @@ def suitable_migration_target(memory, block):
 def isolate_freepages_block(memory, control, zone, wanted):
     """Take free blocks of the free scanner's pageblock until ``wanted`` pages are in hand.
 
-    True at the pageblock's end.  Needs the zone lock.  Source: the same name,
-    split_map_pages().
+    The caller holds the zone lock.  Source: isolate_freepages_block(), split_map_pages().
+
+    Returns
+    -------
+    bool
+        Whether the scanner has reached the pageblock's end.
     """
     end = control.at[FREE_BLOCK] + PAGEBLOCK_NR_PAGES
     node = control.at[FREE_AT]
@@ -162,9 +171,9 @@ def isolate_freepages_block(memory, control, zone, wanted):
 
 @kernel
 def isolate_freepages(memory, control, zone, wanted):
-    """Let the free scanner come down until ``wanted`` pages are in hand; pages in hand.
+    """Move the free scanner down until ``wanted`` pages are in hand; return the number in hand.
 
-    Source: the same name.
+    Source: isolate_freepages().
     """
     start = memory.zones[zone].start_pfn - memory.base_pfn
     while control.at[NR_TARGETS] < wanted and not scanners_met(control):
@@ -178,6 +187,6 @@ def isolate_freepages(memory, control, zone, wanted):
 
 @kernel(inline=True)
 def take_target(control):
-    """The next free page in hand."""
+    """Take the next free page in hand and return its node."""
     control.at[NR_TARGETS] -= 1
     return int(control.targets[control.at[NR_TARGETS]])

@@ -171,7 +171,7 @@ def check_neighbourhood(memory, node, order):
     return OK, node
 
 
-@kernel
+@kernel(cold=True)
 def check_list(memory, owned, head, zone, kind, order, migratetype):
     """Walk one list; (code, node, blocks, pages)."""
     blocks = pages = 0

@@ -1,11 +1,12 @@
-"""When a type's own lists are empty: take a block of another type, perhaps its whole pageblock.
+"""Fallback: a type whose own lists are empty takes a block of another type, or its pageblock.
 
-Up to 6.1 blocks move to the taker's lists, which then are tried again.  6.12 claims a pageblock
-that is half free or alike, whole; where there is none, it steals one block and leaves the rest.
+Up to 6.1 the blocks move to the lists of ``start_type``, which are then tried again.  6.12 claims
+a whole pageblock if half of it is free or compatible; if there is none, it steals one block and
+leaves the rest of the pageblock.
 
-Source: mm/page_alloc.c of Linux 6.1, where no other is named: __rmqueue_fallback(),
-find_suitable_fallback(), steal_suitable_fallback(), boost_watermark().  4.15 and 5.10 decide the
-same way.
+Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release:
+__rmqueue_fallback(), find_suitable_fallback(), steal_suitable_fallback(), boost_watermark().
+4.15 and 5.10 decide the same way.
 """
 
 from freehint.jit import kernel
@@ -37,7 +38,7 @@ from freehint.mm.profile import FALLBACK_CLAIMS, NOFRAGMENT_ANY_ORDER, NOFRAGMEN
 
 ALLOC_NOFRAGMENT = 0x100
 
-# Where the next page of one refill is looked for.  Source: enum rmqueue_mode of 6.12.
+# Where a refill looks for its next page.  Source: enum rmqueue_mode of 6.12.
 RMQUEUE_NORMAL, RMQUEUE_STEAL = range(2)
 UNTOLD = -1  # no recording tells which block was claimed
 
@@ -60,13 +61,16 @@ def fallback_type(migratetype, i):
 
 @kernel(inline=True)
 def can_steal_fallback(order, start_type):
-    """May the whole pageblock be looked at?  Source: can_steal_fallback()."""
+    """May the request take the whole pageblock?  Source: can_steal_fallback()."""
     return order >= PAGEBLOCK_ORDER // 2 or start_type in (RECLAIMABLE, UNMOVABLE)
 
 
 @kernel(inline=True)
 def find_suitable_fallback(memory, zone, order, start_type):
-    """First fallback type with a block of this order, or -1.  Source: the same name."""
+    """The first fallback type with a block of this order, or -1.
+
+    Source: find_suitable_fallback().
+    """
     for i in range(2):
         other = fallback_type(start_type, i)
         if memory.nr_free[zone, order, other] > 0:
@@ -76,10 +80,10 @@ def find_suitable_fallback(memory, zone, order, start_type):
 
 @kernel(inline=True)
 def boost_watermark(memory, zone):
-    """Raise the watermarks after a steal, so that kswapd makes room.  Source: the same name.
+    """Raise the watermarks after a steal, so that kswapd makes room.  Source: boost_watermark().
 
-    One pageblock a time, to at most 150 % of the high watermark and at least one pageblock;
-    not where four pageblocks are more than the zone's managed pages.  Not before 5.0.
+    Each steal adds one pageblock, up to 150 % of the high watermark or to one pageblock if that
+    is more.  There is no boost before 5.0, nor in zones that manage less than four pageblocks.
     """
     if not memory.profile.watermark_boost or PAGEBLOCK_NR_PAGES * 4 > memory.zones[zone].managed:
         return
@@ -93,7 +97,7 @@ def boost_watermark(memory, zone):
 
 @kernel(inline=True)
 def claims_pageblock(start_type, old_type, free, movable):
-    """Half a pageblock free or alike makes it the taker's.
+    """Does a pageblock change to ``start_type``, because half of it is free or compatible?
 
     Source: steal_suitable_fallback(); try_to_steal_block() of 6.12.
     """
@@ -108,10 +112,10 @@ def claims_pageblock(start_type, old_type, free, movable):
 
 @kernel
 def steal_suitable_fallback(memory, node, zone, start_type, whole_block, claim):
-    """Move a block, or all free blocks of its pageblock, to the taker's lists.
+    """Move a block, or all free blocks of its pageblock, to the lists of ``start_type``.
 
-    ``claim``: -1 decide from the pages themselves; 0 or 1 when a recording tells (which pages
-    are movable is not in a recording).
+    ``claim`` says whether the pageblock changes its type: 0 or 1 if a recording tells, -1 to
+    decide from the pages themselves (a recording does not tell which pages are movable).
     """
     order = frame_order(memory.frame[node])
     old_type = get_pageblock_migratetype(memory, node)
@@ -137,10 +141,10 @@ def steal_suitable_fallback(memory, node, zone, start_type, whole_block, claim):
 
 @kernel(inline=True)
 def smallest_fallback_order(memory, order, alloc_flags):
-    """Below which order may a request not steal?
+    """The smallest order that a request may steal.
 
-    With ALLOC_NOFRAGMENT (5.0 on) no less than a pageblock.  5.10 lets an order-10 request
-    steal blocks of order 9, which do not serve it.  Source: __rmqueue_fallback().
+    With ALLOC_NOFRAGMENT (from 5.0 on) it is a pageblock's.  5.10 lets an order-10 request steal
+    blocks of order 9, which are too small for it.  Source: __rmqueue_fallback().
     """
     rule = memory.profile.nofragment
     if rule == NOFRAGMENT_NONE or not alloc_flags & ALLOC_NOFRAGMENT:
@@ -150,10 +154,10 @@ def smallest_fallback_order(memory, order, alloc_flags):
 
 @kernel(inline=True)
 def find_fallback_block(memory, zone, order, start_type, alloc_flags):
-    """(order, type, whole_block) of the fallback to take; order -1 if there is none.
+    """Find the block to take: (order, type, whole_block), with order -1 if there is none.
 
-    Largest block first, so that like stays with like; but a movable request that may not
-    steal the pageblock takes the smallest that serves it.
+    The largest block is taken, so that pages of a type stay together; but a movable request
+    that may not steal the pageblock takes the smallest block that serves it.
     """
     min_order = smallest_fallback_order(memory, order, alloc_flags)
     for current in range(MAX_ORDER - 1, min_order - 1, -1):
@@ -172,7 +176,7 @@ def find_fallback_block(memory, zone, order, start_type, alloc_flags):
 
 @kernel(cold=True)
 def rmqueue_fallback(memory, zone, order, start_type, alloc_flags, claim):
-    """Bring one block of another type to the taker's lists; False if there is none."""
+    """Move a block of another type to ``start_type``'s lists; return False if there is none."""
     current, other, whole = find_fallback_block(memory, zone, order, start_type, alloc_flags)
     if current < 0:
         return False
@@ -183,10 +187,11 @@ def rmqueue_fallback(memory, zone, order, start_type, alloc_flags, claim):
 
 @kernel
 def try_to_claim_block(memory, node, zone, order, start_type, told):
-    """Make a block's pageblocks the taker's and serve the request from them; -1 if refused.
+    """Change a block's pageblocks to ``start_type`` and serve the request from them.
 
-    Whole pageblocks at once.  A smaller block: if half of its pageblock is free or alike, all its
-    free blocks move to the taker's lists and the smallest that will do is taken.
+    Whole pageblocks are always claimed.  For a smaller block, half of its pageblock must be free
+    or compatible; then the smallest sufficient block of ``start_type`` is taken.
+    Returns the block's node, or -1 if the claim is refused.
     Source: try_to_steal_block() of 6.12.
     """
     current = frame_order(memory.frame[node])
@@ -210,12 +215,11 @@ def try_to_claim_block(memory, node, zone, order, start_type, told):
 
 @kernel
 def rmqueue_claim(memory, zone, order, start_type, alloc_flags, told):
-    """Claim a pageblock of another type, from the largest free block down; -1 if none.
+    """Claim a pageblock of another type, from the largest free block down.
 
-    Where one is refused the next smaller order is tried.
-    ``told``: the order of the block that a recording says was claimed, or UNTOLD: decide from
-    the pages themselves.
-    Source: __rmqueue_claim() of 6.12.
+    If a claim is refused, the next smaller order is tried.  ``told`` is the order of the block
+    that was claimed in a recording, or UNTOLD to decide from the pages themselves.
+    Returns the block's node, or -1 if no claim succeeds.  Source: __rmqueue_claim() of 6.12.
     """
     min_order = smallest_fallback_order(memory, order, alloc_flags)
     for current in range(MAX_ORDER - 1, min_order - 1, -1):
@@ -233,7 +237,7 @@ def rmqueue_claim(memory, zone, order, start_type, alloc_flags, told):
 
 @kernel(inline=True)
 def find_block_to_steal(memory, zone, order, start_type):
-    """(order, type) of the list whose first block would be stolen; (-1, -1) if there is none."""
+    """The list to steal a block from, as (order, type); (-1, -1) if there is none."""
     for current in range(order, NR_ORDERS):
         other = find_suitable_fallback(memory, zone, current, start_type)
         if other >= 0:
@@ -243,9 +247,9 @@ def find_block_to_steal(memory, zone, order, start_type):
 
 @kernel
 def rmqueue_steal(memory, zone, order, start_type):
-    """Take one block of another type, the smallest that will do; -1 if none.
+    """Steal the smallest sufficient block of another type; its rest stays on that type's lists.
 
-    What is left of it stays on its own type's lists.  Source: __rmqueue_steal() of 6.12.
+    Returns the block's node, or -1 if there is none.  Source: __rmqueue_steal() of 6.12.
     """
     current, other = find_block_to_steal(memory, zone, order, start_type)
     if current < 0:
@@ -259,8 +263,9 @@ def rmqueue_steal(memory, zone, order, start_type):
 
 @kernel(cold=True)
 def claim_or_steal(memory, zone, order, migratetype, alloc_flags, mode):
-    """A type's lists are empty: (node or -1, mode for the next page of the same refill).
+    """Take a block of another type, when the lists of ``migratetype`` are empty.
 
+    Returns the block's node or -1, and the mode for the next page of the same refill.
     Source: __rmqueue() of 6.12.
     """
     if mode != RMQUEUE_STEAL:
@@ -275,11 +280,11 @@ def claim_or_steal(memory, zone, order, migratetype, alloc_flags, mode):
 
 @kernel(inline=True)
 def rmqueue(memory, zone, order, migratetype, alloc_flags, mode):
-    """Take a block from the buddy lists, by fallback if need be: (node or -1, mode).
+    """Take a block from the buddy lists, by fallback if necessary.
 
-    ``mode``: RMQUEUE_NORMAL for the first page of a refill, then what came back.  Before 6.12 it
-    says nothing: every page begins with its own type's lists.
-    Source: __rmqueue().
+    ``mode`` is RMQUEUE_NORMAL for the first page of a refill, then the mode that the page before
+    returned.  Before 6.12 it is always RMQUEUE_NORMAL.
+    Returns the block's node or -1, and the mode.  Source: __rmqueue().
     """
     node = -1
     if mode == RMQUEUE_NORMAL:

@@ -1,15 +1,17 @@
 """Reserves for requests that cannot wait: lower watermarks and pageblocks of type HIGHATOMIC.
 
-A high-order request that may not reclaim gets the pageblock that it was served from reserved;
-later ones are served from the reserve, at most 1 % of a zone and a pageblock.  Requests name
-their rights by the flags of 6.1::
+When a high-order request that may not reclaim is served, its pageblock is reserved for later
+requests of this kind.  The reserve holds at most 1 % of a zone plus one pageblock.  The flags of
+6.1 say what a request may do::
 
-    ALLOC_MIN_RESERVE   __GFP_HIGH: half of the min watermark
-    ALLOC_NON_BLOCK     no direct reclaim: a quarter more (alone ALLOC_HARDER before 6.3)
-    ALLOC_HIGHATOMIC    both, and an order above 0: the reserved pageblocks
-    ALLOC_OOM           a victim of the OOM killer: another half, and the reserve
+    ALLOC_MIN_RESERVE   __GFP_HIGH: halves the min watermark
+    ALLOC_NON_BLOCK     no direct reclaim: lowers it by another quarter (before 6.3 this is
+                        ALLOC_HARDER, which needs no __GFP_HIGH)
+    ALLOC_HIGHATOMIC    both, and an order above 0: may use the reserved pageblocks
+    ALLOC_OOM           a victim of the OOM killer: halves it again and may use the reserve
 
-Source: mm/page_alloc.c and mm/internal.h of Linux 6.1.192, where no other is named.
+Source: mm/page_alloc.c and mm/internal.h of Linux 6.1.192, unless a docstring names another
+release.
 """
 
 from freehint.jit import kernel
@@ -45,7 +47,7 @@ ALLOC_RESERVES = ALLOC_NON_BLOCK | ALLOC_MIN_RESERVE | ALLOC_HIGHATOMIC | ALLOC_
 def alloc_harder(memory, alloc_flags):
     """May the request use the HIGHATOMIC pages that watermarks count as taken?
 
-    Any reserve flag in 6.1; before 6.3 ALLOC_HARDER or ALLOC_OOM.
+    In 6.1 a request with any reserve flag may; before 6.3 one with ALLOC_HARDER or ALLOC_OOM.
     Source: __zone_watermark_unusable_free(); __zone_watermark_ok() of v4.15.
     """
     if memory.profile.reserves == RESERVES_HARDER:
@@ -55,7 +57,7 @@ def alloc_harder(memory, alloc_flags):
 
 @kernel(inline=True)
 def unusable_highatomic(memory, zone):
-    """Reserved pages that a request without rights cannot use: all, or (6.12) the free ones.
+    """Reserved pages that an ordinary request cannot use: all, or in 6.12 only the free ones.
 
     Source: __zone_watermark_unusable_free().
     """
@@ -70,9 +72,9 @@ def unusable_highatomic(memory, zone):
 
 @kernel(inline=True)
 def lowered_mark(memory, mark, alloc_flags):
-    """A watermark as a request with these rights sees it.
+    """The watermark ``mark`` as lowered for a request with these flags.
 
-    Before 6.3 the quarter does not need the half, and ALLOC_OOM takes its place.
+    Before 6.3 ALLOC_NON_BLOCK lowers it without ALLOC_MIN_RESERVE too, but not with ALLOC_OOM.
     Source: __zone_watermark_ok() of 6.1.192; of v4.15 and v5.10.
     """
     if alloc_flags & ALLOC_MIN_RESERVE:
@@ -102,7 +104,7 @@ def counts_highatomic_blocks(memory, alloc_flags):
 
 @kernel(inline=True)
 def uses_reserve(memory, order, alloc_flags):
-    """Is this a high-order atomic request: served from the reserve first, and adding to it?
+    """Is this a high-order atomic request, which is served from the reserve first and adds to it?
 
     Source: rmqueue_buddy(), get_page_from_freelist(); rmqueue() of v4.15 and v5.10.
     """
@@ -115,7 +117,7 @@ def uses_reserve(memory, order, alloc_flags):
 def reserve_as_last_resort(memory, alloc_flags):
     """May a request take from the reserve when nothing else is left?
 
-    So that an order-0 atomic request does not fail.  Not before 6.3.  Source: rmqueue_buddy().
+    This keeps an order-0 atomic request from failing, from 6.3 on.  Source: rmqueue_buddy().
     """
     return (
         memory.profile.reserves != RESERVES_HARDER
@@ -125,7 +127,15 @@ def reserve_as_last_resort(memory, alloc_flags):
 
 @kernel(cold=True)
 def rmqueue_reserve(memory, zone, order, migratetype, alloc_flags):
-    """Take a block with the rights of the flags; -1 if none.  Source: rmqueue_buddy()."""
+    """Take a block for a request with reserve flags.
+
+    Source: rmqueue_buddy().
+
+    Returns
+    -------
+    int
+        The block's node; -1 if there is none.
+    """
     node = -1
     if uses_reserve(memory, order, alloc_flags):
         node = rmqueue_smallest(memory, zone, order, HIGHATOMIC)
@@ -138,9 +148,10 @@ def rmqueue_reserve(memory, zone, order, migratetype, alloc_flags):
 
 @kernel(inline=True)
 def highatomic_is_full(memory, zone):
-    """Is the reserve at its limit?  Tested before a pageblock is added, so it may exceed it.
+    """Has the reserve reached its limit?  The last pageblock added may exceed the limit.
 
-    6.12 rounds 1 % of the zone up to pageblocks, and down to none where it is less than one.
+    6.12 rounds 1 % of the zone up to whole pageblocks; if 1 % is less than one, nothing is
+    reserved.
     Source: reserve_highatomic_pageblock().
     """
     percent = memory.zones[zone].managed // 100
@@ -153,13 +164,18 @@ def highatomic_is_full(memory, zone):
     return memory.zones[zone].nr_reserved_highatomic >= limit
 
 
-@kernel
+@kernel(cold=True)
 def convert_highatomic(memory, node, zone, order, migratetype):
-    """Retag what a block of an order lies in, with its free pages; pages moved, -1 if refused.
+    """Give a block's pageblock and the free pages in it another type.
 
-    With freelist hygiene a block of at least a pageblock carries all its pageblocks along, and
-    a pageblock that leaves the zone is refused.
+    With freelist hygiene all pageblocks of a larger block change their type, and a pageblock
+    that reaches out of the zone is refused.
     Source: reserve_highatomic_pageblock(), unreserve_highatomic_pageblock().
+
+    Returns
+    -------
+    int
+        Pages moved; -1 if the pageblock is refused.
     """
     if not memory.profile.freelist_hygiene:
         set_pageblock_migratetype(memory, node, migratetype)
@@ -174,7 +190,7 @@ def convert_highatomic(memory, node, zone, order, migratetype):
 
 @kernel(inline=True)
 def highatomic_pages(memory, order):
-    """Pages that the reserve grows or shrinks by with a block of this order."""
+    """Pages by which a block of this order changes the size of the reserve."""
     if memory.profile.freelist_hygiene:
         return max(PAGEBLOCK_NR_PAGES, 1 << order)
     return PAGEBLOCK_NR_PAGES
@@ -184,7 +200,7 @@ def highatomic_pages(memory, order):
 def reserve_highatomic_pageblock(memory, node, zone, order):
     """Reserve the pageblock of a block just allocated, with its free pages.
 
-    Source: the same name.
+    Source: reserve_highatomic_pageblock().
     """
     if highatomic_is_full(memory, zone):
         return
@@ -194,9 +210,15 @@ def reserve_highatomic_pageblock(memory, node, zone, order):
         memory.zones[zone].nr_reserved_highatomic += highatomic_pages(memory, order)
 
 
-@kernel
+@kernel(cold=True)
 def unreserve_zone(memory, zone, migratetype):
-    """Give the zone's first reserved pageblock that has free pages to a type; did one move?"""
+    """Give the zone's first reserved pageblock that has free pages to another type.
+
+    Returns
+    -------
+    bool
+        Whether a page moved.
+    """
     for order in range(NR_ORDERS):
         if memory.nr_free[zone, order, HIGHATOMIC] == 0:
             continue
@@ -213,9 +235,15 @@ def unreserve_zone(memory, zone, migratetype):
 
 @kernel(cold=True)
 def unreserve_highatomic_pageblock(memory, migratetype, force):
-    """Before a request fails, take one pageblock out of the reserve; was there one?
+    """Take one pageblock out of the reserve, before a request fails.
 
-    The last pageblock of a zone is given up only by ``force``.  Source: the same name.
+    A zone gives up its last reserved pageblock only if ``force`` is set.
+    Source: unreserve_highatomic_pageblock().
+
+    Returns
+    -------
+    bool
+        Whether there was such a pageblock.
     """
     for zone in range(memory.zones.shape[0] - 1, -1, -1):
         if not force and memory.zones[zone].nr_reserved_highatomic <= PAGEBLOCK_NR_PAGES:

@@ -1,9 +1,9 @@
-"""Take a free block off the lists for a while, and put it back; set pageblocks apart.
+"""Take a free block off the lists for a while, and put it back; isolate pageblocks.
 
-Free page reporting and compaction isolate blocks.  A block stands on its user's private list
-with ISOLATED in its frame: it is neither free nor allocated.
+Free page reporting and compaction isolate blocks.  An isolated block stands on its user's private
+list with ISOLATED in its frame: it is neither free nor allocated.
 
-Source: mm/page_alloc.c of Linux 6.1, where no other is named.
+Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
 from freehint.jit import kernel
@@ -41,7 +41,7 @@ from freehint.mm.pageblock import (
 
 @kernel(inline=True)
 def may_isolate(memory, node, zone, order):
-    """Would the min watermark hold without the block?  No boost and no lowmem reserve count."""
+    """Would the zone keep its min watermark (no boost, no lowmem reserve) without the block?"""
     if get_pageblock_migratetype(memory, node) == ISOLATE:
         return True
     free = memory.zones[zone].nr_free_pages - unusable_highatomic(memory, zone)
@@ -50,9 +50,10 @@ def may_isolate(memory, node, zone, order):
 
 @kernel(inline=True)
 def make_movable_around(memory, node, zone, order):
-    """A pageblock of which at least half leaves the lists becomes MOVABLE, unless set apart.
+    """Make a pageblock MOVABLE if at least half of it leaves the lists.
 
-    With freelist hygiene the free blocks left in it follow.
+    ISOLATE and HIGHATOMIC pageblocks keep their type.  With freelist hygiene, the other free
+    blocks of the pageblock move to the MOVABLE lists.
     """
     if order < PAGEBLOCK_ORDER - 1:
         return
@@ -68,9 +69,14 @@ def make_movable_around(memory, node, zone, order):
 
 @kernel
 def isolate_free_page(memory, node, user):
-    """Move a free block to the end of a user's private list; False if the zone is too low.
+    """Move a free block to the end of a user's private list.
 
     Source: __isolate_free_page().
+
+    Returns
+    -------
+    bool
+        False, and nothing has changed, if the zone would fall to its min watermark.
     """
     zone = page_zone(memory, node)
     frame = memory.frame[node]
@@ -88,9 +94,9 @@ def isolate_free_page(memory, node, user):
 
 @kernel
 def putback_isolated_page(memory, node):
-    """Free a block from a private list, to the tail of its pageblock's type.
+    """Free a block of a private list to the tail of the list for its pageblock's type.
 
-    The type is read again.  Before 5.10 the block is placed like any freed one.
+    The type is read again.  Before 5.10 the block is placed like any other freed block.
     Source: __putback_isolated_page() of v5.10 and 6.1.
     """
     putback_page(memory, node, FPI_SKIP_REPORT_NOTIFY | FPI_TO_TAIL)
@@ -98,7 +104,7 @@ def putback_isolated_page(memory, node):
 
 @kernel
 def putback_page(memory, node, fpi_flags):
-    """:func:`putback_isolated_page` with flags of the caller's."""
+    """Like :func:`putback_isolated_page`, with the FPI flags of the caller."""
     list_del(memory.links, node)
     order = frame_order(memory.frame[node])
     migratetype = get_pageblock_migratetype(memory, node)
@@ -107,11 +113,12 @@ def putback_page(memory, node, fpi_flags):
 
 @kernel(cold=True)
 def retag_free_pages(memory, node, migratetype):
-    """Give a pageblock another type, with its free pages.
+    """Give a pageblock and its free pages another type.
 
-    With freelist hygiene a free block that reaches into the neighbour is split first, and a
-    pageblock that leaves the zone is refused.  Before that the block moves whole if it begins
-    here and not at all if it does not, and the pageblock is retagged in any case.
+    With freelist hygiene, a free block that reaches into the neighbouring pageblock is split
+    first, and a pageblock that reaches out of the zone is refused.  In earlier kernels such a
+    block moves whole if it begins in this pageblock, else it stays, and the pageblock changes its
+    type in any case.
     Source: set_migratetype_isolate(); move_freepages_block_isolate() of 6.12.
     """
     zone = page_zone(memory, node)
@@ -140,10 +147,10 @@ def retag_free_pages(memory, node, migratetype):
 
 @kernel
 def set_migratetype_isolate(memory, node):
-    """Set a pageblock apart: no allocation takes its free pages, nor those freed into it.
+    """Isolate a pageblock: no allocation takes pages that are free in it or freed into it.
 
-    The search for unmovable pages is the caller's.  Isolate whole order-10 blocks, as
-    alloc_contig_range() does: before 6.10 a free block may reach into the neighbour.
+    The caller searches for unmovable pages.  It should isolate whole order-10 blocks, as
+    alloc_contig_range() does: before 6.10 a free block may reach into the next pageblock.
     Source: set_migratetype_isolate().
     """
     retag_free_pages(memory, node, ISOLATE)
@@ -153,7 +160,7 @@ def set_migratetype_isolate(memory, node):
 def unset_migratetype_isolate(memory, node, migratetype):
     """Give an isolated pageblock back to a type.
 
-    A free block of pageblock order is not merged with its neighbour here.
+    Unlike the kernel's, this function does not merge a free block of pageblock order.
     Source: unset_migratetype_isolate().
     """
     retag_free_pages(memory, node, migratetype)

@@ -1,8 +1,8 @@
 """Circular doubly linked lists inside one int32 array: the kernel's ``list_head`` by index.
 
-``links[2 * node]`` is a node's next, the one behind it its prev: one cache line to wait for, and
-to ask for ahead.  Page frames, list heads and bookmarks are nodes of the same array, so no
-operation branches on an empty list.
+``links[2 * node]`` is a node's next, and the element after it is its prev, so that both lie in one
+cache line and one prefetch loads them.  Page frames, list heads and bookmarks are nodes of the
+same array, so no operation branches on an empty list.
 Only this module reads or writes ``links``.
 
 Source: include/linux/list.h, function by function.
@@ -17,9 +17,9 @@ NEXT, PREV = 0, 1
 
 @kernel(inline=True)
 def at(node, side):
-    """Where a node's link stands.
+    """Index in ``links`` of a node's next or prev.
 
-    Unsigned: else Numba adds to every access a test for an index counted from the end.
+    It is unsigned: with a signed index, Numba adds a test for a negative one to every access.
     """
     return np.uint64(2 * int(node) + side)
 
@@ -33,19 +33,19 @@ def init_list_head(links, head):
 
 @kernel(inline=True)
 def list_next(links, node):
-    """Node after ``node``; the first one when given a head."""
+    """The node after ``node``.  After a list's head comes its first node."""
     return int(links[at(node, NEXT)])
 
 
 @kernel(inline=True)
 def list_prev(links, node):
-    """Node before ``node``; the last one when given a head."""
+    """The node before ``node``.  Before a list's head comes its last node."""
     return int(links[at(node, PREV)])
 
 
 @kernel(inline=True)
 def prefetch_links(links, node):
-    """Ask for the cache line of a node's links."""
+    """Prefetch the cache line of a node's links."""
     prefetch(links, 2 * node)
 
 
@@ -108,10 +108,10 @@ def list_move_tail(links, node, head):
 
 @kernel(inline=True)
 def list_turn(links, head, last):
-    """Nodes up to and including ``last`` go, in order, behind all others.
+    """Move the nodes up to and including ``last``, in order, to the end of the list.
 
-    On a ring that is one move of the head: to between ``last`` and the node behind it, which must
-    not be the head itself.
+    On a ring that is one move of the head to the place between ``last`` and the node after it,
+    which must not be the head itself.
     Source: list_cut_position() and list_splice_tail().
     """
     after = links[at(last, NEXT)]
@@ -121,7 +121,7 @@ def list_turn(links, head, last):
 
 @kernel
 def list_length(links, head):
-    """Nodes on a list, bookmarks included."""
+    """Number of nodes on a list, bookmarks included."""
     length = 0
     node = list_next(links, head)
     while node != head:
@@ -132,13 +132,22 @@ def list_length(links, head):
 
 @kernel
 def list_fill(links, gathered, covered, order, head, end, nodes):
-    """Write a list's nodes below ``end`` into an int64 array, first to last; how many, or -1.
+    """Write a list's nodes below ``end`` into the int64 array ``nodes``, first to last.
 
-    From both ends at once: each step waits for memory, and two wait no longer than one, so a
-    shuffled list takes half the time (``make bench``).  The list must not change meanwhile.
+    The walk goes from both ends at once: each step waits for memory, and two steps together wait
+    no longer than one, so a shuffled list takes half the time (``make bench``).  The list must
+    not change meanwhile.
 
-    gathered, covered, order : what gather_links() wrote and told; covered 0: nothing
-    nodes : -1 is returned where it is too short
+    Parameters
+    ----------
+    gathered, covered, order
+        The array that gather_links() wrote, its return value and its order.  ``covered`` is 0
+        if no links are gathered.
+
+    Returns
+    -------
+    int
+        Number of nodes written; -1 if ``nodes`` is too short.
     """
     first, last = 0, nodes.shape[0]
     node = gathered_link(links, gathered, covered, order, head, NEXT)
@@ -170,7 +179,7 @@ def list_fill(links, gathered, covered, order, head, end, nodes):
 
 @kernel(inline=True)
 def gathered_link(links, gathered, covered, order, node, side):
-    """A node's next or prev, from the gathered ones if it is among them."""
+    """A node's next or prev, read from the gathered links if they cover the node."""
     if node < covered:
         return int(gathered[np.uint64(side), np.uint64(node >> order)])
     return int(links[at(node, side)])
@@ -178,14 +187,20 @@ def gathered_link(links, gathered, covered, order, node, side):
 
 @kernel
 def gather_links(links, gathered, nr_pages, order):
-    """Write links of the frames that may head a block of this order, densely; ``nr_pages``.
+    """Copy the links of all frames that may head a block of this order into a dense array.
 
     gathered : int32[1 or 2, at least nr_pages / 2^order]  next, and prev if there is room
 
-    ``2^order`` frames apart all of them share a few cache sets, and each takes a cache line and
-    is waited for.  Gathering asks for many at a time: a shuffled list of 65,536 order-10 blocks is
-    then walked in a quarter of the time (``make bench``).  (A second array for orders 9 and
-    10, kept all the time, slows every allocation down by the test for it, in a burst by a fifth.)
+    In ``links`` these frames lie ``2^order`` nodes apart: they compete for a few cache sets, and
+    a walk waits for one cache line after the other.  Gathering loads many lines at a time, so a
+    shuffled list of 65,536 order-10 blocks is walked in a quarter of the time (``make bench``).
+    (A second array for orders 9 and 10 that is always kept up to date would slow down every
+    allocation by a test, in a burst by a fifth.)
+
+    Returns
+    -------
+    int
+        ``nr_pages``: the gathered links cover the nodes below it.
     """
     for i in range(nr_pages >> order):
         gathered[NEXT, i] = links[at(i << order, NEXT)]
@@ -195,7 +210,7 @@ def gather_links(links, gathered, nr_pages, order):
 
 
 def set_list(links, head, nodes) -> None:
-    """Make ``nodes`` (in order) the content of the list ``head``; for loaders."""
+    """Make ``nodes``, in this order, the content of the list ``head``.  Loaders use it."""
     ring = np.concatenate(([head], np.asarray(nodes, np.int64)))
     links[2 * ring + NEXT] = np.roll(ring, -1)
     links[2 * ring + PREV] = np.roll(ring, 1)

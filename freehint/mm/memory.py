@@ -1,14 +1,14 @@
 """The guest's memory as arrays: page frames, list heads, zones, pcp state, pageblocks.
 
 One flat node space holds everything that can stand on a list.  Nodes ``0 .. nr_pages-1`` are
-page frames (``pfn - base_pfn``).  Behind them, in the same link array::
+page frames (``pfn - base_pfn``).  They are followed, in the same link array, by::
 
     free list heads   one per (zone, order, migratetype)
     pcp list heads    one per (zone, cpu, pindex)
     private nodes     heads and bookmarks of the policies' users
 
 ``base_pfn`` and ``nr_pages`` are rounded to whole order-10 blocks, so that the buddy of a node
-is ``node ^ (1 << order)`` without a bounds check; frames of holes simply are never buddies.
+is ``node ^ (1 << order)`` without a bounds check; the frames of holes are never free buddies.
 """
 
 from typing import NamedTuple
@@ -36,16 +36,16 @@ MIGRATE_TYPES = 5
 MIGRATETYPE_NAMES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE")
 ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable")
 
-# A frame's 16 bits.  All but LRU are cleared whenever the block leaves its list.
+# The 16 bits of a frame.  All but LRU are cleared whenever the block leaves its list.
 ORDER_MASK = 0x000F
 BUDDY = 0x0010  # heads a block on a free list
 PCP = 0x0020  # heads a block on a pcp list
 ISOLATED = 0x0040  # heads a block on a policy's private list
 LRU = 0x0080  # allocated and movable (PageLRU or __PageMovable)
 TYPE_SHIFT = 8
-TYPE_MASK = 0x0700  # migratetype of the list it stands on; on a pcp list: its own type
-REPORTED = 0x0800  # the host is known to have it (PageReported)
-HINTED = 0x1000  # a hint for it was taken during this stay on the list
+TYPE_MASK = 0x0700  # migratetype of the block's free list; on a pcp list, the block's own type
+REPORTED = 0x0800  # the block was reported to the host (PageReported)
+HINTED = 0x1000  # a hint for the block was taken during this stay on the list
 MARK_SHIFT = 13  # three bits: user u's mark of this stay is 1 << (MARK_SHIFT + u)
 BUDDY_AND_ORDER = BUDDY | ORDER_MASK
 
@@ -54,25 +54,25 @@ USER_LIST, USER_BOOKMARK, USER_END = range(3)  # one END for each list of a zone
 NODES_PER_USER = USER_END + NR_ORDERS * MIGRATE_TYPES
 
 NR_PCP_LISTS = 14
-PCP_THP = 12  # pindex 12: order 9 not movable, 13: order 9 movable
+PCP_THP = 12  # pindex 12 holds order 9 that is not movable, pindex 13 movable order 9
 
 SKIP_BIT = 0x08  # compaction's skip bit, beside the type in a pageblock's byte
 PAGEBLOCK_TYPE_MASK = 0x07
 NO_PAGEBLOCK = 0xFF  # a hole
 
 WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
-# zone->flags (enum zone_flags): kswapd is balancing (5.14 on); an allocation found the zone
-# below its high watermark (6.7 on)
+# zone->flags (enum zone_flags): kswapd is balancing (from 5.14 on); an allocation found the
+# zone below its high watermark (from 6.7 on)
 ZONE_RECLAIM_ACTIVE, ZONE_BELOW_HIGH = 1 << 1, 1 << 2
 ZONE_NORMAL, ZONE_MOVABLE = 2, 3  # kernel zone indices
 
 
-# Links are gathered for a walk where at least 1 in so many possible blocks stands on the list,
-# and so many are possible: gathering one costs a tenth of waiting for one that lies in no
-# cache (make bench).
+# Links are gathered before a walk if at least GATHER_FROM blocks of the order are possible and
+# at least 1 in GATHER_SHARE of them stands on the list: gathering a link takes a tenth of the
+# time of waiting for one that is in no cache (make bench).
 GATHER_SHARE, GATHER_FROM = 8, 4096
 
-# One record a zone, ascending by pfn; ``Z`` of them.  Pages unless said.
+# One record for each of the ``Z`` zones, ascending by pfn.  Values are pages unless noted.
 ZONE_DTYPE = np.dtype(
     [
         ("index", np.int64),  # the kernel's zone index, into ZONE_NAMES
@@ -82,9 +82,9 @@ ZONE_DTYPE = np.dtype(
         ("managed", np.int64),  # pages handed to the buddy allocator
         ("watermark", np.int64, (3,)),  # min, low, high
         ("watermark_boost", np.int64),  # temporary raise of all three
-        ("lowmem_reserve", np.int64, (5,)),  # kept from requests that may use zone index j
+        ("lowmem_reserve", np.int64, (5,)),  # [j] is kept from requests that may use zone index j
         ("nr_free_pages", np.int64),  # NR_FREE_PAGES as watermark tests read it
-        ("free_pages_offset", np.int64),  # that minus pages on lists: per-CPU differences
+        ("free_pages_offset", np.int64),  # nr_free_pages minus pages on lists: per-CPU differences
         ("nr_reserved_highatomic", np.int64),
         ("nr_isolate_pageblock", np.int64),  # pageblocks of type ISOLATE
         ("flags", np.int64),  # zone->flags as recorded
@@ -111,25 +111,26 @@ PCP_DTYPE = np.dtype(
 
 
 def new_zones(**columns) -> np.recarray:
-    """Zone records from columns; those not named are 0."""
+    """Zone records from columns.  Columns that are not named are 0."""
     zones = np.zeros(len(columns["start_pfn"]), ZONE_DTYPE)
     for name, column in columns.items():
         zones[name] = column
     return zones.view(np.recarray)
 
 
-# Memory.notify: who wants to hear of what.
-# order from which a free asks for a report to the host (NR_ORDERS: nobody is registered); has one
-# asked since this was last cleared; a policy wants to hear of lists that run empty; 0, or 1 + the
-# index of such a list
+# Indices into Memory.notify.
+# REPORT_ORDER      smallest order whose free requests a report; NR_ORDERS if no user is registered
+# REPORT_REQUESTED  1 if a free has requested a report since this was last cleared
+# WATCH_EMPTY       1 if a policy watches for free lists that run empty
+# EMPTIED           0, or 1 + the index of a free list that ran empty
 REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY, EMPTIED, NR_NOTIFY = range(5)
 
 
 class Memory(NamedTuple):
     """A guest's memory: ``Z`` zones, ``C`` CPUs, ``N = nr_pages + heads`` nodes.
 
-    links : int32[2 N]       next and prev of every node, in turn; touched by mm/list.py alone
-    frame : uint16[nr_pages] order and state bits of the block a frame heads, else 0 (or LRU)
+    links : int32[2 N]       next and prev of every node, in turn; only mm/list.py accesses it
+    frame : uint16[nr_pages] order and state bits of the block that a frame heads, else 0 or LRU
     pageblock : uint8[nr_pages / 512]   migratetype (3 bits) and skip bit; 0xFF = hole
     nr_free : int64[Z, 11, 5]           blocks on each free list
     zones : record[Z]                   ZONE_DTYPE
@@ -139,7 +140,7 @@ class Memory(NamedTuple):
     base_pfn : int           pfn of node 0, a multiple of 1024
     nr_pages : int           frames, a multiple of 1024
     nr_cpus : int
-    reported_known : bool    the recording had a Reported flag per free block
+    reported_known : bool    whether the recording had a Reported flag for each free block
     """
 
     links: np.ndarray
@@ -159,8 +160,8 @@ class Memory(NamedTuple):
 def new_memory(zones: np.recarray, nr_cpus: int, profile: Profile, reported_known=False) -> Memory:
     """Memory with every list empty, every page allocated and every pageblock a hole.
 
-    Zones must ascend, not overlap, and begin on order-10 boundaries except the first:
-    then no two buddies lie in different zones, and no kernel has to ask.
+    Zones must ascend without overlap, and all but the first must begin on an order-10 boundary:
+    then no two buddies lie in different zones, and no kernel has to check that.
     """
     nr_zones = len(zones.start_pfn)
     end_pfn = zones.start_pfn + zones.spanned
@@ -169,7 +170,7 @@ def new_memory(zones: np.recarray, nr_cpus: int, profile: Profile, reported_know
         if start < end_pfn[z - 1] or start % MAX_ORDER_NR_PAGES:
             raise ValueError(
                 f"zone {ZONE_NAMES[zones[z].index]}: start_pfn must be a multiple of"
-                f" {MAX_ORDER_NR_PAGES} behind the zone before it, got {start}"
+                f" {MAX_ORDER_NR_PAGES} after the end of the previous zone, got {start}"
             )
     base_pfn = int(zones.start_pfn[0]) // MAX_ORDER_NR_PAGES * MAX_ORDER_NR_PAGES
     nr_pages = -(-(int(end_pfn[-1]) - base_pfn) // MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES
@@ -179,7 +180,7 @@ def new_memory(zones: np.recarray, nr_cpus: int, profile: Profile, reported_know
         + NR_USERS * NODES_PER_USER
     )
     if nr_pages + nr_heads >= 2**31:
-        raise ValueError(f"a guest of {nr_pages} pages does not fit int32 links")
+        raise ValueError(f"a guest of {nr_pages} pages is too large for int32 links")
     links = np.zeros(2 * (nr_pages + nr_heads), np.int32)
     links[2 * nr_pages :] = np.repeat(np.arange(nr_pages, nr_pages + nr_heads, dtype=np.int32), 2)
     pcp = np.zeros((nr_zones, nr_cpus), PCP_DTYPE).view(np.recarray)
@@ -200,7 +201,7 @@ def new_memory(zones: np.recarray, nr_cpus: int, profile: Profile, reported_know
 
 
 def copy_memory(memory: Memory) -> Memory:
-    """An independent copy: no array is shared."""
+    """An independent copy that shares no array with the original."""
     return memory._replace(
         links=memory.links.copy(),
         frame=memory.frame.copy(),
@@ -214,14 +215,14 @@ def copy_memory(memory: Memory) -> Memory:
 
 @kernel(inline=True)
 def gathering_pays(memory, order, length):
-    """Is a whole list of so many blocks walked faster with its links gathered first?"""
+    """Is a list of ``length`` blocks walked faster if its links are gathered first?"""
     possible = memory.nr_pages >> order
     large = order >= PAGEBLOCK_ORDER and possible >= GATHER_FROM
     return large and GATHER_SHARE * length >= possible
 
 
 def list_nodes(memory: Memory, head: int) -> np.ndarray:
-    """Page frames on a list, first to last, as int64 nodes; bookmarks are left out."""
+    """The page frames on a list, first to last, as int64 nodes without the bookmarks."""
     place = head - memory.nr_pages
     counted = place < memory.nr_free.size
     length = int(memory.nr_free.ravel()[place]) if counted else 0
@@ -233,7 +234,7 @@ def list_nodes(memory: Memory, head: int) -> np.ndarray:
     nodes = np.empty(length, np.int64)
     where = gathered, covered, order, head, memory.nr_pages
     filled = list_fill(memory.links, *where, nodes)
-    if filled < 0:  # a list that nobody counts, or that is counted wrong
+    if filled < 0:  # nr_free does not count this list, or counts it wrong
         nodes = np.empty(list_length(memory.links, head), np.int64)
         filled = list_fill(memory.links, *where, nodes)
     return nodes[:filled]
@@ -259,7 +260,7 @@ def pcp_list_head(memory, zone, cpu, pindex):
 
 @kernel(inline=True)
 def user_node(memory, user, which):
-    """A policy user's own node: USER_LIST, USER_BOOKMARK or USER_END + list."""
+    """The node of a policy user that ``which`` names: USER_LIST, USER_BOOKMARK, USER_END + list."""
     first = memory.nr_pages + memory.nr_free.shape[0] * (
         NR_ORDERS * MIGRATE_TYPES + memory.nr_cpus * NR_PCP_LISTS
     )
@@ -268,7 +269,7 @@ def user_node(memory, user, which):
 
 @kernel(inline=True)
 def first_block(memory, head):
-    """First page block of a free list, stepping over bookmarks; ``head`` if there is none."""
+    """The first block of a free list after any bookmarks, or ``head`` if the list has none."""
     node = list_next(memory.links, head)
     while node >= memory.nr_pages and node != head:
         zone = (head - memory.nr_pages) // (NR_ORDERS * MIGRATE_TYPES)

@@ -1,7 +1,7 @@
 """Pageblocks: 512 pages that share a migratetype.
 
 Source: mm/page_alloc.c, mm/page_isolation.c and include/linux/pageblock-flags.h of Linux 6.1,
-where no other is named.
+unless a docstring names another release.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def get_pageblock_migratetype(memory, node):
 
 @kernel(inline=True)
 def set_pageblock_migratetype(memory, node, migratetype):
-    """Retag one pageblock; its skip bit stays, holes stay holes."""
+    """Set the migratetype of one pageblock.  Its skip bit stays, and a hole stays a hole."""
     block = node >> PAGEBLOCK_ORDER
     old = memory.pageblock[block]
     if old == NO_PAGEBLOCK:
@@ -46,7 +46,10 @@ def set_pageblock_migratetype(memory, node, migratetype):
 
 @kernel(inline=True)
 def change_pageblock_range(memory, node, order, migratetype):
-    """Retag every pageblock of a block of at least a pageblock.  Source: the same name."""
+    """Set the migratetype of every pageblock in a block of pageblock order or above.
+
+    Source: change_pageblock_range().
+    """
     for first in range(node, node + (1 << order), PAGEBLOCK_NR_PAGES):
         set_pageblock_migratetype(memory, first, migratetype)
 
@@ -55,8 +58,8 @@ def change_pageblock_range(memory, node, order, migratetype):
 def move_to_free_list(memory, node, zone, order, migratetype):
     """Move a free block to the TAIL of another type's list (to the HEAD before 5.10).
 
-    Tail since 5.10: a block just stolen should not be the next one split.  Its Reported flag
-    and a hint for it stay: it never was off the lists.
+    It goes to the tail because a block just stolen should not be the next one split.  Its
+    Reported flag and its hint stay, because it never leaves the free lists.
     Source: move_to_free_list(); list_move() in steal_suitable_fallback() of v4.15.
     """
     frame = memory.frame[np.uint64(node)]
@@ -72,11 +75,16 @@ def move_to_free_list(memory, node, zone, order, migratetype):
 
 @kernel(inline=True)
 def pageblock_in_zone(memory, node, zone):
-    """The frames of a pageblock that may move together: (start, end), equal if none may.
+    """The frames of a pageblock whose free blocks may move together.
 
-    None where it leaves the zone at its end.  Where it begins before the zone, those from
-    ``node`` on; none with freelist hygiene, which retags what it moves.
+    None may move if the pageblock ends outside the zone.  If it begins before the zone, those
+    from ``node`` on may; with freelist hygiene, which sets the pageblock's type, none may.
     Source: move_freepages_block(); prep_move_freepages_block() of 6.12.
+
+    Returns
+    -------
+    start, end : int
+        First node and the node after the last; equal if no frame may move.
     """
     start = node & ~(PAGEBLOCK_NR_PAGES - 1)
     end = start + PAGEBLOCK_NR_PAGES
@@ -90,10 +98,15 @@ def pageblock_in_zone(memory, node, zone):
 
 @kernel
 def pageblock_pages(memory, node, zone):
-    """What a pageblock holds: (free pages, allocated movable pages); (-1, 0) if none may move.
+    """Count the free pages and the allocated movable pages of a pageblock.
 
     Pages on pcp lists count as neither.
     Source: move_freepages_block(); prep_move_freepages_block() of 6.12.
+
+    Returns
+    -------
+    free, movable : int
+        Pages; (-1, 0) if none of the pageblock's pages may move.
     """
     page, end = pageblock_in_zone(memory, node, zone)
     if page == end:
@@ -115,9 +128,13 @@ def pageblock_pages(memory, node, zone):
 def move_freepages_block(memory, node, zone, migratetype):
     """Move all free blocks of a pageblock to another type's lists, in address order.
 
-    With freelist hygiene the pageblock takes the type too; before, that is the caller's.
-    Returns the pages moved; -1 where none may (see :func:`pageblock_in_zone`).
+    With freelist hygiene the pageblock takes the type too; without it, the caller sets that.
     Source: move_freepages_block(), move_freepages(); __move_freepages_block() of 6.12.
+
+    Returns
+    -------
+    int
+        Pages moved; -1 if none may move (see :func:`pageblock_in_zone`).
     """
     page, end = pageblock_in_zone(memory, node, zone)
     if page == end:
@@ -138,7 +155,7 @@ def move_freepages_block(memory, node, zone, migratetype):
 
 
 def count_isolate_pageblocks(memory) -> None:
-    """Set every zone's ``nr_isolate_pageblock``; for loaders that fill ``pageblock`` directly."""
+    """Recount ``nr_isolate_pageblock`` of every zone, after a loader has filled ``pageblock``."""
     for z, start in enumerate(memory.zones.start_pfn - memory.base_pfn):
         first, behind = int(start), int(start + memory.zones.spanned[z])
         types = memory.pageblock[first >> PAGEBLOCK_ORDER : -(-behind >> PAGEBLOCK_ORDER)]

@@ -1,15 +1,15 @@
 """Per-CPU page lists: the cache in front of the buddy lists that no free-list walker sees.
 
-Orders 0..3 and 9 live here.  An allocation takes the head and refills ``batch`` pages under
-the zone lock when the list is empty; a free pushes the head and drains from the tail when
-``count`` reaches ``high``.  With one CPU ``high`` is the low watermark: up to 54 MiB of a 1 GiB
-guest (recorded).
+The lists hold blocks of orders 0..3 and 9.  An allocation takes a list's head; if the list is
+empty, it first takes ``batch`` pages from the buddy lists under the zone lock.  A free pushes the
+block to the head, and when ``count`` reaches ``high`` it drains pages from the tails.  With one
+CPU ``high`` is the low watermark: up to 54 MiB of a 1 GiB guest are on these lists (recorded).
 
-Before 5.13 only order 0 lives here, and a drain gives back one batch, in turns over the types.
+Before 5.13 the lists hold only order 0, and a drain gives back one batch, from each type in turn.
 In 6.12 ``high`` tunes itself between the low watermark and an eighth of the zone, and refills
-grow with every one that no free interrupts: 118 MiB of 1 GiB sit here (recorded).
+grow as long as no free comes between them: 118 MiB of 1 GiB are on these lists (recorded).
 
-Source: mm/page_alloc.c of Linux 6.1, where no other is named.
+Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
 from freehint.jit import kernel
@@ -50,7 +50,7 @@ def pcp_allowed_order(memory, order):
 
 @kernel(inline=True)
 def order_to_pindex(migratetype, order):
-    """Index of the pcp list for an order and type.  Source: the same name (6.1.192)."""
+    """Index of the pcp list for an order and type.  Source: order_to_pindex() (6.1.192)."""
     if order == PAGEBLOCK_ORDER:
         return PCP_THP + (1 if migratetype == MOVABLE else 0)
     return MIGRATE_PCPTYPES * order + migratetype
@@ -58,13 +58,16 @@ def order_to_pindex(migratetype, order):
 
 @kernel(inline=True)
 def pindex_to_order(pindex):
-    """Order of the blocks on a pcp list.  Source: the same name."""
+    """Order of the blocks on a pcp list.  Source: pindex_to_order()."""
     return PAGEBLOCK_ORDER if pindex >= PCP_THP else pindex // MIGRATE_PCPTYPES
 
 
 @kernel
 def rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags):
-    """Refill a pcp list at its tail; blocks got.  Needs the zone lock.  Source: the same name."""
+    """Refill a pcp list at its tail and return the number of blocks added.
+
+    The caller holds the zone lock.  Source: rmqueue_bulk().
+    """
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     wanted = nr_pcp_alloc(memory, zone, cpu, order)
     mode = RMQUEUE_NORMAL
@@ -81,16 +84,21 @@ def rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags):
 
 @kernel(inline=True)
 def pcp_list_empty(memory, zone, cpu, order, migratetype):
-    """Would this allocation have to refill first?"""
+    """Would an allocation have to refill the list first?"""
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     return list_empty(memory.links, head)
 
 
 @kernel(inline=True)
 def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
-    """Take the head of a pcp list, refilled if it was empty; -1 if nothing came.
+    """Take the head of a pcp list, after a refill if the list is empty.
 
     Source: __rmqueue_pcplist().
+
+    Returns
+    -------
+    int
+        The block's node; -1 if the refill found none.
     """
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     if list_empty(memory.links, head):
@@ -106,17 +114,25 @@ def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
 
 @kernel(inline=True)
 def rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags):
-    """Allocate from a pcp list; -1 if nothing came.  Source: rmqueue_pcplist()."""
+    """Allocate from a pcp list; return the block's node, or -1 if a refill found none.
+
+    Source: rmqueue_pcplist().
+    """
     end_run_of_frees(memory, zone, cpu)
     return pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags)
 
 
 @kernel(inline=True)
 def next_list_in_turn(memory, zone, cpu, pindex, quota, left):
-    """The next list that has pages, and how many to take from it: (pindex, quota).
+    """Choose the list that a drain in turns takes pages from next.
 
-    The quota grows with each empty list on the way; the only list left gives all.
-    Source: free_pcppages_bulk() of v4.15 and v5.10.
+    The quota grows with each empty list that is skipped; if only one list has pages, it gives
+    all that are left.  Source: free_pcppages_bulk() of v4.15 and v5.10.
+
+    Returns
+    -------
+    pindex, quota : int
+        The next list that has pages, and the number of pages to take from it.
     """
     empty = True
     while empty:
@@ -128,10 +144,11 @@ def next_list_in_turn(memory, zone, cpu, pindex, quota, left):
 
 @kernel(inline=True)
 def drained_type(memory, node, zone):
-    """Type under which a pcp page goes back: the one from its free, or from the refill.
+    """Migratetype under which a pcp page goes back to the buddy lists.
 
-    Read again only while a pageblock of the zone is isolated, perhaps this one; with freelist
-    hygiene always.  Source: free_pcppages_bulk(), has_isolate_pageblock().
+    It is the type noted when the page came to the list.  The pageblock's type is read instead
+    while any pageblock of the zone is isolated, and always with freelist hygiene.
+    Source: free_pcppages_bulk(), has_isolate_pageblock().
     """
     if memory.profile.freelist_hygiene or memory.zones[zone].nr_isolate_pageblock > 0:
         return get_pageblock_migratetype(memory, node)
@@ -142,8 +159,13 @@ def drained_type(memory, node, zone):
 def free_pcppages_bulk(memory, zone, cpu, count, pindex):
     """Drain about ``count`` pages to the buddy lists, tails first.
 
-    Whole lists, from ``pindex`` on; before 5.17 the three lists in turns, MOVABLE first.
-    Needs the zone lock.  Returns the pages freed.  Source: the same name.
+    Whole lists are drained, from ``pindex`` on; before 5.17 the three lists take turns, MOVABLE
+    first.  The caller holds the zone lock.  Source: free_pcppages_bulk().
+
+    Returns
+    -------
+    int
+        Pages freed.
     """
     in_turns = memory.profile.pcp_drain == DRAIN_ROUND_ROBIN
     count = min(count, memory.pcp[zone, cpu].count)
@@ -170,9 +192,10 @@ def free_pcppages_bulk(memory, zone, cpu, count, pindex):
 
 @kernel(cold=True)
 def drain_pages_zone(memory, zone, cpu):
-    """Empty a CPU's pcp lists of a zone, a chunk per hold of the lock; pages freed.
+    """Empty a CPU's pcp lists of a zone and return the number of pages freed.
 
-    All at once before the chunks.  Source: the same name (6.1.192; v4.15, v5.10).
+    6.1.192 drains a chunk per hold of the zone lock, v4.15 and v5.10 drain all pages at once.
+    Source: drain_pages_zone().
     """
     pages = memory.pcp[zone, cpu].count
     chunk = pages
@@ -185,7 +208,7 @@ def drain_pages_zone(memory, zone, cpu):
 
 @kernel(inline=True)
 def add_to_pcp_list(memory, node, zone, cpu, order, migratetype):
-    """Push a freed block on its pcp list; the list's pindex.
+    """Push a freed block on its pcp list and return the list's pindex.
 
     HIGHATOMIC pages stand on the MOVABLE list and keep their type.
     Source: free_unref_page_commit().
@@ -200,7 +223,10 @@ def add_to_pcp_list(memory, node, zone, cpu, order, migratetype):
 
 @kernel
 def free_unref_page(memory, node, cpu, order, migratetype):
-    """Free a block through the pcp lists; pages drained.  Source: free_unref_page()."""
+    """Free a block through the pcp lists and return the number of pages drained.
+
+    Source: free_unref_page().
+    """
     zone = page_zone(memory, node)
     pindex = add_to_pcp_list(memory, node, zone, cpu, order, migratetype)
     drain = pcp_drain_size(memory, zone, cpu, order)
@@ -213,11 +239,16 @@ def free_unref_page(memory, node, cpu, order, migratetype):
 
 @kernel(cold=True)
 def decay_pcp_high(memory, zone, cpu):
-    """Once a second: pcp.high falls by an eighth, and what stands above it is drained.
+    """Lower pcp.high by an eighth, once a second, and drain the pages above it.
 
-    Not below high_min, and not by more than the largest batch below what stands there.
-    Returns the pages drained.  Nothing before 6.7.  Source: the same name in mm/page_alloc.c,
-    called by refresh_cpu_vm_stats() of mm/vmstat.c.
+    pcp.high stays at or above high_min and at most the largest batch below ``count``.  Kernels
+    before 6.7 do nothing.  Source: decay_pcp_high() in mm/page_alloc.c, called by
+    refresh_cpu_vm_stats() in mm/vmstat.c.
+
+    Returns
+    -------
+    int
+        Pages drained.
     """
     if memory.profile.pcp_high != HIGH_AUTO_TUNED:
         return 0

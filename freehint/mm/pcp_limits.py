@@ -1,4 +1,4 @@
-"""Limits of the per-CPU lists: high, batch, and how they adapt."""
+"""Limits of the per-CPU lists: pcp.high and pcp.batch, and how they adapt."""
 
 from freehint.jit import kernel
 from freehint.mm.highatomic import unusable_highatomic
@@ -10,22 +10,22 @@ from freehint.mm.memory import (
 )
 from freehint.mm.profile import FREE_A_BATCH, FREE_RUN_LENGTH, HIGH_AUTO_TUNED
 
-# pcp->flags: the free before was of an order 1..3; a large data cache lets such runs grow.
+# pcp->flags: the previous free was of order 1..3; a large data cache lets runs of those grow.
 PCPF_PREV_FREE_HIGH_ORDER, PCPF_FREE_HIGH_BATCH = 1, 2
-# Not 0: where high is one batch the lock is taken to drain nothing, and the zone looked at.
+# Not 0: where high is one batch, a drain of 0 pages still takes the lock and looks at the zone.
 NO_DRAIN = -1
 
 
 @kernel(inline=True)
 def zone_flag(memory, zone, flag):
     """Is a bit of zone->flags set?"""
-    # By key: a record of numpy has a ``flags`` of its own.
+    # By key: a numpy record has an attribute ``flags`` of its own.
     return memory.zones[zone]["flags"] & flag != 0
 
 
 @kernel(inline=True)
 def clamp_high(memory, zone, cpu):
-    """Bring pcp.high between its limits, which may have moved; what it is now."""
+    """Clamp pcp.high to its limits, which may have changed, and return it."""
     pcp = memory.pcp[zone, cpu]
     memory.pcp[zone, cpu].high = min(max(pcp.high, pcp.high_min), pcp.high_max)
     return memory.pcp[zone, cpu].high
@@ -33,10 +33,10 @@ def clamp_high(memory, zone, cpu):
 
 @kernel
 def tuned_batch(memory, zone, cpu, order):
-    """Pages of one refill where pcp.high tunes itself: it grows by what it asks for.
+    """Pages of one refill where pcp.high tunes itself.  Each refill raises pcp.high.
 
-    Of order 0 twice as many at each refill in a row, but no more than may stay.
-    Source: nr_pcp_alloc() of 6.12.
+    At order 0 each refill in a row asks for twice as many pages, but not for more than may stay
+    on the lists.  Source: nr_pcp_alloc() of 6.12.
     """
     pcp = memory.pcp[zone, cpu]
     base = pcp.batch
@@ -57,7 +57,7 @@ def tuned_batch(memory, zone, cpu, order):
 
 @kernel(inline=True)
 def nr_pcp_alloc(memory, zone, cpu, order):
-    """Blocks that one refill asks for.  Source: __rmqueue_pcplist(); the same name in 6.12."""
+    """Blocks that one refill asks for.  Source: __rmqueue_pcplist(); nr_pcp_alloc() of 6.12."""
     if memory.profile.pcp_high == HIGH_AUTO_TUNED:
         batch = tuned_batch(memory, zone, cpu, order)
     else:
@@ -67,7 +67,7 @@ def nr_pcp_alloc(memory, zone, cpu, order):
 
 @kernel(inline=True)
 def end_run_of_frees(memory, zone, cpu):
-    """An allocation calls off the run of frees, before the page is looked up."""
+    """Halve the counter of frees in a row.  Each allocation does so before it looks for a page."""
     if memory.profile.pcp_free == FREE_RUN_LENGTH:
         memory.pcp[zone, cpu].free_count >>= 1
     else:
@@ -76,16 +76,17 @@ def end_run_of_frees(memory, zone, cpu):
 
 @kernel(inline=True)
 def largest_batch(memory, zone, cpu):
-    """Pages that one hold of the zone lock refills or drains at most."""
+    """The most pages that are refilled or drained under one hold of the zone lock."""
     return memory.pcp[zone, cpu].batch << memory.profile.batch_scale_max
 
 
 @kernel(inline=True)
 def nr_pcp_free(memory, zone, cpu, high, free_high):
-    """Pages that one drain gives back: doubled in a run of frees; always a batch before 5.14.
+    """Pages that one drain gives back.
 
-    6.12 counts the run, and gives back as many.
-    Source: the same name; free_unref_page_commit() of v4.15 and v5.10.
+    The number doubles with each drain in a run of frees.  Before 5.14 it is always a batch; 6.12
+    counts the pages freed in the run and drains as many.
+    Source: nr_pcp_free(); free_unref_page_commit() of v4.15 and v5.10.
     """
     rule = memory.profile.pcp_free
     if free_high:
@@ -108,15 +109,19 @@ def nr_pcp_free(memory, zone, cpu, high, free_high):
 
 @kernel(inline=True)
 def frees_high_order(memory, zone, cpu, order):
-    """In a run of frees an order 1..3 drains everything.  Source: free_unref_page_commit()."""
+    """Is this free of order 1..3 and in a run of frees, so that it drains everything?
+
+    Source: free_unref_page_commit().
+    """
     return memory.pcp[zone, cpu].free_factor > 0 and 0 < order <= memory.profile.pcp_max_order
 
 
 @kernel(inline=True)
 def nr_pcp_high(memory, zone, cpu, free_high):
-    """Pages that may stay on the lists: at most four batches while kswapd balances the zone.
+    """Pages that may stay on the lists: pcp.high, or 0 if ``free_high`` asks to drain all.
 
-    Source: the same name.  Kernels before 5.14 know pcp.high alone.
+    From 5.14 on it is at most four batches while kswapd balances the zone.
+    Source: nr_pcp_high().
     """
     high = memory.pcp[zone, cpu].high
     if free_high:
@@ -128,10 +133,11 @@ def nr_pcp_high(memory, zone, cpu, free_high):
 
 @kernel
 def tuned_high(memory, zone, cpu, count, free_count, free_high, keep):
-    """Pages that may stay on lists that tune themselves; pcp.high moves if ``keep``.
+    """Pages that may stay on the lists where pcp.high tunes itself.
 
-    It shrinks while the zone is short of memory, and in a run of frees of orders 1..3; it grows
-    to hold a run that is drained.  ``free_high``: such a run, drain whatever stands there.
+    pcp.high shrinks while the zone is short of memory, and in a run of frees of orders 1..3
+    (``free_high``), which drains all pages.  It grows to hold a run of frees that reaches it.
+    The new value is stored only if ``keep`` is set.
     Source: nr_pcp_high() of 6.12.
     """
     pcp = memory.pcp[zone, cpu]
@@ -161,9 +167,10 @@ def tuned_high(memory, zone, cpu, count, free_count, free_high, keep):
 
 @kernel(inline=True)
 def frees_high_run(memory, zone, cpu, order, count):
-    """Is this one of a run of frees of orders 1..3?  ``count``: pages with it.
+    """Is this free one of a run of frees of orders 1..3?
 
-    The previous free must have been of such an order too.
+    The previous free must have been of such an order too.  ``count`` is the number of pages on
+    the lists, this block included.
     Source: free_unref_page_commit() of 6.12.
     """
     pcp = memory.pcp[zone, cpu]
@@ -178,7 +185,7 @@ def frees_high_run(memory, zone, cpu, order, count):
 
 @kernel(inline=True)
 def longer_run(memory, zone, cpu, order):
-    """pcp.free_count after one more free: pages, growing up to the largest batch."""
+    """pcp.free_count after one more free, in pages.  It grows up to the largest batch."""
     pcp = memory.pcp[zone, cpu]
     more = 1 << order if pcp.free_count < largest_batch(memory, zone, cpu) else 0
     return pcp.free_count + more
@@ -186,7 +193,7 @@ def longer_run(memory, zone, cpu, order):
 
 @kernel(inline=True)
 def tuned_drain_size(memory, zone, cpu, order):
-    """Pages to drain after a free, where pcp.high tunes itself.
+    """Pages to drain after a free, or NO_DRAIN, where pcp.high tunes itself.
 
     Source: free_unref_page_commit() of 6.12.
     """
@@ -219,7 +226,7 @@ def free_would_drain(memory, zone, cpu, order):
 
 @kernel(inline=True)
 def pcp_drain_size(memory, zone, cpu, order):
-    """Pages to drain after a free of this order: NO_DRAIN while the lists are short of ``high``.
+    """Pages to drain after a free of this order, or NO_DRAIN while fewer than ``high`` are there.
 
     Source: free_unref_page_commit().
     """
@@ -234,7 +241,7 @@ def pcp_drain_size(memory, zone, cpu, order):
 
 @kernel(inline=True)
 def end_shortage(memory, zone):
-    """After a drain: is the zone above its high watermark again?
+    """Clear ZONE_BELOW_HIGH if a drain brought the zone above its high watermark again.
 
     Source: free_unref_page_commit() of 6.12.
     """

@@ -1,8 +1,8 @@
-"""Kernel versions as data: one allocator, told by its profile.
+"""Kernel versions as data: there is one allocator, and a profile says how it behaves.
 
-A profile is a NamedTuple of numbers, so it passes into kernels inside :class:`Memory`.  A field
-names a rule; where two kernels do it differently, one small function of ``mm/`` asks the field
-(found by its name), and everything else is shared.
+A profile is a NamedTuple of numbers, so it passes into kernels inside :class:`Memory`.  Each field
+names a rule.  Where kernel versions differ, one small function in ``mm/`` reads the field (search
+for its name); all other code is shared.
 
 Source: mm/page_alloc.c of v4.15, v5.10.228, Debian's 6.1.192 and 6.12.95.
 """
@@ -11,31 +11,31 @@ from typing import NamedTuple
 
 # At pageblock order and above: which free buddies do not merge?  (__free_one_page)
 MERGE_UNLESS_ISOLATE, MERGE_LIKE_TYPES = range(2)
-# When a type's lists are empty: blocks move to its lists and it tries again, or a claimed
-# pageblock or a stolen block serves the request itself?  (__rmqueue)
+# When a type's lists are empty: do blocks move to its lists, which are then tried again, or does
+# a claimed pageblock or a stolen block serve the request itself?  (__rmqueue)
 FALLBACK_MOVES, FALLBACK_CLAIMS = range(2)
-# Requests that must not mix types within pageblocks: how small may a stolen block be?
-# (__rmqueue_fallback) "ANY_ORDER": 5.10 forgot that an order-10 request needs more than order 9.
+# How small may a stolen block be, if a request must not mix types within pageblocks?
+# (__rmqueue_fallback)  ANY_ORDER: 5.10 forgot that an order-10 request needs more than order 9.
 NOFRAGMENT_NONE, NOFRAGMENT_ANY_ORDER, NOFRAGMENT_SMALL_ORDERS = range(3)
 # Who may use the reserves, and what for?  (__zone_watermark_ok, rmqueue_buddy)
 RESERVES_HARDER, RESERVES_BY_FLAG = range(2)
 # Which pcp pages does a drain take?  (free_pcppages_bulk)
 DRAIN_ROUND_ROBIN, DRAIN_WHOLE_LISTS = range(2)
-# How many does it take when the lists are full?  (free_unref_page_commit, nr_pcp_free)
+# How many pages does it take when the lists are full?  (free_unref_page_commit, nr_pcp_free)
 FREE_A_BATCH, FREE_DOUBLING, FREE_RUN_LENGTH = range(3)
 # Where does pcp.high come from?  (pageset_set_batch; zone_highsize)
 HIGH_SIX_BATCHES, HIGH_LOW_WATERMARK, HIGH_AUTO_TUNED = range(3)
 
 
 class Profile(NamedTuple):
-    """What differs between kernel versions.
+    """The rules that differ between kernel versions.
 
     release : int            100 * major + minor, e.g. 601 for Linux 6.1
 
     buddy and fallback
     merge_rule : int         MERGE_..: merges of whole pageblocks
     fallback : int           FALLBACK_..
-    fpi_flags : bool         FPI_TO_TAIL is known: putback goes to the tail
+    fpi_flags : bool         FPI_TO_TAIL exists: putback goes to the tail
     steal_to_tail : bool     stolen blocks go to the tail (else to the head)
     watermark_boost : bool   stealing less than a pageblock boosts the watermarks
     nofragment : int         NOFRAGMENT_..
@@ -45,11 +45,11 @@ class Profile(NamedTuple):
     small_zones_reserve : bool  zones of less than 100 pageblocks may have a HIGHATOMIC reserve
     watermarks_count_reserve : bool  the whole HIGHATOMIC reserve counts as taken, else only
         its free pages
-    high_ignores_boost : bool  __GFP_HIGH is enough for an order-0 request to ignore the boost of
-        the min watermark, else GFP_ATOMIC (6.3 on)
-    freelist_hygiene : bool  a free block's list type equals its pageblock's type (6.10 on)
+    high_ignores_boost : bool  any order-0 request with __GFP_HIGH ignores the boost of the min
+        watermark (from 6.3 on), else only one with GFP_ATOMIC does
+    freelist_hygiene : bool  a free block's list type equals its pageblock's type (from 6.10 on)
 
-    proactive_compaction : bool  kcompactd compacts in the background (5.9 on)
+    proactive_compaction : bool  kcompactd compacts in the background (from 5.9 on)
 
     pcp lists
     pcp_max_order : int      highest small order kept on pcp lists (3 = PAGE_ALLOC_COSTLY_ORDER)
@@ -58,7 +58,7 @@ class Profile(NamedTuple):
     pcp_free : int           FREE_..
     batch_scale_max : int    CONFIG_PCP_BATCH_SCALE_MAX: limit of pcp batch doubling
     reclaim_limits_pcp : bool  ZONE_RECLAIM_ACTIVE lowers pcp.high to four batches
-    pcp_batch_cap : int      pages: four batches are at most this
+    pcp_batch_cap : int      upper limit of four batches, in pages
     pcp_high : int           HIGH_..
     """
 
@@ -152,7 +152,7 @@ PROFILES = {"4.15": LINUX_4_15, "5.10": LINUX_5_10, "6.1": LINUX_6_1, "6.12": LI
 
 
 def profile_name(profile: Profile) -> str:
-    """Name of a profile, ``"6.1"`` for release 601."""
+    """Name of a profile, for example ``"6.1"`` for release 601."""
     return f"{profile.release // 100}.{profile.release % 100}"
 
 

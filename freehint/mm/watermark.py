@@ -1,8 +1,8 @@
 """Watermarks, reserves and pcp limits from zone sizes: the kernel's formulas, in numpy.
 
-Within 1.5 % of the recorded guests (tests/formats/test_boot.py); what is left comes from the order
-of events at boot, which sees smaller zones.
-Source: mm/page_alloc.c and mm/khugepaged.c of Linux 6.1, where no other is named.
+They agree with the recorded guests within 1.5 % (tests/formats/test_boot.py); the rest is due to
+the order of events at boot, when the zones are still smaller.
+Source: mm/page_alloc.c and mm/khugepaged.c of Linux 6.1, unless a docstring names another release.
 """
 
 import math
@@ -16,10 +16,11 @@ LOWMEM_RATIO = (256, 256, 32, 0)  # vm.lowmem_reserve_ratio of DMA, DMA32, Norma
 
 
 def min_free_pages(managed, huge_pages=True) -> int:
-    """Pages of vm.min_free_kbytes.
+    """vm.min_free_kbytes, in pages.
 
-    4 * sqrt(lowmem kB) kB; with huge pages on at least khugepaged's wish: two pageblocks a zone
-    and one for each pair of types that could mix, but at most 5 % of the memory.
+    It is 4 * sqrt(lowmem kB) kB.  With huge pages it is at least what khugepaged recommends: in
+    each zone two pageblocks and one for each pair of types that could mix, but at most 5 % of
+    the memory.
     Source: calculate_min_free_kbytes(), set_recommended_min_free_kbytes().
     """
     total = int(np.sum(managed))
@@ -32,7 +33,10 @@ def min_free_pages(managed, huge_pages=True) -> int:
 
 
 def zone_watermarks(managed, huge_pages=True) -> np.ndarray:
-    """min, low and high of every zone; int64[Z, 3], pages.  Source: setup_per_zone_wmarks()."""
+    """The min, low and high watermark of every zone, as int64[Z, 3] in pages.
+
+    Source: setup_per_zone_wmarks().
+    """
     managed = np.asarray(managed, np.int64)
     lowest = min_free_pages(managed, huge_pages) * managed // managed.sum()
     step = np.maximum(lowest // 4, managed * 10 // 10_000)
@@ -40,7 +44,7 @@ def zone_watermarks(managed, huge_pages=True) -> np.ndarray:
 
 
 def lowmem_reserves(index, managed) -> np.ndarray:
-    """Pages each zone keeps from requests that may use a higher one; int64[Z, 5].
+    """Pages that each zone keeps from requests that may use a higher zone, as int64[Z, 5].
 
     Source: setup_per_zone_lowmem_reserve().
     """
@@ -54,24 +58,25 @@ def lowmem_reserves(index, managed) -> np.ndarray:
 
 
 def zone_batchsize(managed: int, cap: int) -> int:
-    """A quarter of a thousandth of the zone, or of ``cap`` pages, as 2^n - 1; perhaps 0.
+    """A quarter of ``managed / 1024`` or of ``cap`` pages, rounded to 2^n - 1 (perhaps 0).
 
-    Source: the same name; the cap is 512 KiB in v4.15, 1 MiB in v5.10 and 6.1.
+    Source: zone_batchsize(); the cap is 512 KiB in v4.15, 1 MiB in v5.10 and 6.1.
     """
     quarter = max(min(managed >> 10, cap) // 4, 1)
     return (1 << ((quarter + quarter // 2).bit_length() - 1)) - 1
 
 
 def pcp_batch(managed: int, profile: Profile = LINUX_6_1) -> int:
-    """Pages of one refill."""
+    """pcp.batch: the pages of one refill."""
     return max(1, zone_batchsize(managed, profile.pcp_batch_cap))
 
 
 def pcp_high(memory: Memory, zone: int) -> int:
-    """Pages at which a CPU's lists are drained.
+    """pcp.high: the number of pages at which a CPU's lists are drained.
 
-    Six batches, before the batch is raised to 1: small zones keep nothing (pageset_set_batch() of
-    v4.15 and v5.10).  From 5.14 on each CPU's share of the low watermark (zone_highsize()).
+    In v4.15 and v5.10 it is six batches as they are before the batch is raised to 1, so small
+    zones keep nothing (pageset_set_batch()).  From 5.14 on it is the CPU's share of the low
+    watermark (zone_highsize()).
     """
     managed, profile = int(memory.zones.managed[zone]), memory.profile
     if profile.pcp_high == HIGH_SIX_BATCHES:
@@ -81,7 +86,7 @@ def pcp_high(memory: Memory, zone: int) -> int:
 
 
 def set_pcp_limits(memory: Memory) -> None:
-    """Give every CPU the batch and high that follow from zone and number of CPUs.
+    """Set pcp.batch and pcp.high of every CPU from the zone's size and the number of CPUs.
 
     Source: zone_set_pageset_high_and_batch(); 6.12 keeps high between high_min (the same) and
     high_max = managed / 8 / CPUs.

@@ -1,8 +1,8 @@
 """Which zone serves an allocation: watermarks, lowmem_reserve and the zonelist.
 
-Source: mm/page_alloc.c of Linux 6.1, where no other is named: __zone_watermark_ok(),
-get_page_from_freelist(), alloc_flags_nofragment(); the order of attempts from __alloc_pages() and
-__alloc_pages_slowpath().
+Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release:
+__zone_watermark_ok(), get_page_from_freelist(), alloc_flags_nofragment(); __alloc_pages() and
+__alloc_pages_slowpath() for the order of attempts.
 """
 
 from freehint.jit import kernel
@@ -47,7 +47,7 @@ from freehint.mm.profile import HIGH_AUTO_TUNED, NOFRAGMENT_NONE
 
 GFP_ATOMIC_FLAGS = ALLOC_MIN_RESERVE | ALLOC_NON_BLOCK
 NO_PAGE = -1
-LOCKED = -2  # the zone's lock is held by a policy's stroke: nothing was done
+LOCKED = -2  # a policy's stroke holds the zone's lock, so nothing was done
 
 
 @kernel(inline=True)
@@ -62,9 +62,10 @@ def unusable_free(memory, zone, order, alloc_flags):
 
 @kernel(inline=True)
 def boost_of(memory, zone, order, mark, alloc_flags):
-    """What kswapd's boost adds to a watermark: nothing at min for GFP_ATOMIC of order 0.
+    """Pages that the boost adds to a watermark.
 
-    6.12 asks for __GFP_HIGH alone.  Source: wmark_pages(), zone_watermark_fast().
+    A GFP_ATOMIC request of order 0 ignores the boost at the min watermark; in 6.12 __GFP_HIGH
+    is enough for that.  Source: wmark_pages(), zone_watermark_fast().
     """
     rights = ALLOC_MIN_RESERVE if memory.profile.high_ignores_boost else GFP_ATOMIC_FLAGS
     if order == 0 and mark == WMARK_MIN and alloc_flags & rights == rights:
@@ -74,16 +75,17 @@ def boost_of(memory, zone, order, mark, alloc_flags):
 
 @kernel(inline=True)
 def zone_watermark_ok(memory, zone, order, mark, more, highest_zone, alloc_flags):
-    """May a block be taken and leave ``mark`` (WMARK_MIN, WMARK_LOW) and ``more`` pages free?
+    """Can the zone give a block and keep ``more`` pages above its watermark ``mark``?
 
-    ``highest_zone`` is the kernel index of the highest zone the request could use.
+    ``mark`` is WMARK_MIN, WMARK_LOW or WMARK_HIGH; ``highest_zone`` is the kernel index of the
+    highest zone that the request could use.
     Source: zone_watermark_fast(), __zone_watermark_ok().
     """
     zones = memory.zones
     free = zones[zone].nr_free_pages - unusable_free(memory, zone, order, alloc_flags)
     needed = zones[zone].watermark[mark] + boost_of(memory, zone, order, mark, alloc_flags) + more
     reserve = zones[zone].lowmem_reserve[highest_zone]
-    # v4.15 tries order 0 first without a look at the HIGHATOMIC reserve.
+    # v4.15 first tests order 0 without subtracting the HIGHATOMIC reserve.
     if order == 0 and memory.profile.fast_check_ignores_reserve:
         if zones[zone].nr_free_pages > needed + reserve:
             return True
@@ -91,7 +93,7 @@ def zone_watermark_ok(memory, zone, order, mark, more, highest_zone, alloc_flags
         return False
     if order == 0:
         return True
-    # HIGHATOMIC is the type behind the pcp types.
+    # HIGHATOMIC is the type after the pcp types.
     nr_types = MIGRATE_PCPTYPES + int(counts_highatomic_blocks(memory, alloc_flags))
     for current in range(order, NR_ORDERS):
         for migratetype in range(nr_types):
@@ -102,7 +104,10 @@ def zone_watermark_ok(memory, zone, order, mark, more, highest_zone, alloc_flags
 
 @kernel(inline=True)
 def rmqueue_buddy(memory, zone, order, migratetype, alloc_flags):
-    """Take a block from the buddy lists; -1 if none.  Source: the same name."""
+    """Take a block from the buddy lists; return its node, or -1 if there is none.
+
+    Source: rmqueue_buddy().
+    """
     if alloc_flags & ALLOC_RESERVES:
         return rmqueue_reserve(memory, zone, order, migratetype, alloc_flags)
     node, _ = rmqueue(memory, zone, order, migratetype, alloc_flags, RMQUEUE_NORMAL)
@@ -111,7 +116,13 @@ def rmqueue_buddy(memory, zone, order, migratetype, alloc_flags):
 
 @kernel(inline=True)
 def rmqueue_zone(memory, zone, cpu, order, migratetype, alloc_flags, locked_zones):
-    """One zone's attempt: (node or NO_PAGE or LOCKED, blocks taken under the zone lock)."""
+    """Try to take a block from one zone.
+
+    Returns
+    -------
+    node, taken : int
+        The block's node, NO_PAGE or LOCKED; the blocks taken under the zone lock.
+    """
     if not pcp_allowed_order(memory, order):
         if locked_zones >> zone & 1:
             return LOCKED, 0
@@ -125,15 +136,15 @@ def rmqueue_zone(memory, zone, cpu, order, migratetype, alloc_flags, locked_zone
         return rmqueue_reserve(memory, zone, order, migratetype, alloc_flags), 1
     handed_out = 1 << order if node >= 0 else 0
     taken = (memory.pcp[zone, cpu].count + handed_out - before) >> order
-    # A look in vain takes the lock too; it counts as one block.
+    # A refill that finds no block takes the lock too; it counts as one block.
     return node, max(taken, 1) if refills else 0
 
 
 @kernel(inline=True)
 def above_high(memory, zone, order, highest_zone, alloc_flags):
-    """Where pcp.high tunes itself: is the zone above its high watermark?  If not, note it.
+    """Is the zone above its high watermark?  Tested only where pcp.high tunes itself.
 
-    While it is noted nothing is tested again.
+    If it is not, ZONE_BELOW_HIGH is set, and the test is not repeated while the flag is set.
     Source: ZONE_BELOW_HIGH in get_page_from_freelist() of 6.12.
     """
     if memory.profile.pcp_high != HIGH_AUTO_TUNED or zone_flag(memory, zone, ZONE_BELOW_HIGH):
@@ -146,7 +157,7 @@ def above_high(memory, zone, order, highest_zone, alloc_flags):
 
 @kernel(inline=True)
 def has_room(memory, zone, order, mark, highest_zone, alloc_flags):
-    """Does this zone serve a request in this round?  Source: get_page_from_freelist()."""
+    """May this zone serve a request in this round?  Source: get_page_from_freelist()."""
     if above_high(memory, zone, order, highest_zone, alloc_flags):
         return True
     return zone_watermark_ok(memory, zone, order, mark, 0, highest_zone, alloc_flags)
@@ -154,7 +165,10 @@ def has_room(memory, zone, order, mark, highest_zone, alloc_flags):
 
 @kernel(inline=True)
 def first_attempt(memory):
-    """0: the first round may not mix types within pageblocks.  Source: alloc_flags_nofragment()."""
+    """Number of the first round: 0, which must not mix types in pageblocks, or 1 without that.
+
+    Source: alloc_flags_nofragment().
+    """
     top = memory.zones.shape[0] - 1
     has_nofragment = memory.profile.nofragment != NOFRAGMENT_NONE
     return 0 if has_nofragment and memory.zones[top].index == ZONE_NORMAL else 1
@@ -162,7 +176,7 @@ def first_attempt(memory):
 
 @kernel(inline=True)
 def attempt_rules(attempt, reserve_flags):
-    """(watermark, alloc flags) of a round.  Source: __alloc_pages(), gfp_to_alloc_flags()."""
+    """Watermark and alloc flags of a round.  Source: __alloc_pages(), gfp_to_alloc_flags()."""
     if attempt == 2:
         return WMARK_MIN, reserve_flags
     return WMARK_LOW, ALLOC_NOFRAGMENT if attempt == 0 else 0
@@ -176,10 +190,15 @@ def highest_zone_of(migratetype):
 
 @kernel
 def serving_zone(memory, order, migratetype):
-    """Where a request that neither reclaims nor wakes kswapd is served: (zone, alloc flags).
+    """Find the zone that would serve a request that neither reclaims nor wakes kswapd.
 
-    (-1, 0) if it would fail.  No block is taken, so what was found holds until one is.
+    No block is taken, so the answer holds until the next block is taken.
     Source: get_page_from_freelist(), __alloc_pages_slowpath().
+
+    Returns
+    -------
+    zone, alloc_flags : int
+        (-1, 0) if the request would fail.
     """
     highest = highest_zone_of(migratetype)
     for attempt in range(first_attempt(memory), 3):
@@ -192,11 +211,11 @@ def serving_zone(memory, order, migratetype):
 
 @kernel(inline=True)
 def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones):
-    """Try zone after zone at each attempt's watermark, as :func:`alloc_pages` describes.
+    """Try zone after zone at each attempt's watermark; see :func:`alloc_pages`.
 
-    ``reserve_flags`` are ALLOC_.. of mm/highatomic.py, which count at the min watermark alone.
-    With ALLOC_HIGHATOMIC a held lock is waited for even where a pcp list would serve.
-    Source: get_page_from_freelist().
+    ``reserve_flags`` are ALLOC_.. flags of mm/highatomic.py; they apply only at the min
+    watermark.  A request with ALLOC_HIGHATOMIC waits for a held lock even if a pcp list could
+    serve it.  Source: get_page_from_freelist().
     """
     highest = highest_zone_of(migratetype)
     under_lock = 0
@@ -219,22 +238,23 @@ def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_z
 
 @kernel
 def alloc_pages(memory, cpu, order, migratetype, locked_zones):
-    """Allocate a block as a request that may wake kswapd but is not reclaimed for.
+    """Allocate a block for a request that may wake kswapd but does not reclaim itself.
 
-    Zones from the highest down at the low watermark, first without mixing types within
-    pageblocks where the preferred zone is Normal, then all again, then at the min watermark.
+    Zones are tried from the highest down: at the low watermark without mixing types within
+    pageblocks (only if the preferred zone is Normal), at the low watermark, and at the min
+    watermark.
 
     Parameters
     ----------
     locked_zones : int
-        Zones whose locks strokes hold, a bit each.
+        One bit for each zone whose lock a stroke holds.
 
     Returns
     -------
     (node, zone, under_lock)
-        ``node`` is NO_PAGE if all attempts failed, LOCKED (and no page was taken) if the
-        lock of ``zone`` is needed and held; ``under_lock`` counts blocks taken from
-        the buddy, a look in vain as one.
+        ``node`` is NO_PAGE if all attempts failed, and LOCKED (with no page taken) if the
+        lock of ``zone`` is needed and held; ``under_lock`` counts the blocks taken from the
+        buddy lists, and an attempt that finds none as one.
     """
     return alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zones)
 
@@ -248,20 +268,21 @@ def mark_lru(memory, node, order):
 
 @kernel(inline=True)
 def clear_lru(memory, node, order):
-    """Pages about to be freed leave the LRU."""
+    """Take pages that are about to be freed off the LRU."""
     for page in range(node, node + (1 << order)):
         memory.frame[page] = 0
 
 
 @kernel
 def free_pages(memory, node, cpu, order, locked_zones):
-    """Free a block: through the pcp lists if its order may, else straight to the buddy.
+    """Free a block through the pcp lists if they take its order, else straight to the buddy.
 
     Returns
     -------
     (done, zone, under_lock)
         ``done`` is False (and nothing was changed) if the zone's lock is needed and held;
-        ``under_lock`` counts pages put back under the zone lock.
+        ``under_lock`` counts the pages put back under the zone lock, a block straight to the
+        buddy as one.
 
     Source: __free_pages(), free_unref_page(), __free_pages_ok().
     """
@@ -283,7 +304,7 @@ def free_pages(memory, node, cpu, order, locked_zones):
 def bulk_zone(memory, nr_pages):
     """The highest zone that keeps its low watermark without the pages, or -1.
 
-    The lowmem reserve is that against the preferred zone, not against the highest usable one.
+    The lowmem reserve is the one against the preferred zone, not the highest usable one.
     """
     top = memory.zones.shape[0] - 1
     preferred = memory.zones[top].index
@@ -295,11 +316,16 @@ def bulk_zone(memory, nr_pages):
 
 @kernel
 def alloc_pages_bulk(memory, cpu, migratetype, nodes):
-    """Fill ``nodes`` (int64 array) with pages from one zone; pages got, perhaps fewer.
+    """Fill ``nodes`` (an int64 array) with pages from one zone.
 
-    The list is refilled as often as need be; it does not call off a run of frees as single
-    allocations do.  0 where no zone has enough, or a single page is wanted: the caller then
-    allocates one page by itself, as the kernel does.
+    The pcp list is refilled as often as necessary.  Unlike single allocations, this does not
+    end a run of frees.
+
+    Returns
+    -------
+    int
+        Number of pages allocated, perhaps fewer than wanted.  0 if no zone has enough or only
+        one page is wanted: the caller then allocates a single page, as the kernel does.
     """
     zone = bulk_zone(memory, nodes.shape[0]) if nodes.shape[0] > 1 else -1
     if zone < 0:

@@ -1,4 +1,4 @@
-"""Every policy by name.  Adding one: its file, and a line in POLICIES."""
+"""Every policy by name.  A new policy needs a file of its own and a line in POLICIES."""
 
 from dataclasses import replace
 
@@ -11,15 +11,15 @@ from freehint.policies.policy import Policy
 from freehint.policies.promise import ONCE, Promise
 from freehint.policies.walker import Walker
 
-# The legacy baseline: no hint at all.
+# The legacy baseline gives no hints.
 BASELINE = Policy("none", colour="grey", mark="o", promise=ONCE, knobs=())
 
 POLICIES = {
     "none": BASELINE,
-    # As posted in January 2018: one call walks every list, a full ring loses the hint.  Nothing is
-    # promised: a full ring loses hints, and between two lists a pageblock may change its type; its
-    # blocks move to lists that were walked before, and are missed, or to one that was not, and are
-    # met again.  Rare: 1 and 6 of 600,000 in 1,000 histories.
+    # As posted in January 2018: one call walks every list, and a full ring loses the hint.  It
+    # promises nothing more, because a full ring loses hints, and because a pageblock may change its
+    # type between two lists.  Its blocks then move to a list that was walked before and are missed,
+    # or to a later list and are met again.  (Rare: 1 and 6 of 600,000 blocks in 1,000 histories.)
     "v24": Walker(
         "v24",
         rotate="never",
@@ -29,8 +29,8 @@ POLICIES = {
         colour="sky",
         mark="v",
     ),
-    # June 2018: the largest blocks alone, a zone's addresses into an array under one hold of the
-    # lock, reported from there.  The array is a copy, so nothing is met again.
+    # June 2018: only the largest blocks.  Their addresses go into an array under one hold of the
+    # zone's lock and are reported from there.  The array is a copy, so no block is met again.
     "v33": Walker(
         "v33",
         rotate="never",
@@ -44,8 +44,8 @@ POLICIES = {
         promise=Promise("offered", True),
     ),
     # "collect reported pages and then move them to tail when we exit"; "scan until we see A".
-    # Nothing is promised: once A is consumed the walk ends after one lap, in which blocks are met
-    # again and others never.
+    # It promises nothing more: if A is consumed, the walk ends after one lap, in which some blocks
+    # are met again and others never.
     "rotate_on_exit": Walker(
         "rotate_on_exit",
         rotate="on_exit",
@@ -54,8 +54,9 @@ POLICIES = {
         colour="orange",
         mark=">",
     ),
-    # A bookmark in the list answers "where could we continue?"; nothing is moved.  The bookmark
-    # stands whatever happens, but a type that changes moves blocks over it: nothing is promised.
+    # A bookmark in the list answers "where could we continue?"; no block is moved.  The bookmark
+    # always stays in its place, but a pageblock that changes its type moves blocks past it, so
+    # this policy promises nothing more.
     "restartable_cursor": Walker(
         "restartable_cursor",
         rotate="never",
@@ -64,8 +65,8 @@ POLICIES = {
         colour="yellow",
         mark="P",
     ),
-    # "hold a lock and just block whoever wanted to use any pages".  Nobody can change the lists
-    # during its one stroke a zone.
+    # "hold a lock and just block whoever wanted to use any pages".  It does one stroke per zone, in
+    # which nobody else can change the lists.
     "hold_the_lock": Walker(
         "hold_the_lock",
         rotate="never",
@@ -78,12 +79,12 @@ POLICIES = {
     ),
     # "How about the following scheme": callback, private list, report, back at the tail.
     "five_step": FiveStep(),
-    # What was merged in 4.20: no walk at all.
+    # Merged in 4.20; it does not walk at all.
     "balloon_alloc": BalloonAlloc(),
-    # 5.7 on: all the time, a little at a time.
+    # Since 5.7: it reports all the time, a little at a time.
     "page_reporting": PageReporting(),
 }
-# Versions of the thread that are no policy of their own, and why.
+# Versions of the thread that are not policies of their own, and the reasons.
 REFUSED = {
     "v25": "walks as v24 and only returns another value: see fh.walk_free_mem_block and fh.v24"
 }
@@ -107,12 +108,12 @@ def find_policy(policy) -> Policy:
 
 
 def find_policies(policy) -> tuple:
-    """The users of a scenario: one policy, or several at once, numbered.
+    """The policies of a scenario, one or several, numbered as users.
 
     Raises
     ------
     InputError
-        A policy is not known, there are too many, or two want what the kernel gives to one.
+        A policy is not known, there are too many, or two need a hook that takes one user.
     """
     several = tuple(policy) if isinstance(policy, list | tuple) else (policy,)
     users = [find_policy(one) for one in several]
@@ -120,7 +121,7 @@ def find_policies(policy) -> tuple:
     if len(users) > NR_USERS:
         raise InputError(f"policy must be at most {NR_USERS} users at once, got {len(users)}")
     if sum(one.delay_ns is not None for one in users) > 1:
-        raise InputError("policy: free page reporting takes one user, a second gets EBUSY")
+        raise InputError("policy: free page reporting takes one user; a second gets EBUSY")
     if sum(one.on_empty is not None for one in users) > 1:
         raise InputError("policy: the callback on an empty list takes one user")
     return tuple(replace(one, user=number) for number, one in enumerate(users))

@@ -1,10 +1,10 @@
-"""Allocate the largest blocks and hold them: what Linux merged in 4.20.
+"""Allocate the largest blocks and hold them, as Linux has done since 4.20.
 
-The balloon never looks at a free list.  It allocates block after block of order 10, tells the
-host of each, and keeps them until the host says DONE: freed earlier, they would be written to
-faster than the migration sends.  So the allocator's own rules decide what is hinted: watermarks
-and lowmem_reserve bound it, nothing below order 10 ever is, and a block from another type's list
-takes its pageblocks along: they become UNMOVABLE, and stay so.
+The balloon never looks at a free list.  It allocates block after block of order 10, reports each
+to the host, and keeps them until the host says DONE: freed earlier, they would be written faster
+than the migration sends.  So the allocator's own rules decide which blocks are hinted.  Watermarks
+and lowmem_reserve limit them, blocks below order 10 are never hinted, and a block from another
+type's list takes its pageblocks along: they become UNMOVABLE, and stay so.
 
 Source: drivers/virtio/virtio_balloon.c of 6.1 (get_free_page_and_send(), shrink_free_pages()).
 To allocate was Torvalds' idea, June 2018: <20180627220402-mutt-send-email-mst@kernel.org>.
@@ -34,16 +34,16 @@ from freehint.policies.policy import FULL_RING, Outcome, Policy, Stroke
 from freehint.policies.promise import ONCE, Promise
 
 HINT_ORDER = MAX_ORDER - 1  # VIRTIO_BALLOON_HINT_BLOCK_ORDER
-SHRINK_BATCH = 128  # mm/vmscan.c: pages that a shrinker is asked for at a time
+SHRINK_BATCH = 128  # pages that mm/vmscan.c asks a shrinker for at a time
 REFUSED, TAKEN, LOST, USED = map(int, Outcome)
 MORE = int(Stroke.MORE)
 
 
 class BalloonState(NamedTuple):
-    """What the balloon remembers.
+    """The state of a pass.
 
-    at : int64[3]   USER; ALLOC_FLAGS of the allocation that next_zone() found room for; HELD
-                    blocks, of passes before too
+    at : int64[3]   USER; ALLOC_FLAGS of the allocation that next_zone() found a zone for; HELD:
+                    blocks held, those of earlier passes included
     """
 
     at: np.ndarray
@@ -53,23 +53,23 @@ USER, ALLOC_FLAGS, HELD = range(3)
 
 
 def new_state(memory, policy):
-    """A pass begins; blocks of passes before stay held until DONE."""
+    """The state of a new pass; blocks of earlier passes stay held until DONE."""
     held = list_length(memory.links, user_node(memory, policy.user, USER_LIST))
     return BalloonState(np.array([policy.user, 0, held], np.int64))
 
 
 @kernel(inline=True)
 def held_list(memory, state):
-    """Head of the blocks held.  Source: free_page_list."""
+    """The head of the list of held blocks.  Source: free_page_list."""
     return user_node(memory, state.at[USER], USER_LIST)
 
 
 @kernel
 def next_zone(memory, state):
-    """The zone that the next allocation is served from; -1: it fails, which ends the pass.
+    """The zone that will serve the next allocation; -1 if it would fail, which ends the pass.
 
-    gfp NORETRY, NOWARN, NOMEMALLOC and nothing else: type UNMOVABLE, no reclaim, no kswapd, no
-    reserves; the slow path looks at the min watermark alone.
+    Its gfp flags are only NORETRY, NOWARN and NOMEMALLOC: type UNMOVABLE, no reclaim, no kswapd,
+    no reserves.  The slow path looks only at the min watermark.
     """
     zone, flags = serving_zone(memory, HINT_ORDER, UNMOVABLE)
     state.at[ALLOC_FLAGS] = flags
@@ -80,7 +80,7 @@ def next_zone(memory, state):
 def fill(memory, state, zone, report, capacity):
     """Allocate one block.  Source: get_free_page_and_send()."""
     node = rmqueue_buddy(memory, zone, HINT_ORDER, UNMOVABLE, state.at[ALLOC_FLAGS])
-    if node < 0:  # taken by others while the lock was waited for
+    if node < 0:  # Others took the blocks while this CPU waited for the lock.
         return 0, MORE
     memory.frame[node] = ISOLATED | HINT_ORDER
     list_add(memory.links, node, held_list(memory, state))
@@ -93,9 +93,10 @@ def fill(memory, state, zone, report, capacity):
 
 @kernel
 def drain(memory, state, zone, report, n, outcome):
-    """Keep what the ring took; free at once what it had no room for.
+    """Keep the blocks that the ring took; free at once those that it had no room for.
 
-    Unless DONE or the shrinker came before and freed it: the block taken last is the list's first.
+    DONE or the shrinker may have freed a block before.  It is still held if it is the first of the
+    list, because the block taken last is the first.
     """
     freed = 0
     for row in range(n):
@@ -108,7 +109,7 @@ def drain(memory, state, zone, report, n, outcome):
 
 @kernel(inline=True)
 def free_held(memory, state, node):
-    """Free a held block as any allocated one: order 10 goes to its list's head."""
+    """Free a held block like any allocated block: order 10 goes to the head of its list."""
     order = frame_order(memory.frame[node])
     list_del(memory.links, node)
     memory.frame[node] = 0
@@ -118,7 +119,7 @@ def free_held(memory, state, node):
 
 @kernel
 def return_free_pages_to_mm(memory, state, most):
-    """Free up to ``most`` blocks, those taken last first; blocks freed.  Source: the same name."""
+    """Free up to ``most`` blocks, the last taken first, and return how many.  Source: same name."""
     head = held_list(memory, state)
     freed = 0
     while freed < most and not list_empty(memory.links, head):
@@ -129,17 +130,22 @@ def return_free_pages_to_mm(memory, state, most):
 
 @kernel
 def release(memory, state):
-    """DONE: all blocks, in the reverse of the order they were taken in."""
+    """Free all blocks after DONE, the last taken first."""
     return return_free_pages_to_mm(memory, state, state.at[HELD])
 
 
 @kernel
 def shrink(memory, state, nr_pages):
-    """The shrinker: up to eight times what was asked for.
+    """Free blocks for the shrinker, up to eight times the pages that it asked for.
 
-    Each scan for at most SHRINK_BATCH pages frees a block of 1024 and leaves nr_scanned as it
-    was, so that only SHRINK_BATCH count as done.  What is left below a batch waits for the next
-    call.  Source: do_shrink_slab() of mm/vmscan.c, virtio_balloon_shrinker_scan().
+    Each scan for at most SHRINK_BATCH pages frees a block of 1024 pages but does not change
+    nr_scanned, so that only SHRINK_BATCH pages count as done.  A rest below SHRINK_BATCH waits for
+    the next call.  Source: do_shrink_slab() of mm/vmscan.c, virtio_balloon_shrinker_scan().
+
+    Returns
+    -------
+    int
+        Pages freed.
     """
     freeable = state.at[HELD] << HINT_ORDER
     left = nr_pages
@@ -158,13 +164,13 @@ class BalloonAlloc(Policy):
     """Allocate order-10 blocks, hint and hold them, as merged in Linux 4.20.
 
     A stroke is one allocation, so ``capacity`` is 1.  ``report="acknowledged"`` is
-    VIRTIO_BALLOON_F_HINT_WAIT_ON_ACK as proposed in January 2026: a block is held only when the
-    host has used its hint.
+    VIRTIO_BALLOON_F_HINT_WAIT_ON_ACK as proposed in January 2026: the balloon goes on only when
+    the host has used the hint.
 
     Attributes
     ----------
     zeroes : bool
-        init_on_alloc=1, Debian's default: every hinted page is written.
+        Whether every hinted page is written (init_on_alloc=1, Debian's default).
     """
 
     name: str = "balloon_alloc"
@@ -181,7 +187,7 @@ class BalloonAlloc(Policy):
     pause_ns: int = 0
     colour: str = "blue"
     mark: str = "D"
-    promise: Promise = ONCE  # order 10, and only while watermarks allow
+    promise: Promise = ONCE  # No more: it takes only order 10, and only while watermarks allow.
     knobs: tuple = (FULL_RING,)
 
     def __post_init__(self):
@@ -192,10 +198,10 @@ class BalloonAlloc(Policy):
 
     @property
     def allocates(self) -> bool:
-        """Through alloc_pages() and free_pages()."""
+        """True: blocks are allocated and freed, by alloc_pages() and free_pages()."""
         return True
 
     @property
     def smallest_order(self) -> int:
-        """Only blocks of the largest order are hinted."""
+        """The largest order, because only its blocks are hinted."""
         return HINT_ORDER

@@ -1,7 +1,7 @@
-"""Drives a policy's verbs over a memory, stroke by stroke, without an engine and without time.
+"""Drive a policy's verbs over a memory, stroke by stroke, without an engine and without time.
 
-What the ring and the host do with each row is the caller's to say, and between two strokes the
-caller may do with the memory what it likes::
+The caller decides what the ring and the host do with each row, and may change the memory between
+two strokes::
 
     for stroke in Drive(policy, memory):
         print(stroke.zone, stroke.rows)
@@ -21,8 +21,8 @@ class Driven(NamedTuple):
 
     zone : int
     rows : list of (int, int)   node and order of each block, in the order of ``fill``
-    outcomes : uint8[n]         Outcome of each
-    status : Stroke             what ``fill`` said
+    outcomes : uint8[n]         Outcome of each row
+    status : Stroke             the status that ``fill`` returned
     """
 
     zone: int
@@ -32,22 +32,22 @@ class Driven(NamedTuple):
 
 
 class Drive:
-    """One policy at work on one memory; an iterator over the strokes of its walk.
+    """One policy at work on one memory: an iterator over the strokes of its walk.
 
-    ``state`` is what its verbs share, ``zone`` where the next stroke begins, and ``over`` whether
-    the walk is.
+    ``state`` is the state that the verbs share, ``zone`` the zone of the next stroke, and ``over``
+    tells whether the walk is over.
 
     Parameters
     ----------
     policy : Policy
     memory : Memory
-        It is changed.
+        The verbs change it.
     outcomes : callable, optional
-        ``outcomes(rows) -> sequence of Outcome``, a stroke's; by default the ring takes each row,
-        and the host uses it where the policy waits for that.
+        ``outcomes(rows)`` returns the Outcome of each row of a stroke.  By default the ring takes
+        each row, or the host uses it if the policy waits for the host.
     meanwhile : callable, optional
-        Called between ``fill`` and ``drain`` of a policy that drops the lock there: the guest
-        goes on.
+        Called with the Drive between ``fill`` and ``drain``, if the policy drops the lock there;
+        it plays the guest.
     """
 
     def __init__(self, policy: Policy, memory: Memory, outcomes=None, meanwhile=None):
@@ -67,12 +67,12 @@ class Drive:
         return stroke
 
     def stroke(self) -> Driven | None:
-        """``fill``, what becomes of the rows, and ``drain``.
+        """Do one stroke: ``fill``, decide the outcomes, ``drain``.
 
         Returns
         -------
         Driven or None
-            None: the walk was over.
+            None if the walk was over before.
         """
         policy, memory = self.policy, self.memory
         if policy.next_zone:
@@ -95,7 +95,7 @@ class Drive:
         return stroke
 
     def decide(self, rows: list) -> list:
-        """What becomes of the rows that were just chosen.
+        """Decide the outcomes of the rows that ``fill`` chose.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class Drive:
         return [Outcome.USED if acknowledged else Outcome.TAKEN] * len(rows)
 
     def _drain(self, report: np.ndarray, outcomes: np.ndarray) -> None:
-        """``drain``, and once more with what the host has used where the policy wants to know."""
+        """Call ``drain``, and again with the rows that the host used if the policy wants that."""
         policy, n = self.policy, len(outcomes)
         policy.drain(self.memory, self.state, self.zone, report, n, outcomes)
         taken = report[:n][outcomes == Outcome.TAKEN]
@@ -126,25 +126,25 @@ class Drive:
             self.zone += 1
 
     def call(self, verb: str, *arguments) -> int:
-        """Another verb, if the policy has it: ``on_empty``, ``end_walk``, ``release``, ``shrink``.
+        """Call ``on_empty``, ``end_walk``, ``release`` or ``shrink``, if the policy has it.
 
         Parameters
         ----------
         verb : str
         arguments
-            As of :mod:`freehint.policies.policy`, those behind ``state``.
+            The verb's arguments after ``state``: see :mod:`freehint.policies.policy`.
 
         Returns
         -------
         int
-            What it answers; 0 where it answers nothing.
+            The verb's result; 0 if there is no result or no such verb.
         """
         does = getattr(self.policy, verb)
         return int(does(self.memory, self.state, *arguments) or 0) if does else 0
 
 
 def note_hints(memory: Memory, rows: list, outcomes: np.ndarray) -> None:
-    """The ring took them: mark each block's stay on its list, as the engine does."""
+    """Mark the stays of the blocks that the ring took as HINTED, as the engine does."""
     for (node, order), what in zip(rows, outcomes, strict=True):
         frame = memory.frame[node]
         if what == Outcome.TAKEN and frame & BUDDY and frame_order(frame) == order:

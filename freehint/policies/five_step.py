@@ -1,4 +1,4 @@
-"""Tsirkin's five steps: hold blocks while they are reported, give them back if they are missed.
+"""Tsirkin's five steps: hold blocks while they are reported; give them back early if needed.
 
 1. register a callback for free lists that run empty: on_empty();
 2. take blocks off the free lists, onto a private list: fill();
@@ -6,17 +6,18 @@
 4. add them to the free lists again, at the tail: drain();
 5. if the callback comes meanwhile, interrupt that, and add them again at the tail.
 
-No kernel has had steps 1 and 5; the other three became free page reporting.  Decided here:
+No kernel has had steps 1 and 5; the other three became free page reporting.  The mail leaves some
+points open; they are decided here:
 
 * Isolation keeps its gate: no block is taken that would leave the zone below its min watermark.
-* A walk ends.  When a zone is begun an END node is put behind what stands on each list, and what
-  comes back goes behind it; a list is walked to its END, or until as many blocks were taken as
-  stood there.  So a block is reported once unless it left its list in between; what comes to a
-  list's tail meanwhile is not.  After its zone a state is used up: a new walk has a new one.
+* A walk ends.  At the beginning of a zone an END node is added to the tail of each list, and
+  blocks that come back go after it.  A list is walked to its END, or until as many blocks were
+  taken as it had at the beginning.  So a block is reported once unless it left its list in between;
+  blocks that come to the tail during the walk are not reported.  Each walk needs a new state.
 * Blocks that a full ring refused go back to the head, to be next; a lost hint goes to the tail.
 * Isolation makes pageblocks MOVABLE, so blocks of other types come back on the MOVABLE lists.
-* Only an allocation can run a list empty.  A list that isolation emptied does not call; the guest
-  comes for its blocks by shrink().
+* Only an allocation that empties a list makes the callback.  Isolation that empties a list does
+  not; then shrink() gets the blocks back for the guest.
 
 Source: Tsirkin, "How about the following scheme", answering v24 2/2 on linux-mm, January 2018.
 """
@@ -70,7 +71,7 @@ MORE, ZONE_DONE, _ = map(int, Stroke)
 
 @kernel(inline=True)
 def begin_zone(memory, state, zone):
-    """Put an END behind what stands on each list."""
+    """Add an END to the tail of each list."""
     forget_user_nodes(memory, state.at[AT_USER])
     for i in range(state.at[AT_NR_LISTS]):
         order, migratetype = order_of(i), i % MIGRATE_TYPES
@@ -84,18 +85,26 @@ def begin_zone(memory, state, zone):
 
 @kernel
 def take_list(memory, state, zone, i, report, n, capacity):
-    """Isolate blocks of one list: (rows, is the list done?)."""
+    """Isolate blocks of one list, after ``n`` rows of the report.
+
+    Returns
+    -------
+    n : int
+        Rows of the report.
+    done : bool
+        Whether the walk is done with this list.
+    """
     end = end_node(memory, state, i)
     head = free_list_head(memory, zone, order_of(i), i % MIGRATE_TYPES)
     node = list_next(memory.links, head)
     while node != end and node != head and state.left[i] > 0:
         after = list_next(memory.links, node)
-        if node < memory.nr_pages:  # else a bookmark: step over it
+        if node < memory.nr_pages:  # Another node is a bookmark, which is skipped.
             if n == capacity:
                 return n, False
             report[n, 2] += 1
             if not isolate_free_page(memory, node, state.at[AT_USER]):
-                return n, n == 0  # not while so much is held: give that back, then try again
+                return n, n == 0  # The zone is too low: give the held blocks back, then try again.
             report[n, 0] = node
             report[n, 1] = order_of(i)
             state.left[i] -= 1
@@ -125,9 +134,9 @@ def fill(memory, state, zone, report, capacity):
 
 @kernel
 def drain(memory, state, zone, report, n, outcome):
-    """Step 4: add all again at the tail, what the ring refused at the head.
+    """Step 4: add the blocks again at the tail, or at the head if the ring refused them.
 
-    Nothing, if step 5 came before: it added everything of the zone again.
+    If step 5 came before, there is nothing to do: it has added all blocks of the zone again.
     """
     moved = 0
     if nr_held(state, zone) > 0:
@@ -146,10 +155,10 @@ def drain(memory, state, zone, report, n, outcome):
 
 @kernel
 def readd(memory, node):
-    """Add a block again at the tail, whatever the kernel's own putback does."""
+    """Add a block again at the tail, wherever the kernel's own putback adds it."""
     order = frame_order(memory.frame[node])
     putback_isolated_page(memory, node)
-    if page_is_buddy(memory, node, order):  # else it merged, and stands where that put it
+    if page_is_buddy(memory, node, order):  # A block that merged stays where the merge put it.
         migratetype = frame_type(memory.frame[node])
         head = free_list_head(memory, page_zone(memory, node), order, migratetype)
         list_move_tail(memory.links, node, head)
@@ -157,11 +166,11 @@ def readd(memory, node):
 
 @kernel
 def put_first(memory, state, zone, node):
-    """Add a block again as its list's first, and let the walk go back to that list."""
+    """Add a block again as the first of its list, and let the walk go back to that list."""
     order = frame_order(memory.frame[node])
     putback_isolated_page(memory, node)
     if not page_is_buddy(memory, node, order):
-        return  # merged: the larger block is another one
+        return  # It merged, and the larger block is another one.
     migratetype = frame_type(memory.frame[node])
     i = list_index(order, migratetype)
     list_move(memory.links, node, free_list_head(memory, zone, order, migratetype))
@@ -174,7 +183,7 @@ def put_first(memory, state, zone, node):
 
 @kernel
 def readd_zone(memory, state, zone):
-    """Add everything held of a zone again, at the tail; blocks moved."""
+    """Add all held blocks of a zone again at the tail, and return their number."""
     head = user_node(memory, state.at[AT_USER], USER_LIST)
     node = list_next(memory.links, head)
     moved = 0
@@ -190,7 +199,7 @@ def readd_zone(memory, state, zone):
 
 @kernel(inline=True)
 def has_block(memory, zone, order, migratetype):
-    """Is there a free block of the type that serves an order?"""
+    """Has the zone a free block of a type that can serve an order?"""
     for current in range(order, NR_ORDERS):
         if memory.nr_free[zone, current, migratetype] > 0:
             return True
@@ -199,10 +208,15 @@ def has_block(memory, zone, order, migratetype):
 
 @kernel
 def on_empty(memory, state, zone, order, migratetype):
-    """Step 5: add all that is held of the zone again at the tail, if it is missed.
+    """Step 5: add all held blocks of the zone again at the tail if the allocator needs them.
 
-    It is where blocks of that very list are held; or, where the type has nothing left of that
-    order and above, any block that would have served.
+    It needs them if blocks of the empty list are held.  It also does if the type has no free block
+    of this or a higher order, and a block that could have served the order is held.
+
+    Returns
+    -------
+    int
+        Blocks moved.
     """
     missed = state.held[zone, list_index(order, migratetype)] > 0
     if not missed and not has_block(memory, zone, order, migratetype):
@@ -216,7 +230,7 @@ def on_empty(memory, state, zone, order, migratetype):
 
 @kernel
 def release(memory, state):
-    """Add everything held again; blocks."""
+    """Add all held blocks again, and return their number."""
     moved = 0
     for zone in range(state.held.shape[0]):
         moved += readd_zone(memory, state, zone)
@@ -225,13 +239,13 @@ def release(memory, state):
 
 @kernel
 def end_walk(memory, state):
-    """Leave no END behind, wherever the walk was stopped."""
+    """Take all ENDs off the lists, wherever the walk was stopped."""
     forget_user_nodes(memory, state.at[AT_USER])
 
 
 @kernel
 def shrink(memory, state, nr_pages):
-    """The guest is short of memory: step 5 for every zone; pages."""
+    """Do step 5 for every zone, for a guest short of memory, and return the number of pages."""
     pages = 0
     for zone in range(state.held.shape[0]):
         for i in range(state.held.shape[1]):
@@ -251,7 +265,8 @@ class FiveStep(Policy):
     min_order : int
         Smallest order taken, 0..10.
     report : "acknowledged" or "unlocked"
-        Blocks are held until the host has used them, or until the ring took them.
+        Blocks are held until the host has used them ("acknowledged"), or only until the ring took
+        them ("unlocked").
     """
 
     name: str = "five_step"
@@ -266,8 +281,8 @@ class FiveStep(Policy):
     min_order: int = 0
     colour: str = "black"
     mark: str = "p"
-    # Watermarks keep it from taking some; a callback ends a stroke, and what comes back goes
-    # behind the END.
+    # No more: watermarks forbid to take some blocks, and a callback ends a stroke and puts its
+    # blocks after the END.
     promise: Promise = ONCE
     knobs: tuple = (MIN_ORDER, CAPACITY, FULL_RING)
 

@@ -1,4 +1,4 @@
-"""The interface of the thread for Python callbacks: ``walk_free_mem_block``."""
+"""The interface of the 2018 patches, ``walk_free_mem_block``, for Python callbacks."""
 
 from freehint.config import require, whole
 from freehint.mm.memory import (
@@ -13,30 +13,31 @@ from freehint.mm.memory import (
 def walk_free_mem_block(
     memory: Memory, report_pfn_range, min_order=0, opaque=None, error_as_bool=False
 ):
-    """Report every free block to a callback, as the 2018 patches had it.
+    """Report every free block to a callback, as the 2018 patches did.
 
-    Zones ascend; within each, orders from 10 down to ``min_order``, then migratetypes 0..4,
-    then list order.  Pages on pcp lists are not on these lists and are not walked.  The kernel
-    drops and retakes the zone lock between lists; the lists must not change during a call.
+    Zones are walked in ascending order; in each zone orders from 10 down to ``min_order``, in each
+    order migratetypes 0..4, and each list from its head.  Pages on pcp lists are not walked.  The
+    kernel drops and retakes the zone lock between lists; here the lists must not change during a
+    call.
 
     Parameters
     ----------
     memory : Memory
     report_pfn_range : callable
-        Called as ``report_pfn_range(opaque, pfn, nr_pages)``.  0 or None goes on; anything else
-        stops the walk (v25's form: an int).  v24's form was a bool, True to go on: wrap such a
-        callback with :func:`v24`.
+        Called as ``report_pfn_range(opaque, pfn, nr_pages)``.  If it returns 0 or None, the walk
+        goes on; any other value stops it (v25's form, an int).  In v24 it returned a bool, and True
+        let the walk go on: wrap such a callback with :func:`v24`.
     min_order : int
         Smallest order walked, 0..10.
     opaque : object
-        Passed through to the callback.
+        Passed to the callback.
     error_as_bool : bool
-        As v25 was first posted: see the notes.
+        Behave like v25 as it was first posted: see the notes.
 
     Returns
     -------
     object
-        0 when all was reported, else the first other value that the callback returned.
+        0 if all was reported, else the value with which the callback stopped the walk.
 
     Raises
     ------
@@ -46,8 +47,8 @@ def walk_free_mem_block(
     Notes
     -----
     v24 returned nothing, so its caller could not tell completion from a stop; v25 returns the
-    callback's value.  As first posted it kept that in a bool, so any error came back as 1 and its
-    driver's test for a negative value could never be true (that is inferred from the posted text).
+    callback's value.  As first posted, v25 kept that value in a bool: any error came back as 1, and
+    its driver's test for a negative value could never be true (inferred from the posted text).
 
     Source: [PATCH v24 1/2] and [PATCH v25 1/2] "mm: support reporting free page blocks".
 

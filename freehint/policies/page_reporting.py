@@ -1,15 +1,15 @@
-"""Free page reporting, Linux 5.7 on: isolate, report, put back, a few at a time, for ever.
+"""Free page reporting (Linux 5.7 and later): isolate, report and put back, for as long as it runs.
 
-A pass runs 2 s after a free made a large block, and 2 s after the pass before if there is more to
-do.  Zone by zone, smallest order first, blocks that the host does not know are isolated until a
-scatterlist of 32 is full, reported, and put back with a Reported flag that lasts until the block
-leaves its list.  Where the five-step scheme has a callback for lists that run empty, this has
-small batches, two watermark tests and a budget of a sixteenth of a list a pass.
+A pass begins 2 s after a free made a large block, and 2 s after the previous pass if work was
+left.  Zone by zone, smallest order first, blocks that the host does not know are isolated until a
+scatterlist of 32 is full.  Then they are reported and put back with a Reported flag, which lasts
+until the block leaves its list.  The five-step scheme has a callback for lists that run empty;
+this policy has small batches, two watermark tests, and a budget per pass of a sixteenth of a list.
 
-The scatterlist is filled from its end and drained from its start: what was isolated last is put
-back first.
+The scatterlist is filled from its end and drained from its start, so the block that was isolated
+last is put back first.
 
-Source: mm/page_reporting.c of 6.1, where no other is named; its budget came in 5.9.
+Source: mm/page_reporting.c of 6.1, if no other is named; the budget came in 5.9.
 """
 
 from collections.abc import Callable
@@ -46,11 +46,12 @@ MORE, ZONE_DONE, STOPPED = map(int, Stroke)
 
 
 class ReportingState(NamedTuple):
-    """Where a pass stands.
+    """The progress of a pass.
 
     knob : int64[4]   K_USER, K_ORDER, K_CAPACITY, K_PUTBACK (fpi flags)
-    at : int64[4]     AT_ZONE, or -1 between zones; AT_LIST of it, ascending; AT_BUDGET: reports
-                      that the list may still take, or NOT_BEGUN; AT_FAILED: a report was refused
+    at : int64[4]     AT_ZONE: the current zone, or -1 between zones; AT_LIST: its current list,
+                      ascending; AT_BUDGET: reports left for the list, or NOT_BEGUN; AT_FAILED: 1
+                      if a report was refused
     """
 
     knob: np.ndarray
@@ -63,7 +64,7 @@ NOT_BEGUN = -2
 
 
 def new_state(memory, policy):
-    """A pass that has not begun."""
+    """The state of a pass that has not begun."""
     to_tail = FPI_TO_TAIL if policy.putback == "tail" else FPI_NONE
     flags = FPI_SKIP_REPORT_NOTIFY | to_tail
     return ReportingState(
@@ -74,9 +75,9 @@ def new_state(memory, policy):
 
 @kernel(inline=True)
 def zone_has_plenty(memory, state, zone):
-    """Would a whole scatterlist leave the low watermark?  No lowmem reserve counts.
+    """Would the zone stay above its low watermark without a whole scatterlist of blocks?
 
-    Source: page_reporting_process_zone().
+    The lowmem reserve does not count.  Source: page_reporting_process_zone().
     """
     batch = state.knob[K_CAPACITY] << state.knob[K_ORDER]
     return zone_watermark_ok(memory, zone, 0, WMARK_LOW, batch, 0, 0)
@@ -84,9 +85,10 @@ def zone_has_plenty(memory, state, zone):
 
 @kernel(inline=True)
 def begin_list(memory, state, zone, order):
-    """Reports that this list may take: it takes one more, for what the list before left over.
+    """Set the budget of a list: the number of reports that it may fill.
 
-    The order's free blocks of all types count, reported or not.
+    It may use one report more, for the blocks that the previous list left in the scatterlist.  The
+    order's free blocks of all types count, reported or not.
     """
     free = 0
     for migratetype in range(MIGRATE_TYPES):
@@ -97,7 +99,7 @@ def begin_list(memory, state, zone, order):
 
 @kernel(inline=True)
 def rotate_to_front(memory, head, node):
-    """Make ``node`` its list's first.  Source: list_rotate_to_front()."""
+    """Rotate a list so that ``node`` is its first.  Source: list_rotate_to_front()."""
     before = list_prev(memory.links, node)
     if before != head:
         list_turn(memory.links, head, before)
@@ -105,7 +107,7 @@ def rotate_to_front(memory, head, node):
 
 @kernel(inline=True)
 def take_block(memory, state, node, report, n):
-    """Isolate a block into the scatterlist; False if the zone is too low."""
+    """Isolate a block into the scatterlist; return False if the zone is too low for that."""
     order = frame_order(memory.frame[node])
     if not isolate_free_page(memory, node, state.knob[K_USER]):
         return False
@@ -116,19 +118,26 @@ def take_block(memory, state, node, report, n):
 
 @kernel
 def scan_list(memory, state, head, report, n):
-    """Isolate what one list has to report: (rows, is the list done?).
+    """Isolate the unreported blocks of one list into the scatterlist.
 
-    It is not where the scatterlist is full and the list has more: that block becomes its first,
-    and all is reported.  Source: page_reporting_cycle().
+    Returns
+    -------
+    n : int
+        Rows in the scatterlist.
+    done : bool
+        False if the scatterlist is full and the list has more blocks.  The next of them is then
+        the list's first, and the scatterlist has to be reported.
+
+    Source: page_reporting_cycle().
     """
     node = list_next(memory.links, head)
     while node != head:
         after = list_next(memory.links, node)
-        if node < memory.nr_pages:  # else a bookmark: step over it
+        if node < memory.nr_pages:  # Another node is a bookmark, which is skipped.
             report[n, 2] += 1
             if memory.frame[node] & REPORTED == 0:
                 if state.at[AT_BUDGET] < 0:
-                    memory.notify[REPORT_REQUESTED] = 1  # the rest is for the next pass
+                    memory.notify[REPORT_REQUESTED] = 1  # The next pass does the rest.
                     rotate_to_front(memory, head, node)
                     return n, True
                 if n == state.knob[K_CAPACITY]:
@@ -145,7 +154,7 @@ def scan_list(memory, state, head, report, n):
 
 @kernel
 def fill(memory, state, zone, report, capacity):
-    """Isolate blocks until the scatterlist is full and there is more, or the zone is done."""
+    """Isolate blocks until the scatterlist is full and more are left, or the zone is done."""
     if state.at[AT_FAILED]:
         return 0, STOPPED
     if state.at[AT_ZONE] != zone:
@@ -172,7 +181,7 @@ def fill(memory, state, zone, report, capacity):
 
 @kernel
 def drain(memory, state, zone, report, n, outcome):
-    """Put all back, the last first; flag what the host has used and what did not merge.
+    """Put all blocks back, the last first; flag those that the host used and that did not merge.
 
     A report that the host did not get ends the pass.  Source: page_reporting_drain().
     """
@@ -194,13 +203,14 @@ class PageReporting(Policy):
     Attributes
     ----------
     report_order : int
-        Smallest order reported: page_reporting_order, the pageblock's by default.
+        Smallest order reported: page_reporting_order, by default the order of a pageblock.
     delay_ns : int
-        From a free, or from the end of a pass, to the next pass.
+        The time from a free, or from the end of a pass, to the next pass.
     capacity : int
-        Blocks a report: PAGE_REPORTING_CAPACITY.
+        Blocks per report: PAGE_REPORTING_CAPACITY.
     putback : "tail" or "head"
-        "head": 5.7 to 5.9, where a block was put back like any freed one, to be reused first.
+        The end of the list to which blocks are put back.  "head" is what 5.7 to 5.9 did: they put
+        a block back like any freed block, so it was reused first.
     """
 
     name: str = "page_reporting"
@@ -217,7 +227,7 @@ class PageReporting(Policy):
     putback: str = "tail"
     colour: str = "green"
     mark: str = "s"
-    promise: Promise = ONCE  # a sixteenth of a list in a pass
+    promise: Promise = ONCE  # No more: a pass reports only a sixteenth of a list.
     host_discards: bool = True
 
     def __post_init__(self):
@@ -231,5 +241,5 @@ class PageReporting(Policy):
 
     @property
     def smallest_order(self) -> int:
-        """Smaller blocks are not reported."""
+        """The smallest order reported."""
         return self.report_order

@@ -1,33 +1,33 @@
-"""What a policy is: compiled verbs and named parameters.
+"""The base of all policies: compiled verbs and named parameters.
 
-A policy walks over the free lists, in *strokes*, each on one zone::
+A policy walks over the free lists in *strokes*, each on one zone::
 
     fill(memory, state, zone, report, capacity) -> (n, status)
-        under the zone's lock: choose up to ``capacity`` blocks; row i of ``report`` is (node,
-        order, blocks looked at to get there); after the last row, ``report[n, 2]`` may count
-        blocks looked at in vain.
+        Called under the zone's lock.  Choose up to ``capacity`` blocks.  Row i of ``report`` is
+        (node, order, blocks looked at to find it); after the last row, ``report[n, 2]`` may count
+        further blocks looked at.
     drain(memory, state, zone, report, n, outcome) -> nodes moved
-        under the zone's lock: the ring took or refused each row, or the host has used them.
+        Called under the zone's lock, with the Outcome of each row.
 
-and, if it needs them::
+A policy may have further verbs::
 
     next_zone(memory, state) -> zone
-        where the next stroke is wanted; -1: the walk is over.  Else zones are walked ascending.
+        Choose the zone of the next stroke; -1 ends the walk.  Without it zones are walked
+        ascending.
     on_empty(memory, state, zone, order, migratetype) -> nodes moved
-        a free list of the allocator ran empty (under its zone's lock).
+        Called under the zone's lock when a free list of the allocator has run empty.
     release(memory, state) -> blocks
-        the host says DONE: give back what is held for it.
+        Give back all held blocks: the host has said DONE.
     end_walk(memory, state)
-        the walk is over, or the host stopped it: leave no bookmark behind.
+        Take bookmarks off the lists: the walk is over, or the host stopped it.
     shrink(memory, state, nr_pages) -> pages
-        the guest is short of memory: give back about so many of the pages held.
+        Give back about ``nr_pages`` of the held pages: the guest is short of memory.
 
 ``node`` is ``pfn - memory.base_pfn``.  The engine takes the locks, goes through the zones,
 feeds the ring and charges the costs; the verbs only look at lists and move blocks.
 
-A policy also says how it is to be shown, judged and turned: its colour and mark in figures, its
-promise, whether its host discards, and its knobs.  No file outside of this folder asks for the
-name of a policy to find these out.
+A policy also describes itself: its colour and mark in figures, its promise, whether its host
+discards, and its knobs.  So no file outside this folder has to know the names of policies.
 """
 
 from collections.abc import Callable
@@ -41,20 +41,20 @@ from freehint.policies.promise import NOTHING_MORE, Promise, check_promise
 
 
 class Stroke(IntEnum):
-    """What ``fill`` says about the walk over this zone."""
+    """The status that ``fill`` returns for the walk over a zone."""
 
-    MORE = 0  # come back for another stroke
+    MORE = 0  # The zone needs another stroke.
     ZONE_DONE = 1
-    STOPPED = 2  # the walk is over
+    STOPPED = 2  # The walk is over.
 
 
 class Outcome(IntEnum):
     """What became of a reported block."""
 
-    REFUSED = 0  # not offered: the stroke ended before it
-    TAKEN = 1  # the ring has it
-    LOST = 2  # the ring was full and the hint was dropped
-    USED = 3  # the host has used the buffer
+    REFUSED = 0  # It was not offered, because a full ring ended the stroke before.
+    TAKEN = 1  # The ring has it.
+    LOST = 2  # The ring was full, and the hint was dropped.
+    USED = 3  # The host has used its buffer.
 
 
 VERBS = ("fill", "drain", "new_state", "next_zone", "on_empty", "end_walk", "release", "shrink")
@@ -62,13 +62,13 @@ ON_FULL = ("lose", "stop", "wait")
 REPORT = ("under_lock", "unlocked", "acknowledged")
 KICK = ("each", "half_full")
 DESCRIPTION = ("colour", "mark", "promise", "host_discards", "knobs")
-# Names of the palette's colours; their values stand in freehint/figures/drawing/palette.py.
+# Names of the palette's colours; freehint/figures/drawing/palette.py has their values.
 COLOURS = ("black", "orange", "sky", "green", "yellow", "blue", "vermilion", "purple", "grey")
 MARKS = ("o", "s", "D", "^", "v", "<", ">", "P", "X", "p", "*", "h")  # Matplotlib's filled ones
 
 
 class Knob(NamedTuple):
-    """A field of a policy that people turn, and the positions that widgets offer."""
+    """A field of a policy that users can change, and the positions that widgets offer."""
 
     name: str
     positions: tuple
@@ -87,55 +87,55 @@ class Policy(Named):
     ----------
     name : str
     fill, drain : callable or None
-        The verbs above, usually compiled by ``freehint.kernel``; ``fill=None`` never walks.
+        The verbs above, usually compiled by ``freehint.kernel``; with ``fill=None`` it never walks.
     new_state : callable or None
-        ``new_state(memory, policy)`` makes what the verbs get as ``state``; None: an
-        int64[64] of zeros.
+        ``new_state(memory, policy)`` makes the ``state`` that the verbs get; if None, the state is
+        an int64[64] of zeros.
     capacity : int
-        Blocks a stroke; 0: as many as there are.
+        The most blocks in a stroke; 0 if there is no limit.
     on_full : str
-        What a full ring does: "lose" the hint and go on (v24), "stop" the stroke, or "wait".
+        If the ring is full, "lose" the hint and go on (v24), "stop" the stroke, or "wait".
     report : str
-        Blocks go to the ring "under_lock"; or "unlocked", after the lock was dropped; or
-        "acknowledged": unlocked, and ``drain`` comes when the host has used them all.
+        Blocks go to the ring "under_lock", or "unlocked" after the lock was dropped.
+        "acknowledged" is unlocked too, and ``drain`` comes when the host has used all blocks.
     hold_until_used : bool
-        Keep the lock until the host has used everything.
+        Whether the lock is held until the host has used everything.
     one_buffer : bool
-        The blocks of a stroke share one buffer (a scatterlist), so one descriptor of the ring.
+        Whether the blocks of a stroke share one buffer (a scatterlist) and so one descriptor.
     reserved_descriptors : int
-        Descriptors kept for the command id: v24's driver adds no block where only one is left.
+        Descriptors kept for the command id: v24's driver adds no block if only one is left.
     kick : str
-        The host is notified of "each" buffer, if it sleeps; or when the ring is "half_full"
-        (v24), and at the end of a walk.
+        If the host sleeps, it is notified of "each" buffer; or when the ring is "half_full" (v24),
+        and at the end of a walk.
     zeroes : bool
-        Blocks are zeroed when they are taken (init_on_alloc=1).
+        Whether blocks are zeroed when they are taken (init_on_alloc=1).
     pause_ns : int
-        From the end of a stroke to the wish for the next: the caller's "something slow".
+        The time from the end of a stroke to the next stroke: the caller's "something slow".
     feedback : bool
-        Call ``drain`` at a later stroke, with outcome USED, for blocks whose buffers the host has
-        used since.
+        Whether ``drain`` is called at a later stroke, with outcome USED, for blocks whose buffers
+        the host has used since.
     delay_ns : int or None
-        None: it walks when the host asks.  Else it walks by itself, so long after a free of
-        ``report_order`` or more pages asked for it, and not sooner than that after the walk before.
+        None: the policy walks when the host asks.  Otherwise it walks by itself, ``delay_ns`` after
+        a free of a block of ``report_order`` or more, and ``delay_ns`` or more after its last walk.
     report_order : int
         See ``delay_ns``.
     user : int
-        Whose private list, bookmark and marks in Memory; :func:`freehint.simulate` numbers the
-        users of a scenario.
+        The number of the private list, bookmark and marks in Memory that the policy uses;
+        :func:`freehint.simulate` numbers the users of a scenario.
     colour, mark : str
-        How figures draw it: one of COLOURS and one of MARKS.
+        Its colour and mark in figures: one of COLOURS and one of MARKS.
     promise : Promise
-        What it promises beside what every policy does; a copy with other knobs keeps it.
+        Its promise beyond what every policy promises; a copy with other knobs keeps it.
     host_discards : bool
-        Experiments that compare policies give it a host that discards what it is told, since
-        without one its reports have nothing to do with a migration.
+        Whether experiments that compare policies give it a host that discards the reported pages,
+        because without one its reports have no effect on a migration.
     knobs : tuple of Knob
-        Fields that the lab and the widgets let people turn.
+        Fields that users can change in the lab and the widgets.
 
     Notes
     -----
-    The last five describe a policy and change nothing in a run.  So they take no part in ``==``,
-    and neither a run's provenance nor a file of its scenario names them.
+    The last five describe a policy and change nothing in a run.  So ``==`` ignores them, and
+    neither a run's provenance nor a file of its scenario names them.
     """
 
     name: str
@@ -167,7 +167,7 @@ class Policy(Named):
     knobs: tuple = field(default=(CAPACITY, FULL_RING), compare=False)
 
     def __init_subclass__(cls):
-        """Another default of what describes a policy takes no part in ``==`` either."""
+        """Let ``==`` ignore a subclass's own defaults of the fields in DESCRIPTION too."""
         super().__init_subclass__()
         for name in DESCRIPTION:
             default = vars(cls).get(name)
@@ -207,7 +207,7 @@ class Policy(Named):
             require(hasattr(self, knob.name), "policy.knobs", "name fields of it", knob.name)
 
     def knobs_that_count(self, values: dict) -> tuple:
-        """Names of its knobs that change something while the knobs stand at ``values``.
+        """Names of the knobs that have an effect while the knobs have some values.
 
         Parameters
         ----------
@@ -217,23 +217,23 @@ class Policy(Named):
         Returns
         -------
         tuple
-            Of str; a policy that never walks has none.
+            Their names; empty for a policy that never walks.
         """
         return tuple(knob.name for knob in self.knobs) if self.fill is not None else ()
 
     @property
     def stroke_capacity(self) -> int:
-        """Blocks a stroke; 0: as many as there are."""
+        """The most blocks in a stroke; 0 if there is no limit."""
         return self.capacity
 
     @property
     def holds_until_used(self) -> bool:
-        """Does the lock stay held until the host has used everything?"""
+        """Is the lock held until the host has used everything?"""
         return self.hold_until_used
 
     @property
     def smallest_order(self) -> int:
-        """Smaller blocks are none of its business, so they do not count in its coverage."""
+        """The smallest order that it reports; smaller blocks do not count in its coverage."""
         return getattr(self, "min_order", 0)
 
     @property
@@ -243,5 +243,5 @@ class Policy(Named):
 
     @property
     def wants_feedback(self) -> bool:
-        """Is ``drain`` to hear of the buffers that the host used?"""
+        """Does ``drain`` have to be called for the buffers that the host used?"""
         return self.feedback

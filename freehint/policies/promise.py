@@ -1,4 +1,4 @@
-"""What a policy promises of the properties that not every policy has."""
+"""The promises of a policy about properties that not every policy has."""
 
 from typing import NamedTuple
 
@@ -8,17 +8,18 @@ REPORTED = ("taken", "offered", None)
 
 
 class Promise(NamedTuple):
-    """A policy's promise about a whole walk; without arguments only what every policy promises.
+    """A policy's promise about a whole walk, beyond the properties that every policy has.
 
-    ``freehint.studies.promises`` holds it against random histories.
+    ``freehint.studies.promises`` tests it on random histories.
 
     Attributes
     ----------
     reported : "taken", "offered" or None
-        What happens to each block that stays free during a whole walk: the ring takes it, or it
-        is offered to the ring, which may be full; None promises neither.
+        Of each block that stays free during a whole walk the policy promises that the ring takes
+        it ("taken"), that it is offered to the ring, which may be full ("offered"), or neither.
     once : bool
-        In one walk no block is taken twice unless it left its place in between.
+        Whether the policy promises that no block is taken twice in one walk unless it left its
+        place in between.
     """
 
     reported: str | None = None
@@ -30,12 +31,12 @@ ONCE = Promise(once=True)
 
 
 def check_promise(promise) -> None:
-    """Refuse what is no promise.
+    """Check a promise.
 
     Raises
     ------
     InputError
-        It is no Promise, or promises what no property of that name says.
+        It is not a Promise, or one of its values is not allowed.
     """
     require(isinstance(promise, Promise), "policy.promise", "be a Promise", promise)
     one_of("policy.promise.reported", promise.reported, REPORTED)

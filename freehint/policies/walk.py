@@ -1,18 +1,19 @@
-"""The debate's walker: over every free list, one block after another, under the zone lock.
+"""The walker of the 2018 debate: it goes over every free list, block by block, under the zone lock.
 
-:func:`walk_free_mem_block` is the interface of the 2018 patches, for Python callbacks.
-Below it is the same walk as a policy's verbs, with the debate's knobs:
+These are its verbs, with the debate's knobs:
 
-rotate   NEVER: v24.  EACH_REPORT, ON_EXIT: blocks that the ring took go to the tail, so that
-         they are reused last.  Both happen under one hold of the lock, so they leave the same
-         lists; EACH_REPORT unlinks while the walk still stands there, ON_EXIT when it returns.
-resume   where the next stroke begins.  RESTART: at the first list again.  SCAN_FOR_FIRST: at
-         the head of its list, until it meets A, the first block it reported there.  CURSOR: at
-         a bookmark that stands in the list.  HOST_FEEDBACK: at the head, past every block whose
-         buffer the host has used.
-lock     PER_LIST: a stroke is a whole list.  PER_BATCH: ``capacity`` blocks of one list.
-         WHOLE_WALK: all lists of the zone, held until the host has used everything.
-         PER_ZONE: all lists of the zone into an array, reported when the lock was dropped (v33).
+rotate   NEVER: blocks stay in their places (v24).  EACH_REPORT, ON_EXIT: blocks that the ring
+         took go to the tail, so that they are reused last.  Both happen under one hold of the
+         lock, so they leave the same lists; EACH_REPORT moves a block as soon as it is reported,
+         ON_EXIT when the stroke returns.
+resume   Where the next stroke begins.  RESTART: at the first list again.  SCAN_FOR_FIRST: at the
+         head of the current list, which is then walked until A, the first block reported there,
+         comes.  CURSOR: at a bookmark in the list.  HOST_FEEDBACK: at the head, skipping every
+         block whose buffer the host has used.
+lock     PER_LIST: a stroke walks a whole list.  PER_BATCH: a stroke reports up to ``capacity``
+         blocks.  WHOLE_WALK: a stroke walks all lists of the zone, and the lock is held until the
+         host has used everything.  PER_ZONE: a stroke puts all lists of the zone into an array,
+         which is reported after the lock was dropped (v33).
 
 Sources: the thread on linux-mm below v24 2/2
 <1516790562-37889-3-git-send-email-wei.w.wang@intel.com>.
@@ -64,7 +65,7 @@ from freehint.policies.walk_state import (
     walked_list,
 )
 
-# Status and outcome as kernels see them; policy.Stroke and policy.Outcome name them.
+# Kernels see the values of policy.Stroke and policy.Outcome as plain integers.
 MORE, ZONE_DONE, STOPPED = range(3)
 REFUSED, TAKEN, LOST, USED = range(4)
 
@@ -73,20 +74,20 @@ REFUSED, TAKEN, LOST, USED = range(4)
 def list_walked(memory, state, i, node):
     """Does the walk over the i-th list end before ``node``?
 
-    A freed again, merged, or standing elsewhere has lost its mark, and is not A.
+    If A was allocated, merged or moved to another list, it has lost its mark and is no longer A.
     """
     first = state.first[i]
     if state.knob[K_RESUME] != SCAN_FOR_FIRST or first < 0:
         return False
     if memory.frame[first] & user_mark(state):
         return node == first
-    # A was consumed and will never be met: one lap must do.
+    # A was consumed and will not be met again, so the walk ends after one lap.
     return state.visited[i] >= state.lap[i]
 
 
 @kernel(inline=True)
 def begin_list(memory, state, i, head, length):
-    """First node of this stroke on the i-th list."""
+    """Begin or resume the i-th list, and return the first node of this stroke on it."""
     cursor = state.knob[K_RESUME] == CURSOR
     if not state.begun[i]:
         state.begun[i] = True
@@ -112,21 +113,26 @@ def put_bookmark(memory, state, before):
 
 @kernel(inline=True)
 def walk_list(memory, state, zone, i, head, node, report, n, capacity):
-    """Report blocks of one list from ``node`` on; (rows, node where it stopped).
+    """Report blocks of one list from ``node`` on, after ``n`` rows of the report.
 
-    It stopped at the head when the list is walked, else at the block that did not fit.
+    Returns
+    -------
+    n : int
+        Rows of the report.
+    node : int
+        The list's head if the list is walked, else the first block that did not fit.
     """
     order, migratetype = walked_list(state, i)
     length = memory.nr_free[zone, order, migratetype]
     covered = 0
-    # A stroke that may take the whole list: nothing on it changes meanwhile.
+    # If the stroke may take the whole list, gather the links: the list does not change meanwhile.
     room = state.gathered.shape[1] >= memory.nr_pages >> PAGEBLOCK_ORDER
     if room and capacity - n >= length and gathering_pays(memory, order, length):
         covered = gather_links(memory.links, state.gathered, memory.nr_pages, order)
     end = end_node(memory, state, i)
     feedback = state.knob[K_RESUME] == HOST_FEEDBACK
     while node != head and node != end and not list_walked(memory, state, i, node):
-        if node < memory.nr_pages:  # else a bookmark: step over it
+        if node < memory.nr_pages:  # Another node is a bookmark, which is skipped.
             known = feedback and memory.frame[node] & REPORTED
             if not known and n == capacity:
                 return n, node
@@ -142,7 +148,15 @@ def walk_list(memory, state, zone, i, head, node, report, n, capacity):
 
 @kernel
 def fill(memory, state, zone, report, capacity):
-    """The walker's next stroke in a zone."""
+    """Do the walker's next stroke in a zone.
+
+    Returns
+    -------
+    n : int
+        Rows of the report.
+    status : int
+        MORE, ZONE_DONE or STOPPED.
+    """
     lock = state.knob[K_LOCK]
     if state.knob[K_RESUME] == RESTART and (lock == PER_BATCH or state.at[AT_REFUSED]):
         state.at[AT_LIST] = 0
@@ -171,10 +185,16 @@ def fill(memory, state, zone, report, capacity):
 
 @kernel
 def drain(memory, state, zone, report, n, outcome):
-    """Mark, rotate, or go back to the first block that a full ring refused."""
+    """Mark and rotate the blocks taken; go back to the first block that a full ring refused.
+
+    Returns
+    -------
+    int
+        Blocks moved.
+    """
     if n > 0 and outcome[0] == USED:
         for i in range(n):
-            # Only if it is still the stay that was hinted: else the host used a stale hint.
+            # Mark it only if the hinted stay still lasts; otherwise the host used a stale hint.
             if memory.frame[report[i, 0]] & (BUDDY | HINTED) == BUDDY | HINTED:
                 memory.frame[report[i, 0]] |= REPORTED
         return 0
@@ -192,7 +212,7 @@ def drain(memory, state, zone, report, n, outcome):
 
 @kernel(inline=True)
 def settle_taken(memory, state, zone, node):
-    """The ring took this block: remember A, rotate; blocks moved."""
+    """Note A and rotate, for a block that the ring took; return the number of blocks moved."""
     frame = memory.frame[node]
     i = list_index(state, frame_order(frame), frame_type(frame))
     if state.knob[K_RESUME] == SCAN_FOR_FIRST and state.first[i] < 0:
@@ -208,7 +228,7 @@ def settle_taken(memory, state, zone, node):
 
 @kernel(inline=True)
 def settle(memory, state):
-    """The lists walked to their end in this stroke are done with."""
+    """Finish the lists that this stroke walked to their ends."""
     for i in range(state.at[AT_SETTLED], state.at[AT_LIST]):
         list_del_init(memory.links, end_node(memory, state, i))
         state.begun[i] = False
@@ -219,7 +239,7 @@ def settle(memory, state):
 
 @kernel(inline=True)
 def go_back(memory, state, zone, report, n, row):
-    """A full ring cut the stroke short: the walk is to go on at that row's block."""
+    """Let the walk continue at the block of a row, which a full ring refused."""
     frame = memory.frame[report[row, 0]]
     here = list_index(state, frame_order(frame), frame_type(frame))
     for i in range(here + 1, min(state.at[AT_LIST] + 1, nr_lists(state))):

@@ -1,4 +1,4 @@
-"""What the walker remembers of a walk, and the nodes and marks that it puts on the lists."""
+"""The state of a walk, and the nodes and marks that the walker puts on the lists."""
 
 from typing import NamedTuple
 
@@ -25,17 +25,17 @@ HIGH_FIRST, LOW_FIRST = range(2)
 
 
 class WalkState(NamedTuple):
-    """Where a walk stands.  ``L`` = 55 lists of a zone, in walking order.
+    """The progress of a walk.  ``L`` = 55 lists of a zone, in walking order.
 
     knob : int64[7]      K_ROTATE .. K_STOPS_AT_EMPTY
-    at : int64[3]        AT_LIST: the list to go on with; AT_SETTLED: lists before it are done
-                         with; AT_REFUSED: the last stroke was cut short by a full ring
-    begun : bool[L]      a stroke was on this list before
-    first : int64[L]     node of A, the first block that the ring took, or -1
+    at : int64[3]        AT_LIST: the current list; AT_SETTLED: lists before it are finished;
+                         AT_REFUSED: 1 if a full ring ended the last stroke
+    begun : bool[L]      whether a stroke has walked on this list before
+    first : int64[L]     node of A, the first block that the ring took; -1 if none
     visited : int64[L]   blocks reported
     lap : int64[L]       the list's length at its first stroke
-    gathered : int32[1, nr_pages / 512 or 0]  room for the links, next alone, of a list of
-                         order 9 or 10
+    gathered : int32[1, nr_pages / 512 or 0]  room for the links (only next) of a list of order
+                         9 or 10
     """
 
     knob: np.ndarray
@@ -54,9 +54,9 @@ AT_LIST, AT_SETTLED, AT_REFUSED = range(3)
 def new_walk_state(
     rotate, resume, lock, order, min_order, user, stops_at_empty, nr_pages=0
 ) -> WalkState:
-    """State of a walk that has not begun; arguments are the constants above.
+    """The state of a walk that has not begun; the arguments are the constants above.
 
-    ``nr_pages``: of the memory that is walked; 0 leaves no room for gathered links.
+    ``nr_pages`` is the number of pages of the memory; 0 leaves no room for gathered links.
     """
     lists = NR_ORDERS * MIGRATE_TYPES
     knobs = [rotate, resume, lock, order, min_order, user, stops_at_empty]
@@ -80,7 +80,7 @@ def forget_user_nodes(memory, user):
 
 @kernel(inline=True)
 def nr_lists(state):
-    """Lists of a zone that are walked."""
+    """The number of lists of a zone that are walked."""
     return (NR_ORDERS - state.knob[K_MIN_ORDER]) * MIGRATE_TYPES
 
 
@@ -95,7 +95,7 @@ def walked_list(state, i):
 
 @kernel(inline=True)
 def list_index(state, order, migratetype):
-    """Inverse of walked_list()."""
+    """The place of a list in walking order: the inverse of walked_list()."""
     high_first = state.knob[K_ORDER] == HIGH_FIRST
     step = MAX_ORDER - 1 - order if high_first else order - state.knob[K_MIN_ORDER]
     return step * MIGRATE_TYPES + migratetype
@@ -103,11 +103,11 @@ def list_index(state, order, migratetype):
 
 @kernel(inline=True)
 def user_mark(state):
-    """Bit that marks A for this user; it is cleared when the block leaves its list."""
+    """The bit that marks A for this user; it is cleared when the block leaves its list."""
     return 1 << (MARK_SHIFT + state.knob[K_USER])
 
 
 @kernel(inline=True)
 def end_node(memory, state, i):
-    """Node behind which rotation puts what was reported from the i-th list."""
+    """The END of the i-th list; rotation puts the list's reported blocks after it."""
     return user_node(memory, state.knob[K_USER], USER_END + i)

@@ -1,8 +1,8 @@
-"""The walker as a policy: rotate x resume x lock x order, each knob on its own.
+"""The walker as a policy with independent knobs: rotate x resume x lock x order.
 
-Idea: report free blocks where they stand, under the zone lock, without taking them.
+It reports free blocks in their places, under the zone lock, without taking them off their lists.
 Source: Wang's v24 2/2 on linux-mm and Tsirkin's answers to it, January 2018;
-the machinery is freehint/policies/walk.py.
+freehint/policies/walk.py has the kernels.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ V24 = ("per_list", "lose", "never", "restart")
 
 
 def new_state(memory, policy):
-    """The walk's state, from the policy's knobs; what a walk before left on the lists goes."""
+    """The state of a new walk; bookmarks and ENDs of a previous walk leave the lists."""
     forget_user_nodes(memory, policy.user)
     return new_walk_state(
         ROTATE.index(policy.rotate),
@@ -48,9 +48,9 @@ def new_state(memory, policy):
 
 @dataclass(frozen=True)
 class Walker(Policy):
-    """The debate's walker; docs/model.md says what each word means.
+    """The walker of the 2018 debate; docs/model.md explains the values of the knobs.
 
-    ``capacity`` counts only with ``lock="per_batch"``.
+    ``capacity`` has an effect only with ``lock="per_batch"``.
 
     Attributes
     ----------
@@ -61,8 +61,8 @@ class Walker(Policy):
     min_order : int
         Smallest order walked, 0..10.
     stops_at_empty_list : bool
-        v24 as posted: the result of a list that is empty was never set, so the walk may end at
-        the first such list.  True: it does.
+        In v24 as posted, the result for an empty list was never set, so the walk might end at the
+        first such list.  If True, it does.
     """
 
     fill: Callable = fill
@@ -95,7 +95,7 @@ class Walker(Policy):
         if self.resume == "scan_for_first" and self.rotate == "never":
             raise InputError(
                 "policy.resume 'scan_for_first' cannot go with policy.rotate 'never':"
-                " without rotation the first block reported is met at once, at the head"
+                " without rotation the first block reported is still at the head and is met at once"
             )
         if self.lock == "whole_walk" and self.on_full == "stop":
             raise InputError(
@@ -110,12 +110,12 @@ class Walker(Policy):
             )
         if self.stops_at_empty_list and (self.lock, self.on_full, *self._ways()) != V24:
             raise InputError(
-                "policy.stops_at_empty_list goes with v24 alone: policy.lock 'per_list',"
+                "policy.stops_at_empty_list goes only with v24: policy.lock 'per_list',"
                 " policy.on_full 'lose', policy.rotate 'never' and policy.resume 'restart'"
             )
 
     def knobs_that_count(self, values: dict) -> tuple:
-        """Without the capacity, unless the lock is dropped after each batch."""
+        """Names of the knobs that have an effect; the capacity only if ``lock`` is "per_batch"."""
         names = super().knobs_that_count(values)
         batches = values.get("lock", self.lock) == "per_batch"
         return names if batches else tuple(name for name in names if name != CAPACITY.name)
@@ -124,28 +124,28 @@ class Walker(Policy):
         return self.rotate, self.resume
 
     def _only_looks(self) -> bool:
-        """Does nothing on the lists depend on what becomes of a report?"""
+        """Are the lists independent of the outcome of reports?"""
         looks = self._ways() == ("never", "restart") and self.lock == "per_zone"
         return looks and self.on_full != "stop"
 
     @property
     def stroke_capacity(self) -> int:
-        """Blocks a stroke; 0: as many as there are."""
+        """The most blocks in a stroke; 0 if there is no limit."""
         return self.capacity if self.lock == "per_batch" else 0
 
     @property
     def holds_until_used(self) -> bool:
-        """Does the lock stay held until the host has used everything?"""
+        """Is the lock held until the host has used everything?"""
         return self.lock == "whole_walk"
 
     @property
     def wants_feedback(self) -> bool:
-        """Is ``drain`` to hear of the buffers that the host used?"""
+        """Does ``drain`` have to be called for the buffers that the host used?"""
         return self.resume == "host_feedback"
 
 
 def rotation_pairs(policies) -> list:
-    """Pairs of walkers of which one rotates, while all else but ``resume`` is the same.
+    """Pairs of walkers, one with rotation and one without, that differ only in that and ``resume``.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def rotation_pairs(policies) -> list:
     Returns
     -------
     list
-        Of (Walker, Walker); the one that rotates stands first.
+        Pairs (Walker, Walker); the walker that rotates comes first.
     """
     walkers = [policy for policy in policies if isinstance(policy, Walker)]
     return [
@@ -165,7 +165,7 @@ def rotation_pairs(policies) -> list:
 
 
 def _like(one: Walker, other: Walker) -> bool:
-    """Would they be the same if they rotated and resumed alike?"""
+    """Do two walkers differ only in their names, ``rotate`` and ``resume``?"""
     return all(
         getattr(one, own.name) == getattr(other, own.name)
         for own in parameters(one)

@@ -1,1 +1,1 @@
-"""Replay and prediction: the models, held against recordings of real kernels and QEMU."""
+"""Replay and prediction: compare the models with recordings of real kernels and QEMU."""

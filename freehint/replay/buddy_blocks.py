@@ -1,6 +1,6 @@
-"""What the replay does to single blocks of the buddy lists, at both levels.
+"""Operations of the replay on single blocks of the buddy lists, at both levels.
 
-The ablations, rules made wrong on purpose, are done here.
+The ablations of these operations, rules made wrong on purpose, are here too.
 """
 
 from freehint.formats.traces.rows import ALWAYS_HEAD, C_REFUSED, C_ROTATIONS, LOWEST_FIRST
@@ -28,7 +28,7 @@ ROTATION_COLUMNS = ("row", "zone", "order", "node", "inferred")
 
 @kernel(inline=True)
 def inside_free_block(memory, node):
-    """The free block that a page lies in, or -1."""
+    """The head of the free block that a page lies in, or -1."""
     for order in range(NR_ORDERS):
         head = node & ~((1 << order) - 1)
         frame = memory.frame[head]
@@ -39,7 +39,7 @@ def inside_free_block(memory, node):
 
 @kernel(inline=True)
 def block_in_use(memory, node, order):
-    """May this block be freed?  None of its pages may be free or on a pcp list."""
+    """Whether a block can be freed: none of its pages may be free or on a pcp list."""
     if inside_free_block(memory, node) >= 0:
         return False
     for page in range(node, node + (1 << order)):
@@ -50,10 +50,10 @@ def block_in_use(memory, node, order):
 
 @kernel(inline=True)
 def replay_free(memory, counts, node, order, migratetype, fpi_flags, ablation):
-    """Free a block to the buddy, unless the model has it free already.
+    """Free a block to the buddy lists, unless it is free in the model already.
 
-    ``migratetype``: as the trace tells it, or -1.  With freelist hygiene the model reads it from
-    the pageblock, and a trace that tells another is counted as refused.
+    ``migratetype`` is the trace's, or -1.  With freelist hygiene the model reads the pageblock's
+    type, and a row with another type is counted as refused.
     """
     if not block_in_use(memory, node, order):
         counts[C_REFUSED] += 1
@@ -74,7 +74,7 @@ def replay_free(memory, counts, node, order, migratetype, fpi_flags, ablation):
 
 @kernel(inline=True)
 def smallest_block(memory, zone, order, migratetype, ablation):
-    """The block that an allocation would take now: (node, its order), or (-1, -1)."""
+    """The node and order of the block that an allocation would take; (-1, -1) without one."""
     for current in range(order, NR_ORDERS):
         if memory.nr_free[zone, current, migratetype] > 0:
             head = free_list_head(memory, zone, current, migratetype)
@@ -96,7 +96,7 @@ def lowest_block(memory, head):
 
 @kernel(cold=True)
 def put_first(memory, node):
-    """Ablation: the free block around ``node`` goes to its list's head, wherever it was put."""
+    """Ablation: move the free block around ``node`` to its list's head, wherever it was put."""
     block = inside_free_block(memory, node)
     frame = memory.frame[block]
     zone = page_zone(memory, block)
@@ -116,7 +116,7 @@ def take_block(memory, node, zone, current, order, migratetype):
 
 @kernel(cold=True)
 def take_observed(memory, zone, observed, order):
-    """Take exactly this block out of the free block around it; False if it is not free."""
+    """Take exactly this block out of the free block around it, and return whether there is one."""
     head = inside_free_block(memory, observed)
     if head < 0 or frame_order(memory.frame[head]) < order:
         return False
@@ -124,7 +124,7 @@ def take_observed(memory, zone, observed, order):
     current, migratetype = frame_order(frame), frame_type(frame)
     del_page_from_free_list(memory, head, zone, current)
     memory.zones[zone].nr_free_pages -= 1 << current
-    # Give back everything around it, then nothing but the block itself is out.
+    # Free all pieces around it, so that only the block itself is taken.
     for page in range(head, head + (1 << current), 1 << order):
         if page != observed:
             free_one_page(memory, page, zone, order, migratetype, FPI_NONE)
@@ -133,7 +133,7 @@ def take_observed(memory, zone, observed, order):
 
 @kernel
 def note_rotation(run, row, zone, order, node, inferred):
-    """Count a rotation and keep it; the count goes on where the table is full."""
+    """Count a rotation, and keep it unless the table is full."""
     at = run.counts[C_ROTATIONS]
     if at < run.rotations.shape[0]:
         run.rotations[at, 0] = row
@@ -146,11 +146,16 @@ def note_rotation(run, row, zone, order, node, inferred):
 
 @kernel(cold=True)
 def infer_rotation(memory, run, row, observed, zone, order):
-    """Does one rotation explain that the first block of a MOVABLE list was not the one taken?
+    """Rotate a MOVABLE list if that explains why a block other than its first was taken.
 
-    It does where the observed block is on that very list; no other rotation does then.  Only
-    after compaction was seen at work in the zone: without that, nothing turns a list.  The list
-    is turned, and the rotation counted and kept.  ``observed``: -1 if no row tells.
+    It does if the observed block is on that very list, and then no other rotation does.  Nothing
+    rotates a list before compaction isolates pages in the zone.  ``observed`` is -1 if no row
+    names a block.
+
+    Returns
+    -------
+    bool
+        True if the list was rotated; the rotation is then counted and kept.
     """
     if observed < 0:
         return False

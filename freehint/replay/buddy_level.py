@@ -1,8 +1,8 @@
 """Replay at buddy level: the trace tells which pages pass between pcp lists and buddy lists.
 
-Every block that leaves the buddy is predicted before it is looked at.
-A block that stands where the trace says it cannot stand (a free of a free page) is refused and
-counted; the lists are never damaged by a trace.
+Every block that leaves the buddy lists is predicted before the observed one is read.  A row that
+the model's lists contradict (such as a free of a free page) is refused and counted, so a trace
+never damages the lists.
 """
 
 from freehint.formats.traces.rows import (
@@ -57,7 +57,7 @@ from freehint.replay.buddy_blocks import (
 
 @kernel
 def zone_locked_row(memory, run, rows, row, resync, ablation):
-    """One block leaves the buddy: predict it, then look."""
+    """Predict the block that leaves the buddy lists, then compare it with the observed one."""
     counts = run.counts
     observed, order = rows.node[row], rows.order[row]
     migratetype = rows.migratetype[row]
@@ -83,7 +83,7 @@ def zone_locked_row(memory, run, rows, row, resync, ablation):
 
 @kernel(cold=True)
 def fallback_row(memory, run, rows, row):
-    """mm_page_alloc_extfrag: up to 6.1 blocks move; in 6.12 it is the allocation, predicted."""
+    """Replay mm_page_alloc_extfrag: up to 6.1 blocks move; in 6.12 the allocation is predicted."""
     node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
     zone = page_zone(memory, node)
     if memory.profile.fallback != FALLBACK_CLAIMS:
@@ -103,7 +103,13 @@ def fallback_row(memory, run, rows, row):
 
 @kernel
 def steal_told(memory, run, row, observed, zone, order, migratetype):
-    """6.12 stole one block: the one that the model steals; -1 if there is none."""
+    """Steal one block as 6.12 does, after a rotation of its list if that explains ``observed``.
+
+    Returns
+    -------
+    int
+        The node that the model steals; -1 if there is none.
+    """
     current, other = find_block_to_steal(memory, zone, order, migratetype)
     if other == MOVABLE:
         first = first_block(memory, free_list_head(memory, zone, current, MOVABLE))
@@ -114,9 +120,9 @@ def steal_told(memory, run, row, observed, zone, order, migratetype):
 
 @kernel(cold=True)
 def isolate_row(memory, run, rows, row):
-    """A block leaves its list for compaction or free page reporting; no prediction.
+    """Take a block off its list for compaction or free page reporting, without a prediction.
 
-    It counts as allocated from now on: compaction fills it without a row of its own.
+    It counts as allocated from now on, because compaction fills it without a row of its own.
     """
     node, order = rows.node[row], rows.order[row]
     frame = memory.frame[node]
@@ -140,7 +146,7 @@ def isolate_row(memory, run, rows, row):
 
 @kernel(cold=True)
 def putback_row(memory, counts, node, order):
-    """A block comes back, to the tail."""
+    """Put a block back, at the tail of its list."""
     if not block_in_use(memory, node, order):
         counts[C_REFUSED] += 1
         return
@@ -150,9 +156,10 @@ def putback_row(memory, counts, node, order):
 
 @kernel(cold=True)
 def move_block_row(memory, rows, row):
-    """A pageblock enters or leaves the HIGHATOMIC reserve, or is set apart.
+    """Move a pageblock into or out of the HIGHATOMIC reserve, or isolate it.
 
-    Moves to MOVABLE follow from the isolate row before.  Told so from 6.10 on only.
+    Moves to MOVABLE are skipped, because the isolate row before made them.  Rows before 6.10 are
+    skipped too.
     """
     node, migratetype, old = rows.node[row], rows.migratetype[row], rows.value[row]
     if not memory.profile.freelist_hygiene:
@@ -165,7 +172,7 @@ def move_block_row(memory, rows, row):
 
 @kernel
 def list_row(memory, run, rows, row):
-    """Rows that tell of the buddy lists at both levels; was it one of them?"""
+    """Replay a row of a kind that tells of the buddy lists at both levels; ignore other rows."""
     kind = rows.kind[row]
     if kind == FREE_DIRECT:
         node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
@@ -180,7 +187,7 @@ def list_row(memory, run, rows, row):
 
 @kernel
 def replay_buddy(memory, rows, run, resync, ablation):
-    """Replay all rows at buddy level.  ``run``: Scratch."""
+    """Replay all rows at buddy level; ``run`` is a :class:`Scratch`."""
     for row in range(rows.kind.shape[0]):
         kind = rows.kind[row]
         node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
@@ -201,7 +208,7 @@ def replay_buddy(memory, rows, run, resync, ablation):
 
 @kernel
 def forget_pcp(memory):
-    """At buddy level the pages on pcp lists count as allocated: empty the lists."""
+    """Empty the pcp lists, because at buddy level their pages count as allocated."""
     for zone in range(memory.zones.shape[0]):
         for cpu in range(memory.nr_cpus):
             for pindex in range(NR_PCP_LISTS):

@@ -1,6 +1,6 @@
-"""``freehint replay`` and ``freehint validate``: what they print, and whether all is well.
+"""The output of ``freehint replay`` and ``freehint validate``.
 
-Each takes the parsed arguments of its command and returns whether the bar holds.
+Each public function takes the parsed arguments of its command, and returns True if the bar holds.
 """
 
 from pathlib import Path
@@ -32,7 +32,7 @@ def print_replay(args) -> bool:
 
 
 def _write_table(table, out) -> None:
-    """Write a validator's table, if that was asked for, whether or not the bar holds."""
+    """Write a validator's table if ``out`` names a file, whether or not the bar holds."""
     if out:
         with whole_file(Path(out)) as temporary:
             table.to_parquet(temporary)
@@ -52,7 +52,7 @@ def print_predictions(args) -> bool:
     if all(one.reason for one in found):
         print("no recording here can be predicted")
     else:
-        print("the bar holds" if good else "the bar is MISSED: every block equal, in order")
+        print("the bar holds" if good else "the bar is MISSED: some block or list is not equal")
     return good
 
 
@@ -92,7 +92,7 @@ def print_migrations(args) -> bool:
 
 
 def print_replays(args) -> bool:
-    """Replay a folder and print a row for each recording and level."""
+    """Replay a folder, and print a row for each recording and level."""
     table, good = validate_replay(
         args.folder, args.level, args.inputs, lambda stems: tqdm(stems, desc="replay", delay=1)
     )
@@ -105,5 +105,5 @@ def print_replays(args) -> bool:
             f" observed {row['first_miss_observed_pfn']}"
         )
     _write_table(table, args.out)
-    print("the bar holds" if good else "the bar is MISSED: buddy level, 0 misses and T1 equal")
+    print("the bar holds" if good else "the bar is MISSED: buddy level needs 0 misses, T1 equal")
     return good

@@ -1,9 +1,9 @@
-"""Predict what a mechanism did in a recorded guest, block by block, before it is looked at.
+"""Predict the balloon's hints in a recorded guest, block by block.
 
-The recorded guest is moved on at buddy level up to the moment when the mechanism began; from
+The recorded guest is replayed at buddy level up to the moment when the mechanism began.  From
 there the model's lists and the mechanism's own verbs say which blocks it took, in which order,
-and where it stopped.  Nothing is fitted, and a recording that does not hold what a prediction
-needs is named, with the reason.
+and where it stopped.  Nothing is fitted.  If a recording lacks something that a prediction
+needs, the reason is given with its name.
 """
 
 import gzip
@@ -26,7 +26,7 @@ from freehint.policies.policy import Policy
 from freehint.replay.prediction import Advance, Prediction, without_t0
 
 HINT_GFP = {"__GFP_NOWARN", "__GFP_NORETRY", "__GFP_NOMEMALLOC"}
-OWN_ROWS = 16  # rows that one allocation may write before the row that it returned
+OWN_ROWS = 16  # most rows that one allocation writes before its mm_page_alloc row
 HINT_COLUMNS = ("recording", "pass", "position", "predicted_pfn", "measured_pfn")
 
 
@@ -34,15 +34,20 @@ HINT_COLUMNS = ("recording", "pass", "position", "predicted_pfn", "measured_pfn"
 
 
 def predict_hints(stem, policy: Policy | None = None) -> Prediction:
-    """The first pass of the balloon's hints in a recorded migration.
+    """Predict the first pass of the balloon's hints in a recorded migration.
 
     Parameters
     ----------
     stem : str or Path
         ``".../NAME"`` of NAME.T0 and NAME.trace; NAME.migration.json.gz tells whether hints were
-        on, and what /proc/pagetypeinfo said afterwards.
+        on, and has the text of /proc/pagetypeinfo after the migration.
     policy : Policy, optional
-        Another mechanism than balloon_alloc; for showing that it fails.
+        Another mechanism than balloon_alloc, to show that it fails.
+
+    Returns
+    -------
+    Prediction
+        Its rows have HINT_COLUMNS.
     """
     if (missing := without_t0(stem)) is not None:
         return missing
@@ -87,7 +92,7 @@ def _migration_record(stem) -> dict:
 
 
 def _recorded_hints(recording: Recording):
-    """(rows of the first pass's allocations, the row before which the first one began)."""
+    """The rows of the first pass's allocations, and the row at which the first one began."""
     trace = recording.trace
     gfp = trace["gfp"].astype(str)
     asks = {text: set(text.split("|")) == HINT_GFP for text in gfp.unique()}
@@ -105,7 +110,7 @@ def _recorded_hints(recording: Recording):
 
 
 def _begin_of_allocation(trace: pd.DataFrame, row: int) -> int:
-    """Where the rows of an allocation's own block begin, before it returned in ``row``."""
+    """The first row of the allocation that returned its block in ``row``."""
     low = max(row - OWN_ROWS, 0)
     rows_before, returned = trace.iloc[low:row], trace.iloc[row]
     own = rows_before["event"].isin(["mm_page_alloc_zone_locked", "mm_page_alloc_extfrag"])
@@ -115,13 +120,13 @@ def _begin_of_allocation(trace: pd.DataFrame, row: int) -> int:
 
 
 def _play_hints(policy: Policy, memory: Memory) -> list[int]:
-    """The pfns of one pass; the ring is never full and the guest is silent."""
+    """The pfns of one pass, in a guest that does nothing else, with a ring that never fills."""
     strokes = takewhile(lambda stroke: stroke.rows, Drive(policy, memory))
     return [node + memory.base_pfn for stroke in strokes for node, _ in stroke.rows]
 
 
 def _runs(memory: Memory, pfns) -> str:
-    """How many blocks of which zone, in order: ``190 DMA32, 2 DMA``."""
+    """The number of blocks from each zone, in order: ``190 DMA32, 2 DMA``."""
     zones = [zone_name(memory, page_zone(memory, pfn - memory.base_pfn)) for pfn in pfns]
     return ", ".join(f"{len(list(run))} {zone}" for zone, run in groupby(zones)) or "none"
 
@@ -133,7 +138,7 @@ def _unmovable(memory: Memory) -> dict:
 
 
 def _unmovable_facts(before: dict, memory: Memory, record: dict, stem) -> str:
-    """By zone: before, after the pass in the model, and as the guest told after the migration."""
+    """Per zone, the number before and after the model's pass, and the guest's own one later."""
     after, told = _unmovable(memory), {}
     if "pagetypeinfo_after" in record:
         lines = str(record["pagetypeinfo_after"]).splitlines()

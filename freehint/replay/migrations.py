@@ -1,4 +1,4 @@
-"""Recorded migrations predicted from their parameters: the guest, what it did, QEMU's settings."""
+"""Predict recorded migrations from their parameters: the guest, its program, QEMU's settings."""
 
 from pathlib import Path
 
@@ -23,11 +23,11 @@ from freehint.units import NS_PER_MS, NS_PER_S
 # else that is predicted follows from a row's parameters.
 CALIBRATED_ON = "linux-6.1/migration/migrations.csv"  # of data/: its rows state=idle, hint=off
 # Mean of normal_pages over those rows, per init_on_alloc: 23,512 23,477 23,500 23,526 and
-# 23,164 23,125.  Pages with content, and the idle kernel's pages sent again, which the model
-# writes by itself (Program.background_pages).
+# 23,164 23,125.  They are pages with content, and resent pages of the idle kernel, which the
+# model writes by itself (Program.background_pages).
 IDLE_NORMAL_PAGES = {0: 23_504, 1: 23_144}
 
-# Pages of QEMU's other RAM blocks (BIOS, option ROMs, ACPI tables): total_B of those rows less
+# Pages of QEMU's other RAM blocks (BIOS, option ROMs, ACPI tables): total_B of those rows minus
 # 1 GiB, 1,074,274,304 - 1,073,741,824 bytes.  All of them are counted as zero pages.
 OTHER_RAM_PAGES = 130
 
@@ -42,16 +42,16 @@ MEASURED = (
     "total_time_ms",
     "dirty_sync_count",
 )
-STATES = ("idle", "freed", "dirty", "churn", "frag")  # that the columns describe
-REST_NS = 2 * NS_PER_S  # from the program's start to `migrate` (linux-6.1/README.md)
+STATES = ("idle", "freed", "dirty", "churn", "frag")  # states that the columns describe
+REST_NS = 2 * NS_PER_S  # from the program's start to `migrate`, as the recordings were made
 LONGEST_NS = 120 * NS_PER_S
-# Calibrated on data/linux-6.1/hints (freed): 194 blocks in 14 ms; an allocation, a buffer and a
-# notification of an emulated guest.  No row of a migrations.csv was looked at for it.
+# Time of one hint: an allocation, a buffer and a notification of an emulated guest.  It is
+# calibrated on data/linux-6.1/hints (freed, 194 blocks in 14 ms), and on no migrations.csv.
 HINT_NS = 72_000
 
 
 def parameter(row, name: str, kind, where: str):
-    """A parameter of a row, as ``kind``; else one sentence with file, row, column and value."""
+    """A row's parameter as ``kind``; the message of a refusal names file, row, column and value."""
     try:
         return kind(row[name])
     except (TypeError, ValueError):
@@ -59,7 +59,13 @@ def parameter(row, name: str, kind, where: str):
 
 
 def guest_of(row, where: str):
-    """The memory that a row's guest booted with, and its command line's switches."""
+    """The guest of a row as it booted.
+
+    Returns
+    -------
+    (Memory, bool, int)
+        The memory; whether huge pages are on; init_on_alloc, 0 or 1.
+    """
     cmdline = str(row["cmdline"]).split()
     switches = dict(part.split("=", 1) for part in cmdline if "=" in part)
     memory = _booted(str(row["mem"]), where)
@@ -89,7 +95,7 @@ def scenario_of(row, where: str) -> Scenario:
     Raises
     ------
     InputError
-        A parameter is unknown or cannot be used; file, row and value are named.
+        A parameter is unknown or cannot be used.  The message names file, row and value.
     """
     state = str(row["state"])
     if state not in STATES:
@@ -123,13 +129,13 @@ def scenario_of(row, where: str) -> Scenario:
 
 
 def _footprint(memory, init: int) -> int:
-    """Pages with content at boot: of the calibrated 1 GiB guest, and its page structures' share."""
+    """Pages with content at boot: those of the calibrated 1 GiB guest, and more page structures."""
     more = (memory.nr_pages - (1 << 18)) >> STRUCTURES_SHIFT
     return IDLE_NORMAL_PAGES[init] - Program.background_pages + more
 
 
 def predict(row, where: str) -> dict:
-    """QEMU's counters of one migration, predicted."""
+    """Predict QEMU's counters of one migration."""
     summary = simulate(scenario_of(row, where)).summary
     zero = summary["zero_pages"] + OTHER_RAM_PAGES
     return {
@@ -143,19 +149,19 @@ def predict(row, where: str) -> dict:
 
 
 def calibrated(table: pd.DataFrame) -> np.ndarray:
-    """Which rows of a migrations.csv are those that constants were calibrated on.
+    """Find the rows of a migrations.csv that constants were calibrated on.
 
     They are known by their content, so in anybody else's table all rows are held out.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`read_migrations`.
+        A table that :func:`read_migrations` returned.
 
     Returns
     -------
     ndarray
-        bool, one value for each row.
+        One bool per row, True for the calibrated rows.
     """
     shipped = read_migrations(data(CALIBRATED_ON))
     shipped = shipped[(shipped["state"] == "idle") & (shipped["hint"] == "off")]
@@ -166,7 +172,7 @@ def calibrated(table: pd.DataFrame) -> np.ndarray:
 
 
 def read_migrations(path: Path) -> pd.DataFrame:
-    """The rows of a migrations.csv; measured columns are not looked at."""
+    """The rows of a migrations.csv; the values of measured columns are not checked."""
     try:
         table = pd.read_csv(path, dtype={"cmdline": str, "mem": str, "qemu": str})
     except FileNotFoundError:

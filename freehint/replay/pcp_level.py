@@ -1,7 +1,7 @@
-"""Replay at pcp level: the trace tells only what was allocated and freed.
+"""Replay at pcp level: the trace tells only which blocks were allocated and freed.
 
-The model refills and drains by itself, and every block handed out is predicted; so are the
-blocks of every refill and the pages of every drain, from the rows that the kernel wrote then.
+The model refills and drains by itself, and it predicts every block handed out.  The blocks of
+every refill and the pages of every drain are compared with the rows that the kernel wrote.
 """
 
 from freehint.formats.traces.rows import (
@@ -69,7 +69,7 @@ def take_from_pcp(memory, node, zone, cpu, order):
 
 @kernel(inline=True)
 def entries_before(memory, head, node):
-    """How many blocks stand before this one on a list; -1 if it is not there."""
+    """The number of blocks before this one on a list, or -1 if it is not on the list."""
     before = 0
     at = list_next(memory.links, head)
     while at != head:
@@ -82,7 +82,7 @@ def entries_before(memory, head, node):
 
 @kernel
 def pcp_alloc_row(memory, run, rows, row, ablation):
-    """An allocation that pcp lists serve: predict the head, then look."""
+    """Predict that an allocation takes its pcp list's head, then compare the observed block."""
     counts = run.counts
     observed, order = rows.node[row], rows.order[row]
     migratetype, cpu = rows.migratetype[row], rows.cpu[row]
@@ -98,8 +98,8 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
         note_first_miss(counts, row, -1)
         return
     if not score(counts, predicted, observed):
-        # The bulk allocator takes pages, four at a time, without a row of its own; where it
-        # emptied the list it refilled it, which puts the new pages behind the old ones.
+        # The bulk allocator takes pages, four at a time, without a row of its own.  If it emptied
+        # the list it also refilled it, which puts the new pages after the old ones.
         silent = entries_before(memory, head, observed)
         if silent < 0 and counts[C_FIRST_MISS] < 0:
             refill(memory, run, row, zone, cpu, order, migratetype, ablation)
@@ -117,11 +117,11 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
 
 @kernel(inline=True)
 def look_at_zones(memory, zone, order, migratetype):
-    """The allocation's look at the high watermarks on its way down to the zone that served it.
+    """Check the high watermarks of all zones down to the one that served an allocation.
 
-    Every zone above it was looked at too, and passed over; each look may set ZONE_BELOW_HIGH.
-    The zonelist is taken to begin at the highest zone: a __GFP_DMA32 row would not be told apart.
-    The bulk allocator, which sets no flag, does not come here.
+    The zones above were checked and passed over; each check may set ZONE_BELOW_HIGH.  The
+    zonelist is taken to begin at the highest zone, since rows do not show __GFP_DMA32.
+    The bulk allocator sets no flag, so it does not call this function.
     Source: get_page_from_freelist(), alloc_pages_bulk_noprof() of 6.12.
     """
     highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
@@ -131,7 +131,7 @@ def look_at_zones(memory, zone, order, migratetype):
 
 @kernel
 def alloc_row(memory, run, rows, row, ablation):
-    """mm_page_alloc: through a pcp list, or straight from the buddy."""
+    """Replay mm_page_alloc through a pcp list, or straight from the buddy lists."""
     order, migratetype, cpu = rows.order[row], rows.migratetype[row], rows.cpu[row]
     told = run.told[cpu, told_list(memory, order, migratetype)]
     if pcp_allowed_order(memory, order):
@@ -148,7 +148,7 @@ def alloc_row(memory, run, rows, row, ablation):
 
 @kernel(cold=True)
 def bulk_row(memory, run, rows, row, ablation):
-    """alloc_pages_bulk() took pages off one pcp list; no row tells which."""
+    """Take the pages of alloc_pages_bulk() off one pcp list; no row tells which they were."""
     cpu, migratetype, wanted = rows.cpu[row], rows.migratetype[row], rows.value[row]
     zone = bulk_zone(memory, wanted)
     if zone < 0:
@@ -168,21 +168,21 @@ def bulk_row(memory, run, rows, row, ablation):
 
 @kernel(inline=True)
 def note_drained(run, cpu, pages):
-    """The model drained these pages; the rows that tell so come behind."""
+    """Count pages that the model drained; the trace's rows about them come later."""
     run.counts[C_DRAINS] += pages
     run.drain_due[cpu] += pages
 
 
 @kernel(inline=True)
 def settle_drains(run, cpu):
-    """Before a CPU's next allocation or free the trace must have told of all that it drained."""
+    """Count the pages by which a CPU's drains differ, before its next allocation or free."""
     run.counts[C_DRAIN_MISSES] += abs(run.drain_due[cpu])
     run.drain_due[cpu] = 0
 
 
 @kernel
 def pcp_free(memory, run, node, cpu, order, migratetype):
-    """A free through the pcp lists, with the drain that follows."""
+    """Free a block through the pcp lists, with the drain that follows."""
     if not block_in_use(memory, node, order):
         run.counts[C_REFUSED] += 1
         return
@@ -191,7 +191,7 @@ def pcp_free(memory, run, node, cpu, order, migratetype):
 
 @kernel
 def pcp_free_row(memory, run, rows, row):
-    """mm_page_free: the type is fixed now; a page of a list is pushed at its own later row."""
+    """Replay mm_page_free: fix the type now, even if the page is pushed only at a later row."""
     node, order = rows.node[row], rows.order[row]
     migratetype = get_pageblock_migratetype(memory, node)
     fate = rows.fate[row]
@@ -207,7 +207,7 @@ def pcp_free_row(memory, run, rows, row):
 
 @kernel
 def replay_pcp(memory, rows, run, ablation):
-    """Replay all rows at pcp level.  ``run``: :class:`Scratch`."""
+    """Replay all rows at pcp level; ``run`` is a :class:`Scratch`."""
     for row in range(rows.kind.shape[0]):
         kind, cpu = rows.kind[row], rows.cpu[row]
         if kind == PCPU_DRAIN:

@@ -1,7 +1,8 @@
 """Refills at pcp level: the model takes blocks off the buddy lists by itself.
 
-The blocks are compared with the rows that the kernel wrote then.  Of a fallback only this is
-given: was a pageblock claimed?  That depends on LRU pages, which no recording has.
+The blocks are compared with the rows that the kernel wrote during the refill.  Of a fallback the
+model is told only whether a pageblock was claimed: that depends on LRU pages, which no recording
+has.
 """
 
 from freehint.formats.traces.rows import (
@@ -31,7 +32,7 @@ from freehint.mm.profile import FALLBACK_CLAIMS
 from freehint.replay.buddy_blocks import infer_rotation, smallest_block, take_block
 from freehint.replay.buddy_level import steal_told
 
-STOLEN = -2  # no pageblock was claimed: one block was stolen
+STOLEN = -2  # no pageblock was claimed, and one block was stolen
 
 
 @kernel(inline=True)
@@ -43,7 +44,13 @@ def push_claim(claims, cpu, change):
 
 @kernel(inline=True)
 def pop_claim(claims, counts, cpu):
-    """The oldest claim not used yet, or -1 (decided from what the model knows) and counted."""
+    """Take out the oldest claim not used yet.
+
+    Returns
+    -------
+    int
+        The claim.  If there is none, -1: the model decides by itself, and that is counted.
+    """
     if claims[cpu, 0] == 0:
         counts[C_UNTOLD_CLAIMS] += 1
         return -1
@@ -56,7 +63,7 @@ def pop_claim(claims, counts, cpu):
 
 @kernel(cold=True)
 def fallback_without_claim(memory, zone, order, migratetype):
-    """Ablation: blocks move to the taker's lists, but no pageblock changes its type."""
+    """Ablation: move blocks to the taker's lists, but let no pageblock change its type."""
     current, other, _ = find_fallback_block(memory, zone, order, migratetype, 0)
     if current < 0:
         return False
@@ -71,9 +78,10 @@ def fallback_without_claim(memory, zone, order, migratetype):
 
 @kernel(inline=True)
 def claim_told(memory, rows, row):
-    """What an extfrag row tells the refill that it belongs to; see :func:`push_claim`.
+    """The claim in an extfrag row, for the refill that it belongs to; see :func:`push_claim`.
 
-    Up to 6.1 whether the pageblock was claimed; in 6.12 the order of the block claimed, or STOLEN.
+    Up to 6.1 it is 1 if the pageblock was claimed, else 0; in 6.12 it is the order of the block
+    claimed, or STOLEN.
     """
     if memory.profile.fallback != FALLBACK_CLAIMS:
         return rows.change[row]
@@ -82,7 +90,7 @@ def claim_told(memory, rows, row):
 
 @kernel(inline=True)
 def told_list(memory, order, migratetype):
-    """Which queue of ``told`` a block belongs to: its pcp list's, the last if it has none."""
+    """The index of a block's queue in ``told``: its pcp list's, or the last if it has none."""
     if migratetype >= MIGRATE_PCPTYPES or not pcp_allowed_order(memory, order):
         return NR_PCP_LISTS
     return order_to_pindex(migratetype, order)
@@ -90,16 +98,21 @@ def told_list(memory, order, migratetype):
 
 @kernel(inline=True)
 def next_told(memory, run, cpu, order, migratetype):
-    """The oldest block that a row told of and the model has yet to take, or -1."""
+    """The oldest block that a row named and that the model has yet to take, or -1."""
     told = run.told[cpu, told_list(memory, order, migratetype)]
     return told[2 + told[0]] if told[0] < told[1] else -1
 
 
 @kernel(cold=True)
 def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation):
-    """6.12: the block that the oldest extfrag row not used yet tells of; -1 if there is none.
+    """Fall back in 6.12 as the oldest unused extfrag row tells.
 
-    No row, no fallback: the kernel found nothing, or was not to mix types.
+    Without a row there was no fallback: the kernel found no block, or must not mix types.
+
+    Returns
+    -------
+    int
+        The node that the model takes; -1 if there is none.
     """
     if run.claims[cpu, 0] == 0:
         return -1
@@ -112,9 +125,14 @@ def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation)
 
 @kernel
 def take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation):
-    """One block off the buddy lists, by fallback if need be; -1 if there is none.
+    """Take one block off the buddy lists, by fallback if need be.
 
-    Where a row told of another block a rotation may explain it: see :func:`infer_rotation`.
+    If a row names another block, a rotation may explain it; see :func:`infer_rotation`.
+
+    Returns
+    -------
+    int
+        The node that the model takes; -1 if there is none.
     """
     node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
     if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
@@ -138,9 +156,9 @@ def take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation):
 
 @kernel(inline=True)
 def check_refilled(counts, told, node):
-    """Compare a block that the model took from the buddy with the oldest that the trace told.
+    """Compare a block that the model took from the buddy lists with the oldest of the trace.
 
-    ``told``: int32[2 + n], one queue of :class:`Scratch`.
+    ``told`` is one queue of :class:`Scratch`, int32[2 + n].
     """
     counts[C_REFILLS] += 1
     first = told[0]
@@ -152,7 +170,7 @@ def check_refilled(counts, told, node):
 
 @kernel(inline=True)
 def tell_refilled(memory, run, rows, row):
-    """A row told of a block that left the buddy."""
+    """Add a block, which left the buddy lists according to a row, to its queue in ``told``."""
     pindex = told_list(memory, rows.order[row], rows.migratetype[row])
     told = run.told[rows.cpu[row], pindex]
     last = told[1]
@@ -163,9 +181,9 @@ def tell_refilled(memory, run, rows, row):
 
 @kernel(inline=True)
 def forget_refilled(counts, told):
-    """An allocation is over: blocks told of its list that the model did not take are misses.
+    """After an allocation, count the blocks of its queue that the model did not take as misses.
 
-    Those of other lists are for later: a bulk allocation without a row of its own took them.
+    Blocks in other queues stay there: a bulk allocation without a row of its own took them.
     """
     counts[C_REFILL_MISSES] += told[1] - told[0]
     told[0] = told[1] = 0
@@ -173,7 +191,7 @@ def forget_refilled(counts, told):
 
 @kernel
 def refill(memory, run, row, zone, cpu, order, migratetype, ablation):
-    """rmqueue_bulk() with the claims that the trace recorded."""
+    """Refill a pcp list as rmqueue_bulk() does, with the claims that the trace recorded."""
     pindex = order_to_pindex(migratetype, order)
     head = pcp_list_head(memory, zone, cpu, pindex)
     for _ in range(nr_pcp_alloc(memory, zone, cpu, order)):

@@ -1,4 +1,4 @@
-"""What a prediction gives, and a guest advanced by its trace."""
+"""The result of a prediction, and a recorded guest that is advanced by its trace."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +13,19 @@ from freehint.replay.replay import scratch
 
 @dataclass(frozen=True)
 class Prediction:
-    """One recording, predicted and measured.
+    """The prediction of one recording, compared with the measurement.
 
     Attributes
     ----------
     recording : str
     reason : str
-        Why nothing can be predicted; empty where it can.
+        Why nothing can be predicted; empty if a prediction was made.
     blocks : list of tuple
         Rows of HINT_COLUMNS or REPORTING_COLUMNS.
-    facts : dict
-        What else was found, for people.
+    facts : dict of str to str
+        Further findings, for people.
     good : bool
-        Every block equal and in order, and so what else is judged.
+        True if every block is equal and in order, and everything else that is judged is right.
     """
 
     recording: str
@@ -36,7 +36,7 @@ class Prediction:
 
 
 class Advance:
-    """A recorded guest at buddy level, moved on to one row of its trace after another."""
+    """A recorded guest at buddy level that is moved on along the rows of its trace."""
 
     def __init__(self, recording: Recording):
         seen = set(recording.trace["event"].unique())
@@ -58,7 +58,7 @@ class Advance:
 
 
 def without_t0(stem) -> Prediction | None:
-    """The answer for a trace that has no snapshot."""
+    """The prediction for a trace without a snapshot T0; None if the snapshot exists."""
     if Path(f"{stem}.T0.meta.json").exists():
         return None
     return Prediction(Path(stem).name, f"there is no snapshot {Path(stem).name}.T0")

@@ -1,10 +1,10 @@
 """Replay a recorded guest's trace from snapshot to snapshot, and say whether the model is right.
 
 Between T0 and T1 every event of the guest's allocator is known.  The model starts from T0's
-lists, predicts every page before it looks, and must end with T1's lists, every block in its
-place.  A hit rate says little: wrong rules score 90 % and more when they are corrected at every
-miss.  So nothing is corrected unless asked for, but for the pages that the bulk allocator takes
-without a row (pcp level): they are counted.
+lists, predicts every page before it reads the observed one, and must end with T1's lists, every
+block in its place.  A hit rate says little: wrong rules score 90 % and more when they are
+corrected at every miss.  So nothing is corrected unless ``resync`` is set.  The only exception
+are pages that the bulk allocator takes without a row (pcp level), and they are counted.
 """
 
 import itertools
@@ -41,15 +41,15 @@ from freehint.replay.result import Miss, Replay
 
 LEVELS = ("buddy", "pcp")
 INPUTS = ("std", "probes")
-# Rules made wrong on purpose, and the level at which each one can show.
+# Rules made wrong on purpose, and the level at which each one has an effect.
 ABLATIONS = {
     "always_head": "buddy",
     "lowest_first": "buddy",
     "no_claim": "pcp",
     "wrong_batch": "pcp",
 }
-TOLD_BLOCKS = 1 << 13  # blocks of one list that rows tell of and the model has yet to take
-ROTATIONS = 4096  # rotations kept; more are only counted
+TOLD_BLOCKS = 1 << 13  # most blocks of one list that rows named and the model has yet to take
+ROTATIONS = 4096  # most rotations that are kept; further ones are only counted
 
 
 def replay(
@@ -62,30 +62,31 @@ def replay(
     profile=None,
     strict=False,
 ) -> Replay:
-    """Replay a recording and compare.
+    """Replay a recording, and compare the model with it.
 
     Parameters
     ----------
     stem : str or Path
         ``".../NAME"`` of a recorded NAME.T0, NAME.T1 and NAME.trace.
     level : "buddy" or "pcp"
-        What is given and what is predicted: ``docs/model.md``.
+        The lists that are predicted.  ``docs/model.md`` says what each level is given.
     inputs : "std" or "probes"
-        The kmem tracepoints alone, or also the recorded probe rows.
+        The kmem tracepoints alone, or the recorded probe rows as well.
     infer : bool
-        std inputs: infer the frees that bypass the pcp lists from their position.
+        With std inputs, infer the frees that bypass the pcp lists from their position.
     resync : bool
-        buddy level: put the model right after every miss.  For showing what that hides.
+        At buddy level, correct the model after every miss, to show what that hides.
     ablation : str, optional
         A rule made wrong on purpose: one of ``ABLATIONS``.
     profile : Profile, optional
-        Replay by another kernel's rules than the recorded one's; for showing that they fail.
+        The rules of another kernel than the recorded one, to show that they fail.
     strict : bool
-        Refuse rows of unknown events, which are else counted in ``Replay.unknown``.
+        Refuse rows of unknown events instead of counting them in ``Replay.unknown``.
 
     Returns
     -------
     Replay
+        The counts, the model's lists at T1 and the first miss.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def replay(
     one_of("inputs", inputs, INPUTS)
     one_of("ablation", ablation, (None, *ABLATIONS))
     if resync and level == "pcp":
-        raise InputError("resync must be False at pcp level: pages on pcp lists are not told apart")
+        raise InputError("resync must be False at pcp level: no row names the pages on pcp lists")
     if ablation and ABLATIONS[ablation] != level:
         raise InputError(f"ablation {ablation!r} is for {ABLATIONS[ablation]} level, not {level}")
     recording = load_recording(stem)
@@ -147,7 +148,7 @@ def replay(
 
 
 def scratch(memory: Memory) -> rows.Scratch:
-    """What the replay kernels write beside the memory."""
+    """The arrays that the replay kernels write besides the memory, before the first row."""
     counts = np.zeros(rows.NR_COUNTS, np.int64)
     counts[rows.C_FIRST_MISS] = -1
     return rows.Scratch(
@@ -162,12 +163,12 @@ def scratch(memory: Memory) -> rows.Scratch:
 
 
 def _told_for_nothing(run: rows.Scratch) -> int:
-    """Blocks that rows told of and that no allocation before T1 asked the model for."""
+    """The number of blocks that rows named, but that the model had not taken at T1."""
     return (run.told[:, :, 1] - run.told[:, :, 0]).sum()
 
 
 def _run(start: Memory, columns, level: str, resync: bool, ablation):
-    """Replay on a copy of ``start``: (memory, scratch, seconds in the compiled loop)."""
+    """Replay on a copy of ``start``, and return (memory, scratch, seconds in the compiled loop)."""
     memory = copy_memory(start)
     run = scratch(memory)
     if level == "buddy":
@@ -201,7 +202,7 @@ def _rotation_rows(recording: Recording, memory: Memory, run: rows.Scratch) -> p
 
 
 def _first_miss(recording, columns, counts, level, resync, ablation) -> Miss | None:
-    """The first unexplained miss, with the list as it was: everything before it is run again."""
+    """The first unexplained miss; all rows before it are replayed again to show its list."""
     at = int(counts[rows.C_FIRST_MISS])
     if at < 0:
         return None
@@ -230,9 +231,14 @@ def _first_miss(recording, columns, counts, level, resync, ablation) -> Miss | N
 
 
 def compare_lists(model: Memory, recorded: Memory, flags=False) -> pd.DataFrame:
-    """Every buddy list that either has: zone, order, migratetype, blocks (recorded), equal.
+    """Compare every buddy list that either memory has, in order.
 
-    ``flags``: the blocks' Reported flags must be equal too.
+    With ``flags`` the blocks' Reported flags must be equal too.
+
+    Returns
+    -------
+    DataFrame
+        Columns zone, order, migratetype, blocks (in ``recorded``) and equal.
     """
     sides = []
     for memory in (model, recorded):
@@ -250,22 +256,22 @@ def compare_lists(model: Memory, recorded: Memory, flags=False) -> pd.DataFrame:
 
 
 def same_pcp(model: Memory, recorded: Memory) -> bool:
-    """Are all pcp lists and counters equal?  (Not ``expire``, which no allocation moves.)"""
+    """Whether all pcp lists and counters are equal but ``expire``, which no allocation moves."""
     counters = [name for name in PCP_DTYPE.names if name != "expire"]
     equal = all((model.pcp[name] == recorded.pcp[name]).all() for name in counters)
     return equal and pcp_lists(model).equals(pcp_lists(recorded))
 
 
 def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
-    """Free memory over the time of a recording, as the model at pcp level has it.
+    """Free memory over the time of a recording, as the model at pcp level replays it.
 
     Parameters
     ----------
     stem : str or Path
     samples : int
-        Moments, evenly spaced over the rows.
+        The number of moments, which are evenly spaced over the rows.
     inputs : "std" or "probes"
-        6.12 needs "probes": only they tell when pcp lists decay.
+        6.12 needs "probes", because only they tell when pcp lists decay.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Free page reporting, predicted pass by pass."""
+"""Predict free page reporting pass by pass."""
 
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -29,15 +29,20 @@ REPORTING_COLUMNS = (
 
 
 def predict_reporting(stem, policy: Policy | None = None) -> Prediction:
-    """Every pass of free page reporting in a recording.
+    """Predict every pass of free page reporting in a recording.
 
     Parameters
     ----------
     stem : str or Path
-        ``".../NAME"`` of NAME.T0 with Reported flags and NAME.trace with probes; NAME.T1, where
-        there is one, is compared, flags included.
+        ``".../NAME"`` of NAME.T0 with Reported flags and NAME.trace with probes.  If there is a
+        NAME.T1, the model's lists and flags are compared with it.
     policy : Policy, optional
-        Another mechanism than page_reporting; for showing that it fails.
+        Another mechanism than page_reporting, to show that it fails.
+
+    Returns
+    -------
+    Prediction
+        Its rows have REPORTING_COLUMNS.
     """
     if (missing := without_t0(stem)) is not None:
         return missing
@@ -46,7 +51,7 @@ def predict_reporting(stem, policy: Policy | None = None) -> Prediction:
     if not recording.t0.reported_known:
         return Prediction(name, f"{name}.T0.freelist.parquet has no column 'reported'")
     if not (recording.trace["event"] == "proc").any():
-        return Prediction(name, f"{name}.trace.parquet has no row 'proc': no pass is told")
+        return Prediction(name, f"{name}.trace.parquet has no row 'proc', so it shows no pass")
     advance = Advance(recording)
     passes = _recorded_passes(recording, advance.columns)
     blocks = []
@@ -59,7 +64,12 @@ def predict_reporting(stem, policy: Policy | None = None) -> Prediction:
 
 @dataclass
 class RecordedPass:
-    """A pass as recorded: its row, the rows where putback begins, and pfns a report."""
+    """A recorded pass.
+
+    row : int        row where it begins
+    drains : list    row where each report's putback begins
+    reports : list   the pfns of each report, in a list
+    """
 
     row: int
     drains: list
@@ -67,7 +77,7 @@ class RecordedPass:
 
 
 def _recorded_passes(recording: Recording, columns) -> list[RecordedPass]:
-    """Every pass; the rows that it wrote are taken out of ``columns``: the model does them."""
+    """Every recorded pass; its rows are set to IGNORED in ``columns``, as the model plays it."""
     trace = recording.trace
     begins = np.flatnonzero(trace["event"] == "proc")
     pids, base_pfn = trace["pid"].to_numpy(), recording.t0.base_pfn
@@ -92,7 +102,10 @@ def _recorded_passes(recording: Recording, columns) -> list[RecordedPass]:
 
 
 def _play_pass(policy: Policy, advance: Advance, told: RecordedPass) -> list[list[int]]:
-    """Pfns a report.  The host's answers come when the recording has them; the guest goes on."""
+    """Play one pass, and return a list of pfns for each of its reports.
+
+    The host answers at the recorded rows, and the guest goes on until then.
+    """
     advance.to(told.row)
     memory, reports = advance.memory, []
 
@@ -117,7 +130,7 @@ def _report_rows(name, number, predicted, measured) -> list[tuple]:
 
 
 def _judge(recording: Recording, advance: Advance, blocks) -> dict:
-    """Facts and verdict: every block, and T1's lists and flags."""
+    """The facts and the verdict on a recording, from all blocks and T1's lists and flags."""
     counts, memory = advance.run.counts, advance.memory
     facts = {
         "predicted": _report_sizes(blocks, -2),
@@ -134,7 +147,7 @@ def _judge(recording: Recording, advance: Advance, blocks) -> dict:
 
 
 def _report_sizes(blocks, side: int) -> str:
-    """Blocks a report, passes apart by bars: ``32, 32 | 25``."""
+    """The number of blocks in each report, with a bar between passes: ``32, 32 | 25``."""
     sizes = {}
     for row in blocks:
         if row[side] >= 0:
@@ -144,7 +157,7 @@ def _report_sizes(blocks, side: int) -> str:
 
 
 def _flagged(memory: Memory) -> str:
-    """How many of the blocks that reporting looks at have the flag."""
+    """How many of the blocks that reporting looks at have the Reported flag, as text."""
     table = free_lists(memory)
     large = table[table["order"] >= PageReporting.report_order]
     return f"{int(large['reported'].sum())} of {len(large)}"

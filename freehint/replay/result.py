@@ -1,4 +1,4 @@
-"""What a replay found: its counts, its lists, and the first miss that nothing explains."""
+"""The result of a replay: its counts, its lists, and the first miss that nothing explains."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from freehint.mm.memory import (
 
 @dataclass(frozen=True)
 class Miss:
-    """A prediction that was wrong, in full.
+    """A wrong prediction, with its surroundings.
 
     Attributes
     ----------
@@ -20,11 +20,11 @@ class Miss:
         Row of the trace (its ``seq``).
     event : str
     zone, order, migratetype
-        What was asked for.
+        The request.
     predicted_pfn, observed_pfn : int
-        -1: the model had nothing to give.
+        The model's page, -1 if it had none, and the recorded one.
     list_around : tuple of int
-        The list that the model took from, pfns from its head, at that moment.
+        The first pfns, from the head, of the list that the model took from, at that moment.
     """
 
     row: int
@@ -39,7 +39,7 @@ class Miss:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay found.
+    """The result of a replay.
 
     Attributes
     ----------
@@ -48,41 +48,42 @@ class Replay:
     scored, hits, misses : int
         Predictions; misses include those that silent pages explain.
     silent_rows, silent_pages : int
-        pcp level: misses explained by pages that the bulk allocator took without a row.
+        At pcp level, misses explained by pages that the bulk allocator took without a row, and
+        these pages.
     inferred_frees : int
-        std inputs: frees found to bypass the pcp lists.
+        With std inputs, frees that were inferred to bypass the pcp lists.
     rotations : int
-        Lists that compaction rotated without an event, inferred where exactly one rotation
-        explains a miss; such predictions count as hits.  At pcp level a miss in a refill, from
-        the rows that the kernel wrote then.
+        Lists that compaction rotated without an event.  A rotation is inferred if exactly one
+        explains a miss, and the prediction then counts as a hit.  At pcp level the miss is one
+        of a refill, known from the rows that the kernel wrote during it.
     rotation_rows : DataFrame
-        Every rotation: row (``seq``), zone, order, pfn, inferred (False: an isolation by
-        compaction's fast search, told by its tracepoint).
+        Every rotation: row (``seq``), zone, order, pfn, inferred (False if compaction's fast
+        search made it, which its tracepoint tells).
     refused : int
-        Rows that could not be applied to the model's lists: 0 unless it has diverged.
+        Rows that could not be applied to the model's lists; 0 unless the model has diverged.
     untold_claims : int
-        pcp level: fallbacks for which no row told whether the pageblock was claimed.
-    ignored : dict
-        Rows of kinds that the level has no use for, by name.
-    unknown : dict
-        Rows of events that the replay does not know, by name; they are not used.
+        At pcp level, fallbacks for which no row told whether the pageblock was claimed.
+    ignored : dict of str to int
+        Number of rows of each known event that the level does not use.
+    unknown : dict of str to int
+        Number of rows of each event that the replay does not know; they are not used.
     t1_equal : bool
         Every buddy list equals T1's, in order; at pcp level the pcp lists and counters too.
     t1_lists : DataFrame
-        zone, order, migratetype, blocks (at T1), equal.
+        Columns zone, order, migratetype, blocks (at T1) and equal.
     pcp_equal : bool or None
-        pcp level: every pcp list and every counter (count, high, batch, and free_factor or
-        alloc_factor, free_count and flags) equals T1's.
+        At pcp level, whether every pcp list and every counter (count, high, batch, and
+        free_factor or alloc_factor, free_count and flags) equals T1's.
     refills, refill_misses : int
-        pcp level: blocks that the model took from the buddy, and how many of them (or of the
-        recorded ones) have no equal on the other side.
+        At pcp level, blocks that the model took from the buddy lists, and the number of its and
+        the recorded blocks that have no counterpart.
     drains, drain_misses : int
-        pcp level: pages that the model drained, and by how many it differed from the recorded
-        drains, drain by drain.
+        At pcp level, pages that the model drained, and the sum of the differences in pages from
+        each recorded drain.
     first_miss : Miss or None
-        The first that nothing explains.
+        The first miss that nothing explains.
     seconds : float
-        In the compiled loop.
+        Time in the compiled loop.
     memory : Memory
         The model's memory at the end.
     """
@@ -115,7 +116,7 @@ class Replay:
     memory: Memory
 
     def row(self) -> dict:
-        """One line of a table of replays."""
+        """The values of one row in a table of replays."""
         return {
             "recording": Path(self.stem).name,
             "level": self.level,

@@ -1,4 +1,4 @@
-"""Validators: a whole folder of recordings against the model, a table, and a verdict."""
+"""Validators compare the model with a whole folder of recordings, in a table with a verdict."""
 
 from pathlib import Path
 
@@ -21,12 +21,12 @@ REPLAY_LEVELS = {"buddy": ("buddy",), "pcp": ("pcp",), "both": ("buddy", "pcp")}
 
 
 def recordings(folder) -> list[Path]:
-    """Stems of every NAME.T0, NAME.T1, NAME.trace in a folder, by name.
+    """Stems of all whole recordings NAME.T0, NAME.T1, NAME.trace in a folder, by name.
 
     Raises
     ------
     InputError
-        There is no such folder, or it holds none.
+        There is no such folder, or it holds no recording.
     """
     whole = [stem for stem in traces(folder) if has_snapshots(stem, "T0", "T1")]
     if not whole:
@@ -44,7 +44,7 @@ def traces(folder) -> list[Path]:
 
 
 def has_snapshots(stem, *moments) -> bool:
-    """Are these snapshots of a recording there?"""
+    """Whether a recording has all of these snapshots, such as "T0"."""
     return all(Path(f"{stem}.{moment}.meta.json").exists() for moment in moments)
 
 
@@ -55,7 +55,7 @@ def validate_replay(folder, level="both", inputs="std", progress=None):
     ----------
     folder : str or Path
     level : "buddy", "pcp" or "both"
-        The bar is the buddy level: 0 misses and T1 equal; the pcp level is shown only.
+        The bar, 0 misses and T1 equal, is for the buddy level; the pcp level is only shown.
     inputs : "std" or "probes"
     progress : callable, optional
         Wraps the list of stems, as tqdm does.
@@ -63,7 +63,7 @@ def validate_replay(folder, level="both", inputs="std", progress=None):
     Returns
     -------
     (DataFrame, bool)
-        A row a recording and level; whether the bar holds for every recording.
+        A table with one row per recording and level; whether the bar holds for all recordings.
 
     Raises
     ------
@@ -98,14 +98,17 @@ PREDICTED = {
 
 
 def predictions(folder, kind, progress=None, policy=None) -> list[Prediction]:
-    """Every recording of a folder, predicted; traces without a snapshot say so.
+    """Predict hints or reporting, which ``kind`` names, for every recording of a folder.
 
-    ``kind``: "hints" or "reporting".
+    Returns
+    -------
+    list
+        One Prediction per trace; that of a trace without a snapshot has only a reason.
 
     Raises
     ------
     InputError
-        There is no such folder, it holds no NAME.T0 with NAME.trace, or one cannot be used.
+        There is no such folder, it holds no NAME.T0 with NAME.trace, or a file cannot be used.
     """
     stems = traces(folder)
     if not any(has_snapshots(stem, "T0") for stem in stems):
@@ -114,14 +117,14 @@ def predictions(folder, kind, progress=None, policy=None) -> list[Prediction]:
 
 
 def prediction_table(found, kind) -> pd.DataFrame:
-    """All blocks of all recordings; see :func:`validate_hints`."""
+    """A table of all blocks of all recordings; see :func:`validate_hints`."""
     columns = PREDICTED[kind][1]
     table = pd.DataFrame([row for one in found for row in one.blocks], columns=list(columns))
     return table.astype(dict.fromkeys(columns[1:], "int64") | {"recording": "str"})
 
 
 def prediction_summary(found) -> pd.DataFrame:
-    """A row a recording: how many blocks, how many equal, and what else was found, as text."""
+    """A table of texts with one row per recording: its blocks, equal blocks, facts and verdict."""
     table = pd.DataFrame(
         [
             {
@@ -149,18 +152,18 @@ def validate_hints(folder, progress=None, policy=None):
     Parameters
     ----------
     folder : str or Path
-        Of NAME.T0, NAME.trace and NAME.migration.json.gz.  A recording made without hints must
-        have none.
+        It holds NAME.T0, NAME.trace and NAME.migration.json.gz.  A recording that was made without
+        hints must show none.
     progress : callable, optional
         Wraps the list of stems, as tqdm does.
     policy : Policy, optional
-        Another mechanism than balloon_alloc; for showing that it fails.
+        Another mechanism than balloon_alloc, to show that it fails.
 
     Returns
     -------
     (DataFrame, bool)
-        A row a block: recording, pass, position, predicted_pfn, measured_pfn (-1: none); whether
-        all are equal, in order, in every recording that can be predicted.
+        A table with one row per block: recording, pass, position, predicted_pfn and measured_pfn
+        (-1 = none); whether all pairs are equal in every recording that can be predicted.
 
     Raises
     ------
@@ -177,16 +180,16 @@ def validate_reporting(folder, progress=None, policy=None):
     Parameters
     ----------
     folder : str or Path
-        Of NAME.T0 with Reported flags and NAME.trace with probes; NAME.T1 where there is one.
+        It holds NAME.T0 with Reported flags, NAME.trace with probes and, optionally, NAME.T1.
     progress, policy
-        As for :func:`validate_hints`.
+        The same as for :func:`validate_hints`.
 
     Returns
     -------
     (DataFrame, bool)
-        A row a block: recording, pass, report, position (in the report), predicted_pfn,
-        measured_pfn (-1: none); whether all are equal, and T1's lists and flags too.  A recording
-        without flags cannot be predicted and does not fail.
+        A table with one row per block: recording, pass, report, position (in the report),
+        predicted_pfn and measured_pfn (-1 = none); whether all pairs, and T1's lists and flags,
+        are equal.  A recording without flags cannot be predicted and does not fail.
 
     Raises
     ------
@@ -197,7 +200,7 @@ def validate_reporting(folder, progress=None, policy=None):
     return prediction_table(found, "reporting"), all(one.good for one in found)
 
 
-# The most that the median error of a group of rows may be.  Groups by init_on_alloc and state.
+# The largest median error allowed for each group of rows; groups have init_on_alloc and state.
 MIGRATION_BARS = {
     "transferred_B, idle, init_on_alloc=0": 0.03,
     "transferred_B, freed, init_on_alloc=0": 0.03,
@@ -225,12 +228,13 @@ def validate_migration(folder, progress=None):
         First a table with a row for each migration: the parameters; ``calibrated``, True for the
         rows that constants were calibrated on; predicted_X, measured_X and error_X = |predicted /
         measured - 1| for each counter.  Then a table of the bars: what, rows, found, bar, good.
-        The bars count the other rows alone.  Last, whether all bars hold that have rows.
+        The bars are taken over the other rows only.  Last, whether all bars with rows hold.
 
     Raises
     ------
     InputError
-        The table cannot be used; a ``state`` is not known; file, row and value are named.
+        The table cannot be used, or a ``state`` is not known.  The message names file, row and
+        value.
     """
     path = Path(folder) / "migrations.csv"
     table = read_migrations(path)
@@ -249,7 +253,7 @@ def validate_migration(folder, progress=None):
 
 
 def migration_bars(table: pd.DataFrame) -> pd.DataFrame:
-    """The bars of :func:`validate_migration`, each with its rows and what was found."""
+    """The bars of :func:`validate_migration`, with their numbers of rows and the values found."""
     init = ~table["cmdline"].str.contains("init_on_alloc=0", regex=False)
     found = []
 
@@ -275,7 +279,7 @@ def migration_bars(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _hints_made_it_worse(table: pd.DataFrame) -> list:
-    """Fragmented guests: the sign of hints' effect on the bytes, predicted as measured?"""
+    """The bar for fragmented guests: the sign of the hints' effect on the bytes is predicted."""
     frag = table[table["state"] == "frag"]
     signs = []
     for kind in ("predicted", "measured"):

@@ -1,1 +1,1 @@
-"""Reports: a run as a page, a notebook rendered, and what they say in words."""
+"""Reports: a run as a page, a rendered notebook, and findings in words."""

@@ -1,4 +1,4 @@
-"""What a comparison says, in sentences made from its numbers."""
+"""Findings of a run or a comparison, as sentences made from its numbers."""
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ def _median(table: pd.DataFrame, policy: str, name: str) -> float:
 
 
 def _about(table: pd.DataFrame, policy: str) -> str:
-    """One policy: how much it told, how long it took, what it held up."""
+    """Sentences on one policy: its coverage, the time it took, and the waits that it caused."""
     value = {
         name: _median(table, policy, name)
         for name in (
@@ -37,14 +37,17 @@ def _about(table: pd.DataFrame, policy: str) -> str:
     sentence += "."
     if value["lost_pages"]:
         share = value["lost_pages"] / value["offered_pages"]
-        sentence += f" The full ring lost {share:.0%} of what it offered."
+        sentence += f" The full ring lost {share:.0%} of the pages that it offered."
     if value["duplicate_pages"]:
         sentence += f" {format_pages(value['duplicate_pages'])} were hinted twice."
     return sentence
 
 
 def _rotation(table: pd.DataFrame, rotated: str, kept: str) -> str:
-    """Does rotation keep hints alive?  The two policies differ in it alone (and in resume)."""
+    """Sentences on whether rotation keeps hints alive.
+
+    The two policies differ only in rotation (and in resume).
+    """
     stale = [_median(table, p, "stale_pages") for p in (rotated, kept)]
     survival = [_median(table, p, "survival") for p in (rotated, kept)]
     gain = 100 * (survival[0] - survival[1])
@@ -62,12 +65,12 @@ def _rotation(table: pd.DataFrame, rotated: str, kept: str) -> str:
 
 
 def findings(table: pd.DataFrame) -> str:
-    """Sentences (Markdown bullets) on a table of summaries; medians over its seeds.
+    """Sentences (Markdown bullets) on a table of summaries, with medians over its seeds.
 
     Parameters
     ----------
     table : DataFrame
-        One row of summary a run (:func:`freehint.summaries`).
+        One row of summary per run (:func:`freehint.summaries`).
     """
     walked = [p for p in dict.fromkeys(table["policy"]) if _median(table, p, "strokes") > 0]
     sentences = [_about(table, policy) for policy in walked]
@@ -78,7 +81,7 @@ def findings(table: pd.DataFrame) -> str:
 
 
 def run_findings(summary: pd.Series) -> str:
-    """A paragraph (Markdown) on one run: what the host was told, what it cost, what it bought.
+    """A paragraph (Markdown) on one run: the pages told to the host, their costs and their use.
 
     Parameters
     ----------
@@ -121,12 +124,12 @@ def _move(summary) -> str:
 
 
 def migration_findings(table: pd.DataFrame) -> str:
-    """Sentences (Markdown bullets) on migrations, each against the first row without hints.
+    """Sentences (Markdown bullets) on migrations, each compared with the first one without hints.
 
     Parameters
     ----------
     table : DataFrame
-        One row of summary a run with a migration (:func:`freehint.summaries`).
+        One row of summary per run with a migration (:func:`freehint.summaries`).
     """
     ended = table[table["migration"] == "completed"]
     base = ended[ended["policy"] == BASELINE.name].head(1)

@@ -1,7 +1,7 @@
-"""Reports: a notebook run by papermill, rendered as one HTML file that asks no other host.
+"""Reports: a notebook that papermill runs, rendered as one HTML file without other hosts.
 
-nbconvert's own template loads scripts from other hosts; here every such address is emptied and
-widgets are shown by the picture they carry.
+nbconvert's own template loads scripts from other hosts; here every such address is emptied, and
+widgets are shown as the pictures that they carry.
 """
 
 import tempfile
@@ -24,7 +24,7 @@ OTHER_HOSTS = (
     "widget_renderer_url",
 )
 NAVIGATION = "navigation"  # tag of the links to the chapters before and after a notebook
-# Best first; the widget view needs a kernel or another host, so it is not here.
+# The best format stands first.  The widget view needs a kernel or another host, so it is left out.
 DISPLAY = (
     "text/html",
     "image/svg+xml",
@@ -35,7 +35,7 @@ DISPLAY = (
 
 
 def report_notebook() -> Path:
-    """The report's notebook: in a checkout, or inside an installed wheel."""
+    """The path of the report's notebook, in a checkout or inside an installed wheel."""
     package = Path(str(resources.files("freehint")))
     for place in (package.parent / "notebooks", package / "_notebooks"):
         if (place / "report.ipynb").is_file():
@@ -49,7 +49,7 @@ def check_parameters(notebook: Path, parameters: dict) -> None:
     Raises
     ------
     InputError
-        Naming the parameter and those that there are.
+        The message names the parameter and those that exist.
     """
     known = known_parameters(read_notebook(notebook))
     for name, value in parameters.items():
@@ -57,12 +57,12 @@ def check_parameters(notebook: Path, parameters: dict) -> None:
 
 
 def run_notebook(notebook, parameters: dict, executed: Path) -> None:
-    """Run a notebook by papermill; what it printed until a failure stays in ``executed``.
+    """Run a notebook by papermill, and write it with its output, even after a failure.
 
     Raises
     ------
     InputError
-        A cell failed; with the error's own sentence.
+        A cell failed.  The message is that of the cell's error.
     """
     papermill = extra("papermill", "a report", "lab")
     check_parameters(notebook, parameters)
@@ -75,20 +75,20 @@ def run_notebook(notebook, parameters: dict, executed: Path) -> None:
 
 
 def _is_progress(output) -> bool:
-    """Progress bars and warnings are for who runs the notebook, not for who reads the report."""
+    """Whether an output is a progress bar or a warning, which a report's readers do not need."""
     data = output.get("data", {})
     widget = "application/vnd.jupyter.widget-view+json" in data and "image/png" not in data
     return output.get("name") == "stderr" or widget
 
 
 def render(executed: Path, title: str = "freehint report") -> str:
-    """An executed notebook as one HTML text without code, prompts or foreign addresses."""
+    """An executed notebook as one HTML text without code, prompts or addresses of other hosts."""
     nbconvert = extra("nbconvert", "a report", "lab")
     import nbformat
     from traitlets.config import Config
 
     notebook = nbformat.read(executed, as_version=4)
-    # The chapters before and after it lie elsewhere.
+    # Links to the chapters before and after it lead nowhere in a report.
     notebook.cells = [c for c in notebook.cells if NAVIGATION not in c.metadata.get("tags", [])]
     notebook.metadata.pop("widgets", None)
     notebook.metadata["title"] = title
@@ -116,13 +116,14 @@ def write_report(path, parameters: dict, pdf: bool = False) -> Path:
     path : str or Path
         The file to write; it appears whole or not at all.
     parameters : dict
-        Of the notebook's parameters cell; the others keep their defaults.
+        Values for the notebook's parameters; those not given keep their defaults.
     pdf : bool
-        Print it too, beside ``path``.
+        Print the page as PDF too, beside ``path``.
 
     Returns
     -------
     Path
+        The HTML file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The page of a run's report: a template, and what is put into it."""
+"""The page of a run's report: the parts that are put into its template."""
 
 import base64
 import re
@@ -33,7 +33,7 @@ def page(shown: Reproduction, command: str) -> str:
     ----------
     shown : Reproduction
     command : str
-        What makes this report again.
+        The command that makes this report again.
     """
     run = shown.run
     policy, guest = run.summary["policy"], guest_words(run.provenance["parameters"])
@@ -53,7 +53,7 @@ def page(shown: Reproduction, command: str) -> str:
 
 
 def question(policy: str, migration) -> str:
-    """What the run is an answer to."""
+    """The question that the run answers."""
     if policy == BASELINE.name:
         told = "What does the guest do without hints"
         return f"{told}, and what does its migration send?" if migration else f"{told}?"
@@ -64,20 +64,20 @@ def question(policy: str, migration) -> str:
 
 
 def guest_words(parameters: dict) -> str:
-    """Guest, load and duration in a sentence, from a run's parameters."""
+    """A sentence with a run's guest, load and duration, from its parameters."""
     memory, load = parameters["memory"], parameters["workload"]
     if memory.startswith(BY_HAND):
         guest = f"a guest with a {memory.partition(',')[0]} made by hand"
     elif memory.endswith("iB"):
-        guest = f"a guest of {memory} as after boot"
+        guest = f"a freshly booted guest of {memory}"
     else:
         guest = f"the recorded guest {memory}"
     if load["kind"] == "RecordedGuest":
-        does = f"which does again what it did in the recording {load['trace']}"
+        does = f"which repeats its work in the recording {load['trace']}"
     elif load["kind"] == "Program":
-        does = f"whose program is in state \u201c{load['state']}\u201d"
+        does = f"with a program in state \u201c{load['state']}\u201d"
     else:
-        does = f"whose {load['nr_cpus']} CPUs come to hold {load['live_share']:.0%} of what is free"
+        does = f"whose {load['nr_cpus']} CPUs come to hold {load['live_share']:.0%} of free memory"
     migration = parameters["migration"]
     rate = f", moved at {migration['bandwidth_Bps'] / 1e6:,.0f} MB/s" if migration else ""
     seconds = f"{parameters['duration_ns'] / NS_PER_S:g} s of simulated time"
@@ -96,16 +96,16 @@ def _verdict(shown: Reproduction) -> str:
     if not shown.differences:
         return text
     table = pd.DataFrame(shown.differences, columns=["what", "stored", "found now"])
-    played = "The player shows the run simulated again; all else here is what was stored."
+    played = "The player shows the run simulated again; everything else here was stored."
     about = f'<p class="dim">{played}</p>' if shown.trajectory is not None else ""
     return text + _table(table) + about
 
 
-# The run, played.
+# The run in the player.
 
 
 def opening_moment(trajectory: Trajectory) -> int:
-    """Half way through the first walk; the first moment if there is none."""
+    """The moment half way through the first walk, or the first moment if there is no walk."""
     walks = trajectory.run.walks
     if not len(walks):
         return 0
@@ -125,7 +125,7 @@ def _player(trajectory: Trajectory | None) -> str:
     still = f'<img class="still" alt="the run {where}" src="data:image/png;base64,{png}">'
     return (
         "<section><h2>The run, moment by moment</h2>"
-        f'<p class="dim">Opens {where}. <span class="screen">Space plays, arrows step, Home goes'
+        f'<p class="dim">It opens {where}. <span class="screen">Space plays, arrows step, Home goes'
         ' to the start.</span><span class="paper">The HTML of this report plays it.</span></p>'
         f'<div class="screen player">{player_html(trajectory, moment=moment)}</div>'
         f'<div class="paper">{still}</div><noscript>{still}</noscript></section>'
@@ -149,7 +149,7 @@ def _tables(run: Run) -> str:
     if len(run.walks):
         parts.append(f"<section><h2>Walks</h2>{_table(_walk_rows(run.walks))}</section>")
     if len(run.rounds):
-        about = "A row a sync of the dirty bitmap; counts are since the migration began."
+        about = "Each row is a sync of the dirty bitmap; its counts are since the migration began."
         rows = _table(_round_rows(run.rounds))
         parts.append(
             f'<section><h2>Rounds of the migration</h2><p class="dim">{about}</p>{rows}</section>'
@@ -178,7 +178,7 @@ def _round_rows(rounds: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-# What reproduces it.
+# The provenance and the scenario, which reproduce the run.
 
 
 def _provenance(shown: Reproduction) -> str:
@@ -215,6 +215,6 @@ def _scenario(shown: Reproduction) -> str:
     if text is None:
         return ""
     return (
-        "<p>Without its source: this text as <code>scenario.toml</code>, and"
+        "<p>To make it without its source, save this text as <code>scenario.toml</code> and run"
         f" <code>freehint report scenario.toml</code>.</p><pre>{escape(text)}</pre>"
     )

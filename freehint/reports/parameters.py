@@ -1,7 +1,7 @@
-"""The parameters of a notebook: which there are, and which values they take.
+"""The parameters of a notebook, and checks of the values given to them.
 
-papermill runs a notebook with its defaults when a parameter's name is misspelt, and injects a
-value of any type; here both are refused before anything runs.
+papermill runs a notebook with its defaults if a parameter's name is misspelt, and injects a
+value of any type.  Here both are refused before anything runs.
 """
 
 import ast
@@ -20,14 +20,14 @@ KINDS = {
     dict: "a table",
 }
 ANNOTATED = {kind.__name__: kind for kind in KINDS}
-UNKNOWN = object()  # a default that is an expression, which nobody evaluates
+UNKNOWN = object()  # a default that is an expression, which is never evaluated
 
 
 class Parameter(NamedTuple):
     """A parameter of a notebook.
 
-    kind    : the type that it takes, one of KINDS; None: any, as nothing tells
-    text    : its default as the notebook has it
+    kind    : the type of its values, one of KINDS; None if nothing tells, so that any is taken
+    text    : its default as the notebook writes it
     default : the default's value, UNKNOWN if it is not a literal
     """
 
@@ -37,12 +37,12 @@ class Parameter(NamedTuple):
 
 
 def read_notebook(path: Path):
-    """A notebook as nbformat's node, of format 4.
+    """A notebook as nbformat's node of format 4.
 
     Raises
     ------
     InputError
-        It cannot be read, or is no notebook.
+        The file cannot be read, or is no notebook.
     """
     extra("papermill", "a report", "lab")
     import nbformat
@@ -52,12 +52,12 @@ def read_notebook(path: Path):
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except Exception as error:
-        # nbformat raises whatever it stumbles over, on what is JSON but no notebook too.
+        # nbformat raises errors of any type, also for JSON that is no notebook.
         raise InputError(f"{path}: this is no notebook: {str(error).splitlines()[0]}") from None
 
 
 def known_parameters(notebook) -> dict:
-    """{name: Parameter} of the cell tagged ``parameters``; none if there is no such cell."""
+    """The Parameters in the cell tagged ``parameters``, by name; empty without such a cell."""
     papermill = extra("papermill", "a report", "lab")
     found = papermill.inspect_notebook(notebook)
     return {
@@ -79,7 +79,7 @@ def _parameter(annotation: str, text: str) -> Parameter:
 
 
 def takes(kind, value) -> bool:
-    """Whether a value is of a kind; a whole number is a number too, and a truth is none."""
+    """Whether a value is of a kind; an int is taken for a float too, but a bool is no number."""
     if kind is None:
         return True
     if isinstance(value, bool) or kind is bool:
@@ -88,23 +88,23 @@ def takes(kind, value) -> bool:
 
 
 def check_parameter(file: str, known: dict, name: str, value) -> None:
-    """Refuse what a notebook has not, or a value whose type is not its default's.
+    """Refuse a parameter that a notebook does not have, or a value of another type than its own.
 
     Parameters
     ----------
     file : str
-        The notebook's name, for the sentence.
+        The notebook's name, for error messages.
     known : dict
-        From :func:`known_parameters`.
+        The notebook's parameters, from :func:`known_parameters`.
 
     Raises
     ------
     InputError
-        Naming the notebook, the parameter and the nearest that there is.
+        The message names the notebook, the parameter and the nearest one that exists.
     """
     if not known:
         raise InputError(
-            f"{file} has no parameter {name!r}; it has no cell tagged 'parameters' with any"
+            f"{file} has no parameter {name!r}, as no cell tagged 'parameters' defines any"
         )
     if name not in known:
         closest = get_close_matches(name, known, n=1, cutoff=0.5)

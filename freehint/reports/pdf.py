@@ -1,4 +1,4 @@
-"""An HTML file printed as PDF by Chromium, which draws it as on the screen."""
+"""Print an HTML file as PDF by Chromium, which draws it as on the screen."""
 
 import os
 import shutil
@@ -25,12 +25,12 @@ PATIENCE_S = 120
 
 
 def find_chromium() -> str:
-    """Chromium's path.
+    """The path of Chromium.
 
     Raises
     ------
     InputError
-        It is not installed.
+        Chromium is not installed.
     """
     for name in NAMES:
         found = shutil.which(name)
@@ -38,17 +38,17 @@ def find_chromium() -> str:
             return found
     raise InputError(
         "a PDF is printed by Chromium, which is not installed (Debian: apt-get install chromium);"
-        " without --pdf there is the HTML alone"
+        " without --pdf only the HTML is written"
     )
 
 
 def pdf_beside(path: Path) -> Path:
-    """Where the PDF of an HTML file stands.
+    """The path of the PDF beside an HTML file.
 
     Raises
     ------
     InputError
-        That is the HTML file itself.
+        It is the path of the HTML file itself.
     """
     beside = path.with_suffix(".pdf")
     if beside == path:
@@ -57,7 +57,7 @@ def pdf_beside(path: Path) -> Path:
 
 
 def write_page(path: Path, html: str, pdf: bool = False) -> None:
-    """Write an HTML file and, if wanted, its PDF beside it: each whole, and both or none."""
+    """Write an HTML file and, if wanted, its PDF beside it; all of it appears or nothing does."""
     if not pdf:
         with whole_file(path) as temporary:
             temporary.write_text(html)
@@ -68,7 +68,7 @@ def write_page(path: Path, html: str, pdf: bool = False) -> None:
 
 
 def _print(html: str, pdf: Path) -> None:
-    """Print a page; Chromium knows a page by its name, so it gets a copy of that name."""
+    """Print a page from a copy that ends in .html, by which Chromium knows a page."""
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
         page.write_text(html)

@@ -1,4 +1,4 @@
-"""The figures of a run's report: pictures inside the page, drawn for a light and a dark one."""
+"""The figures of a run's report, drawn as pictures inside the page, for light and dark screens."""
 
 import base64
 import io
@@ -17,53 +17,53 @@ FEW_DOTS = 1_000
 
 
 def micro(text: str) -> str:
-    """Microseconds with their sign, which a terminal may not have."""
+    """The text with the sign of microseconds for "us", which is meant for terminals."""
     return re.sub(r"\bus\b", "\u00b5s", text)
 
 
 def run_figures(run: Run):
-    """Each figure of a run as HTML, with its title and what it shows, light and dark."""
+    """Yield each figure of a run as HTML, with a title and a caption, light and dark."""
     begin_ns, end_ns = _busy(run)
-    part = f"From {format_ns(begin_ns)} to {format_ns(end_ns)} of the run"
+    part = f"from {format_ns(begin_ns)} to {format_ns(end_ns)} of the run"
     table = summaries([run])
     yield _figure(
         "The zone lock",
-        f"{micro(part)}: how long each stroke held it, and how long guest CPUs waited, for a"
-        " stroke or for each other.",
+        "It shows how long each stroke held the lock, and how long guest CPUs waited for a stroke"
+        f" or for each other, {micro(part)}.",
         lambda ax: _locks(run, ax),
     )
     if len(run.reports):
         yield _figure(
             "Where the walk went",
-            f"{micro(part)}: a dot is a block that was offered to the ring, at its address.",
+            f"Each dot is a block that was offered to the ring, at its address, {micro(part)}.",
             lambda ax: _map(run, ax),
         )
         yield _figure(
-            "Told to the host over time",
-            "Each page once, by the order of its block.",
+            "Pages told to the host over time",
+            "Each page is counted once, by the order of its block.",
             lambda ax: figures.hints_over_time(run.reports, ax),
         )
         yield _figure(
-            "What became of the memory that was offered",
-            "At the end of the run.",
+            "The fate of the memory that was offered",
+            "It is counted at the end of the run.",
             lambda ax: figures.hint_balance(table, ax),
             height=1.6,
         )
     if len(run.rounds):
         yield _figure(
             "The migration's rounds",
-            "How long each took; a line is a sync of the dirty bitmap.",
+            "It shows how long each round took; a line is a sync of the dirty bitmap.",
             lambda ax: figures.rounds_over_time([run], ax),
             height=1.6,
         )
         yield _figure(
-            "What each round sent",
-            "On a logarithmic scale; a round that sent nothing has no dot.",
+            "Data sent in each round",
+            "The scale is logarithmic, so a round that sent nothing has no dot.",
             lambda ax: figures.sent_by_round([run], ax),
             height=1.6,
         )
         yield _figure(
-            "What became of the guest's memory in the migration",
+            "The fate of the guest's memory in the migration",
             "A page that was sent twice counts twice.",
             lambda ax: figures.pages_by_fate(table.set_index("policy"), ax),
             height=1.6,
@@ -71,7 +71,7 @@ def run_figures(run: Run):
 
 
 def _busy(run: Run) -> tuple:
-    """(begin, end) in ns of the strokes, if they take less than a quarter of the run; else all."""
+    """The begin and end of the strokes in ns, or of the run if they take over a quarter of it."""
     span_ns = run.provenance["parameters"]["duration_ns"]
     begin, end = run.locks["since_ns"].min(), (run.locks["since_ns"] + run.locks["held_ns"]).max()
     if not len(run.locks) or end - begin > span_ns / 4:
@@ -82,7 +82,7 @@ def _busy(run: Run) -> tuple:
 
 def _locks(run: Run, ax) -> None:
     figures.lock_timeline(run.locks, run.waits, ax)
-    # The maximum of an empty column is no number.
+    # The maximum of an empty column is NaN.
     longest = np.nanmax([NS_PER_US, run.locks["held_ns"].max(), run.waits["wait_ns"].max()])
     ax.set_ylim(0.1, 20 * longest / NS_PER_US)
     _dots_between(run, ax)
@@ -94,7 +94,7 @@ def _map(run: Run, ax) -> None:
 
 
 def _dots_between(run: Run, ax) -> None:
-    """The axis where the strokes are; a dot can be seen where there are only a few."""
+    """Limit the time axis to the strokes, and enlarge the dots if there are only a few."""
     ax.set_xlim(*(ns / NS_PER_MS for ns in _busy(run)))
     if sum(len(line.get_xdata()) for line in ax.lines) < FEW_DOTS:
         for line in ax.lines:

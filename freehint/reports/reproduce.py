@@ -1,4 +1,4 @@
-"""A stored run, simulated again from its provenance and compared with what was stored."""
+"""Simulate a stored run again from its provenance, and compare the two runs."""
 
 import tempfile
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from freehint.runs.trajectory.trajectory import Trajectory, record, record_guest
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A run, and what came of simulating it again.
+    """A run, and the result of simulating it again.
 
     Attributes
     ----------
     run : Run
-        As stored; of a scenario, as simulated.
+        The stored run, or the simulated one if none was stored.
     scenario : Scenario or None
     trajectory : Trajectory or None
-        Of the simulation; None if there was none.
+        The recorded simulation; None if the scenario was not simulated.
     reason : str
-        Why there was none.
+        Why the scenario was not simulated.
     differences : tuple of (str, str, str)
-        What, as stored, as found or simulated again.
+        The name of each difference, its stored value, and the value found or simulated again.
     stored : bool
-        Was there a stored run to compare with?
+        Whether there was a stored run to compare with.
     """
 
     run: Run
@@ -42,7 +42,7 @@ class Reproduction:
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """The result of the comparison, in one sentence."""
         if not self.stored:
             return f"Simulated for this report with freehint {self.run.provenance['freehint']}."
         if self.trajectory is None:
@@ -53,13 +53,13 @@ class Reproduction:
             names += f" and {more} more" if more > 0 else ""
             return f"NOT reproduced: simulated again, the run differs in {names}."
         return (
-            f"Reproduced exactly: simulated again from its provenance, all {len(self.run.summary)}"
+            f"Reproduced exactly: in a simulation from its provenance all {len(self.run.summary)}"
             f" entries of the summary and all {len(TABLES) - 1} other tables are equal."
         )
 
 
 def simulated(scenario: Scenario, moments: int = 600) -> Reproduction:
-    """A scenario's run, recorded moment by moment, with nothing to compare it with."""
+    """Simulate and record a scenario, without a stored run to compare it with."""
     seen = record(scenario, moments)
     return Reproduction(seen.run, scenario, seen, stored=False)
 
@@ -70,14 +70,19 @@ def reproduce(folder, moments: int = 600) -> Reproduction:
     Parameters
     ----------
     folder : str or Path
-        That :meth:`freehint.runs.run.Run.save` wrote.
+        A folder that :meth:`freehint.runs.run.Run.save` wrote.
     moments : int
-        Of the trajectory.
+        Number of moments in the trajectory.
+
+    Returns
+    -------
+    Reproduction
+        If the run cannot be simulated again, it has the reason.
 
     Raises
     ------
     InputError
-        It is no stored run.
+        The folder is no stored run.
     """
     run = Run.load(folder)
     _require_whole(Path(folder), run)
@@ -86,7 +91,7 @@ def reproduce(folder, moments: int = 600) -> Reproduction:
         guest = guest_memory(scenario)
         changed = changed_inputs(run.provenance["inputs"], guest[1])
         if changed:
-            reason = f"{changed[0][0]} is not that of the input which the run was made of"
+            reason = f"{changed[0][0]} is not that of the run's input"
             return Reproduction(run, scenario, None, reason, tuple(changed))
         seen = record_guest(scenario, guest, moments)
     except InputError as error:
@@ -101,12 +106,12 @@ def _require_whole(folder: Path, run: Run) -> None:
 
 
 def changed_inputs(stored: list, inputs: tuple) -> list:
-    """Files that were no longer what a run was made of when they were loaded again.
+    """Files with other contents now than when a run was made of them.
 
     Returns
     -------
     list of (str, str, str)
-        What, as stored, as found.
+        "sha256 of FILE", the stored sha256, and the one found.
     """
     there = {one["file"]: one["sha256"] for one in stored}
     found = dict(inputs)
@@ -118,7 +123,7 @@ def changed_inputs(stored: list, inputs: tuple) -> list:
 
 
 def differences(stored: Run, again: Run) -> list:
-    """Entries of the summary, and tables, in which two runs differ: (what, stored, again)."""
+    """The summary entries and the tables in which two runs differ, as (name, stored, again)."""
     again = _as_stored(again)
     found = []
     for name in dict.fromkeys([*stored.summary.index, *again.summary.index]):
@@ -137,6 +142,6 @@ def _equal(one, other) -> bool:
 
 
 def _as_stored(run: Run) -> Run:
-    """Parquet knows fewer types than pandas: a comparison must not see that."""
+    """The run after saving and loading, because parquet has fewer types than pandas."""
     with tempfile.TemporaryDirectory() as folder:
         return Run.load(run.save(Path(folder) / "run"))

@@ -1,4 +1,4 @@
-"""A report of one run: question, answer, the run to be played, tables, figures, provenance."""
+"""Report one run: the question, its answer, a player, tables, figures and the provenance."""
 
 import shlex
 from pathlib import Path
@@ -18,24 +18,24 @@ def write_run_report(source, path, pdf: bool = False, moments: int = MOMENTS) ->
     Parameters
     ----------
     source : str or Path
-        A folder that ``Run.save`` wrote: its scenario is rebuilt from the provenance, simulated
-        again and compared.  Or a TOML file of a scenario's fields.
+        Either a folder that ``Run.save`` wrote; then its scenario is rebuilt from the provenance,
+        simulated again and compared.  Or a TOML file with a scenario's fields.
     path : str or Path
         The file to write; it appears whole or not at all.
     pdf : bool
-        Print it too, beside ``path``.
+        Print the page as PDF too, beside ``path``.
     moments : int
-        Of the player.
+        Number of moments in the player.
 
     Returns
     -------
     Reproduction
-        What is shown, and how it compares with what was stored.
+        The run that is shown, and its comparison with the stored one.
 
     Raises
     ------
     InputError
-        The source is neither, or Chromium is missing for the PDF.
+        The source is neither of the two, or Chromium is missing for the PDF.
     """
     source, path = Path(source), Path(path)
     if pdf:
@@ -46,7 +46,7 @@ def write_run_report(source, path, pdf: bool = False, moments: int = MOMENTS) ->
     elif source.exists():
         shown = simulated(read_scenario(source), moments)
     else:
-        raise InputError(f"{source}: there is no such run's folder or scenario's file")
+        raise InputError(f"{source}: there is no such folder of a run, nor file of a scenario")
     command = ["freehint", "report", str(source), "-o", str(path), *(["--pdf"] if pdf else [])]
     try:
         html = page(shown, shlex.join(command))

@@ -1,1 +1,1 @@
-"""One run: its scenario, its simulation, its tables and where its numbers come from."""
+"""One run: its scenario, its simulation, its tables, and the provenance of its numbers."""

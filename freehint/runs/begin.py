@@ -1,4 +1,4 @@
-"""Memory, world and engine of a scenario at time 0."""
+"""The memory, world and engine of a scenario at time 0."""
 
 from pathlib import Path
 
@@ -41,22 +41,22 @@ from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import find_policies
 from freehint.runs.scenario import Scenario
 
-TABLE_ROWS = 4096  # to begin with; tables grow
+TABLE_ROWS = 4096  # rows at the beginning; tables grow
 REPORT_ROWS = 1024
 
 
 def guest_memory(scenario: Scenario):
-    """A scenario's memory, nobody else's, with the workload's CPUs.
+    """A private copy of a scenario's memory, with the workload's CPUs.
 
     Returns
     -------
     (Memory, tuple of Input)
-        The files that it and the workload were loaded from, with the sha256 of what was loaded.
+        The memory; the files that it and the workload were loaded from, with their sha256.
 
     Raises
     ------
     InputError
-        It is no memory, no snapshot and no size, or T0 is no longer what the workload was made of.
+        It is no memory, no snapshot and no size, or T0 has changed since the workload was made.
     """
     workload = scenario.workload
     memory, inputs = prepared_memory(scenario.memory, scenario.kernel, workload.nr_cpus)
@@ -64,12 +64,12 @@ def guest_memory(scenario: Scenario):
 
 
 def all_inputs(inputs: tuple, of_workload: tuple) -> tuple:
-    """The inputs of a memory, then those of a workload, each once.
+    """The inputs of a memory and then those of a workload, without repetitions.
 
     Raises
     ------
     InputError
-        A file of both was changed between the two readings.
+        A file that both have changed between the two readings.
     """
     loaded = {one.file: one.sha256 for one in of_workload}
     for file, sha256 in inputs:
@@ -82,7 +82,7 @@ def all_inputs(inputs: tuple, of_workload: tuple) -> tuple:
 
 
 def prepared_memory(given, kernel, nr_cpus: int):
-    """(Memory, tuple of Input) of a scenario with this memory, kernel and CPUs."""
+    """The memory of a scenario with this memory, kernel and CPUs, and a tuple of its Inputs."""
     memory, inputs = named_memory(given)
     own = memory is not given
     if kernel is not None and kernel != profile_name(memory.profile):
@@ -96,7 +96,7 @@ def prepared_memory(given, kernel, nr_cpus: int):
 
 
 def named_memory(memory):
-    """(Memory, tuple of Input) of what stands in ``Scenario.memory``."""
+    """The memory that a value of ``Scenario.memory`` names, and a tuple of its Inputs."""
     if isinstance(memory, Memory):
         return memory, ()
     if isinstance(memory, str) and memory.endswith("iB"):
@@ -106,12 +106,12 @@ def named_memory(memory):
 
 
 def snapshot_stem(name) -> Path:
-    """Stem of a snapshot, by path or by its name in the sample data.
+    """The stem of a snapshot, given by its path or by its name in the sample data.
 
     Raises
     ------
     InputError
-        There is none.
+        There is no such snapshot.
     """
     try:
         return stem(name, ".meta.json")
@@ -123,11 +123,11 @@ def snapshot_stem(name) -> Path:
 
 
 def new_world(scenario: Scenario, memory: Memory) -> World:
-    """All actors of a scenario at time 0."""
+    """The world of a scenario, with all its actors, at time 0."""
     workload = scenario.workload
     nr_cpus = workload.nr_cpus
     users = len(find_policies(scenario.policy))
-    # Content is kept where somebody looks at it.
+    # The content of pages is only kept if something reads it.
     looked_at = scenario.migration or scenario.host.discard or workload.keeps_content
     frames = memory.nr_pages if looked_at else 0
     chunk_shift = scenario.migration.chunk_shift if scenario.migration else CHUNK_SHIFT
@@ -181,16 +181,16 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
 
 
 def random_stream(scenario: Scenario, number: int) -> np.random.Generator:
-    """The stream of a CPU, of the host, or of what a guest's load draws before time 0.
+    """The random stream of a CPU, of the host, or of a guest's load before time 0.
 
-    One behind another, and each the same whatever the others draw.
+    They have numbers in this order, and no stream depends on the numbers drawn from another.
     """
     seed = np.random.SeedSequence(scenario.seed, spawn_key=(number,))
     return np.random.Generator(np.random.PCG64(seed))
 
 
 def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> Engine:
-    """The engine before the first event of a scenario."""
+    """The engine of a scenario before its first event."""
     world = new_world(scenario, memory)
     if scenario.host.discard:
         _make_resident(world)
@@ -206,7 +206,7 @@ def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> E
 
 
 def _make_resident(world: World) -> None:
-    """Pages with content are resident on a host that discards; others fault when touched."""
+    """Make the pages with content resident on a host that discards; others fault when touched."""
     mark_written(world)
     world.host[0].faulting = 1
     world.host[0].fault_ns = world.cost[0].fault_ns

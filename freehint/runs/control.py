@@ -1,4 +1,4 @@
-"""What the host and the administrator say from outside during a run."""
+"""Commands of the host and the administrator during a run."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,20 @@ from freehint.config import Named, require, whole
 
 @dataclass(frozen=True)
 class Control(Named):
-    """What comes from outside beside the first walk: the host's commands and the enable switch.
+    """The host's commands after the first walk, and the enable switch.
 
     Attributes
     ----------
     every_ns : int
-        From one start to the next, as a migration's rounds ask; 0: one walk.
+        Time from the start of one walk to the next, as a migration's rounds ask for walks; 0
+        gives one walk only.
     stop_at_ns, done_at_ns : int
-        When the host says STOP, or DONE (give back what is held); -1: never.
+        Times at which the host says STOP, or DONE (give back the blocks held); -1 is never.
     off_at_ns, on_at_ns : int
-        When the switch is thrown; -1: never.  It is on at the beginning.
+        Times at which the switch is turned off and on; -1 is never.  It is on at the beginning.
     acknowledge_on_stop : bool
-        When a walk is over and the host has used its hints, the host says DONE by itself:
-        Firecracker's parameter of PATCH /balloon/hinting/start.
+        Whether the host says DONE by itself when a walk is over and it has used the hints.  This
+        is Firecracker's parameter of PATCH /balloon/hinting/start.
     """
 
     every_ns: int = 0
@@ -38,9 +39,9 @@ class Control(Named):
         require(good, "control.acknowledge_on_stop", "be true or false", acknowledges)
 
     def commands(self, walk_at_ns: int, until_ns: int, migration=None) -> list:
-        """(time_ns, command) of a run, in time's order; the switch is thrown first.
+        """The (time_ns, command) pairs of a run in order of time, the switch before the others.
 
-        With a migration its rounds ask for walks, and nothing else does.
+        With a migration only its rounds ask for walks.
         """
         found = [(self.off_at_ns, "off"), (self.on_at_ns, "on")]
         if migration is None:

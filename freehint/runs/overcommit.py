@@ -1,8 +1,8 @@
-"""Several guests on one host that has less memory than they, and swap.
+"""Several guests on one host that has less memory than they need, and swap.
 
-Every guest is a scenario of its own, run by its own engine; what they share is the host's memory
-(:mod:`freehint.engine.host.shared`).  They run in turn for one slice each, another one first every
-time, and between slices the host reclaims.
+Every guest is a scenario of its own, run by its own engine; they share only the host's memory
+(:mod:`freehint.engine.host.shared`).  They run in turn for one slice each, with another one first
+every time, and between slices the host reclaims.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import new_run, simulate
 from freehint.units import NS_PER_S
 
-MOMENTS = 200  # rows of the tables over time, a guest
+MOMENTS = 200  # rows per guest in the tables over time
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Guest:
     Attributes
     ----------
     scenario : Scenario
-        With a host that discards; ``duration_ns`` is the guest's time.  Behind it the guest
-        stands still, and its memory stays.
+        Its host must discard.  After its ``duration_ns`` the guest stands still and keeps its
+        memory.
     name : str
-        In the tables; "" gives "guest 0", "guest 1", ..
+        The guest's name in the tables; "" gives "guest 0", "guest 1", ..
     start_ns : int
-        When it begins; what it has resident at its time 0 takes memory then.
+        Time at which the guest begins and its first resident pages take memory.
     """
 
     scenario: Scenario
@@ -63,26 +63,26 @@ class Guest:
 
 @dataclass(frozen=True)
 class Overcommit:
-    """What became of guests that share a host.
+    """The results of guests that share a host.
 
     Attributes
     ----------
     summary : DataFrame
-        A row a guest; docs/model.md defines each column.
+        One row per guest; docs/model.md defines each column.
     host_summary : Series
         The host's totals.
     guests : DataFrame
         Over time: time_s, guest, resident_pages, swapped_pages, absent_pages (never touched, or
-        discarded), major_faults (from swap), minor_faults (a cleared page), swap_outs,
-        discarded_pages; counts since the beginning.
+        discarded), and counts since the beginning: major_faults (from swap), minor_faults (a
+        cleared page), swap_outs, discarded_pages.
     host : DataFrame
         Over time: time_s, free_pages, resident_pages, swapped_pages, free_swap_pages, swap_ins,
         swap_outs, scanned_pages.
     kills : DataFrame
-        A row a guest that was killed for want of memory and swap: time_s, guest, resident_pages,
-        swapped_pages.
+        One row per guest that was killed for lack of memory and swap: time_s, guest,
+        resident_pages, swapped_pages.
     runs : dict
-        Name -> Run, each guest's own tables.
+        Name -> Run with the tables of each guest.
     """
 
     summary: pd.DataFrame
@@ -99,7 +99,7 @@ class Overcommit:
 
 
 class _Lockstep:
-    """Guests and host while they run."""
+    """The guests and the host while they run."""
 
     def __init__(self, guests, config: SharedHost):
         self.guests, self.memory = guests, HostMemory(config)
@@ -112,7 +112,7 @@ class _Lockstep:
         self.memory.add(number, new_engine(scenario, memory))
 
     def advance_to(self, time_ns: int, turn: int) -> None:
-        """One slice: every guest in turn, then kswapd."""
+        """Run every guest in turn for one slice."""
         n = len(self.guests)
         for number in ((turn + i) % n for i in range(n)):
             own_ns = time_ns - self.guests[number].start_ns
@@ -130,7 +130,7 @@ class _Lockstep:
         self.kill_times += [time_ns / NS_PER_S] * new
 
     def note(self, time_ns: int) -> None:
-        """One row of the tables for each guest, one for the host."""
+        """Add a row for each guest and one for the host to the tables over time."""
         time_s, total = time_ns / NS_PER_S, np.zeros(5, np.int64)
         for number, engine in self.memory.engines.items():
             world, count = engine.world, engine.world.paging.count
@@ -152,16 +152,16 @@ def overcommit(guests: Sequence, host: SharedHost | None = None, progress=None) 
     Parameters
     ----------
     guests : sequence of Guest or Scenario
-        Each runs as :func:`freehint.simulate` runs it, but for the time that the host's want of
-        memory costs it.
+        Each runs as :func:`freehint.simulate` runs it, except for the time that the host's lack
+        of memory costs it.
     host : SharedHost, optional
     progress : callable, optional
-        Called with simulated nanoseconds done since the last call, once a slice.
+        Called once per slice with the simulated nanoseconds since the last call.
 
     Returns
     -------
     Overcommit
-        Also each guest's slowdown against its scenario alone, which is run here too.
+        It has each guest's slowdown against its scenario alone, which is simulated here too.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def _named(guests) -> list:
         guest = guest if isinstance(guest, Guest) else Guest(guest)
         found.append(Guest(guest.scenario, guest.name or f"guest {number}", guest.start_ns))
     names = [guest.name for guest in found]
-    require(len(set(names)) == len(names), "guests", "have a name of its own each", names)
+    require(len(set(names)) == len(names), "guests", "each have a name of its own", names)
     return found
 
 

@@ -1,4 +1,4 @@
-"""How far a run is: what ``simulate`` tells who asks for it, and the bar that shows it."""
+"""The progress of a run, as ``simulate`` reports it to a callable, and a bar that shows it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ BAR = "{desc}: {n:.2f} of {total:.2f} simulated s |{bar}| {elapsed}{postfix}"
 class Progress(NamedTuple):
     """A moment of a run.
 
-    step_ns : int      simulated since the moment told before
-    time_ns : int      simulated so far
+    step_ns : int      time simulated since the moment reported before
+    time_ns : int      time simulated so far
     migration : str    none, active, completed or cancelled
     rounds : int       syncs of the migration's bitmap so far
-    sent_bytes : int   by it so far
-    left_bytes : int   of memory in its bitmap
+    sent_bytes : int   bytes that the migration has sent so far
+    left_bytes : int   bytes of the memory in its bitmap
     """
 
     step_ns: int
@@ -39,7 +39,7 @@ class Progress(NamedTuple):
 
 
 def progress_of(engine, step_ns: int, time_ns: int) -> Progress:
-    """An engine's progress."""
+    """The progress of an engine's run."""
     migration, record = engine.migration, engine.world.migration[0]
     if migration is None:
         return Progress(step_ns, time_ns)
@@ -50,9 +50,9 @@ def progress_of(engine, step_ns: int, time_ns: int) -> Progress:
 
 @contextmanager
 def progress_bar(title: str, duration_ns: int) -> Iterator:
-    """A bar of simulated time with the migration's state behind it, in a terminal or a notebook.
+    """Show a bar of simulated time, followed by the migration's state, in a terminal or a notebook.
 
-    It appears when a run takes longer than a second; what it yields is called with a Progress.
+    It appears when a run takes longer than a second.  Call the yielded function with a Progress.
     """
     with tqdm(
         total=duration_ns / NS_PER_S, desc=title, bar_format=BAR, leave=False, delay=1

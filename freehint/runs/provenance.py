@@ -1,4 +1,4 @@
-"""What reproduces a run: parameters, inputs with their sha256, versions.  All of it is JSON."""
+"""The facts that reproduce a run, as JSON: parameters, inputs with their sha256, and versions."""
 
 import functools
 import json
@@ -14,46 +14,47 @@ from freehint.mm.memory import Memory
 from freehint.mm.profile import profile_name
 from freehint.runs.scenario_dict import told
 
-SCHEMA_VERSION = 1  # of provenance.schema.json; a change that old files do not fit counts it up
+SCHEMA_VERSION = 1  # of provenance.schema.json; raised by changes that old files do not fit
 SCHEMA = Path(__file__).with_name("provenance.schema.json")
 LIBRARIES = ("numba", "numpy", "pandas", "pyarrow")
 
 
 @functools.cache
 def library_versions() -> tuple:
-    """(name, version) of each of LIBRARIES; reading them costs milliseconds, so once a process."""
+    """The names and versions of LIBRARIES, read once per process, as that takes milliseconds."""
     return tuple((name, version(name)) for name in LIBRARIES)
 
 
 @functools.cache
 def _validator():
-    # Here and not above: importing jsonschema takes longer than any run's provenance needs it.
+    # Imported here, because most processes check no provenance and the import takes long.
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(json.loads(SCHEMA.read_text()))
 
 
 def read_provenance(stored: bytes, path) -> dict:
-    """The provenance that stands in a file, if it fits the schema.
+    """The provenance that is stored in a file, if it fits the schema.
 
     Parameters
     ----------
     stored : bytes
-        JSON.
+        The provenance as JSON.
     path : Path
-        The file, for the sentence.
+        The file, for error messages.
 
     Raises
     ------
     InputError
-        It is no JSON, is of another version, or does not fit; file, field and value are named.
+        It is no JSON, has another version, or does not fit.  The message names file, field and
+        value.
     """
     try:
         found = json.loads(stored)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: the provenance is not whole JSON: {error}") from None
     if isinstance(found, dict) and found.get("schema_version") != SCHEMA_VERSION:
-        version = found.get("schema_version", "none, as before there were any")
+        version = found.get("schema_version", "none, as in old runs")
         raise InputError(
             f"{path}: the provenance's schema_version must be {SCHEMA_VERSION}, got"
             f" {shortened(version)}; simulate the scenario again with this freehint"
@@ -75,7 +76,7 @@ def _complaint(error) -> str:
 
 
 def provenance(scenario, release: str, inputs: tuple, memory: Memory) -> dict:
-    """What a run was made of.
+    """The facts that reproduce a run.
 
     Parameters
     ----------
@@ -83,15 +84,15 @@ def provenance(scenario, release: str, inputs: tuple, memory: Memory) -> dict:
     release : str
         freehint's version.
     inputs : tuple of Input
-        Files that the guest was loaded from, with the sha256 of what was loaded.
+        Files that the guest was loaded from, with the sha256 of the bytes that were loaded.
     memory : Memory
-        For the kernel whose allocator ran.
+        The guest's memory, which names the kernel that the allocator follows.
 
     Returns
     -------
     dict
         schema_version, freehint, python, libraries, kernel_profile, parameters, inputs (file and
-        sha256); ``provenance.schema.json`` says what each holds.
+        sha256), each described in ``provenance.schema.json``.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -105,9 +106,9 @@ def provenance(scenario, release: str, inputs: tuple, memory: Memory) -> dict:
 
 
 def provenance_table(runs) -> pd.DataFrame:
-    """What made some runs of one comparison, for people: a row a fact.
+    """The provenance of all runs of a comparison, for people, as a table with one row per fact.
 
-    Facts that differ between the runs are listed with every value.
+    A fact that differs between the runs is listed with every value.
     """
     facts = {}
 

@@ -1,4 +1,4 @@
-"""What a run tells: tables, one row of summary, and what reproduces it."""
+"""The results of a run: tables, one row of summary, and the provenance that reproduces it."""
 
 import json
 from dataclasses import dataclass
@@ -25,33 +25,34 @@ class Run:
     Attributes
     ----------
     summary : Series
-        One row; a unit in every name.  docs/model.md defines each entry.
+        One row with a unit in every name.  docs/model.md defines each entry.
     reports : DataFrame
-        A row a block offered to the ring: time_ns, user, stroke, zone, order, migratetype, pfn,
-        nr_pages, taken, duplicate.
+        One row per block offered to the ring: time_ns, user, stroke, zone, order, migratetype,
+        pfn, nr_pages, taken, duplicate.
     locks : DataFrame
-        A row a hold of a zone lock by a policy: user, stroke, zone, since_ns, held_ns, blocks.
+        One row per hold of a zone lock by a policy: user, stroke, zone, since_ns, held_ns, blocks.
     waits : DataFrame
-        A row an operation of a guest CPU that waited for a zone lock: since_ns, cpu, zone,
+        One row per operation of a guest CPU that waited for a zone lock: since_ns, cpu, zone,
         kind, wait_ns.
     walks : DataFrame
-        A row a walk: user, begin_ns, end_ns (-1: not ended), completed (False: stopped),
+        One row per walk: user, begin_ns, end_ns (-1 = not ended), completed (False = stopped),
         walkable_pages, covered_pages, offered_pages, hinted_pages, lost_pages, duplicate_pages.
     history : DataFrame
-        Free memory over time, 101 moments a run: time_s, order, blocks, free_pages; order -1 is
-        what sits on pcp lists.
+        Free memory over time at 101 moments: time_s, order, blocks, free_pages; order -1 holds
+        the pages on pcp lists.
     rounds : DataFrame
-        A row a sync of the migration's bitmap, counts since its beginning: time_ns, sent_bytes,
-        normal_pages, zero_pages, hinted_pages, dirty_pages (new in the bitmap), left_pages.
+        One row per sync of the migration's bitmap, with counts since its start: time_ns,
+        sent_bytes, normal_pages, zero_pages, hinted_pages, dirty_pages (new in the bitmap),
+        left_pages.
     resident : DataFrame
-        Where the host discards: time_s, resident_pages of the guest's memory, faults so far.
+        If the host discards: time_s, resident_pages of the guest's memory, faults so far.
     work : DataFrame
-        Of a recorded guest, at the moments of ``history``: time_s, cpu, rows (of the trace, done),
-        slip_ns (so much later than recorded the CPU is).
+        For a recorded guest, at the moments of ``history``: time_s, cpu, rows (of the trace that
+        are done), slip_ns (delay of the CPU against the recording).
     provenance : dict
         Parameters, inputs with sha256, versions.
     memory : Memory or None
-        The guest's memory at the end; not saved.
+        The guest's memory at the end, which is not saved.
     """
 
     summary: pd.Series
@@ -67,9 +68,14 @@ class Run:
     memory: Memory | None = None
 
     def save(self, folder) -> Path:
-        """Write the tables as parquet, each with the provenance inside.
+        """Write the tables as parquet files, each with the provenance inside.
 
-        The folder appears whole or not at all.
+        The folder appears complete or not at all.
+
+        Returns
+        -------
+        Path
+            The folder.
 
         Raises
         ------
@@ -95,7 +101,7 @@ class Run:
         Raises
         ------
         InputError
-            A table is missing, not whole, or not a run's, or the provenance does not fit its
+            A table is missing, not whole or not a run's, or the provenance does not fit its
             schema.
         """
         folder = Path(folder)
@@ -130,7 +136,7 @@ class Run:
         return f"<div><p>{head}</p><table>{rows}</table></div>"
 
 
-# Label, entry of the summary, how to write it.
+# Label, entry of the summary, and the function that formats it.
 READABLE = (
     ("offered", "offered_pages", format_pages),
     ("hinted", "hinted_pages", format_pages),
@@ -164,7 +170,7 @@ WALK_ONLY = {"coverage", "survival", "walk_ns"}
 
 
 def readable(summary: pd.Series) -> dict:
-    """The summary for people: label -> text with the unit that reads best."""
+    """The summary for people, as a dict of label -> text with the unit that reads best."""
     walked = summary["strokes"] > 0
     rows = READABLE + (MIGRATION_READABLE if "migration" in summary else ())
     return {
@@ -174,12 +180,12 @@ def readable(summary: pd.Series) -> dict:
 
 
 def comparison(runs) -> pd.DataFrame:
-    """Runs side by side, for people: a row a label, a column a run.
+    """Runs side by side, for people, as a table with one row per label and one column per run.
 
     Parameters
     ----------
     runs : sequence of Run, or dict
-        Name -> run; a sequence is named by the policies (and seeds, if there are several).
+        Name -> run; runs in a sequence are named by policy (and by seed, if seeds differ).
     """
     if not isinstance(runs, dict):
         several = len({r.summary["seed"] for r in runs}) > 1
@@ -189,12 +195,12 @@ def comparison(runs) -> pd.DataFrame:
 
 
 def summaries(runs) -> pd.DataFrame:
-    """One row of summary a run, in numbers.
+    """The summaries of runs as a table of numbers, with one row per run.
 
     Parameters
     ----------
     runs : sequence of Run, or dict
-        Name -> run: the names are the index.
+        Name -> run; the names become the index.
     """
     names = list(runs) if isinstance(runs, dict) else None
     each = runs.values() if isinstance(runs, dict) else runs

@@ -1,4 +1,4 @@
-"""A scenario: everything that decides a run, and nothing else does."""
+"""A scenario, which holds everything that decides a run."""
 
 from dataclasses import dataclass, field, fields
 
@@ -21,23 +21,23 @@ from freehint.units import NS_PER_MS
 
 @dataclass(frozen=True)
 class Scenario(Named):
-    """Everything that decides a run, and nothing else does.
+    """Everything that decides a run; nothing else changes its results.
 
     Attributes
     ----------
     memory : Memory, str or Path
         A guest's memory (used as a copy), a snapshot's stem (relative to the working directory,
         or a name of the sample data), or a size such as ``"256MiB"`` for a freshly booted guest.
-        Not given: the workload's, ``snap4g`` or a recorded guest's T0, and no other memory will
-        do for that one.
+        The default is the workload's: ``snap4g``, or the T0 of a recorded guest, which accepts no
+        other memory.
     kernel : str, optional
-        Whose rules the guest follows from the start of the run, one of ``"4.15"``, ``"5.10"``,
-        ``"6.1"``, ``"6.12"``; None: those that the memory came with.
+        The kernel that gives the guest its rules from the start of the run, one of ``"4.15"``,
+        ``"5.10"``, ``"6.1"``, ``"6.12"``; None keeps the rules that the memory came with.
     policy : str or Policy, or a tuple of them
-        A name in ``fh.POLICIES``, or a policy of your own; several are users of the interface at
+        A name in ``fh.POLICIES``, or a policy of your own.  Several policies use the interface at
         the same time.
     seed : int
-        Same seed, same numbers: on any machine, with any number of threads.
+        The same seed gives the same numbers, on any machine and with any number of threads.
     workload : Workload, Program or RecordedGuest
     migration : MigrationConfig, optional
         A live migration; its rounds ask for the walks.
@@ -47,7 +47,8 @@ class Scenario(Named):
     control : Control
         Further walks, STOP and DONE from the host, and the enable switch.
     walk_at_ns : int
-        When the host first asks for a walk.  Who walks by itself does not wait for it.
+        Time of the host's first request for a walk.  Policies that walk by themselves do not wait
+        for it.
     duration_ns : int
         Simulated time of the run.
 
@@ -100,12 +101,12 @@ class Scenario(Named):
             self.workload.require_t0(self.memory)
 
     def with_values(self, values: dict) -> "Scenario":
-        """A copy with fields changed; nested names as in a sweep: ``{"ring.size": 64}``.
+        """A copy with fields changed; nested names are those of sweeps: ``{"ring.size": 64}``.
 
         ``policy`` may be changed together with its own knobs: ``{"policy": "v24",
         "policy.min_order": 9}``.  ``workload.state`` makes the workload a Program, and any field
-        of ``migration`` brings a migration, with defaults for the rest.  A memory that is the
-        workload's own goes with it.
+        of ``migration`` adds a migration with defaults for the other fields.  A new workload
+        replaces a memory that is the old workload's default.
         """
         values = self._parts_named_by(values) | values
         if "policy" in values:
@@ -120,7 +121,7 @@ class Scenario(Named):
         return with_values(self, values)
 
     def _parts_named_by(self, values: dict) -> dict:
-        """The Program and the MigrationConfig that fields are named of and that are not there."""
+        """A new Program or MigrationConfig, if ``values`` name its fields and there is none yet."""
         parts = {}
         if self.migration is None and any(name.startswith("migration.") for name in values):
             parts["migration"] = MigrationConfig()
@@ -133,13 +134,13 @@ class Scenario(Named):
 
     @property
     def policy_names(self) -> str:
-        """The policy's name; of several, joined by " + "."""
+        """The policy's name, or the names of several joined by " + "."""
         several = self.policy if isinstance(self.policy, tuple) else (self.policy,)
         return " + ".join(one.name for one in several)
 
 
 def _refuse_programs_fields(values: dict) -> None:
-    """A synthetic workload has none of them; what was forgotten is the program's state."""
+    """Refuse a program's fields for a synthetic workload, which lacks the program's state."""
     own = {f"workload.{one.name}" for one in fields(Workload)}
     for one in fields(Program):
         name = f"workload.{one.name}"

@@ -1,8 +1,8 @@
-"""A scenario as a dict of JSON, and a scenario again of such a dict.
+"""Write a scenario as a dict of JSON values, and read it back.
 
-Provenance, TOML, Python code and the labels of a sweep come from here.  A part of which there are
-several kinds, or which may be missing, says its kind: ``{"kind": "Program", "state": "freed"}``.
-What is left out keeps its default, and a name may be dotted: ``{"ring.size": 64}``.
+Provenance, TOML, Python code and the labels of a sweep come from here.  A part that has several
+kinds, or that may be missing, names its kind: ``{"kind": "Program", "state": "freed"}``.
+Fields that are left out keep their defaults, and a name may be dotted: ``{"ring.size": 64}``.
 """
 
 from dataclasses import MISSING, fields, is_dataclass
@@ -21,16 +21,16 @@ from freehint.runs.scenario import Scenario
 KINDS = {type(policy).__name__: type(policy) for policy in POLICIES.values()} | {
     kind.__name__: kind for kind in (Workload, Program, RecordedGuest, MigrationConfig)
 }
-BY_HAND = "Memory of "  # so begins the text of a memory that has no name
+BY_HAND = "Memory of "  # the text of a memory without a name begins so
 
 
 # A scenario as a dict.
 
 
 def told(value):
-    """A scenario, a part of it or a single value as JSON.
+    """A scenario, a part of it or a single value, as JSON values.
 
-    The verbs of a policy are left out where they are those of its kind, else told by name.
+    Verbs that a policy shares with its kind are left out; other verbs are given by name.
     """
     if is_dataclass(value):
         return _kind(value) | {
@@ -56,20 +56,20 @@ def _kind(value) -> dict:
         return {}
     if KINDS.get(kind.__name__) is kind:
         return {"kind": kind.__name__}
-    # Somebody's own kind must not pass for one of freehint's.
+    # A user's own kind must not pass for one of freehint's.
     return {"kind": f"{kind.__module__}.{kind.__qualname__}"}
 
 
 def changes(scenario: Scenario) -> dict:
     """The part of :func:`told` that differs from the defaults.
 
-    A policy that has the name and the kind of one of freehint's is told by that name; the knobs
+    A policy with the name and the kind of one of freehint's is given by that name; the knobs
     in which it differs follow as ``policy.NAME``.
 
     Raises
     ------
     InputError
-        Its memory or a policy was made by hand, so that no text says what it is.
+        Its memory or a policy was made by hand, so that no text can describe it.
     """
     if isinstance(scenario.memory, Memory):
         raise InputError(
@@ -88,7 +88,7 @@ def changes(scenario: Scenario) -> dict:
 
 
 def _defaults(kind) -> dict:
-    """The default of each field that has one, as JSON."""
+    """The default of each field that has one, as JSON values."""
     found = {}
     for one in parameters(kind):
         if one.default is not MISSING:
@@ -99,7 +99,7 @@ def _defaults(kind) -> dict:
 
 
 def _part_changes(part):
-    """A part's kind and what differs from the defaults of that kind; a value as it is."""
+    """A part's kind and the values that differ from that kind's defaults; other values as is."""
     table = told(part)
     if not isinstance(table, dict):
         return table
@@ -120,7 +120,7 @@ def _policy_changes(policy) -> dict:
 
 
 def _policy_alone(policy: Policy):
-    """Its name if that says all, else its kind and its knobs."""
+    """A policy's name if that says everything, else its kind and its knobs."""
     _require_own_verbs(policy)
     return policy.name if policy == POLICIES.get(policy.name) else _part_changes(policy)
 
@@ -128,19 +128,19 @@ def _policy_alone(policy: Policy):
 def _require_own_verbs(policy: Policy) -> None:
     table = told(policy)
     if table["kind"] not in KINDS or any(verb in table for verb in VERBS):
-        raise InputError(f"policy: {policy.name!r} has verbs of its own, which no text tells")
+        raise InputError(f"policy: {policy.name!r} has verbs of its own, which no text can hold")
 
 
 # A dict as a scenario.
 
 
 def scenario_of(table: dict) -> Scenario:
-    """The scenario that a dict tells, whole or in part.
+    """The scenario that a dict describes, completely or in part.
 
     Parameters
     ----------
     table : dict
-        As of :func:`told` or :func:`changes`, or written by hand.
+        Written by :func:`told`, by :func:`changes` or by hand.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def scenario_of(table: dict) -> Scenario:
 
 
 def flat(table: dict, where: str = "", keep=lambda table: "kind" in table) -> dict:
-    """``{"ring": {"size": 64}}`` as ``{"ring.size": 64}``; a table that ``keep`` wants stays."""
+    """``{"ring": {"size": 64}}`` as ``{"ring.size": 64}``; tables that ``keep`` accepts stay."""
     found = {}
     for name, value in table.items():
         if isinstance(value, dict) and not keep(value):
@@ -165,7 +165,7 @@ def flat(table: dict, where: str = "", keep=lambda table: "kind" in table) -> di
 
 
 def value_of(name: str, value):
-    """The value that its JSON tells: a list is a tuple, a table with a kind is that part."""
+    """A field's value from JSON: a list becomes a tuple, a table with a kind becomes that part."""
     if isinstance(value, list):
         return tuple(value_of(name, one) for one in value)
     return _part_of(name, value) if isinstance(value, dict) else value
@@ -184,7 +184,7 @@ def _part_of(name: str, table: dict):
 
 
 def _description(name: str, table: dict) -> dict:
-    """Colour, mark and the like of the preset that a policy is named for: no knobs, so not told."""
+    """The colour, mark and so on of the preset with a policy's name, which JSON does not hold."""
     preset = POLICIES.get(table.get("name")) if name == "policy" else None
     if type(preset).__name__ != table["kind"]:
         return {}
@@ -192,11 +192,11 @@ def _description(name: str, table: dict) -> dict:
 
 
 def _refuse_foreign(table: dict) -> None:
-    """No verb and no class is ever looked up by a name from outside."""
+    """Refuse a policy with a foreign kind or verb: code is never looked up by a name in a dict."""
     strange = [f"of kind {table['kind']}"] if table.get("kind") not in tuple(KINDS) else []
     strange += [f"with the verb {table[verb]}" for verb in VERBS if verb in table]
     if strange:
         raise InputError(
-            f"its policy {table.get('name')!r}, {strange[0]}, is none of freehint's own, and no"
-            " code is stored with a run"
+            f"its policy {table.get('name')!r}, {strange[0]}, is none of freehint's own, and a run"
+            " stores no code"
         )

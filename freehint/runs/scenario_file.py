@@ -1,4 +1,4 @@
-"""A scenario as a TOML file: its fields, named as in ``Scenario.with_values`` and in a sweep."""
+"""A scenario as a TOML file, with the field names of ``Scenario.with_values`` and of sweeps."""
 
 import json
 from pathlib import Path
@@ -15,13 +15,13 @@ def read_scenario(path) -> Scenario:
     Parameters
     ----------
     path : str or Path
-        ``memory = "256MiB"``, ``ring.size = 64``, ``"policy.capacity" = 8``; a memory's stem is
-        relative to the working directory.
+        It has lines such as ``memory = "256MiB"``, ``ring.size = 64``, ``"policy.capacity" = 8``.
+        A memory's stem is relative to the working directory.
 
     Raises
     ------
     InputError
-        The file cannot be read, is no TOML, or what it says is refused.
+        The file cannot be read, is no TOML, or has a field or value that is refused.
     """
     table = read_toml(Path(path))
     try:
@@ -31,9 +31,9 @@ def read_scenario(path) -> Scenario:
 
 
 def scenario_toml(scenario: Scenario) -> str | None:
-    """The TOML that :func:`read_scenario` makes this scenario of; None if there is none.
+    """The TOML from which :func:`read_scenario` makes this scenario.
 
-    There is none of a memory or a policy made by hand.
+    It is None for a scenario with a memory or a policy made by hand.
     """
     try:
         return "".join(f"{name} = {_toml(value)}\n" for name, value in _lines(scenario).items())
@@ -42,12 +42,12 @@ def scenario_toml(scenario: Scenario) -> str | None:
 
 
 def _lines(scenario: Scenario) -> dict:
-    """Value by key; three are told even where they are the defaults."""
+    """The value of each key; memory, policy and seed are given even if they are the defaults."""
     always = {"memory": told(scenario.memory), "policy": "v24", "seed": scenario.seed}
     lines = {}
     for name, value in (always | changes(scenario)).items():
         inner = value.items() if isinstance(value, dict) else ()
-        # ``policy`` is a text already, so that ``policy.capacity`` cannot be a table beside it.
+        # ``policy`` is a text already, so ``policy.capacity`` must not be read as a table.
         key = json.dumps(name) if "." in name else name
         lines |= {f"{key}.{n}": v for n, v in inner} or {key: value}
     return lines

@@ -1,10 +1,10 @@
-"""Scenario in, Run out.
+"""Simulate a scenario, which gives a run.
 
-``Scenario()`` is the one default scenario: a real 4 GiB guest whose memory is fragmented
-(``snap4g``), four CPUs that come to hold half of what is free, and one walk over its free lists
-towards a host that is away 3 ms out of every 23.  The walk begins 20 ms after the start, when
-the guest's CPUs have filled their pcp lists, and the run ends after 200 ms, long enough to show
-what becomes of the hints.
+``Scenario()`` is the default scenario: a real 4 GiB guest with fragmented memory (``snap4g``),
+four CPUs that come to hold half of the free pages, and one walk over its free lists towards a
+host that is away 3 ms out of every 23.  The walk begins 20 ms after the start, when the guest's
+CPUs have filled their pcp lists.  The run ends after 200 ms, long enough to show how the hints
+age.
 """
 
 from freehint.config import require
@@ -36,26 +36,26 @@ def simulate(scenario: Scenario, progress=None, check=None, watchers=()) -> Run:
     ----------
     scenario : Scenario
     progress : bool or callable, optional
-        True: a bar of simulated time and of the migration's rounds, in a terminal or a notebook,
-        for runs that take longer than a second.  A callable: called with a
-        :class:`freehint.runs.progress.Progress`, 100 times a run.
+        True shows a bar of simulated time and of the migration's rounds, in a terminal or a
+        notebook, for runs that take longer than a second.  A callable is called with a
+        :class:`freehint.runs.progress.Progress` 100 times per run.
     check : bool, optional
-        Check the whole memory after every verb of a policy, not only at the end of the run; by
-        default so for policies that are not freehint's own.
+        Check the whole memory after every verb of a policy, not only at the end of the run.  By
+        default this is done for policies that are not freehint's own.
     watchers : sequence of Watcher, optional
-        Who looks on while it runs; see :mod:`freehint.engine.watcher`.
+        Objects that are called while it runs; see :mod:`freehint.engine.watcher`.
 
     Returns
     -------
     Run
-        Tables, one row of summary, and provenance.
+        Its tables, one row of summary, and its provenance.
 
     Raises
     ------
     InputError
         The scenario's memory cannot be loaded or used.
     InvariantError
-        A policy has broken the lists; it is named.
+        A policy has broken the lists.  The message names it.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def simulate(scenario: Scenario, progress=None, check=None, watchers=()) -> Run:
 
 
 def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
-    """What an engine that is at its end tells; ``inputs`` is what its guest was loaded from."""
+    """The run of an engine that is at its end; ``inputs`` are the files its guest came from."""
     return Run(
         summary=summary_row(scenario, engine),
         reports=reports_table(engine),
@@ -93,14 +93,14 @@ def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
 def run_engine(
     scenario: Scenario, memory: Memory, progress=None, check=None, watchers=()
 ) -> Engine:
-    """The engine at the end of a scenario that began with ``memory``, which it changes."""
+    """Run a scenario in ``memory``, which changes, and return the engine at its end."""
     engine = new_engine(scenario, memory, check, watchers)
     engine.run(_told(engine, progress) if progress else None)
     return engine
 
 
 def _told(engine: Engine, progress):
-    """What the engine calls with a step, so that ``progress`` hears of the migration too."""
+    """A callable for the engine's steps that calls ``progress`` with the migration's state too."""
     time_ns = 0
 
     def step(step_ns):

@@ -1,4 +1,4 @@
-"""One row that says what a run was about; docs/model.md defines each entry."""
+"""The summary of a run in one row; docs/model.md defines each entry."""
 
 import numpy as np
 import pandas as pd
@@ -11,18 +11,18 @@ from freehint.runs.tables import WALK_COLUMNS, rows_of, work_table
 from freehint.units import NS_PER_S
 
 KIND, WAIT_NS = WAIT_COLUMNS.index("kind"), WAIT_COLUMNS.index("wait_ns")
-# Of a walk, which does not name its user.
+# Positions in a walk's tuple, which is a row of WALK_COLUMNS without the user.
 BEGIN_NS, END_NS, _, WALKABLE, COVERED = range(len(WALK_COLUMNS) - 1 - len(PAGE_COUNTS))
 
 
 def summary_row(scenario, engine: Engine) -> pd.Series:
-    """One row: what the policy offered, what arrived, what it cost, what became of it.
+    """One row with the pages offered and hinted, their costs, and their later fate.
 
     Parameters
     ----------
     scenario : Scenario
     engine : Engine
-        At the end of it.
+        The engine at the scenario's end.
     """
     tally = dict(zip(TALLY_DTYPE.names, engine.world.tally[0].item()))
     waits = rows_of(engine, "waits")
@@ -68,13 +68,13 @@ def summary_row(scenario, engine: Engine) -> pd.Series:
 
 
 def percentiles(values, count: int, prefix: str) -> dict:
-    """p50, p99 and max of ``values``, padded with zeros to ``count`` entries.
+    """The p50, p99 and max of ``values``, which are padded with zeros to ``count`` entries.
 
-    The smallest value that at least that share of all entries does not exceed: an entry, never
-    a value between two.
+    Each is the smallest entry that at least that share of all entries does not exceed, never a
+    value between two entries.
     """
     values = np.sort(np.asarray(values, np.int64))
-    count = max(count, len(values))  # a Program's allocations wait, and are not counted
+    count = max(count, len(values))  # a Program's allocations wait, but are not counted
     zeros = count - len(values)
     result = {}
     for name, share in (("p50", 0.50), ("p99", 0.99), ("max", 1.0)):
@@ -85,7 +85,7 @@ def percentiles(values, count: int, prefix: str) -> dict:
 
 
 def _migration_summary(engine: Engine) -> dict:
-    """What QEMU's query-migrate says, and what became of the guest."""
+    """The counters of QEMU's query-migrate, and the guest's lost writes and faults afterwards."""
     migration, record = engine.migration, engine.world.migration[0]
     if migration is None:
         return {}
@@ -108,7 +108,7 @@ def _migration_summary(engine: Engine) -> dict:
 
 
 def _work_summary(engine: Engine) -> dict:
-    """How far a recorded guest has come."""
+    """The progress of a recorded guest; empty for other guests."""
     world, tally = engine.world, engine.world.tally[0]
     if not world.state[0].recorded:
         return {}
@@ -123,7 +123,7 @@ def _work_summary(engine: Engine) -> dict:
 
 
 def _work_around_migration(engine: Engine) -> dict:
-    """What a recorded guest did while it was migrated, and what it lost then and afterwards."""
+    """A recorded guest's progress during its migration, and its delays then and afterwards."""
     migration = engine.migration
     if migration is None or migration.end_ns < 0:
         return {}

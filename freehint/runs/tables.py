@@ -18,7 +18,7 @@ WALK_COLUMNS = (
 
 
 def rows_of(engine: Engine, name: str) -> np.ndarray:
-    """The rows of ``reports`` or ``waits`` so far."""
+    """The rows of ``reports`` or ``waits`` that were written so far."""
     return getattr(engine.world, name)[: engine.world.state[0][f"nr_{name}"]]
 
 
@@ -36,7 +36,7 @@ def _zone_names(engine: Engine, column) -> pd.Categorical:
 
 
 def reports_table(engine: Engine) -> pd.DataFrame:
-    """A row a block offered to the ring."""
+    """A table with one row per block offered to the ring."""
     frame = pd.DataFrame(rows_of(engine, "reports").copy(), columns=list(REPORT_COLUMNS))
     frame["user"] = _user_names(engine, frame["user"])
     frame["zone"] = _zone_names(engine, frame["zone"])
@@ -46,7 +46,7 @@ def reports_table(engine: Engine) -> pd.DataFrame:
 
 
 def locks_table(engine: Engine) -> pd.DataFrame:
-    """A row a hold of a zone lock by a policy."""
+    """A table with one row per hold of a zone lock by a policy."""
     rows = np.array(engine.strokes.locks, np.int64).reshape(-1, len(LOCK_COLUMNS))
     frame = pd.DataFrame(rows, columns=list(LOCK_COLUMNS))
     frame["user"] = _user_names(engine, frame["user"])
@@ -55,7 +55,7 @@ def locks_table(engine: Engine) -> pd.DataFrame:
 
 
 def walks_table(engine: Engine) -> pd.DataFrame:
-    """A row a walk; ``end_ns`` is -1 where it had not ended."""
+    """A table with one row per walk; ``end_ns`` is -1 if the walk had not ended."""
     rows = [(u.number, *walk) for u in engine.strokes.users for walk in u.walks]
     frame = pd.DataFrame(rows, columns=list(WALK_COLUMNS))
     frame["user"] = _user_names(engine, frame["user"])
@@ -64,7 +64,7 @@ def walks_table(engine: Engine) -> pd.DataFrame:
 
 
 def waits_table(engine: Engine) -> pd.DataFrame:
-    """A row an operation of a guest CPU that waited for a zone lock."""
+    """A table with one row per operation of a guest CPU that waited for a zone lock."""
     frame = pd.DataFrame(rows_of(engine, "waits").copy(), columns=list(WAIT_COLUMNS))
     frame["zone"] = _zone_names(engine, frame["zone"])
     frame["kind"] = pd.Categorical.from_codes(
@@ -74,7 +74,7 @@ def waits_table(engine: Engine) -> pd.DataFrame:
 
 
 def resident_table(engine: Engine) -> pd.DataFrame:
-    """Pages resident on a host that discards, and faults, over time."""
+    """A table of resident pages and faults over time, on a host that discards."""
     columns = ["time_s", "resident_pages", "faults"]
     return pd.DataFrame(engine.resident, columns=columns).astype(
         {"time_s": float, "resident_pages": np.int64, "faults": np.int64}
@@ -82,12 +82,12 @@ def resident_table(engine: Engine) -> pd.DataFrame:
 
 
 def work_table(engine: Engine) -> pd.DataFrame:
-    """How far a recorded guest had come, over time."""
+    """A table of the progress of a recorded guest over time."""
     columns = {"time_s": float, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
     return pd.DataFrame(engine.work, columns=list(columns)).astype(columns)
 
 
 def rounds_table(engine: Engine) -> pd.DataFrame:
-    """A row a sync of the migration."""
+    """A table with one row per sync of the migration's bitmap."""
     rows = engine.migration.rounds if engine.migration else []
     return pd.DataFrame(rows, columns=list(ROUND_COLUMNS)).astype(np.int64)

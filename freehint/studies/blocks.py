@@ -1,8 +1,8 @@
-"""A small piece of memory, 32 pages, to see what an allocation splits and a free merges.
+"""A memory of 32 pages that shows what an allocation splits and a free merges.
 
-The allocator's own kernels do it, on real lists: ``rmqueue_smallest`` takes the first block of the
-smallest list that has one and puts the halves it does not need on lower lists;
-``free_one_page`` merges a block with its buddies and puts what came of it at a head or a tail.
+The allocator's own kernels work here on real lists.  ``rmqueue_smallest`` takes the first block
+from the list of the smallest order that has one, and puts the halves it does not need on lower
+lists.  ``free_one_page`` merges a block with its buddies and puts the result at a head or a tail.
 
 Source: mm/page_alloc.c, through freehint/mm/buddy.py.
 """
@@ -40,15 +40,15 @@ class Blocks:
     Attributes
     ----------
     order : int
-        Of the allocations.
+        The order of the allocations.
     held : tuple of int
         First page of each block that is handed out, oldest first.
     freed : tuple of int
-        First page of each block that was freed, in order.
+        First page of each block that was freed, in the order of the frees.
     lists : tuple of tuple of int
-        ``lists[order]``: first page of each free block, head first.
+        ``lists[order]`` has the first page of each free block, head first.
     next_page : int
-        What the next allocation would get, or -1.
+        The first page that the next allocation would get; -1 if it would fail.
     """
 
     order: int
@@ -85,22 +85,23 @@ def one_block() -> Memory:
 
 
 def block_story(allocations=5, frees=0, order=0, freed="oldest first", placed="as Linux does"):
-    """Allocate, then free some of it, and look at the lists.
+    """Allocate some blocks, free some of them, and look at the lists.
 
     Parameters
     ----------
     allocations, frees : int
-        How many, 0..32; frees beyond what is held do nothing.
+        The number of each, 0..32; frees that find no block left do nothing.
     order : int
-        Of every allocation, 0..5.
+        The order of every allocation, 0..5.
     freed : str
-        Which block goes first: one of ``blocks.FREED``.
+        Which block is freed first: one of ``blocks.FREED``.
     placed : str
         Where a freed block goes: one of ``blocks.PLACED``.
 
     Returns
     -------
     Blocks
+        The memory afterwards.
 
     Raises
     ------

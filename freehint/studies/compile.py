@@ -1,7 +1,8 @@
-"""A guest that compiles is migrated under every policy: what a hint saves, and what it costs.
+"""The compile benchmark: a guest that compiles is migrated under every policy.
 
-The guest is the recording ``compile`` (gcc on the sources of Lua, one CPU, 1 GiB), over and over.
-It draws nothing, so a seed decides only when the host is not scheduled.
+It shows what hints save and what they cost.  The guest repeats the recording ``compile`` (gcc on
+the sources of Lua, one CPU, 1 GiB).  The guest itself is not random, so a seed decides only when
+the host is not scheduled.
 """
 
 import pandas as pd
@@ -16,16 +17,16 @@ from freehint.units import NS_PER_MS, NS_PER_S
 
 TRACE = "linux-6.1/traces/compile"
 GUEST_PAGES = 1 << 18
-# Assumed: a guest that has been up for long has written every page once; its free pages are not
-# zero.  One that has just booted (0) has content only in pages that are in use.
+# Assumed: a guest that has been up for long has written every page once, so its free pages are not
+# zero.  A guest that has just booted (0) has content only in pages that are in use.
 FOOTPRINTS = {"long up": GUEST_PAGES, "just booted": 0}
-SWITCH = {"on": -1, "off": 0}  # when the enable switch is thrown to off: never, at the start
+SWITCH = {"on": -1, "off": 0}  # the time at which the switch goes off: never, or at the start
 START_NS = 45 * NS_PER_S  # the busiest 5 s of the recording
 KEY = ["bandwidth_MBps", "memory", "speed", "seed"]
 
 
 def scenario(duration_ns: int = 200 * NS_PER_S) -> Scenario:
-    """The guest of the benchmark, without hints; the migration begins in its busiest 5 s."""
+    """The benchmark's scenario without hints; the migration begins in the guest's busiest 5 s."""
     return Scenario(
         policy=BASELINE,
         workload=RecordedGuest(TRACE, repeat=0),
@@ -43,33 +44,33 @@ def compile_benchmark(
     out=None,
     progress=None,
 ) -> pd.DataFrame:
-    """Migrate the compiling guest under every policy, switched on and off.
+    """Migrate the compiling guest under every policy, with the switch on and off.
 
-    A policy that wants a host that discards what it is told (``host_discards``: free page
-    reporting) has one; all other policies have one that does not.
+    Free page reporting needs a host that discards the reported pages (``Policy.host_discards``);
+    it gets such a host here, all other policies get a host that does not discard.
 
     Parameters
     ----------
     bandwidths_MBps : sequence of int
-        10^6 bytes/s.
+        In 10^6 bytes/s.
     seeds : iterable of int
-        What they decide: when the host is not scheduled.
+        They decide when the host is not scheduled.
     speeds : sequence of float
-        Of the guest; see :class:`freehint.RecordedGuest`.
+        Speeds of the guest; see :class:`freehint.RecordedGuest`.
     duration_ns : int
-        Of a run; the migration begins at 45 s.
+        The length of a run; the migration begins at 45 s.
     scheduler, out, progress
-        As for :func:`freehint.sweep`; ``out`` without its ending, for two files.
+        As for :func:`freehint.sweep`; ``out`` comes without its suffix, as it names two files.
 
     Returns
     -------
     DataFrame
-        A row a run: policy, switch, memory ("long up", "just booted"), bandwidth_MBps, speed, seed,
-        migration_s, sent_MB, downtime_ms; alloc_wait_p99_us, alloc_wait_max_us, alloc_wait_sum_us
-        and failed_allocations of the whole run; work_rows done during the migration; faults and
-        fault_ms of the whole run; slip_ms (during the migration), slip_after_ms (from there to the
-        end), slowdown_ms (slip_after_ms less that of the legacy run), after_s (how long that is),
-        lost_writes.
+        One row per run: policy, switch, memory ("long up", "just booted"), bandwidth_MBps, speed,
+        seed, migration_s, sent_MB, downtime_ms; alloc_wait_p99_us, alloc_wait_max_us,
+        alloc_wait_sum_us and failed_allocations of the whole run; work_rows (done during the
+        migration); faults and fault_ms of the whole run; slip_ms (during the migration),
+        slip_after_ms (from its end to the end of the run), slowdown_ms (slip_after_ms less that of
+        the legacy run), after_s (the time from the migration's end to the run's end), lost_writes.
     """
     grid = {
         "control.off_at_ns": list(SWITCH.values()),
@@ -95,17 +96,17 @@ def compile_benchmark(
 
 
 def on_a_host_that_discards(policies) -> list:
-    """Those of some names of policies whose host discards what it is told."""
+    """The names, out of those given, of policies whose host discards the reported pages."""
     return [name for name in policies if POLICIES[name].host_discards]
 
 
 def told(runs: pd.DataFrame, duration_ns: int) -> pd.DataFrame:
-    """The benchmark's table from the sweeps' summaries; runs that failed are named, not dropped.
+    """The benchmark's table from the sweeps' summaries.
 
     Raises
     ------
     RuntimeError
-        A run failed, or its migration had not ended.
+        A run failed, or its migration has not ended; the message names the first such run.
     """
     bad = runs[(runs["status"] != "done") | ~(runs.get("migration") == "completed")]
     if len(bad):
@@ -144,14 +145,15 @@ def told(runs: pd.DataFrame, duration_ns: int) -> pd.DataFrame:
 
 
 def by_policy(table: pd.DataFrame, **where) -> pd.DataFrame:
-    """Means over the seeds, a row a policy in the order of ``fh.POLICIES``.
+    """Means over the seeds: one row per policy, in the order of ``fh.POLICIES``.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`compile_benchmark`.
+        The result of :func:`compile_benchmark`.
     where
-        Values of its columns, such as ``memory="long up"``; the switch is on if not said.
+        Values of its columns that select rows, such as ``memory="long up"``; the switch is "on"
+        by default.
     """
     for name, value in {"switch": "on", **where}.items():
         table = table[table[name] == value]
@@ -160,10 +162,10 @@ def by_policy(table: pd.DataFrame, **where) -> pd.DataFrame:
 
 
 def switched_off_differs(table: pd.DataFrame) -> pd.DataFrame:
-    """Runs with the switch off that differ in anything from the legacy run; there should be none.
+    """Runs with the switch off that differ in any column from the legacy run: none should.
 
-    Without the policies whose host discards: such a host lets every first touch fault, with reports
-    or without.
+    Policies whose host discards are left out: on such a host every first touch faults, with
+    reports or without.
     """
     discards = table["policy"].isin(on_a_host_that_discards(table["policy"].unique()))
     off = table[(table["switch"] == "off") & ~discards]
@@ -174,12 +176,12 @@ def switched_off_differs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def answer(table: pd.DataFrame) -> str:
-    """What it comes to, in a sentence or three, from the runs of one speed and bandwidth.
+    """The result in a few sentences.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`compile_benchmark`, with one bandwidth and one speed.
+        The result of :func:`compile_benchmark` with one bandwidth and one speed.
     """
     means = by_policy(table, memory="long up")
     legacy = means.loc[BASELINE.name]
@@ -193,9 +195,9 @@ def answer(table: pd.DataFrame) -> str:
         f"A guest that has been up for long migrates in {hints['migration_s'].min():.1f} to"
         f" {hints['migration_s'].max():.1f} s with hints and in {legacy['migration_s']:.1f} s"
         f" without, and sends {hints['sent_MB'].min():,.0f} to {hints['sent_MB'].max():,.0f} MB"
-        f" instead of {legacy['sent_MB']:,.0f}. In the {hints['after_s'].mean():.0f} s that follow"
-        f" hints cost it {slow.min():.1f} to {slow.max():.1f} ms, the first touches of pages that"
+        f" instead of {legacy['sent_MB']:,.0f}. In the {hints['after_s'].mean():.0f} s that follow,"
+        f" hints cost it {slow.min():.1f} to {slow.max():.1f} ms for first touches of pages that"
         f" were not sent. {waited if longest else 'No allocation waited for a zone lock'}, and"
         f" {failed or 'none'} failed. A guest that has just booted gains {saved.min():,.0f} to"
-        f" {saved.max():,.0f} MB: its free pages are zero."
+        f" {saved.max():,.0f} MB, because its free pages are zero."
     )

@@ -1,9 +1,9 @@
-"""What a full factorial says: main effects, interactions, and an answer to each argument.
+"""The evaluation of a full factorial: main effects, interactions, an answer to each argument.
 
-A table of :func:`freehint.sweep` in, numbers and sentences out.  Combinations that contradict
-themselves leave holes in the design, so a factor's levels are compared only where every one of
-them ran with the same values of all others ("matched"): an effect is then no other factor's.
-Intervals are 95 %, Student's t over the seeds, each of which gives an effect of its own.
+It turns a table of :func:`freehint.sweep` into numbers and sentences.  Combinations that
+contradict themselves leave holes in the design.  So a factor's levels are compared only where all
+of them ran with the same values of the other factors ("matched"); otherwise an effect could come
+from another factor.  Intervals are 95 %, Student's t over the seeds; each seed gives one effect.
 """
 
 import numpy as np
@@ -25,12 +25,12 @@ FACTORS = (
 
 
 def done(table: pd.DataFrame) -> pd.DataFrame:
-    """The runs that there were."""
+    """The runs that are done: neither failed nor refused."""
     return table[table["status"] == "done"]
 
 
 def matched(table: pd.DataFrame, factors, factor: str) -> pd.DataFrame:
-    """Runs of those combinations of the other factors in which every level of ``factor`` ran."""
+    """Runs of the combinations of other factors for which every level of ``factor`` ran."""
     runs = done(table)
     others = [f for f in factors if f != factor] + ["seed"]
     levels = runs.groupby(others)[factor].transform("nunique")
@@ -38,7 +38,7 @@ def matched(table: pd.DataFrame, factors, factor: str) -> pd.DataFrame:
 
 
 def interval(values) -> tuple:
-    """(mean, half width) of a 95 % interval; the half width of one value is nan."""
+    """(mean, half width) of a 95 % interval; with a single value the half width is nan."""
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]
     n = len(values)
@@ -54,7 +54,7 @@ def main_effects(table: pd.DataFrame, factors, outcome: str) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        Of :func:`freehint.sweep`.
+        The result of :func:`freehint.sweep`.
     factors : sequence of str
         All names of the grid.
     outcome : str
@@ -63,7 +63,7 @@ def main_effects(table: pd.DataFrame, factors, outcome: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        factor, level, effect, half_width (of its 95 % interval over the seeds), mean.
+        factor, level, effect, half_width (of the effect's 95 % interval over the seeds), mean.
     """
     rows = []
     for factor in factors:
@@ -77,14 +77,16 @@ def main_effects(table: pd.DataFrame, factors, outcome: str) -> pd.DataFrame:
 
 
 def interactions(table: pd.DataFrame, factors, outcome: str) -> pd.DataFrame:
-    """How far two factors are from adding up: the largest deviation of a cell's mean from it.
+    """How far the effects of two factors are from adding up.
 
-    Sums are fitted by least squares to the means of the pairs' cells, so holes do no harm.
+    For each pair of factors a sum of two effects is fitted by least squares to the mean outcome
+    of every combination of their levels, so holes do no harm.
 
     Returns
     -------
     DataFrame
-        factors x factors, symmetric, nan on the diagonal.
+        factors x factors: the largest absolute deviation of a mean from its fit.  Symmetric, nan
+        on the diagonal.
     """
     runs = done(table)
     found = pd.DataFrame(np.nan, index=list(factors), columns=list(factors))
@@ -105,7 +107,7 @@ def _deviation(means: pd.Series) -> float:
 
 
 def difference(table, factors, factor, level, other, outcome) -> tuple:
-    """(mean difference level - other, half width) where both ran with all else the same."""
+    """(mean difference level - other, half width) over runs that differ in nothing else."""
     two = table[table[factor].isin([level, other])]
     runs = matched(two, factors, factor)
     by_seed = runs.groupby(["seed", factor])[outcome].mean().unstack()
@@ -140,9 +142,9 @@ def answers(table: pd.DataFrame, orders: pd.DataFrame, factors=FACTORS) -> list:
     Parameters
     ----------
     table : DataFrame
-        Of a sweep over ``factors``, which are :data:`FACTORS` or most of them.
+        The result of a sweep over ``factors``, which are :data:`FACTORS` or most of them.
     orders : DataFrame
-        Of a sweep over policy.order, policy.min_order and ring.size.
+        The result of a sweep over policy.order, policy.min_order and ring.size.
     """
     table = table.assign(
         never_ended=(table["walk_ns"] < 0).astype(float).where(table["status"] == "done"),
@@ -169,7 +171,7 @@ def _not_restartable(table, factors) -> str:
     return (
         f"**Not restartable.** Without rotation and in batches, {ended:.0%} of the walks that"
         f" restart came to an end, and a bookmark raises coverage by {_points(gain)}; where a"
-        f" stroke is a whole list it raises it by {_points(whole)}."
+        f" stroke reports a whole list, it raises coverage by {_points(whole)}."
     )
 
 
@@ -182,8 +184,8 @@ def _rotation(table, factors) -> str:
     coverage = difference(cut, factors, *pair, "coverage")
     return (
         f"**Rotation.** Moving reported blocks to the tail changes survival by {_points(gain)} over"
-        f" all designs, and by {_points(partial)} for walks that restart after each batch, whose"
-        f" coverage it changes by {_points(coverage)}."
+        f" all designs. For walks that restart after each batch it changes survival by"
+        f" {_points(partial)} and coverage by {_points(coverage)}."
     )
 
 
@@ -193,9 +195,9 @@ def _hold_the_lock(table, factors) -> str:
     waits = difference(table, factors, *pair, "alloc_wait_p99_ns")
     longest = difference(table, factors, *pair, "alloc_wait_max_ns")
     return (
-        f"**Hold the lock.** Against batches it changes the 99th percentile of the holds by"
-        f" {_time(held)} and that of all allocations' waits by {_time(waits)}; the longest wait by"
-        f" {_time(longest)}."
+        f"**Hold the lock.** Compared with batches, it changes the 99th percentile of the holds by"
+        f" {_time(held)}, the 99th percentile of all allocations' waits by {_time(waits)}, and the"
+        f" longest wait by {_time(longest)}."
     )
 
 
@@ -207,12 +209,13 @@ def _high_order_first(orders: pd.DataFrame) -> str:
     told = runs.groupby(["ring.size", "policy.order"])["coverage"].mean()
     small, large = sizes[0], sizes[-1]
     return (
-        f"**The ring never fills; higher orders first.** From the largest blocks down, a ring of"
-        f" {large} lost {lost[large, 'high_first']:.1%} of the pages offered and one of {small}"
-        f" {lost[small, 'high_first']:.1%}; from order 0 up, {lost[large, 'low_first']:.1%} and"
-        f" {lost[small, 'low_first']:.1%}. Coverage was {told[large, 'high_first']:.1%} and"
-        f" {told[small, 'high_first']:.1%}, against {told[large, 'low_first']:.1%} and"
-        f" {told[small, 'low_first']:.1%}."
+        f"**The ring never fills; higher orders first.** If walks begin with the largest blocks, a"
+        f" ring of {large} loses {lost[large, 'high_first']:.1%} of the pages offered and a ring of"
+        f" {small} {lost[small, 'high_first']:.1%}; if they begin with order 0, these rings lose"
+        f" {lost[large, 'low_first']:.1%} and {lost[small, 'low_first']:.1%}. Coverage is"
+        f" {told[large, 'high_first']:.1%} and {told[small, 'high_first']:.1%} with the largest"
+        f" first, {told[large, 'low_first']:.1%} and {told[small, 'low_first']:.1%} with order 0"
+        f" first."
     )
 
 
@@ -225,8 +228,8 @@ def _host_scheduled_out(table, factors) -> str:
     longest = difference(held, factors, *pair, "alloc_wait_max_ns")
     return (
         f"**Host scheduled out.** Absences of {format_ns(gaps[-1])} on average change the share of"
-        f" pages lost by {_points(lost)} where a stroke is a list, and the longest wait of an"
-        f" allocation by {_time(longest)} where the lock is held until the host is done."
+        f" pages lost by {_points(lost)} where a stroke reports a whole list, and the longest wait"
+        f" of an allocation by {_time(longest)} where the lock is held until the host is done."
     )
 
 
@@ -237,13 +240,13 @@ def _twice(table, factors) -> str:
         for resume in ("scan_for_first", "cursor", "restart")
     }
     return (
-        f"**Two reports of B are no big deal.** In batches with rotation, scanning for A sends"
+        f"**Two reports of B are no big deal.** In batches with rotation, a scan for A sends"
         f" {share['scan_for_first']:.2%} of all hinted pages a second time, a bookmark"
-        f" {share['cursor']:.2%}, a restart {share['restart']:.0%}."
+        f" {share['cursor']:.2%} and a restart {share['restart']:.0%}."
     )
 
 
 def refused(table: pd.DataFrame) -> pd.DataFrame:
-    """Combinations that contradict themselves: the sentence, and how many runs it cost."""
+    """One row per reason for a refusal: the sentence, and the number of runs refused."""
     rows = table[table["status"] == "refused"]
     return rows.groupby("error").size().rename("runs").reset_index()

@@ -52,7 +52,7 @@ def _host(chance) -> HostConfig:
 
 
 def _control(chance) -> Control:
-    """STOP, DONE and the switch at any time, or never; DONE comes last."""
+    """Draw times for STOP, DONE and the switch; each may also never come, and DONE is the last."""
     times = sorted(chance.randrange(DURATION_NS // 8, DURATION_NS) for _ in range(3))
     never = chance.random() < 0.4
     off, stop = (-1, -1) if never else chance.sample(times[:2], 2)
@@ -65,19 +65,20 @@ def _control(chance) -> Control:
 
 
 def _hurried(policy: Policy, chance) -> Policy:
-    """The same policy with its pauses cut, so that a short history holds whole walks."""
+    """The policy with shorter pauses, so that a short history holds whole walks."""
     capacity = chance.choice((1, 4, 32, 200)) if policy.capacity == 32 else policy.capacity
     delay = None if policy.delay_ns is None else chance.choice((20_000, 200_000))
     return replace(policy, pause_ns=min(policy.pause_ns, 5_000), delay_ns=delay, capacity=capacity)
 
 
 def history(policy, number: int) -> Scenario:
-    """The scenario that a number stands for; guest, host and commands do not depend on the policy.
+    """Draw a scenario from a number; guest, host and commands do not depend on the policy.
 
     Parameters
     ----------
     policy : str or Policy
     number : int
+        The seed of the draw.
     """
     chance = random.Random(number)
     return Scenario(
@@ -112,16 +113,18 @@ def _migration(chance) -> MigrationConfig:
 
 
 def migrating(number: int) -> Scenario:
-    """The migration that a number stands for.
+    """Draw a migration from a number.
 
     Parameters
     ----------
     number : int
+        The seed of the draw.
 
     Returns
     -------
     Scenario
-        The guest and host of :func:`history`, ten times as busy, for 40 ms, under any policy.
+        The guest and host of :func:`history` for 40 ms, with a guest ten times as busy and a
+        policy that is drawn too.
     """
     chance = random.Random(f"migration {number}")
     quiet = history(chance.choice([*POLICIES]), number)

@@ -1,9 +1,9 @@
-"""What this machine can do at all: a load that waits for the one before, bytes a second, keys.
+"""The limits of this machine: dependent loads, memory bandwidth, a search for the smallest key.
 
-A walk of a shuffled list cannot be faster than dependent loads, a pass over a bitmap not faster
-than memory carries bytes, an event not faster than the smallest key is found.  The arrays are
-numpy's, from the same allocator as freehint's own, so they lie in the same kinds of pages.
-Times are the thread's CPU time, medians of short slices.
+A walk of a shuffled list cannot be faster than dependent loads, a pass over a bitmap cannot be
+faster than the memory bandwidth allows, and an event takes at least the time to find the smallest
+key.  The arrays are numpy's and come from the same allocator as freehint's own, so they lie in the
+same kinds of pages.  Times are the thread's CPU time, medians of short slices.
 """
 
 from time import thread_time_ns
@@ -19,7 +19,7 @@ SLICES = 9
 
 @kernel
 def chase(links, node, n):
-    """Follow ``n`` links, each known only when the one before has come; the last node."""
+    """Follow ``n`` links, each of which waits for the load before it, and return the last node."""
     for _ in range(n):
         node = links[np.uint64(node)]
     return node
@@ -27,7 +27,7 @@ def chase(links, node, n):
 
 @kernel
 def scan_keys(keys, n):
-    """Find the smallest of a few keys ``n`` times, and move it behind the others."""
+    """Find the smallest of a few keys ``n`` times, and raise it each time above the others."""
     for _ in range(n):
         first = 0
         for actor in range(1, keys.shape[0]):
@@ -38,7 +38,7 @@ def scan_keys(keys, n):
 
 
 def median_ns(work, units: int, slices: int = SLICES) -> float:
-    """CPU time of ``work()`` in ns a unit: the median of slices, after one that warms up."""
+    """CPU time of ``work()`` in ns per unit: the median of slices, after one that warms up."""
     work()
     times = []
     for _ in range(slices):
@@ -49,7 +49,7 @@ def median_ns(work, units: int, slices: int = SLICES) -> float:
 
 
 def new_ring(nr_bytes: int, seed: int = 1) -> np.ndarray:
-    """Links that lead through every cache line of so many bytes once, in random order."""
+    """Links that lead once through each cache line of ``nr_bytes`` bytes, in random order."""
     lines = nr_bytes // (4 * LINE_INTS)
     order = np.random.default_rng(seed).permutation(lines).astype(np.int32) * LINE_INTS
     links = np.zeros(lines * LINE_INTS, np.int32)
@@ -58,14 +58,14 @@ def new_ring(nr_bytes: int, seed: int = 1) -> np.ndarray:
 
 
 def dependent_load_ns(nr_bytes: int, loads: int = 100_000) -> float:
-    """Time (ns) of a load whose address is the value of the load before.
+    """Time (ns) of a load that gets its address from the load before it.
 
     Parameters
     ----------
     nr_bytes : int
         Working set: cache lines of 64 bytes, in random order.
     loads : int
-        A slice.
+        The number of loads in a slice.
     """
     links, at = new_ring(nr_bytes), [0]
 
@@ -76,15 +76,15 @@ def dependent_load_ns(nr_bytes: int, loads: int = 100_000) -> float:
 
 
 def key_scan_ns(actors: int, n: int = 100_000) -> float:
-    """Time (ns) to find the smallest of the keys of so many actors, one after another."""
+    """Time (ns) to find the smallest key of ``actors`` actors, with one key after another."""
     keys = np.arange(actors, dtype=np.int64) << 5
     return median_ns(lambda: scan_keys(keys, n), n)
 
 
 def bandwidths(nr_bytes: int = 1 << 27) -> dict[str, float]:
-    """GB/s of bytes read: copied, and bits counted (:func:`freehint.mm.bitmap.count_bits`).
+    """GB/s of bytes that a copy reads, and that :func:`freehint.mm.bitmap.count_bits` reads.
 
-    A copy writes as many bytes again.
+    The copy also writes as many bytes as it reads.
     """
     words = np.random.default_rng(1).integers(0, 1 << 63, nr_bytes // 8, np.uint64)
     other = np.empty_like(words)

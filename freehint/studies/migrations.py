@@ -1,4 +1,4 @@
-"""What hints save in a live migration, and what becomes of the guest afterwards: tables."""
+"""Tables of the savings of hints in a live migration, and of the guest's costs afterwards."""
 
 import gzip
 import json
@@ -16,26 +16,26 @@ from freehint.units import MIB, NS_PER_S
 
 
 def share_of_order(scenario: Scenario, order=10) -> float:
-    """Of all free memory at a scenario's start, pcp lists too, the share in blocks of an order."""
+    """The share of all free memory (pcp lists included) that starts in blocks of an order."""
     run = simulate(scenario.with_values({"policy": BASELINE, "migration": None, "duration_ns": 1}))
     first = run.history[run.history["time_s"] == 0]
     return first.loc[first["order"] == order, "free_pages"].sum() / first["free_pages"].sum()
 
 
 def savings(table: pd.DataFrame, knob: str, labels=None) -> pd.DataFrame:
-    """What each policy saved against "none" with the same knob at the same value.
+    """The savings of each policy, compared with "none" at the same value of a knob.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`freehint.sweep`, over "policy" and ``knob``.
+        The result of :func:`freehint.sweep` over "policy" and ``knob``.
     labels : sequence of str, optional
         Names for the knob's values, in the order of the table.
 
     Returns
     -------
     DataFrame
-        policy, level (the knob's value as text), saved_bytes (%; below 0: hints cost bytes),
+        policy, level (the knob's value as text), saved_bytes (%; negative if hints cost bytes),
         saved_s.
     """
     values = list(dict.fromkeys(table[knob]))
@@ -54,17 +54,18 @@ def savings(table: pd.DataFrame, knob: str, labels=None) -> pd.DataFrame:
 
 
 def after_the_migration(scenario: Scenario, window_ns: int) -> pd.Series:
-    """What a guest does, and pays, in ``window_ns`` of simulated time after its switch-over.
+    """A guest's work and costs in ``window_ns`` of simulated time after its switch-over.
 
-    The same scenario is run twice, up to the switch-over and ``window_ns`` longer; the same seed
-    makes the same first part, so the difference is what came afterwards.
+    The same scenario is run twice: up to the switch-over, and ``window_ns`` longer.  The same seed
+    gives the same first part, so the difference belongs to the window.
 
     Returns
     -------
     Series
-        policy, seed, sent_bytes, total_ns, survival, lost_writes; of the window: faults, fault_ns,
-        work (allocations, frees and writes), waited_ns (allocations and frees, for the zone lock);
-        unmovable (pageblocks, at the end) and large_MiB (free, in blocks of order >= 9).
+        policy, seed, sent_bytes, total_ns, survival, lost_writes.  In the window: faults,
+        fault_ns, work (allocations, frees and writes), waited_ns (the time that allocations and
+        frees waited for the zone lock).  At the end: unmovable (pageblocks), large_MiB (free
+        memory in blocks of order >= 9).
 
     Raises
     ------
@@ -99,16 +100,16 @@ def after_the_migration(scenario: Scenario, window_ns: int) -> pd.Series:
 
 
 def against_none(table: pd.DataFrame, column: str) -> pd.Series:
-    """How much more (%) of a measure a run has than "none" with the same seed."""
+    """By how much (%) a run's value in a column exceeds that of "none" with the same seed."""
     none = table[table["policy"] == BASELINE.name].set_index("seed")[column]
     base = none.loc[table["seed"]].astype(float).to_numpy()
     return (table[column].astype(float) / base - 1) * 100
 
 
 def recorded_resident(info: dict) -> pd.DataFrame:
-    """QEMU's resident memory in a recording: time_s since its program left, resident_MiB.
+    """QEMU's resident memory in a recording: time_s since the guest's program ended, resident_MiB.
 
-    The program leaves when the memory has grown to its most.
+    The program is taken to end when the resident memory is at its maximum.
     """
     table = pd.DataFrame(info["rss"], columns=["time_s", "resident_KiB"])
     top = table["time_s"][table["resident_KiB"].idxmax()]
@@ -134,25 +135,25 @@ PARAMETERS = ["state", "hint", "cmdline", "bw_MBps"]
 
 
 def bytes_by_hint(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean bytes (MB) of each load with hints off and on, measured and predicted."""
+    """Mean MB sent under each load with hints off and on, measured and predicted."""
     columns = {"measured_transferred_B": "measured", "predicted_transferred_B": "predicted"}
     means = table.groupby(["state", "hint"])[list(columns)].mean() / 1e6
     return means.rename(columns=columns).round().astype(int).unstack("hint")
 
 
 def worst_and_alike(table: pd.DataFrame, folder) -> pd.DataFrame:
-    """The migration whose bytes are predicted worst, first, and those with the same parameters.
+    """The migration with the worst prediction of bytes, then those with the same parameters.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`freehint.validate_migration` on ``folder``.
+        The result of :func:`freehint.validate_migration` on ``folder``.
     folder : Path
 
     Returns
     -------
     DataFrame
-        Columns of the recording, and the prediction's: predicted_B, predicted_ms, error.
+        Columns of the recording, and of the prediction: predicted_B, predicted_ms, error.
     """
     measured = pd.read_csv(folder / "migrations.csv")
     worst = table["error_transferred_B"].idxmax()
@@ -167,13 +168,13 @@ def worst_and_alike(table: pd.DataFrame, folder) -> pd.DataFrame:
 
 
 def recorded_guest_resident(info) -> pd.DataFrame:
-    """QEMU's resident memory in a recording's ``info.json.gz``, since its program left."""
+    """QEMU's resident memory from a recording's ``info.json.gz``: see recorded_resident."""
     with gzip.open(info) as file:
         return recorded_resident(json.load(file))
 
 
 def steps_after_free(rss: pd.DataFrame) -> pd.DataFrame:
-    """Where resident memory falls after the program has left: time_s since then, MiB.
+    """Where resident memory falls after the program has freed it: time_s since then, MiB.
 
     Parameters
     ----------
@@ -184,7 +185,7 @@ def steps_after_free(rss: pd.DataFrame) -> pd.DataFrame:
     return steps_down(freed["t_s"] - freed["t_s"].iloc[0], freed["host_rss_KiB"] / 1024)
 
 
-# What the means of a table are called, and how many digits they have.
+# The titles of the means in a table, and their numbers of digits.
 MEANS = {
     "sent_MB": ("sent (MB)", 1),
     "took_ms": ("took (ms)", 1),
@@ -198,21 +199,21 @@ MEANS = {
 
 
 def afterwards(scenario, policies, window_ns: int, seeds=(1, 2, 3)) -> pd.DataFrame:
-    """Every policy with every seed, up to ``window_ns`` after its switch-over.
+    """Run every policy with every seed, up to ``window_ns`` after its switch-over.
 
     Parameters
     ----------
     scenario : Scenario
-        With a migration that ends.
+        It must have a migration that ends.
     policies : sequence of str
-        "none" among them.
+        Names, among them "none".
 
     Returns
     -------
     DataFrame
         The columns of :func:`freehint.studies.migrations.after_the_migration`, and sent_MB,
-        took_ms, faults_ms (CPU time), in_faults (that, % of the window), survival_%,
-        work_against_none (%: the work in the window against the same seed without hints).
+        took_ms, faults_ms (CPU time in faults), in_faults (the same in % of the window),
+        survival_%, work_against_none (how much more work, in %, than without hints).
     """
     each = [scenario.with_values({"policy": p, "seed": s}) for p in policies for s in seeds]
     table = pd.DataFrame([after_the_migration(one, window_ns) for one in each])
@@ -228,11 +229,11 @@ def afterwards(scenario, policies, window_ns: int, seeds=(1, 2, 3)) -> pd.DataFr
 
 
 def means(table: pd.DataFrame) -> pd.DataFrame:
-    """The mean of each policy, numbers under the names of ``table``."""
+    """The means of each policy, as numbers, with the column names of ``table``."""
     return table.groupby("policy", sort=False)[[*MEANS, "in_faults"]].mean().astype(float)
 
 
 def readable_means(table: pd.DataFrame) -> pd.DataFrame:
-    """The same for people: rounded, and with units."""
+    """The means of each policy for readers: rounded, with units in the titles."""
     shown = {title: means(table)[name].round(digits) for name, (title, digits) in MEANS.items()}
     return pd.DataFrame(shown).astype({"faults": int})

@@ -1,4 +1,4 @@
-"""An observer that reads every frame after every event of a run."""
+"""An observer that reads every page frame after every event of a run."""
 
 import numpy as np
 
@@ -23,11 +23,13 @@ from freehint.runs.simulate import run_engine
 
 
 class Observer(Watcher):
-    """Watches an engine of one user, event by event.
+    """Watches an engine with at most one user, event by event.
 
-    Per node: ``place`` is 1 + the order of the block that it heads, 0 for none, and ``listed``
-    whether on a free list.  ``hinted``: taken since it is listed.  Of the walk: ``stayed``: there
-    since its beginning; ``offered``, ``taken``: since it is there.
+    Arrays with an entry for each node: ``place`` is 1 + the order of the block that the node
+    heads, or 0 if it heads none; ``listed`` tells whether that block is on a free list; ``hinted``
+    whether the ring took it during this stay.  About the current walk: ``stayed`` tells whether
+    the block has been in its place since the walk began; ``offered`` and ``taken`` whether it was
+    offered to the ring, and taken, since it came to its place.
     """
 
     def __init__(self):
@@ -36,11 +38,11 @@ class Observer(Watcher):
         self.tally = dict.fromkeys(("walks", "stopped", "stayed", "unoffered", "untaken"), 0)
         self.tally["twice"] = 0
         self.faults = {}  # property -> the first sentence
-        self.event_ns = NEVER  # of the event that is observed next
-        self.before = True  # it has not happened yet
+        self.event_ns = NEVER  # time of the event to observe next
+        self.before = True  # that event has not happened yet
 
     def begin(self, engine) -> None:
-        """Read every frame for the first time."""
+        """Read every page frame for the first time."""
         self.engine = engine
         nodes = self.world.memory.nr_pages
         self.frame = np.zeros(nodes, np.uint16)
@@ -53,31 +55,34 @@ class Observer(Watcher):
 
     @property
     def world(self):
-        """Everything that moves."""
+        """The engine's world."""
         return self.engine.world
 
     def next_stop_ns(self) -> int:
-        """Before the next event, and after it."""
+        """Stop before the next event, and again after it."""
         if not self.before:
             return self.event_ns + 1
         self.event_ns = self._next_look()
         return self.event_ns
 
     def advanced(self, time_ns: int) -> None:
-        """Read every frame."""
+        """Read every page frame."""
         self._observe(time_ns if self.before else self.event_ns)
         self.before = not self.before or time_ns != self.event_ns
 
     def stroke_published(self, user, now_ns: int) -> None:
-        """Its end may wake a CPU that takes the last block reported in the same nanosecond."""
+        """Look at once, because the stroke's end may wake a CPU.
+
+        That CPU may take the last block reported in the same nanosecond.
+        """
         self._look()
         self._follow_walk()
 
     def _next_look(self) -> int:
-        """When something may change: what was reported before must be read first.
+        """The time of the next event that may change a page frame; reports must be read before it.
 
         A stroke under the lock takes no block off its list, so only the guest's events need a
-        look, unless somebody sleeps whom the stroke's end will wake.
+        look, unless a CPU sleeps that the stroke's end will wake.
         """
         guest = self.world.key[: self.engine.strokes.host]
         under_lock = self.own is None or self.own.policy.report == "under_lock"
@@ -94,7 +99,13 @@ class Observer(Watcher):
             self._walk_ends(now)
 
     def _look(self) -> bool:
-        """Read every frame; whatever changed its place has left.  Did anything change?"""
+        """Read every page frame, and clear the marks of blocks that left their place.
+
+        Returns
+        -------
+        bool
+            Whether any page frame has changed.
+        """
         if (self.world.memory.frame == self.frame).all():
             return False
         frame = self.frame = self.world.memory.frame.copy()
@@ -108,7 +119,7 @@ class Observer(Watcher):
         return True
 
     def _pages(self) -> int:
-        """Pages that are somewhere."""
+        """The number of pages that are free, on pcp lists or allocated."""
         blocks = np.bincount(self.place, minlength=NR_ORDERS + 1)[1:]
         on_lists = int(blocks @ (1 << np.arange(NR_ORDERS)))
         world = self.world
@@ -167,9 +178,9 @@ class Observer(Watcher):
                 self._fault("clean", f"user node {which} is left on a list {when}")
 
     def done(self, now_ns: int) -> None:
-        """Is nothing held any more?"""
+        """Check that no block is still held for the host."""
         self._look()
-        # A policy with nothing to give back holds blocks during a report alone.
+        # A policy without ``release`` holds blocks only during a report.
         if self.own is not None and self.own.policy.release:
             self._judge_held(f"after DONE at {now_ns} ns")
 
@@ -179,14 +190,14 @@ class Observer(Watcher):
             self._fault("clean", f"blocks are held {when}")
 
     def broken(self, sentence: str) -> None:
-        """The engine found the memory broken."""
+        """Note that the engine found the memory broken."""
         self._fault("whole", sentence)
 
     def judge_duplicates(self) -> None:
-        """Does the run count what was counted here?"""
+        """Check that the run's duplicate_pages equals the number counted here."""
         duplicates = int(self.world.user["duplicate"].sum())
         if duplicates != self.counted_duplicates:
-            counts = f"duplicate_pages is {duplicates}, counted were {self.counted_duplicates}"
+            counts = f"duplicate_pages is {duplicates}, but {self.counted_duplicates} were counted"
             self._fault("duplicates", counts)
 
     def _name(self, node) -> str:
@@ -197,7 +208,7 @@ class Observer(Watcher):
 
 
 def observe(scenario: Scenario) -> Observer:
-    """Run one history; the observer with what it saw.  A broken list ends the history."""
+    """Run one history and return its observer.  A broken list ends the history."""
     observer = Observer()
     memory, _ = guest_memory(scenario)
     try:

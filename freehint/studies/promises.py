@@ -1,20 +1,21 @@
-"""What a policy promises, held against random histories by an observer of its own.
+"""The promises of policies, tested on random histories by an independent observer.
 
-A history is a small guest, a workload, a ring, a host and what it commands, all drawn from one
-number.  The engine runs it as always; after every event the observer reads every frame, and so
-knows by itself which blocks stood where since when.  Four properties are judged:
+A history is a small guest with a workload, a ring, a host and the host's commands, all drawn from
+one number.  The engine runs it as any scenario.  After every event the observer reads every page
+frame, so it knows from the memory alone how long each block has been in its place.  These
+properties are judged:
 
 whole      After every verb and every event all pages are there: on a free list, on a pcp list,
            held for the host, or allocated.  ``check_memory`` agrees.
-reported   A block that is free during a whole walk, of an order that the policy walks, is offered
-           to the ring ("offered"), or even taken by it ("taken"): a full ring loses none.
-once       In one walk no block is taken twice unless it left its place in between.  Whether or
-           not, the run's ``duplicate_pages`` equals what the observer counted.
-clean      A walk that is over, by its end or by STOP, leaves no bookmark and no END on any list;
-           after DONE nothing is held.
+reported   A block that is free during a whole walk, and of an order that the policy walks, is
+           offered to the ring ("offered"), or also taken by it even if it fills up ("taken").
+once       In one walk no block is taken twice unless it left its place in between.
+clean      A walk that is over, at its end or by STOP, leaves no bookmark and no END on any list;
+           after DONE no block is held.
+counted    The run's ``duplicate_pages`` equals the number that the observer counted.
 
-``Policy.promise`` says which of "reported" and "once" a policy promises; the other two hold for
-all.  A promise that is not made has a counterexample in the table.
+``Policy.promise`` tells whether a policy promises "reported" and "once"; the other properties
+hold for every policy.  If a policy does not make a promise, the table has a counterexample.
 
 Run it: ``python -m freehint.studies.promises`` (``make properties``), or :func:`properties` for a
 policy of your own.
@@ -42,24 +43,26 @@ COUNTS = ("walks", "stopped", "stayed", "unoffered", "untaken", "twice")
 
 
 def properties(policy, histories=1000, promise=None, first=0) -> pd.Series:
-    """Hold a policy against random histories.
+    """Test a policy on random histories.
 
     Parameters
     ----------
     policy : str or Policy
     histories : int
+        The number of histories.
     promise : Promise, optional
-        Default: the policy's own.
+        By default it is the policy's own.
     first : int
-        Number of the first history.
+        The number of the first history.
 
     Returns
     -------
     Series
-        policy, histories; ``whole``, ``reported``, ``once``, ``clean``: "yes", "no" (broken: the
-        sentence is in ``broken``), or "not promised", with a counterexample in ``examples`` if one
-        was met; walks that ended, walks that were ``stopped``; blocks that stayed for a whole walk,
-        of them unoffered and untaken; blocks taken twice.
+        policy, histories; ``whole``, ``reported``, ``once``, ``clean``, ``counted``: "yes", "no"
+        (``broken`` has the sentence) or "not promised" (``examples`` has a counterexample if one
+        was met); the numbers of ``walks`` that ended and that were ``stopped``, of blocks that
+        ``stayed`` for a whole walk, of these ``unoffered`` and ``untaken``, of blocks taken
+        ``twice``.
 
     Examples
     --------
@@ -73,7 +76,7 @@ def properties(policy, histories=1000, promise=None, first=0) -> pd.Series:
 
 
 def _observe_some(policy: Policy, first: int, histories: int) -> tuple:
-    """(histories, tally, first fault of each kind) of some histories."""
+    """Observe some histories and return (histories, tally, first fault of each kind)."""
     tally, faults = dict.fromkeys(COUNTS, 0), {}
     for number in range(first, first + histories):
         engine = observe(history(policy, number))
@@ -115,7 +118,7 @@ def _verdict(promise: Promise, faults: dict, tally: dict) -> dict:
 
 
 def walkers():
-    """Every combination of the walker's knobs that is not refused."""
+    """Yield a walker for every combination of the knobs that is not refused."""
     for rotate, resume, lock, on_full in product(ROTATE, RESUME, LOCK, ON_FULL):
         name = f"{rotate}, {resume}, {lock}, {on_full}"
         try:
@@ -124,11 +127,11 @@ def walkers():
             continue
 
 
-CHUNK = 25  # histories a task
+CHUNK = 25  # histories per task
 
 
 def table(policies, histories: int) -> pd.DataFrame:
-    """A row a policy, as of :func:`properties`, by a worker process a CPU."""
+    """One row of :func:`properties` per policy, from one worker process per CPU."""
     policies = list(policies)
     parts = {policy.name: [] for policy in policies}
     context = multiprocessing.get_context("spawn")
@@ -142,7 +145,13 @@ def table(policies, histories: int) -> pd.DataFrame:
 
 
 def main(arguments) -> int:
-    """Print the table of all policies, and a smaller one of the walker's combinations."""
+    """Print the table of all policies, and a smaller one of the walker's combinations.
+
+    Returns
+    -------
+    int
+        The exit code: 1 if a promise is broken, else 0.
+    """
     histories = int(arguments[0]) if arguments else 1000
     named = table(POLICIES.values(), histories)
     knobs = table(walkers(), -(-histories // 40))

@@ -1,7 +1,7 @@
-"""Migrations of small guests under random circumstances: does the destination miss a write?
+"""Migrations of small guests under random conditions: does the destination miss a write?
 
-Each is :func:`freehint.studies.histories.migrating` of a number: any policy, any ring and host,
-memory pressure, cancel at any time, the switch, and the three generations of the dirty log.
+:func:`freehint.studies.histories.migrating` draws each from a number: a policy, a ring, a host,
+memory pressure, a cancel at any time, the switch, and one of three generations of the dirty log.
 ``make safety`` runs 10,000.
 """
 
@@ -13,16 +13,21 @@ from tqdm.auto import tqdm
 from freehint.runs.simulate import simulate
 from freehint.studies.histories import migrating
 
-# Is it promised that no write is lost?  With a lazy clear (G2, G3) a page that the last sync saw
-# dirty and that the guest writes before its chunk is cleared is lost if a late hint takes it out of
-# the bitmap: G3's hint clears the chunk itself, under G2 the next page sent of that chunk does.
+# Is it promised that no write is lost?  With a lazy clear (G2, G3) a write is lost if the last sync
+# saw its page dirty, the write comes before the page's chunk is cleared, and a late hint takes the
+# page out of the bitmap.  (In G3 the hint itself clears the chunk, in G2 the next page sent of it.)
 PROMISED = {"G1": True, "G2": False, "G3": False}
 
 
 def run_many(first: int, count: int, progress=iter) -> tuple[Counter, list]:
-    """Run ``count`` migrations: counts, and the seeds that lost a write though it was promised.
+    """Run ``count`` migrations.
 
-    The counts have (status, generation) and (lost, generation) -> migrations, pages.
+    Returns
+    -------
+    counts : Counter
+        (status, generation) or ("lost", generation) -> number of migrations.
+    broken : list of int
+        The seeds that lost a write although the generation promises not to.
     """
     counts, broken = Counter(), []
     for seed in progress(range(first, first + count)):
@@ -39,7 +44,13 @@ def run_many(first: int, count: int, progress=iter) -> tuple[Counter, list]:
 
 
 def main() -> int:
-    """Print the counts of COUNT migrations, the first argument; return 1 if a promise broke."""
+    """Run as many migrations as the first argument says, and print their counts.
+
+    Returns
+    -------
+    int
+        The exit code: 1 if a promise is broken, else 0.
+    """
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     counts, broken = run_many(0, count, lambda seeds: tqdm(seeds, desc="migrations"))
     for (what, generation), number in sorted(counts.items()):

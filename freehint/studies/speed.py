@@ -18,7 +18,7 @@ from freehint.runs.simulate import simulate
 from freehint.studies.limits import bandwidths, dependent_load_ns, median_ns
 from freehint.units import NS_PER_S
 
-LEAST_SIZES = 3  # with two the exponent's error would not be known
+LEAST_SIZES = 3  # two sizes would not tell the exponent's error
 
 
 class Growth(NamedTuple):
@@ -31,17 +31,17 @@ class Growth(NamedTuple):
 
 
 def fitted(sizes, costs) -> Growth:
-    """Least squares of log cost over log size.
+    """Fit log cost over log size by least squares.
 
     Parameters
     ----------
     sizes, costs : sequence of float
-        Positive; at least LEAST_SIZES different sizes.
+        Positive numbers; there must be at least LEAST_SIZES different sizes.
 
     Raises
     ------
     ValueError
-        There are fewer, or one is not positive.
+        There are fewer sizes, or a number is not positive.
 
     Examples
     --------
@@ -63,12 +63,12 @@ def fitted(sizes, costs) -> Growth:
     return Growth(float(scale), float(exponent), float(error), len(x))
 
 
-SPREAD = 8  # pages from one free block to the next: each has a cache line of links to itself
+SPREAD = 8  # pages from one free block to the next, so that each has its own cache line of links
 LINE_BYTES = 64
 
 
 def loads(sizes_kib) -> pd.DataFrame:
-    """A dependent load (ns) by working set: nr_bytes, load_ns; measured now."""
+    """Measure dependent loads in working sets of some sizes: nr_bytes, load_ns."""
     sizes = [1024 * kib for kib in sizes_kib]
     return pd.DataFrame({"nr_bytes": sizes, "load_ns": [dependent_load_ns(n) for n in sizes]})
 
@@ -87,11 +87,11 @@ def shuffled_guest(blocks: int):
 
 
 def walk_ns(blocks: int) -> float:
-    """Time (ns a block) of the walker's stroke over a shuffled list; measured now."""
+    """Measure the time (ns per block) of the walker's stroke over a shuffled list."""
     memory, rows = shuffled_guest(blocks), np.zeros((blocks + 1, 3), np.int64)
 
     def work():
-        rows[:, 2] = 0  # the engine does so before a stroke
+        rows[:, 2] = 0  # as the engine does before a stroke
         state = new_walk_state(NEVER_ROTATE, RESTART, PER_LIST, HIGH_FIRST, 0, 0, False)
         walked = fill(memory, state, 0, rows, blocks)[0]
         assert walked == blocks, f"{walked} of {blocks} blocks walked"
@@ -100,7 +100,7 @@ def walk_ns(blocks: int) -> float:
 
 
 def walks(block_counts) -> pd.DataFrame:
-    """Walks of shuffled lists beside loads from as many bytes: a row a length."""
+    """Measure walks of shuffled lists and loads from as many bytes: one row per length."""
     rows = []
     for blocks in block_counts:
         nr_bytes = blocks * LINE_BYTES
@@ -112,7 +112,13 @@ def walks(block_counts) -> pd.DataFrame:
 
 
 def events(sizes, seconds: float = 1.0) -> pd.DataFrame:
-    """Events a second of whole simulations without a policy, set-up and tables included."""
+    """Measure whole simulations without a policy, set-up and tables included.
+
+    Returns
+    -------
+    DataFrame
+        One row per size: guest, M events (allocations, frees and writes), ns/event (CPU time).
+    """
     rows = []
     for size in sizes:
         one = Scenario(memory=size, policy="none", duration_ns=int(seconds * NS_PER_S))
@@ -126,14 +132,20 @@ def events(sizes, seconds: float = 1.0) -> pd.DataFrame:
 
 
 def bytes_a_second() -> dict[str, float]:
-    """GB/s of a copy and of counting bits, and how long a bitmap of 1 TiB takes (ms)."""
+    """GB/s of a copy and of counting bits, and the time (ms) to count a bitmap of 1 TiB."""
     found = bandwidths()
     bitmap_bytes = (1 << 28) // 8
     return found | {"bitmap_ms": bitmap_bytes / found["popcount"] / 1e6}
 
 
 def make_seconds(sizes, make) -> pd.DataFrame:
-    """CPU time to make guests of some sizes: size, seconds; the least of three."""
+    """Measure the CPU time to make guests of some sizes.
+
+    Returns
+    -------
+    DataFrame
+        One row per size: size (GiB), seconds (the least of three).
+    """
     rows = []
     for size in sizes:
         times = []
@@ -146,7 +158,7 @@ def make_seconds(sizes, make) -> pd.DataFrame:
 
 
 def measured(name: str) -> tuple[pd.DataFrame, str]:
-    """What ``make bench`` or ``make growth`` found on the machine it was stored on.
+    """The stored results of ``make bench`` or ``make growth``.
 
     Parameters
     ----------
@@ -155,7 +167,7 @@ def measured(name: str) -> tuple[pd.DataFrame, str]:
     Returns
     -------
     (DataFrame, str)
-        The rows, and a sentence: by what, on what.
+        The rows, and a sentence that names the command and the machine.
     """
     told = json.loads(data(f"speed/{name}.json").read_text())
     machine = told["machine"]

@@ -1,4 +1,4 @@
-"""Tables that chapters ask for: what was reused, how long lists are held, what wrong rules do."""
+"""Tables for the notebooks: reuse by position, holds of the zone lock, replays by wrong rules."""
 
 import numpy as np
 import pandas as pd
@@ -10,12 +10,13 @@ from freehint.units import NS_PER_MS
 
 
 def reuse_by_position(before: Memory, after: Memory, order=10, parts=10) -> pd.DataFrame:
-    """Of the longest list of an order, from head to tail: what is no longer free later.
+    """How much of the longest list of an order is no longer free later, from head to tail.
 
     Returns
     -------
     DataFrame
-        part (0 at the head), blocks, reused (share of the pages).
+        One row for each of ``parts`` parts: part (0 at the head), blocks, reused (the share
+        of their pages that is not free in ``after``).
     """
     lists = free_lists(before)
     lists = lists[lists["order"] == order]
@@ -33,7 +34,7 @@ def reuse_by_position(before: Memory, after: Memory, order=10, parts=10) -> pd.D
 
 
 def holds_of_lists(run) -> pd.DataFrame:
-    """The holds of a walk that takes the lock list by list: which list each was."""
+    """The holds of a walk that takes the lock list by list, with the order and type of the list."""
     lists = run.reports.groupby(["user", "stroke"], observed=True)[["order", "migratetype"]].first()
     table = run.locks.merge(lists.reset_index(), on=["user", "stroke"])
     table["migratetype"] = [MIGRATETYPE_NAMES[m] for m in table["migratetype"]]
@@ -41,7 +42,7 @@ def holds_of_lists(run) -> pd.DataFrame:
 
 
 def per_block(run) -> pd.Series:
-    """What a policy held the zone lock for: in all (ms), a block (ns) and at most (µs)."""
+    """How long a policy held the zone lock: in total, per block reported, and at most."""
     held = run.locks["held_ns"]
     blocks = len(run.reports)
     return pd.Series(
@@ -56,29 +57,30 @@ def per_block(run) -> pd.Series:
 
 
 def told_mib(reports: pd.DataFrame, within_ns: int) -> float:
-    """Memory (MiB) that the ring took in so many ns from the first report on.
+    """The memory (MiB) that the ring took within ``within_ns`` of the first report.
 
     Parameters
     ----------
     reports : DataFrame
-        Of a run.
+        ``Run.reports``.
+    within_ns : int
     """
     early = reports["time_ns"] < reports["time_ns"].min() + within_ns
     return reports.loc[early & reports["taken"], "nr_pages"].sum() / 256
 
 
 def lost_share(table: pd.DataFrame) -> pd.DataFrame:
-    """Of the pages offered, the share lost on a full ring, mean of the seeds.
+    """The share of the offered pages that a full ring lost, as a mean over the seeds.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`freehint.sweep`, over "host.gap_ns" and "ring.size".
+        The result of :func:`freehint.sweep` over "host.gap_ns" and "ring.size".
 
     Returns
     -------
     DataFrame
-        A row an absence (ms), a column a ring size.
+        One row per length of the host's absences (ms), one column per ring size.
     """
     lost = table["lost_pages"] / table["offered_pages"]
     away_ms = (table["host.gap_ns"] // 1_000_000).rename("host away (ms)")
@@ -96,22 +98,23 @@ RULES = {
 
 
 def by_wrong_rules(stem, rules, level="buddy", resync=(False,)) -> pd.DataFrame:
-    """A recording replayed by the kernel's rules and by others.
+    """Replay a recording by the kernel's rules and by wrong rules.
 
     Parameters
     ----------
     stem : str or Path
-        Of the recording (:func:`freehint.replay`).
+        The recording, as for :func:`freehint.replay`.
     rules : sequence of str
-        Keys of ``RULES``: ablations.
+        Wrong rules (ablations): keys of ``RULES``.
     level : "buddy" or "pcp"
     resync : sequence of bool
-        Whether the model is put right after every miss; each is tried.
+        Whether the model is corrected after every miss; a replay is made with each value.
 
     Returns
     -------
     DataFrame
-        rule, put right, hits (share of what is scored), misses, lists equal at T1; a row a replay.
+        One row per replay: rule, put right (whether the model was corrected), hits (share of the
+        scored rows), misses, lists equal at T1.
     """
     rows = []
     for rule in (None, *rules):
@@ -125,17 +128,17 @@ def by_wrong_rules(stem, rules, level="buddy", resync=(False,)) -> pd.DataFrame:
 
 
 def free_shares(history: pd.DataFrame) -> pd.DataFrame:
-    """Of all free memory, what stands in large blocks and what sits on pcp lists, over time.
+    """The shares of all free memory in large blocks and on pcp lists, over time.
 
     Parameters
     ----------
     history : DataFrame
-        Of :func:`freehint.replay_history`.
+        The result of :func:`freehint.replay_history`.
 
     Returns
     -------
     DataFrame
-        "orders 9 and 10", "order 10", "pcp": shares; indexed by time_s.
+        Columns "orders 9 and 10", "order 10" and "pcp"; the index is time_s.
     """
     pages = history.pivot_table(index="time_s", columns="order", values="free_pages")
     parts = {"orders 9 and 10": pages[9] + pages[10], "order 10": pages[10], "pcp": pages[-1]}

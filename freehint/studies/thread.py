@@ -1,8 +1,8 @@
 """The thread's own example: eight 2 MiB blocks, A to H, reported two at a time.
 
 "After reporting A and B, and put them to the end and exit, when the caller comes back .." -- and
-what if A, and only A, has been consumed meanwhile?  Here the real walker does it, on a real
-free list, one stroke after another.
+what if A, and only A, has been consumed meanwhile?  Here the real walker goes over a real free
+list, one stroke after another.
 
 Source: Wang and Tsirkin on linux-mm, 26 January 2018, below v24 2/2.
 """
@@ -31,25 +31,26 @@ from freehint.policies.walker import Walker
 
 LETTERS = "ABCDEFGH"
 CONSUMED = ("nothing", "A", "A and C", "A and B", "everything")
-# Nothing that is written on a list of eight goes on for longer.
+# Every walk over eight blocks that ends at all ends within so many strokes.
 MOST_STROKES = 12
 
 
 @dataclass(frozen=True)
 class Step:
-    """The list at one moment, and what had just happened.
+    """The list at one moment, and what has just happened.
 
     Attributes
     ----------
     what : str
+        What has just happened.
     chain : tuple of str
         Letters from head to tail; "|" is the bookmark.
     reported : tuple of str
         Blocks that this stroke reported.
     known : tuple of str
-        Blocks on the list that the host has been told of.
+        Blocks on the list that the host knows from a report.
     duplicates : tuple of str
-        Blocks of this stroke that it had been told of before.
+        Blocks of this stroke that the host already knew.
     """
 
     what: str
@@ -61,25 +62,25 @@ class Step:
 
 @dataclass(frozen=True)
 class Story:
-    """All steps, and how it ended."""
+    """All steps of a walk, and whether it finished."""
 
     steps: tuple
     finished: bool
 
     @property
     def duplicates(self) -> int:
-        """Blocks reported again while their first report still stood."""
+        """The number of blocks reported again while their first report was still valid."""
         return sum(len(step.duplicates) for step in self.steps)
 
     @property
     def unreported(self) -> tuple:
-        """Blocks on the list at the end of which the host never heard."""
+        """Blocks that are on the list at the end without having been reported."""
         last = self.steps[-1]
         return tuple(x for x in last.chain if x in LETTERS and x not in last.known)
 
     @property
     def sentence(self) -> str:
-        """How it ended, in words."""
+        """The end of the story in words."""
         end = "The walk ends by itself" if self.finished else "The walk never ends"
         twice = f"{self.duplicates} reported twice" if self.duplicates else "none reported twice"
         missed = ", ".join(self.unreported)
@@ -106,12 +107,12 @@ def eight_blocks() -> Memory:
 
 
 def letter(node: int) -> str:
-    """Name of the block at a node."""
+    """The name of the block at a node."""
     return LETTERS[node // 1024]
 
 
 class _Teller:
-    """Drives the walker over the eight blocks and notes what the list looks like."""
+    """Drives the walker over the eight blocks and notes the list after each step."""
 
     def __init__(self, policy: Walker):
         self.policy, self.memory = policy, eight_blocks()
@@ -121,7 +122,7 @@ class _Teller:
         self.twice = ()
 
     def outcomes(self, rows) -> list:
-        """The ring takes everything; which of it the host had been told of before?"""
+        """Let the ring take every row, and note the blocks that the host already knew."""
         hinted = [node for node, _ in rows if self.memory.frame[node] & HINTED]
         self.twice = tuple(map(letter, hinted))
         return [Outcome.TAKEN] * len(rows)
@@ -169,9 +170,9 @@ def thread_story(
     rotate, resume : str
         The walker's knobs (:class:`freehint.Walker`).
     consumed : str
-        What the guest takes between the first two strokes: one of ``story.CONSUMED``.
+        The blocks that the guest takes between the first two strokes: one of ``thread.CONSUMED``.
     capacity : int
-        Blocks a stroke, 1..8; the thread's example has 2.
+        Blocks per stroke, 1..8; the thread's example has 2.
 
     Returns
     -------

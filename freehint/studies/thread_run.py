@@ -1,7 +1,7 @@
 """The thread's eight blocks as a run of the engine, to be recorded and played.
 
-Blocks A to H of order 9 are a guest's only free memory but for a few pages on a pcp list, which
-serve what its CPU asks for; so the walker alone moves them.
+Blocks A to H of order 9 are the guest's only free memory, except for a few pages on a pcp list.
+These serve the CPU's allocations, so only the walker moves the blocks.
 """
 
 from freehint.config import whole
@@ -25,19 +25,19 @@ def thread_scenario(rotate="on_exit", resume="scan_for_first", capacity=2) -> Sc
     rotate, resume : str
         The walker's knobs (:class:`freehint.Walker`).
     capacity : int
-        Blocks a stroke, 1..8; the thread's example has 2.
+        Blocks per stroke, 1..8; the thread's example has 2.
     """
     whole("capacity", capacity, 1, len(LETTERS))
     memory = eight_blocks()
     memory.pcp["high"], memory.pcp["batch"] = 4 * PCP_PAGES, PCP_PAGES
     for page in range(PCP_PAGES):
-        # From the allocated half of the first order-10 block.
+        # These pages come from the allocated half of the first order-10 block.
         free_unref_page(memory, PAGEBLOCK_NR_PAGES + 2 * page, 0, 0, MOVABLE)
     policy = Walker("eight blocks", rotate=rotate, resume=resume, capacity=capacity)
     return Scenario(
         memory=memory,
         policy=policy,
-        # Its second operation comes after the end.
+        # The guest's second operation would come after the end.
         workload=Workload(nr_cpus=1, interval_ns=1000 * NS_PER_MS),
         walk_at_ns=20 * NS_PER_US,
         duration_ns=NS_PER_MS // 4,
@@ -45,14 +45,14 @@ def thread_scenario(rotate="on_exit", resume="scan_for_first", capacity=2) -> Sc
 
 
 def thread_trajectory(moments=51, **knobs) -> Trajectory:
-    """The scenario's recording; the blocks are named A to H.
+    """Record the scenario; the blocks are named A to H.
 
     Parameters
     ----------
     moments : int
-        As of :func:`freehint.record`.
+        As for :func:`freehint.record`.
     knobs
-        Of :func:`thread_scenario`.
+        As for :func:`thread_scenario`.
 
     Examples
     --------

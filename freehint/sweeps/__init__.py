@@ -1,1 +1,1 @@
-"""Many runs: grids and designs, who does the work, and what is left after a kill."""
+"""Many runs: grids and designs, the workers that run them, and how a killed sweep continues."""

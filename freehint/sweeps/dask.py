@@ -1,7 +1,8 @@
-"""The runs of a sweep on a Dask cluster that is there already.
+"""The runs of a sweep on a Dask cluster that is already running.
 
-What a worker needs goes to the cluster once, as the result of a task, so that the cluster makes
-it anew when the worker that holds it dies.  A chunk whose worker died goes to another.
+The space of the sweep goes to the cluster once, as the result of a task, so that the cluster
+computes it again when the worker that holds it dies.  If a worker dies, the cluster gives its
+chunk to another worker.
 """
 
 import pickle
@@ -15,9 +16,9 @@ from freehint.sweeps.one_run import code_of_rows, run_chunk
 from freehint.sweeps.pools import LostChunkError, check_importable, fed
 
 CONNECT_S = 10
-# How long a cluster may be without any worker, one that is started anew included.
+# A cluster may be without workers for this long, for instance while one is being restarted.
 PATIENCE_S = 60
-# A chunk that an error of the cluster itself ended, not of a run, is tried so often again.
+# If an error of the cluster itself (not of a run) ends a chunk, it is tried again this many times.
 RETRIES = 3
 
 
@@ -27,7 +28,7 @@ def space_there(space: Space) -> Space:
 
 
 class _Asked:
-    """Unpickled by a worker that has what the space needs, it is the hash of its freehint."""
+    """Unpickles to the hash of the worker's freehint, if the worker can import the space."""
 
     def __init__(self, space: Space):
         self.space = space
@@ -37,14 +38,20 @@ class _Asked:
 
 
 def hash_there(_space: Space) -> str:
-    """Hash of this process's freehint."""
+    """The hash of this process's freehint."""
     return code_of_rows()
 
 
 def run_chunk_there(space: Space, jobs: list, code: str):
-    """Run a chunk on a worker that has the same freehint."""
-    if code_of_rows() != code:  # It came when the sweep was on.
-        raise InputError("a worker has another freehint than this process")
+    """Run a chunk on a worker, which must have the same freehint.
+
+    Returns
+    -------
+    tuple
+        As :func:`run_chunk` returns it.
+    """
+    if code_of_rows() != code:  # The worker joined after the sweep had begun.
+        raise InputError("a worker has a different freehint than this process")
     return run_chunk(space, jobs)
 
 
@@ -54,8 +61,8 @@ class Cluster:
     Raises
     ------
     InputError
-        ``distributed`` is not installed, nobody answers, there is no worker, or one that has not
-        got the same freehint, or cannot import a policy.
+        ``distributed`` is not installed, no scheduler answers, there is no worker, or a worker
+        has a different freehint or cannot import a policy.
     """
 
     def __init__(self, address: str, design: Design):
@@ -83,7 +90,11 @@ class Cluster:
         return self
 
     def _check_workers(self) -> None:
-        """A worker that cannot unpickle a task would leave the cluster, so ask in plain bytes."""
+        """Refuse workers that cannot run the sweep.
+
+        The question goes out as plain bytes, because a worker that cannot unpickle a task would
+        leave the cluster.
+        """
         asked = pickle.dumps(_Asked(self.space))
         answers = self.client.run(pickle.loads, asked, on_error="return")
         if not answers:
@@ -96,40 +107,42 @@ class Cluster:
                 )
             if answer != self.code:
                 raise InputError(
-                    f"scheduler {self.address!r}: worker {worker} has another freehint than this"
-                    f" process"
+                    f"scheduler {self.address!r}: worker {worker} has a different freehint"
+                    " than this process"
                 )
 
     def __exit__(self, *_):
         self.client.close()
 
     def chunks(self, left: deque):
-        """Rows as they come, {number: row}."""
+        """Yield rows, {number: row}, as they arrive."""
         try:
             yield from fed(self, self.space, left)
         except ChildProcessError:
             raise
         except (CancelledError, OSError):
-            raise self._gone("answers no more") from None
+            raise self._gone("no longer answers") from None
 
     def _threads(self) -> int:
         return sum(self.client.nthreads().values())
 
     def _gone(self, what: str) -> ChildProcessError:
-        return ChildProcessError(f"the cluster at {self.address} {what}; the same call goes on")
+        return ChildProcessError(
+            f"the cluster at {self.address} {what}; the same call continues the sweep"
+        )
 
     def width(self) -> int:
-        """Threads of its workers now; workers come and go."""
+        """The number of threads of all workers now; workers come and go."""
         return max(1, self._threads())
 
     def submit(self, jobs: list):
-        """Send a chunk."""
+        """Send a chunk and return its future."""
         return self.client.submit(
             run_chunk_there, self.there, jobs, self.code, retries=RETRIES, pure=False
         )
 
     def finished(self, running) -> set:
-        """Those that are, at least one."""
+        """Wait until at least one of the futures is finished, and return all that are."""
         while True:
             try:
                 with self.client.as_current():
@@ -139,7 +152,7 @@ class Cluster:
                     raise self._gone(f"has had no worker for {PATIENCE_S} s") from None
 
     def result(self, future) -> tuple:
-        """Of a chunk."""
+        """The rows of a finished chunk and the seconds that they took."""
         try:
             return future.result()
         except self.distributed.KilledWorker as error:

@@ -1,7 +1,7 @@
-"""The design of a sweep: which runs there are, which are refused, and what names them.
+"""The design of a sweep: its runs, the combinations it refuses, and the facts that identify it.
 
-A run's number counts through the design, seeds innermost; through a grid as nested loops would,
-its first name outermost.  Everything else about a run follows from its number.
+Runs are numbered in the order of nested loops: a grid's first name is the outermost loop, the
+seeds are the innermost.  Everything else about a run follows from its number.
 """
 
 import dataclasses
@@ -36,16 +36,16 @@ class Grid:
 
     @property
     def keys(self) -> list:
-        """A key a combination."""
+        """One key per combination."""
         return list(itertools.product(*(range(len(f.values)) for f in self.factors.values())))
 
     def facts(self) -> dict:
-        """Itself as JSON."""
+        """The grid as JSON."""
         return {"grid": {name: factor.facts() for name, factor in self.factors.items()}}
 
 
 def grid_of(values) -> Grid:
-    """A grid of lists of values, by name."""
+    """A grid from a dict of lists of values."""
     require(isinstance(values, dict), "grid", "be a dict of lists, or a design", values)
     for name, one in values.items():
         require(not isinstance(one, dict), str(name), "be a list of values", one)
@@ -58,17 +58,17 @@ class Design:
     Parameters
     ----------
     scenario : Scenario
-        What the grid does not name.
+        It gives all parameters that the plan does not name.
     plan : dict or Sample
-        A grid: parameter, as in ``Scenario.with_values`` -> list of its values.
+        A dict is a grid: parameter (named as in ``Scenario.with_values``) -> list of its values.
     seeds : iterable of int
 
     Raises
     ------
     InputError
         A parameter does not exist, a value is refused in every combination, or a memory cannot
-        be loaded.  A combination is another thing: refused while each of its values is good
-        elsewhere, it is no run, and stands in ``refused``.
+        be loaded.  A combination that is refused although each of its values is accepted in
+        another combination raises nothing: it is not run, and ``refused`` holds the reason.
     """
 
     def __init__(self, scenario, plan, seeds):
@@ -91,7 +91,7 @@ class Design:
         return len(self.keys) * len(self.seeds)
 
     def _check(self, combination: int) -> tuple:
-        """Note the memory, or the refusal, of a combination; the inputs of its workload."""
+        """Note a combination's memory, or its refusal, and return its workload's inputs."""
         try:
             scenario = self.space.scenario_of(self.keys[combination], self.seeds[0])
         except InputError as error:
@@ -102,7 +102,7 @@ class Design:
         return scenario.workload.inputs
 
     def _refuse_bad_values(self) -> None:
-        """A value with which nothing can run is a mistake, not a contradiction."""
+        """Raise if a value is refused in every combination: it is a mistake, not a conflict."""
         lists = [at for at, f in enumerate(self.plan.factors.values()) if isinstance(f, Choices)]
         good = {
             (at, key[at])
@@ -117,20 +117,20 @@ class Design:
                 raise InputError(sentence)
 
     def job(self, number: int) -> tuple:
-        """(number, key, seed) of a run: with the space, all that a worker must know."""
+        """(number, key, seed) of a run: together with the space, all that a worker needs."""
         combination, seed = divmod(number, len(self.seeds))
         return number, self.keys[combination], self.seeds[seed]
 
     def row(self, number: int) -> dict:
-        """The columns of a run that say which one it is."""
+        """The columns that identify a run."""
         return self.space.row(*self.job(number))
 
     def refusal(self, number: int) -> str | None:
-        """Why a run is no run, if so."""
+        """Why a run is refused; None if it is not."""
         return self.refused.get(number // len(self.seeds))
 
     def facts(self) -> dict:
-        """What the table is decided by, as JSON."""
+        """Everything that decides the table, as JSON."""
         policies = []
         for named in self.space.policies():
             policies += [p for p in find_policies(named) if p not in policies]
@@ -152,7 +152,7 @@ def _same_memory(one, other) -> bool:
 
 
 def _policy_facts(policy: Policy) -> dict:
-    """Parameters of a policy, and a digest of each verb that is not freehint's own."""
+    """A policy's parameters, and a digest of each verb that is not freehint's own."""
     verbs = {}
     for field in dataclasses.fields(policy):
         value = as_python(getattr(policy, field.name))
@@ -168,7 +168,7 @@ def _code_text(code: CodeType) -> str:
 
 
 def made_with() -> dict:
-    """What is told beside the facts, and may differ between two halves of a sweep."""
+    """The versions that are stored with the facts but may differ between parts of a sweep."""
     return {
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},

@@ -1,7 +1,8 @@
-"""What a sweep varies: factors of a scenario, each a list of choices or a range of numbers.
+"""The factors of a sweep: parameters of a scenario, each a list of choices or a range of numbers.
 
-A *key* says which combination is meant, a plain number a factor: the place of a choice, or the
-number itself.  A Space makes a scenario of a key and a seed; it is all that a worker must have.
+A *key* identifies a combination.  It holds one plain number per factor: the place of a choice in
+its list, or the number itself.  A Space turns a key and a seed into a scenario; a worker needs
+nothing else.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ SCALES = ("linear", "log", "log2")
 
 
 def label(value):
-    """A value as it stands in the table: a policy is its name."""
+    """A value as the table shows it; a policy is shown by its name."""
     if isinstance(value, Policy):
         return value.name
     if isinstance(value, tuple) and all(isinstance(v, Policy) for v in value):
@@ -30,7 +31,13 @@ def label(value):
 
 
 def listed(name: str, values) -> tuple:
-    """Values that are different, at least one."""
+    """Check that there is at least one value and that no two are equal.
+
+    Returns
+    -------
+    tuple
+        The values; names of policies are replaced by the policies.
+    """
     good = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
     require(good, name, "be a list of values", values)
     values = tuple(map(_policy, values) if name == "policy" else values)
@@ -54,27 +61,27 @@ class Choices:
     values: tuple
 
     def at(self, share: float) -> int:
-        """The place at a share, 0..1, of the list."""
+        """The place of the value at a share, 0..1, of the list."""
         return min(int(share * len(self.values)), len(self.values) - 1)
 
     def value(self, place: int):
-        """What a scenario gets."""
+        """The value that the scenario gets."""
         return self.values[place]
 
     def facts(self) -> list:
-        """Itself as JSON."""
+        """The list as JSON."""
         return [label(value) for value in self.values]
 
 
 @dataclass(frozen=True)
 class Range(Named):
-    """Numbers from low to high, both included; whole numbers if both are.
+    """Numbers from low to high, both included; if both are whole, all are.
 
     Attributes
     ----------
     low, high : int or float
     scale : str
-        "linear"; "log": alike in the logarithm; "log2": powers of two alone.
+        "linear"; "log": numbers are uniform in their logarithm; "log2": only powers of two.
     """
 
     low: object
@@ -98,11 +105,14 @@ class Range(Named):
 
     @property
     def whole(self) -> bool:
-        """Whole numbers only?"""
+        """Does the range hold only whole numbers?"""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def at(self, share: float):
-        """The number at a share, 0..1, of the range; whole numbers are alike."""
+        """The number at a share, 0..1, of the range.
+
+        On a linear scale every whole number gets an equal share.
+        """
         low, high = self.low, self.high
         if self.scale == "log2":
             low, high = low.bit_length() - 1, high.bit_length() - 1
@@ -115,29 +125,34 @@ class Range(Named):
         return min(math.floor(number), high) if self.whole else min(float(number), float(high))
 
     def value(self, number):
-        """What a scenario gets."""
+        """The value that the scenario gets."""
         return number
 
     def facts(self) -> dict:
-        """Itself as JSON."""
+        """The range as JSON."""
         return dataclasses.asdict(self)
 
 
 def factors_of(ranges, what: str = "ranges") -> dict:
-    """Factor by name.
+    """Read a dict of ranges and lists.
 
     Parameters
     ----------
     ranges : dict
-        Parameter, as in ``Scenario.with_values`` -> ``{"low": 8, "high": 4096, "scale": "log2"}``,
-        or a list of choices.
+        Parameter (named as in ``Scenario.with_values``) -> a list of choices, or a range such as
+        ``{"low": 8, "high": 4096, "scale": "log2"}``.
     what : str
-        What to call it in a sentence.
+        The dict's name in error messages.
+
+    Returns
+    -------
+    dict
+        Parameter -> Choices or Range.
 
     Raises
     ------
     InputError
-        It is no such dict; the sentence names the parameter.
+        A value is neither a list nor a range; the message names the parameter.
     """
     require(isinstance(ranges, dict), what, "be a dict", ranges)
     require("seed" not in ranges, what, "leave seed to seeds", list(ranges))
@@ -158,14 +173,14 @@ def factors_of(ranges, what: str = "ranges") -> dict:
 
 @dataclass(frozen=True)
 class Space:
-    """A scenario and what is varied of it.
+    """A scenario and the parameters of it that a sweep varies.
 
     scenario : Scenario
-        What the factors do not name.
+        It gives all parameters that are no factors.
     factors : dict
         name -> Choices or Range.
     inputs : tuple of Input
-        Files that its memories and workloads were loaded from, with the sha256 of what was loaded.
+        The files that memories and workloads were loaded from, with the sha256 of the bytes loaded.
     """
 
     scenario: Scenario
@@ -173,7 +188,7 @@ class Space:
     inputs: tuple = ()
 
     def values_of(self, key: tuple) -> dict:
-        """Value by name."""
+        """The values of a key, {name: value}."""
         return {name: factor.value(one) for (name, factor), one in zip(self.factors.items(), key)}
 
     def scenario_of(self, key: tuple, seed: int) -> Scenario:
@@ -187,13 +202,13 @@ class Space:
         return dataclasses.replace(self.scenario.with_values(self.values_of(key)), seed=seed)
 
     def row(self, number: int, key: tuple, seed: int) -> dict:
-        """The columns of a run that say which one it is."""
+        """The columns that identify a run."""
         row = {name: label(value) for name, value in self.values_of(key).items()}
         if "policy" not in row:
             row["policy"] = label(self.scenario.policy)
         return {"run": number, **row, "seed": seed}
 
     def policies(self) -> list:
-        """Every policy that is named, before its knobs are turned."""
+        """Every policy that the sweep names, before factors change its knobs."""
         named = self.factors.get("policy")
         return list(named.values) if named else [self.scenario.policy]

@@ -1,4 +1,4 @@
-"""A sweep from a file: TOML with [scenario], [grid] or [design], seeds, out, scheduler."""
+"""Read a sweep from a TOML file: [scenario], [grid] or [design], seeds, out, scheduler."""
 
 from math import prod
 from pathlib import Path
@@ -18,7 +18,7 @@ KINDS = {"sobol": sobol, "latin_hypercube": latin_hypercube}
 
 
 class SweepFile(NamedTuple):
-    """What :func:`freehint.sweep` is called with, by its names."""
+    """The arguments of :func:`freehint.sweep` that a file can give."""
 
     scenario: Scenario
     design: object
@@ -28,7 +28,7 @@ class SweepFile(NamedTuple):
 
     @property
     def runs(self) -> int:
-        """How many there are, of what is a list."""
+        """The number of runs; an entry that is not a list counts as one."""
         design = self.design
         points = design.values() if isinstance(design, dict) else [design.unit]
         return prod(len(v) for v in [*points, self.seeds] if isinstance(v, list | np.ndarray))
@@ -40,7 +40,7 @@ def read_sweep(name: str) -> SweepFile:
     Raises
     ------
     InputError
-        It cannot be read, is not TOML, or has a key or a value that cannot be meant.
+        The file cannot be read, is not TOML, or has an unknown key or a value that is refused.
     """
     found = _read(name)
     scenario = scenario_of(found.get("scenario", {}))
@@ -82,12 +82,12 @@ def _design(name: str, found: dict):
 
 
 def is_range(table: dict) -> bool:
-    """Is it a range of a design, and no table of names?"""
+    """Is a table a range of a design, and not a table of nested names?"""
     return bool({"low", "high"} & set(table))
 
 
 def _grid(table: dict) -> dict:
-    """Lists of values, and ranges, by name."""
+    """Lists of values and ranges, {name: list or range}."""
     return {
         name: list(value_of(name, values)) if isinstance(values, list) else values
         for name, values in flat(table, keep=is_range).items()

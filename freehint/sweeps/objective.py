@@ -1,4 +1,4 @@
-"""What a search is to look for, as people state it."""
+"""The objective of a search, and how to read it from a sentence."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ BOUND = re.compile(r"(\w+) (<=|>=) ([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?)")
 
 @dataclass(frozen=True)
 class Objective:
-    """What is wanted of the means over a trial's seeds.
+    """What a search optimises: columns of the summary, each a mean over a trial's seeds.
 
     direction : str
         minimise or maximise.
@@ -25,11 +25,11 @@ class Objective:
     bounds: tuple = ()
 
     def columns(self) -> list:
-        """Every entry of the summary that it names."""
+        """Every entry of the summary that the objective names."""
         return [self.column, *(name for name, _, _ in self.bounds)]
 
     def excess(self, means) -> list:
-        """How far each bound is missed; 0 or less: it holds."""
+        """How far the means miss each bound; a bound holds if this is 0 or less."""
         return [
             means[name] - bound if sign == "<=" else bound - means[name]
             for name, sign, bound in self.bounds
@@ -37,12 +37,12 @@ class Objective:
 
 
 def stated(text: str) -> Objective:
-    """An objective as people state it: ``minimise alloc_wait_max_ns subject to coverage >= 0.9``.
+    """Read an objective such as ``minimise alloc_wait_max_ns subject to coverage >= 0.9``.
 
     Raises
     ------
     InputError
-        It cannot be read.
+        The text has another form; the message shows the right one.
     """
     form = "be 'minimise COLUMN subject to COLUMN >= NUMBER and COLUMN <= NUMBER'"
     require(isinstance(text, str), "objective", form, text)

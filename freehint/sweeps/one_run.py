@@ -1,7 +1,7 @@
-"""How the runs of a sweep are done: one, a chunk of them, and chunks fed to those who do them.
+"""One run of a sweep, and a chunk of runs.
 
-Runs go to workers in chunks, sized by how long the runs before took.  What a chunk is decides
-nothing: a run's row follows from its key and its seed.
+Workers get runs in chunks, which are sized by how long earlier runs took.  Chunks do not change
+the results: a run's row follows from its key and its seed alone.
 """
 
 import time
@@ -23,11 +23,11 @@ DONE, FAILED, REFUSED = "done", "failed", "refused"
 
 
 class ChangedInputError(InputError):
-    """A file is another than when the sweep began, so no run of it can go on."""
+    """A file has changed since the sweep began, so the whole sweep has to stop."""
 
 
 def code_of_rows() -> str:
-    """Hash of all code that shapes a row, compiled or not; a table is of one such hash.
+    """Hash of all code that shapes a row, compiled or not; all rows of a table share one hash.
 
     Returns
     -------
@@ -39,14 +39,14 @@ def code_of_rows() -> str:
 
 @lru_cache(maxsize=4)
 def _prepared(name, kernel, nr_cpus, known: tuple) -> tuple:
-    """A guest that is loaded once for the many runs of a sweep, which knows these inputs."""
+    """A guest's memory and its inputs, loaded once for the many runs of a sweep."""
     memory, inputs = prepared_memory(name, kernel, nr_cpus)
-    require_inputs(known, inputs)  # Here, as what is refused is not kept.
+    require_inputs(known, inputs)  # Checked here, because the cache keeps no call that raises.
     return memory, inputs
 
 
 def _own_memory(space: Space, scenario) -> Memory:
-    """A memory for one run, made of what the sweep began with."""
+    """A memory for one run, from the files as they were when the sweep began."""
     if isinstance(scenario.memory, Memory):
         memory, inputs = guest_memory(scenario)
     else:
@@ -59,19 +59,19 @@ def _own_memory(space: Space, scenario) -> Memory:
 
 
 def require_inputs(known: tuple, inputs: tuple) -> None:
-    """Refuse a file that is another than when the sweep began.
+    """Refuse a file that has changed since the sweep began.
 
     Raises
     ------
     ChangedInputError
-        It names the file.
+        A file's sha256 differs; the message names the file.
     """
     for one in inputs:
         then = [before.sha256 for before in known if before.file == one.file]
         if then and one.sha256 not in then:
             raise ChangedInputError(
-                f"{one.file} is another here than when the sweep began: sha256 {one.sha256},"
-                f" and {then[0]} then"
+                f"{one.file} is not what it was when the sweep began: its sha256 is {one.sha256},"
+                f" and was {then[0]}"
             )
 
 
@@ -80,12 +80,14 @@ def _summary_of(space: Space, scenario) -> dict:
 
 
 def one_run(space: Space, job: tuple) -> dict:
-    """One row of the table; what goes wrong in a run is its own affair.
+    """Do one run and return its row of the table.
+
+    An error in the run does not end the sweep: the row gets status "failed" and the error.
 
     Raises
     ------
     ChangedInputError
-        An input is another than when the sweep began, which is the affair of the whole sweep.
+        An input has changed since the sweep began; this ends the whole sweep.
     """
     _, key, seed = job
     try:
@@ -95,13 +97,21 @@ def one_run(space: Space, job: tuple) -> dict:
     except Exception as problem:
         text = " ".join(str(problem).split())
         summary, status, error = {}, FAILED, f"{type(problem).__name__}: {text}"
-    # The columns that name the run first: a summary has policy and seed too.
+    # The columns that identify the run come first: a summary has policy and seed too.
     row = {**space.row(*job), "status": status, "error": error}
     return row | {name: value for name, value in summary.items() if name not in row}
 
 
 def run_chunk(space: Space, jobs: list) -> tuple:
-    """Rows of some runs, {number: row}, and the seconds that they took."""
+    """Do some runs.
+
+    Returns
+    -------
+    rows : dict
+        {number: row}
+    seconds : float
+        The time that the runs took.
+    """
     begin = time.perf_counter()
     rows = {job[0]: one_run(space, job) for job in jobs}
     return rows, time.perf_counter() - begin

@@ -1,7 +1,7 @@
-"""The best values of some parameters: optuna's sampler around runs of a scenario.
+"""Search for the best values of some parameters: optuna's sampler around runs of a scenario.
 
-Everything follows from the seed and the runs, and runs are kept: after a kill the same call asks
-the sampler the same questions again, and does not run again what it finds answered.
+Everything follows from the seed and the runs, and finished runs are kept.  After a kill the same
+call asks the sampler again, gets the same trials, and skips the runs that are already there.
 """
 
 import contextlib
@@ -21,21 +21,21 @@ from freehint.sweeps.parts import RunParts
 from freehint.sweeps.sampling import latin_hypercube
 from freehint.sweeps.sweep import pool_for, table_of, written
 
-# Points at which the ranges are tried before anything runs: a misspelt name is refused in all.
+# Points at which the ranges are checked before anything runs: each refuses a misspelt name.
 TRIED = 64
 
 
 class Optimum(NamedTuple):
-    """What was found.
+    """The result of a search.
 
     best : Series or None
-        The row of ``trials`` that is best among the feasible ones, the first of equals; None if
-        there is none.
+        The best feasible row of ``trials``, the first if several are equal; None if no trial is
+        feasible.
     trials : DataFrame
-        A row a trial: its values, means of the objective's columns over the seeds, ``status``
-        ("done", or "failed" if one of its runs is) and ``feasible``.
+        One row per trial: its values, means of the objective's columns over the seeds, ``status``
+        ("done", or "failed" if one of its runs failed) and ``feasible``.
     runs : DataFrame
-        A row a run, as :func:`freehint.sweep` has it.
+        One row per run, with the columns of :func:`freehint.sweep`.
     """
 
     best: pd.Series | None
@@ -55,37 +55,38 @@ def optimise(
     out=None,
     progress=None,
 ) -> Optimum:
-    """Look for the values that serve an objective best.
+    """Search for the values that serve an objective best.
 
     Parameters
     ----------
     scenario : Scenario
-        What the ranges do not name.
+        It gives all parameters that the ranges do not name.
     ranges : dict
         As for :func:`freehint.sobol`.
     objective : str
-        ``"minimise alloc_wait_max_ns subject to coverage >= 0.9"``, of the means over the seeds.
+        For instance ``"minimise alloc_wait_max_ns subject to coverage >= 0.9"``; each column
+        stands for its mean over the seeds.
     trials : int
-        Points that are tried.
+        The number of points to try.
     seeds : iterable of int
-        Of the runs; each trial runs once with each.
+        The seeds of the runs; each trial runs once with each.
     seed : int
-        Of the sampler.
+        The seed of the sampler.
     batch : int
-        Trials asked for before the first of them is told.  More keep more workers busy; it
-        changes what is tried, the scheduler does not.
+        The sampler proposes this many trials before it learns their results.  A larger batch
+        keeps more workers busy, but changes the trials; the scheduler does not change them.
     scheduler, out, progress
         As for :func:`freehint.sweep`.
 
     Returns
     -------
     Optimum
-        The same for the same arguments, but for ``scheduler``.
+        The same arguments give the same result, with any ``scheduler``.
 
     Raises
     ------
     InputError
-        The ranges or the objective cannot be meant, a column does not exist, optuna or scipy is
+        The ranges or the objective are refused, a column does not exist, optuna or scipy is
         not installed (the extra ``sweep``), or ``out`` holds something else.
 
     Notes
@@ -123,7 +124,7 @@ def _facts(tried: Design, objective: str, seed: int, batch: int, trials: int) ->
 
 
 class _Search:
-    """Trials so far.  Told the same, the sampler asks the same."""
+    """The trials so far.  A sampler that gets the same results proposes the same trials."""
 
     def __init__(self, optuna, wanted: Objective, tried: Design, seed: int):
         self.wanted = wanted
@@ -138,7 +139,7 @@ class _Search:
             self.study = optuna.create_study(direction=direction, sampler=sampler)
 
     def go_on(self, trials: int, batch: int, held: dict, run, progress) -> None:
-        """Ask and tell, a batch at a time; ``run(jobs)`` gives the rows of what is not held."""
+        """Ask and tell, one batch at a time; ``run(jobs)`` yields the rows that are not held."""
         for begin in range(0, trials, batch):
             asked = [self.study.ask() for _ in range(min(batch, trials - begin))]
             keys = [self._key(trial) for trial in asked]
@@ -164,13 +165,13 @@ class _Search:
         return tuple(_suggested(trial, name, f) for name, f in self.space.factors.items())
 
     def _again(self, job: tuple, record: dict) -> dict:
-        """A row that is held, if it is the one that was asked for."""
+        """A row that ``out`` holds, after a check that it belongs to this job."""
         row = self.space.row(*job)
         for name, value in row.items():
             if value is not None and record.get(name) != value:
                 raise InputError(
                     f"out: run {job[0]} has {name} {record.get(name)!r}, but the sampler asks for"
-                    f" {value!r}: it is another optuna's"
+                    f" {value!r}: another version of optuna made it"
                 )
         return row | {name: value for name, value in record.items() if name not in row}
 
@@ -194,7 +195,7 @@ class _Search:
         self.trials.append({**row, **(means or {}), "status": status, "feasible": feasible})
 
     def _means(self, runs: list) -> dict | None:
-        """Of the objective's columns; None if one of the runs has no such number."""
+        """The means of the objective's columns; None if one of the runs lacks a number."""
         if any(run["status"] != DONE for run in runs):
             return None
         for name in self.wanted.columns():
@@ -208,7 +209,7 @@ class _Search:
         return None if any(map(math.isnan, means.values())) else means
 
     def optimum(self) -> Optimum:
-        """The best so far."""
+        """The result of the trials so far."""
         trials = pd.DataFrame(self.trials)
         trials.insert(0, "trial", trials.pop("trial"))
         feasible = trials[trials["feasible"]]
@@ -221,7 +222,7 @@ class _Search:
 
 
 def _suggested(trial, name: str, factor):
-    """A factor's part of a key, by the sampler."""
+    """The sampler's proposal for one factor, as a key holds it."""
     if isinstance(factor, Choices):
         return trial.suggest_categorical(name, range(len(factor.values)))
     if factor.scale == "log2":
@@ -233,7 +234,7 @@ def _suggested(trial, name: str, factor):
 
 @contextlib.contextmanager
 def _quiet(optuna):
-    """No line on stderr for a study that is made."""
+    """Keep optuna from printing a line for each new study."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

@@ -1,10 +1,11 @@
-"""The file or folder of a sweep: parts while it goes on, one whole table when it is over.
+"""The file or folder of a sweep: parts while it runs, one whole table when it is over.
 
-Every part (``part-000001.parquet``, ..) holds the rows that came since the part before, and
-appears whole or not at all.  When every row is there they become one table in the runs' order,
-which is the same, byte by byte, whoever did the runs and however often they were interrupted:
-``runs.parquet``, after which its parts in ``runs.parquet.parts`` go; in a folder it is
-``part-000000.parquet``, and the other parts go.
+Every part (``part-000001.parquet``, ..) holds the rows that came since the previous part, and
+appears whole or not at all.  When all rows are there, they become one table in the order of the
+runs.  It is the same, byte by byte, for every scheduler and after any number of interruptions.
+If ``out`` is a file, say ``runs.parquet``, the table is that file, and the parts were in
+``runs.parquet.parts``; if ``out`` is a folder, the table is ``part-000000.parquet`` in it.  The
+other parts are then removed.
 """
 
 import contextlib
@@ -22,28 +23,28 @@ from freehint.files import shortened, take_lock, whole_file
 from freehint.sweeps.design import made_with
 
 METADATA_KEY = b"freehint_sweep"
-# A part a second, then a part for each hundredth of the time so far, but for half a minute at
-# most: so much work a kill can lose, and so few files a long sweep makes.
+# A part is written once a second at first, later after each hundredth of the time so far, and at
+# least every half minute.  So a kill loses little work, and a long sweep makes few files.
 SHORTEST_S, SHARE, LONGEST_S = 1.0, 0.01, 30.0
 LOCK = ".lock"
-# Workers of a sweep that was killed see it and end.
+# The workers of a killed sweep notice the kill and end within this time.
 PATIENCE_S = 15
 
 
 class RunParts:
-    """Rows on their way into ``out``.
+    """The parts and the table of a sweep in ``out``.
 
     Parameters
     ----------
     out : str or Path
         A file that ends in .parquet, or a folder.
     facts : dict
-        What decides the table, as JSON.
+        Everything that decides the table, as JSON.
 
     Raises
     ------
     InputError
-        It is no path, holds something else, or cannot be written; the sentence names it.
+        ``out`` is no path, holds something else, or cannot be written; the message names it.
     """
 
     def __init__(self, out, facts: dict):
@@ -63,7 +64,7 @@ class RunParts:
         self.begin = self.written = time.monotonic()
 
     def finished(self) -> pd.DataFrame | None:
-        """The table, if it is whole; what else was left of it goes."""
+        """The table if the sweep is over, else None; parts that were left are removed."""
         if not self.target.exists():
             return None
         table = self._read(self.target).to_pandas()
@@ -72,7 +73,7 @@ class RunParts:
 
     @contextlib.contextmanager
     def open(self):
-        """Make the folder and hold it; what waits is written whatever happens."""
+        """Make the folder and lock it; at the end write the waiting rows, even after an error."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -80,7 +81,7 @@ class RunParts:
             raise InputError(f"{self.out}: cannot be written: {error.strerror}") from None
         try:
             self._take(lock)
-            for path in self.folder.glob(".part-*"):  # of a sweep that was killed
+            for path in self.folder.glob(".part-*"):  # A killed sweep left these.
                 path.unlink()
             yield self
         finally:
@@ -103,12 +104,12 @@ class RunParts:
         rows = {}
         for path in self._parts():
             for record in self._read(path).to_pylist():
-                # What is null was not in the row: a summary has no None.
+                # A null stands for an entry that the row lacks: a summary has no None.
                 rows[record["run"]] = {n: v for n, v in record.items() if v is not None}
         return rows
 
     def add(self, rows: dict) -> None:
-        """Take rows, {number: row}, and write a part now and then."""
+        """Take rows, {number: row}, and write a part if enough time has passed."""
         self.waiting |= rows
         now = time.monotonic()
         pause = min(max(SHORTEST_S, SHARE * (now - self.begin)), LONGEST_S)
@@ -129,7 +130,7 @@ class RunParts:
     # The table.
 
     def join(self, table: pd.DataFrame) -> None:
-        """The whole table in place of the parts."""
+        """Write the whole table and remove the parts."""
         self._write(pa.Table.from_pandas(table, preserve_index=False), self.target)
         self.waiting = {}
         self._remove_parts()
@@ -141,7 +142,7 @@ class RunParts:
 
     def _leave_folder(self) -> None:
         (self.folder / LOCK).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # It is not empty, or not there.
+        with contextlib.suppress(OSError):  # The folder is not empty, or does not exist.
             self.folder.rmdir()
 
     def _write(self, arrow: pa.Table, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The runs of a sweep in worker processes of this one."""
+"""The runs of a sweep in this process or in worker processes, and chunks for workers."""
 
 import multiprocessing
 import os
@@ -13,7 +13,7 @@ from freehint.policies import find_policies
 from freehint.sweeps.factors import Space
 from freehint.sweeps.one_run import FAILED, one_run, run_chunk
 
-_space = None  # of this worker process
+_space = None  # the space of this worker process
 
 
 def _begin_worker(space: Space) -> None:
@@ -27,7 +27,7 @@ def _run_chunk_here(jobs: list) -> tuple:
 
 
 class Processes:
-    """A worker process a CPU, begun when there is work for them."""
+    """One worker process per CPU, started when there is work."""
 
     def __init__(self, space: Space):
         self.space = space
@@ -42,7 +42,7 @@ class Processes:
             self.pool.shutdown(cancel_futures=True)
 
     def chunks(self, left: deque):
-        """Like those of Here, in whatever order chunks come back."""
+        """Yield rows, {number: row}, in the order in which chunks come back."""
         if self.pool is None:
             context = multiprocessing.get_context("spawn")
             workers = min(self.workers, len(left))
@@ -56,24 +56,24 @@ class Processes:
             ) from None
 
     def width(self) -> int:
-        """Runs at once."""
+        """The number of runs at once."""
         return self.workers
 
     def submit(self, jobs: list):
-        """Send a chunk."""
+        """Send a chunk and return its future."""
         return self.pool.submit(_run_chunk_here, jobs)
 
     def finished(self, running) -> set:
-        """Those that are, at least one."""
+        """Wait until at least one of the futures is finished, and return all that are."""
         return wait(running, return_when=FIRST_COMPLETED).done
 
     def result(self, future) -> tuple:
-        """Of a chunk."""
+        """The rows of a finished chunk and the seconds that they took."""
         return future.result()
 
 
 def check_processes(space: Space) -> None:
-    """Refuse what worker processes cannot do."""
+    """Refuse a sweep that worker processes cannot run."""
     if multiprocessing.parent_process() is not None:
         raise InputError(
             "scheduler 'processes' cannot be used in a worker process; a script that calls sweep"
@@ -83,7 +83,10 @@ def check_processes(space: Space) -> None:
 
 
 def check_importable(space: Space, scheduler: str) -> None:
-    """Workers find a policy's verbs by name, in the module where they were defined."""
+    """Refuse policies that workers cannot import.
+
+    Workers find a policy's verbs by name, in the module that defines them.
+    """
     for policy in (p for named in space.policies() for p in find_policies(named)):
         for value in (type(policy), *vars(policy).values()):
             if callable(value) and not _importable(value):
@@ -110,31 +113,30 @@ CHUNK_S = 1.0
 
 
 class Tempo:
-    """How long a run takes; it decides what is done at once, and never what comes out."""
+    """How long a run takes.  It decides the size of chunks, never the results."""
 
     def __init__(self):
         self.run_s = None
 
     @property
     def chunk_runs(self) -> int:
-        """Runs that take about CHUNK_S; before the first is known, one."""
+        """The number of runs that take about CHUNK_S; one as long as no run is done."""
         return max(1, round(CHUNK_S / self.run_s)) if self.run_s else 1
 
     def note(self, runs: int, seconds: float) -> None:
-        """Later runs count more: a design's runs differ, and neighbours are alike."""
+        """Take the time of a chunk; later runs count more, because neighbours are alike."""
         now = max(seconds, 1e-4) / runs
         self.run_s = now if self.run_s is None else (self.run_s + now) / 2
 
 
 class LostChunkError(Exception):
-    """A chunk's worker died, and so did those that tried it again."""
+    """The worker that ran a chunk died, and so did all that tried it again."""
 
 
 def fed(pool, space: Space, left: deque):
-    """Rows of all jobs that are left, in whatever order chunks come back; {number: row} each.
+    """Yield the rows of all jobs that are left, {number: row}, as chunks come back.
 
-    pool : has ``width()`` (runs at once), ``submit(jobs)``, ``finished(running)`` (some of them,
-    at least one), ``result(future)`` as of :func:`run_chunk`.
+    pool : Processes or Cluster
     """
     tempo, running = Tempo(), {}
     while left or running:
@@ -148,7 +150,7 @@ def fed(pool, space: Space, left: deque):
             try:
                 rows, seconds = pool.result(future)
             except LostChunkError as error:
-                if len(jobs) > 1:  # Which of them it was is seen when each goes alone.
+                if len(jobs) > 1:  # Send each alone, to see which one kills its worker.
                     running |= {pool.submit([job]): [job] for job in jobs}
                     continue
                 yield {jobs[0][0]: _lost_row(space, jobs[0], error)}
@@ -162,7 +164,7 @@ def _lost_row(space: Space, job: tuple, error: Exception) -> dict:
 
 
 class Here:
-    """Runs one after another in this process."""
+    """Does the runs one after another in this process."""
 
     def __init__(self, space: Space):
         self.space = space
@@ -174,7 +176,7 @@ class Here:
         pass
 
     def chunks(self, left: deque):
-        """Rows as they come, {number: row}."""
+        """Yield rows, {number: row}, as they are done."""
         while left:
             job = left.popleft()
             yield {job[0]: one_run(self.space, job)}

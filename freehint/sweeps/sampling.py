@@ -1,4 +1,4 @@
-"""Designs that are no grid: points spread over ranges, the same for the same seed."""
+"""Designs other than grids: points spread over ranges; the same seed gives the same points."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Sample:
     kind : str
         "sobol", "latin_hypercube", "saltelli" or "morris".
     n, seed : int
-        As asked for.
+        As in the call that made the design.
     factors : dict
         name -> Choices or Range.
     unit : float64[points, factors]
@@ -33,12 +33,12 @@ class Sample:
 
     @property
     def keys(self) -> list:
-        """A key a point."""
+        """One key per point."""
         factors = self.factors.values()
         return [tuple(f.at(share) for f, share in zip(factors, one)) for one in self.unit.tolist()]
 
     def facts(self) -> dict:
-        """Itself as JSON; the points themselves as a sha256."""
+        """The design as JSON; for the points it has their sha256."""
         points = hashlib.sha256(repr(self.keys).encode()).hexdigest()
         ranges = {name: factor.facts() for name, factor in self.factors.items()}
         return {"design": {**self.asked(), "ranges": ranges, "sha256": points}}
@@ -49,7 +49,7 @@ class Sample:
 
 
 def checked(ranges, n: int, seed: int, smallest_n: int = 1) -> dict:
-    """The factors of a design, or a refusal."""
+    """The factors of a design, after a check of all arguments."""
     factors = factors_of(ranges)
     require(len(factors) > 0, "ranges", "have at least one parameter", ranges)
     whole("n", n, smallest_n)
@@ -58,33 +58,34 @@ def checked(ranges, n: int, seed: int, smallest_n: int = 1) -> dict:
 
 
 def power_of_two(n: int) -> None:
-    """Refuse others: a Sobol' sequence is balanced at powers of two alone."""
+    """Refuse an n that is no power of two: a Sobol' sequence is balanced only at those."""
     require(n.bit_count() == 1, "n", "be a power of two in a Sobol' sequence", n)
 
 
 def sobol(ranges, n: int, seed: int = 1) -> Sample:
-    """Points of a scrambled Sobol' sequence: even over every range and over every pair.
+    """Points of a scrambled Sobol' sequence, spread evenly over every range and pair of ranges.
 
     Parameters
     ----------
     ranges : dict
-        Parameter, nested names as in ``Scenario.with_values`` -> ``{"low": 8, "high": 4096}``,
-        both ends included, whole numbers if both are; with ``"scale": "log"`` alike in the
-        logarithm, with ``"log2"`` powers of two alone.  Or a list of choices.
+        Parameter (nested names as in ``Scenario.with_values``) -> a list of choices, or a range
+        such as ``{"low": 8, "high": 4096}``.  Both ends are included; if both are whole numbers,
+        all are.  With ``"scale": "log"`` the numbers are uniform in their logarithm, with
+        ``"log2"`` they are powers of two.
     n : int
-        Points, a power of two.
+        The number of points, a power of two.
     seed : int
-        Of the scrambling.
+        The seed of the scrambling.
 
     Returns
     -------
     Sample
-        For :func:`freehint.sweep`, which crosses it with its seeds.
+        A design for :func:`freehint.sweep`, which runs each point with each of its seeds.
 
     Raises
     ------
     InputError
-        A range cannot be meant, or scipy is not installed (the extra ``sweep``).
+        A range is refused, or scipy is not installed (the extra ``sweep``).
 
     Notes
     -----
@@ -105,9 +106,9 @@ def sobol(ranges, n: int, seed: int = 1) -> Sample:
 
 
 def latin_hypercube(ranges, n: int, seed: int = 1) -> Sample:
-    """Points of which each n-th part of each range holds one; any n.
+    """Points of a Latin hypercube: of ``n`` equal parts of each range, each holds one point.
 
-    Parameters and errors are those of :func:`sobol`.
+    Parameters and errors are those of :func:`sobol`, but ``n`` may be any number.
 
     Notes
     -----

@@ -1,6 +1,6 @@
-"""Which parameter moves an outcome?  SALib's designs and indices around a sweep.
+"""Which parameter changes an outcome?  SALib's designs and indices around a sweep.
 
-The designs are points in the unit cube, so an index speaks of a parameter's range on the scale
+The designs are points in the unit cube, so an index refers to a parameter's range on the scale
 that was chosen for it.
 """
 
@@ -11,18 +11,18 @@ from freehint.config import InputError, extra, one_of, require
 from freehint.sweeps.factors import label
 from freehint.sweeps.sampling import Sample, checked, power_of_two
 
-LEVELS = 4  # of Morris' grid; with it steps are 2/3 of a range
+LEVELS = 4  # of Morris' grid, so that a step is 2/3 of a range
 KINDS = ("saltelli", "morris")
 
 
 def _problem(factors: dict) -> dict:
-    """What SALib calls so."""
+    """The factors as SALib's dict "problem"."""
     names = list(factors)
     return {"num_vars": len(names), "names": names, "bounds": [[0.0, 1.0]] * len(names)}
 
 
 def saltelli(ranges, n: int, seed: int = 1) -> Sample:
-    """Points for Sobol' indices: ``n`` (a power of two) times number of parameters + 2.
+    """Points for Sobol' indices: ``n * (parameters + 2)``, where ``n`` is a power of two.
 
     Parameters and errors are those of :func:`freehint.sobol`.
 
@@ -39,9 +39,9 @@ def saltelli(ranges, n: int, seed: int = 1) -> Sample:
 
 
 def morris(ranges, n: int, seed: int = 1) -> Sample:
-    """Points for Morris' screening: ``n`` paths of number of parameters + 1 points.
+    """Points for Morris' screening: ``n`` paths of ``parameters + 1`` points each.
 
-    Parameters and errors are those of :func:`freehint.sobol`; any ``n`` from 2 on.
+    Parameters and errors are those of :func:`freehint.sobol`, but ``n`` may be any number from 2.
 
     Notes
     -----
@@ -55,30 +55,31 @@ def morris(ranges, n: int, seed: int = 1) -> Sample:
 
 
 def sensitivity(table: pd.DataFrame, design: Sample, column: str) -> pd.DataFrame:
-    """How far each parameter moves a column of a sweep's table, its mean over the seeds.
+    """How much each parameter changes a column of a sweep's table (its mean over the seeds).
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`freehint.sweep` with this design.
+        The result of :func:`freehint.sweep` with this design.
     design : Sample
-        Of :func:`saltelli` or :func:`morris`.
+        The result of :func:`saltelli` or :func:`morris`.
     column : str
         An entry of the summary.
 
     Returns
     -------
     DataFrame
-        A row a parameter.  Saltelli: ``S1`` and ``ST``, the share of the column's variance that
-        the parameter makes alone, and with all its interactions.  Morris: ``mu``, ``mu_star`` and
-        ``sigma``, mean, mean size and standard deviation of the column's change over a whole
-        range.  ``.._conf``: half width of the 95 % interval, by a bootstrap of the design's seed.
+        One row per parameter.  Saltelli: ``S1`` and ``ST`` are the shares of the column's variance
+        that the parameter causes alone, and with all its interactions.  Morris: ``mu``,
+        ``mu_star`` and ``sigma`` are the mean, the mean absolute value and the standard deviation
+        of the column's change over a whole range.  ``.._conf`` is half the width of the 95 %
+        interval, from a bootstrap with the design's seed.
 
     Raises
     ------
     InputError
-        The table is of another design, there is no such column of numbers, a run is not done, or
-        nothing varies.
+        The table comes from another design, the column does not exist or holds no numbers, a run
+        is not done, or nothing varies.
 
     Examples
     --------
@@ -90,7 +91,7 @@ def sensitivity(table: pd.DataFrame, design: Sample, column: str) -> pd.DataFram
     >>> found["parameter"].tolist()
     ['ring.size', 'host.gap_ns']
     """
-    require(isinstance(design, Sample), "design", "be of fh.saltelli or fh.morris", design)
+    require(isinstance(design, Sample), "design", "come from fh.saltelli or fh.morris", design)
     one_of("design.kind", design.kind, KINDS)
     outcome = _outcome(table, design, column)
     analyze = extra(
@@ -109,7 +110,7 @@ def sensitivity(table: pd.DataFrame, design: Sample, column: str) -> pd.DataFram
 
 
 def _outcome(table: pd.DataFrame, design: Sample, column: str) -> np.ndarray:
-    """Mean over the seeds at each point."""
+    """The column's mean over the seeds at each point."""
     numbers = table.select_dtypes("number").columns
     if column not in numbers:
         raise InputError(
@@ -119,13 +120,13 @@ def _outcome(table: pd.DataFrame, design: Sample, column: str) -> np.ndarray:
     good = len(table) == len(design.unit) * seeds and _points(table, design, seeds) == _asked(
         design
     )
-    require(good, "table", "be a sweep of this very design", f"one of {len(table)} runs")
+    require(good, "table", "be the sweep of this design", f"one of {len(table)} runs")
     missing = table[table[column].isna()]
     if len(missing):
         first = missing.iloc[0]
         why = first["error"] or f"{column} is not a number"
         raise InputError(
-            f"{column}: {len(missing)} of {len(table)} runs have none, the first is run"
+            f"{column}: {len(missing)} of {len(table)} runs have no value; the first is run"
             f" {first['run']}: {why}; an index needs every run"
         )
     outcome = table[column].to_numpy(float).reshape(-1, seeds).mean(axis=1)
@@ -142,7 +143,7 @@ def _points(table: pd.DataFrame, design: Sample, seeds: int) -> list | None:
 
 
 def _asked(design: Sample) -> list:
-    """The design's points as a table tells them."""
+    """The design's points as a table shows them."""
     factors = design.factors.items()
     return [
         {name: label(factor.value(one)) for (name, factor), one in zip(factors, key)}

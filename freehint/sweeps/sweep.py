@@ -1,7 +1,8 @@
-"""Many runs: every combination of a grid or point of a design, every seed, a row of summary each.
+"""Many runs: one row of summary for every combination of a grid, or point of a design, and seed.
 
-Serial, in worker processes or on a Dask cluster; all give the same rows in the same order.  With
-``out`` the rows are written as they come, and after a kill the same call goes on where it was.
+The runs go one after another, in worker processes or on a Dask cluster; all give the same rows in
+the same order.  With ``out`` the rows are written as they come, and after a kill the same call
+continues where it stopped.
 """
 
 import contextlib
@@ -25,41 +26,42 @@ def sweep(
     Parameters
     ----------
     scenario : Scenario
-        What the design does not name.
+        It gives all parameters that the design does not name.
     design : dict or Sample
-        A grid: parameter -> list of values, nested names as in ``Scenario.with_values``:
-        ``{"policy": ["v24", "hold_the_lock"], "ring.size": [64, 1024]}``.  Or what ``fh.sobol``,
-        ``fh.latin_hypercube``, ``fh.saltelli`` or ``fh.morris`` made.
+        A dict is a grid: parameter (nested names as in ``Scenario.with_values``) -> list of
+        values, for instance ``{"policy": ["v24", "hold_the_lock"], "ring.size": [64, 1024]}``.
+        A Sample comes from ``fh.sobol``, ``fh.latin_hypercube``, ``fh.saltelli`` or ``fh.morris``.
     seeds : iterable of int
     scheduler : str, optional
-        None: one run after another, here.  "processes": a worker process for each CPU.
+        None: one run after another in this process.  "processes": one worker process per CPU.
         "tcp://host:port": the Dask cluster whose scheduler listens there; its workers must have
         the same freehint and the same files.  The table is the same, bit for bit.
     out : str or Path, optional
-        A file that ends in .parquet, or a folder.  While the sweep goes on, its rows are in parts
-        in the folder (of ``runs.parquet``: in ``runs.parquet.parts``), each whole; then all are
-        one table, and the parts go.  What is there of this very sweep is not run again.
+        A file that ends in .parquet, or a folder.  While the sweep runs, its rows are in parts
+        in the folder (for ``runs.parquet`` in ``runs.parquet.parts``), each of them whole; at the
+        end one table replaces the parts.  Runs of the same sweep that are there are not repeated.
     progress : callable, optional
-        Called with the number of runs done since the last call; first those
-        that need no run: refused, or held by ``out``.
+        Called with the number of runs done since the last call.  The first call counts the runs
+        that are refused or that ``out`` already holds.
 
     Returns
     -------
     DataFrame
-        One row a run, in the design's order, seeds innermost: ``run`` (its number), a column for
-        each name of the design, ``policy``, ``seed``, ``status`` ("done"; "failed"; "refused": the
-        combination contradicts itself, while each of its values is good in others), ``error``
-        (why), and the entries of ``Run.summary``, missing unless done.
+        One row per run, in the design's order, seeds innermost.  The columns are ``run`` (its
+        number), one for each name of the design, ``policy``, ``seed``, ``status``, ``error`` (the
+        reason, if not done) and the entries of ``Run.summary`` (missing unless done).  ``status``
+        is "done", "failed" or "refused": the combination contradicts itself, although each of its
+        values is accepted in another combination.
 
     Raises
     ------
     InputError
-        A parameter does not exist, a value is refused in all combinations, a memory cannot be
-        loaded, the scheduler cannot run such policies, or ``out`` holds something else: before
-        anything runs.  A worker of a cluster has another freehint, or other files.
+        Before anything runs: a parameter does not exist, a value is refused in all combinations,
+        a memory cannot be loaded, the scheduler cannot run these policies, or ``out`` holds
+        something else.  Later: a worker of a cluster has a different freehint or different files.
     ChildProcessError
-        A worker process died, or the cluster went away.  (A cluster's worker that dies is no
-        error: another takes its runs.)
+        A worker process died, or the cluster no longer answers.  (If a cluster's worker dies,
+        another takes its runs without an error.)
 
     Examples
     --------
@@ -94,7 +96,7 @@ def sweep(
 
 
 def held_rows(parts: RunParts | None, row_of) -> dict:
-    """Rows that need no run, {number: row}, as they were when they were done."""
+    """Rows that ``out`` already holds, {number: row}, as they were when they were done."""
     held = parts.held() if parts else {}
     rows = {}
     for number, record in held.items():
@@ -104,7 +106,7 @@ def held_rows(parts: RunParts | None, row_of) -> dict:
 
 
 def written(pool, left: deque, parts: RunParts | None):
-    """Rows of all jobs that are left, {number: row} each, written as they come."""
+    """Yield the rows of all jobs that are left, {number: row}, and write them as they come."""
     for chunk in pool.chunks(left):
         if parts:
             parts.add(chunk)
@@ -112,12 +114,12 @@ def written(pool, left: deque, parts: RunParts | None):
 
 
 def pool_for(scheduler, design: Design):
-    """Who does the runs.
+    """The pool that does the runs.
 
     Raises
     ------
     InputError
-        There is no such scheduler, or it cannot run such policies.
+        There is no such scheduler, or it cannot run these policies.
     """
     if scheduler is None:
         return Here(design.space)
@@ -137,5 +139,5 @@ def _refused_row(design: Design, number: int) -> dict:
 
 
 def table_of(rows: dict) -> pd.DataFrame:
-    """Rows, {number: row}, in the order of their numbers."""
+    """A table of rows, {number: row}, in the order of their numbers."""
     return pd.DataFrame([rows[number] for number in sorted(rows)])

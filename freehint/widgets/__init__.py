@@ -1,4 +1,4 @@
-"""Knobs in a notebook: a picture of the thread's example, of a few pages, of a real guest."""
+"""Widgets for notebooks: panels with knobs, the player of a run, and the bench with both."""
 
 from freehint.widgets.examples import BlockKnobs, GuestKnobs, ThreadExample
 from freehint.widgets.lab import Lab

@@ -1,4 +1,4 @@
-"""Small widgets of the chapters: the thread's eight blocks, 32 pages, a real guest."""
+"""Small widgets of the notebooks: the thread's eight blocks, 32 pages, a real guest."""
 
 from freehint import figures
 from freehint.figures.drawing.palette import GREY
@@ -14,12 +14,12 @@ KNOBS = ("rotate", "resume", "lock", "order", "min_order", "batch", "full ring",
 
 
 class GuestKnobs(ScenarioKnobs):
-    """Policy, ring, host and kernel knobs of a scenario, beginning with v24's walk.
+    """Knobs of a scenario's policy, ring, host and kernel; the policy begins as v24's walk.
 
     Parameters
     ----------
     scenario : Scenario, optional
-        Where the knobs of ring, host and kernel begin, and everything that no knob changes.
+        It gives the first values of the other knobs, and everything that no knob changes.
     """
 
     def __init__(self, scenario: Scenario | None = None):
@@ -32,20 +32,20 @@ ROWS_SHOWN = 8
 
 
 class ThreadExample(KnobPanel):
-    """A, B, .. H on one list, reported a few at a time; turn the knobs and watch the list."""
+    """The thread's example with knobs: A, B, .. H on one list, reported a few at a time."""
 
     def __init__(self, rotate="on_exit", resume="scan_for_first", consumed="nothing"):
         knobs = {
             "rotate": choice("rotate", ROTATE, rotate),
             "resume": choice("resume", RESUME, resume),
             "consumed": choice("consumed", CONSUMED, consumed),
-            "capacity": choice("blocks a stroke", range(1, 9), 2),
+            "capacity": choice("blocks per stroke", range(1, 9), 2),
         }
         super().__init__(knobs, draw_story)
 
 
 def draw_story(**knobs):
-    """The story as a figure of constant size, so that nothing jumps while a knob moves."""
+    """Draw the story as a figure of constant size, so that nothing jumps when a knob is turned."""
     told = thread_story(**knobs)
     steps = told.steps[:ROWS_SHOWN]
     figure, ax = figures.quick_figure(11, 5.6, left=0.02, right=0.98, top=0.93, bottom=0.09)
@@ -59,7 +59,7 @@ def draw_story(**knobs):
 
 
 class BlockKnobs(KnobPanel):
-    """Allocate and free; watch blocks split and merge, and see what is taken next."""
+    """Knobs for allocations and frees of 32 pages: blocks split and merge on the free lists."""
 
     def __init__(self, allocations=5, frees=0):
         knobs = {
@@ -73,7 +73,7 @@ class BlockKnobs(KnobPanel):
 
 
 def draw_blocks(**knobs):
-    """The lists as a figure of constant size."""
+    """Draw the lists as a figure of constant size."""
     figure, ax = figures.quick_figure(12, 4.6, left=0.01, right=0.99, top=0.9, bottom=0.02)
     figures.block_lists(block_story(**knobs), ax)
     return figure

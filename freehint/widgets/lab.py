@@ -1,7 +1,7 @@
 """The bench: knobs of policy, guest, ring, host and migration beside the player of the run.
 
-A knob's turn simulates the side that is edited, the newest values only; the player's new run goes
-to the browser first, the figures follow when the knobs rest.
+A turn of a knob simulates the edited side again, with the newest values only.  The player's new
+run goes to the browser first; the figures follow when the knobs rest.
 """
 
 import base64
@@ -25,28 +25,29 @@ from freehint.widgets.scenario_code import scenario_code
 
 SIDES = ("A", "B")
 MOMENTS = 100
-FIRST_SHOWN = 0.4  # share of the run: hints have been given, and some were reused
-SOON_S = 0.002  # what else waits in the kernel's queue is read before
+FIRST_SHOWN = 0.4  # share of the run at which hints were given and some were reused
+SOON_S = 0.002  # so that the other messages in the kernel's queue are read before
 QUIET_S = 0.35
-DECIDING = ("policy", "lock", "load", "migrate")  # whether other knobs count, or where they stand
+DECIDING = ("policy", "lock", "load", "migrate")  # These change or switch off other knobs.
 
 
 class Lab(widgets.VBox):
-    """Knobs beside one run or two, with players that go together, a table and figures.
+    """Knobs beside one run or two, with synchronised players, a table and figures.
 
     Parameters
     ----------
     scenario : Scenario, optional
-        Where A's knobs begin, and what no knob changes.  Default: a guest of 256 MiB, v24.
+        It gives A's first values, and everything that no knob changes.  By default it is a guest
+        of 256 MiB with v24.
     b : Scenario, optional
-        Where B's begin; given, the bench begins with both.
+        It gives B's first values; the bench then begins with both sides.
 
     Attributes
     ----------
     knobs : dict
-        Label -> slider; they show the edited side.
+        Label -> slider; the sliders show the edited side.
     compare, edited : ToggleButtons
-        "A" or "A and B"; which of them the knobs change.
+        ``compare`` selects the sides to show, ``edited`` the side that the knobs change.
     scenarios, runs, players : dict
         "A", "B" -> Scenario (the last one that could be run), Run, Player.
     code, sentence : str
@@ -79,7 +80,7 @@ class Lab(widgets.VBox):
         self._compared()
         self.redraw()
 
-    # What it is made of.
+    # Parts.
 
     def _first_players(self) -> dict:
         seen = self._record("A")
@@ -150,7 +151,7 @@ class Lab(widgets.VBox):
         self._below = widgets.Box([self._table, self.picture])
         self._below.add_class("fh-lab-below")
 
-    # What is shown.
+    # Display.
 
     @property
     def shown(self) -> tuple:
@@ -165,16 +166,16 @@ class Lab(widgets.VBox):
 
     @property
     def sentence(self) -> str:
-        """Why the knobs of what is shown cannot go together; empty where they can."""
+        """Why the knobs of a side shown contradict each other; empty if they do not."""
         return " ".join(self._sentences[side] for side in self.shown if self._sentences[side])
 
     def redraw(self) -> None:
-        """Simulate what is shown anew, at once, and draw everything."""
+        """Simulate the sides shown again, at once, and draw everything."""
         self._stale = set(self.shown)
         self._simulate_stale(figures_too=True)
 
     def copy_a_to_b(self) -> None:
-        """B's knobs as A's."""
+        """Give B's knobs the values of A's."""
         self._benches["B"], self._values["B"] = self._benches["A"], dict(self._values["A"])
         self._show_values()
         self._ask("B")
@@ -205,10 +206,10 @@ class Lab(widgets.VBox):
             self._tell()
 
     def _show_values(self) -> None:
-        """The knobs as the edited side has them; what does not count is off."""
+        """Set the knobs to the edited side's values, and disable knobs without an effect."""
         side = self.edited.value
         for one in SIDES:
-            told = "the knobs turn this one" if one == side else ""
+            told = "the knobs change this one" if one == side else ""
             self._names[one].value = f"<div class='fh-lab-name'><b>{one}</b>{told}</div>"
         values, applies = self._values[side], self._benches[side].applies(self._values[side])
         self._turning = True
@@ -221,7 +222,7 @@ class Lab(widgets.VBox):
         finally:
             self._turning = False
 
-    # What a turn does.
+    # Turns of knobs.
 
     def _turned(self, label: str, change) -> None:
         if self._turning:
@@ -258,7 +259,7 @@ class Lab(widgets.VBox):
             self._draw_figures()
 
     def _tell(self) -> None:
-        """Everything but the players: sentences, names, table, code, and soon the figures."""
+        """Update everything but the players: messages, table, code and, soon, the figures."""
         said = [
             f"<div class='fh-lab-said'>{escape(self._sentences[side])}<small>{side} still shows the"
             " last run that was possible.</small></div>"

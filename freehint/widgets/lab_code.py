@@ -1,4 +1,4 @@
-"""The bench's code in the browser: a button that copies it, and a text to copy by hand."""
+"""The bench's code in the browser: a button that copies it, and the text to copy by hand."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ class LabCode(anywidget.AnyWidget):
     ----------
     code : str
     dark : bool
-        Is the page dark?  The browser says so.
+        Whether the page is dark; the browser sets it.
     """
 
     _esm = (FOLDER / "js" / "lab_code.js").read_text()

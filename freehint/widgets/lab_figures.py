@@ -1,4 +1,4 @@
-"""The figures below the bench's players, and the bench as one picture for where no script runs."""
+"""The figures below the bench's players, and the bench as one picture for pages without scripts."""
 
 import io
 
@@ -15,18 +15,18 @@ from freehint.widgets.player.png import moment_png
 from freehint.widgets.scenario import PANELS
 
 PANELS_OF_A_RUN = ("walk", "lock")
-WIDTH, ROW_HEIGHT, DPI = 9.6, 2.5, 125  # inches, inches, pixels an inch
+WIDTH, ROW_HEIGHT, DPI = 9.6, 2.5, 125  # inches, inches, pixels per inch
 
 
 def draw_runs(runs: dict, dark: bool = False):
-    """Where the walk went and the zone lock, of one run or of two; and of those that migrate.
+    """Draw the walk map and the lock timeline of one or two runs, and their migrations, if any.
 
     Parameters
     ----------
     runs : dict
-        Name -> Run, one or two; two stand side by side.
+        Name -> Run, one or two; two runs stand side by side.
     dark : bool
-        For a dark page.
+        Whether to draw for a dark page.
     """
     migrated = {name: run for name, run in runs.items() if "migration" in run.summary}
     rows = len(runs) + bool(migrated)
@@ -68,7 +68,7 @@ def _draw_migrations(runs: dict, fate, dirty) -> None:
 
 
 def darken(figure) -> None:
-    """The same figure for a dark page: paper and ink change, colours that mean something stay."""
+    """Adapt a figure to a dark page: change paper and ink, keep colours that have a meaning."""
     theme = THEMES["dark"]
     figure.set_facecolor(theme["paper"])
     for ax in figure.axes:
@@ -88,7 +88,7 @@ def _whiten(patch: Patch, theme) -> None:
 
 
 def stacked_png(trajectories, moments, below: bytes) -> bytes:
-    """Players' moments one above the other, and a PNG below them, as one PNG."""
+    """One PNG of players' moments, one above the other, with a given PNG below them."""
     pictures = [moment_png(seen, at) for seen, at in zip(trajectories, moments, strict=True)]
     images = [imread(io.BytesIO(png))[..., :3] for png in (*pictures, below)]
     width = max(image.shape[1] for image in images)

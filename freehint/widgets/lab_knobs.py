@@ -1,4 +1,4 @@
-"""The knobs of the bench: what they are called, where they lie in a scenario, when they count."""
+"""The knobs of the bench: their labels, their fields in a scenario, and when they have effect."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ GIVEN = "given"  # a Memory without a name
 
 
 def _in(unit: str, factor: int, *numbers) -> tuple:
-    """Positions of a knob, written with their unit."""
+    """Positions of a knob, labelled with their unit."""
     return tuple((f"{number:,g} {unit}", round(number * factor)) for number in numbers)
 
 
@@ -58,19 +58,19 @@ GROUPS = {
 FIELDS = {label: field for group in GROUPS.values() for label, (field, _) in group.items()}
 # Label -> field of the policy.
 OF_POLICY = {label: field.removeprefix("policy.") for label, (field, _) in OF_POLICIES.items()}
-# Which of a Program's sizes and rates its state goes by.
+# State of a Program -> the size that it uses; RATED states also use its rate.
 SIZE_OF = {"freed": "fill_MiB", "frag": "frag_MiB", "cache": "cache_MiB",
            **dict.fromkeys(("dirty", "churn", "burst"), "dirty_MiB")}  # fmt: skip
 RATED = ("dirty", "churn", "burst", "cache")
 
 
 class Bench:
-    """A scenario as values of knobs, and back; each memory is loaded once.
+    """Turns a scenario into values of knobs, and back; each memory is loaded once.
 
     Parameters
     ----------
     scenario : Scenario
-        Everything that no knob changes.
+        It gives everything that no knob changes.
     policies : sequence of Policy
         Further policies to choose from.
     """
@@ -84,14 +84,14 @@ class Bench:
         self._memories = {}
 
     def memory(self, name):
-        """The guest of a name."""
+        """The memory with a name."""
         if name not in self._memories:
             given = self.base.memory if name == GIVEN else name
             self._memories[name] = named_memory(given)[0]
         return self._memories[name]
 
     def values(self) -> dict:
-        """Where the knobs begin: label -> value."""
+        """The first values of the knobs, {label: value}."""
         base = self.base
         name = base.memory if isinstance(base.memory, str) else GIVEN
         migration = base.migration or MigrationConfig(bandwidth_Bps=100_000_000)
@@ -121,7 +121,10 @@ class Bench:
         }
 
     def policy_values(self, policy: Policy) -> dict:
-        """What the knobs show for a policy; what it lacks they show of the first that has it."""
+        """The values of the policies' knobs for one policy, {label: value}.
+
+        If it lacks a knob, the value is that of the first policy that has it.
+        """
         every = (policy, *self.policies.values())
         return {
             label: next(getattr(one, name) for one in every if hasattr(one, name))
@@ -129,7 +132,7 @@ class Bench:
         }
 
     def applies(self, values: dict) -> set:
-        """Labels of the knobs that count for these values."""
+        """Labels of the knobs that have an effect with these values."""
         labels = set(FIELDS) - set(OF_POLICY) | self._of_policy(values)
         load = values["load"]
         if load != SYNTHETIC:
@@ -150,7 +153,7 @@ class Bench:
         return {label for label, name in OF_POLICY.items() if name in count}
 
     def scenario(self, values: dict) -> Scenario:
-        """The scenario that the knobs describe, its memory by name.
+        """The scenario that the knobs describe, with its memory by name.
 
         Raises
         ------
@@ -172,7 +175,7 @@ class Bench:
         return self.base.with_values(changes)
 
     def loaded(self, values: dict) -> Scenario:
-        """The same, with the memory in place of its name."""
+        """The scenario that the knobs describe, with the loaded memory in place of its name."""
         memory = self.memory(values["memory"])
         scenario = self.scenario(values)
         return scenario if values["load"] == RECORDED else replace(scenario, memory=memory)
@@ -186,7 +189,7 @@ class Bench:
         load, base = values["load"], self.base.workload
         if load == RECORDED:
             good = isinstance(base, RecordedGuest)
-            require(good, "load", "be another, for this side began without a recorded guest", load)
+            require(good, "load", "be another: this side began without a recorded guest", load)
             return base
         if load == SYNTHETIC:
             own = base if isinstance(base, Workload) else Workload()
@@ -210,7 +213,7 @@ class Bench:
 
 
 def with_positions(options, values) -> list:
-    """A knob's positions, in order, with values that are none of them as further ones."""
+    """A knob's positions, in order, extended by values that are not among them."""
     pairs = [one if isinstance(one, tuple) else (str(one), one) for one in options]
     known = [value for _, value in pairs]
     for value in dict.fromkeys(values):
@@ -222,7 +225,7 @@ def with_positions(options, values) -> list:
 
 
 def _label(value, pairs) -> str:
-    """How a further position is written: a number in the unit that the others have."""
+    """The label of a further position: a number gets the unit of the others."""
     for text, known in pairs:
         number, _, unit = text.replace(",", "").partition(" ")
         if isinstance(value, int | float) and known and unit:

@@ -1,11 +1,11 @@
-"""Two runs in numbers: A, B, and what B has more or less."""
+"""A table that compares two runs in numbers: A, B, and the difference B - A."""
 
 from html import escape
 from math import isnan
 
 from freehint.units import NS_PER_MS, NS_PER_S
 
-# Label, entry of the summary, kind, is more better (None: neither).
+# (Label, entry of the summary, kind, whether more is better)
 ROWS = (
     ("coverage", "coverage", "share", True),
     ("survival", "survival", "share", True),
@@ -29,12 +29,12 @@ NANOSECONDS = ((NS_PER_S, "s"), (NS_PER_MS, "ms"), (1_000, "µs"), (1, "ns"))
 
 
 def difference_table(runs: dict) -> str:
-    """HTML of one or two runs side by side.
+    """HTML that shows one or two runs side by side.
 
     Parameters
     ----------
     runs : dict
-        Name -> Run; of two, the second is compared with the first.
+        Name -> Run; if there are two, the second is compared with the first.
     """
     summaries = [run.summary for run in runs.values()]
     migrates = [summary for summary in summaries if "migration" in summary]
@@ -45,7 +45,7 @@ def difference_table(runs: dict) -> str:
     body = "".join(_row(summaries, *row) for row in ROWS)
     if migrates:
         body += _status_row(summaries)
-        # What was sent so far is no better for being less.
+        # As long as a migration goes on, fewer bytes sent are not better.
         body += "".join(
             _row(summaries, label, entry, kind, better if ended else None)
             for label, entry, kind, better in MIGRATION_ROWS
@@ -54,13 +54,13 @@ def difference_table(runs: dict) -> str:
 
 
 def _status_row(summaries) -> str:
-    """How each migration stands at the end of the run, in QEMU's words."""
+    """A row with the status of each migration at the end of the run, in QEMU's words."""
     cells = "".join(f"<td>{summary.get('migration', '–')}</td>" for summary in summaries)
     return f"<tr><th scope='row'>migration</th>{cells}{'<td></td>' * 2 * (len(summaries) - 1)}</tr>"
 
 
 def measured(summary, entry):
-    """A number of a summary, or None where nothing was measured."""
+    """A number of a summary; None if it was not measured."""
     value = summary.get(entry)
     if value is None or isnan(value) or value < 0:
         return None
@@ -94,7 +94,7 @@ def _difference(values, factor, unit, kind, more_is_better) -> str:
 
 
 def _digits(value: float, kind: str) -> int:
-    """Three figures, as far as they say something."""
+    """The number of decimal places that gives about three significant digits."""
     if kind == "count":
         return 0
     size = abs(value)

@@ -1,4 +1,4 @@
-"""What keeps a knob where the hand left it while the kernel's answer to another is on its way."""
+"""Keeps a knob where the user left it while the kernel's answer to another knob is on its way."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ import traitlets
 
 
 class LabTurns(anywidget.AnyWidget):
-    """Works in the page, without a view of its own.
+    """A widget without a view: its script works on the knobs in the page.
 
     Attributes
     ----------
     knobs : list of Widget
-        Fixed when it is made.
+        They cannot change later.
     """
 
     _esm = (Path(__file__).parent / "js" / "lab_turns.js").read_text()

@@ -1,13 +1,14 @@
-"""To do a thing a little later, once, however often it was asked for meanwhile.
+"""Act once, a little later, however often it is asked for meanwhile.
 
-The timer is the kernel's own event loop's: no thread, so nothing runs beside a callback.
+The timer belongs to the kernel's own event loop.  There is no thread, so nothing runs in parallel
+with a callback.
 """
 
 import asyncio
 
 
 def running_loop():
-    """The event loop that is running, or None, as in a script."""
+    """The event loop that is running; None if there is none, as in a script."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -15,18 +16,19 @@ def running_loop():
 
 
 class Later:
-    """Acts some time after it was asked to; without an event loop, at once.
+    """Calls a function some time after :meth:`ask`; without an event loop at once.
 
     Parameters
     ----------
     act : callable
         Called without arguments; it looks at the newest values itself.
     seconds : float
+        The time from :meth:`ask` to the call.
     restarts : bool
-        Each question begins the time anew, so that ``act`` waits for quiet; else the first
-        counts, and a knob that is dragged is followed.
+        True: each further :meth:`ask` restarts the time, so that the call waits for quiet.  False:
+        the time runs from the first one, so that calls follow a knob while it is dragged.
     loop : callable
-        Returns what has ``call_later``, or None.
+        Returns an event loop (an object with ``call_later``) or None.
     """
 
     def __init__(self, act, seconds: float, restarts: bool = False, loop=running_loop):
@@ -34,7 +36,7 @@ class Later:
         self._handle = None
 
     def ask(self) -> None:
-        """Ask for it."""
+        """Ask for a call."""
         loop = self._loop()
         if loop is None:
             self._act()

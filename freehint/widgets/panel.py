@@ -1,8 +1,8 @@
-"""A picture with knobs: whatever is turned, the picture is drawn anew.
+"""A picture with knobs; each turn of a knob draws the picture again.
 
-The picture is a PNG in a ``widgets.Image``: one figure drawn off screen, which is quicker than
-an inline figure (141 ms against 213 ms from key to picture, measured) and survives rendering.
-A panel also carries its picture as ``image/png``, so a report without a kernel shows it.
+The picture is a PNG in a ``widgets.Image``: one figure drawn off screen.  This is quicker than an
+inline figure (141 ms against 213 ms from key to picture, measured) and survives rendering.  A panel
+also carries its picture as ``image/png``, so that a page without a kernel shows it.
 """
 
 import base64
@@ -15,7 +15,7 @@ from freehint.config import InputError
 def choice(label: str, options, value) -> widgets.SelectionSlider:
     """A knob of named positions.
 
-    A slider, because JupyterLab keeps the arrow keys of a focused dropdown for itself.
+    It is a slider, because JupyterLab keeps the arrow keys of a focused dropdown for itself.
     """
     return widgets.SelectionSlider(
         options=list(options),
@@ -35,10 +35,10 @@ class KnobPanel(widgets.VBox):
     knobs : dict
         Name -> ipywidget with a ``value``.
     draw : callable
-        ``draw(**values)`` returns a :class:`freehint.figures.Picture`; an InputError is shown as
-        a sentence and the last picture stays.
+        ``draw(**values)`` returns a :class:`freehint.figures.Picture`.  If it raises InputError,
+        the panel shows the message and keeps the last picture.
     columns : int
-        Knobs in a row.
+        The number of knobs in a row.
     """
 
     def __init__(self, knobs: dict, draw, columns=2):
@@ -57,11 +57,11 @@ class KnobPanel(widgets.VBox):
         self.redraw()
 
     def values(self) -> dict:
-        """What the knobs say."""
+        """The values of the knobs, {name: value}."""
         return {name: knob.value for name, knob in self.knobs.items()}
 
     def redraw(self) -> None:
-        """Draw the picture for the knobs as they stand."""
+        """Draw the picture for the current values."""
         try:
             self.picture.value = self._draw(**self.values())._repr_png_()
             self.message.value = ""

@@ -1,4 +1,4 @@
-"""Any fields of a scenario as knobs, and any pictures of the run below them."""
+"""A panel with any fields of a scenario as knobs, and any figures of the run below them."""
 
 from operator import attrgetter
 
@@ -14,22 +14,22 @@ from freehint.units import MIB, NS_PER_MS
 from freehint.widgets.panel import KnobPanel, choice
 
 MS = tuple((str(ms), ms * NS_PER_MS) for ms in (0, 1, 2, 3, 5, 10, 20, 50))
-# Since the first start, 20 ms into the run.
+# These times count from the first start of a walk, 20 ms into the run.
 STOPS = tuple((f"{us:,}", 20 * NS_PER_MS + us * 1000) for us in
               (60, 100, 150, 200, 300, 400, 600, 1000, 3000, 10_000))  # fmt: skip
 BANDWIDTHS = tuple((f"{mb:,}", mb * 1_000_000) for mb in (25, 50, 100, 200, 500, 1000))
 PIECES = tuple((f"{4 << k:,}", 1 << k) for k in range(0, 13, 2))
 DONES = tuple((str(ms), (20 + ms) * NS_PER_MS) for ms in (10, 20, 50, 80, 100, 150))
 
-# Labels of a policy's knobs that are not called as the field is.
+# Labels of those knobs of policies whose label is not the name of the field.
 LABELS = {CAPACITY.name: "batch", FULL_RING.name: "full ring"}
-# Label -> field of the scenario and its positions: those that the policies say they have.
+# Label -> (field of the scenario, positions), for all knobs of the policies.
 OF_POLICIES = {
     LABELS.get(knob.name, knob.name): (f"policy.{knob.name}", knob.positions)
     for policy in POLICIES.values()
     for knob in policy.knobs
 }
-# The same, for every knob.
+# Label -> (field of the scenario, positions), for all knobs.
 KNOBS = {
     "policy": ("policy", tuple(POLICIES)),
     **OF_POLICIES,
@@ -43,20 +43,21 @@ KNOBS = {
     "kernel": ("kernel", ()),
     "seed": ("seed", tuple(range(1, 11))),
 }
-KERNELS = ("6.1", "6.12")  # those whose rules recordings prove; a guest's own is there too
+KERNELS = ("6.1", "6.12")  # Recordings prove the rules of these; a guest's own is offered too.
 
 
 class ScenarioKnobs(KnobPanel):
-    """Knobs of a scenario; each turn simulates it anew.
+    """Knobs of a scenario; each turn simulates it again.
 
     Parameters
     ----------
     scenario : Scenario
-        Where the knobs begin, and everything that no knob changes.  Its memory is loaded once.
+        It gives the first values of the knobs, and everything that no knob changes.  Its memory
+        is loaded once.
     knobs : sequence of str
         Names in ``scenario.KNOBS``.
     panels : sequence of str
-        Names in ``scenario.PANELS``: one, two or four pictures.
+        One, two or four names in ``scenario.PANELS``.
     """
 
     def __init__(self, scenario: Scenario, knobs, panels=("walk", "lock")):
@@ -86,7 +87,7 @@ class ScenarioKnobs(KnobPanel):
 
 
 def headline(run) -> str:
-    """The run in a line."""
+    """The main numbers of a run in one line."""
     if "sent_bytes" in run.summary:
         return _migration_headline(run.summary)
     facts = readable(run.summary)
@@ -103,7 +104,7 @@ def _migration_headline(summary) -> str:
 
 
 def draw_run(run, panels, span_ns: int):
-    """A run as one figure of named panels."""
+    """Draw a run as one figure of named panels."""
     rows = (len(panels) + 1) // 2
     figure, axes = figures.quick_figure(
         13, 3.6 * rows, rows, min(2, len(panels)), left=0.06, right=0.985,
@@ -169,9 +170,9 @@ PANELS = {
     "lock": ("the zone lock", _lock),
     "lists": ("", _lists),
     "balance": ("", _balance),
-    "hints": ("what the host was told", _hints),
+    "hints": ("memory reported to the host", _hints),
     "fate": ("", _fate),
-    "dirty": ("what each sync found", _dirty),
+    "dirty": ("pages newly dirty at each sync", _dirty),
     "orders": ("blocks offered to the ring", _orders),
-    "longer": ("how many lasted longer", _longer),
+    "longer": ("how many events lasted longer", _longer),
 }

@@ -1,4 +1,4 @@
-"""A scenario as the Python that makes it, with only what differs from the defaults."""
+"""Python code that makes a scenario, with only the values that differ from the defaults."""
 
 from freehint.policies.policy import Policy
 from freehint.runs.scenario import Scenario
@@ -6,13 +6,13 @@ from freehint.runs.scenario_dict import KINDS, changes, value_of
 
 
 def scenario_code(scenario: Scenario, name: str = "scenario") -> str:
-    """Python that makes an equal scenario, where ``fh`` is freehint.
+    """Python code that makes an equal scenario, where ``fh`` is freehint.
 
     Parameters
     ----------
     scenario : Scenario
     name : str
-        Of the variable.
+        The name of the variable.
 
     Returns
     -------
@@ -22,7 +22,7 @@ def scenario_code(scenario: Scenario, name: str = "scenario") -> str:
     Raises
     ------
     InputError
-        It holds a Memory, or a policy with verbs of its own: no line of code says what they are.
+        The scenario holds a Memory, or a policy with verbs of its own; code cannot express them.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def _call(what: str, arguments: list) -> str:
 
 
 def _made(value, kind=None) -> str:
-    """A part as a call of its kind, any other value as it is written."""
+    """A part of a scenario as a call of its class; any other value as a literal."""
     if isinstance(value, list):
         return f"({', '.join(map(_made, value))}{',' * (len(value) == 1)})"
     if not isinstance(value, dict):
@@ -56,6 +56,6 @@ def _made(value, kind=None) -> str:
     inner = {name: _made(one) for name, one in value.items() if name != "kind"}
     arguments = ", ".join(f"{name}={text}" for name, text in inner.items())
     called = value.get("kind") or kind.__name__
-    # Every class of a policy is there; ``fh`` itself shows only some of them.
+    # ``fh.policies`` has every class of policies, ``fh`` itself only some of them.
     room = "fh.policies" if issubclass(KINDS.get(called, object), Policy) else "fh"
     return f"{room}.{called}({arguments})"

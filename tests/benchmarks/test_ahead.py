@@ -1,4 +1,4 @@
-"""What only asks the memory ahead of time changes nothing; the flat counters count as others do."""
+"""Asking the memory ahead of time changes nothing; the flat counters count as others do."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_asking_ahead_changes_nothing():
 
 
 def plain_add(array, index, change):
-    """What Python runs in place of the kernel."""
+    """The function that Python runs in place of the kernel."""
     return getattr(add_at, "plain", add_at)(array, index, change)
 
 

@@ -17,7 +17,7 @@ MACHINE = {"cpu": "a", "caches": {"L1": "32K"}, "transparent_hugepage": "madvise
 
 
 def ratio(value, half=0.02, what="walk", bar=""):
-    """A row of a ratio whose quartiles lie this share of it away."""
+    """A row of a ratio with quartiles that lie this share of it away."""
     return Row(what, "C / freehint", value, "ratio", value * (1 - half), value * (1 + half), 9, bar)
 
 

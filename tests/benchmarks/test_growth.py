@@ -1,4 +1,4 @@
-"""How cost grows: exponents of made-up costs, what a task gives back, and what is shipped."""
+"""How cost grows: exponents of made-up costs, the results of tasks, and the shipped files."""
 
 import json
 

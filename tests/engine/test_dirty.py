@@ -10,7 +10,7 @@ WORDS = 64
 
 
 def drawn(seed: int, share: float) -> np.ndarray:
-    """Words of which about this share of bits are set."""
+    """Words in which about this share of the bits is set."""
     bits = np.random.default_rng(seed).random(64 * WORDS) < share
     return np.packbits(bits, bitorder="little").view(np.uint64)
 

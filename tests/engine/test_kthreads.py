@@ -1,15 +1,13 @@
-"""kcompactd and the vmstat worker: what they move, when they begin, and that nothing is lost."""
+"""kcompactd and the vmstat worker: what they move, when they begin; nothing is lost."""
 
 import numpy as np
 import pytest
 
 import freehint as fh
-from freehint.engine.guest.kthreads import (
-    FRAG_CHECK_INTERVAL_NS,
-    STAT_INTERVAL_NS,
-    kcompactd_event,
-    vmstat_event,
-)
+from freehint.engine.guest.kthreads import FRAG_CHECK_INTERVAL_NS, STAT_INTERVAL_NS
+from freehint.engine.rare import kthreads_turn
+from freehint.engine.world.clock import NEVER
+from freehint.jit.pinned import pinned
 from freehint.mm.compaction import SCORE_HIGH, SCORE_LOW, fragmentation_score_node
 from freehint.mm.memory import BUDDY, LRU, MOVABLE
 from freehint.mm.pcp import drain_pages_zone
@@ -48,11 +46,27 @@ def fragmented_world(kernel, movable=True, seed=1):
     return world
 
 
+def kcompactd_turn(world, now_ns):
+    """A turn in which the vmstat worker sleeps; when kcompactd's next is due."""
+    state = world.state[0]
+    state.vmstat_at, state.kcompactd_at = NEVER, now_ns
+    kthreads_turn(pinned(world), len(world.cpu), now_ns)
+    return state.kcompactd_at
+
+
+def vmstat_turn(world, now_ns):
+    """A turn of the vmstat worker; when its next is due."""
+    state = world.state[0]
+    state.vmstat_at, state.kcompactd_at = now_ns, NEVER
+    kthreads_turn(pinned(world), len(world.cpu), now_ns)
+    return state.vmstat_at
+
+
 def run_kcompactd(world):
-    """Let it run until it goes back to sleep: (time it took, when it looks again)."""
-    now = kcompactd_event(world, 0)
+    """Let it run until it goes back to sleep; when it looks again."""
+    now = kcompactd_turn(world, 0)
     while world.state[0].compact_zone >= 0:
-        now = kcompactd_event(world, now)
+        now = kcompactd_turn(world, now)
         fh.check_memory(world.memory)
     return now
 
@@ -93,13 +107,13 @@ def test_pages_that_cannot_move_stay_and_kcompactd_defers(kernel):
 def test_an_unfragmented_guest_is_left_alone():
     scenario = fh.Scenario(memory="128MiB", policy="none", workload=QUIET)
     world = new_world(scenario, guest_memory(scenario)[0])
-    assert kcompactd_event(world, 0) == FRAG_CHECK_INTERVAL_NS
+    assert kcompactd_turn(world, 0) == FRAG_CHECK_INTERVAL_NS
     assert world.tally[0].compactions == 0
 
 
 def test_a_page_freed_or_moved_in_between_is_passed_over():
     world = fragmented_world("6.1")
-    kcompactd_event(world, 0)  # reads the owners
+    kcompactd_turn(world, 0)  # reads the owners
     first = int(np.sort(held_pages(world))[0])
     slot = int(np.flatnonzero(held_pages(world) == first)[0])
     last = world.cpu[0].nr_blocks - 1
@@ -108,7 +122,7 @@ def test_a_page_freed_or_moved_in_between_is_passed_over():
     world.cpu[0].nr_blocks = last
     free_pages(world.memory, first, 0, 0, 0)
     while world.state[0].compact_zone >= 0:
-        kcompactd_event(world, 0)
+        kcompactd_turn(world, 0)
     fh.check_memory(world.memory)
     held = held_pages(world)
     assert len(np.unique(held)) == last
@@ -124,7 +138,7 @@ def test_pcp_lists_decay_once_a_second_from_6_12_on():
         for node in nodes:
             free_pages(world.memory, node, 0, 0, 0)
         high, count = pcp.high[1, 0], pcp["count"][1, 0]
-        assert vmstat_event(world, 10**9) == 10**9 + STAT_INTERVAL_NS
+        assert vmstat_turn(world, 10**9) == 10**9 + STAT_INTERVAL_NS
         assert (pcp["count"][1, 0] < count) == decays
         # By an eighth, but not far below what stands there.
         lower = max(high - (high >> 3), count - (pcp.batch[1, 0] << 5), pcp.high_min[1, 0])

@@ -1,4 +1,4 @@
-"""The guests' programs: what they allocate against what was recorded, and what they leave."""
+"""The guests' programs: their allocations beside the recorded ones, and what they leave."""
 
 import json
 

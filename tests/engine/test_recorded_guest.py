@@ -126,7 +126,7 @@ def planted(folder, rows, nr_cpus=1):
 
 
 def free_pfns(count):
-    """Recorded blocks need not be what the model gives: any free pages will do."""
+    """Any free pages will do: the model need not give the recorded blocks."""
     lists = fh.free_lists(fh.load_snapshot(TRACES / "idle20.T0"))
     return (lists.loc[lists["order"] == 10, "pfn"].iloc[0] + np.arange(count)).tolist()
 

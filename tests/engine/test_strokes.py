@@ -1,4 +1,4 @@
-"""How the engine calls a policy's verbs, and that nothing it does to be quick shows."""
+"""How the engine calls a policy's verbs, and that its short cuts change no result."""
 
 import numpy as np
 import pytest

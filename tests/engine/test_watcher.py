@@ -22,7 +22,7 @@ GUEST = fh.Scenario(memory="64MiB", policy="five_step", duration_ns=20_000_000).
 
 
 class Counting(Watcher):
-    """Counts what it is told, and stops a few times."""
+    """Counts its calls, and stops a few times."""
 
     def __init__(self, stops=()):
         self.seen, self.stops, self.reached = Counter(), list(stops), []
@@ -101,7 +101,7 @@ def test_strokes_are_a_member_of_the_engine():
 
 @pytest.mark.parametrize("module", ["engine", "commands", "host/migration", "host/shared"])
 def test_no_part_of_the_engine_reaches_into_another(module):
-    """No private name is read of anything but ``self`` and what NamedTuples offer."""
+    """Private names are read of ``self`` alone, but for those that NamedTuples have."""
     path = Path(fh.__file__).parent / "engine" / f"{module}.py"
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_"):

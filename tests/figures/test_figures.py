@@ -176,7 +176,7 @@ def test_captions_are_the_figures_own_or_ones_own_words(tmp_path):
     [
         ({"path": "a.jpg"}, "a.jpg: a figure's file ends in .svg, .pdf or .png"),
         ({"width": "page"}, "width must be one of column, text"),
-        ({"provenance": 3}, "provenance: neither a Run nor a dict, got 3"),
+        ({"provenance": 3}, "provenance must be a Run or a dict, got 3"),
         ({"caption": False, "beside": True}, "this figure has no caption"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Guests that are made or drawn: whole, as the kernel's formulas have them, counts as in /proc."""
+"""Guests that are made or drawn are whole, follow the kernel's formulas, and count as /proc."""
 
 import gzip
 import re

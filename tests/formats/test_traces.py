@@ -191,7 +191,7 @@ def test_perf_counts_lost_events(tmp_path):
 
 @pytest.mark.parametrize("cut", range(1, 31))
 def test_a_last_line_cut_off_is_never_read(tmp_path, cut):
-    """Even where what is left of ``order=10`` looks whole."""
+    """Even where the rest of ``order=10`` looks whole."""
     text = (LINE + "mm_page_free: page=1 pfn=0x1 order=10\n") * 2
     path = tmp_path / "trace"
     path.write_text(text[:-cut])

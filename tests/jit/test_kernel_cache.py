@@ -43,6 +43,8 @@ class Small:
 
     def __init__(self, folder: Path):
         self.folder, self.package, self.cache = folder, folder / "freehint", folder / "cache"
+
+    def make(self):
         self.package.mkdir()
         shutil.copytree(
             PACKAGE / "jit", self.package / "jit", ignore=ignore_patterns("__pycache__")
@@ -51,6 +53,8 @@ class Small:
         (self.package / "__init__.py").write_text("")
         (self.package / "one.py").write_text(ONE)
         (self.package / "two.py").write_text(TWO)
+        (self.package / "words.py").write_text("from freehint.two import two\n")
+        return self
 
     def begin(self, code: str = CALL, stdin=None, **changed) -> subprocess.Popen:
         environment = {
@@ -65,7 +69,7 @@ class Small:
         return subprocess.Popen(command, env=environment, cwd=self.folder, **pipes)
 
     def call(self, **changed) -> list:
-        """What the kernels gave; how many were compiled, found and could not be kept."""
+        """The results; how many kernels were compiled, found and could not be kept."""
         process = self.begin(**changed)
         out, errors = process.communicate()
         assert (process.returncode, errors) == (0, "")
@@ -79,45 +83,59 @@ class Small:
 
 @pytest.fixture
 def small(tmp_path):
-    return Small(tmp_path)
+    """It has compiled nothing yet."""
+    return Small(tmp_path).make()
 
 
-def test_what_was_compiled_is_found(small):
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """It has compiled its kernels; tests that change it take a copy."""
+    small = Small(tmp_path_factory.mktemp("compiled")).make()
     assert small.call() == [3, 0, 0]
     assert len(small.kernels()) == 3
-    assert small.call() == [0, 3, 0]
+    return small
 
 
-def test_an_edit_in_a_callee_starts_a_fresh_cache(small):
+@pytest.fixture
+def warm(compiled, tmp_path):
+    """A copy of it, in another folder."""
+    return Small(shutil.copytree(compiled.folder, tmp_path / "warm"))
+
+
+def test_what_was_compiled_is_found(compiled):
+    assert compiled.call() == [0, 3, 0]
+
+
+def test_an_edit_in_a_callee_starts_a_fresh_cache(warm):
     """Numba alone would go on with the old callee."""
-    small.call()
-    (small.package / "one.py").write_text(ONE.replace("2 * x", "x + x"))
-    assert small.call() == [3, 0, 0]
-    assert len(small.kernels()) == 6
+    (warm.package / "one.py").write_text(ONE.replace("2 * x", "x + x"))
+    assert warm.call() == [3, 0, 0]
+    assert len(warm.kernels()) == 6
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "one bit", "garbage", "another's", "a folder"])
-def test_a_damaged_file_is_compiled_again(small, damage):
-    small.call()
-    path, *others = small.kernels()
-    whole = path.read_bytes()
-    if damage == "a folder":
-        path.unlink()
-        path.mkdir()
-        assert small.call() == [1, 2, 1]  # and cannot be replaced
-        return
+def damaged(how: str, whole: bytes, other: bytes) -> bytes:
+    """The content of a kernel's file, damaged."""
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-    contents = {
-        "empty": b"",
-        "cut": whole[:middle],
-        "one bit": flipped,
-        "garbage": os.urandom(len(whole)),
-        "another's": others[0].read_bytes(),
-    }
-    path.write_bytes(contents[damage])
-    assert small.call() == [1, 2, 0]
-    assert small.call() == [0, 3, 0]
+    contents = {"empty": b"", "cut": whole[:middle], "one bit": flipped, "another's": other}
+    return contents.get(how, os.urandom(len(whole)))
+
+
+@pytest.mark.parametrize("damages", [("empty", "cut", "one bit"), ("garbage", "another's")])
+def test_damaged_files_are_compiled_again(warm, damages):
+    paths = warm.kernels()
+    whole = [path.read_bytes() for path in paths]
+    for i, how in enumerate(damages):
+        paths[i].write_bytes(damaged(how, whole[i], whole[i - 1]))
+    assert warm.call() == [len(damages), 3 - len(damages), 0]
+    assert warm.call() == [0, 3, 0]
+
+
+def test_a_folder_in_a_files_place_stays_and_its_kernel_is_compiled(warm):
+    path = warm.kernels()[0]
+    path.unlink()
+    path.mkdir()
+    assert warm.call() == [1, 2, 1]
 
 
 def test_four_first_starts_at_once_compile_each_kernel_once(small):
@@ -159,7 +177,7 @@ def holder(small):
 
 
 def waits(process: subprocess.Popen) -> bool:
-    """Whether a process sleeps in a lock, before a minute is over."""
+    """Does a process sleep in a lock, before a minute is over?"""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         if "FLOCK" in locks_of(process.pid):
@@ -176,6 +194,11 @@ def locks_of(pid: int) -> str:
 
 @pytest.mark.parametrize("end", ["goes on", "is killed"])
 def test_who_needs_what_another_compiles_waits_until_that_ends(small, holder, end):
+    if end == "goes on":  # who is interrupted while it waits leaves the lock to its holder
+        interrupted = small.begin()
+        assert waits(interrupted)
+        interrupted.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in interrupted.communicate()[1]
     waiting = small.begin()
     assert waits(waiting)
     if end == "goes on":
@@ -186,18 +209,6 @@ def test_who_needs_what_another_compiles_waits_until_that_ends(small, holder, en
     found = 1 if end == "goes on" else 0
     assert (out.split()[:3], errors) == (RIGHT, "")
     assert int(out.split()[4]) >= found and int(out.split()[5]) == 0
-    assert small.call() == [0, 3, 0]
-
-
-def test_who_is_interrupted_while_it_waits_leaves_the_lock_to_its_holder(small, holder):
-    waiting = small.begin()
-    assert waits(waiting)
-    waiting.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in waiting.communicate()[1]
-    second = small.begin()
-    assert waits(second)
-    holder.communicate("\n")
-    second.communicate()
     assert small.call() == [0, 3, 0]
 
 
@@ -246,7 +257,7 @@ kernel_cache.os.{call} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_killed_before_a_file_has_its_name(small):
-    """kill -9 at the worst moment: what is left is not taken for a kernel."""
+    """kill -9 at the worst moment: the file that is left is not taken for a kernel."""
     process = small.begin(KILLED.format(call="replace") + CALL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -256,12 +267,11 @@ def test_killed_before_a_file_has_its_name(small):
     old = time.time() - 2 * ABANDONED_S
     os.utime(left, (old, old))
     prune(left.parent)
-    assert not left.exists()
-    assert small.call() == [0, 3, 0]
+    assert not left.exists() and len(small.kernels()) == 3
 
 
 def test_killed_again_and_again_beside_others(small):
-    """Killed at any time; the one that is left alone is right, and so is the one after it."""
+    """Killed at any time: the process that is left alone is right, and so is the next."""
     for wait_s in (0.4, 0.8, 1.2, 1.6):
         victims = [small.begin() for _ in range(2)]
         time.sleep(wait_s)
@@ -313,13 +323,12 @@ kernel_cache.writable = lambda folder: "kernels" not in folder.parts and may(fol
 
 
 @pytest.mark.parametrize("home", ["file", "home"])
-def test_a_read_only_install_that_was_warmed(small, home):
-    """Its kernels are found by who has no folder of their own, and by who has an empty one."""
-    own = small.package / "__pycache__" / "kernels"
-    assert small.call(FREEHINT_CACHE_DIR=str(own)) == [3, 0, 0]
-    (small.folder / "file").write_text("")
-    there = {"XDG_CACHE_HOME": str(small.folder / home), "FREEHINT_CACHE_DIR": ""}
-    process = small.begin(READ_ONLY + CALL, **there)
+def test_a_read_only_install_that_was_warmed(warm, home):
+    """Users without a folder of their own find its kernels, and so do those with an empty one."""
+    shutil.copytree(warm.cache, warm.package / "__pycache__" / "kernels")
+    (warm.folder / "file").write_text("")
+    there = {"XDG_CACHE_HOME": str(warm.folder / home), "FREEHINT_CACHE_DIR": ""}
+    process = warm.begin(READ_ONLY + CALL, **there)
     out, errors = process.communicate()
     assert (out.split(), errors) == ([*RIGHT, "0", "3", "0"], "")
 
@@ -350,14 +359,12 @@ def test_a_file_gives_only_what_it_was_kept_for(tmp_path):
     assert read_whole(tmp_path / "none", ("a", 1)) is None
 
 
-def test_an_edit_where_no_kernel_imports_recompiles_nothing(small):
+def test_an_edit_where_no_kernel_imports_recompiles_nothing(warm):
     """The hash covers what the modules with kernels import, and nothing else."""
-    (small.package / "words.py").write_text("from freehint.two import two\n")
-    assert small.call() == [3, 0, 0]
-    (small.package / "words.py").write_text("# Other words.\nfrom freehint.two import two\n")
-    assert small.call() == [0, 3, 0]
-    (small.package / "one.py").write_text(ONE + "# An edit of a callee.\n")
-    assert small.call() == [3, 0, 0]
+    (warm.package / "words.py").write_text("# Other words.\nfrom freehint.two import two\n")
+    assert warm.call() == [0, 3, 0]
+    (warm.package / "one.py").write_text(ONE + "# An edit of a callee.\n")
+    assert warm.call() == [3, 0, 0]
 
 
 def test_every_kernel_is_hashed_and_replay_prose_is_not():

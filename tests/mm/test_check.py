@@ -1,4 +1,4 @@
-"""check_memory passes what is healthy and names what is broken: every kind of damage, planted."""
+"""check_memory passes sound memory and names every kind of damage, each planted."""
 
 import numpy as np
 import pytest

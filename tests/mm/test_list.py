@@ -1,4 +1,4 @@
-"""Single steps of mm/list.py and mm/buddy.py: where a block comes to stand, and what is merged."""
+"""Steps of mm/list.py and mm/buddy.py: where a block comes to stand, which blocks merge."""
 
 import numpy as np
 import pytest

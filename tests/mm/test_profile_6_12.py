@@ -35,7 +35,7 @@ from memories import block_type, empty_memory, free_memory
 
 
 def both(outcome):
-    """What the two kernels make of it, the older first."""
+    """The results of the two kernels, the older first."""
     return outcome(LINUX_6_1), outcome(LINUX_6_12)
 
 

@@ -1,6 +1,6 @@
 """4.15, 5.10, 6.1 and 6.12: every difference by name, and none elsewhere.
 
-What is new in 6.12 has its tests in test_profile_6_12.py.
+The new rules of 6.12 have their tests in test_profile_6_12.py.
 """
 
 import random
@@ -61,12 +61,12 @@ def on_list(memory, order, migratetype=MOVABLE):
 
 
 def each(outcome):
-    """What the four kernels make of it, oldest first."""
+    """The results of the four kernels, the oldest first."""
     return tuple(outcome(profile) for profile in KERNELS)
 
 
 def before_6_12(outcome):
-    """What the three kernels make of it that have the rule at all, oldest first."""
+    """The results of the three kernels that have the rule at all, the oldest first."""
     return tuple(outcome(profile) for profile in KERNELS[:3])
 
 

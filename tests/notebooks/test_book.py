@@ -135,13 +135,3 @@ def test_a_rendered_report_has_no_links_to_other_chapters():
     html = render(book.FOLDER / "report.ipynb")
     assert book.question(book.read("report")) in html
     assert ".ipynb" not in html
-
-
-def test_the_contents_show_their_pictures_in_jupyterlab(jupyterlab):
-    page = jupyterlab.open(book.FOLDER / "index.ipynb")
-    pictures = page.page.locator(".jp-RenderedMarkdown img")
-    pictures.last.wait_for()
-    sizes = pictures.evaluate_all("(all) => all.map((picture) => picture.naturalWidth)")
-    assert sizes == [book.WIDTH] * len(book.CHAPTERS)
-    assert page.errors == [] and page.foreign_requests == []
-    assert page.screenshot("index").is_file()

@@ -1,4 +1,4 @@
-"""The balloon of 4.20: what is allocated, in which order, when it ends, what comes back."""
+"""The balloon of 4.20: which blocks it allocates, in which order, when it ends, which come back."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Tsirkin's five steps: what is held, what comes back where, what the callback interrupts."""
+"""Tsirkin's five steps: which blocks are held, where they come back, the callback."""
 
 import dataclasses
 
@@ -105,7 +105,7 @@ def test_the_min_watermark_holds_while_blocks_are_away():
 
 
 def interrupted(memory, policy=None):
-    """The guest takes what isolation left of the MOVABLE list: step 5 must come."""
+    """The guest takes the rest that isolation left of the MOVABLE list: step 5 must come."""
     taken = []
 
     def run_empty(walk):

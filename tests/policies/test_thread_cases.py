@@ -227,7 +227,7 @@ def test_what_the_second_user_hints_again_is_counted():
 
 
 def test_the_list_running_empty_during_isolation():
-    """The callback interrupts the report, and what was held is back on its list at once."""
+    """The callback interrupts the report, and the blocks held are back on their list at once."""
     memory = eight_blocks()
     five = fh.POLICIES["five_step"]
     state = five.new_state(memory, five)
@@ -297,7 +297,7 @@ def test_the_switch_and_who_walks_by_himself():
 
 @pytest.mark.parametrize(("service_ns", "again"), [(1_000, False), (10_000_000, True)])
 def test_host_feedback(service_ns, again):
-    """What the host has used is skipped; what it has not used yet is met, and sent, again."""
+    """Blocks that the host has used are skipped; others are met, and sent, again."""
     policy = fh.Walker("told", resume="host_feedback", capacity=8, pause_ns=100_000)
     values = {"host.service_ns": service_ns, "duration_ns": 20_000_000}
     run = fh.simulate(idle(policy=policy, **values))

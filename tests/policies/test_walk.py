@@ -27,7 +27,7 @@ from freehint.policies.walk import fill
 from freehint.policies.walk_state import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, new_walk_state
 from freehint.policies.walker import LOCK, ORDER, RESUME, ROTATE
 from freehint.studies.thread import eight_blocks, thread_story
-from memories import empty_memory
+from memories import SETTINGS, empty_memory, examples
 from strokes import Strokes, refused_with_a_reason
 
 
@@ -221,7 +221,7 @@ def free_list_positions(memory):
 
 
 def random_history(memory, stream, zone, walk):
-    """A walk with allocations, frees and refusals between its strokes; blocks reported, and
+    """A walk with allocations, frees and refusals between its strokes: the blocks reported, and
     those that stood on their lists all the while."""
     staying = free_list_positions(memory)
     reported, held, done = [], [], False
@@ -243,7 +243,7 @@ def random_history(memory, stream, zone, walk):
     return reported, staying
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(SETTINGS, max_examples=examples(25))
 @given(seed=st.integers(0, 10**6), rotate=st.sampled_from(ROTATE), capacity=st.integers(20, 200))
 def test_bookmark_survives_whatever_happens_between_strokes(seed, rotate, capacity):
     """Blocks taken, merged, split, lists emptied, hints refused: every block that stands on its
@@ -474,7 +474,7 @@ def test_v25_as_first_posted_made_every_error_1(guest):
             {"report": "unlocked", "lock": "per_zone", "resume": "restart", "on_full": "stop"},
             "without the lock a block may have left the list",
         ),
-        ({"stops_at_empty_list": True}, "stops_at_empty_list goes with v24 alone"),
+        ({"stops_at_empty_list": True}, "stops_at_empty_list goes only with v24"),
     ],
 )
 def test_more_contradictions_are_refused_with_a_reason(knobs, sentence):

@@ -1,4 +1,4 @@
-"""Do the mechanisms do in the model what they did in the recorded guests, block by block?"""
+"""Do the mechanisms act in the model as they did in the recorded guests, block by block?"""
 
 import dataclasses
 import gzip
@@ -149,7 +149,7 @@ def test_another_rule_for_reporting_fails(wrong):
 
 
 def in_order_of_isolation(memory, state, zone, report, n, outcome):
-    """Put back what was isolated first first."""
+    """Put back first the blocks that were isolated first."""
     turned = report.copy()
     turned[:n] = report[:n][::-1]
     return fh.POLICIES["page_reporting"].drain(memory, state, zone, turned, n, outcome)

@@ -124,7 +124,7 @@ def test_a_tampered_summary_is_named_and_exits_1(copy, tmp_path, capsys):
     )
     html = (tmp_path / "out.html").read_text()
     assert "<td>hinted_pages</td>" in html
-    assert "all else here is what was stored" in html
+    assert "everything else here was stored" in html
 
 
 def test_a_tampered_table_is_named(copy):
@@ -248,7 +248,7 @@ def test_bad_folders_are_one_sentence(copy, tmp_path, capsys):
         assert main(["report", str(source), "-o", out]) == 2
         assert sentence in capsys.readouterr().err
 
-    refused("there is no such run's folder", tmp_path / "nothing")
+    refused("there is no such folder of a run", tmp_path / "nothing")
     refused("summary.parquet: there is no such file", tmp_path)
     write_table(copy, "locks", provenance=lambda facts: facts.update(python="2.7"))
     refused("locks.parquet: is the table of another run")

@@ -1,4 +1,4 @@
-"""Guests that share a host: alone they are what they were, and every page is accounted for."""
+"""Guests that share a host: with enough memory they run as alone; every page is counted."""
 
 import sys
 from collections import deque
@@ -296,7 +296,7 @@ def test_a_burst_comes_leaves_and_rests():
         ),
         (
             lambda: fh.overcommit([fh.Guest(scenario(), "A"), fh.Guest(scenario(), "A")]),
-            "guests must have a name of its own each",
+            "guests must each have a name of its own",
         ),
         (lambda: fh.overcommit([scenario()], host=3), "host must be a SharedHost, got 3"),
         (lambda: fh.SharedHost(memory_MiB=8), "host.memory_MiB must be a whole number >= 64"),

@@ -41,7 +41,7 @@ def digests(folder):
 
 
 def change(path):
-    """Another file that holds the same."""
+    """Change the bytes of a file, but not what they say."""
     path.write_bytes(path.read_bytes() + b"\n")
 
 
@@ -102,7 +102,7 @@ def test_a_file_changed_during_a_sweep_ends_the_sweep(copied, monkeypatch):
         return prepared(*arguments)
 
     monkeypatch.setattr(one_run, "prepared_memory", changing)
-    with pytest.raises(fh.InputError, match=r"guest\.T0\.meta\.json is another here than when"):
+    with pytest.raises(fh.InputError, match=r"guest\.T0\.meta\.json is not what it was when"):
         fh.sweep(scenario, {"policy": ["none"]}, [1])
 
 
@@ -174,7 +174,7 @@ def test_every_run_fits_the_schema_and_makes_its_scenario_again(copied):
 
 
 DAMAGE = [
-    (lambda p: p.pop("schema_version"), "schema_version must be 1, got .none, as before there"),
+    (lambda p: p.pop("schema_version"), "schema_version must be 1, got .none, as in old runs"),
     (lambda p: p.update(schema_version=2), "schema_version must be 1, got 2; simulate"),
     (lambda p: p.pop("inputs"), "the provenance has no inputs"),
     (lambda p: p["parameters"].pop("seed"), r"the provenance has no parameters\.seed"),

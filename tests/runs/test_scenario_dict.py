@@ -15,6 +15,7 @@ from freehint.runs.scenario_dict import KINDS, changes, scenario_of, told
 from freehint.runs.scenario_file import read_scenario, scenario_toml
 from freehint.sweeps.factors import label
 from freehint.widgets import scenario_code
+from memories import SETTINGS, examples
 from own_policy import QUIET
 
 TRACE = "linux-6.1/traces/idle20"
@@ -27,7 +28,7 @@ weights = st.lists(st.floats(0.01, 9) | st.integers(1, 9), min_size=1, max_size=
 
 
 def parts(kind, **values):
-    """Parts of a kind of which some fields are drawn and the others keep their defaults."""
+    """Parts of a kind; some fields are drawn, the others keep their defaults."""
     return st.fixed_dictionaries({}, optional=values).map(lambda drawn: kind(**drawn))
 
 
@@ -104,7 +105,7 @@ def executed(code: str):
 
 
 def same_everywhere(scenario, path):
-    """It is the same scenario from the dict, from what differs in it, from code and from TOML."""
+    """Dict, differences to the default, code and TOML give the same scenario: the four."""
     path.write_text(scenario_toml(scenario))
     found = (
         there_and_back(scenario),
@@ -117,7 +118,7 @@ def same_everywhere(scenario, path):
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(SETTINGS, max_examples=examples(60))
 @given(values=scenarios)
 def test_any_scenario_there_and_back(values, tmp_path_factory):
     try:
@@ -129,7 +130,7 @@ def test_any_scenario_there_and_back(values, tmp_path_factory):
 
 @pytest.mark.parametrize("policy", fh.POLICIES)
 def test_every_policy_there_and_back(policy, tmp_path):
-    """With its code, and with what is no parameter: how it is shown and what it promises."""
+    """With its code, and with the fields that are no parameters: colour, mark, promise."""
     for scenario in (
         fh.Scenario(memory="64MiB", policy=policy),
         fh.Scenario(policy=(policy,)),
@@ -140,7 +141,7 @@ def test_every_policy_there_and_back(policy, tmp_path):
 
 
 def test_every_kind_that_a_scenario_may_have_is_known():
-    """Who adds a policy or a guest need not add it here too."""
+    """A new policy or guest need not be added here too."""
     kinds = {type(policy) for policy in fh.POLICIES.values()}
     kinds |= {fh.Workload, fh.Program, fh.RecordedGuest, fh.MigrationConfig}
     assert set(KINDS.values()) == kinds

@@ -74,7 +74,7 @@ def test_none_never_walks():
 
 
 def idle(**values):
-    """A guest that does next to nothing: what is offered is exactly what is free."""
+    """A guest that does next to nothing: exactly the free memory is offered."""
     quiet = fh.Workload(nr_cpus=1, interval_ns=10**9)
     return small(workload=quiet, **values).with_values({"host.gap_ns": 0, "ring.size": 4096})
 
@@ -182,19 +182,19 @@ def test_same_seed_same_numbers_and_another_seed_others():
 
 
 TWICE = """
-import sys, freehint as fh
+import freehint as fh
 from concurrent.futures import ThreadPoolExecutor
 scenario = fh.Scenario(memory="256MiB", duration_ns=60_000_000, policy="rotate_on_exit")
-with ThreadPoolExecutor(int(sys.argv[1])) as pool:
-    for i, run in enumerate(pool.map(fh.simulate, [scenario] * int(sys.argv[1]))):
-        run.save(f"{sys.argv[2]}/{i}")
+with ThreadPoolExecutor(threads) as pool:
+    for i, run in enumerate(pool.map(fh.simulate, [scenario] * threads)):
+        run.save(f"{folder}/{i}")
 """
 
 
 def test_bit_identical_tables_in_two_processes_and_on_two_threads(tmp_path):
-    for threads in (1, 2):
-        command = [sys.executable, "-c", TWICE, str(threads), str(tmp_path / str(threads))]
-        subprocess.run(command, check=True, timeout=300)
+    exec(TWICE, {"folder": tmp_path / "1", "threads": 1})
+    other = f"folder, threads = {str(tmp_path / '2')!r}, 2\n{TWICE}"
+    subprocess.run([sys.executable, "-c", other], check=True, timeout=300)
     runs = [fh.Run.load(tmp_path / p) for p in ("1/0", "2/0", "2/1")]
     for name in ("reports", "locks", "waits"):
         for run in runs[1:]:
@@ -398,17 +398,15 @@ print(fh.simulate(short.with_values({"policy": "balloon_alloc"} | moved)).summar
 """
 
 
-def test_kernels_run_as_plain_python_with_the_same_result():
-    """NUMBA_DISABLE_JIT=1: what a debugger steps through is what was measured."""
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", PLAIN],
-            env=os.environ | {"NUMBA_DISABLE_JIT": plain},
-            capture_output=True,
-            text=True,
-        )
-        for plain in ("0", "1")
-    ]
-    assert [run.returncode for run in runs] == [0, 0], runs[1].stderr
-    compiled, plain = (run.stdout for run in runs)
-    assert compiled == plain and len(compiled.splitlines()) == len(fh.POLICIES) + 1
+def test_kernels_run_as_plain_python_with_the_same_result(capsys):
+    """NUMBA_DISABLE_JIT=1: a debugger steps through the code that was measured."""
+    exec(PLAIN, {})
+    compiled = capsys.readouterr().out
+    plain = subprocess.run(
+        [sys.executable, "-c", PLAIN],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert plain.returncode == 0, plain.stderr
+    assert compiled == plain.stdout and len(compiled.splitlines()) == len(fh.POLICIES) + 1

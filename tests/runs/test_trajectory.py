@@ -1,4 +1,4 @@
-"""A recorded run: nothing is changed by looking, and every moment is what was there."""
+"""A recorded run: looking changes nothing, and every moment shows the true state."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_a_moment_is_what_was_there(seen, moment):
 
 
 def page_states(world):
-    """What each page is, read in another way than the recorder's: from the lists."""
+    """The state of each page, read in another way than the recorder's: from the lists."""
     memory = world.memory
     free, pcp, held = (np.zeros(memory.nr_pages, bool) for _ in range(3))
     for pfn, order in fh.free_lists(memory)[["pfn", "order"]].to_numpy(np.int64):

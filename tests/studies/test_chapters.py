@@ -1,4 +1,4 @@
-"""What the chapters call: each number beside one counted by hand."""
+"""The functions that chapters call: each number beside one counted by hand."""
 
 import matplotlib.pyplot as plt
 import pandas as pd

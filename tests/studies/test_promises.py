@@ -1,4 +1,4 @@
-"""Every policy keeps its promises over random histories; the observer sees who does not."""
+"""Every policy keeps its promises over random histories; the observer finds one that does not."""
 
 import json
 import re
@@ -112,8 +112,8 @@ def test_a_bookmark_left_on_a_list_is_seen():
 
 def test_blocks_held_after_done_are_seen():
     keeps = replace(fh.POLICIES["balloon_alloc"], name="keeps", release=lambda memory, state: 0)
-    found = {k: s for n in range(40) for k, s in observe(history(keeps, n)).faults.items()}
-    assert "blocks are held after DONE" in found["clean"]
+    found = (observe(history(keeps, n)).faults.get("clean", "") for n in range(40))
+    assert any("blocks are held after DONE" in sentence for sentence in found)
 
 
 def test_a_miscounted_duplicate_is_seen(monkeypatch):

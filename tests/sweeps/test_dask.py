@@ -16,8 +16,7 @@ import pytest
 from test_sweep import GRID, LONG, SMALL, rows_of
 
 import freehint as fh
-from freehint.sweeps import dask as cluster
-from freehint.sweeps import pools
+from freehint.sweeps import dask, pools
 from freehint.sweeps.design import Design
 from own_policy import QUIET, WRONG
 
@@ -25,7 +24,7 @@ SEEDS = 6
 
 
 @pytest.fixture(scope="module")
-def dask():
+def cluster():
     """Two workers, two threads each, that are begun anew when they die."""
     options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options, silence_logs=50) as made:
@@ -40,14 +39,14 @@ def serial(tmp_path_factory):
     return out.read_bytes()
 
 
-def pids(dask) -> list:
-    with distributed.Client(dask.scheduler_address, set_as_default=False) as client:
+def pids(cluster) -> list:
+    with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
         return list(client.run(os.getpid).values())
 
 
-def test_a_worker_dies_in_the_middle_and_the_file_is_the_same(dask, tmp_path, serial, monkeypatch):
+def test_a_worker_dies_and_the_file_is_the_same(cluster, tmp_path, serial, monkeypatch):
     monkeypatch.setattr(pools, "CHUNK_S", 0.2)
-    victim, counts = pids(dask)[0], []
+    victim, counts = pids(cluster)[0], []
 
     def kill_one(count):
         counts.append(count)
@@ -55,20 +54,20 @@ def test_a_worker_dies_in_the_middle_and_the_file_is_the_same(dask, tmp_path, se
             os.kill(victim, signal.SIGKILL)
 
     out = tmp_path / "runs.parquet"
-    fh.sweep(SMALL, GRID, range(SEEDS), dask.scheduler_address, out, kill_one)
+    fh.sweep(SMALL, GRID, range(SEEDS), cluster.scheduler_address, out, kill_one)
     assert out.read_bytes() == serial
     assert sum(counts) == len(GRID["policy"]) * 2 * SEEDS
     deadline = time.monotonic() + 30
-    while len(now := pids(dask)) < 2:
+    while len(now := pids(cluster)) < 2:
         assert time.monotonic() < deadline
     assert victim not in now
 
 
-def test_the_client_is_killed_and_the_next_call_goes_on(dask, tmp_path, serial):
+def test_the_client_is_killed_and_the_next_call_goes_on(cluster, tmp_path, serial):
     out, parts = tmp_path / "runs.parquet", tmp_path / "runs.parquet.parts"
     script = tmp_path / "long.py"
     tests = [str(Path(__file__).parents[n]) for n in (0, 1)]
-    address = dask.scheduler_address
+    address = cluster.scheduler_address
     script.write_text(LONG.format(tests=tests, seeds=SEEDS, scheduler=address, out=str(out)))
     process = subprocess.Popen([sys.executable, str(script)])
     deadline = time.monotonic() + 120
@@ -83,9 +82,9 @@ def test_the_client_is_killed_and_the_next_call_goes_on(dask, tmp_path, serial):
     assert out.read_bytes() == serial
 
 
-def test_a_run_that_fails_and_a_memory_of_ones_own(dask):
+def test_a_run_that_fails_and_a_memory_of_ones_own(cluster):
     grid = {"policy": [QUIET, WRONG], "memory": [fh.make_memory("64MiB", fragmentation=0.5)]}
-    table = fh.sweep(SMALL, grid, range(3), dask.scheduler_address)
+    table = fh.sweep(SMALL, grid, range(3), cluster.scheduler_address)
     pd.testing.assert_frame_equal(table, fh.sweep(SMALL, grid, range(3)))
     assert set(table["status"]) == {"done", "failed"}
 
@@ -100,11 +99,11 @@ def chunk_of_death(space, jobs, *_):
     return {job[0]: die_with_seed_3(space, job) for job in jobs}, 0.001 * len(jobs)
 
 
-def test_a_run_that_kills_every_worker_is_recorded(dask, monkeypatch):
-    monkeypatch.setattr(cluster, "run_chunk_there", chunk_of_death)
+def test_a_run_that_kills_every_worker_is_recorded(cluster, monkeypatch):
+    monkeypatch.setattr(dask, "run_chunk_there", chunk_of_death)
     monkeypatch.setattr(pools, "one_run", die_with_seed_3)
-    dask.scheduler.allowed_failures = 0
-    table = fh.sweep(SMALL, {"policy": ["none"]}, range(6), dask.scheduler_address)
+    cluster.scheduler.allowed_failures = 0
+    table = fh.sweep(SMALL, {"policy": ["none"]}, range(6), cluster.scheduler_address)
     failed = table[table["status"] == "failed"]
     assert 3 in failed["seed"].tolist() and len(table) == 6
     assert failed["error"].str.match("KilledWorker: every worker that ran it died, 1 in all").all()
@@ -112,17 +111,17 @@ def test_a_run_that_kills_every_worker_is_recorded(dask, monkeypatch):
 
 def test_a_worker_with_another_freehint_or_another_file_is_refused():
     space = Design(SMALL, {"policy": ["none"]}, [1]).space
-    with pytest.raises(fh.InputError, match="a worker has another freehint"):
-        cluster.run_chunk_there(space, [], "0" * 16)
+    with pytest.raises(fh.InputError, match="a worker has a different freehint"):
+        dask.run_chunk_there(space, [], "0" * 16)
     stem = "linux-6.1/traces/idle20.T0"
     space = Design(SMALL.with_values({"memory": stem}), {"policy": ["none"]}, [1]).space
     other = replace(space, inputs=(space.inputs[0]._replace(sha256="0" * 64), *space.inputs[1:]))
-    with pytest.raises(fh.InputError, match=r"idle20\.T0\.meta\.json is another here than when"):
-        cluster.run_chunk_there(other, [(0, (0,), 1)], cluster.code_of_rows())
+    with pytest.raises(fh.InputError, match=r"idle20\.T0\.meta\.json is not what it was when"):
+        dask.run_chunk_there(other, [(0, (0,), 1)], dask.code_of_rows())
 
 
 def test_nobody_there_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECT_S", 0.2)
+    monkeypatch.setattr(dask, "CONNECT_S", 0.2)
     out = tmp_path / "runs.parquet"
     with pytest.raises(fh.InputError, match=r"'tcp://127\.0\.0\.1:9': no Dask scheduler answers"):
         fh.sweep(SMALL, GRID, [1], "tcp://127.0.0.1:9", out)
@@ -191,8 +190,8 @@ asyncio.run(work())
 
 def test_a_worker_without_freehint_is_one_sentence_and_lives(tmp_path):
     (tmp_path / "worker.py").write_text(WITHOUT)
-    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster_:
-        address = cluster_.scheduler_address
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
+        address = empty.scheduler_address
         process = subprocess.Popen([sys.executable, str(tmp_path / "worker.py"), address])
         try:
             with distributed.Client(address, set_as_default=False) as client:

@@ -101,7 +101,7 @@ UNIT = {name: {"low": 0.0, "high": 1.0} for name in ("a", "b", "c")}
 
 
 def table_of(design, function, seeds=2) -> pd.DataFrame:
-    """As a sweep would give it, but for the runs; seeds differ by noise that adds up to 0."""
+    """A table as of a sweep, without runs; seeds differ by noise that adds up to 0."""
     rows = []
     for key in design.keys:
         values = dict(zip(design.factors, key))
@@ -147,13 +147,13 @@ def test_what_has_no_sensitivity_is_one_sentence():
     table = table_of(design, lambda a, b, c: a)
     for change, column, sentence in (
         (table, "z", "column: there is no column 'z' of numbers; there are run, a, b, c, seed, y"),
-        (table.iloc[:-1], "y", "table must be a sweep of this very design"),
-        (table.assign(a=0.5), "y", "table must be a sweep of this very design"),
+        (table.iloc[:-1], "y", "table must be the sweep of this design"),
+        (table.assign(a=0.5), "y", "table must be the sweep of this design"),
         (table.assign(y=3), "y", "y must vary over the design, got 3.0"),
         (
             table.assign(y=table["y"].where(table["run"] != 7), error="it broke"),
             "y",
-            "y: 1 of 40 runs have none, the first is run 7: it broke",
+            "y: 1 of 40 runs have no value; the first is run 7: it broke",
         ),
     ):
         with pytest.raises(fh.InputError, match=re.escape(sentence)):

@@ -1,4 +1,4 @@
-"""fh.sweep: every run once, the same table whoever runs it, and nothing lost to kill -9."""
+"""fh.sweep: every run once, the same table in every way to run it, and nothing lost to kill -9."""
 
 import itertools
 import os
@@ -16,8 +16,7 @@ import pytest
 
 import freehint as fh
 from freehint.cli import main
-from freehint.sweeps import one_run
-from freehint.sweeps import parts as run_parts
+from freehint.sweeps import one_run, parts
 from own_policy import QUIET, WRONG
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=20_000_000, walk_at_ns=1_000_000)
@@ -46,12 +45,14 @@ def test_a_row_a_run_in_the_grids_order_with_the_summary_of_simulate():
 
 
 def test_processes_give_the_same_file_byte_by_byte(tmp_path):
-    grid = {**GRID, "memory": ["64MiB", fh.make_memory("64MiB", fragmentation=0.5)]}
+    memories = ["64MiB", fh.make_memory("64MiB", fragmentation=0.5)]
+    grid = {**GRID, "policy": [*fh.POLICIES, WRONG, QUIET], "memory": memories}
     serial = fh.sweep(SMALL, grid, range(2), out=tmp_path / "serial.parquet")
     parallel = fh.sweep(SMALL, grid, range(2), "processes", tmp_path / "processes.parquet")
     pd.testing.assert_frame_equal(serial, parallel)
     first, second = ((tmp_path / f"{n}.parquet").read_bytes() for n in ("serial", "processes"))
     assert first == second
+    assert set(parallel.loc[parallel["status"] == "failed", "policy"]) == {WRONG.name}
 
 
 def test_the_file_is_the_table(tmp_path):
@@ -94,9 +95,8 @@ def test_a_combination_that_contradicts_itself_is_listed_and_not_run():
     assert refused["coverage"].isna().all()
 
 
-@pytest.mark.parametrize("scheduler", [None, "processes"])
-def test_a_run_that_fails_is_recorded_and_the_rest_goes_on(scheduler):
-    table = fh.sweep(SMALL, {"policy": [WRONG, QUIET]}, [1, 2], scheduler)
+def test_a_run_that_fails_is_recorded_and_the_rest_goes_on():
+    table = fh.sweep(SMALL, {"policy": [WRONG, QUIET]}, [1, 2])
     assert table["status"].tolist() == ["failed", "failed", "done", "done"]
     assert table["error"].str.match(r"InputError: policy wrong: fill must return").sum() == 2
     assert table["strokes"].isna().tolist() == [True, True, False, False]
@@ -118,8 +118,8 @@ def test_a_policy_of_a_notebook_runs_serially_and_is_refused_by_processes(nothin
 
 LONG = """
 import sys, freehint as fh
-from freehint.sweeps import parts as run_parts, pools
-pools.CHUNK_S = run_parts.SHORTEST_S = 0.05
+from freehint.sweeps import parts, pools
+pools.CHUNK_S = parts.SHORTEST_S = 0.05
 sys.path[:0] = {tests!r}
 from test_sweep import SMALL, GRID
 if __name__ == "__main__":
@@ -142,14 +142,14 @@ def rows_of(folder) -> int:
     return sum(pq.read_metadata(path).num_rows for path in folder.glob("part-*.parquet"))
 
 
-def killed_sweep(out, parts, scheduler):
+def killed_sweep(out, folder, scheduler):
     """Start it in a process of its own, and kill that once some chunks are written."""
     tests = [str(Path(__file__).parents[n]) for n in (0, 1)]
     script = out.parent / "long.py"
     script.write_text(LONG.format(tests=tests, seeds=SEEDS, scheduler=scheduler, out=str(out)))
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
     deadline = time.monotonic() + 240
-    while rows_of(parts) < 2 * len(fh.POLICIES) and process.poll() is None:
+    while rows_of(folder) < 2 * len(fh.POLICIES) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -177,14 +177,14 @@ def members(group: int) -> list:
 def test_kill_9_loses_no_row_and_the_next_call_goes_on(
     tmp_path, scheduler, name, folder, uninterrupted
 ):
-    out, parts = tmp_path / name, tmp_path / folder
-    group = killed_sweep(out, parts, scheduler)
+    out = tmp_path / name
+    group = killed_sweep(out, tmp_path / folder, scheduler)
     # Whoever was killed leaves no worker behind.
     deadline = time.monotonic() + 30
     while members(group):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    kept = rows_of(parts)
+    kept = rows_of(tmp_path / folder)
     total = len(fh.POLICIES) * 2 * SEEDS
     assert 0 < kept < total
     counts = []
@@ -232,20 +232,20 @@ def test_an_interrupted_sweep_keeps_every_run_with_its_own_columns(tmp_path):
 
 def test_parts_are_seldom_when_a_sweep_is_long(tmp_path, monkeypatch):
     clock = itertools.count(0, 10)
-    monkeypatch.setattr(run_parts, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    parts = run_parts.RunParts(tmp_path / "runs", {})
+    monkeypatch.setattr(parts, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    table = parts.RunParts(tmp_path / "runs", {})
     written = []
     for number in range(1000):
-        parts.add({number: {"run": number}})
-        written.append(len(parts.waiting) == 0)
+        table.add({number: {"run": number}})
+        written.append(len(table.waiting) == 0)
     # 10 s between rows and more: each is written at first, later what comes in half a minute.
     assert all(written[:40]) and 0.2 < sum(written[-300:]) / 300 < 0.6
 
 
 def test_two_sweeps_do_not_write_one_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_parts, "PATIENCE_S", 0)
+    monkeypatch.setattr(parts, "PATIENCE_S", 0)
     out = tmp_path / "runs.parquet"
-    with run_parts.RunParts(out, {}).open():
+    with parts.RunParts(out, {}).open():
         with pytest.raises(fh.InputError, match=r"runs\.parquet: another process runs this sweep"):
             fh.sweep(SMALL, GRID, [1], out=out)
     assert list(tmp_path.iterdir()) == []
@@ -329,7 +329,6 @@ def test_a_file_that_is_something_else_is_refused(tmp_path):
 TOML = """
 seeds = [1, 2]
 out = "{out}"
-scheduler = "{scheduler}"
 
 [scenario]
 memory = "64MiB"
@@ -351,8 +350,7 @@ def toml(folder, text) -> str:
 
 def test_the_command_line_sweeps(tmp_path, capsys):
     out = tmp_path / "runs.parquet"
-    text = TOML.format(out=out, scheduler="processes")
-    assert main(["sweep", toml(tmp_path, text)]) == 0
+    assert main(["sweep", toml(tmp_path, TOML.format(out=out))]) == 0
     assert "done: 8 runs" in capsys.readouterr().out
     table = pd.read_parquet(out)
     assert set(table["policy"]) == {"v24", "v24 + rotate_on_exit"}
@@ -368,6 +366,13 @@ def test_a_sweep_with_a_failed_run_exits_1_and_says_why(tmp_path, monkeypatch, c
     assert main(["sweep", toml(tmp_path, text)]) == 1
     said = capsys.readouterr().out
     assert "failed: 2 runs\n  2 x ValueError: the disk is full" in said
+
+
+def test_the_command_line_sweeps_where_the_file_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("freehint.sweeps.dask.CONNECT_S", 0.2)
+    out = tmp_path / "runs.parquet"
+    assert main(["sweep", toml(tmp_path, 'scheduler = "tcp://x:9"' + TOML.format(out=out))]) == 2
+    assert "no Dask scheduler answers" in capsys.readouterr().err and not out.exists()
 
 
 BAD_TOML = [

@@ -1,4 +1,4 @@
-"""The bench of knobs: knobs and scenarios, code, sentences, and the bench in a real JupyterLab."""
+"""The bench of knobs: knobs and scenarios, code, and sentences."""
 
 import asyncio
 import base64
@@ -13,17 +13,10 @@ from freehint.widgets import Lab, Player, scenario_code
 from freehint.widgets.lab_knobs import FIELDS, GROUPS, Bench
 from freehint.widgets.lab_table import difference_table
 from freehint.widgets.later import Later
-from lab import PLAYER, SCREENSHOTS, write_notebook
+from lab import executed
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=30 * NS_PER_MS)
 PROGRAM = fh.Program(state="churn", dirty_MiB=8, rate_MiBps=70.5)
-
-
-def executed(code: str) -> dict:
-    """The variables that code of the bench makes."""
-    made = {}
-    exec(code, made)
-    return made
 
 
 @pytest.mark.parametrize(
@@ -139,9 +132,15 @@ def test_a_policy_brings_its_own_knobs():
     assert bench.knobs["lock"].disabled and not bench.knobs["ring size"].disabled
 
 
+@pytest.fixture(scope="module")
+def turned():
+    """A bench that each test finds as the one before has left it."""
+    return Lab(SMALL)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
-def test_every_policy_can_be_chosen(policy):
-    bench = Lab(SMALL)
+def test_every_policy_can_be_chosen(policy, turned):
+    bench = turned
     bench.knobs["policy"].value = policy
     assert bench.sentence == "" and bench.runs["A"].summary["policy"] == policy
     assert bench.scenarios["A"] == SMALL.with_values({"policy": policy})
@@ -264,109 +263,3 @@ def test_figures_wait_until_the_knobs_rest():
     assert seen == []
     loop.advance(0.2)
     assert len(seen) == 1
-
-
-CELLS = [
-    "import freehint as fh\nfrom freehint.widgets import Lab\nbench = Lab()",
-    "bench",
-    "print(bench.code)\nprint(bench.edited.value, [p.moment for p in bench.players.values()])",
-]
-SLOW = """
-import time
-answer = bench._show_values
-bench._show_values = lambda: (time.sleep(1), answer())
-"""
-LISTEN = """(label) => {
-  const knob = [...document.querySelectorAll('.fh-lab .widget-hslider')].find(
-    (e) => e.querySelector('.widget-label').textContent === label);
-  const readout = knob.querySelector('.widget-readout');
-  window.seen = [readout.textContent];
-  new MutationObserver(() => window.seen.push(readout.textContent)).observe(
-    readout, {childList: true, characterData: true, subtree: true}); }"""
-NOTED = """() => { const text = (s) => [...document.querySelectorAll(s)].map((e) => e.textContent);
-  return {readouts: text('.fh-lab .widget-readout'), table: text('.fh-diff td'),
-          moments: [...document.querySelectorAll('.fh-player')].map((p) => p.dataset.moment)}; }"""
-
-
-def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
-    notebook = write_notebook(tmp_path / "bench.ipynb", *CELLS)
-    lab = jupyterlab.open(notebook)
-    page, lab.scope = lab.page, ".fh-lab"
-    lab.run_all()
-    page.wait_for_selector(PLAYER)
-    lab.assert_clean()
-    players = ".fh-player canvas"
-
-    # A knob, by keyboard, changes the player and then the figures.
-    before, figures = lab.shown(players), lab.shown(".fh-lab-below img")
-    lab.turn("policy", "ArrowLeft")
-    shown = lab.wait_picture_changed(players, before)
-    assert page.inner_text(".fh-player .fh-title strong") == "none"
-    lab.wait_picture_changed(".fh-lab-below img", figures)
-    lab.turn("policy", "ArrowRight")
-    assert lab.wait_picture_changed(players, shown) == before
-
-    # Two sides: the knobs are B's, A stays; the players go together.
-    page.get_by_role("button", name="A and B").press("Enter")
-    page.wait_for_function(f"document.querySelectorAll('{PLAYER}').length === 2")
-    lab.turn("policy", "End")
-    page.get_by_text("page_reporting").nth(1).wait_for()
-    titles = page.locator(".fh-player .fh-title strong")
-    titles.get_by_text("page_reporting").wait_for()
-    assert titles.all_inner_texts() == ["v24", "page_reporting"]
-    page.locator(PLAYER).first.focus()
-    page.keyboard.press("End")
-    page.wait_for_function(
-        "[...document.querySelectorAll('.fh-player')].every((p) => p.dataset.moment === '99')"
-    )
-
-    # A contradiction is a sentence; so is what is copied.
-    lab.turn("policy", "Home")
-    for _ in range(list(POLICIES).index("hold_the_lock")):
-        lab.turn("policy", "ArrowRight")
-    # The last answer has come, so Home is a turn whatever the policies between have set.
-    titles.get_by_text("hold_the_lock").wait_for()
-    lab.turn("full ring", "Home")
-    lab.turn("full ring", "ArrowRight")
-    page.get_by_text("cannot go with policy.on_full 'stop'").wait_for()
-    lab.turn("full ring", "ArrowRight")
-    page.get_by_role("button", name="copy as code").press("Enter")
-    code = page.locator(".fh-code textarea").input_value()
-    assert set(executed(code)) >= {"a", "b"}
-    page.keyboard.press("Escape")
-    assert page.locator(".fh-code-panel").is_hidden()
-
-    # All is as left when the page comes again.
-    lab.wait_idle()
-    page.wait_for_timeout(1500)
-    left = page.evaluate(NOTED)
-    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-    page.wait_for_timeout(500)
-    page.reload()
-    page.wait_for_function(f"document.querySelectorAll('{PLAYER}').length === 2", timeout=60_000)
-    page.locator(".fh-diff").wait_for()
-    assert page.evaluate(NOTED) == left and left["moments"] == ["99", "99"]
-    assert not lab.errors and not lab.foreign_requests
-    page.screenshot(path=SCREENSHOTS / "lab_bench.png")
-
-
-def test_a_knob_keeps_what_was_turned_after_the_question(jupyterlab, tmp_path):
-    """The policy's own value for a knob never shows in place of what the hand has set since."""
-    first = "import freehint as fh\nfrom freehint.widgets import Lab\n"
-    first += "bench = Lab(fh.Scenario(memory='256MiB', policy='restartable_cursor'))\n"
-    notebook = write_notebook(tmp_path / "hasty.ipynb", first + SLOW, "bench")
-    lab = jupyterlab.open(notebook)
-    page, lab.scope = lab.page, ".fh-lab"
-    lab.run_all()
-    page.wait_for_selector(PLAYER)
-    page.evaluate(LISTEN, "full ring")
-    lab.turn("policy", "ArrowRight")  # hold_the_lock, which waits where the ring is full
-    lab.turn("full ring", "Home")
-    page.locator(".fh-player .fh-title strong").get_by_text("hold_the_lock").wait_for()
-    lab.wait_idle()
-    page.wait_for_timeout(500)
-    assert page.evaluate("[...new Set(window.seen)]") == ["stop", "lose"]
-    page.get_by_role("button", name="copy as code").press("Enter")
-    code = page.locator(".fh-code textarea").input_value()
-    made = executed(code)["a"].policy
-    assert (made.name, made.on_full) == ("hold_the_lock", "lose")

@@ -1,4 +1,4 @@
-"""The player in a browser: in a real JupyterLab, and in a file opened without a network."""
+"""The player as a widget, and in a browser: in a file opened without a network."""
 
 import base64
 
@@ -13,15 +13,7 @@ from freehint.reports.notebook import render
 from freehint.studies.thread_run import thread_trajectory
 from freehint.widgets import Player, save_player
 from freehint.widgets.player.html import player_html
-from lab import MOMENT, PLAYER, SCREENSHOTS, chromium, open_offline, write_notebook
-
-CELLS = [
-    "from freehint.studies.thread_run import thread_trajectory\n"
-    "from freehint.widgets import Player\n"
-    "player = Player(thread_trajectory(), speed=30)",
-    "player",
-    "print(player.moment, player.selected)",
-]
+from lab import MOMENT, PLAYER, chromium, open_offline
 
 
 @pytest.fixture(scope="module")
@@ -52,57 +44,6 @@ def test_two_players_go_together(eight):
     ipywidgets.link((one, "moment"), (other, "moment"))
     one.moment = 7
     assert other.moment == 7
-
-
-def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
-    notebook = write_notebook(tmp_path / "player.ipynb", *CELLS)
-    lab = jupyterlab.open(notebook)
-    lab.run_all()
-    page = lab.page
-    page.wait_for_selector(PLAYER)
-    lab.assert_clean()
-    root = page.locator(PLAYER)
-
-    at_start = lab.shown(".fh-player canvas")
-    root.focus()
-    page.keyboard.press("End")
-    last = page.evaluate(MOMENT)
-    assert last > 50 and lab.wait_picture_changed(".fh-player canvas", at_start)
-    page.keyboard.press("Home")
-    assert page.evaluate(MOMENT) == 0
-
-    page.keyboard.press(" ")
-    page.wait_for_function(f"{MOMENT} > 10")
-    page.keyboard.press(" ")
-    stopped = page.evaluate(MOMENT)
-    page.wait_for_timeout(300)
-    assert page.evaluate(MOMENT) == stopped < last
-
-    page.keyboard.press("Home")
-    for key in ("Shift+ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"):
-        page.keyboard.press(key)
-    assert page.evaluate(MOMENT) == 11
-    # The slider's own keys are the player's, and JupyterLab gets none of them.
-    page.locator(".fh-scrubber").focus()
-    cell_before = page.evaluate("window.freehintPanel.content.activeCellIndex")
-    for key in ("ArrowDown", "ArrowUp", "ArrowUp", "ArrowRight"):
-        page.keyboard.press(key)
-    assert page.evaluate(MOMENT) == 12
-    assert page.evaluate("window.freehintPanel.content.activeCellIndex") == cell_before
-
-    page.locator(".fh-map").click(position={"x": 300, "y": 10})
-    assert "pfn" in page.inner_text(".fh-block")
-    page.evaluate("document.body.dataset.jpThemeLight = 'false'")
-    page.wait_for_function("document.querySelector('.fh-player').dataset.theme === 'dark'")
-    page.evaluate("document.body.dataset.jpThemeLight = 'true'")
-    page.wait_for_timeout(500)
-    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-    page.reload()
-    page.wait_for_selector(PLAYER, timeout=60_000)
-    assert page.evaluate(MOMENT) == 12
-    assert "pfn" in page.inner_text(".fh-block")
-    assert not lab.errors and not lab.foreign_requests
-    page.screenshot(path=SCREENSHOTS / "player_lab.png")
 
 
 def test_the_player_plays_from_disk(tmp_path, eight):

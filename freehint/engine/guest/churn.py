@@ -20,7 +20,7 @@ SMALLEST_PIECE, LARGEST_PIECE = 64, 4096  # pages: 256 KiB .. 16 MiB
 
 @kernel
 def begin_piece(world, word):
-    """Draw the next piece's size; the oldest go until it fits."""
+    """Draw the next piece's size, and unmap the oldest pieces until it fits."""
     state = world.state[0]
     size = SMALLEST_PIECE + (word >> 8) % (LARGEST_PIECE - SMALLEST_PIECE + 1)
     while state.alive + size > state.live_pages and state.first_piece < state.nr_pieces:
@@ -38,7 +38,7 @@ def begin_piece(world, word):
 
 @kernel
 def map_next(world):
-    """Map what comes next of the piece, a huge page or a page; False: out of memory."""
+    """Map the piece's next huge page or page; return False if there is no memory."""
     state = world.state[0]
     state.nr_pages = state.next_page = 0
     slot, size = -1, 1
@@ -59,7 +59,7 @@ def map_next(world):
 
 @kernel
 def churn_page(world, word):
-    """Write the next page, mapped as it is touched; False: it waits for memory."""
+    """Write the next page, mapped as it is touched; return False if it has to wait for memory."""
     state = world.state[0]
     if state.next_page == state.nr_pages:
         if state.piece_left == 0:
@@ -73,7 +73,13 @@ def churn_page(world, word):
 
 @kernel
 def burst_page(world, now_ns):
-    """Write the next page, or leave when all are written; when it goes on, or -1 to wait."""
+    """Write the next page, or leave when all are written.
+
+    Returns
+    -------
+    int
+        When the process goes on, in ns; -1 if it has to wait.
+    """
     state = world.state[0]
     if state.next_page == state.nr_pages and state.alive > 0 and state.piece_left == 0:
         forget_process(world)

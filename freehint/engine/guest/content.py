@@ -1,6 +1,6 @@
-"""What a guest's pages hold before time 0, and which of them hold the array of page structures.
+"""The content of a guest's pages before time 0, and the place of the array of page structures.
 
-No table of a row a page: a guest may have 2^28 of them.
+No table here has one row for each page, because a guest may have 2^28 pages.
 """
 
 from freehint.config import require
@@ -8,12 +8,12 @@ from freehint.jit import kernel
 from freehint.mm.bitmap import set_bit
 from freehint.mm.memory import BUDDY, NR_ORDERS, PCP, frame_order
 
-IN_USE, ON_PCP, FREE = range(3)  # ranks; a free block's is FREE + its order
+IN_USE, ON_PCP, FREE = range(3)  # ranks of pages; in a free block it is FREE + the block's order
 
 
 @kernel(inline=True)
 def rank_and_size(memory, node):
-    """Rank of the pages from ``node`` on, and how many of them have it."""
+    """Rank of the pages from ``node`` on, and the number of pages that share it."""
     frame = memory.frame[node]
     if frame & PCP:
         return ON_PCP, 1 << frame_order(frame)
@@ -24,7 +24,7 @@ def rank_and_size(memory, node):
 
 @kernel
 def count_rank(memory, wanted):
-    """Pages of one rank."""
+    """Number of pages of one rank."""
     node = pages = 0
     while node < memory.nr_pages:
         rank, size = rank_and_size(memory, node)
@@ -36,7 +36,13 @@ def count_rank(memory, wanted):
 
 @kernel
 def write_rank(world, wanted, stamp, last):
-    """Give the pages of one rank content, ascending, from ``stamp`` + 1 to ``last``; the last."""
+    """Give the pages of one rank the versions ``stamp`` + 1 to ``last``, in ascending order.
+
+    Returns
+    -------
+    int
+        The version given last.
+    """
     memory, node = world.memory, 0
     while node < memory.nr_pages and stamp < last:
         rank, size = rank_and_size(memory, node)
@@ -51,13 +57,14 @@ def write_rank(world, wanted, stamp, last):
 def boot_content(world, footprint: int) -> None:
     """Give pages content as after boot: in use, on pcp lists, then in the smallest free blocks.
 
-    With init_on_free only those in use: memory is cleared when boot gives it to the allocator.
+    With init_on_free only pages in use get content, because boot clears the others as it hands
+    them to the allocator.
 
     Parameters
     ----------
     world : World
     footprint : int
-        Pages with content; 0: those in use and those on pcp lists.
+        Pages with content; 0 stands for those in use and those on pcp lists.
     """
     memory = world.memory
     must = f"be at most the guest's {memory.nr_pages} pages"
@@ -75,7 +82,7 @@ def boot_content(world, footprint: int) -> None:
 
 @kernel
 def place_mem_map(world):
-    """The array of page structures lies in used pages; no recording tells which: the last."""
+    """Place the array of page structures in the last used pages.  No recording tells its place."""
     memory, left = world.memory, world.mem_map.shape[0]
     skip = count_rank(memory, IN_USE) - left
     if skip < 0:
@@ -94,7 +101,7 @@ def place_mem_map(world):
 
 @kernel
 def place_background(world):
-    """The idle kernel writes the first pages that have content."""
+    """Choose the pages that the idle kernel writes: the first ones that have content."""
     n, page = 0, 0
     while page < world.version.shape[0] and n < world.background.shape[0]:
         if world.version[page] != 0:
@@ -106,7 +113,7 @@ def place_background(world):
 
 @kernel
 def mark_written(world):
-    """Pages with content are resident on the host."""
+    """Make all pages with content resident on the host."""
     for page in range(world.version.shape[0]):
         if world.version[page] != 0:
             set_bit(world.present, page)

@@ -1,10 +1,10 @@
-"""fork: processes that are forked, exec, live for a while and exit, some at a time.
+"""fork: processes that are forked, exec, live for a while and exit; several live at a time.
 
-What one of them allocates is what the recording ``fork`` counts (`wl_fork 25`, Linux 6.1, between
+The allocations of a process are those of the recording ``fork`` (`wl_fork 25`, Linux 6.1, between
 T0 and T1: 41,242 allocations).  Each process has two address spaces, the one that fork copies and
-the one that exec makes in its place, each with a page directory of order 1; 1,376 of these are 688
-processes.  The recording has no kernel stack of order 2: stacks are mapped page by page
-(CONFIG_VMAP_STACK), and two a CPU are kept for the next process.
+the one that exec makes in its place, each with a page directory of order 1: 1,376 directories make
+688 processes.  The recording has no kernel stack of order 2: stacks are mapped page by page
+(CONFIG_VMAP_STACK), and each CPU keeps two of them for the next process.
 
 Source: data/linux-6.1/traces/fork; copy_mm(), exec_mmap(), exit_mm() of Linux 6.1.
 """
@@ -18,18 +18,18 @@ from freehint.jit import kernel
 from freehint.mm.memory import MOVABLE, UNMOVABLE
 from freehint.units import NS_PER_S
 
-# (order, migratetype, blocks a process) in the order of allocation.  The recorded averages, which
-# these sums round: 2.00 of order 1 UNMOVABLE, 20.4 of order 0 UNMOVABLE, 37.5 of order 0 MOVABLE.
+# (order, migratetype, blocks per process) in the order of allocation.  The sums are the recorded
+# averages, rounded: 2.00 of order 1 UNMOVABLE, 20.4 of order 0 UNMOVABLE, 37.5 of order 0 MOVABLE.
 COPIED = (
     (1, UNMOVABLE, 1),  # the page directory (two pages, with page table isolation)
-    (0, UNMOVABLE, 8),  # page tables: 8.2 an address space
-    (0, MOVABLE, 7),  # pages written between fork and exec, copied: as in a typical process
+    (0, UNMOVABLE, 8),  # page tables: 8.2 per address space
+    (0, MOVABLE, 7),  # pages written, and so copied, between fork and exec in a typical process
 )
 OWN = (
     (1, UNMOVABLE, 1),
     (0, UNMOVABLE, 8),
     (0, MOVABLE, 21),  # zeroed anonymous pages: 21.3
-    (0, UNMOVABLE, 4),  # a pipe's pages 2.0; pages that list what is to be freed 2.1
+    (0, UNMOVABLE, 4),  # a pipe's pages 2.0; pages with lists of pages to be freed 2.1
     (0, MOVABLE, 4),  # private pages of files, the rest of 37.5
 )
 FILES = ((0, MOVABLE, 5),)  # freed by another process: 3,467 pages, 5.0
@@ -42,20 +42,20 @@ def _blocks(rows) -> list:
 BLOCKS = np.array(_blocks(COPIED + OWN + FILES), np.int64)
 NR_COPIED, NR_OWN, NR_BLOCKS = len(_blocks(COPIED)), len(_blocks(OWN)), len(BLOCKS)
 NR_FILES = NR_BLOCKS - NR_COPIED - NR_OWN
-EXEC_AT = NR_COPIED + 9  # the new directory and tables stand: exec drops the copied address space
+EXEC_AT = NR_COPIED + 9  # the new directory and tables exist: exec drops the copied address space
 MOST_ALIVE = 4000  # rows of World.pieces, less some
 
 
 def step_ns(forks_per_s: float) -> int:
-    """From one allocation to the next."""
+    """Time in ns from one allocation to the next."""
     return max(1, round(NS_PER_S / (forks_per_s * NR_BLOCKS)))
 
 
 @kernel
 def exit_processes(world, now_ns):
-    """Processes whose time is over give everything back, the oldest first.
+    """Let processes exit when their life is over, the oldest first, and give back their blocks.
 
-    Files are removed one process later, by somebody else.
+    A process's files are removed when the next process exits.
     """
     state, ring = world.state[0], world.pieces.shape[0]
     while state.first_piece < state.nr_pieces:
@@ -73,9 +73,9 @@ def exit_processes(world, now_ns):
 
 @kernel
 def fork_step(world, now_ns):
-    """The next block of the process that is being made; False: it waits for memory.
+    """Allocate the next block of the newest process; return False if it has to wait for memory.
 
-    Where there is none the process goes on without that block.
+    If there is no memory even after the wait, the process goes on without that block.
     """
     state = world.state[0]
     exit_processes(world, now_ns)

@@ -1,9 +1,9 @@
 """The guest's kernel threads: the vmstat worker that shrinks pcp lists, and kcompactd.
 
-One actor plays both.  The vmstat worker looks at each CPU once a second and lets pcp.high decay
-(6.7 on).  kcompactd looks twice a second whether most free memory is in small pieces, and then
-compacts zone by zone, 32 pages at a time, until the score is down or the scanners meet.  Both
-wait where a policy's stroke holds the lock of the zone.
+One actor plays both.  The vmstat worker looks at each CPU once per second and lets pcp.high decay
+(from 6.7 on).  kcompactd tests twice per second whether most free memory is in small blocks; if
+so, it compacts zone by zone, 32 pages at a time, until the score is down or the scanners meet.
+Both wait while a policy's stroke holds the lock of a zone that they need.
 
 Source: refresh_cpu_vm_stats() of mm/vmstat.c; kcompactd(), proactive_compact_node() of
 mm/compaction.c, Linux 6.1 and 6.12.
@@ -32,15 +32,15 @@ from freehint.mm.pcp import decay_pcp_high, free_unref_page
 from freehint.units import NS_PER_MS
 
 STAT_INTERVAL_NS = 1000 * NS_PER_MS  # vm.stat_interval, 1 s
-CPU_SKEW_NS = 12 * NS_PER_MS  # round_jiffies(): 3 jiffies a CPU at 250 Hz
+CPU_SKEW_NS = 12 * NS_PER_MS  # round_jiffies(): 3 jiffies per CPU at 250 Hz
 FRAG_CHECK_INTERVAL_NS = 500 * NS_PER_MS  # HPAGE_FRAG_CHECK_INTERVAL_MSEC
-MAX_DEFER_SHIFT = 6  # COMPACT_MAX_DEFER_SHIFT: no progress, 32 s until the next look
-RMAP_CLUSTERS = 64  # clusters moved between two readings of who owns which page
+MAX_DEFER_SHIFT = 6  # COMPACT_MAX_DEFER_SHIFT: without progress, the next test is 32 s later
+RMAP_CLUSTERS = 64  # clusters moved between two calls of read_owners()
 
 
 @kernel
 def read_owners(world):
-    """Note for every page of order 0 that a CPU holds where it stands in ``held``."""
+    """Note the place in ``held`` of every page of order 0 that a CPU holds."""
     world.owner[:] = 0
     room = world.held.shape[1]
     for cpu in range(world.held.shape[0]):
@@ -52,9 +52,10 @@ def read_owners(world):
 
 @kernel(inline=True)
 def owned_slot(world, node):
-    """Where a movable page of order 0 stands in ``held``, or -1.
+    """The place in ``held`` of a movable page of order 0, or -1.
 
-    A page that moved there meanwhile is passed over, as one that cannot be migrated now.
+    A page that has changed its place since read_owners() is skipped, like one that cannot be
+    migrated at the moment.
     """
     if world.memory.frame[node] & LRU == 0:
         return -1
@@ -67,7 +68,7 @@ def owned_slot(world, node):
 
 @kernel
 def migrate_page(world, source, target, slot, cpu):
-    """Move one page: its owner has the target now, and the source goes to the pcp list.
+    """Move one page: its owner gets the target, and the source goes to the pcp list.
 
     Source: migrate_pages(), folio_migrate_flags().
     """
@@ -88,7 +89,7 @@ def migrate_page(world, source, target, slot, cpu):
 
 @kernel
 def migrate_cluster(world, zone):
-    """Move up to 32 pages up to the end of one pageblock; how many.
+    """Move up to 32 pages, not beyond the end of one pageblock; return the number moved.
 
     Source: isolate_migratepages(), one round of compact_zone().
     """
@@ -112,7 +113,7 @@ def migrate_cluster(world, zone):
 
 @kernel
 def end_compaction(world):
-    """Free pages still in hand go back.  Source: release_freepages()."""
+    """Give back the free pages that are still in hand.  Source: release_freepages()."""
     while world.control.at[NR_TARGETS] > 0:
         node = take_target(world.control)
         migratetype = get_pageblock_migratetype(world.memory, node)
@@ -121,13 +122,13 @@ def end_compaction(world):
 
 @kernel(inline=True)
 def zone_is_done(world, zone):
-    """Source: __compact_finished()."""
+    """Is the compaction of a zone finished?  Source: __compact_finished()."""
     return scanners_met(world.control) or fragmentation_score_zone(world.memory, zone) <= SCORE_LOW
 
 
 @kernel
 def compact_step(world, now_ns):
-    """One round of kcompactd; when the next is due."""
+    """Do one round of kcompactd, and return the time in ns when the next is due."""
     state, zone = world.state[0], world.state[0].compact_zone
     before = world.control.at[MIGRATE_AT]
     moved = migrate_cluster(world, zone)
@@ -146,9 +147,14 @@ def compact_step(world, now_ns):
 
 @kernel
 def next_zone_to_compact(world, zone, now_ns):
-    """Begin the next zone above the low score; behind the last, when to look again.
+    """Begin with the next zone, from ``zone`` on, that is above the low score.
 
     Source: proactive_compact_node(), kcompactd().
+
+    Returns
+    -------
+    int
+        When kcompactd's next turn is due, in ns: now, or after the last zone the next test.
     """
     state = world.state[0]
     while zone < world.memory.zones.shape[0]:
@@ -164,7 +170,7 @@ def next_zone_to_compact(world, zone, now_ns):
 
 @kernel
 def kcompactd_event(world, now_ns):
-    """Look at the score, or move a cluster; when the next turn is due."""
+    """Test the score, or move a cluster; return the time in ns when the next turn is due."""
     state = world.state[0]
     if state.compact_zone >= 0:
         return compact_step(world, now_ns)
@@ -179,7 +185,7 @@ def kcompactd_event(world, now_ns):
 
 @kernel
 def vmstat_event(world, now_ns):
-    """Let the next CPU's pcp lists decay; when the next turn is due."""
+    """Let the next CPU's pcp lists decay; return the time in ns when the next turn is due."""
     state = world.state[0]
     cpu = state.vmstat_cpu
     for zone in range(world.memory.zones.shape[0]):
@@ -196,7 +202,7 @@ def vmstat_event(world, now_ns):
 
 @kernel
 def kthreads_event(world, actor, now_ns):
-    """The turn of whichever is due; both sleep while a stroke holds a zone that they need."""
+    """Take the turn of the thread that is due, or sleep while a stroke holds a zone it needs."""
     state = world.state[0]
     vmstat = state.vmstat_at <= now_ns
     compacts = state.compact_zone >= 0 and state.locked_zones >> state.compact_zone & 1

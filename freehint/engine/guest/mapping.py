@@ -1,6 +1,7 @@
-"""What a program holds: blocks that it maps, writes and gives back, through the real allocator.
+"""The blocks that a program maps, writes and gives back, through the real allocator.
 
-Pages come zeroed and are then written; with init_on_free they are cleared when they go back.
+Pages are zeroed as they are mapped, then written; with init_on_free they are cleared as they are
+given back.
 
 Source: do_anonymous_page() and do_huge_pmd_anonymous_page() of mm/, Linux 6.1.
 """
@@ -25,12 +26,12 @@ from freehint.mm.memory import (
 )
 from freehint.mm.zone import alloc_pages, free_pages, mark_lru
 
-FREED = -1  # an entry of ``held`` that was given back
+FREED = -1  # the entry of ``held`` for a block that was given back
 
 
 @kernel(cold=True)
 def map_block(world, order, migratetype):
-    """Allocate a block for the process, cleared; its place in ``held``, or -1."""
+    """Allocate a cleared block for the process; return its place in ``held``, or -1."""
     node, _, _ = alloc_pages(world.memory, 0, order, migratetype, world.state[0].locked_zones)
     if node < 0:
         return -1
@@ -48,9 +49,9 @@ def map_block(world, order, migratetype):
 
 @kernel(cold=True)
 def unmap_blocks(world, first, behind):
-    """Give back what stands at these places of ``held``, in their order.
+    """Give back the blocks at the places ``first`` up to ``behind`` of ``held``, in this order.
 
-    Data pages go first and page tables last, as they stand.
+    Data pages stand before their page tables, so they are given back first.
     """
     for slot in range(first, behind):
         block = world.held[0, slot]
@@ -64,9 +65,10 @@ def unmap_blocks(world, first, behind):
 
 @kernel
 def map_piece(world, nr_pages, huge):
-    """Map up to 2 MiB: a huge page, or pages; then its page table.  False: out of memory.
+    """Map up to 2 MiB, as a huge page or page by page, then its page table.
 
-    Each page is a row of ``pages``: its place in ``held`` << 9 | page within the block.
+    Returns False if memory runs out.
+    Each page becomes an entry of ``pages``: its place in ``held`` << 9 | page within the block.
     """
     slot = -1
     if huge and nr_pages == PAGEBLOCK_NR_PAGES:
@@ -85,7 +87,7 @@ def map_piece(world, nr_pages, huge):
 
 @kernel(inline=True)
 def append_page(world, page):
-    """One more page of the process."""
+    """Append an entry to the process's ``pages``."""
     state = world.state[0]
     world.pages[state.nr_pages] = page
     state.nr_pages += 1
@@ -93,14 +95,14 @@ def append_page(world, page):
 
 @kernel(inline=True)
 def page_node(world, i):
-    """Where the i-th page of the process lies now."""
+    """The node where the i-th page of the process lies now."""
     page = world.pages[i]
     return (world.held[0, page >> PAGEBLOCK_ORDER] >> 4) + (page & (PAGEBLOCK_NR_PAGES - 1))
 
 
 @kernel
 def fill_region(world, nr_pages, huge):
-    """Map and write ``nr_pages``; pages got."""
+    """Map and write ``nr_pages`` pages; return the number mapped."""
     first = world.state[0].nr_pages
     left = nr_pages
     while left > 0:
@@ -115,7 +117,7 @@ def fill_region(world, nr_pages, huge):
 
 @kernel
 def forget_process(world):
-    """The process leaves: everything it holds goes back."""
+    """Give back all blocks of a process that leaves."""
     unmap_blocks(world, 0, world.cpu[0].nr_blocks)
     world.cpu[0].nr_blocks = 0
     world.state[0].nr_pages = 0
@@ -123,7 +125,7 @@ def forget_process(world):
 
 @kernel
 def give_back_pieces(world, pieces, chunk):
-    """Give back these pieces of ``chunk`` pages of a region of single pages, in this order."""
+    """Give back pieces of ``chunk`` pages, in this order, from a region of single pages."""
     for piece in pieces:
         for i in range(piece * chunk, (piece + 1) * chunk):
             slot = world.pages[i] >> PAGEBLOCK_ORDER
@@ -132,7 +134,7 @@ def give_back_pieces(world, pieces, chunk):
 
 @contextmanager
 def freed_blocks_cleared(world, policy):
-    """With init_on_free=1 blocks that a policy allocated, and frees meanwhile, are cleared."""
+    """With init_on_free=1, clear the blocks that a policy allocated and frees in this context."""
     if not (policy.allocates and world.state[0].init_on_free):
         yield
         return

@@ -1,9 +1,10 @@
-"""cache: files are written, read and removed, and the page cache keeps what it can.
+"""cache: files are written, read and removed, and the page cache keeps as many pages as it can.
 
-As in the recording ``cache`` (`wl_cache /mnt/w 9 24`, Linux 6.1): rounds of four files of 24, 12, 8
-and 6 MiB, of which the first and third are removed again; the others stay.  When no zone is above
-its low watermark the oldest pages go until one is above high: that stands in for kswapd, which is
-not modelled; there is one list, in order of arrival, and every page of it is clean.
+As in the recording ``cache`` (`wl_cache /mnt/w 9 24`, Linux 6.1), each round writes four files of
+24, 12, 8 and 6 MiB; the first and third of them are removed again, and the others stay.  When no
+zone is above its low watermark, the oldest pages are given back until one is above its high
+watermark.  This replaces kswapd, which is not modelled: there is one list, in order of arrival,
+and all its pages are clean.
 
 Source: data/linux-6.1/traces/cache; pgdat_balanced() of mm/vmscan.c, Linux 6.1.
 """
@@ -18,8 +19,8 @@ from freehint.mm.memory import MOVABLE, RECLAIMABLE, WMARK_HIGH, WMARK_LOW
 from freehint.mm.zone import highest_zone_of, zone_watermark_ok
 
 FILE_PAGES = np.array([24, 12, 8, 6], np.int64) * 256
-# Pages of the cache for one slab page of their buffer heads and the files' own: 133,115 allocations
-# MOVABLE and 2,898 RECLAIMABLE, of order 0.
+# Pages of the cache for one slab page with their buffer heads and the files' own objects: the
+# recording has 133,115 MOVABLE and 2,898 RECLAIMABLE allocations of order 0.
 PAGES_PER_SLAB = 46
 SWAP_CLUSTER_MAX = 32  # pages reclaimed between two looks at the watermarks
 
@@ -36,7 +37,7 @@ def balanced(world, mark):
 
 @kernel
 def give_back_oldest(world):
-    """Give back up to a cluster of the oldest blocks; how many."""
+    """Give back up to a cluster of the oldest blocks; return the number given back."""
     state, given = world.state[0], 0
     while given < SWAP_CLUSTER_MAX and state.oldest < world.cpu[0].nr_blocks:
         if world.held[0, state.oldest] != FREED:
@@ -48,7 +49,7 @@ def give_back_oldest(world):
 
 @kernel
 def reclaim(world):
-    """Below the low watermark the oldest pages go, until a zone is above high."""
+    """If no zone is above its low watermark, give back old pages until one is above high."""
     if not balanced(world, WMARK_LOW):
         while not balanced(world, WMARK_HIGH) and give_back_oldest(world) > 0:
             pass
@@ -56,14 +57,14 @@ def reclaim(world):
 
 @kernel
 def remove_file(world, number):
-    """What is left of a file goes at once, its slab pages too."""
+    """Give back at once the pages that are left of a file, its slab pages too."""
     file = number % world.pieces.shape[0]
     unmap_blocks(world, world.pieces[file, 0], world.pieces[file, 1])
 
 
 @kernel
 def begin_file(world):
-    """The next file; after each fourth the first and third of them are removed."""
+    """Begin the next file.  After each fourth file, the first and third of the four are removed."""
     state = world.state[0]
     if state.nr_pieces > 0 and state.nr_pieces % len(FILE_PAGES) == 0:
         remove_file(world, state.nr_pieces - 4)
@@ -76,7 +77,7 @@ def begin_file(world):
 
 @kernel
 def map_written(world, migratetype):
-    """A page with new content; False: there is none."""
+    """Allocate a page and write it; return False if there is none."""
     slot = map_block(world, 0, migratetype)
     if slot < 0:
         return False
@@ -86,9 +87,9 @@ def map_written(world, migratetype):
 
 @kernel
 def cache_page(world):
-    """The next page of the file; False: it waits for memory.
+    """Cache the next page of the file; return False if it has to wait for memory.
 
-    Where there is none it is not cached.
+    If there is no memory even after the wait, the page is not cached.
     """
     state = world.state[0]
     if state.piece_left == 0:
@@ -107,6 +108,6 @@ def cache_page(world):
 
 @kernel
 def fill_cache(world, nr_pages):
-    """So many pages are cached before time begins."""
+    """Cache ``nr_pages`` pages before time begins."""
     for _ in range(nr_pages):
         cache_page(world)

@@ -1,9 +1,9 @@
-"""Guests of one CPU that run one load: those of the recordings, through the real allocator.
+"""Guests of one CPU that run one load of the recordings, through the real allocator.
 
-The first part of a program runs before time begins (:func:`prepare`), the last one event by event.
-A process touches its pages in order; the first touch of a 2 MiB piece is a huge page where those
-are on and one is free, else a page at a time; each 2 MiB takes a page table page too.  Pages come
-zeroed and are then written; leaving gives all back, in order of addresses.
+The first part of a program runs before time begins (:func:`prepare`), the last part event by
+event.  A process touches its pages in order.  The first touch of a 2 MiB piece maps a huge page if
+these are on and one is free, else it maps page by page; each 2 MiB also takes a page table page.
+Pages are zeroed and then written; a process that leaves gives them back in order of addresses.
 
 Source: the load programs as data/README.md describes them.
 """
@@ -25,7 +25,7 @@ from freehint.jit import kernel
 from freehint.mm.memory import Memory
 from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
 
-IDLE, DIRTY, CHURN, BURST, FORK, CACHE = range(6)  # what goes on while time passes
+IDLE, DIRTY, CHURN, BURST, FORK, CACHE = range(6)  # the load while time passes
 GOES_ON = {"dirty": DIRTY, "churn": CHURN, "burst": BURST, "fork": FORK, "cache": CACHE}
 STATES = ("idle", "freed", "dirty", "churn", "frag", "burst", "fork", "cache")
 BACKGROUND_NS = 100 * NS_PER_MS
@@ -33,33 +33,33 @@ BACKGROUND_NS = 100 * NS_PER_MS
 
 @dataclass(frozen=True)
 class Program(Named):
-    """A guest of one CPU that runs one of the recorded loads; in place of a Workload.
+    """A guest of one CPU that runs one of the recorded loads, in place of a Workload.
 
     Attributes
     ----------
     state : str
-        "idle"; "freed": fill ``fill_MiB`` and leave; and after the same: "dirty": rewrite a word in
-        each of ``dirty_MiB``'s pages at ``rate_MiBps``; "churn": map, fill and unmap pieces of 256
-        KiB to 16 MiB at that rate, ``dirty_MiB`` alive; "frag": fill ``frag_MiB`` page by page and
-        give back ``frag_percent`` of its pieces of ``frag_chunk`` pages in random order; "burst":
-        map and write ``dirty_MiB`` at that rate, leave, rest for ``rest_ms``, and again; "fork":
-        fork processes, see :mod:`freehint.engine.guest.forks`; "cache": cache ``cache_MiB`` of
-        files, then go on at ``rate_MiBps``, see :mod:`freehint.engine.guest.page_cache`.  "burst"
-        was not recorded.
+        The load.  All but "idle" begin with a process that fills ``fill_MiB`` and leaves; "freed"
+        does no more.  "dirty" then rewrites a word in each page of ``dirty_MiB`` at ``rate_MiBps``;
+        "churn" maps, fills and unmaps pieces of 256 KiB to 16 MiB at that rate, with ``dirty_MiB``
+        alive; "frag" fills ``frag_MiB`` page by page and gives back ``frag_percent`` % of its
+        pieces of ``frag_chunk`` pages in random order; "burst" maps and writes ``dirty_MiB`` at
+        that rate, leaves, rests for ``rest_ms``, and begins again; "fork" forks processes, see
+        :mod:`freehint.engine.guest.forks`; "cache" caches ``cache_MiB`` of files, then goes on at
+        ``rate_MiBps``, see :mod:`freehint.engine.guest.page_cache`.  "burst" was not recorded.
     fill_MiB, dirty_MiB, rate_MiBps, frag_MiB, frag_percent, frag_chunk, cache_MiB, rest_ms : int
         or float
         See above.
     forks_per_s : float
-        Processes/s.  61 were recorded (688 in 11.25 s, under emulation).
+        Processes per second.  61 were recorded (688 in 11.25 s, under emulation).
     life_ms : int
-        From a process's last allocation to its exit: 51 ms is the median life of an anonymous page
-        in that recording.
+        Time from a process's last allocation to its exit: 51 ms is the median life of an anonymous
+        page in that recording.
     huge_pages : bool
-        transparent_hugepage=always, Debian's default.
+        Whether transparent_hugepage=always, Debian's default.
     init_on_free : bool
-        A freed page is cleared, so that free memory holds zeros.  Off in Debian's kernel.
+        Whether freed pages are cleared, so that free memory holds zeros.  Off in Debian's kernel.
     footprint_pages : int
-        Pages with content at boot; 0: those in use and those on pcp lists.
+        Pages with content at boot; 0 stands for those in use and those on pcp lists.
     background_pages : int
         Pages that the idle kernel writes again every 100 ms.  Calibrated on the rows state=idle,
         hint=off of linux-6.1/migration, where each sync found about 100 pages newly dirty.
@@ -117,18 +117,18 @@ class Program(Named):
 
     @property
     def goes_on(self) -> int:
-        """IDLE, DIRTY, CHURN, BURST, FORK or CACHE."""
+        """The load while time passes: IDLE, DIRTY, CHURN, BURST, FORK or CACHE."""
         return GOES_ON.get(self.state, IDLE)
 
     @property
     def page_ns(self) -> int:
-        """From one page touched, or one allocation of a process, to the next."""
+        """Time in ns from one touched page, or one allocation of a process, to the next."""
         if self.state == "fork":
             return step_ns(self.forks_per_s)
         return round(NS_PER_S / (self.rate_MiBps * PAGES_PER_MIB)) if self.rate_MiBps else 0
 
     def arrays(self, memory: Memory, duration_ns: int) -> dict:
-        """Fields of the World that are the guest's own."""
+        """The fields of the World that belong to this guest."""
         mib = self.fill_MiB + self.dirty_MiB + self.frag_MiB + self.cache_MiB
         allocates = self.goes_on in (CHURN, FORK, CACHE)
         steps = duration_ns // self.page_ns if allocates else 0
@@ -142,12 +142,12 @@ class Program(Named):
         }
 
     def begin(self, world, stream) -> None:
-        """Run what lies before time 0, and schedule the rest.
+        """Run the part before time 0, and schedule the rest.
 
         Raises
         ------
         InputError
-            The guest is too small for it.
+            The guest's memory is too small for the program.
         """
         prepare(world, self, stream)
         schedule(world, 0, 0)
@@ -179,7 +179,7 @@ def prepare(world, program: Program, stream) -> None:
     elif program.state == "cache":
         fill_cache(world, program.cache_MiB * PAGES_PER_MIB)
     for name in ("allocations", "failed_allocations", "frees"):
-        world.tally[0][name] = 0  # those were before time 0
+        world.tally[0][name] = 0  # the counts so far are from before time 0
     place_background(world)
 
 
@@ -191,9 +191,12 @@ def _fill(world, mib: int, huge: bool) -> None:
 
 @kernel
 def program_event(world, word, now_ns):
-    """The next page that the process touches, or the idle kernel's own; when the next is due.
+    """Touch the process's next page, or write the pages of the idle kernel.
 
-    -1: the process sleeps until somebody gives memory back.
+    Returns
+    -------
+    int
+        When the next event is due, in ns; -1 if the process sleeps until memory is given back.
     """
     state = world.state[0]
     kind = state.program - 1

@@ -1,13 +1,13 @@
-"""A recorded trace as the guest: what each CPU allocated and freed, asked of our allocator.
+"""A recorded trace as the guest: each CPU's allocations and frees ask our allocator.
 
-Each page that the trace allocates has a place in ``held``, in row 0 for all CPUs; an allocation
-writes there where the model's block lies, and the row that frees it looks there.  So kcompactd
-may move a page meanwhile.  Pages in use at T0 that the trace frees have places behind those,
+Each page that the trace allocates has a place in ``held``, in row 0 for all CPUs.  An allocation
+stores the model's block there, and the row that frees the page reads it there.  So kcompactd may
+move a page meanwhile.  Pages in use at T0 that the trace frees have places after these, which are
 filled from the start.
 
-A CPU runs a row at its recorded time and its slip: what it has lost so far to locks, faults, pages
-given back by a policy, other CPUs, or while the guest was stopped.  The recorded time holds what
-the row itself takes, so that is no slip.
+A CPU runs a row at its recorded time plus its slip: the time that it has lost so far to locks,
+faults, waits for pages that a policy gives back, waits for other CPUs, or while the guest was
+stopped.  The recorded times contain the time of the row itself, so that is no slip.
 """
 
 from freehint.engine.guest.waiting import end_wait, under_zone_lock, wait_for_release
@@ -20,36 +20,38 @@ from freehint.jit import kernel
 from freehint.mm.memory import MOVABLE
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, free_pages, mark_lru
 
-# Columns of World.trace: ns since T0's row, ALLOC or FREE, first place in ``held``, recorded block.
+# Columns of World.trace: ns since the first row, ALLOC or FREE, order, migratetype, first place in
+# ``held``, recorded block.
 T_TIME, T_KIND, T_ORDER, T_TYPE, T_SLOT, T_NODE, TRACE_COLUMNS = range(7)
-# Entries of ``held``; their low four bits are no order of a block that could be moved.
-GONE, NOT_YET = -1, -2  # freed or never got; its allocation has not run in this lap
+# Entries of ``held`` that are no blocks: their low four bits are no order that could be moved.
+GONE, NOT_YET = -1, -2  # freed or not served; the allocation has not run in this lap
 IN_USE_AT_T0 = 0xF
-NOBODYS = 0  # the place of what the trace frees though nobody is known to hold it: always GONE
+NOBODYS = 0  # place of the blocks that the trace frees without a known allocation: always GONE
 AT_LAPS_END = -1
 
 
 @kernel
 def number_places(rows, in_use, place_of, slots, freed):
-    """Which place of ``held`` each row means, in the order of the trace.
+    """Find the place in ``held`` for each row, in the order of the trace.
 
     Parameters
     ----------
     rows : Rows
-        With settled orders and fates.
+        The trace's rows with settled orders and fates.
     in_use : bool[nr_pages]
-        At T0.
+        Pages in use at T0.
     place_of : int64[nr_pages] of -1
-        Scratch: place of what the trace allocated last in this page.
+        Scratch space: the place of the trace's last allocation in this page.
     slots : int64[rows]
-        Out: first place, -1 for rows that are neither; a page in use at T0 is -2 - page.
+        Output: first place; -1 for rows that neither allocate nor free; -2 - page for a page in
+        use at T0.
     freed : bool[1 + pages allocated]
-        Out: places that a row frees.
+        Output: whether a row frees the place.
 
     Returns
     -------
     int
-        Behind the last place.
+        Number of places.
     """
     behind = 1
     for row in range(rows.kind.shape[0]):
@@ -78,14 +80,14 @@ def number_places(rows, in_use, place_of, slots, freed):
 
 @kernel(inline=True)
 def fill_places(world, slot, node, order):
-    """An allocation got this block, or none (-1); a CPU that waited for it goes on."""
+    """Store an allocation's block, or GONE if ``node`` is -1, in its places of ``held``."""
     for i in range(1 << order):
         world.held[0, slot + i] = GONE if node < 0 else ((node + i) << 4) | order
 
 
 @kernel(inline=True)
 def wake_who_awaits(world, slot, order, now_ns):
-    """CPUs that are to free what was just allocated go on."""
+    """Wake the CPUs that wait to free a block that was just allocated."""
     for cpu in range(world.cpu.shape[0]):
         awaited = world.cpu[cpu].awaits - 1
         if slot <= awaited < slot + (1 << order):
@@ -95,7 +97,7 @@ def wake_who_awaits(world, slot, order, now_ns):
 
 @kernel(inline=True)
 def finish_under_lock(world, cpu, zone, kind, blocks, now_ns):
-    """The row needed the zone lock for so many blocks; when it is done.  Waiting is slip."""
+    """Hold the zone lock for a row, count the wait as slip, and return the time of its end."""
     done = under_zone_lock(world, cpu, zone, kind, blocks, now_ns)
     held_ns = world.cost[0].lock_ns + blocks * world.cost[0].buddy_ns
     world.cpu[cpu].slip_ns += done - held_ns - now_ns
@@ -104,7 +106,13 @@ def finish_under_lock(world, cpu, zone, kind, blocks, now_ns):
 
 @kernel
 def recorded_alloc(world, cpu, now_ns):
-    """Allocate what the row asks for; when it is done, or -1 to wait."""
+    """Allocate the block that the CPU's row asks for.
+
+    Returns
+    -------
+    int
+        When it is done, in ns; -1 if the CPU has to wait.
+    """
     row = world.trace[world.cpu[cpu].row]
     order, migratetype, slot = row[T_ORDER], row[T_TYPE], row[T_SLOT]
     locked = world.state[0].locked_zones
@@ -135,7 +143,13 @@ def recorded_alloc(world, cpu, now_ns):
 
 @kernel
 def recorded_free(world, cpu, now_ns):
-    """Free what the row frees; when it is done, or -1 to wait."""
+    """Free the block that the CPU's row frees.
+
+    Returns
+    -------
+    int
+        When it is done, in ns; -1 if the CPU has to wait.
+    """
     row = world.trace[world.cpu[cpu].row]
     order, slot = row[T_ORDER], row[T_SLOT]
     block = world.held[0, slot]
@@ -166,14 +180,14 @@ def recorded_free(world, cpu, now_ns):
 
 @kernel(inline=True)
 def behind_last_row(world, cpu):
-    """Where a CPU's rows end in this lap: in the last one nothing is cleared away."""
+    """The end of a CPU's rows in this lap; the last lap frees nothing that it leaves allocated."""
     state, record = world.state[0], world.cpu[cpu]
     return record.last_row if state.lap + 1 == state.laps else record.end_row
 
 
 @kernel(inline=True)
 def plan_row(world, cpu, ready_ns):
-    """Schedule the CPU's next row, or its end of the lap, when it is due and the CPU is ready."""
+    """Schedule the CPU's next row, or its end of the lap, for when it is due and the CPU ready."""
     state, record = world.state[0], world.cpu[cpu]
     since_t0 = state.lap_ns
     if record.row < behind_last_row(world, cpu):
@@ -185,7 +199,7 @@ def plan_row(world, cpu, ready_ns):
 
 @kernel
 def end_lap(world, cpu, now_ns):
-    """A CPU has done its rows; the last one to do so begins the next lap for all, in step."""
+    """End a CPU's lap.  The last CPU to do so begins the next lap for all, with one common slip."""
     state = world.state[0]
     world.cpu[cpu].awaits = AT_LAPS_END
     suspend(world, cpu)
@@ -208,10 +222,10 @@ def end_lap(world, cpu, now_ns):
 
 @kernel
 def recorded_event(world, cpu, now_ns):
-    """A CPU's next row, once more if it had to wait, or its end of the lap."""
+    """Run a CPU's next row, again if the row had to wait, or end the CPU's lap."""
     record = world.cpu[cpu]
     if record.awaits == AT_LAPS_END:
-        suspend(world, cpu)  # whoever gave back a lock woke everybody
+        suspend(world, cpu)  # the release of a lock has woken all CPUs
         return
     record.slip_ns += now_ns - record.due_ns
     record.due_ns = now_ns

@@ -1,8 +1,8 @@
-"""A recorded guest runs again, under any policy and through any migration: what if?
+"""A recorded guest runs again, under any policy and through any migration.
 
-Between T0 and T1 the trace tells what each CPU allocated and freed, and when.  Here every such row
-asks the model's allocator, which may answer otherwise than the kernel did.  It is no validator:
-:func:`freehint.replay` is.
+Between T0 and T1 the trace has each CPU's allocations and frees with their times.  Here every such
+row asks the model's allocator, which may answer otherwise than the kernel did.  To validate the
+allocator, use :func:`freehint.replay`.
 """
 
 from dataclasses import dataclass, fields
@@ -34,14 +34,15 @@ class RecordedGuest(Named):
     """The guest of a recording, from T0 on, in place of a Workload.
 
     Each ``mm_page_alloc`` asks the model's allocator for that order and type on that CPU, at its
-    recorded time and the CPU's slip; each free frees the block that the model gave instead of the
-    recorded one.  A page freed in a list is freed at its ``mm_page_free_batched``.  A free on one
-    CPU waits for its allocation on another.  An allocation that nobody can serve fails, is
-    counted, and the guest goes on without; so do bulk allocations, which have no row.  Frees of
-    what the guest has not got are counted in ``unknown_frees``.
+    recorded time plus the CPU's slip; each free frees the block that the model gave instead of
+    the recorded one.  A page freed in a list is freed at its ``mm_page_free_batched``.  A free on
+    one CPU waits for its allocation on another.  An allocation that no zone can serve fails and is
+    counted, and the guest goes on without the block.  It also goes on without bulk allocations,
+    which have no row.  Frees of blocks that the guest does not have are counted in
+    ``unknown_frees``.
 
-    What is written is not recorded.  Assumed: every page is written once, when it is allocated
-    (with __GFP_ZERO after it was cleared, which leaves no trace here), and no page later.
+    Writes are not recorded.  Assumed: every page is written once, when it is allocated (with
+    __GFP_ZERO after it was cleared, which has no effect here), and not later.
 
     Attributes
     ----------
@@ -49,13 +50,14 @@ class RecordedGuest(Named):
         Stem of a recording, ``".../NAME"`` of NAME.T0, NAME.T1 and NAME.trace: relative to the
         working directory, or a name of the sample data.
     speed : float
-        2: the work between two rows takes half as long as recorded.
+        With 2, the work between two rows takes half as long as recorded.
     repeat : int
-        Laps; 0: to the end of the run.  The next lap begins when all CPUs have ended theirs, at the
-        trace's last row; before it what the trace leaves allocated is freed.  Frees of pages
-        in use at T0 happen in the first lap and are counted in ``skipped_frees`` later.
+        Number of laps; 0 for laps to the end of the run.  A lap ends at the trace's last row, when
+        all CPUs have done their rows; then the blocks that the trace leaves allocated are freed,
+        and the next lap begins.  Frees of pages in use at T0 happen in the first lap; later laps
+        count them in ``skipped_frees``.
     footprint_pages : int
-        Pages with content at T0, in use or free; 0: those in use and those on pcp lists.
+        Pages with content at T0, in use or free; 0 stands for those in use and on pcp lists.
 
     Raises
     ------
@@ -88,17 +90,17 @@ class RecordedGuest(Named):
         object.__setattr__(self, "_loaded", load_trace(recording_stem(self.trace)))
 
     def __reduce__(self):
-        # Another process loads the trace itself: it is larger than its name.
+        # Another process loads the trace itself: the trace is much larger than its name.
         return type(self), tuple(getattr(self, one.name) for one in fields(self))
 
     @property
     def loaded(self) -> Trace:
-        """The trace, as it was when this guest was made."""
+        """The trace as it was when this guest was made."""
         return self._loaded
 
     @property
     def nr_cpus(self) -> int:
-        """CPUs of the recorded guest."""
+        """Number of CPUs of the recorded guest."""
         return len(self.loaded.bounds)
 
     @property
@@ -124,11 +126,11 @@ class RecordedGuest(Named):
 
     @property
     def inputs(self) -> tuple:
-        """Files that it was made of, T0's among them, with the sha256 of what was loaded."""
+        """The files that the guest was made of, T0's among them, each with its sha256 as loaded."""
         return self.loaded.inputs
 
     def arrays(self, memory: Memory, duration_ns: int) -> dict:
-        """Fields of the World that are the guest's own."""
+        """The fields of the World that belong to this guest."""
         loaded = self.loaded
         table = loaded.table.copy()
         table[:, T_TIME] = table[:, T_TIME] / self.speed
@@ -158,12 +160,12 @@ class RecordedGuest(Named):
 
 
 def recording_stem(name) -> Path:
-    """Stem of a recording, by path or by its name in the sample data; absolute.
+    """Absolute stem of a recording, given by path or by its name in the sample data.
 
     Raises
     ------
     InputError
-        There is none.
+        There is no such recording.
     """
     try:
         return stem(name, ".T0.meta.json")

@@ -1,4 +1,4 @@
-"""A recording as a guest runs it: each CPU's rows, and the place of each page."""
+"""A recording in the form that a guest runs: each CPU's rows, and the place of each page."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -28,16 +28,16 @@ TRACES_KEPT = 4
 
 
 class Trace(NamedTuple):
-    """A recorded trace as the guest runs it.
+    """A recorded trace in the form that the guest runs.
 
-    table : int64[rows, TRACE_COLUMNS]   World.trace: CPU after CPU, its rows, then the frees of
-                              what they leave allocated
-    bounds : int64[C, 3]      first row, behind the recorded rows, behind the frees
-    nr_slots : int            places of ``held`` for what the trace allocates, and nobody's
-    t0_pages : int64[n]       pages in use at T0 that the trace frees: their places follow
-    lap_ns : int              from the first row to the last
-    t0_sha256 : str           of the memory at T0
-    inputs : tuple of Input   files that it was made of, as they were then
+    table : int64[rows, TRACE_COLUMNS]   World.trace: for one CPU after the other its rows, then
+                              frees of the blocks that these rows leave allocated
+    bounds : int64[C, 3]      first row, row after the recorded ones, row after the frees
+    nr_slots : int            places of ``held`` for the trace's allocations, NOBODYS included
+    t0_pages : int64[n]       pages in use at T0 that the trace frees; their places follow
+    lap_ns : int              time from the first row to the last
+    t0_sha256 : str           sha256 of the memory at T0
+    inputs : tuple of Input   files that the trace was made of, as they were then
     """
 
     table: np.ndarray
@@ -49,11 +49,11 @@ class Trace(NamedTuple):
     inputs: tuple
 
 
-_traces = {}  # by what was read
+_traces = {}  # traces by the inputs that were read
 
 
 def load_trace(stem: Path) -> Trace:
-    """Read a recording as a guest; one whose files are what they were is not made anew.
+    """Read a recording for a guest.  As long as its files do not change, it is made only once.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def _new_trace(stem: Path, files: Files) -> Trace:
     if odd.any():
         at = int(np.argmax(odd))
         seq, kind = recording.trace["seq"].iloc[at], rows.migratetype[at]
-        raise InputError(f"{path}: row {seq} (mm_page_alloc): nobody asks for migratetype {kind}")
+        raise InputError(f"{path}: row {seq} (mm_page_alloc): no request has migratetype {kind}")
     slots = np.zeros(len(rows.kind), np.int64)
     pages = np.left_shift(1, rows.order[rows.kind == ALLOC].astype(np.int64)).sum()
     freed = np.zeros(1 + pages, np.bool_)
@@ -98,7 +98,7 @@ def _new_trace(stem: Path, files: Files) -> Trace:
 
 
 def _in_use(memory: Memory) -> np.ndarray:
-    """bool[nr_pages]: neither free nor on a pcp list."""
+    """bool[nr_pages]: whether a page is neither free nor on a pcp list."""
     used = np.ones(memory.nr_pages, np.bool_)
     for node in np.flatnonzero(memory.frame & (BUDDY | PCP)):
         used[node : node + (1 << (int(memory.frame[node]) & ORDER_MASK))] = False
@@ -106,7 +106,7 @@ def _in_use(memory: Memory) -> np.ndarray:
 
 
 def _place_t0_pages(slots, orders, nr_slots: int) -> np.ndarray:
-    """Give the pages of T0 that are freed their places, behind ``nr_slots``; those pages."""
+    """Give the freed pages of T0 their places, from ``nr_slots`` on, and return these pages."""
     here = np.flatnonzero(slots < -1)
     pages = []
     for row in here:
@@ -117,7 +117,7 @@ def _place_t0_pages(slots, orders, nr_slots: int) -> np.ndarray:
 
 
 def _by_cpu(times, rows, slots, freed, nr_cpus: int) -> tuple:
-    """World.trace and its bounds: each CPU's rows, then frees of what they leave allocated."""
+    """World.trace and its bounds: each CPU's rows, then frees of blocks they leave allocated."""
     tables, bounds, behind = [], [], 0
     for cpu in range(nr_cpus):
         here = np.flatnonzero((slots != -1) & (rows.cpu == cpu))
@@ -142,7 +142,10 @@ def _by_cpu(times, rows, slots, freed, nr_cpus: int) -> tuple:
 
 
 def _left_allocated(allocations, orders, slots, freed) -> np.ndarray:
-    """(place, order) of what these rows allocate and no row frees; pages, where it frees a part."""
+    """(place, order) of the blocks that these rows allocate and no row frees.
+
+    Of a block that is freed in part, the other pages count one by one.
+    """
     kept = []
     for row in allocations:
         slot, order = int(slots[row]), int(orders[row])

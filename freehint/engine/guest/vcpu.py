@@ -1,8 +1,8 @@
 """A guest CPU: each event allocates, writes or frees, through the real allocator.
 
 An operation that stays on the pcp lists needs no zone lock.  One that refills, drains or goes
-straight to the buddy lists takes it: behind other CPUs' short holds, and not at all while a
-stroke of the policy holds it.  Then the CPU sleeps until the release, and the wait is a row.
+straight to the buddy lists takes the lock after other CPUs' short holds.  While a policy's stroke
+holds the lock, the CPU sleeps until the release, and the wait becomes a row.
 """
 
 from freehint.engine.guest.programs import DIRTY, program_event
@@ -15,15 +15,21 @@ from freehint.jit import kernel, prefetch
 from freehint.mm.memory import MOVABLE
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, free_pages, mark_lru
 
-# A word's bits, from the lowest: 8 write or not, 8 allocate or free, then 12 order and 12 type
-# for an allocation or 24 victim for a free; the highest 11 draw the interval.
+# A word's bits, from the lowest: 8 choose write or not, 8 allocate or free, then 12 the order and
+# 12 the type of an allocation, or 24 the victim of a free; the highest 11 draw the interval.
 QUANTILES = 4096
 WISH_ORDER, WISH_TYPE = 0, 1
 
 
 @kernel(inline=True)
 def alloc_event(world, cpu, word, now_ns):
-    """Allocate a block of a drawn order and type; when it is done, or -1 to wait."""
+    """Allocate a block of a drawn order and type.
+
+    Returns
+    -------
+    int
+        When it is done, in ns; -1 if the CPU has to wait.
+    """
     order = int(world.wish[WISH_ORDER, (word >> 16) & (QUANTILES - 1)])
     migratetype = int(world.wish[WISH_TYPE, (word >> 28) & (QUANTILES - 1)])
     locked = world.state[0].locked_zones
@@ -40,7 +46,7 @@ def alloc_event(world, cpu, word, now_ns):
     if blocks > 0:
         done = under_zone_lock(world, cpu, zone, WAIT_ALLOC, blocks, now_ns)
     else:
-        # It may have waited in vain: on its second try another zone's pcp list served it.
+        # It may have waited: on its second try another zone's pcp list served it.
         end_wait(world, cpu, zone, WAIT_ALLOC, now_ns, now_ns)
     if migratetype == MOVABLE:
         mark_lru(world.memory, node, order)
@@ -56,7 +62,13 @@ def alloc_event(world, cpu, word, now_ns):
 
 @kernel(inline=True)
 def free_event(world, cpu, word, now_ns):
-    """Free one of the CPU's blocks, drawn evenly; when it is done, or -1 to wait."""
+    """Free one of the CPU's blocks, drawn evenly.
+
+    Returns
+    -------
+    int
+        When it is done, in ns; -1 if the CPU has to wait.
+    """
     last = world.cpu[cpu].nr_blocks - 1
     victim = (((word >> 16) & 0xFFFFFF) * (last + 1)) >> 24
     node = world.held[cpu, victim] >> 4
@@ -77,10 +89,10 @@ def free_event(world, cpu, word, now_ns):
 
 @kernel(inline=True)
 def ask_for_next_block(world, cpu):
-    """Start loading what the CPU's next event reads if it frees: a load as long as an event.
+    """Prefetch the entry of ``held`` that the CPU's next event reads if it frees.
 
-    To ask for that block's frame and links too, when its place has come, gained nothing: 0.93 to
-    1.04 times the events a second at 16 and 64 GiB.
+    That load takes as long as an event.  To prefetch the block's frame and links too, once its
+    entry is there, gained nothing: 0.93 to 1.04 times the events per second at 16 and 64 GiB.
     """
     at = world.cpu[cpu].word_at + 1
     if at < world.words.shape[1]:
@@ -99,7 +111,7 @@ def write_held_page(world, cpu, word):
 
 @kernel(inline=True)
 def program_event_of_cpu(world, cpu, now_ns):
-    """A program's next page; one that allocates waits while a stroke holds a zone's lock."""
+    """A program's next page.  A program that allocates waits while a stroke holds a zone's lock."""
     word = world.words[cpu, world.cpu[cpu].word_at]
     if world.state[0].locked_zones and world.state[0].program > 1 + DIRTY:
         wait_for_release(world, cpu, now_ns)
@@ -115,7 +127,7 @@ def program_event_of_cpu(world, cpu, now_ns):
 
 @kernel(inline=True)
 def cpu_event(world, cpu, now_ns):
-    """One event of a CPU.  A waiting CPU repeats its word, so it repeats its wish."""
+    """One event of a CPU.  A CPU that had to wait repeats its word, and so its operation."""
     state = world.state[0]
     word = world.words[cpu, world.cpu[cpu].word_at]
     blocks = world.cpu[cpu].nr_blocks

@@ -1,4 +1,4 @@
-"""How a guest CPU gets a zone lock: behind short holds, or asleep until a stroke ends."""
+"""A guest CPU waits for a zone lock: after short holds, or asleep until a stroke ends."""
 
 from freehint.engine.world.clock import hold_lock, suspend
 from freehint.jit import kernel
@@ -8,7 +8,7 @@ WAIT_COLUMNS = ("since_ns", "cpu", "zone", "kind", "wait_ns")
 
 @kernel(inline=True)
 def under_zone_lock(world, cpu, zone, kind, blocks, now_ns):
-    """Hold the zone lock for ``blocks`` blocks, with a row if it took waiting; when it ends."""
+    """Hold the zone lock for ``blocks`` blocks, with a row of the wait; return the time it ends."""
     hold = blocks * world.cost[0].buddy_ns
     got = hold_lock(world, zone, now_ns, hold)
     world.tally[0].lock_holds += 1
@@ -19,7 +19,7 @@ def under_zone_lock(world, cpu, zone, kind, blocks, now_ns):
 
 @kernel(inline=True)
 def end_wait(world, cpu, zone, kind, now_ns, got):
-    """The operation goes on at ``got``: a row if it had to wait, now or in an earlier try."""
+    """Write a row if the operation that goes on at ``got`` had to wait, now or in earlier tries."""
     since = world.cpu[cpu].wait_since
     world.cpu[cpu].wait_since = -1
     if since < 0:
@@ -36,7 +36,7 @@ def end_wait(world, cpu, zone, kind, now_ns, got):
 
 @kernel(inline=True)
 def wait_for_release(world, cpu, now_ns):
-    """The CPU spins until the stroke ends."""
+    """Let the CPU spin until the stroke ends."""
     if world.cpu[cpu].wait_since < 0:
         world.cpu[cpu].wait_since = now_ns
     suspend(world, cpu)

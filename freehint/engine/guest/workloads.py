@@ -1,8 +1,8 @@
-"""What a synthetic guest does: how often its CPUs allocate, what, and how long they keep it.
+"""The load of a synthetic guest: how often its CPUs allocate, which blocks, and for how long.
 
-A guest's load, this one or another, has ``nr_cpus``, ``keeps_content`` (is every write of a page
-known?), ``default_memory``, ``inputs`` (files that it was made of), ``arrays`` (its fields of the
-World) and ``begin`` (schedules its CPUs).
+Every guest's load has ``nr_cpus``, ``keeps_content`` (whether every write of a page is known),
+``default_memory``, ``inputs`` (the files that it was made of), ``arrays`` (its fields of the World)
+and ``begin`` (which schedules its CPUs).
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from freehint.engine.guest.vcpu import QUANTILES
 from freehint.engine.world.clock import MAX_CPUS, schedule
 from freehint.mm.memory import MAX_ORDER, MIGRATE_PCPTYPES, Memory
 
-WORDS = 1 << 14  # events a CPU between two refills of its random words
+WORDS = 1 << 14  # events of a CPU between two refills of its random words
 
 
 @dataclass(frozen=True)
@@ -26,24 +26,24 @@ class Workload(Named):
     Attributes
     ----------
     nr_cpus : int
-        1 to 24.  CPUs that a recorded guest did not have begin with empty pcp lists.
+        1 to 24.  CPUs that the recorded guest did not have begin with empty pcp lists.
     interval_ns : int
-        Mean time between two operations of a CPU (drawn evenly from half to one and a half).
-        5 us on each of 4 CPUs: 800,000 operations/s, 35 times the busiest recording (frag),
-        which ran under emulation.
+        Mean time between two operations of a CPU, drawn evenly from half to one and a half of it.
+        5 us on each of 4 CPUs make 800,000 operations/s, 35 times the rate of the busiest
+        recording (frag), which ran under emulation.
     live_share : float
-        Share of the memory that is free at the start which the guest comes to hold.
+        Share of the memory free at the start that the guest comes to hold.
     growth : float
-        Chance that an operation allocates while the guest holds less than that; above it,
-        the chance that it frees.
+        Chance that an operation allocates while the guest holds less than that share; above it,
+        the chance that an operation frees.
     write_share : float
         Share of operations that write a page instead.
     order_weights : tuple of float
-        Weights of orders 0, 1, ..  Default: recording ``fork`` (0: 0.9665, 1: 0.0335, 3: below
-        0.0001), and 1 in 500 an order-9 huge page (assumed; none was recorded there).
+        Weights of orders 0, 1, ..  The default is that of recording ``fork`` (0: 0.9665, 1:
+        0.0335, 3: below 0.0001), with 1 in 500 an order-9 huge page (assumed; none was recorded).
     type_weights : tuple of float
-        Weights of UNMOVABLE, MOVABLE, RECLAIMABLE.  Default: recordings ``fork`` and ``cache``
-        mixed evenly.
+        Weights of UNMOVABLE, MOVABLE, RECLAIMABLE.  The default mixes the recordings ``fork`` and
+        ``cache`` evenly.
     """
 
     nr_cpus: int = 4
@@ -75,7 +75,7 @@ class Workload(Named):
             require(good and sum(weights) > 0, f"workload.{name}", must, weights)
 
     def arrays(self, memory: Memory, duration_ns: int) -> dict:
-        """Fields of the World that are the guest's own."""
+        """The fields of the World that belong to this guest."""
         target = target_pages(self, memory)
         return {
             "held": np.zeros((self.nr_cpus, target + target // 4 + 1024), np.int64),
@@ -95,11 +95,11 @@ class Workload(Named):
 
 @lru_cache(maxsize=64)
 def quantile_table(weights: tuple) -> np.ndarray:
-    """uint8[4096] whose entries occur as often as the weights say, each weight at least once."""
+    """uint8[4096] in which each index of ``weights`` occurs by its weight, but at least once."""
     weights = np.asarray(weights, float)
     edges = np.round(np.cumsum(weights) / weights.sum() * QUANTILES).astype(np.int64)
     counts = np.diff(edges, prepend=0)
-    # A rare kind must not vanish by rounding; it takes its place from the commonest.
+    # A rare index must not vanish by rounding; it takes its place from the most frequent one.
     missing = (weights > 0) & (counts == 0)
     counts[missing] = 1
     counts[np.argmax(counts)] -= counts.sum() - QUANTILES
@@ -107,13 +107,13 @@ def quantile_table(weights: tuple) -> np.ndarray:
 
 
 def target_pages(workload: Workload, memory: Memory) -> int:
-    """Pages that each CPU comes to hold."""
+    """Number of pages that each CPU comes to hold."""
     free = int(memory.zones.nr_free_pages.sum())
     return int(free * workload.live_share) // workload.nr_cpus
 
 
 def draw_words(world, streams, words: int) -> None:
-    """Draw so many words for every CPU that has used all of its own; they come in one sequence."""
+    """Draw the next ``words`` words of its sequence for every CPU that has used all of its own."""
     for cpu, stream in enumerate(streams):
         if world.cpu[cpu].word_at == WORDS:
             world.words[cpu, WORDS - words :] = stream.integers(0, 1 << 63, words, np.int64)

@@ -1,8 +1,8 @@
 """The host's side of the ring: one thread that uses buffers while it is scheduled.
 
-It is woken by the guest's notification when it sleeps, takes ``service_ns`` a buffer, and is
-not scheduled for a while now and then: the thread's "it seems highly unlikely that host won't
-ever be scheduled out".
+The guest's notification wakes the thread when it sleeps.  It takes ``service_ns`` for each buffer,
+and now and then it is not scheduled for a while: "it seems highly unlikely that host won't ever be
+scheduled out", as the mail thread says.
 """
 
 from dataclasses import dataclass
@@ -22,24 +22,25 @@ from freehint.mm.bitmap import clear_bit, test_bit
 
 @dataclass(frozen=True)
 class HostConfig(Named):
-    """Who takes the buffers: one iothread, which is not always scheduled.
+    """The host's iothread, which takes the buffers and is not always scheduled.
 
     Attributes
     ----------
     service_ns : int
         Time to use one buffer.  Assumed: a virtqueue pop and a bitmap clear; vary it.
     kick_ns : int
-        From a notification to the first buffer used, when the host slept.  Assumed.
+        Time from a notification of a sleeping host to the first buffer used.  Assumed.
     gap_ns : int
-        Mean length of a time when the host is not scheduled; 0: always there.  Assumed: one
+        Mean length of a gap, in which the host is not scheduled; 0 for no gaps.  Assumed: one
         slice of a busy host's scheduler.
     gap_every_ns : int
         Mean time between two such gaps.  Assumed.
     gaps : str
         Distribution of both times: "exponential", "uniform" (0 to twice the mean) or "fixed".
     discard : bool
-        The host takes the memory behind a block that it was told of (MADV_DONTNEED): QEMU does so
-        with reported blocks, Firecracker with hinted ones too.  The guest's next touch faults.
+        Whether the host takes away the memory behind a hinted or reported block (MADV_DONTNEED):
+        QEMU does so with reported blocks, Firecracker with hinted ones too.  The guest's next
+        touch faults.
     """
 
     service_ns: int = 1_000
@@ -62,7 +63,7 @@ GAP_ROWS = 256
 
 
 def draw_gaps(world, config: HostConfig, stream) -> None:
-    """Draw the next gaps: the time until each, after the one before, and its length."""
+    """Draw the next gaps: for each the time since the gap before it, and its length."""
     means = np.array([config.gap_every_ns, config.gap_ns])
     if config.gaps == "exponential":
         drawn = stream.exponential(1.0, (GAP_ROWS, 2))
@@ -76,7 +77,7 @@ def draw_gaps(world, config: HostConfig, stream) -> None:
 
 @kernel(inline=True)
 def wake_worker(world, user, actor, now_ns):
-    """The worker waits for a descriptor, or for the host to have used everything."""
+    """Wake a worker that waits for a descriptor, or until the host has used all its buffers."""
     mode = world.user[user].mode
     if mode == WAIT_RING or (mode == WAIT_USED and ring_in_flight(world.ring, user) == 0):
         schedule(world, actor, now_ns)
@@ -84,7 +85,7 @@ def wake_worker(world, user, actor, now_ns):
 
 @kernel(inline=True)
 def next_user(world):
-    """The next user in turn whose ring holds a buffer; -1 if none does."""
+    """The next user in turn that has a buffer on its ring, or -1 if there is none."""
     users = world.user.shape[0]
     for i in range(1, users + 1):
         user = (world.state[0].turn + i) % users
@@ -95,9 +96,9 @@ def next_user(world):
 
 @kernel(inline=True)
 def discard_block(world, user, node, order):
-    """A host that discards: nothing is behind the block any more.
+    """Discard the memory behind a block, if the host does so.
 
-    Where the guest took a page back while its hint was under way, what it wrote is gone.
+    If the guest took a page back while its hint was under way, its writes to it are lost.
     Source: ram_block_discard_range(), called for reports by QEMU.
     """
     if world.host[0].discards:
@@ -114,9 +115,9 @@ def discard_block(world, user, node, order):
 
 @kernel(inline=True)
 def take_hint(world, user, node, order):
-    """While hints are taken: the pages leave the bitmap of the migration.
+    """Take a hinted block's pages out of the migration's bitmap, while the device takes hints.
 
-    Buffers from before the guest sent the current command id are popped and ignored.
+    Buffers that the guest added before it sent the current command id are popped and ignored.
     Source: virtio_balloon_get_free_page_hints(), state FREE_PAGE_HINT_S_START.
     """
     record = world.migration[0]
@@ -129,7 +130,7 @@ def take_hint(world, user, node, order):
 
 @kernel(inline=True)
 def use_block(world, user, node, order):
-    """The host has one block: note it for the policy."""
+    """Use one block, and note it for the policy."""
     state = world.state[0]
     discard_block(world, user, node, order)
     pages_used(world, user, node, order)
@@ -142,7 +143,7 @@ def use_block(world, user, node, order):
 
 @kernel(inline=True)
 def use_buffer(world, user):
-    """Use the oldest buffer of a ring: a block, or a scatterlist; blocks in it."""
+    """Use the oldest buffer of a ring, and return the number of blocks in it."""
     node, order = ring_use(world.ring, user)
     if order != SCATTERLIST:
         use_block(world, user, node, order)
@@ -156,7 +157,7 @@ def use_buffer(world, user):
 
 @kernel(inline=True)
 def be_away(world, actor, now_ns):
-    """A gap begins: not scheduled for its length, then on to the next drawn gap."""
+    """Begin a gap: the host is not scheduled for its length.  Then plan the next drawn gap."""
     state = world.state[0]
     back = now_ns + world.gaps[state.gap_row, 1]
     state.gap_row += 1
@@ -166,7 +167,7 @@ def be_away(world, actor, now_ns):
 
 @kernel(inline=True)
 def host_event(world, actor, now_ns):
-    """Use one buffer, or be away, or fall asleep on an empty ring."""
+    """Use one buffer, begin a gap if it is due, or sleep if all rings are empty."""
     state = world.state[0]
     if now_ns >= state.gap_at:
         be_away(world, actor, now_ns)
@@ -185,7 +186,7 @@ def host_event(world, actor, now_ns):
 
 @kernel(inline=True)
 def notify_host(world, actor, now_ns):
-    """Kick the host if it sleeps; True if it had to be kicked."""
+    """Notify the host if it sleeps; return whether it slept."""
     if world.state[0].asleep == 0:
         return False
     world.state[0].asleep = 0

@@ -1,9 +1,9 @@
 """A migration beside the engine: rounds, syncs and switch-over.
 
-The sending is compiled; this is what happens a few times a migration.  Around each sync the
-balloon device does as QEMU's does: STOP before it, so that no hint is under way; a new command id
-after it, so that hinting begins anew in every round; DONE at every end, also a failed one, so that
-the guest gets its memory back.
+The sending is compiled; this module does what happens only a few times in a migration.  Around
+each sync the balloon device acts as QEMU's does: it sends STOP before the sync, so that no hint is
+under way; a new command id after it, so that hinting begins anew in every round; and DONE at every
+end, also of a failed migration, so that the guest gets its memory back.
 
 Source: migration/migration.c, migration/ram.c, virtio_balloon_free_page_hint_notify() of QEMU 10.0.
 """
@@ -44,24 +44,24 @@ class MigrationConfig(Named):
     Attributes
     ----------
     start_at_ns : int
-        When it begins.
+        Time at which it begins.
     bandwidth_Bps : int
-        QEMU's max-bandwidth, bytes/s; its default is 128 MiB/s.
+        QEMU's max-bandwidth in bytes/s; its default is 128 MiB/s.
     downtime_limit_ms : int
         QEMU's downtime-limit; its default is 300 ms.
     generation : "G1", "G2", "G3"
         How the dirty log is cleared; see :mod:`freehint.engine.world.dirty`.
     chunk_shift : int
-        G2 and G3: the log is cleared 2^this pages at a time (x-clear-bitmap-shift).
+        In G2 and G3 the log is cleared ``2^chunk_shift`` pages at a time (x-clear-bitmap-shift).
     initially_set : bool
-        The log begins with every page dirty (KVM_DIRTY_LOG_INITIALLY_SET).
+        Whether the log begins with every page dirty (KVM_DIRTY_LOG_INITIALLY_SET).
     zero_page_ns, normal_page_ns : int
-        The sender's CPU time for a page: 4096 B scanned; scanned and written to a socket.
+        The sender's CPU time for a page: to scan 4096 B; to scan them and write them to a socket.
         Assumed.
     hint_latency_ns : int
-        From the sync to the guest's first hint: an interrupt and a work item.  Assumed.
+        Time from the sync to the guest's first hint: an interrupt and a work item.  Assumed.
     cancel_at_ns : int
-        When it is cancelled; -1: never.
+        Time at which it is cancelled; -1 for never.
     """
 
     start_at_ns: int = 20 * NS_PER_MS
@@ -101,7 +101,7 @@ ROUND_COLUMNS = (
 
 @kernel
 def lost_writes(world):
-    """Pages in use whose content the destination does not have; free ones may differ."""
+    """Number of pages in use with other content at the destination.  Free pages may differ."""
     memory, page, lost = world.memory, 0, 0
     while page < memory.nr_pages:
         frame = memory.frame[page]
@@ -117,7 +117,7 @@ def lost_writes(world):
 class Migration:
     """One migration of the engine's guest.
 
-    ``rounds`` holds a row a sync, ROUND_COLUMNS; counts are since the beginning.
+    ``rounds`` has one row for each sync, with ROUND_COLUMNS; counts are since the beginning.
     """
 
     def __init__(self, engine, config: MigrationConfig):
@@ -136,7 +136,7 @@ class Migration:
         engine.world.host[0].fault_ns = engine.world.cost[0].fault_ns
 
     def begin(self, now_ns: int) -> None:
-        """Set-up and the first sync: every page is to be sent."""
+        """Set up the migration and do the first sync: every page is to be sent."""
         world, record = self.engine.world, self.engine.world.migration[0]
         dirty = world.dirty
         dirty.rule[GENERATION] = GENERATIONS.index(self.config.generation)
@@ -160,20 +160,20 @@ class Migration:
         self.engine.tell("round_synced", now_ns)
 
     def _start_hints(self, now_ns: int) -> None:
-        """A new command id: its hints count, and the guest begins after a while."""
+        """Send a new command id, whose hints the device takes; the guest begins after a latency."""
         for user in self.engine.strokes.users:
             if not user.by_itself:
                 self.engine.world.user[user.number].hinting = HINT_REQUESTED
         self.engine.commands.later(now_ns + self.config.hint_latency_ns, "start")
 
     def _stop_hints(self, now_ns: int) -> None:
-        """STOP: what is still on the ring is popped and ignored."""
+        """Send STOP: buffers that are still on the ring are popped and ignored."""
         self.engine.world.user["hinting"] = HINT_STOP
         self.engine.commands.forget("start")
         self.engine.commands.stop(now_ns)
 
     def turn(self, now_ns: int) -> None:
-        """Little or nothing is left: sync, and stop the guest if it is still little."""
+        """Sync when few pages are left, and stop the guest if they are still few after it."""
         world, record = self.engine.world, self.engine.world.migration[0]
         if record.phase == COMPLETION:
             self._complete(now_ns)
@@ -189,7 +189,7 @@ class Migration:
         schedule(world, self.actor, now_ns)
 
     def _stop_guest(self, now_ns: int) -> None:
-        """vm_stop(): everybody sleeps, the device's thread too, which waits for the guest."""
+        """Let all actors sleep (vm_stop()), also the device's thread, which waits for the guest."""
         world = self.engine.world
         self.stopped_ns = now_ns
         for actor in range(len(world.key) - 1):
@@ -197,7 +197,7 @@ class Migration:
             suspend(world, actor)
 
     def _complete(self, now_ns: int) -> None:
-        """Everything is sent: compare, and let the guest go on at the destination."""
+        """When all is sent, compare contents, and let the guest go on at the destination."""
         world = self.engine.world
         self.lost_writes = int(lost_writes(self.engine.pinned))
         self.status = "completed"
@@ -205,14 +205,14 @@ class Migration:
         self._end(now_ns)
 
     def cancel(self, now_ns: int) -> None:
-        """migrate_cancel, or a failure: the guest goes on where it is."""
+        """Cancel the migration (migrate_cancel, or a failure): the guest goes on where it is."""
         if self.status == "active":
             self.status = "cancelled"
             self._stop_hints(now_ns)
             self._end(now_ns)
 
     def _end(self, now_ns: int) -> None:
-        """DONE on every path; writes are no longer logged."""
+        """Send DONE, wake the actors, and stop logging writes."""
         world = self.engine.world
         self.end_ns = now_ns
         world.migration[0].phase = OFF
@@ -222,7 +222,7 @@ class Migration:
         for actor, key in self.asleep.items():
             if key != NEVER:
                 world.key[actor] = key + (late << ACTOR_BITS)
-                if actor < len(world.cpu):  # what a recorded guest has lost already
+                if actor < len(world.cpu):  # a recorded guest is so much later than recorded
                     world.cpu[actor].due_ns += late
                     world.cpu[actor].slip_ns += late
             else:

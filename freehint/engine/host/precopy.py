@@ -1,10 +1,10 @@
 """QEMU's pre-copy: send every page, then those written meanwhile, until few are left.
 
-Pages go out in ascending order.  A zero page costs 9 bytes on the wire, another 4096 + 8.  In each
-window of 100 ms at most ``bandwidth`` / 10 is sent.  When, at the begin of a window or 50 ms later,
-what is left would take less than the
-downtime limit at the last window's bandwidth, the bitmap is synced; if it is still so little, the
-guest is stopped, the bitmap synced once more, and the rest sent without a limit.
+Pages are sent in ascending order.  A zero page takes 9 bytes on the wire, another one 4096 + 8.
+In each window of 100 ms at most ``bandwidth`` / 10 is sent.  At the begin of a window and 50 ms
+later, the rest is looked at: if it would take less than the downtime limit at the last window's
+bandwidth, the bitmap is synced.  If that is still so after the sync, the guest is stopped, the
+bitmap is synced once more, and the rest is sent without a limit.
 
 Source: migration/migration.c (migration_iteration_run(), migration_update_counters()) and
 migration/ram.c of QEMU 10.0.
@@ -19,13 +19,13 @@ from freehint.units import NS_PER_MS, PAGE_SIZE
 ZERO_PAGE_BYTES = 9  # RAM_SAVE_FLAG_ZERO with the offset, and one byte
 NORMAL_PAGE_BYTES = PAGE_SIZE + 8
 WINDOW_NS = 100 * NS_PER_MS  # BUFFER_DELAY
-ITERATION_NS = 50 * NS_PER_MS  # MAX_WAIT: what is left is looked at between iterations
+ITERATION_NS = 50 * NS_PER_MS  # MAX_WAIT: the rest is looked at between iterations
 OFF, PRECOPY, COMPLETION = range(3)
 
 
 @kernel(inline=True)
 def begin_window(record, now_ns):
-    """A window of 100 ms is over: what it carried tells the bandwidth.
+    """Begin a window of 100 ms, after the bytes of the last one have given the bandwidth.
 
     Source: migration_update_counters().
     """
@@ -38,13 +38,16 @@ def begin_window(record, now_ns):
 
 @kernel(inline=True)
 def send_page(world, page):
-    """Send one page as it is now: (bytes, ns).  Source: ram_save_target_page_legacy()."""
+    """Send one page as it is now, and return its (bytes, ns).
+
+    Source: ram_save_target_page_legacy().
+    """
     record = world.migration[0]
     clear_bit(world.dirty.bitmap, page)
     clear_chunk(world.dirty, page)
     record.pages_left -= 1
     record.at = page + 1
-    if world.copy[page] != world.version[page]:  # zero pages that stay so take no memory of ours
+    if world.copy[page] != world.version[page]:  # a copy that stays 0 takes none of our memory
         world.copy[page] = world.version[page]
     if world.version[page] == 0:
         record.zero += 1
@@ -56,13 +59,19 @@ def send_page(world, page):
 
 @kernel(inline=True)
 def few_left(record):
-    """Would the rest take less than the downtime limit?"""
+    """Would sending the rest take less than the downtime limit?"""
     return record.pages_left * PAGE_SIZE < record.threshold_bytes
 
 
 @kernel(inline=True)
 def migration_event(world, actor, now_ns):
-    """Send the next page, or sleep to the window's end; True: Python has to sync or to finish."""
+    """Send the next page, then sleep to the window's end if its quota is used.
+
+    Returns
+    -------
+    bool
+        Whether Python has to sync or to finish.
+    """
     record = world.migration[0]
     if now_ns >= record.window_end:
         begin_window(record, now_ns)

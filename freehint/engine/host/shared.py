@@ -1,10 +1,10 @@
-"""A host's memory that several guests share: watermarks, kswapd, direct reclaim, and the end of it.
+"""A host's memory that several guests share: watermarks, kswapd, direct reclaim, out of memory.
 
-Between slices kswapd writes old pages to swap when fewer than the low watermark are free, until
-the high one is reached; it writes a page every ``swap_out_ns``.  A guest that takes pages faster
-reclaims directly and pays for it.  Guests give in proportion to what they have resident, as
-control groups of their own do.  Without a free swap slot nothing can be reclaimed: then the guest
-with most pages, resident and in swap, is killed.
+Between slices, kswapd begins to write old pages to swap when fewer pages are free than the low
+watermark, and goes on until the high one is reached; a page takes ``swap_out_ns``.  A guest that
+takes pages faster than that reclaims directly and pays the time.  Guests lose pages in proportion
+to their resident pages, as control groups do.  Without a free swap slot nothing can be reclaimed:
+then the guest with most pages, resident and in swap, is killed.
 
 Source: balance_pgdat(), do_try_to_free_pages() and shrink_node_memcgs() of mm/vmscan.c,
 oom_badness() of mm/oom_kill.c, Linux 6.1.
@@ -35,7 +35,7 @@ from freehint.units import NS_PER_MS, PAGES_PER_MIB
 
 DEF_PRIORITY = 12
 SWAP_CLUSTER_MAX = 32
-# What one event of a guest takes at most: a block of the largest order, and page structures.
+# The most pages that one event of a guest takes: a block of the largest order, page structures.
 EVENT_PAGES = 2048
 
 
@@ -46,15 +46,16 @@ class SharedHost:
     Attributes
     ----------
     memory_MiB : int
-        For guests' pages.
+        Memory for guests' pages.
     swap_MiB : int
+        Swap space.
     swap_in_ns : int
-        A guest's touch of a page in swap, until it goes on.  Assumed: a 4 KiB random read of an
-        NVMe drive and the fault around it.
+        Time from a guest's touch of a page in swap until the guest goes on.  Assumed: a 4 KiB
+        random read of an NVMe drive and the fault around it.
     swap_out_ns : int
-        Writing one page to swap; writes are sequential, many under way.  Assumed: 400 MB/s.
+        Time to write one page to swap.  Assumed: sequential writes, many under way, at 400 MB/s.
     slice_ns : int
-        Guests run in turn for so long; between slices the host reclaims.
+        Time for which each guest runs in its turn; between slices the host reclaims.
     """
 
     memory_MiB: int = 1536
@@ -73,8 +74,8 @@ class SharedHost:
 class HostMemory:
     """Host memory and swap while guests run.
 
-    ``engines`` holds the guests that are there, by number; ``kills`` a row (guest, resident pages,
-    swapped pages) a guest that was killed.
+    ``engines`` holds the guests on the host, by number; ``kills`` has one row (guest, resident
+    pages, swapped pages) for each guest that was killed.
     """
 
     def __init__(self, config: SharedHost):
@@ -94,14 +95,14 @@ class HostMemory:
             config.swap_in_ns,
         )
         self.kswapd_awake = False
-        self.kswapd_ns = 0  # time that it has not spent yet
-        self.kswapd_pages = self.direct_pages = 0  # written
+        self.kswapd_ns = 0  # time that kswapd has not spent yet
+        self.kswapd_pages = self.direct_pages = 0  # pages written to swap
         self.lowest_free = self.total
         self.first = 0  # guest that the next scan begins with
-        self.reclaim_ns = {}  # of direct reclaim, a guest
+        self.reclaim_ns = {}  # time of direct reclaim, by guest
 
     def add(self, number: int, engine) -> None:
-        """A guest begins: what it has resident takes memory, and others' pages make room."""
+        """Add a guest that begins.  Its resident pages take memory, and old pages make room."""
         world = engine.world
         nr_pages = world.memory.nr_pages
         engine.current.replace(paging=new_paging(nr_pages, self.count))
@@ -121,7 +122,7 @@ class HostMemory:
                     self._kill()
 
     def _reclaim(self, wanted: int) -> int:
-        """Write up to ``wanted`` pages to swap, the oldest first; pages written."""
+        """Write up to ``wanted`` pages to swap, the oldest first; return the number written."""
         got, priority = 0, DEF_PRIORITY
         guests = list(self.engines.values())
         while got < wanted and self.count[SWAP_FREE] > 0:
@@ -136,7 +137,7 @@ class HostMemory:
         return int(got)
 
     def kswapd(self, time_ns: int) -> None:
-        """kswapd's share of a slice.  Source: balance_pgdat()."""
+        """Let kswapd run for its share of a slice.  Source: balance_pgdat()."""
         free = int(self.count[FREE])
         self.lowest_free = min(self.lowest_free, free)
         if free < self.low:
@@ -152,7 +153,7 @@ class HostMemory:
             self.kswapd_awake, self.kswapd_ns = False, 0
 
     def direct_reclaim(self, engine) -> None:
-        """A guest has taken the host's memory below the min watermark: it makes room, and waits.
+        """Let a guest that took the host below its min watermark make room, and wait for it.
 
         Source: do_try_to_free_pages(), out_of_memory().
         """
@@ -168,7 +169,7 @@ class HostMemory:
             self.reclaim_ns[number] += took_ns
 
     def _kill(self) -> None:
-        """No memory and no swap: the largest guest goes.  Source: oom_badness()."""
+        """Kill the largest guest, when no memory and no swap is free.  Source: oom_badness()."""
 
         def badness(number):
             count = self.engines[number].world.paging.count
@@ -179,7 +180,7 @@ class HostMemory:
         count = engine.world.paging.count
         self.kills.append((victim, int(count[RESIDENT]), int(count[SWAPPED])))
         engine.stopped = True
-        engine.world.host[0].faulting = 0  # what a stroke still writes touches nothing
+        engine.world.host[0].faulting = 0  # later writes of its last stroke take no memory
         unmap_all(engine.world.paging, engine.world.present)
 
     def check(self) -> None:
@@ -188,7 +189,7 @@ class HostMemory:
         Raises
         ------
         InvariantError
-            Naming what does not add up.
+            The message names the first count that is wrong.
         """
         resident = swapped = 0
         for number, engine in self.engines.items():

@@ -1,4 +1,4 @@
-"""Time: when each actor acts next, and when a zone lock is free."""
+"""Time: the next turn of each actor, and the time from which a zone lock is free."""
 
 from freehint.jit import kernel
 
@@ -15,15 +15,20 @@ def schedule(world, actor, time_ns):
 
 @kernel(inline=True)
 def suspend(world, actor):
-    """Let ``actor`` act only when somebody schedules it."""
+    """Let ``actor`` sleep until another actor schedules it."""
     world.key[actor] = NEVER
 
 
 @kernel(inline=True)
 def ask_to_shrink(world, cpu):
-    """May who holds pages for the host give some back, before this allocation fails?  Asked once.
+    """Before an allocation fails, ask a policy that holds pages for the host to give some back.
 
     Source: the shrinker of drivers/virtio/virtio_balloon.c, called by direct reclaim.
+
+    Returns
+    -------
+    bool
+        Whether a policy is asked, so that the CPU tries again; at most once per allocation.
     """
     asked = world.cpu[cpu].asked
     world.cpu[cpu].asked = 0
@@ -36,7 +41,7 @@ def ask_to_shrink(world, cpu):
 
 @kernel(inline=True)
 def hold_lock(world, zone, now_ns, hold_ns):
-    """Take a zone lock for a known short time, behind whoever holds it; when it was got."""
+    """Take a zone lock for ``hold_ns`` after earlier short holds; return the time it begins."""
     start = max(now_ns, world.lock_until[zone])
     world.lock_until[zone] = start + world.cost[0].lock_ns + hold_ns
     return start

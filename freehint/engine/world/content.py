@@ -1,4 +1,4 @@
-"""What stands in the pages: versions, writes, faults."""
+"""The content of pages: versions, writes, faults."""
 
 from freehint.engine.world.dirty import log_write
 from freehint.engine.world.paging import SWAP_IN_NS, page_in, shares_host
@@ -16,7 +16,7 @@ def has_content(world):
 
 @kernel(cold=True)
 def fault(world, page):
-    """The host gives a page: cleared, or from swap."""
+    """Let the host provide a page, either cleared or from swap."""
     record = world.host[0]
     set_bit(world.present, page)
     record.faults += 1
@@ -28,7 +28,7 @@ def fault(world, page):
 
 @kernel(inline=True)
 def arrive(world, page):
-    """A page is touched: where the host has it not, or no longer, it faults."""
+    """Touch a page, with a fault if it is not resident on the host."""
     if world.host[0].faulting:
         if not test_bit(world.present, page):
             fault(world, page)
@@ -38,7 +38,7 @@ def arrive(world, page):
 
 @kernel(inline=True)
 def write_page(world, page):
-    """The guest gives a page new content."""
+    """Give a page new content, as a write of the guest."""
     record = world.migration[0]
     record.stamp += 1
     world.version[page] = record.stamp
@@ -48,7 +48,7 @@ def write_page(world, page):
 
 @kernel(inline=True)
 def zero_page(world, page):
-    """The guest clears a page: that is a write too."""
+    """Clear a page, which is a write of the guest too."""
     world.version[page] = 0
     log_write(world.dirty, page)
     arrive(world, page)
@@ -56,7 +56,7 @@ def zero_page(world, page):
 
 @kernel(inline=True)
 def write_page_structure(world, page):
-    """The kernel changes a page's 64-byte structure: that dirties a page of the array of them."""
+    """Change a page's 64-byte structure, which dirties a page of the array of structures."""
     if world.state[0].has_mem_map:
         write_page(world, world.mem_map[page >> STRUCTURES_SHIFT])
 
@@ -73,14 +73,14 @@ def write_block(world, node, order, zeroed):
 
 @kernel(inline=True)
 def pages_freed(world, node, order):
-    """Pages are about to be freed: with init_on_free=1 cleared.  Source: free_pages_prepare()."""
+    """With init_on_free=1, clear pages that are to be freed.  Source: free_pages_prepare()."""
     if world.state[0].init_on_free:
         write_block(world, node, order, True)
 
 
 @kernel(inline=True)
 def copy_page(world, source, target):
-    """The guest copies a page: that is a write of the target, and a touch of a swapped source."""
+    """Copy a page, which writes the target and touches a source that is in swap."""
     if shares_host(world.paging) and test_bit(world.paging.swapped, source):
         arrive(world, source)
     world.version[target] = world.version[source]
@@ -90,7 +90,7 @@ def copy_page(world, source, target):
 
 @kernel(inline=True)
 def pay_faults(world):
-    """Time that faults since the last call cost, ns."""
+    """Return the time in ns of all faults since the last call, and begin again at 0."""
     debt = world.host[0].fault_debt_ns
     world.host[0].fault_debt_ns = 0
     return debt

@@ -1,16 +1,16 @@
-"""Dirty bitmaps of a migration: what QEMU still has to send, and what the hypervisor logged.
+"""Dirty bitmaps of a migration: the pages that QEMU has to send, and the hypervisor's log.
 
-One bit a page frame, in uint64 words.  ``B`` is QEMU's bitmap: pages to send.  ``K`` is the log:
-pages written since its bit was last cleared.  A *sync* brings K into B.  Three generations differ
-in when K is cleared (docs/model.md)::
+Each bitmap has one bit per page frame, in uint64 words.  ``B`` is QEMU's bitmap of the pages to
+send.  ``K`` is the log: a bit is set if the page was written since the bit was last cleared.  A
+*sync* adds K to B.  Three generations differ in when K is cleared (docs/model.md)::
 
-    G1   at the sync; a write after it sets K anew.  A hint clears B.
-    G2   later, a chunk of 2^18 pages at a time, just before the first page of a chunk is sent;
-         only bits that the sync saw (S).  A hint clears B; K keeps its bit, so the page is sent
-         after the next sync: useless.
-    G3   as G2, and a hint first clears the chunks of its range too.  A page that the sync saw
-         dirty, and that the guest writes again before its chunk is cleared, is then lost if the
-         hint for it comes after the write.
+    G1   K is cleared at the sync; a write after it sets K anew.  A hint clears B.
+    G2   K is cleared later, a chunk of 2^18 pages at a time, just before the first page of a
+         chunk is sent, and only in bits that the sync saw (S).  A hint clears B, but K keeps its
+         bit, so the page is sent after the next sync and the hint is useless.
+    G3   As G2, but a hint first clears the chunks of its range.  If the sync saw a page dirty and
+         the guest writes it again before its chunk is cleared, a hint that comes after the write
+         loses the write.
 
 Source: migration/ram.c of QEMU 4.1 and 6.1, qemu_guest_free_page_hint(); commits 9f4bf4baa8b8
 (only bits that the sync saw), 3143577d6a (hints and clear_bmap).
@@ -28,13 +28,13 @@ CHUNK_SHIFT = 18  # CLEAR_BITMAP_SHIFT_DEFAULT: 2^18 pages, 1 GiB
 
 
 class DirtyLog(NamedTuple):
-    """Bitmaps of ``W = nr_pages / 64`` words; none where nothing is migrated.
+    """Bitmaps of ``W = nr_pages / 64`` words; ``W`` is 0 in a run without migration.
 
     bitmap : uint64[W]     B
     log : uint64[W]        K
     seen : uint64[W]       S, K as the last sync saw it
-    unclear : bool[chunks] the chunk's bits of K are still to be cleared
-    rule : int64[3]        generation; chunk shift; 1: the guest's writes are logged
+    unclear : bool[chunks] whether the chunk's bits of K are still to be cleared
+    rule : int64[3]        generation; chunk shift; 1 if the guest's writes are logged
     """
 
     bitmap: np.ndarray
@@ -61,7 +61,7 @@ def new_dirty_log(nr_pages: int, generation: int = G3, chunk_shift: int = CHUNK_
 
 @kernel(inline=True)
 def log_write(dirty, page):
-    """The guest wrote a page."""
+    """Log that the guest wrote a page."""
     if dirty.rule[LOGGING]:
         set_bit(dirty.log, page)
 
@@ -84,10 +84,15 @@ def clear_chunk(dirty, page):
 
 @kernel
 def sync_bitmap(dirty):
-    """Bring K into B: (pages that were not in B already, pages in B now).
+    """Add K to B.
 
-    One pass over the words, both counts with it: numpy's four passes take four times as long.
+    One pass over the words also counts; four passes of numpy would take four times as long.
     Source: ramblock_sync_dirty_bitmap(), cpu_physical_memory_sync_dirty_bitmap().
+
+    Returns
+    -------
+    new, left : int
+        Pages that were not in B before; pages that are in B now.
     """
     new = left = 0
     lazy = dirty.rule[GENERATION] != G1
@@ -106,7 +111,7 @@ def sync_bitmap(dirty):
 
 @kernel
 def clear_hinted(dirty, node, order):
-    """A hint: the block need not be sent; pages that leave B.
+    """Take a hinted block out of B, and return the number of pages that were in B.
 
     Source: qemu_guest_free_page_hint().
     """
@@ -117,7 +122,7 @@ def clear_hinted(dirty, node, order):
 
 @kernel(inline=True)
 def next_dirty(dirty, page):
-    """The first page at or behind ``page`` that is to be sent, or -1."""
+    """The first page from ``page`` on that is to be sent, or -1."""
     words = dirty.bitmap
     word = page >> 6
     if word >= words.shape[0]:

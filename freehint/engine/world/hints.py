@@ -3,25 +3,25 @@
 from freehint.jit import kernel
 from freehint.mm.memory import BUDDY, ISOLATED, NR_USERS, frame_order
 
-# Bits of World.fate; but for HOST_HAS the bit of user u is so often shifted left.
+# Bits of World.fate.  Except for HOST_HAS and STALE, user u's bit is shifted left u times.
 HOST_HAS = 1
 IN_FLIGHT = 1 << 1
 FREE_THROUGHOUT = IN_FLIGHT << NR_USERS
 HINTED_THIS_WALK = FREE_THROUGHOUT << NR_USERS
 IN_ANY_FLIGHT = IN_FLIGHT * ((1 << NR_USERS) - 1)
 FATE_BITS = 0xFFFF  # ~ would leave uint16 where kernels run as plain Python
-STALE = HINTED_THIS_WALK << NR_USERS  # allocated while a ring had a hint for it
+STALE = HINTED_THIS_WALK << NR_USERS  # the page was allocated while a ring had a hint for it
 
 
 @kernel(inline=True)
 def is_free_block(frame):
-    """Free, or held for the host: nobody's in either case."""
+    """Is a block free or held for the host, so that no one uses its pages?"""
     return frame & (BUDDY | ISOLATED) != 0
 
 
 @kernel
 def mark_free_pages(world, user):
-    """A walk begins: note every page on the free lists, forget the user's walk before."""
+    """As a walk begins, mark every free page, and forget the marks of the user's last walk."""
     memory = world.memory
     free = FREE_THROUGHOUT << user
     for page in range(memory.nr_pages):
@@ -35,9 +35,14 @@ def mark_free_pages(world, user):
 
 @kernel
 def count_covered(world, user, min_order):
-    """A walk ends: pages free throughout, and how many of them were hinted in it.
+    """Count, as a walk ends, the pages that were free throughout the walk.
 
-    Pages of free blocks below ``min_order`` do not count; returns (walkable, hinted).
+    Pages in free blocks below ``min_order`` do not count.
+
+    Returns
+    -------
+    walkable, hinted : int
+        Pages that were free throughout; those among them that were hinted in this walk.
     """
     memory = world.memory
     walkable = hinted = 0
@@ -54,7 +59,7 @@ def count_covered(world, user, min_order):
 
 @kernel(inline=True)
 def pages_allocated(world, node, order):
-    """Pages go to a user: hints in flight are stale, hints used are reused."""
+    """Note the allocation of pages: their hints in flight are now stale, used hints are reused."""
     for page in range(node, node + (1 << order)):
         bits = world.fate[page]
         if bits:
@@ -67,7 +72,7 @@ def pages_allocated(world, node, order):
 
 @kernel(inline=True)
 def pages_hinted(world, user, node, order):
-    """The user's ring took a hint for these pages."""
+    """Note that the user's ring took a hint for these pages."""
     mine = (IN_FLIGHT | HINTED_THIS_WALK) << user
     for page in range(node, node + (1 << order)):
         bits = world.fate[page]
@@ -78,7 +83,7 @@ def pages_hinted(world, user, node, order):
 
 @kernel(inline=True)
 def pages_used(world, user, node, order):
-    """The host used the buffer; pages allocated meanwhile were stale and stay out."""
+    """Note that the host used a buffer.  Pages that were allocated meanwhile are left out."""
     mine = IN_FLIGHT << user
     for page in range(node, node + (1 << order)):
         bits = world.fate[page]

@@ -1,10 +1,10 @@
-"""A guest's pages on a host that several guests share: resident, swapped out, or not there.
+"""A guest's pages on a host that several guests share: resident, swapped out, or absent.
 
 Resident pages stand on the guest's LRU list in the order in which they became resident.  The host
-takes them from its old end; one that was touched since it was looked at last gets a second chance
-and goes to the young end.  That is what anonymous memory gets from Linux 6.1 at its simplest:
+takes them from its old end; a page that was touched since the host last looked at it gets a second
+chance and goes to the young end.  Linux 6.1 in its simplest form treats anonymous memory so:
 shrink_inactive_list() and folio_check_references() of mm/vmscan.c.  Every touch is a write here,
-so a page that came back from swap has changed, and its slot is free again at once.
+so a page that came back from swap has changed, and its slot is freed at once.
 
 Source: do_anonymous_page() and do_swap_page() of mm/memory.c, Linux 6.1.
 """
@@ -17,22 +17,22 @@ from freehint.jit import kernel
 from freehint.mm.bitmap import clear_bit, set_bit, test_bit
 from freehint.mm.list import init_list_head, list_add_tail, list_del, list_next, list_prev
 
-# Entries of Paging.count: pages, but for the numbers of faults and of pages looked at.
+# Entries of Paging.count: numbers of pages, of major faults, of writes to swap, of pages scanned.
 RESIDENT, SWAPPED, MAJOR_FAULTS, SWAP_OUTS, SCANNED = range(5)
 # Entries of Paging.host.
 FREE, MIN, SWAP_FREE, SWAP_IN_NS = range(4)
 
 
 class Paging(NamedTuple):
-    """One guest on a shared host; arrays of no length where the guest has a host of its own.
+    """One guest on a shared host.  Without a shared host the first three arrays are empty.
 
-    accessed : uint64[nr_pages / 64 or 0]   touched since the host looked
-    swapped : uint64[nr_pages / 64 or 0]    content lies in a swap slot
+    accessed : uint64[nr_pages / 64 or 0]   pages touched since the host last looked at them
+    swapped : uint64[nr_pages / 64 or 0]    pages whose content is in a swap slot
     links : int32[2 * (nr_pages + 1) or 0]  the LRU list of resident pages, the oldest first; its
                                             head is the last node
-    count : int64[5]   of this guest: RESIDENT .. SCANNED
+    count : int64[5]   this guest's RESIDENT .. SCANNED
     host : int64[4]    one array for all guests: FREE pages, the MIN watermark, SWAP_FREE slots,
-                       SWAP_IN_NS a page
+                       SWAP_IN_NS per page
     """
 
     accessed: np.ndarray
@@ -43,7 +43,7 @@ class Paging(NamedTuple):
 
 
 def no_paging() -> Paging:
-    """A guest that has its host alone."""
+    """The record of a guest that does not share its host."""
     return Paging(
         accessed=np.zeros(0, np.uint64),
         swapped=np.zeros(0, np.uint64),
@@ -54,7 +54,7 @@ def no_paging() -> Paging:
 
 
 def new_paging(nr_pages: int, host: np.ndarray) -> Paging:
-    """A guest none of whose pages is there yet; ``host`` is shared, not copied."""
+    """The record of a guest without resident pages; ``host`` is shared, not copied."""
     links = np.zeros(2 * (nr_pages + 1), np.int32)
     init_list_head(links, nr_pages)
     words = nr_pages // 64
@@ -76,7 +76,7 @@ def lru_head(paging):
 
 @kernel(inline=True)
 def free_slot(paging, page):
-    """The page's swap slot is no longer needed."""
+    """Free the page's swap slot."""
     clear_bit(paging.swapped, page)
     paging.count[SWAPPED] -= 1
     paging.host[SWAP_FREE] += 1
@@ -84,7 +84,7 @@ def free_slot(paging, page):
 
 @kernel(inline=True)
 def page_in(paging, page):
-    """A page becomes resident; True: a major fault, its content comes from swap."""
+    """Make a page resident; return True for a major fault, if its content comes from swap."""
     paging.host[FREE] -= 1
     paging.count[RESIDENT] += 1
     set_bit(paging.accessed, page)
@@ -98,7 +98,7 @@ def page_in(paging, page):
 
 @kernel(inline=True)
 def page_discarded(paging, page, resident):
-    """Nothing is behind the page any more, on the host or in swap."""
+    """Free the memory or the swap slot behind a page."""
     if resident:
         list_del(paging.links, page)
         paging.count[RESIDENT] -= 1
@@ -109,7 +109,7 @@ def page_discarded(paging, page, resident):
 
 @kernel(inline=True)
 def page_out(paging, present, page):
-    """Write a page to swap; zero pages like all others."""
+    """Write a page to swap, even if it is a zero page."""
     clear_bit(present, page)
     page_discarded(paging, page, True)
     set_bit(paging.swapped, page)
@@ -120,9 +120,14 @@ def page_out(paging, present, page):
 
 @kernel
 def shrink_list(paging, present, nr_to_scan, nr_to_reclaim):
-    """Look at up to ``nr_to_scan`` pages from the old end; pages reclaimed.
+    """Look at up to ``nr_to_scan`` pages from the old end of the LRU list.
 
     Source: shrink_inactive_list(), folio_check_references().
+
+    Returns
+    -------
+    int
+        Pages reclaimed, at most ``nr_to_reclaim``.
     """
     reclaimed = 0
     head = lru_head(paging)
@@ -143,7 +148,7 @@ def shrink_list(paging, present, nr_to_scan, nr_to_reclaim):
 
 @kernel
 def map_resident(paging, present, wanted, first, behind):
-    """A guest begins: of the pages ``first..behind`` those in ``wanted`` become resident."""
+    """As a guest begins, make its pages in ``wanted`` resident, from ``first`` up to ``behind``."""
     for page in range(first, behind):
         if test_bit(wanted, page):
             set_bit(present, page)
@@ -153,7 +158,7 @@ def map_resident(paging, present, wanted, first, behind):
 
 @kernel
 def unmap_all(paging, present):
-    """The guest is gone: all its memory and swap slots are free."""
+    """Free all memory and swap slots of a guest that is gone."""
     for page in range(lru_head(paging)):
         page_discarded(paging, page, test_bit(present, page))
     present[:] = 0

@@ -1,4 +1,4 @@
-"""What the actors remember: one record an actor, all fields int64."""
+"""The records of the actors, with int64 fields."""
 
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from freehint.config import Named, whole
 
 @dataclass(frozen=True)
 class Costs(Named):
-    """What things cost, in nanoseconds; a sweep can vary each.
+    """The costs of operations in nanoseconds.  A sweep can vary each.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class Costs(Named):
     report_ns : int
         Putting one block on the ring: virtqueue_add and the callback.  Assumed.
     rotate_ns : int
-        Moving one block to the tail: three more lines written.  Assumed.
+        Moving one block to the tail, which writes three more cache lines.  Assumed.
     lock_ns : int
         Handing the zone lock over.  Assumed: two cache-line transfers.
     notify_ns : int
@@ -28,15 +28,15 @@ class Costs(Named):
     pcp_ns : int
         An allocation or free on a pcp list.  Assumed.
     buddy_ns : int
-        One block taken from or put back to the buddy lists, under the zone lock: 30 to 110 ns
-        with 64-byte page structures (`make bench`).
+        Taking one block from the buddy lists or putting it back, under the zone lock: 30 to
+        110 ns with 64-byte page structures (`make bench`).
     fault_ns : int
-        The guest's first touch of a page that the destination host has not got: an EPT violation,
-        a page allocated and cleared by the host.  Assumed.
+        The guest's first touch of a page that the destination host does not have: an EPT
+        violation, and a page that the host allocates and clears.  Assumed.
     migrate_page_ns : int
         Moving one page by compaction: unmap, copy, map.  Assumed.
     write_ns : int
-        Writing one page: 4096 B at the 10.3 GB/s that one thread streams
+        Writing one page of 4096 B at 10.3 GB/s, the rate of one thread
         (Wrenger et al., EuroSys '25, STREAM).
     """
 
@@ -67,98 +67,98 @@ def _record(*names) -> np.dtype:
 
 # One guest CPU.
 CPU_DTYPE = _record(
-    "word_at",  # next random word
-    "nr_blocks",  # blocks it holds
-    "live_pages",  # pages in them
-    "wait_since",  # time_ns since when it waits for a zone lock, or -1
-    "asked",  # 1: it asked for pages to be given back, and tries again
-    # a recorded guest's
+    "word_at",  # index of its next random word
+    "nr_blocks",  # number of blocks it holds
+    "live_pages",  # pages in these blocks
+    "wait_since",  # time_ns since which it waits for a zone lock, or -1
+    "asked",  # 1: it has asked a policy to give back pages, and tries again
+    # of a recorded guest
     "row",  # its next row of World.trace
     "first_row",
-    "last_row",  # behind the recorded ones; from here what a lap leaves allocated is freed
-    "end_row",  # behind those
-    "due_ns",  # time_ns when the row was to run
-    "slip_ns",  # so much later than recorded
+    "last_row",  # after its recorded rows; from here a lap frees what it leaves allocated
+    "end_row",  # after these frees
+    "due_ns",  # time_ns at which the row was to run
+    "slip_ns",  # time by which it is later than recorded
     "awaits",  # 1 + the place in ``held`` that another CPU has still to fill, AT_LAPS_END, or 0
-    "rows",  # done
+    "rows",  # rows done
 )
 
-# What the actors remember; one record.
+# The state of the other actors and of the whole run; one record.
 STATE_DTYPE = _record(
-    "locked_zones",  # whose locks strokes hold, a bit each
-    "shrinkers",  # policies that give pages back under pressure
-    "starving",  # 1 + the CPU whose allocation failed and that asks them, or 0
+    "locked_zones",  # one bit for each zone whose lock a stroke holds
+    "shrinkers",  # number of policies that give pages back under pressure
+    "starving",  # 1 + the CPU whose allocation failed and asks these policies, or 0
     "reporters",  # policies that wait for a free to ask for a report
     # the workload
     "interval_ns",
-    "target_pages",  # pages a CPU comes to hold
-    "write_threshold",  # of 256: operations that write
-    "growth_threshold",  # of 256: operations that allocate while below the target
-    # a program in place of it
+    "target_pages",  # pages that a CPU comes to hold
+    "write_threshold",  # operations that write, of 256
+    "growth_threshold",  # operations that allocate while below the target, of 256
+    # a program, which takes the workload's place
     "program",  # 0: none; 1 + IDLE, DIRTY, CHURN, BURST, FORK or CACHE
-    "page_ns",  # from one page touched to the next
-    "page_at",  # time_ns of the next
+    "page_ns",  # time from one touched page to the next
+    "page_at",  # time_ns of the next touch
     "huge_pages",
     "nr_pages",  # rows of World.pages
     "next_page",
-    "live_pages",  # churn: alive at most; burst: of one burst
-    "alive",
-    "first_piece",  # oldest alive
-    "nr_pieces",  # ever
-    "piece_left",  # pages of the newest still to be mapped
-    "life_ns",  # fork: from a process's last allocation to its exit
+    "live_pages",  # churn: most pages alive; burst: pages of one burst
+    "alive",  # pages alive
+    "first_piece",  # oldest piece alive
+    "nr_pieces",  # pieces begun since the start
+    "piece_left",  # pages of the newest piece that are still to be mapped
+    "life_ns",  # fork: time from a process's last allocation to its exit
     "oldest",  # cache: place in ``held`` where reclaim goes on
     "init_on_free",  # 1: pages are cleared as they are freed
-    "rest_ns",  # burst: from leaving to the next
+    "rest_ns",  # burst: time from the end of a burst to the next
     "has_mem_map",
     "nr_background",
     "background_at",  # time_ns
-    # a recorded guest in place of it
-    "recorded",  # 1: that is what runs
-    "lap",  # of the trace, from 0
-    "laps",
-    "lap_ns",  # from the trace's first row to its last
-    "at_laps_end",  # CPUs
-    "nr_slots",  # of ``held`` that each lap fills anew: 1 .. nr_slots - 1
+    # a recorded guest, which takes the workload's place
+    "recorded",  # 1: a recorded guest runs
+    "lap",  # lap of the trace, from 0
+    "laps",  # number of laps
+    "lap_ns",  # time from the trace's first row to its last
+    "at_laps_end",  # number of CPUs that have ended this lap
+    "nr_slots",  # each lap fills the places 1 .. nr_slots - 1 of ``held`` anew
     # the kernel threads
     "vmstat_at",  # time_ns of the vmstat worker's next turn
-    "vmstat_cpu",  # whose
+    "vmstat_cpu",  # the CPU that it looks at then
     "kcompactd_at",  # time_ns of kcompactd's next turn
     "compact_zone",  # the zone that it compacts, or -1
     "compact_score",  # the node's score when it began
-    "clusters",  # rounds, ever
-    "kthreads_since",  # time_ns since when they wait for a zone lock
+    "clusters",  # rounds since the start
+    "kthreads_since",  # time_ns since which they wait for a zone lock
     # the host
     "service_ns",
     "kick_ns",
     "gap_at",  # time_ns of the next gap
     "gap_row",  # its row of World.gaps
-    "asleep",  # 1: waits for a notification
+    "asleep",  # 1: it waits for a notification
     "turn",  # the user whose ring it looked at last
-    # rows used of the tables
+    # number of rows in the tables
     "nr_reports",
     "nr_waits",
     "nr_used",
 )
 
-# One user of the interface: a policy's worker and what it asked for.
+# One user of the interface: a policy's worker and the properties of its policy.
 USER_DTYPE = _record(
     "row",  # next row of the report to publish
-    "rows",  # to publish
-    "filled",  # by the policy; more than rows where it was interrupted
+    "rows",  # number of rows to publish
+    "filled",  # rows that the policy filled; more than ``rows`` if it was interrupted
     "mode",  # IDLE .. DRAINING
-    "wait_since",  # time_ns since when it waits for a zone lock
+    "wait_since",  # time_ns since which it waits for a zone lock
     "on_full",
     "under_lock",  # 1: rows are published under the zone lock
     "wait_used",  # 1: a stroke ends when the host has used everything
     "one_buffer",  # 1: a stroke's rows are one scatterlist
     "reserved",  # descriptors kept for the command id
     "kick_half_full",  # 1: notify when the ring is more than half full; 0: for each buffer
-    "block_ns",  # to make a block ready, a page of it
-    "stop",  # 1: the host said STOP
-    "hinting",  # HINT_STOP, HINT_REQUESTED, HINT_START: what the device makes of its buffers
-    "valid_from",  # buffers added before are of an older command id
-    "stroke",  # strokes ended before
+    "block_ns",  # time to make one page of a block ready
+    "stop",  # 1: the host has sent STOP
+    "hinting",  # HINT_STOP, HINT_REQUESTED, HINT_START: how the device treats its buffers
+    "valid_from",  # earlier buffers belong to an older command id
+    "stroke",  # number of strokes ended
     "zone",
     # pages
     "offered",
@@ -167,11 +167,11 @@ USER_DTYPE = _record(
     "duplicate",
 )
 
-# What a run counts, in pages unless said; one record.
+# The counts of a run, in pages unless noted; one record.
 TALLY_DTYPE = _record(
     "stale",  # allocated before the host took the hint
     "reused",  # hinted, then allocated
-    "first_hinted",  # hinted while no hint for them stood
+    "first_hinted",  # hinted while no other hint for them was valid
     "notifications",  # number
     "allocations",  # number
     "frees",  # number
@@ -182,10 +182,10 @@ TALLY_DTYPE = _record(
     "decayed",  # drained as pcp.high decayed
     "compactions",  # number of times that kcompactd began
     "migrated",  # by kcompactd
-    "rows",  # of a recorded trace, done
-    "as_recorded",  # allocations that returned the recorded block
-    "unknown_frees",  # rows: of blocks that the guest has not got
-    "skipped_frees",  # rows: of what was in use at T0, in later laps
+    "rows",  # rows done of a recorded trace
+    "as_recorded",  # number of allocations that returned the recorded block
+    "unknown_frees",  # number of rows that free a block which the guest does not have
+    "skipped_frees",  # number of rows in later laps that free pages in use at T0
     "lock_holds",  # number, by guest CPUs
     "lock_held_ns",
 )
@@ -195,12 +195,12 @@ TALLY_DTYPE = _record(
 MIGRATION_DTYPE = _record(
     "phase",  # OFF, PRECOPY, COMPLETION
     "at",  # next page of the scan
-    "pages_left",  # in the bitmap
+    "pages_left",  # pages in the bitmap
     "window_end",  # time_ns
-    "window_bytes",
-    "check_at",  # time_ns when it looks at what is left
-    "quota_bytes",  # of a window
-    "threshold_bytes",  # what may be left when the guest is stopped
+    "window_bytes",  # bytes sent in the window
+    "check_at",  # time_ns of the next look at the pages left
+    "quota_bytes",  # limit of a window
+    "threshold_bytes",  # bytes that may be left when the guest is stopped
     "downtime_limit_ns",
     "zero_page_ns",
     "normal_page_ns",
@@ -211,18 +211,18 @@ MIGRATION_DTYPE = _record(
     "stamp",  # versions given so far
 )
 
-# What the host backs of the guest's memory, World.present, and what it does not; one record.
+# Faults on pages that the host does not back (World.present); one record.
 HOST_DTYPE = _record(
-    "discards",  # 1: it takes the memory behind a block that it was told of
+    "discards",  # 1: the host takes away the memory behind a hinted or reported block
     "faulting",  # 1: touching a page that is not present faults
-    "faults",  # touches of pages that were not there
-    "fault_ns",  # what such a touch costs, unless the page comes from swap
-    "fault_debt_ns",  # faults whose time the CPU has still to spend
+    "faults",  # number of touches of pages that were not present
+    "fault_ns",  # cost of a fault, unless the page comes from swap
+    "fault_debt_ns",  # time of faults that the CPU has still to spend
 )
 
 
 def new_record(dtype: np.dtype, length: int = 1, **values) -> np.recarray:
-    """Records of zeros but for the named fields."""
+    """Records in which all fields but the named ones are 0."""
     record = np.zeros(length, dtype)
     for name, value in values.items():
         record[name] = value
@@ -230,7 +230,7 @@ def new_record(dtype: np.dtype, length: int = 1, **values) -> np.recarray:
 
 
 def columns(records: np.recarray) -> SimpleNamespace:
-    """Each field of some records as an array; an attribute of a record takes numpy 3 µs."""
+    """Each field of the records as an array.  (numpy needs 3 µs for an attribute of a record.)"""
     plain = records.view(np.ndarray)
     return SimpleNamespace(**{name: plain[name] for name in records.dtype.names})
 
@@ -244,5 +244,5 @@ def cost_record(costs: Costs) -> np.recarray:
 
 
 def grown(table: np.ndarray) -> np.ndarray:
-    """The same rows with room for as many again."""
+    """A copy of a table with as many empty rows appended."""
     return np.concatenate([table, np.zeros_like(table)])

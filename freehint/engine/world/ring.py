@@ -1,10 +1,10 @@
-"""The virtqueues that carry hints: ``N`` descriptors for each user, one buffer each.
+"""The virtqueues that carry hints: each user has ``N`` descriptors, and each takes one buffer.
 
 The guest adds a buffer while a descriptor is free; the host uses buffers in order.  A descriptor
-is free again once the host used its buffer (drivers reap used buffers before they add).  A
-buffer is one block, or a scatterlist: all blocks of a stroke.
+is free again once the host has used its buffer (drivers reap used buffers before they add).  A
+buffer is one block, or a scatterlist of all blocks of a stroke.
 
-Source: the virtio specification, 2.7 "Split Virtqueues"; v24's driver loses a hint when full.
+Source: the virtio specification, 2.7 "Split Virtqueues"; v24's driver loses a hint if it is full.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class RingConfig(Named):
     Attributes
     ----------
     size : int
-        Descriptors.  1024 is QEMU's free_page_vq (hw/virtio/virtio-balloon.c).
+        Number of descriptors.  1024 is QEMU's free_page_vq (hw/virtio/virtio-balloon.c).
     """
 
     size: int = 1024
@@ -33,15 +33,15 @@ class RingConfig(Named):
 
 
 ADDED, USED = 0, 1
-SCATTERLIST = -1  # in place of an order: the buffer is the user's rows, that many
+SCATTERLIST = -1  # in place of an order: the buffer is so many of the user's rows
 
 
 class Ring(NamedTuple):
     """One virtqueue for each of ``U`` users.
 
-    blocks : int64[U, size, 2]   node and order of the block behind each descriptor, or the
-                                 number of rows and SCATTERLIST
-    count : int64[U, 2]          buffers ADDED by the guest and USED by the host, ever
+    blocks : int64[U, size, 2]   node and order of each descriptor's block, or the number of rows
+                                 and SCATTERLIST
+    count : int64[U, 2]          buffers ADDED by the guest and USED by the host since the start
     """
 
     blocks: np.ndarray
@@ -55,13 +55,13 @@ def new_ring(size: int, users: int = 1) -> Ring:
 
 @kernel(inline=True)
 def ring_in_flight(ring, user):
-    """Buffers added and not yet used."""
+    """Number of buffers that were added and are not yet used."""
     return ring.count[user, ADDED] - ring.count[user, USED]
 
 
 @kernel(inline=True)
 def ring_full(ring, user, reserved):
-    """Is there no descriptor left but those reserved for the command id?"""
+    """Are all descriptors taken, except those reserved for the command id?"""
     return ring_in_flight(ring, user) >= ring.blocks.shape[1] - reserved
 
 
@@ -82,7 +82,7 @@ def ring_add(ring, user, node, order):
 
 @kernel(inline=True)
 def ring_use(ring, user):
-    """The host uses the oldest buffer: its (node, order)."""
+    """Use the oldest buffer, as the host does, and return its (node, order)."""
     at = ring.count[user, USED] % ring.blocks.shape[1]
     ring.count[user, USED] += 1
     return ring.blocks[user, at, 0], ring.blocks[user, at, 1]

@@ -1,1 +1,1 @@
-"""What all figures share: the registry, the style, the palette and export for papers."""
+"""The parts that all figures share: registry, style, palette, and export for papers."""

@@ -1,11 +1,11 @@
 """Every colour of figures and players, in one place.
 
-Okabe and Ito's (2008), which colour-blind readers can tell apart; they always mean the same thing:
-green is a hint that holds, orange one that was in vain, vermilion one that was lost, grey memory
-that no hint speaks of.  ``tests/figures/test_palette.py`` measures the distances for three kinds of
-colour blindness.
+They are Okabe and Ito's (2008), which colour-blind readers can tell apart.  They always mean the
+same thing: green is a hint that holds, orange a hint for memory that was reused, vermilion a hint
+that was lost, grey memory without a hint.  ``tests/figures/test_palette.py`` measures the distances
+for three kinds of colour blindness.
 
-A policy gives the name of its colour, and its mark; BY_NAME has the colour's value.
+A policy has the name of its colour, and its mark; BY_NAME has the colour's value.
 """
 
 from freehint.policies import POLICIES
@@ -26,7 +26,7 @@ BY_NAME = {
     "grey": GREY,
 }
 
-# A player's: by theme, then by what is coloured.
+# The player's colours, by theme and then by meaning; these are the same in all themes.
 SHARED = {
     "free": SKY,
     "pcp": BLUE,
@@ -67,16 +67,16 @@ THEMES = {
         "cursor": "#FFFFFF",
     },
 }
-# Colours that stand side by side in one legend.
+# The keys of colours that stand side by side in one legend.
 STATES = ("used", "pcp", "free", "hinted", "stale", "held")
 TYPES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE")
 
 
 def policy_colour(name: str) -> str:
-    """The colour of the policy of a name; of one that is not in POLICIES, a policy's default."""
+    """The colour of the policy with a name; the default colour if POLICIES does not have it."""
     return BY_NAME[POLICIES.get(name, Policy).colour]
 
 
 def policy_mark(name: str) -> str:
-    """The mark of the policy of a name; of one that is not in POLICIES, a policy's default."""
+    """The mark of the policy with a name; the default mark if POLICIES does not have it."""
     return POLICIES.get(name, Policy).mark

@@ -1,4 +1,4 @@
-"""One picture of several tables, beside or below each other."""
+"""The same figure for several tables, in panels."""
 
 from collections.abc import Callable
 
@@ -8,22 +8,22 @@ from freehint.figures import Picture, every, new_figure
 def small_multiples(
     draw: Callable, tables: dict, columns: int | None = None, width=11.0, height=3.2, **options
 ) -> Picture:
-    """The same picture of several tables, each under its title.
+    """Draw the same figure for several tables, each in a panel under its title.
 
     Parameters
     ----------
     draw : callable
-        (table, axes) -> axes, as all of :mod:`freehint.figures`.
+        (table, axes) -> axes, as all functions of :mod:`freehint.figures`.
     tables : dict
-        Title -> table, or whatever ``draw`` takes.
+        Title -> table, or another first argument of ``draw``.
     columns : int, optional
-        Panels beside each other; all of them if not said.
+        The number of panels in a row; by default all are in one row.
     width : float
-        Of the figure, inches.
+        The width of the figure, in inches.
     height : float
-        Of a row of panels, inches.
+        The height of a row of panels, in inches.
     options
-        Of ``Figure.subplots``: ``sharey=True``.
+        Options of ``Figure.subplots``, such as ``sharey=True``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A figure as a file for a paper: SVG, PDF or PNG of a column's width, the same bytes each time."""
+"""Export of figures for papers: SVG, PDF or PNG of a journal's width, the same bytes each time."""
 
 import contextlib
 import json
@@ -15,10 +15,10 @@ from freehint.files import whole_file
 from freehint.version import __version__
 
 FORMATS = ("svg", "pdf", "png")
-WIDTHS = {"column": (3.35, 0.75), "text": (7.0, 0.8)}  # inches; of the size of text on a screen
-LEAST_POINTS = 6  # that journals print
+WIDTHS = {"column": (3.35, 0.75), "text": (7.0, 0.8)}  # inches; factor on the size of text
+LEAST_POINTS = 6  # the smallest text that journals print
 DOTS_PER_INCH = 300
-# TrueType in PDF; outlines in SVG, which looks alike without the font; ids that do not vary.
+# PDF gets TrueType fonts; SVG gets outlines, which look the same without the font, and fixed ids.
 EXPORT = {
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
@@ -28,26 +28,26 @@ EXPORT = {
 
 
 def export(shown, path, caption=True, width="text", provenance=None, beside=False) -> str:
-    """Write a figure as a paper prints it; the figure itself stays as it is.
+    """Write a figure in a size for papers; the figure itself does not change.
 
-    The file holds its title, its caption with what it shows, freehint's version and, where given,
+    The file holds the figure's title, its caption and source, freehint's version and, if given,
     its provenance, but no date: the same figure makes the same bytes.
 
     Parameters
     ----------
     shown : Axes, sequence of Axes or Figure
-        Of one figure.
+        Axes must belong to one figure.
     path : str or Path
-        Its suffix, .svg, .pdf or .png, is the format.
+        The suffix, .svg, .pdf or .png, is the format.
     caption : bool or str
-        True: those of the figures drawn (:data:`freehint.figures.FIGURES`); or your own words;
-        False: none.
+        True: the captions of the figures drawn (:data:`freehint.figures.FIGURES`).  A text: your
+        own caption.  False: no caption.
     width : "column" or "text"
         3.35 or 7.0 inches.
     provenance : Run or dict, optional
-        What made it, kept in the file as JSON.
+        The provenance to keep in the file, as JSON.
     beside : bool
-        Write the caption to a text file of the same name too.
+        Whether to write the caption also to a text file of the same name.
 
     Returns
     -------
@@ -57,8 +57,8 @@ def export(shown, path, caption=True, width="text", provenance=None, beside=Fals
     Raises
     ------
     InputError
-        For another suffix or width, no words for a caption, or a figure too wide for a column.
-        No file is written then.
+        The suffix or width is unknown, ``beside`` has no caption to write, or the figure is too
+        wide for a column.  No file is written then.
     """
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
@@ -85,7 +85,7 @@ def export(shown, path, caption=True, width="text", provenance=None, beside=Fals
 
 
 def _words(caption, drawn) -> str:
-    """The caption; several figures' are lettered in their order."""
+    """The caption; the captions of several figures get letters in their order."""
     if isinstance(caption, str):
         return caption
     if not caption:
@@ -97,7 +97,7 @@ def _words(caption, drawn) -> str:
 
 
 def _title(whole, drawn) -> str:
-    """The heading, the first panel's, or else the figure's name."""
+    """The heading, or else the first panel's title, or else the figure's name."""
     titles = [whole.get_suptitle()]
     titles += [ax.get_title(loc) for ax in whole.axes for loc in ("left", "center", "right")]
     titles += [draw.__name__.replace("_", " ") for draw in drawn]
@@ -109,12 +109,12 @@ def _made_by(provenance) -> str:
         return ""
     facts = getattr(provenance, "provenance", provenance)
     if not isinstance(facts, dict):
-        raise InputError(f"provenance: neither a Run nor a dict, got {provenance!r}")
+        raise InputError(f"provenance must be a Run or a dict, got {provenance!r}")
     return json.dumps(facts, sort_keys=True)
 
 
 def _metadata(kind, title, words, facts) -> dict:
-    """The same four things under each format's own names; no date."""
+    """Title, caption, program and provenance under each format's own names, without a date."""
     program = f"freehint {__version__}"
     names = {
         "svg": ("Title", "Description", "Creator", "Source"),
@@ -127,8 +127,8 @@ def _metadata(kind, title, words, facts) -> dict:
 
 @contextlib.contextmanager
 def _resized(whole, width, scale):
-    """Of a width in inches, with text and height in scale; afterwards as it was."""
-    whole.draw_without_rendering()  # ticks, and so their labels, come with the first drawing
+    """Give a figure a width in inches and scale its height and text; afterwards restore it."""
+    whole.draw_without_rendering()  # The first drawing makes the ticks and their labels.
     size = whole.get_size_inches()
     axes = [axis for ax in whole.axes for axis in (ax.xaxis, ax.yaxis)]
     ticks = {axis: axis.get_tick_params().get("labelsize") for axis in axes}

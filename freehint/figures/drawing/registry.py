@@ -1,4 +1,4 @@
-"""Every figure by name, with its caption and what it shows: :func:`figure`, ``FIGURES``."""
+"""The registry of figures: :func:`figure` enters a figure, ``FIGURES`` has them all by name."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -18,18 +18,18 @@ def figure(caption: str, source: str, unitless="", wide=False):
     Parameters
     ----------
     caption : str
-        What a reader needs who sees the figure only; sentences.
+        Sentences that explain the figure to a reader who sees nothing else.
     source : str
-        Which table, run or recording it shows.
+        The table, run or recording that the figure shows.
     unitless : str
-        Letters of the axes ("x", "y", "xy") that count or name, and so have no unit.
+        The axes ("x", "y" or "xy") that show counts or names, and so have no unit.
     wide : bool
-        It needs the width of the text: one column of a journal is too narrow.
+        Whether one column of a journal is too narrow, so that the figure needs the text's width.
 
     Returns
     -------
     callable
-        A decorator; the function gets these four as attributes, and ``FIGURES`` the function
+        A decorator.  It gives the function these four as attributes and enters it in ``FIGURES``
         under its own name.
     """
 

@@ -1,6 +1,6 @@
-"""How every figure looks: sizes, lines, grid, legends, logarithmic axes.
+"""The style of all figures: sizes, lines, grid, legends, logarithmic axes.
 
-Light, as paper is; :func:`theme` draws for a dark page.
+Figures are light, for paper; within :func:`theme` they can be drawn for a dark page.
 """
 
 import io
@@ -45,7 +45,7 @@ _THEME: ContextVar = ContextVar("theme", default="light")
 
 @contextmanager
 def theme(name: str) -> Iterator[None]:
-    """Draw all figures within in a theme of :data:`freehint.figures.drawing.palette.THEMES`."""
+    """A context in which all figures are drawn in a theme of ``palette.THEMES``."""
     before = _THEME.set(name)
     try:
         yield
@@ -54,14 +54,14 @@ def theme(name: str) -> Iterator[None]:
 
 
 def style() -> dict:
-    """matplotlib's settings for the theme."""
+    """Matplotlib's settings for the current theme."""
     colours = THEMES[_THEME.get()]
     paper = dict.fromkeys(("figure.facecolor", "axes.facecolor"), colours["paper"])
     return STYLE | dict.fromkeys(INKED, colours["ink"]) | paper
 
 
-LINES = (BLUE, PURPLE, BLACK, SKY)  # one after another, where lines are told apart by name
-# Where there are more: colour and dashes, never the same pair twice.
+LINES = (BLUE, PURPLE, BLACK, SKY)  # for lines that a legend names
+# Pairs of colour and dashes for more lines; no pair comes twice.
 PENS = [(LINES[i % 4], ("-", "--", ":", "-.")[(i + i // 4) % 4]) for i in range(16)]
 
 
@@ -75,14 +75,14 @@ class Picture(Figure):
 
 
 def new_figure(width=9.0, height=3.2, rows=1, columns=1, **options):
-    """A figure without pyplot, so that nothing is kept alive or shown twice; (figure, axes)."""
+    """(figure, axes) made without pyplot, so that nothing is kept alive or shown twice."""
     with rc_context(style()):
         figure = Picture((width, height), dpi=100, layout="constrained")
         return figure, figure.subplots(rows, columns, **options)
 
 
 def quick_figure(width, height, rows=1, columns=1, dpi=80, **margins):
-    """A figure with fixed margins: laying one out anew takes longer than drawing it."""
+    """(figure, axes) with fixed margins, because the layout takes longer than the drawing."""
     with rc_context(style()):
         figure = Picture((width, height), dpi=dpi)
         axes = figure.subplots(rows, columns)
@@ -96,12 +96,12 @@ def every(axes) -> list:
 
 
 def axes_or_new(ax, **size) -> Axes:
-    """The axes given, or those of a new figure of a size."""
+    """The axes given, or if None the axes of a new figure of a size."""
     return ax if ax is not None else new_figure(**size)[1]
 
 
 def tidy(ax) -> None:
-    """No box around the data; figures on the axes in their size and colour."""
+    """Remove the box around the data, and give tick labels their size and colour."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=TICK, colors=THEMES[_THEME.get()]["ink"])
 
@@ -110,9 +110,10 @@ _ABOVE: WeakKeyDictionary = WeakKeyDictionary()  # axes -> their legend's (colum
 
 
 def legend_above(ax, ncols, x=0.0) -> None:
-    """Above the axes, in so many columns; from ``x`` on, left of 0 where rows have names.
+    """Put a legend of ``ncols`` columns above the axes.
 
-    At ``x`` = 1 it ends there, and leaves room for a title.
+    It begins at ``x``, which is negative to begin above the names of rows.  If ``x`` is 1, it ends
+    at the right edge instead and leaves room for a title.
     """
     place = {"loc": "lower right" if x == 1 else "lower left", "bbox_to_anchor": (x, 1.0)}
     _ABOVE[ax] = ncols, place
@@ -120,7 +121,7 @@ def legend_above(ax, ncols, x=0.0) -> None:
 
 
 def fit_legend_above(ax, points) -> None:
-    """The legend above the axes of a narrow figure in fewer columns, its text in points."""
+    """Fit the legend above the axes into a narrow figure: fewer columns, text of ``points``."""
     if ax not in _ABOVE:
         return
     most, place = _ABOVE[ax]
@@ -134,30 +135,35 @@ def fit_legend_above(ax, points) -> None:
 
 
 def legend_beside(ax):
-    """Right of the axes, from the top."""
+    """Put a legend right of the axes, at their top."""
     return ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def span_in_ms(ax, span_ns) -> None:
-    """The time axis over a whole run, where its length is given."""
+    """Let the time axis (ms) show the whole span; None changes nothing."""
     if span_ns:
         ax.set_xlim(0, span_ns / 1e6)
 
 
 def order_axis(ax, last, *more) -> None:
-    """Orders from 0 to ``last`` on the x axis, a place each, and further names behind them."""
+    """Label the x axis with the orders 0 to ``last``, and with further names after them."""
     ax.set_xticks(range(last + 1 + len(more)), [*map(str, range(last + 1)), *more])
 
 
 def stacked_rows(ax, rows, parts, height=0.8) -> np.ndarray:
-    """A row each of bars end to end, the first row on top; where the rows end.
+    """Draw rows of bars, in each row end to end.
 
     Parameters
     ----------
     rows : sequence of str or numbers
-        Names or places.
+        Names or places of the rows.
     parts : sequence of (values, colour, label)
-        A value a row.
+        One value for each row.
+
+    Returns
+    -------
+    ndarray
+        The end of each row.
     """
     ends = np.zeros(len(rows))
     for values, colour, label in parts:
@@ -167,7 +173,7 @@ def stacked_rows(ax, rows, parts, height=0.8) -> np.ndarray:
 
 
 class LogTicks(Locator):
-    """1, 2, 5, 10, .. or fewer: as many as stand apart, however narrow the range."""
+    """Ticks at 1, 2, 5, 10, .. or at fewer of these, so that their labels do not touch."""
 
     STEPS = ((1, 2, 5), (1, 3), (1,))
 
@@ -175,7 +181,7 @@ class LogTicks(Locator):
         return self.tick_values(*self.axis.get_view_interval())
 
     def tick_values(self, low, high):
-        """Ticks between two positive values; the fewest, if none stand apart."""
+        """Ticks between two positive values; not even every decade if labels would touch."""
         across = self.axis.axis_name == "x"
         box = self.axis.axes.bbox
         points = (box.width if across else box.height) * 72 / self.axis.axes.figure.dpi
@@ -192,12 +198,12 @@ class LogTicks(Locator):
 
 
 def plain(value, _position=None) -> str:
-    """A number on an axis as figures: 0.5, 20, 10,000."""
+    """A number on an axis without a power of ten: 0.5, 20, 10,000."""
     return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def log_axis(axis, low, high) -> None:
-    """A logarithmic axis over positive values, at least a decade wide, labelled in figures."""
+    """Make an axis logarithmic, at least a decade wide, with plain numbers as labels."""
     middle = np.sqrt(low * high)
     ends = min(low / 1.25, middle / 10**0.5), max(high * 1.25, middle * 10**0.5)
     axis.axes.set(**{f"{axis.axis_name}scale": "log", f"{axis.axis_name}lim": ends})

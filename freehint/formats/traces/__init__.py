@@ -1,1 +1,1 @@
-"""Recorded traces: readers of several formats, and the arrays that the replay needs."""
+"""Recorded traces: readers for several formats, and the arrays that the replay needs."""

@@ -32,7 +32,7 @@ PROBE_KINDS = {
     "decay": rows.DECAY,
     "drain_zone": rows.DRAIN_ZONE,
 }
-# Rows that say nothing about the lists that the rows above do not say.
+# Events that say nothing about the lists beyond what the kinds above say.
 SILENT_KINDS = {
     "bulk",
     "bulk_alloc",
@@ -50,8 +50,8 @@ SILENT_KINDS = {
     "tracing_mark_write",
     "unreserve",
 }
-# Events of other tracepoints and probes that move blocks on and off the buddy lists, and that the
-# replay does not follow: CMA, memory hotplug, hardware poison (mm/cma.c, mm/memory_hotplug.c,
+# Other tracepoints and probes of events that move blocks on and off the buddy lists, which the
+# replay does not follow: CMA, memory hotplug and hardware poison (mm/cma.c, mm/memory_hotplug.c,
 # mm/memory-failure.c, mm/page_alloc.c).
 MOVES_BLOCKS = {
     *("cma_alloc_start", "cma_alloc_finish", "cma_release"),
@@ -59,7 +59,7 @@ MOVES_BLOCKS = {
     *("online_pages", "offline_pages", "__offline_isolated_pages"),
     *("take_page_off_buddy", "put_page_back_buddy", "split_free_page"),
 }
-# Rows that name a page, and those that name its migratetype.
+# Kinds of rows that name a page, and kinds that name its migratetype.
 WITH_PAGE = (*range(rows.ALLOC, rows.FREE_DIRECT + 1), rows.ISOLATE_PAGE, rows.PUTBACK)
 WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN)
 GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAIMABLE
@@ -67,20 +67,21 @@ CLAIMS = 4096  # fallbacks that one refill may need
 
 
 def trace_rows(recording: Recording, inputs: str, strict: bool = False):
-    """The trace as kernel columns, and the rows that are not used.
+    """The trace as columns for the kernels, with counts of the rows that are not used.
 
     Parameters
     ----------
     recording : Recording
     inputs : "std" or "probes"
+        The events to use: those of the standard tracepoints, or those of probes as well.
     strict : bool
         Refuse events that are not known, instead of counting them.
 
     Returns
     -------
     (Rows, dict, dict)
-        The columns; rows of known events that are not used, and rows of unknown events, both by
-        the event's name.
+        The columns; the number of unused rows of each known event; the number of rows of each
+        unknown event.  The dicts have the events' names as keys.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     understood = SILENT_KINDS | PROBE_KINDS.keys()
     unknown = {name: ignored.pop(name) for name in list(ignored) if name not in understood}
     for name in unknown:
-        why = "changes the lists, and no rule follows it" if name in MOVES_BLOCKS else ""
+        why = "changes the lists, and no rule covers it" if name in MOVES_BLOCKS else ""
         why = why or ("is of an unknown kind" if strict else "")
         if why:
             row = int(trace["seq"].iloc[int(np.argmax(trace["event"] == name))])
@@ -125,7 +126,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
 
 
 def _fill_values(recording: Recording, columns, path) -> None:
-    """What else a row tells, by kind; see :class:`freehint.formats.traces.rows.Rows`."""
+    """Fill in ``value``, which has a meaning of its own for each kind of row; see :class:`Rows`."""
     trace, kind = recording.trace, columns.kind
     for kinds, column in (
         ((rows.EXTFRAG, rows.FREE_DIRECT, rows.BULK_ALLOC), "a"),
@@ -145,9 +146,10 @@ def _fill_values(recording: Recording, columns, path) -> None:
 
 
 def _pair_isolations(trace, columns) -> None:
-    """Pages that an isolate row got: its CPU's next isolate_ret row tells; 0, it was refused.
+    """Enter the number of pages that each isolate row got, 0 if the isolation was refused.
 
-    Recordings before 6.12 have no such row, and isolated what they tried.
+    The next isolate_ret row of its CPU gives that number.  Recordings before 6.12 have no such
+    row; there each isolation is taken to have succeeded.
     """
     events = trace["event"].to_numpy()
     here = np.flatnonzero(columns.kind == rows.ISOLATE_PAGE)
@@ -163,9 +165,9 @@ def _pair_isolations(trace, columns) -> None:
 
 
 def _pair_bulk_allocations(trace, columns, path) -> None:
-    """The type that a bulk allocation asked for stands in its entry row, of the same process.
+    """Give each bulk allocation the type that the entry row of the same process asked for.
 
-    The pages are taken just before the return: the allocator may sleep before it begins.
+    Its pages are taken at the return row, because the allocator may sleep before it begins.
     """
     events, pids = trace["event"].to_numpy(), trace["pid"].to_numpy()
     asked = {}
@@ -181,12 +183,12 @@ def _pair_bulk_allocations(trace, columns, path) -> None:
 
 
 def _gfp_migratetype(flags: int) -> int:
-    """Migratetype that gfp flags ask for.  Source: gfp_migratetype() of include/linux/gfp.h."""
+    """The migratetype that gfp flags ask for.  Source: include/linux/gfp.h, gfp_migratetype()."""
     return flags >> GFP_MOVABLE_SHIFT & 3
 
 
 def _check_rows(trace, memory, columns, pfn, path) -> None:
-    """Every row that acts must name an order, a pfn inside a zone, a CPU and a type that exist."""
+    """Refuse a row in use if its order, CPU or type does not exist, or its pfn is in no zone."""
     order = columns.order.astype(np.int64)
     used = np.isin(columns.kind, WITH_PAGE)
     inside = np.zeros(len(pfn), np.bool_)
@@ -222,7 +224,7 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
 
 
 def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
-    """Give every free its fate; how many were inferred to bypass the pcp lists."""
+    """Give every free its fate, and count those that are inferred to bypass the pcp lists."""
     pending = np.zeros(memory.nr_pages, np.int8)
     rows.settle_fates(columns, pending, inputs == "probes")
     rows.settle_claims(memory.profile, columns, memory.nr_cpus)

@@ -1,4 +1,4 @@
-"""LLFree's allocation traces: records of 128 bits.
+"""Read LLFree's allocation traces, which consist of records of 128 bits.
 
 Sources: LLFree's kernel, mm/llfree/size_counters.c (struct alloc_entry, alloc_entry_header,
 alloc_entry_page, which writes them); llfree-rs, eval/src/bin/replay.rs (which reads them).
@@ -14,7 +14,7 @@ from freehint.formats.traces.table import INT32_MAX, TRACE_COLUMNS, TraceAccount
 from freehint.mm.memory import MAX_ORDER, MOVABLE, RECLAIMABLE, UNMOVABLE
 
 LLFREE_PAGE = 4096
-LLFREE_RECORDS = 255  # a page: the CPU, padding, 255 records of 128 bits
+LLFREE_RECORDS = 255  # per page, which begins with the CPU and padding
 # ___GFP_* of 6.1 (include/linux/gfp_types.h), lowest bit first; PAGE_CACHE is LLFree's own.
 LLFREE_GFP = (
     *("__GFP_DMA", "__GFP_HIGHMEM", "__GFP_DMA32", "__GFP_MOVABLE", "__GFP_RECLAIMABLE"),
@@ -27,8 +27,9 @@ LLFREE_GFP = (
 
 
 def read_llfree(path: Path, content: bytes) -> TraceTable:
-    """A header page, then pages of one CPU each: 38 bits time_us, 24 pfn, 1 alloc, 4 order,
-    29 gfp, 32 pid, from the lowest bit.
+    """Read the bytes of a trace: a header page, and then pages of one CPU each.
+
+    From the lowest bit, a record has 38 bits time_us, 24 pfn, 1 alloc, 4 order, 29 gfp, 32 pid.
 
     Source: struct alloc_entry in LLFree's mm/llfree/size_counters.c.
     """
@@ -44,10 +45,10 @@ def read_llfree(path: Path, content: bytes) -> TraceTable:
         )
     present = len(content) // LLFREE_PAGE - 1
     account = TraceAccount("llfree")
-    # The kernel's file leaves the last page out: its size counts pages without the header's.
+    # The kernel's file lacks the last page, because its size does not count the header page.
     if present < promised:
         account.notes.append(
-            f"the header tells of {promised} pages, the file has {present}:"
+            f"the header announces {promised} pages, but the file has {present}:"
             f" up to {(promised - present) * LLFREE_RECORDS} records are missing"
         )
     elif present > promised:
@@ -93,7 +94,7 @@ def read_llfree(path: Path, content: bytes) -> TraceTable:
     columns["gfp"] = np.array([_gfp_names(f) for f in flags.tolist()], object)[which]
     trace = pd.DataFrame(columns).assign(comm="", a=-1, b=-1, c=-1)
     account.out_of_order = int((trace["ts_us"].groupby(cpu).diff() < 0).sum())
-    # Each CPU filled pages of its own: merge by time, and keep a CPU's records in their order.
+    # Each CPU filled pages of its own.  Merge them by time, but keep each CPU's records in order.
     merged = trace["ts_us"].groupby(cpu).cummax().argsort(kind="stable")
     trace = trace.iloc[merged.to_numpy()].reset_index(drop=True)
     trace["seq"] = np.arange(len(trace))

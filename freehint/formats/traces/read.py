@@ -1,7 +1,7 @@
-"""Traces in: as the kernel's tools print them, as LLFree records them, or as recorded here.
+"""Read traces that the kernel's tools print, that LLFree records, or that were recorded here.
 
-Every format becomes the same table, the one of the recorded parquet, and an account of all that
-was read and is not in the table: nothing is dropped without being counted.
+Every format becomes the same table, that of the recorded parquet, and an account of everything
+read that is not in the table: nothing is dropped without being counted.
 """
 
 import gzip
@@ -35,9 +35,9 @@ READ_AHEAD = 1 << 20
 def read_trace(path) -> TraceTable:
     """Read a trace of the page allocator's events.
 
-    The format is told from the content: ftrace's ``trace`` or ``trace_pipe``, the output of
-    ``trace-cmd report`` or ``perf script``, the recorded parquet, or LLFree's records; each also
-    compressed with gzip.  Times have microseconds; further digits are cut off.
+    The content shows the format: ftrace's ``trace`` or ``trace_pipe``, the output of
+    ``trace-cmd report`` or ``perf script``, the recorded parquet, or LLFree's records.  Each may
+    be compressed with gzip.  Times are in microseconds; further digits are cut off.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def read_trace(path) -> TraceTable:
     -------
     TraceTable
         ``table`` and ``account``.  Lost events, lines that are not understood and events of
-        unknown kinds are counted there, not refused.
+        unknown kinds are counted in the account, not refused.
 
     Raises
     ------
     InputError
-        The file is missing, empty, damaged or in none of the formats, or a number in it cannot
-        be: an order beyond 10, a pfn that does not fit.  The sentence has the line and the value.
+        The file is missing, empty, damaged or in none of the formats, or it has an impossible
+        number, such as an order beyond 10.  The message names the line and the value.
 
     Examples
     --------
@@ -87,19 +87,19 @@ def _read_any(path: Path, content) -> TraceTable:
         return _read_parquet(path, content)
     if b"\0" in start:
         return read_llfree(path, content.read())
-    # Here and not above: polars takes a quarter of the time that importing freehint takes.
+    # Imported here, because polars would take a quarter of the time of importing freehint.
     from freehint.formats.traces.text import read_text
 
     return read_text(path, content)
 
 
 def read_recorded_trace(path, files: Files | None = None) -> pd.DataFrame:
-    """A recorded trace as a table, whole; read through ``files``, if given.
+    """A recorded trace as one table, read through ``files`` if they are given.
 
     Raises
     ------
     InputError
-        The file is missing or not whole, a column is missing, or rows are.
+        The file is missing or not whole, or a column or rows are missing.
     """
     path = Path(path)
     return _recorded(path, pa.BufferReader((files or Files()).read(path)))
@@ -147,7 +147,7 @@ def _read_parquet(path: Path, content) -> TraceTable:
     account = TraceAccount("parquet", lines=len(trace))
     known = trace["event"].isin((*KMEM_FIELDS, *PROBE_EVENTS, MARKER))
     if not known.all():
-        # Kept: a recording is whole, and its seq must go on without a gap.
+        # They are kept, because the seq of a recording must go on without a gap.
         strange = sorted(set(trace["event"][~known]))
         account.notes.append(f"the table has rows of unknown kinds: {', '.join(strange)}")
     return finish(trace, account)

@@ -14,7 +14,7 @@ from freehint.mm.memory import (
     Memory,
 )
 
-# What the recorder wrote into the trace just before a snapshot; the second around a migration.
+# Markers that the recorder wrote just before a snapshot; the second are those around a migration.
 MARKERS = {"T0": ("FH T0", "FH before"), "T1": ("FH T1", "FH after")}
 
 
@@ -22,7 +22,7 @@ MARKERS = {"T0": ("FH T0", "FH before"), "T1": ("FH T1", "FH after")}
 class Recording:
     """A snapshot before, a snapshot after, and the trace's rows between them.
 
-    Where a recording may do without T1 and has none, ``t1`` is None and the rows go on to the end.
+    If a recording has no T1 and needs none, ``t1`` is None and the rows reach the trace's end.
     """
 
     stem: Path
@@ -38,10 +38,15 @@ def load_recording(stem, need_t1=True, files: Files | None = None) -> Recording:
     Parameters
     ----------
     stem : str or Path
+        The recording's path up to ``NAME``.
     need_t1 : bool
-        False: a recording without ``NAME.T1`` will do.
+        Whether a recording without ``NAME.T1`` is refused.
     files : Files, optional
-        Through which the files are read; it tells afterwards what was loaded.
+        Reads the files, and lists afterwards what was loaded.
+
+    Returns
+    -------
+    Recording
 
     Raises
     ------
@@ -60,7 +65,7 @@ def load_recording(stem, need_t1=True, files: Files | None = None) -> Recording:
     if has_t1:
         _require_same_guest(stem, t0, t1)
     if has_t1 and not 0 <= first <= last:
-        raise InputError(f"{stem}.T1.meta.json: {last} trace entries, fewer than the {first} at T0")
+        raise InputError(f"{stem}.T1.meta.json: has {last} trace entries, but T0 has {first}")
     if first > len(trace):
         raise InputError(f"{path}: ends at row {len(trace)}, before T0 at row {first}")
     if last > len(trace):
@@ -85,7 +90,7 @@ def _require_same_guest(stem, t0: Memory, t1: Memory) -> None:
 
 
 def _zone_addresses(path, files: Files) -> tuple:
-    """What probes of 6.12 name zones by: the low 31 bits of their addresses; () before."""
+    """Low 31 bits of the zones' addresses, by which probes of 6.12 name zones; () before 6.12."""
     zones = json.loads(files.read(path))["zones"]
     return tuple(zone["address_low31"] for zone in zones if "address_low31" in zone)
 
@@ -96,7 +101,7 @@ def _has_marker(rows: pd.DataFrame, texts: tuple) -> bool:
 
 
 def _entries(path, files: Files) -> int:
-    """Trace rows before a snapshot, over all CPUs; none may have been lost."""
+    """The number of trace rows before a snapshot, over all CPUs; lost rows are refused."""
     records = json.loads(files.read(path)).get("trace")
     if not isinstance(records, list) or not records:
         raise InputError(f"{path}: field 'trace' must list the CPUs' ring buffers")

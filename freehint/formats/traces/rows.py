@@ -1,4 +1,4 @@
-"""A recorded trace as arrays for the replay kernels, and what becomes of each free in it."""
+"""A recorded trace as arrays for the replay kernels, with the fate of each free in it."""
 
 from typing import NamedTuple
 
@@ -28,14 +28,14 @@ from freehint.mm.profile import FALLBACK_CLAIMS
     DRAIN_ZONE,
 ) = range(15)
 
-# What becomes of an mm_page_free row; of other rows whose neighbours tell more about them.
+# Fates of mm_page_free rows, and then two of other rows that a neighbour tells more about.
 TO_PCP, TO_PCP_LATER, DIRECT, DIRECT_LATER = range(4)
-CLAIMED = 4  # zone_locked: served from a pageblock claimed for it; extfrag: that claim
-ROTATES = 5  # isolate: the fast search of compaction, which brought the block to the head
+CLAIMED = 4  # zone_locked: a pageblock was claimed to serve it; extfrag: this is that claim
+ROTATES = 5  # isolate: compaction's fast search brought the block to the head before
 
 
 class Rows(NamedTuple):
-    """A trace between its snapshots; one entry a row.
+    """A trace between its snapshots, with one entry per row.
 
     kind : int8      IGNORED .. DRAIN_ZONE
     cpu : int16
@@ -43,9 +43,9 @@ class Rows(NamedTuple):
     order : int8
     migratetype : int8
     change : int8    extfrag: the pageblock has the wanted type afterwards
-    value : int32    extfrag: order of the block taken; a zone_locked row that is CLAIMED: the
-                     same; free_direct: fpi flags; isolate and bulk_alloc: pages got; decay and
-                     drain_zone: zone; move_block: the old type
+    value : int32    extfrag, and zone_locked if CLAIMED: order of the block taken;
+                     free_direct: fpi flags; isolate and bulk_alloc: pages got;
+                     decay and drain_zone: zone; move_block: the old type
     fate : int8      TO_PCP .. ROTATES
     """
 
@@ -60,18 +60,19 @@ class Rows(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What a replay writes beside the memory; ``C`` CPUs, ``Z`` zones.
+    """The arrays that a replay writes besides the memory, for ``C`` CPUs and ``Z`` zones.
 
     counts : int64[NR_COUNTS]
-    compacting : bool[Z]          has compaction isolated pages?
-    rotations : int64[n, 5]       ROTATION_COLUMNS; counts[C_ROTATIONS] of them
+    compacting : bool[Z]          True once compaction has isolated pages
+    rotations : int64[n, 5]       ROTATION_COLUMNS; the first counts[C_ROTATIONS] rows are used
 
     pcp level only
-    claims : int64[C, 1 + n]      recorded claims not used yet, their number first
-    told : int32[C, 15, 2 + n]    blocks that rows said left the buddy, a queue for each pcp list
-                                  and one for blocks that have none: indices of the first and
-                                  behind the last unused, then the blocks
-    drain_due : int64[C]          pages drained by the model less those that the trace told of
+    claims : int64[C, 1 + n]      the number of recorded claims not used yet, then these claims
+    told : int32[C, 15, 2 + n]    blocks that left the buddy lists according to the trace, in one
+                                  queue per pcp list and one for blocks without a pcp list: the
+                                  index of the first unused block, the index after the last,
+                                  then the blocks
+    drain_due : int64[C]          pages that the model drained minus pages drained in the trace
     later_type : int8[nr_pages]   type of a page at its free, until it is pushed
     """
 
@@ -103,13 +104,13 @@ class Scratch(NamedTuple):
     NR_COUNTS,
 ) = range(15)
 
-# Rules made wrong on purpose, to show that the bar sees it.
+# The right rules, and rules made wrong on purpose to show that validation notices it.
 FAITHFUL, ALWAYS_HEAD, LOWEST_FIRST, NO_CLAIM = range(4)
 
 
 @kernel(inline=True)
 def score(counts, predicted, observed):
-    """Count a prediction; True if it was right."""
+    """Count a prediction, and return whether it was right."""
     counts[C_SCORED] += 1
     if predicted == observed:
         counts[C_HITS] += 1
@@ -128,9 +129,9 @@ def note_first_miss(counts, row, predicted):
 
 @kernel
 def settle_orders(rows, order_of):
-    """mm_page_free_batched tells no order: it is that of the page's own mm_page_free.
+    """Give mm_page_free_batched rows, which have no order, that of the page's own mm_page_free.
 
-    ``order_of``: int8[nr_pages] of zeros, scratch; row nodes outside are skipped.
+    ``order_of`` is scratch, int8[nr_pages] of zeros.  Rows with nodes outside it are skipped.
     """
     for row in range(rows.kind.shape[0]):
         kind, node = rows.kind[row], rows.node[row]
@@ -143,10 +144,10 @@ def settle_orders(rows, order_of):
 
 @kernel
 def settle_fates(rows, pending, with_probes):
-    """Backwards over the trace: which mm_page_free rows are pushed later, which go direct.
+    """Mark the mm_page_free rows that are pushed later, and those that bypass the pcp lists.
 
-    ``pending``: int8[nr_pages] of zeros, scratch.  With probes a free that bypasses the pcp
-    lists is told by its own later row.
+    The trace is walked backwards.  ``pending`` is scratch, int8[nr_pages] of zeros.  With probes
+    a free that bypasses the pcp lists has a later row of its own.
     """
     for row in range(rows.kind.shape[0] - 1, -1, -1):
         kind, node = rows.kind[row], rows.node[row]
@@ -163,11 +164,11 @@ def settle_fates(rows, pending, with_probes):
 
 @kernel
 def settle_claims(profile, rows, nr_cpus):
-    """Backwards: rows that only a later row of the same CPU explains.
+    """Mark the rows that only a later row of the same CPU explains; the trace is walked backwards.
 
     6.12 writes the zone_locked row of a page from a claimed pageblock before the extfrag row
     that tells of the claim.  The fast search of compaction brings the block that it isolates to
-    its list's head, and says so in a row behind.
+    its list's head, and its own row follows the isolation's.
     """
     claim = np.full(nr_cpus, -1, np.int64)
     search = np.full(nr_cpus, False, np.bool_)
@@ -192,12 +193,18 @@ def settle_claims(profile, rows, nr_cpus):
 
 @kernel
 def infer_direct_frees(memory, rows, around):
-    """Frees that bypass the pcp lists, from their position: how many.
+    """Mark the frees that bypass the pcp lists, which are known by their position.
 
-    A list of pages is freed under one hold of the pcp lock: all its mm_page_free rows first, then
-    one mm_page_free_batched a page.  A free of another page between two of those rows, on the
-    same CPU, comes from an interrupt; its trylock fails and it goes straight to the buddy.
-    ``around``: int64[C, 1 + n] scratch; candidates of each CPU, their number first.
+    A list of pages is freed under one hold of the pcp lock, with all its mm_page_free rows first
+    and then one mm_page_free_batched per page.  If another page is freed between two of those
+    rows on the same CPU, the free comes from an interrupt: its trylock fails and it goes straight
+    to the buddy lists.  ``around`` is scratch, int64[C, 1 + n]: each CPU's number of candidates
+    and then their rows.
+
+    Returns
+    -------
+    int
+        The number of frees marked.
     """
     inferred = 0
     for cpu in range(around.shape[0]):

@@ -1,7 +1,7 @@
 """The table that every trace becomes, and the account of what was read.
 
-Columns as in the recorded parquet (``data/README.md``); -1 = not applicable.  What the events
-say: include/trace/events/kmem.h.
+Its columns are those of the recorded parquet (``data/README.md``); -1 means not applicable.  The
+events are defined in include/trace/events/kmem.h.
 """
 
 from collections import Counter
@@ -44,7 +44,7 @@ LIMITS = {  # largest value of a column
     "c": 127,
 }
 
-# What each tracepoint must say: the name it prints -> column (include/trace/events/kmem.h).
+# Fields that each tracepoint must print: printed name -> column (include/trace/events/kmem.h).
 _PAGE = {"pfn": "pfn", "order": "order"}
 _TYPED = {**_PAGE, "migratetype": "migratetype"}
 KMEM_FIELDS = {
@@ -64,7 +64,7 @@ KMEM_FIELDS = {
 }
 # Tracepoints whose lines one regular expression takes apart; it is tried on every line.
 PLAIN_EVENTS = tuple(KMEM_FIELDS)[:5]
-# Names that the recordings gave their kprobes; their arguments are called as the columns are.
+# Names that the recordings gave their kprobes; the kprobes' arguments have the columns' names.
 PROBE_EVENTS = (
     *("free_direct", "free_ok", "drain", "bulk", "steal", "steal_ret", "move_block"),
     *("move_block_ret", "claim_block", "claim_block_ret", "set_pbmt", "isolate", "isolate_ret"),
@@ -78,7 +78,7 @@ SHOWN_CHARACTERS = 160
 
 @dataclass
 class TraceAccount:
-    """What was read.  ``lines = events + comments + blank + lost_lines + unmatched + unknown``.
+    """An account: ``lines = events + comments + blank + lost_lines + unmatched + unknown``.
 
     Attributes
     ----------
@@ -93,23 +93,23 @@ class TraceAccount:
     lost : dict of int to int
         Events that the recorder says it lost, per CPU.
     lost_lines, lost_uncounted : int
-        Lines that tell of lost events, and those of them that do not say how many.
+        Lines that report lost events, and those among them that give no number.
     overwritten : int
-        Events overwritten before the file was read (ftrace's header: written less in buffer).
+        Events overwritten before the file was read (ftrace's header: written minus in buffer).
     unmatched : int
         Lines that are not understood, a line cut off at the end of the file among them.
     unmatched_lines : list of (int, str)
         The first of them, with their line numbers from 1.
     unknown : dict of str to int
-        Events of kinds that the table does not have, by name.
+        Number of events of each kind that the table does not have, by the event's name.
     unknown_fields : dict of str to int
         Arguments of probes that no column holds, by "event.argument"; their rows are in the table.
     out_of_order : int
-        Rows whose time lies before that of the row before, on the same CPU.
+        Rows that are earlier than the previous row of the same CPU.
     replaced : int
-        Characters of the text that are no UTF-8, as in a comm cut off within one; they read U+FFFD.
+        Characters that are not UTF-8, such as a comm's cut last one; U+FFFD replaces them.
     notes : list of str
-        What else is worth knowing, as sentences.
+        Sentences about anything else that is worth knowing.
     """
 
     format: str
@@ -131,11 +131,11 @@ class TraceAccount:
 
     @property
     def whole(self) -> bool:
-        """No event is known to be missing, and every line was understood."""
+        """True if no event is known to be missing and every line was understood."""
         return not (self.lost_lines or self.overwritten or self.unmatched or self.notes)
 
     def quote(self, number: int, text: str) -> None:
-        """Count a line as not understood, and keep it if it is among the first."""
+        """Count a line as not understood, and keep its text if it is among the first."""
         self.unmatched += 1
         if len(self.unmatched_lines) < SHOWN:
             self.unmatched_lines.append((number, text[:SHOWN_CHARACTERS]))
@@ -144,7 +144,7 @@ class TraceAccount:
         said = [f"{self.format}: {self.events} events in {self.lines} lines"]
         said += [f"CPU {cpu} lost {n} events" for cpu, n in sorted(self.lost.items())]
         if self.lost_uncounted:
-            said.append(f"{self.lost_uncounted} lines tell of lost events, not how many")
+            said.append(f"{self.lost_uncounted} lines report lost events but no number")
         if self.overwritten:
             said.append(f"{self.overwritten} events were overwritten before the trace was read")
         said += [f"{n} events of unknown kind {name}" for name, n in self.unknown.most_common()]
@@ -152,7 +152,7 @@ class TraceAccount:
         if self.out_of_order:
             said.append(f"{self.out_of_order} rows are earlier than the row before on their CPU")
         if self.replaced:
-            said.append(f"{self.replaced} characters are not UTF-8 and read U+FFFD")
+            said.append(f"{self.replaced} characters are not UTF-8 and became U+FFFD")
         if self.unmatched:
             said.append(f"{self.unmatched} lines are not understood")
         said += [f"  line {number}: {text!r}" for number, text in self.unmatched_lines]
@@ -160,10 +160,10 @@ class TraceAccount:
 
 
 class TraceTable(NamedTuple):
-    """A trace.
+    """A trace as a table, and the account of its reading.
 
-    table   : DataFrame    TRACE_COLUMNS, a row an event; -1 = not applicable
-    account : TraceAccount what was read
+    table   : DataFrame    TRACE_COLUMNS, one row per event; -1 = not applicable
+    account : TraceAccount counts of what was read
     """
 
     table: pd.DataFrame
@@ -171,11 +171,12 @@ class TraceTable(NamedTuple):
 
 
 def outside(path, where: str, number: int, column: str, value: int) -> InputError:
+    """The error for a value outside the limits of its column, at a line or row of a file."""
     return InputError(f"{path}: {where} {number}: {column} {value} must lie in 0..{LIMITS[column]}")
 
 
 def finish(trace: pd.DataFrame, account: TraceAccount) -> TraceTable:
-    """Give the table the recorded types; count what only the whole table shows."""
+    """Give the table the recorded types, and count its events and its rows out of order."""
     for name, dtype in TRACE_DTYPES.items():
         trace[name] = trace[name].astype(dtype)
     account.events = len(trace)

@@ -1,8 +1,8 @@
-"""Traces as text: ftrace's ``trace`` and ``trace_pipe``, ``trace-cmd report``, ``perf script``.
+"""Read traces from text: ftrace's ``trace`` and ``trace_pipe``, or output of trace-cmd and perf.
 
-One regular expression takes the lines of the usual tracepoints apart, and polars runs it; the few
-lines that it does not match are looked at again, field by field, and what is still not understood
-is counted and quoted.  The text is read in blocks, so memory is bounded by the table.
+Polars takes the lines of the usual tracepoints apart with one regular expression.  The few lines
+that it does not match are parsed field by field, and those that are still not understood are
+counted and quoted.  The text is read in blocks, so the table, not the text, bounds the memory used.
 
 Sources: kernel/trace/trace_output.c, trace_print_context() and trace_print_lat_fmt(); trace.c,
 print_trace_line() (lost events) and print_trace_header(); trace_kprobe.c, print_kprobe_event();
@@ -36,8 +36,8 @@ from freehint.formats.traces.table import (
 BLOCK_BYTES = 8 << 20
 DETECT_BYTES = 1 << 20
 
-# Who: a comm has at most 15 characters, blanks and dashes among them.  Without this bound a
-# marker whose text looks like an event would be read as one.
+# The task: a comm has at most 15 characters, which may be blanks and dashes.  Without this bound
+# a marker with a text like an event's would be read as an event.
 COMM = r" *(?P<comm>.{0,15}?)"
 TASK = {
     # comm-pid, and the tgid in brackets if options/record-tgid is on
@@ -46,7 +46,7 @@ TASK = {
     "perf": COMM + r" +(?:[0-9]+/ *)?(?P<pid>-?[0-9]+) +",
 }
 TASK["trace-cmd"] = TASK["ftrace"]
-# Where and when: [cpu], the flags column (irqs off, need-resched, ...) if there is one, seconds.
+# Place and time: [cpu], the flags column (irqs off, need-resched, ...) if there is one, seconds.
 WHEN = (
     r"\[(?P<cpu>[0-9]{1,9})\] +(?:[^ ]+ +)?(?P<sec>[0-9]{1,12})\.(?P<us>[0-9]{6})(?:[0-9]{3})?: +"
 )
@@ -65,18 +65,18 @@ LATENCY = re.compile(r"^#.* latency trace v", re.MULTILINE)
 
 
 def plain_pattern(kind: str) -> str:
-    """The regular expression of the usual tracepoints' lines in the format ``kind``."""
+    """The regular expression for lines of the usual tracepoints in the format ``kind``."""
     events = "|".join(PLAIN_EVENTS)
     return f"^{TASK[kind]}{WHEN}{SYSTEM[kind]}(?P<event>{events}): +{PAGE} *$"
 
 
 def any_pattern(kind: str) -> str:
-    """The regular expression of any event's line: its name, and what it says."""
+    """The regular expression for the line of any event, with its name and its text as groups."""
     return f"^{TASK[kind]}{WHEN}{SYSTEM[kind]}(?P<event>[^ :]+): *(?P<said>.*)$"
 
 
 def read_text(path: Path, content) -> TraceTable:
-    """Read an open text file; see ``read_trace``."""
+    """Read a trace from an open text file, for ``read_trace``."""
     account, chunks = None, []
     for block in _blocks(path, content):
         block, replaced = _as_utf8(block)
@@ -87,7 +87,7 @@ def read_text(path: Path, content) -> TraceTable:
         if block:
             chunks.append(_read_block(path, block, account))
         if cut:
-            # Its last number may lack digits, so it says nothing for sure.
+            # Its last number may lack digits, so the line cannot be trusted.
             account.lines += 1
             account.quote(account.lines, cut.decode())
             account.notes.append(f"line {account.lines} is cut off: the file ends within it")
@@ -98,7 +98,7 @@ def read_text(path: Path, content) -> TraceTable:
 
 
 def _blocks(path: Path, content):
-    """Whole lines, about BLOCK_BYTES of them at a time; the last may be cut off."""
+    """Yield whole lines, about BLOCK_BYTES at a time; only the file's last may be cut off."""
     rest = b""
     while data := content.read(BLOCK_BYTES):
         end = data.rfind(b"\n") + 1
@@ -114,7 +114,10 @@ def _blocks(path: Path, content):
 
 
 def _as_utf8(block: bytes) -> tuple[bytes, int]:
-    """A comm is cut after 15 bytes, maybe within a character: that one becomes U+FFFD."""
+    """The block as valid UTF-8, and the number of characters that U+FFFD had to replace.
+
+    The kernel cuts a comm after 15 bytes, maybe within a character.
+    """
     if block.isascii():
         return block, 0
     before = block.count("\ufffd".encode())
@@ -123,7 +126,7 @@ def _as_utf8(block: bytes) -> tuple[bytes, int]:
 
 
 def _detect(path: Path, block: bytes) -> str:
-    """The first event tells the format; without events, the header."""
+    """The format of a text, known from its first event or, without events, from its header."""
     text = block[:DETECT_BYTES].decode("utf-8", "replace")
     if LATENCY.search(text):
         raise InputError(
@@ -148,18 +151,18 @@ def _detect(path: Path, block: bytes) -> str:
 
 
 def _number(text: pl.Expr) -> pl.Expr:
-    """Decimal digits as a number; null if it does not fit 64 bits."""
+    """Decimal digits as a number, or null if it does not fit 64 bits."""
     return text.cast(pl.Int64, strict=False)
 
 
 def _from_groups(kind: str) -> list[pl.Expr]:
-    """Time and place from what the patterns call sec, us, cpu, pid."""
+    """The columns ts_us, cpu and pid from the patterns' groups sec, us, cpu and pid."""
     time = _number(pl.col("sec")) * 1_000_000 + _number(pl.col("us"))
     return [time.alias("ts_us"), _number(pl.col("cpu")), _number(pl.col("pid"))]
 
 
 def _read_block(path: Path, block: bytes, account: TraceAccount) -> pa.Table:
-    """Parse whole lines; what is not in the table goes into the account."""
+    """Parse whole lines into a table, and enter the lines that it lacks into the account."""
     kind, first = account.format, account.lines + 1
     has = {name: pl.col(name).is_not_null() for name in ("migratetype", "gfp", "a")}
     event, nothing = pl.col("event"), ~has["migratetype"]
@@ -198,7 +201,7 @@ def _read_block(path: Path, block: bytes, account: TraceAccount) -> pa.Table:
 
 
 def _checked(path: Path, rows: pl.DataFrame, kind: str) -> pa.Table:
-    """Refuse numbers that cannot be; then the columns' own types, texts as dictionaries."""
+    """Refuse impossible numbers, and give each column its type; texts become dictionaries."""
     for name, limit in LIMITS.items():
         if name not in rows.columns:
             continue
@@ -218,11 +221,11 @@ def _checked(path: Path, rows: pl.DataFrame, kind: str) -> pa.Table:
 
 
 def _read_odd(odd: pl.DataFrame, account: TraceAccount) -> list[pl.DataFrame]:
-    """The lines that the plain pattern does not match: the rows of those that are events."""
+    """Find the events among the lines that the plain pattern does not match, and return them."""
     text, kind = pl.col("text"), account.format
 
     def take(condition: pl.Expr) -> pl.DataFrame:
-        """Cut the lines that fulfil a condition out of those that are left."""
+        """Take the lines that fulfil a condition out of those that are left."""
         nonlocal odd
         taken, odd = odd.filter(condition), odd.filter(~condition)
         return taken
@@ -244,7 +247,7 @@ def _read_odd(odd: pl.DataFrame, account: TraceAccount) -> list[pl.DataFrame]:
     unmatched = [take(~text.str.contains(pattern))]
     odd = odd.with_columns(text.str.extract_groups(pattern).alias("groups")).unnest("groups")
     odd = odd.with_columns(*_from_groups(kind))
-    # trace-cmd and perf print a marker as ftrace's event "print" with its place.
+    # trace-cmd and perf print a marker as ftrace's event "print", with a function before its text.
     printed = (pl.col("event") == "print") & pl.col("said").str.starts_with(f"{MARKER}: ")
     odd = odd.with_columns(
         event=pl.when(printed).then(pl.lit(MARKER)).otherwise("event"),
@@ -269,18 +272,18 @@ def _read_odd(odd: pl.DataFrame, account: TraceAccount) -> list[pl.DataFrame]:
 
 
 def _groups(lines: pl.DataFrame, pattern: str) -> pl.DataFrame:
-    """What a pattern captures from the lines that it matches."""
+    """The groups that a pattern captures from the lines that it matches."""
     matching = lines.filter(pl.col("text").str.contains(pattern))
     return matching.select(pl.col("text").str.extract_groups(pattern).alias("g")).unnest("g")
 
 
 def _value(name: str) -> pl.Expr:
-    """What ``name=`` is followed by in an event's text; null without it."""
+    """The value after ``name=`` in an event's text, or null if there is none."""
     return pl.col("said").str.extract(rf"(?:^| ){name}=([^ ]*)")
 
 
 def _integer(text: pl.Expr) -> pl.Expr:
-    """0x1a2b or -12 as a number; null for anything else."""
+    """A text such as 0x1a2b or -12 as a number; any other text gives null."""
     hexadecimal = text.str.extract("^0x([0-9a-f]+)$").str.to_integer(
         base=16, strict=False, dtype=pl.Int64
     )
@@ -288,7 +291,7 @@ def _integer(text: pl.Expr) -> pl.Expr:
 
 
 def _by_name(lines: pl.DataFrame, names: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows of one tracepoint whose fields come in any order, and the lines that lack one."""
+    """Rows of one tracepoint, with its fields in any order, and the lines that lack a field."""
     values = [
         (_value(name) if column == "gfp" else _integer(_value(name))).alias(column)
         for name, column in names.items()
@@ -300,7 +303,7 @@ def _by_name(lines: pl.DataFrame, names: dict) -> tuple[pl.DataFrame, pl.DataFra
 
 
 def _probe_rows(lines: pl.DataFrame, account: TraceAccount) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows of kprobes, ``(function+0x0/0x90) name=value ..``, and the lines that are not that."""
+    """Rows of kprobes, ``(function+0x0/0x90) name=value ..``, and the lines of another shape."""
     shape = pl.col("said").str.contains(r"^\([^)]+\)(?: [A-Za-z_][A-Za-z0-9_]*=[^ ]*)* *$")
     numbers = {name: _integer(_value(name)) for name in NUMBERS}
     readable = [_value(name).is_null() | number.is_not_null() for name, number in numbers.items()]

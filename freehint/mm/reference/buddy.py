@@ -28,9 +28,9 @@ def page_is_buddy(twin, zone, pfn, order):
 
 
 def may_merge_pageblocks(twin, buddy, migratetype):
-    """A merge across pageblocks must not mix in HIGHATOMIC or ISOLATE pages.
+    """May whole pageblocks merge?  HIGHATOMIC and ISOLATE must not mix with other types.
 
-    4.15 and 5.10 minded ISOLATE alone.  Source: __free_one_page(), migratetype_is_mergeable().
+    4.15 and 5.10 look at ISOLATE only.  Source: __free_one_page(), migratetype_is_mergeable().
     """
     types = {migratetype, get_pageblock_migratetype(twin, buddy)}
     if twin.release < 601:
@@ -41,9 +41,10 @@ def may_merge_pageblocks(twin, buddy, migratetype):
 def buddy_merge_likely(twin, zone, pfn, order):
     """Is the buddy of the block that this one would merge into free already?
 
-    Such a block goes to the tail, so that it lives to be merged.  Source: buddy_merge_likely().
+    Such a block goes to the tail, so that it stays free until it merges.
+    Source: buddy_merge_likely().
     """
-    if order + 1 > MAX_ORDER - 2:  # the merge would be of the largest order: no more to gain
+    if order + 1 > MAX_ORDER - 2:  # the merged block would have the largest order
         return False
     merged = pfn & ~(1 << order)
     return page_is_buddy(twin, zone, merged ^ (2 << order), order + 1)
@@ -52,7 +53,7 @@ def buddy_merge_likely(twin, zone, pfn, order):
 def free_one_page(twin, zone, pfn, order, migratetype, fpi_flags=FPI_NONE):
     """Merge a block with its free buddies and list it under ``migratetype``.
 
-    From 6.10 on a buddy of at least a pageblock is made of that type too.
+    From 6.10 on a buddy of pageblock order or above takes that type too.
     Source: __free_one_page().
     """
     while order < MAX_ORDER - 1:
@@ -75,7 +76,7 @@ def free_one_page(twin, zone, pfn, order, migratetype, fpi_flags=FPI_NONE):
 
 
 def free_block(twin, zone, pfn, order, fpi_flags=FPI_NONE):
-    """Free a block under its pageblock's type; from 6.10 on pageblock by pageblock.
+    """Free a block under its pageblock's type, from 6.10 on pageblock by pageblock.
 
     Source: free_one_page(), split_large_buddy().
     """
@@ -86,15 +87,18 @@ def free_block(twin, zone, pfn, order, fpi_flags=FPI_NONE):
 
 
 def expand(twin, zone, pfn, low, high, migratetype):
-    """Halve a block until ``low`` is reached; each upper half goes to a head.  Source: expand()."""
+    """Halve a block down to order ``low``; each upper half goes to a list head.
+
+    Source: expand().
+    """
     for order in reversed(range(low, high)):
         add_to_free_list(twin, zone, pfn + (1 << order), order, migratetype)
 
 
 def rmqueue_smallest(twin, zone, order, migratetype):
-    """The head of the smallest sufficient list, cut to size; None if all are empty.
+    """Take the head of the first list with blocks, from ``order`` up, and split it to size.
 
-    Source: __rmqueue_smallest().
+    Returns its pfn, or None if all lists are empty.  Source: __rmqueue_smallest().
     """
     for current in range(order, MAX_ORDER):
         pfns = zone.free_list[current, migratetype]

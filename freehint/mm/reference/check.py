@@ -1,4 +1,4 @@
-"""``verify``: what must hold in a twin, whatever was done to it."""
+"""``verify``: the invariants of a twin."""
 
 from collections.abc import Iterator
 
@@ -14,13 +14,13 @@ from freehint.mm.reference.pcp import NR_LOWORDER_PCP_LISTS, order_to_pindex, pi
 
 
 def verify(twin) -> None:
-    """Recount everything; raise AssertionError naming the first contradiction."""
+    """Recount everything, and raise an AssertionError that names the first contradiction."""
     for complaint in complaints(twin):
         raise AssertionError(complaint)
 
 
 def blocks(twin) -> Iterator[tuple]:
-    """(zone, where, pfn, order) of every block on a list."""
+    """Yield (zone, place, pfn, order) of every block on a list."""
     for zone in twin.zones:
         for (order, migratetype), pfns in zone.free_list.items():
             for pfn in pfns:
@@ -35,7 +35,7 @@ def blocks(twin) -> Iterator[tuple]:
 
 
 def complaints(twin) -> Iterator[str]:
-    """A sentence for everything that is wrong."""
+    """Yield a sentence for each broken invariant."""
     owned, free, cached = set(), {}, set()
     for zone, (kind, which), pfn, order in blocks(twin):
         pages = range(pfn, pfn + (1 << order))
@@ -66,14 +66,14 @@ def complaints(twin) -> Iterator[str]:
 
 
 def wrong_free_list(twin, pages, migratetype) -> Iterator[str]:
-    """From 6.10 on: does a free block lie in pageblocks of its list's type?"""
+    """From 6.10 on, complain if a free block's list type is not its pageblocks' type."""
     types = {get_pageblock_migratetype(twin, pfn) for pfn in pages[::PAGEBLOCK_NR_PAGES]}
     if twin.release >= 610 and types != {migratetype}:
         yield f"pfn {pages.start} of type {migratetype} lies in pageblocks of types {types}"
 
 
 def wrong_pcp_list(twin, pfn, pindex) -> Iterator[str]:
-    """Does a block's own type belong on the pcp list where it stands?"""
+    """Complain if a block's own type does not belong on its pcp list."""
     kept = twin.pcp_migratetype.get(pfn)
     listed = kept if kept in PCPTYPES else MOVABLE
     order = pindex_to_order(pindex)

@@ -1,4 +1,4 @@
-"""A twin of a :class:`Memory`, and whether the two still agree."""
+"""Build a twin of a :class:`Memory`, and compare the two."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -36,7 +36,7 @@ PCP_COUNTERS = [field.name for field in fields(PerCpuPages) if field.name != "li
 
 
 def plain(kernel):
-    """The Python function under a kernel: a single call need not hand 40 arrays to Numba."""
+    """The Python function under a kernel.  Calling it does not pass 40 arrays to Numba."""
     return getattr(kernel, "py_func", kernel)
 
 
@@ -45,14 +45,14 @@ frame_order, frame_type = map(plain, (frame_order, frame_type))
 
 
 def pfns_on(memory: Memory, head: int) -> list[int]:
-    """A list as the twin keeps it.  Bookmarks are not blocks and are left out."""
-    if memory.links[2 * head + NEXT] == head:  # empty, as most are: no call for it
+    """The pfns of the blocks on a list, without the bookmarks."""
+    if memory.links[2 * head + NEXT] == head:  # most lists are empty: this saves a call
         return []
     return (list_nodes(memory, head) + memory.base_pfn).tolist()
 
 
 def pageblock_types(memory: Memory) -> dict[int, int]:
-    """pfn >> 9 -> migratetype of every pageblock that exists."""
+    """A dict from pfn >> 9 to the migratetype of every pageblock that is no hole."""
     first = memory.base_pfn >> PAGEBLOCK_ORDER
     exists = np.flatnonzero(memory.pageblock != NO_PAGEBLOCK)
     types = memory.pageblock[exists] & PAGEBLOCK_TYPE_MASK
@@ -60,7 +60,7 @@ def pageblock_types(memory: Memory) -> dict[int, int]:
 
 
 def private_lists(memory: Memory) -> list[list[tuple[int, int]]]:
-    """(pfn, order) of the blocks on every user's private list."""
+    """For every user, the (pfn, order) of each block on its private list."""
     lists = [pfns_on(memory, user_node(memory, user, USER_LIST)) for user in range(NR_USERS)]
     base = memory.base_pfn
     return [[(pfn, frame_order(memory.frame[pfn - base])) for pfn in pfns] for pfns in lists]
@@ -127,7 +127,7 @@ def from_memory(memory: Memory) -> Twin:
 
 
 def differences(twin: Twin, memory: Memory) -> Iterator[str]:
-    """A sentence for every list and counter in which the two differ."""
+    """Yield a sentence for each list and counter in which the two differ."""
     for z, zone in enumerate(twin.zones):
         for (order, migratetype), pfns in zone.free_list.items():
             theirs = pfns_on(memory, free_list_head(memory, z, order, migratetype))
@@ -167,5 +167,5 @@ def _pcp_differences(pcp: PerCpuPages, memory: Memory, z: int, cpu: int) -> Iter
 
 
 def same_lists(twin: Twin, memory: Memory) -> bool:
-    """Are all lists equal, order included, and pageblocks and counters too?"""
+    """Are all lists (order included), pageblocks and counters equal?"""
     return next(differences(twin, memory), None) is None

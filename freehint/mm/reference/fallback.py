@@ -1,4 +1,4 @@
-"""Blocks of another type, when a type has none left: one block, or a pageblock with all in it.
+"""When a type has no block left, it takes one of another type, or all of a pageblock.
 
 Source: mm/page_alloc.c, Linux 6.1 and 6.12.
 """
@@ -32,12 +32,12 @@ FALLBACKS = {
 
 
 def can_steal_fallback(order, start_type):
-    """May the taker look at the whole pageblock?  Source: can_steal_fallback()."""
+    """May the request take the whole pageblock?  Source: can_steal_fallback()."""
     return start_type in (UNMOVABLE, RECLAIMABLE) or order >= PAGEBLOCK_ORDER // 2
 
 
 def find_suitable_fallback(zone, orders, start_type):
-    """(order, type) of the first order in ``orders`` where another type has a block, or None.
+    """The first order in ``orders`` at which another type has a block, as (order, type) or None.
 
     Source: find_suitable_fallback(), and the loops around it in __rmqueue_fallback().
     """
@@ -49,9 +49,9 @@ def find_suitable_fallback(zone, orders, start_type):
 
 
 def boost_watermark(twin, zone):
-    """Ask kswapd for a pageblock more, up to 150 % of the high watermark.
+    """Ask kswapd for one more pageblock, up to 150 % of the high watermark.
 
-    Not in zones of less than four pageblocks; not in 4.15.
+    There is no boost in zones of less than four pageblocks, nor in 4.15.
     Source: boost_watermark(), watermark_boost_factor.
     """
     if twin.release < 500:
@@ -63,9 +63,10 @@ def boost_watermark(twin, zone):
 
 
 def pageblock_in_zone(twin, zone, pfn):
-    """The pfns of a pageblock that belong to the zone, as far as they may be looked at.
+    """The pfns of a pageblock that may move together.
 
-    None if it ends outside.  If it begins outside: those from ``pfn`` on, none from 6.10 on.
+    None may if the pageblock ends outside the zone.  If it begins outside, those from ``pfn`` on
+    may; from 6.10 on none may.
     Source: move_freepages_block(); prep_move_freepages_block() of 6.12.
     """
     start = pfn // PAGEBLOCK_NR_PAGES * PAGEBLOCK_NR_PAGES
@@ -76,7 +77,7 @@ def pageblock_in_zone(twin, zone, pfn):
 
 
 def free_and_movable(twin, pages):
-    """(free pages, allocated movable pages) among these.
+    """Numbers of free pages and of allocated movable pages among ``pages``.
 
     Source: move_freepages(); prep_move_freepages_block() of 6.12.
     """
@@ -87,7 +88,7 @@ def free_and_movable(twin, pages):
 def move_freepages_block(twin, zone, pfn, migratetype):
     """Move all free blocks of a pageblock to another type's lists, ascending by pfn.
 
-    From 6.10 on the pageblock takes the type too.  False if it may not move.
+    From 6.10 on the pageblock takes the type too.  Returns False if the pageblock may not move.
     Source: move_freepages_block(), move_freepages(); __move_freepages_block() of 6.12.
     """
     pages = pageblock_in_zone(twin, zone, pfn)
@@ -100,7 +101,7 @@ def move_freepages_block(twin, zone, pfn, migratetype):
 
 
 def enough_to_claim(start_type, old_type, free_pages, movable_pages):
-    """Is half of the pageblock free, or used for the taker's kind?
+    """Is half of the pageblock free, or used for pages like those of ``start_type``?
 
     Source: steal_suitable_fallback(); try_to_steal_block() of 6.12.
     """
@@ -114,7 +115,7 @@ def enough_to_claim(start_type, old_type, free_pages, movable_pages):
 
 
 def steal_suitable_fallback(twin, zone, pfn, start_type, whole_block):
-    """Bring a block, or the free part of its pageblock, to the taker's lists.
+    """Move a block, or all free blocks of its pageblock, to the lists of ``start_type``.
 
     Source: steal_suitable_fallback().
     """
@@ -123,7 +124,7 @@ def steal_suitable_fallback(twin, zone, pfn, start_type, whole_block):
     if old_type != HIGHATOMIC and order >= PAGEBLOCK_ORDER:
         change_pageblock_range(twin, pfn, order, start_type)
     elif old_type != HIGHATOMIC:
-        boost_watermark(twin, zone)  # whoever asks
+        boost_watermark(twin, zone)  # for any start_type
         if whole_block:
             free_pages, movable_pages = free_and_movable(twin, pageblock_in_zone(twin, zone, pfn))
             if move_freepages_block(twin, zone, pfn, start_type):
@@ -134,9 +135,9 @@ def steal_suitable_fallback(twin, zone, pfn, start_type, whole_block):
 
 
 def smallest_fallback(twin, order, alloc_flags):
-    """The smallest order to steal from, where types must not mix: a pageblock.
+    """The smallest order that may be stolen: with ALLOC_NOFRAGMENT, that of a pageblock.
 
-    Not so in 4.15; 5.10 forgot that a request may be larger than a pageblock.
+    4.15 has no such limit, and 5.10 forgot that a request may be larger than a pageblock.
     Source: __rmqueue_fallback(); __rmqueue_claim() of 6.12.
     """
     if twin.release < 500 or not alloc_flags & ALLOC_NOFRAGMENT:
@@ -145,10 +146,10 @@ def smallest_fallback(twin, order, alloc_flags):
 
 
 def rmqueue_fallback(twin, zone, order, start_type, alloc_flags):
-    """Steal from the largest block of another type; False if there is none.
+    """Steal the largest block of another type; return False if there is none.
 
-    A MOVABLE request that may not have the pageblock takes the smallest block that will do:
-    movable pages can be moved out again.  Source: __rmqueue_fallback().
+    A MOVABLE request that may not take the pageblock steals the smallest sufficient block,
+    because movable pages can be moved out again.  Source: __rmqueue_fallback().
     """
     smallest = smallest_fallback(twin, order, alloc_flags)
     found = find_suitable_fallback(zone, range(MAX_ORDER - 1, smallest - 1, -1), start_type)
@@ -162,8 +163,9 @@ def rmqueue_fallback(twin, zone, order, start_type, alloc_flags):
 
 
 def try_to_claim_block(twin, zone, pfn, order, start_type):
-    """Make the pageblock of a free block the taker's and serve it from there; None if refused.
+    """Change the pageblock of a free block to ``start_type`` and serve the request from it.
 
+    Returns the block's pfn, or None if the claim is refused.
     Source: try_to_steal_block() of 6.12.
     """
     size, old_type = twin.buddy[pfn], get_pageblock_migratetype(twin, pfn)
@@ -172,7 +174,7 @@ def try_to_claim_block(twin, zone, pfn, order, start_type):
         change_pageblock_range(twin, pfn, size, start_type)
         expand(twin, zone, pfn, order, size, start_type)
         return pfn
-    boost_watermark(twin, zone)  # refused or not
+    boost_watermark(twin, zone)  # even if the claim is refused
     pages = pageblock_in_zone(twin, zone, pfn)
     if not pages or not enough_to_claim(start_type, old_type, *free_and_movable(twin, pages)):
         return None
@@ -181,8 +183,9 @@ def try_to_claim_block(twin, zone, pfn, order, start_type):
 
 
 def rmqueue_claim(twin, zone, order, start_type, alloc_flags):
-    """From the largest order down: claim what the first other type's list begins with.
+    """Claim the first block of another type's list, from the largest order down.
 
+    Returns the pfn of the block that serves the request, or None.
     Source: __rmqueue_claim() of 6.12.
     """
     smallest = smallest_fallback(twin, order, alloc_flags)
@@ -198,9 +201,9 @@ def rmqueue_claim(twin, zone, order, start_type, alloc_flags):
 
 
 def rmqueue_steal(twin, zone, order, start_type):
-    """The smallest sufficient block of another type; what is left of it keeps that type.
+    """Steal the smallest sufficient block of another type; its rest keeps that type.
 
-    Source: __rmqueue_steal() of 6.12.
+    Returns the block's pfn or None.  Source: __rmqueue_steal() of 6.12.
     """
     found = find_suitable_fallback(zone, range(order, MAX_ORDER), start_type)
     if found is None:
@@ -213,10 +216,11 @@ def rmqueue_steal(twin, zone, order, start_type):
 
 
 def rmqueue(twin, zone, order, migratetype, alloc_flags, mode=RMQUEUE_NORMAL):
-    """(block or None, mode): from the own type's buddy lists, else from another type's.
+    """Take a block from the buddy lists of its own type, else from another type's.
 
-    ``mode`` is what the page before in the same refill left: once stealing, 6.12 looks at
-    nothing else.  Source: __rmqueue().
+    ``mode`` is the mode that the previous page of the same refill returned: once 6.12 steals, it
+    does not try anything else.  Returns the block's pfn or None, and the mode.
+    Source: __rmqueue().
     """
     if twin.release < 612:
         pfn = rmqueue_smallest(twin, zone, order, migratetype)

@@ -1,7 +1,7 @@
-"""Requests that cannot wait: how low they may go, and the pageblocks kept for them.
+"""Requests that cannot wait: their lower watermarks, and the pageblocks reserved for them.
 
-``alloc_flags`` are 6.1's; 4.15 and 5.10 know ALLOC_NON_BLOCK as ALLOC_HARDER and take it for a
-high-order request as ALLOC_HIGHATOMIC.
+``alloc_flags`` are those of 6.1.  In 4.15 and 5.10, ALLOC_NON_BLOCK is called ALLOC_HARDER, and
+in a high-order request it also acts as ALLOC_HIGHATOMIC.
 Source: mm/page_alloc.c, Linux 6.12, 6.1.192, 5.10.228, 4.15.
 """
 
@@ -29,16 +29,17 @@ def has_any(alloc_flags, wanted):
 
 
 def ignores_boost(twin, alloc_flags):
-    """GFP_ATOMIC, that is __GFP_HIGH and no direct reclaim; __GFP_HIGH from 6.3 on.
+    """Does a request ignore the watermark boost?
 
-    Source: zone_watermark_fast().
+    It must be GFP_ATOMIC, that is __GFP_HIGH without direct reclaim; from 6.3 on __GFP_HIGH is
+    enough.  Source: zone_watermark_fast().
     """
     wanted = {ALLOC_MIN_RESERVE} if twin.release >= 612 else {ALLOC_MIN_RESERVE, ALLOC_NON_BLOCK}
     return all(alloc_flags & flag for flag in wanted)
 
 
 def reserved(twin, zone):
-    """Pages that are not for all: the reserve; in 6.12 what is free of it.
+    """Reserved pages that an ordinary request cannot use: all, or in 6.12 only the free ones.
 
     Source: __zone_watermark_unusable_free().
     """
@@ -56,7 +57,7 @@ def is_highatomic(twin, order, alloc_flags):
 
 
 def lowered(twin, mark, alloc_flags):
-    """The watermark for a request with these rights.  Source: __zone_watermark_ok()."""
+    """The watermark as lowered for a request with these flags.  Source: __zone_watermark_ok()."""
     high, hard, oom = (
         bool(alloc_flags & flag) for flag in (ALLOC_MIN_RESERVE, ALLOC_NON_BLOCK, ALLOC_OOM)
     )
@@ -68,9 +69,10 @@ def lowered(twin, mark, alloc_flags):
 
 
 def rmqueue_buddy(twin, zone, order, migratetype, alloc_flags):
-    """The reserve first for those it is for; last for those that must not fail (not before 6.3).
+    """Take a block from the buddy lists or the reserve; return its pfn, or None if there is none.
 
-    Source: rmqueue_buddy(); rmqueue() of 4.15 and 5.10.
+    High-order atomic requests look at the reserve first; from 6.3 on, requests that must not
+    fail look at it last.  Source: rmqueue_buddy(); rmqueue() of 4.15 and 5.10.
     """
     pfn = None
     if is_highatomic(twin, order, alloc_flags):
@@ -83,9 +85,9 @@ def rmqueue_buddy(twin, zone, order, migratetype, alloc_flags):
 
 
 def most_reserved(twin, zone):
-    """Pages from which on nothing is reserved: 1 % of the zone and a pageblock.
+    """Limit of the reserve in pages: 1 % of the zone plus a pageblock.
 
-    6.12 has 1 % in whole pageblocks, rounded up, or nothing where it is less than one.
+    In 6.12 it is 1 % rounded up to whole pageblocks, or 0 if 1 % is less than one pageblock.
     Source: reserve_highatomic_pageblock().
     """
     percent = zone.managed_pages // 100
@@ -95,9 +97,9 @@ def most_reserved(twin, zone):
 
 
 def reserve_highatomic_pageblock(twin, zone, pfn, order):
-    """Keep the pageblock for later requests like this, up to a limit tested before.
+    """Reserve the pageblock for later requests of this kind, if the reserve is below its limit.
 
-    6.12 takes all pageblocks of a block, and none that leaves the zone.
+    6.12 reserves all pageblocks of a block, but none that reaches out of the zone.
     Source: reserve_highatomic_pageblock().
     """
     if zone.nr_reserved_highatomic >= most_reserved(twin, zone):
@@ -116,7 +118,7 @@ def reserve_highatomic_pageblock(twin, zone, pfn, order):
 
 
 def give_up(twin, zone, pfn, migratetype):
-    """Make the pageblocks of a reserved free block another type's; did a page move?
+    """Give the pageblocks of a reserved free block another type; return whether a page moved.
 
     Source: unreserve_highatomic_pageblock().
     """
@@ -135,8 +137,9 @@ def give_up(twin, zone, pfn, migratetype):
 
 
 def unreserve_highatomic_pageblock(twin, migratetype, force):
-    """Give up a pageblock for a request that would fail; each zone keeps one unless forced.
+    """Take a pageblock out of the reserve for a request that would fail; return if there was one.
 
+    Each zone keeps one pageblock unless ``force`` is set.
     Source: unreserve_highatomic_pageblock().
     """
     for zone in reversed(twin.zones):

@@ -1,4 +1,4 @@
-"""Free blocks and pageblocks set apart.
+"""Isolation of free blocks and of pageblocks.
 
 Source: mm/page_alloc.c (__isolate_free_page(), __putback_isolated_page()) and
 mm/page_isolation.c, Linux 6.1 and 6.12.
@@ -23,10 +23,10 @@ from freehint.mm.reference.lists import (
 
 
 def isolate_free_page(twin, pfn, user):
-    """Take a free block off its list; False if too little would be left.
+    """Take a free block off its list; return False if too little would be left.
 
-    The gate is the plain min watermark.  Pageblocks half of which leave the lists become
-    MOVABLE, from 6.10 on with what is left of them.  Source: __isolate_free_page().
+    The limit is the plain min watermark.  A pageblock of which half leaves the lists becomes
+    MOVABLE, from 6.10 on with its other free blocks.  Source: __isolate_free_page().
     """
     zone, order = page_zone(twin, pfn), twin.buddy[pfn]
     if get_pageblock_migratetype(twin, pfn) != ISOLATE:
@@ -47,7 +47,7 @@ def isolate_free_page(twin, pfn, user):
 
 
 def putback_isolated_page(twin, pfn, order):
-    """Free it to the tail of what its pageblock is now.  Source: __putback_isolated_page()."""
+    """Free a block to the tail of its pageblock's list.  Source: __putback_isolated_page()."""
     for blocks in twin.private:
         if (pfn, order) in blocks:
             blocks.remove((pfn, order))
@@ -58,8 +58,9 @@ def putback_isolated_page(twin, pfn, order):
 def retag(twin, pfn, migratetype):
     """Give a pageblock and its free pages another type.
 
-    From 6.10 on not if it leaves the zone, and a free block of two pageblocks is freed anew as
-    two.  Source: set_migratetype_isolate(); move_freepages_block_isolate() of 6.12.
+    From 6.10 on a pageblock that reaches out of the zone is refused, and a free block of two
+    pageblocks is freed anew as two blocks.
+    Source: set_migratetype_isolate(); move_freepages_block_isolate() of 6.12.
     """
     zone = page_zone(twin, pfn)
     large = pfn // (2 * PAGEBLOCK_NR_PAGES) * (2 * PAGEBLOCK_NR_PAGES)
@@ -76,10 +77,13 @@ def retag(twin, pfn, migratetype):
 
 
 def set_migratetype_isolate(twin, pfn):
-    """Set a pageblock apart, free pages and all.  Source: set_migratetype_isolate()."""
+    """Isolate a pageblock and its free pages.  Source: set_migratetype_isolate()."""
     retag(twin, pfn, ISOLATE)
 
 
 def unset_migratetype_isolate(twin, pfn, migratetype):
-    """Give it back.  Source: unset_migratetype_isolate(), without its merge of the pageblock."""
+    """Give an isolated pageblock another type.
+
+    Source: unset_migratetype_isolate(), without its merge of the pageblock.
+    """
     retag(twin, pfn, migratetype)

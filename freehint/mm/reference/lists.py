@@ -1,4 +1,4 @@
-"""What a guest's memory consists of, and how blocks come onto and off the free lists.
+"""The data of a guest's memory, and how blocks come onto and off the free lists.
 
 A free list is a Python list of first pfns: index 0 is the head, the next to be handed out.
 
@@ -23,7 +23,7 @@ ZONE_RECLAIM_ACTIVE, ZONE_BELOW_HIGH = 2, 4  # kswapd is balancing; free pages f
 class PerCpuPages:
     """``struct per_cpu_pages``: sizes in pages, and 14 lists of first pfns.
 
-    6.12 has free_count instead of free_factor, and alone the fields below it.
+    6.12 has free_count instead of free_factor, and only 6.12 has the fields below it.
     """
 
     high: int
@@ -39,11 +39,11 @@ class PerCpuPages:
 
 @dataclass
 class Zone:
-    """``struct zone``; pages unless said.
+    """``struct zone``.  Values are pages unless noted.
 
-    ``end_pfn`` is the first pfn behind it.  ``flags`` are ZONE_..
-    ``drift`` is what NR_FREE_PAGES differs from the lists: counts that other CPUs had not yet
-    folded in when it was recorded.
+    ``end_pfn`` is the first pfn after the zone.  ``flags`` are the ZONE_.. flags.
+    ``drift`` is NR_FREE_PAGES minus the pages on the lists: per-CPU differences that were not
+    yet folded in when the zone was recorded.
     """
 
     name: str
@@ -65,14 +65,14 @@ class Zone:
 
 @dataclass
 class Twin:
-    """A guest's memory: zones ascending by pfn, and what ``struct page`` knows of a page.
+    """A guest's memory: zones ascending by pfn, and the data that ``struct page`` holds.
 
     buddy            first pfn of a free block -> its order (PageBuddy, page->private)
     pcp_migratetype  first pfn of a block on a pcp list -> the type it keeps (page->index)
     lru              allocated movable pages (PageLRU or __PageMovable)
     pageblock        pfn >> 9 -> migratetype; a hole has no entry
     private          one list of (pfn, order) for each user that isolates free blocks
-    release          the kernel told: 415, 510, 601 or 612
+    release          kernel version: 415, 510, 601 or 612
     """
 
     release: int
@@ -85,24 +85,24 @@ class Twin:
 
 
 def get_pageblock_migratetype(twin, pfn):
-    """Migratetype of the 512 pages around a pfn; None in a hole."""
+    """Migratetype of the pageblock around a pfn, or None in a hole."""
     return twin.pageblock.get(pfn >> PAGEBLOCK_ORDER)
 
 
 def set_pageblock_migratetype(twin, pfn, migratetype):
-    """Retag the pageblock around a pfn.  A hole has no tag to change."""
+    """Set the migratetype of the pageblock around a pfn.  A hole stays a hole."""
     if pfn >> PAGEBLOCK_ORDER in twin.pageblock:
         twin.pageblock[pfn >> PAGEBLOCK_ORDER] = migratetype
 
 
 def change_pageblock_range(twin, pfn, order, migratetype):
-    """Retag all pageblocks of a block.  Source: change_pageblock_range()."""
+    """Set the migratetype of all pageblocks in a block.  Source: change_pageblock_range()."""
     for pageblock in range(pfn, pfn + (1 << order), PAGEBLOCK_NR_PAGES):
         set_pageblock_migratetype(twin, pageblock, migratetype)
 
 
 def has_isolate_pageblock(twin, zone):
-    """Is any pageblock of the zone set apart?  Source: has_isolate_pageblock()."""
+    """Is any pageblock of the zone isolated?  Source: has_isolate_pageblock()."""
     first, last = zone.start_pfn >> PAGEBLOCK_ORDER, (zone.end_pfn - 1) >> PAGEBLOCK_ORDER
     return any(twin.pageblock.get(block) == ISOLATE for block in range(first, last + 1))
 
@@ -113,7 +113,7 @@ def page_zone(twin, pfn):
 
 
 def list_with(zone, pfn, order):
-    """The one free list of this order on which a block stands, whatever its type."""
+    """The free list of this order, of any type, on which a block stands."""
     lists = [zone.free_list[order, t] for t in MIGRATETYPES if pfn in zone.free_list[order, t]]
     (only,) = lists
     return only
@@ -132,9 +132,9 @@ def add_to_free_list_tail(twin, zone, pfn, order, migratetype):
 
 
 def move_to_free_list(twin, zone, pfn, order, migratetype):
-    """Put a block last on another type's list; first in 4.15.
+    """Put a block last (in 4.15 first) on another type's list.
 
-    Source: move_to_free_list(), 5.10 and later; list_move() in 4.15's move_freepages().
+    Source: move_to_free_list(), 5.10 and later; list_move() in move_freepages() of 4.15.
     """
     list_with(zone, pfn, order).remove(pfn)
     pfns = zone.free_list[order, migratetype]
@@ -148,12 +148,12 @@ def del_page_from_free_list(twin, zone, pfn, order):
 
 
 def nr_free_pages(zone):
-    """NR_FREE_PAGES: pages on the lists that are not isolated.  Counted here, kept there."""
+    """NR_FREE_PAGES: the pages on the lists that are not isolated.  The kernel keeps this count."""
     return zone.drift + sum(
         len(pfns) << order for (order, t), pfns in zone.free_list.items() if t != ISOLATE
     )
 
 
 def nr_free_highatomic(zone):
-    """Free pages kept for atomic requests.  Source: zone->nr_free_highatomic of 6.12."""
+    """Free pages in the HIGHATOMIC reserve.  Source: zone->nr_free_highatomic of 6.12."""
     return sum(len(zone.free_list[order, HIGHATOMIC]) << order for order in range(MAX_ORDER))

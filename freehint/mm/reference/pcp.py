@@ -1,6 +1,6 @@
-"""Per-CPU lists of free blocks, orders 0 to 3 and 9: filled and drained in batches.
+"""Per-CPU lists of free blocks of orders 0 to 3 and 9, which are filled and drained in batches.
 
-4.15 and 5.10 keep order 0 alone.  6.12 finds by itself how much to keep.
+4.15 and 5.10 keep only order 0.  6.12 tunes by itself how much to keep.
 Source: mm/page_alloc.c, Linux 6.1.192 and 6.12.
 """
 
@@ -28,14 +28,17 @@ ZONE_MOVABLE = 3  # index into lowmem_reserve
 
 
 def pcp_allowed_order(twin, order):
-    """Source: pcp_allowed_order(), with transparent huge pages configured; rmqueue() of 4.15."""
+    """Do pcp lists keep blocks of this order?
+
+    Source: pcp_allowed_order(), with transparent huge pages configured; rmqueue() of 4.15.
+    """
     if twin.release < 513:
         return order == 0
     return order <= PAGE_ALLOC_COSTLY_ORDER or order == PAGEBLOCK_ORDER
 
 
 def order_to_pindex(migratetype, order):
-    """Which of the lists; of the two for huge pages the second is the movable one."""
+    """Index of a pcp list.  Of the two lists for huge pages the second is the movable one."""
     if order == PAGEBLOCK_ORDER:
         return NR_LOWORDER_PCP_LISTS + int(migratetype == MOVABLE)
     return len(PCPTYPES) * order + migratetype
@@ -47,22 +50,22 @@ def pindex_to_order(pindex):
 
 
 def count(pcp):
-    """pcp->count: pages on all lists.  Counted here, kept there."""
+    """pcp->count: the pages on all lists.  The kernel keeps this count."""
     return sum(len(pfns) << pindex_to_order(pindex) for pindex, pfns in enumerate(pcp.lists))
 
 
 def clamped_high(pcp):
-    """pcp->high within limits that may have been moved."""
+    """pcp->high, clamped to its limits, which may have changed."""
     return min(max(pcp.high, pcp.high_min), pcp.high_max)
 
 
 def most_at_once(pcp):
-    """Pages that go to or from the buddy lists under one hold of the zone's lock, at most."""
+    """The most pages that go to or from the buddy lists under one hold of the zone's lock."""
     return pcp.batch << CONFIG_PCP_BATCH_SCALE_MAX
 
 
 def nr_pcp_alloc(twin, zone, pcp, order):
-    """Blocks to ask for, and 6.12's pcp->high for having to ask.
+    """Blocks that one refill asks for.  In 6.12 each refill also raises pcp->high.
 
     Source: __rmqueue_pcplist(); nr_pcp_alloc() of 6.12.
     """
@@ -82,7 +85,7 @@ def nr_pcp_alloc(twin, zone, pcp, order):
 
 
 def rmqueue_bulk(twin, zone, cpu, order, migratetype, alloc_flags):
-    """Append a batch of blocks to a pcp list; blocks got.
+    """Append a batch of blocks to a pcp list, and return the number of blocks.
 
     Source: rmqueue_bulk(), called by __rmqueue_pcplist().
     """
@@ -100,16 +103,16 @@ def rmqueue_bulk(twin, zone, cpu, order, migratetype, alloc_flags):
 
 
 def rmqueue_pcplist(twin, zone, cpu, order, migratetype, alloc_flags):
-    """An allocation from a pcp list, which ends a run of frees.  Source: rmqueue_pcplist()."""
+    """Allocate from a pcp list, which ends a run of frees.  Source: rmqueue_pcplist()."""
     zone.pcp[cpu].free_factor //= 2
     zone.pcp[cpu].free_count //= 2
     return pcp_head(twin, zone, cpu, order, migratetype, alloc_flags)
 
 
 def pcp_head(twin, zone, cpu, order, migratetype, alloc_flags):
-    """The head of a pcp list, refilled if empty; None if nothing came.
+    """Take the head of a pcp list, after a refill if the list is empty.
 
-    Source: __rmqueue_pcplist().
+    Returns its pfn, or None if the refill found no block.  Source: __rmqueue_pcplist().
     """
     pcp = zone.pcp[cpu]
     pfns = pcp.lists[order_to_pindex(migratetype, order)]
@@ -121,21 +124,22 @@ def pcp_head(twin, zone, cpu, order, migratetype, alloc_flags):
 
 
 def free_last_page(twin, zone, pfns, order, reread):
-    """The tail of a pcp list goes to the buddy lists; the pages that it has.
+    """Move the tail of a pcp list to the buddy lists, and return its number of pages.
 
     Source: the inner loop of free_pcppages_bulk().
     """
     pfn = pfns.pop()
     migratetype = twin.pcp_migratetype.pop(pfn)
-    if reread:  # its pageblock may have changed since: in 6.1 that matters for isolated ones alone
+    if reread:  # its pageblock may have changed since; in 6.1 only isolated ones matter
         migratetype = get_pageblock_migratetype(twin, pfn)
     free_one_page(twin, zone, pfn, order, migratetype)
     return 1 << order
 
 
 def free_pcppages_in_turn(twin, zone, pcp, left):
-    """4.15 and 5.10: the three lists in turns, from MOVABLE on; empty ones raise the stake.
+    """Drain the three lists in turns, as 4.15 and 5.10 do, from MOVABLE on.
 
+    Each empty list that is skipped raises the number of pages taken from the next one.
     Source: free_pcppages_bulk() of 4.15.
     """
     reread = has_isolate_pageblock(twin, zone)
@@ -176,7 +180,7 @@ def free_pcppages_bulk(twin, zone, cpu, nr_pages, pindex):
 
 
 def drain_pages_zone(twin, zone, cpu):
-    """Empty all lists of a CPU.  Source: drain_pages_zone(), chunks since 6.1.192."""
+    """Empty all lists of a CPU.  Source: drain_pages_zone(), which takes chunks since 6.1.192."""
     pcp = zone.pcp[cpu]
     while count(pcp):
         chunk = most_at_once(pcp) if twin.release >= 601 else count(pcp)
@@ -184,17 +188,20 @@ def drain_pages_zone(twin, zone, cpu):
 
 
 def nr_pcp_high(twin, zone, pcp):
-    """The limit, at most four batches while kswapd balances.  Source: nr_pcp_high(), 5.14 on."""
+    """Pages that may stay on the lists: from 5.14 on at most four batches while kswapd balances.
+
+    Source: nr_pcp_high().
+    """
     if zone.flags & ZONE_RECLAIM_ACTIVE and twin.release > 513:
         return min(4 * pcp.batch, pcp.high)
     return pcp.high
 
 
 def nr_pcp_free(twin, pcp, high):
-    """Pages to drain: doubled with each drain in a row, and at least a batch is left.
+    """Pages to drain.  They double with each drain in a row, but at least a batch is left.
 
-    6.12 drains as many as were freed in a row.
-    Source: nr_pcp_free(); a batch in free_unref_page_commit() of 4.15 and 5.10.
+    4.15 and 5.10 always drain a batch; 6.12 drains as many pages as were freed in a row.
+    Source: nr_pcp_free(); free_unref_page_commit() of 4.15 and 5.10.
     """
     if twin.release < 514:
         return pcp.batch
@@ -210,12 +217,12 @@ def nr_pcp_free(twin, pcp, high):
 
 
 def is_high_order(order):
-    """Does a pcp list of such blocks break up larger ones?  (Huge pages have lists for that.)"""
+    """Is this one of the orders 1..3, which are drained sooner?  (Huge pages have own lists.)"""
     return 1 <= order <= PAGE_ALLOC_COSTLY_ORDER
 
 
 def drain_size(twin, zone, pcp, order):
-    """Pages to drain after a free, or None.  Source: free_unref_page_commit()."""
+    """Pages to drain after a free, or None for no drain.  Source: free_unref_page_commit()."""
     if pcp.free_factor and is_high_order(order):
         return count(pcp)
     high = nr_pcp_high(twin, zone, pcp)
@@ -223,7 +230,7 @@ def drain_size(twin, zone, pcp, order):
 
 
 def note_free(pcp, order):
-    """Count a free in; is it one of a run of high orders, which is not to be kept?
+    """Count a free, and return whether it is in a run of high orders, which is drained.
 
     Source: free_unref_page_commit() of 6.12.
     """
@@ -240,8 +247,9 @@ def note_free(pcp, order):
 
 
 def tuned_high(zone, pcp):
-    """The limit of 6.12, and pcp->high moved: down while the zone is short, up to hold a run.
+    """Pages that may stay on the lists in 6.12, after pcp->high has been tuned.
 
+    It falls while the zone is short of memory, and rises to hold a run of frees.
     Source: nr_pcp_high() of 6.12.
     """
     high = pcp.high = clamped_high(pcp)
@@ -262,9 +270,9 @@ def tuned_high(zone, pcp):
 
 
 def tuned_drain_size(twin, zone, pcp, order):
-    """Pages to drain after a free in 6.12, or None.
+    """Pages to drain after a free in 6.12, or None for no drain.
 
-    A run of high orders goes, as far as one hold of the lock allows.
+    A run of high orders is drained as far as one hold of the lock allows.
     Source: free_unref_page_commit(), nr_pcp_high(), nr_pcp_free() of 6.12.
     """
     if not note_free(pcp, order):
@@ -276,21 +284,21 @@ def tuned_drain_size(twin, zone, pcp, order):
 
 
 def above_high(zone):
-    """Has the zone more than its high watermark, and its reserves?
+    """Does the zone have more free pages than its high watermark and its lowmem reserve?
 
-    Source: the zone_watermark_ok() of free_unref_page_commit() of 6.12.
+    Source: the zone_watermark_ok() call in free_unref_page_commit() of 6.12.
     """
     mark = zone.watermark[WMARK_HIGH] + zone.watermark_boost + zone.lowmem_reserve[ZONE_MOVABLE]
     return nr_free_pages(zone) - nr_free_highatomic(zone) > mark
 
 
 def free_unref_page(twin, zone, pfn, cpu, order, migratetype):
-    """Push a block on its pcp list; drain when there is too much, or a run of high orders.
+    """Push a block on its pcp list, and drain if too much is there or a run of high orders comes.
 
     Source: free_unref_page(), free_unref_page_commit().
     """
     pcp = zone.pcp[cpu]
-    # The lists have three types: HIGHATOMIC blocks stand among the movable and keep their own.
+    # There are lists for three types: HIGHATOMIC blocks stand among the movable, but keep theirs.
     pindex = order_to_pindex(migratetype if migratetype in PCPTYPES else MOVABLE, order)
     pcp.lists[pindex].insert(0, pfn)
     twin.pcp_migratetype[pfn] = migratetype
@@ -304,9 +312,9 @@ def free_unref_page(twin, zone, pfn, cpu, order, migratetype):
 
 
 def decay_pcp_high(twin, zone, cpu):
-    """Lower 6.12's pcp->high by an eighth, and drain what stands above it.
+    """Lower pcp->high of 6.12 by an eighth, and drain the pages above it.
 
-    It stays above high_min, and in reach of what one hold of the lock can drain.
+    It stays at or above high_min, and within the pages that one hold of the lock can drain.
     Source: decay_pcp_high(), which refresh_cpu_vm_stats() calls.
     """
     if twin.release < 607:

@@ -46,7 +46,7 @@ ZONE_NORMAL = 2
 
 
 def zone_watermark_ok(twin, zone, order, wanted, highest_zoneidx, alloc_flags=0):
-    """Would ``wanted`` pages stay free, and is there a block of the order at all?
+    """Would ``wanted`` pages stay free, and is there a block of at least this order?
 
     Source: zone_watermark_fast(), __zone_watermark_ok(), __zone_watermark_unusable_free().
     """
@@ -67,7 +67,7 @@ def zone_watermark_ok(twin, zone, order, wanted, highest_zoneidx, alloc_flags=0)
 
 
 def has_room(twin, zone, order, mark, highest, alloc_flags):
-    """Is there enough above a watermark?  6.12 notes first that a zone falls below the high one.
+    """Is the zone above its watermark?  6.12 first notes a zone that is below the high watermark.
 
     Source: get_page_from_freelist(), zone_watermark_fast().
     """
@@ -84,8 +84,9 @@ def has_room(twin, zone, order, mark, highest, alloc_flags):
 
 
 def get_page_from_freelist(twin, cpu, order, migratetype, mark, alloc_flags):
-    """The first zone of the zonelist that has enough, highest first; (pfn, zone) or None.
+    """Take a block from the highest zone that has enough pages.
 
+    Returns (pfn, zone), or None if no zone has enough.
     Source: get_page_from_freelist(), rmqueue().
     """
     highest = gfp_zone(migratetype)
@@ -107,7 +108,7 @@ def get_page_from_freelist(twin, cpu, order, migratetype, mark, alloc_flags):
 
 
 def gfp_zone(migratetype):
-    """The highest zone index a request may use: user memory could live in zone Movable.
+    """The highest zone index that a request may use; user memory could lie in zone Movable.
 
     Source: gfp_zone() of GFP_HIGHUSER_MOVABLE and GFP_KERNEL.
     """
@@ -115,9 +116,9 @@ def gfp_zone(migratetype):
 
 
 def alloc_flags_nofragment(twin, migratetype):
-    """Rather another zone than mixed pageblocks, if the preferred zone is Normal.  Not in 4.15.
+    """ALLOC_NOFRAGMENT if the preferred zone is Normal: rather use another zone than mix types.
 
-    Source: alloc_flags_nofragment(), with one NUMA node.
+    4.15 has no such flag.  Source: alloc_flags_nofragment(), with one NUMA node.
     """
     if twin.release < 500:
         return 0
@@ -126,8 +127,9 @@ def alloc_flags_nofragment(twin, migratetype):
 
 
 def alloc_pages(twin, cpu, order, migratetype, reserve_flags=0):
-    """(pfn, zone) for a request that wakes kswapd but reclaims nothing itself, or None.
+    """Allocate a block for a request that wakes kswapd but does not reclaim itself.
 
+    Returns (pfn, zone), or None if all attempts fail.
     Source: __alloc_pages(), the retry in get_page_from_freelist(), __alloc_pages_slowpath().
     """
     attempts = [(WMARK_LOW, 0), (WMARK_MIN, reserve_flags)]
@@ -142,7 +144,7 @@ def alloc_pages(twin, cpu, order, migratetype, reserve_flags=0):
 
 
 def alloc_pages_bulk(twin, cpu, migratetype, nr_pages):
-    """Pages of order 0 from one zone's pcp list, perhaps fewer than wanted.
+    """Allocate pages of order 0 from one zone's pcp list, perhaps fewer than wanted.
 
     The lowmem reserve is the one against the preferred zone.  Source: __alloc_pages_bulk().
     """
@@ -156,7 +158,7 @@ def alloc_pages_bulk(twin, cpu, migratetype, nr_pages):
 
 
 def free_pages(twin, pfn, cpu, order):
-    """Free a block: its pageblock, not its former use, says which type it has.
+    """Free a block under its pageblock's type, whatever type it was allocated for.
 
     Source: __free_pages(), free_the_page(), free_unref_page(), __free_pages_ok().
     """

@@ -1,1 +1,1 @@
-"""Batches: one notebook over many parameters, a process for each, and a gallery."""
+"""Batches: one notebook run with many sets of parameters, in processes, and a gallery."""

@@ -1,7 +1,7 @@
-"""The plan of a batch: one notebook, many sets of parameters, read from a TOML file.
+"""The plan of a batch: one notebook and many sets of parameters, read from a TOML file.
 
 Everything that can be wrong with a batch is refused here, before anything runs.  Runs are
-numbered from 1, a grid's as nested loops count, its first name outermost.
+numbered from 1; those of a grid are in the order of nested loops, with its first name outermost.
 """
 
 import hashlib
@@ -26,32 +26,32 @@ KEYS = ("notebook", "out", "workers", "results", "thumbnail", "parameters", "gri
 
 @dataclass(frozen=True)
 class Batch:
-    """What a batch is.
+    """The plan of a batch.
 
     Attributes
     ----------
     notebook : Path
     source : NotebookNode
-        The notebook as it stood when the batch was read; that is what runs.
+        The notebook as it was when the batch was read; this content is run.
     folder : Path
-        Where the kernels work: the notebook's folder, as in JupyterLab; the TOML file's for a
-        notebook that ships with freehint.
+        Working directory of the kernels: the notebook's folder, as in JupyterLab, or the TOML
+        file's folder for a notebook that ships with freehint.
     out : Path
-        Folder of everything that comes out.
+        Folder of all outputs.
     workers : int
-        Runs at a time.
+        Number of runs at a time.
     results : str or None
-        The notebook's variable that is handed over.
+        Name of the variable that the notebook hands over as its table.
     thumbnail : int or str
-        The picture for the gallery: the n-th of the notebook, from 1; or the first of the cell
-        with this tag.
+        The picture for the gallery: the n-th of the notebook, counted from 1, or the first of the
+        cell with this tag.
     runs : tuple of dict
         The parameters that each run is given.
     shown : tuple of dict
-        For each run, its parameters that differ between the runs, defaults filled in; the entries
-        of a table one by one, None where a run has no such entry.
+        For each run the parameters that differ between the runs, with defaults filled in.  The
+        entries of a table are listed one by one, with None if a run has no such entry.
     common : dict
-        The others, the same in all runs.
+        The parameters that are the same in all runs.
     seeds : tuple
         Each run's parameter ``seed``, or its default; None if the notebook has none.
     """
@@ -69,7 +69,7 @@ class Batch:
     seeds: tuple
 
     def facts(self) -> dict:
-        """What comes out is decided by this, as JSON."""
+        """The facts that decide the outputs, as JSON values."""
         return {
             "freehint": __version__,
             "code": source_hash(),
@@ -89,7 +89,7 @@ def read_batch(file) -> Batch:
     Raises
     ------
     InputError
-        Anything is wrong with it; the sentence names the file, the key and the value.
+        Something is wrong with it.  The message names the file, the key and the value.
     """
     file = Path(file)
     found = read_toml(file)
@@ -105,7 +105,7 @@ def read_batch(file) -> Batch:
 
 
 def notebook_sha256(source) -> str:
-    """sha256 of a notebook's cells and kernel; its outputs and whoever ran it do not count."""
+    """The sha256 of a notebook's cells and kernel, regardless of its outputs and executions."""
     cells = [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in source.cells]
     text = json.dumps([cells, kernel_name(source)])
     return hashlib.sha256(text.encode()).hexdigest()
@@ -150,7 +150,7 @@ def _find_notebook(here: Path, name) -> Path:
     for path in (here / name, report_notebook().parent / name):
         if path.is_file():
             return path.resolve()
-    raise InputError(f"notebook {name!r}: there is no such file in {here}, and none ships so named")
+    raise InputError(f"notebook {name!r}: there is no such file in {here}, and freehint ships none")
 
 
 def _check_kernel(notebook: Path, source) -> None:

@@ -1,8 +1,8 @@
-"""The folder of a batch: one folder a finished run, renamed into place whole.
+"""The folder of a batch, with one folder per finished run that is renamed into place as a whole.
 
-``batch.json`` says which batch it is.  ``runs/0001/`` holds a run's notebook, its rendered report,
-its picture and ``run.json``; it appears whole or not at all, so that a kill at any moment leaves
-each run finished or not begun.  A lock is held as long as this process or a run of it lives.
+``batch.json`` identifies the batch.  ``runs/0001/`` holds a run's notebook, its rendered report,
+its picture and ``run.json``.  It appears whole or not at all, so that a kill at any moment leaves
+each run finished or not begun.  A lock is held as long as this process or one of its runs lives.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ TEMPORARIES = (
     f"{RUNS}/.[0-9]*",
 )
 DONE, FAILED = "done", "failed"
-# Runs of a batch that was just killed see it and end; they hold the lock until then.
+# Time to wait for the lock: runs of a batch that was just killed hold it until they notice and end.
 PATIENCE_S = 15
 
 
 class Lock:
-    """A batch's lock, which a process that is given it holds too."""
+    """A batch's lock; a process to which it is passed holds it too."""
 
     def __init__(self, descriptor: int):
         self.descriptor = descriptor
@@ -38,28 +38,28 @@ class Lock:
 
 def _taken_over(duplicate) -> Lock:
     descriptor = duplicate.detach()
-    os.set_inheritable(descriptor, False)  # kernels shall not hold it
+    os.set_inheritable(descriptor, False)  # kernels must not hold it
     return Lock(descriptor)
 
 
 def run_folder(out: Path, number: int) -> Path:
-    """Where a finished run stands."""
+    """The folder of a finished run."""
     return out / RUNS / f"{number:04d}"
 
 
 def record_of(out: Path, number: int) -> dict | None:
-    """A finished run's ``run.json``; None if it is not finished."""
+    """The content of a run's ``run.json``; None if the run is not finished."""
     path = run_folder(out, number) / "run.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def check_folder(batch: Batch) -> None:
-    """Refuse a folder that holds something else than this very batch.
+    """Refuse a folder that holds anything other than this batch.
 
     Raises
     ------
     InputError
-        Naming what differs.
+        The message names the first difference.
     """
     out = batch.out
     if out.exists() and not out.is_dir():
@@ -79,18 +79,18 @@ def check_folder(batch: Batch) -> None:
         if json.dumps(there) != json.dumps(value):
             raise InputError(
                 f"{out}: holds another batch, with other {name}: {shortened(there)} there,"
-                f" {shortened(value)} here; give this one another out"
+                f" {shortened(value)} here; give this one another 'out'"
             )
 
 
 @contextlib.contextmanager
 def held_folder(batch: Batch):
-    """Make the folder or take it up again; yields its Lock.
+    """Make the batch's folder or reuse it, and yield its Lock.
 
     Raises
     ------
     InputError
-        It cannot be written, holds another batch, or a process is at work in it.
+        The folder cannot be written, holds another batch, or is in use by another process.
     """
     check_folder(batch)
     try:
@@ -112,7 +112,7 @@ def held_folder(batch: Batch):
 
 
 def _remove_temporaries(out: Path) -> None:
-    """Remove what a batch that was killed had begun, and nothing that somebody else put there."""
+    """Remove files that a killed batch had begun, and no files that a user put there."""
     for pattern in TEMPORARIES:
         for path in out.glob(pattern):
             if path.is_dir():
@@ -122,14 +122,14 @@ def _remove_temporaries(out: Path) -> None:
 
 
 def begun_folder(out: Path, number: int) -> Path:
-    """A fresh folder for a run that begins."""
+    """Make an empty folder for a run that begins, and return it."""
     folder = out / RUNS / f".{number:04d}"
     folder.mkdir()
     return folder
 
 
 def finish(folder: Path, out: Path, record: dict) -> None:
-    """Rename a run's folder into place, with its record; a failure tried again is replaced."""
+    """Write a run's record and rename its folder into place; an earlier failure is replaced."""
     (folder / "run.json").write_text(json.dumps(record, indent=1))
     place = run_folder(out, record["run"])
     if place.exists():

@@ -1,6 +1,6 @@
-"""The gallery of a batch: ``index.html``, a card a run, which asks no host for anything.
+"""The gallery of a batch, ``index.html``, with one card per run and no request to any host.
 
-Pictures are inside the file, reports and notebooks are linked, relative to it; sorting and
+Pictures are inside the file; reports and notebooks are linked relative to it.  Sorting and
 filtering are a few lines of script in ``gallery.html``.
 """
 
@@ -19,7 +19,7 @@ from freehint.version import __version__
 
 TEMPLATE = Path(__file__).with_name("gallery.html")
 LEFT = "left"
-# What every run has besides its parameters, to sort by.
+# Sort keys that every run has besides its parameters.
 SORTS = ("run", "status", "seconds")
 
 
@@ -30,7 +30,7 @@ def write_gallery(batch: Batch, records: list) -> Path:
     ----------
     batch : Batch
     records : list of dict or None
-        Each run's ``run.json``; None: not run yet.
+        Each run's ``run.json``, or None if it has not run yet.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def write_gallery(batch: Batch, records: list) -> Path:
 
 
 def _keys(names) -> list:
-    """Names under which a card's values are kept; a parameter called as a fact is told apart."""
+    """Names of a card's values; a parameter with the name of one of SORTS gets a prefix."""
     return [*SORTS, *map(_key, names)]
 
 
@@ -71,7 +71,7 @@ def _counts(statuses) -> str:
 
 
 def _facts(batch: Batch) -> str:
-    """What all runs have in common."""
+    """The notebook, the version and the parameters that all runs share."""
     lines = [f"notebook <code>{escape(batch.notebook.name)}</code>, freehint {__version__}"]
     if batch.common:
         listed = "; ".join(f"{n} = {text_of(v)}" for n, v in batch.common.items())
@@ -87,12 +87,12 @@ def _filters(batch: Batch, statuses) -> str:
 
 
 def _exact(value) -> str:
-    """A value's text that no other value has, and by which numbers and texts sort."""
+    """A text that no other value has, and by which numbers and texts can be sorted."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _filter(name: str, texts: dict) -> str:
-    # A sign before each value: an empty text is a value too, and not "all".
+    # The sign before each value tells an empty text, which is a value too, from "all".
     options = "".join(
         f'<option value="={escape(v)}">{escape(t)}</option>' for v, t in texts.items()
     )

@@ -1,4 +1,4 @@
-"""Which runs a batch's tables ask for: a grid or a list, checked against the notebook."""
+"""The runs that a batch's tables ask for, a grid or a list, checked against the notebook."""
 
 import json
 from itertools import product
@@ -11,7 +11,7 @@ PLAIN = (bool, int, float, str)
 
 
 def text_of(value) -> str:
-    """A parameter's value for people."""
+    """The text of a parameter's value, for people."""
     if value is None:
         return "–"
     if isinstance(value, list) and value and all(isinstance(v, PLAIN) for v in value):
@@ -20,16 +20,21 @@ def text_of(value) -> str:
 
 
 def planned_runs(file: str, known: dict, found: dict) -> tuple:
-    """The parameters of each run, in order.
+    """Plan the runs of a batch.
 
     Parameters
     ----------
     file : str
-        The notebook's name, for sentences.
+        The notebook's name, for error messages.
     known : dict
         Its parameters, from :func:`freehint.reports.parameters.known_parameters`.
     found : dict
-        The batch's file, with ``parameters`` and ``grid`` or ``run``.
+        The content of the batch's file, with ``parameters`` and ``grid`` or ``run``.
+
+    Returns
+    -------
+    tuple of dict
+        The parameters of each run, in order.
 
     Raises
     ------
@@ -70,11 +75,11 @@ def _check_values(where: str, file: str, known: dict, table: dict) -> None:
             check_parameter(file, known, name, value)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        require(_plain(value), f"{where}: {name}", "be text, numbers, truths or of these", value)
+        require(_plain(value), f"{where}: {name}", "be text, numbers, booleans or of these", value)
 
 
 def _plain(value) -> bool:
-    """TOML's dates have no counterpart in a notebook's cell."""
+    """Whether a value can be written in a notebook's cell, which TOML's dates cannot."""
     if isinstance(value, list):
         return all(map(_plain, value))
     if isinstance(value, dict):
@@ -97,12 +102,12 @@ def _grid(file: str, known: dict, common: dict, grid: dict) -> tuple:
 
 
 def default_of(parameter):
-    """A parameter's default; its text if it is an expression."""
+    """A parameter's default, or its text if it is an expression."""
     return parameter.text if parameter.default is UNKNOWN else parameter.default
 
 
 def _filled(known: dict, runs) -> list:
-    """The runs with the defaults of whatever any of them is given."""
+    """The runs, each with defaults for the parameters that only other runs are given."""
     names = list(dict.fromkeys(name for run in runs for name in run))
     return [{name: run.get(name, default_of(known[name])) for name in names} for run in runs]
 
@@ -113,13 +118,13 @@ def _refuse_twins(known: dict, runs) -> None:
         text = json.dumps(run, sort_keys=True)
         if text in first:
             raise InputError(
-                f"[[run]] {first[text]} and {number} are the same run, defaults filled in: {text}"
+                f"[[run]] {first[text]} and {number} are the same run, with defaults: {text}"
             )
         first[text] = number
 
 
 def told_apart(known: dict, runs) -> tuple:
-    """What tells each run from the others, and what all have in common."""
+    """The parameters by which each run differs from the others, and those that all share."""
     # An empty table is an entry of its own.
     filled = [flat(run, keep=lambda table: not table) for run in _filled(known, runs)]
     names = list(dict.fromkeys(name for run in filled for name in run))

@@ -1,4 +1,4 @@
-"""Running a batch: a process a run, whatever was finished before left alone."""
+"""Run a batch, with one process per run; runs that were finished before are left alone."""
 
 import json
 import multiprocessing
@@ -35,19 +35,19 @@ OWN = ("run", "parameters", "seed")
 
 
 def statuses(batch: Batch) -> dict:
-    """{run's number: "done", "failed" or "left"}, as the folder has it."""
+    """The status of each run by its number, as the folder has it: "done", "failed" or "left"."""
     records = {n: record_of(batch.out, n) for n in range(1, len(batch.runs) + 1)}
     return {n: record["status"] if record else "left" for n, record in records.items()}
 
 
 def left_runs(batch: Batch, retry: bool) -> list:
-    """Numbers of the runs that are to be run, with ``retry`` those that failed too."""
+    """The numbers of the runs that are left; with ``retry``, those that failed too."""
     again = ("left", FAILED) if retry else ("left",)
     return [number for number, status in statuses(batch).items() if status in again]
 
 
 def run_batch(batch: Batch, retry: bool = False, progress=None) -> list:
-    """Run what is left of a batch, and write its table and its gallery.
+    """Run the runs that are left of a batch, and write its table and its gallery.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def run_batch(batch: Batch, retry: bool = False, progress=None) -> list:
 
 
 def failure_text(batch: Batch, record: dict) -> str:
-    """A failed run for people: which, its parameters, the cell, the error, the line, the file."""
+    """A text on a failed run, for people: number, parameters, cell, error, line and file."""
     cell = "" if record["cell"] is None else f"cell {record['cell']}: "
     lines = [f"run {record['run']} {json.dumps(record['parameters'])}"]
     lines.append(f"  {cell}{record['error']}")
@@ -105,7 +105,7 @@ class _Pool:
         self.drawn = time.monotonic()
 
     def run(self) -> None:
-        """Until nothing is left; an interrupt ends what runs."""
+        """Work until no run is left; an interrupt ends the running processes."""
         self._tell()
         try:
             while self.left or self.running:
@@ -129,7 +129,7 @@ class _Pool:
         self._tell()
 
     def _take(self, process, task: Task) -> None:
-        """Note a run that ended; one whose process died is put in its place as failed."""
+        """Count a run that ended; if its process died, store the run as failed."""
         process.join()
         if Path(task.folder).exists():
             _finish_dead(task, process.exitcode)
@@ -141,7 +141,7 @@ class _Pool:
         self.progress(self.finished, len(self.running), self.failed)
 
     def _draw(self) -> None:
-        """The gallery grows while the batch runs."""
+        """Write the gallery anew every few seconds while the batch runs."""
         if time.monotonic() - self.drawn > GALLERY_EVERY_S:
             numbers = range(1, len(self.batch.runs) + 1)
             write_gallery(self.batch, [record_of(self.batch.out, n) for n in numbers])
@@ -181,7 +181,7 @@ def _finish_dead(task: Task, exitcode: int) -> None:
 
 
 def _write_results(batch: Batch, records: list) -> None:
-    """``results.parquet``: the rows of every run that is done, in the order of the runs."""
+    """Write ``results.parquet`` with the rows of every run that is done, in the runs' order."""
     done = [record["run"] for record in records if record["status"] == DONE]
     path = batch.out / "results.parquet"
     if not done:
@@ -204,7 +204,7 @@ def _write_results(batch: Batch, records: list) -> None:
 
 
 def _rows(batch: Batch, number: int) -> pd.DataFrame:
-    """A run's part of the table: what it was given, then what its notebook handed over."""
+    """A run's rows of the table: its parameters, then the columns that its notebook handed over."""
     handed = _handed_over(batch, number)
     parameters = batch.runs[number - 1]
     front = {"run": number, "parameters": json.dumps(parameters)}
@@ -219,7 +219,10 @@ def _rows(batch: Batch, number: int) -> pd.DataFrame:
 
 
 def _handed_over(batch: Batch, number: int) -> pd.DataFrame:
-    """What the notebook left, its named index as columns; one row without columns otherwise."""
+    """The table that a run's notebook handed over, or one row without columns if there is none.
+
+    A named index becomes columns.
+    """
     if batch.results is None:
         return pd.DataFrame(index=[0])
     table = pd.read_parquet(run_folder(batch.out, number) / TABLE)

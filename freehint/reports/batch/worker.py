@@ -20,8 +20,8 @@ NOTEBOOK, REPORT, TABLE, PICTURE, LOG = (
     "log.txt",
 )
 HANDOVER = "freehint-batch-results"
-PICTURE_WIDTH = 760  # pixels; twice what the gallery shows
-# What every run imports is imported once, by the server from which they are forked.
+PICTURE_WIDTH = 760  # pixels; twice the width that the gallery shows
+# Modules that every run needs; the server from which runs are forked imports them once.
 PRELOAD = [
     "freehint.reports.batch.worker",
     "papermill",
@@ -32,7 +32,7 @@ PRELOAD = [
 
 
 class Task(NamedTuple):
-    """A run: its notebook as JSON, what it is given, and where it works."""
+    """A run: its notebook as JSON, its parameters, and the folders that it works in."""
 
     number: int
     parameters: dict
@@ -42,15 +42,15 @@ class Task(NamedTuple):
     title: str
     results: str | None
     thumbnail: int | str
-    working: str  # folder of the kernel
-    folder: str  # to be filled and renamed
+    working: str  # working directory of the kernel
+    folder: str  # folder that is filled and then renamed
     out: str
 
 
 def work(task: Task, lock: Lock) -> None:
-    """Run a notebook to its end; whatever comes of it, its folder is renamed into place.
+    """Run a notebook to its end or its failure, and rename its folder into place.
 
-    ``lock`` is the batch's, held by being here as long as this process lives.
+    ``lock`` is the batch's; as an argument it is held as long as this process lives.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end())
@@ -72,7 +72,7 @@ def work(task: Task, lock: Lock) -> None:
 
 
 def _end() -> None:
-    """End at once, and the kernel too: it has a session of its own and would go on."""
+    """End this process at once, and the kernel, which has a session of its own and would go on."""
     try:
         for children in Path("/proc/self/task").glob("*/children"):
             for pid in children.read_text().split():
@@ -85,7 +85,7 @@ def _end() -> None:
 
 
 def _execute(task: Task) -> dict:
-    """Run the notebook by papermill; the record of how it went."""
+    """Run the notebook by papermill, and return the record of its outcome."""
     papermill = extra("papermill", "a batch", "lab")
     import nbformat
 
@@ -96,7 +96,7 @@ def _execute(task: Task) -> dict:
     try:
         papermill.execute_notebook(
             notebook,
-            NOTEBOOK,  # relative: papermill fills in braces of a path
+            NOTEBOOK,  # relative, because papermill fills in braces of a path
             parameters=task.parameters,
             kernel_name=task.kernel,
             progress_bar=False,
@@ -105,7 +105,7 @@ def _execute(task: Task) -> dict:
         outcome = {"status": DONE, "error": "", "cell": None, "line": ""}
     except papermill.PapermillExecutionError as error:
         outcome = _failed_cell(task, error)
-    except Exception as problem:  # a kernel that died, or never came up
+    except Exception as problem:  # the kernel died, or did not start
         outcome = _failure(_sentence(problem))
     if not Path(NOTEBOOK).exists():
         nbformat.write(notebook, NOTEBOOK)
@@ -114,7 +114,7 @@ def _execute(task: Task) -> dict:
 
 
 def _handover(task: Task):
-    """A last cell that writes the variable down; pandas alone, for any kernel that has it."""
+    """A last cell that writes the variable to a file; the kernel needs pandas only."""
     import nbformat
 
     path = str(Path(task.folder) / TABLE)
@@ -133,7 +133,7 @@ def _sentence(problem) -> str:
 
 
 def _failed_cell(task: Task, error) -> dict:
-    """Which cell of the notebook as written, counted from 1, which line, and what it raised."""
+    """The record of a failure: its error, its line, and its cell, counted from 1 as written."""
     import nbformat
 
     notebook = nbformat.read(NOTEBOOK, as_version=4)
@@ -153,26 +153,26 @@ def _raised(cell) -> bool:
 
 
 def _line(error, source: str) -> str:
-    """The innermost of the cell's own lines, by the numbers that IPython's traceback has."""
+    """The cell's own line that is innermost in the traceback, by IPython's line numbers."""
     plain = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback))
     numbers = re.findall(rf"^Cell In\[{error.exec_count}\], line (\d+)", plain, re.MULTILINE)
-    # IPython takes empty lines at the top away before it counts.
+    # IPython removes empty lines at the top before it counts.
     lines = re.sub(r"\A(\s*\n)+", "", source).splitlines()
     known = numbers and int(numbers[-1]) <= len(lines)
     return lines[int(numbers[-1]) - 1].strip() if known else ""
 
 
-# What is shown of it.
+# The report and the picture.
 
 
 def _present(task: Task) -> None:
-    """Take the handover cell out again, render the report, cut the picture out."""
+    """Remove the handover cell, render the report, and extract the picture."""
     import nbformat
 
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     notebook.cells = [c for c in notebook.cells if HANDOVER not in c.metadata.get("tags", [])]
     if "papermill" in notebook.metadata:
-        # It was given the notebook itself, and put all of that here.
+        # papermill was given the notebook itself, and stored all of it here.
         notebook.metadata.papermill.input_path = task.name
     nbformat.write(notebook, NOTEBOOK)
     Path(REPORT).write_text(render(Path(NOTEBOOK), task.title))
@@ -182,7 +182,7 @@ def _present(task: Task) -> None:
 
 
 def picture_of(notebook, wanted: int | str = 1) -> str | None:
-    """A picture of an executed notebook, base64 PNG: the n-th, or the first with a tag."""
+    """A picture of an executed notebook, a PNG in base64: the n-th, or the first with a tag."""
     cells = notebook.cells
     if isinstance(wanted, str):
         cells = [c for c in cells if wanted in c.metadata.get("tags", [])]
@@ -196,6 +196,6 @@ def _write_picture(png: bytes) -> None:
     from matplotlib.image import thumbnail
 
     Path(PICTURE).write_bytes(png)
-    width = struct.unpack(">I", png[16:20])[0]  # of the PNG's first chunk
+    width = struct.unpack(">I", png[16:20])[0]  # it stands in the PNG's first chunk
     if width > PICTURE_WIDTH:
         thumbnail(PICTURE, PICTURE, scale=PICTURE_WIDTH / width)

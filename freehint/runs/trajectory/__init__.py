@@ -1,1 +1,1 @@
-"""One run recorded step by step, for the player."""
+"""Recording one run step by step, for the player."""

@@ -1,8 +1,8 @@
-"""A guest's memory at one moment, small enough to keep hundreds of them.
+"""A guest's memory at one moment, small enough to keep hundreds of moments.
 
-:func:`count_cells` sums the pages of each *cell* (a page of a small guest, a pageblock or several
-of a larger one) by what they are.  :func:`list_windows` reads the first and the last entries of
-every free list and of the policies' private lists.
+:func:`count_cells` counts the pages of each *cell* (a page of a small guest, one or more
+pageblocks of a larger one) by their state.  :func:`list_windows` reads the first and the last
+entries of every free list and of the policies' private lists.
 """
 
 import numpy as np
@@ -27,18 +27,18 @@ from freehint.mm.memory import (
     user_node,
 )
 
-# Rows of the counts, pages of each cell.  HINTED pages are among the free ones (or on pcp lists),
-# STALE_USED ones among the used; LEFT are those in a migration's bitmap.
+# Rows of the counts, in pages of each cell.  HINTED_FREE pages are counted among the free ones (or
+# those on pcp lists) too, STALE_USED pages are in use, LEFT pages are in a migration's bitmap.
 FREE, ON_PCP, HELD, HINTED_FREE, STALE_USED, LEFT, NR_CHANNELS = range(7)
 CHANNELS = ("free", "pcp", "held", "hinted", "stale", "left")
 
-# An entry of a list window: the node, and bits.
+# An entry of a list window: the node, and bits above it.
 NODE_BITS = 28  # 1 TiB
 NODE_MASK = (1 << NODE_BITS) - 1
-ENTRY_IN_FLIGHT = 1 << 28  # a ring has a hint for its first page
-ENTRY_HOST_HAS = 1 << 29  # the host has used one
-ENTRY_MARKED = 1 << 30  # some user's A, the first block that it reported
-ENTRY_NODE = 1 << 31  # no block but a policy's: 2 * user, + 1 for an END
+ENTRY_IN_FLIGHT = 1 << 28  # a ring has a hint for the block's first page
+ENTRY_HOST_HAS = 1 << 29  # the host has used such a hint
+ENTRY_MARKED = 1 << 30  # the block is some user's A, the first block that it reported
+ENTRY_NODE = 1 << 31  # not a block but a policy's node: 2 * user, + 1 for an END
 
 FROM_HEAD, FROM_TAIL, NR_LENGTHS = range(3)
 
@@ -50,13 +50,13 @@ HINT_BITS = (HOST_HAS | IN_ANY_FLIGHT).bit_length()  # HOST_HAS is the lowest of
 
 @kernel(inline=True)
 def count_four(word):
-    """How many of four uint16 numbers, each 0 or 1 in one uint64, are 1."""
+    """How many of the four uint16 numbers in a uint64, each 0 or 1, are 1."""
     return int((word * EACH) >> np.uint64(48))
 
 
 @kernel(inline=True)
 def add_pages(counts, channel, node, size, shift):
-    """Count ``size`` pages from ``node`` on for the cells they lie in."""
+    """Count ``size`` pages from ``node`` on for the cells that they lie in."""
     end = node + size
     while node < end:
         upto = min(end, ((node >> shift) + 1) << shift)
@@ -66,7 +66,7 @@ def add_pages(counts, channel, node, size, shift):
 
 @kernel(inline=True)
 def channel_of(frame):
-    """FREE, ON_PCP or HELD, of a frame that heads a block."""
+    """The channel of a frame that heads a block: FREE, ON_PCP or HELD."""
     if frame & BUDDY:
         return FREE
     return ON_PCP if frame & PCP else HELD
@@ -74,17 +74,17 @@ def channel_of(frame):
 
 @kernel(cold=True)
 def count_cells(world, frames, fates, shift, counts):
-    """Pages of each cell by what they are.
+    """Count the pages of each cell by their state.
 
     Parameters
     ----------
     world : World
     frames, fates : uint64[nr_pages / 4]
-        Memory.frame and World.fate, four pages a word.
+        Memory.frame and World.fate, with four pages per word.
     shift : int
-        Pages a cell, as a power of two: 0, or at least 6.
+        Log2 of the pages per cell: 0, or at least 6.
     counts : int32[NR_CHANNELS, cells]
-        Written.
+        Output.
     """
     counts[:] = 0
     memory = world.memory
@@ -112,7 +112,7 @@ def count_cells(world, frames, fates, shift, counts):
 
 @kernel(inline=True)
 def count_hinted(fates, shift, counts):
-    """Pages for which a hint stands, four at a time."""
+    """Count the pages that have a hint in flight or at the host, four at a time."""
     words = 1 << (shift - 2)
     for cell in range(counts.shape[1]):
         total = 0
@@ -127,7 +127,7 @@ def count_hinted(fates, shift, counts):
 
 @kernel(cold=True)
 def count_left(bitmap, shift, counts):
-    """Pages of each cell that a migration has still to send; for the same ``counts``."""
+    """Count the pages of each cell that a migration has still to send, in the same ``counts``."""
     for word in range(bitmap.shape[0]):
         if shift:
             counts[LEFT, word << 6 >> shift] += popcount(bitmap[word])
@@ -138,7 +138,7 @@ def count_left(bitmap, shift, counts):
 
 @kernel(inline=True)
 def entry_of(world, node):
-    """A node of a list as one uint32."""
+    """The entry of a list's node in a window, a uint32."""
     memory = world.memory
     if node >= memory.nr_pages:
         place = node - user_node(memory, 0, 0)
@@ -158,7 +158,7 @@ def entry_of(world, node):
 
 @kernel(inline=True)
 def list_window(world, i, head, from_head, from_tail, entries, lengths):
-    """Entries of the i-th list from its head and from its tail; all of it where it is short."""
+    """Write entries of the i-th list from its head and from its tail, or all of a short list."""
     links = world.memory.links
     n, node = 0, list_next(links, head)
     while node != head and n < from_head:
@@ -184,17 +184,17 @@ def list_window(world, i, head, from_head, from_tail, entries, lengths):
 
 @kernel(cold=True)
 def list_windows(world, from_head, from_tail, entries, lengths):
-    """The windows of every free list and of every user's private list.
+    """Write the windows of every free list and of every user's private list.
 
     Parameters
     ----------
     world : World
     from_head, from_tail : int
-        Entries of each window, at most.
+        Most entries of each window from the head and from the tail.
     entries : uint32[lists, from_head + from_tail]
-        Written; a row a list: zone by zone, order by order, type by type, then a row a user.
+        Output.  It has one row per free list, by zone, order and type, and then one per user.
     lengths : int32[lists, NR_LENGTHS]
-        Written: entries from the head, and from the tail.
+        Output: the number of entries from the head, and from the tail.
     """
     memory = world.memory
     free_lists = memory.nr_free.shape[0] * NR_ORDERS * MIGRATE_TYPES
@@ -207,7 +207,7 @@ def list_windows(world, from_head, from_tail, entries, lengths):
 
 @kernel(cold=True)
 def bookmark_place(memory, user, place):
-    """Where a user's bookmark stands: place[0] the list (-1: none), place[1] blocks before it."""
+    """Write the bookmark's list to place[0] (-1 if none), and the blocks before it to place[1]."""
     bookmark = user_node(memory, user, USER_BOOKMARK)
     place[0] = -1
     place[1] = 0
@@ -224,7 +224,7 @@ def bookmark_place(memory, user, place):
 
 @kernel(cold=True)
 def count_held_blocks(memory, user):
-    """Blocks on a user's private list."""
+    """The number of blocks on a user's private list."""
     head = user_node(memory, user, USER_LIST)
     node, n = list_next(memory.links, head), 0
     while node != head:
@@ -235,16 +235,16 @@ def count_held_blocks(memory, user):
 
 @kernel
 def look(world, frames, fates, shift, from_head, from_tail, counts, entries, lengths, held, places):
-    """All of the above in one call: from Python a call costs as much as its work.
+    """Do all of the above in one call, because a call from Python costs as much as its work.
 
     Parameters
     ----------
     world, frames, fates, shift, from_head, from_tail, counts, entries, lengths
-        As of :func:`count_cells` and :func:`list_windows`.
+        See :func:`count_cells` and :func:`list_windows`.
     held : int64[NR_USERS]
-        Written: blocks on each private list.
+        Output: the number of blocks on each private list.
     places : int32[users, 2]
-        Written: :func:`bookmark_place` of each user.
+        Output: :func:`bookmark_place` of each user.
     """
     count_cells(world, frames, fates, shift, counts)
     if world.migration[0].phase != OFF:

@@ -1,15 +1,17 @@
-"""Named arrays as one run of bytes that Python and a browser read alike.
+"""Pack named arrays into bytes that Python and a browser can read.
 
-Little-endian, compressed as a whole by zlib, for a browser's ``DecompressionStream("deflate")``::
+The layout is little-endian and compressed as a whole by zlib, so that a browser can read it with
+``DecompressionStream("deflate")``::
 
     4 bytes   "FHT1"
     uint32    length of the header in bytes
     header    UTF-8 JSON: {"meta": {..}, "arrays": {name: {"dtype", "shape", "offset", "delta"}}}
     zeros     up to a multiple of 8
-    arrays    C order, each at its offset from here, offsets multiples of 8
+    arrays    C order, each at its offset from here, a multiple of 8
 
-``dtype`` is one of DTYPES.  ``delta``: along the first axis every row but the first is the
-difference from the row before, modulo the type's size; so what stays the same costs nothing.
+``dtype`` is one of DTYPES.  If ``delta`` is true, every row but the first along the first axis is
+stored as its difference from the row before, modulo the type's size.  Values that stay the same
+then cost almost nothing.
 """
 
 import json
@@ -21,7 +23,7 @@ import numpy as np
 from freehint.config import InputError
 
 MAGIC = b"FHT1"
-LEVEL = 4  # 6 takes twice as long for a fortieth less
+LEVEL = 4  # level 6 takes twice as long and saves a fortieth
 DTYPES = ("uint8", "uint16", "uint32", "int32", "float64")
 
 
@@ -36,16 +38,21 @@ def _differences(array: np.ndarray) -> np.ndarray:
 
 
 def pack(meta: dict, arrays: dict, delta=()) -> bytes:
-    """Write arrays and what is said about them.
+    """Pack arrays and a description of them into bytes.
 
     Parameters
     ----------
     meta : dict
-        Whatever JSON can hold.
+        The description, of values that JSON can hold.
     arrays : dict
         Name -> numpy array of one of DTYPES.
     delta : collection of str
-        Arrays of unsigned integers that change little from row to row.
+        Names of arrays of unsigned integers that change little from row to row.
+
+    Returns
+    -------
+    bytes
+        The arrays in the layout above.
     """
     entries, chunks, offset = {}, [], 0
     for name, array in arrays.items():
@@ -67,12 +74,17 @@ def pack(meta: dict, arrays: dict, delta=()) -> bytes:
 
 
 def unpack(data: bytes) -> tuple:
-    """(meta, arrays) of what :func:`pack` wrote.
+    """Read bytes that :func:`pack` returned.
+
+    Returns
+    -------
+    (dict, dict)
+        The description, and the arrays by name.
 
     Raises
     ------
     InputError
-        It is something else, or not whole.
+        The bytes are something else, or not whole.
     """
     try:
         raw = zlib.decompress(data)

@@ -1,4 +1,4 @@
-"""Looks at an engine while it runs: at evenly spaced moments, and around every stroke."""
+"""Record an engine while it runs, at evenly spaced moments and around every stroke."""
 
 import numpy as np
 
@@ -13,13 +13,13 @@ from freehint.mm.memory import (
 )
 from freehint.runs.trajectory.look import CHANNELS, NR_CHANNELS, NR_LENGTHS, look
 
-MOMENT, CHOSEN, SETTLED, CALLED_BACK = range(4)  # why a frame was taken
-SMALL_GUEST = 1 << 14  # pages; up to here a cell is a page, and strokes give frames of their own
+MOMENT, CHOSEN, SETTLED, CALLED_BACK = range(4)  # why a moment was kept
+SMALL_GUEST = 1 << 14  # pages; up to here a cell is a page, and strokes give moments of their own
 MOST_CELLS = 1 << 13
 MOST_EXTRA = 2000
 FROM_HEAD, FROM_TAIL = 64, 16  # blocks shown of each list
 
-# Who holds a zone lock: nobody, a short hold of a CPU or a kernel thread, 2 + a policy's user.
+# Holder of a zone lock: nobody, a short hold of a CPU or a kernel thread, 2 + a policy's user.
 NOBODY, SHORT_HOLD, FIRST_USER = range(3)
 USER_COUNTS = ("offered", "hinted", "lost", "duplicate", "stroke", "mode", "row", "rows")
 TALLY = ("stale", "reused", "allocations", "frees", "failed_allocations")
@@ -27,7 +27,7 @@ MIGRATION = ("phase", "sent_bytes", "pages_left", "normal", "zero", "hinted")
 
 
 def cell_shift(nr_pages: int) -> int:
-    """Pages a cell, as a power of two: 0 for a small guest, else at least a pageblock."""
+    """Log2 of the pages per cell: 0 for a small guest, else at least a pageblock's order."""
     if nr_pages <= SMALL_GUEST:
         return 0
     shift = PAGEBLOCK_ORDER
@@ -37,12 +37,12 @@ def cell_shift(nr_pages: int) -> int:
 
 
 class Recorder(Watcher):
-    """Keeps what is seen of an engine, moment by moment; :meth:`arrays` gives it all.
+    """Records an engine moment by moment; :meth:`arrays` returns everything recorded.
 
     Parameters
     ----------
     moments : int
-        Evenly spaced moments; a small guest is looked at around every stroke too.
+        Number of evenly spaced moments; a small guest is recorded around every stroke too.
     until_ns : int
         The run's end.
     """
@@ -50,13 +50,13 @@ class Recorder(Watcher):
     def __init__(self, moments: int, until_ns: int):
         self.due_ns = [round(until_ns * i / (moments - 1)) for i in range(moments)]
         self.extra = self.left_out = 0
-        self.moments = []  # a dict of small arrays each
+        self.moments = []  # one dict of small arrays per moment
         self.levels, self.types = [], []
         self.versions = []  # (moment, list, blocks, entries from the head)
         self.windows = []
 
     def begin(self, engine) -> None:
-        """Make room for what a moment holds."""
+        """Allocate the arrays that a moment is written to."""
         self.engine = engine
         memory = engine.world.memory
         self.shift = cell_shift(memory.nr_pages)
@@ -67,25 +67,25 @@ class Recorder(Watcher):
         self.blocks = np.zeros(free_lists + NR_USERS, np.int64)
 
     def next_stop_ns(self) -> int:
-        """The next moment."""
+        """The time of the next moment."""
         return self.due_ns[0] if self.due_ns else NEVER
 
     def advanced(self, time_ns: int) -> None:
-        """Look when a moment is due."""
+        """Keep a moment if one is due."""
         if self.next_stop_ns() == time_ns:
             self.due_ns.pop(0)
             self.look(time_ns, MOMENT)
 
     def stroke_chosen(self, user, now_ns: int) -> None:
-        """Keep a moment of its own."""
+        """Keep a moment after a stroke has chosen its blocks."""
         self._look_between(now_ns, CHOSEN)
 
     def stroke_settled(self, user, now_ns: int) -> None:
-        """Keep a moment of its own."""
+        """Keep a moment after a stroke has settled its blocks."""
         self._look_between(now_ns, SETTLED)
 
     def called_back(self, now_ns: int) -> None:
-        """Keep a moment of its own."""
+        """Keep a moment after a callback."""
         self._look_between(now_ns, CALLED_BACK)
 
     def _look_between(self, now_ns: int, why: int) -> None:
@@ -98,7 +98,7 @@ class Recorder(Watcher):
         self.look(now_ns, why)
 
     def look(self, time_ns: int, why: int) -> None:
-        """Look, and keep what is seen as one moment."""
+        """Keep the engine's present state as one moment."""
         world = self.engine.world
         memory = world.memory
         frames, fates = memory.frame.view(np.uint64), world.fate.view(np.uint64)
@@ -132,7 +132,7 @@ class Recorder(Watcher):
 
     def _keep_cells(self, memory) -> None:
         pages = 1 << self.shift
-        # Rounded up, so that one page of many is seen.
+        # Shares are rounded up, so that one page of many can be seen.
         self.levels.append(((self.counts * 255 + pages - 1) >> self.shift).astype(np.uint8))
         kind = memory.pageblock.copy()
         kind[kind != NO_PAGEBLOCK] &= PAGEBLOCK_TYPE_MASK
@@ -163,7 +163,7 @@ class Recorder(Watcher):
         return sum(1 << int(cpu) for cpu in np.flatnonzero(waiting))
 
     def arrays(self) -> dict:
-        """Everything seen, as arrays of one row for each moment, version of a list, or entry."""
+        """Everything recorded, as arrays with one row per moment, version of a list, or entry."""
         levels = np.stack(self.levels, axis=1)  # channel, moment, cell
         found = {f"cells.{name}": levels[c] for c, name in enumerate(CHANNELS)}
         found["types"] = np.stack(self.types)

@@ -1,8 +1,8 @@
-"""A whole run, moment by moment: what a player shows.
+"""A whole run, recorded moment by moment for a player.
 
-:func:`record` runs a scenario and looks at its guest at evenly spaced moments; of a small guest
-also when a stroke has chosen its blocks, when it has settled them, and after each callback.  Of
-every list the first 64 blocks and the last 16 are kept, and how many there are.
+:func:`record` runs a scenario and records its guest at evenly spaced moments.  A small guest is
+also recorded when a stroke has chosen its blocks, when it has settled them, and after each
+callback.  Of every list the length, the first 64 blocks and the last 16 are kept.
 """
 
 from dataclasses import dataclass, field
@@ -25,34 +25,36 @@ DELTA = ("types", "versions.moment", "versions.end", "reports.pfn")
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What was seen of a run.
+    """The recording of a run.
 
     Attributes
     ----------
     meta : dict
-        zones, base_pfn, nr_pages, cell_shift (pages a cell, as a power of two), policies, seed,
+        zones, base_pfn, nr_pages, cell_shift (log2 of the pages per cell), policies, seed,
         parameters, ring_size, names of the columns; see :func:`record`.
     arrays : dict
-        ``F`` moments, ``C`` cells, ``Z`` zones, ``U`` users:
+        For ``F`` moments, ``C`` cells, ``Z`` zones and ``U`` users:
 
         cells.free, .pcp, .held, .hinted, .stale, .left : uint8[F, C]
-            Share of the cell's pages, 255 = all, rounded up.  hinted: for which a hint stands;
-            stale: in use, taken while a hint was on the ring; left: still to be sent.
-        types : uint8[F, pageblocks]    migratetype, 255 a hole
+            Share of the cell's pages, 255 = all, rounded up.  hinted: pages with a hint in flight
+            or at the host; stale: pages in use, taken while a hint was on the ring; left: pages
+            still to be sent.
+        types : uint8[F, pageblocks]    migratetype, or 255 for a hole
         time_ns : float64[F]; why : uint8[F]    recorder.MOMENT ..
         holder : uint8[F, Z]            recorder.NOBODY, SHORT_HOLD, FIRST_USER + user
-        waiting : uint32[F]             CPUs that sleep for a zone lock, a bit each
+        waiting : uint32[F]             CPUs that sleep for a zone lock, one bit per CPU
         in_flight : uint32[F, U]        buffers on each ring
         walking : uint8[F, U]; user : uint32[F, U, 8]; bookmark : int32[F, U, 2]
         tally : uint32[F, 5]; migration : float64[F, 6]; pcp_pages, free_pages : uint32[F]
         versions.moment, .list, .blocks, .from_head, .end : int32[V]
-            A row each time that a list changed: from which moment on; (zone * 11 + order) * 5 +
-            migratetype, or behind those a user's private list; its blocks; how many of its
-            entries are from the head (the rest is from the tail); where its entries end.
+            One row each time that a list changed: the first moment with this version; the list,
+            (zone * 11 + order) * 5 + migratetype, with the users' private lists after these; its
+            number of blocks; its number of entries from the head (the others are from the tail);
+            the index after its last entry.
         entries : uint32[E]             :mod:`freehint.runs.trajectory.look`, ENTRY_..
         reports.*, locks.*, waits.*, rounds.*   columns of the run's tables
     run : Run or None
-        None where it was read from bytes.
+        The run; None if the trajectory was read from bytes.
     """
 
     meta: dict
@@ -63,23 +65,23 @@ class Trajectory:
         return len(self.arrays["time_ns"])
 
     def to_bytes(self) -> bytes:
-        """The layout of :mod:`freehint.runs.trajectory.payload`, which a browser reads too."""
+        """Bytes laid out by :mod:`freehint.runs.trajectory.payload`, which a browser reads too."""
         cells = [name for name in self.arrays if name.startswith("cells.")]
         return pack(self.meta, self.arrays, (*cells, *DELTA))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Trajectory":
-        """Read what :meth:`to_bytes` wrote.
+        """Read a trajectory from the bytes that :meth:`to_bytes` returned.
 
         Raises
         ------
         InputError
-            It is something else.
+            The bytes are something else.
         """
         return cls(*unpack(data))
 
     def window(self, moment: int, which: int):
-        """(blocks, entries from the head, entries from the tail) of a list at a moment."""
+        """The length of a list at a moment, its entries from the head, and those from the tail."""
         a = self.arrays
         rows = np.flatnonzero((a["versions.list"] == which) & (a["versions.moment"] <= moment))
         if not len(rows):
@@ -91,13 +93,13 @@ class Trajectory:
         return int(a["versions.blocks"][row]), entries[:from_head], entries[from_head:]
 
     def lists_at(self, moment: int) -> pd.DataFrame:
-        """The blocks kept of every free list at a moment.
+        """The blocks of every free list that were kept at a moment.
 
         Returns
         -------
         DataFrame
-            zone, order, migratetype, position, pfn, as of :func:`freehint.free_lists`, but for
-            what lies between the first and the last blocks of a long list.
+            Columns zone, order, migratetype, position and pfn of :func:`freehint.free_lists`,
+            without the blocks between the first and the last ones of a long list.
         """
         whole("moment", moment, 0, len(self) - 1)
         rows = []
@@ -114,25 +116,25 @@ class Trajectory:
 
 
 def record(scenario: Scenario, moments: int = 600, names: dict | None = None) -> Trajectory:
-    """Run a scenario and keep what a player shows.
+    """Run a scenario and record it for a player.
 
     Parameters
     ----------
     scenario : Scenario
     moments : int
-        Evenly spaced moments, the first at the start and the last at the end, 2 to 10,000.
+        Number of evenly spaced moments, 2 to 10,000; the first is the start, the last the end.
     names : dict, optional
-        pfn -> a name for the block there, such as the thread's A to H.
+        pfn -> a name for the block there, such as A to H in the mail thread's example.
 
     Returns
     -------
     Trajectory
-        Its ``run`` is what :func:`freehint.simulate` would have given: looking changes nothing.
+        Its ``run`` is the one that :func:`freehint.simulate` returns: recording changes nothing.
 
     Raises
     ------
     InputError
-        As of :func:`freehint.simulate`; or the guest is larger than 1 TiB.
+        :func:`freehint.simulate` refuses the scenario, or the guest is larger than 1 TiB.
 
     Examples
     --------
@@ -146,7 +148,7 @@ def record(scenario: Scenario, moments: int = 600, names: dict | None = None) ->
 
 
 def record_guest(scenario: Scenario, guest: tuple, moments: int, names=None) -> Trajectory:
-    """:func:`record` with what ``guest_memory`` loaded."""
+    """Do as :func:`record`, with a guest that ``guest_memory`` has loaded."""
     whole("moments", moments, 2, 10_000)
     memory, inputs = guest
     if memory.nr_pages > 1 << NODE_BITS:
@@ -222,7 +224,7 @@ COLUMNS = {
 
 
 def _tables(run: Run) -> dict:
-    """The run's tables as numbers; names as their codes."""
+    """The run's tables as numeric arrays; names become codes."""
     found = {}
     for table, columns in COLUMNS.items():
         rows = getattr(run, table)

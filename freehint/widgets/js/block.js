@@ -1,6 +1,6 @@
-// What is told of one block.
+// The description of one block.
 
-// What is known of the block at a node: where it stands, since when, and its hints.
+// Lines about the block at a node: its place, since when it has been there, and its hints.
 function blockLines(t, moment, node) {
   const {meta} = t, pfn = node + meta.base_pfn;
   const block = t.findBlock(moment, node);
@@ -29,7 +29,7 @@ function blockLines(t, moment, node) {
   return lines;
 }
 
-// The shares of a cell; of a single page, what it is and since which moment.
+// A line about the shares of a cell; if it is a single page, its state and since when it has it.
 function cellLine(t, moment, cell) {
   const at = (f) => t.channels.map((channel) => channel[f * t.cells + cell]);
   const [free, pcp, held, hinted, stale] = at(moment);
@@ -37,7 +37,7 @@ function cellLine(t, moment, cell) {
     let since = moment;
     while (since > 0 && at(since - 1).slice(0, 5).join() === at(moment).slice(0, 5).join()) since--;
     const state = free ? "free" : pcp ? "on a pcp list" : held ? "held for the host"
-      : stale ? "in use, taken before the host took its hint" : "in use";
+      : stale ? "in use, allocated before the host took its hint" : "in use";
     const when = since ? `since ${formatTime(t.time[since])}` : "from the start";
     return `${state}${hinted ? ", host told" : ""} ${when}`;
   }

@@ -1,4 +1,4 @@
-// What is written beside the map at one moment.
+// The texts beside the map at one moment.
 
 const MODES = ["pauses", "publishing", "waits for a descriptor", "waits for the host",
   "published", "waits for the lock", "waits for the lock"];

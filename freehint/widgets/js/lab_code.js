@@ -1,4 +1,4 @@
-// The button that copies the bench's code, and what the kernel is to know of the page's theme.
+// The button that copies the bench's code; it also tells the kernel whether the page is dark.
 
 function render({model, el}) {
   const make = (parent, tag, properties = {}) => {
@@ -33,11 +33,11 @@ function render({model, el}) {
     } catch {
       text.focus();
       text.select();
-      said.textContent = "Press Ctrl+C to copy what is selected.";
+      said.textContent = "Press Ctrl+C to copy the selected text.";
     }
   };
   close.onclick = () => { show(false); button.focus(); };
-  // JupyterLab would take C, Enter and the arrows for its cells.
+  // Otherwise JupyterLab would use C, Enter and the arrows for its cells.
   el.addEventListener("keydown", (event) => {
     event.stopPropagation();
     if (event.key === "Escape") close.onclick();

@@ -1,11 +1,12 @@
-// A knob keeps what was turned after the question that the kernel is answering.
+// Keep a user's turn of a knob while the kernel still answers an earlier one.
 //
-// A new policy sets other knobs, and its answer takes a moment.  If one of them is turned
-// meanwhile, the kernel hears of that turn after its answer, and repeats it (the echo): what
-// comes for a knob before its own echo is older than the hand, so it is left out.
+// A new policy makes the kernel set other knobs, which takes a moment.  If the user turns one of
+// them meanwhile, the kernel reads that turn only after it has set the knob, and then repeats it
+// (the echo).  So a value that arrives for a knob before the echo is older than the user's turn,
+// and is ignored.
 
 function keepsTurns(knob) {
-  const awaited = knob._expectedEchoMsgIds; // attribute -> the message whose echo will come
+  const awaited = knob._expectedEchoMsgIds; // attribute -> id of the message to be echoed
   const accept = knob.set_state;
   if (!awaited || Object.hasOwn(knob, "set_state")) return;
   knob.set_state = function (state) {

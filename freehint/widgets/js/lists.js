@@ -1,6 +1,6 @@
-// The free lists as chains: head at the left, tail at the right, what lies between as a number.
+// The free lists as chains: head at the left, tail at the right, hidden blocks between as a number.
 
-const GAP_SLOTS = 5; // of a long list, between the blocks from its head and those from its tail
+const GAP_SLOTS = 5; // room in a long list between the blocks near its head and near its tail
 
 class Lists {
   constructor(canvas, scroller, trajectory) {
@@ -12,7 +12,7 @@ class Lists {
     const largest = trajectory.meta.zones.map((zone, i) => [zone.present_pages, i])
       .sort((a, b) => b[0] - a[0]).map(([, i]) => i);
     const rank = (list) => {
-      if (list >= private_) return list - private_; // first of all
+      if (list >= private_) return list - private_; // Private lists come first.
       const {zone, order, type} = trajectory.listOf(list);
       const movableFirst = type === 1 ? 0 : type + 1;
       return 1000 + ((NR_ORDERS - order) * trajectory.zones + largest.indexOf(zone)) * 8 + movableFirst;
@@ -25,7 +25,7 @@ class Lists {
     this.names = trajectory.meta.names;
     this.before = new Map();
     this.following = true;
-    this.walked = -1; // row
+    this.walked = -1; // the row of the list that is being walked
     this.has = {held: this.lists.some((list) => list >= private_)};
     for (const entry of trajectory.arrays["entries"]) {
       if (entry >= PRIVATE) this.has[entry & 1 ? "end" : "cursor"] = true;
@@ -40,7 +40,7 @@ class Lists {
     this.label = Math.round(font * 15.5);
     this.rowHeight = this.rowHeightFor(font);
     this.lift = this.rowHeight * 0.4;
-    this.pad = this.lift * 0.6; // above the first row, for blocks that walk
+    this.pad = this.lift * 0.6; // room above the first row for blocks that move
     const most = this.isLarge ? font * 4 : font * 1.4;
     this.slot = Math.min(most, (width - this.label - font * 3) / this.slots);
     this.width = width;
@@ -66,7 +66,7 @@ class Lists {
     this.inFlight = mix(theme.hinted, theme.paper, 0.62);
   }
 
-  // Bring the list that is walked into sight, until a person scrolls.
+  // Scroll to the list that is being walked, until the user scrolls.
   follow(moment) {
     this.walked = this.lists.indexOf(this.trajectory.walkedList(moment));
     if (!this.following || this.walked < 0) return;
@@ -75,7 +75,7 @@ class Lists {
     if (hidden) this.scroller.scrollTop = top - this.height / 2;
   }
 
-  // Everything of the rows in sight, by node: {x, row, entry}.
+  // All entries of the rows in sight, node -> {x, row, entry}, and the rows themselves.
   items(moment) {
     const found = new Map(), top = this.scroller.scrollTop;
     const first = Math.max(0, Math.floor((top - this.pad) / this.rowHeight));
@@ -97,7 +97,7 @@ class Lists {
     return found;
   }
 
-  // Show a moment; from what was shown before, as far as ``progress`` says.
+  // Draw a moment, or an animation's step from the moment before to it: ``progress`` is below 1.
   draw(moment, progress, marked) {
     const same = this.inSight(moment, marked);
     if (progress >= 1 && same === this.drawn) return false;
@@ -114,11 +114,11 @@ class Lists {
       if (old && (old.x !== item.x || old.row !== item.row)) moving.push([item, old]);
       else this.drawItem(item, item.x, this.top(item.row), marked, old ? 1 : progress);
     }
-    // What walks far is drawn last, above the others.
+    // Entries that move far are drawn last, above the others.
     moving.sort((a, b) => Math.abs(a[0].x - a[1].x) - Math.abs(b[0].x - b[1].x));
     const eased = progress < 0.5 ? 2 * progress ** 2 : 1 - 2 * (1 - progress) ** 2;
     for (const [item, old] of moving) {
-      // Towards the tail a block walks over the others; they close up behind it.
+      // A block that moves towards the tail passes over the others, which close up behind it.
       const lift = item.x > old.x + 1.5 * this.slot ? Math.sin(Math.PI * eased) * this.lift : 0;
       const x = old.x + (item.x - old.x) * eased;
       const y = this.top(old.row) + (this.top(item.row) - this.top(old.row)) * eased - lift;
@@ -129,7 +129,7 @@ class Lists {
     return moving.length > 0;
   }
 
-  // Everything that the picture depends on, as text.
+  // Everything that determines the picture, as text.
   inSight(moment, marked) {
     const {trajectory: t} = this, {scrollTop} = this.scroller;
     const first = Math.max(0, Math.floor((scrollTop - this.pad) / this.rowHeight));
@@ -244,7 +244,7 @@ class Lists {
     context.fillText(name ?? pfn, x, y + 1, this.slot * 0.8);
   }
 
-  // A bookmark: the walk goes on behind it.
+  // Draw a bookmark; the walk continues after it.
   drawCursor(x, y) {
     const {context, theme} = this, reach = Math.max(3, this.font * 0.3);
     context.fillStyle = theme.cursor;
@@ -256,7 +256,7 @@ class Lists {
     context.fill();
   }
 
-  // An END: what stands behind it was reported and rotated.
+  // Draw an END; the blocks after it were reported and rotated.
   drawEnd(x, y) {
     const {context, theme} = this;
     context.fillStyle = theme.faint;
@@ -264,7 +264,7 @@ class Lists {
     context.fillRect(x + 3, y + this.rowHeight * 0.2, 1.5, this.rowHeight * 0.6);
   }
 
-  // The block under a point: {node, size, list}, or null.
+  // The block under a point, {node, size}; null if there is none.
   blockAt(x, y) {
     const row = Math.floor((y + this.scroller.scrollTop - this.pad) / this.rowHeight);
     for (const [key, item] of this.shown ?? []) {

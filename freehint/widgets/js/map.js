@@ -1,4 +1,4 @@
-// Physical memory: a tile a page or a pageblock, in the order of addresses.
+// The map of physical memory: one tile per page or pageblock, in the order of addresses.
 
 const LENSES = {
   type: "migratetype",
@@ -13,14 +13,14 @@ class MemoryMap {
     this.context = canvas.getContext("2d", {alpha: false});
     this.drawn = null; // the moment that the tiles show
     this.zoom = 1;
-    this.x = this.y = 0; // of the tiles' upper left corner, in tiles
+    this.x = this.y = 0; // the upper left corner of the part in sight, in tiles
     this.lens = "hints";
     this.outlines = [];
     this.names = Object.entries(trajectory.meta.names).map(([pfn, name]) => ({pfn: +pfn, name}));
     this.isPages = trajectory.meta.cell_shift === 0;
   }
 
-  // Tiles a row, so that they are as large as they can be; rows of holes alone are left out.
+  // Choose the tiles per row that make tiles as large as possible; leave out rows of mere holes.
   layOut(width, height, ratio, font) {
     this.gutter = Math.round(font * 5.2);
     this.font = font;
@@ -61,7 +61,7 @@ class MemoryMap {
     return [this.wide * this.zoom, this.tall * this.zoom];
   }
 
-  // Screen place of a cell: [x, y] of its corner in CSS pixels, or null.
+  // [x, y] of a cell's corner on the screen in CSS pixels; null if its row is left out.
   corner(cell) {
     const row = this.place.get(Math.floor(cell / this.columns));
     if (row === undefined) return null;
@@ -181,7 +181,7 @@ class MemoryMap {
     if (stale > 0 && this.lens !== "migration") this.notch(tile, stale);
   }
 
-  // Shares of a tile from its foot up, over what is in use.
+  // Draw shares of a tile from its foot up, over the colour of memory in use.
   stack([x, y, wide, tall], ground, shares) {
     const {context} = this;
     context.fillStyle = ground;
@@ -196,7 +196,7 @@ class MemoryMap {
     }
   }
 
-  // A hint stands for this share of the tile: lines across its foot.
+  // Draw lines across the foot of a tile, over the share that has a hint.
   hatch([x, y, wide, tall], share) {
     const {context} = this, height = share * tall;
     context.fillStyle = this.theme.paper;
@@ -210,7 +210,7 @@ class MemoryMap {
     }
   }
 
-  // Pages in use that the host was told are free: a corner, or the whole of a page.
+  // Mark the share of pages in use that the host was told are free, in a corner or the whole tile.
   notch([x, y, wide, tall], share) {
     const {context} = this;
     context.fillStyle = this.theme.stale;

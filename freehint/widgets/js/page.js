@@ -1,8 +1,8 @@
-// Everything that stands on the page, and the words on it that do not change.
+// The elements of the page, and the words on it that do not change.
 
-const SPEEDS = [1, 2, 5, 10, 30, 60, 120]; // moments a second
+const SPEEDS = [1, 2, 5, 10, 30, 60, 120]; // moments per second
 const KEYS = "space plays or pauses; left and right arrows step, with shift by 10; "
-  + "Home and End; plus, minus and 0 zoom; up and down pan";
+  + "Home and End go to the first and last moment; plus, minus and 0 zoom; up and down pan";
 const LENS_LEGENDS = {
   hints: ["used", "pcp", "free", "hinted", "stale", "held"],
   type: ["UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE"],
@@ -37,7 +37,7 @@ function write(node, text) {
 }
 
 class Page {
-  // ``acts``: what buttons do; a Player.
+  // ``acts`` is a Player: buttons call its methods.
   constructor(root, trajectory, acts) {
     Object.assign(this, {root, trajectory, acts});
     this.build();
@@ -88,7 +88,7 @@ class Page {
     }
     this.legend = make(box, "div", {className: "fh-legend"});
     this.mapCanvas = make(box, "canvas", {className: "fh-map", tabIndex: -1, role: "img",
-      "aria-label": "physical memory, a tile a " + (this.trajectory.meta.cell_shift ? "pageblock" : "page")});
+      "aria-label": "physical memory, one tile per " + (this.trajectory.meta.cell_shift ? "pageblock" : "page")});
   }
 
   buildSide(side) {
@@ -148,8 +148,8 @@ class Page {
     const buttons = this.buttons = make(line, "div", {className: "fh-buttons"});
     this.button(buttons, "one moment back", "‹", () => this.acts.step(-1));
     this.playButton = this.button(buttons, "play", "▶", () => this.acts.playOrPause());
-    this.button(buttons, "one moment on", "›", () => this.acts.step(1));
-    this.speed = make(buttons, "select", {"aria-label": "moments a second", 
+    this.button(buttons, "one moment forward", "›", () => this.acts.step(1));
+    this.speed = make(buttons, "select", {"aria-label": "moments per second", 
       onchange: () => this.acts.chooseSpeed(+this.speed.value)});
     for (const speed of SPEEDS) make(this.speed, "option", {value: speed}, `${speed}/s`);
     this.scrubber = make(line, "input", {type: "range", min: 0, max: this.trajectory.moments - 1, step: 1,
@@ -183,7 +183,7 @@ class Page {
     chip(this.listLegend, "hinted", "on the ring", "fh-chip fh-ring");
     chip(this.listLegend, "hinted", "host told");
     chip(this.listLegend, "line", "walked now");
-    if (has.cursor) chip(this.listLegend, "cursor", "cursor: the walk goes on here", "fh-chip fh-bookmark");
+    if (has.cursor) chip(this.listLegend, "cursor", "cursor: the walk continues here", "fh-chip fh-bookmark");
     if (has.end) chip(this.listLegend, "faint", "END: reported from here on", "fh-chip fh-end");
     if (has.first) chip(this.listLegend, "ink", "first block reported", "fh-chip fh-first");
     if (has.held) chip(this.listLegend, "held", "held for the host");

@@ -1,4 +1,4 @@
-// Control of a player, and what one moment shows.
+// The player: it reacts to the user and to the model, and shows one moment.
 
 class Player {
   constructor(model, root, trajectory) {
@@ -22,7 +22,7 @@ class Player {
     return Math.max(0, Math.min(this.trajectory.moments - 1, this.model.get("moment")));
   }
 
-  // Colours and sizes, anew when the theme or the room changes.
+  // Colours and sizes, which change with the theme and with the size of the page.
 
   look() {
     const light = document.body.dataset.jpThemeLight;
@@ -38,7 +38,7 @@ class Player {
     const ratio = window.devicePixelRatio || 1;
     const mapWidth = this.page.mapCanvas.clientWidth;
     if (!mapWidth) return; // not shown yet
-    // As tall as what stands beside it, if something does.
+    // The map is as tall as the elements beside it, if there are any.
     const map = this.page.mapCanvas.getBoundingClientRect();
     const block = this.page.block.getBoundingClientRect();
     const least = block.left > map.right ? block.top + 8.6 * font - map.top : 0;
@@ -118,7 +118,7 @@ class Player {
   }
 
   onKey(event) {
-    // JupyterLab takes the arrows, and Enter, of whatever does not keep them for itself.
+    // Otherwise JupyterLab would use the arrows and Enter for its cells.
     event.stopPropagation();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const by = event.shiftKey ? 10 : 1, pan = this.map.tall * 2;
@@ -148,14 +148,14 @@ class Player {
   }
 
   goTo(moment, how) {
-    this.going = true; // so that the model's own change shows nothing a second time
+    this.going = true; // so that the model's change event does not show the moment again
     this.model.set("moment", Math.max(0, Math.min(this.trajectory.moments - 1, moment)));
     this.going = false;
     this.show(how);
     this.saveSoon();
   }
 
-  // Not with every moment that is played: each is a message to the kernel.
+  // Save a little later, because saving each moment played would send a message for each.
   saveSoon() {
     this.saving ??= setTimeout(() => {
       this.saving = null;
@@ -199,7 +199,7 @@ class Player {
     const moments = Math.floor((now - this.due) * speed / 1000);
     if (moments > 0) {
       this.due += moments * 1000 / speed;
-      if (now - this.due > 500) this.due = now; // the page was out of sight
+      if (now - this.due > 500) this.due = now; // The page was out of sight.
       const next = Math.min(this.trajectory.moments - 1, this.moment + moments);
       this.goTo(next, {moves: moments === 1, within: 850 / speed});
       if (next === this.trajectory.moments - 1) { this.play(false); return; }
@@ -236,7 +236,7 @@ class Player {
   }
 
   onWheel(event) {
-    // Without the focus the wheel scrolls the notebook.
+    // If the player does not have the focus, the wheel scrolls the notebook.
     if (!event.ctrlKey && !this.root.contains(document.activeElement)) return;
     event.preventDefault();
     this.zoomBy(event.deltaY < 0 ? 1.25 : 0.8, [event.offsetX, event.offsetY]);
@@ -266,7 +266,7 @@ class Player {
     this.dragged = null;
   }
 
-  // The free block over a cell's first page, as far as is known; else the cell.
+  // The free block that holds a cell's first page; the cell itself if no such block is known.
   blockOf(cell) {
     if (cell < 0) return null;
     const shift = this.trajectory.meta.cell_shift, node = cell * 2 ** shift;
@@ -290,7 +290,7 @@ class Player {
     this.draw();
   }
 
-  // Blocks to be outlined in map and lists: the pinned one, and the one under the pointer.
+  // The blocks to outline in the map and the lists: the pinned one and the one under the pointer.
   marked() {
     const chosen = this.model.get("selected"), found = [];
     if (chosen >= 0) {
@@ -304,7 +304,7 @@ class Player {
     return found;
   }
 
-  // One moment.
+  // Showing one moment.
 
   show({moves = false, within = 320}) {
     const last = this.shownMoment;
@@ -379,7 +379,7 @@ async function render({model, el}) {
     const mine = ++asked, bytes = model.get("payload");
     const view = new Uint8Array(bytes.buffer ?? bytes, bytes.byteOffset ?? 0, bytes.byteLength);
     const trajectory = readPayload(await inflate(view));
-    if (mine !== asked) return; // a newer run has come meanwhile
+    if (mine !== asked) return; // A newer run has come meanwhile.
     const root = make(null, "div", {className: "fh-player"});
     const scrolled = player?.page.listScroller.scrollTop ?? 0;
     const focused = player?.root.contains(document.activeElement);

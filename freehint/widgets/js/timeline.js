@@ -1,9 +1,9 @@
-// The run from its begin to its end in a few lanes, above the scrubber.
+// A few lanes above the scrubber that show the run from its beginning to its end.
 
 class Timeline {
   constructor(canvas, playhead, trajectory) {
     this.canvas = canvas;
-    this.playhead = playhead; // an element of its own: the lanes are drawn once
+    this.playhead = playhead; // an element of its own, so that the lanes are drawn only once
     this.trajectory = trajectory;
     this.context = canvas.getContext("2d", {alpha: false});
     const t = trajectory, all = [...Array(t.moments).keys()];
@@ -35,7 +35,7 @@ class Timeline {
   layOut(width, ratio, font, buttons) {
     this.font = font;
     this.gutter = Math.max(Math.round(font * 11), buttons + Math.round(font));
-    this.margin = Math.round(font * 4.6); // at the right, for what a lane's full height means
+    this.margin = Math.round(font * 4.6); // at the right, for the value of a lane's full height
     this.ratio = ratio;
     this.width = width;
     this.lane = Math.round(font * 1.6);
@@ -46,7 +46,7 @@ class Timeline {
     this.playhead.style.height = `${this.lanes.length * (this.lane + 6) - 6}px`;
   }
 
-  // Where a moment stands, over the middle of the scrubber's thumb.
+  // The x of a moment, over the middle of the scrubber's thumb.
   xOf(moment) {
     const room = this.width - this.gutter - this.margin - 16;
     return this.gutter + 8 + room * moment / Math.max(1, this.trajectory.moments - 1);

@@ -1,4 +1,4 @@
-// The payload of freehint/runs/trajectory/payload.py, read into typed arrays, and questions that a picture asks.
+// Reads the payload of freehint/runs/trajectory/payload.py into typed arrays, and answers questions about it.
 
 const TYPES = {
   uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array,
@@ -57,14 +57,14 @@ class Trajectory {
     this.waitNs = this.waitedBetweenMoments();
   }
 
-  // The type of a cell's first pageblock; a hole where there is none.
+  // The type of a cell's first pageblock; HOLE if there is no memory.
   typeOf(moment, cell) {
     const shift = this.meta.cell_shift;
     const block = shift >= 9 ? cell << (shift - 9) : (cell << shift) >> 9;
     return this.arrays["types"][moment * this.pageblocks + block];
   }
 
-  // The last version of a list that is not later than the moment; -1: always empty until then.
+  // The row of a list's last version that is not later than the moment; -1 if it was always empty.
   row(list, moment) {
     const rows = this.rowsOfList.get(list) ?? [];
     const when = this.arrays["versions.moment"];
@@ -87,7 +87,7 @@ class Trajectory {
     };
   }
 
-  // {zone, order, type} of a free list; {user} of a private one.
+  // {zone, order, type} of a free list, or {user} of a private list.
   listOf(list) {
     if (list >= this.zones * LISTS_PER_ZONE) return {user: list - this.zones * LISTS_PER_ZONE};
     const rest = list % LISTS_PER_ZONE;
@@ -126,7 +126,7 @@ class Trajectory {
     return this.arrays["in_flight"][moment * this.users + user];
   }
 
-  // The list whose block was reported last, while somebody walks; -1: nobody does.
+  // The list of the block that was reported last; -1 if no walk is going on.
   walkedList(moment) {
     const walking = this.arrays["walking"].subarray(moment * this.users, (moment + 1) * this.users);
     const time = this.arrays["reports.time_ns"], now = this.time[moment];
@@ -141,7 +141,7 @@ class Trajectory {
     return (zone * NR_ORDERS + order) * MIGRATE_TYPES + type;
   }
 
-  // The first moment at or behind a time.
+  // The first moment at or after a time.
   momentAt(time) {
     let low = 0, high = this.moments - 1;
     while (low < high) {
@@ -151,7 +151,7 @@ class Trajectory {
     return low;
   }
 
-  // Nanoseconds that policies held a zone lock since the moment before.
+  // For each moment, the nanoseconds that policies held a zone lock since the moment before.
   heldBetweenMoments() {
     const held = new Float64Array(this.moments);
     const since = this.arrays["locks.since_ns"], length = this.arrays["locks.held_ns"];
@@ -167,7 +167,7 @@ class Trajectory {
     }
   }
 
-  // The longest wait for a zone lock that was on since the moment before.
+  // For each moment, the longest wait for a zone lock of those going on since the moment before.
   waitedBetweenMoments() {
     const longest = new Float64Array(this.moments);
     const since = this.arrays["waits.since_ns"], length = this.arrays["waits.wait_ns"];
@@ -180,7 +180,7 @@ class Trajectory {
     return longest;
   }
 
-  // Where a page stands at a moment, as far as the windows of the lists tell.
+  // The block that holds a page at a moment; null if the windows of the lists do not show it.
   findBlock(moment, node) {
     for (const list of this.rowsOfList.keys()) {
       const {order} = this.listOf(list);
@@ -197,7 +197,7 @@ class Trajectory {
     return null;
   }
 
-  // The first moment of a block's stay on a list, back from a moment.
+  // The moment at which the stay of a block that is on a list now began.
   standsSince(moment, list, first) {
     const rows = this.rowsOfList.get(list);
     let at = rows.indexOf(this.row(list, moment));
@@ -209,7 +209,7 @@ class Trajectory {
     return this.arrays["versions.moment"][rows[at]];
   }
 
-  // The last moment up to this one at which a block went behind others of its list; -1: none seen.
+  // The last moment, up to this one, at which a block moved behind others of its list; -1 if none.
   movedAt(moment, list, first) {
     const rows = this.rowsOfList.get(list), when = this.arrays["versions.moment"];
     const nodes = (row) => [...this.window(row).entries]
@@ -225,7 +225,7 @@ class Trajectory {
     return -1;
   }
 
-  // Reports that named a page, up to a moment, latest first.
+  // At most ``most`` reports that named a page up to a moment, latest first.
   reportsOf(moment, pfn, most) {
     const time = this.arrays["reports.time_ns"], named = this.arrays["reports.pfn"];
     const order = this.arrays["reports.order"], now = this.time[moment], found = [];
@@ -244,7 +244,7 @@ class Trajectory {
   }
 }
 
-// A time to four digits, or a round one without zeros behind its point.
+// A time with four digits; with ``digits`` 0, without zeros at the end.
 function formatTime(ns, digits = 4) {
   for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["µs", 1e3]]) {
     if (Math.abs(ns) < size) continue;

@@ -1,1 +1,1 @@
-"""The player: a run played and scrubbed in a notebook or from one HTML file."""
+"""The player shows a run moment by moment, in a notebook or from one HTML file."""

@@ -1,4 +1,4 @@
-"""The same player in a page of its own, or as a piece of one: it plays from disk, offline."""
+"""The player as an HTML page, or as a piece of one, that plays from disk without a network."""
 
 import base64
 import itertools
@@ -12,7 +12,7 @@ from freehint.widgets.player.widget import MODULE, STYLE
 
 _numbers = itertools.count()
 
-# In place of the widget's model: state without a kernel.
+# It takes the place of the widget's model and keeps the state without a kernel.
 STAND_IN = """
 const state = STATE;
 const listeners = {};
@@ -44,18 +44,18 @@ FRAGMENT
 
 
 def player_html(trajectory: Trajectory, **state) -> str:
-    """A piece of HTML that holds the player with all its data and asks no host.
+    """A piece of HTML that holds the player with all its data and needs no network.
 
     Parameters
     ----------
     trajectory : Trajectory
     state
-        Where it begins: moment, playing, speed, selected, zoom, lens.
+        First values of moment, playing, speed, selected, zoom and lens.
 
     Returns
     -------
     str
-        For a page, or for ``IPython.display.HTML`` in a notebook that is to be rendered.
+        HTML for a page, or for ``IPython.display.HTML`` in a notebook that will be rendered.
     """
     start = {"moment": 0, "playing": False, "speed": 30, "selected": -1, "zoom": 1, "lens": "hints"}
     start |= state | {"colours": THEMES}
@@ -78,9 +78,9 @@ def save_player(trajectory: Trajectory, path, **state) -> Path:
     ----------
     trajectory : Trajectory
     path : str or Path
-        It appears whole or not at all.
+        The file appears whole or not at all.
     state
-        As of :func:`player_html`.
+        As for :func:`player_html`.
 
     Raises
     ------

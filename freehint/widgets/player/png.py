@@ -1,4 +1,4 @@
-"""One moment of a player as a picture, for where no script runs."""
+"""One moment of a player as a picture, for pages without scripts."""
 
 import io
 
@@ -18,7 +18,7 @@ SHOWN_LISTS = 14
 
 
 def moment_png(trajectory: Trajectory, moment: int) -> bytes:
-    """Map and free lists at a moment, as PNG."""
+    """A PNG of the map and the free lists at a moment."""
     shown, hidden = _shown_lists(trajectory, moment)
     rows = len(shown) + 1
     figure = Figure(figsize=(11, 4.2 + 0.2 * rows), dpi=90, layout="constrained")
@@ -36,7 +36,13 @@ def moment_png(trajectory: Trajectory, moment: int) -> bytes:
 
 
 def cell_colours(trajectory: Trajectory, moment: int) -> np.ndarray:
-    """Mixed colour of each cell, float[C, 3]; a hole is white."""
+    """The mixed colour of each cell; a hole is white.
+
+    Returns
+    -------
+    ndarray
+        float64[cells, 3]
+    """
     levels = {name: trajectory.arrays[f"cells.{name}"][moment] / 255.0
               for name in ("free", "pcp", "held", "hinted", "stale")}  # fmt: skip
     hinted = np.minimum(levels["hinted"], levels["free"])
@@ -70,7 +76,7 @@ def _draw_map(trajectory: Trajectory, moment: int, ax) -> None:
 
 
 def _shown_lists(trajectory: Trajectory, moment: int) -> tuple:
-    """The lists with blocks, largest orders first; and how many more there are."""
+    """The lists to show (with blocks, largest orders first), and the number of further lists."""
     nr_lists = len(trajectory.meta["zones"]) * NR_ORDERS * MIGRATE_TYPES
     there = [w for w in range(nr_lists) if trajectory.window(moment, w)[0]]
     there.sort(key=lambda w: (-(w // MIGRATE_TYPES % NR_ORDERS), -w))

@@ -1,7 +1,6 @@
-"""The player: a whole run, sent to the browser once, and played and scrubbed there.
+"""The player as a widget: a whole run is sent to the browser once and played there.
 
-The scripts lie in ``js/`` and are put together to one module, without a build step; it asks no
-other host.
+The scripts in ``js/`` are joined to one module, without a build step; it loads nothing else.
 """
 
 import base64
@@ -15,7 +14,7 @@ from freehint.figures.drawing.palette import THEMES
 from freehint.runs.trajectory.trajectory import Trajectory
 from freehint.widgets.player.png import moment_png
 
-FOLDER = Path(__file__).parent  # of the style; the scripts are shared with other widgets
+FOLDER = Path(__file__).parent  # It holds the style; the scripts are in the widgets' js/.
 JS = FOLDER.parent / "js"
 SCRIPTS = (
     "trajectory.js",
@@ -35,28 +34,29 @@ LENSES = ("type", "hints", "migration")
 class Player(anywidget.AnyWidget):
     """Map, free lists, zone locks, ring and migration of a run, moment by moment.
 
-    Space plays and pauses; arrows step (with shift by 10), Home and End; + and - zoom.  Two
-    players are linked by ``ipywidgets.jslink((a, "moment"), (b, "moment"))``.
+    The space bar plays and pauses; arrows step (with shift by 10); Home and End go to the first
+    and the last moment; + and - zoom.  ``ipywidgets.jslink((a, "moment"), (b, "moment"))`` links
+    two players.
 
     Parameters
     ----------
     trajectory : Trajectory
-        Of :func:`freehint.record`.
+        The result of :func:`freehint.record`.
     moment, playing, speed, selected, zoom, lens
-        Where it begins.
+        First values of the attributes.
 
     Attributes
     ----------
     moment : int
     playing : bool
     speed : float
-        Moments a second.
+        Moments per second.
     selected : int
-        pfn of the pinned block, or -1.
+        pfn of the pinned block; -1 if there is none.
     zoom : float
-        Of the map, 1 to 32.
+        Zoom of the map, 1 to 32.
     lens : str
-        What the map's colours tell: "type", "hints" or "migration".
+        The meaning of the map's colours: "type", "hints" or "migration".
     payload : bytes
         ``trajectory.to_bytes()``.
     """
@@ -65,7 +65,7 @@ class Player(anywidget.AnyWidget):
     _css = STYLE
     payload = traitlets.Bytes().tag(sync=True)
     colours = traitlets.Dict(THEMES).tag(sync=True)
-    # The browser is ahead of what it has told: an echo of that must not call it back.
+    # The browser is ahead of its messages: an echo of one must not set it back.
     moment = traitlets.Int(0, min=0).tag(sync=True, echo_update=False)
     playing = traitlets.Bool(False).tag(sync=True)
     speed = traitlets.Float(30.0, min=0.1).tag(sync=True)
@@ -79,7 +79,7 @@ class Player(anywidget.AnyWidget):
         super().__init__(payload=trajectory.to_bytes(), **state)
 
     def show(self, trajectory: Trajectory) -> None:
-        """Another run in place of this one; moment, lens, zoom and the rest stay."""
+        """Show another run in place of this one; moment, lens, zoom and the rest stay."""
         self.trajectory = trajectory
         self.moment = min(self.moment, len(trajectory) - 1)
         self.payload = trajectory.to_bytes()

@@ -1,0 +1,367 @@
+"""All that runs in a real JupyterLab: every notebook with its knobs, the player, the bench.
+
+They share one server and one page, so they stand in one file, which one process runs.
+"""
+
+import pytest
+from playwright.sync_api import Error
+
+import book
+from freehint.policies import POLICIES
+from lab import MOMENT, PLAYER, SCREENSHOTS, executed, lab_server, write_notebook
+
+FIRST = "00_start_here"
+# Label of a knob and the key that turns it.
+FIRST_KNOBS = [
+    # each_report leaves the same lists as on_exit, so rotation is turned off, which needs a cursor.
+    ("threadexample", "resume", "ArrowRight"),
+    ("threadexample", "rotate", "Home"),
+    ("threadexample", "consumed", "ArrowRight"),
+    ("threadexample", "blocks per stroke", "ArrowRight"),
+    ("guestknobs", "ring size", "ArrowLeft"),
+    ("guestknobs", "host away (ms)", "ArrowRight"),
+    ("guestknobs", "min_order", "ArrowRight"),
+    ("guestknobs", "order", "ArrowRight"),
+    ("guestknobs", "lock", "ArrowRight"),
+    ("guestknobs", "batch", "ArrowLeft"),
+    ("guestknobs", "resume", "End"),
+    ("guestknobs", "rotate", "ArrowRight"),
+    ("guestknobs", "full ring", "ArrowRight"),
+    ("guestknobs", "kernel", "ArrowRight"),
+]
+# Notebook -> its panel, and knobs with the keys that turn them.
+ANSWERS = {
+    "01_free_lists": ("blockknobs", [("allocations", "ArrowRight"), ("freed blocks go", "End")]),
+    "02_the_walk": ("scenarioknobs", [("order", "End"), ("min_order", "ArrowRight")]),
+    "03_rotation": ("scenarioknobs", [("rotate", "End"), ("stop after (µs)", "End")]),
+    "04_the_cursor": ("scenarioknobs", [("resume", "End"), ("ring size", "ArrowLeft")]),
+    "05_hold_the_lock": ("scenarioknobs", [("batch", "ArrowRight"), ("lock", "Home")]),
+    "06_five_steps": ("scenarioknobs", [("batch", "ArrowRight"), ("host away (ms)", "Home")]),
+    "07_the_ring": ("scenarioknobs", [("order", "End"), ("ring size", "ArrowLeft")]),
+    "08_what_linux_merged": ("scenarioknobs", [("DONE after (ms)", "Home"), ("policy", "Home")]),
+    "09_live_migration": (
+        "scenarioknobs",
+        [("piece (KiB)", "End"), ("MB/s", "End"), ("policy", "Home")],
+    ),
+}
+# The contents have no code, and papermill runs the report.
+LIVE = [name for name in book.CHAPTERS if name not in (FIRST, "report", *ANSWERS)]
+
+
+@pytest.fixture(scope="module")
+def jupyterlab(tmp_path_factory):
+    """A JupyterLab in a browser, :class:`lab.Lab`."""
+    with lab_server(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_notebook_runs_in_jupyterlab(name, jupyterlab):
+    page = jupyterlab.open(book.FOLDER / f"{name}.ipynb")
+    page.run_all()
+    page.assert_clean()
+    assert page.screenshot(name).is_file()
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_knob_of_each_answer_changes_the_picture(jupyterlab, name):
+    page = jupyterlab.open(book.FOLDER / f"{name}.ipynb")
+    page.run_all()
+    page.assert_clean()
+    assert page.screenshot(name).is_file()
+    panel, knobs = ANSWERS[name]
+    page.scope = f".freehint-{panel}"
+    picture = f"{page.scope} img"
+    for label, key in knobs:
+        before = page.shown(picture)
+        page.turn(label, key)
+        assert page.wait_picture_changed(picture, before) != before
+    assert page.errors == [] and page.foreign_requests == []
+
+
+@pytest.fixture(scope="module")
+def page(jupyterlab):
+    """The first notebook; the tests that turn its knobs follow each other."""
+    page = jupyterlab.open(book.FOLDER / f"{FIRST}.ipynb")
+    page.run_all()
+    page.assert_clean()
+    return page
+
+
+@pytest.mark.parametrize(("panel", "label", "key"), FIRST_KNOBS)
+def test_every_knob_changes_the_picture(page, panel, label, key):
+    page.scope = f".freehint-{panel}"
+    picture = f"{page.scope} img"
+    before = page.shown(picture)
+    page.turn(label, key)
+    assert page.wait_picture_changed(picture, before) != before
+    assert page.errors == [] and page.foreign_requests == []
+
+
+def test_contradictory_knobs_are_answered_with_a_sentence(page):
+    page.scope = ".freehint-threadexample"
+    page.turn("rotate", "Home")
+    page.turn("resume", "Home")
+    page.turn("resume", "ArrowRight")
+    sentence = page.page.locator(page.scope).get_by_text("cannot go with policy.rotate 'never'")
+    sentence.wait_for(timeout=30_000)
+    assert page.errors == []
+    assert page.screenshot(f"{FIRST}_after_knobs").is_file()
+
+
+def test_the_contents_show_their_pictures_in_jupyterlab(jupyterlab):
+    page = jupyterlab.open(book.FOLDER / "index.ipynb")
+    pictures = page.page.locator(".jp-RenderedMarkdown img")
+    pictures.last.wait_for()
+    sizes = pictures.evaluate_all("(all) => all.map((picture) => picture.naturalWidth)")
+    assert sizes == [book.WIDTH] * len(book.CHAPTERS)
+    assert page.errors == [] and page.foreign_requests == []
+    assert page.screenshot("index").is_file()
+
+
+# The player and the bench.
+
+PLAYER_CELLS = [
+    "from freehint.studies.thread_run import thread_trajectory\n"
+    "from freehint.widgets import Player\n"
+    "player = Player(thread_trajectory(), speed=30)",
+    "player",
+    "print(player.moment, player.selected)",
+]
+
+
+def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
+    notebook = write_notebook(tmp_path / "player.ipynb", *PLAYER_CELLS)
+    lab = jupyterlab.open(notebook)
+    lab.run_all()
+    page = lab.page
+    page.wait_for_selector(PLAYER)
+    lab.assert_clean()
+    root = page.locator(PLAYER)
+
+    at_start = lab.shown(".fh-player canvas")
+    root.focus()
+    page.keyboard.press("End")
+    last = page.evaluate(MOMENT)
+    assert last > 50 and lab.wait_picture_changed(".fh-player canvas", at_start)
+    page.keyboard.press("Home")
+    assert page.evaluate(MOMENT) == 0
+
+    page.keyboard.press(" ")
+    page.wait_for_function(f"{MOMENT} > 10")
+    page.keyboard.press(" ")
+    stopped = page.evaluate(MOMENT)
+    page.wait_for_timeout(300)
+    assert page.evaluate(MOMENT) == stopped < last
+
+    page.keyboard.press("Home")
+    for key in ("Shift+ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)
+    assert page.evaluate(MOMENT) == 11
+    # The slider's own keys are the player's, and JupyterLab gets none of them.
+    page.locator(".fh-scrubber").focus()
+    cell_before = page.evaluate("window.freehintPanel.content.activeCellIndex")
+    for key in ("ArrowDown", "ArrowUp", "ArrowUp", "ArrowRight"):
+        page.keyboard.press(key)
+    assert page.evaluate(MOMENT) == 12
+    assert page.evaluate("window.freehintPanel.content.activeCellIndex") == cell_before
+
+    page.locator(".fh-map").click(position={"x": 300, "y": 10})
+    assert "pfn" in page.inner_text(".fh-block")
+    page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+    page.wait_for_function("document.querySelector('.fh-player').dataset.theme === 'dark'")
+    page.evaluate("document.body.dataset.jpThemeLight = 'true'")
+    page.wait_for_timeout(500)
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.reload()
+    page.wait_for_selector(PLAYER, timeout=60_000)
+    assert page.evaluate(MOMENT) == 12
+    assert "pfn" in page.inner_text(".fh-block")
+    assert not lab.errors and not lab.foreign_requests
+    page.screenshot(path=SCREENSHOTS / "player_lab.png")
+
+
+BENCH_CELLS = [
+    "import freehint as fh\nfrom freehint.widgets import Lab\nbench = Lab()",
+    "bench",
+    "print(bench.code)\nprint(bench.edited.value, [p.moment for p in bench.players.values()])",
+]
+SLOW = """
+import time
+answer = bench._show_values
+bench._show_values = lambda: (time.sleep(1), answer())
+"""
+LISTEN = """(label) => {
+  const knob = [...document.querySelectorAll('.fh-lab .widget-hslider')].find(
+    (e) => e.querySelector('.widget-label').textContent === label);
+  const readout = knob.querySelector('.widget-readout');
+  window.seen = [readout.textContent];
+  new MutationObserver(() => window.seen.push(readout.textContent)).observe(
+    readout, {childList: true, characterData: true, subtree: true}); }"""
+NOTED = """() => { const text = (s) => [...document.querySelectorAll(s)].map((e) => e.textContent);
+  return {readouts: text('.fh-lab .widget-readout'), table: text('.fh-diff td'),
+          moments: [...document.querySelectorAll('.fh-player')].map((p) => p.dataset.moment)}; }"""
+
+
+def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
+    notebook = write_notebook(tmp_path / "bench.ipynb", *BENCH_CELLS)
+    lab = jupyterlab.open(notebook)
+    page, lab.scope = lab.page, ".fh-lab"
+    lab.run_all()
+    page.wait_for_selector(PLAYER)
+    lab.assert_clean()
+    players = ".fh-player canvas"
+
+    # A knob, by keyboard, changes the player and then the figures.
+    before, figures = lab.shown(players), lab.shown(".fh-lab-below img")
+    lab.turn("policy", "ArrowLeft")
+    shown = lab.wait_picture_changed(players, before)
+    assert page.inner_text(".fh-player .fh-title strong") == "none"
+    lab.wait_picture_changed(".fh-lab-below img", figures)
+    lab.turn("policy", "ArrowRight")
+    assert lab.wait_picture_changed(players, shown) == before
+
+    # Two sides: the knobs are B's, A stays; the players go together.
+    page.get_by_role("button", name="A and B").press("Enter")
+    page.wait_for_function(f"document.querySelectorAll('{PLAYER}').length === 2")
+    lab.turn("policy", "End")
+    page.get_by_text("page_reporting").nth(1).wait_for()
+    titles = page.locator(".fh-player .fh-title strong")
+    titles.get_by_text("page_reporting").wait_for()
+    assert titles.all_inner_texts() == ["v24", "page_reporting"]
+    page.locator(PLAYER).first.focus()
+    page.keyboard.press("End")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.fh-player')].every((p) => p.dataset.moment === '99')"
+    )
+
+    # A contradiction is a sentence; so is what is copied.
+    lab.turn("policy", "Home")
+    for _ in range(list(POLICIES).index("hold_the_lock")):
+        lab.turn("policy", "ArrowRight")
+    # The last answer has come, so Home is a turn whatever the policies between have set.
+    titles.get_by_text("hold_the_lock").wait_for()
+    lab.turn("full ring", "Home")
+    lab.turn("full ring", "ArrowRight")
+    page.get_by_text("cannot go with policy.on_full 'stop'").wait_for()
+    lab.turn("full ring", "ArrowRight")
+    page.get_by_role("button", name="copy as code").press("Enter")
+    code = page.locator(".fh-code textarea").input_value()
+    assert set(executed(code)) >= {"a", "b"}
+    page.keyboard.press("Escape")
+    assert page.locator(".fh-code-panel").is_hidden()
+
+    # All is as left when the page comes again.
+    lab.wait_idle()
+    page.wait_for_timeout(1500)
+    left = page.evaluate(NOTED)
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_timeout(500)
+    page.reload()
+    page.wait_for_function(f"document.querySelectorAll('{PLAYER}').length === 2", timeout=60_000)
+    page.locator(".fh-diff").wait_for()
+    assert page.evaluate(NOTED) == left and left["moments"] == ["99", "99"]
+    assert not lab.errors and not lab.foreign_requests
+    page.screenshot(path=SCREENSHOTS / "lab_bench.png")
+
+
+def test_a_knob_keeps_what_was_turned_after_the_question(jupyterlab, tmp_path):
+    """The policy's own value for a knob never shows in place of what the hand has set since."""
+    first = "import freehint as fh\nfrom freehint.widgets import Lab\n"
+    first += "bench = Lab(fh.Scenario(memory='256MiB', policy='restartable_cursor'))\n"
+    notebook = write_notebook(tmp_path / "hasty.ipynb", first + SLOW, "bench")
+    lab = jupyterlab.open(notebook)
+    page, lab.scope = lab.page, ".fh-lab"
+    lab.run_all()
+    page.wait_for_selector(PLAYER)
+    page.evaluate(LISTEN, "full ring")
+    lab.turn("policy", "ArrowRight")  # hold_the_lock, which waits where the ring is full
+    lab.turn("full ring", "Home")
+    page.locator(".fh-player .fh-title strong").get_by_text("hold_the_lock").wait_for()
+    lab.wait_idle()
+    page.wait_for_timeout(500)
+    assert page.evaluate("[...new Set(window.seen)]") == ["stop", "lose"]
+    page.get_by_role("button", name="copy as code").press("Enter")
+    code = page.locator(".fh-code textarea").input_value()
+    made = executed(code)["a"].policy
+    assert (made.name, made.on_full) == ("hold_the_lock", "lose")
+
+
+# The harness itself, on notebooks made for it.
+
+KNOBS = """
+from io import BytesIO
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.image import imsave
+
+def png(grey, side=64):
+    imsave(file := BytesIO(), np.full((side, side), grey), cmap="gray", vmin=0, vmax=255)
+    return file.getvalue()
+
+grey = widgets.IntSlider(100, 0, 255, description="grey")
+shade = widgets.Dropdown(options=[("as it is", 0), ("darker", 40)], description="shade")
+negative = widgets.Checkbox(description="negative")
+side = widgets.ToggleButtons(options=[("small", 64), ("smaller", 32)], description="side")
+picture = widgets.Image(value=png(100))
+picture.add_class("shown")
+
+def redraw(change):
+    shown = grey.value - shade.value
+    picture.value = png(255 - shown if negative.value else shown, side.value)
+
+for knob in (grey, shade, negative, side):
+    knob.observe(redraw, "value")
+"""
+
+
+def test_knobs_change_the_picture(jupyterlab, tmp_path):
+    show = "widgets.VBox([grey, shade, negative, side, picture])"
+    notebook = write_notebook(tmp_path / "knobs.ipynb", KNOBS, show)
+    page = jupyterlab.open(notebook)
+    with pytest.raises(AssertionError, match="execution counts"):
+        page.assert_clean()
+    page.run_all()
+    page.assert_clean()
+    assert [len(outputs) for outputs in page.cell_outputs] == [0, 1]
+    at_start = page.shown("img.shown")
+    for label, there, back in [
+        ("grey", "ArrowRight", "ArrowLeft"),
+        ("shade", "darker", "as it is"),
+        ("negative", "Space", "Space"),
+        ("side", "smaller", "small"),
+    ]:
+        page.turn(label, there)
+        moved = page.wait_picture_changed("img.shown", at_start)
+        page.turn(label, back)
+        assert page.wait_picture_changed("img.shown", moved) == at_start
+    assert page.knob("grey").get_attribute("aria-valuenow") == "100.0"
+    assert 0 < page.median_ms("grey", ["ArrowRight", "ArrowLeft"], "img.shown", 3) < 5000
+    with pytest.raises(Error, match="nothing came in 1 s"):
+        page.turn_ms("grey", "F9", "img.shown", timeout=1)
+    assert page.screenshot("harness").stat().st_size > 10_000
+
+
+UNCLEAN = """
+from IPython.display import HTML, Javascript, display
+display(HTML('<img src="http://example.com/a.png">'))
+display(Javascript("setTimeout(() => nowhere(), 0)"))
+"""
+
+
+def test_a_cell_that_fails_is_seen(jupyterlab, tmp_path):
+    page = jupyterlab.open(write_notebook(tmp_path / "failing.ipynb", "1 / 0"))
+    page.run_all()
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        page.assert_clean()
+
+
+def test_errors_of_the_page_and_requests_to_other_hosts_are_seen(jupyterlab, tmp_path):
+    page = jupyterlab.open(write_notebook(tmp_path / "unclean.ipynb", UNCLEAN))
+    page.run_all()
+    page.page.wait_for_timeout(500)  # the browser shows outputs after the kernel is idle
+    with pytest.raises(AssertionError, match=r"errors of the page.*nowhere"):
+        page.assert_clean()
+    page.errors.clear()
+    with pytest.raises(AssertionError, match=r"other hosts.*example"):
+        page.assert_clean()
