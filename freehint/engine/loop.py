@@ -57,12 +57,13 @@ def no_room(world):
 
 @kernel(inline=True)
 def next_actor(world):
-    """Who has the smallest key."""
-    actor = 0
+    """Who has the smallest key, and that key."""
+    actor, smallest = 0, world.key[0]
     for other in range(1, world.key.shape[0]):
-        if world.key[other] < world.key[actor]:
-            actor = other
-    return actor
+        key = world.key[other]
+        if key < smallest:
+            actor, smallest = other, key
+    return actor, smallest
 
 
 @kernel(inline=True)
@@ -126,8 +127,8 @@ def advance(world, until_ns):
         user or the rare actor that it is about.
     """
     while True:
-        actor = next_actor(world)
-        now_ns = world.key[actor] >> ACTOR_BITS
+        actor, key = next_actor(world)
+        now_ns = key >> ACTOR_BITS
         if world.paging.host[FREE] < world.paging.host[MIN]:
             return HOST_SHORT, now_ns, -1
         if now_ns >= until_ns:
