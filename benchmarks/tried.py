@@ -15,7 +15,7 @@ from benchmarks.stream import ALLOCATE, FREE, Stream, boot
 from freehint.jit import kernel
 from freehint.mm.bitmap import count_bits
 from freehint.mm.list import list_move_tail
-from freehint.studies.limits import scan_keys
+from freehint.studies.limits import key_steps, scan_keys
 
 
 @kernel
@@ -39,11 +39,11 @@ def move_all_apart(after, before, nodes, head):
 
 
 @kernel
-def heap_keys(heap, n):
+def heap_keys(heap, steps):
     """The work of scan_keys on a binary heap: the smallest is at the top, and sinks again."""
     size = heap.shape[0]
-    for _ in range(n):
-        key, at = heap[0] + (size << 5), 0
+    for step in steps:
+        key, at = heap[0] + step, 0
         while 2 * at + 1 < size:
             child = 2 * at + 1
             if child + 1 < size and heap[child + 1] < heap[child]:
@@ -107,12 +107,12 @@ def keys(actors: int, slices: int, events: int = 200_000) -> list[Timing]:
     """The next event of so many actors: a scan of their keys, and a heap."""
     scanned, heap = (np.arange(actors, dtype=np.int64) << 5 for _ in range(2))
     sides = {
-        FREEHINT: lambda n: scan_keys(scanned, n),
-        "heap": lambda n: heap_keys(heap, n),
+        FREEHINT: lambda steps: scan_keys(scanned, steps),
+        "heap": lambda steps: heap_keys(heap, steps),
     }
     for work in sides.values():
-        work(1)  # compiles
-    timings = measure(sides, [events] * slices, events)
+        work(key_steps(actors, 1))  # compiles
+    timings = measure(sides, [key_steps(actors, events)] * slices, events)
     assert sorted(scanned) == sorted(heap)
     return timings
 

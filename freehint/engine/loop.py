@@ -9,7 +9,7 @@ from freehint.engine.guest.vcpu import cpu_event
 from freehint.engine.host.device import host_event
 from freehint.engine.rare import KTHREADS, MIGRATION, PROGRAM, RECORDED, rare_turn
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
-from freehint.engine.world.clock import ACTOR_BITS
+from freehint.engine.world.clock import ACTOR_BITS, next_actor
 from freehint.engine.world.paging import FREE, MIN
 from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, REPORT_REQUESTED
@@ -53,17 +53,6 @@ def no_room(world):
         or state.nr_reports == world.reports.shape[0]
         or state.nr_used == world.used.shape[0]
     )
-
-
-@kernel(inline=True)
-def next_actor(world):
-    """Who has the smallest key, and that key."""
-    actor, smallest = 0, world.key[0]
-    for other in range(1, world.key.shape[0]):
-        key = world.key[other]
-        if key < smallest:
-            actor, smallest = other, key
-    return actor, smallest
 
 
 @kernel(inline=True)
@@ -127,7 +116,7 @@ def advance(world, until_ns):
         user or the rare actor that it is about.
     """
     while True:
-        actor, key = next_actor(world)
+        actor, key = next_actor(world.key)
         now_ns = key >> ACTOR_BITS
         if world.paging.host[FREE] < world.paging.host[MIN]:
             return HOST_SHORT, now_ns, -1

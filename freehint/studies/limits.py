@@ -10,6 +10,7 @@ from time import thread_time_ns
 
 import numpy as np
 
+from freehint.engine.world.clock import next_actor
 from freehint.jit import kernel
 from freehint.mm.bitmap import count_bits
 
@@ -26,15 +27,17 @@ def chase(links, node, n):
 
 
 @kernel
-def scan_keys(keys, n):
-    """Find the smallest of a few keys ``n`` times, and raise it each time above the others."""
-    for _ in range(n):
-        first = 0
-        for actor in range(1, keys.shape[0]):
-            if keys[actor] < keys[first]:
-                first = actor
-        keys[first] += keys.shape[0] << 5
+def scan_keys(keys, steps):
+    """For each step, find the smallest of a few keys and raise it by the step."""
+    for step in steps:
+        first, _ = next_actor(keys)
+        keys[first] += step
     return keys[0]
+
+
+def key_steps(actors: int, n: int) -> np.ndarray:
+    """``n`` random steps (exponential, mean ``actors``), so that nobody can guess who is next."""
+    return np.random.default_rng(1).exponential(actors << 5, n).astype(np.int64)
 
 
 def median_ns(work, units: int, slices: int = SLICES) -> float:
@@ -76,9 +79,9 @@ def dependent_load_ns(nr_bytes: int, loads: int = 100_000) -> float:
 
 
 def key_scan_ns(actors: int, n: int = 100_000) -> float:
-    """Time (ns) to find the smallest key of ``actors`` actors, with one key after another."""
-    keys = np.arange(actors, dtype=np.int64) << 5
-    return median_ns(lambda: scan_keys(keys, n), n)
+    """Time (ns) to find the smallest key of ``actors`` actors and to raise it."""
+    keys, steps = np.arange(actors, dtype=np.int64) << 5, key_steps(actors, n)
+    return median_ns(lambda: scan_keys(keys, steps), n)
 
 
 def bandwidths(nr_bytes: int = 1 << 27) -> dict[str, float]:

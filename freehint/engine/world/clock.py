@@ -8,6 +8,18 @@ NEVER = 1 << 62
 
 
 @kernel(inline=True)
+def next_actor(keys):
+    """Who has the smallest key, and that key."""
+    # The smallest is carried along: to read it again would wait for the comparison before.
+    actor, smallest = 0, keys[0]
+    for other in range(1, keys.shape[0]):
+        key = keys[other]
+        if key < smallest:
+            actor, smallest = other, key
+    return actor, smallest
+
+
+@kernel(inline=True)
 def schedule(world, actor, time_ns):
     """Let ``actor`` act at ``time_ns``."""
     world.key[actor] = (time_ns << ACTOR_BITS) | actor
