@@ -7,6 +7,7 @@ every time, and between slices the host reclaims.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,7 @@ class Overcommit:
     runs: dict = field(repr=False)
 
     def _repr_html_(self) -> str:
-        killed = ", ".join(self.kills["guest"])
+        killed = escape(", ".join(self.kills["guest"]))
         ending = f"<p><b>Out of memory: {killed} killed.</b></p>" if killed else ""
         return self.summary._repr_html_() + ending
 

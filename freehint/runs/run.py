@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -129,10 +130,11 @@ class Run:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td style='text-align:left'>{label}</td><td>{value}</td></tr>"
+            f"<tr><td style='text-align:left'>{label}</td><td>{escape(str(value))}</td></tr>"
             for label, value in readable(self.summary).items()
         )
-        head = f"policy <b>{self.summary['policy']}</b>, seed {self.summary['seed']}"
+        head = f"policy <b>{escape(str(self.summary['policy']))}</b>,"
+        head += f" seed {escape(str(self.summary['seed']))}"
         return f"<div><p>{head}</p><table>{rows}</table></div>"
 
 

@@ -74,13 +74,8 @@ class RunParts:
     @contextlib.contextmanager
     def open(self):
         """Make the folder and lock it; at the end write the waiting rows, even after an error."""
+        lock = self._lock()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise InputError(f"{self.out}: cannot be written: {error.strerror}") from None
-        try:
-            self._take(lock)
             for path in self.folder.glob(".part-*"):  # A killed sweep left these.
                 path.unlink()
             yield self
@@ -90,8 +85,28 @@ class RunParts:
                 self._leave_folder()
             os.close(lock)
 
-    def _take(self, lock: int) -> None:
-        take_lock(lock, PATIENCE_S, f"{self.out}: another process runs this sweep")
+    def _lock(self) -> int:
+        """Make the folder and lock the file in it that is named LOCK.
+
+        The process that held the lock before may have removed the file, and the folder with it,
+        between our opening and our locking of it: then nobody else would meet our lock.
+        """
+        while True:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            except FileNotFoundError:
+                continue  # The folder was removed between the two lines.
+            except OSError as error:
+                raise InputError(f"{self.out}: cannot be written: {error.strerror}") from None
+            try:
+                take_lock(lock, PATIENCE_S, f"{self.out}: another process runs this sweep")
+                if _is_open_as(self.folder / LOCK, lock):
+                    return lock
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
 
     # Parts.
 
@@ -173,3 +188,11 @@ class RunParts:
                     f"{path}: holds another sweep, with other {name}:"
                     f" {shortened(stored.get(name))} there, {shortened(value)} here"
                 )
+
+
+def _is_open_as(path: Path, descriptor: int) -> bool:
+    """Does a path still name the file that is open?"""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

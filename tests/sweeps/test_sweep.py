@@ -251,6 +251,34 @@ def test_two_sweeps_do_not_write_one_folder(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_refused_sweep_leaves_the_lock_of_the_one_that_runs(tmp_path, monkeypatch):
+    """Else a third would lock a new file of that name, and write beside the first."""
+    monkeypatch.setattr(parts, "PATIENCE_S", 0)
+    out = tmp_path / "runs.parquet"
+    with parts.RunParts(out, {}).open():
+        for _ in range(2):
+            with pytest.raises(fh.InputError, match="another process runs this sweep"):
+                with parts.RunParts(out, {}).open():
+                    pass
+
+
+def test_a_lock_whose_file_was_removed_is_taken_again(tmp_path, monkeypatch):
+    """Its holder removed it just before it was free: nobody else would meet that lock."""
+    out, taken = tmp_path / "runs.parquet", []
+    take_lock = parts.take_lock
+
+    def take_what_is_removed(descriptor, *about):
+        take_lock(descriptor, *about)
+        if not taken:
+            (tmp_path / "runs.parquet.parts" / parts.LOCK).unlink()
+        taken.append(descriptor)
+
+    monkeypatch.setattr(parts, "take_lock", take_what_is_removed)
+    with parts.RunParts(out, {}).open():
+        assert len(taken) == 2 and (tmp_path / "runs.parquet.parts" / parts.LOCK).exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_parts_of_another_sweep_are_refused(tmp_path):
     out = tmp_path / "runs"
     stopped_sweep(out, 1, GRID, [1])
