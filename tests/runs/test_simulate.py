@@ -269,7 +269,9 @@ def test_a_policy_of_ones_own_runs_without_registration():
 
 REFUSED = [
     ({"policy": "v42"}, "policy must be one of none, v24, .*got 'v42'"),
-    ({"ring.size": 0}, r"ring.size must be a whole number in 1\.\.\d+, got 0"),
+    ({"ring.size": 0}, r"ring.size must be a whole number in 1\.\.32768, got 0"),
+    ({"ring.size": 65536}, r"ring.size must be a whole number in 1\.\.32768, got 65536"),
+    ({"ring.size": 96}, "ring.size must be a power of two, got 96"),
     ({"ring.sise": 8}, "there is no parameter 'ring.sise'; there are ring.size"),
     ({"policy.rotate": "sometimes"}, "policy.rotate must be one of never.*got 'sometimes'"),
     ({"policy.resume": "scan_for_first"}, "cannot go with policy.rotate 'never'"),

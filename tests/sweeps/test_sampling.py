@@ -165,7 +165,7 @@ def test_what_has_no_sensitivity_is_one_sentence():
 # Search.
 
 SEARCHED = {
-    "ring.size": {"low": 2, "high": 4096, "scale": "log"},
+    "ring.size": {"low": 2, "high": 4096, "scale": "log2"},
     "policy": ["v24", "rotate_on_exit"],
 }
 

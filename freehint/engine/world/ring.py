@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from freehint.config import Named, whole
+from freehint.config import Named, require, whole
 from freehint.jit import kernel
+
+MAX_SIZE = 1 << 15  # the virtio specification, 2.7: Queue Size
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,15 @@ class RingConfig(Named):
     Attributes
     ----------
     size : int
-        Number of descriptors.  1024 is QEMU's free_page_vq (hw/virtio/virtio-balloon.c).
+        Number of descriptors, a power of two up to 32768, as in every split virtqueue.  1024 is
+        QEMU's free_page_vq (hw/virtio/virtio-balloon.c).
     """
 
     size: int = 1024
 
     def __post_init__(self):
-        whole("ring.size", self.size, 1, 1 << 20)
+        whole("ring.size", self.size, 1, MAX_SIZE)
+        require(self.size & (self.size - 1) == 0, "ring.size", "be a power of two", self.size)
 
 
 ADDED, USED = 0, 1
