@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, TOML files, locks, and the end of worker processes."""
+"""Files that appear whole or not at all, locks, and the end of worker processes."""
 
 import contextlib
 import fcntl
@@ -9,7 +9,6 @@ import shutil
 import tempfile
 import threading
 import time
-import tomllib
 from pathlib import Path
 
 from freehint.config import InputError
@@ -56,22 +55,6 @@ def whole_folder(path: Path):
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def read_toml(path: Path) -> dict:
-    """Read a TOML file.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: this is not TOML: {error}") from None
 
 
 def take_lock(descriptor: int, patience_s: float, sentence: str) -> None:

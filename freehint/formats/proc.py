@@ -6,9 +6,7 @@ Neither tells where anything lies, so addresses and list order are drawn from a 
 every invariant of a real buddy allocator holds.
 """
 
-import gzip
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import numpy as np
 from freehint.config import InputError, whole
 from freehint.formats.bounds import MOST_PAGES, PCP_BOUNDS, ZONE_BOUNDS, check_bounds
 from freehint.formats.placer import Placer
+from freehint.inputs import read_bytes, text_of, unpacked
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import (
     MAX_ORDER,
@@ -71,7 +70,7 @@ def memory_from_proc(path, seed=1) -> Memory:
     """
     whole("seed", seed, 0)
     path = Path(path)
-    lines = _read_lines(path)
+    lines = text_of(unpacked(read_bytes(path), path), path).splitlines()
     free, blocks = parse_pagetypeinfo(lines, path)
     zoneinfo = _parse_zoneinfo(lines, path)
     names = [name for name in ZONE_NAMES if zoneinfo.get(name, {}).get("managed")]
@@ -94,19 +93,6 @@ def memory_from_proc(path, seed=1) -> Memory:
     except InvariantError as error:
         raise InputError(f"{path}: these counts cannot be true together: {error}") from None
     return memory
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    try:
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-        return raw.decode().splitlines()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this is not whole text: {error}") from None
 
 
 def _kernel_profile(lines):
