@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from freehint.config import InputError
+from freehint.inputs import exists, os_reason
 
 
 @contextlib.contextmanager
@@ -20,8 +21,8 @@ def whole_file(path: Path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        raise InputError(f"{path}: cannot be written: {os_reason(error)}") from None
     os.close(handle)
     temporary = Path(name)
     try:
@@ -41,13 +42,13 @@ def whole_folder(path: Path):
     InputError
         ``path`` exists already, or no folder can be made there.
     """
-    if path.exists():
+    if exists(path):
         raise InputError(f"{path}: exists already; a run never overwrites another")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        raise InputError(f"{path}: cannot be written: {os_reason(error)}") from None
     try:
         yield temporary
         temporary.chmod(0o755)

@@ -23,6 +23,11 @@ def first_line(error) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def os_reason(error) -> str:
+    """What the OS says of a file that it cannot open."""
+    return getattr(error, "strerror", None) or first_line(error)
+
+
 @contextlib.contextmanager
 def reading(path):
     """Refuse a file that the OS cannot read, in one sentence."""
@@ -32,10 +37,8 @@ def reading(path):
         raise
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or first_line(error)}") from None
-    except ValueError as error:  # a path with a zero byte
-        raise InputError(f"{path}: cannot be read: {first_line(error)}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        raise InputError(f"{path}: cannot be read: {os_reason(error)}") from None
 
 
 @contextlib.contextmanager
@@ -45,6 +48,14 @@ def unpacking(path):
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: this is not whole gzip: {first_line(error)}") from None
+
+
+def exists(path: Path) -> bool:
+    """Is there such a file?  A name that no file can have is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def read_bytes(path) -> bytes:
@@ -140,14 +151,10 @@ def frame_of(table: pa.Table, path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        A column's name is there twice, or pandas has no type for a column's values.
+        Pandas has no type for a column's values.
     """
-    names = table.column_names
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{path}: column {name!r} is there twice")
     try:
-        return table.to_pandas(ignore_metadata=True)
+        return table.replace_schema_metadata(None).to_pandas()
     except _ARROW_ERRORS as error:
         raise InputError(f"{path}: has a column that cannot be read: {first_line(error)}") from None
 

@@ -8,6 +8,7 @@ from freehint.config import InputError
 from freehint.files import whole_file
 from freehint.formats.snapshots import snapshot_files
 from freehint.formats.tables import free_lists, pageblocks, pcp_lists
+from freehint.inputs import exists
 from freehint.mm.check import check_memory
 from freehint.mm.damage import pages_held
 from freehint.mm.list import list_empty
@@ -69,7 +70,7 @@ def save_snapshot(memory: Memory, stem) -> Path:
         raise InputError(f"{stem}: no kernel {name} has the rules of this memory's profile")
     *tables, meta = snapshot_files(stem)
     for path in (*tables, meta):
-        if path.exists():
+        if exists(path):
             raise InputError(f"{path}: exists already; a snapshot never overwrites another")
     checksums = {}
     for path, table in zip(tables, (free_lists, pcp_lists, pageblocks), strict=True):
