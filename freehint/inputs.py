@@ -6,6 +6,7 @@ exception of the OS, gzip, json, tomllib or pyarrow leaves freehint.
 
 import contextlib
 import gzip
+import io
 import json
 import tomllib
 import zlib
@@ -157,6 +158,14 @@ def frame_of(table: pa.Table, path) -> pd.DataFrame:
         return table.replace_schema_metadata(None).to_pandas()
     except _ARROW_ERRORS as error:
         raise InputError(f"{path}: has a column that cannot be read: {first_line(error)}") from None
+
+
+def csv_of(content: bytes, path, types: dict) -> pd.DataFrame:
+    """The table that a csv file holds; ``types`` gives the types of some columns by name."""
+    try:
+        return pd.read_csv(io.BytesIO(content), dtype=types)
+    except (ValueError, OverflowError) as error:  # a ParserError is a ValueError too
+        raise InputError(f"{path}: this is no table: {first_line(error)}") from None
 
 
 # Arrow's own exceptions, and those of Python that its bindings raise for damaged files.
