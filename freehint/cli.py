@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from freehint.config import InputError
+from freehint.inputs import exists
 from freehint.policies import POLICIES, find_policies
 from freehint.replay.commands import (
     print_migrations,
@@ -178,7 +179,7 @@ def _simulate(args) -> int:
     if args.out and len(args.policy or ()) > 1:
         several = ", ".join(args.policy)
         raise InputError(f"--out takes one policy, got {len(args.policy)}: {several}")
-    if args.out and Path(args.out).exists():
+    if args.out and exists(Path(args.out)):
         raise InputError(f"{args.out}: exists already; a run never overwrites another")
     scenarios = _scenarios(args)
     runs = []

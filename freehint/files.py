@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, TOML files, locks, and the end of worker processes."""
+"""Files that appear whole or not at all, locks, and the end of worker processes."""
 
 import contextlib
 import fcntl
@@ -9,10 +9,10 @@ import shutil
 import tempfile
 import threading
 import time
-import tomllib
 from pathlib import Path
 
 from freehint.config import InputError
+from freehint.inputs import exists, os_reason
 
 
 @contextlib.contextmanager
@@ -21,8 +21,8 @@ def whole_file(path: Path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        raise InputError(f"{path}: cannot be written: {os_reason(error)}") from None
     os.close(handle)
     temporary = Path(name)
     try:
@@ -42,13 +42,13 @@ def whole_folder(path: Path):
     InputError
         ``path`` exists already, or no folder can be made there.
     """
-    if path.exists():
+    if exists(path):
         raise InputError(f"{path}: exists already; a run never overwrites another")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        raise InputError(f"{path}: cannot be written: {os_reason(error)}") from None
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -56,22 +56,6 @@ def whole_folder(path: Path):
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def read_toml(path: Path) -> dict:
-    """Read a TOML file.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: this is not TOML: {error}") from None
 
 
 def take_lock(descriptor: int, patience_s: float, sentence: str) -> None:

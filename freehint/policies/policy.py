@@ -175,6 +175,8 @@ class Policy(Named):
                 setattr(cls, name, field(default=default, compare=False))
 
     def __post_init__(self):
+        good = isinstance(self.name, str) and self.name != ""
+        require(good, "policy.name", "be a text", self.name)
         whole("policy.capacity", self.capacity, 0, 1 << 24)
         one_of("policy.on_full", self.on_full, ON_FULL)
         one_of("policy.report", self.report, REPORT)

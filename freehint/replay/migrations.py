@@ -13,6 +13,7 @@ from freehint.engine.host.precopy import ZERO_PAGE_BYTES
 from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
+from freehint.inputs import csv_of, read_bytes
 from freehint.mm.change import without_huge_pages
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.runs.scenario import Scenario
@@ -50,12 +51,35 @@ LONGEST_NS = 120 * NS_PER_S
 HINT_NS = 72_000
 
 
-def parameter(row, name: str, kind, where: str):
-    """A row's parameter as ``kind``; the message of a refusal names file, row, column and value."""
+# Type, least and most of the numbers among the parameters.
+NUMBERS = {
+    "bw_MBps": (float, 1e-3, 1e6),
+    "downtime_limit_ms": (int, 0, 1_000_000),
+    "rep": (int, 0, 1 << 31),
+    "fill_MiB": (int, 0, 1 << 23),
+    "dirty_MiB": (int, 0, 1 << 23),
+    "rate_MiBps": (float, 0, 1e6),
+}
+
+
+def parameter(row, name: str, where: str):
+    """A number among a row's parameters.
+
+    Raises
+    ------
+    InputError
+        It is no number or out of NUMBERS' bounds, or has a fraction that would be cut off.
+        The message names file, row, column and value.
+    """
+    kind, least, most = NUMBERS[name]
     try:
-        return kind(row[name])
+        value = float(row[name])
     except (TypeError, ValueError):
         raise InputError(f"{where}: {name} {row[name]!r} is not usable") from None
+    if not least <= value <= most or (kind is int and value % 1):
+        what = "whole number" if kind is int else "number"
+        raise InputError(f"{where}: {name} must be a {what} in {least}..{most}, got {value!r}")
+    return kind(value)
 
 
 def guest_of(row, where: str):
@@ -105,21 +129,21 @@ def scenario_of(row, where: str) -> Scenario:
     memory, huge, init = guest_of(row, where)
     program = Program(
         state=state,
-        fill_MiB=parameter(row, "fill_MiB", int, where),
-        dirty_MiB=parameter(row, "dirty_MiB", int, where),
-        rate_MiBps=parameter(row, "rate_MiBps", float, where),
+        fill_MiB=parameter(row, "fill_MiB", where),
+        dirty_MiB=parameter(row, "dirty_MiB", where),
+        rate_MiBps=parameter(row, "rate_MiBps", where),
         huge_pages=huge,
         footprint_pages=_footprint(memory, init),
     )
     return Scenario(
         memory=memory,
         policy=BalloonAlloc() if row["hint"] == "on" else "none",
-        seed=1 + parameter(row, "rep", int, where),
+        seed=1 + parameter(row, "rep", where),
         workload=program,
         migration=MigrationConfig(
             start_at_ns=REST_NS,
-            bandwidth_Bps=int(parameter(row, "bw_MBps", float, where) * 1e6),
-            downtime_limit_ms=parameter(row, "downtime_limit_ms", int, where),
+            bandwidth_Bps=int(parameter(row, "bw_MBps", where) * 1e6),
+            downtime_limit_ms=parameter(row, "downtime_limit_ms", where),
         ),
         duration_ns=REST_NS + LONGEST_NS,
     ).with_values(
@@ -172,17 +196,15 @@ def calibrated(table: pd.DataFrame) -> np.ndarray:
 
 
 def read_migrations(path: Path) -> pd.DataFrame:
-    """The rows of a migrations.csv; the values of measured columns are not checked."""
-    try:
-        table = pd.read_csv(path, dtype={"cmdline": str, "mem": str, "qemu": str})
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"{path}: this is no table: {first}") from None
+    """The rows of a migrations.csv; measured values are numbers, parameters are not checked yet."""
+    table = csv_of(read_bytes(path), path, {"cmdline": str, "mem": str, "qemu": str})
     missing = [name for name in (*PARAMETERS, *MEASURED) if name not in table]
     if missing:
         raise InputError(f"{path}: column {missing[0]!r} is missing")
     if not len(table):
         raise InputError(f"{path}: has no rows")
+    for name in MEASURED:
+        for row, value in enumerate(table[name]):
+            if not isinstance(value, int | float) or not 0 < value < np.inf:
+                raise InputError(f"{path}: row {row}: {name} must be a number > 0, got {value!r}")
     return table.fillna({"cmdline": ""})

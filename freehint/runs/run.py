@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 
 from freehint.config import InputError
 from freehint.files import whole_folder
+from freehint.inputs import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
 from freehint.runs.provenance import read_provenance
+from freehint.runs.stored import check_summary, check_table
 from freehint.units import format_ns, format_pages
 
 TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
@@ -110,22 +112,21 @@ class Run:
         provenance = None
         for name in TABLES:
             path = folder / f"{name}.parquet"
-            try:
-                arrow = pq.read_table(path)
-            except FileNotFoundError:
-                raise InputError(f"{path}: there is no such file") from None
-            except (OSError, pa.ArrowException) as error:
-                first = str(error).splitlines()[0]
-                raise InputError(f"{path}: this is not whole parquet: {first}") from None
+            arrow = table_of(read_bytes(path), path)
             stored = (arrow.schema.metadata or {}).get(METADATA_KEY)
             if stored is None:
                 raise InputError(f"{path}: has no provenance, so it is no table of a run")
             if provenance not in (None, stored):
                 raise InputError(f"{path}: is the table of another run than those beside it")
             provenance = stored
-            tables[name] = arrow.to_pandas()
+            tables[name] = frame_of(arrow, path)
         facts = read_provenance(provenance, folder / "summary.parquet")
-        summary = tables.pop("summary").astype(object).iloc[0]
+        found = tables.pop("summary")
+        shown = READABLE + (MIGRATION_READABLE if "migration" in found else ())
+        entries = ("policy", "seed", *(entry for _, entry, _ in shown))
+        summary = check_summary(found, entries, folder / "summary.parquet")
+        for name, table in tables.items():
+            check_table(name, table, folder / f"{name}.parquet")
         return cls(summary=summary, provenance=facts, **tables)
 
     def _repr_html_(self) -> str:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from freehint.config import InputError, require
 from freehint.files import shortened, take_lock, whole_file
+from freehint.inputs import json_of, read_bytes, table_of
 from freehint.sweeps.design import made_with
 
 METADATA_KEY = b"freehint_sweep"
@@ -170,15 +171,14 @@ class RunParts:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
     def _read(self, path: Path) -> pa.Table:
-        try:
-            arrow = pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
-            first = str(error).splitlines()[0]
-            raise InputError(f"{path}: this is not whole parquet: {first}") from None
+        arrow = table_of(read_bytes(path), path)
         stored = (arrow.schema.metadata or {}).get(METADATA_KEY)
         if stored is None:
             raise InputError(f"{path}: exists already and is no table of a sweep")
-        self._refuse_another(path, json.loads(stored))
+        facts = json_of(stored, path, "the sweep's description")
+        if not isinstance(facts, dict):
+            raise InputError(f"{path}: the sweep's description is no table, but {facts!r:.80}")
+        self._refuse_another(path, facts)
         return arrow
 
     def _refuse_another(self, path: Path, stored: dict) -> None:

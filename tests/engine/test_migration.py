@@ -436,7 +436,22 @@ def test_a_model_without_hints_fails_the_bars(tmp_path, monkeypatch):
         ("hint", "maybe", "row 0: hint 'maybe' is neither on nor off"),
         ("mem", "huge", "row 0: mem 'huge' is no size such as 1G"),
         ("fill_MiB", "lots", "row 0: fill_MiB 'lots' is not usable"),
-        ("bw_MBps", -5.0, "migration.bandwidth_Bps must be a whole number"),
+        ("fill_MiB", 640.9, "row 0: fill_MiB must be a whole number in 0..8388608, got 640.9"),
+        ("rep", 0.9, "row 0: rep must be a whole number in 0..2147483648, got 0.9"),
+        (
+            "dirty_MiB",
+            float("nan"),
+            "row 0: dirty_MiB must be a whole number in 0..8388608, got nan",
+        ),
+        (
+            "downtime_limit_ms",
+            float("inf"),
+            "row 0: downtime_limit_ms must be a whole number in 0..1000000, got inf",
+        ),
+        ("bw_MBps", float("inf"), "row 0: bw_MBps must be a number in 0.001..1000000.0, got inf"),
+        ("rate_MiBps", -1, "row 0: rate_MiBps must be a number in 0..1000000.0, got -1.0"),
+        ("bw_MBps", -5.0, "row 0: bw_MBps must be a number in 0.001..1000000.0, got -5.0"),
+        ("total_time_ms", float("inf"), "row 0: total_time_ms must be a number > 0, got inf"),
         ("cmdline", "init_on_alloc=2", "row 0: cmdline init_on_alloc='2' is neither 0 nor 1"),
     ],
 )

@@ -276,9 +276,9 @@ def test_without_t1_the_passes_are_predicted_all_the_same(copy):
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda p: p.write_bytes(p.read_bytes()[:-60]), "is not whole JSON in gzip"),
+        (lambda p: p.write_bytes(p.read_bytes()[:-60]), "is not whole gzip"),
         (lambda p: p.write_bytes(gzip.compress(b"[1]")), "field 'hint' must be 'on' or 'off'"),
-        (lambda p: p.write_bytes(b"{}"), "is not whole JSON in gzip"),
+        (lambda p: p.write_bytes(b"{}"), "field 'hint' must be 'on' or 'off', got None"),
     ],
 )
 def test_a_damaged_record_of_the_migration_is_refused(copy, damage, sentence, capsys):

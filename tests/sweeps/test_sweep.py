@@ -471,4 +471,4 @@ def test_the_command_line_sweeps_a_design(tmp_path, capsys):
 
 def test_no_file_is_one_sentence_and_exit_2(tmp_path, capsys):
     assert main(["sweep", str(tmp_path / "no.toml")]) == 2
-    assert "no.toml: cannot be read" in capsys.readouterr().err
+    assert "no.toml: there is no such file" in capsys.readouterr().err
