@@ -5,15 +5,22 @@ import numpy as np
 from freehint.config import InputError
 from freehint.engine.guest.mapping import freed_blocks_cleared
 from freehint.engine.world.world import World
-from freehint.jit import Kernel, as_python
+from freehint.jit import Kernel, is_ours
 from freehint.jit.pinned import pinned
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.damage import pages_held
 from freehint.mm.memory import NR_ORDERS, Memory
-from freehint.policies.policy import Policy, Stroke
+from freehint.policies.policy import VERBS, Policy, Stroke
 
 STATUSES = tuple(map(int, Stroke))
 PAGE_COUNTS = ("offered", "hinted", "lost", "duplicate")
+
+
+def is_foreign(policy: Policy) -> bool:
+    """Is any verb of the policy, or its kind, not freehint's own?"""
+    verbs = [getattr(policy, name) for name in VERBS]
+    kind = type(policy).__module__.partition(".")[0]
+    return kind != "freehint" or not all(is_ours(verb) for verb in verbs if verb)
 
 
 def pages_at_hand(memory: Memory) -> int:
@@ -61,8 +68,7 @@ class User:
         self.status = int(Stroke.MORE)
         self.since = 0  # ns since when the stroke has its lock
         self.asked = False  # True: a walk is to follow the one that runs
-        module = getattr(as_python(policy.fill), "__module__", "")
-        self.is_foreign = not module.startswith("freehint.")
+        self.is_foreign = is_foreign(policy)
         self.checked = self.is_foreign if check is None else check
         self.clears = policy.allocates and bool(current.state.init_on_free[0])
         self.capacity = policy.stroke_capacity
@@ -82,7 +88,7 @@ class User:
         """Make the policy's state anew, for a walk that has not begun."""
         make = self.policy.new_state
         self.state = make(self.memory, self.policy) if make else np.zeros(64, np.int64)
-        ours = not self.is_foreign and isinstance(self.state, tuple)
+        ours = make is not None and is_ours(make) and isinstance(self.state, tuple)
         self.pinned_state = pinned(self.state) if ours else self.state
 
     def call(self, verb, *arguments):

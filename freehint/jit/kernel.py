@@ -152,13 +152,15 @@ def as_python(function):
     return getattr(function, "py_func", function)
 
 
-def _is_ours(function) -> bool:
-    return Path(function.__code__.co_filename).is_relative_to(PACKAGE)
+def is_ours(function) -> bool:
+    """Is a function or kernel written in a file of this package?"""
+    code = getattr(as_python(function), "__code__", None)
+    return code is not None and Path(code.co_filename).is_relative_to(PACKAGE)
 
 
 def _compiler(function):
     """Kernels of this package need few of Numba's passes; other people's may need any."""
-    return KernelCompiler if _is_ours(function) else Compiler
+    return KernelCompiler if is_ours(function) else Compiler
 
 
 def _compile_cached(function):
@@ -166,7 +168,7 @@ def _compile_cached(function):
     made = numba.njit(nogil=True, no_cfunc_wrapper=True, pipeline_class=_compiler(function))(
         function
     )
-    if _is_ours(function):
+    if is_ours(function):
         made.__class__ = CachedEntry
         made._cache = KernelCache(function, CACHE_FOLDER, OTHER_FOLDERS)
     return made
