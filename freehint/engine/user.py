@@ -1,19 +1,34 @@
 """A user of the interface: a policy at work, and the calls of its verbs."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
-from freehint.config import InputError
+from freehint.config import InputError, whole
 from freehint.engine.guest.mapping import freed_blocks_cleared
-from freehint.engine.world.world import World
 from freehint.jit import Kernel, is_ours
 from freehint.jit.pinned import pinned
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.damage import pages_held
-from freehint.mm.memory import NR_ORDERS, Memory
+from freehint.mm.memory import (
+    BUDDY,
+    ISOLATED,
+    NR_ORDERS,
+    Memory,
+    frame_order,
+    page_zone,
+    zone_name,
+)
 from freehint.policies.policy import VERBS, Policy, Stroke
 
 STATUSES = tuple(map(int, Stroke))
 PAGE_COUNTS = ("offered", "hinted", "lost", "duplicate")
+LEAST_STROKE_NS = 1_000
+
+
+def is_whole(value) -> bool:
+    """Is this a whole number, of Python or of numpy?"""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def is_foreign(policy: Policy) -> bool:
@@ -62,8 +77,10 @@ class User:
 
     def __init__(self, number: int, actor: int, policy: Policy, current, check):
         self.number, self.actor, self.policy = number, actor, policy
+        self.current = current
         self.memory, self.pinned_memory = current.world.memory, current.pinned_memory
         self.walks = []
+        self.strokes = 0  # of the walk
         self.zone = 0
         self.status = int(Stroke.MORE)
         self.since = 0  # ns since when the stroke has its lock
@@ -71,6 +88,7 @@ class User:
         self.is_foreign = is_foreign(policy)
         self.checked = self.is_foreign if check is None else check
         self.clears = policy.allocates and bool(current.state.init_on_free[0])
+        whole("policy.stroke_capacity", policy.stroke_capacity, 0, 1 << 24)
         self.capacity = policy.stroke_capacity
         self.set_state()
 
@@ -87,22 +105,65 @@ class User:
     def set_state(self) -> None:
         """Make the policy's state anew, for a walk that has not begun."""
         make = self.policy.new_state
-        self.state = make(self.memory, self.policy) if make else np.zeros(64, np.int64)
+        self.state = np.zeros(64, np.int64)
+        if make:
+            with self.named("new_state"):
+                self.state = make(self.memory, self.policy)
         ours = make is not None and is_ours(make) and isinstance(self.state, tuple)
         self.pinned_state = pinned(self.state) if ours else self.state
 
-    def call(self, verb, *arguments):
+    @contextmanager
+    def named(self, verb: str):
+        """Let an error of a verb name the policy and the verb; the verb's own is its cause."""
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            if not self.is_foreign:
+                raise
+            lines = str(error).strip().splitlines() or [""]
+            raise InputError(
+                f"policy {self.policy.name}: {verb} failed with {type(error).__name__}: {lines[0]}"
+            ) from error
+
+    def call(self, name: str, *arguments):
         """Call a verb and return its answer.  A kernel gets memory and state in pinned form."""
-        if isinstance(verb, Kernel):
-            return verb(self.pinned_memory, self.pinned_state, *arguments)
-        return verb(self.memory, self.state, *arguments)
+        verb = getattr(self.policy, name)
+        with self.named(name):
+            if isinstance(verb, Kernel):
+                return verb(self.pinned_memory, self.pinned_state, *arguments)
+            return verb(self.memory, self.state, *arguments)
+
+    def whole(self, name: str, answer, low: int, high: int) -> int:
+        """The answer of a verb.
+
+        Raises
+        ------
+        InputError
+            It is not a whole number in ``low..high``.
+        """
+        if not is_whole(answer) or not low <= answer <= high:
+            raise InputError(
+                f"policy {self.policy.name}: {name} must return a whole number in {low}..{high},"
+                f" got {answer!r:.80}"
+            )
+        return int(answer)
+
+    def count(self, name: str, *arguments) -> int:
+        """Call a verb that moves blocks and return its number of pages or nodes; None is 0."""
+        answer = self.call_that_frees(name, *arguments)
+        return 0 if answer is None else self.whole(name, answer, 0, len(self.memory.links) // 2)
+
+    def next_zone(self) -> int:
+        """The zone of the next stroke as the policy chooses it, or -1."""
+        nr_zones = len(self.memory.nr_free)
+        return self.whole("next_zone", self.call_checked("next_zone"), -1, nr_zones - 1)
 
     def call_checked(self, name: str, *arguments):
         """Call a verb, check that the lists are whole and no page is lost, return its answer."""
         if not self.checked:
-            return self.call(getattr(self.policy, name), *arguments)
+            return self.call(name, *arguments)
         before = pages_at_hand(self.memory)
-        answer = self.call(getattr(self.policy, name), *arguments)
+        answer = self.call(name, *arguments)
         self.check(name, before)
         return answer
 
@@ -116,11 +177,11 @@ class User:
                 f"{where}: {pages_before} pages were free, on pcp lists or held, now {pages} are"
             )
 
-    def call_that_frees(self, world: World, name: str, *arguments):
+    def call_that_frees(self, name: str, *arguments):
         """Like :meth:`call_checked`; blocks that the verb frees are cleared with init_on_free=1."""
         if not self.clears:
             return self.call_checked(name, *arguments)
-        with freed_blocks_cleared(world, self.policy):
+        with freed_blocks_cleared(self.current.world, self.policy):
             return self.call_checked(name, *arguments)
 
     def fill(self, report: np.ndarray, capacity: int) -> int:
@@ -136,23 +197,56 @@ class User:
         InputError
             The policy's answer is no number of rows and a Stroke.
         """
-        n, status = self.call(self.policy.fill, self.zone, report, capacity)
-        if not 0 <= n <= capacity or status not in STATUSES:
+        answer = self.call("fill", self.zone, report, capacity)
+        pair = answer if isinstance(answer, tuple) and len(answer) == 2 else (None, None)
+        n, status = pair
+        good = is_whole(n) and is_whole(status) and 0 <= n <= capacity and status in STATUSES
+        if not good:
+            got = f"({n}, {status})" if pair is answer else f"{answer!r:.80}"
             raise InputError(
-                f"policy {self.policy.name}: fill must return (0..{capacity}, a Stroke),"
-                f" got ({n}, {status})"
+                f"policy {self.policy.name}: fill must return (0..{capacity}, a Stroke), got {got}"
             )
-        self.status = status
+        self.status = int(status)
         return int(n)
 
-    def refuse_row(self, row: int, node: int, order: int) -> None:
-        """Refuse a row of ``fill`` that names no block.
+    def get_on(self, now_ns: int) -> None:
+        """Count a stroke of the walk, and refuse a walk that does not get on.
+
+        Raises
+        ------
+        InputError
+            The walk has had more strokes than the memory has nodes, in less than 1 µs each.
+        """
+        self.strokes += 1
+        if self.strokes > len(self.memory.links) // 2:
+            passed_ns = now_ns - self.walks[-1][0]
+            if passed_ns < self.strokes * LEAST_STROKE_NS:
+                raise InputError(
+                    f"policy {self.policy.name}: fill: its walk does not get on: {self.strokes}"
+                    f" strokes in {passed_ns} ns, and the last returned Stroke {self.status}"
+                )
+
+    def refuse_row(self, row: int, values) -> None:
+        """Refuse a row of ``fill`` that is not sound.
 
         Raises
         ------
         InputError
         """
+        node, order, looked = map(int, values)
+        most = len(self.memory.links) // 2
+        if not 0 <= looked <= most:
+            wrong = f"counts {looked} blocks looked at, not 0..{most}"
+        elif self._is_block(node, order):
+            zone = zone_name(self.memory, page_zone(self.memory, node))
+            held = zone_name(self.memory, self.zone)
+            wrong = f"lies in zone {zone}, but the lock is that of zone {held}"
+        else:
+            wrong = "is neither a free block nor one held"
         raise InputError(
-            f"policy {self.policy.name}: fill: row {row} (node {node}, order {order})"
-            " is neither a free block nor one held"
+            f"policy {self.policy.name}: fill: row {row} (node {node}, order {order}) {wrong}"
         )
+
+    def _is_block(self, node: int, order: int) -> bool:
+        frame = int(self.memory.frame[node]) if 0 <= node < self.memory.nr_pages else 0
+        return bool(frame & (BUDDY | ISOLATED)) and frame_order(frame) == order

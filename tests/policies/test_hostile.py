@@ -1,7 +1,9 @@
 """Policies of other people that answer wrongly, write where they must not, or do not come back."""
 
+import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import freehint as fh
@@ -27,3 +29,129 @@ def test_one_verb_of_ones_own_is_enough_to_be_checked():
     policy = replace(fh.POLICIES["v24"], name="half", drain=drain_that_loses)
     with pytest.raises(fh.InvariantError, match=r"^policy half: drain: .* pages were free"):
         fh.simulate(fh.Scenario(memory="64MiB", policy=policy))
+
+
+# The zoo.  A verb is a plain Python function here, so that no kernel is compiled for it.
+QUICK = {"memory": "64MiB", "duration_ns": 5_000_000, "walk_at_ns": 0}
+
+
+def first_block(memory, zone):
+    """The first block of order 0 or more on the zone's free lists: (node, order)."""
+    for order in range(11):
+        for migratetype in range(3):
+            node = int(list_next(memory.links, free_list_head(memory, zone, order, migratetype)))
+            if node < memory.nr_pages:
+                return node, order
+    return -1, 0
+
+
+def keep(memory, state, zone, report, n, outcome):
+    return 0
+
+
+def one(memory, state, zone, report, capacity):
+    report[0, 0], report[0, 1] = first_block(memory, zone)
+    return int(report[0, 0] >= 0), 1
+
+
+def answers(answer):
+    """A fill that returns this."""
+    return {"fill": lambda *_: answer}
+
+
+def drains(answer):
+    """A drain that returns this."""
+    return {"drain": lambda *_: answer}
+
+
+def row(node=None, order=None, looked=0, after=0, zone=None):
+    """A fill whose only row has some wrong values."""
+
+    def fill(memory, state, at, report, capacity):
+        block = first_block(memory, at if zone is None else zone)
+        report[0] = node if node is not None else block[0], block[1] if order is None else order, 0
+        report[0, 2], report[1, 2] = looked, after
+        return 1, 1
+
+    return {"fill": fill}
+
+
+def raises(error):
+    def verb(*_):
+        raise error
+
+    return verb
+
+
+ANSWERS = {
+    "fill gives a negative number of rows": (answers((-1, 1)), r"got \(-1, 1\)"),
+    "fill gives more rows than fit": (answers((33, 1)), r"got \(33, 1\)"),
+    "fill gives half a row": (answers((0.5, 1)), r"got \(0.5, 1\)"),
+    "fill gives rows as a float": (answers((np.float64(0), 1)), r"got \(0.0, 1\)"),
+    "fill gives True rows": (answers((True, 1)), r"got \(True, 1\)"),
+    "fill gives an unknown status": (answers((0, 9)), r"got \(0, 9\)"),
+    "fill gives a status as a text": (answers((0, "MORE")), r"got \(0, MORE\)"),
+    "fill gives nothing": (answers(None), "a Stroke\\), got None"),
+    "fill gives a number alone": (answers(3), "a Stroke\\), got 3"),
+    "fill gives three numbers": (answers((0, 1, 2)), r"got \(0, 1, 2\)"),
+    "a row counts negative blocks": (row(looked=-9_000_000), "row 0 .* counts -9000000 blocks"),
+    "a row counts 2^62 blocks": (row(looked=1 << 62), "row 0 .* counts 4611686018427387904 blo"),
+    "the row after the last counts negative": (row(after=-1), "row 1 .* counts -1 blocks"),
+    "a row names a block of another zone": (
+        {**row(zone=1), "next_zone": lambda *_: 0},
+        "row 0 .* lies in zone DMA32, but the lock is that of zone DMA",
+    ),
+    "a row names no page": (row(node=10**9), "row 0 .* is neither a free block nor one held"),
+    "a row names a negative page": (row(node=-5), "row 0 .* is neither a free block"),
+    "a row has another order than its block": (row(order=10), "row 0 .* is neither a free block"),
+    "a row has an order of 77": (row(order=77), "row 0 .* is neither a free block"),
+    "drain moved a negative number": (drains(-3), "drain must return a whole number .* got -3"),
+    "drain moved half a node": (drains(0.5), "drain must return a whole number .* got 0.5"),
+    "drain moved 2^62 nodes": (drains(1 << 62), "drain must return a whole number .* got 46116"),
+    "drain gives a list": (drains([1]), r"drain must return a whole number .* got \[1\]"),
+    "drain gives a text": (drains("all"), "drain must return a whole number .* got 'all'"),
+    "next_zone gives a zone that is not": (
+        {"next_zone": lambda *_: 7},
+        "next_zone must return a whole number in -1..1, got 7",
+    ),
+    "next_zone gives no number": (
+        {"next_zone": lambda *_: None},
+        "next_zone must return a whole number in -1..1, got None",
+    ),
+    "fill raises": ({"fill": raises(KeyError("x"))}, "fill failed with KeyError: 'x'"),
+    "drain leaves the program": ({"drain": raises(SystemExit(0))}, "drain failed with SystemExit"),
+    "new_state raises": (
+        {"new_state": raises(ZeroDivisionError("no"))},
+        "new_state failed with ZeroDivisionError: no",
+    ),
+    "end_walk raises": ({"end_walk": raises(OSError("full"))}, "end_walk failed with OSError: fu"),
+    "a verb takes too few arguments": ({"drain": lambda: 0}, "drain failed with TypeError"),
+    "fill calls itself": (
+        {"fill": lambda *a: sys.modules[__name__].again(*a)},
+        "fill failed with RecursionError",
+    ),
+    "fill wants more strokes and gives no row": (
+        {**answers((0, 0)), "pause_ns": 0},
+        "its walk does not get on: .* strokes in 0 ns",
+    ),
+}
+
+
+def again(*arguments):
+    return again(*arguments)
+
+
+def refused(verbs, sentence, error=fh.InputError, **scenario):
+    policy = fh.Policy("hostile", **({"fill": one, "drain": keep} | verbs))
+    with pytest.raises(error, match=rf"^policy hostile: .*{sentence}"):
+        fh.simulate(fh.Scenario(policy=policy, **(QUICK | scenario)))
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_wrong_answer_is_refused_in_one_sentence(kind):
+    refused(*ANSWERS[kind])
+
+
+def test_an_honest_policy_of_plain_python_runs():
+    run = fh.simulate(fh.Scenario(policy=fh.Policy("honest", one, keep), **QUICK))
+    assert run.summary["hinted_pages"] > 0
