@@ -271,7 +271,7 @@ class Strokes:
         self.of_users.filled[user.number] = 0
         if user.policy.report == "acknowledged":
             outcome[:n][outcome[:n] == TAKEN] = USED
-        return user.count("drain", user.zone, report, n, outcome)
+        return user.count("drain", user.zone, report[: n + 1], n, outcome[:n])
 
     def _note_lock(self, user: User, since: int, end: int, blocks: int) -> None:
         stroke = int(self.of_users.stroke[user.number])

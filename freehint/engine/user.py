@@ -5,6 +5,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from freehint.config import InputError, whole
+from freehint.engine import watchdog
+from freehint.engine.canary import Guarded
 from freehint.engine.guest.mapping import freed_blocks_cleared
 from freehint.jit import Kernel, is_ours
 from freehint.jit.pinned import pinned
@@ -86,7 +88,8 @@ class User:
         self.since = 0  # ns since when the stroke has its lock
         self.asked = False  # True: a walk is to follow the one that runs
         self.is_foreign = is_foreign(policy)
-        self.checked = self.is_foreign if check is None else check
+        self.guarded = self.is_foreign and not policy.trusted
+        self.checked = self.guarded if check is None else check
         self.clears = policy.allocates and bool(current.state.init_on_free[0])
         whole("policy.stroke_capacity", policy.stroke_capacity, 0, 1 << 24)
         self.capacity = policy.stroke_capacity
@@ -115,23 +118,44 @@ class User:
     @contextmanager
     def named(self, verb: str):
         """Let an error of a verb name the policy and the verb; the verb's own is its cause."""
+        if not self.guarded:
+            yield
+            return
+        watchdog.begin(f"policy {self.policy.name}: {verb}")
         try:
             yield
         except (Exception, SystemExit) as error:
-            if not self.is_foreign:
-                raise
             lines = str(error).strip().splitlines() or [""]
             raise InputError(
                 f"policy {self.policy.name}: {verb} failed with {type(error).__name__}: {lines[0]}"
             ) from error
+        finally:
+            watchdog.end()
 
     def call(self, name: str, *arguments):
-        """Call a verb and return its answer.  A kernel gets memory and state in pinned form."""
-        verb = getattr(self.policy, name)
+        """Call a verb and return its answer.
+
+        A kernel gets memory and state in pinned form; a foreign verb gets copies of the arrays
+        among the arguments, and only ``fill`` may change its own.
+        """
+        if not self.guarded:
+            return self._call(name, *arguments)
+        guards = [Guarded(one) if isinstance(one, np.ndarray) else None for one in arguments]
+        inside = [guard.inside if guard else one for guard, one in zip(guards, arguments)]
         with self.named(name):
-            if isinstance(verb, Kernel):
-                return verb(self.pinned_memory, self.pinned_state, *arguments)
-            return verb(self.memory, self.state, *arguments)
+            answer = self._call(name, *inside)
+        for guard, one in zip(guards, arguments):
+            if guard and not guard.untouched:
+                raise InputError(f"policy {self.policy.name}: {name} wrote outside its arrays")
+            if guard and name == "fill":
+                one[:] = guard.inside
+        return answer
+
+    def _call(self, name: str, *arguments):
+        verb = getattr(self.policy, name)
+        if isinstance(verb, Kernel):
+            return verb(self.pinned_memory, self.pinned_state, *arguments)
+        return verb(self.memory, self.state, *arguments)
 
     def whole(self, name: str, answer, low: int, high: int) -> int:
         """The answer of a verb.

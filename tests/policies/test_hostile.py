@@ -1,5 +1,7 @@
 """Policies of other people that answer wrongly, write where they must not, or do not come back."""
 
+import ctypes
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -155,3 +157,84 @@ def test_a_wrong_answer_is_refused_in_one_sentence(kind):
 def test_an_honest_policy_of_plain_python_runs():
     run = fh.simulate(fh.Scenario(policy=fh.Policy("honest", one, keep), **QUICK))
     assert run.summary["hinted_pages"] > 0
+
+
+def writes_before_report(memory, state, zone, report, capacity):
+    ctypes.memset(report.ctypes.data - 8, 1, 8)
+    return 0, 1
+
+
+def writes_behind_report(memory, state, zone, report, capacity):
+    ctypes.memset(report.ctypes.data + report.nbytes, 1, 8)
+    return 0, 1
+
+
+def writes_behind_outcome(memory, state, zone, report, n, outcome):
+    ctypes.memset(outcome.ctypes.data + outcome.nbytes, 1, 1)
+    return 0
+
+
+CANARIES = {
+    "fill writes before report": {"fill": writes_before_report},
+    "fill writes behind report": {"fill": writes_behind_report},
+    "drain writes behind outcome": {"drain": writes_behind_outcome},
+}
+
+
+@pytest.mark.parametrize("kind", CANARIES)
+def test_a_write_outside_is_found_by_a_canary(kind):
+    verb = next(iter(CANARIES[kind]))
+    refused(CANARIES[kind], f"{verb} wrote outside its arrays")
+
+
+def test_drain_changes_copies_of_outcome_and_report():
+    def drain(memory, state, zone, report, n, outcome):
+        outcome[:], report[:] = 0, -1
+        return 0
+
+    honest, changed = (
+        fh.simulate(fh.Scenario(policy=fh.Policy("mine", one, verb), **QUICK))
+        for verb in (keep, drain)
+    )
+    assert changed.reports.equals(honest.reports) and len(honest.reports) > 0
+
+
+def test_a_trusted_policy_runs_unchecked():
+    def drain(memory, state, zone, report, n, outcome):
+        raise KeyError("its own")
+
+    policy = fh.Policy("mine", one, drain, trusted=True)
+    with pytest.raises(KeyError, match="its own"):
+        fh.simulate(fh.Scenario(policy=policy, **QUICK))
+    with pytest.raises(fh.InputError, match=r"policy\.trusted must be a bool, got 1"):
+        fh.Policy("mine", trusted=1)
+
+
+HANGS = {
+    "compiled": ("fh.kernel", "while state[0] == 0:\n        state[1] += 1"),
+    "python": ("", "while True:\n        pass"),
+    "asleep": ("", "import time\n    time.sleep(10**6)"),
+}
+HANGING = """
+import freehint as fh
+from freehint.engine import watchdog
+watchdog.LONGEST_S = 6
+def fill(memory, state, zone, report, capacity):
+    {body}
+    return 0, 1
+def drain(memory, state, zone, report, n, outcome):
+    return 0
+policy = fh.Policy("endless", {door}(fill), drain)
+fh.simulate(fh.Scenario(memory="64MiB", policy=policy))
+"""
+
+
+@pytest.mark.parametrize("kind", HANGS)
+def test_a_verb_that_does_not_return_is_named_and_ends_the_process(kind):
+    door, body = HANGS[kind]
+    script = HANGING.format(door=door, body=body)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == "policy endless: fill has not returned for 6 s\n"
