@@ -154,7 +154,8 @@ class User:
     def _call(self, name: str, *arguments):
         verb = getattr(self.policy, name)
         if isinstance(verb, Kernel):
-            return verb(self.pinned_memory, self.pinned_state, *arguments)
+            call = verb.call_checked if self.guarded else verb
+            return call(self.pinned_memory, self.pinned_state, *arguments)
         return verb(self.memory, self.state, *arguments)
 
     def whole(self, name: str, answer, low: int, high: int) -> int:

@@ -238,3 +238,53 @@ def test_a_verb_that_does_not_return_is_named_and_ends_the_process(kind):
     )
     assert done.returncode == 2, done.stderr
     assert done.stderr == "policy endless: fill has not returned for 6 s\n"
+
+
+@fh.kernel
+def far_frame(memory, state, zone, report, capacity):
+    memory.frame[1 << 40] = 1
+    return 0, 1
+
+
+@fh.kernel
+def far_report(memory, state, zone, report, capacity):
+    for i in range(1 << 20):
+        report[i, 0] = 1
+    return 0, 1
+
+
+@fh.kernel
+def far_state(memory, state, zone, report, capacity):
+    return state[1 << 33], 1
+
+
+@fh.kernel
+def far_link(memory, state, zone, report, capacity):
+    list_del_init(memory.links, 1 << 40)
+    return 0, 1
+
+
+@fh.kernel
+def far_outcome(memory, state, zone, report, n, outcome):
+    return outcome[1 << 40]
+
+
+@fh.kernel
+def far_zone(memory, state):
+    return memory.zones[1 << 30].index
+
+
+OUT_OF_BOUNDS = {
+    "a kernel writes a frame far outside": {"fill": far_frame},
+    "a kernel writes a million rows": {"fill": far_report},
+    "a kernel reads far behind its state": {"fill": far_state},
+    "a kernel moves a node that is not, through a helper of freehint": {"fill": far_link},
+    "a kernel reads far behind outcome": {"drain": far_outcome},
+    "a kernel asks for a zone that is not": {"next_zone": far_zone},
+}
+
+
+@pytest.mark.parametrize("kind", OUT_OF_BOUNDS)
+def test_an_index_out_of_bounds_is_refused_and_not_followed(kind):
+    verb = next(iter(OUT_OF_BOUNDS[kind]))
+    refused(OUT_OF_BOUNDS[kind], f"{verb} failed with IndexError: index is out of bounds")
