@@ -17,7 +17,7 @@ from freehint.engine.stroke_kernels import (
     lock_zone,
     take_used,
 )
-from freehint.engine.user import PAGE_COUNTS, User, pages_at_hand
+from freehint.engine.user import PAGE_COUNTS, User
 from freehint.engine.world.clock import NEVER, schedule, suspend
 from freehint.engine.world.content import has_content, write_block
 from freehint.engine.world.hints import count_covered, mark_free_pages
@@ -25,6 +25,7 @@ from freehint.engine.world.paging import FREE, MIN
 from freehint.engine.world.records import HINT_REQUESTED, HINT_START, IDLE
 from freehint.engine.world.ring import ADDED
 from freehint.engine.world.world import World
+from freehint.mm.damage import pages_at_hand
 from freehint.mm.memory import REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY
 from freehint.policies.policy import KICK, ON_FULL, Outcome, Stroke
 
@@ -184,7 +185,7 @@ class Strokes:
             return False
         user.get_on(now_ns)
         self._feed_back(user)
-        pages = pages_at_hand(user.memory) if user.checked else 0
+        pages = pages_at_hand(user.pinned_memory) if user.checked else 0
         report = self._empty_report(user)
         n = user.fill(report, len(report) - 1)
         if user.checked:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import freehint as fh
+from freehint.engine.user import Budget
 from freehint.mm.list import list_del_init, list_next
 from freehint.mm.memory import MOVABLE, free_list_head
 from freehint.policies.walk import drain
@@ -288,3 +289,56 @@ OUT_OF_BOUNDS = {
 def test_an_index_out_of_bounds_is_refused_and_not_followed(kind):
     verb = next(iter(OUT_OF_BOUNDS[kind]))
     refused(OUT_OF_BOUNDS[kind], f"{verb} failed with IndexError: index is out of bounds")
+
+
+def spoils(change):
+    """A drain that changes the memory."""
+
+    def drain(memory, state, zone, report, n, outcome):
+        change(memory, int(report[0, 0]))
+        return 0
+
+    return {"drain": drain}
+
+
+def set_value(array, index, value):
+    array[index] = value
+
+
+DAMAGE = {
+    "drain points a link to nowhere": lambda m, at: set_value(m.links, 2 * at, 10**9),
+    "drain ties a block to itself": lambda m, at: set_value(m.links, 2 * at, at),
+    "drain wipes a block's frame": lambda m, at: set_value(m.frame, at, 0),
+    "drain gives a block order 15": lambda m, at: set_value(m.frame, at, m.frame[at] | 15),
+    "drain fills all frames": lambda m, at: set_value(m.frame, slice(None), 0xFFFF),
+    "drain makes a hole of all pageblocks": lambda m, at: set_value(m.pageblock, slice(None), 255),
+    "drain makes counters negative": lambda m, at: set_value(m.nr_free, slice(None), -1),
+    "drain says that a zone spans 2^40 pages": lambda m, at: set_value(
+        m.zones["spanned"], 0, 1 << 40
+    ),
+    "drain moves a zone": lambda m, at: set_value(m.zones["start_pfn"], 1, -(1 << 40)),
+    "drain counts pcp pages that are not": lambda m, at: set_value(m.pcp["count"], 0, 1 << 40),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_to_the_memory_is_named(kind):
+    refused(spoils(DAMAGE[kind]), "", fh.InvariantError)
+
+
+def test_checks_of_a_large_memory_take_a_share_of_the_time_and_say_what_they_skipped():
+    budget = Budget()
+    allowed = 0
+    for _ in range(50):
+        allowed += budget.allows
+        if budget.allows:
+            with budget:
+                budget.entered_s -= 1  # a check that took a second
+        else:
+            budget.skipped = True
+    assert allowed == Budget.FREE and budget.since == " or a verb before it"
+    budget.begin_s -= 100
+    assert budget.allows
+    with budget:
+        pass
+    assert budget.since == ""
