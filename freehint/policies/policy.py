@@ -61,7 +61,7 @@ VERBS = ("fill", "drain", "new_state", "next_zone", "on_empty", "end_walk", "rel
 ON_FULL = ("lose", "stop", "wait")
 REPORT = ("under_lock", "unlocked", "acknowledged")
 KICK = ("each", "half_full")
-DESCRIPTION = ("colour", "mark", "promise", "host_discards", "knobs")
+DESCRIPTION = ("colour", "mark", "promise", "host_discards", "knobs", "trusted")
 # Names of the palette's colours; freehint/figures/drawing/palette.py has their values.
 COLOURS = ("black", "orange", "sky", "green", "yellow", "blue", "vermilion", "purple", "grey")
 MARKS = ("o", "s", "D", "^", "v", "<", ">", "P", "X", "p", "*", "h")  # Matplotlib's filled ones
@@ -131,10 +131,13 @@ class Policy(Named):
         because without one its reports have no effect on a migration.
     knobs : tuple of Knob
         Fields that users can change in the lab and the widgets.
+    trusted : bool
+        Whether verbs that are not freehint's own run unchecked: without copies of their arrays,
+        a watchdog, and checks of the memory after them.
 
     Notes
     -----
-    The last five describe a policy and change nothing in a run.  So ``==`` ignores them, and
+    The last six describe a policy and change nothing in a run.  So ``==`` ignores them, and
     neither a run's provenance nor a file of its scenario names them.
     """
 
@@ -165,6 +168,7 @@ class Policy(Named):
     promise: Promise = field(default=NOTHING_MORE, compare=False)
     host_discards: bool = field(default=False, compare=False)
     knobs: tuple = field(default=(CAPACITY, FULL_RING), compare=False)
+    trusted: bool = field(default=False, compare=False)
 
     def __init_subclass__(cls):
         """Let ``==`` ignore a subclass's own defaults of the fields in DESCRIPTION too."""
@@ -204,6 +208,7 @@ class Policy(Named):
         check_promise(self.promise)
         good = isinstance(self.host_discards, bool)
         require(good, "policy.host_discards", "be a bool", self.host_discards)
+        require(isinstance(self.trusted, bool), "policy.trusted", "be a bool", self.trusted)
         for knob in self.knobs:
             require(isinstance(knob, Knob), "policy.knobs", "hold Knobs", knob)
             require(hasattr(self, knob.name), "policy.knobs", "name fields of it", knob.name)

@@ -10,7 +10,7 @@ import freehint as fh
 from freehint.engine.guest.forks import BLOCKS, NR_BLOCKS
 from freehint.engine.guest.page_cache import FILE_PAGES, PAGES_PER_SLAB
 from freehint.engine.host.precopy import ZERO_PAGE_BYTES
-from freehint.engine.user import pages_at_hand
+from freehint.mm.damage import pages_at_hand
 from freehint.mm.memory import MOVABLE, RECLAIMABLE, UNMOVABLE
 from freehint.runs.simulate import run_engine
 from freehint.units import NS_PER_MS, NS_PER_S
