@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from freehint.config import InputError
-from freehint.inputs import exists
+from freehint.inputs.reading import exists
 from freehint.policies import POLICIES, find_policies
 from freehint.replay.commands import (
     print_migrations,

@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from freehint.inputs import exists
+from freehint.inputs.reading import exists
 
 DEFAULT_MEMORY = "linux-6.1/snapshots/snap4g.T0"
 _PACKAGE = Path(__file__).parent

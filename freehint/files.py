@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from freehint.config import InputError
-from freehint.inputs import exists, os_reason
+from freehint.inputs.reading import exists, os_reason
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "freehint"
 
 # Lowest first: the folders of the package, and the modules that stand beside them.
 FLOORS = [
-    {"config", "units", "data", "version", "jit"},
+    {"config", "units", "data", "version", "jit", "inputs"},
     {"mm", "files"},
     {"formats", "policies"},
     {"engine"},

@@ -63,8 +63,9 @@ class Engine:
         One per CPU, then one for the host, so that no actor's draws depend on another actor.
     check : bool or None
         Whether to check the whole memory after every verb, and name a policy that broke it.
-        None checks policies with a verb that is not freehint's own and that are not trusted, as
-        often as a fifth of the time allows; their pages are counted after every verb.
+        None checks policies with a verb that is not freehint's own and that are not trusted:
+        their pages are counted after every verb, and the whole memory is checked after the first
+        few verbs and then so seldom that it takes a fifth of the time.
     watchers : sequence of Watcher
         See :mod:`freehint.engine.watcher`.
     """

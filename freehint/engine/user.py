@@ -1,6 +1,6 @@
 """A user of the interface: a policy at work, and the calls of its verbs."""
 
-import time
+import math
 from contextlib import contextmanager
 
 import numpy as np
@@ -54,38 +54,30 @@ def require_whole(memory: Memory, where: str) -> None:
         raise InvariantError(f"{where}: {error}") from None
 
 
-class Budget:
-    """The time that whole checks of the memory may take: a share of the thread's time.
+class CheckPlan:
+    """After which verbs of a stranger the whole memory is checked.
 
-    A check takes 6 ns a page, and a stroke 20 µs.  The first checks are free.
+    After the first few, and then so seldom that checks take a fifth of the time: a check takes
+    6 ns a node, a verb with its stroke 20 µs.  Verbs are counted and no time is measured, so the
+    same run is checked at the same places and names the same verb.
     """
 
-    FREE, SHARE = 4, 0.2
+    FREE, SHARE, CHECK_NS_A_NODE, VERB_NS = 4, 0.2, 6, 20_000
 
-    def __init__(self):
-        self.begin_s, self.spent_s, self.last_s = time.thread_time(), 0.0, 0.0
-        self.checks = 0
-        self.skipped = False  # True: a verb has not been checked since the last check
+    def __init__(self, nr_nodes: int):
+        self.period = math.ceil(nr_nodes * self.CHECK_NS_A_NODE / (self.SHARE * self.VERB_NS))
+        self.verbs = self.unchecked = 0
 
-    @property
-    def allows(self) -> bool:
-        """Is there time for a check?"""
-        passed_s = time.thread_time() - self.begin_s
-        return self.checks < self.FREE or self.spent_s + self.last_s <= self.SHARE * passed_s
+    def due(self) -> bool:
+        """Count a verb; is the memory checked after it?"""
+        self.verbs += 1
+        self.unchecked += 1
+        return self.verbs <= self.FREE or self.verbs % self.period == 0
 
-    @property
     def since(self) -> str:
-        """What an error of the next check adds to the name of the verb."""
-        return " or a verb before it" if self.skipped else ""
-
-    def __enter__(self):
-        self.entered_s = time.thread_time()
-
-    def __exit__(self, *_):
-        self.last_s = time.thread_time() - self.entered_s
-        self.spent_s += self.last_s
-        self.checks += 1
-        self.skipped = False
+        """What an error of this check adds to the name of the verb."""
+        before, self.unchecked = self.unchecked - 1, 0
+        return f" or one of the {before} verbs before it" if before else ""
 
 
 class User:
@@ -119,7 +111,7 @@ class User:
         self.guarded = self.is_foreign and not policy.trusted
         self.checked = self.guarded if check is None else check
         self.always = check is not None
-        self.budget = Budget()
+        self.plan = CheckPlan(len(self.memory.links) // 2)
         self.extents = self._extents()
         self.clears = policy.allocates and bool(current.state.init_on_free[0])
         whole("policy.stroke_capacity", policy.stroke_capacity, 0, 1 << 24)
@@ -232,11 +224,8 @@ class User:
         where = f"policy {self.policy.name}: {verb}"
         if self._extents() != self.extents:
             raise InvariantError(f"{where}: it changed where a zone begins or how far it spans")
-        if self.always or self.budget.allows:
-            with self.budget:
-                require_whole(self.memory, where + self.budget.since)
-        else:
-            self.budget.skipped = True
+        if self.plan.due() or self.always:
+            require_whole(self.memory, where + self.plan.since())
         pages = pages_at_hand(self.pinned_memory)
         if pages != pages_before:
             raise InvariantError(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from freehint.inputs import read_bytes
+from freehint.inputs.reading import read_bytes
 from freehint.mm.memory import Memory
 
 

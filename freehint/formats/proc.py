@@ -14,7 +14,7 @@ import numpy as np
 from freehint.config import InputError, whole
 from freehint.formats.bounds import MOST_PAGES, PCP_BOUNDS, ZONE_BOUNDS, check_bounds
 from freehint.formats.placer import Placer
-from freehint.inputs import read_bytes, text_of, unpacked
+from freehint.inputs.reading import read_bytes, text_of, unpacked
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import (
     MAX_ORDER,

@@ -8,7 +8,7 @@ from freehint.config import InputError
 from freehint.files import whole_file
 from freehint.formats.snapshots import snapshot_files
 from freehint.formats.tables import free_lists, pageblocks, pcp_lists
-from freehint.inputs import exists
+from freehint.inputs.reading import exists
 from freehint.mm.check import check_memory
 from freehint.mm.damage import pages_held
 from freehint.mm.list import list_empty

@@ -13,7 +13,7 @@ from freehint.config import InputError
 from freehint.formats.bounds import PCP_BOUNDS, ZONE_BOUNDS, check_bounds
 from freehint.formats.digest import Files
 from freehint.formats.snapshot_lists import load_freelists, load_pageblocks, load_pcp
-from freehint.inputs import first_line, json_of, table_of
+from freehint.inputs.reading import first_line, json_of, table_of
 from freehint.mm.memory import (
     ISOLATE,
     MAX_ORDER,

@@ -33,9 +33,20 @@ discards, and its knobs.  So no file outside this folder has to know the names o
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from freehint.config import Named, one_of, require, whole
+from freehint.config import require
+from freehint.inputs.rules import (
+    MOST_NS,
+    Checked,
+    Kind,
+    Maybe,
+    OneOf,
+    Switch,
+    Text,
+    Time,
+    Whole,
+)
 from freehint.mm.memory import MAX_ORDER, NR_USERS
 from freehint.policies.promise import NOTHING_MORE, Promise, check_promise
 
@@ -79,8 +90,12 @@ FULL_RING = Knob("on_full", ON_FULL)
 MIN_ORDER = Knob("min_order", tuple(range(MAX_ORDER)))
 
 
+Verb = Annotated[Callable | None, Maybe(Kind(Callable, "be callable"))]
+Order = Annotated[int, Whole(0, MAX_ORDER - 1)]
+
+
 @dataclass(frozen=True)
-class Policy(Named):
+class Policy(Checked):
     """A policy for :func:`freehint.simulate`.
 
     Attributes
@@ -141,34 +156,36 @@ class Policy(Named):
     neither a run's provenance nor a file of its scenario names them.
     """
 
-    name: str
-    fill: Callable | None = None
-    drain: Callable | None = None
-    new_state: Callable | None = None
-    next_zone: Callable | None = None
-    on_empty: Callable | None = None
-    end_walk: Callable | None = None
-    release: Callable | None = None
-    shrink: Callable | None = None
-    capacity: int = 32
-    on_full: str = "lose"
-    report: str = "under_lock"
-    hold_until_used: bool = False
-    one_buffer: bool = False
-    reserved_descriptors: int = 0
-    kick: str = "each"
-    zeroes: bool = False
-    pause_ns: int = 50_000
-    feedback: bool = False
-    delay_ns: int | None = None
-    report_order: int = 9
-    user: int = 0
-    colour: str = field(default="vermilion", compare=False)
-    mark: str = field(default="^", compare=False)
+    name: Annotated[str, Text()]
+    fill: Verb = None
+    drain: Verb = None
+    new_state: Verb = None
+    next_zone: Verb = None
+    on_empty: Verb = None
+    end_walk: Verb = None
+    release: Verb = None
+    shrink: Verb = None
+    capacity: Annotated[int, Whole(0, 1 << 24)] = 32
+    on_full: Annotated[str, OneOf(ON_FULL)] = "lose"
+    report: Annotated[str, OneOf(REPORT)] = "under_lock"
+    hold_until_used: Switch = False
+    one_buffer: Switch = False
+    reserved_descriptors: Annotated[int, Whole(0, 1 << 10)] = 0
+    kick: Annotated[str, OneOf(KICK)] = "each"
+    zeroes: Switch = False
+    pause_ns: Time = 50_000
+    feedback: Switch = False
+    delay_ns: Annotated[int | None, Maybe(Whole(1, MOST_NS))] = None
+    report_order: Order = 9
+    user: Annotated[int, Whole(0, NR_USERS - 1)] = 0
+    colour: Annotated[str, OneOf(COLOURS)] = field(default="vermilion", compare=False)
+    mark: Annotated[str, OneOf(MARKS)] = field(default="^", compare=False)
     promise: Promise = field(default=NOTHING_MORE, compare=False)
-    host_discards: bool = field(default=False, compare=False)
+    host_discards: Switch = field(default=False, compare=False)
     knobs: tuple = field(default=(CAPACITY, FULL_RING), compare=False)
-    trusted: bool = field(default=False, compare=False)
+    trusted: Switch = field(default=False, compare=False)
+
+    where = "policy."
 
     def __init_subclass__(cls):
         """Let ``==`` ignore a subclass's own defaults of the fields in DESCRIPTION too."""
@@ -179,36 +196,14 @@ class Policy(Named):
                 setattr(cls, name, field(default=default, compare=False))
 
     def __post_init__(self):
-        good = isinstance(self.name, str) and self.name != ""
-        require(good, "policy.name", "be a text", self.name)
-        whole("policy.capacity", self.capacity, 0, 1 << 24)
-        one_of("policy.on_full", self.on_full, ON_FULL)
-        one_of("policy.report", self.report, REPORT)
-        one_of("policy.kick", self.kick, KICK)
-        whole("policy.reserved_descriptors", self.reserved_descriptors, 0, 1 << 10)
+        super().__post_init__()
         acknowledged = not self.one_buffer or self.report == "acknowledged"
         require(acknowledged, "policy.one_buffer", "go with report 'acknowledged'", self.report)
-        whole("policy.pause_ns", self.pause_ns, 0)
-        if self.delay_ns is not None:
-            whole("policy.delay_ns", self.delay_ns, 1)
-        whole("policy.report_order", self.report_order, 0, MAX_ORDER - 1)
-        whole("policy.user", self.user, 0, NR_USERS - 1)
         alone = not (self.hold_until_used and self.report != "under_lock")
         require(alone, "policy.hold_until_used", "go with report 'under_lock'", self.report)
-        for verb in VERBS:
-            value = getattr(self, verb)
-            require(value is None or callable(value), f"policy.{verb}", "be callable", value)
         both = (self.fill is None) == (self.drain is None)
         require(both, "policy.drain", "be given together with fill", self.drain)
-        self._check_description()
-
-    def _check_description(self):
-        one_of("policy.colour", self.colour, COLOURS)
-        one_of("policy.mark", self.mark, MARKS)
         check_promise(self.promise)
-        good = isinstance(self.host_discards, bool)
-        require(good, "policy.host_discards", "be a bool", self.host_discards)
-        require(isinstance(self.trusted, bool), "policy.trusted", "be a bool", self.trusted)
         for knob in self.knobs:
             require(isinstance(knob, Knob), "policy.knobs", "hold Knobs", knob)
             require(hasattr(self, knob.name), "policy.knobs", "name fields of it", knob.name)

@@ -16,7 +16,7 @@ from freehint.config import InputError
 from freehint.formats.proc import parse_pagetypeinfo
 from freehint.formats.tables import pageblocks
 from freehint.formats.traces.recording import Recording, load_recording
-from freehint.inputs import exists, json_of, read_bytes, unpacked
+from freehint.inputs.reading import exists, json_of, read_bytes, unpacked
 from freehint.mm.memory import MAX_ORDER, UNMOVABLE, Memory, page_zone, zone_name
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.drive import Drive

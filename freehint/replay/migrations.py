@@ -13,7 +13,7 @@ from freehint.engine.host.precopy import ZERO_PAGE_BYTES
 from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
-from freehint.inputs import csv_of, read_bytes
+from freehint.inputs.reading import csv_of, read_bytes
 from freehint.mm.change import without_huge_pages
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.runs.scenario import Scenario

@@ -6,7 +6,7 @@ from pathlib import Path
 from freehint.formats.traces import rows
 from freehint.formats.traces.columns import PROBE_KINDS, settle, trace_rows
 from freehint.formats.traces.recording import Recording
-from freehint.inputs import exists
+from freehint.inputs.reading import exists
 from freehint.mm.memory import copy_memory
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
 from freehint.replay.replay import scratch

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from freehint.config import InputError, one_of
-from freehint.inputs import exists
+from freehint.inputs.reading import exists
 from freehint.replay.hints import HINT_COLUMNS, predict_hints
 from freehint.replay.migrations import (
     MEASURED,

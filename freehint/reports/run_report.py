@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from freehint.config import InputError
-from freehint.inputs import exists
+from freehint.inputs.reading import exists
 from freehint.reports.page import page
 from freehint.reports.pdf import find_chromium, pdf_beside, write_page
 from freehint.reports.reproduce import Reproduction, reproduce, simulated

@@ -10,7 +10,7 @@ import pandas as pd
 
 from freehint.config import InputError
 from freehint.files import shortened
-from freehint.inputs import json_of
+from freehint.inputs.reading import json_of
 from freehint.mm.memory import Memory
 from freehint.mm.profile import profile_name
 from freehint.runs.scenario_dict import told

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from freehint.config import InputError
 from freehint.files import whole_folder
-from freehint.inputs import frame_of, read_bytes, table_of
+from freehint.inputs.reading import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
 from freehint.runs.provenance import read_provenance
 from freehint.runs.stored import check_summary, check_table

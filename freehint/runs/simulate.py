@@ -41,8 +41,8 @@ def simulate(scenario: Scenario, progress=None, check=None, watchers=()) -> Run:
         :class:`freehint.runs.progress.Progress` 100 times per run.
     check : bool, optional
         Check the whole memory after every verb of a policy, not only at the end of the run.  By
-        default a policy with a verb that is not freehint's own is checked as often as a fifth of
-        the time allows, unless it is ``trusted``.
+        default a policy with a verb that is not freehint's own is checked after its first few
+        verbs and then so seldom that it takes a fifth of the time, unless it is ``trusted``.
     watchers : sequence of Watcher, optional
         Objects that are called while it runs; see :mod:`freehint.engine.watcher`.
 

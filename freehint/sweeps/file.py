@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.config import InputError, one_of
-from freehint.inputs import read_toml
+from freehint.inputs.reading import read_toml
 from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_dict import flat, scenario_of, value_of
 from freehint.sweeps.sampling import latin_hypercube, sobol

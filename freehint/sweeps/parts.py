@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from freehint.config import InputError, require
 from freehint.files import shortened, take_lock, whole_file
-from freehint.inputs import json_of, read_bytes, table_of
+from freehint.inputs.reading import json_of, read_bytes, table_of
 from freehint.sweeps.design import made_with
 
 METADATA_KEY = b"freehint_sweep"

@@ -10,7 +10,7 @@ import pytest
 
 import freehint as fh
 from freehint.formats.traces.read import read_recorded_trace
-from freehint.inputs import read_toml
+from freehint.inputs.reading import read_toml
 from freehint.reports.reproduce import reproduce
 from freehint.runs.run import METADATA_KEY, TABLES, Run
 from freehint.runs.scenario_file import read_scenario

@@ -63,7 +63,7 @@ def test_the_file_is_the_table(tmp_path):
 MISTAKES = [
     ({"ring.sise": [8]}, {}, "there is no parameter 'ring.sise'; there are ring.size"),
     ({"colour": [8]}, {}, "there is no parameter 'colour'"),
-    ({"ring.size": [8, 0]}, {}, "ring.size must be a whole number .*got 0"),
+    ({"ring.size": [8, 0]}, {}, "ring.size must be a power of two .*got 0"),
     ({"policy": ["v24", "v42"]}, {}, "policy must be one of .*got 'v42'"),
     ({"policy.resume": ["cursor", "scan_for_first"]}, {}, "cannot go with policy.rotate 'never'"),
     ({"policy": "v24"}, {}, "policy must be a list of values, got 'v24'"),
@@ -409,7 +409,7 @@ BAD_TOML = [
     ("sedes = [1]", "there is no key 'sedes'; there are scenario, grid, design, seeds"),
     ("[grid]\nring.sise = [3]", "there is no parameter 'ring.sise'"),
     ("[grid]\nring.size = 3", "ring.size must be a list of values, got 3"),
-    ("[scenario]\nring.size = 0", "ring.size must be a whole number"),
+    ("[scenario]\nring.size = 0", "ring.size must be a power of two in 1..32768, got 0"),
     ("seeds = [0.5]", "seeds must be a whole number >= 0, got 0.5"),
     ("scheduler = 'tcp:/x'", "scheduler must be None, 'processes' or 'tcp://HOST:PORT'"),
     ("[grid]\n[design]", r"\[grid\] and \[design\] cannot go together"),

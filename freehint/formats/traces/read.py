@@ -27,7 +27,7 @@ from freehint.formats.traces.table import (
     finish,
     outside,
 )
-from freehint.inputs import frame_of, reading, table_of, unpacking
+from freehint.inputs.reading import frame_of, reading, table_of, unpacking
 
 READ_AHEAD = 1 << 20
 

@@ -9,7 +9,7 @@ from freehint.config import InputError
 from freehint.formats.digest import Files
 from freehint.formats.snapshots import read_snapshot
 from freehint.formats.traces.read import read_recorded_trace
-from freehint.inputs import exists, json_of
+from freehint.inputs.reading import exists, json_of
 from freehint.mm.memory import Memory
 
 # Markers that the recorder wrote just before a snapshot; the second are those around a migration.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from freehint.config import InputError, require, whole
-from freehint.inputs import read_toml
+from freehint.inputs.reading import read_toml
 from freehint.jit.cache import source_hash
 from freehint.reports.batch.plan import default_of, planned_runs, told_apart
 from freehint.reports.notebook import report_notebook
