@@ -28,7 +28,7 @@ ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 ENGINE = [
     {"world"},
     {"guest", "host"},
-    {"worker", "moment", "user", "current", "watcher", "rare"},
+    {"worker", "moment", "user", "canary", "watchdog", "current", "watcher", "rare"},
     {"loop", "stroke_kernels"},
     {"strokes"},
     {"commands"},
