@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freehint.config import InputError, require
-from freehint.files import shortened, take_lock, whole_file
+from freehint.files import UNFINISHED, remove, shortened, take_lock, whole_file
 from freehint.inputs.reading import json_of, read_bytes, table_of
 from freehint.sweeps.design import made_with
 
@@ -77,8 +77,8 @@ class RunParts:
         """Make the folder and lock it; at the end write the waiting rows, even after an error."""
         lock = self._lock()
         try:
-            for path in self.folder.glob(".part-*"):  # A killed sweep left these.
-                path.unlink()
+            for path in self.folder.glob(f"{UNFINISHED}*"):  # A killed sweep left these.
+                remove(path)
             yield self
         finally:
             self._flush()
@@ -164,11 +164,8 @@ class RunParts:
     def _write(self, arrow: pa.Table, path: Path) -> None:
         stored = {METADATA_KEY: json.dumps({**self.facts, **made_with()}).encode()}
         arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **stored})
-        try:
-            with whole_file(path) as temporary:
-                pq.write_table(arrow, temporary, compression="zstd")
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        with whole_file(path) as temporary:
+            pq.write_table(arrow, temporary, compression="zstd")
 
     def _read(self, path: Path) -> pa.Table:
         arrow = table_of(read_bytes(path), path)

@@ -13,14 +13,11 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 
 from freehint.config import InputError
-from freehint.files import shortened, take_lock, whole_file
+from freehint.files import UNFINISHED, remove, shortened, take_lock, whole_file
 from freehint.reports.batch.batch import Batch
 
 FACTS, RUNS, LOCK = "batch.json", "runs", ".lock"
-TEMPORARIES = (
-    *(f".{FACTS}-*", ".index.html-*", ".results.parquet-*"),
-    f"{RUNS}/.[0-9]*",
-)
+TEMPORARIES = (f"{UNFINISHED}*", f"{RUNS}/.[0-9]*")
 DONE, FAILED = "done", "failed"
 # Time to wait for the lock: runs of a batch that was just killed hold it until they notice and end.
 PATIENCE_S = 15
@@ -115,10 +112,7 @@ def _remove_temporaries(out: Path) -> None:
     """Remove files that a killed batch had begun, and no files that a user put there."""
     for pattern in TEMPORARIES:
         for path in out.glob(pattern):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            remove(path)
 
 
 def begun_folder(out: Path, number: int) -> Path:
