@@ -14,7 +14,6 @@ from pathlib import Path
 from freehint.config import InputError
 from freehint.inputs.reading import exists, os_reason
 
-
 UNFINISHED = ".freehint-"  # begins the names of files and folders that are being written
 ABANDONED_S = 3600
 

@@ -46,9 +46,9 @@ def save_figure(run, folder):
 
 @pytest.mark.parametrize("save", [save_run, save_memory, save_figure])
 def test_a_full_disk_is_one_sentence_and_nothing_is_left(save, run, tmp_path):
-    with files_of_at_most(100):
-        with pytest.raises(fh.InputError, match=rf"^{tmp_path}/.*: cannot be written: .*") as told:
-            save(run, tmp_path)
+    sentence = rf"^{tmp_path}/.*: cannot be written: "
+    with files_of_at_most(100), pytest.raises(fh.InputError, match=sentence) as told:
+        save(run, tmp_path)
     assert len(str(told.value).splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
     save(run, tmp_path)
