@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: a full disk is one sentence, and a killed save leaves nothing."""
+"""Files appear whole or not at all; a full disk is one sentence; a kill leaves nothing behind."""
 
 import os
 import resource
