@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Annotated
 
-from freehint.config import InputError, with_values
+from freehint.config import InputError, require, with_values
 from freehint.engine.guest.programs import Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
@@ -19,6 +19,7 @@ from freehint.runs.control import Control
 from freehint.units import NS_PER_MS
 
 MOST_SEED = (1 << 64) - 1
+MOST_WALKS = 1_000_000  # each is a command of the host in memory
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,10 @@ class Scenario(Checked):
         object.__setattr__(self, "policy", found)
         find_policies(found)
         super().__post_init__()
+        every_ns = self.control.every_ns or self.duration_ns
+        walks = (self.duration_ns - self.walk_at_ns) // every_ns
+        must = f"ask for at most {MOST_WALKS} walks in the run"
+        require(walks <= MOST_WALKS, "control.every_ns", must, every_ns)
         if self.memory is None:
             object.__setattr__(self, "memory", self.workload.default_memory)
         if isinstance(self.workload, RecordedGuest):
