@@ -50,9 +50,9 @@ def table(kind) -> str:
     )
 
 
-def page() -> str:
+def written() -> str:
     return HEAD + "\n".join(map(table, KINDS)) + "\n"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    PAGE.write_text(written())

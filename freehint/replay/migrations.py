@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from freehint.config import InputError
+from freehint.config import InputError, require
 from freehint.data import data
 from freehint.engine.guest.programs import Program
 from freehint.engine.host.migration import MigrationConfig
@@ -14,6 +14,7 @@ from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
 from freehint.inputs.reading import csv_of, read_bytes
+from freehint.inputs.rules import MOST_MIB, Real, Whole
 from freehint.mm.change import without_huge_pages
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.runs.scenario import Scenario
@@ -51,14 +52,14 @@ LONGEST_NS = 120 * NS_PER_S
 HINT_NS = 72_000
 
 
-# Type, least and most of the numbers among the parameters.
+# The rules of the numbers among the parameters.
 NUMBERS = {
-    "bw_MBps": (float, 1e-3, 1e6),
-    "downtime_limit_ms": (int, 0, 1_000_000),
-    "rep": (int, 0, 1 << 31),
-    "fill_MiB": (int, 0, 1 << 23),
-    "dirty_MiB": (int, 0, 1 << 23),
-    "rate_MiBps": (float, 0, 1e6),
+    "bw_MBps": Real(0.001, 1_000_000),
+    "downtime_limit_ms": Whole(0, 1_000_000),
+    "rep": Whole(0, 1 << 31),
+    "fill_MiB": Whole(0, MOST_MIB),
+    "dirty_MiB": Whole(0, MOST_MIB),
+    "rate_MiBps": Real(0, 1_000_000),
 }
 
 
@@ -68,18 +69,17 @@ def parameter(row, name: str, where: str):
     Raises
     ------
     InputError
-        It is no number or out of NUMBERS' bounds, or has a fraction that would be cut off.
-        The message names file, row, column and value.
+        NUMBERS' rule does not admit it; the message names file, row, column and value.
     """
-    kind, least, most = NUMBERS[name]
+    rule = NUMBERS[name]
     try:
         value = float(row[name])
     except (TypeError, ValueError):
         raise InputError(f"{where}: {name} {row[name]!r} is not usable") from None
-    if not least <= value <= most or (kind is int and value % 1):
-        what = "whole number" if kind is int else "number"
-        raise InputError(f"{where}: {name} must be a {what} in {least}..{most}, got {value!r}")
-    return kind(value)
+    if isinstance(rule, Whole) and value.is_integer():
+        value = int(value)
+    require(rule.admits(value), f"{where}: {name}", rule.must, value)
+    return value
 
 
 def guest_of(row, where: str):
