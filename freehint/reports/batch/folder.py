@@ -12,8 +12,9 @@ import shutil
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 
-from freehint.config import InputError
+from freehint.config import InputError, shown
 from freehint.files import UNFINISHED, remove, shortened, take_lock, whole_file
+from freehint.inputs.reading import json_of, read_bytes
 from freehint.reports.batch.batch import Batch
 
 FACTS, RUNS, LOCK = "batch.json", "runs", ".lock"
@@ -47,7 +48,14 @@ def run_folder(out: Path, number: int) -> Path:
 def record_of(out: Path, number: int) -> dict | None:
     """The content of a run's ``run.json``; None if the run is not finished."""
     path = run_folder(out, number) / "run.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return _table(path) if path.exists() else None
+
+
+def _table(path: Path) -> dict:
+    found = json_of(read_bytes(path), path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: must be a table, got {shown(found)}")
+    return found
 
 
 def check_folder(batch: Batch) -> None:
@@ -63,14 +71,11 @@ def check_folder(batch: Batch) -> None:
         raise InputError(f"{out}: is no folder")
     if not (out / FACTS).exists():
         found = [p.name for p in out.iterdir()] if out.exists() else []
-        others = [n for n in found if n != LOCK and not n.startswith(f".{FACTS}-")]
+        others = [n for n in found if n != LOCK and not n.startswith(UNFINISHED)]
         if others:
             raise InputError(f"{out}: exists already and holds no batch, but {sorted(others)[0]}")
         return
-    try:
-        stored = json.loads((out / FACTS).read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{out / FACTS}: cannot be read: {error}") from None
+    stored = _table(out / FACTS)
     for name, value in json.loads(json.dumps(batch.facts())).items():
         there = stored.get(name)
         if json.dumps(there) != json.dumps(value):
