@@ -38,12 +38,15 @@ from freehint.units import NS_PER_S
 from freehint.version import __version__
 
 FAILED, BAD_INPUT = 1, 2
+MOST_CHARACTERS = 500  # of a complaint about an argument, which quotes it
 
 
 class _Parser(argparse.ArgumentParser):
     """A parser that raises InputError, for one sentence and exit code 2 instead of a usage text."""
 
     def error(self, message):
+        if len(message) > MOST_CHARACTERS:
+            message = f"{message[:MOST_CHARACTERS]}..."
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
 
 

@@ -1,6 +1,7 @@
 """A scenario, which holds everything that decides a run."""
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Annotated
 
 from freehint.config import InputError, with_values
@@ -62,7 +63,10 @@ class Scenario(Checked):
     64
     """
 
-    memory: object = None
+    memory: Annotated[
+        Memory | str | Path | None,
+        Maybe(Kind(Memory | str | Path, "be a Memory, a snapshot's stem or a size")),
+    ] = None
     kernel: Annotated[str | None, Maybe(OneOf(tuple(PROFILES)))] = None
     policy: object = "v24"
     seed: Annotated[int, Whole(0, MOST_SEED)] = 1

@@ -7,7 +7,7 @@ Fields that are left out keep their defaults, and a name may be dotted: ``{"ring
 
 from dataclasses import MISSING, fields, is_dataclass
 
-from freehint.config import InputError, one_of, parameters
+from freehint.config import InputError, one_of, parameters, shown
 from freehint.engine.guest.programs import Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
@@ -185,7 +185,8 @@ def _part_of(name: str, table: dict):
 
 def _description(name: str, table: dict) -> dict:
     """The colour, mark and so on of the preset with a policy's name, which JSON does not hold."""
-    preset = POLICIES.get(table.get("name")) if name == "policy" else None
+    named = table.get("name")
+    preset = POLICIES.get(named) if name == "policy" and isinstance(named, str) else None
     if type(preset).__name__ != table["kind"]:
         return {}
     return {one.name: getattr(preset, one.name) for one in fields(preset) if not one.compare}
@@ -193,10 +194,11 @@ def _description(name: str, table: dict) -> dict:
 
 def _refuse_foreign(table: dict) -> None:
     """Refuse a policy with a foreign kind or verb: code is never looked up by a name in a dict."""
-    strange = [f"of kind {table['kind']}"] if table.get("kind") not in tuple(KINDS) else []
-    strange += [f"with the verb {table[verb]}" for verb in VERBS if verb in table]
+    kind = table.get("kind")
+    strange = [f"of kind {shown(kind)}"] if kind not in tuple(KINDS) else []
+    strange += [f"with the verb {shown(table[verb])}" for verb in VERBS if verb in table]
     if strange:
         raise InputError(
-            f"its policy {table.get('name')!r}, {strange[0]}, is none of freehint's own, and a run"
+            f"its policy {shown(table.get('name'))}, {strange[0]}, is none of freehint's own, and a run"
             " stores no code"
         )

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from freehint.config import InputError, require
 from freehint.files import shortened, take_lock, whole_file
-from freehint.inputs.reading import json_of, read_bytes, table_of
+from freehint.inputs.reading import frame_of, json_of, read_bytes, table_of
 from freehint.sweeps.design import made_with
 
 METADATA_KEY = b"freehint_sweep"
@@ -68,7 +68,7 @@ class RunParts:
         """The table if the sweep is over, else None; parts that were left are removed."""
         if not self.target.exists():
             return None
-        table = self._read(self.target).to_pandas()
+        table = frame_of(self._read(self.target), self.target)
         self._remove_parts()
         return table
 

@@ -82,7 +82,7 @@ def proc_texts() -> list:
         lines = gzip.decompress(fh.data(recorded).read_bytes()).decode().splitlines()
         kept, here = [], True
         for line in lines:
-            if line.startswith(("Node", "###")):
+            if not line.startswith(" "):
                 here = "DMA32" not in line
             numbers = line.startswith(("      nr_", "      numa_", "      workingset_"))
             if here and not (numbers and "nr_free_pages " not in line):

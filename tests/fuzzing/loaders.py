@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 import freehint as fh
 from freehint.cli import _parser, _scenarios
-from freehint.formats.traces.table import TRACE_COLUMNS
+from freehint.formats.traces.table import TEXT_COLUMNS, TRACE_COLUMNS
 from freehint.inputs.rules import Checked, rules_of
 from freehint.replay.hints import predict_hints
 from freehint.replay.migrations import read_migrations, scenario_of
@@ -124,7 +124,7 @@ def sound_trace(trace, folder: Path) -> None:
     require(account.lines == counted, f"{account.lines} lines, but {counted} are accounted for")
     str(account)
     path = folder / "again.parquet"
-    table.to_parquet(path, index=False)
+    table.astype(dict.fromkeys(TEXT_COLUMNS, str)).to_parquet(path, index=False)
     again = fh.read_trace(path).table
     for name in TRACE_COLUMNS:
         equal = table[name].astype(object).tolist() == again[name].astype(object).tolist()
@@ -454,7 +454,7 @@ def put(path: Path, content) -> None:
 
 
 class Room:
-    """A folder with every seed in a folder of its own; an input changes files and puts them back."""
+    """A folder with each seed in a folder of its own; inputs change files and put them back."""
 
     def __init__(self, loaders=LOADERS):
         self.loaders = loaders

@@ -13,7 +13,7 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
-from freehint.config import InputError, require, whole
+from freehint.config import InputError, require, shown, whole
 from freehint.inputs.reading import read_toml
 from freehint.jit.cache import source_hash
 from freehint.reports.batch.plan import default_of, planned_runs, told_apart
@@ -97,7 +97,7 @@ def read_batch(file) -> Batch:
         if key not in KEYS:
             closest = get_close_matches(key, KEYS, n=1)
             hint = f"; the nearest is {closest[0]!r}" if closest else ""
-            raise InputError(f"{file}: there is no key {key!r}; there are {', '.join(KEYS)}{hint}")
+            raise InputError(f"{file}: there is no key {shown(key)}; there are {', '.join(KEYS)}{hint}")
     try:
         return _batch(file, found)
     except InputError as error:
