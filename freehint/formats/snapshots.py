@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from freehint.config import InputError
+from freehint.config import InputError, shown
 from freehint.formats.bounds import PCP_BOUNDS, ZONE_BOUNDS, check_bounds
 from freehint.formats.digest import Files
 from freehint.formats.snapshot_lists import load_freelists, load_pageblocks, load_pcp
@@ -152,7 +152,8 @@ def read_table(path: Path, columns, files: Files) -> dict:
         # Being convertible is not enough: text must not pass, and fractions would be cut off.
         if not pa.types.is_integer(column.type):
             raise InputError(
-                f"{path}: column {name!r} must hold whole numbers, got {column[:1].to_pylist()}"
+                f"{path}: column {name!r} must hold whole numbers,"
+                f" got {shown(column[:1].to_pylist())}"
             )
         try:
             wanted[name] = column.cast(pa.int64()).to_numpy()

@@ -104,7 +104,10 @@ def json_of(content: bytes, path, what: str = "this"):
         It is no JSON, or is nested too deep.
     """
     try:
-        return json.loads(content)
+        found = json.loads(content)
+        # A half of a surrogate pair is no character: it could be neither shown nor stored.
+        json.dumps(found, ensure_ascii=False).encode()
+        return found
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: {what} is not whole JSON: {first_line(error)}") from None
 

@@ -123,7 +123,9 @@ def scenario_of(row, where: str) -> Scenario:
     """
     state = str(row["state"])
     if state not in STATES:
-        raise InputError(f"{where}: state {shown(state)} is not known; there are {', '.join(STATES)}")
+        raise InputError(
+            f"{where}: state {shown(state)} is not known; there are {', '.join(STATES)}"
+        )
     if row["hint"] not in ("on", "off"):
         raise InputError(f"{where}: hint {shown(row['hint'])} is neither on nor off")
     memory, huge, init = guest_of(row, where)

@@ -7,7 +7,7 @@ Fields that are left out keep their defaults, and a name may be dotted: ``{"ring
 
 from dataclasses import MISSING, fields, is_dataclass
 
-from freehint.config import InputError, one_of, parameters, shown
+from freehint.config import InputError, one_of, parameters, require, shown
 from freehint.engine.guest.programs import Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
@@ -21,6 +21,7 @@ from freehint.runs.scenario import Scenario
 KINDS = {type(policy).__name__: type(policy) for policy in POLICIES.values()} | {
     kind.__name__: kind for kind in (Workload, Program, RecordedGuest, MigrationConfig)
 }
+DEEPEST = 8  # levels of lists and tables in a value
 BY_HAND = "Memory of "  # the text of a memory without a name begins so
 
 
@@ -164,14 +165,21 @@ def flat(table: dict, where: str = "", keep=lambda table: "kind" in table) -> di
     return found
 
 
-def value_of(name: str, value):
-    """A field's value from JSON: a list becomes a tuple, a table with a kind becomes that part."""
+def value_of(name: str, value, depth: int = 0):
+    """A field's value from JSON: a list becomes a tuple, a table with a kind becomes that part.
+
+    Raises
+    ------
+    InputError
+        It is nested deeper than any scenario, or a part is refused.
+    """
+    require(depth <= DEEPEST, name, f"be nested at most {DEEPEST} deep", value)
     if isinstance(value, list):
-        return tuple(value_of(name, one) for one in value)
-    return _part_of(name, value) if isinstance(value, dict) else value
+        return tuple(value_of(name, one, depth + 1) for one in value)
+    return _part_of(name, value, depth) if isinstance(value, dict) else value
 
 
-def _part_of(name: str, table: dict):
+def _part_of(name: str, table: dict, depth: int):
     kind = table.get("kind")
     if name == "policy":
         _refuse_foreign(table)
@@ -179,7 +187,7 @@ def _part_of(name: str, table: dict):
     known = {one.name for one in parameters(KINDS[kind])}
     for missing in known - table.keys() - _defaults(KINDS[kind]).keys():
         raise InputError(f"{name} must have {missing} for kind {kind!r}, got {table!r:.80}")
-    values = {n: value_of(n, value) for n, value in table.items() if n != "kind"}
+    values = {n: value_of(n, value, depth + 1) for n, value in table.items() if n != "kind"}
     return KINDS[kind](**(_description(name, table) | values))
 
 

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import freehint as fh
 from freehint.cli import _parser, _scenarios
 from freehint.formats.traces.table import TEXT_COLUMNS, TRACE_COLUMNS
+from freehint.inputs.reading import read_bytes
 from freehint.inputs.rules import Checked, rules_of
 from freehint.replay.hints import predict_hints
 from freehint.replay.migrations import read_migrations, scenario_of
@@ -48,9 +49,10 @@ from fuzzing.mutate import (
     nasty,
     parquet,
 )
+from fuzzing.zoo import draw_policy, run_policy, sound_end
 
 ROOM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # files that never reach a disk
-NO_NAMES = ("a\0b", "n" * 5000)
+NO_NAMES = ("a\0b", "n" * 300)
 
 
 class Loader(NamedTuple):
@@ -257,13 +259,8 @@ def load_parts(path, stream):
 
 
 def load_trajectory(path, stream):
-    """A recorded run."""
-    try:
-        return fh.Trajectory.from_bytes(path.read_bytes())
-    except (OSError, ValueError) as error:
-        if isinstance(error, fh.InputError):
-            raise
-        raise fh.InputError(f"payload: {path} cannot be read") from None
+    """A recorded run, whose bytes a caller has read."""
+    return fh.Trajectory.from_bytes(read_bytes(path))
 
 
 # Changes that need more than one file.
@@ -410,6 +407,7 @@ LOADERS = {
     "configs": Values(draw_config, load_config, sound_config),
     "with-values": Values(draw_values, load_values, sound_config),
     "set": Values(draw_set, load_set, sound_scenarios),
+    "zoo": Values(draw_policy, run_policy, sound_end),
 }
 
 

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 MISSING, FOLDER, NOWHERE = "missing", "folder", "symlink to nowhere"
 NO_FILE = (MISSING, FOLDER, NOWHERE)
 UNREADABLE = (
-    *(ValueError, TypeError, OverflowError, OSError, EOFError, IndexError),
-    *(zlib.error, csv.Error, pa.ArrowException),
+    *(ValueError, TypeError, OverflowError, OSError, EOFError, IndexError, KeyError),
+    *(RecursionError, zlib.error, csv.Error, pa.ArrowException),
 )
 
 HUGE = 10**5000
@@ -369,7 +369,24 @@ def _retyped(column, stream: Random):
     return column.cast(kind, safe=False)
 
 
+# Payloads of a player.
+
+
+def as_payload(before: bytes, stream: Random) -> bytes:
+    """Change the description or the arrays inside a trajectory's bytes."""
+    raw = zlib.decompress(before)
+    length = int.from_bytes(raw[4:8], "little")
+    head, arrays = raw[8 : 8 + length], raw[(8 + length + 7) // 8 * 8 :]
+    if stream.random() < 0.8:
+        head = as_json(head, stream)
+    else:
+        arrays = as_bytes(arrays, stream)
+    raw = raw[:4] + len(head).to_bytes(4, "little") + head
+    return zlib.compress(raw + bytes(-len(raw) % 8) + arrays, 1)
+
+
 KINDS = {
+    ".fht": as_payload,
     ".json": as_json,
     ".toml": as_toml,
     ".csv": as_csv,

@@ -97,7 +97,9 @@ def read_batch(file) -> Batch:
         if key not in KEYS:
             closest = get_close_matches(key, KEYS, n=1)
             hint = f"; the nearest is {closest[0]!r}" if closest else ""
-            raise InputError(f"{file}: there is no key {shown(key)}; there are {', '.join(KEYS)}{hint}")
+            raise InputError(
+                f"{file}: there is no key {shown(key)}; there are {', '.join(KEYS)}{hint}"
+            )
     try:
         return _batch(file, found)
     except InputError as error:
