@@ -21,6 +21,7 @@ from pathlib import Path
 from freehint.files import end_with_parent, whole_file
 from fuzzing.judge import CLASSES, CRASH, FINDINGS, HANG, Verdict
 from fuzzing.loaders import LOADERS, Room, input_of, keep, seeds_of
+from fuzzing.reach import reached
 
 WORKERS = 2
 CHUNK = 200  # inputs that a worker gets at once
@@ -120,11 +121,15 @@ class Fuzz:
         Gives the loaders; of the top level of a module, so that a worker finds it.
     hang_s : float
         An input that takes longer hangs.
+    workers : int
+        Number of processes.
     """
 
-    def __init__(self, seed: int, out: Path, wanted: dict, loaders_of=shipped, hang_s=HANG_S):
+    def __init__(
+        self, seed: int, out: Path, wanted: dict, loaders_of=shipped, hang_s=HANG_S, workers=WORKERS
+    ):
         self.seed, self.out, self.wanted = seed, out, wanted
-        self.loaders_of, self.hang_s = loaders_of, hang_s
+        self.loaders_of, self.hang_s, self.workers = loaders_of, hang_s, workers
         self.counts = {name: Counter() for name in wanted}
         self.seconds = Counter()
         self.left = {name: [[0, inputs]] for name, inputs in wanted.items()}
@@ -173,7 +178,7 @@ class Fuzz:
 
     # Work.
 
-    def _chunks(self):
+    def _next_chunk(self):
         """The next chunk of the loader that has had the fewest of its inputs."""
         left = {name: sum(b - a for a, b in spans) for name, spans in self.left.items()}
         name = max(left, key=lambda one: left[one] / max(self.wanted[one], 1))
@@ -203,7 +208,7 @@ class Fuzz:
             while True:
                 for worker in [w for w in workers if w.chunk is None]:
                     self._feed(worker, again, end)
-                while len(workers) < WORKERS and (again or any(self.left.values())):
+                while len(workers) < self.workers and (again or any(self.left.values())):
                     if time.monotonic() > end:
                         break
                     workers.append(Worker(self.loaders_of, self.seed))
@@ -224,7 +229,7 @@ class Fuzz:
             self.save(running)
 
     def _feed(self, worker: Worker, again: deque, end: float) -> None:
-        if time.monotonic() < end and (chunk := again.popleft() if again else self._chunks()):
+        if time.monotonic() < end and (chunk := again.popleft() if again else self._next_chunk()):
             worker.give(*chunk)
 
     def _hear(self, worker: Worker) -> None:
@@ -324,6 +329,22 @@ def run_one(seed: int, name: str, k: int) -> int:
     return int(verdict.kind in FINDINGS)
 
 
+def run_here(seed: int, names, inputs: int) -> int:
+    """Run the first inputs of some loaders in this process, and print the findings."""
+    found = []
+    for name in names:
+        run_chunk(
+            seed,
+            name,
+            range(inputs),
+            [0, 0],
+            [0] * len(CLASSES),
+            lambda k, verdict, name=name: found.append(f"{name} {k}: {verdict.place}"),
+        )
+    print("\n".join(found))
+    return int(bool(found))
+
+
 def main() -> int:
     """Run the command, and return its exit code: 1 if there is a finding."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -334,7 +355,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("out/fuzz"))
     parser.add_argument("--fresh", action="store_true", help="forget what was done before")
     parser.add_argument("--only", type=int, help="run this input of one loader again")
-    parser.add_argument("--coverage", action="store_true", help="the branches that inputs reach")
+    parser.add_argument(
+        "--coverage", action="store_true", help="tell the branches that 300 inputs reach"
+    )
+    parser.add_argument("--here", action="store_true", help="in this process, and keep nothing")
     args = parser.parse_args()
     names = args.loaders.split(",") if args.loaders else list(LOADERS)
     for name in names:
@@ -342,13 +366,16 @@ def main() -> int:
             parser.error(f"there is no loader {name!r}; there are {', '.join(LOADERS)}")
     if args.only is not None:
         return run_one(args.seed, names[0], args.only)
+    args.out.mkdir(parents=True, exist_ok=True)
     if args.coverage:
-        from fuzzing.reach import print_reach
-
-        return print_reach(args.seed, names, args.inputs)
+        few = ["--inputs", str(min(args.inputs, 300)), "--seed", str(args.seed)]
+        print(reached([__file__, "--here", "--loaders", ",".join(names), *few], args.out))
+        return 0
+    if args.here:
+        return run_here(args.seed, names, args.inputs)
     if args.fresh and args.out.exists():
         shutil.rmtree(args.out)
-    args.out.mkdir(parents=True, exist_ok=True)
+        args.out.mkdir(parents=True)
     few = max(args.inputs // ZOO_SHARE, 1)
     fuzz = Fuzz(args.seed, args.out, {n: few if n == "zoo" else args.inputs for n in names})
     fuzz.resume()

@@ -207,6 +207,6 @@ def _refuse_foreign(table: dict) -> None:
     strange += [f"with the verb {shown(table[verb])}" for verb in VERBS if verb in table]
     if strange:
         raise InputError(
-            f"its policy {shown(table.get('name'))}, {strange[0]}, is none of freehint's own, and a run"
-            " stores no code"
+            f"its policy {shown(table.get('name'))}, {strange[0]}, is none of freehint's own, and a"
+            " run stores no code"
         )
