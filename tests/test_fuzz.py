@@ -73,7 +73,7 @@ def sound(value, folder):
 
 def planted() -> dict:
     """One loader with each fault, and an honest one."""
-    files = [{"a.json": b'{"a": 1}'}]
+    files = [{"a.json": b'{"a": 12345}'}]
     return {
         "honest": Values(drawn, honest, sound),
         "raises": Values(drawn, raises(KeyError("a")), sound),
@@ -83,6 +83,7 @@ def planted() -> dict:
             lambda: files,
             lambda path, _: path,
             lambda path, folder: require(path.read_bytes() in files[0].values(), "it is damaged"),
+            change=lambda files, stream: {"a.json": b"{"},
         ),
         "unsound": Values(drawn, nothing, unsound),
         "hangs": Values(drawn, lambda value: time.sleep(60), sound),

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from freehint.config import InputError, whole
+from freehint.config import InputError, shown, whole
 from freehint.engine import watchdog
 from freehint.engine.canary import Guarded
 from freehint.engine.guest.mapping import freed_blocks_cleared
@@ -192,7 +192,7 @@ class User:
         if not is_whole(answer) or not low <= answer <= high:
             raise InputError(
                 f"policy {self.policy.name}: {name} must return a whole number in {low}..{high},"
-                f" got {answer!r:.80}"
+                f" got {shown(answer, 80)}"
             )
         return int(answer)
 

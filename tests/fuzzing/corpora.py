@@ -19,6 +19,7 @@ import freehint as fh
 from freehint.formats.tables import free_lists
 from freehint.formats.traces.table import TRACE_DTYPES
 from freehint.runs.scenario_file import scenario_toml
+from freehint.runs.trajectory.shape import MOMENTS, VERSIONS
 from freehint.sweeps.design import Design
 from freehint.sweeps.parts import RunParts
 from fuzzing.mutate import parquet
@@ -345,5 +346,17 @@ def parts() -> list:
 
 @cache
 def trajectories() -> list:
-    """A recorded run as bytes."""
-    return [{"a.fht": fh.record(QUICK, 2).to_bytes()}]
+    """The first moments of recorded runs as bytes."""
+    return [{"a.fht": _first_moments(fh.record(one, 2), 3)} for one in (QUICK, MOVING)]
+
+
+def _first_moments(whole: fh.Trajectory, count: int) -> bytes:
+    arrays = dict(whole.arrays)
+    versions = int((arrays["versions.moment"] < count).sum())
+    for name in arrays:
+        if name in MOMENTS:
+            arrays[name] = arrays[name][:count]
+        elif name in VERSIONS:
+            arrays[name] = arrays[name][:versions]
+    arrays["entries"] = arrays["entries"][: arrays["versions.end"][-1]]
+    return fh.Trajectory(whole.meta, arrays).to_bytes()
