@@ -192,12 +192,16 @@ class RunParts:
                 )
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _check_rows(arrow: pa.Table, path: Path) -> None:
     """Refuse rows that do not say which run they are, and what became of it."""
     for name, kind, is_kind in (
         ("run", "whole numbers", pa.types.is_integer),
-        ("status", "texts", pa.types.is_string),
-        ("error", "texts", pa.types.is_string),
+        ("status", "texts", _is_text),
+        ("error", "texts", _is_text),
     ):
         if arrow.column_names.count(name) != 1:
             raise InputError(f"{path}: column {name!r} must be there once")
