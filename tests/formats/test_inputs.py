@@ -77,7 +77,7 @@ DAMAGE = {
     "column twice": (
         "locks",
         lambda t: t.append_column("zone", t["zone"]),
-        "Multiple matches.*zone",
+        "column 'zone' is there 2 times",
     ),
     "texts": (
         "history",
