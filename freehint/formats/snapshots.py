@@ -147,7 +147,7 @@ def read_table(path: Path, columns, files: Files) -> dict:
         if column.null_count:
             raise InputError(f"{path}: column {name!r} has {column.null_count} empty values")
         if name == "zone":
-            wanted[name] = column.to_pandas().astype(str).to_numpy()
+            wanted[name] = _texts(column, path, name)
             continue
         # Being convertible is not enough: text must not pass, and fractions would be cut off.
         if not pa.types.is_integer(column.type):
@@ -160,6 +160,16 @@ def read_table(path: Path, columns, files: Files) -> dict:
         except pa.ArrowInvalid as error:
             raise InputError(f"{path}: column {name!r}: {first_line(error)}") from None
     return wanted
+
+
+def _texts(column: pa.ChunkedArray, path, name: str) -> np.ndarray:
+    """A column of texts, which may be stored as a dictionary."""
+    try:
+        return np.array(column.cast(pa.string()).to_pylist(), object).astype(str)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise InputError(
+            f"{path}: column {name!r} must hold texts: {first_line(error):.80}"
+        ) from None
 
 
 def _field(record: dict, name: str, path, kind=int):

@@ -12,7 +12,7 @@ from freehint.engine.host.device import HostConfig
 from freehint.engine.host.migration import MigrationConfig
 from freehint.engine.world.records import Costs
 from freehint.engine.world.ring import RingConfig
-from freehint.inputs.rules import Checked, Duration, Kind, Maybe, OneOf, Time, Whole
+from freehint.inputs.rules import Checked, Duration, Kind, Maybe, OneOf, Stem, Time, Whole
 from freehint.mm.memory import Memory
 from freehint.mm.profile import PROFILES
 from freehint.policies import find_policies, find_policy
@@ -65,7 +65,7 @@ class Scenario(Checked):
 
     memory: Annotated[
         Memory | str | Path | None,
-        Maybe(Kind(Memory | str | Path, "be a Memory, a snapshot's stem or a size")),
+        Maybe(Stem("a Memory, a snapshot's stem or a size", (Memory,))),
     ] = None
     kernel: Annotated[str | None, Maybe(OneOf(tuple(PROFILES)))] = None
     policy: object = "v24"

@@ -203,8 +203,8 @@ def _description(name: str, table: dict) -> dict:
 def _refuse_foreign(table: dict) -> None:
     """Refuse a policy with a foreign kind or verb: code is never looked up by a name in a dict."""
     kind = table.get("kind")
-    strange = [f"of kind {shown(kind)}"] if kind not in tuple(KINDS) else []
-    strange += [f"with the verb {shown(table[verb])}" for verb in VERBS if verb in table]
+    strange = [f"of kind {kind!s:.80}"] if kind not in tuple(KINDS) else []
+    strange += [f"with the verb {table[verb]!s:.80}" for verb in VERBS if verb in table]
     if strange:
         raise InputError(
             f"its policy {shown(table.get('name'))}, {strange[0]}, is none of freehint's own, and a"

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import freehint as fh
+from freehint import cli
 from freehint.formats.traces.read import read_recorded_trace
 from freehint.inputs.reading import json_of, read_toml
 from freehint.reports.batch.batch import read_batch
@@ -409,3 +410,27 @@ def test_a_damaged_notebook_of_a_batch_is_one_sentence(tmp_path, change, sentenc
     change(notebook)
     (tmp_path / "a.ipynb").write_text(json.dumps(notebook))
     refused(rf"a\.toml: .*{sentence}", read_batch, batch)
+
+
+def test_a_snapshots_zones_that_are_no_texts_are_refused(tmp_path):
+    for path in IDLE.parent.glob("idle20.T0.*"):
+        shutil.copy(path, tmp_path)
+    for values, kind in (([b"\xff"], pa.binary()), ([{"a": 1}], STRUCT)):
+        rewrite(tmp_path, "idle20.T0.freelist", with_column("zone", values, kind))
+        sentence = r"freelist\.parquet: column 'zone' must hold texts"
+        refused(sentence, fh.load_snapshot, tmp_path / "idle20.T0")
+
+
+@pytest.mark.parametrize("half", ["\ud800", "a\udce9b"])
+def test_a_name_that_no_file_could_hold_is_refused(half):
+    refused("memory must be a Memory, a snapshot's stem", fh.Scenario, half)
+    refused("workload.trace must be the stem of a recording", fh.RecordedGuest, half)
+    refused("policy.name must be a text", fh.Policy, half)
+
+
+def test_a_long_setting_is_cut(capsys):
+    assert cli.main(["simulate", "--set", LONG]) == 2
+    assert cli.main(["simulate", "--seed", LONG]) == 2
+    assert cli.main(["simulate", "--set", f"ring.size={'[' * 3000}"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3 and all(len(line) < 700 for line in said)

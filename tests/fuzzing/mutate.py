@@ -25,6 +25,7 @@ UNREADABLE = (
 )
 
 HUGE = 10**5000
+DEEPEST_COLUMN = 150  # arrow reads 100, and takes a GB to write 3,000
 NASTY = (
     *(-1, 0, 1, 2, 3, 7, 64, 255, 256, 1 << 31, -(1 << 31), (1 << 31) - 1, (1 << 62)),
     *((1 << 63) - 1, 1 << 63, 1 << 64, -(1 << 63), HUGE, 0.5, -0.5, 640.9, 1e308),
@@ -47,14 +48,14 @@ TOML_VALUES = (
 )
 
 
-def nasty(stream: Random):
+def nasty(stream: Random, deepest: int = 3000):
     """A value that nobody expects."""
     if stream.random() < 0.02:
-        return deep()
+        return deep(deepest)
     return stream.choice(NASTY)
 
 
-def deep(depth: int = 3000):
+def deep(depth: int):
     """A list in a list in a list .."""
     found = []
     for _ in range(depth):
@@ -334,12 +335,14 @@ def _changed_table(table: pa.Table, stream: Random) -> pa.Table:
         return table.set_column(at, names[at], _retyped(table.column(at), stream))
     values = table.column(at).to_pylist()
     if what == 10:
-        values = [nasty(stream)] * len(values)
+        values = [nasty(stream, DEEPEST_COLUMN)] * len(values)
         return table.set_column(at, names[at], pa.array(values))
     if values:
         row = stream.randrange(len(values))
         near = stream.random() < 0.5 and isinstance(values[row], int)
-        values[row] = values[row] + stream.choice((-1, 1, 8, 512)) if near else nasty(stream)
+        values[row] = (
+            values[row] + stream.choice((-1, 1, 8, 512)) if near else nasty(stream, DEEPEST_COLUMN)
+        )
     kind = table.schema.field(at).type
     try:
         return table.set_column(at, names[at], pa.array(values, kind))
