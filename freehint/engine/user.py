@@ -40,6 +40,14 @@ def is_foreign(policy: Policy) -> bool:
     return kind != "freehint" or not all(is_ours(verb) for verb in verbs if verb)
 
 
+def _plain(value) -> str:
+    """A value in a message; an integer of numpy's, or a text, as it prints."""
+    try:
+        return f"{value!s:.80}"
+    except Exception:  # a stranger's __str__; a whole number of more than 4300 digits
+        return shown(value)
+
+
 def require_whole(memory: Memory, where: str) -> None:
     """Check the whole memory.
 
@@ -257,7 +265,7 @@ class User:
         n, status = pair
         good = is_whole(n) and is_whole(status) and 0 <= n <= capacity and status in STATUSES
         if not good:
-            got = f"({n}, {status})" if pair is answer else f"{answer!r:.80}"
+            got = f"({_plain(n)}, {_plain(status)})" if pair is answer else shown(answer, 80)
             raise InputError(
                 f"policy {self.policy.name}: fill must return (0..{capacity}, a Stroke), got {got}"
             )

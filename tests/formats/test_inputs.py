@@ -434,3 +434,10 @@ def test_a_long_setting_is_cut(capsys):
     assert cli.main(["simulate", "--set", f"ring.size={'[' * 3000}"]) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 3 and all(len(line) < 700 for line in said)
+
+
+@pytest.mark.parametrize("name", [LONG, "a\\u0000b"])
+def test_a_batchs_notebook_that_no_file_can_be_is_refused(tmp_path, name):
+    path = tmp_path / "a.toml"
+    path.write_text(f'notebook = "{name}"\nout = "out"\n')
+    refused(r"a\.toml: notebook '.*there is no such file", read_batch, path)
