@@ -23,6 +23,8 @@ def _writing(path: Path):
     """Make one sentence of what the OS says while ``path`` is written."""
     try:
         yield
+    except ChildProcessError:  # a program that was to write it failed
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {os_reason(error)}") from None
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from freehint.config import InputError, whole
+from freehint.config import InputError, shown, whole
 from freehint.engine import watchdog
 from freehint.engine.canary import Guarded
 from freehint.engine.guest.mapping import freed_blocks_cleared
@@ -38,6 +38,14 @@ def is_foreign(policy: Policy) -> bool:
     verbs = [getattr(policy, name) for name in VERBS]
     kind = type(policy).__module__.partition(".")[0]
     return kind != "freehint" or not all(is_ours(verb) for verb in verbs if verb)
+
+
+def _plain(value) -> str:
+    """A value in a message; an integer of numpy's, or a text, as it prints."""
+    try:
+        return f"{value!s:.80}"
+    except Exception:  # a stranger's __str__; a whole number of more than 4300 digits
+        return shown(value)
 
 
 def require_whole(memory: Memory, where: str) -> None:
@@ -192,7 +200,7 @@ class User:
         if not is_whole(answer) or not low <= answer <= high:
             raise InputError(
                 f"policy {self.policy.name}: {name} must return a whole number in {low}..{high},"
-                f" got {answer!r:.80}"
+                f" got {shown(answer, 80)}"
             )
         return int(answer)
 
@@ -257,7 +265,7 @@ class User:
         n, status = pair
         good = is_whole(n) and is_whole(status) and 0 <= n <= capacity and status in STATUSES
         if not good:
-            got = f"({n}, {status})" if pair is answer else f"{answer!r:.80}"
+            got = f"({_plain(n)}, {_plain(status)})" if pair is answer else shown(answer, 80)
             raise InputError(
                 f"policy {self.policy.name}: fill must return (0..{capacity}, a Stroke), got {got}"
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from freehint.config import InputError
+from freehint.config import InputError, shown
 from freehint.formats.bounds import PCP_BOUNDS, ZONE_BOUNDS, check_bounds
 from freehint.formats.digest import Files
 from freehint.formats.snapshot_lists import load_freelists, load_pageblocks, load_pcp
@@ -147,18 +147,29 @@ def read_table(path: Path, columns, files: Files) -> dict:
         if column.null_count:
             raise InputError(f"{path}: column {name!r} has {column.null_count} empty values")
         if name == "zone":
-            wanted[name] = column.to_pandas().astype(str).to_numpy()
+            wanted[name] = _texts(column, path, name)
             continue
         # Being convertible is not enough: text must not pass, and fractions would be cut off.
         if not pa.types.is_integer(column.type):
             raise InputError(
-                f"{path}: column {name!r} must hold whole numbers, got {column[:1].to_pylist()}"
+                f"{path}: column {name!r} must hold whole numbers,"
+                f" got {shown(column[:1].to_pylist())}"
             )
         try:
             wanted[name] = column.cast(pa.int64()).to_numpy()
         except pa.ArrowInvalid as error:
             raise InputError(f"{path}: column {name!r}: {first_line(error)}") from None
     return wanted
+
+
+def _texts(column: pa.ChunkedArray, path, name: str) -> np.ndarray:
+    """A column of texts, which may be stored as a dictionary."""
+    try:
+        return np.array(column.cast(pa.string()).to_pylist(), object).astype(str)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise InputError(
+            f"{path}: column {name!r} must hold texts: {first_line(error):.80}"
+        ) from None
 
 
 def _field(record: dict, name: str, path, kind=int):

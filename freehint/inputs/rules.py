@@ -10,6 +10,7 @@ The bounds are there for a reason: in a compiled loop a number that is too large
 import typing
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from freehint.config import Named, require
@@ -92,6 +93,15 @@ class Flag(NamedTuple):
         return isinstance(value, bool)
 
 
+def storable(text: str) -> bool:
+    """Can a text be written to a file?  Half of a surrogate pair is no character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Text(NamedTuple):
     """A text that is not empty."""
 
@@ -102,7 +112,23 @@ class Text(NamedTuple):
         return f"be a text of 1 to {self.most} characters"
 
     def admits(self, value) -> bool:
-        return isinstance(value, str) and 0 < len(value) <= self.most
+        return isinstance(value, str) and 0 < len(value) <= self.most and storable(value)
+
+
+class Stem(NamedTuple):
+    """A text or path that names files, or an object of another kind."""
+
+    what: str
+    other: tuple = ()
+
+    @property
+    def must(self) -> str:
+        return f"be {self.what}"
+
+    def admits(self, value) -> bool:
+        return isinstance(value, self.other) or (
+            isinstance(value, str | Path) and storable(str(value))
+        )
 
 
 class Weights(NamedTuple):

@@ -182,7 +182,9 @@ class Policy(Checked):
     mark: Annotated[str, OneOf(MARKS)] = field(default="^", compare=False)
     promise: Promise = field(default=NOTHING_MORE, compare=False)
     host_discards: Switch = field(default=False, compare=False)
-    knobs: tuple = field(default=(CAPACITY, FULL_RING), compare=False)
+    knobs: Annotated[tuple, Kind(tuple, "be a tuple of Knobs")] = field(
+        default=(CAPACITY, FULL_RING), compare=False
+    )
     trusted: Switch = field(default=False, compare=False)
 
     where = "policy."

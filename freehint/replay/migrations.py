@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from freehint.config import InputError, require
+from freehint.config import InputError, require, shown
 from freehint.data import data
 from freehint.engine.guest.programs import Program
 from freehint.engine.host.migration import MigrationConfig
@@ -75,7 +75,7 @@ def parameter(row, name: str, where: str):
     try:
         value = float(row[name])
     except (TypeError, ValueError):
-        raise InputError(f"{where}: {name} {row[name]!r} is not usable") from None
+        raise InputError(f"{where}: {name} {shown(row[name])} is not usable") from None
     if isinstance(rule, Whole) and value.is_integer():
         value = int(value)
     require(rule.admits(value), f"{where}: {name}", rule.must, value)
@@ -97,7 +97,7 @@ def guest_of(row, where: str):
     # Debian's kernel has init_on_alloc=1 unless told otherwise.
     init = switches.get("init_on_alloc", "1")
     if init not in ("0", "1"):
-        raise InputError(f"{where}: cmdline init_on_alloc={init!r} is neither 0 nor 1")
+        raise InputError(f"{where}: cmdline init_on_alloc={shown(init)} is neither 0 nor 1")
     return (memory if huge else without_huge_pages(memory)), huge, int(init)
 
 
@@ -110,7 +110,7 @@ def _booted(size: str, where: str):
     try:
         return make_memory(f"{size}iB")
     except InputError:
-        raise InputError(f"{where}: mem {size!r} is no size such as 1G") from None
+        raise InputError(f"{where}: mem {shown(size)} is no size such as 1G") from None
 
 
 def scenario_of(row, where: str) -> Scenario:
@@ -123,9 +123,11 @@ def scenario_of(row, where: str) -> Scenario:
     """
     state = str(row["state"])
     if state not in STATES:
-        raise InputError(f"{where}: state {state!r} is not known; there are {', '.join(STATES)}")
+        raise InputError(
+            f"{where}: state {shown(state)} is not known; there are {', '.join(STATES)}"
+        )
     if row["hint"] not in ("on", "off"):
-        raise InputError(f"{where}: hint {row['hint']!r} is neither on nor off")
+        raise InputError(f"{where}: hint {shown(row['hint'])} is neither on nor off")
     memory, huge, init = guest_of(row, where)
     program = Program(
         state=state,
@@ -206,5 +208,7 @@ def read_migrations(path: Path) -> pd.DataFrame:
     for name in MEASURED:
         for row, value in enumerate(table[name]):
             if not isinstance(value, int | float) or not 0 < value < np.inf:
-                raise InputError(f"{path}: row {row}: {name} must be a number > 0, got {value!r}")
+                raise InputError(
+                    f"{path}: row {row}: {name} must be a number > 0, got {shown(value)}"
+                )
     return table.fillna({"cmdline": ""})

@@ -92,7 +92,7 @@ class Run:
                 table = getattr(self, name)
                 if name == "summary":
                     table = table.to_frame().T.infer_objects()
-                arrow = pa.Table.from_pandas(table, preserve_index=False)
+                arrow = _with_texts(pa.Table.from_pandas(table, preserve_index=False))
                 arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, **metadata})
                 pq.write_table(arrow, temporary / f"{name}.parquet", compression="zstd")
         return folder
@@ -137,6 +137,18 @@ class Run:
         head = f"policy <b>{escape(str(self.summary['policy']))}</b>,"
         head += f" seed {escape(str(self.summary['seed']))}"
         return f"<div><p>{head}</p><table>{rows}</table></div>"
+
+
+def _with_texts(table: pa.Table) -> pa.Table:
+    """The table with a dictionary of texts where pandas has categories but no row."""
+    texts = pa.dictionary(pa.int8(), pa.string())
+    fields = [
+        field.with_type(texts)
+        if pa.types.is_dictionary(field.type) and pa.types.is_null(field.type.value_type)
+        else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 # Label, entry of the summary, and the function that formats it.

@@ -1,6 +1,7 @@
 """A scenario, which holds everything that decides a run."""
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Annotated
 
 from freehint.config import InputError, require, with_values
@@ -11,7 +12,7 @@ from freehint.engine.host.device import HostConfig
 from freehint.engine.host.migration import MigrationConfig
 from freehint.engine.world.records import Costs
 from freehint.engine.world.ring import RingConfig
-from freehint.inputs.rules import Checked, Duration, Kind, Maybe, OneOf, Time, Whole
+from freehint.inputs.rules import Checked, Duration, Kind, Maybe, OneOf, Stem, Time, Whole
 from freehint.mm.memory import Memory
 from freehint.mm.profile import PROFILES
 from freehint.policies import find_policies, find_policy
@@ -63,7 +64,10 @@ class Scenario(Checked):
     64
     """
 
-    memory: object = None
+    memory: Annotated[
+        Memory | str | Path | None,
+        Maybe(Stem("a Memory, a snapshot's stem or a size", (Memory,))),
+    ] = None
     kernel: Annotated[str | None, Maybe(OneOf(tuple(PROFILES)))] = None
     policy: object = "v24"
     seed: Annotated[int, Whole(0, MOST_SEED)] = 1

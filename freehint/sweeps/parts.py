@@ -18,10 +18,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freehint.config import InputError, require
+from freehint.config import InputError, require, shown
 from freehint.files import UNFINISHED, remove, shortened, take_lock, whole_file
-from freehint.inputs.reading import json_of, read_bytes, table_of
+from freehint.inputs.reading import frame_of, json_of, read_bytes, table_of
 from freehint.sweeps.design import made_with
+from freehint.sweeps.one_run import DONE, FAILED, REFUSED
 
 METADATA_KEY = b"freehint_sweep"
 # A part is written once a second at first, later after each hundredth of the time so far, and at
@@ -68,7 +69,7 @@ class RunParts:
         """The table if the sweep is over, else None; parts that were left are removed."""
         if not self.target.exists():
             return None
-        table = self._read(self.target).to_pandas()
+        table = frame_of(self._read(self.target), self.target)
         self._remove_parts()
         return table
 
@@ -176,6 +177,7 @@ class RunParts:
         if not isinstance(facts, dict):
             raise InputError(f"{path}: the sweep's description is no table, but {facts!r:.80}")
         self._refuse_another(path, facts)
+        _check_rows(arrow, path)
         return arrow
 
     def _refuse_another(self, path: Path, stored: dict) -> None:
@@ -185,6 +187,31 @@ class RunParts:
                     f"{path}: holds another sweep, with other {name}:"
                     f" {shortened(stored.get(name))} there, {shortened(value)} here"
                 )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _check_rows(arrow: pa.Table, path: Path) -> None:
+    """Refuse rows that do not say which run they are, and what became of it."""
+    for name, kind, is_kind in (
+        ("run", "whole numbers", pa.types.is_integer),
+        ("status", "texts", _is_text),
+        ("error", "texts", _is_text),
+    ):
+        if arrow.column_names.count(name) != 1:
+            raise InputError(f"{path}: column {name!r} must be there once")
+        column = arrow.column(name)
+        if column.null_count or not (is_kind(column.type) or not len(column)):
+            raise InputError(f"{path}: column {name!r} must hold {kind}, got {column.type}")
+    for name, values, good in (
+        ("run", arrow.column("run").to_pylist(), lambda value: value >= 0),
+        ("status", arrow.column("status").to_pylist(), (DONE, FAILED, REFUSED).__contains__),
+    ):
+        for row, value in enumerate(values):
+            if not good(value):
+                raise InputError(f"{path}: row {row}: {name} cannot be {shown(value)}")
 
 
 def _is_open_as(path: Path, descriptor: int) -> bool:

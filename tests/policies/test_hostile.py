@@ -94,6 +94,14 @@ ANSWERS = {
     "fill gives True rows": (answers((True, 1)), r"got \(True, 1\)"),
     "fill gives an unknown status": (answers((0, 9)), r"got \(0, 9\)"),
     "fill gives a status as a text": (answers((0, "MORE")), r"got \(0, MORE\)"),
+    "fill gives a number of 5,000 digits": (
+        answers((10**5000, 1)),
+        r"got \(an unprintable int, 1\)",
+    ),
+    "drain gives a number of 5,000 digits": (
+        drains(10**5000),
+        "drain must return a whole number .* got an unprintable int",
+    ),
     "fill gives nothing": (answers(None), "a Stroke\\), got None"),
     "fill gives a number alone": (answers(3), "a Stroke\\), got 3"),
     "fill gives three numbers": (answers((0, 1, 2)), r"got \(0, 1, 2\)"),

@@ -301,8 +301,9 @@ def test_a_pass_that_failed_at_once_predicts_none(copy):
     stem = copy(HINTS / "freed")
     path = Path(f"{stem}.T0.meta.json")
     meta = json.loads(path.read_text())
+    pages = sum(zone["managed"] for zone in meta["zones"])
     for zone in meta["zones"]:
-        zone["watermark"] = {"min": 10**6, "low": 10**6, "high": 10**6}
+        zone["watermark"] = dict.fromkeys(("min", "low", "high"), pages)
     path.write_text(json.dumps(meta))
 
     trace = pd.read_parquet(f"{stem}.trace.parquet")

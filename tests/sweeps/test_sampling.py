@@ -64,7 +64,7 @@ BAD = [
     ({"seed": [3]}, 4, "ranges must leave seed to seeds"),
     ({}, 4, "ranges must have at least one parameter"),
     (RANGES, 12, "n must be a power of two in a Sobol' sequence, got 12"),
-    (RANGES, 0, "n must be a whole number >= 1, got 0"),
+    (RANGES, 0, "n must be a whole number in 1..1048576, got 0"),
 ]
 
 

@@ -25,7 +25,7 @@ from freehint.engine.guest.recorded import (
 from freehint.engine.guest.recorded_trace import Trace, load_trace
 from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.formats.digest import memory_sha256
-from freehint.inputs.rules import Checked, Kind, Pages, Real, Whole
+from freehint.inputs.rules import Checked, Pages, Real, Stem, Whole
 from freehint.mm.memory import Memory
 
 FOR_EVER = 1 << 40  # laps
@@ -75,7 +75,7 @@ class RecordedGuest(Checked):
     0
     """
 
-    trace: Annotated[str | Path, Kind(str | Path, "be the stem of a recording")]
+    trace: Annotated[str | Path, Stem("the stem of a recording")]
     speed: Annotated[float, Real(0, 1_000_000, above=True)] = 1.0
     repeat: Annotated[int, Whole(0, FOR_EVER)] = 1
     footprint_pages: Pages = 0

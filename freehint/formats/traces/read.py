@@ -107,6 +107,8 @@ def _recorded(path: Path, source) -> pd.DataFrame:
             raise InputError(f"{path}: column {name!r} has empty values")
         _require_type(path, name, table.schema.field(name).type)
     trace = frame_of(table.select(list(TRACE_COLUMNS)), path)
+    for name in TEXT_COLUMNS:  # whether or not the file has a dictionary of its texts
+        trace[name] = trace[name].astype("category")
     seq = trace["seq"].to_numpy()
     if len(seq) and not (seq == np.arange(len(seq))).all():
         row = int(np.argmin(seq == np.arange(len(seq))))
