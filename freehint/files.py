@@ -77,6 +77,18 @@ def remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def _whole(path: Path, make, mode: int):
+    with _writing(path):
+        handle, temporary = _begin(path, make)
+        try:
+            yield temporary
+            temporary.chmod(mode)
+            temporary.replace(path)
+        finally:
+            os.close(handle)
+            remove(temporary)
+
+
 def whole_file(path: Path):
     """A temporary file beside ``path`` that is renamed to it only if there was no error.
 
@@ -85,18 +97,9 @@ def whole_file(path: Path):
     InputError
         The file cannot be written, for instance because the disk is full.
     """
-    with _writing(path):
-        handle, temporary = _begin(path, tempfile.mkstemp)
-        try:
-            yield temporary
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        finally:
-            os.close(handle)
-            remove(temporary)
+    return _whole(path, tempfile.mkstemp, 0o644)
 
 
-@contextlib.contextmanager
 def whole_folder(path: Path):
     """A temporary folder beside ``path`` that is renamed to it only if there was no error.
 
@@ -107,15 +110,7 @@ def whole_folder(path: Path):
     """
     if exists(path):
         raise InputError(f"{path}: exists already; a run never overwrites another")
-    with _writing(path):
-        handle, temporary = _begin(path, tempfile.mkdtemp)
-        try:
-            yield temporary
-            temporary.chmod(0o755)
-            temporary.rename(path)
-        finally:
-            os.close(handle)
-            remove(temporary)
+    return _whole(path, tempfile.mkdtemp, 0o755)
 
 
 def take_lock(descriptor: int, patience_s: float, sentence: str) -> None:

@@ -17,7 +17,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freehint.config import InputError
+from freehint.config import InputError, require
+
+# A few KiB in a file may stand for more than a machine has; nothing recorded comes near these.
+MOST_BYTES = 1 << 30  # of a text, unpacked
+MOST_VALUES = 1 << 31  # rows x columns of a table
 
 
 def first_line(error) -> str:
@@ -76,8 +80,11 @@ def unpacked(content: bytes, path) -> bytes:
     """The content of a file that may be compressed with gzip."""
     if not content.startswith(b"\x1f\x8b"):
         return content
-    with unpacking(path):
-        return gzip.decompress(content)
+    with unpacking(path), gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        found = file.read(MOST_BYTES + 1)
+    if len(found) > MOST_BYTES:
+        raise InputError(f"{path}: unpacks to more than {MOST_BYTES >> 20} MiB")
+    return found
 
 
 def text_of(content: bytes, path) -> str:
@@ -142,13 +149,16 @@ def table_of(source, path) -> pa.Table:
     Raises
     ------
     InputError
-        It is not whole parquet, or a column is there twice.
+        It is not whole parquet, has too many values for memory, or has a column twice.
     """
     try:
         # Not pq.read_table, which takes three times as long for a small file.
-        table = pq.ParquetFile(
-            pa.BufferReader(source) if isinstance(source, bytes) else source
-        ).read()
+        file = pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source)
+        values = file.metadata.num_rows * file.metadata.num_columns
+        require(values <= MOST_VALUES, f"{path}", f"have at most {MOST_VALUES} values", values)
+        table = file.read()
+    except InputError:
+        raise
     except _ARROW_ERRORS as error:
         raise InputError(f"{path}: this is not whole parquet: {first_line(error)}") from None
     for name, times in Counter(table.column_names).items():

@@ -1,5 +1,6 @@
 """What libraries raise for damaged inputs becomes one sentence with file, field and value."""
 
+import gzip
 import json
 import shutil
 import zlib
@@ -14,6 +15,7 @@ import pytest
 import freehint as fh
 from freehint import cli
 from freehint.formats.traces.read import read_recorded_trace
+from freehint.inputs import reading
 from freehint.inputs.reading import json_of, read_toml
 from freehint.reports.batch.batch import read_batch
 from freehint.reports.reproduce import reproduce
@@ -441,3 +443,23 @@ def test_a_batchs_notebook_that_no_file_can_be_is_refused(tmp_path, name):
     path = tmp_path / "a.toml"
     path.write_text(f'notebook = "{name}"\nout = "out"\n')
     refused(r"a\.toml: notebook '.*there is no such file", read_batch, path)
+
+
+def test_a_small_file_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MOST_BYTES", 1 << 20)
+    bomb = tmp_path / "zoneinfo.gz"
+    bomb.write_bytes(gzip.compress(bytes(2 << 20)))
+    refused(f"{bomb}: unpacks to more than 1 MiB", reading.unpacked, bomb.read_bytes(), bomb)
+    assert reading.unpacked(gzip.compress(b"zone"), bomb) == b"zone"
+
+
+def test_a_table_of_more_values_than_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MOST_VALUES", 100)
+    file = tmp_path / "trace.parquet"
+    pd.DataFrame({"a": [0] * 101}).to_parquet(file)
+    refused(
+        f"{file} must have at most 100 values, got 101",
+        reading.table_of,
+        file.read_bytes(),
+        file,
+    )
