@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants factorial compile-benchmark gallery picture-time need-chromium need-gcc
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial compile-benchmark gallery picture-time need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -53,6 +53,9 @@ summaries: $(STAMP) ## compare the hashes of 135 runs: has any result changed?
 
 mutants: $(STAMP) ## bugs planted one by one: is each found by the tests? 10 minutes
 	@$(BIN)/python tests/mutants.py
+
+fuzz: $(STAMP) ## give every loader 12,000 mutated inputs: is each refused in a sentence? out/fuzz; if interrupted, it goes on
+	@$(BIN)/python tests/fuzz.py
 
 # The full design of notebooks/factorial.ipynb; the notebook as it stands runs a small one.
 define FULL

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from freehint.config import InputError
+from freehint.config import InputError, shown
+from freehint.inputs.reading import exists
 from freehint.policies import POLICIES, find_policies
 from freehint.replay.commands import (
     print_migrations,
@@ -37,12 +38,15 @@ from freehint.units import NS_PER_S
 from freehint.version import __version__
 
 FAILED, BAD_INPUT = 1, 2
+MOST_CHARACTERS = 500  # of a complaint about an argument, which quotes it
 
 
 class _Parser(argparse.ArgumentParser):
     """A parser that raises InputError, for one sentence and exit code 2 instead of a usage text."""
 
     def error(self, message):
+        if len(message) > MOST_CHARACTERS:
+            message = f"{message[:MOST_CHARACTERS]}..."
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
 
 
@@ -61,12 +65,12 @@ def _setting(text: str):
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise InputError(f"a setting must be NAME=VALUE, got {text!r}")
+        raise InputError(f"a setting must be NAME=VALUE, got {shown(text)}")
     if name == "kernel":  # 5.10 is a name, not a number.
         return name, value.strip('"')
     try:
         return name, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, value
 
 
@@ -178,7 +182,7 @@ def _simulate(args) -> int:
     if args.out and len(args.policy or ()) > 1:
         several = ", ".join(args.policy)
         raise InputError(f"--out takes one policy, got {len(args.policy)}: {several}")
-    if args.out and Path(args.out).exists():
+    if args.out and exists(Path(args.out)):
         raise InputError(f"{args.out}: exists already; a run never overwrites another")
     scenarios = _scenarios(args)
     runs = []
@@ -245,7 +249,7 @@ def _batch(args) -> int:
 def _report(args) -> int:
     parameters = dict(_setting(text) for text in args.parameter)
     if args.source is None:
-        shown = None
+        seen = None
         write_report(args.out, parameters, args.pdf)
     elif parameters:
         raise InputError(f"-p {next(iter(parameters))}=...: a run's report takes no parameters")
@@ -253,12 +257,12 @@ def _report(args) -> int:
         # Figures and the player would double the time of an import.
         from freehint.reports.run_report import write_run_report
 
-        shown = write_run_report(args.source, args.out, args.pdf)
-        print(shown.verdict)
+        seen = write_run_report(args.source, args.out, args.pdf)
+        print(seen.verdict)
     print(f"report: {args.out}")
     if args.pdf:
         print(f"pdf: {pdf_beside(Path(args.out))}")
-    return FAILED if shown and shown.differences else 0
+    return FAILED if seen and seen.differences else 0
 
 
 def _warm(args) -> int:

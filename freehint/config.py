@@ -15,7 +15,16 @@ class InputError(ValueError):
 def require(good: bool, field: str, must: str, value) -> None:
     """Raise InputError, "<field> must <must>, got <value>", unless the value is good."""
     if not good:
-        raise InputError(f"{field} must {must}, got {value!r}")
+        raise InputError(f"{field} must {must}, got {shown(value)}")
+
+
+def shown(value, most: int = 200) -> str:
+    """A value as text for a message, cut to ``most`` characters."""
+    try:
+        text = repr(value)
+    except Exception:  # a stranger's __repr__; a whole number of more than 4300 digits
+        return f"an unprintable {type(value).__name__}"
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def whole(field: str, value, low: int, high: int | None = None) -> None:

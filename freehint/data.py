@@ -3,6 +3,8 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+from freehint.inputs.reading import exists
+
 DEFAULT_MEMORY = "linux-6.1/snapshots/snap4g.T0"
 _PACKAGE = Path(__file__).parent
 
@@ -65,7 +67,7 @@ def stem(name: str | Path, suffix: str) -> Path:
     FileNotFoundError
         There is no such file, and no such sample data.
     """
-    return Path(name).absolute() if Path(f"{name}{suffix}").exists() else data(name)
+    return Path(name).absolute() if exists(Path(f"{name}{suffix}")) else data(name)
 
 
 def _data_folder() -> Path:

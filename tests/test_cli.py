@@ -86,7 +86,7 @@ def test_a_sweeps_file_moves_a_program(tmp_path, monkeypatch, capsys):
 BAD = [
     (["simulate", "--polcy", "v24"], "unrecognized arguments: --polcy"),
     (["simulate", "--policy", "v42"], "policy must be one of none, v24.*got 'v42'"),
-    (["simulate", "--set", "ring.size=0"], "ring.size must be a whole number.*got 0"),
+    (["simulate", "--set", "ring.size=0"], "ring.size must be a power of two.*got 0"),
     (["simulate", "--set", "rnig.size=4"], "there is no parameter 'rnig.size'|parameter 'rnig"),
     (["simulate", "--set", "ring.size"], "a setting must be NAME=VALUE, got 'ring.size'"),
     (["simulate", "--memory", "no/such.T0"], r"no/such\.T0\.meta\.json: there is no such file"),

@@ -9,6 +9,7 @@ import pytest
 
 import freehint as fh
 from lab import open_offline
+from parameters import PAGE, written
 
 ROOT = Path(__file__).parent.parent
 # An entry of a list of attributes, parameters or results: its name stands out.
@@ -53,3 +54,7 @@ def test_the_reference_asks_no_other_host(pages):
     page = open_offline(pages / "freehint.html", "reference")
     assert (page.requests, page.errors) == ([], [])
     assert "how should a guest tell its hypervisor" in page.text
+
+
+def test_the_page_of_parameters_is_that_of_the_code():
+    assert PAGE.read_text() == written(), "python tests/parameters.py writes it anew"

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "freehint"
 
 # Lowest first: the folders of the package, and the modules that stand beside them.
 FLOORS = [
-    {"config", "units", "data", "version", "jit"},
+    {"config", "units", "data", "version", "jit", "inputs"},
     {"mm", "files"},
     {"formats", "policies"},
     {"engine"},
@@ -28,7 +28,7 @@ ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 ENGINE = [
     {"world"},
     {"guest", "host"},
-    {"worker", "moment", "user", "current", "watcher", "rare"},
+    {"worker", "moment", "user", "canary", "watchdog", "current", "watcher", "rare"},
     {"loop", "stroke_kernels"},
     {"strokes"},
     {"commands"},

@@ -79,7 +79,7 @@ class Commands:
         self.stop(now_ns)
         for user in self.strokes.users:
             if user.policy.release:
-                self._give_back(user.call_that_frees(self.strokes.world, "release"), now_ns)
+                self._give_back(user.count("release"), now_ns)
         self.tell("done", now_ns)
 
     def acknowledge(self, now_ns: int) -> None:

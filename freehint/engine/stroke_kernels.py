@@ -82,13 +82,21 @@ def release_lock(world, zone, end_ns):
 
 @kernel(inline=True)
 def row_is_sound(world, user, row):
-    """Does a row name a block that is free, or that the policy holds?"""
+    """Does a row name a block of the zone that is free or held, and a number of blocks?"""
     node = world.report[user, row, 0]
     order = world.report[user, row, 1]
     if node < 0 or node >= world.memory.nr_pages or order < 0 or order >= NR_ORDERS:
         return False
     frame = world.memory.frame[node]
-    return frame & (BUDDY | ISOLATED) != 0 and frame_order(frame) == order
+    if frame & (BUDDY | ISOLATED) == 0 or frame_order(frame) != order:
+        return False
+    return page_zone(world.memory, node) == world.user[user].zone
+
+
+@kernel(inline=True)
+def count_is_sound(world, user, row):
+    """Can a row's blocks have been looked at?  No list is longer than all nodes."""
+    return 0 <= world.report[user, row, 2] <= world.memory.links.shape[0] // 2
 
 
 @kernel
@@ -100,12 +108,13 @@ def begin_rows(world, user, since_ns, n):
     Returns
     -------
     (int, int)
-        The first row that names no block, or -1; the time in ns at which the lock was dropped.
+        The first row that is not sound, or -1; the time in ns at which the lock was dropped.
     """
     record = world.user[user]
-    for row in range(n):
-        if not row_is_sound(world, user, row):
+    for row in range(n + 1):
+        if not count_is_sound(world, user, row) or (row < n and not row_is_sound(world, user, row)):
             return row, since_ns
+    for row in range(n):
         world.outcome[user, row] = REFUSED
     record.row = 0
     record.rows = n

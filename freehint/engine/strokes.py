@@ -17,7 +17,7 @@ from freehint.engine.stroke_kernels import (
     lock_zone,
     take_used,
 )
-from freehint.engine.user import PAGE_COUNTS, User, pages_at_hand
+from freehint.engine.user import PAGE_COUNTS, User
 from freehint.engine.world.clock import NEVER, schedule, suspend
 from freehint.engine.world.content import has_content, write_block
 from freehint.engine.world.hints import count_covered, mark_free_pages
@@ -25,6 +25,7 @@ from freehint.engine.world.paging import FREE, MIN
 from freehint.engine.world.records import HINT_REQUESTED, HINT_START, IDLE
 from freehint.engine.world.ring import ADDED
 from freehint.engine.world.world import World
+from freehint.mm.damage import pages_at_hand
 from freehint.mm.memory import REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY
 from freehint.policies.policy import KICK, ON_FULL, Outcome, Stroke
 
@@ -115,6 +116,7 @@ class Strokes:
         world, record = self.world, self.world.user[user.number]
         user.walks.append([now_ns, -1, False, 0, 0, *self.page_counts(user)])
         user.zone = 0
+        user.strokes = 0
         user.asked = False
         record.stop = 0
         if record.hinting == HINT_REQUESTED:
@@ -173,7 +175,7 @@ class Strokes:
                 return False
             self._begin_walk(user, now_ns)
         if user.policy.next_zone:
-            user.zone = int(user.call(user.policy.next_zone))
+            user.zone = user.next_zone()
         stop = self.of_users.stop[number]
         if user.zone < 0 or stop:
             self._end_walk(user, now_ns, not stop)
@@ -181,15 +183,16 @@ class Strokes:
         user.since = lock_zone(self.current.pinned, number, user.zone, now_ns)
         if user.since < 0:
             return False
+        user.get_on(now_ns)
         self._feed_back(user)
-        pages = pages_at_hand(user.memory) if user.checked else 0
+        pages = pages_at_hand(user.pinned_memory) if user.checked else 0
         report = self._empty_report(user)
         n = user.fill(report, len(report) - 1)
-        row, dropped_ns = begin_rows(self.current.pinned, number, user.since, n)
-        if row >= 0:
-            user.refuse_row(row, *report[row, :2])
         if user.checked:
             user.check("fill", pages)
+        row, dropped_ns = begin_rows(self.current.pinned, number, user.since, n)
+        if row >= 0:
+            user.refuse_row(row, report[row])
         if not self.of_users.under_lock[number]:
             self._note_lock(user, user.since, dropped_ns, n)
         if user.policy.zeroes and has_content(self.world):
@@ -231,7 +234,7 @@ class Strokes:
         n = take_used(self.current.pinned, user.number, table)
         if n:
             outcome = np.full(n, USED, np.uint8)
-            user.call(user.policy.drain, user.zone, table[: n + 1], n, outcome)
+            user.count("drain", user.zone, table[: n + 1], n, outcome)
 
     def end(self, user: User, now_ns: int) -> bool:
         """Tell the policy the outcome of its rows, release the lock, plan the next stroke.
@@ -269,8 +272,7 @@ class Strokes:
         self.of_users.filled[user.number] = 0
         if user.policy.report == "acknowledged":
             outcome[:n][outcome[:n] == TAKEN] = USED
-        moved = user.call_that_frees(self.world, "drain", user.zone, report, n, outcome)
-        return int(moved or 0)
+        return user.count("drain", user.zone, report[: n + 1], n, outcome[:n])
 
     def _note_lock(self, user: User, since: int, end: int, blocks: int) -> None:
         stroke = int(self.of_users.stroke[user.number])

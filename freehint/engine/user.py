@@ -1,25 +1,51 @@
 """A user of the interface: a policy at work, and the calls of its verbs."""
 
+import math
+from contextlib import contextmanager
+
 import numpy as np
 
-from freehint.config import InputError
+from freehint.config import InputError, shown, whole
+from freehint.engine import watchdog
+from freehint.engine.canary import Guarded
 from freehint.engine.guest.mapping import freed_blocks_cleared
-from freehint.engine.world.world import World
-from freehint.jit import Kernel, as_python
+from freehint.jit import Kernel, is_ours
 from freehint.jit.pinned import pinned
 from freehint.mm.check import InvariantError, check_memory
-from freehint.mm.damage import pages_held
-from freehint.mm.memory import NR_ORDERS, Memory
-from freehint.policies.policy import Policy, Stroke
+from freehint.mm.damage import pages_at_hand
+from freehint.mm.memory import (
+    BUDDY,
+    ISOLATED,
+    Memory,
+    frame_order,
+    page_zone,
+    zone_name,
+)
+from freehint.policies.policy import VERBS, Policy, Stroke
 
 STATUSES = tuple(map(int, Stroke))
 PAGE_COUNTS = ("offered", "hinted", "lost", "duplicate")
+LEAST_STROKE_NS = 1_000
 
 
-def pages_at_hand(memory: Memory) -> int:
-    """Number of pages that are free, on pcp lists or held; no verb changes this sum."""
-    free = int((memory.nr_free.sum(axis=(0, 2)) << np.arange(NR_ORDERS)).sum())
-    return free + int(memory.pcp["count"].sum()) + int(pages_held(memory))
+def is_whole(value) -> bool:
+    """Is this a whole number, of Python or of numpy?"""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_foreign(policy: Policy) -> bool:
+    """Is any verb of the policy, or its kind, not freehint's own?"""
+    verbs = [getattr(policy, name) for name in VERBS]
+    kind = type(policy).__module__.partition(".")[0]
+    return kind != "freehint" or not all(is_ours(verb) for verb in verbs if verb)
+
+
+def _plain(value) -> str:
+    """A value in a message; an integer of numpy's, or a text, as it prints."""
+    try:
+        return f"{value!s:.80}"
+    except Exception:  # a stranger's __str__; a whole number of more than 4300 digits
+        return shown(value)
 
 
 def require_whole(memory: Memory, where: str) -> None:
@@ -34,6 +60,32 @@ def require_whole(memory: Memory, where: str) -> None:
         check_memory(memory)
     except InvariantError as error:
         raise InvariantError(f"{where}: {error}") from None
+
+
+class CheckPlan:
+    """After which verbs of a stranger the whole memory is checked.
+
+    After the first few, and then so seldom that checks take a fifth of the time: a check takes
+    6 ns a node, a verb with its stroke 20 µs.  Verbs are counted and no time is measured, so the
+    same run is checked at the same places and names the same verb.
+    """
+
+    FREE, SHARE, CHECK_NS_A_NODE, VERB_NS = 4, 0.2, 6, 20_000
+
+    def __init__(self, nr_nodes: int):
+        self.period = math.ceil(nr_nodes * self.CHECK_NS_A_NODE / (self.SHARE * self.VERB_NS))
+        self.verbs = self.unchecked = 0
+
+    def due(self) -> bool:
+        """Count a verb; is the memory checked after it?"""
+        self.verbs += 1
+        self.unchecked += 1
+        return self.verbs <= self.FREE or self.verbs % self.period == 0
+
+    def since(self) -> str:
+        """What an error of this check adds to the name of the verb."""
+        before, self.unchecked = self.unchecked - 1, 0
+        return f" or one of the {before} verbs before it" if before else ""
 
 
 class User:
@@ -55,16 +107,22 @@ class User:
 
     def __init__(self, number: int, actor: int, policy: Policy, current, check):
         self.number, self.actor, self.policy = number, actor, policy
+        self.current = current
         self.memory, self.pinned_memory = current.world.memory, current.pinned_memory
         self.walks = []
+        self.strokes = 0  # of the walk
         self.zone = 0
         self.status = int(Stroke.MORE)
         self.since = 0  # ns since when the stroke has its lock
         self.asked = False  # True: a walk is to follow the one that runs
-        module = getattr(as_python(policy.fill), "__module__", "")
-        self.is_foreign = not module.startswith("freehint.")
-        self.checked = self.is_foreign if check is None else check
+        self.is_foreign = is_foreign(policy)
+        self.guarded = self.is_foreign and not policy.trusted
+        self.checked = self.guarded if check is None else check
+        self.always = check is not None
+        self.plan = CheckPlan(len(self.memory.links) // 2)
+        self.extents = self._extents()
         self.clears = policy.allocates and bool(current.state.init_on_free[0])
+        whole("policy.stroke_capacity", policy.stroke_capacity, 0, 1 << 24)
         self.capacity = policy.stroke_capacity
         self.set_state()
 
@@ -81,40 +139,112 @@ class User:
     def set_state(self) -> None:
         """Make the policy's state anew, for a walk that has not begun."""
         make = self.policy.new_state
-        self.state = make(self.memory, self.policy) if make else np.zeros(64, np.int64)
-        ours = not self.is_foreign and isinstance(self.state, tuple)
+        self.state = np.zeros(64, np.int64)
+        if make:
+            with self.named("new_state"):
+                self.state = make(self.memory, self.policy)
+        ours = make is not None and is_ours(make) and isinstance(self.state, tuple)
         self.pinned_state = pinned(self.state) if ours else self.state
 
-    def call(self, verb, *arguments):
-        """Call a verb and return its answer.  A kernel gets memory and state in pinned form."""
+    @contextmanager
+    def named(self, verb: str):
+        """Let an error of a verb name the policy and the verb; the verb's own is its cause."""
+        if not self.guarded:
+            yield
+            return
+        watchdog.begin(f"policy {self.policy.name}: {verb}")
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            lines = str(error).strip().splitlines() or [""]
+            raise InputError(
+                f"policy {self.policy.name}: {verb} failed with {type(error).__name__}: {lines[0]}"
+            ) from error
+        finally:
+            watchdog.end()
+
+    def call(self, name: str, *arguments):
+        """Call a verb and return its answer.
+
+        A kernel gets memory and state in pinned form; a foreign verb gets copies of the arrays
+        among the arguments, and only ``fill`` may change its own.
+        """
+        if not self.guarded:
+            return self._call(name, *arguments)
+        guards = [Guarded(one) if isinstance(one, np.ndarray) else None for one in arguments]
+        inside = [guard.inside if guard else one for guard, one in zip(guards, arguments)]
+        with self.named(name):
+            answer = self._call(name, *inside)
+        for guard, one in zip(guards, arguments):
+            if guard and not guard.untouched:
+                raise InputError(f"policy {self.policy.name}: {name} wrote outside its arrays")
+            if guard and name == "fill":
+                one[:] = guard.inside
+        return answer
+
+    def _call(self, name: str, *arguments):
+        verb = getattr(self.policy, name)
         if isinstance(verb, Kernel):
-            return verb(self.pinned_memory, self.pinned_state, *arguments)
+            call = verb.call_checked if self.guarded else verb
+            return call(self.pinned_memory, self.pinned_state, *arguments)
         return verb(self.memory, self.state, *arguments)
+
+    def whole(self, name: str, answer, low: int, high: int) -> int:
+        """The answer of a verb.
+
+        Raises
+        ------
+        InputError
+            It is not a whole number in ``low..high``.
+        """
+        if not is_whole(answer) or not low <= answer <= high:
+            raise InputError(
+                f"policy {self.policy.name}: {name} must return a whole number in {low}..{high},"
+                f" got {shown(answer, 80)}"
+            )
+        return int(answer)
+
+    def count(self, name: str, *arguments) -> int:
+        """Call a verb that moves blocks and return its number of pages or nodes; None is 0."""
+        answer = self.call_that_frees(name, *arguments)
+        return 0 if answer is None else self.whole(name, answer, 0, len(self.memory.links) // 2)
+
+    def next_zone(self) -> int:
+        """The zone of the next stroke as the policy chooses it, or -1."""
+        nr_zones = len(self.memory.nr_free)
+        return self.whole("next_zone", self.call_checked("next_zone"), -1, nr_zones - 1)
 
     def call_checked(self, name: str, *arguments):
         """Call a verb, check that the lists are whole and no page is lost, return its answer."""
         if not self.checked:
-            return self.call(getattr(self.policy, name), *arguments)
-        before = pages_at_hand(self.memory)
-        answer = self.call(getattr(self.policy, name), *arguments)
+            return self.call(name, *arguments)
+        before = pages_at_hand(self.pinned_memory)
+        answer = self.call(name, *arguments)
         self.check(name, before)
         return answer
+
+    def _extents(self) -> bytes:
+        zones = self.memory.zones
+        return zones["start_pfn"].tobytes() + zones["spanned"].tobytes()
 
     def check(self, verb: str, pages_before: int) -> None:
         """Check the memory and its number of pages after a verb."""
         where = f"policy {self.policy.name}: {verb}"
-        require_whole(self.memory, where)
-        pages = pages_at_hand(self.memory)
+        if self._extents() != self.extents:
+            raise InvariantError(f"{where}: it changed where a zone begins or how far it spans")
+        if self.plan.due() or self.always:
+            require_whole(self.memory, where + self.plan.since())
+        pages = pages_at_hand(self.pinned_memory)
         if pages != pages_before:
             raise InvariantError(
                 f"{where}: {pages_before} pages were free, on pcp lists or held, now {pages} are"
             )
 
-    def call_that_frees(self, world: World, name: str, *arguments):
+    def call_that_frees(self, name: str, *arguments):
         """Like :meth:`call_checked`; blocks that the verb frees are cleared with init_on_free=1."""
         if not self.clears:
             return self.call_checked(name, *arguments)
-        with freed_blocks_cleared(world, self.policy):
+        with freed_blocks_cleared(self.current.world, self.policy):
             return self.call_checked(name, *arguments)
 
     def fill(self, report: np.ndarray, capacity: int) -> int:
@@ -130,23 +260,56 @@ class User:
         InputError
             The policy's answer is no number of rows and a Stroke.
         """
-        n, status = self.call(self.policy.fill, self.zone, report, capacity)
-        if not 0 <= n <= capacity or status not in STATUSES:
+        answer = self.call("fill", self.zone, report, capacity)
+        pair = answer if isinstance(answer, tuple) and len(answer) == 2 else (None, None)
+        n, status = pair
+        good = is_whole(n) and is_whole(status) and 0 <= n <= capacity and status in STATUSES
+        if not good:
+            got = f"({_plain(n)}, {_plain(status)})" if pair is answer else shown(answer, 80)
             raise InputError(
-                f"policy {self.policy.name}: fill must return (0..{capacity}, a Stroke),"
-                f" got ({n}, {status})"
+                f"policy {self.policy.name}: fill must return (0..{capacity}, a Stroke), got {got}"
             )
-        self.status = status
+        self.status = int(status)
         return int(n)
 
-    def refuse_row(self, row: int, node: int, order: int) -> None:
-        """Refuse a row of ``fill`` that names no block.
+    def get_on(self, now_ns: int) -> None:
+        """Count a stroke of the walk, and refuse a walk that does not get on.
+
+        Raises
+        ------
+        InputError
+            The walk has had more strokes than the memory has nodes, in less than 1 µs each.
+        """
+        self.strokes += 1
+        if self.strokes > len(self.memory.links) // 2:
+            passed_ns = now_ns - self.walks[-1][0]
+            if passed_ns < self.strokes * LEAST_STROKE_NS:
+                raise InputError(
+                    f"policy {self.policy.name}: fill: its walk does not get on: {self.strokes}"
+                    f" strokes in {passed_ns} ns, and the last returned Stroke {self.status}"
+                )
+
+    def refuse_row(self, row: int, values) -> None:
+        """Refuse a row of ``fill`` that is not sound.
 
         Raises
         ------
         InputError
         """
+        node, order, looked = map(int, values)
+        most = len(self.memory.links) // 2
+        if not 0 <= looked <= most:
+            wrong = f"counts {looked} blocks looked at, not 0..{most}"
+        elif self._is_block(node, order):
+            zone = zone_name(self.memory, page_zone(self.memory, node))
+            held = zone_name(self.memory, self.zone)
+            wrong = f"lies in zone {zone}, but the lock is that of zone {held}"
+        else:
+            wrong = "is neither a free block nor one held"
         raise InputError(
-            f"policy {self.policy.name}: fill: row {row} (node {node}, order {order})"
-            " is neither a free block nor one held"
+            f"policy {self.policy.name}: fill: row {row} (node {node}, order {order}) {wrong}"
         )
+
+    def _is_block(self, node: int, order: int) -> bool:
+        frame = int(self.memory.frame[node]) if 0 <= node < self.memory.nr_pages else 0
+        return bool(frame & (BUDDY | ISOLATED)) and frame_order(frame) == order

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from freehint.config import InputError
+from freehint.inputs.reading import read_bytes
 from freehint.mm.memory import Memory
 
 
@@ -37,15 +37,14 @@ class Files:
         """
         path = Path(path)
         if path not in self._read:
-            try:
-                content = path.read_bytes()
-            except FileNotFoundError:
-                raise InputError(f"{path}: there is no such file") from None
-            except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
-                reason = getattr(error, "strerror", error)
-                raise InputError(f"{path}: cannot be read: {reason}") from None
+            content = read_bytes(path)
             self._read[path] = content, Input(path.name, hashlib.sha256(content).hexdigest())
         return self._read[path][0]
+
+    def sha256(self, path) -> str:
+        """The sha256 of a file's bytes as they were when it was read first, in hexadecimal."""
+        self.read(path)
+        return self._read[Path(path)][1].sha256
 
     @property
     def inputs(self) -> tuple:

@@ -6,15 +6,15 @@ Neither tells where anything lies, so addresses and list order are drawn from a 
 every invariant of a real buddy allocator holds.
 """
 
-import gzip
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from freehint.config import InputError, whole
+from freehint.formats.bounds import MOST_PAGES, PCP_BOUNDS, ZONE_BOUNDS, check_bounds
 from freehint.formats.placer import Placer
+from freehint.inputs.reading import read_bytes, text_of, unpacked
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import (
     MAX_ORDER,
@@ -28,9 +28,9 @@ from freehint.mm.memory import (
 from freehint.mm.pageblock import count_isolate_pageblocks
 from freehint.mm.profile import LINUX_6_1, profile_for_kernel
 
-_FREE_LINE = re.compile(r"Node\s+0, zone\s+(\w+), type\s+(\w+)((?:\s+>?\d+)*)\s*$")
-_BLOCKS_LINE = re.compile(r"Node\s+0, zone\s+(\w+)((?:\s+\d+)+)\s*$")
-_ZONE_LINE = re.compile(r"Node\s+0, zone\s+(\w+)\s*$")
+_FREE_LINE = re.compile(r"Node\s+(\d+), zone\s+(\w+), type\s+(\w+)((?:\s+>?\d+)*)\s*$", re.ASCII)
+_BLOCKS_LINE = re.compile(r"Node\s+(\d+), zone\s+(\w+)((?:\s+\d+)+)\s*$", re.ASCII)
+_ZONE_LINE = re.compile(r"Node\s+(\d+), zone\s+(\w+)\s*$", re.ASCII)
 _KERNEL_LINE = re.compile(r"Linux version (\S+)|^Linux \S+ (\S+) #")
 _TYPES = {
     name.capitalize().replace("atomic", "Atomic"): t for t, name in enumerate(MIGRATETYPE_NAMES)
@@ -70,7 +70,7 @@ def memory_from_proc(path, seed=1) -> Memory:
     """
     whole("seed", seed, 0)
     path = Path(path)
-    lines = _read_lines(path)
+    lines = text_of(unpacked(read_bytes(path), path), path).splitlines()
     free, blocks = parse_pagetypeinfo(lines, path)
     zoneinfo = _parse_zoneinfo(lines, path)
     names = [name for name in ZONE_NAMES if zoneinfo.get(name, {}).get("managed")]
@@ -93,19 +93,6 @@ def memory_from_proc(path, seed=1) -> Memory:
     except InvariantError as error:
         raise InputError(f"{path}: these counts cannot be true together: {error}") from None
     return memory
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    try:
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-        return raw.decode().splitlines()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this is not whole text: {error}") from None
 
 
 def _kernel_profile(lines):
@@ -132,32 +119,39 @@ def parse_pagetypeinfo(lines, path):
     free, rows, blocks = {}, {}, {}
     in_blocks = False
     for number, line in enumerate(lines, 1):
-        in_blocks = in_blocks or line.startswith("Number of blocks type")
+        where = f"{path}: line {number}"
+        if line.startswith("Number of "):  # "mixed blocks" of a kernel with page owners follow
+            in_blocks = line.startswith("Number of blocks type")
         if in_blocks and line.startswith("### "):
             break
         match = _FREE_LINE.match(line)
         if match:
-            zone, name, counts = match[1], match[2], match[3].split()
-            _known(zone, name, path, number)
+            node, zone, name, counts = match[1], match[2], match[3], match[4].split()
+            _known(zone, name, where)
+            _refuse_other_node(node, zone, where)
+            if name in rows.setdefault(zone, set()):
+                raise InputError(f"{where}: type {name} of zone {zone} is there twice")
+            rows[zone].add(name)
             if len(counts) != MAX_ORDER:
-                raise InputError(
-                    f"{path}: line {number}: {MAX_ORDER} counts are needed, got {len(counts)}"
-                )
+                raise InputError(f"{where}: {MAX_ORDER} counts are needed, got {len(counts)}")
             over = next((c for c in counts if c.startswith(">")), None)
             if over:
-                raise InputError(f"{path}: line {number}: the kernel gave up counting at {over!r}")
+                raise InputError(f"{where}: the kernel gave up counting at {over!r:.80}")
             free.setdefault(zone, np.zeros((MAX_ORDER, MIGRATE_TYPES), np.int64))
-            free[zone][:, _TYPES[name]] = [int(c) for c in counts]
-            rows.setdefault(zone, set()).add(name)
+            free[zone][:, _TYPES[name]] = [_number(c, "a count", where) for c in counts]
             continue
         match = _BLOCKS_LINE.match(line) if in_blocks else None
-        if match and match[1] in ZONE_NAMES and match[1] not in blocks:
-            counts = match[2].split()
+        if match and match[2] in ZONE_NAMES:
+            node, zone, counts = match[1], match[2], match[3].split()
+            if len(counts) == MAX_ORDER and blocks:
+                in_blocks = False  # This is /proc/buddyinfo.
+                continue
+            _refuse_other_node(node, zone, where)
+            if zone in blocks:
+                raise InputError(f"{where}: the pageblocks of zone {zone} are there twice")
             if len(counts) != MIGRATE_TYPES:
-                raise InputError(
-                    f"{path}: line {number}: {MIGRATE_TYPES} counts are needed, got {len(counts)}"
-                )
-            blocks[match[1]] = np.array([int(c) for c in counts], np.int64)
+                raise InputError(f"{where}: {MIGRATE_TYPES} counts are needed, got {len(counts)}")
+            blocks[zone] = np.array([_number(c, "a count", where) for c in counts], np.int64)
     for zone, names in rows.items():
         missing = sorted(set(_TYPES) - names)
         if missing:
@@ -167,36 +161,68 @@ def parse_pagetypeinfo(lines, path):
     return free, blocks
 
 
-def _known(zone, name, path, number):
+def _known(zone, name, where):
     if zone not in ZONE_NAMES:
-        raise InputError(f"{path}: line {number}: unknown zone {zone!r}")
+        raise InputError(f"{where}: unknown zone {zone!r}")
     if name not in _TYPES:
-        raise InputError(f"{path}: line {number}: unknown migratetype {name!r}")
+        raise InputError(f"{where}: unknown migratetype {name!r}")
+
+
+def _refuse_other_node(node, zone, where):
+    if node.lstrip("0"):
+        raise InputError(
+            f"{where}: zone {zone} is of NUMA node {node:.20}, but a guest here has only node 0"
+        )
+
+
+def _number(word: str, field: str, where: str) -> int:
+    """A whole number as the kernel prints it; ``int`` takes more, and fails at 4,301 digits."""
+    if not re.fullmatch("[0-9]{1,10}", word) or int(word) > MOST_PAGES:
+        raise InputError(
+            f"{where}: {field} must be a whole number in 0..{MOST_PAGES}, got {word!r:.80}"
+        )
+    return int(word)
 
 
 def _parse_zoneinfo(lines, path):
     """Each zone's fields in /proc/zoneinfo; ``count``, ``pcp_high``, ``batch`` list the CPUs."""
     zones, current = {}, None
     for number, line in enumerate(lines, 1):
+        where = f"{path}: line {number}"
         match = _ZONE_LINE.match(line)
         if match:
-            current = zones.setdefault(
-                match[1], {"count": [], "pcp_high": [], "batch": [], "line": number}
-            )
+            key = match[1].lstrip("0"), match[2]
+            if key in zones:
+                raise InputError(f"{where}: zone {match[2]} is there twice in zoneinfo")
+            current = zones[key] = {
+                "count": [],
+                "pcp_high": [],
+                "batch": [],
+                "where": where,
+            }
             continue
+        if line[:1].strip():
+            current = None  # Lines of zoneinfo are indented; this one is of another file.
         words = line.replace(":", " ").split()
         if current is None or len(words) < 2:
             continue
-        if words[0] == "protection":
-            current["protection"] = [int(w) for w in re.findall(r"\d+", line)]
-        if not words[1].isdigit():
-            continue
-        if words[0] in ("count", "batch"):
-            current[words[0]].append(int(words[1]))
-        elif words[0] == "high" and current["count"] and ":" in line:
-            current["pcp_high"].append(int(words[1]))
-        elif words[0] in _ZONE_FIELDS:
-            current.setdefault(words[0], int(words[1]))
+        field = words[0]
+        if field in ("count", "batch"):
+            current[field].append(_number(words[1], field, where))
+        elif field == "high" and current["count"] and ":" in line:
+            current["pcp_high"].append(_number(words[1], field, where))
+        elif field in (*_ZONE_FIELDS, "boost", "protection"):
+            if field in current:
+                raise InputError(f"{where}: {field} is there twice")
+            if field == "protection":
+                inside = line.partition(":")[2].strip().removeprefix("(").removesuffix(")")
+                current[field] = [_number(w.strip(), field, where) for w in inside.split(",")]
+            else:
+                current[field] = _number(words[1], field, where)
+    for (node, name), zone in zones.items():
+        if zone.get("managed") != 0:
+            _refuse_other_node(node, name, zone["where"])
+    zones = {name: zone for (node, name), zone in zones.items() if not node}
     for name, zone in zones.items():
         if zone.get("managed") == 0:
             continue
@@ -207,7 +233,19 @@ def _parse_zoneinfo(lines, path):
             zone["pcp_high"]
         ):
             raise InputError(f"{path}: zoneinfo of zone {name} has no whole pagesets")
+    _check_bounds(zones, path)
     return zones
+
+
+def _check_bounds(zones: dict, path) -> None:
+    pages = sum(zone["managed"] for zone in zones.values())
+    for name, zone in zones.items():
+        if zone["managed"] == 0:
+            continue
+        where = f"{path}: zoneinfo of zone {name}"
+        check_bounds(zone, ZONE_BOUNDS, pages, where)
+        pcp = {"count": zone["count"], "high": zone["pcp_high"], "batch": zone["batch"]}
+        check_bounds(pcp, PCP_BOUNDS, pages, f"{where}: pagesets")
 
 
 def _empty_memory(names, zoneinfo, profile, path) -> Memory:

@@ -36,7 +36,7 @@ def _zone_positions(memory: Memory, table: dict, path) -> np.ndarray:
     known = np.isin(table["zone"], list(names))
     if not known.all():
         row = int(np.argmin(known))
-        raise InputError(f"{path}: row {row}: unknown zone {table['zone'][row]!r}")
+        raise InputError(f"{path}: row {row}: unknown zone {table['zone'][row]!r:.80}")
     return np.array([names[n] for n in table["zone"]], np.int64)
 
 

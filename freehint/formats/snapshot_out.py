@@ -1,12 +1,14 @@
 """Write a guest's memory in the layout of the recorded snapshots (data/README.md)."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 from freehint.config import InputError
 from freehint.files import whole_file
 from freehint.formats.snapshots import snapshot_files
 from freehint.formats.tables import free_lists, pageblocks, pcp_lists
+from freehint.inputs.reading import exists
 from freehint.mm.check import check_memory
 from freehint.mm.damage import pages_held
 from freehint.mm.list import list_empty
@@ -29,8 +31,9 @@ from freehint.mm.profile import PROFILES, profile_name
 def save_snapshot(memory: Memory, stem) -> Path:
     """Write a memory as the four files of a snapshot; :func:`load_snapshot` reads them.
 
-    Lists keep their order.  The files do not say which allocated pages are movable and which
-    blocks a hint was taken for, because no recording does.
+    Lists keep their order.  ``meta.json`` has the sha256 of the other files, which
+    :func:`load_snapshot` compares.  The files do not say which allocated pages are movable and
+    which blocks a hint was taken for, because no recording does.
 
     Parameters
     ----------
@@ -67,14 +70,19 @@ def save_snapshot(memory: Memory, stem) -> Path:
         raise InputError(f"{stem}: no kernel {name} has the rules of this memory's profile")
     *tables, meta = snapshot_files(stem)
     for path in (*tables, meta):
-        if path.exists():
+        if exists(path):
             raise InputError(f"{path}: exists already; a snapshot never overwrites another")
+    checksums = {}
     for path, table in zip(tables, (free_lists, pcp_lists, pageblocks), strict=True):
         with whole_file(path) as temporary:
             table(memory).to_parquet(temporary, compression="zstd", index=False)
+            kind = path.name.removeprefix(f"{stem.name}.")
+            checksums[kind] = sha256(temporary.read_bytes()).hexdigest()
     # This file comes last, because without it there is no snapshot.
     with whole_file(meta) as temporary:
-        temporary.write_text(json.dumps(_meta(memory, name), indent=1) + "\n")
+        temporary.write_text(
+            json.dumps(_meta(memory, name) | {"sha256": checksums}, indent=1) + "\n"
+        )
     return stem
 
 

@@ -4,20 +4,22 @@ A recording ``NAME.T0`` is four files: ``freelist``, ``pcp`` and ``pageblock`` (
 ``meta.json``.  Everything is validated here, once; each message names file, field and value.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from freehint.config import InputError
+from freehint.config import InputError, shown
+from freehint.formats.bounds import PCP_BOUNDS, ZONE_BOUNDS, check_bounds
 from freehint.formats.digest import Files
 from freehint.formats.snapshot_lists import load_freelists, load_pageblocks, load_pcp
+from freehint.inputs.reading import first_line, json_of, table_of
 from freehint.mm.memory import (
     ISOLATE,
     MAX_ORDER,
+    NO_PAGEBLOCK,
     NR_PCP_LISTS,
+    PAGEBLOCK_ORDER,
     PCP_DTYPE,
     ZONE_NAMES,
     Memory,
@@ -34,6 +36,13 @@ from freehint.mm.profile import profile_for_kernel
 FREELIST_COLUMNS = ("zone", "order", "migratetype", "position", "pfn")
 PCP_COLUMNS = ("zone", "cpu", "pindex", "order", "migratetype", "position", "pfn")
 PAGEBLOCK_COLUMNS = ("zone", "block", "start_pfn", "migratetype", "skip")
+# Numbers of a zone whose names in meta.json and in ZONE_DTYPE agree.
+AS_NAMED = (
+    *("start_pfn", "spanned", "present", "managed", "watermark_boost"),
+    *("nr_reserved_highatomic", "flags"),
+)
+WATERMARKS = ("min", "low", "high")
+NR_RESERVES = 5
 
 
 def snapshot_files(stem) -> list[Path]:
@@ -79,6 +88,7 @@ def read_snapshot(stem, files: Files) -> Memory:
     freelist = read_table(Path(f"{stem}.freelist.parquet"), FREELIST_COLUMNS, files)
     pcp = read_table(Path(f"{stem}.pcp.parquet"), PCP_COLUMNS, files)
     pageblock = read_table(Path(f"{stem}.pageblock.parquet"), PAGEBLOCK_COLUMNS, files)
+    _compare_sha256(meta, stem, files)
     memory = _memory_from_meta(meta, f"{stem}.meta.json", "reported" in freelist)
     load_pageblocks(memory, pageblock, f"{stem}.pageblock.parquet")
     count_isolate_pageblocks(memory)
@@ -90,15 +100,27 @@ def read_snapshot(stem, files: Files) -> Memory:
 
 
 def _read_meta(path: Path, files: Files) -> dict:
-    content = files.read(path)
-    try:
-        meta = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: this is not whole JSON: {error}") from None
+    meta = json_of(files.read(path), path)
     zones = meta.get("zones") if isinstance(meta, dict) else None
     if not isinstance(zones, list) or not zones:
         raise InputError(f"{path}: field 'zones' must be a list of zones, got {zones!r:.80}")
     return meta
+
+
+def _compare_sha256(meta: dict, stem, files: Files) -> None:
+    """Compare the tables with the checksums that ``meta.json`` may have."""
+    path = f"{stem}.meta.json"
+    if "sha256" not in meta:
+        return
+    stored = _field(meta, "sha256", path, dict)
+    for table in snapshot_files(stem)[:-1]:
+        kind = table.name.removeprefix(f"{Path(stem).name}.")
+        found = files.sha256(table)
+        if stored.get(kind) != found:
+            raise InputError(
+                f"{table}: its sha256 is {found}, but field 'sha256' of {path} has"
+                f" {stored.get(kind)!r:.80}"
+            )
 
 
 def read_table(path: Path, columns, files: Files) -> dict:
@@ -114,11 +136,7 @@ def read_table(path: Path, columns, files: Files) -> dict:
     InputError
         The file is missing, not whole parquet, or a column is missing or not numeric.
     """
-    content = files.read(path)
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: this is not whole parquet: {_first_line(error)}") from None
+    table = table_of(files.read(path), path)
     wanted = {}
     for name in (*columns, "reported"):
         if name not in table.column_names:
@@ -129,22 +147,29 @@ def read_table(path: Path, columns, files: Files) -> dict:
         if column.null_count:
             raise InputError(f"{path}: column {name!r} has {column.null_count} empty values")
         if name == "zone":
-            wanted[name] = column.to_pandas().astype(str).to_numpy()
+            wanted[name] = _texts(column, path, name)
             continue
         # Being convertible is not enough: text must not pass, and fractions would be cut off.
         if not pa.types.is_integer(column.type):
             raise InputError(
-                f"{path}: column {name!r} must hold whole numbers, got {column[:1].to_pylist()}"
+                f"{path}: column {name!r} must hold whole numbers,"
+                f" got {shown(column[:1].to_pylist())}"
             )
         try:
             wanted[name] = column.cast(pa.int64()).to_numpy()
         except pa.ArrowInvalid as error:
-            raise InputError(f"{path}: column {name!r}: {_first_line(error)}") from None
+            raise InputError(f"{path}: column {name!r}: {first_line(error)}") from None
     return wanted
 
 
-def _first_line(error) -> str:
-    return str(error).strip().splitlines()[0]
+def _texts(column: pa.ChunkedArray, path, name: str) -> np.ndarray:
+    """A column of texts, which may be stored as a dictionary."""
+    try:
+        return np.array(column.cast(pa.string()).to_pylist(), object).astype(str)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise InputError(
+            f"{path}: column {name!r} must hold texts: {first_line(error):.80}"
+        ) from None
 
 
 def _field(record: dict, name: str, path, kind=int):
@@ -178,28 +203,16 @@ def _memory_from_meta(meta: dict, path, reported_known: bool) -> Memory:
     if len(set(names)) != len(names):
         raise InputError(f"{path}: field 'zones': a name is there twice: {names}")
 
-    def column(name):
-        return np.array([_field(r, name, path) for r in records], np.int64)
-
-    watermarks = [_field(r, "watermark", path, dict) for r in records]
-    reserves = np.zeros((len(records), 5), np.int64)
-    for z, record in enumerate(records):
-        reserve = _whole_numbers(record, "lowmem_reserve", path)[:5]
-        reserves[z, : len(reserve)] = reserve
+    values = [_zone_numbers(record, path) for record in records]
+    pages = sum(zone["managed"] for zone in values)
+    for name, zone in zip(names, values, strict=True):
+        check_bounds(zone, ZONE_BOUNDS, pages, f"{path}: zone {name}")
     zones = new_zones(
-        index=np.array([ZONE_NAMES.index(r["name"]) for r in records], np.int64),
-        start_pfn=column("start_pfn"),
-        spanned=column("spanned"),
-        present=column("present"),
-        managed=column("managed"),
-        watermark=np.array(
-            [[_field(w, k, path) for k in ("min", "low", "high")] for w in watermarks], np.int64
-        ),
-        watermark_boost=column("watermark_boost"),
-        lowmem_reserve=reserves,
-        nr_free_pages=column("nr_free_pages_stat"),
-        nr_reserved_highatomic=column("nr_reserved_highatomic"),
-        flags=column("flags"),
+        index=np.array([ZONE_NAMES.index(name) for name in names], np.int64),
+        watermark=np.array([[zone[k] for k in WATERMARKS] for zone in values], np.int64),
+        lowmem_reserve=np.array([zone["lowmem_reserve"] for zone in values], np.int64),
+        nr_free_pages=np.array([zone["nr_free_pages_stat"] for zone in values], np.int64),
+        **{name: np.array([zone[name] for zone in values], np.int64) for name in AS_NAMED},
     )
     pcp_records = [_field(r, "pcp", path, list) for r in records]
     nr_cpus = max(len(p) for p in pcp_records)
@@ -207,11 +220,6 @@ def _memory_from_meta(meta: dict, path, reported_known: bool) -> Memory:
         raise InputError(
             f"{path}: field 'pcp' must have every CPU in every zone, got {pcp_records!r:.80}"
         )
-    for z, name in enumerate(names):
-        for field, least in (("start_pfn", 0), ("spanned", 1)):
-            value = int(zones[field][z])
-            if not least <= value < 1 << 31:
-                raise InputError(f"{path}: zone {name}: field {field!r} cannot be {value}")
     try:
         memory = new_memory(zones, nr_cpus, profile, reported_known)
     except ValueError as error:
@@ -222,10 +230,29 @@ def _memory_from_meta(meta: dict, path, reported_known: bool) -> Memory:
                 raise InputError(
                     f"{path}: field 'pcp': cpu {cpu} must come here, got {record!r:.80}"
                 )
-            for name in PCP_DTYPE.names:
-                if name in record or name in ("count", "high", "batch"):
-                    memory.pcp[name][z, cpu] = _field(record, name, path)
+            needed = ("count", "high", "batch")
+            found = {
+                n: _field(record, n, path) for n in PCP_DTYPE.names if n in record or n in needed
+            }
+            check_bounds(found, PCP_BOUNDS, pages, f"{path}: zone {names[z]}: pcp of cpu {cpu}")
+            for name, value in found.items():
+                memory.pcp[name][z, cpu] = value
     return memory
+
+
+def _zone_numbers(record: dict, path) -> dict:
+    """The numbers of a zone's record, watermarks among them."""
+    watermark = _field(record, "watermark", path, dict)
+    reserve = _whole_numbers(record, "lowmem_reserve", path)
+    if len(reserve) > NR_RESERVES:
+        raise InputError(
+            f"{path}: field 'lowmem_reserve' must have {NR_RESERVES} numbers, got {len(reserve)}"
+        )
+    return {
+        **{name: _field(record, name, path) for name in (*AS_NAMED, "nr_free_pages_stat")},
+        **{name: _field(watermark, name, path) for name in WATERMARKS},
+        "lowmem_reserve": reserve + [0] * (NR_RESERVES - len(reserve)),
+    }
 
 
 def _compare_with_meta(memory: Memory, meta: dict, stem) -> None:
@@ -253,6 +280,15 @@ def _compare_with_meta(memory: Memory, meta: dict, stem) -> None:
                     f"{path}: zone {record['name']}: pcp count of cpu {cpu} is"
                     f" {memory.pcp.count[z, cpu]}, but {stem}.pcp.parquet lists {pcp[z, cpu]} pages"
                 )
+    for z, zone in enumerate(memory.zones):
+        first = (int(zone.start_pfn) - memory.base_pfn) >> PAGEBLOCK_ORDER
+        last = (int(zone.start_pfn) - memory.base_pfn + int(zone.spanned) - 1) >> PAGEBLOCK_ORDER
+        blocks = int((memory.pageblock[first : last + 1] != NO_PAGEBLOCK).sum())
+        if zone.present > blocks << PAGEBLOCK_ORDER:
+            raise InputError(
+                f"{path}: zone {zone_name(memory, z)}: present is {zone.present}, but"
+                f" {stem}.pageblock.parquet lists {blocks} pageblocks"
+            )
     pages = (memory.nr_free[:, :, :ISOLATE] << np.arange(MAX_ORDER)[:, None]).sum(axis=(1, 2))
     for z in np.flatnonzero(pages > memory.zones.managed)[:1]:
         raise InputError(

@@ -3,7 +3,8 @@
 Numba's own cache has an index file a function: of two processes that compile different signatures
 at the same time one overwrites the other's entry, and may then load the other's code.  Here a file
 is named after all that it was compiled for, and carries it inside with a checksum.  Whatever
-cannot be read is compiled again, and whatever cannot be written is done without.
+cannot be read is compiled again, and whatever cannot be written is done without.  Kernels are
+executed, so only this user and root may have written them (:mod:`freehint.jit.trust`).
 
 A process that needs a kernel which another one is compiling waits for it: whoever compiles holds a
 lock on a file of the kernel's name, which the system releases when that process ends, however it
@@ -31,11 +32,13 @@ from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from freehint.jit.closure import PACKAGE, kernels_hash
+from freehint.jit.trust import admitted, distrust, private
 
 SUFFIX = ".kernel"
 UNFINISHED = ".unfinished-"
 LOCK = ".lock"
 DIGEST_BYTES = 32
+END_OF_KEY = b"\n\0"  # in no key, which is the text of a tuple
 UNUSED_S = 60 * 86400  # a folder of other sources, until it is removed
 ABANDONED_S = 3600  # an unfinished file, whose process was killed
 _FOLDER = re.compile(r"[0-9a-f]{16}")
@@ -59,9 +62,10 @@ COUNTS = Counts()
 
 
 def writable(folder: Path) -> bool:
-    """Can files be made in the folder, which is made if it is missing?"""
+    """Can files be made in the folder, which is made if it is missing, and only by this user?"""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not (private(folder.parent) and private(folder)):
+            return False
         with tempfile.TemporaryFile(dir=folder):
             os.utime(folder)  # see prune()
             return True
@@ -139,7 +143,7 @@ class KernelCache(_Cache):
             return
         key = self._key(sig, data.codegen)
         try:
-            write_whole(self.folder / self._file(key), (key, data._reduce()))
+            write_whole(self.folder / self._file(key), key, data._reduce())
         except OSError:
             COUNTS.not_kept += 1
 
@@ -163,19 +167,23 @@ class KernelCache(_Cache):
 def read_whole(path: Path, key: tuple):
     """What :func:`write_whole` kept for ``key``; None where that is not there, or not whole."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            if distrust(os.fstat(file.fileno())):
+                return None
+            raw = file.read()
+        # Unpickling executes, so the file must first be whole and the one that is looked for.
         digest, data = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
-        if hashlib.sha256(data).digest() != digest:
+        name = repr(key).encode()
+        if hashlib.sha256(data).digest() != digest or not data.startswith(name + END_OF_KEY):
             return None
-        found, payload = pickle.loads(data)
+        return pickle.loads(data[len(name) + len(END_OF_KEY) :])
     except Exception:  # of whatever kind: it can always be compiled again
         return None
-    return payload if found == key else None
 
 
-def write_whole(path: Path, value) -> None:
-    """Write a file under another name, then give it its own."""
-    data = dumps(value)
+def write_whole(path: Path, key: tuple, value) -> None:
+    """Write what is kept for ``key`` under another name, then give the file its own."""
+    data = repr(key).encode() + END_OF_KEY + dumps(value)
     handle, name = tempfile.mkstemp(prefix=UNFINISHED, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -269,7 +277,8 @@ def cache_folders() -> tuple[Path | None, tuple]:
     """
     folders = [base / source_hash() for base in cache_bases()]
     kept = next(filter(writable, folders), None)
-    return kept, tuple(folder for folder in folders if folder != kept and folder.is_dir())
+    others = (folder for folder in folders if folder != kept and folder.is_dir())
+    return kept, tuple(folder for folder in others if admitted(folder.parent) and admitted(folder))
 
 
 CACHE_FOLDER, OTHER_FOLDERS = (None, ()) if numba_config.DISABLE_JIT else cache_folders()

@@ -48,7 +48,27 @@ class Kernel(CPUDispatcher):
 
         Constants are seen again when the kernel becomes part of its caller.
         """
+        if CheckedEntry.compiles and not self.checks:
+            return self.checking().get_call_template(args, kws)
         return super().get_call_template(tuple(map(_plain_integer, args)), kws)
+
+    def get_overload(self, signature):
+        """What a caller calls."""
+        if CheckedEntry.compiles and not self.checks:
+            return self.checking().get_overload(signature)
+        return super().get_overload(signature)
+
+    def checking(self):
+        """The same kernel with checked indices, as kernels with checked indices call it."""
+        if self.twin is None:
+            self.twin = _inner(self.py_func, self.targetoptions["forceinline"], checks=True)
+        return self.twin
+
+    def call_checked(self, *args):
+        """Call it from Python with checked indices, here and in all kernels that it calls."""
+        if self.checked_entry is None:
+            self.checked_entry = _compile_checked(self.py_func)
+        return self.checked_entry(*args)
 
     def compile(self, signature):
         known = self.overloads.get(signature)
@@ -99,6 +119,20 @@ class CachedEntry(CPUDispatcher):
                 self._cache.release()
 
 
+class CheckedEntry(CPUDispatcher):
+    """A kernel's entry for Python in which every index is checked, kept nowhere."""
+
+    compiles = False  # while one compiles, kernels that it calls check their indices too
+
+    def compile(self, signature):
+        with global_compiler_lock, _without_collections():
+            before, CheckedEntry.compiles = CheckedEntry.compiles, True
+            try:
+                return super().compile(signature)
+            finally:
+                CheckedEntry.compiles = before
+
+
 @contextlib.contextmanager
 def _without_collections():
     """Look for no cycles meanwhile: a compiler makes millions of objects and keeps most of them."""
@@ -135,18 +169,26 @@ def kernel(function=None, *, inline=False, cold=False, plain=None):
         return lambda f: kernel(f, inline=inline, cold=cold, plain=plain)
     if numba_config.DISABLE_JIT:
         return plain or function
+    made = _inner(function, not cold)
+    made.from_python = not inline
+    made.plain = plain or function
+    return made
+
+
+def _inner(function, forceinline: bool, checks=False) -> Kernel:
+    """A kernel as others see it; with ``checks`` its indices are checked."""
     made = numba.njit(
-        forceinline=not cold,
+        forceinline=forceinline,
         nogil=True,
         _nrt=False,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
+        boundscheck=checks,
         pipeline_class=_compiler(function),
     )(function)
     made.__class__ = Kernel
-    made.from_python = not inline
-    made.plain = plain or function
-    made.entry = None  # compiled at the first call from Python
+    made.checks = checks
+    made.twin = made.entry = made.checked_entry = None  # compiled at the first call
     return made
 
 
@@ -155,13 +197,15 @@ def as_python(function):
     return getattr(function, "py_func", function)
 
 
-def _is_ours(function) -> bool:
-    return Path(function.__code__.co_filename).is_relative_to(PACKAGE)
+def is_ours(function) -> bool:
+    """Is a function or kernel written in a file of this package?"""
+    code = getattr(as_python(function), "__code__", None)
+    return code is not None and Path(code.co_filename).is_relative_to(PACKAGE)
 
 
 def _compiler(function):
     """Kernels of this package need few of Numba's passes; other people's may need any."""
-    return KernelCompiler if _is_ours(function) else Compiler
+    return KernelCompiler if is_ours(function) else Compiler
 
 
 def _compile_cached(function):
@@ -169,7 +213,15 @@ def _compile_cached(function):
     made = numba.njit(nogil=True, no_cfunc_wrapper=True, pipeline_class=_compiler(function))(
         function
     )
-    if _is_ours(function):
+    if is_ours(function):
         made.__class__ = CachedEntry
         made._cache = KernelCache(function, CACHE_FOLDER, OTHER_FOLDERS)
+    return made
+
+
+def _compile_checked(function):
+    made = numba.njit(
+        nogil=True, no_cfunc_wrapper=True, boundscheck=True, pipeline_class=_compiler(function)
+    )(function)
+    made.__class__ = CheckedEntry
     return made

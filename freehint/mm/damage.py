@@ -324,9 +324,26 @@ def find_damage(memory, where):
 
 @kernel
 def pages_held(memory):
-    """Pages of blocks that frames say to be on a private list."""
+    """Pages of blocks on private lists; it stays within the memory even if a list is damaged."""
     pages = 0
-    for node in range(memory.nr_pages):
-        if memory.frame[node] & ISOLATED:
+    for user in range(NR_USERS):
+        node = list_next(memory.links, user_node(memory, user, USER_LIST))
+        for _ in range(memory.nr_pages):
+            if node < 0 or node >= memory.nr_pages:
+                break
             pages += 1 << frame_order(memory.frame[node])
+            node = list_next(memory.links, node)
+    return pages
+
+
+@kernel
+def pages_at_hand(memory):
+    """Pages that are free, on pcp lists or held; no verb changes this sum."""
+    pages = pages_held(memory)
+    for zone in range(memory.nr_free.shape[0]):
+        for order in range(NR_ORDERS):
+            for migratetype in range(MIGRATE_TYPES):
+                pages += memory.nr_free[zone, order, migratetype] << order
+        for cpu in range(memory.nr_cpus):
+            pages += memory.pcp[zone, cpu].count
     return pages

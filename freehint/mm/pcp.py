@@ -132,14 +132,14 @@ def next_list_in_turn(memory, zone, cpu, pindex, quota, left):
     Returns
     -------
     pindex, quota : int
-        The next list that has pages, and the number of pages to take from it.
+        The next list that has pages, and the number of pages to take from it; 0 if all are empty.
     """
-    empty = True
-    while empty:
+    for _ in range(MIGRATE_PCPTYPES):
         quota += 1
         pindex = pindex + 1 if pindex + 1 < MIGRATE_PCPTYPES else 0
-        empty = list_empty(memory.links, pcp_list_head(memory, zone, cpu, pindex))
-    return pindex, left if quota == MIGRATE_PCPTYPES else quota
+        if not list_empty(memory.links, pcp_list_head(memory, zone, cpu, pindex)):
+            return pindex, left if quota == MIGRATE_PCPTYPES else quota
+    return pindex, 0
 
 
 @kernel(inline=True)
@@ -160,7 +160,8 @@ def free_pcppages_bulk(memory, zone, cpu, count, pindex):
     """Drain about ``count`` pages to the buddy lists, tails first.
 
     Whole lists are drained, from ``pindex`` on; before 5.17 the three lists take turns, MOVABLE
-    first.  The caller holds the zone lock.  Source: free_pcppages_bulk().
+    first, and blocks that another kernel left on further lists stay there.  The caller holds the
+    zone lock.  Source: free_pcppages_bulk().
 
     Returns
     -------
@@ -175,6 +176,8 @@ def free_pcppages_bulk(memory, zone, cpu, count, pindex):
     while freed < count:
         if in_turns:
             pindex, quota = next_list_in_turn(memory, zone, cpu, pindex, quota, count - freed)
+            if quota == 0:
+                break
         head = pcp_list_head(memory, zone, cpu, pindex)
         while freed < count and quota > 0 and not list_empty(memory.links, head):
             node = list_prev(memory.links, head)
@@ -201,9 +204,10 @@ def drain_pages_zone(memory, zone, cpu):
     chunk = pages
     if memory.profile.pcp_drain != DRAIN_ROUND_ROBIN:
         chunk = max(largest_batch(memory, zone, cpu), 1)
-    while memory.pcp[zone, cpu].count > 0:
-        free_pcppages_bulk(memory, zone, cpu, chunk, 0)
-    return pages
+    freed = pages
+    while freed > 0:
+        freed = free_pcppages_bulk(memory, zone, cpu, chunk, 0)
+    return pages - memory.pcp[zone, cpu].count
 
 
 @kernel(inline=True)
@@ -258,7 +262,8 @@ def decay_pcp_high(memory, zone, cpu):
         memory.pcp[zone, cpu].high = max(lower, pcp.high_min)
     left = memory.pcp[zone, cpu].count - memory.pcp[zone, cpu].high
     drained = 0
+    chunk = max(pcp.batch, 1)
     while left > 0:
-        drained += free_pcppages_bulk(memory, zone, cpu, min(left, pcp.batch), 0)
-        left -= pcp.batch
+        drained += free_pcppages_bulk(memory, zone, cpu, min(left, chunk), 0)
+        left -= chunk
     return drained

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from freehint.config import InputError
+from freehint.config import InputError, one_of
 from freehint.mm.memory import NR_USERS
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.five_step import FiveStep
@@ -102,8 +102,7 @@ def find_policy(policy) -> Policy:
         return policy
     if isinstance(policy, str) and policy in REFUSED:
         raise InputError(f"policy {policy!r} {REFUSED[policy]}")
-    if not isinstance(policy, str) or policy not in POLICIES:
-        raise InputError(f"policy must be one of {', '.join(POLICIES)}, got {policy!r}")
+    one_of("policy", policy, POLICIES)
     return POLICIES[policy]
 
 

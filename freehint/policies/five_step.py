@@ -25,7 +25,7 @@ Source: Tsirkin, "How about the following scheme", answering v24 2/2 on linux-mm
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from freehint.config import require, whole
+from freehint.config import require
 from freehint.jit import kernel
 from freehint.mm.buddy import page_is_buddy
 from freehint.mm.isolate import isolate_free_page, putback_isolated_page
@@ -39,7 +39,6 @@ from freehint.mm.list import (
 )
 from freehint.mm.memory import (
     ISOLATE,
-    MAX_ORDER,
     MIGRATE_TYPES,
     NR_ORDERS,
     USER_LIST,
@@ -61,7 +60,7 @@ from freehint.policies.five_step_state import (
     nr_held,
     order_of,
 )
-from freehint.policies.policy import CAPACITY, FULL_RING, MIN_ORDER, Outcome, Policy, Stroke
+from freehint.policies.policy import CAPACITY, FULL_RING, MIN_ORDER, Order, Outcome, Policy, Stroke
 from freehint.policies.promise import ONCE, Promise
 from freehint.policies.walk_state import forget_user_nodes
 
@@ -278,7 +277,7 @@ class FiveStep(Policy):
     release: Callable = release
     shrink: Callable = shrink
     report: str = "acknowledged"
-    min_order: int = 0
+    min_order: Order = 0
     colour: str = "black"
     mark: str = "p"
     # No more: watermarks forbid to take some blocks, and a callback ends a stroke and puts its
@@ -288,6 +287,5 @@ class FiveStep(Policy):
 
     def __post_init__(self):
         super().__post_init__()
-        whole("policy.min_order", self.min_order, 0, MAX_ORDER - 1)
         late = self.report != "under_lock"
         require(late, "policy.report", "be unlocked or acknowledged for five_step", self.report)

@@ -14,18 +14,18 @@ Source: mm/page_reporting.c of 6.1, if no other is named; the budget came in 5.9
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from freehint.config import one_of, require, whole
+from freehint.config import require
+from freehint.inputs.rules import OneOf
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL, page_is_buddy
 from freehint.mm.isolate import isolate_free_page, putback_page
 from freehint.mm.list import list_next, list_prev, list_turn
 from freehint.mm.memory import (
     ISOLATE,
-    MAX_ORDER,
     MIGRATE_TYPES,
     NR_ORDERS,
     REPORT_REQUESTED,
@@ -224,7 +224,7 @@ class PageReporting(Policy):
     pause_ns: int = 0
     delay_ns: int | None = 2 * NS_PER_S
     report_order: int = 9
-    putback: str = "tail"
+    putback: Annotated[str, OneOf(PUTBACK)] = "tail"
     colour: str = "green"
     mark: str = "s"
     promise: Promise = ONCE  # No more: a pass reports only a sixteenth of a list.
@@ -232,10 +232,8 @@ class PageReporting(Policy):
 
     def __post_init__(self):
         super().__post_init__()
-        whole("policy.capacity", self.capacity, 1)
-        one_of("policy.putback", self.putback, PUTBACK)
+        require(self.capacity > 0, "policy.capacity", "be above 0", self.capacity)
         require(self.delay_ns is not None, "policy.delay_ns", "be a time", self.delay_ns)
-        whole("policy.report_order", self.report_order, 0, MAX_ORDER - 1)
         one = self.one_buffer
         require(one, "policy.one_buffer", "be true for page_reporting", one)
 

@@ -33,9 +33,20 @@ discards, and its knobs.  So no file outside this folder has to know the names o
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from freehint.config import Named, one_of, require, whole
+from freehint.config import require
+from freehint.inputs.rules import (
+    MOST_NS,
+    Checked,
+    Kind,
+    Maybe,
+    OneOf,
+    Switch,
+    Text,
+    Time,
+    Whole,
+)
 from freehint.mm.memory import MAX_ORDER, NR_USERS
 from freehint.policies.promise import NOTHING_MORE, Promise, check_promise
 
@@ -61,7 +72,7 @@ VERBS = ("fill", "drain", "new_state", "next_zone", "on_empty", "end_walk", "rel
 ON_FULL = ("lose", "stop", "wait")
 REPORT = ("under_lock", "unlocked", "acknowledged")
 KICK = ("each", "half_full")
-DESCRIPTION = ("colour", "mark", "promise", "host_discards", "knobs")
+DESCRIPTION = ("colour", "mark", "promise", "host_discards", "knobs", "trusted")
 # Names of the palette's colours; freehint/figures/drawing/palette.py has their values.
 COLOURS = ("black", "orange", "sky", "green", "yellow", "blue", "vermilion", "purple", "grey")
 MARKS = ("o", "s", "D", "^", "v", "<", ">", "P", "X", "p", "*", "h")  # Matplotlib's filled ones
@@ -79,8 +90,12 @@ FULL_RING = Knob("on_full", ON_FULL)
 MIN_ORDER = Knob("min_order", tuple(range(MAX_ORDER)))
 
 
+Verb = Annotated[Callable | None, Maybe(Kind(Callable, "be callable"))]
+Order = Annotated[int, Whole(0, MAX_ORDER - 1)]
+
+
 @dataclass(frozen=True)
-class Policy(Named):
+class Policy(Checked):
     """A policy for :func:`freehint.simulate`.
 
     Attributes
@@ -131,40 +146,48 @@ class Policy(Named):
         because without one its reports have no effect on a migration.
     knobs : tuple of Knob
         Fields that users can change in the lab and the widgets.
+    trusted : bool
+        Whether verbs that are not freehint's own run unchecked: without copies of their arrays,
+        a watchdog, and checks of the memory after them.
 
     Notes
     -----
-    The last five describe a policy and change nothing in a run.  So ``==`` ignores them, and
+    The last six describe a policy and change nothing in a run.  So ``==`` ignores them, and
     neither a run's provenance nor a file of its scenario names them.
     """
 
-    name: str
-    fill: Callable | None = None
-    drain: Callable | None = None
-    new_state: Callable | None = None
-    next_zone: Callable | None = None
-    on_empty: Callable | None = None
-    end_walk: Callable | None = None
-    release: Callable | None = None
-    shrink: Callable | None = None
-    capacity: int = 32
-    on_full: str = "lose"
-    report: str = "under_lock"
-    hold_until_used: bool = False
-    one_buffer: bool = False
-    reserved_descriptors: int = 0
-    kick: str = "each"
-    zeroes: bool = False
-    pause_ns: int = 50_000
-    feedback: bool = False
-    delay_ns: int | None = None
-    report_order: int = 9
-    user: int = 0
-    colour: str = field(default="vermilion", compare=False)
-    mark: str = field(default="^", compare=False)
+    name: Annotated[str, Text()]
+    fill: Verb = None
+    drain: Verb = None
+    new_state: Verb = None
+    next_zone: Verb = None
+    on_empty: Verb = None
+    end_walk: Verb = None
+    release: Verb = None
+    shrink: Verb = None
+    capacity: Annotated[int, Whole(0, 1 << 24)] = 32
+    on_full: Annotated[str, OneOf(ON_FULL)] = "lose"
+    report: Annotated[str, OneOf(REPORT)] = "under_lock"
+    hold_until_used: Switch = False
+    one_buffer: Switch = False
+    reserved_descriptors: Annotated[int, Whole(0, 1 << 10)] = 0
+    kick: Annotated[str, OneOf(KICK)] = "each"
+    zeroes: Switch = False
+    pause_ns: Time = 50_000
+    feedback: Switch = False
+    delay_ns: Annotated[int | None, Maybe(Whole(1, MOST_NS))] = None
+    report_order: Order = 9
+    user: Annotated[int, Whole(0, NR_USERS - 1)] = 0
+    colour: Annotated[str, OneOf(COLOURS)] = field(default="vermilion", compare=False)
+    mark: Annotated[str, OneOf(MARKS)] = field(default="^", compare=False)
     promise: Promise = field(default=NOTHING_MORE, compare=False)
-    host_discards: bool = field(default=False, compare=False)
-    knobs: tuple = field(default=(CAPACITY, FULL_RING), compare=False)
+    host_discards: Switch = field(default=False, compare=False)
+    knobs: Annotated[tuple, Kind(tuple, "be a tuple of Knobs")] = field(
+        default=(CAPACITY, FULL_RING), compare=False
+    )
+    trusted: Switch = field(default=False, compare=False)
+
+    where = "policy."
 
     def __init_subclass__(cls):
         """Let ``==`` ignore a subclass's own defaults of the fields in DESCRIPTION too."""
@@ -175,33 +198,14 @@ class Policy(Named):
                 setattr(cls, name, field(default=default, compare=False))
 
     def __post_init__(self):
-        whole("policy.capacity", self.capacity, 0, 1 << 24)
-        one_of("policy.on_full", self.on_full, ON_FULL)
-        one_of("policy.report", self.report, REPORT)
-        one_of("policy.kick", self.kick, KICK)
-        whole("policy.reserved_descriptors", self.reserved_descriptors, 0, 1 << 10)
+        super().__post_init__()
         acknowledged = not self.one_buffer or self.report == "acknowledged"
         require(acknowledged, "policy.one_buffer", "go with report 'acknowledged'", self.report)
-        whole("policy.pause_ns", self.pause_ns, 0)
-        if self.delay_ns is not None:
-            whole("policy.delay_ns", self.delay_ns, 1)
-        whole("policy.report_order", self.report_order, 0, MAX_ORDER - 1)
-        whole("policy.user", self.user, 0, NR_USERS - 1)
         alone = not (self.hold_until_used and self.report != "under_lock")
         require(alone, "policy.hold_until_used", "go with report 'under_lock'", self.report)
-        for verb in VERBS:
-            value = getattr(self, verb)
-            require(value is None or callable(value), f"policy.{verb}", "be callable", value)
         both = (self.fill is None) == (self.drain is None)
         require(both, "policy.drain", "be given together with fill", self.drain)
-        self._check_description()
-
-    def _check_description(self):
-        one_of("policy.colour", self.colour, COLOURS)
-        one_of("policy.mark", self.mark, MARKS)
         check_promise(self.promise)
-        good = isinstance(self.host_discards, bool)
-        require(good, "policy.host_discards", "be a bool", self.host_discards)
         for knob in self.knobs:
             require(isinstance(knob, Knob), "policy.knobs", "hold Knobs", knob)
             require(hasattr(self, knob.name), "policy.knobs", "name fields of it", knob.name)

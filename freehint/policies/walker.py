@@ -8,10 +8,11 @@ freehint/policies/walk.py has the kernels.
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Annotated
 
-from freehint.config import InputError, one_of, parameters, whole
-from freehint.mm.memory import MAX_ORDER
-from freehint.policies.policy import CAPACITY, FULL_RING, MIN_ORDER, Knob, Policy
+from freehint.config import InputError, parameters, require
+from freehint.inputs.rules import OneOf, Switch
+from freehint.policies.policy import CAPACITY, FULL_RING, MIN_ORDER, Knob, Order, Policy
 from freehint.policies.walk import drain, end_walk, fill
 from freehint.policies.walk_state import forget_user_nodes, new_walk_state
 
@@ -69,26 +70,19 @@ class Walker(Policy):
     drain: Callable = drain
     new_state: Callable = new_state
     end_walk: Callable = end_walk
-    rotate: str = "never"
-    resume: str = "cursor"
-    lock: str = "per_batch"
-    order: str = "high_first"
-    min_order: int = 0
-    stops_at_empty_list: bool = False
+    rotate: Annotated[str, OneOf(ROTATE)] = "never"
+    resume: Annotated[str, OneOf(RESUME)] = "cursor"
+    lock: Annotated[str, OneOf(LOCK)] = "per_batch"
+    order: Annotated[str, OneOf(ORDER)] = "high_first"
+    min_order: Order = 0
+    stops_at_empty_list: Switch = False
     knobs: tuple = KNOBS
 
     def __post_init__(self):
         super().__post_init__()
-        for name, choices in (
-            ("rotate", ROTATE),
-            ("resume", RESUME),
-            ("lock", LOCK),
-            ("order", ORDER),
-        ):
-            one_of(f"policy.{name}", getattr(self, name), choices)
-        whole("policy.min_order", self.min_order, 0, MAX_ORDER - 1)
         if self.lock == "per_batch":
-            whole("policy.capacity", self.capacity, 1)
+            above = "be above 0 with lock 'per_batch'"
+            require(self.capacity > 0, "policy.capacity", above, self.capacity)
         self._refuse_contradictions()
 
     def _refuse_contradictions(self):

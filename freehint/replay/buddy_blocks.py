@@ -27,12 +27,12 @@ ROTATION_COLUMNS = ("row", "zone", "order", "node", "inferred")
 
 
 @kernel(inline=True)
-def inside_free_block(memory, node):
-    """The head of the free block that a page lies in, or -1."""
+def inside_block(memory, node, states):
+    """The head of the block in one of these states (BUDDY, PCP) that a page lies in, or -1."""
     for order in range(NR_ORDERS):
         head = node & ~((1 << order) - 1)
         frame = memory.frame[head]
-        if frame & BUDDY and frame_order(frame) >= order:
+        if frame & states and frame_order(frame) >= order:
             return head
     return -1
 
@@ -40,7 +40,7 @@ def inside_free_block(memory, node):
 @kernel(inline=True)
 def block_in_use(memory, node, order):
     """Whether a block can be freed: none of its pages may be free or on a pcp list."""
-    if inside_free_block(memory, node) >= 0:
+    if inside_block(memory, node, BUDDY | PCP) >= 0:
         return False
     for page in range(node, node + (1 << order)):
         if memory.frame[page] & (BUDDY | PCP):
@@ -97,7 +97,7 @@ def lowest_block(memory, head):
 @kernel(cold=True)
 def put_first(memory, node):
     """Ablation: move the free block around ``node`` to its list's head, wherever it was put."""
-    block = inside_free_block(memory, node)
+    block = inside_block(memory, node, BUDDY)
     frame = memory.frame[block]
     zone = page_zone(memory, block)
     list_del(memory.links, block)
@@ -117,13 +117,14 @@ def take_block(memory, node, zone, current, order, migratetype):
 @kernel(cold=True)
 def take_observed(memory, zone, observed, order):
     """Take exactly this block out of the free block around it, and return whether there is one."""
-    head = inside_free_block(memory, observed)
+    head = inside_block(memory, observed, BUDDY)
     if head < 0 or frame_order(memory.frame[head]) < order:
         return False
     frame = memory.frame[head]
     current, migratetype = frame_order(frame), frame_type(frame)
     del_page_from_free_list(memory, head, zone, current)
-    memory.zones[zone].nr_free_pages -= 1 << current
+    if migratetype != ISOLATE:
+        memory.zones[zone].nr_free_pages -= 1 << current
     # Free all pieces around it, so that only the block itself is taken.
     for page in range(head, head + (1 << current), 1 << order):
         if page != observed:
@@ -161,7 +162,7 @@ def infer_rotation(memory, run, row, observed, zone, order):
         return False
     frame = memory.frame[observed]
     on_list = frame & BUDDY != 0 and frame_type(frame) == MOVABLE and frame_order(frame) == order
-    if not on_list or not run.compacting[zone]:
+    if not on_list or not run.compacting[zone] or page_zone(memory, observed) != zone:
         return False
     move_freelist_head(memory, free_list_head(memory, zone, order, MOVABLE), observed)
     note_rotation(run, row, zone, order, observed, True)

@@ -164,7 +164,8 @@ def move_block_row(memory, rows, row):
     node, migratetype, old = rows.node[row], rows.migratetype[row], rows.value[row]
     if not memory.profile.freelist_hygiene:
         return
-    if migratetype == ISOLATE or old == ISOLATE:
+    isolated = get_pageblock_migratetype(memory, node) == ISOLATE
+    if migratetype == ISOLATE or old == ISOLATE or isolated:
         retag_free_pages(memory, node, migratetype)
     elif migratetype >= MIGRATE_PCPTYPES or old >= MIGRATE_PCPTYPES:
         move_freepages_block(memory, node, page_zone(memory, node), migratetype)

@@ -6,9 +6,6 @@ and where it stopped.  Nothing is fitted.  If a recording lacks something that a
 needs, the reason is given with its name.
 """
 
-import gzip
-import json
-import zlib
 from itertools import groupby, takewhile, zip_longest
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from freehint.config import InputError
 from freehint.formats.proc import parse_pagetypeinfo
 from freehint.formats.tables import pageblocks
 from freehint.formats.traces.recording import Recording, load_recording
+from freehint.inputs.reading import exists, json_of, read_bytes, unpacked
 from freehint.mm.memory import MAX_ORDER, UNMOVABLE, Memory, page_zone, zone_name
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.drive import Drive
@@ -79,12 +77,9 @@ def predict_hints(stem, policy: Policy | None = None) -> Prediction:
 
 def _migration_record(stem) -> dict:
     path = Path(f"{stem}.migration.json.gz")
-    if not path.exists():
+    if not exists(path):
         return {}
-    try:
-        record = json.loads(gzip.decompress(path.read_bytes()))
-    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: this is not whole JSON in gzip: {error}") from None
+    record = json_of(unpacked(read_bytes(path), path), path)
     if not isinstance(record, dict) or record.get("hint") not in ("on", "off"):
         hint = record.get("hint") if isinstance(record, dict) else record
         raise InputError(f"{path}: field 'hint' must be 'on' or 'off', got {hint!r:.80}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from freehint.config import InputError
+from freehint.config import InputError, require, shown
 from freehint.data import data
 from freehint.engine.guest.programs import Program
 from freehint.engine.host.migration import MigrationConfig
@@ -13,6 +13,8 @@ from freehint.engine.host.precopy import ZERO_PAGE_BYTES
 from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.formats.boot import make_memory
 from freehint.formats.proc import memory_from_proc
+from freehint.inputs.reading import csv_of, read_bytes
+from freehint.inputs.rules import MOST_MIB, Real, Whole
 from freehint.mm.change import without_huge_pages
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.runs.scenario import Scenario
@@ -50,12 +52,34 @@ LONGEST_NS = 120 * NS_PER_S
 HINT_NS = 72_000
 
 
-def parameter(row, name: str, kind, where: str):
-    """A row's parameter as ``kind``; the message of a refusal names file, row, column and value."""
+# The rules of the numbers among the parameters.
+NUMBERS = {
+    "bw_MBps": Real(0.001, 1_000_000),
+    "downtime_limit_ms": Whole(0, 1_000_000),
+    "rep": Whole(0, 1 << 31),
+    "fill_MiB": Whole(0, MOST_MIB),
+    "dirty_MiB": Whole(0, MOST_MIB),
+    "rate_MiBps": Real(0, 1_000_000),
+}
+
+
+def parameter(row, name: str, where: str):
+    """A number among a row's parameters.
+
+    Raises
+    ------
+    InputError
+        NUMBERS' rule does not admit it; the message names file, row, column and value.
+    """
+    rule = NUMBERS[name]
     try:
-        return kind(row[name])
+        value = float(row[name])
     except (TypeError, ValueError):
-        raise InputError(f"{where}: {name} {row[name]!r} is not usable") from None
+        raise InputError(f"{where}: {name} {shown(row[name])} is not usable") from None
+    if isinstance(rule, Whole) and value.is_integer():
+        value = int(value)
+    require(rule.admits(value), f"{where}: {name}", rule.must, value)
+    return value
 
 
 def guest_of(row, where: str):
@@ -73,7 +97,7 @@ def guest_of(row, where: str):
     # Debian's kernel has init_on_alloc=1 unless told otherwise.
     init = switches.get("init_on_alloc", "1")
     if init not in ("0", "1"):
-        raise InputError(f"{where}: cmdline init_on_alloc={init!r} is neither 0 nor 1")
+        raise InputError(f"{where}: cmdline init_on_alloc={shown(init)} is neither 0 nor 1")
     return (memory if huge else without_huge_pages(memory)), huge, int(init)
 
 
@@ -86,7 +110,7 @@ def _booted(size: str, where: str):
     try:
         return make_memory(f"{size}iB")
     except InputError:
-        raise InputError(f"{where}: mem {size!r} is no size such as 1G") from None
+        raise InputError(f"{where}: mem {shown(size)} is no size such as 1G") from None
 
 
 def scenario_of(row, where: str) -> Scenario:
@@ -99,27 +123,29 @@ def scenario_of(row, where: str) -> Scenario:
     """
     state = str(row["state"])
     if state not in STATES:
-        raise InputError(f"{where}: state {state!r} is not known; there are {', '.join(STATES)}")
+        raise InputError(
+            f"{where}: state {shown(state)} is not known; there are {', '.join(STATES)}"
+        )
     if row["hint"] not in ("on", "off"):
-        raise InputError(f"{where}: hint {row['hint']!r} is neither on nor off")
+        raise InputError(f"{where}: hint {shown(row['hint'])} is neither on nor off")
     memory, huge, init = guest_of(row, where)
     program = Program(
         state=state,
-        fill_MiB=parameter(row, "fill_MiB", int, where),
-        dirty_MiB=parameter(row, "dirty_MiB", int, where),
-        rate_MiBps=parameter(row, "rate_MiBps", float, where),
+        fill_MiB=parameter(row, "fill_MiB", where),
+        dirty_MiB=parameter(row, "dirty_MiB", where),
+        rate_MiBps=parameter(row, "rate_MiBps", where),
         huge_pages=huge,
         footprint_pages=_footprint(memory, init),
     )
     return Scenario(
         memory=memory,
         policy=BalloonAlloc() if row["hint"] == "on" else "none",
-        seed=1 + parameter(row, "rep", int, where),
+        seed=1 + parameter(row, "rep", where),
         workload=program,
         migration=MigrationConfig(
             start_at_ns=REST_NS,
-            bandwidth_Bps=int(parameter(row, "bw_MBps", float, where) * 1e6),
-            downtime_limit_ms=parameter(row, "downtime_limit_ms", int, where),
+            bandwidth_Bps=int(parameter(row, "bw_MBps", where) * 1e6),
+            downtime_limit_ms=parameter(row, "downtime_limit_ms", where),
         ),
         duration_ns=REST_NS + LONGEST_NS,
     ).with_values(
@@ -172,17 +198,17 @@ def calibrated(table: pd.DataFrame) -> np.ndarray:
 
 
 def read_migrations(path: Path) -> pd.DataFrame:
-    """The rows of a migrations.csv; the values of measured columns are not checked."""
-    try:
-        table = pd.read_csv(path, dtype={"cmdline": str, "mem": str, "qemu": str})
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"{path}: this is no table: {first}") from None
+    """The rows of a migrations.csv; measured values are numbers, parameters are not checked yet."""
+    table = csv_of(read_bytes(path), path, {"cmdline": str, "mem": str, "qemu": str})
     missing = [name for name in (*PARAMETERS, *MEASURED) if name not in table]
     if missing:
         raise InputError(f"{path}: column {missing[0]!r} is missing")
     if not len(table):
         raise InputError(f"{path}: has no rows")
+    for name in MEASURED:
+        for row, value in enumerate(table[name]):
+            if not isinstance(value, int | float) or not 0 < value < np.inf:
+                raise InputError(
+                    f"{path}: row {row}: {name} must be a number > 0, got {shown(value)}"
+                )
     return table.fillna({"cmdline": ""})

@@ -183,7 +183,7 @@ def settle_drains(run, cpu):
 @kernel
 def pcp_free(memory, run, node, cpu, order, migratetype):
     """Free a block through the pcp lists, with the drain that follows."""
-    if not block_in_use(memory, node, order):
+    if not pcp_allowed_order(memory, order) or not block_in_use(memory, node, order):
         run.counts[C_REFUSED] += 1
         return
     note_drained(run, cpu, free_unref_page(memory, node, cpu, order, migratetype))
@@ -227,7 +227,7 @@ def replay_pcp(memory, rows, run, ablation):
         elif kind == EXTFRAG:
             if memory.profile.fallback == FALLBACK_CLAIMS and rows.fate[row] != CLAIMED:
                 tell_refilled(memory, run, rows, row)
-            push_claim(run.claims, cpu, claim_told(memory, rows, row))
+            push_claim(run, cpu, claim_told(memory, rows, row))
         elif kind == BULK_ALLOC:
             bulk_row(memory, run, rows, row, ablation)
         elif kind == DECAY:

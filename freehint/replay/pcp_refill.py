@@ -8,6 +8,7 @@ has.
 from freehint.formats.traces.rows import (
     C_REFILL_MISSES,
     C_REFILLS,
+    C_REFUSED,
     C_UNTOLD_CLAIMS,
     FAITHFUL,
     NO_CLAIM,
@@ -36,10 +37,15 @@ STOLEN = -2  # no pageblock was claimed, and one block was stolen
 
 
 @kernel(inline=True)
-def push_claim(claims, cpu, change):
-    """Remember a recorded claim until the refill that it belongs to."""
-    claims[cpu, 1 + claims[cpu, 0] % (claims.shape[1] - 1)] = change
-    claims[cpu, 0] += 1
+def push_claim(run, cpu, change):
+    """Remember a recorded claim until the refill that it belongs to; refuse one too many."""
+    claims = run.claims
+    last = claims[cpu, 0] + 1
+    if last == claims.shape[1]:
+        run.counts[C_REFUSED] += 1
+        return
+    claims[cpu, last] = change
+    claims[cpu, 0] = last
 
 
 @kernel(inline=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from freehint.formats.traces import rows
 from freehint.formats.traces.columns import PROBE_KINDS, settle, trace_rows
 from freehint.formats.traces.recording import Recording
+from freehint.inputs.reading import exists
 from freehint.mm.memory import copy_memory
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
 from freehint.replay.replay import scratch
@@ -59,6 +60,6 @@ class Advance:
 
 def without_t0(stem) -> Prediction | None:
     """The prediction for a trace without a snapshot T0; None if the snapshot exists."""
-    if Path(f"{stem}.T0.meta.json").exists():
+    if exists(Path(f"{stem}.T0.meta.json")):
         return None
     return Prediction(Path(stem).name, f"there is no snapshot {Path(stem).name}.T0")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from freehint.config import InputError, one_of
+from freehint.inputs.reading import exists
 from freehint.replay.hints import HINT_COLUMNS, predict_hints
 from freehint.replay.migrations import (
     MEASURED,
@@ -45,7 +46,7 @@ def traces(folder) -> list[Path]:
 
 def has_snapshots(stem, *moments) -> bool:
     """Whether a recording has all of these snapshots, such as "T0"."""
-    return all(Path(f"{stem}.{moment}.meta.json").exists() for moment in moments)
+    return all(exists(Path(f"{stem}.{moment}.meta.json")) for moment in moments)
 
 
 def validate_replay(folder, level="both", inputs="std", progress=None):

@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from freehint.config import InputError, extra
+from freehint.config import InputError, extra, shown
+from freehint.inputs.reading import first_line, read_bytes
 
 KINDS = {
     bool: "true or false",
@@ -48,18 +49,29 @@ def read_notebook(path: Path):
     import nbformat
 
     try:
-        return nbformat.reads(path.read_text(), as_version=4)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+        found = nbformat.reads(read_bytes(path).decode(), as_version=4)
+        nbformat.validate(found)
+        return found
+    except InputError:
+        raise
     except Exception as error:
         # nbformat raises errors of any type, also for JSON that is no notebook.
-        raise InputError(f"{path}: this is no notebook: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path}: this is no notebook: {first_line(error):.200}") from None
 
 
 def known_parameters(notebook) -> dict:
-    """The Parameters in the cell tagged ``parameters``, by name; empty without such a cell."""
+    """The Parameters in the cell tagged ``parameters``, by name; empty without such a cell.
+
+    Raises
+    ------
+    InputError
+        It names no kernel, or one whose language papermill does not know.
+    """
     papermill = extra("papermill", "a report", "lab")
-    found = papermill.inspect_notebook(notebook)
+    try:
+        found = papermill.inspect_notebook(notebook)
+    except Exception as error:  # papermill raises errors of any type
+        raise InputError(f"the notebook's parameters: {first_line(error):.200}") from None
     return {
         name: _parameter(facts["inferred_type_name"], facts["default"])
         for name, facts in found.items()
@@ -114,5 +126,5 @@ def check_parameter(file: str, known: dict, name: str, value) -> None:
     if not takes(kind, value):
         raise InputError(
             f"{file}: parameter {name} must be {KINDS[kind]}, as its default {text} is,"
-            f" got {value!r}"
+            f" got {shown(value)}"
         )

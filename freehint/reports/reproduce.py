@@ -8,7 +8,7 @@ import pandas as pd
 
 from freehint.config import InputError
 from freehint.runs.begin import guest_memory
-from freehint.runs.run import READABLE, TABLES, Run
+from freehint.runs.run import TABLES, Run
 from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_dict import scenario_of
 from freehint.runs.trajectory.trajectory import Trajectory, record, record_guest
@@ -85,7 +85,6 @@ def reproduce(folder, moments: int = 600) -> Reproduction:
         The folder is no stored run.
     """
     run = Run.load(folder)
-    _require_whole(Path(folder), run)
     try:
         scenario = scenario_of(run.provenance["parameters"])
         guest = guest_memory(scenario)
@@ -97,12 +96,6 @@ def reproduce(folder, moments: int = 600) -> Reproduction:
     except InputError as error:
         return Reproduction(run, reason=str(error))
     return Reproduction(run, scenario, seen, differences=tuple(differences(run, seen.run)))
-
-
-def _require_whole(folder: Path, run: Run) -> None:
-    for name in ("policy", "seed", *(name for _, name, _ in READABLE)):
-        if name not in run.summary:
-            raise InputError(f"{folder}/summary.parquet: the summary has no entry {name!r}")
 
 
 def changed_inputs(stored: list, inputs: tuple) -> list:

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from freehint.config import InputError
+from freehint.inputs.reading import exists
 from freehint.reports.page import page
 from freehint.reports.pdf import find_chromium, pdf_beside, write_page
 from freehint.reports.reproduce import Reproduction, reproduce, simulated
@@ -43,7 +44,7 @@ def write_run_report(source, path, pdf: bool = False, moments: int = MOMENTS) ->
         find_chromium()
     if source.is_dir():
         shown = reproduce(source, moments)
-    elif source.exists():
+    elif exists(source):
         shown = simulated(read_scenario(source), moments)
     else:
         raise InputError(f"{source}: there is no such folder of a run, nor file of a scenario")

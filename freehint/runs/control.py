@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from freehint.config import Named, require, whole
+from freehint.inputs.rules import Checked, Switch, Time, TimeOrNever
 
 
 @dataclass(frozen=True)
-class Control(Named):
+class Control(Checked):
     """The host's commands after the first walk, and the enable switch.
 
     Attributes
@@ -23,20 +23,14 @@ class Control(Named):
         is Firecracker's parameter of PATCH /balloon/hinting/start.
     """
 
-    every_ns: int = 0
-    stop_at_ns: int = -1
-    done_at_ns: int = -1
-    off_at_ns: int = -1
-    on_at_ns: int = -1
-    acknowledge_on_stop: bool = False
+    every_ns: Time = 0
+    stop_at_ns: TimeOrNever = -1
+    done_at_ns: TimeOrNever = -1
+    off_at_ns: TimeOrNever = -1
+    on_at_ns: TimeOrNever = -1
+    acknowledge_on_stop: Switch = False
 
-    def __post_init__(self):
-        whole("control.every_ns", self.every_ns, 0)
-        for name in ("stop_at_ns", "done_at_ns", "off_at_ns", "on_at_ns"):
-            whole(f"control.{name}", getattr(self, name), -1)
-        acknowledges = self.acknowledge_on_stop
-        good = isinstance(acknowledges, bool)
-        require(good, "control.acknowledge_on_stop", "be true or false", acknowledges)
+    where = "control."
 
     def commands(self, walk_at_ns: int, until_ns: int, migration=None) -> list:
         """The (time_ns, command) pairs of a run in order of time, the switch before the others.

@@ -7,11 +7,13 @@ every time, and between slices the host reclaims.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
-from freehint.config import require, whole
+from freehint.config import require
 from freehint.engine.host.shared import HostMemory, SharedHost
 from freehint.engine.world.paging import (
     FREE,
@@ -22,6 +24,7 @@ from freehint.engine.world.paging import (
     SWAP_OUTS,
     SWAPPED,
 )
+from freehint.inputs.rules import Checked, Kind, Time
 from freehint.runs.begin import guest_memory, new_engine
 from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
@@ -32,7 +35,7 @@ MOMENTS = 200  # rows per guest in the tables over time
 
 
 @dataclass(frozen=True)
-class Guest:
+class Guest(Checked):
     """A guest of a shared host.
 
     Attributes
@@ -46,15 +49,14 @@ class Guest:
         Time at which the guest begins and its first resident pages take memory.
     """
 
-    scenario: Scenario
-    name: str = ""
-    start_ns: int = 0
+    scenario: Annotated[Scenario, Kind(Scenario, "be a Scenario")]
+    name: Annotated[str, Kind(str, "be a text")] = ""
+    start_ns: Time = 0
+
+    where = "guest."
 
     def __post_init__(self):
-        good = isinstance(self.scenario, Scenario)
-        require(good, "guest.scenario", "be a Scenario", self.scenario)
-        require(isinstance(self.name, str), "guest.name", "be a text", self.name)
-        whole("guest.start_ns", self.start_ns, 0, 1 << 50)
+        super().__post_init__()
         discards = self.scenario.host.discard
         require(discards, "guest.scenario.host.discard", "be true on a shared host", discards)
         moving = self.scenario.migration
@@ -93,7 +95,7 @@ class Overcommit:
     runs: dict = field(repr=False)
 
     def _repr_html_(self) -> str:
-        killed = ", ".join(self.kills["guest"])
+        killed = escape(", ".join(self.kills["guest"]))
         ending = f"<p><b>Out of memory: {killed} killed.</b></p>" if killed else ""
         return self.summary._repr_html_() + ending
 

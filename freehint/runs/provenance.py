@@ -10,6 +10,7 @@ import pandas as pd
 
 from freehint.config import InputError
 from freehint.files import shortened
+from freehint.inputs.reading import json_of
 from freehint.mm.memory import Memory
 from freehint.mm.profile import profile_name
 from freehint.runs.scenario_dict import told
@@ -49,10 +50,7 @@ def read_provenance(stored: bytes, path) -> dict:
         It is no JSON, has another version, or does not fit.  The message names file, field and
         value.
     """
-    try:
-        found = json.loads(stored)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: the provenance is not whole JSON: {error}") from None
+    found = json_of(stored, path, "the provenance")
     if isinstance(found, dict) and found.get("schema_version") != SCHEMA_VERSION:
         version = found.get("schema_version", "none, as in old runs")
         raise InputError(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +11,10 @@ import pyarrow.parquet as pq
 
 from freehint.config import InputError
 from freehint.files import whole_folder
+from freehint.inputs.reading import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
 from freehint.runs.provenance import read_provenance
+from freehint.runs.stored import check_summary, check_table
 from freehint.units import format_ns, format_pages
 
 TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
@@ -89,7 +92,7 @@ class Run:
                 table = getattr(self, name)
                 if name == "summary":
                     table = table.to_frame().T.infer_objects()
-                arrow = pa.Table.from_pandas(table, preserve_index=False)
+                arrow = _with_texts(pa.Table.from_pandas(table, preserve_index=False))
                 arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, **metadata})
                 pq.write_table(arrow, temporary / f"{name}.parquet", compression="zstd")
         return folder
@@ -109,31 +112,43 @@ class Run:
         provenance = None
         for name in TABLES:
             path = folder / f"{name}.parquet"
-            try:
-                arrow = pq.read_table(path)
-            except FileNotFoundError:
-                raise InputError(f"{path}: there is no such file") from None
-            except (OSError, pa.ArrowException) as error:
-                first = str(error).splitlines()[0]
-                raise InputError(f"{path}: this is not whole parquet: {first}") from None
+            arrow = table_of(read_bytes(path), path)
             stored = (arrow.schema.metadata or {}).get(METADATA_KEY)
             if stored is None:
                 raise InputError(f"{path}: has no provenance, so it is no table of a run")
             if provenance not in (None, stored):
                 raise InputError(f"{path}: is the table of another run than those beside it")
             provenance = stored
-            tables[name] = arrow.to_pandas()
+            tables[name] = frame_of(arrow, path)
         facts = read_provenance(provenance, folder / "summary.parquet")
-        summary = tables.pop("summary").astype(object).iloc[0]
+        found = tables.pop("summary")
+        shown = READABLE + (MIGRATION_READABLE if "migration" in found else ())
+        entries = ("policy", "seed", *(entry for _, entry, _ in shown))
+        summary = check_summary(found, entries, folder / "summary.parquet")
+        for name, table in tables.items():
+            check_table(name, table, folder / f"{name}.parquet")
         return cls(summary=summary, provenance=facts, **tables)
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td style='text-align:left'>{label}</td><td>{value}</td></tr>"
+            f"<tr><td style='text-align:left'>{label}</td><td>{escape(str(value))}</td></tr>"
             for label, value in readable(self.summary).items()
         )
-        head = f"policy <b>{self.summary['policy']}</b>, seed {self.summary['seed']}"
+        head = f"policy <b>{escape(str(self.summary['policy']))}</b>,"
+        head += f" seed {escape(str(self.summary['seed']))}"
         return f"<div><p>{head}</p><table>{rows}</table></div>"
+
+
+def _with_texts(table: pa.Table) -> pa.Table:
+    """The table with a dictionary of texts where pandas has categories but no row."""
+    texts = pa.dictionary(pa.int8(), pa.string())
+    fields = [
+        field.with_type(texts)
+        if pa.types.is_dictionary(field.type) and pa.types.is_null(field.type.value_type)
+        else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 # Label, entry of the summary, and the function that formats it.

@@ -1,26 +1,30 @@
 """A scenario, which holds everything that decides a run."""
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated
 
-from freehint.config import InputError, Named, one_of, require, whole, with_values
+from freehint.config import InputError, require, with_values
 from freehint.engine.guest.programs import Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.device import HostConfig
 from freehint.engine.host.migration import MigrationConfig
-from freehint.engine.world.records import (
-    Costs,
-)
+from freehint.engine.world.records import Costs
 from freehint.engine.world.ring import RingConfig
+from freehint.inputs.rules import Checked, Duration, Kind, Maybe, OneOf, Stem, Time, Whole
 from freehint.mm.memory import Memory
 from freehint.mm.profile import PROFILES
 from freehint.policies import find_policies, find_policy
 from freehint.runs.control import Control
 from freehint.units import NS_PER_MS
 
+MOST_SEED = (1 << 64) - 1
+MOST_WALKS = 1_000_000  # each is a command of the host in memory
+
 
 @dataclass(frozen=True)
-class Scenario(Named):
+class Scenario(Checked):
     """Everything that decides a run; nothing else changes its results.
 
     Attributes
@@ -60,18 +64,30 @@ class Scenario(Named):
     64
     """
 
-    memory: object = None
-    kernel: str | None = None
+    memory: Annotated[
+        Memory | str | Path | None,
+        Maybe(Stem("a Memory, a snapshot's stem or a size", (Memory,))),
+    ] = None
+    kernel: Annotated[str | None, Maybe(OneOf(tuple(PROFILES)))] = None
     policy: object = "v24"
-    seed: int = 1
-    workload: Workload | Program | RecordedGuest = field(default_factory=Workload)
-    migration: MigrationConfig | None = None
-    ring: RingConfig = field(default_factory=RingConfig)
-    host: HostConfig = field(default_factory=HostConfig)
-    costs: Costs = field(default_factory=Costs)
-    control: Control = field(default_factory=Control)
-    walk_at_ns: int = 20 * NS_PER_MS
-    duration_ns: int = 200 * NS_PER_MS
+    seed: Annotated[int, Whole(0, MOST_SEED)] = 1
+    workload: Annotated[
+        Workload | Program | RecordedGuest,
+        Kind(Workload | Program | RecordedGuest, "be a Workload, a Program or a RecordedGuest"),
+    ] = field(default_factory=Workload)
+    migration: Annotated[
+        MigrationConfig | None, Maybe(Kind(MigrationConfig, "be a MigrationConfig"))
+    ] = None
+    ring: Annotated[RingConfig, Kind(RingConfig, "be a RingConfig")] = field(
+        default_factory=RingConfig
+    )
+    host: Annotated[HostConfig, Kind(HostConfig, "be a HostConfig")] = field(
+        default_factory=HostConfig
+    )
+    costs: Annotated[Costs, Kind(Costs, "be a Costs")] = field(default_factory=Costs)
+    control: Annotated[Control, Kind(Control, "be a Control")] = field(default_factory=Control)
+    walk_at_ns: Time = 20 * NS_PER_MS
+    duration_ns: Duration = 200 * NS_PER_MS
 
     def __post_init__(self):
         policy = self.policy
@@ -79,22 +95,11 @@ class Scenario(Named):
         found = tuple(map(find_policy, policy)) if several else find_policy(policy)
         object.__setattr__(self, "policy", found)
         find_policies(found)
-        if self.kernel is not None:
-            one_of("kernel", self.kernel, PROFILES)
-        whole("seed", self.seed, 0)
-        whole("duration_ns", self.duration_ns, 1, 1 << 50)
-        whole("walk_at_ns", self.walk_at_ns, 0, 1 << 50)
-        for name, kind in (
-            ("workload", Workload | Program | RecordedGuest),
-            ("migration", MigrationConfig | None),
-            ("ring", RingConfig),
-            ("host", HostConfig),
-            ("costs", Costs),
-            ("control", Control),
-        ):
-            part = getattr(self, name)
-            must = f"be a {getattr(kind, '__name__', kind)}".replace("freehint.", "")
-            require(isinstance(part, kind), name, must, part)
+        super().__post_init__()
+        every_ns = self.control.every_ns or self.duration_ns
+        walks = (self.duration_ns - self.walk_at_ns) // every_ns
+        must = f"ask for at most {MOST_WALKS} walks in the run"
+        require(walks <= MOST_WALKS, "control.every_ns", must, every_ns)
         if self.memory is None:
             object.__setattr__(self, "memory", self.workload.default_memory)
         if isinstance(self.workload, RecordedGuest):

@@ -7,7 +7,7 @@ Fields that are left out keep their defaults, and a name may be dotted: ``{"ring
 
 from dataclasses import MISSING, fields, is_dataclass
 
-from freehint.config import InputError, one_of, parameters
+from freehint.config import InputError, one_of, parameters, require, shown
 from freehint.engine.guest.programs import Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
@@ -21,6 +21,7 @@ from freehint.runs.scenario import Scenario
 KINDS = {type(policy).__name__: type(policy) for policy in POLICIES.values()} | {
     kind.__name__: kind for kind in (Workload, Program, RecordedGuest, MigrationConfig)
 }
+DEEPEST = 8  # levels of lists and tables in a value
 BY_HAND = "Memory of "  # the text of a memory without a name begins so
 
 
@@ -164,14 +165,21 @@ def flat(table: dict, where: str = "", keep=lambda table: "kind" in table) -> di
     return found
 
 
-def value_of(name: str, value):
-    """A field's value from JSON: a list becomes a tuple, a table with a kind becomes that part."""
+def value_of(name: str, value, depth: int = 0):
+    """A field's value from JSON: a list becomes a tuple, a table with a kind becomes that part.
+
+    Raises
+    ------
+    InputError
+        It is nested deeper than any scenario, or a part is refused.
+    """
+    require(depth <= DEEPEST, name, f"be nested at most {DEEPEST} deep", value)
     if isinstance(value, list):
-        return tuple(value_of(name, one) for one in value)
-    return _part_of(name, value) if isinstance(value, dict) else value
+        return tuple(value_of(name, one, depth + 1) for one in value)
+    return _part_of(name, value, depth) if isinstance(value, dict) else value
 
 
-def _part_of(name: str, table: dict):
+def _part_of(name: str, table: dict, depth: int):
     kind = table.get("kind")
     if name == "policy":
         _refuse_foreign(table)
@@ -179,13 +187,14 @@ def _part_of(name: str, table: dict):
     known = {one.name for one in parameters(KINDS[kind])}
     for missing in known - table.keys() - _defaults(KINDS[kind]).keys():
         raise InputError(f"{name} must have {missing} for kind {kind!r}, got {table!r:.80}")
-    values = {n: value_of(n, value) for n, value in table.items() if n != "kind"}
+    values = {n: value_of(n, value, depth + 1) for n, value in table.items() if n != "kind"}
     return KINDS[kind](**(_description(name, table) | values))
 
 
 def _description(name: str, table: dict) -> dict:
     """The colour, mark and so on of the preset with a policy's name, which JSON does not hold."""
-    preset = POLICIES.get(table.get("name")) if name == "policy" else None
+    named = table.get("name")
+    preset = POLICIES.get(named) if name == "policy" and isinstance(named, str) else None
     if type(preset).__name__ != table["kind"]:
         return {}
     return {one.name: getattr(preset, one.name) for one in fields(preset) if not one.compare}
@@ -193,10 +202,11 @@ def _description(name: str, table: dict) -> dict:
 
 def _refuse_foreign(table: dict) -> None:
     """Refuse a policy with a foreign kind or verb: code is never looked up by a name in a dict."""
-    strange = [f"of kind {table['kind']}"] if table.get("kind") not in tuple(KINDS) else []
-    strange += [f"with the verb {table[verb]}" for verb in VERBS if verb in table]
+    kind = table.get("kind")
+    strange = [f"of kind {kind!s:.80}"] if kind not in tuple(KINDS) else []
+    strange += [f"with the verb {table[verb]!s:.80}" for verb in VERBS if verb in table]
     if strange:
         raise InputError(
-            f"its policy {table.get('name')!r}, {strange[0]}, is none of freehint's own, and a run"
-            " stores no code"
+            f"its policy {shown(table.get('name'))}, {strange[0]}, is none of freehint's own, and a"
+            " run stores no code"
         )

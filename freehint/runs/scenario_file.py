@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from freehint.config import InputError
-from freehint.files import read_toml
+from freehint.inputs.reading import read_toml
 from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_dict import changes, scenario_of, told
 

@@ -41,7 +41,8 @@ def simulate(scenario: Scenario, progress=None, check=None, watchers=()) -> Run:
         :class:`freehint.runs.progress.Progress` 100 times per run.
     check : bool, optional
         Check the whole memory after every verb of a policy, not only at the end of the run.  By
-        default this is done for policies that are not freehint's own.
+        default a policy with a verb that is not freehint's own is checked after its first few
+        verbs and then so seldom that it takes a fifth of the time, unless it is ``trusted``.
     watchers : sequence of Watcher, optional
         Objects that are called while it runs; see :mod:`freehint.engine.watcher`.
 
@@ -53,7 +54,7 @@ def simulate(scenario: Scenario, progress=None, check=None, watchers=()) -> Run:
     Raises
     ------
     InputError
-        The scenario's memory cannot be loaded or used.
+        The scenario's memory cannot be loaded or used, or a verb answered wrongly or failed.
     InvariantError
         A policy has broken the lists.  The message names it.
 

@@ -57,7 +57,8 @@ def locks_table(engine: Engine) -> pd.DataFrame:
 def walks_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per walk; ``end_ns`` is -1 if the walk had not ended."""
     rows = [(u.number, *walk) for u in engine.strokes.users for walk in u.walks]
-    frame = pd.DataFrame(rows, columns=list(WALK_COLUMNS))
+    table = np.array(rows, np.int64).reshape(-1, len(WALK_COLUMNS))
+    frame = pd.DataFrame(table, columns=list(WALK_COLUMNS))
     frame["user"] = _user_names(engine, frame["user"])
     frame["completed"] = frame["completed"].astype(bool)
     return frame.sort_values("begin_ns", kind="stable", ignore_index=True)

@@ -2,14 +2,17 @@
 
 :func:`freehint.studies.histories.migrating` draws each from a number: a policy, a ring, a host,
 memory pressure, a cancel at any time, the switch, and one of three generations of the dirty log.
-``make safety`` runs 10,000.
+``make safety`` runs 10,000 with QEMU's chunk shift, for which such a guest is one chunk, and the
+same 10,000 with small chunks.
 """
 
 import sys
 from collections import Counter
+from dataclasses import replace
 
 from tqdm.auto import tqdm
 
+from freehint.engine.world.dirty import CHUNK_SHIFT
 from freehint.runs.simulate import simulate
 from freehint.studies.histories import migrating
 
@@ -17,34 +20,54 @@ from freehint.studies.histories import migrating
 # saw its page dirty, the write comes before the page's chunk is cleared, and a late hint takes the
 # page out of the bitmap.  (In G3 the hint itself clears the chunk, in G2 the next page sent of it.)
 PROMISED = {"G1": True, "G2": False, "G3": False}
+SMALL_CHUNKS = (6, 9, 12)
 
 
-def run_many(first: int, count: int, progress=iter) -> tuple[Counter, list]:
-    """Run ``count`` migrations.
+def run_many(first: int, count: int, chunk_shifts=(CHUNK_SHIFT,), progress=iter):
+    """Run ``count`` migrations, each with one of the chunk shifts, in turn.
 
     Returns
     -------
     counts : Counter
-        (status, generation) or ("lost", generation) -> number of migrations.
+        (chunk shift, generation, what) -> number of migrations.  ``what`` is a status;
+        "compared", for a migration whose contents were compared at switch-over; or "lost", for
+        one of these that lost a write.
     broken : list of int
         The seeds that lost a write although the generation promises not to.
     """
     counts, broken = Counter(), []
     for seed in progress(range(first, first + count)):
         scenario = migrating(seed)
-        summary = simulate(scenario).summary
-        generation = scenario.migration.generation
-        counts[summary["migration"], generation] += 1
+        generation, shift = scenario.migration.generation, chunk_shifts[seed % len(chunk_shifts)]
+        migration = replace(scenario.migration, chunk_shift=shift)
+        summary = simulate(replace(scenario, migration=migration)).summary
+        counts[shift, generation, summary["migration"]] += 1
         lost = summary["lost_writes"]
+        if lost >= 0:
+            counts[shift, generation, "compared"] += 1
         if lost > 0:
-            counts["lost", generation] += 1
+            counts[shift, generation, "lost"] += 1
             if PROMISED[generation]:
                 broken.append(seed)
     return counts, broken
 
 
+def told(counts: Counter) -> list[str]:
+    """A sentence for each chunk shift and generation."""
+    lines = []
+    for shift, generation in sorted({(shift, generation) for shift, generation, _ in counts}):
+        of = {what: n for (*key, what), n in counts.items() if key == [shift, generation]}
+        compared, lost = of.pop("compared", 0), of.pop("lost", 0)
+        ends = ", ".join(f"{n:,} {status}" for status, n in sorted(of.items()))
+        lines.append(
+            f"chunk shift {shift}, {generation}: {sum(of.values()):,} migrations ({ends}), "
+            f"{compared:,} compared, {lost:,} lost a write"
+        )
+    return lines
+
+
 def main() -> int:
-    """Run as many migrations as the first argument says, and print their counts.
+    """Run as many migrations as the first argument says, twice, and print their counts.
 
     Returns
     -------
@@ -52,9 +75,11 @@ def main() -> int:
         The exit code: 1 if a promise is broken, else 0.
     """
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    counts, broken = run_many(0, count, lambda seeds: tqdm(seeds, desc="migrations"))
-    for (what, generation), number in sorted(counts.items()):
-        print(f"{generation}: {what}: {number}")
+    broken = []
+    for name, shifts in (("QEMU's chunk shift", (CHUNK_SHIFT,)), ("small chunks", SMALL_CHUNKS)):
+        counts, bad = run_many(0, count, shifts, lambda seeds, name=name: tqdm(seeds, desc=name))
+        print(*told(counts), sep="\n", flush=True)
+        broken += bad
     print(f"promises broken: {len(broken)} {broken[:20]}")
     return 1 if broken else 0
 

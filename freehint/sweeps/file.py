@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from freehint.config import InputError, one_of
-from freehint.files import read_toml
+from freehint.config import InputError, one_of, shown
+from freehint.inputs.reading import read_toml
 from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_dict import flat, scenario_of, value_of
 from freehint.sweeps.sampling import latin_hypercube, sobol
@@ -43,8 +43,15 @@ def read_sweep(name: str) -> SweepFile:
         The file cannot be read, is not TOML, or has an unknown key or a value that is refused.
     """
     found = _read(name)
+    try:
+        return _sweep_of(found)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def _sweep_of(found: dict) -> SweepFile:
     scenario = scenario_of(found.get("scenario", {}))
-    design = _design(name, found) if "design" in found else _grid(found.get("grid", {}))
+    design = _design(found) if "design" in found else _grid(found.get("grid", {}))
     seeds = found.get("seeds", [scenario.seed])
     return SweepFile(scenario, design, seeds, found.get("scheduler"), found.get("out"))
 
@@ -54,7 +61,7 @@ def _read(name: str) -> dict:
     _refuse_other_keys(name, found, KEYS)
     for key in ("scenario", "grid", "design"):
         if not isinstance(found.get(key, {}), dict):
-            raise InputError(f"{name}: [{key}] must be a table, got {found[key]!r}")
+            raise InputError(f"{name}: [{key}] must be a table, got {shown(found[key])}")
     if "grid" in found and "design" in found:
         raise InputError(
             f"{name}: [grid] and [design] cannot go together; a list in [design.ranges] is a choice"
@@ -65,19 +72,19 @@ def _read(name: str) -> dict:
 def _refuse_other_keys(where: str, found: dict, keys: tuple) -> None:
     for key in found:
         if key not in keys:
-            raise InputError(f"{where}: there is no key {key!r}; there are {', '.join(keys)}")
+            raise InputError(f"{where}: there is no key {shown(key)}; there are {', '.join(keys)}")
 
 
-def _design(name: str, found: dict):
+def _design(found: dict):
     design = found["design"]
-    _refuse_other_keys(f"{name}: [design]", design, DESIGN_KEYS)
+    _refuse_other_keys("[design]", design, DESIGN_KEYS)
     for key in ("kind", "n", "ranges"):
         if key not in design:
-            raise InputError(f"{name}: [design] must have {key}")
+            raise InputError(f"[design] must have {key}")
     one_of("design.kind", design["kind"], KINDS)
     ranges = design["ranges"]
     if not isinstance(ranges, dict):
-        raise InputError(f"{name}: [design.ranges] must be a table, got {ranges!r}")
+        raise InputError(f"[design.ranges] must be a table, got {shown(ranges)}")
     return KINDS[design["kind"]](_grid(ranges), design["n"], design.get("seed", 1))
 
 

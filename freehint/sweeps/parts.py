@@ -18,9 +18,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freehint.config import InputError, require
-from freehint.files import shortened, take_lock, whole_file
+from freehint.config import InputError, require, shown
+from freehint.files import UNFINISHED, remove, shortened, take_lock, whole_file
+from freehint.inputs.reading import frame_of, json_of, read_bytes, table_of
 from freehint.sweeps.design import made_with
+from freehint.sweeps.one_run import DONE, FAILED, REFUSED
 
 METADATA_KEY = b"freehint_sweep"
 # A part is written once a second at first, later after each hundredth of the time so far, and at
@@ -67,22 +69,17 @@ class RunParts:
         """The table if the sweep is over, else None; parts that were left are removed."""
         if not self.target.exists():
             return None
-        table = self._read(self.target).to_pandas()
+        table = frame_of(self._read(self.target), self.target)
         self._remove_parts()
         return table
 
     @contextlib.contextmanager
     def open(self):
         """Make the folder and lock it; at the end write the waiting rows, even after an error."""
+        lock = self._lock()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise InputError(f"{self.out}: cannot be written: {error.strerror}") from None
-        try:
-            self._take(lock)
-            for path in self.folder.glob(".part-*"):  # A killed sweep left these.
-                path.unlink()
+            for path in self.folder.glob(f"{UNFINISHED}*"):  # A killed sweep left these.
+                remove(path)
             yield self
         finally:
             self._flush()
@@ -90,8 +87,28 @@ class RunParts:
                 self._leave_folder()
             os.close(lock)
 
-    def _take(self, lock: int) -> None:
-        take_lock(lock, PATIENCE_S, f"{self.out}: another process runs this sweep")
+    def _lock(self) -> int:
+        """Make the folder and lock the file in it that is named LOCK.
+
+        The process that held the lock before may have removed the file, and the folder with it,
+        between our opening and our locking of it: then nobody else would meet our lock.
+        """
+        while True:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            except FileNotFoundError:
+                continue  # The folder was removed between the two lines.
+            except OSError as error:
+                raise InputError(f"{self.out}: cannot be written: {error.strerror}") from None
+            try:
+                take_lock(lock, PATIENCE_S, f"{self.out}: another process runs this sweep")
+                if _is_open_as(self.folder / LOCK, lock):
+                    return lock
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
 
     # Parts.
 
@@ -148,22 +165,19 @@ class RunParts:
     def _write(self, arrow: pa.Table, path: Path) -> None:
         stored = {METADATA_KEY: json.dumps({**self.facts, **made_with()}).encode()}
         arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **stored})
-        try:
-            with whole_file(path) as temporary:
-                pq.write_table(arrow, temporary, compression="zstd")
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        with whole_file(path) as temporary:
+            pq.write_table(arrow, temporary, compression="zstd")
 
     def _read(self, path: Path) -> pa.Table:
-        try:
-            arrow = pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
-            first = str(error).splitlines()[0]
-            raise InputError(f"{path}: this is not whole parquet: {first}") from None
+        arrow = table_of(read_bytes(path), path)
         stored = (arrow.schema.metadata or {}).get(METADATA_KEY)
         if stored is None:
             raise InputError(f"{path}: exists already and is no table of a sweep")
-        self._refuse_another(path, json.loads(stored))
+        facts = json_of(stored, path, "the sweep's description")
+        if not isinstance(facts, dict):
+            raise InputError(f"{path}: the sweep's description is no table, but {facts!r:.80}")
+        self._refuse_another(path, facts)
+        _check_rows(arrow, path)
         return arrow
 
     def _refuse_another(self, path: Path, stored: dict) -> None:
@@ -173,3 +187,36 @@ class RunParts:
                     f"{path}: holds another sweep, with other {name}:"
                     f" {shortened(stored.get(name))} there, {shortened(value)} here"
                 )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _check_rows(arrow: pa.Table, path: Path) -> None:
+    """Refuse rows that do not say which run they are, and what became of it."""
+    for name, kind, is_kind in (
+        ("run", "whole numbers", pa.types.is_integer),
+        ("status", "texts", _is_text),
+        ("error", "texts", _is_text),
+    ):
+        if arrow.column_names.count(name) != 1:
+            raise InputError(f"{path}: column {name!r} must be there once")
+        column = arrow.column(name)
+        if column.null_count or not (is_kind(column.type) or not len(column)):
+            raise InputError(f"{path}: column {name!r} must hold {kind}, got {column.type}")
+    for name, values, good in (
+        ("run", arrow.column("run").to_pylist(), lambda value: value >= 0),
+        ("status", arrow.column("status").to_pylist(), (DONE, FAILED, REFUSED).__contains__),
+    ):
+        for row, value in enumerate(values):
+            if not good(value):
+                raise InputError(f"{path}: row {row}: {name} cannot be {shown(value)}")
+
+
+def _is_open_as(path: Path, descriptor: int) -> bool:
+    """Does a path still name the file that is open?"""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

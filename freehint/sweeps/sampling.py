@@ -8,6 +8,8 @@ import numpy as np
 from freehint.config import extra, require, whole
 from freehint.sweeps.factors import factors_of
 
+MOST_POINTS = 1 << 20
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -52,7 +54,7 @@ def checked(ranges, n: int, seed: int, smallest_n: int = 1) -> dict:
     """The factors of a design, after a check of all arguments."""
     factors = factors_of(ranges)
     require(len(factors) > 0, "ranges", "have at least one parameter", ranges)
-    whole("n", n, smallest_n)
+    whole("n", n, smallest_n, MOST_POINTS)
     whole("seed", seed, 0)
     return factors
 

@@ -85,7 +85,8 @@ def sensitivity(table: pd.DataFrame, design: Sample, column: str) -> pd.DataFram
     --------
     >>> import freehint as fh
     >>> small = fh.Scenario(memory="64MiB", duration_ns=20_000_000, walk_at_ns=1_000_000)
-    >>> ranges = {"ring.size": {"low": 4, "high": 64}, "host.gap_ns": {"low": 0, "high": 3_000_000}}
+    >>> ranges = {"ring.size": {"low": 4, "high": 64, "scale": "log2"}}
+    >>> ranges["host.gap_ns"] = {"low": 0, "high": 3_000_000}
     >>> design = fh.saltelli(ranges, n=4)
     >>> found = fh.sensitivity(fh.sweep(small, design, seeds=[1]), design, "coverage")
     >>> found["parameter"].tolist()

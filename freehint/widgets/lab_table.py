@@ -55,7 +55,9 @@ def difference_table(runs: dict) -> str:
 
 def _status_row(summaries) -> str:
     """A row with the status of each migration at the end of the run, in QEMU's words."""
-    cells = "".join(f"<td>{summary.get('migration', '–')}</td>" for summary in summaries)
+    cells = "".join(
+        f"<td>{escape(str(summary.get('migration', '–')))}</td>" for summary in summaries
+    )
     return f"<tr><th scope='row'>migration</th>{cells}{'<td></td>' * 2 * (len(summaries) - 1)}</tr>"
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 from importlib import import_module
 
 import numpy as np
@@ -41,7 +42,7 @@ from freehint.replay.migrations import predict, read_migrations
 from freehint.replay.validate import validate_migration
 from freehint.runs.begin import guest_memory, new_engine
 from freehint.studies.histories import migrating
-from freehint.studies.random_migrations import run_many
+from freehint.studies.random_migrations import run_many, told
 from freehint.units import NS_PER_MS, NS_PER_S
 
 BOOT = "linux-6.1/proc/boot_1g.txt.gz"
@@ -113,6 +114,19 @@ def test_g1_a_write_after_the_sync_is_logged_anew_and_survives_a_late_hint():
 def test_g3_stale_hint_with_lazy_clear_loses_the_write():
     # Before the hint nothing had cleared the chunk: the log's bit is still the old one.
     assert not story(G3, *LATE_HINT, "sync")
+
+
+@pytest.mark.parametrize("chunk_shift", [6, 8, 10])
+def test_g3_a_hint_clears_the_log_over_its_whole_range(chunk_shift):
+    log = new_dirty_log(2048, G3, chunk_shift)
+    log.rule[LOGGING] = 1
+    for page in range(2048):
+        log_write(log, page)
+    sync_bitmap(log)
+    assert clear_hinted(log, 512, 9) == 512
+    # 512..1023 are hinted; a chunk of 1024 pages is cleared whole.
+    cleared = range(0, 1024) if chunk_shift == 10 else range(512, 1024)
+    assert [page for page in range(2048) if not bit_is_set(log.log, page)] == [*cleared]
 
 
 def test_g3_a_hint_in_time_is_harmless():
@@ -281,9 +295,23 @@ def test_the_first_touch_of_a_page_that_was_not_sent_faults_once():
 
 
 def test_random_migrations_lose_nothing_that_is_promised():
-    counts, broken = run_many(0, 60)
+    counts, broken = run_many(0, 60, (18, 6))
     assert broken == []
-    assert sum(n for (what, _), n in counts.items() if what == "completed") >= 30
+    for shift in (18, 6):
+        of = {(generation, what): n for (s, generation, what), n in counts.items() if s == shift}
+        statuses = {key: n for key, n in of.items() if key[1] not in ("compared", "lost")}
+        assert sum(statuses.values()) == 30
+        compared = sum(n for (_, what), n in of.items() if what == "compared")
+        assert compared == sum(n for (_, what), n in of.items() if what == "completed") >= 10
+
+
+def test_counts_of_lost_writes_say_the_chunk_shift_and_how_many_were_compared():
+    counts = Counter({(18, "G2", "completed"): 1_200, (18, "G2", "active"): 34})
+    counts.update({(18, "G2", "compared"): 1_200, (18, "G2", "lost"): 5})
+    assert told(counts) == [
+        "chunk shift 18, G2: 1,234 migrations (34 active, 1,200 completed), 1,200 compared, "
+        "5 lost a write"
+    ]
 
 
 def discarding(policy, **knobs):
@@ -408,7 +436,22 @@ def test_a_model_without_hints_fails_the_bars(tmp_path, monkeypatch):
         ("hint", "maybe", "row 0: hint 'maybe' is neither on nor off"),
         ("mem", "huge", "row 0: mem 'huge' is no size such as 1G"),
         ("fill_MiB", "lots", "row 0: fill_MiB 'lots' is not usable"),
-        ("bw_MBps", -5.0, "migration.bandwidth_Bps must be a whole number"),
+        ("fill_MiB", 640.9, "row 0: fill_MiB must be a whole number in 0..8388608, got 640.9"),
+        ("rep", 0.9, "row 0: rep must be a whole number in 0..2147483648, got 0.9"),
+        (
+            "dirty_MiB",
+            float("nan"),
+            "row 0: dirty_MiB must be a whole number in 0..8388608, got nan",
+        ),
+        (
+            "downtime_limit_ms",
+            float("inf"),
+            "row 0: downtime_limit_ms must be a whole number in 0..1000000, got inf",
+        ),
+        ("bw_MBps", float("inf"), "row 0: bw_MBps must be a number in 0.001..1000000, got inf"),
+        ("rate_MiBps", -1, "row 0: rate_MiBps must be a number in 0..1000000, got -1.0"),
+        ("bw_MBps", -5.0, "row 0: bw_MBps must be a number in 0.001..1000000, got -5.0"),
+        ("total_time_ms", float("inf"), "row 0: total_time_ms must be a number > 0, got inf"),
         ("cmdline", "init_on_alloc=2", "row 0: cmdline init_on_alloc='2' is neither 0 nor 1"),
     ],
 )

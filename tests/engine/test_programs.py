@@ -10,7 +10,7 @@ import freehint as fh
 from freehint.engine.guest.forks import BLOCKS, NR_BLOCKS
 from freehint.engine.guest.page_cache import FILE_PAGES, PAGES_PER_SLAB
 from freehint.engine.host.precopy import ZERO_PAGE_BYTES
-from freehint.engine.user import pages_at_hand
+from freehint.mm.damage import pages_at_hand
 from freehint.mm.memory import MOVABLE, RECLAIMABLE, UNMOVABLE
 from freehint.runs.simulate import run_engine
 from freehint.units import NS_PER_MS, NS_PER_S
@@ -217,8 +217,14 @@ def test_with_init_on_free_pages_that_compaction_left_hold_zeros():
             {"workload.state": "fork", "workload.life_ms": 100_000},
             "life_ms must make at most 4000 processes alive, got 6100",
         ),
-        ({"workload.forks_per_s": "many"}, "workload.forks_per_s must be a number >= 0"),
-        ({"workload.cache_MiB": -1}, "workload.cache_MiB must be a whole number >= 0, got -1"),
+        (
+            {"workload.forks_per_s": "many"},
+            "workload.forks_per_s must be a number in 0..1000000, got",
+        ),
+        (
+            {"workload.cache_MiB": -1},
+            "workload.cache_MiB must be a whole number in 0..8388608, got -1",
+        ),
         ({"workload.init_on_free": 1}, "workload.init_on_free must be true or false, got 1"),
     ],
 )

@@ -193,7 +193,9 @@ def test_a_block_may_be_freed_page_by_page(tmp_path):
 def test_what_cannot_be_meant_is_refused(tmp_path):
     with pytest.raises(fh.InputError, match=r"workload.trace: no sample data is called 'nothing'"):
         fh.RecordedGuest("nothing")
-    with pytest.raises(fh.InputError, match=r"workload.speed must be above 0, got 0"):
+    with pytest.raises(
+        fh.InputError, match=r"workload.speed must be a number above 0 and up to 1000000, got 0"
+    ):
         fh.RecordedGuest(COMPILE, speed=0)
     with pytest.raises(fh.InputError, match=r"memory must be linux-6.1/traces/compile.T0.*snap4g"):
         fh.Scenario(memory="linux-6.1/snapshots/snap4g.T0", workload=fh.RecordedGuest(COMPILE))

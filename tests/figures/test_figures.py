@@ -204,7 +204,7 @@ def test_a_failure_while_writing_leaves_the_old_file_and_the_figure(tmp_path, mo
         raise OSError("disk full")
 
     monkeypatch.setattr(Figure, "savefig", fails)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(fh.InputError, match=rf"{tmp_path}/a\..*: cannot be written: disk full"):
         export(ax, path, beside=True)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
     assert ax.get_figure().get_size_inches().tolist() == size

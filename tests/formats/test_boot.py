@@ -118,6 +118,68 @@ BROKEN = [
 ]
 
 
+def in_zoneinfo(old: str, new: str):
+    """Replace the first occurrence in the text's zoneinfo."""
+
+    def damage(text):
+        start = text.index("### /proc/zoneinfo")
+        return text[:start] + text[start:].replace(old, new, 1)
+
+    return damage
+
+
+def other_node(line_with: str):
+    """A further line after the first of these, the same for node 1."""
+
+    def damage(text):
+        start = text.index(line_with)
+        start = text.rindex("\n", 0, start) + 1
+        line = text[start : text.index("\n", start) + 1]
+        return text[:start] + line + line.replace("0,", "1,", 1) + text[start + len(line) :]
+
+    return damage
+
+
+def repeated(line_with: str):
+    """The first of these lines twice, and 1 in place of 2 in the second."""
+
+    def damage(text):
+        start = text.rindex("\n", 0, text.index(line_with)) + 1
+        line = text[start : text.index("\n", start) + 1]
+        return text[:start] + line + line.replace(" 2 ", " 1 ") + text[start + len(line) :]
+
+    return damage
+
+
+MANAGED = "managed  757817"
+BROKEN += [
+    (
+        other_node("Normal, type    Unmovable"),
+        "line 26: zone Normal is of NUMA node 1, but a guest",
+    ),
+    (other_node("Normal           46"), "line 35: zone Normal is of NUMA node 1, but a guest"),
+    (in_zoneinfo("Node 0, zone   Normal", "Node 1, zone   Normal"), "152: zone Normal is of NUMA"),
+    (repeated("DMA32, type      Movable"), "line 22: type Movable of zone DMA32 is there twice"),
+    (repeated("DMA32            2"), "line 34: the pageblocks of zone DMA32 are there twice"),
+    (repeated(MANAGED), "line 125: managed is there twice"),
+    (repeated("start_pfn:           4096"), "line 152: start_pfn is there twice"),
+    (
+        lambda t: f"{t}\n" + t[t.index("Node 0, zone    DMA32\n") :],
+        "zone DMA32 is there twice in zoneinfo",
+    ),
+    (in_zoneinfo(MANAGED, "managed  ²"), "line 124: managed must be a whole number in .*, got '²'"),
+    (in_zoneinfo(MANAGED, f"managed  {'9' * 5000}"), "line 124: managed must be .*, got '999"),
+    (in_zoneinfo(MANAGED, "managed  -1"), "line 124: managed must be .*, got '-1'"),
+    (in_zoneinfo(MANAGED, "managed  99999999"), r"'managed' must lie in 0\.\..*, got 99999999"),
+    (in_zoneinfo("batch: 63", "batch: ²"), "line 148: batch must be a whole number in .* got '²'"),
+    (in_zoneinfo("batch: 63", "batch: 0"), "pagesets: field 'batch' must lie in 1.*, got 0"),
+    (in_zoneinfo("protection: (0, ", "protection: (0, ²"), "protection must be .*, got '²"),
+    (in_zoneinfo("protection: (0, ", "protection: (0, -"), "protection must be .*, got '-"),
+    (in_zoneinfo("low      80", "low      9999"), "field 'low' must lie in 0.* .high.*, got 9999"),
+    (lambda t: t.replace("735 \n", "9" * 5000 + " \n"), "line 21: a count must be .*, got '999"),
+]
+
+
 @pytest.mark.parametrize(("damage", "sentence"), BROKEN)
 def test_broken_proc_text_is_refused(tmp_path, damage, sentence):
     text = proc_text("boot_4g")
@@ -145,11 +207,11 @@ def test_text_cut_anywhere_is_refused_or_was_past_what_is_needed(tmp_path):
 
 
 def test_missing_and_half_written_files_are_refused(tmp_path):
-    with pytest.raises(fh.InputError, match="No such file"):
+    with pytest.raises(fh.InputError, match="there is no such file"):
         fh.memory_from_proc(tmp_path / "none.txt")
     packed = fh.data("linux-6.1/proc/boot_1g.txt.gz").read_bytes()
     (tmp_path / "half.gz").write_bytes(packed[: len(packed) // 2])
-    with pytest.raises(fh.InputError, match=r"half\.gz: this is not whole text"):
+    with pytest.raises(fh.InputError, match=r"half\.gz: this is not whole gzip"):
         fh.memory_from_proc(tmp_path / "half.gz")
 
 

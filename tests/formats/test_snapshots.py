@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 
 from freehint.config import InputError
 from freehint.data import data
+from freehint.formats.boot import make_memory
+from freehint.formats.snapshot_out import save_snapshot
 from freehint.formats.snapshots import load_snapshot
 from freehint.formats.tables import free_lists, pageblocks, pcp_lists
 from freehint.mm.check import check_memory
@@ -418,6 +421,36 @@ METAS = {
 }
 
 
+# Whole numbers that no guest can have: field, its keys, values.
+IMPOSSIBLE = {
+    "start_pfn": (-1, 1 << 31),
+    "spanned": (0, -1, 1 << 40),
+    "present": (-1, 258014, (1 << 63) - 1),
+    "managed": (-1, 258014, (1 << 63) - 1),
+    "watermark_boost": (-1, 249154),
+    "nr_free_pages_stat": (-1, 245314),
+    "nr_reserved_highatomic": (-1, 245314),
+    "flags": (-1, (1 << 63) - 1),
+}
+METAS |= {
+    f"{name} {value}": with_meta(*ZONE, name, value)
+    for name, values in IMPOSSIBLE.items()
+    for value in values
+}
+METAS |= {
+    f"watermark {mark} {value}": with_meta(*ZONE, "watermark", mark, value)
+    for mark, value in (("min", -1), ("min", 13861), ("low", 16633), ("high", 249154))
+}
+METAS |= {
+    f"pcp {name} {value}": with_meta(*ZONE, "pcp", 0, name, value)
+    for name, values in (("batch", (0, -1, 249154)), ("high", (-1, 249154)), ("free_factor", (-1,)))
+    for value in values
+}
+METAS |= {
+    f"reserve {value}": with_meta(*ZONE, "lowmem_reserve", 2, value) for value in (-1, 249154)
+}
+METAS["six reserves"] = lambda stem: (*with_meta(*ZONE, "lowmem_reserve", [0] * 6)(stem)[:2], 6)
+
 # (pageblock's type, pcp list) -> the type the block keeps: in 6.1 the list need not agree with
 # the pageblock, and the list 12 holds all that is not movable.
 HUGE = {(0, 13): 1, (1, 13): 1, (2, 13): 1, (3, 13): 3, (0, 12): 0, (1, 12): 0, (2, 12): 2}
@@ -452,6 +485,66 @@ def test_huge_pages_on_pcp_lists_keep_the_type_of_their_list(stem, pageblock_typ
 def test_a_wrong_field_of_meta_is_refused_with_file_field_and_value(stem, case):
     path, field, *value = METAS[case](stem)
     assert_refused(stem, path, field, *map(repr, value))
+
+
+def test_a_zone_has_no_more_pages_than_its_pageblocks(stem):
+    cached = pd.read_parquet(part(stem, "pcp.parquet"))
+    held = {
+        block
+        for pfn, order in zip([*FREE["pfn"], *cached["pfn"]], [*FREE["order"], *cached["order"]])
+        for block in range(pfn >> 9, (pfn + (1 << order) - 1 >> 9) + 1)
+    }
+    blocks = pd.read_parquet(part(stem, "pageblock.parquet"))["block"]
+    allocated = [block for block in blocks if block not in held and block > 8][:2]
+    rewrite(stem, "pageblock", lambda frame: frame[~frame["block"].isin(allocated)])
+    assert_refused(stem, part(stem, "meta.json"), "present", 258013, "502 pageblocks")
+
+
+# Checksums.
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A saved snapshot, which has checksums."""
+    return save_snapshot(load_snapshot(IDLE20), tmp_path / "saved.T0")
+
+
+def swapped(frame):
+    """Two blocks of one list in each other's place, so that every count stays."""
+    one, other = (rows_of(frame, zone="DMA32", order=10, migratetype=1)[at] for at in (3, 4))
+    frame.loc[[one, other], "pfn"] = frame.loc[[other, one], "pfn"].to_numpy()
+    return frame
+
+
+def test_swapped_pages_are_seen_where_there_is_a_checksum(saved, stem):
+    rewrite(stem, "freelist", swapped)
+    check_memory(load_snapshot(stem))  # A recording has no checksum: nothing tells.
+    load_snapshot(saved)
+    path = rewrite(saved, "freelist", swapped)
+    assert_refused(saved, path, "sha256", sha256(path.read_bytes()).hexdigest())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES[:-1])
+def test_a_checksum_is_that_of_its_file(saved, suffix):
+    meta = json.loads(part(saved, "meta.json").read_text())
+    assert meta["sha256"][suffix] == sha256(part(saved, suffix).read_bytes()).hexdigest()
+    for wrong in (KeyError, None, 7, "0" * 64):
+        edit = with_meta("sha256", suffix, wrong)
+        edit(saved)
+        assert_refused(saved, part(saved, suffix), "sha256", *([wrong] * (wrong is not KeyError)))
+        part(saved, "meta.json").write_text(json.dumps(meta))
+    with_meta("sha256", [])(saved)
+    assert_refused(saved, part(saved, "meta.json"), "'sha256' must be dict, got []")
+
+
+@pytest.mark.parametrize("profile", [LINUX_6_1, LINUX_6_12])
+@pytest.mark.parametrize("size", ["64MiB", "3584MiB"])
+@pytest.mark.parametrize("cpus", [1, 64])
+def test_what_is_made_can_be_saved_and_loaded(tmp_path, profile, size, cpus):
+    memory = make_memory(size, profile, nr_cpus=cpus, fragmentation=0.2)
+    again = load_snapshot(save_snapshot(memory, tmp_path / "made.T0"))
+    for name, tables in TABLES.items():
+        assert tables(again).equals(tables(memory)), name
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "7", '{"zones": [', "[" * 100_000, "\x00"])

@@ -388,3 +388,12 @@ def test_the_benchmark_reads_what_it_writes(tmp_path):
     rows = traces.measure_traces(lines=2000, rounds=2)
     assert [row.side for row in rows] == list(traces.SIDES)
     assert rows[0].ratio == 1 and all(row.peak_MiB >= row.before_MiB > 0 for row in rows)
+
+
+@pytest.mark.parametrize("value", ["18446744073709551616", "9" * 30])
+@pytest.mark.parametrize("event", ["mm_page_alloc", "mm_page_alloc_zone_locked"])
+def test_a_migratetype_that_fits_no_number_is_not_dropped_silently(tmp_path, event, value):
+    rest = "gfp_flags=0x0" if event == "mm_page_alloc" else "percpu_refill=1"
+    line = f"{LINE}{event}: page=0x0 pfn=0x10 order=0 migratetype={value} {rest}"
+    account = read_trace(text_file(tmp_path, line.replace(value, "1"), line)).account
+    assert (account.events, account.unmatched) == (1, 1)

@@ -353,10 +353,103 @@ def test_only_old_folders_of_kernels_are_removed(tmp_path):
 
 def test_a_file_gives_only_what_it_was_kept_for(tmp_path):
     path = tmp_path / "x.kernel"
-    write_whole(path, (("a", 1), "code"))
+    write_whole(path, ("a", 1), "code")
     assert read_whole(path, ("a", 1)) == "code"
     assert read_whole(path, ("a", 2)) is None
     assert read_whole(tmp_path / "none", ("a", 1)) is None
+
+
+class Planted:
+    """Unpickling it executes."""
+
+    executed = False
+
+    def __reduce__(self):
+        return setattr, (Planted, "executed", True)
+
+
+def test_nothing_is_unpickled_before_the_key_is_compared(tmp_path):
+    path = tmp_path / "x.kernel"
+    write_whole(path, ("a", 1), Planted())
+    assert read_whole(path, ("a", 2)) is None and not Planted.executed
+    read_whole(path, ("a", 1))
+    assert Planted.executed
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_may_write_is_not_loaded(tmp_path, mode):
+    path = tmp_path / "x.kernel"
+    write_whole(path, ("a", 1), "code")
+    path.chmod(mode)
+    assert read_whole(path, ("a", 1)) is None
+
+
+def told(small, **changed) -> tuple:
+    """What a start prints, and the one sentence that it is told."""
+    process = small.begin("import warnings\nwarnings.simplefilter('default')\n" + CALL, **changed)
+    out, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return out.split(), [line for line in errors.splitlines() if "RuntimeWarning" in line]
+
+
+def test_folders_are_made_for_this_user_alone(warm):
+    made = [warm.cache, *(one for one in warm.cache.rglob("*") if one.is_dir())]
+    assert len(made) == 2 and {one.stat().st_mode & 0o777 for one in made} == {0o700}
+
+
+def test_a_folder_that_others_may_write_is_repaired_once_and_told(warm):
+    folder = warm.kernels()[0].parent
+    folder.chmod(0o777)
+    out, sentences = told(warm)
+    assert out == [*RIGHT, "0", "3", "0"] and folder.stat().st_mode & 0o777 == 0o700
+    assert len(sentences) == 1 and f"{folder}: other users could write to this" in sentences[0]
+    assert told(warm) == ([*RIGHT, "0", "3", "0"], [])
+
+
+def test_a_place_with_other_things_keeps_its_mode_and_is_refused(small):
+    small.cache.mkdir()
+    small.cache.chmod(0o777)
+    (small.cache / "thesis.txt").write_text("")
+    out, sentences = told(small)
+    assert out == [*RIGHT, "3", "0", "0"] and small.cache.stat().st_mode & 0o777 == 0o777
+    assert len(sentences) == 1
+    assert f"{small.cache}: can be written by other users (mode 777), so no" in sentences[0]
+
+
+def test_in_a_place_with_the_sticky_bit_a_folder_of_ones_own_is_enough(small):
+    small.cache.mkdir()
+    small.cache.chmod(0o1777)
+    assert told(small) == ([*RIGHT, "3", "0", "0"], [])
+    assert small.cache.stat().st_mode & 0o7777 == 0o1777
+    assert told(small) == ([*RIGHT, "0", "3", "0"], [])
+
+
+# A process cannot be another user here, so its files are said to belong to somebody else.
+STRANGER = """
+import os
+os.geteuid = lambda: {user}
+"""
+
+
+def test_a_strangers_folder_is_refused_and_roots_is_accepted(warm):
+    mine = os.geteuid()
+    code = STRANGER.format(user=mine + 1) + "import warnings\nwarnings.simplefilter('default')\n"
+    process = warm.begin(code + CALL)
+    out, errors = process.communicate()
+    if mine == 0:  # the files are root's
+        assert (out.split(), errors) == ([*RIGHT, "0", "3", "0"], "")
+    else:
+        assert out.split() == [*RIGHT, "3", "0", "0"]
+        assert f"{warm.cache}: belongs to user {mine}, so no compiled kernels" in errors
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_roots_process_does_not_load_what_another_user_wrote(warm):
+    for one in [warm.cache, *warm.cache.rglob("*")]:
+        os.chown(one, 1234, -1)
+    out, sentences = told(warm)
+    assert out == [*RIGHT, "3", "0", "0"]
+    assert len(sentences) == 1 and f"{warm.cache}: belongs to user 1234, so no" in sentences[0]
 
 
 def test_an_edit_where_no_kernel_imports_recompiles_nothing(warm):

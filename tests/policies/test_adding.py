@@ -153,7 +153,7 @@ def test_a_description_is_no_parameter_of_a_run():
         ({"promise": True}, "policy.promise must be a Promise, got True"),
         ({"promise": Promise("told")}, "policy.promise.reported must be one of .*, got 'told'"),
         ({"promise": Promise(None, 1)}, "policy.promise.once must be a bool, got 1"),
-        ({"host_discards": 1}, "policy.host_discards must be a bool, got 1"),
+        ({"host_discards": 1}, "policy.host_discards must be true or false, got 1"),
         ({"knobs": ("capacity",)}, "policy.knobs must hold Knobs, got 'capacity'"),
         ({"knobs": (Knob("speed", (1,)),)}, "policy.knobs must name fields of it, got 'speed'"),
     ],

@@ -213,7 +213,7 @@ def test_another_users_isolated_block_is_not_reported():
     ("wrong", "sentence"),
     [
         ({"putback": "middle"}, "policy.putback must be one of tail, head, got 'middle'"),
-        ({"capacity": 0}, "policy.capacity must be a whole number >= 1"),
+        ({"capacity": 0}, "policy.capacity must be above 0, got 0"),
         ({"report_order": 11}, "policy.report_order must be a whole number in 0..10"),
         ({"delay_ns": None}, "policy.delay_ns must be a time"),
         ({"report": "unlocked"}, "policy.one_buffer must go with report 'acknowledged'"),

@@ -310,17 +310,20 @@ def test_host_feedback(service_ns, again):
 def loses_a_page(where):
     """A policy as one writes it in a notebook, whose ``where`` forgets the first block."""
 
-    def forget(memory, zone):
+    def first_block(memory, zone):
         table = fh.free_lists(memory)
-        first = table[table["zone"].cat.codes == zone].iloc[0]
+        return table[table["zone"].cat.codes == zone].iloc[0]
+
+    def forget(memory, zone):
+        first = first_block(memory, zone)
         node = int(first["pfn"]) - memory.base_pfn
         del_page_from_free_list(memory, node, zone, int(first["order"]))
 
     def fill(memory, state, zone, report, capacity):
         if where == "fill":
             forget(memory, zone)
-        report[0] = fh.free_lists(memory)["pfn"].iloc[0] - memory.base_pfn, 0, 1
-        report[0, 1] = memory.frame[report[0, 0]] & 0xF
+        first = first_block(memory, zone)
+        report[0] = first["pfn"] - memory.base_pfn, first["order"], 1
         return 1, fh.Stroke.ZONE_DONE
 
     def drain(memory, state, zone, report, n, outcome):

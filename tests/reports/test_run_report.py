@@ -224,7 +224,7 @@ def test_a_scenario_of_toml_is_simulated_and_reported(tmp_path, capsys):
 
 BAD = [
     ('policy = "v24"\n"policy.lock" = "whole_walk"\n"policy.on_full" = "stop"', "cannot go with"),
-    ('[ring]\nsize = "big"', "bad.toml: ring.size must be a whole number"),
+    ('[ring]\nsize = "big"', "bad.toml: ring.size must be a power of two"),
     ("[scenario]\nseed = 1", "bad.toml: there is no parameter 'scenario"),
     ("seed = ", "bad.toml: this is not TOML"),
     ('memory = "nothere"', "so memory 'nothere' is no snapshot"),

@@ -299,9 +299,18 @@ def test_a_burst_comes_leaves_and_rests():
             "guests must each have a name of its own",
         ),
         (lambda: fh.overcommit([scenario()], host=3), "host must be a SharedHost, got 3"),
-        (lambda: fh.SharedHost(memory_MiB=8), "host.memory_MiB must be a whole number >= 64"),
-        (lambda: fh.SharedHost(swap_MiB=-1), "host.swap_MiB must be a whole number >= 0"),
-        (lambda: fh.SharedHost(slice_ns=0), "host.slice_ns must be a whole number >= 1"),
+        (
+            lambda: fh.SharedHost(memory_MiB=8),
+            "host.memory_MiB must be a whole number in 64..8388608, got 8",
+        ),
+        (
+            lambda: fh.SharedHost(swap_MiB=-1),
+            "host.swap_MiB must be a whole number in 0..8388608, got -1",
+        ),
+        (
+            lambda: fh.SharedHost(slice_ns=0),
+            "host.slice_ns must be a whole number in 1..100000000000, got 0",
+        ),
         (lambda: fh.Program(state="burst"), "workload.rate_MiBps must be above 0 for 'burst'"),
         (
             lambda: fh.Control(acknowledge_on_stop=1),

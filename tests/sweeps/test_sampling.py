@@ -64,7 +64,7 @@ BAD = [
     ({"seed": [3]}, 4, "ranges must leave seed to seeds"),
     ({}, 4, "ranges must have at least one parameter"),
     (RANGES, 12, "n must be a power of two in a Sobol' sequence, got 12"),
-    (RANGES, 0, "n must be a whole number >= 1, got 0"),
+    (RANGES, 0, "n must be a whole number in 1..1048576, got 0"),
 ]
 
 
@@ -165,7 +165,7 @@ def test_what_has_no_sensitivity_is_one_sentence():
 # Search.
 
 SEARCHED = {
-    "ring.size": {"low": 2, "high": 4096, "scale": "log"},
+    "ring.size": {"low": 2, "high": 4096, "scale": "log2"},
     "policy": ["v24", "rotate_on_exit"],
 }
 

@@ -63,7 +63,7 @@ def test_the_file_is_the_table(tmp_path):
 MISTAKES = [
     ({"ring.sise": [8]}, {}, "there is no parameter 'ring.sise'; there are ring.size"),
     ({"colour": [8]}, {}, "there is no parameter 'colour'"),
-    ({"ring.size": [8, 0]}, {}, "ring.size must be a whole number .*got 0"),
+    ({"ring.size": [8, 0]}, {}, "ring.size must be a power of two .*got 0"),
     ({"policy": ["v24", "v42"]}, {}, "policy must be one of .*got 'v42'"),
     ({"policy.resume": ["cursor", "scan_for_first"]}, {}, "cannot go with policy.rotate 'never'"),
     ({"policy": "v24"}, {}, "policy must be a list of values, got 'v24'"),
@@ -251,6 +251,34 @@ def test_two_sweeps_do_not_write_one_folder(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_refused_sweep_leaves_the_lock_of_the_one_that_runs(tmp_path, monkeypatch):
+    """Else a third would lock a new file of that name, and write beside the first."""
+    monkeypatch.setattr(parts, "PATIENCE_S", 0)
+    out = tmp_path / "runs.parquet"
+    with parts.RunParts(out, {}).open():
+        for _ in range(2):
+            with pytest.raises(fh.InputError, match="another process runs this sweep"):
+                with parts.RunParts(out, {}).open():
+                    pass
+
+
+def test_a_lock_whose_file_was_removed_is_taken_again(tmp_path, monkeypatch):
+    """Its holder removed it just before it was free: nobody else would meet that lock."""
+    out, taken = tmp_path / "runs.parquet", []
+    take_lock = parts.take_lock
+
+    def take_what_is_removed(descriptor, *about):
+        take_lock(descriptor, *about)
+        if not taken:
+            (tmp_path / "runs.parquet.parts" / parts.LOCK).unlink()
+        taken.append(descriptor)
+
+    monkeypatch.setattr(parts, "take_lock", take_what_is_removed)
+    with parts.RunParts(out, {}).open():
+        assert len(taken) == 2 and (tmp_path / "runs.parquet.parts" / parts.LOCK).exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_parts_of_another_sweep_are_refused(tmp_path):
     out = tmp_path / "runs"
     stopped_sweep(out, 1, GRID, [1])
@@ -381,7 +409,7 @@ BAD_TOML = [
     ("sedes = [1]", "there is no key 'sedes'; there are scenario, grid, design, seeds"),
     ("[grid]\nring.sise = [3]", "there is no parameter 'ring.sise'"),
     ("[grid]\nring.size = 3", "ring.size must be a list of values, got 3"),
-    ("[scenario]\nring.size = 0", "ring.size must be a whole number"),
+    ("[scenario]\nring.size = 0", "ring.size must be a power of two in 1..32768, got 0"),
     ("seeds = [0.5]", "seeds must be a whole number >= 0, got 0.5"),
     ("scheduler = 'tcp:/x'", "scheduler must be None, 'processes' or 'tcp://HOST:PORT'"),
     ("[grid]\n[design]", r"\[grid\] and \[design\] cannot go together"),
@@ -443,4 +471,4 @@ def test_the_command_line_sweeps_a_design(tmp_path, capsys):
 
 def test_no_file_is_one_sentence_and_exit_2(tmp_path, capsys):
     assert main(["sweep", str(tmp_path / "no.toml")]) == 2
-    assert "no.toml: cannot be read" in capsys.readouterr().err
+    assert "no.toml: there is no such file" in capsys.readouterr().err

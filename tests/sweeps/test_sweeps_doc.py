@@ -27,3 +27,8 @@ def test_the_file_is_a_sweeps(tmp_path):
     found = read_sweep(str(tmp_path / "sweep.toml"))
     assert (found.runs, found.out, found.scheduler) == (384, "runs", "processes")
     assert found.design.kind == "sobol" and list(found.design.factors) == ["ring.size", "policy"]
+
+
+def test_the_page_says_whom_a_cluster_trusts():
+    section = TEXT.partition("## On a cluster")[2].partition("## Kills")[0]
+    assert "`tcp://` trusts everybody who can reach it." in section and "ssh -L" in section

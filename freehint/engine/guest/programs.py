@@ -9,10 +9,11 @@ Source: the load programs as data/README.md describes them.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from freehint.config import InputError, Named, one_of, require, whole
+from freehint.config import InputError, require
 from freehint.data import DEFAULT_MEMORY
 from freehint.engine.guest.churn import burst_page, churn_page
 from freehint.engine.guest.content import boot_content, place_background, place_mem_map
@@ -21,6 +22,7 @@ from freehint.engine.guest.mapping import fill_region, forget_process, give_back
 from freehint.engine.guest.page_cache import cache_page, fill_cache
 from freehint.engine.world.clock import schedule
 from freehint.engine.world.content import STRUCTURES_SHIFT, write_page
+from freehint.inputs.rules import Checked, Mebibytes, OneOf, Pages, Real, Switch, Whole
 from freehint.jit import kernel
 from freehint.mm.memory import Memory
 from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
@@ -29,10 +31,11 @@ IDLE, DIRTY, CHURN, BURST, FORK, CACHE = range(6)  # the load while time passes
 GOES_ON = {"dirty": DIRTY, "churn": CHURN, "burst": BURST, "fork": FORK, "cache": CACHE}
 STATES = ("idle", "freed", "dirty", "churn", "frag", "burst", "fork", "cache")
 BACKGROUND_NS = 100 * NS_PER_MS
+Rate = Annotated[float, Real(0, 1_000_000)]
 
 
 @dataclass(frozen=True)
-class Program(Named):
+class Program(Checked):
     """A guest of one CPU that runs one of the recorded loads, in place of a Workload.
 
     Attributes
@@ -65,55 +68,42 @@ class Program(Named):
         hint=off of linux-6.1/migration, where each sync found about 100 pages newly dirty.
     """
 
-    state: str = "idle"
-    fill_MiB: int = 0
-    dirty_MiB: int = 0
-    rate_MiBps: float = 0.0
-    frag_MiB: int = 620
-    frag_percent: int = 70
-    frag_chunk: int = 64
-    cache_MiB: int = 0
-    forks_per_s: float = 61.0
-    life_ms: int = 51
-    rest_ms: int = 1_000
-    huge_pages: bool = True
-    init_on_free: bool = False
-    footprint_pages: int = 0
-    background_pages: int = 100
+    state: Annotated[str, OneOf(STATES)] = "idle"
+    fill_MiB: Mebibytes = 0
+    dirty_MiB: Mebibytes = 0
+    rate_MiBps: Rate = 0.0
+    frag_MiB: Mebibytes = 620
+    frag_percent: Annotated[int, Whole(0, 100)] = 70
+    frag_chunk: Annotated[int, Whole(1, 1 << 20)] = 64
+    cache_MiB: Mebibytes = 0
+    forks_per_s: Rate = 61.0
+    life_ms: Annotated[int, Whole(0, 1 << 30)] = 51
+    rest_ms: Annotated[int, Whole(1, 1 << 30)] = 1_000
+    huge_pages: Switch = True
+    init_on_free: Switch = False
+    footprint_pages: Pages = 0
+    background_pages: Pages = 100
 
     nr_cpus = 1
     keeps_content = True
+    where = "workload."
     inputs = ()
     default_memory = DEFAULT_MEMORY
 
     def __post_init__(self):
-        one_of("workload.state", self.state, STATES)
-        for name in (
-            *("fill_MiB", "dirty_MiB", "frag_MiB", "cache_MiB", "life_ms"),
-            *("footprint_pages", "background_pages"),
-        ):
-            whole(f"workload.{name}", getattr(self, name), 0)
-        whole("workload.frag_percent", self.frag_percent, 0, 100)
-        whole("workload.frag_chunk", self.frag_chunk, 1)
-        for name in ("rate_MiBps", "forks_per_s"):
-            rate = getattr(self, name)
-            good = isinstance(rate, int | float) and not isinstance(rate, bool) and rate >= 0
-            require(good, f"workload.{name}", "be a number >= 0", rate)
-        whole("workload.rest_ms", self.rest_ms, 1)
+        super().__post_init__()
         if self.state in ("dirty", "churn", "burst", "cache"):
             above = f"be above 0 for {self.state!r}"
             require(self.rate_MiBps > 0, "workload.rate_MiBps", above, self.rate_MiBps)
         if self.state in ("dirty", "churn", "burst"):
-            whole("workload.dirty_MiB", self.dirty_MiB, 1)
+            above = f"be above 0 for {self.state!r}"
+            require(self.dirty_MiB > 0, "workload.dirty_MiB", above, self.dirty_MiB)
         if self.state == "fork":
             rate = self.forks_per_s
             require(rate > 0, "workload.forks_per_s", "be above 0 for 'fork'", rate)
             alive = round(rate * self.life_ms / 1000)
             must = f"make at most {MOST_ALIVE} processes alive"
             require(alive <= MOST_ALIVE, "workload.forks_per_s x life_ms", must, alive)
-        for name in ("huge_pages", "init_on_free"):
-            value = getattr(self, name)
-            require(isinstance(value, bool), f"workload.{name}", "be true or false", value)
 
     @property
     def goes_on(self) -> int:

@@ -7,10 +7,11 @@ allocator, use :func:`freehint.replay`.
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
-from freehint.config import InputError, Named, require, whole
+from freehint.config import InputError
 from freehint.data import stem
 from freehint.engine.guest.content import boot_content, place_mem_map
 from freehint.engine.guest.recorded import (
@@ -24,13 +25,14 @@ from freehint.engine.guest.recorded import (
 from freehint.engine.guest.recorded_trace import Trace, load_trace
 from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.formats.digest import memory_sha256
+from freehint.inputs.rules import Checked, Pages, Real, Stem, Whole
 from freehint.mm.memory import Memory
 
 FOR_EVER = 1 << 40  # laps
 
 
 @dataclass(frozen=True)
-class RecordedGuest(Named):
+class RecordedGuest(Checked):
     """The guest of a recording, from T0 on, in place of a Workload.
 
     Each ``mm_page_alloc`` asks the model's allocator for that order and type on that CPU, at its
@@ -73,20 +75,16 @@ class RecordedGuest(Named):
     0
     """
 
-    trace: str | Path
-    speed: float = 1.0
-    repeat: int = 1
-    footprint_pages: int = 0
+    trace: Annotated[str | Path, Stem("the stem of a recording")]
+    speed: Annotated[float, Real(0, 1_000_000, above=True)] = 1.0
+    repeat: Annotated[int, Whole(0, FOR_EVER)] = 1
+    footprint_pages: Pages = 0
 
     keeps_content = True
+    where = "workload."
 
     def __post_init__(self):
-        good = isinstance(self.trace, str | Path)
-        require(good, "workload.trace", "be the stem of a recording", self.trace)
-        good = isinstance(self.speed, int | float) and not isinstance(self.speed, bool)
-        require(good and 0 < self.speed <= 1e6, "workload.speed", "be above 0", self.speed)
-        whole("workload.repeat", self.repeat, 0)
-        whole("workload.footprint_pages", self.footprint_pages, 0)
+        super().__post_init__()
         object.__setattr__(self, "_loaded", load_trace(recording_stem(self.trace)))
 
     def __reduce__(self):

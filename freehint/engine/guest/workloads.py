@@ -5,22 +5,23 @@ Every guest's load has ``nr_cpus``, ``keeps_content`` (whether every write of a 
 and ``begin`` (which schedules its CPUs).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
 
-from freehint.config import Named, require, share, whole
 from freehint.data import DEFAULT_MEMORY
 from freehint.engine.guest.vcpu import QUANTILES
 from freehint.engine.world.clock import MAX_CPUS, schedule
+from freehint.inputs.rules import Checked, Duration, Share, Weights, Whole
 from freehint.mm.memory import MAX_ORDER, MIGRATE_PCPTYPES, Memory
 
 WORDS = 1 << 14  # events of a CPU between two refills of its random words
 
 
 @dataclass(frozen=True)
-class Workload(Named):
+class Workload(Checked):
     """A guest of several CPUs that allocates mixed orders and types, writes and frees.
 
     Attributes
@@ -46,33 +47,25 @@ class Workload(Named):
         ``cache`` evenly.
     """
 
-    nr_cpus: int = 4
-    interval_ns: int = 5_000
-    live_share: float = 0.5
-    growth: float = 0.75
-    write_share: float = 0.25
-    order_weights: tuple = field(default=(0.9665, 0.0335, 0, 0.0001, 0, 0, 0, 0, 0, 0.002))
-    type_weights: tuple = field(default=(0.191, 0.798, 0.011))
+    nr_cpus: Annotated[int, Whole(1, MAX_CPUS)] = 4
+    interval_ns: Duration = 5_000
+    live_share: Share = 0.5
+    growth: Share = 0.75
+    write_share: Share = 0.25
+    order_weights: Annotated[tuple, Weights(MAX_ORDER)] = (
+        *(0.9665, 0.0335, 0, 0.0001, 0, 0, 0, 0, 0, 0.002),
+    )
+    type_weights: Annotated[tuple, Weights(MIGRATE_PCPTYPES)] = (0.191, 0.798, 0.011)
 
     keeps_content = False
+    where = "workload."
     inputs = ()
     default_memory = DEFAULT_MEMORY
 
     def __post_init__(self):
-        whole("workload.nr_cpus", self.nr_cpus, 1, MAX_CPUS)
-        whole("workload.interval_ns", self.interval_ns, 1)
-        for name in ("live_share", "growth", "write_share"):
-            share(f"workload.{name}", getattr(self, name))
-        for name, most in (("order_weights", MAX_ORDER), ("type_weights", MIGRATE_PCPTYPES)):
-            weights = getattr(self, name)
-            must = f"be 1 to {most} numbers >= 0 that are not all 0"
-            require(isinstance(weights, list | tuple), f"workload.{name}", must, weights)
-            weights = tuple(weights)
-            object.__setattr__(self, name, weights)
-            good = 0 < len(weights) <= most and all(
-                isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights
-            )
-            require(good and sum(weights) > 0, f"workload.{name}", must, weights)
+        super().__post_init__()
+        for name in ("order_weights", "type_weights"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def arrays(self, memory: Memory, duration_ns: int) -> dict:
         """The fields of the World that belong to this guest."""

@@ -6,22 +6,26 @@ scheduled out", as the mail thread says.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from freehint.config import Named, one_of, require, whole
 from freehint.engine.world.clock import schedule, suspend
 from freehint.engine.world.dirty import clear_hinted
 from freehint.engine.world.hints import IN_FLIGHT, pages_used
 from freehint.engine.world.paging import page_discarded, shares_host
 from freehint.engine.world.records import HINT_START, WAIT_RING, WAIT_USED
 from freehint.engine.world.ring import SCATTERLIST, USED, ring_in_flight, ring_use
+from freehint.inputs.rules import Checked, Duration, OneOf, Switch, Time, Whole
 from freehint.jit import kernel
 from freehint.mm.bitmap import clear_bit, test_bit
+from freehint.units import NS_PER_S
+
+GAPS = ("exponential", "uniform", "fixed")
 
 
 @dataclass(frozen=True)
-class HostConfig(Named):
+class HostConfig(Checked):
     """The host's iothread, which takes the buffers and is not always scheduled.
 
     Attributes
@@ -43,20 +47,14 @@ class HostConfig(Named):
         touch faults.
     """
 
-    service_ns: int = 1_000
-    kick_ns: int = 20_000
-    gap_ns: int = 3_000_000
-    gap_every_ns: int = 20_000_000
-    gaps: str = "exponential"
-    discard: bool = False
+    service_ns: Annotated[int, Whole(1, NS_PER_S)] = 1_000
+    kick_ns: Time = 20_000
+    gap_ns: Time = 3_000_000
+    gap_every_ns: Duration = 20_000_000
+    gaps: Annotated[str, OneOf(GAPS)] = "exponential"
+    discard: Switch = False
 
-    def __post_init__(self):
-        whole("host.service_ns", self.service_ns, 1)
-        whole("host.kick_ns", self.kick_ns, 0)
-        whole("host.gap_ns", self.gap_ns, 0)
-        whole("host.gap_every_ns", self.gap_every_ns, 1)
-        one_of("host.gaps", self.gaps, ("exponential", "uniform", "fixed"))
-        require(isinstance(self.discard, bool), "host.discard", "be true or false", self.discard)
+    where = "host."
 
 
 GAP_ROWS = 256

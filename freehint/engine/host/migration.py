@@ -9,10 +9,10 @@ Source: migration/migration.c, migration/ram.c, virtio_balloon_free_page_hint_no
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from freehint.config import Named, one_of, require, whole
 from freehint.engine.host.precopy import (
     COMPLETION,
     NORMAL_PAGE_BYTES,
@@ -30,15 +30,17 @@ from freehint.engine.world.dirty import (
     sync_bitmap,
 )
 from freehint.engine.world.records import HINT_REQUESTED, HINT_STOP
+from freehint.inputs.rules import Checked, OneOf, Switch, Time, TimeOrNever, Whole
 from freehint.jit import kernel
 from freehint.mm.memory import BUDDY, ISOLATED, PCP, frame_order
-from freehint.units import NS_PER_MS
+from freehint.units import NS_PER_MS, NS_PER_S
 
 GENERATIONS = ("G1", "G2", "G3")
+PageTime = Annotated[int, Whole(0, NS_PER_S)]
 
 
 @dataclass(frozen=True)
-class MigrationConfig(Named):
+class MigrationConfig(Checked):
     """A live migration of the guest.
 
     Attributes
@@ -64,28 +66,18 @@ class MigrationConfig(Named):
         Time at which it is cancelled; -1 for never.
     """
 
-    start_at_ns: int = 20 * NS_PER_MS
-    bandwidth_Bps: int = 128 << 20
-    downtime_limit_ms: int = 300
-    generation: str = "G3"
-    chunk_shift: int = CHUNK_SHIFT
-    initially_set: bool = False
-    zero_page_ns: int = 500
-    normal_page_ns: int = 3_000
-    hint_latency_ns: int = 1_000_000
-    cancel_at_ns: int = -1
+    start_at_ns: Time = 20 * NS_PER_MS
+    bandwidth_Bps: Annotated[int, Whole(10 * NORMAL_PAGE_BYTES, 1 << 50)] = 128 << 20
+    downtime_limit_ms: Annotated[int, Whole(0, 1 << 30)] = 300
+    generation: Annotated[str, OneOf(GENERATIONS)] = "G3"
+    chunk_shift: Annotated[int, Whole(6, 31)] = CHUNK_SHIFT
+    initially_set: Switch = False
+    zero_page_ns: PageTime = 500
+    normal_page_ns: PageTime = 3_000
+    hint_latency_ns: Time = 1_000_000
+    cancel_at_ns: TimeOrNever = -1
 
-    def __post_init__(self):
-        whole("migration.start_at_ns", self.start_at_ns, 0)
-        whole("migration.bandwidth_Bps", self.bandwidth_Bps, 10 * NORMAL_PAGE_BYTES)
-        whole("migration.downtime_limit_ms", self.downtime_limit_ms, 0)
-        one_of("migration.generation", self.generation, GENERATIONS)
-        whole("migration.chunk_shift", self.chunk_shift, 6, 31)
-        good = isinstance(self.initially_set, bool)
-        require(good, "migration.initially_set", "be true or false", self.initially_set)
-        for name in ("zero_page_ns", "normal_page_ns", "hint_latency_ns"):
-            whole(f"migration.{name}", getattr(self, name), 0)
-        whole("migration.cancel_at_ns", self.cancel_at_ns, -1)
+    where = "migration."
 
 
 ROUND_COLUMNS = (

@@ -11,10 +11,10 @@ oom_badness() of mm/oom_kill.c, Linux 6.1.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from freehint.config import whole
 from freehint.engine.world.paging import (
     FREE,
     MIN,
@@ -28,10 +28,11 @@ from freehint.engine.world.paging import (
     shrink_list,
     unmap_all,
 )
+from freehint.inputs.rules import MOST_MIB, Checked, Mebibytes, Whole
 from freehint.mm.bitmap import count_bits
 from freehint.mm.check import InvariantError
 from freehint.mm.watermark import zone_watermarks
-from freehint.units import NS_PER_MS, PAGES_PER_MIB
+from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
 
 DEF_PRIORITY = 12
 SWAP_CLUSTER_MAX = 32
@@ -40,7 +41,7 @@ EVENT_PAGES = 2048
 
 
 @dataclass(frozen=True)
-class SharedHost:
+class SharedHost(Checked):
     """The host that guests share.
 
     Attributes
@@ -58,17 +59,13 @@ class SharedHost:
         Time for which each guest runs in its turn; between slices the host reclaims.
     """
 
-    memory_MiB: int = 1536
-    swap_MiB: int = 4096
-    swap_in_ns: int = 100_000
-    swap_out_ns: int = 10_000
-    slice_ns: int = NS_PER_MS
+    memory_MiB: Annotated[int, Whole(64, MOST_MIB)] = 1536
+    swap_MiB: Mebibytes = 4096
+    swap_in_ns: Annotated[int, Whole(1, NS_PER_S)] = 100_000
+    swap_out_ns: Annotated[int, Whole(1, NS_PER_S)] = 10_000
+    slice_ns: Annotated[int, Whole(1, 100 * NS_PER_S)] = NS_PER_MS
 
-    def __post_init__(self):
-        whole("host.memory_MiB", self.memory_MiB, 64)
-        whole("host.swap_MiB", self.swap_MiB, 0)
-        for name in ("swap_in_ns", "swap_out_ns", "slice_ns"):
-            whole(f"host.{name}", getattr(self, name), 1)
+    where = "host."
 
 
 class HostMemory:

@@ -6,13 +6,16 @@ send.  ``K`` is the log: a bit is set if the page was written since the bit was 
 
     G1   K is cleared at the sync; a write after it sets K anew.  A hint clears B.
     G2   K is cleared later, a chunk of 2^18 pages at a time, just before the first page of a
-         chunk is sent, and only in bits that the sync saw (S).  A hint clears B, but K keeps its
-         bit, so the page is sent after the next sync and the hint is useless.
-    G3   As G2, but a hint first clears the chunks of its range.  If the sync saw a page dirty and
+         chunk is sent, and only in bits that the sync saw (S).  A hint clears B alone.  K keeps
+         the page's bit, so the page is sent after the next sync and the hint was useless; but if
+         another page of the chunk is sent before that sync, K's bit goes too.  Then the hint
+         counts, and if it came after the guest had written the page again, the write is lost.
+    G3   As G2, but a hint first clears all chunks of its range.  If the sync saw a page dirty and
          the guest writes it again before its chunk is cleared, a hint that comes after the write
          loses the write.
 
-Source: migration/ram.c of QEMU 4.1 and 6.1, qemu_guest_free_page_hint(); commits 9f4bf4baa8b8
+Source: migration/ram.c of QEMU 4.1 and 6.1, qemu_guest_free_page_hint(),
+migration_clear_memory_region_dirty_bitmap_range(); commits 9f4bf4baa8b8
 (only bits that the sync saw), 3143577d6a (hints and clear_bmap).
 """
 
@@ -115,9 +118,12 @@ def clear_hinted(dirty, node, order):
 
     Source: qemu_guest_free_page_hint().
     """
+    behind = node + (1 << order)
     if dirty.rule[GENERATION] == G3:
-        clear_chunk(dirty, node)
-    return clear_bits(dirty.bitmap, node, node + (1 << order))
+        shift = dirty.rule[SHIFT]
+        for chunk in range(node >> shift, ((behind - 1) >> shift) + 1):
+            clear_chunk(dirty, chunk << shift)
+    return clear_bits(dirty.bitmap, node, behind)
 
 
 @kernel(inline=True)

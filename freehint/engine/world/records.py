@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from freehint.config import Named, whole
+from freehint.inputs.rules import Checked, Cost
 
 
 @dataclass(frozen=True)
-class Costs(Named):
+class Costs(Checked):
     """The costs of operations in nanoseconds.  A sweep can vary each.
 
     Attributes
@@ -40,20 +40,18 @@ class Costs(Named):
         (Wrenger et al., EuroSys '25, STREAM).
     """
 
-    walk_block_ns: int = 150
-    report_ns: int = 200
-    rotate_ns: int = 50
-    lock_ns: int = 100
-    notify_ns: int = 2_000
-    pcp_ns: int = 50
-    buddy_ns: int = 100
-    migrate_page_ns: int = 2_000
-    fault_ns: int = 2_000
-    write_ns: int = 400
+    walk_block_ns: Cost = 150
+    report_ns: Cost = 200
+    rotate_ns: Cost = 50
+    lock_ns: Cost = 100
+    notify_ns: Cost = 2_000
+    pcp_ns: Cost = 50
+    buddy_ns: Cost = 100
+    migrate_page_ns: Cost = 2_000
+    fault_ns: Cost = 2_000
+    write_ns: Cost = 400
 
-    def __post_init__(self):
-        for field in fields(self):
-            whole(f"costs.{field.name}", getattr(self, field.name), 0)
+    where = "costs."
 
 
 WAIT_ALLOC, WAIT_FREE = 0, 1

@@ -8,28 +8,30 @@ Source: the virtio specification, 2.7 "Split Virtqueues"; v24's driver loses a h
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from freehint.config import Named, whole
+from freehint.inputs.rules import Checked, PowerOfTwo
 from freehint.jit import kernel
+
+MAX_SIZE = 1 << 15  # the virtio specification, 2.7: Queue Size
 
 
 @dataclass(frozen=True)
-class RingConfig(Named):
+class RingConfig(Checked):
     """The virtqueue between guest and host.
 
     Attributes
     ----------
     size : int
-        Number of descriptors.  1024 is QEMU's free_page_vq (hw/virtio/virtio-balloon.c).
+        Number of descriptors, a power of two up to 32768, as in every split virtqueue.  1024 is
+        QEMU's free_page_vq (hw/virtio/virtio-balloon.c).
     """
 
-    size: int = 1024
+    size: Annotated[int, PowerOfTwo(1, MAX_SIZE)] = 1024
 
-    def __post_init__(self):
-        whole("ring.size", self.size, 1, 1 << 20)
+    where = "ring."
 
 
 ADDED, USED = 0, 1

@@ -9,7 +9,10 @@ from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording
 from freehint.mm.memory import (
     MAX_ORDER,
+    MIGRATE_PCPTYPES,
     MIGRATE_TYPES,
+    NO_PAGEBLOCK,
+    PAGEBLOCK_ORDER,
     UNMOVABLE,
     Memory,
 )
@@ -62,6 +65,7 @@ MOVES_BLOCKS = {
 # Kinds of rows that name a page, and kinds that name its migratetype.
 WITH_PAGE = (*range(rows.ALLOC, rows.FREE_DIRECT + 1), rows.ISOLATE_PAGE, rows.PUTBACK)
 WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN)
+ASKS_FOR_TYPE = (rows.ALLOC, rows.EXTFRAG)  # no allocation asks for HIGHATOMIC or ISOLATE
 GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAIMABLE
 CLAIMS = 4096  # fallbacks that one refill may need
 
@@ -178,6 +182,11 @@ def _pair_bulk_allocations(trace, columns, path) -> None:
                 row = trace["seq"].iloc[at]
                 raise InputError(f"{path}: row {row} (bulk_alloc): gfp {flags!r} is no number")
             asked[pids[at]] = _gfp_migratetype(int(flags, 16))
+            if asked[pids[at]] >= MIGRATE_PCPTYPES:
+                row = trace["seq"].iloc[at]
+                raise InputError(
+                    f"{path}: row {row} (bulk_alloc): gfp {flags!r} asks for two types"
+                )
         else:
             columns.migratetype[at] = asked.pop(pids[at], UNMOVABLE)
 
@@ -188,15 +197,21 @@ def _gfp_migratetype(flags: int) -> int:
 
 
 def _check_rows(trace, memory, columns, pfn, path) -> None:
-    """Refuse a row in use if its order, CPU or type does not exist, or its pfn is in no zone."""
+    """Refuse a row in use if its order, CPU or type does not exist, or its pfn is no page's."""
     order = columns.order.astype(np.int64)
     used = np.isin(columns.kind, WITH_PAGE)
+    size = np.left_shift(1, np.clip(order, 0, MAX_ORDER))
     inside = np.zeros(len(pfn), np.bool_)
     for zone in memory.zones:
         end = zone.start_pfn + zone.spanned
-        size = np.left_shift(1, np.clip(order, 0, MAX_ORDER))
         inside |= (pfn >= zone.start_pfn) & (pfn + np.where(used, size, 1) <= end)
+    last = np.where(used, pfn + size - 1, pfn)
+    in_hole = np.zeros(len(pfn), np.bool_)
+    for page in (pfn, last):
+        block = np.clip(page - memory.base_pfn >> PAGEBLOCK_ORDER, 0, len(memory.pageblock) - 1)
+        in_hole |= memory.pageblock[block] == NO_PAGEBLOCK
     typed = np.isin(columns.kind, WITH_TYPE)
+    asks = np.isin(columns.kind, ASKS_FOR_TYPE)
     types = trace["migratetype"].to_numpy()
     cpus = trace["cpu"].to_numpy()
     acts = columns.kind != rows.IGNORED
@@ -206,7 +221,7 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
         ("pfn", (used | moves) & ~inside, "lies in no zone"),
         (
             "pfn",
-            used & (pfn % np.left_shift(1, np.clip(order, 0, MAX_ORDER)) != 0),
+            used & (pfn % size != 0),
             "is not aligned",
         ),
         ("cpu", acts & ((cpus < 0) | (cpus >= memory.nr_cpus)), "is not in the snapshot"),
@@ -215,6 +230,8 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
             (typed | moves) & ((types < 0) | (types >= MIGRATE_TYPES)),
             "is unknown",
         ),
+        ("migratetype", asks & (types >= MIGRATE_PCPTYPES), "is none to ask for"),
+        ("pfn", (used | moves) & in_hole, "lies in a hole"),
     ):
         if bad.any():
             at = int(np.argmax(bad))

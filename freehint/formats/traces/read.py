@@ -6,13 +6,11 @@ read that is not in the table: nothing is dropped without being counted.
 
 import gzip
 import io
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from freehint.config import InputError
 from freehint.formats.digest import Files
@@ -22,12 +20,14 @@ from freehint.formats.traces.table import (
     LIMITS,
     MARKER,
     PROBE_EVENTS,
+    TEXT_COLUMNS,
     TRACE_COLUMNS,
     TraceAccount,
     TraceTable,
     finish,
     outside,
 )
+from freehint.inputs.reading import frame_of, reading, table_of, unpacking
 
 READ_AHEAD = 1 << 20
 
@@ -63,20 +63,13 @@ def read_trace(path) -> TraceTable:
     (1209, True)
     """
     path = Path(path)
-    try:
-        with open(path, "rb") as raw:
-            if raw.read(2) == b"\x1f\x8b":
-                raw.seek(0)
-                with gzip.open(raw) as content:
-                    return _read_any(path, io.BufferedReader(content, READ_AHEAD))
+    with reading(path), unpacking(path), open(path, "rb") as raw:
+        if raw.read(2) == b"\x1f\x8b":
             raw.seek(0)
-            return _read_any(path, raw)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: this is not whole gzip: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+            with gzip.open(raw) as content:
+                return _read_any(path, io.BufferedReader(content, READ_AHEAD))
+        raw.seek(0)
+        return _read_any(path, raw)
 
 
 def _read_any(path: Path, content) -> TraceTable:
@@ -102,21 +95,20 @@ def read_recorded_trace(path, files: Files | None = None) -> pd.DataFrame:
         The file is missing or not whole, or a column or rows are missing.
     """
     path = Path(path)
-    return _recorded(path, pa.BufferReader((files or Files()).read(path)))
+    return _recorded(path, (files or Files()).read(path))
 
 
 def _recorded(path: Path, source) -> pd.DataFrame:
-    try:
-        table = pq.read_table(source)
-    except (OSError, pa.ArrowException) as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: this is not whole parquet: {first}") from None
+    table = table_of(source, path)
     for name in TRACE_COLUMNS:
         if name not in table.column_names:
             raise InputError(f"{path}: column {name!r} is missing")
         if table.column(name).null_count:
             raise InputError(f"{path}: column {name!r} has empty values")
-    trace = table.select(list(TRACE_COLUMNS)).to_pandas()
+        _require_type(path, name, table.schema.field(name).type)
+    trace = frame_of(table.select(list(TRACE_COLUMNS)), path)
+    for name in TEXT_COLUMNS:  # whether or not the file has a dictionary of its texts
+        trace[name] = trace[name].astype("category")
     seq = trace["seq"].to_numpy()
     if len(seq) and not (seq == np.arange(len(seq))).all():
         row = int(np.argmin(seq == np.arange(len(seq))))
@@ -124,12 +116,24 @@ def _recorded(path: Path, source) -> pd.DataFrame:
     return trace
 
 
+def _require_type(path: Path, name: str, kind: pa.DataType) -> None:
+    """Refuse a column of another kind; recordings write short texts as dictionaries."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    text = name in TEXT_COLUMNS
+    good = (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        if text
+        else (pa.types.is_integer(kind))
+    )
+    if not good:
+        what = "texts" if text else "whole numbers"
+        raise InputError(f"{path}: column {name!r} must hold {what}, got {kind}")
+
+
 def _read_parquet(path: Path, content) -> TraceTable:
     trace = _recorded(path, content)
     for name, limit in LIMITS.items():
         values = trace[name].to_numpy()
-        if values.dtype.kind not in "iu":
-            raise InputError(f"{path}: column {name!r} must hold whole numbers")
         least = 0 if name in ("ts_us", "cpu") else -1
         wrong = (values < least) | (values > limit)
         if wrong.any():

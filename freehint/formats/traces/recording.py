@@ -1,6 +1,5 @@
 """A recorded guest: two snapshots and the trace between them."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +9,8 @@ from freehint.config import InputError
 from freehint.formats.digest import Files
 from freehint.formats.snapshots import read_snapshot
 from freehint.formats.traces.read import read_recorded_trace
-from freehint.mm.memory import (
-    Memory,
-)
+from freehint.inputs.reading import exists, json_of
+from freehint.mm.memory import Memory
 
 # Markers that the recorder wrote just before a snapshot; the second are those around a migration.
 MARKERS = {"T0": ("FH T0", "FH before"), "T1": ("FH T1", "FH after")}
@@ -55,7 +53,7 @@ def load_recording(stem, need_t1=True, files: Files | None = None) -> Recording:
         the files belong to different recordings.
     """
     stem, files = Path(stem), files or Files()
-    has_t1 = need_t1 or Path(f"{stem}.T1.meta.json").exists()
+    has_t1 = need_t1 or exists(Path(f"{stem}.T1.meta.json"))
     t0 = read_snapshot(f"{stem}.T0", files)
     t1 = read_snapshot(f"{stem}.T1", files) if has_t1 else None
     path = Path(f"{stem}.trace.parquet")
@@ -91,7 +89,7 @@ def _require_same_guest(stem, t0: Memory, t1: Memory) -> None:
 
 def _zone_addresses(path, files: Files) -> tuple:
     """Low 31 bits of the zones' addresses, by which probes of 6.12 name zones; () before 6.12."""
-    zones = json.loads(files.read(path))["zones"]
+    zones = json_of(files.read(path), path)["zones"]
     return tuple(zone["address_low31"] for zone in zones if "address_low31" in zone)
 
 
@@ -102,10 +100,12 @@ def _has_marker(rows: pd.DataFrame, texts: tuple) -> bool:
 
 def _entries(path, files: Files) -> int:
     """The number of trace rows before a snapshot, over all CPUs; lost rows are refused."""
-    records = json.loads(files.read(path)).get("trace")
+    records = json_of(files.read(path), path).get("trace")
     if not isinstance(records, list) or not records:
         raise InputError(f"{path}: field 'trace' must list the CPUs' ring buffers")
     for record in records:
+        if not isinstance(record, dict):
+            raise InputError(f"{path}: field 'trace' must list records, got {record!r:.80}")
         for name in ("overrun", "commit_overrun", "dropped_events"):
             if record.get(name):
                 raise InputError(

@@ -168,9 +168,9 @@ def _read_block(path: Path, block: bytes, account: TraceAccount) -> pa.Table:
     event, nothing = pl.col("event"), ~has["migratetype"]
     says_all = (
         pl.when(event == "mm_page_alloc")
-        .then(has["gfp"])
+        .then(has["migratetype"] & has["gfp"])
         .when(event == "mm_page_alloc_zone_locked")
-        .then(has["a"])
+        .then(has["migratetype"] & has["a"])
         .when(event == "mm_page_pcpu_drain")
         .then(has["migratetype"] & ~has["gfp"] & ~has["a"])
         .otherwise(nothing)

@@ -13,8 +13,8 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
-from freehint.config import InputError, require, whole
-from freehint.files import read_toml
+from freehint.config import InputError, require, shown, whole
+from freehint.inputs.reading import exists, read_toml
 from freehint.jit.cache import source_hash
 from freehint.reports.batch.plan import default_of, planned_runs, told_apart
 from freehint.reports.notebook import report_notebook
@@ -97,7 +97,9 @@ def read_batch(file) -> Batch:
         if key not in KEYS:
             closest = get_close_matches(key, KEYS, n=1)
             hint = f"; the nearest is {closest[0]!r}" if closest else ""
-            raise InputError(f"{file}: there is no key {key!r}; there are {', '.join(KEYS)}{hint}")
+            raise InputError(
+                f"{file}: there is no key {shown(key)}; there are {', '.join(KEYS)}{hint}"
+            )
     try:
         return _batch(file, found)
     except InputError as error:
@@ -148,9 +150,11 @@ def _batch(file: Path, found: dict) -> Batch:
 def _find_notebook(here: Path, name) -> Path:
     require(isinstance(name, str) and name != "", "notebook", "be a notebook's path", name)
     for path in (here / name, report_notebook().parent / name):
-        if path.is_file():
+        if exists(path) and path.is_file():
             return path.resolve()
-    raise InputError(f"notebook {name!r}: there is no such file in {here}, and freehint ships none")
+    raise InputError(
+        f"notebook {name!r:.200}: there is no such file in {here}, and freehint ships none"
+    )
 
 
 def _check_kernel(notebook: Path, source) -> None:
@@ -161,7 +165,7 @@ def _check_kernel(notebook: Path, source) -> None:
     installed = KernelSpecManager().find_kernel_specs()
     if kernel_name(source) not in installed:
         raise InputError(
-            f"{notebook.name} asks for the kernel {kernel_name(source)!r}, which is not installed;"
+            f"{notebook.name} asks for kernel {kernel_name(source)!r:.80}, which is not installed;"
             f" there is {', '.join(sorted(installed)) or 'none'}"
         )
 
@@ -176,7 +180,7 @@ def _thumbnail(file: str, source, wanted):
     if isinstance(wanted, str):
         tags = {tag for c in source.cells for tag in c.metadata.get("tags", [])}
         if wanted not in tags:
-            raise InputError(f"thumbnail: no cell of {file} has the tag {wanted!r}")
+            raise InputError(f"thumbnail: no cell of {file} has the tag {wanted!r:.80}")
     else:
         whole("thumbnail, if not a cell's tag,", wanted, 1)
     return wanted

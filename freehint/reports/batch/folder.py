@@ -12,15 +12,13 @@ import shutil
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 
-from freehint.config import InputError
-from freehint.files import shortened, take_lock, whole_file
+from freehint.config import InputError, shown
+from freehint.files import UNFINISHED, remove, shortened, take_lock, whole_file
+from freehint.inputs.reading import json_of, read_bytes
 from freehint.reports.batch.batch import Batch
 
 FACTS, RUNS, LOCK = "batch.json", "runs", ".lock"
-TEMPORARIES = (
-    *(f".{FACTS}-*", ".index.html-*", ".results.parquet-*"),
-    f"{RUNS}/.[0-9]*",
-)
+TEMPORARIES = (f"{UNFINISHED}*", f"{RUNS}/.[0-9]*")
 DONE, FAILED = "done", "failed"
 # Time to wait for the lock: runs of a batch that was just killed hold it until they notice and end.
 PATIENCE_S = 15
@@ -50,7 +48,14 @@ def run_folder(out: Path, number: int) -> Path:
 def record_of(out: Path, number: int) -> dict | None:
     """The content of a run's ``run.json``; None if the run is not finished."""
     path = run_folder(out, number) / "run.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return _table(path) if path.exists() else None
+
+
+def _table(path: Path) -> dict:
+    found = json_of(read_bytes(path), path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: must be a table, got {shown(found)}")
+    return found
 
 
 def check_folder(batch: Batch) -> None:
@@ -66,14 +71,11 @@ def check_folder(batch: Batch) -> None:
         raise InputError(f"{out}: is no folder")
     if not (out / FACTS).exists():
         found = [p.name for p in out.iterdir()] if out.exists() else []
-        others = [n for n in found if n != LOCK and not n.startswith(f".{FACTS}-")]
+        others = [n for n in found if n != LOCK and not n.startswith(UNFINISHED)]
         if others:
             raise InputError(f"{out}: exists already and holds no batch, but {sorted(others)[0]}")
         return
-    try:
-        stored = json.loads((out / FACTS).read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{out / FACTS}: cannot be read: {error}") from None
+    stored = _table(out / FACTS)
     for name, value in json.loads(json.dumps(batch.facts())).items():
         there = stored.get(name)
         if json.dumps(there) != json.dumps(value):
@@ -115,10 +117,7 @@ def _remove_temporaries(out: Path) -> None:
     """Remove files that a killed batch had begun, and no files that a user put there."""
     for pattern in TEMPORARIES:
         for path in out.glob(pattern):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            remove(path)
 
 
 def begun_folder(out: Path, number: int) -> Path:

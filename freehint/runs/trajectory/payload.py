@@ -15,16 +15,27 @@ then cost almost nothing.
 """
 
 import json
+import math
 import struct
 import zlib
 
 import numpy as np
 
-from freehint.config import InputError
+from freehint.config import InputError, require
+from freehint.inputs.reading import json_of
+from freehint.inputs.rules import Flag, Kind, OneOf, Whole
 
 MAGIC = b"FHT1"
 LEVEL = 4  # level 6 takes twice as long and saves a fortieth
 DTYPES = ("uint8", "uint16", "uint32", "int32", "float64")
+MOST_AXES = 3
+LENGTH = Whole(0, (1 << 31) - 1)
+ENTRY = {
+    "dtype": OneOf(DTYPES),
+    "shape": Kind(list, "be a list"),
+    "offset": Whole(0, 1 << 40),
+    "delta": Flag(),
+}
 
 
 def _padded(data: bytes) -> bytes:
@@ -91,19 +102,30 @@ def unpack(data: bytes) -> tuple:
         if raw[:4] != MAGIC:
             raise ValueError(f"begins with {raw[:4]!r}")
         (length,) = struct.unpack_from("<I", raw, 4)
-        header = json.loads(raw[8 : 8 + length])
-        start = len(_padded(raw[: 8 + length]))
-        arrays = {
-            name: _array(raw, start + entry["offset"], entry)
-            for name, entry in header["arrays"].items()
-        }
-    except (zlib.error, struct.error, ValueError, KeyError) as error:
+    except (zlib.error, struct.error, ValueError) as error:
         raise InputError(f"payload: this is no trajectory: {error}") from None
+    header = json_of(raw[8 : 8 + length], "payload", "the description")
+    for part in ("meta", "arrays"):
+        found = header.get(part) if isinstance(header, dict) else header
+        require(isinstance(found, dict), f"payload: {part}", "be a table", found)
+    start = len(_padded(raw[: 8 + length]))
+    arrays = {name: _array(raw, start, name, one) for name, one in header["arrays"].items()}
     return header["meta"], arrays
 
 
-def _array(raw: bytes, start: int, entry: dict) -> np.ndarray:
-    shape = entry["shape"]
-    count = int(np.prod(shape))
-    array = np.frombuffer(raw, entry["dtype"], count, start).reshape(shape)
-    return np.cumsum(array, axis=0, dtype=array.dtype) if entry["delta"] else array.copy()
+def _array(raw: bytes, start: int, name: str, entry) -> np.ndarray:
+    where = f"payload: array {name:.80}: "
+    require(isinstance(entry, dict), f"{where}its entry", "be a table", entry)
+    for field, rule in ENTRY.items():
+        require(rule.admits(entry.get(field)), where + field, rule.must, entry.get(field))
+    shape, dtype = entry["shape"], np.dtype(entry["dtype"])
+    good = len(shape) <= MOST_AXES and all(map(LENGTH.admits, shape))
+    require(good, f"{where}shape", f"have at most {MOST_AXES} whole numbers", shape)
+    count, begin = math.prod(shape), start + entry["offset"]
+    there = len(raw) - begin
+    require(count * dtype.itemsize <= there, f"{where}shape", f"fit {there} bytes", shape)
+    array = np.frombuffer(raw, dtype, count, min(begin, len(raw))).reshape(shape)
+    if not entry["delta"]:
+        return array.copy()
+    require(dtype.kind != "f" and shape, f"{where}delta", "be false here", True)
+    return np.cumsum(array, axis=0, dtype=dtype)

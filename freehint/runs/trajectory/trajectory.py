@@ -19,6 +19,7 @@ from freehint.runs.simulate import new_run, run_engine
 from freehint.runs.trajectory.look import ENTRY_NODE, NODE_BITS, NODE_MASK
 from freehint.runs.trajectory.payload import pack, unpack
 from freehint.runs.trajectory.recorder import MIGRATION, TALLY, USER_COUNTS, Recorder
+from freehint.runs.trajectory.shape import check_trajectory
 
 DELTA = ("types", "versions.moment", "versions.end", "reports.pfn")
 
@@ -78,7 +79,9 @@ class Trajectory:
         InputError
             The bytes are something else.
         """
-        return cls(*unpack(data))
+        meta, arrays = unpack(data)
+        check_trajectory(meta, arrays, COLUMNS)
+        return cls(meta, arrays)
 
     def window(self, moment: int, which: int):
         """The length of a list at a moment, its entries from the head, and those from the tail."""

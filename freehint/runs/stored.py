@@ -1,0 +1,76 @@
+"""The columns of a run's stored tables and the entries of its summary, and their types."""
+
+import pandas as pd
+
+from freehint.config import InputError
+from freehint.engine.guest.waiting import WAIT_COLUMNS
+from freehint.engine.host.migration import ROUND_COLUMNS
+from freehint.engine.worker import REPORT_COLUMNS
+from freehint.runs.tables import LOCK_COLUMNS, WALK_COLUMNS
+
+COLUMNS = {
+    "reports": REPORT_COLUMNS,
+    "locks": LOCK_COLUMNS,
+    "waits": WAIT_COLUMNS,
+    "walks": WALK_COLUMNS,
+    "history": ("time_s", "order", "blocks", "free_pages"),
+    "rounds": ROUND_COLUMNS,
+    "resident": ("time_s", "resident_pages", "faults"),
+    "work": ("time_s", "cpu", "rows", "slip_ns"),
+}
+# Types of columns and entries by name; all others are whole numbers.
+COLUMN_TYPES = {
+    **dict.fromkeys(("user", "zone", "kind"), "category"),
+    **dict.fromkeys(("taken", "duplicate", "completed"), "bool"),
+    "time_s": "float64",
+}
+ENTRY_TYPES = {"policy": str, "migration": str, "coverage": float, "survival": float}
+
+
+def check_table(name: str, table: pd.DataFrame, path) -> None:
+    """Refuse a table of a run that has not its columns.
+
+    Raises
+    ------
+    InputError
+        The message names the file, the column and its type.
+    """
+    for column in COLUMNS[name]:
+        if column not in table:
+            raise InputError(f"{path}: column {column!r} is missing")
+        wanted = COLUMN_TYPES.get(column, "int64")
+        if str(table[column].dtype) != wanted:
+            raise InputError(
+                f"{path}: column {column!r} must have type {wanted}, got {table[column].dtype}"
+            )
+
+
+def check_summary(table: pd.DataFrame, entries, path) -> pd.Series:
+    """The summary that a table of one row holds.
+
+    Parameters
+    ----------
+    table : DataFrame
+    entries : iterable of str
+        The entries that must be there.
+    path : Path
+        The file, for the message.
+
+    Raises
+    ------
+    InputError
+        There is not one row, or an entry is missing or has another type.
+    """
+    if len(table) != 1:
+        raise InputError(f"{path}: the summary must have 1 row, got {len(table)}")
+    summary = table.astype(object).iloc[0]
+    for name in entries:
+        if name not in summary:
+            raise InputError(f"{path}: the summary has no entry {name!r}")
+    for name, value in summary.items():
+        kind = ENTRY_TYPES.get(name, int)
+        if type(value) is not kind:
+            raise InputError(
+                f"{path}: the summary's {name} must be {kind.__name__}, got {value!r:.80}"
+            )
+    return summary

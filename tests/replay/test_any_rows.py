@@ -1,0 +1,101 @@
+"""Rows that no kernel would write: a replay comes back from any, with the lists undamaged."""
+
+import os
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import freehint as fh
+from freehint.formats.traces import rows
+from freehint.formats.traces.columns import WITH_PAGE, settle
+from freehint.mm.memory import (
+    LRU,
+    MAX_ORDER,
+    MIGRATE_PCPTYPES,
+    MIGRATE_TYPES,
+    NO_PAGEBLOCK,
+    page_zone,
+)
+from freehint.replay.buddy_level import forget_pcp, replay_buddy
+from freehint.replay.pcp_level import replay_pcp
+from freehint.replay.replay import scratch
+from memories import SPANS, busy_memory
+
+KERNELS = ("4.15", "5.10", "6.1", "6.12")
+# A compiled loop cannot be interrupted, so replays have a process of their own.  Its bound is CPU
+# time, which a loop uses up and a wait for a busy machine does not.
+CPU_SECONDS = 60
+NR_ROWS = 3_000
+
+
+def any_rows(memory, chance):
+    """Rows of every kind about few pages, such that they contradict the lists and one another."""
+    kind = chance.integers(rows.IGNORED, rows.DRAIN_ZONE + 1, NR_ROWS).astype(np.int8)
+    order = chance.choice((0, 0, 0, 1, 1, 2, 3, 5, 9, 10), NR_ROWS).astype(np.int8)
+    low = (memory.zones.start_pfn - memory.base_pfn).tolist()
+    high = [at + span for at, span in zip(low, memory.zones.spanned.tolist(), strict=True)]
+    node = np.zeros(NR_ROWS, np.int32)
+    for row in range(NR_ROWS):
+        size = 1 << int(order[row]) if kind[row] in WITH_PAGE else 1
+        at = int(chance.integers(memory.nr_pages)) & -size
+        zone, blocks = page_zone(memory, at), memory.pageblock[[at >> 9, at + size - 1 >> 9]]
+        inside = low[zone] <= at and at + size <= high[zone]
+        if inside and (blocks != NO_PAGEBLOCK).all():
+            node[row] = at
+        else:
+            kind[row] = rows.IGNORED
+    types = chance.integers(0, MIGRATE_PCPTYPES, NR_ROWS)
+    value = chance.integers(0, MAX_ORDER, NR_ROWS)
+    value[kind == rows.ISOLATE_PAGE] = chance.choice((0, 1), NR_ROWS)[kind == rows.ISOLATE_PAGE]
+    moves, here = kind == rows.MOVE_BLOCK, np.isin(kind, (rows.DECAY, rows.DRAIN_ZONE))
+    types[moves] = chance.integers(0, MIGRATE_TYPES, NR_ROWS)[moves]
+    value[moves] = chance.integers(0, MIGRATE_TYPES, NR_ROWS)[moves]
+    value[here] %= len(memory.zones)
+    drawn = rows.Rows(
+        kind=kind,
+        cpu=chance.integers(0, memory.nr_cpus, NR_ROWS).astype(np.int16),
+        node=node,
+        order=order,
+        migratetype=types.astype(np.int8),
+        change=chance.integers(0, 2, NR_ROWS).astype(np.int8),
+        value=value.astype(np.int32),
+        fate=np.zeros(NR_ROWS, np.int8),
+    )
+    rows.settle_orders(drawn, np.zeros(memory.nr_pages, np.int8))
+    settle(memory, drawn, "probes", infer=True)
+    return drawn
+
+
+def replay_any(kernel: str, level: str, count: int) -> None:
+    """Replay ``count`` draws, under rules of which the lists know nothing where they are older."""
+    profile = fh.PROFILES[kernel]
+    for seed in range(count):
+        memory, _ = busy_memory([*SPANS][seed % len(SPANS)], seed, profile)
+        chance = np.random.default_rng(seed)
+        memory.frame[memory.frame == LRU] = 0  # a snapshot does not tell which pages are movable
+        print(kernel, level, seed, flush=True)
+        if level == "buddy":
+            forget_pcp(memory)
+            replay_buddy(memory, any_rows(memory, chance), scratch(memory), seed % 2 == 1, 0)
+        else:
+            run = scratch(memory)
+            for _ in range(2):
+                replay_pcp(memory, any_rows(memory, chance), run, rows.FAITHFUL)
+        fh.check_memory(memory)
+
+
+@pytest.mark.parametrize("level", ["buddy", "pcp"])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_replay_of_any_rows_comes_back_and_damages_nothing(kernel, level):
+    command = [sys.executable, __file__, kernel, level, "25"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    found = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert found.returncode == 0, found.stdout[-100:] + found.stderr[-2000:]
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    replay_any(sys.argv[1], sys.argv[2], int(sys.argv[3]))
