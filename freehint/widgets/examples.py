@@ -51,9 +51,9 @@ def draw_story(**knobs):
     figure, ax = figures.quick_figure(11, 5.6, left=0.02, right=0.98, top=0.93, bottom=0.09)
     figures.story(type(told)(steps, told.finished), ax)
     ax.set_title(told.sentence, loc="left", fontsize=12)
-    ax.set_ylim(-ROWS_SHOWN + 0.4, 0.95)
+    ax.set_ylim(-ROWS_SHOWN + 0.1, 0.95)
     if len(told.steps) > ROWS_SHOWN:
-        ax.text(-0.3, -ROWS_SHOWN + 0.45, "… and so on", ha="right", color=GREY)
+        ax.text(-0.3, -ROWS_SHOWN + 0.5, "… and so on", ha="right", va="center", color=GREY)
     figures.story_legend(ax)
     return figure
 
