@@ -7,9 +7,21 @@ before anything runs, and the message names the field and the value.
 from dataclasses import fields, replace
 from importlib import import_module
 
+LONGEST_SENTENCE = 1_500
+
 
 class InputError(ValueError):
-    """A file or value from outside cannot be used; the message is one clear sentence."""
+    """A file or value from outside cannot be used; the message is one clear sentence.
+
+    It stays one line that can be read, whatever it quotes: what cannot be printed is escaped, and
+    the middle of a longer one is left out.
+    """
+
+    def __init__(self, sentence: str = ""):
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(sentence))
+        if len(text) > LONGEST_SENTENCE:
+            text = f"{text[:1_000]} [..] {text[-400:]}"
+        super().__init__(text)
 
 
 def require(good: bool, field: str, must: str, value) -> None:

@@ -25,7 +25,7 @@ from freehint.policies.policy import VERBS, Policy, Stroke
 
 STATUSES = tuple(map(int, Stroke))
 PAGE_COUNTS = ("offered", "hinted", "lost", "duplicate")
-LEAST_STROKE_NS = 1_000
+LEAST_STROKE_NS = 1
 
 
 def is_whole(value) -> bool:
@@ -278,7 +278,7 @@ class User:
         Raises
         ------
         InputError
-            The walk has had more strokes than the memory has nodes, in less than 1 µs each.
+            The walk has had more strokes than the memory has nodes, and time stands still.
         """
         self.strokes += 1
         if self.strokes > len(self.memory.links) // 2:

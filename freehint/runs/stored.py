@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from freehint.config import InputError
+from freehint.config import InputError, require
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
 from freehint.engine.worker import REPORT_COLUMNS
@@ -68,6 +68,7 @@ def check_summary(table: pd.DataFrame, entries, path) -> pd.Series:
         if name not in summary:
             raise InputError(f"{path}: the summary has no entry {name!r}")
     for name, value in summary.items():
+        require(str(name).isidentifier(), f"{path}: an entry of the summary", "be a name", name)
         kind = ENTRY_TYPES.get(name, int)
         if type(value) is not kind:
             raise InputError(

@@ -463,3 +463,17 @@ def test_a_table_of_more_values_than_memory_is_refused(tmp_path, monkeypatch):
         file.read_bytes(),
         file,
     )
+
+
+def test_a_refusal_is_one_line_that_can_be_read_whatever_it_quotes():
+    assert str(fh.InputError("a.toml: got 'a\nb\x00\u2028'")) == r"a.toml: got 'a\nb\x00\u2028'"
+    long = str(fh.InputError(f"a.toml: there is no key {'x' * 10**6}; there are b, c"))
+    assert len(long) < 1500 and long.startswith("a.toml: there is") and long.endswith("are b, c")
+
+
+def test_the_entries_of_a_summary_have_names(folder):
+    path = folder / "summary.parquet"
+    table = pq.read_table(path)
+    names = ["migr\nated" if name == "migrated_pages" else name for name in table.column_names]
+    pq.write_table(table.rename_columns(names).replace_schema_metadata(table.schema.metadata), path)
+    refused("an entry of the summary must be a name, got 'migr.nated'", Run.load, folder)

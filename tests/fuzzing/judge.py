@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import freehint
 from freehint import InputError, InvariantError
+from freehint.config import LONGEST_SENTENCE
 
 REFUSED, ACCEPTED = "refused", "accepted"
 TRACEBACK, HANG, CRASH, SILENT = "traceback", "hang", "crash", "silent acceptance"
 FINDINGS = (TRACEBACK, HANG, CRASH, SILENT)
 CLASSES = (REFUSED, ACCEPTED, *FINDINGS)
 PACKAGE = str(Path(freehint.__file__).parent)
-LONGEST_SENTENCE = 1500
 
 
 class Verdict(NamedTuple):
