@@ -187,7 +187,9 @@ def _part_of(name: str, table: dict, depth: int):
     known = {one.name for one in parameters(KINDS[kind])}
     for missing in known - table.keys() - _defaults(KINDS[kind]).keys():
         raise InputError(f"{name} must have {missing} for kind {kind!r}, got {table!r:.80}")
-    values = {n: value_of(n, value, depth + 1) for n, value in table.items() if n != "kind"}
+    values = {
+        n: value_of(f"{name}.{n}", value, depth + 1) for n, value in table.items() if n != "kind"
+    }
     return KINDS[kind](**(_description(name, table) | values))
 
 

@@ -227,3 +227,8 @@ def test_labels_of_a_sweep_are_the_same_dicts():
     program = fh.Program(state="freed", fill_MiB=8)
     assert json.loads(label(program)) == told(program)
     assert label(fh.POLICIES["v24"]) == "v24" and label(7) == 7 and label(None) is None
+
+
+def test_a_part_inside_a_part_is_named_with_it():
+    with pytest.raises(fh.InputError, match=r"^workload\.\.kind must be one of .*, got 'x'$"):
+        scenario_of({"workload": {"kind": "Workload", "": {"kind": "x"}}})
