@@ -358,6 +358,7 @@ def test_llfree_pages_that_are_missing(tmp_path):
     ("record", "cpu", "why"),
     [
         ((1, 1, 1, 11, 0, 0), 0, "page 1, record 1: order 11 must lie in 0..10"),
+        ((1, 1, 1, 0, 0x18, 0), 0, "page 1, record 1: gfp has both __GFP_MOVABLE and"),
         ((1, 200, 1, 0, 0, 0), 0, "page 1, record 1: pfn 200 must lie in 0..99"),
         ((1, 1, 1, 0, 0, 1 << 31), 0, "page 1, record 1: pid 2147483648 must lie"),
         ((1, 1, 1, 0, 0, 0), 2, "page 1: cpu 2 must lie in 0..1"),

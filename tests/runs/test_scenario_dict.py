@@ -232,3 +232,5 @@ def test_labels_of_a_sweep_are_the_same_dicts():
 def test_a_part_inside_a_part_is_named_with_it():
     with pytest.raises(fh.InputError, match=r"^workload\.\.kind must be one of .*, got 'x'$"):
         scenario_of({"workload": {"kind": "Workload", "": {"kind": "x"}}})
+    with pytest.raises(fh.InputError, match=r"^a parameter must have a name, got ''$"):
+        scenario_of({"": {"kind": "x"}})

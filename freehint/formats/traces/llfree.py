@@ -77,17 +77,24 @@ def read_llfree(path: Path, content: bytes) -> TraceTable:
         # The order lies across the two words.
         "order": (low >> np.uint64(63) | (high & np.uint64(7)) << np.uint64(1)).astype(np.int64),
     }
+
+    def place(at: int) -> str:
+        page, slot = divmod(int(np.flatnonzero(used)[at]), LLFREE_RECORDS)
+        return f"{path}: page {page + 1}, record {slot}"
+
     limits = {"order": MAX_ORDER - 1, "pfn": max_pfn, "pid": INT32_MAX}
     for name, limit in limits.items():
         wrong = columns[name] > limit
         if wrong.any():
             at = int(np.argmax(wrong))
-            page, slot = divmod(int(np.flatnonzero(used)[at]), LLFREE_RECORDS)
-            value = columns[name][at]
-            where = f"page {page + 1}, record {slot}"
-            raise InputError(f"{path}: {where}: {name} {value} must lie in 0..{limit}")
-    # gfp_migratetype(): bit 3 movable, bit 4 reclaimable.
+            raise InputError(f"{place(at)}: {name} {columns[name][at]} must lie in 0..{limit}")
+    # gfp_migratetype(): bit 3 movable, bit 4 reclaimable, and never both.
     type_of_flags = np.array([UNMOVABLE, MOVABLE, RECLAIMABLE, -1])
+    both = alloc & ((gfp >> 3 & 3) == 3)
+    if both.any():
+        raise InputError(
+            f"{place(int(np.argmax(both)))}: gfp has both __GFP_MOVABLE and __GFP_RECLAIMABLE"
+        )
     columns["migratetype"] = np.where(alloc, type_of_flags[gfp >> 3 & 3], -1)
     columns["event"] = np.where(alloc, "mm_page_alloc", "mm_page_free")
     flags, which = np.unique(gfp, return_inverse=True)
