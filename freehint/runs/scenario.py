@@ -20,7 +20,7 @@ from freehint.runs.control import Control
 from freehint.units import NS_PER_MS
 
 MOST_SEED = (1 << 64) - 1
-MOST_WALKS = 1_000_000  # each is a command of the host in memory
+MOST_WALKS = 100_000  # each is a command of the host, and takes some 40 us to simulate
 
 
 @dataclass(frozen=True)

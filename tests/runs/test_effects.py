@@ -178,3 +178,8 @@ def test_no_time_wraps_at_the_largest_cost(name, kind):
             assert table[column].ge(low).all(), column
     summary = {k: v for k, v in run.summary.items() if k.endswith("_ns")}
     assert min(summary.values()) >= -1
+
+
+def test_more_walks_than_can_be_simulated_are_refused():
+    with pytest.raises(fh.InputError, match="every_ns must ask for at most 100000 walks .*, got 8"):
+        scenario().with_values({"control.every_ns": 8})

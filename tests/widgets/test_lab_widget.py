@@ -28,7 +28,7 @@ PROGRAM = fh.Program(state="churn", dirty_MiB=8, rate_MiBps=70.5)
         SMALL.with_values({"workload": PROGRAM, "migration.generation": "G1"}),
         SMALL.with_values({"workload.nr_cpus": 2, "host.gap_ns": 0, "kernel": "6.12"}),
         SMALL.with_values({"policy": fh.Walker("mine", rotate="on_exit", resume="cursor")}),
-        SMALL.with_values({"policy": "none", "control.every_ns": 700, "costs.lock_ns": 1}),
+        SMALL.with_values({"policy": "none", "control.every_ns": 7_000, "costs.lock_ns": 1}),
     ],
     ids=lambda scenario: scenario.policy_names,
 )
