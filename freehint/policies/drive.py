@@ -23,12 +23,14 @@ class Driven(NamedTuple):
     rows : list of (int, int)   node and order of each block, in the order of ``fill``
     outcomes : uint8[n]         Outcome of each row
     status : Stroke             the status that ``fill`` returned
+    looked : int                blocks looked at
     """
 
     zone: int
     rows: list
     outcomes: np.ndarray
     status: Stroke
+    looked: int
 
 
 class Drive:
@@ -48,11 +50,17 @@ class Drive:
     meanwhile : callable, optional
         Called with the Drive between ``fill`` and ``drain``, if the policy drops the lock there;
         it plays the guest.
+    host_is_slow : bool
+        Whether the caller calls ``use`` when the host has used a block.  By default the host has
+        used each block as soon as the ring took it.
     """
 
-    def __init__(self, policy: Policy, memory: Memory, outcomes=None, meanwhile=None):
+    def __init__(
+        self, policy: Policy, memory: Memory, outcomes=None, meanwhile=None, host_is_slow=False
+    ):
         self.policy, self.memory = policy, memory
         self.outcomes, self.meanwhile = outcomes, meanwhile
+        self.host_is_slow = host_is_slow
         make = policy.new_state
         self.state = make(memory, policy) if make else np.zeros(64, np.int64)
         self.zone, self.over = 0, False
@@ -90,7 +98,8 @@ class Drive:
             self.meanwhile(self)
         if n:
             self._drain(report, outcomes)
-        stroke = Driven(self.zone, rows, outcomes, Stroke(status))
+        looked = int(report[: n + 1, 2].sum())
+        stroke = Driven(self.zone, rows, outcomes, Stroke(status), looked)
         self._go_on(stroke)
         return stroke
 
@@ -111,13 +120,24 @@ class Drive:
         return [Outcome.USED if acknowledged else Outcome.TAKEN] * len(rows)
 
     def _drain(self, report: np.ndarray, outcomes: np.ndarray) -> None:
-        """Call ``drain``, and again with the rows that the host used if the policy wants that."""
+        """Call ``drain``, and again with the rows that the host has used."""
         policy, n = self.policy, len(outcomes)
         policy.drain(self.memory, self.state, self.zone, report, n, outcomes)
         taken = report[:n][outcomes == Outcome.TAKEN]
-        if policy.wants_feedback and len(taken):
-            used = np.full(len(taken), Outcome.USED, np.uint8)
-            policy.drain(self.memory, self.state, self.zone, taken, len(taken), used)
+        if len(taken) and not self.host_is_slow:
+            self.use(taken)
+
+    def use(self, rows: np.ndarray) -> None:
+        """Tell the policy, if it wants to hear of it, that the host has used some blocks.
+
+        Parameters
+        ----------
+        rows : int64[n, 3]
+            As in a report.
+        """
+        if self.policy.wants_feedback:
+            used = np.full(len(rows), Outcome.USED, np.uint8)
+            self.policy.drain(self.memory, self.state, self.zone, rows, len(rows), used)
 
     def _go_on(self, stroke: Driven) -> None:
         refused = bool((stroke.outcomes == Outcome.REFUSED).any())
