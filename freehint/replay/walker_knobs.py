@@ -9,8 +9,8 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.formats.traces.recording import Recording
+from freehint.policies.call_five_step import CallFiveStep
 from freehint.policies.call_walker import CallWalker
-from freehint.policies.policy import Policy
 
 MARKER = "fhw "
 # Every knob, its default and its largest value; -1: it has none.
@@ -75,7 +75,7 @@ def knobs_before(recording: Recording, row: int) -> dict[str, int]:
     return knobs
 
 
-def walker_of(knobs: dict[str, int]) -> Policy:
+def walker_of(knobs: dict[str, int]) -> CallWalker:
     """The policy of these knobs; its refusals are those of the module."""
     return CallWalker(
         "recorded",
@@ -87,4 +87,15 @@ def walker_of(knobs: dict[str, int]) -> Policy:
         on_full="stop" if knobs["full"] else "lose",
         span=bool(knobs["span"]),
         lap="always",
+    )
+
+
+def five_step_of(knobs: dict[str, int]) -> CallFiveStep:
+    """The five steps of these knobs."""
+    return CallFiveStep(
+        order="high_first" if knobs["high_first"] else "low_first",
+        min_order=knobs["min_order"],
+        capacity=knobs["capacity"],
+        keep=bool(knobs["keep"]),
+        span=bool(knobs["span"]),
     )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from freehint.mm.memory import BUDDY, HINTED, Memory, frame_order
+from freehint.mm.memory import BUDDY, HINTED, ISOLATED, Memory, frame_order
 from freehint.policies.drive import note_hints
 from freehint.policies.policy import Outcome
 
@@ -43,7 +43,8 @@ class Ring:
     Attributes
     ----------
     used : list of int64[3]
-        Rows of a report, for the policy: blocks that the host has used while their stay lasts.
+        Rows of a report, for the policy: blocks that the host has used while their stay lasts, or
+        while the policy holds them.
     """
 
     def __init__(self, memory: Memory, knobs: dict[str, int]):
@@ -72,8 +73,7 @@ class Ring:
         for node, order in rows:
             twice = bool(self.memory.frame[node] & HINTED) and bool(self.knobs["mark"])
             if self.knobs["mark"] and not twice:
-                self.stay[node] = self.next_stay
-                self.next_stay += 1
+                self.begin_stay(node)
             if polled and self.full:
                 written += self.take(self.knobs["host_batch"])
             taken, stay = not self.full, int(self.stay[node])
@@ -90,6 +90,12 @@ class Ring:
                 outcomes.append(Outcome.LOST)
         return outcomes, written
 
+    def begin_stay(self, node: int) -> int:
+        """Give a block's stay a number."""
+        self.stay[node] = self.next_stay
+        self.next_stay += 1
+        return self.next_stay - 1
+
     @property
     def full(self) -> bool:
         """Whether the next report would find no slot."""
@@ -102,7 +108,10 @@ class Ring:
     def _use(self, slot: Slot) -> Row:
         frame = int(self.memory.frame[slot.node])
         state = STALE
-        if frame & BUDDY and frame_order(frame) == slot.order:
+        if frame & ISOLATED and self.stay[slot.node] == slot.stay:
+            state = STILL_HELD
+            self.used.append((slot.node, slot.order, 0))
+        elif frame & BUDDY and frame_order(frame) == slot.order:
             if not self.knobs["mark"]:
                 state = FREE_BY_ORDER
             elif frame & HINTED and self.stay[slot.node] == slot.stay:
