@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from freehint.config import InputError
+from freehint.config import InputError, one_of
 from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import REPORTED, Memory
-from freehint.replay.prediction import Advance
 from freehint.replay.replay import compare_lists
-from freehint.replay.walker_five_steps import FiveStepWalks
-from freehint.replay.walker_knobs import knobs_before
-from freehint.replay.walker_walks import CallWalks, Walks
+from freehint.replay.validate import recordings
+from freehint.replay.walker.ablations import ABLATIONS, ablations_of
+from freehint.replay.walker.five_steps import FiveStepWalks
+from freehint.replay.walker.knobs import five_step_of, knobs_before, walker_of
+from freehint.replay.walker.walks import CallWalks, Walks
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,37 @@ class WalkerPrediction:
     lists: pd.DataFrame
     marks: int
 
+    def summary(self) -> dict:
+        """The values of one row in a table of recordings: predicted / all of each kind."""
+        equal = self.rows["equal"].to_numpy()
+        events = self.rows["measured_event"]
+        reports, strokes = (events == "w_report", events == "w_stroke_end")
+        return {
+            "recording": self.recording,
+            "policy": policy_text(self.knobs),
+            "rows": f"{equal.sum()}/{len(equal)}",
+            "extra": self.extra,
+            "reports": f"{equal[reports].sum()}/{reports.sum()}",
+            "strokes": f"{equal[strokes].sum()}/{strokes.sum()}",
+            "zone_locked": f"{self.hits}/{self.scored}",
+            "refused": self.refused,
+            "T1 lists": f"{self.lists['equal'].sum()}/{len(self.lists)}",
+            "marks": self.marks,
+            "verdict": "good" if self.good else "MISSED",
+        }
+
+    def misses(self) -> dict:
+        """The numbers of misses, for a table of ablations."""
+        reports = self.rows["measured_event"] == "w_report"
+        return {
+            "zone_locked": self.scored - self.hits,
+            "rows": int((~self.rows["equal"]).sum()),
+            "extra": self.extra,
+            "reports": int((~self.rows["equal"] & reports).sum()),
+            "T1 lists": int((~self.lists["equal"]).sum()),
+            "marks": self.marks,
+        }
+
     @property
     def good(self) -> bool:
         """Whether everything is predicted."""
@@ -64,19 +96,22 @@ class WalkerPrediction:
         return walks and guest and bool(self.lists["equal"].all()) and self.marks == 0
 
 
-def predict_walker(stem) -> WalkerPrediction | None:
+def predict_walker(stem, ablation: str | None = None) -> WalkerPrediction | None:
     """Predict every walk in a recording; None if there is none.
 
     Parameters
     ----------
     stem : str or Path
         ``".../NAME"`` of NAME.T0 with Reported marks, NAME.T1 and NAME.trace.
+    ablation : str, optional
+        A rule made wrong on purpose: one of ``ABLATIONS`` in freehint/replay/walker/ablations.py.
 
     Raises
     ------
     InputError
         The recording cannot be used.
     """
+    one_of("ablation", ablation, (None, *ABLATIONS))
     recording = load_recording(stem)
     at = np.flatnonzero(recording.trace["event"].astype(str).str.startswith("w_"))
     if not len(at):
@@ -87,7 +122,7 @@ def predict_walker(stem) -> WalkerPrediction | None:
                 f"{stem}.{moment}.freelist.parquet: has no column 'reported', but the trace has"
                 f" walks from row {recording.trace['seq'].iloc[at[0]]} on"
             )
-    walks = walks_of(recording, at)
+    walks = walks_of(recording, at, ablation)
     walks.play(at)
     counts, memory = walks.advance.run.counts, walks.advance.memory
     return WalkerPrediction(
@@ -103,7 +138,7 @@ def predict_walker(stem) -> WalkerPrediction | None:
     )
 
 
-def walks_of(recording: Recording, at: np.ndarray) -> Walks:
+def walks_of(recording: Recording, at: np.ndarray, ablation: str | None) -> Walks:
     """The walks of a recording, not played yet; ``at`` are the positions of the walker's rows."""
     first, trace = int(at[0]), recording.trace
     if trace["event"].iloc[first] != "w_walk_begin":
@@ -111,10 +146,80 @@ def walks_of(recording: Recording, at: np.ndarray) -> Walks:
         raise InputError(f"{where} ({trace['event'].iloc[first]}): its walk began before T0")
     knobs = knobs_before(recording, first)
     kind = FiveStepWalks if knobs["five_step"] else CallWalks
-    return kind(recording, knobs, Advance(recording))
+    return kind(recording, knobs, ablation)
 
 
 def _wrong_marks(model: Memory, walks: Walks, recorded: Memory) -> int:
     """The number of blocks whose Reported flag at T1 differs."""
     marked = (model.frame & walks.mark != 0) & bool(walks.knobs["mark"])
     return int((marked != (recorded.frame & REPORTED != 0)).sum())
+
+
+def policy_text(knobs: dict[str, int]) -> str:
+    """The knobs of a walk in short, such as ``on_exit, newest_report, 64 a call``."""
+    policy = (five_step_of if knobs["five_step"] else walker_of)(knobs)
+    words = ["five_step"] if knobs["five_step"] else [policy.rotate, policy.resume]
+    words.append(f"{policy.capacity} a call" if policy.capacity else "no limit")
+    words += [f"order >= {policy.min_order}"] if policy.min_order else []
+    words += ["low first"] if policy.order == "low_first" else []
+    words += ["all zones locked"] if knobs["lock"] else []
+    return ", ".join(words)
+
+
+def walker_predictions(folder, progress=None) -> list[WalkerPrediction]:
+    """Predict every recording of a folder in which a walker ran.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, it holds no recording with a walk, or a file cannot be used.
+    """
+    stems = recordings(folder)
+    found = [predict_walker(stem) for stem in (progress or iter)(stems)]
+    found = [one for one in found if one is not None]
+    if not found:
+        raise InputError(f"{folder}: holds no recording with rows of a walker")
+    return found
+
+
+def walker_ablations(folder, progress=None) -> pd.DataFrame:
+    """Predict every recording of a folder by each wrong rule that concerns it.
+
+    Returns
+    -------
+    DataFrame
+        Columns recording, ablation, the misses of each kind and refuted.
+    """
+    found = []
+    for stem in (progress or iter)(recordings(folder)):
+        right = predict_walker(stem)
+        for name in ablations_of(right.knobs) if right else ():
+            wrong = predict_walker(stem, name)
+            told = {"recording": wrong.recording, "ablation": name, **wrong.misses()}
+            found.append(told | {"refuted": not wrong.good})
+    return pd.DataFrame(found)
+
+
+def validate_walker(folder, progress=None):
+    """Predict every row of the walkers in the recordings of a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        It holds NAME.T0 and NAME.T1 with Reported marks, and NAME.trace with rows of a walker.
+    progress : callable, optional
+        Wraps the list of stems, as tqdm does.
+
+    Returns
+    -------
+    (DataFrame, bool)
+        A table with one row per recorded row of a walker; see :class:`WalkerPrediction`.  Whether
+        every row, every block that left the lists, every list at T1 and every mark is predicted.
+
+    Raises
+    ------
+    InputError
+        A recording cannot be used.
+    """
+    found = walker_predictions(folder, progress)
+    return pd.concat([one.rows for one in found], ignore_index=True), all(o.good for o in found)

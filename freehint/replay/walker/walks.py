@@ -9,7 +9,7 @@ from freehint.config import InputError
 from freehint.formats.traces.recording import Recording
 from freehint.mm.memory import HINTED
 from freehint.policies.drive import Drive
-from freehint.policies.policy import Outcome
+from freehint.policies.policy import Outcome, Policy
 from freehint.policies.walk_state import (
     AFTER_LAP,
     AT_A_FULL_RING,
@@ -27,7 +27,8 @@ from freehint.policies.walk_state import (
     walked_list,
 )
 from freehint.replay.prediction import Advance
-from freehint.replay.walker_knobs import (
+from freehint.replay.walker.ablations import ABLATIONS
+from freehint.replay.walker.knobs import (
     CURSOR,
     EACH_REPORT,
     NEVER,
@@ -36,7 +37,7 @@ from freehint.replay.walker_knobs import (
     knobs_before,
     walker_of,
 )
-from freehint.replay.walker_ring import Ring, Row
+from freehint.replay.walker.ring import Ring, Row
 
 # Rows that only say when something happens; all others are predicted.
 TIMES = ("w_walk_begin", "w_stroke_begin", "w_consume")
@@ -63,9 +64,10 @@ class Walks:
 
     mark = HINTED  # the bit of a frame that is the kernel's Reported flag
 
-    def __init__(self, recording: Recording, knobs: dict[str, int], advance: Advance):
-        self.recording, self.knobs, self.advance = recording, knobs, advance
-        self.memory = advance.memory
+    def __init__(self, recording: Recording, knobs: dict[str, int], ablation: str | None):
+        self.recording, self.knobs, self.ablation = recording, knobs, ablation
+        self.advance = Advance(recording)
+        self.memory = self.advance.memory
         self.ring = Ring(self.memory, knobs)
         self.walk = self.stroke = -1
         self.taken, self.ended = 0, LISTS_DONE
@@ -125,6 +127,10 @@ class Walks:
         """Let the guest go on until a row."""
         self.advance.to(row)
 
+    def ablated(self, policy: Policy) -> Policy:
+        """The policy with one rule made wrong, if there is an ablation."""
+        return ABLATIONS[self.ablation](policy) if self.ablation else policy
+
     def begin_walk(self) -> None:
         """Begin a walk, with the recorded knobs."""
         raise NotImplementedError
@@ -159,7 +165,7 @@ class CallWalks(Walks):
     written: list[Row]
 
     def begin_walk(self) -> None:
-        policy = walker_of(self.knobs)
+        policy = self.ablated(walker_of(self.knobs))
         self.drive = Drive(policy, self.memory, self._offer, host_is_slow=True)
 
     def begin_call(self, row: int) -> None:

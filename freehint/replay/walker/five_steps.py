@@ -21,9 +21,9 @@ from freehint.policies.call_five_step import (
     note_used,
 )
 from freehint.policies.policy import Outcome
-from freehint.replay.walker_knobs import five_step_of
-from freehint.replay.walker_ring import Row, Slot
-from freehint.replay.walker_walks import BUFFER_FULL, INTERRUPTED, LISTS_DONE, Walks
+from freehint.replay.walker.knobs import five_step_of
+from freehint.replay.walker.ring import Row, Slot
+from freehint.replay.walker.walks import BUFFER_FULL, INTERRUPTED, LISTS_DONE, Walks
 
 # How a list ended, in the recorder's numbers.
 LIST_ENDS = {AT_CAPACITY: 1, AT_WATERMARK: 5, AT_KEPT_BLOCK: 6}
@@ -39,9 +39,9 @@ class FiveStepWalks(Walks):
 
     mark = 1 << MARK_SHIFT
 
-    def __init__(self, recording, knobs, advance):
-        super().__init__(recording, knobs, advance)
-        self.policy = five_step_of(knobs)
+    def __init__(self, recording, knobs, ablation):
+        super().__init__(recording, knobs, ablation)
+        self.policy = self.ablated(five_step_of(knobs))
         self.state = self.policy.new_state(self.memory, self.policy)
         self.held: list[Slot] = []  # blocks of this call, in the order in which they were taken
         self.interrupted, self.holds = False, 0
