@@ -21,7 +21,7 @@ from freehint.replay.replay import compare_lists
 from freehint.replay.validate import recordings
 from freehint.replay.walker.ablations import ABLATIONS, ablations_of
 from freehint.replay.walker.five_steps import FiveStepWalks
-from freehint.replay.walker.knobs import five_step_of, knobs_before, walker_of
+from freehint.replay.walker.knobs import knobs_before, policy_of
 from freehint.replay.walker.walks import CallWalks, Walks
 
 
@@ -157,7 +157,7 @@ def _wrong_marks(model: Memory, walks: Walks, recorded: Memory) -> int:
 
 def policy_text(knobs: dict[str, int]) -> str:
     """The knobs of a walk in short, such as ``on_exit, newest_report, 64 a call``."""
-    policy = (five_step_of if knobs["five_step"] else walker_of)(knobs)
+    policy = policy_of(knobs)
     words = ["five_step"] if knobs["five_step"] else [policy.rotate, policy.resume]
     words.append(f"{policy.capacity} a call" if policy.capacity else "no limit")
     words += [f"order >= {policy.min_order}"] if policy.min_order else []

@@ -19,6 +19,7 @@ from freehint.mm.memory import (
 )
 from freehint.policies.policy import Outcome, Policy
 from freehint.policies.walk_state import AT_LIST, K_ROTATE, NEVER_ROTATE, user_mark, walked_list
+from freehint.replay.walker.knobs import CURSOR, SCAN_FOR_FIRST
 
 
 def no_rotation(policy: Policy) -> Policy:
@@ -119,4 +120,5 @@ def ablations_of(knobs: dict[str, int]) -> list[str]:
     if knobs["five_step"]:
         return ["putback_to_head", "no_interrupt"]
     names = ["no_rotation", "reverse_order", "to_the_head"] if knobs["rotate"] else []
-    return names + {1: ["first_by_pfn"], 2: ["lost_cursor"]}.get(knobs["resume"], [])
+    by_resume = {SCAN_FOR_FIRST: ["first_by_pfn"], CURSOR: ["lost_cursor"]}
+    return names + by_resume.get(knobs["resume"], [])

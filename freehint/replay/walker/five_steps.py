@@ -21,7 +21,7 @@ from freehint.policies.call_five_step import (
     note_used,
 )
 from freehint.policies.policy import Outcome
-from freehint.replay.walker.knobs import five_step_of
+from freehint.replay.walker.knobs import policy_of
 from freehint.replay.walker.ring import Row, Slot
 from freehint.replay.walker.walks import BUFFER_FULL, INTERRUPTED, LISTS_DONE, Walks
 
@@ -41,7 +41,7 @@ class FiveStepWalks(Walks):
 
     def __init__(self, recording, knobs, ablation):
         super().__init__(recording, knobs, ablation)
-        self.policy = self.ablated(five_step_of(knobs))
+        self.policy = self.ablated(policy_of(knobs))
         self.state = self.policy.new_state(self.memory, self.policy)
         self.held: list[Slot] = []  # blocks of this call, in the order in which they were taken
         self.interrupted, self.holds = False, 0

@@ -13,36 +13,37 @@ from freehint.policies.call_five_step import CallFiveStep
 from freehint.policies.call_walker import CallWalker
 
 MARKER = "fhw "
-# Every knob, its default and its largest value; -1: it has none.
+WHOLE = 10**9
+# Every knob: its default, its least and its largest value.
 KNOBS = {
-    "five_step": (0, 1),
-    "rotate": (0, 2),
-    "resume": (0, 4),
-    "lock": (0, 1),
-    "high_first": (1, 1),
-    "min_order": (0, 10),
-    "capacity": (64, -1),
-    "span": (1, 1),
-    "strokes": (10, -1),
-    "walks": (1, -1),
-    "delay_ms": (200, -1),
-    "mark": (1, 1),
-    "ring": (1024, 65536),
-    "full": (0, 1),
-    "host_ms": (8, -1),
-    "host_batch": (64, -1),
-    "keep": (1, -1),
-    "trigger": (1, 1),
-    "consume_at": (0, -1),
-    "consume_n": (0, -1),
-    "consume_order": (10, 10),
-    "consume_until_first": (0, 1),
-    "consume_free": (1, 1),
+    "five_step": (0, 0, 1),
+    "rotate": (0, 0, 2),
+    "resume": (0, 0, 4),
+    "lock": (0, 0, 1),
+    "high_first": (1, 0, 1),
+    "min_order": (0, 0, 10),
+    "capacity": (64, 0, 1 << 24),
+    "span": (1, 0, 1),
+    "strokes": (10, 0, WHOLE),
+    "walks": (1, 0, WHOLE),
+    "delay_ms": (200, 0, WHOLE),
+    "mark": (1, 0, 1),
+    "ring": (1024, 1, 65536),
+    "full": (0, 0, 1),
+    "host_ms": (8, 0, WHOLE),
+    "host_batch": (64, 1, WHOLE),
+    "keep": (1, 0, WHOLE),
+    "trigger": (1, 0, 1),
+    "consume_at": (0, 0, WHOLE),
+    "consume_n": (0, 0, WHOLE),
+    "consume_order": (10, 0, 10),
+    "consume_until_first": (0, 0, 1),
+    "consume_free": (1, 0, 1),
 }
 ROTATE = ("never", "each_report", "on_exit")
 RESUME = ("restart", "scan_for_first", "newest_report", "host_feedback", "scan_for_mark")
-NEVER, EACH_REPORT, ON_EXIT = range(3)
-RESTART, SCAN_FOR_FIRST, CURSOR, HOST_FEEDBACK, SCAN_FOR_MARK = range(5)
+NEVER, EACH_REPORT, ON_EXIT = range(len(ROTATE))
+RESTART, SCAN_FOR_FIRST, CURSOR, HOST_FEEDBACK, SCAN_FOR_MARK = range(len(RESUME))
 
 
 def knobs_before(recording: Recording, row: int) -> dict[str, int]:
@@ -61,41 +62,37 @@ def knobs_before(recording: Recording, row: int) -> dict[str, int]:
     if not found:
         seq, event = trace["seq"].iloc[row], trace["event"].iloc[row]
         raise InputError(f"{path}: row {seq} ({event}): no marker {MARKER!r} stands before it")
-    knobs = {name: default for name, (default, _) in KNOBS.items()}
+    knobs = {name: default for name, (default, _, _) in KNOBS.items()}
     where = f"{path}: row {trace['seq'].iloc[found[-1]]} (tracing_mark_write)"
     for word in texts[found[-1]].split()[1:]:
         name, _, value = word.partition("=")
         if name not in KNOBS:
             raise InputError(f"{where}: knob {word!r:.80} is unknown")
-        most = KNOBS[name][1]
-        if not re.fullmatch("[0-9]{1,9}", value) or 0 <= most < int(value):
-            must = f"lie in 0..{most}" if most >= 0 else "be a whole number"
-            raise InputError(f"{where}: knob {name!r} must {must}, got {value!r:.80}")
+        _, least, most = KNOBS[name]
+        if not re.fullmatch("[0-9]{1,10}", value) or not least <= int(value) <= most:
+            raise InputError(
+                f"{where}: knob {name!r} must lie in {least}..{most}, got {value!r:.80}"
+            )
         knobs[name] = int(value)
+    try:
+        policy_of(knobs)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     return knobs
 
 
-def walker_of(knobs: dict[str, int]) -> CallWalker:
-    """The policy of these knobs; its refusals are those of the module."""
+def policy_of(knobs: dict[str, int]) -> CallWalker | CallFiveStep:
+    """The policy of these knobs; what it refuses, the recorder refuses too."""
+    order = "high_first" if knobs["high_first"] else "low_first"
+    same = {"order": order, "span": bool(knobs["span"])}
+    same |= {name: knobs[name] for name in ("min_order", "capacity")}
+    if knobs["five_step"]:
+        return CallFiveStep(keep=bool(knobs["keep"]), **same)
     return CallWalker(
         "recorded",
         rotate=ROTATE[knobs["rotate"]],
         resume=RESUME[knobs["resume"]],
-        order="high_first" if knobs["high_first"] else "low_first",
-        min_order=knobs["min_order"],
-        capacity=knobs["capacity"],
         on_full="stop" if knobs["full"] else "lose",
-        span=bool(knobs["span"]),
         lap="always",
-    )
-
-
-def five_step_of(knobs: dict[str, int]) -> CallFiveStep:
-    """The five steps of these knobs."""
-    return CallFiveStep(
-        order="high_first" if knobs["high_first"] else "low_first",
-        min_order=knobs["min_order"],
-        capacity=knobs["capacity"],
-        keep=bool(knobs["keep"]),
-        span=bool(knobs["span"]),
+        **same,
     )

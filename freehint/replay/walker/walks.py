@@ -35,7 +35,7 @@ from freehint.replay.walker.knobs import (
     ON_EXIT,
     RESTART,
     knobs_before,
-    walker_of,
+    policy_of,
 )
 from freehint.replay.walker.ring import Ring, Row
 
@@ -165,7 +165,7 @@ class CallWalks(Walks):
     written: list[Row]
 
     def begin_walk(self) -> None:
-        policy = self.ablated(walker_of(self.knobs))
+        policy = self.ablated(policy_of(self.knobs))
         self.drive = Drive(policy, self.memory, self._offer, host_is_slow=True)
 
     def begin_call(self, row: int) -> None:
