@@ -25,9 +25,11 @@ from freehint.replay.walker.knobs import CURSOR, SCAN_FOR_FIRST
 def no_rotation(policy: Policy) -> Policy:
     """Leave the blocks taken in their places."""
 
+    right = policy.drain
+
     def drain(memory, state, *arguments):
         state.knob[K_ROTATE] = NEVER_ROTATE
-        return policy.drain(memory, state, *arguments)
+        return right(memory, state, *arguments)
 
     return replace(policy, drain=drain)
 
@@ -43,8 +45,10 @@ def to_the_head(policy: Policy) -> Policy:
 
 
 def _moved_again(policy: Policy, move, backwards: bool) -> Policy:
+    right = policy.drain
+
     def drain(memory, state, zone, report, n, outcome):
-        moved = policy.drain(memory, state, zone, report, n, outcome)
+        moved = right(memory, state, zone, report, n, outcome)
         taken = report[:n, 0][outcome == Outcome.TAKEN].tolist()
         for node in reversed(taken) if backwards else taken:
             move(memory.links, node, _head_of(memory, node))
@@ -61,12 +65,14 @@ def _head_of(memory: Memory, node: int) -> int:
 def first_by_pfn(policy: Policy) -> Policy:
     """Know A by its pfn and order, also if it left its list and came back."""
 
+    right = policy.fill
+
     def fill(memory, state, *arguments):
         i = int(state.at[AT_LIST])
         first, order = int(state.first[i]), walked_list(state, i)[0]
         if state.begun[i] and first >= 0 and page_is_buddy(memory, first, order):
             memory.frame[first] |= user_mark(state)
-        return policy.fill(memory, state, *arguments)
+        return right(memory, state, *arguments)
 
     return replace(policy, fill=fill)
 
@@ -74,9 +80,11 @@ def first_by_pfn(policy: Policy) -> Policy:
 def lost_cursor(policy: Policy) -> Policy:
     """Begin each stroke at the head of its list."""
 
+    right = policy.fill
+
     def fill(memory, state, *arguments):
         state.place[:] = 0
-        return policy.fill(memory, state, *arguments)
+        return right(memory, state, *arguments)
 
     return replace(policy, fill=fill)
 

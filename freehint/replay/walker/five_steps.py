@@ -20,6 +20,7 @@ from freehint.policies.call_five_step import (
     held_mark,
     note_used,
 )
+from freehint.policies.drive import Drive
 from freehint.policies.policy import Outcome
 from freehint.replay.walker.knobs import policy_of
 from freehint.replay.walker.ring import Row, Slot
@@ -41,8 +42,7 @@ class FiveStepWalks(Walks):
 
     def __init__(self, recording, knobs, ablation):
         super().__init__(recording, knobs, ablation)
-        self.policy = self.ablated(policy_of(knobs))
-        self.state = self.policy.new_state(self.memory, self.policy)
+        self.begin_walk()
         self.held: list[Slot] = []  # blocks of this call, in the order in which they were taken
         self.interrupted, self.holds = False, 0
         self._leave_out()
@@ -64,12 +64,12 @@ class FiveStepWalks(Walks):
                 own[pids[row]] = [row]
 
     def begin_walk(self) -> None:
-        self.state.at[AT_CALL_OVER] = 1  # The next call begins at the first list.
+        self.drive = Drive(self.ablated(policy_of(self.knobs)), self.memory)
 
     def begin_call(self, row: int) -> None:
         self.go_on(row)
         self.interrupted, self.held, self.taken, self.holds = False, [], 0, 0
-        self.policy.next_zone(self.memory, self.state)
+        self.drive.begin()
 
     def go_on(self, row: int) -> None:
         """Let the guest go on; after each block that left a list the policy may interrupt."""
@@ -88,7 +88,7 @@ class FiveStepWalks(Walks):
     def _step_5(self, node: int, order: int, migratetype: int) -> None:
         zone = page_zone(self.memory, node)
         before = self._before_putback(zone)
-        if not self.policy.on_empty(self.memory, self.state, zone, order, migratetype):
+        if not self.drive.call("on_empty", zone, order, migratetype):
             return
         at, pfn = self.state.at, node + self.memory.base_pfn
         counts = {"a": zone, "b": order, "c": int(at[AT_MISSED])}
@@ -103,7 +103,9 @@ class FiveStepWalks(Walks):
         """Node, order, pageblock's type, and whether it was used, of each held block of a zone."""
         memory, found = self.memory, []
         orders = {slot.node: slot.order for slot in self.held}
-        for node in list_nodes(memory, user_node(memory, self.policy.user, USER_LIST)).tolist():
+        for node in list_nodes(
+            memory, user_node(memory, self.drive.policy.user, USER_LIST)
+        ).tolist():
             if page_zone(memory, node) == zone:
                 used = bool(memory.frame[node] & held_mark(self.state))
                 found.append((node, orders[node], get_pageblock_migratetype(memory, node), used))
@@ -141,6 +143,11 @@ class FiveStepWalks(Walks):
         elif event == "w_walk_end":
             self.wait_for([Row(event, a=self.walk, b=0, c=self.ended)])
 
+    @property
+    def state(self):
+        """The policy's CallFiveStepState."""
+        return self.drive.state
+
     def tell_policy(self) -> None:
         for node, _, _ in self.ring.used:
             note_used(self.memory, self.state, node)
@@ -164,10 +171,9 @@ class FiveStepWalks(Walks):
     def _list(self) -> list[Row]:
         """Let the policy take blocks of the next list, and return the rows."""
         state, memory = self.state, self.memory
-        zone = int(state.at[AT_ZONE])
-        capacity = self.policy.stroke_capacity or int(memory.nr_free[zone].sum()) + 1
-        report = np.zeros((capacity + 1, 3), np.int64)
-        n, _ = self.policy.fill(memory, state, zone, report, capacity)
+        self.drive.begin()
+        zone = self.drive.zone
+        report, n, _ = self.drive.choose()
         order, migratetype = map(int, called_list(state, int(state.at[AT_WALKED])))
         here = {"order": order, "migratetype": migratetype}
         found = [Row("w_list_begin", a=zone, **here)]
@@ -195,8 +201,9 @@ class FiveStepWalks(Walks):
     def _step_4(self, zone: int) -> list[Row]:
         before = self._before_putback(zone)
         report = np.zeros((len(before) + 1, 3), np.int64)
-        report[: len(before), :2] = [block[:2] for block in before] or np.zeros((0, 2))
-        outcomes = np.full(len(before), Outcome.TAKEN, np.uint8)
-        self.policy.drain(self.memory, self.state, zone, report, len(before), outcomes)
+        for row, (node, order, _, _) in enumerate(before):
+            report[row, :2] = node, order
+        self.drive.zone = zone
+        self.drive.settle(report, np.full(len(before), Outcome.TAKEN, np.uint8))
         found = [Row("w_hold_begin", a=zone), *self._putbacks(before, AT_HOLD)]
         return [*found, Row("w_hold_end", a=zone)]

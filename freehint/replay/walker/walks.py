@@ -173,7 +173,7 @@ class CallWalks(Walks):
         restarts = self.knobs["resume"] == RESTART
         if restarts and self._call_over() and not self.drive.state.at[AT_CALL_OVER]:
             self.begin_walk()
-        self.drive.policy.next_zone(self.memory, self.drive.state)
+        self.drive.begin()
 
     def expect(self, row: int, event: str) -> None:
         alone = not self.knobs["lock"]
@@ -250,12 +250,14 @@ class CallWalks(Walks):
             counts = {"a": int(state.taken[i]), "b": int(state.lap[i]), "c": zone}
             found.append(Row(event, at[AT_NODE] + base, **here, **counts))
         found += moved if rotate == ON_EXIT else []
-        looked, how = stroke.looked, at[AT_END]
+        visited, how = sum(stroke.looked), at[AT_END]
         if how in (AT_CAPACITY, AT_FIRST, AFTER_LAP):
-            looked += 1
+            visited += 1
         elif how == AT_A_FULL_RING:
-            looked = sum(row.event == "w_report" for row in self.written)
-        elif how == AT_ITS_END and rotate == EACH_REPORT and looked > 1 and moved:
-            how = MOVED_BLOCK
-        found.append(Row("w_list_end", a=zone, b=looked, c=how, **here))
+            visited = sum(stroke.looked[: stroke.outcomes.tolist().index(Outcome.REFUSED) + 1])
+        elif how == AT_ITS_END and rotate == EACH_REPORT:
+            # The block after the list's last one is the first that was moved, if that is another.
+            alone = stroke.looked[0] == visited
+            how = MOVED_BLOCK if moved and not alone else how
+        found.append(Row("w_list_end", a=zone, b=visited, c=how, **here))
         return found
