@@ -21,7 +21,7 @@ from freehint.replay.replay import compare_lists
 from freehint.replay.validate import recordings
 from freehint.replay.walker.ablations import ABLATIONS, ablations_of
 from freehint.replay.walker.five_steps import FiveStepWalks
-from freehint.replay.walker.knobs import knobs_before, policy_of
+from freehint.replay.walker.knobs import FIVE_STEP, knobs_before, policy_of
 from freehint.replay.walker.walks import CallWalks, Walks
 
 
@@ -145,7 +145,7 @@ def walks_of(recording: Recording, at: np.ndarray, ablation: str | None) -> Walk
         where = f"{recording.stem}.trace.parquet: row {trace['seq'].iloc[first]}"
         raise InputError(f"{where} ({trace['event'].iloc[first]}): its walk began before T0")
     knobs = knobs_before(recording, first)
-    kind = FiveStepWalks if knobs["five_step"] else CallWalks
+    kind = FiveStepWalks if knobs[FIVE_STEP] else CallWalks
     return kind(recording, knobs, ablation)
 
 
@@ -158,7 +158,7 @@ def _wrong_marks(model: Memory, walks: Walks, recorded: Memory) -> int:
 def policy_text(knobs: dict[str, int]) -> str:
     """The knobs of a walk in short, such as ``on_exit, newest_report, 64 a call``."""
     policy = policy_of(knobs)
-    words = ["five_step"] if knobs["five_step"] else [policy.rotate, policy.resume]
+    words = ["five steps"] if knobs[FIVE_STEP] else [policy.rotate, policy.resume]
     words.append(f"{policy.capacity} a call" if policy.capacity else "no limit")
     words += [f"order >= {policy.min_order}"] if policy.min_order else []
     words += ["low first"] if policy.order == "low_first" else []

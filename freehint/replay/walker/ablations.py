@@ -19,7 +19,7 @@ from freehint.mm.memory import (
 )
 from freehint.policies.policy import Outcome, Policy
 from freehint.policies.walk_state import AT_LIST, K_ROTATE, NEVER_ROTATE, user_mark, walked_list
-from freehint.replay.walker.knobs import CURSOR, SCAN_FOR_FIRST
+from freehint.replay.walker.knobs import CURSOR, FIVE_STEP, SCAN_FOR_FIRST
 
 
 def no_rotation(policy: Policy) -> Policy:
@@ -125,7 +125,7 @@ ABLATIONS = {
 
 def ablations_of(knobs: dict[str, int]) -> list[str]:
     """The names of the ablations that make a rule wrong which a walk with these knobs uses."""
-    if knobs["five_step"]:
+    if knobs[FIVE_STEP]:
         return ["putback_to_head", "no_interrupt"]
     names = ["no_rotation", "reverse_order", "to_the_head"] if knobs["rotate"] else []
     by_resume = {SCAN_FOR_FIRST: ["first_by_pfn"], CURSOR: ["lost_cursor"]}

@@ -13,10 +13,11 @@ from freehint.policies.call_five_step import CallFiveStep
 from freehint.policies.call_walker import CallWalker
 
 MARKER = "fhw "
+FIVE_STEP = "five_step"  # the recorder's knob for the five steps instead of the walker
 WHOLE = 10**9
 # Every knob: its default, its least and its largest value.
 KNOBS = {
-    "five_step": (0, 0, 1),
+    FIVE_STEP: (0, 0, 1),
     "rotate": (0, 0, 2),
     "resume": (0, 0, 4),
     "lock": (0, 0, 1),
@@ -86,7 +87,7 @@ def policy_of(knobs: dict[str, int]) -> CallWalker | CallFiveStep:
     order = "high_first" if knobs["high_first"] else "low_first"
     same = {"order": order, "span": bool(knobs["span"])}
     same |= {name: knobs[name] for name in ("min_order", "capacity")}
-    if knobs["five_step"]:
+    if knobs[FIVE_STEP]:
         return CallFiveStep(keep=bool(knobs["keep"]), **same)
     return CallWalker(
         "recorded",

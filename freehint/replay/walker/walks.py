@@ -31,6 +31,7 @@ from freehint.replay.walker.ablations import ABLATIONS
 from freehint.replay.walker.knobs import (
     CURSOR,
     EACH_REPORT,
+    FIVE_STEP,
     NEVER,
     ON_EXIT,
     RESTART,
@@ -104,7 +105,7 @@ class Walks:
 
     def _begin_walk(self, row: int) -> None:
         knobs = knobs_before(self.recording, row)
-        for name in ("five_step", "ring", "mark"):
+        for name in (FIVE_STEP, "ring", "mark"):
             if knobs[name] != self.knobs[name]:
                 path, seq = self.recording.stem, self.recording.trace["seq"].iloc[row]
                 raise InputError(
