@@ -190,7 +190,7 @@ class FiveStepWalks(Walks):
 
     def _report(self) -> list[Row]:
         """Step 3: the next held block goes to the ring."""
-        if self.interrupted or self.taken == len(self.held) or self.ring.full:
+        if self.interrupted or self.taken == len(self.held) or self.ring.full():
             return []
         slot = self.held[self.taken]
         self.ring.slots.append(slot)

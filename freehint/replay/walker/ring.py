@@ -54,7 +54,7 @@ class Ring:
         self.next_stay = 1
         self.used: list = []
 
-    def offer(self, rows: list, zone: int, migratetype: int, polled: bool):
+    def offer(self, rows: list, zone: int, migratetype: int, polled: bool, takes: list):
         """Offer the blocks of a stroke.
 
         Parameters
@@ -63,6 +63,8 @@ class Ring:
         zone, migratetype : int
         polled : bool
             Whether the host is polled when the ring is full, because the lock is held.
+        takes : list of int
+            How many reports the host takes meanwhile, before each report.
 
         Returns
         -------
@@ -70,13 +72,13 @@ class Ring:
             The outcomes, and the recorder's rows of them and of the host, in order.
         """
         outcomes, written = [], []
-        for node, order in rows:
+        for (node, order), taken_before in zip(rows, takes, strict=True):
             twice = bool(self.memory.frame[node] & HINTED) and bool(self.knobs["mark"])
             if self.knobs["mark"] and not twice:
                 self.begin_stay(node)
-            if polled and self.full:
+            if polled and self.full():
                 written += self.take(self.knobs["host_batch"])
-            taken, stay = not self.full, int(self.stay[node])
+            taken, stay = not self.full(taken_before), int(self.stay[node])
             pfn = node + self.memory.base_pfn
             written.append(Row("w_report", pfn, order, migratetype, int(taken), stay, int(twice)))
             if taken:
@@ -96,10 +98,9 @@ class Ring:
         self.next_stay += 1
         return self.next_stay - 1
 
-    @property
-    def full(self) -> bool:
-        """Whether the next report would find no slot."""
-        return len(self.slots) >= self.knobs["ring"]
+    def full(self, takes: int = 0) -> bool:
+        """Whether the next report would find no slot, after the host has taken so many."""
+        return len(self.slots) - takes >= self.knobs["ring"]
 
     def take(self, most: int) -> list[Row]:
         """Let the host take up to ``most`` reports."""

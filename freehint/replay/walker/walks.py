@@ -76,22 +76,24 @@ class Walks:
         self.waiting: tuple[deque, deque] = (deque(), deque())
         self.pairs: list = []
         self.extra = 0
+        self.told: list[Row] = []  # every recorded row of the walker and its host
+        self.by_walker: list[bool] = []
+        self.place = 0  # the index of the row that is played
 
     def play(self, at: np.ndarray) -> None:
         """Play every walk; ``at`` are the positions of the walker's rows."""
         recorded = self.recording.trace.iloc[at]
         texts = recorded.assign(event=recorded["event"].astype(str))[list(FIELDS)]
-        walker = recorded["pid"].iloc[0]
-        for row, pid, fields in zip(
-            at.tolist(), recorded["pid"].tolist(), texts.itertuples(index=False), strict=True
-        ):
-            told = Row(*fields)
+        self.told = [Row(*fields) for fields in texts.itertuples(index=False)]
+        self.by_walker = (recorded["pid"] == recorded["pid"].iloc[0]).tolist()
+        for self.place, row in enumerate(at.tolist()):
+            told = self.told[self.place]
             if told.event == "w_walk_begin":
                 self._begin_walk(row)
             elif told.event == "w_stroke_begin":
                 self.stroke += 1
                 self.begin_call(row)
-            elif told.event == "w_used" and pid != walker:
+            elif told.event == "w_used" and not self.by_walker[self.place]:
                 self.go_on(row)
                 used = self.ring.take(1)
                 self.tell_policy()
@@ -212,9 +214,21 @@ class CallWalks(Walks):
         """The outcomes of a stroke's rows."""
         state = self.drive.state
         _, migratetype = walked_list(state, state.at[AT_WALKED])
-        polled = bool(self.knobs["lock"])
-        outcomes, self.written = self.ring.offer(rows, self.drive.zone, migratetype, polled)
+        polled, zone = bool(self.knobs["lock"]), self.drive.zone
+        takes = self._takes(len(rows))
+        outcomes, self.written = self.ring.offer(rows, zone, migratetype, polled, takes)
         return outcomes
+
+    def _takes(self, n: int) -> list[int]:
+        """How many reports the host of another CPU takes in this hold before each of n reports."""
+        found, takes = [], 0
+        for place in range(self.place, len(self.told)):
+            event = self.told[place].event
+            if event == "w_list_end" or len(found) == n:
+                break
+            takes += event == "w_used" and not self.by_walker[place]
+            found += [takes] if event == "w_report" else []
+        return found + [takes] * (n - len(found))
 
     def _whole_call(self) -> list[Row]:
         """The rows of a call that holds all locks, while the host is polled under them."""
