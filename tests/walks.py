@@ -1,4 +1,4 @@
-"""Two recordings of walkers, written by hand from the recorder's rules, for tests.
+"""Three recordings of walkers, written by hand from the recorder's rules, for tests.
 
 Each is a guest with one zone of eight free blocks of order 10, A..H, on its MOVABLE list.
 """
@@ -128,6 +128,39 @@ def five_step_rows():
     ]
 
 
+def full_ring_rows():
+    """Each block moves as soon as it is reported, a ring of three ends a stroke, any mark a list.
+
+    A refused block has a row and a stay's number, but no mark; so it gets another one later.
+    """
+    rows = [
+        row(
+            "tracing_mark_write", gfp="fhw rotate=1 resume=4 capacity=0 min_order=10 ring=3 full=1"
+        ),
+        begins("w_walk_begin", 0, 1, 4),
+    ]
+    number = 0
+    for stroke, blocks in enumerate(((A, B, C, D), (D, E, F, G), (G, H))):
+        rows += [begins("w_stroke_begin", stroke, 0, 0), *(empty_list(0) if stroke == 0 else ())]
+        rows.append(movable("w_list_begin", -1))
+        taken = []
+        for pfn in blocks:
+            number += 1
+            fits = len(taken) < 3
+            rows.append(movable("w_report", pfn, int(fits), number))
+            if fits:
+                taken.append((pfn, number, 0))
+                rows.append(movable("w_rotate", pfn))
+        if stroke < 2:
+            rows += [movable("w_list_end", -1, 0, 4, 2), begins("w_stroke_end", stroke, 4, 2)]
+        else:
+            rows += [movable("w_first", A, 8, 8), movable("w_list_end", -1, 0, 3, 3)]
+            rows += [*empty_list(2), *empty_list(3), *empty_list(4)]
+            rows.append(begins("w_stroke_end", stroke, 2, 1))
+        rows += used(taken)
+    return [*rows, begins("w_walk_end", 0, 8, 1)]
+
+
 def snapshot(stem, order, reported, marks):
     """Write a snapshot in which these blocks are free, in this order; ``marks``: with the flag."""
     memory = free_memory(8192)._replace(reported_known=marks)
@@ -173,3 +206,8 @@ def rotation(folder, rows=None, marks=True):
 def five_steps(folder, rows=None):
     """The recording of the five steps."""
     return record(folder, "five_steps", rows or five_step_rows(), BLOCKS[:7], (A, B))
+
+
+def full_ring(folder, rows=None):
+    """The recording of a ring that is too small."""
+    return record(folder, "full_ring", rows or full_ring_rows(), BLOCKS, BLOCKS)

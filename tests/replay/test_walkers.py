@@ -38,7 +38,9 @@ def test_every_row_list_and_mark_of_a_real_kernel_is_predicted(stem):
     assert found.lists["equal"].all() and found.marks == 0 and found.good
 
 
-@pytest.mark.parametrize("write", [walks.rotation, walks.five_steps], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "write", [walks.rotation, walks.five_steps, walks.full_ring], ids=lambda f: f.__name__
+)
 def test_every_row_of_a_recording_by_hand_is_predicted(write, tmp_path):
     found = predict_walker(write(tmp_path))
     wrong = found.rows[~found.rows["equal"]]
