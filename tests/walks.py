@@ -175,8 +175,11 @@ def snapshot(stem, order, reported, marks):
     fh.save_snapshot(memory, stem)
 
 
-def record(folder, name, rows, order, reported, marks=True):
-    """Write a recording of these rows; at T1 the blocks are free in this order."""
+def record(folder, name, rows, order, reported, marks=True, before=()):
+    """Write a recording of these rows; at T1 the blocks are free in this order.
+
+    ``marks`` says whether the snapshots have Reported flags; ``before`` lists those set at T0.
+    """
     folder.mkdir(exist_ok=True)
     stem = folder / name
     lines = [row("tracing_mark_write", gfp="FH T0"), *rows, row("tracing_mark_write", gfp="FH T1")]
@@ -188,7 +191,7 @@ def record(folder, name, rows, order, reported, marks=True):
     types |= {"seq": "uint32", "ts_us": "int64", "cpu": "uint8"}
     types |= {"order": "int8", "migratetype": "int8"}
     table.astype(types).to_parquet(f"{stem}.trace.parquet")
-    ends = (("T0", 1, BLOCKS, ()), ("T1", len(table), order, reported))
+    ends = (("T0", 1, BLOCKS, before), ("T1", len(table), order, reported))
     for moment, entries, free, flagged in ends:
         snapshot(f"{stem}.{moment}", list(free), flagged, marks)
         path = folder / f"{name}.{moment}.meta.json"
@@ -197,10 +200,10 @@ def record(folder, name, rows, order, reported, marks=True):
     return stem
 
 
-def rotation(folder, rows=None, marks=True):
+def rotation(folder, rows=None, **options):
     """The recording with rotation on exit."""
     order = (C, E, F, G, A, B)
-    return record(folder, "rotation", rows or rotation_rows(), order, order, marks)
+    return record(folder, "rotation", rows or rotation_rows(), order, order, **options)
 
 
 def five_steps(folder, rows=None):

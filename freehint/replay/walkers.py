@@ -122,6 +122,11 @@ def predict_walker(stem, ablation: str | None = None) -> WalkerPrediction | None
                 f"{stem}.{moment}.freelist.parquet: has no column 'reported', but the trace has"
                 f" walks from row {recording.trace['seq'].iloc[at[0]]} on"
             )
+    if (recording.t0.frame & REPORTED).any():
+        raise InputError(
+            f"{stem}.T0.freelist.parquet: blocks have the Reported flag already, from a walk before"
+            " T0 whose stays have numbers that nothing tells"
+        )
     walks = walks_of(recording, at, ablation)
     walks.play(at)
     counts, memory = walks.advance.run.counts, walks.advance.memory

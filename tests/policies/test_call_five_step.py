@@ -7,12 +7,13 @@ import freehint as fh
 from freehint.mm.buddy import FPI_NONE, del_page_from_free_list, free_block
 from freehint.mm.list import list_move
 from freehint.mm.memory import MARK_SHIFT, MOVABLE, free_list_head, list_nodes
-from freehint.mm.zone import alloc_pages
+from freehint.mm.zone import alloc_pages, free_pages
 from freehint.policies.call_five_step import (
     AT_CALL_OVER,
     AT_CAPACITY,
     AT_EMPTY,
     AT_END,
+    AT_INTERRUPTS,
     AT_KEPT_BLOCK,
     AT_MISSED,
     AT_REFUSED,
@@ -135,3 +136,31 @@ def test_it_runs_in_an_experiment_and_loses_no_page(knobs):
     policy = CallFiveStep(capacity=64, **knobs)
     run = fh.simulate(fh.Scenario(policy=policy, memory="64MiB", walk_at_ns=0))
     assert len(run.reports) > 0
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+def test_a_busy_guest_gets_its_blocks_back_and_the_lists_stay_whole(kernel, keep):
+    memory = fh.make_memory("64MiB", fh.PROFILES[kernel], seed=4, fragmentation=0.9)
+    drive = driven(memory, min_order=0, capacity=200, keep=keep)
+    chance, held = np.random.default_rng(2), []
+    for _ in range(300):
+        if not drive.begin():
+            break
+        drive.choose()
+        for _ in range(4):
+            order, migratetype = int(chance.choice([0, 2, 9])), int(chance.integers(0, 3))
+            node, _, _ = alloc_pages(memory, 0, order, migratetype, 0)
+            if node >= 0:
+                held.append((node, order))
+                drive.call("on_empty", 0, order, migratetype)
+        if drive.state.at[AT_CALL_OVER]:
+            for drive.zone in range(len(memory.zones)):
+                settle(drive, [])
+            assert not drive.state.held.any()
+            for node, order in held:
+                free_pages(memory, node, 0, order, 0)
+            held.clear()
+    drive.call("release")
+    fh.check_memory(memory)
+    assert drive.state.at[AT_INTERRUPTS] > 0

@@ -137,3 +137,15 @@ def test_a_recording_without_marks_is_refused(tmp_path):
     stem = walks.rotation(tmp_path, marks=False)
     with pytest.raises(InputError, match="has no column 'reported', but the trace has walks"):
         predict_walker(stem)
+
+
+def test_a_recording_with_marks_of_an_earlier_walk_is_refused(tmp_path):
+    stem = walks.rotation(tmp_path, before=(walks.C,))
+    with pytest.raises(InputError, match="blocks have the Reported flag already, from a walk"):
+        predict_walker(stem)
+
+
+def test_a_stroke_that_never_put_its_blocks_back_is_missed(tmp_path):
+    rows = [row for row in walks.five_step_rows() if row[0] not in ("w_interrupt", "w_hold_begin")]
+    found = predict_walker(walks.five_steps(tmp_path, rows))
+    assert not found.good and found.extra > 0

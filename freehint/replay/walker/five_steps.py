@@ -3,7 +3,7 @@
 import numpy as np
 
 from freehint.formats.traces import rows
-from freehint.mm.memory import MARK_SHIFT, USER_LIST, list_nodes, page_zone, user_node
+from freehint.mm.memory import MARK_SHIFT, USER_LIST, frame_order, list_nodes, page_zone, user_node
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.policies.call_five_step import (
     AT_CALL_OVER,
@@ -102,13 +102,14 @@ class FiveStepWalks(Walks):
     def _before_putback(self, zone: int) -> list:
         """Node, order, pageblock's type, and whether it was used, of each held block of a zone."""
         memory, found = self.memory, []
-        orders = {slot.node: slot.order for slot in self.held}
         for node in list_nodes(
             memory, user_node(memory, self.drive.policy.user, USER_LIST)
         ).tolist():
             if page_zone(memory, node) == zone:
-                used = bool(memory.frame[node] & held_mark(self.state))
-                found.append((node, orders[node], get_pageblock_migratetype(memory, node), used))
+                frame = int(memory.frame[node])
+                migratetype = get_pageblock_migratetype(memory, node)
+                used = bool(frame & held_mark(self.state))
+                found.append((node, frame_order(frame), migratetype, used))
         return found
 
     def _putbacks(self, blocks: list, why: int) -> list[Row]:
