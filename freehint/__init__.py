@@ -24,6 +24,8 @@ from freehint.mm.memory import Memory
 from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, PROFILES
 from freehint.policies import POLICIES
 from freehint.policies.balloon_alloc import BalloonAlloc
+from freehint.policies.call_five_step import CallFiveStep
+from freehint.policies.call_walker import CallWalker
 from freehint.policies.five_step import FiveStep
 from freehint.policies.interface import v24, walk_free_mem_block
 from freehint.policies.page_reporting import PageReporting
@@ -37,6 +39,7 @@ from freehint.replay.validate import (
     validate_replay,
     validate_reporting,
 )
+from freehint.replay.walkers import validate_walker
 from freehint.reports.findings import findings, migration_findings
 from freehint.runs.control import Control
 from freehint.runs.overcommit import Guest, Overcommit, overcommit
@@ -70,6 +73,8 @@ __all__ = [
     "POLICIES",
     "PROFILES",
     "BalloonAlloc",
+    "CallFiveStep",
+    "CallWalker",
     "Control",
     "Costs",
     "FiveStep",
@@ -132,6 +137,7 @@ __all__ = [
     "validate_migration",
     "validate_replay",
     "validate_reporting",
+    "validate_walker",
     "walk_free_mem_block",
     "widgets",
 ]

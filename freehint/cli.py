@@ -19,6 +19,7 @@ from freehint.replay.commands import (
     print_predictions,
     print_replay,
     print_replays,
+    print_walkers,
 )
 from freehint.replay.replay import INPUTS, LEVELS
 from freehint.replay.validate import REPLAY_LEVELS
@@ -131,6 +132,12 @@ def _parser() -> argparse.ArgumentParser:
         one_kind.add_argument("folder")
         one_kind.add_argument("--out", help="write the table, one row per block, as parquet")
         one_kind.set_defaults(run=_judged(print_predictions))
+
+    walker = kinds.add_parser("walker", help="every recorded walk of the thread, row by row")
+    walker.add_argument("folder")
+    walker.add_argument("--ablations", action="store_true", help="show the misses by wrong rules")
+    walker.add_argument("--out", help="write the table, one row per recorded row, as parquet")
+    walker.set_defaults(run=_judged(print_walkers))
 
     moved = kinds.add_parser("migration", help="every recorded migration, from its parameters")
     moved.add_argument("folder", help="a folder with a migrations.csv")

@@ -15,6 +15,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "parameters.md"
 KINDS = (
     *(fh.Scenario, fh.Workload, fh.Program, fh.RecordedGuest, fh.MigrationConfig, fh.RingConfig),
     *(fh.HostConfig, fh.Costs, fh.Control, fh.SharedHost, Policy, Walker),
+    *(fh.CallWalker, fh.CallFiveStep),
 )
 HEAD = """# Parameters and their bounds
 
@@ -39,7 +40,7 @@ def default_of(field) -> str:
 
 def table(kind) -> str:
     rules = rules_of(kind)
-    inherited = rules_of(Policy) if kind is Walker else {}
+    inherited = rules_of(Policy) if issubclass(kind, Policy) and kind is not Policy else {}
     rows = [
         f"| `{kind.where}{field.name}` | must {rules[field.name].must} | {default_of(field)} |"
         for field in fields(kind)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from freehint.config import InputError, one_of
 from freehint.mm.memory import NR_USERS
 from freehint.policies.balloon_alloc import BalloonAlloc
+from freehint.policies.call_five_step import CallFiveStep
+from freehint.policies.call_walker import CallWalker
 from freehint.policies.five_step import FiveStep
 from freehint.policies.page_reporting import PageReporting
 from freehint.policies.policy import Policy
@@ -84,6 +86,8 @@ POLICIES = {
     # Since 5.7: it reports all the time, a little at a time.
     "page_reporting": PageReporting(),
 }
+# Kinds of policies of which none is listed above: those that a real kernel was recorded with.
+CALLED = (CallWalker, CallFiveStep)
 # Versions of the thread that are not policies of their own, and the reasons.
 REFUSED = {
     "v25": "walks as v24 and only returns another value: see fh.walk_free_mem_block and fh.v24"

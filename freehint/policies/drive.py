@@ -23,12 +23,14 @@ class Driven(NamedTuple):
     rows : list of (int, int)   node and order of each block, in the order of ``fill``
     outcomes : uint8[n]         Outcome of each row
     status : Stroke             the status that ``fill`` returned
+    looked : list of int        blocks looked at to find each row, and then those after the last
     """
 
     zone: int
     rows: list
     outcomes: np.ndarray
     status: Stroke
+    looked: list
 
 
 class Drive:
@@ -48,11 +50,17 @@ class Drive:
     meanwhile : callable, optional
         Called with the Drive between ``fill`` and ``drain``, if the policy drops the lock there;
         it plays the guest.
+    host_is_slow : bool
+        Whether the caller calls ``use`` when the host has used a block.  By default the host has
+        used each block as soon as the ring took it.
     """
 
-    def __init__(self, policy: Policy, memory: Memory, outcomes=None, meanwhile=None):
+    def __init__(
+        self, policy: Policy, memory: Memory, outcomes=None, meanwhile=None, host_is_slow=False
+    ):
         self.policy, self.memory = policy, memory
         self.outcomes, self.meanwhile = outcomes, meanwhile
+        self.host_is_slow = host_is_slow
         make = policy.new_state
         self.state = make(memory, policy) if make else np.zeros(64, np.int64)
         self.zone, self.over = 0, False
@@ -75,24 +83,49 @@ class Drive:
             None if the walk was over before.
         """
         policy, memory = self.policy, self.memory
-        if policy.next_zone:
-            self.zone = int(policy.next_zone(memory, self.state))
-        self.over |= not 0 <= self.zone < len(memory.zones)
-        if self.over:
+        if not self.begin():
             return None
-        capacity = policy.stroke_capacity or int(memory.nr_free[self.zone].sum()) + 1
-        report = np.zeros((capacity + 1, 3), np.int64)
-        n, status = policy.fill(memory, self.state, self.zone, report, capacity)
+        report, n, status = self.choose()
         rows = [(int(node), int(order)) for node, order, _ in report[:n]]
         outcomes = np.array(self.decide(rows), np.uint8)
         note_hints(memory, rows, outcomes)
         if policy.report != "under_lock" and self.meanwhile:
             self.meanwhile(self)
         if n:
-            self._drain(report, outcomes)
-        stroke = Driven(self.zone, rows, outcomes, Stroke(status))
+            self.settle(report, outcomes)
+            taken = report[:n][outcomes == Outcome.TAKEN]
+            if len(taken) and not self.host_is_slow:
+                self.use(taken)
+        stroke = Driven(self.zone, rows, outcomes, Stroke(status), report[: n + 1, 2].tolist())
         self._go_on(stroke)
         return stroke
+
+    # The parts of a stroke, for a caller in whose strokes others come between.
+
+    def begin(self) -> bool:
+        """Choose the zone of the next stroke, and return whether there is one."""
+        if self.policy.next_zone:
+            self.zone = int(self.policy.next_zone(self.memory, self.state))
+        self.over |= not 0 <= self.zone < len(self.memory.zones)
+        return not self.over
+
+    def choose(self) -> tuple:
+        """Call ``fill`` in the zone.
+
+        Returns
+        -------
+        (int64[capacity + 1, 3], int, int)
+            The report, its number of rows and the status.
+        """
+        policy, memory = self.policy, self.memory
+        capacity = policy.stroke_capacity or int(memory.nr_free[self.zone].sum()) + 1
+        report = np.zeros((capacity + 1, 3), np.int64)
+        return report, *policy.fill(memory, self.state, self.zone, report, capacity)
+
+    def settle(self, report: np.ndarray, outcomes: np.ndarray) -> None:
+        """Call ``drain`` in the zone with the outcomes of the report's rows."""
+        n = len(outcomes)
+        self.policy.drain(self.memory, self.state, self.zone, report, n, outcomes)
 
     def decide(self, rows: list) -> list:
         """Decide the outcomes of the rows that ``fill`` chose.
@@ -110,14 +143,17 @@ class Drive:
         acknowledged = self.policy.report == "acknowledged"
         return [Outcome.USED if acknowledged else Outcome.TAKEN] * len(rows)
 
-    def _drain(self, report: np.ndarray, outcomes: np.ndarray) -> None:
-        """Call ``drain``, and again with the rows that the host used if the policy wants that."""
-        policy, n = self.policy, len(outcomes)
-        policy.drain(self.memory, self.state, self.zone, report, n, outcomes)
-        taken = report[:n][outcomes == Outcome.TAKEN]
-        if policy.wants_feedback and len(taken):
-            used = np.full(len(taken), Outcome.USED, np.uint8)
-            policy.drain(self.memory, self.state, self.zone, taken, len(taken), used)
+    def use(self, rows: np.ndarray) -> None:
+        """Tell the policy, if it wants to hear of it, that the host has used some blocks.
+
+        Parameters
+        ----------
+        rows : int64[n, 3]
+            As in a report.
+        """
+        if self.policy.wants_feedback:
+            used = np.full(len(rows), Outcome.USED, np.uint8)
+            self.policy.drain(self.memory, self.state, self.zone, rows, len(rows), used)
 
     def _go_on(self, stroke: Driven) -> None:
         refused = bool((stroke.outcomes == Outcome.REFUSED).any())

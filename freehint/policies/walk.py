@@ -9,11 +9,11 @@ rotate   NEVER: blocks stay in their places (v24).  EACH_REPORT, ON_EXIT: blocks
 resume   Where the next stroke begins.  RESTART: at the first list again.  SCAN_FOR_FIRST: at the
          head of the current list, which is then walked until A, the first block reported there,
          comes.  CURSOR: at a bookmark in the list.  HOST_FEEDBACK: at the head, skipping every
-         block whose buffer the host has used.
+         block whose buffer the host has used.  SCAN_FOR_MARK, NEWEST_REPORT: see call_walker.py.
 lock     PER_LIST: a stroke walks a whole list.  PER_BATCH: a stroke reports up to ``capacity``
          blocks.  WHOLE_WALK: a stroke walks all lists of the zone, and the lock is held until the
          host has used everything.  PER_ZONE: a stroke puts all lists of the zone into an array,
-         which is reported after the lock was dropped (v33).
+         which is reported after the lock was dropped (v33).  LIST_BY_LIST: see call_walker.py.
 
 Sources: the thread on linux-mm below v24 2/2
 <1516790562-37889-3-git-send-email-wei.w.wang@intel.com>.
@@ -42,11 +42,20 @@ from freehint.mm.memory import (
     user_node,
 )
 from freehint.policies.walk_state import (
+    AFTER_LAP,
+    AT_CAPACITY,
+    AT_END,
+    AT_FIRST,
+    AT_ITS_END,
     AT_LIST,
+    AT_NODE,
     AT_REFUSED,
     AT_SETTLED,
+    AT_ZONE,
     CURSOR,
     HOST_FEEDBACK,
+    IF_FIRST_IS_GONE,
+    K_LAP,
     K_LOCK,
     K_RESUME,
     K_ROTATE,
@@ -57,6 +66,7 @@ from freehint.policies.walk_state import (
     PER_LIST,
     RESTART,
     SCAN_FOR_FIRST,
+    SCAN_FOR_MARK,
     end_node,
     forget_user_nodes,
     list_index,
@@ -76,11 +86,14 @@ def list_walked(memory, state, i, node):
 
     If A was allocated, merged or moved to another list, it has lost its mark and is no longer A.
     """
+    if state.knob[K_RESUME] == SCAN_FOR_MARK:
+        return node < memory.nr_pages and memory.frame[node] & user_mark(state) != 0
     first = state.first[i]
     if state.knob[K_RESUME] != SCAN_FOR_FIRST or first < 0:
         return False
     if memory.frame[first] & user_mark(state):
-        return node == first
+        if node == first or state.knob[K_LAP] == IF_FIRST_IS_GONE:
+            return node == first
     # A was consumed and will not be met again, so the walk ends after one lap.
     return state.visited[i] >= state.lap[i]
 
@@ -135,6 +148,7 @@ def walk_list(memory, state, zone, i, head, node, report, n, capacity):
         if node < memory.nr_pages:  # Another node is a bookmark, which is skipped.
             known = feedback and memory.frame[node] & REPORTED
             if not known and n == capacity:
+                state.at[AT_END] = AT_CAPACITY
                 return n, node
             report[n, 2] += 1
             if not known:
@@ -143,7 +157,19 @@ def walk_list(memory, state, zone, i, head, node, report, n, capacity):
                 state.visited[i] += 1
                 n += 1
         node = gathered_link(memory.links, state.gathered, covered, order, node, NEXT)
+    note_end(state, i, node, node == head or node == end)
     return n, head
+
+
+@kernel(inline=True)
+def note_end(state, i, node, at_its_end):
+    """Note where and why the walk over the i-th list ended."""
+    state.at[AT_NODE] = node
+    state.at[AT_END] = AT_FIRST
+    if at_its_end:
+        state.at[AT_END] = AT_ITS_END
+    elif state.knob[K_RESUME] == SCAN_FOR_FIRST and node != state.first[i]:
+        state.at[AT_END] = AFTER_LAP
 
 
 @kernel
@@ -235,6 +261,7 @@ def settle(memory, state):
     if state.at[AT_LIST] == nr_lists(state):
         list_del_init(memory.links, user_node(memory, state.knob[K_USER], USER_BOOKMARK))
         state.at[AT_LIST] = 0
+        state.at[AT_ZONE] += 1
 
 
 @kernel(inline=True)

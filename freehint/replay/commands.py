@@ -5,6 +5,7 @@ Each public function takes the parsed arguments of its command, and returns True
 
 from pathlib import Path
 
+import pandas as pd
 from tqdm.auto import tqdm
 
 from freehint.files import whole_file
@@ -16,6 +17,9 @@ from freehint.replay.validate import (
     validate_migration,
     validate_replay,
 )
+from freehint.replay.walkers import walker_ablations, walker_predictions
+
+SHOWN_MISSES = 8  # most rows that are shown of each recording
 
 
 def print_replay(args) -> bool:
@@ -53,6 +57,25 @@ def print_predictions(args) -> bool:
         print("no recording here can be predicted")
     else:
         print("the bar holds" if good else "the bar is MISSED: some block or list is not equal")
+    return good
+
+
+def print_walkers(args) -> bool:
+    """Predict the walkers of a folder, and print each recording and the first rows missed."""
+    found = walker_predictions(args.folder, lambda stems: tqdm(stems, desc="walker", delay=1))
+    table = pd.concat([one.rows for one in found], ignore_index=True)
+    print(pd.DataFrame([one.summary() for one in found]).to_string(index=False))
+    missed = table[~table["equal"]]
+    if len(missed):
+        print(missed.groupby("recording").head(SHOWN_MISSES).to_string(index=False))
+    if args.ablations:
+        print("\nmisses by wrong rules")
+        wrong = walker_ablations(args.folder, lambda stems: tqdm(stems, desc="ablations", delay=1))
+        print(wrong.to_string(index=False))
+    _write_table(table, args.out)
+    good = all(one.good for one in found)
+    print(f"{int(table['equal'].sum())} of {len(table)} rows")
+    print("the bar holds" if good else "the bar is MISSED: some row, list or mark is not equal")
     return good
 
 

@@ -14,12 +14,17 @@ from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.migration import MigrationConfig
 from freehint.formats.digest import memory_sha256
 from freehint.mm.memory import Memory
-from freehint.policies import POLICIES
+from freehint.policies import CALLED, POLICIES
 from freehint.policies.policy import VERBS, Policy
 from freehint.runs.scenario import Scenario
 
-KINDS = {type(policy).__name__: type(policy) for policy in POLICIES.values()} | {
-    kind.__name__: kind for kind in (Workload, Program, RecordedGuest, MigrationConfig)
+KINDS = {
+    kind.__name__: kind
+    for kind in (
+        *map(type, POLICIES.values()),
+        *CALLED,
+        *(Workload, Program, RecordedGuest, MigrationConfig),
+    )
 }
 DEEPEST = 8  # levels of lists and tables in a value
 BY_HAND = "Memory of "  # the text of a memory without a name begins so

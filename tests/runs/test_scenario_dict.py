@@ -140,9 +140,24 @@ def test_every_policy_there_and_back(policy, tmp_path):
             assert one == scenario
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        fh.CallWalker("mine", rotate="on_exit", resume="scan_for_mark", span=False, capacity=0),
+        fh.CallFiveStep("mine", keep=False, order="low_first"),
+    ],
+    ids=lambda policy: type(policy).__name__,
+)
+def test_a_policy_as_a_kernel_calls_it_there_and_back(policy, tmp_path):
+    scenario = fh.Scenario(policy=policy)
+    for one in same_everywhere(scenario, tmp_path / "again.toml"):
+        assert one == scenario and type(one.policy) is type(policy)
+
+
 def test_every_kind_that_a_scenario_may_have_is_known():
     """A new policy or guest need not be added here too."""
     kinds = {type(policy) for policy in fh.POLICIES.values()}
+    kinds |= set(fh.policies.CALLED)
     kinds |= {fh.Workload, fh.Program, fh.RecordedGuest, fh.MigrationConfig}
     assert set(KINDS.values()) == kinds
 

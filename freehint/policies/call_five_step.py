@@ -1,0 +1,303 @@
+"""Tsirkin's five steps as a kernel can be called: list by list, with nothing foreign on the lists.
+
+As in freehint/policies/call_walker.py, a *call* goes over the lists of all zones from the first
+one on, and takes and drops the zone's lock once a list, until ``capacity`` blocks are held.  Then
+they are reported, and put back zone by zone in the order in which they were taken.  What differs
+from freehint/policies/five_step.py:
+
+* There is no END on a list.  A block that the host has used gets the policy's mark when it is put
+  back, unless it merges; later calls skip it until it leaves the free lists, also in later walks.
+* With ``keep`` the last block of each list stays, so that only the allocator empties a list.
+* A watermark ends a list, and the call goes on with the next one.
+* Step 5 comes if blocks are held of a list of the allocation's type that is empty now, whatever
+  emptied it.  It interrupts the call.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import numpy as np
+
+from freehint.inputs.rules import OneOf, Switch
+from freehint.jit import kernel
+from freehint.mm.buddy import page_is_buddy
+from freehint.mm.isolate import isolate_free_page
+from freehint.mm.list import list_next
+from freehint.mm.memory import (
+    ISOLATE,
+    MARK_SHIFT,
+    MAX_ORDER,
+    MIGRATE_TYPES,
+    NR_ORDERS,
+    USER_LIST,
+    frame_order,
+    free_list_head,
+    page_zone,
+    user_node,
+)
+from freehint.policies.five_step import FiveStep, readd
+from freehint.policies.five_step_state import list_index
+from freehint.policies.policy import CAPACITY, MIN_ORDER, Knob, Outcome, Stroke
+from freehint.policies.walk_state import forget_user_nodes
+from freehint.policies.walker import ORDER
+
+USED = int(Outcome.USED)
+MORE, ZONE_DONE, _ = map(int, Stroke)
+# How a list ended: at its end, at the capacity, at a watermark, at a block that must stay.
+AT_ITS_END, AT_CAPACITY, AT_WATERMARK, AT_KEPT_BLOCK = range(4)
+
+
+class CallFiveStepState(NamedTuple):
+    """The state of a walk; ``Z`` zones, ``L`` = 55 lists of a zone.
+
+    knob : int64[6]      K_USER .. K_SPAN
+    at : int64[10]       AT_ZONE, AT_LIST: the next list; AT_HELD: blocks taken in this call;
+                         AT_CALL_OVER: 1 if it is over before all lists are walked; AT_WALKED: the
+                         list of the last stroke, AT_END: how it ended there, and AT_REFUSED: the
+                         block refused at a watermark; AT_EMPTY and AT_MISSED: the order of the
+                         list for which step 5 came last, and its blocks that were held then;
+                         AT_INTERRUPTS: how often step 5 came
+    held : int64[Z, L]   blocks on the private list, by the list that they were taken from
+    merged : bool[nr_pages]  whether a block merged when it was put back last
+    """
+
+    knob: np.ndarray
+    at: np.ndarray
+    held: np.ndarray
+    merged: np.ndarray
+
+
+K_USER, K_ORDER, K_MIN_ORDER, K_CAPACITY, K_KEEP, K_SPAN = range(6)
+(
+    AT_ZONE,
+    AT_LIST,
+    AT_HELD,
+    AT_CALL_OVER,
+    AT_WALKED,
+    AT_END,
+    AT_REFUSED,
+    AT_EMPTY,
+    AT_MISSED,
+    AT_INTERRUPTS,
+) = range(10)
+
+
+def new_call_state(memory, policy):
+    """The state of a walk that has not begun; marks of an earlier walk stay."""
+    forget_user_nodes(memory, policy.user)
+    knobs = [policy.user, ORDER.index(policy.order), policy.min_order, policy.capacity]
+    return CallFiveStepState(
+        knob=np.array([*knobs, policy.keep, policy.span], np.int64),
+        at=np.zeros(10, np.int64),
+        held=np.zeros((len(memory.zones), NR_ORDERS * MIGRATE_TYPES), np.int64),
+        merged=np.zeros(memory.nr_pages, np.bool_),
+    )
+
+
+@kernel(inline=True)
+def called_list(state, i):
+    """(order, migratetype) of the i-th list of a zone in walking order."""
+    step, migratetype = i // MIGRATE_TYPES, i % MIGRATE_TYPES
+    if state.knob[K_ORDER] == 0:
+        return MAX_ORDER - 1 - step, migratetype
+    return state.knob[K_MIN_ORDER] + step, migratetype
+
+
+@kernel(inline=True)
+def held_mark(state):
+    """The bit for blocks that the host has used."""
+    return 1 << (MARK_SHIFT + state.knob[K_USER])
+
+
+@kernel
+def next_zone(memory, state):
+    """The zone of the next stroke, in a new call if the last one is over; -1 ends the walk."""
+    if state.at[AT_CALL_OVER]:
+        state.at[AT_CALL_OVER] = 0
+        state.at[AT_ZONE] = 0
+        state.at[AT_LIST] = 0
+        state.at[AT_HELD] = 0
+    return state.at[AT_ZONE] if state.at[AT_ZONE] < len(memory.zones) else -1
+
+
+@kernel
+def take_from_list(memory, state, zone, report, capacity):
+    """Step 2: take blocks of the call's next list."""
+    if state.knob[K_CAPACITY] > 0:
+        capacity = min(capacity, state.knob[K_CAPACITY] - state.at[AT_HELD])
+    i = state.at[AT_LIST]
+    state.at[AT_WALKED] = i
+    order, migratetype = called_list(state, i)
+    n = take_blocks(memory, state, zone, order, migratetype, report, capacity)
+    state.at[AT_HELD] += n
+    if state.at[AT_END] == AT_CAPACITY or (state.at[AT_HELD] > 0 and not state.knob[K_SPAN]):
+        state.at[AT_CALL_OVER] = 1
+        return n, MORE
+    state.at[AT_LIST] += 1
+    if state.at[AT_LIST] % MIGRATE_TYPES == ISOLATE:
+        state.at[AT_LIST] += 1
+    if state.at[AT_LIST] < (MAX_ORDER - state.knob[K_MIN_ORDER]) * MIGRATE_TYPES:
+        return n, MORE
+    state.at[AT_ZONE] += 1
+    state.at[AT_LIST] = 0
+    return n, ZONE_DONE
+
+
+@kernel
+def take_blocks(memory, state, zone, order, migratetype, report, capacity):
+    """Isolate blocks of one list, and return the rows of the report; AT_END says how it ended."""
+    head = free_list_head(memory, zone, order, migratetype)
+    node = list_next(memory.links, head)
+    n = 0
+    state.at[AT_END] = AT_ITS_END
+    while node != head:
+        after = list_next(memory.links, node)
+        if node < memory.nr_pages:  # Another node is a bookmark, which is skipped.
+            report[n, 2] += 1
+            if memory.frame[node] & held_mark(state) == 0:
+                if state.knob[K_KEEP] and memory.nr_free[zone, order, migratetype] == 1:
+                    state.at[AT_END] = AT_KEPT_BLOCK
+                    return n
+                if n == capacity:
+                    state.at[AT_END] = AT_CAPACITY
+                    return n
+                if not isolate_free_page(memory, node, state.knob[K_USER]):
+                    state.at[AT_END] = AT_WATERMARK
+                    state.at[AT_REFUSED] = node
+                    return n
+                report[n, 0] = node
+                report[n, 1] = order
+                state.held[zone, list_index(order, migratetype)] += 1
+                n += 1
+        node = after
+    return n
+
+
+@kernel
+def note_used(memory, state, node):
+    """The host has used a block that is held."""
+    memory.frame[node] |= held_mark(state)
+
+
+@kernel
+def readd_marked(memory, state, node):
+    """Add a block again at the tail; it keeps its mark if it does not merge."""
+    frame = memory.frame[node]
+    order = frame_order(frame)
+    readd(memory, node)
+    state.merged[node] = not page_is_buddy(memory, node, order)
+    if frame & held_mark(state) and not state.merged[node]:
+        note_used(memory, state, node)
+
+
+@kernel
+def readd_of_zone(memory, state, zone):
+    """Add all held blocks of a zone again, oldest first, and return their number."""
+    head = user_node(memory, state.knob[K_USER], USER_LIST)
+    node = list_next(memory.links, head)
+    moved = 0
+    while node != head:
+        after = list_next(memory.links, node)
+        if page_zone(memory, node) == zone:
+            readd_marked(memory, state, node)
+            moved += 1
+        node = after
+    state.held[zone] = 0
+    return moved
+
+
+@kernel
+def drain_of_zone(memory, state, zone, report, n, outcome):
+    """Step 4: add all held blocks of the zone again, unless step 5 has added them before."""
+    if not state.held[zone].any():
+        return 0
+    for row in range(n):
+        if outcome[row] == USED:
+            note_used(memory, state, report[row, 0])
+    return readd_of_zone(memory, state, zone)
+
+
+@kernel
+def on_allocation(memory, state, zone, order, migratetype):
+    """Step 5: if the type has an empty list of which blocks are held, add the zone's again.
+
+    Returns
+    -------
+    int
+        Blocks moved.
+    """
+    for empty in range(NR_ORDERS):
+        missed = state.held[zone, list_index(empty, migratetype)]
+        if missed > 0 and memory.nr_free[zone, empty, migratetype] == 0:
+            state.at[AT_EMPTY] = empty
+            state.at[AT_MISSED] = missed
+            state.at[AT_INTERRUPTS] += 1
+            state.at[AT_CALL_OVER] = 1
+            return readd_of_zone(memory, state, zone)
+    return 0
+
+
+@kernel
+def release(memory, state):
+    """Add all held blocks again, and return their number."""
+    moved = 0
+    for zone in range(state.held.shape[0]):
+        moved += readd_of_zone(memory, state, zone)
+    return moved
+
+
+@kernel
+def end_walk(memory, state):
+    """Do nothing: no node of a call stands on a list."""
+
+
+@kernel
+def shrink(memory, state, nr_pages):
+    """Do step 5 for every zone, for a guest short of memory, and return the number of pages."""
+    pages = 0
+    for zone in range(state.held.shape[0]):
+        for order in range(NR_ORDERS):
+            for migratetype in range(MIGRATE_TYPES):
+                pages += state.held[zone, list_index(order, migratetype)] << order
+    if pages > 0:
+        state.at[AT_INTERRUPTS] += 1
+        state.at[AT_CALL_OVER] = 1
+        release(memory, state)
+    return pages
+
+
+@dataclass(frozen=True)
+class CallFiveStep(FiveStep):
+    """The five steps as a kernel can be called.
+
+    Attributes
+    ----------
+    order : "high_first", "low_first"
+    capacity : int
+        The most blocks that a call holds; 0 if there is no limit.
+    keep : bool
+        Whether the last block of each list stays.
+    span : bool
+        Whether a call goes on to the next list; otherwise it ends with the first that gave a block.
+    """
+
+    name: str = "call_five_step"
+    fill: Callable = take_from_list
+    drain: Callable = drain_of_zone
+    new_state: Callable = new_call_state
+    next_zone: Callable = next_zone
+    on_empty: Callable = on_allocation
+    end_walk: Callable = end_walk
+    release: Callable = release
+    shrink: Callable = shrink
+    order: Annotated[str, OneOf(ORDER)] = "high_first"
+    keep: Switch = True
+    span: Switch = True
+    knobs: tuple = (
+        Knob("order", ORDER),
+        MIN_ORDER,
+        CAPACITY,
+        Knob("keep", (True, False)),
+        Knob("span", (True, False)),
+    )

@@ -1,0 +1,210 @@
+"""The five steps, played beside a recorded kernel's, row by row."""
+
+import numpy as np
+
+from freehint.formats.traces import rows
+from freehint.mm.memory import MARK_SHIFT, USER_LIST, frame_order, list_nodes, page_zone, user_node
+from freehint.mm.pageblock import get_pageblock_migratetype
+from freehint.policies.call_five_step import (
+    AT_CALL_OVER,
+    AT_CAPACITY,
+    AT_EMPTY,
+    AT_END,
+    AT_KEPT_BLOCK,
+    AT_MISSED,
+    AT_REFUSED,
+    AT_WALKED,
+    AT_WATERMARK,
+    AT_ZONE,
+    called_list,
+    held_mark,
+    note_used,
+)
+from freehint.policies.drive import Drive
+from freehint.policies.policy import Outcome
+from freehint.replay.walker.knobs import policy_of
+from freehint.replay.walker.ring import Row, Slot
+from freehint.replay.walker.walks import BUFFER_FULL, INTERRUPTED, LISTS_DONE, Walks
+
+# How a list ended, in the recorder's numbers.
+LIST_ENDS = {AT_CAPACITY: 1, AT_WATERMARK: 5, AT_KEPT_BLOCK: 6}
+AT_HOLD, IN_ALLOCATOR = range(2)  # why a block was put back: step 4, step 5
+
+
+class FiveStepWalks(Walks):
+    """The walks of a CallFiveStep.
+
+    The kernel's own rows of the same isolations and putbacks are left out of the replay, because
+    the policy does them.  While blocks are held, the policy is asked after each allocation.
+    """
+
+    mark = 1 << MARK_SHIFT
+
+    def __init__(self, recording, knobs, ablation):
+        super().__init__(recording, knobs, ablation)
+        self.begin_walk()
+        self.held: list[Slot] = []  # blocks of this call, in the order in which they were taken
+        self.interrupted, self.holds = False, 0
+        self._leave_out()
+
+    def _leave_out(self) -> None:
+        """Set the kernel's rows of what the policy does to IGNORED."""
+        trace, kind = self.recording.trace, self.advance.columns.kind
+        events, pids = trace["event"].astype(str).to_numpy(), trace["pid"].to_numpy()
+        own: dict[int, list] = {}  # by process, its rows since its last isolation or putback
+        for row in np.flatnonzero(
+            np.isin(kind, (rows.ISOLATE_PAGE, rows.PUTBACK, rows.MOVE_BLOCK))
+            | np.isin(events, ("w_isolate", "w_putback"))
+        ):
+            if events[row] in ("w_isolate", "w_putback"):
+                kind[own.pop(pids[row], [])] = rows.IGNORED
+            elif kind[row] == rows.MOVE_BLOCK:
+                own.setdefault(pids[row], []).append(row)
+            else:
+                own[pids[row]] = [row]
+
+    def begin_walk(self) -> None:
+        self.drive = Drive(self.ablated(policy_of(self.knobs)), self.memory)
+
+    def begin_call(self, row: int) -> None:
+        self.go_on(row)
+        self.interrupted, self.held, self.taken, self.holds = False, [], 0, 0
+        self.drive.begin()
+
+    def go_on(self, row: int) -> None:
+        """Let the guest go on; after each block that left a list the policy may interrupt."""
+        columns = self.advance.columns
+        while self.state.held.any() and self.knobs["trigger"]:
+            later = columns.kind[self.advance.row : row] == rows.ZONE_LOCKED
+            if not later.any():
+                break
+            at = self.advance.row + int(np.argmax(later))
+            self.advance.to(at + 1)
+            self._step_5(
+                int(columns.node[at]), int(columns.order[at]), int(columns.migratetype[at])
+            )
+        self.advance.to(row)
+
+    def _step_5(self, node: int, order: int, migratetype: int) -> None:
+        zone = page_zone(self.memory, node)
+        before = self._before_putback(zone)
+        if not self.drive.call("on_empty", zone, order, migratetype):
+            return
+        at, pfn = self.state.at, node + self.memory.base_pfn
+        counts = {"a": zone, "b": order, "c": int(at[AT_MISSED])}
+        found = [Row("w_interrupt", pfn, int(at[AT_EMPTY]), migratetype, **counts)]
+        if self.ring.slots:
+            found.append(Row("w_withdraw", a=len(self.ring.slots), c=zone))
+            self.ring.slots.clear()
+        self.interrupted = True
+        self.wait_for(found + self._putbacks(before, IN_ALLOCATOR), step_5=True)
+
+    def _before_putback(self, zone: int) -> list:
+        """Node, order, pageblock's type, and whether it was used, of each held block of a zone."""
+        memory, found = self.memory, []
+        for node in list_nodes(
+            memory, user_node(memory, self.drive.policy.user, USER_LIST)
+        ).tolist():
+            if page_zone(memory, node) == zone:
+                frame = int(memory.frame[node])
+                migratetype = get_pageblock_migratetype(memory, node)
+                used = bool(frame & held_mark(self.state))
+                found.append((node, frame_order(frame), migratetype, used))
+        return found
+
+    def _putbacks(self, blocks: list, why: int) -> list[Row]:
+        """The rows of blocks that the policy has just put back."""
+        found = []
+        for node, order, migratetype, used in blocks:
+            merged = bool(self.state.merged[node])
+            if used and not merged:
+                self.ring.begin_stay(node)
+            pfn = node + self.memory.base_pfn
+            found.append(
+                Row("w_putback", pfn, order, int(migratetype), int(merged), int(used), why)
+            )
+        return found
+
+    def expect(self, row: int, event: str) -> None:
+        if event in ("w_list_begin", "w_report", "w_hold_begin", "w_interrupt"):
+            self.go_on(row)
+        if event == "w_list_begin":
+            self.wait_for([] if self._has_taken() else self._list())
+        elif event == "w_report":
+            self._finish_taking()
+            self.wait_for(self._report())
+        elif event == "w_hold_begin":
+            self._finish_taking()
+            if self.holds == 0:
+                self.ended = self._how_ended()
+            self.wait_for(self._step_4(self.holds) if self.holds < len(self.memory.zones) else [])
+            self.holds += 1
+        elif event == "w_stroke_end":
+            self.wait_for([Row(event, a=self.stroke, b=self.taken, c=self.ended)])
+        elif event == "w_walk_end":
+            self.wait_for([Row(event, a=self.walk, b=0, c=self.ended)])
+
+    @property
+    def state(self):
+        """The policy's CallFiveStepState."""
+        return self.drive.state
+
+    def tell_policy(self) -> None:
+        for node, _, _ in self.ring.used:
+            note_used(self.memory, self.state, node)
+        self.ring.used.clear()
+
+    def _has_taken(self) -> bool:
+        """Whether step 2 is over."""
+        at = self.state.at
+        return bool(at[AT_CALL_OVER]) or at[AT_ZONE] >= len(self.memory.zones)
+
+    def _finish_taking(self) -> None:
+        """Do the rest of step 2, if the recorded one ended too soon."""
+        while not self._has_taken():
+            self.wait_for(self._list())
+
+    def _how_ended(self) -> int:
+        if self.interrupted:
+            return INTERRUPTED
+        return BUFFER_FULL if self.state.at[AT_CALL_OVER] else LISTS_DONE
+
+    def _list(self) -> list[Row]:
+        """Let the policy take blocks of the next list, and return the rows."""
+        state, memory = self.state, self.memory
+        self.drive.begin()
+        zone = self.drive.zone
+        report, n, _ = self.drive.choose()
+        order, migratetype = map(int, called_list(state, int(state.at[AT_WALKED])))
+        here = {"order": order, "migratetype": migratetype}
+        found = [Row("w_list_begin", a=zone, **here)]
+        for node in report[:n, 0].tolist():
+            self.held.append(Slot(node, order, migratetype, zone, self.ring.begin_stay(node)))
+            found.append(Row("w_isolate", node + memory.base_pfn, a=1 << order, c=zone, **here))
+        how = int(state.at[AT_END])
+        if how == AT_WATERMARK:
+            pfn = int(state.at[AT_REFUSED]) + memory.base_pfn
+            found.append(Row("w_isolate", pfn, a=0, c=zone, **here))
+        looked = int(report[: n + 1, 2].sum())
+        found.append(Row("w_list_end", a=zone, b=looked, c=LIST_ENDS.get(how, 0), **here))
+        return found
+
+    def _report(self) -> list[Row]:
+        """Step 3: the next held block goes to the ring."""
+        if self.interrupted or self.taken == len(self.held) or self.ring.full():
+            return []
+        slot = self.held[self.taken]
+        self.ring.slots.append(slot)
+        self.taken += 1
+        pfn = slot.node + self.memory.base_pfn
+        return [Row("w_report", pfn, slot.order, slot.migratetype, 1, slot.stay, 0)]
+
+    def _step_4(self, zone: int) -> list[Row]:
+        before = self._before_putback(zone)
+        report = np.zeros((len(before) + 1, 3), np.int64)
+        for row, (node, order, _, _) in enumerate(before):
+            report[row, :2] = node, order
+        self.drive.zone = zone
+        self.drive.settle(report, np.full(len(before), Outcome.TAKEN, np.uint8))
+        found = [Row("w_hold_begin", a=zone), *self._putbacks(before, AT_HOLD)]
+        return [*found, Row("w_hold_end", a=zone)]
