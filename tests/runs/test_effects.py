@@ -181,5 +181,5 @@ def test_no_time_wraps_at_the_largest_cost(name, kind):
 
 
 def test_more_walks_than_can_be_simulated_are_refused():
-    with pytest.raises(fh.InputError, match=r"every_ns must ask for at most 100000 walks .*, got 8"):
+    with pytest.raises(fh.InputError, match=r"ask for at most 100000 walks .*, got 8"):
         scenario().with_values({"control.every_ns": 8})
