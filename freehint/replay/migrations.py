@@ -129,29 +129,30 @@ def scenario_of(row, where: str) -> Scenario:
     if row["hint"] not in ("on", "off"):
         raise InputError(f"{where}: hint {shown(row['hint'])} is neither on nor off")
     memory, huge, init = guest_of(row, where)
-    program = Program(
-        state=state,
-        fill_MiB=parameter(row, "fill_MiB", where),
-        dirty_MiB=parameter(row, "dirty_MiB", where),
-        rate_MiBps=parameter(row, "rate_MiBps", where),
-        huge_pages=huge,
-        footprint_pages=_footprint(memory, init),
-    )
-    return Scenario(
-        memory=memory,
-        policy=BalloonAlloc() if row["hint"] == "on" else "none",
-        seed=1 + parameter(row, "rep", where),
-        workload=program,
-        migration=MigrationConfig(
-            start_at_ns=REST_NS,
-            bandwidth_Bps=int(parameter(row, "bw_MBps", where) * 1e6),
-            downtime_limit_ms=parameter(row, "downtime_limit_ms", where),
-        ),
-        duration_ns=REST_NS + LONGEST_NS,
-    ).with_values(
-        {"host.gap_ns": 0}
-        | ({"policy.pause_ns": HINT_NS, "policy.zeroes": bool(init)} if row["hint"] == "on" else {})
-    )
+    number = {name: parameter(row, name, where) for name in NUMBERS}
+    hints = {"policy.pause_ns": HINT_NS, "policy.zeroes": bool(init)} if row["hint"] == "on" else {}
+    try:
+        return Scenario(
+            memory=memory,
+            policy=BalloonAlloc() if row["hint"] == "on" else "none",
+            seed=1 + number["rep"],
+            workload=Program(
+                state=state,
+                fill_MiB=number["fill_MiB"],
+                dirty_MiB=number["dirty_MiB"],
+                rate_MiBps=number["rate_MiBps"],
+                huge_pages=huge,
+                footprint_pages=_footprint(memory, init),
+            ),
+            migration=MigrationConfig(
+                start_at_ns=REST_NS,
+                bandwidth_Bps=int(number["bw_MBps"] * 1e6),
+                downtime_limit_ms=number["downtime_limit_ms"],
+            ),
+            duration_ns=REST_NS + LONGEST_NS,
+        ).with_values({"host.gap_ns": 0} | hints)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def _footprint(memory, init: int) -> int:

@@ -451,6 +451,11 @@ def test_a_model_without_hints_fails_the_bars(tmp_path, monkeypatch):
         ("bw_MBps", float("inf"), "row 0: bw_MBps must be a number in 0.001..1000000, got inf"),
         ("rate_MiBps", -1, "row 0: rate_MiBps must be a number in 0..1000000, got -1.0"),
         ("bw_MBps", -5.0, "row 0: bw_MBps must be a number in 0.001..1000000, got -5.0"),
+        (
+            "state",
+            "churn",
+            "migrations.csv: row 0: workload.rate_MiBps must be above 0 for 'churn'",
+        ),
         ("total_time_ms", float("inf"), "row 0: total_time_ms must be a number > 0, got inf"),
         ("cmdline", "init_on_alloc=2", "row 0: cmdline init_on_alloc='2' is neither 0 nor 1"),
     ],
