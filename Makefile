@@ -45,7 +45,7 @@ properties: $(STAMP) ## hold every policy against 1,000 random histories, and 4 
 	@$(BIN)/python -m freehint.studies.promises 1000
 	@FREEHINT_EXAMPLES=4 $(BIN)/python -m pytest `grep -rl 'examples(' tests --include='test_*.py'`
 
-safety: $(STAMP) ## run 10,000 random migrations: is a write ever lost?
+safety: $(STAMP) ## run 2 x 10,000 random migrations: is a write ever lost?
 	@$(BIN)/python -m freehint.studies.random_migrations 10000
 
 summaries: $(STAMP) ## compare the hashes of 135 runs: has any result changed?
