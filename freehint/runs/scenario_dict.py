@@ -185,7 +185,7 @@ def value_of(name: str, value, depth: int = 0):
 
 
 def _part_of(name: str, table: dict, depth: int):
-    require(name != "", "a parameter", "have a name", name)
+    require(name.strip(".") != "", "a parameter", "have a name", name)
     kind = table.get("kind")
     if name == "policy":
         _refuse_foreign(table)

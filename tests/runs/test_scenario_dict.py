@@ -249,3 +249,5 @@ def test_a_part_inside_a_part_is_named_with_it():
         scenario_of({"workload": {"kind": "Workload", "": {"kind": "x"}}})
     with pytest.raises(fh.InputError, match=r"^a parameter must have a name, got ''$"):
         scenario_of({"": {"kind": "x"}})
+    with pytest.raises(fh.InputError, match=r"^a parameter must have a name, got '\.'$"):
+        scenario_of({"": {"": {"kind": None}}})
