@@ -157,6 +157,8 @@ def table_of(source, path) -> pa.Table:
         values = file.metadata.num_rows * file.metadata.num_columns
         require(values <= MOST_VALUES, f"{path}", f"have at most {MOST_VALUES} values", values)
         table = file.read()
+        # Arrow follows offsets and indices of a damaged page without looking: it may crash later.
+        table.validate(full=True)
     except InputError:
         raise
     except _ARROW_ERRORS as error:

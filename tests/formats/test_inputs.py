@@ -5,6 +5,7 @@ import json
 import shutil
 import zlib
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -477,3 +478,13 @@ def test_the_entries_of_a_summary_have_names(folder):
     names = ["migr\nated" if name == "migrated_pages" else name for name in table.column_names]
     pq.write_table(table.rename_columns(names).replace_schema_metadata(table.schema.metadata), path)
     refused("an entry of the summary must be a name, got 'migr.nated'", Run.load, folder)
+
+
+def test_a_table_whose_indices_lead_nowhere_is_refused(monkeypatch, tmp_path):
+    """Such pages are in damaged files; arrow neither writes them nor notices them when it reads."""
+    codes = pa.DictionaryArray.from_arrays(pa.array([31]), pa.array(["x"]), safe=False)
+    damaged = SimpleNamespace(
+        metadata=SimpleNamespace(num_rows=1, num_columns=1), read=lambda: pa.table({"a": codes})
+    )
+    monkeypatch.setattr(reading.pq, "ParquetFile", lambda source: damaged)
+    refused("a.parquet: this is not whole parquet: .*31", reading.table_of, b"", "a.parquet")
