@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from freehint import InputError
+from freehint import InputError, InvariantError
 from fuzz import Fuzz, run_chunk
 from fuzzing.judge import CLASSES, CRASH, FINDINGS, HANG, SILENT, TRACEBACK, require
 from fuzzing.loaders import LOADERS, Loader, Room, Values, input_of, seeds_of
@@ -77,7 +77,7 @@ def planted() -> dict:
     return {
         "honest": Values(drawn, honest, sound),
         "raises": Values(drawn, raises(KeyError("a")), sound),
-        "two lines": Values(drawn, raises(InputError("value\nis odd")), sound),
+        "two lines": Values(drawn, raises(InvariantError("value\nis odd")), sound),
         "nameless": Values(drawn, raises(InputError("it is odd")), sound),
         "takes everything": Loader(
             lambda: files,
