@@ -19,7 +19,7 @@ ABANDONED_S = 3600
 
 
 @contextlib.contextmanager
-def _writing(path: Path):
+def writing(path: Path):
     """Make one sentence of what the OS says while ``path`` is written."""
     try:
         yield
@@ -78,7 +78,7 @@ def remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def _whole(path: Path, make, mode: int):
-    with _writing(path):
+    with writing(path):
         handle, temporary = _begin(path, make)
         try:
             yield temporary

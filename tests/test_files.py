@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 import freehint as fh
 from freehint.files import ABANDONED_S, UNFINISHED, remove_abandoned, whole_file, whole_folder
+from freehint.reports.batch.folder import begun_folder, finish
 
 
 @contextmanager
@@ -53,6 +54,15 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_left(save, run, tmp_path):
     assert list(tmp_path.iterdir()) == []
     save(run, tmp_path)
     assert len(list(tmp_path.iterdir())) > 0
+
+
+def test_a_batch_on_a_full_disk_is_one_sentence(tmp_path):
+    (tmp_path / "runs").mkdir()
+    folder = begun_folder(tmp_path, 1)
+    with files_of_at_most(5), pytest.raises(fh.InputError, match=r"run\.json: cannot be written: "):
+        finish(folder, tmp_path, {"run": 1, "status": "done"})
+    with pytest.raises(fh.InputError, match=r"\.0001: cannot be written: File exists"):
+        begun_folder(tmp_path, 1)
 
 
 KILLED = """

@@ -13,7 +13,7 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 
 from freehint.config import InputError, shown
-from freehint.files import UNFINISHED, remove, shortened, take_lock, whole_file
+from freehint.files import UNFINISHED, remove, shortened, take_lock, whole_file, writing
 from freehint.inputs.reading import json_of, read_bytes
 from freehint.reports.batch.batch import Batch
 
@@ -123,13 +123,15 @@ def _remove_temporaries(out: Path) -> None:
 def begun_folder(out: Path, number: int) -> Path:
     """Make an empty folder for a run that begins, and return it."""
     folder = out / RUNS / f".{number:04d}"
-    folder.mkdir()
+    with writing(folder):
+        folder.mkdir()
     return folder
 
 
 def finish(folder: Path, out: Path, record: dict) -> None:
     """Write a run's record and rename its folder into place; an earlier failure is replaced."""
-    (folder / "run.json").write_text(json.dumps(record, indent=1))
+    with writing(folder / "run.json"):
+        (folder / "run.json").write_text(json.dumps(record, indent=1))
     place = run_folder(out, record["run"])
     if place.exists():
         trash = place.with_name(f".{place.name}-before")
