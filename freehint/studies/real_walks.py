@@ -22,8 +22,9 @@ def walk_counts(rows: pd.DataFrame) -> dict:
     -------
     dict
         walks; strokes; reports (taken by the ring); lost; duplicates (taken, and reported before in
-        the same stay), in_walk (those reported before in the same walk); hinted_MiB (each stay once); stale
-        (over when the host took them); holds; most_in_a_hold (blocks looked at); and of step 5:
+        the same stay), in_walk (those reported before in the same walk); hinted_MiB (each stay
+        once); stale (over when the host took them); holds; most_in_a_hold (blocks looked at); and
+        of step 5:
         interrupts, put_back and withdrawn (blocks).
     """
     event = rows["event"].astype(str)
