@@ -34,8 +34,7 @@ def walk_counts(rows: pd.DataFrame) -> dict:
     walk = (event == "w_walk_end").cumsum().loc[reports.index]
     first_in_walk = ~pd.DataFrame({"walk": walk, "stay": reports["b"]}).duplicated()
     once = reports[taken].drop_duplicates("b")
-    whole = event.eq("w_hold_end") & ~event.eq("w_putback").any()
-    holds = rows["a"][whole] if whole.any() else rows["b"][event == "w_list_end"]
+    holds = blocks_in_holds(rows)
     return {
         "walks": int((event == "w_walk_end").sum()),
         "strokes": int((event == "w_stroke_end").sum()),
@@ -51,6 +50,17 @@ def walk_counts(rows: pd.DataFrame) -> dict:
         "put_back": int((back["c"] == BY_STEP_5).sum()),
         "withdrawn": int(rows["a"][event == "w_withdraw"].sum()),
     }
+
+
+def blocks_in_holds(rows: pd.DataFrame) -> pd.Series:
+    """How many blocks were looked at under each hold of a zone's lock, from a walker's rows.
+
+    A hold of all zones' locks is one hold.  The holds in which the five steps put blocks back are
+    none, because nothing is looked at.
+    """
+    event = rows["event"].astype(str)
+    whole = event.eq("w_hold_end") & ~event.eq("w_putback").any()
+    return rows["a"][whole] if whole.any() else rows["b"][event == "w_list_end"]
 
 
 def counted_walks(predictions: list[WalkerPrediction]) -> pd.DataFrame:
