@@ -31,15 +31,15 @@ AT_ITS_END, AT_CAPACITY, AT_A_FULL_RING, AT_FIRST, AFTER_LAP = range(5)
 class WalkState(NamedTuple):
     """The progress of a walk.  ``L`` = 55 lists of a zone, in walking order.
 
-    knob : int64[10]     K_ROTATE .. K_LAP
-    at : int64[11]       AT_LIST: the current list; AT_SETTLED: lists before it are finished;
+    knob : int64[11]     K_ROTATE .. K_STROKES
+    at : int64[12]       AT_LIST: the current list; AT_SETTLED: lists before it are finished;
                          AT_REFUSED: 1 if a full ring ended the last stroke.  Of calls
                          (LIST_BY_LIST): AT_ZONE: the current zone; AT_OFFERED: blocks offered in
                          this call; AT_CALL_OVER: 1 if it is over before all lists are walked;
                          AT_WALKED: the list of the last stroke, AT_END: how it ended there, and
                          AT_NODE: at which node; AT_CURSOR: the newest report behind which the
                          stroke began, -1 if it began at the head; AT_GONE: newer reports of the
-                         list that are not on it any more
+                         list that are not on it any more; AT_CALLS: calls that are over
     begun : bool[L]      whether a stroke has walked on this list before
     first : int64[L]     node of A, the first block that the ring took; -1 if none
     visited : int64[L]   blocks reported
@@ -73,7 +73,8 @@ class WalkState(NamedTuple):
     K_CAPACITY,
     K_SPAN,
     K_LAP,
-) = range(10)
+    K_STROKES,
+) = range(11)
 (
     AT_LIST,
     AT_SETTLED,
@@ -86,7 +87,8 @@ class WalkState(NamedTuple):
     AT_NODE,
     AT_CURSOR,
     AT_GONE,
-) = range(11)
+    AT_CALLS,
+) = range(12)
 
 
 def new_walk_state(
@@ -101,17 +103,18 @@ def new_walk_state(
     capacity=0,
     span=True,
     lap=IF_FIRST_IS_GONE,
+    strokes=0,
 ) -> WalkState:
     """The state of a walk that has not begun; the arguments are the constants above.
 
     ``nr_pages`` is the number of pages of the memory; 0 leaves no room for gathered links.  The
-    last three are for LIST_BY_LIST alone, where ``capacity`` is that of a call.
+    last four are for LIST_BY_LIST alone, where ``capacity`` is that of a call.
     """
     lists = NR_ORDERS * MIGRATE_TYPES
     knobs = [rotate, resume, lock, order, min_order, user, stops_at_empty, capacity, span, lap]
     return WalkState(
-        knob=np.array(knobs, np.int64),
-        at=np.zeros(11, np.int64),
+        knob=np.array([*knobs, strokes], np.int64),
+        at=np.zeros(12, np.int64),
         begun=np.zeros(lists, np.bool_),
         first=np.full(lists, -1, np.int64),
         visited=np.zeros(lists, np.int64),
