@@ -15,7 +15,9 @@ resume  RESTART and HOST_FEEDBACK begin each call at the first list of the first
         is still on it; if all of them are gone it begins at the head.  That is the bookmark's
         place as long as one reported block is left, if nothing is rotated.
 lap     ALWAYS: a list ends when the ring has taken as many blocks as it had at its first stroke,
-        even if A is still on it.  IF_FIRST_IS_GONE: only then, as with the other locks.
+        even if A is still on it.  IF_FIRST_IS_GONE: only then, as with the other locks.  SHRINKS:
+        like ALWAYS, but as the list gets shorter, so does the lap: the allocator takes blocks from
+        the head, and rotation has moved those that were reported to the tail.
 
 A list is walked once in a walk, by verbs that are the walker's own.
 """
@@ -57,6 +59,7 @@ from freehint.policies.walk_state import (
     AT_ZONE,
     HOST_FEEDBACK,
     K_CAPACITY,
+    K_LAP,
     K_RESUME,
     K_SPAN,
     K_STROKES,
@@ -64,6 +67,7 @@ from freehint.policies.walk_state import (
     NEWEST_REPORT,
     RESTART,
     SCAN_FOR_MARK,
+    SHRINKS,
     forget_user_marks,
     forget_user_nodes,
     list_index,
@@ -76,7 +80,7 @@ from freehint.policies.walker import ORDER, RESUME, ROTATE, Walker
 
 CALL_RESUME = ("restart", "scan_for_first", "host_feedback", "scan_for_mark", "newest_report")
 CALL_LOCK = ("list_by_list", "whole_call")
-LAP = ("if_first_is_gone", "always")
+LAP = ("if_first_is_gone", "always", "shrinks")
 MOST_STROKES = 10**9  # as the recorder has
 Strokes = Annotated[int, Whole(0, MOST_STROKES)]
 # All values of the state's knob; "cursor" needs a bookmark node, which a call cannot leave.
@@ -135,7 +139,11 @@ def fill_from_list(memory, state, zone, report, capacity):
         state.taken[i] = 0
     order, migratetype = walked_list(state, i)
     head = free_list_head(memory, zone, order, migratetype)
-    node = begin_list(memory, state, i, head, memory.nr_free[zone, order, migratetype])
+    length = memory.nr_free[zone, order, migratetype]
+    if state.knob[K_LAP] == SHRINKS and state.begun[i]:
+        state.lap[i] -= max(0, state.length[i] - length)
+    state.length[i] = length
+    node = begin_list(memory, state, i, head, length)
     state.visited[i] = state.taken[i]  # What the ring lost is no part of the lap.
     if state.knob[K_RESUME] == NEWEST_REPORT:
         node = behind_newest_report(memory, state, i, head)
@@ -224,7 +232,7 @@ class CallWalker(Walker):
     strokes : int
         The most calls in a walk; 0 if there is no limit.  With a limit a walk that restarts begins
         again after the last list, until it has made so many calls.
-    lap : "if_first_is_gone", "always"
+    lap : "if_first_is_gone", "always", "shrinks"
         When a list ends after as many blocks as it had at its first stroke.
     """
 

@@ -22,7 +22,7 @@ NEVER_ROTATE, EACH_REPORT, ON_EXIT = range(3)
 RESTART, SCAN_FOR_FIRST, CURSOR, HOST_FEEDBACK, SCAN_FOR_MARK, NEWEST_REPORT = range(6)
 PER_LIST, PER_BATCH, WHOLE_WALK, PER_ZONE, LIST_BY_LIST = range(5)
 HIGH_FIRST, LOW_FIRST = range(2)
-IF_FIRST_IS_GONE, ALWAYS = range(2)
+IF_FIRST_IS_GONE, ALWAYS, SHRINKS = range(3)
 # How a stroke's last list ended: at its end, at the capacity, at a block that a full ring refused,
 # at A (or at a block that is marked), after its lap.
 AT_ITS_END, AT_CAPACITY, AT_A_FULL_RING, AT_FIRST, AFTER_LAP = range(5)
@@ -45,6 +45,7 @@ class WalkState(NamedTuple):
     visited : int64[L]   blocks reported
     lap : int64[L]       the list's length at its first stroke
     taken : int64[L]     blocks that the ring took; only LIST_BY_LIST
+    length : int64[L]    the list's length at its last stroke; only LIST_BY_LIST
     place : int32[nr_pages or 0]  L * (its number among the blocks that the ring took from its
                          list) + that list, for blocks with the user's mark; only NEWEST_REPORT
     gathered : int32[1, nr_pages / 512 or 0]  room for the links (only next) of a list of order
@@ -58,6 +59,7 @@ class WalkState(NamedTuple):
     visited: np.ndarray
     lap: np.ndarray
     taken: np.ndarray
+    length: np.ndarray
     place: np.ndarray
     gathered: np.ndarray
 
@@ -120,6 +122,7 @@ def new_walk_state(
         visited=np.zeros(lists, np.int64),
         lap=np.zeros(lists, np.int64),
         taken=np.zeros(lists, np.int64),
+        length=np.zeros(lists, np.int64),
         place=np.zeros(nr_pages if resume == NEWEST_REPORT else 0, np.int32),
         gathered=np.empty((1, nr_pages >> PAGEBLOCK_ORDER), np.int32),
     )
