@@ -49,7 +49,7 @@ class OtherWalks(CallWalks):
             elif event == "w_stroke_begin":
                 self.begin_call(row)
             elif event in LOCKS:
-                self._strokes(row, all_left=event == "w_stroke_end")
+                self._strokes(row, all_left=event == "w_stroke_end" or self.polled)
             elif event == "w_report":
                 in_ring += a
             elif event == "w_used":
@@ -71,6 +71,9 @@ class OtherWalks(CallWalks):
                 if told.event == "w_report":
                     node = told.pfn - self.memory.base_pfn
                     self.hints.append((row, node, told.order, self.walk, told.a, told.c))
+            if self.polled:
+                self.ring.take(len(self.ring.slots))
+                self.tell_policy()
             if not all_left:
                 return
 
@@ -79,4 +82,4 @@ class OtherWalks(CallWalks):
 
     @property
     def polled(self) -> bool:
-        return self.policy.on_full == "wait"
+        return self.policy.holds_until_used

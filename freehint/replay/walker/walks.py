@@ -172,10 +172,6 @@ class CallWalks(Walks):
         self.drive = Drive(policy, self.memory, self._offer, host_is_slow=True)
 
     def begin_call(self, row: int) -> None:
-        """Begin a call; a policy that restarts begins anew after the last list, too."""
-        restarts = self.drive.policy.resume == "restart"
-        if restarts and self._call_over() and not self.drive.state.at[AT_CALL_OVER]:
-            self.begin_walk()
         self.drive.begin()
 
     def expect(self, row: int, event: str) -> None:
