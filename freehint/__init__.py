@@ -52,6 +52,7 @@ from freehint.runs.simulate import simulate
 from freehint.runs.trajectory.trajectory import Trajectory, record
 from freehint.studies.thread_run import thread_trajectory
 from freehint.sweeps.optimise import Optimum, optimise
+from freehint.sweeps.paired import paired
 from freehint.sweeps.sampling import Sample, latin_hypercube, sobol
 from freehint.sweeps.sensitivity import morris, saltelli, sensitivity
 from freehint.sweeps.sweep import sweep
@@ -121,6 +122,7 @@ __all__ = [
     "optimise",
     "overcommit",
     "pageblocks",
+    "paired",
     "pcp_lists",
     "provenance_table",
     "read_trace",
