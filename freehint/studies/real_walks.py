@@ -16,7 +16,7 @@ from freehint.replay.walkers import WalkerPrediction, walker_predictions
 from freehint.runs.scenario import Scenario
 from freehint.units import NS_PER_MS, NS_PER_US
 
-QUESTIONS = ("rotation", "restart", "lock", "five_step")
+QUESTIONS = ("rotation", "restart", "lock", "steps")
 STALE, BY_STEP_5 = 0, 1  # w_used: its stay is over; w_putback: in the allocator
 SIDES = {"recorded": "measured", "predicted": "predicted"}
 
@@ -123,9 +123,9 @@ def that_ask(question: str, predictions: list[WalkerPrediction]) -> list[WalkerP
 
     Parameters
     ----------
-    question : "rotation", "restart", "lock", "five_step"
+    question : "rotation", "restart", "lock", "steps"
         "rotation": the walk begins at the head each time; "restart": it goes on where it was;
-        "lock": it holds the locks of all zones; "five_step": it takes blocks off their lists.
+        "lock": it holds the locks of all zones; "steps": it takes blocks off their lists.
     predictions : list of WalkerPrediction
     """
     one_of("question", question, QUESTIONS)
@@ -134,7 +134,7 @@ def that_ask(question: str, predictions: list[WalkerPrediction]) -> list[WalkerP
 
 def _question_of(knobs: dict) -> str:
     if knobs[FIVE_STEP]:
-        return "five_step"
+        return "steps"
     if knobs["lock"]:
         return "lock"
     return "rotation" if knobs["resume"] == RESTART else "restart"
@@ -225,7 +225,7 @@ def answers(walks: list, rotation: pd.DataFrame, laps: pd.DataFrame, simulated: 
         "rotation": (*_reuse(rotation), _points(simulated["rotation"], "of survival")),
         "restart": (*_twice(laps), _levels(simulated["restart"], "duplicate_pages", "pages twice")),
         "lock": (*_hold(asking["lock"]), _waits(simulated["lock"])),
-        "five_step": (*_steps(asking["five_step"]), _waits(simulated["five_step"])),
+        "steps": (*_steps(asking["steps"]), _waits(simulated["steps"])),
     }
     columns = ["recorded", "predicted exactly", "simulated"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
