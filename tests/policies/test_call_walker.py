@@ -219,6 +219,40 @@ def test_a_scan_without_rotation_is_refused(resume):
         CallWalker("w", rotate="never", resume=resume)
 
 
+def test_a_lap_that_shrinks_ends_before_what_was_told():
+    memory = free_memory(8192)
+    drive = driven(memory, capacity=3, lap="shrinks")
+    assert calls(drive, most=2) == [[0, 1, 2], []]
+    for number in (0, 5, 6, 7):  # A and three more; 3 and 4 are left, then 1 and 2.
+        leave(memory, number)
+    assert calls(drive) == [[3, 4]] or calls(drive) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("resume", "strokes", "told"),
+    [
+        ("restart", 2, 2),
+        ("restart", 3, 3),
+        ("scan_for_first", 1, 1),
+        ("scan_for_first", 9, 2),
+    ],
+)
+def test_the_calls_of_a_walk_are_counted(resume, strokes, told):
+    rotate = "never" if resume == "restart" else "on_exit"
+    drive = driven(free_memory(6144), resume=resume, rotate=rotate, capacity=3, strokes=strokes)
+    found = [call for call in calls(drive) if call]
+    assert len(found) == told and all(len(call) == 3 for call in found)
+    assert drive.stroke() is None and drive.stroke() is None
+
+
+def test_a_walk_that_restarts_ends_with_its_last_list_unless_its_calls_are_counted():
+    for strokes, told in ((0, 1), (4, 4)):
+        drive = driven(
+            free_memory(4096), resume="restart", rotate="never", capacity=0, strokes=strokes
+        )
+        assert sum(len(stroke.rows) for stroke in drive) == 4 * told
+
+
 KNOBS = list(itertools.product(ROTATE, CALL_RESUME, LAP, (True, False), ON_FULL))
 
 
