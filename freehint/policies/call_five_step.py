@@ -2,8 +2,8 @@
 
 As in freehint/policies/call_walker.py, a *call* goes over the lists of all zones from the first
 one on, and takes and drops the zone's lock once a list, until ``capacity`` blocks are held.  Then
-they are reported, and put back zone by zone in the order in which they were taken.  What differs
-from freehint/policies/five_step.py:
+they are reported all together, and when the host has used them they are put back zone by zone in
+the order in which they were taken.  What differs from freehint/policies/five_step.py:
 
 * There is no END on a list.  A block that the host has used gets the policy's mark when it is put
   back, unless it merges; later calls skip it until it leaves the free lists, also in later walks.
@@ -40,7 +40,7 @@ from freehint.policies.call_walker import Strokes
 from freehint.policies.five_step import FiveStep, readd
 from freehint.policies.five_step_state import list_index
 from freehint.policies.policy import CAPACITY, MIN_ORDER, Knob, Outcome, Stroke
-from freehint.policies.walk_state import forget_user_nodes
+from freehint.policies.walk_state import forget_user_nodes, list_at
 from freehint.policies.walker import ORDER
 
 USED = int(Outcome.USED)
@@ -100,10 +100,7 @@ def new_call_state(memory, policy):
 @kernel(inline=True)
 def called_list(state, i):
     """(order, migratetype) of the i-th list of a zone in walking order."""
-    step, migratetype = i // MIGRATE_TYPES, i % MIGRATE_TYPES
-    if state.knob[K_ORDER] == 0:
-        return MAX_ORDER - 1 - step, migratetype
-    return state.knob[K_MIN_ORDER] + step, migratetype
+    return list_at(state.knob[K_ORDER], state.knob[K_MIN_ORDER], i)
 
 
 @kernel(inline=True)
