@@ -67,11 +67,18 @@ def test_a_call_may_hold_all_locks_until_the_host_has_taken_everything():
     assert run.waits["wait_ns"][waited].max() > (held[0][1] - held[0][0]) / 2
 
 
+def test_the_locks_of_a_walk_of_one_call_are_noted():
+    knobs = {"lock": "whole_call", "on_full": "wait", "capacity": 0}
+    run = simulate(fh.CallWalker("w", **knobs))
+    assert run.locks["blocks"].tolist() == [len(run.reports)] and len(run.reports) > 0
+    assert run.summary["lock_held_max_ns"] >= run.walks["end_ns"][0] - run.walks["begin_ns"][0] > 0
+
+
 def test_all_zones_are_free_again_after_a_stop_in_the_middle_of_a_call():
     knobs = {"lock": "whole_call", "on_full": "wait", "capacity": 0}
     slow = {"host.service_ns": 100_000, "ring.size": 4}
     run = simulate(fh.CallWalker("w", **knobs), **slow, **{"control.stop_at_ns": 2 * MS})
-    assert run.walks["completed"].tolist() == [False]
+    assert run.walks["completed"].tolist() == [False] and len(run.locks) == 1
     assert run.summary["alloc_wait_max_ns"] < 5 * MS
     assert run.history["time_s"].iloc[-1] == 0.06
 
