@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import freehint as fh
-from freehint.mm.memory import ISOLATED
+from freehint.mm.memory import BUDDY, ISOLATED, frame_order
 
 MS = 1_000_000
 
@@ -124,6 +124,18 @@ def test_a_busy_guest_interrupts_calls_and_no_page_is_lost(keep, interval_ns):
     values = {"workload.interval_ns": interval_ns, "workload.live_share": 0.98}
     run = simulate(policy, **values, **{"workload.growth": 1.0})
     assert not (run.memory.frame & ISOLATED).any() and len(run.locks) > 80
+
+
+def gather_for_ever(memory, state, zone, report, capacity):
+    node = int(np.flatnonzero(memory.frame & BUDDY)[0])
+    report[:capacity] = node, frame_order(memory.frame[node]), 1
+    return capacity, fh.Stroke.AT_ONCE
+
+
+def test_a_call_that_gathers_for_ever_is_refused():
+    drain = {"drain": lambda *arguments: 0, "report": "unlocked", "capacity": 5000}
+    with pytest.raises(fh.InputError, match="its call has gathered 20000 rows, but there are only"):
+        simulate(fh.Policy("own", gather_for_ever, **drain))
 
 
 def fill_for_ever(memory, state, zone, report, capacity):

@@ -161,7 +161,7 @@ def test_a_recording_without_a_walk_can_only_be_simulated():
     assert table["run"].tolist() == [SIMULATED, SIMULATED]
     assert (table["hinted_pages"] > 0).all() and (table["failures"] == 0).all()
     with pytest.raises(fh.InputError, match="give no row"):
-        fh.counterfactual(stem, "v24", ways=[PREDICTED])
+        fh.counterfactual(stem, "v24", ways=PREDICTED)
     with pytest.raises(fh.InputError, match=r"idle20.trace.parquet: has no row w_walk_begin"):
         recorded_policy(stem)
 
@@ -170,6 +170,7 @@ def test_a_recording_without_a_walk_can_only_be_simulated():
     ("change", "sentence"),
     [
         ({"ways": ["guessed"]}, "ways must be one of predicted exactly, simulated, got 'guessed'"),
+        ({"scenario": "v24"}, "scenario must be a Scenario, got 'v24'"),
         ({"reuse": "seen"}, "reuse must be one of handed_out, left_lists, got 'seen'"),
         ({"policies": "v99"}, "policy must be one of"),
         ({"recording": "nowhere"}, "nowhere"),

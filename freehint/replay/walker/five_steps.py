@@ -12,7 +12,8 @@ from freehint.mm.memory import (
     frame_order,
     page_zone,
 )
-from freehint.policies.call_five_step import (
+from freehint.policies.call_five_step import note_used
+from freehint.policies.call_five_step_state import (
     AT_CALL_OVER,
     AT_CAPACITY,
     AT_EMPTY,
@@ -25,7 +26,6 @@ from freehint.policies.call_five_step import (
     AT_ZONE,
     called_list,
     held_mark,
-    note_used,
 )
 from freehint.policies.drive import Drive
 from freehint.policies.policy import Outcome
