@@ -1,4 +1,4 @@
-"""Three recordings of walkers, written by hand from the recorder's rules, for tests.
+"""Four recordings of walkers, written by hand from the recorder's rules, for tests.
 
 Each is a guest with one zone of eight free blocks of order 10, A..H, on its MOVABLE list.
 """
@@ -161,6 +161,34 @@ def full_ring_rows():
     return [*rows, begins("w_walk_end", 0, 8, 1)]
 
 
+def last_block_rows():
+    """A ring of one: it loses all blocks but the first, and then all but the last, which is A.
+
+    A block that moves is met again behind the list's last one, unless it is that last one.
+    """
+    lost = [movable("w_report", pfn, 0, stay) for stay, pfn in enumerate(BLOCKS[1:], 2)]
+    again = [movable("w_report", pfn, 0, stay) for stay, pfn in enumerate(BLOCKS[1:], 9)]
+    begin, moved = movable("w_list_begin", -1), movable("w_rotate", A)
+    others = [*empty_list(2), *empty_list(3), *empty_list(4)]
+    return [
+        row("tracing_mark_write", gfp="fhw rotate=1 capacity=0 min_order=10 ring=1 strokes=2"),
+        begins("w_walk_begin", 0, 1, 0),
+        begins("w_stroke_begin", 0, 0, 0),
+        *empty_list(0),
+        *[begin, movable("w_report", A, 1, 1), moved, *lost, movable("w_list_end", -1, 0, 8, 6)],
+        *others,
+        begins("w_stroke_end", 0, 8, 1),
+        begins("w_stroke_begin", 1, 0, 0),
+        *empty_list(0),
+        *[begin, *again, movable("w_used", A, 1, 1, 0, HOST), movable("w_report", A, 1, 1, 1)],
+        *[moved, movable("w_list_end", -1, 0, 8, 0)],
+        *others,
+        begins("w_stroke_end", 1, 8, 1),
+        movable("w_used", A, 1, 1, 0, HOST),
+        begins("w_walk_end", 0, 2, 1),
+    ]
+
+
 def snapshot(stem, order, reported, marks):
     """Write a snapshot in which these blocks are free, in this order; ``marks``: with the flag."""
     memory = free_memory(8192)._replace(reported_known=marks)
@@ -214,3 +242,8 @@ def five_steps(folder, rows=None):
 def full_ring(folder, rows=None):
     """The recording of a ring that is too small."""
     return record(folder, "full_ring", rows or full_ring_rows(), BLOCKS, BLOCKS)
+
+
+def last_block(folder, rows=None):
+    """The recording in which the ring takes only the first block, and then only the last."""
+    return record(folder, "last_block", rows or last_block_rows(), (*BLOCKS[1:], A), (A,))
