@@ -72,7 +72,7 @@ void keep_marks_right(void);
 int pageblock_type(struct page *page);
 int probe_zone_locked(void);
 
-/* stay.c: each frame's stay that was reported last, and what became of the report */
+/* stay.c: each frame's stay that was reported last, what became of the report, and this walk's */
 #define STAY_USED 1		/* the host has used it */
 #define STAY_ISOLATED 2		/* five_step holds the block */
 extern u32 *stay;
@@ -82,6 +82,9 @@ int alloc_stays(void);
 void free_stays(void);
 u32 begin_stay(u32 pfn, u8 state);
 bool stay_lasts(u32 pfn, u32 id, int order);
+void forget_reports(void);
+void note_report(const struct report *report);
+struct list_head *find_cursor(struct list_head *head, const struct place *at);
 
 /* ring.c: the ring of reports and the host at its other end */
 int alloc_ring(void);

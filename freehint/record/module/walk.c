@@ -19,8 +19,6 @@ static struct list_state {
 	bool seen, done;
 } lists[MAX_ZONES][NR_ORDERS][MIGRATE_TYPES];
 
-static struct report *reports;	/* of this walk, oldest first */
-static u32 nr_reports;
 static struct page **moved;	/* blocks to be rotated when the list is left */
 static u32 first_stay_of_walk;
 static int nr_offered;		/* in this stroke */
@@ -29,20 +27,18 @@ u32 nr_taken;			/* in this walk */
 
 int alloc_walk(void)
 {
-	reports = vzalloc(nr_frames * sizeof(*reports));
 	moved = vzalloc(nr_frames * sizeof(*moved));
-	return reports && moved ? 0 : -ENOMEM;
+	return moved ? 0 : -ENOMEM;
 }
 
 void free_walk(void)
 {
-	vfree(reports);
 	vfree(moved);
 }
 
 void begin_walk(void)
 {
-	nr_reports = 0;
+	forget_reports();
 	nr_taken = 0;
 	first_stay_of_walk = next_stay;
 	memset(lists, 0, sizeof(lists));
@@ -68,8 +64,7 @@ static void note_taken(const struct report *report, struct list_state *list)
 		list->first_stay = report->stay;
 	}
 	nr_taken++;
-	if (nr_reports < nr_frames)
-		reports[nr_reports++] = *report;
+	note_report(report);
 }
 
 /* Report one block; returns whether the ring took it. */
@@ -96,50 +91,12 @@ static bool report_block(struct page *page, const struct place *at)
 	return true;
 }
 
-static bool on_list(struct list_head *node, struct list_head *head)
+/* The number of blocks from a node on. */
+static u32 length_from(struct list_head *p, struct list_head *head)
 {
-	struct list_head *p;
-
-	list_for_each(p, head)
-		if (p == node)
-			return true;
-	return false;
-}
-
-/*
- * Where the cursor stands: the node behind the newest report of this list whose stay has lasted
- * and which is still on this very list.  A bookmark node is not possible, because the allocator
- * would hand it out as a page.  With rotate=never this is the place of a bookmark as long as one
- * reported block is left: what stands before it was reported earlier, or came to the head later.
- * If none is left, the place is lost and the stroke begins at the head.
- */
-static struct list_head *find_cursor(struct list_head *head, const struct place *at)
-{
-	int gone = 0;
-	u32 i;
-
-	for (i = nr_reports; i-- > 0;) {
-		struct list_head *node = &pfn_to_page(reports[i].pfn)->buddy_list;
-
-		if (reports[i].zi != at->zi || reports[i].order != at->order ||
-		    reports[i].mt != at->mt)
-			continue;
-		if (stay_lasts(reports[i].pfn, reports[i].stay, at->order) && on_list(node, head)) {
-			trace_w_cursor(reports[i].pfn, at->order, at->mt, gone, 0, at->zi);
-			return node->next;
-		}
-		gone++;
-	}
-	trace_w_cursor(-1, at->order, at->mt, gone, 0, at->zi);
-	return head->next;
-}
-
-static u32 length_of(struct list_head *head)
-{
-	struct list_head *p;
 	u32 n = 0;
 
-	list_for_each(p, head)
+	for (; p != head; p = p->next)
 		n++;
 	return n;
 }
@@ -200,10 +157,12 @@ static enum list_end visit(struct page *page, const struct place *at, int *nr_mo
 static enum list_end walk_blocks(const struct place *at, int *visited, int *nr_moved)
 {
 	struct list_head *head = list_at(at), *p, *next;
-	/* Moved blocks come again at the tail, so each_report must know where the list ended. */
-	u32 bound = knob.rotate == EACH_REPORT ? length_of(head) : U32_MAX;
+	u32 bound = U32_MAX;
 
 	p = knob.resume == CURSOR ? find_cursor(head, at) : head->next;
+	/* Moved blocks come again at the tail, so each_report must know where the list ended. */
+	if (knob.rotate == EACH_REPORT)
+		bound = length_from(p, head);
 	for (; p != head; p = next) {
 		struct page *page = page_at(p);
 		enum list_end end;
@@ -231,7 +190,7 @@ static enum list_end walk_list(const struct place *at)
 	trace_w_list_begin(-1, at->order, at->mt, at->zi, 0, 0);
 	if (!list->seen) {
 		list->seen = true;
-		list->lap = length_of(list_at(at));
+		list->lap = length_from(list_at(at)->next, list_at(at));
 	}
 	end = walk_blocks(at, &visited, &nr_moved);
 	list->done = end != LIST_CAPACITY && end != LIST_RING_FULL;
