@@ -23,7 +23,7 @@ def enum(name: str) -> list[str]:
 
 def test_the_module_has_the_knobs_of_the_replay_with_their_defaults():
     main = SOURCES["main.c"]
-    (values,) = re.findall(r"struct knobs knob = \{(.*?)\};", main, re.DOTALL)
+    (values,) = re.findall(r"struct knobs asked = \{(.*?)\};", main, re.DOTALL)
     defaults = {name: int(value) for name, value in re.findall(r"\.(\w+) = (\d+)", values)}
     names = re.findall(r"^KNOB\((\w+), ", main, re.MULTILINE)
     assert {name: defaults.get(name, 0) for name in names} == {

@@ -14,25 +14,25 @@
 #define CREATE_TRACE_POINTS
 #include "fhwalk_trace.h"
 
-struct knobs knob = {
+struct knobs knob;		/* as they were at ``go`` */
+static struct knobs asked = {
 	.high_first = 1, .capacity = 64, .span = 1, .strokes = 10, .walks = 1, .delay_ms = 200,
 	.mark = 1, .ring = 1024, .host_ms = 8, .host_batch = 64, .keep = 1, .trigger = 1,
 	.consume_order = 10, .consume_free = 1,
 };
 
-/* Knobs are not meant to be changed while a walk runs; the marker in the trace would be wrong. */
 #define KNOB(name, text)					\
-	module_param_named(name, knob.name, int, 0644);		\
+	module_param_named(name, asked.name, int, 0644);	\
 	MODULE_PARM_DESC(name, text)
 
 KNOB(five_step, "1: the five steps instead of the walker");
 KNOB(rotate, "0 never, 1 each_report, 2 on_exit");
-KNOB(resume, "0 restart, 1 scan_for_first, 2 cursor, 3 host_feedback, 4 scan for any block reported in this walk");
-KNOB(lock, "0 one list, 1 whole stroke: all zones are locked, and the host is polled under the locks");
+KNOB(resume, "0 restart, 1 scan_for_first, 2 cursor, 3 host_feedback, 4 scan_for_mark");
+KNOB(lock, "0 one list, 1 whole stroke: all zones, with the host polled under the locks");
 KNOB(high_first, "1: the highest order first, 0: the lowest");
 KNOB(min_order, "smallest order walked");
 KNOB(capacity, "blocks in a stroke, 0: no limit");
-KNOB(span, "1: a stroke goes on to the next list, 0: it ends with the first list that gave a block");
+KNOB(span, "1: a stroke goes on to the next list, 0: not once a list gave a block");
 KNOB(strokes, "most strokes in a walk");
 KNOB(walks, "number of walks");
 KNOB(delay_ms, "pause after a stroke");
@@ -56,20 +56,20 @@ MODULE_PARM_DESC(done, "how often walks were run");
 
 static bool values_are_known(void)
 {
-	return knob.ring >= 1 && knob.ring <= MAX_RING && knob.host_batch >= 1 &&
-	       knob.min_order >= 0 && knob.min_order < NR_ORDERS &&
-	       knob.consume_order >= 0 && knob.consume_order < NR_ORDERS;
+	return asked.ring >= 1 && asked.ring <= MAX_RING && asked.host_batch >= 1 &&
+	       asked.min_order >= 0 && asked.min_order < NR_ORDERS &&
+	       asked.consume_order >= 0 && asked.consume_order < NR_ORDERS;
 }
 
 /* What would mean nothing: ways to resume that need rotation or marks, without them. */
 static bool contradicts(void)
 {
-	bool scans = knob.resume == SCAN_FOR_FIRST || knob.resume == SCAN_FOR_MARK;
+	bool scans = asked.resume == SCAN_FOR_FIRST || asked.resume == SCAN_FOR_MARK;
 
-	if (knob.five_step)
-		return !knob.mark;
+	if (asked.five_step)
+		return !asked.mark;
 	/* Without rotation A stands at the head, and would end its list at once. */
-	return (scans && knob.rotate == NEVER) || (knob.resume != RESTART && !knob.mark);
+	return (scans && asked.rotate == NEVER) || (asked.resume != RESTART && !asked.mark);
 }
 
 static int set_go(const char *value, const struct kernel_param *param)
@@ -78,6 +78,8 @@ static int set_go(const char *value, const struct kernel_param *param)
 		return -EBUSY;
 	if (!values_are_known() || contradicts())
 		return -EINVAL;
+	/* A walk keeps its knobs: those of the marker in the trace. */
+	knob = asked;
 	start_walks();
 	return 0;
 }
@@ -130,6 +132,7 @@ static int __init fhwalk_init(void)
 
 	if (error)
 		return error;
+	knob = asked;	/* the host looks at the ring before the first ``go`` */
 	error = alloc_all() ?: start_threads();
 	if (error)
 		free_all();
