@@ -177,5 +177,7 @@ void keep_marks_right(void)
 
 int probe_zone_locked(void)
 {
-	return tracepoint_probe_register(zone_locked, on_zone_locked, NULL);
+	/* After the trace's own probe: the row of the allocation must stand before ours. */
+	return tracepoint_probe_register_prio(zone_locked, on_zone_locked, NULL,
+					      TRACEPOINT_DEFAULT_PRIO - 10);
 }
