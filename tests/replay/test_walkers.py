@@ -40,7 +40,7 @@ def test_every_row_list_and_mark_of_a_real_kernel_is_predicted(stem):
 
 @pytest.mark.parametrize(
     "write",
-    [walks.rotation, walks.five_steps, walks.full_ring, walks.last_block],
+    [walks.rotation, walks.five_steps, walks.full_ring, walks.last_block, walks.cursor],
     ids=lambda f: f.__name__,
 )
 def test_every_row_of_a_recording_by_hand_is_predicted(write, tmp_path):
