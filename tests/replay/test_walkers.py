@@ -64,6 +64,14 @@ def test_each_wrong_rule_is_refuted_by_a_recording(tmp_path):
     }
 
 
+def test_only_rules_that_a_walk_uses_are_made_wrong(tmp_path):
+    rows = walks.five_step_rows()
+    quiet = walks.row("tracing_mark_write", gfp=rows[0][-1] + " trigger=0")
+    walks.five_steps(tmp_path, [quiet, *rows[1:]])
+    table = walker_ablations(tmp_path)
+    assert table["ablation"].tolist() == ["putback_to_head"]
+
+
 def test_validate_prints_writes_and_judges(tmp_path, capsys):
     walks.rotation(tmp_path / "in")
     walks.five_steps(tmp_path / "in")
