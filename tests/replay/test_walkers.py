@@ -39,7 +39,9 @@ def test_every_row_list_and_mark_of_a_real_kernel_is_predicted(stem):
 
 
 @pytest.mark.parametrize(
-    "write", [walks.rotation, walks.five_steps, walks.full_ring], ids=lambda f: f.__name__
+    "write",
+    [walks.rotation, walks.five_steps, walks.full_ring, walks.last_block, walks.cursor],
+    ids=lambda f: f.__name__,
 )
 def test_every_row_of_a_recording_by_hand_is_predicted(write, tmp_path):
     found = predict_walker(write(tmp_path))
@@ -60,6 +62,14 @@ def test_each_wrong_rule_is_refuted_by_a_recording(tmp_path):
         ("rotation", "to_the_head"): True,
         ("rotation", "first_by_pfn"): True,
     }
+
+
+def test_only_rules_that_a_walk_uses_are_made_wrong(tmp_path):
+    rows = walks.five_step_rows()
+    quiet = walks.row("tracing_mark_write", gfp=rows[0][-1] + " trigger=0")
+    walks.five_steps(tmp_path, [quiet, *rows[1:]])
+    table = walker_ablations(tmp_path)
+    assert table["ablation"].tolist() == ["putback_to_head"]
 
 
 def test_validate_prints_writes_and_judges(tmp_path, capsys):
