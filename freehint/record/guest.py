@@ -110,7 +110,8 @@ def record_guest(order: Order) -> Path:
     drgn_or_sentence()
     steps = Steps()
     with _signals_end_it(), writing(order.out):
-        found = find_kernel(order.kernel, headers=order.knobs is not None)
+        with steps.step("packages"):
+            found = find_kernel(order.kernel, headers=order.knobs is not None)
         order.out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=order.out) as folder:
             with steps.step("kernel"):
@@ -163,12 +164,10 @@ def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
         write_initramfs(folder / "initramfs", kernel, scripts, walker)
     info = _info(order, kernel, probes)
     dumps = {moment: folder / f"{moment}.dump" for moment in MARKERS}
-    with steps.step("boot"):
-        guest = Guest(
-            folder, kernel, folder / "initramfs", order.memory, order.cpus, order.reporting
-        )
-        guest.__enter__()
-    with guest:
+    guest = Guest(folder, kernel, folder / "initramfs", order.memory, order.cpus, order.reporting)
+    with contextlib.ExitStack() as ends:
+        with steps.step("boot"):
+            ends.enter_context(guest)
         entries = _run(order, guest, probes, info, dumps, steps)
     for moment, dump in dumps.items():
         with steps.step(f"lists {moment}"):
@@ -204,9 +203,7 @@ def _info(order: Order, kernel: Kernel, probes: Chosen) -> dict:
     }
 
 
-def _run(
-    order: Order, guest: Guest, probes: Chosen, info: dict, dumps: dict, steps: Steps
-) -> int:
+def _run(order: Order, guest: Guest, probes: Chosen, info: dict, dumps: dict, steps: Steps) -> int:
     """Run the guest from its boot to its end, fill in ``info``, and return the trace's rows."""
     # A path of this machine says nothing to others.
     info["qemu_args"] = [re.sub(r"(?<![\w.])/[^\s,]*/", "", word) for word in guest.arguments]

@@ -73,6 +73,8 @@ PROBES = {
         ),
         Probe("free_ok", "__free_pages_ok", f"pfn=%di:{PAGE} order=%si:u32 a=%dx:u32"),
         Probe("bulk", "rmqueue_bulk", "order=%si:u32 a=%dx:u32 migratetype=%r8:s32 b=%r9:u32"),
+        Probe("bulk_alloc", "__alloc_pages_bulk", "gfp=%di:x32 a=%cx:s32"),
+        Probe("bulk_alloc_ret", "__alloc_pages_bulk", "a=$retval:s32"),
     ),
     "6.12": (
         *SAME,
@@ -82,9 +84,7 @@ PROBES = {
             f"pfn=%si:{PAGE} a=%dx:s32 order=%cx:s32 migratetype=%r8:s32 b=%r9:u32",
         ),
         Probe("steal_ret", "try_to_steal_block", f"pfn=$retval:{PAGE}"),
-        Probe(
-            "claim_block", "__move_freepages_block", "pfn=%si:u64 b=%dx:s32 migratetype=%cx:s32"
-        ),
+        Probe("claim_block", "__move_freepages_block", "pfn=%si:u64 b=%dx:s32 migratetype=%cx:s32"),
         Probe("claim_block_ret", "__move_freepages_block", "a=$retval:s32"),
         Probe(
             "move_block", "move_freepages_block", f"pfn=%si:{PAGE} b=%dx:s32 migratetype=%cx:s32"

@@ -23,7 +23,7 @@ COMMAND_LINE = (
     " transparent_hugepage=never init_on_alloc=0"
 )
 TCG = "tcg,thread=single"
-BOOT_S = {"kvm": 20, TCG: 300}  # most seconds from QEMU's start to the guest's first answer
+BOOT_S = {"kvm": 15, TCG: 300}  # most seconds from QEMU's start to the guest's first answer
 ANSWER_S = 60
 WORK_S = 3600
 QUIT_S = 10
@@ -151,7 +151,9 @@ class Guest:
         for accelerator in others:
             with contextlib.suppress(ChildProcessError):
                 return self._begin(accelerator)
-            print(f"no guest answers under {accelerator} within {BOOT_S[accelerator]} s; now {last}")
+            print(
+                f"no guest answers under {accelerator} within {BOOT_S[accelerator]} s; now {last}"
+            )
         return self._begin(last)
 
     def _begin(self, accelerator: str):

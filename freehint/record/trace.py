@@ -10,9 +10,7 @@ from freehint.config import InputError
 from freehint.formats.traces.read import read_trace
 
 LOST = ("overrun", "commit overrun", "dropped events")
-DICTIONARIES = (
-    *("event", "comm", "gfp", "order", "migratetype", "a", "b", "c", "pid", "cpu"),
-)
+DICTIONARIES = (*("event", "comm", "gfp", "order", "migratetype", "a", "b", "c", "pid", "cpu"),)
 ENCODINGS = {
     "seq": "DELTA_BINARY_PACKED",
     "ts_us": "DELTA_BINARY_PACKED",

@@ -1,0 +1,89 @@
+"""``freehint record snapshot``: the lists of a dump or of the running kernel, whole or refused."""
+
+import tempfile
+from pathlib import Path
+
+from freehint.config import InputError
+from freehint.files import UNFINISHED, writing
+from freehint.formats.snapshots import snapshot_files
+from freehint.inputs.reading import exists
+from freehint.record.lists.kernel import Reader, open_program
+from freehint.record.lists.tables import Lists, TornError, checked, write_lists
+
+TRIES = 10  # readings of a running kernel before it is refused
+
+
+def record_snapshot(vmcore, vmlinux, stem) -> tuple[Path, Lists]:
+    """Write the exact lists of a kernel as the four files of a snapshot.
+
+    Parameters
+    ----------
+    vmcore : str, Path or None
+        An ELF dump with a VMCOREINFO note; None for the running kernel.
+    vmlinux : str, Path or None
+        The kernel with debug symbols; None: drgn looks for it.
+    stem : str or Path
+        ``".../NAME.T0"``; the files' names begin with it.
+
+    Returns
+    -------
+    (Path, Lists)
+        The stem and what was written.
+
+    Raises
+    ------
+    InputError
+        Something is missing, a file exists already, the lists and the counters do not fit together,
+        or the running kernel's lists moved in every reading.
+    """
+    stem = Path(stem)
+    for path in snapshot_files(stem):
+        if exists(path):
+            raise InputError(f"{path}: exists already; a snapshot never overwrites another")
+    program = open_program(*(Path(path) if path else None for path in (vmcore, vmlinux)))
+    reader = Reader(program)
+    if vmcore:
+        lists = checked(reader.lists(), str(vmcore))
+    else:
+        lists = still(reader)
+    with writing(stem):
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=stem.parent) as folder:
+            write_lists(lists, Path(folder) / stem.name)
+            for path in snapshot_files(stem):
+                (Path(folder) / path.name).rename(path)
+    return stem, lists
+
+
+def still(reader, tries: int = TRIES) -> Lists:
+    """The lists of a running kernel from a reading during which nothing moved.
+
+    The counters are read before and after the lists: were a page allocated or freed in between,
+    the kernel's count of allocations or of frees would have grown.
+
+    Parameters
+    ----------
+    reader : Reader
+    tries : int
+        Readings before it is given up.
+
+    Raises
+    ------
+    TornError
+        Every reading is torn.
+    """
+    why = ""
+    for _ in range(tries):
+        before = reader.counters()
+        try:
+            lists = checked(reader.lists(), "--live")
+        except TornError as error:
+            why = str(error)
+            continue
+        if reader.counters() == before:
+            return lists
+        why = "pages were allocated or freed meanwhile"
+    raise TornError(
+        f"--live: the lists moved under the reader in all of {tries} readings (the last: {why});"
+        " stop what runs, or dump the machine and use --vmcore"
+    )
