@@ -31,6 +31,8 @@ from freehint.policies.interface import v24, walk_free_mem_block
 from freehint.policies.page_reporting import PageReporting
 from freehint.policies.policy import Outcome, Policy, Stroke
 from freehint.policies.walker import Walker
+from freehint.replay.counterfactual import counterfactual
+from freehint.replay.recorded_walk import record_walk
 from freehint.replay.replay import replay, replay_history
 from freehint.replay.result import Replay
 from freehint.replay.validate import (
@@ -104,6 +106,7 @@ __all__ = [
     "__version__",
     "check_memory",
     "comparison",
+    "counterfactual",
     "data",
     "figures",
     "findings",
@@ -122,6 +125,7 @@ __all__ = [
     "provenance_table",
     "read_trace",
     "record",
+    "record_walk",
     "replay",
     "replay_history",
     "saltelli",

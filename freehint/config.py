@@ -4,6 +4,7 @@ Every field is checked when the object is made.  So a misspelt name or a sensele
 before anything runs, and the message names the field and the value.
 """
 
+import json
 from dataclasses import fields, replace
 from importlib import import_module
 
@@ -30,13 +31,18 @@ def require(good: bool, field: str, must: str, value) -> None:
         raise InputError(f"{field} must {must}, got {shown(value)}")
 
 
-def shown(value, most: int = 200) -> str:
+def shown(value, most: int = 200, text_of=repr) -> str:
     """A value as text for a message, cut to ``most`` characters."""
     try:
-        text = repr(value)
+        text = text_of(value)
     except Exception:  # a stranger's __repr__; a whole number of more than 4300 digits
         return f"an unprintable {type(value).__name__}"
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def shown_json(value, most: int = 200) -> str:
+    """A value that came from JSON as text for a message, cut to ``most`` characters."""
+    return shown(value, most, json.dumps)
 
 
 def whole(field: str, value, low: int, high: int | None = None) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import multiprocessing
 import os
 import shutil
@@ -145,9 +144,3 @@ def end_with_parent(end=lambda: os._exit(1)) -> None:
         end()
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def shortened(value, most: int = 200) -> str:
-    """A value as JSON, cut to at most ``most`` characters for use in a message."""
-    text = json.dumps(value)
-    return text if len(text) <= most else f"{text[:most]}..."

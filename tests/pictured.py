@@ -17,6 +17,7 @@ from freehint.studies import speed
 from freehint.studies.blocks import block_story
 from freehint.studies.compile import told
 from freehint.studies.migrations import after_the_migration, recorded_resident, savings
+from freehint.studies.real_walks import blocks_in_holds
 from freehint.studies.tables import holds_of_lists, reuse_by_position
 from freehint.studies.thread import thread_story
 from freehint.units import NS_PER_MS
@@ -122,7 +123,22 @@ def share_table() -> pd.DataFrame:
     return done.pivot_table(index="policy.rotate", columns="ring.size", values="lost").astype(float)
 
 
+@cache
+def reuse_table() -> pd.DataFrame:
+    ways = {"ways": ("predicted exactly",), "reuse": "left_lists"}
+    return fh.counterfactual("linux-6.1/walkers/s6_rot", fh.CallWalker("as v24"), **ways)
+
+
+def recorded_holds(name: str) -> pd.Series:
+    trace = pd.read_parquet(f"{fh.data(f'linux-6.1/walkers/{name}')}.trace.parquet")
+    return blocks_in_holds(trace[trace["event"].astype(str).str.startswith("w_")])
+
+
 DRAWN = {
+    "reuse_by_volume": lambda: figures.reuse_by_volume(reuse_table()),
+    "blocks_in_a_hold": lambda: figures.blocks_in_a_hold(
+        {name: recorded_holds(name) for name in ("a_scan", "c_hold2", "c_fivekeep0")}
+    ),
     "story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
     "free_by_order": lambda: figures.free_by_order(walked().memory),
     "two_memories": lambda: figures.two_memories(walked().memory, runs()["five_step"].memory),

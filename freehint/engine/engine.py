@@ -281,6 +281,7 @@ class Engine:
                 if moved:
                     record = self.world.user[user.number]
                     record.rows = min(record.rows, record.row)
+                    user.interrupted = True
                     hold_lock(self.world, zone, now_ns, moved * int(self.world.cost[0].rotate_ns))
         self.tell("called_back", now_ns)
 
@@ -296,6 +297,7 @@ class Engine:
         for user in self.strokes.users:
             if user.policy.shrink and not freed:
                 freed = user.count("shrink", SHRINK_BATCH)
+                user.interrupted |= freed > 0
         if freed:
             self.world.cpu[cpu].asked = 0
         schedule(self.world, cpu, now_ns + int(self.world.cost[0].buddy_ns))

@@ -16,8 +16,15 @@ REFUSED = int(Outcome.REFUSED)
 
 
 @kernel(inline=True)
+def zones_to_lock(world, user):
+    """The zones whose locks the user's stroke takes, as bits."""
+    record = world.user[user]
+    return (1 << world.lock_until.shape[0]) - 1 if record.all_zones else 1 << record.zone
+
+
+@kernel(inline=True)
 def get_lock(world, user, mode, now_ns):
-    """Lock the user's zone.  If another's stroke holds it, the worker sleeps until that ends.
+    """Lock the user's zones.  If another's stroke holds one, the worker sleeps until that ends.
 
     Returns
     -------
@@ -25,15 +32,21 @@ def get_lock(world, user, mode, now_ns):
         The time in ns from which the lock is held; -1 if the worker sleeps.
     """
     record, state = world.user[user], world.state[0]
-    zone = record.zone
-    if state.locked_zones >> zone & 1:
+    if record.holds:
+        return now_ns
+    zones = zones_to_lock(world, user)
+    if state.locked_zones & zones:
         if record.mode != mode:
             record.wait_since = now_ns
         record.mode = mode
         suspend(world, world.cpu.shape[0] + 2 + user)
         return -1
-    state.locked_zones |= 1 << zone
-    return max(now_ns, world.lock_until[zone])
+    state.locked_zones |= zones
+    since_ns = now_ns
+    for zone in range(world.lock_until.shape[0]):
+        if zones >> zone & 1:
+            since_ns = max(since_ns, world.lock_until[zone])
+    return since_ns
 
 
 @kernel
@@ -65,10 +78,14 @@ def asleep_since(world, actor):
 
 
 @kernel(inline=True)
-def release_lock(world, zone, end_ns):
-    """Release the lock, and wake the actors that wait in the order in which they asked."""
-    world.state[0].locked_zones &= ~(1 << zone)
-    world.lock_until[zone] = end_ns
+def release_lock(world, user, end_ns):
+    """Release the locks, and wake the actors that wait in the order in which they asked."""
+    zones = zones_to_lock(world, user)
+    world.user[user].holds = 0
+    world.state[0].locked_zones &= ~zones
+    for zone in range(world.lock_until.shape[0]):
+        if zones >> zone & 1:
+            world.lock_until[zone] = end_ns
     for place in range(world.key.shape[0]):
         first, since = -1, 0
         for actor in range(world.key.shape[0]):
@@ -100,10 +117,18 @@ def count_is_sound(world, user, row):
 
 
 @kernel
-def begin_rows(world, user, since_ns, n):
-    """Begin to publish the ``n`` rows that the policy chose under the lock held since ``since_ns``.
+def let_go(world, user, now_ns):
+    """Release the locks that a call has kept from its last stroke, if it has."""
+    if world.user[user].holds:
+        release_lock(world, user, now_ns)
 
-    A stroke that reports without the lock drops it after it has walked and taken its blocks.
+
+@kernel
+def begin_rows(world, user, since_ns, first, n, gathers):
+    """Begin to publish the rows before ``first + n``, if the call does not gather more.
+
+    The policy chose the last ``n`` of them under the lock held since ``since_ns``.  A stroke that
+    reports without the lock drops it after it has walked and taken its blocks.
 
     Returns
     -------
@@ -111,24 +136,39 @@ def begin_rows(world, user, since_ns, n):
         The first row that is not sound, or -1; the time in ns at which the lock was dropped.
     """
     record = world.user[user]
-    for row in range(n + 1):
-        if not count_is_sound(world, user, row) or (row < n and not row_is_sound(world, user, row)):
+    last = first + n
+    for row in range(first, last + 1):
+        if not count_is_sound(world, user, row):
             return row, since_ns
-    for row in range(n):
-        world.outcome[user, row] = REFUSED
-    record.row = 0
-    record.rows = n
-    record.filled = n
-    record.mode = PUBLISHING
+        if row < last and not row_is_sound(world, user, row):
+            return row, since_ns
     begin_ns = since_ns
     if not record.under_lock:
         walked = 0
-        for row in range(n + 1):
+        for row in range(first, last + 1):
             walked += world.report[user, row, 2]
         begin_ns += walked * world.cost[0].walk_block_ns + n * world.cost[0].buddy_ns
-        release_lock(world, record.zone, begin_ns)
-    next_row(world, user, world.cpu.shape[0] + 2 + user, begin_ns)
+        release_lock(world, user, begin_ns)
+    actor = world.cpu.shape[0] + 2 + user
+    if gathers:
+        record.mode = IDLE
+        schedule(world, actor, begin_ns)
+        return -1, begin_ns
+    publish_rows(world, user, last, last)
+    next_row(world, user, actor, begin_ns)
     return -1, begin_ns
+
+
+@kernel
+def publish_rows(world, user, filled, rows):
+    """Let the worker publish the first ``rows`` of the ``filled`` rows."""
+    record = world.user[user]
+    for row in range(filled):
+        world.outcome[user, row] = REFUSED
+    record.row = 0
+    record.rows = rows
+    record.filled = filled
+    record.mode = PUBLISHING
 
 
 @kernel
@@ -141,8 +181,10 @@ def lock_for_drain(world, user, now_ns):
 
 
 @kernel
-def finish_stroke(world, user, n, moved, now_ns):
+def finish_stroke(world, user, n, moved, goes_on, now_ns):
     """Release the lock, after the policy has moved ``moved`` nodes and settled ``n`` rows.
+
+    A call that goes on keeps the locks of all zones.
 
     Returns
     -------
@@ -152,16 +194,19 @@ def finish_stroke(world, user, n, moved, now_ns):
     record = world.user[user]
     cost_ns = moved * world.cost[0].rotate_ns
     end_ns = now_ns
+    refused = n > 0 and world.outcome[user, n - 1] == REFUSED
     if record.under_lock:
         end_ns += cost_ns
-        release_lock(world, record.zone, end_ns)
+        record.holds = record.all_zones and goes_on and not refused
+        if not record.holds:
+            release_lock(world, user, end_ns)
     elif n > 0:
         until_ns = world.lock_until[record.zone]
         if cost_ns != 0:
             until_ns = end_ns = max(now_ns, until_ns) + cost_ns
-        release_lock(world, record.zone, until_ns)
+        release_lock(world, user, until_ns)
     record.mode = IDLE
-    return end_ns, n > 0 and world.outcome[user, n - 1] == REFUSED
+    return end_ns, refused
 
 
 @kernel

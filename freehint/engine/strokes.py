@@ -13,8 +13,10 @@ from freehint.engine.host.device import notify_host
 from freehint.engine.stroke_kernels import (
     begin_rows,
     finish_stroke,
+    let_go,
     lock_for_drain,
     lock_zone,
+    publish_rows,
     take_used,
 )
 from freehint.engine.user import PAGE_COUNTS, User
@@ -22,15 +24,15 @@ from freehint.engine.world.clock import NEVER, schedule, suspend
 from freehint.engine.world.content import has_content, write_block
 from freehint.engine.world.hints import count_covered, mark_free_pages
 from freehint.engine.world.paging import FREE, MIN
-from freehint.engine.world.records import HINT_REQUESTED, HINT_START, IDLE
+from freehint.engine.world.records import HINT_REQUESTED, HINT_START, IDLE, PUBLISHED
 from freehint.engine.world.ring import ADDED
 from freehint.engine.world.world import World
 from freehint.mm.damage import pages_at_hand
-from freehint.mm.memory import REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY
+from freehint.mm.memory import REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY, page_zone
 from freehint.policies.policy import KICK, ON_FULL, Outcome, Stroke
 
 TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
-ZONE_DONE, STOPPED = int(Stroke.ZONE_DONE), int(Stroke.STOPPED)
+_, ZONE_DONE, STOPPED, AT_ONCE = map(int, Stroke)
 NO_TABLE = np.zeros((0, 3), np.int64)
 
 
@@ -89,6 +91,7 @@ class Strokes:
         record = world.user[user.number]
         record.on_full = ON_FULL.index(policy.on_full)
         record.under_lock = policy.report == "under_lock"
+        record.all_zones = policy.locks_all_zones
         record.wait_used = policy.holds_until_used or policy.report == "acknowledged"
         record.one_buffer = policy.one_buffer
         record.reserved = policy.reserved_descriptors
@@ -116,7 +119,7 @@ class Strokes:
         world, record = self.world, self.world.user[user.number]
         user.walks.append([now_ns, -1, False, 0, 0, *self.page_counts(user)])
         user.zone = 0
-        user.strokes = 0
+        user.strokes = user.gathered = 0
         user.asked = False
         record.stop = 0
         if record.hinting == HINT_REQUESTED:
@@ -174,15 +177,22 @@ class Strokes:
                 suspend(self.world, user.actor)
                 return False
             self._begin_walk(user, now_ns)
+        stop = self.of_users.stop[number]
+        if user.gathered and (stop or user.interrupted):
+            self._withdraw(user, now_ns)
+            return False
         if user.policy.next_zone:
             user.zone = user.next_zone()
-        stop = self.of_users.stop[number]
         if user.zone < 0 or stop:
+            let_go(self.current.pinned, number, now_ns)
             self._end_walk(user, now_ns, not stop)
             return False
-        user.since = lock_zone(self.current.pinned, number, user.zone, now_ns)
-        if user.since < 0:
+        holds = self.of_users.holds[number]
+        since = lock_zone(self.current.pinned, number, user.zone, now_ns)
+        if since < 0:
             return False
+        if not holds:
+            user.since, user.blocks = since, 0
         user.get_on(now_ns)
         self._feed_back(user)
         pages = pages_at_hand(user.pinned_memory) if user.checked else 0
@@ -190,22 +200,45 @@ class Strokes:
         n = user.fill(report, len(report) - 1)
         if user.checked:
             user.check("fill", pages)
-        row, dropped_ns = begin_rows(self.current.pinned, number, user.since, n)
+        first, under_lock = user.gathered, self.of_users.under_lock[number]
+        gathers = bool(user.status == AT_ONCE and not under_lock)
+        row, dropped_ns = begin_rows(self.current.pinned, number, since, first, n, gathers)
         if row >= 0:
-            user.refuse_row(row, report[row])
-        if not self.of_users.under_lock[number]:
-            self._note_lock(user, user.since, dropped_ns, n)
+            user.refuse_row(row - first, report[row - first])
+        if not under_lock:
+            self._note_lock(user, user.zone, since, dropped_ns, n)
         if user.policy.zeroes and has_content(self.world):
             self._clear_blocks(report[:n])
-        return n > 0
+        user.interrupted = False
+        user.gathered = first + n if gathers else 0
+        if not gathers:
+            self._settle_later(user, first + n, gathered=first > 0)
+        return first + n > 0 and not gathers
+
+    def _settle_later(self, user: User, n: int, gathered: bool) -> None:
+        """Note the zones in which the first ``n`` rows will be settled."""
+        user.to_settle, user.mixed = [user.zone], gathered
+        if gathered:
+            nodes = self.world.report[user.number, :n, 0]
+            user.to_settle = sorted({int(page_zone(self.world.memory, node)) for node in nodes})
+
+    def _withdraw(self, user: User, now_ns: int) -> None:
+        """Settle the rows of a call that was interrupted before its report."""
+        n, user.gathered, user.interrupted = user.gathered, 0, False
+        publish_rows(self.current.pinned, user.number, n, 0)
+        self.of_users.mode[user.number] = PUBLISHED
+        self._settle_later(user, n, gathered=True)
+        user.status = int(Stroke.MORE)
+        schedule(self.world, user.actor, now_ns)
 
     def _empty_report(self, user: User) -> np.ndarray:
-        """The cleared rows that the policy writes to, and one row more."""
+        """The cleared rows that the policy writes to, and one row more, after those gathered."""
         free_blocks = self.world.memory.nr_free[user.zone]
         capacity = user.capacity or int(free_blocks.sum()) + 1
-        if capacity > self.world.outcome.shape[1]:
-            self._widen_report(capacity)
-        report = self.world.report[user.number, : capacity + 1]
+        first = user.gathered
+        if first + capacity > self.world.outcome.shape[1]:
+            self._widen_report(max(first + capacity, 2 * first))
+        report = self.world.report[user.number, first : first + capacity + 1]
         report[:] = 0
         return report
 
@@ -246,15 +279,25 @@ class Strokes:
         """
         number, since = user.number, user.since
         n, blocks = int(self.of_users.filled[number]), int(self.of_users.row[number])
-        under_lock = self.of_users.under_lock[number]
-        if n and not under_lock:
-            since, blocks = lock_for_drain(self.current.pinned, number, now_ns), n
+        under_lock, goes_on = self.of_users.under_lock[number], user.status == AT_ONCE
+        end_ns, refused = now_ns, False
+        if under_lock or not n:
+            moved = self._drain(user, n, user.zone) if n else 0
+            end_ns, refused = finish_stroke(self.current.pinned, number, n, moved, goes_on, now_ns)
+            user.blocks += blocks
+            if under_lock and not self.of_users.holds[number]:
+                self._note_lock(user, user.zone, since, end_ns, user.blocks)
+        while n and not under_lock and user.to_settle:
+            zone = self.of_users.zone[number] = user.to_settle[0]
+            since = lock_for_drain(self.current.pinned, number, end_ns)
             if since < 0:
                 return False
-        moved = self._drain(user, n) if n else 0
-        end_ns, refused = finish_stroke(self.current.pinned, number, n, moved, now_ns)
-        if under_lock or (n and end_ns > since):
-            self._note_lock(user, since, end_ns, blocks)
+            moved = self._drain(user, n, zone)
+            user.to_settle.pop(0)
+            end_ns, refused = finish_stroke(self.current.pinned, number, n, moved, False, end_ns)
+            if end_ns > since:
+                self._note_lock(user, zone, since, end_ns, n)
+        self.of_users.filled[number] = 0
         self.of_users.stroke[number] += 1
         if user.status == ZONE_DONE and not refused:
             user.zone += 1
@@ -263,17 +306,22 @@ class Strokes:
         if user.status == STOPPED or stop or last:
             self._end_walk(user, end_ns, not stop)
         else:
-            schedule(self.world, user.actor, end_ns + user.policy.pause_ns)
+            at_once = goes_on and not refused
+            pause_ns = 0 if at_once else user.policy.pause_ns
+            schedule(self.world, user.actor, end_ns + pause_ns)
         return n > 0
 
-    def _drain(self, user: User, n: int) -> int:
+    def _drain(self, user: User, n: int, zone: int) -> int:
         """Call the policy's drain and return the number of nodes that it moved under the lock."""
         report, outcome = self.world.report[user.number], self.world.outcome[user.number]
-        self.of_users.filled[user.number] = 0
         if user.policy.report == "acknowledged":
             outcome[:n][outcome[:n] == TAKEN] = USED
-        return user.count("drain", user.zone, report[: n + 1], n, outcome[:n])
+        report, outcome = report[: n + 1], outcome[:n]
+        if user.mixed:
+            here = [page_zone(self.world.memory, node) == zone for node in report[:n, 0]]
+            report, outcome = report[[*here, True]], outcome[here]
+        return user.count("drain", zone, report, len(outcome), outcome)
 
-    def _note_lock(self, user: User, since: int, end: int, blocks: int) -> None:
+    def _note_lock(self, user: User, zone: int, since: int, end: int, blocks: int) -> None:
         stroke = int(self.of_users.stroke[user.number])
-        self.locks.append((user.number, stroke, user.zone, since, end - since, blocks))
+        self.locks.append((user.number, stroke, int(zone), since, end - since, blocks))

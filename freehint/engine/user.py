@@ -114,6 +114,11 @@ class User:
         self.zone = 0
         self.status = int(Stroke.MORE)
         self.since = 0  # ns since when the stroke has its lock
+        self.blocks = 0  # blocks offered since then
+        self.gathered = 0  # rows that the call has gathered for its report
+        self.interrupted = False  # True: what the call has gathered was given back
+        self.mixed = False  # True: the rows of the report lie in several zones
+        self.to_settle = []  # zones in which they are still to be settled
         self.asked = False  # True: a walk is to follow the one that runs
         self.is_foreign = is_foreign(policy)
         self.guarded = self.is_foreign and not policy.trusted

@@ -29,6 +29,7 @@ from freehint.mm.memory import (
     HINTED,
     frame_order,
     frame_type,
+    page_zone,
 )
 from freehint.policies.policy import ON_FULL, Outcome
 
@@ -91,7 +92,7 @@ def report_row(world, user, row, now_ns):
     world.reports[at, 0] = now_ns
     world.reports[at, 1] = user
     world.reports[at, 2] = record.stroke
-    world.reports[at, 3] = record.zone
+    world.reports[at, 3] = page_zone(world.memory, node)
     world.reports[at, 4] = order
     world.reports[at, 5] = frame_type(world.memory.frame[node])
     world.reports[at, 6] = node + world.memory.base_pfn

@@ -15,6 +15,7 @@ from freehint.figures.hints import (
     compare_policies,
     hint_balance,
     hints_over_time,
+    reuse_by_volume,
     told_over_time,
 )
 from freehint.figures.lists import (
@@ -24,7 +25,13 @@ from freehint.figures.lists import (
     reused_shares,
     two_memories,
 )
-from freehint.figures.locks import holds_by_order, lock_timeline, longer_than, walk_map
+from freehint.figures.locks import (
+    blocks_in_a_hold,
+    holds_by_order,
+    lock_timeline,
+    longer_than,
+    walk_map,
+)
 from freehint.figures.memory import (
     fragmentation_over_time,
     free_lines,
@@ -66,6 +73,7 @@ __all__ = [
     "beside_others",
     "block_lists",
     "blocks_by_order",
+    "blocks_in_a_hold",
     "bytes_and_times",
     "compare_policies",
     "compile_figure",
@@ -99,6 +107,7 @@ __all__ = [
     "resident_beside",
     "resident_over_time",
     "residents",
+    "reuse_by_volume",
     "reused_shares",
     "rounds_over_time",
     "rounds_side_by_side",

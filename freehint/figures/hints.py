@@ -1,5 +1,7 @@
 """Figures of hints: what became of them, policies side by side, hints over time."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -164,4 +166,38 @@ def told_over_time(reports_of: dict, ax=None, span_ns=None) -> Axes:
     ax.set_xlim(0, span_ns / NS_PER_MS if span_ns else None)
     ax.set_ylim(bottom=0)
     ax.legend()
+    return ax
+
+
+# How a row of fh.counterfactual came about: its line and its marker.
+RUNS = {"recorded": ("-", "o"), "predicted exactly": ("--", "s"), "simulated": (":", "^")}
+
+
+@figure(
+    "Share of the hinted memory that the guest had taken again, over the memory that it had used"
+    " since the hint. Each colour is a policy; a full line was recorded in a real kernel, a dashed"
+    " one was predicted for the same demand.",
+    source="freehint.counterfactual",
+)
+def reuse_by_volume(table: pd.DataFrame, ax=None) -> Axes:
+    """Hinted memory that was used again (%), over the memory used since the hint (MiB).
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of :func:`freehint.counterfactual`.
+    """
+    ax = axes_or_new(ax)
+    columns = [name for name in table if re.fullmatch("reused_[0-9]+MiB", name)]
+    volumes = [int(name.removeprefix("reused_").removesuffix("MiB")) for name in columns]
+    colours = dict(zip(dict.fromkeys(table["policy"]), (colour for colour, _ in PENS)))
+    for _, row in table.iterrows():
+        line, marker = RUNS[row["run"]]
+        shares = row[columns].to_numpy(float) * 100
+        label = f"{row['policy']} ({row['run']})"
+        ax.plot(volumes, shares, line, marker=marker, ms=5, color=colours[row["policy"]],
+                label=label)  # fmt: skip
+    ax.set(xlabel="memory used since the hint (MiB)", ylabel="hinted memory used again (%)")
+    ax.set(xlim=(0, None), ylim=(-2, 102))
+    legend_above(ax, 2, x=1)
     return ax

@@ -11,6 +11,7 @@ from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import (
     LINES,
     PENS,
+    TICK,
     axes_or_new,
     legend_above,
     legend_beside,
@@ -111,4 +112,36 @@ def longer_than(durations_of: dict, ax=None) -> Axes:
     )
     ax.legend(loc="upper right")
     ax.grid()
+    return ax
+
+
+@figure(
+    "How many blocks a walk looked at under one hold of a zone's lock (logarithmic). Each dot is a"
+    " hold, and the largest has its number. Holds that found an empty list are left out.",
+    source="rows of a recorded walker, freehint.studies.real_walks.blocks_in_holds",
+    unitless="xy",
+)
+def blocks_in_a_hold(blocks_of: dict, ax=None) -> Axes:
+    """How many blocks were looked at under each hold of a zone's lock; logarithmic.
+
+    Parameters
+    ----------
+    blocks_of : dict
+        Name of a walk -> numbers of blocks, one per hold.
+    """
+    ax = axes_or_new(ax, height=0.45 * len(blocks_of) + 1.0)
+    for y, values in enumerate(blocks_of.values()):
+        values = np.asarray(values)[np.asarray(values) > 0]
+        # Spread dots of the same size, by their place, so that all can be seen.
+        spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.6
+        ax.plot(values, y + spread, ls="", marker=".", ms=4, mec="none", color=BLUE, alpha=0.5,
+                rasterized=True)  # fmt: skip
+        if len(values):
+            ax.annotate(f"{values.max():,}", (values.max(), y), (8, 0),
+                        textcoords="offset points", va="center", fontsize=TICK)  # fmt: skip
+    ax.set_xscale("log")
+    ax.set_yticks(range(len(blocks_of)), blocks_of)
+    ax.set(xlabel="blocks looked at under one hold", xlim=(0.8, None))
+    ax.margins(x=0.15)
+    ax.invert_yaxis()
     return ax

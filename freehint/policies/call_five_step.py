@@ -36,6 +36,7 @@ from freehint.mm.memory import (
     page_zone,
     user_node,
 )
+from freehint.policies.call_walker import Strokes
 from freehint.policies.five_step import FiveStep, readd
 from freehint.policies.five_step_state import list_index
 from freehint.policies.policy import CAPACITY, MIN_ORDER, Knob, Outcome, Stroke
@@ -43,7 +44,7 @@ from freehint.policies.walk_state import forget_user_nodes
 from freehint.policies.walker import ORDER
 
 USED = int(Outcome.USED)
-MORE, ZONE_DONE, _ = map(int, Stroke)
+MORE, _, _, AT_ONCE = map(int, Stroke)
 # How a list ended: at its end, at the capacity, at a watermark, at a block that must stay.
 AT_ITS_END, AT_CAPACITY, AT_WATERMARK, AT_KEPT_BLOCK = range(4)
 
@@ -51,13 +52,13 @@ AT_ITS_END, AT_CAPACITY, AT_WATERMARK, AT_KEPT_BLOCK = range(4)
 class CallFiveStepState(NamedTuple):
     """The state of a walk; ``Z`` zones, ``L`` = 55 lists of a zone.
 
-    knob : int64[6]      K_USER .. K_SPAN
-    at : int64[10]       AT_ZONE, AT_LIST: the next list; AT_HELD: blocks taken in this call;
+    knob : int64[7]      K_USER .. K_STROKES
+    at : int64[11]       AT_ZONE, AT_LIST: the next list; AT_HELD: blocks taken in this call;
                          AT_CALL_OVER: 1 if it is over before all lists are walked; AT_WALKED: the
                          list of the last stroke, AT_END: how it ended there, and AT_REFUSED: the
                          block refused at a watermark; AT_EMPTY and AT_MISSED: the order of the
                          list for which step 5 came last, and its blocks that were held then;
-                         AT_INTERRUPTS: how often step 5 came
+                         AT_INTERRUPTS: how often step 5 came; AT_CALLS: calls that are over
     held : int64[Z, L]   blocks on the private list, by the list that they were taken from
     merged : bool[nr_pages]  whether a block merged when it was put back last
     """
@@ -68,7 +69,7 @@ class CallFiveStepState(NamedTuple):
     merged: np.ndarray
 
 
-K_USER, K_ORDER, K_MIN_ORDER, K_CAPACITY, K_KEEP, K_SPAN = range(6)
+K_USER, K_ORDER, K_MIN_ORDER, K_CAPACITY, K_KEEP, K_SPAN, K_STROKES = range(7)
 (
     AT_ZONE,
     AT_LIST,
@@ -80,7 +81,8 @@ K_USER, K_ORDER, K_MIN_ORDER, K_CAPACITY, K_KEEP, K_SPAN = range(6)
     AT_EMPTY,
     AT_MISSED,
     AT_INTERRUPTS,
-) = range(10)
+    AT_CALLS,
+) = range(11)
 
 
 def new_call_state(memory, policy):
@@ -88,8 +90,8 @@ def new_call_state(memory, policy):
     forget_user_nodes(memory, policy.user)
     knobs = [policy.user, ORDER.index(policy.order), policy.min_order, policy.capacity]
     return CallFiveStepState(
-        knob=np.array([*knobs, policy.keep, policy.span], np.int64),
-        at=np.zeros(10, np.int64),
+        knob=np.array([*knobs, policy.keep, policy.span, policy.strokes], np.int64),
+        at=np.zeros(11, np.int64),
         held=np.zeros((len(memory.zones), NR_ORDERS * MIGRATE_TYPES), np.int64),
         merged=np.zeros(memory.nr_pages, np.bool_),
     )
@@ -114,6 +116,9 @@ def held_mark(state):
 def next_zone(memory, state):
     """The zone of the next stroke, in a new call if the last one is over; -1 ends the walk."""
     if state.at[AT_CALL_OVER]:
+        state.at[AT_CALLS] += 1
+        if 0 < state.knob[K_STROKES] <= state.at[AT_CALLS]:
+            return -1
         state.at[AT_CALL_OVER] = 0
         state.at[AT_ZONE] = 0
         state.at[AT_LIST] = 0
@@ -137,11 +142,10 @@ def take_from_list(memory, state, zone, report, capacity):
     state.at[AT_LIST] += 1
     if state.at[AT_LIST] % MIGRATE_TYPES == ISOLATE:
         state.at[AT_LIST] += 1
-    if state.at[AT_LIST] < (MAX_ORDER - state.knob[K_MIN_ORDER]) * MIGRATE_TYPES:
-        return n, MORE
-    state.at[AT_ZONE] += 1
-    state.at[AT_LIST] = 0
-    return n, ZONE_DONE
+    if state.at[AT_LIST] == (MAX_ORDER - state.knob[K_MIN_ORDER]) * MIGRATE_TYPES:
+        state.at[AT_ZONE] += 1
+        state.at[AT_LIST] = 0
+    return n, AT_ONCE if state.at[AT_ZONE] < len(memory.zones) else MORE
 
 
 @kernel
@@ -249,7 +253,12 @@ def release(memory, state):
 
 @kernel
 def end_walk(memory, state):
-    """Do nothing: no node of a call stands on a list."""
+    """Let the next walk begin at the first list; the marks of used blocks stay."""
+    state.at[AT_CALL_OVER] = 0
+    state.at[AT_CALLS] = 0
+    state.at[AT_ZONE] = 0
+    state.at[AT_LIST] = 0
+    state.at[AT_HELD] = 0
 
 
 @kernel
@@ -280,6 +289,8 @@ class CallFiveStep(FiveStep):
         Whether the last block of each list stays.
     span : bool
         Whether a call goes on to the next list; otherwise it ends with the first that gave a block.
+    strokes : int
+        The most calls in a walk; 0 if there is no limit.
     """
 
     name: str = "call_five_step"
@@ -294,6 +305,7 @@ class CallFiveStep(FiveStep):
     order: Annotated[str, OneOf(ORDER)] = "high_first"
     keep: Switch = True
     span: Switch = True
+    strokes: Strokes = 0
     knobs: tuple = (
         Knob("order", ORDER),
         MIN_ORDER,

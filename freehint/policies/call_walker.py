@@ -15,7 +15,9 @@ resume  RESTART and HOST_FEEDBACK begin each call at the first list of the first
         is still on it; if all of them are gone it begins at the head.  That is the bookmark's
         place as long as one reported block is left, if nothing is rotated.
 lap     ALWAYS: a list ends when the ring has taken as many blocks as it had at its first stroke,
-        even if A is still on it.  IF_FIRST_IS_GONE: only then, as with the other locks.
+        even if A is still on it.  IF_FIRST_IS_GONE: only then, as with the other locks.  SHRINKS:
+        like ALWAYS, but as the list gets shorter, so does the lap: the allocator takes blocks from
+        the head, and rotation has moved those that were reported to the tail.
 
 A list is walked once in a walk, by verbs that are the walker's own.
 """
@@ -25,17 +27,17 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from freehint.config import InputError
-from freehint.inputs.rules import OneOf, Switch
+from freehint.inputs.rules import OneOf, Switch, Whole
 from freehint.jit import kernel
 from freehint.mm.list import list_next
 from freehint.mm.memory import HINTED, frame_order, frame_type, free_list_head
 from freehint.policies.policy import CAPACITY, FULL_RING, MIN_ORDER, Knob
 from freehint.policies.walk import (
+    AT_ONCE,
     MORE,
     REFUSED,
     TAKEN,
     USED,
-    ZONE_DONE,
     begin_list,
     drain,
     go_back,
@@ -46,6 +48,7 @@ from freehint.policies.walk import (
 from freehint.policies.walk_state import (
     AT_A_FULL_RING,
     AT_CALL_OVER,
+    AT_CALLS,
     AT_CURSOR,
     AT_END,
     AT_GONE,
@@ -56,12 +59,15 @@ from freehint.policies.walk_state import (
     AT_ZONE,
     HOST_FEEDBACK,
     K_CAPACITY,
+    K_LAP,
     K_RESUME,
     K_SPAN,
+    K_STROKES,
     LIST_BY_LIST,
     NEWEST_REPORT,
     RESTART,
     SCAN_FOR_MARK,
+    SHRINKS,
     forget_user_marks,
     forget_user_nodes,
     list_index,
@@ -73,7 +79,10 @@ from freehint.policies.walk_state import (
 from freehint.policies.walker import ORDER, RESUME, ROTATE, Walker
 
 CALL_RESUME = ("restart", "scan_for_first", "host_feedback", "scan_for_mark", "newest_report")
-LAP = ("if_first_is_gone", "always")
+CALL_LOCK = ("list_by_list", "whole_call")
+LAP = ("if_first_is_gone", "always", "shrinks")
+MOST_STROKES = 10**9  # as the recorder has
+Strokes = Annotated[int, Whole(0, MOST_STROKES)]
 # All values of the state's knob; "cursor" needs a bookmark node, which a call cannot leave.
 RESUMES = (*RESUME, "scan_for_mark", "newest_report")
 
@@ -94,16 +103,24 @@ def new_call_state(memory, policy):
         policy.capacity,
         policy.span,
         LAP.index(policy.lap),
+        policy.strokes,
     )
 
 
 @kernel
 def next_zone(memory, state):
     """The zone of the next stroke, in a new call if the last one is over; -1 ends the walk."""
-    if state.at[AT_CALL_OVER]:
+    lists_done = state.at[AT_ZONE] >= len(memory.zones)
+    if state.at[AT_CALL_OVER] or lists_done:
+        strokes = state.knob[K_STROKES]
+        restarts = state.knob[K_RESUME] == RESTART
+        goes_on = state.at[AT_CALL_OVER] or (restarts and strokes > 0)
+        state.at[AT_CALLS] += 1
+        if not goes_on or 0 < strokes <= state.at[AT_CALLS]:
+            return -1
         state.at[AT_CALL_OVER] = 0
         state.at[AT_OFFERED] = 0
-        if state.knob[K_RESUME] == RESTART or state.knob[K_RESUME] == HOST_FEEDBACK:
+        if restarts or state.knob[K_RESUME] == HOST_FEEDBACK:
             state.at[AT_ZONE] = 0
             state.at[AT_LIST] = 0
             state.begun[:] = False
@@ -122,7 +139,11 @@ def fill_from_list(memory, state, zone, report, capacity):
         state.taken[i] = 0
     order, migratetype = walked_list(state, i)
     head = free_list_head(memory, zone, order, migratetype)
-    node = begin_list(memory, state, i, head, memory.nr_free[zone, order, migratetype])
+    length = memory.nr_free[zone, order, migratetype]
+    if state.knob[K_LAP] == SHRINKS and state.begun[i]:
+        state.lap[i] -= max(0, state.length[i] - length)
+    state.length[i] = length
+    node = begin_list(memory, state, i, head, length)
     state.visited[i] = state.taken[i]  # What the ring lost is no part of the lap.
     if state.knob[K_RESUME] == NEWEST_REPORT:
         node = behind_newest_report(memory, state, i, head)
@@ -136,7 +157,11 @@ def fill_from_list(memory, state, zone, report, capacity):
         state.at[AT_LIST] += 1
     if node != head or (n > 0 and not state.knob[K_SPAN]):
         state.at[AT_CALL_OVER] = 1
-    status = ZONE_DONE if state.at[AT_LIST] == nr_lists(state) else MORE
+    lists_done = zone + (state.at[AT_LIST] == nr_lists(state)) == len(memory.zones)
+    begins_again = state.knob[K_RESUME] == RESTART and state.knob[K_STROKES] > 0
+    status = AT_ONCE
+    if state.at[AT_CALL_OVER] or (lists_done and begins_again):
+        status = MORE
     if n == 0:
         settle(memory, state)
     return n, status
@@ -197,12 +222,17 @@ class CallWalker(Walker):
     Attributes
     ----------
     resume : "restart", "scan_for_first", "host_feedback", "scan_for_mark", "newest_report"
-    lock : "list_by_list"
+    lock : "list_by_list", "whole_call"
+        "whole_call" holds the locks of all zones for a whole call, and the host is polled under
+        them until it has taken everything.
     capacity : int
         The caller's buffer in blocks; 0 if there is no limit.
     span : bool
         Whether a call goes on to the next list; otherwise it ends with the first that gave a block.
-    lap : "if_first_is_gone", "always"
+    strokes : int
+        The most calls in a walk; 0 if there is no limit.  With a limit a walk that restarts begins
+        again after the last list, until it has made so many calls.
+    lap : "if_first_is_gone", "always", "shrinks"
         When a list ends after as many blocks as it had at its first stroke.
     """
 
@@ -211,12 +241,14 @@ class CallWalker(Walker):
     new_state: Callable = new_call_state
     next_zone: Callable = next_zone
     resume: Annotated[str, OneOf(CALL_RESUME)] = "newest_report"
-    lock: Annotated[str, OneOf(("list_by_list",))] = "list_by_list"
+    lock: Annotated[str, OneOf(CALL_LOCK)] = "list_by_list"
     span: Switch = True
+    strokes: Strokes = 0
     lap: Annotated[str, OneOf(LAP)] = "always"
     knobs: tuple = (
         Knob("rotate", ROTATE),
         Knob("resume", CALL_RESUME),
+        Knob("lock", CALL_LOCK),
         Knob("order", ORDER),
         MIN_ORDER,
         CAPACITY,
@@ -232,6 +264,11 @@ class CallWalker(Walker):
                 "policy.resume 'scan_for_mark' cannot go with policy.rotate 'never':"
                 " without rotation the first block reported is still at the head and is met at once"
             )
+        if self.lock == "whole_call" and self.on_full != "wait":
+            raise InputError(
+                f"policy.lock 'whole_call' needs policy.on_full 'wait', got {self.on_full!r}:"
+                " it holds the locks until the host has taken everything"
+            )
 
     def knobs_that_count(self, values: dict) -> tuple:
         """Names of the knobs that have an effect; ``lap`` only if ``resume`` scans for A."""
@@ -243,3 +280,13 @@ class CallWalker(Walker):
     def stroke_capacity(self) -> int:
         """The most blocks in a stroke; 0 if there is no limit."""
         return self.capacity
+
+    @property
+    def holds_until_used(self) -> bool:
+        """Is the lock held until the host has used everything?"""
+        return self.lock == "whole_call"
+
+    @property
+    def locks_all_zones(self) -> bool:
+        """Are the locks of all zones held for a whole call?"""
+        return self.lock == "whole_call"

@@ -65,7 +65,7 @@ from freehint.policies.promise import ONCE, Promise
 from freehint.policies.walk_state import forget_user_nodes
 
 REFUSED = int(Outcome.REFUSED)
-MORE, ZONE_DONE, _ = map(int, Stroke)
+MORE, ZONE_DONE, *_ = map(int, Stroke)
 
 
 @kernel(inline=True)

@@ -42,7 +42,7 @@ from freehint.units import NS_PER_S
 SHARE_OF_LIST = 16  # a pass reports a sixteenth of a list
 PUTBACK = ("tail", "head")
 USED = int(Outcome.USED)
-MORE, ZONE_DONE, STOPPED = map(int, Stroke)
+MORE, ZONE_DONE, STOPPED, _ = map(int, Stroke)
 
 
 class ReportingState(NamedTuple):

@@ -26,6 +26,10 @@ A policy may have further verbs::
 ``node`` is ``pfn - memory.base_pfn``.  The engine takes the locks, goes through the zones,
 feeds the ring and charges the costs; the verbs only look at lists and move blocks.
 
+A *call* of several strokes returns AT_ONCE until its last one, and ``pause_ns`` passes after that.
+If it reports without the lock, its rows are gathered, reported all together after its last stroke,
+and settled zone by zone.
+
 A policy also describes itself: its colour and mark in figures, its promise, whether its host
 discards, and its knobs.  So no file outside this folder has to know the names of policies.
 """
@@ -57,6 +61,7 @@ class Stroke(IntEnum):
     MORE = 0  # The zone needs another stroke.
     ZONE_DONE = 1
     STOPPED = 2  # The walk is over.
+    AT_ONCE = 3  # The call needs another stroke without a pause; see below.
 
 
 class Outcome(IntEnum):
@@ -125,7 +130,7 @@ class Policy(Checked):
     zeroes : bool
         Whether blocks are zeroed when they are taken (init_on_alloc=1).
     pause_ns : int
-        The time from the end of a stroke to the next stroke: the caller's "something slow".
+        The time from the end of a stroke, or of a call, to the next: the caller's "something slow".
     feedback : bool
         Whether ``drain`` is called at a later stroke, with outcome USED, for blocks whose buffers
         the host has used since.
@@ -234,6 +239,11 @@ class Policy(Checked):
     def holds_until_used(self) -> bool:
         """Is the lock held until the host has used everything?"""
         return self.hold_until_used
+
+    @property
+    def locks_all_zones(self) -> bool:
+        """Are the locks of all zones held for a whole call?"""
+        return False
 
     @property
     def smallest_order(self) -> int:

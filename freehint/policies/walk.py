@@ -76,7 +76,7 @@ from freehint.policies.walk_state import (
 )
 
 # Kernels see the values of policy.Stroke and policy.Outcome as plain integers.
-MORE, ZONE_DONE, STOPPED = range(3)
+MORE, ZONE_DONE, STOPPED, AT_ONCE = range(4)
 REFUSED, TAKEN, LOST, USED = range(4)
 
 

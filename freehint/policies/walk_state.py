@@ -22,7 +22,7 @@ NEVER_ROTATE, EACH_REPORT, ON_EXIT = range(3)
 RESTART, SCAN_FOR_FIRST, CURSOR, HOST_FEEDBACK, SCAN_FOR_MARK, NEWEST_REPORT = range(6)
 PER_LIST, PER_BATCH, WHOLE_WALK, PER_ZONE, LIST_BY_LIST = range(5)
 HIGH_FIRST, LOW_FIRST = range(2)
-IF_FIRST_IS_GONE, ALWAYS = range(2)
+IF_FIRST_IS_GONE, ALWAYS, SHRINKS = range(3)
 # How a stroke's last list ended: at its end, at the capacity, at a block that a full ring refused,
 # at A (or at a block that is marked), after its lap.
 AT_ITS_END, AT_CAPACITY, AT_A_FULL_RING, AT_FIRST, AFTER_LAP = range(5)
@@ -31,20 +31,21 @@ AT_ITS_END, AT_CAPACITY, AT_A_FULL_RING, AT_FIRST, AFTER_LAP = range(5)
 class WalkState(NamedTuple):
     """The progress of a walk.  ``L`` = 55 lists of a zone, in walking order.
 
-    knob : int64[10]     K_ROTATE .. K_LAP
-    at : int64[11]       AT_LIST: the current list; AT_SETTLED: lists before it are finished;
+    knob : int64[11]     K_ROTATE .. K_STROKES
+    at : int64[12]       AT_LIST: the current list; AT_SETTLED: lists before it are finished;
                          AT_REFUSED: 1 if a full ring ended the last stroke.  Of calls
                          (LIST_BY_LIST): AT_ZONE: the current zone; AT_OFFERED: blocks offered in
                          this call; AT_CALL_OVER: 1 if it is over before all lists are walked;
                          AT_WALKED: the list of the last stroke, AT_END: how it ended there, and
                          AT_NODE: at which node; AT_CURSOR: the newest report behind which the
                          stroke began, -1 if it began at the head; AT_GONE: newer reports of the
-                         list that are not on it any more
+                         list that are not on it any more; AT_CALLS: calls that are over
     begun : bool[L]      whether a stroke has walked on this list before
     first : int64[L]     node of A, the first block that the ring took; -1 if none
     visited : int64[L]   blocks reported
     lap : int64[L]       the list's length at its first stroke
     taken : int64[L]     blocks that the ring took; only LIST_BY_LIST
+    length : int64[L]    the list's length at its last stroke; only LIST_BY_LIST
     place : int32[nr_pages or 0]  L * (its number among the blocks that the ring took from its
                          list) + that list, for blocks with the user's mark; only NEWEST_REPORT
     gathered : int32[1, nr_pages / 512 or 0]  room for the links (only next) of a list of order
@@ -58,6 +59,7 @@ class WalkState(NamedTuple):
     visited: np.ndarray
     lap: np.ndarray
     taken: np.ndarray
+    length: np.ndarray
     place: np.ndarray
     gathered: np.ndarray
 
@@ -73,7 +75,8 @@ class WalkState(NamedTuple):
     K_CAPACITY,
     K_SPAN,
     K_LAP,
-) = range(10)
+    K_STROKES,
+) = range(11)
 (
     AT_LIST,
     AT_SETTLED,
@@ -86,7 +89,8 @@ class WalkState(NamedTuple):
     AT_NODE,
     AT_CURSOR,
     AT_GONE,
-) = range(11)
+    AT_CALLS,
+) = range(12)
 
 
 def new_walk_state(
@@ -101,22 +105,24 @@ def new_walk_state(
     capacity=0,
     span=True,
     lap=IF_FIRST_IS_GONE,
+    strokes=0,
 ) -> WalkState:
     """The state of a walk that has not begun; the arguments are the constants above.
 
     ``nr_pages`` is the number of pages of the memory; 0 leaves no room for gathered links.  The
-    last three are for LIST_BY_LIST alone, where ``capacity`` is that of a call.
+    last four are for LIST_BY_LIST alone, where ``capacity`` is that of a call.
     """
     lists = NR_ORDERS * MIGRATE_TYPES
     knobs = [rotate, resume, lock, order, min_order, user, stops_at_empty, capacity, span, lap]
     return WalkState(
-        knob=np.array(knobs, np.int64),
-        at=np.zeros(11, np.int64),
+        knob=np.array([*knobs, strokes], np.int64),
+        at=np.zeros(12, np.int64),
         begun=np.zeros(lists, np.bool_),
         first=np.full(lists, -1, np.int64),
         visited=np.zeros(lists, np.int64),
         lap=np.zeros(lists, np.int64),
         taken=np.zeros(lists, np.int64),
+        length=np.zeros(lists, np.int64),
         place=np.zeros(nr_pages if resume == NEWEST_REPORT else 0, np.int32),
         gathered=np.empty((1, nr_pages >> PAGEBLOCK_ORDER), np.int32),
     )

@@ -1,5 +1,6 @@
 """The result of a prediction, and a recorded guest that is advanced by its trace."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,14 +49,26 @@ class Advance:
         forget_pcp(self.memory)
         self.run = scratch(self.memory)
         self.row = 0
+        self.stops: deque[int] = deque()
+        self.at_stop = None
+
+    def stop_at(self, stops, at_stop) -> None:
+        """Call ``at_stop()`` at each of these rows, which ascend, before it is applied."""
+        self.stops, self.at_stop = deque(stops), at_stop
 
     def to(self, row: int) -> None:
         """Apply every row before ``row``, a position between T0 and T1."""
-        if row <= self.row:
-            return
-        part = rows.Rows(*(column[self.row : row] for column in self.columns))
-        replay_buddy(self.memory, part, self.run, False, rows.FAITHFUL)
-        self.row = row
+        while self.stops and self.stops[0] <= row:
+            self._apply(self.stops[0])
+            self.at_stop()
+            self.stops.popleft()
+        self._apply(row)
+
+    def _apply(self, row: int) -> None:
+        if row > self.row:
+            part = rows.Rows(*(column[self.row : row] for column in self.columns))
+            replay_buddy(self.memory, part, self.run, False, rows.FAITHFUL)
+            self.row = row
 
 
 def without_t0(stem) -> Prediction | None:

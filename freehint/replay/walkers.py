@@ -113,20 +113,9 @@ def predict_walker(stem, ablation: str | None = None) -> WalkerPrediction | None
     """
     one_of("ablation", ablation, (None, *ABLATIONS))
     recording = load_recording(stem)
-    at = np.flatnonzero(recording.trace["event"].astype(str).str.startswith("w_"))
+    at = walker_rows(recording)
     if not len(at):
         return None
-    for moment, memory in (("T0", recording.t0), ("T1", recording.t1)):
-        if not memory.reported_known:
-            raise InputError(
-                f"{stem}.{moment}.freelist.parquet: has no column 'reported', but the trace has"
-                f" walks from row {recording.trace['seq'].iloc[at[0]]} on"
-            )
-    if (recording.t0.frame & REPORTED).any():
-        raise InputError(
-            f"{stem}.T0.freelist.parquet: blocks have the Reported flag already, from a walk before"
-            " T0 whose stays have numbers that nothing tells"
-        )
     walks = walks_of(recording, at, ablation)
     walks.play(at)
     counts, memory = walks.advance.run.counts, walks.advance.memory
@@ -143,11 +132,41 @@ def predict_walker(stem, ablation: str | None = None) -> WalkerPrediction | None
     )
 
 
-def walks_of(recording: Recording, at: np.ndarray, ablation: str | None) -> Walks:
-    """The walks of a recording, not played yet; ``at`` are the positions of the walker's rows."""
-    first, trace = int(at[0]), recording.trace
+def walker_rows(recording: Recording) -> np.ndarray:
+    """int64[n]: the positions of the walker's rows between T0 and T1."""
+    return np.flatnonzero(recording.trace["event"].astype(str).str.startswith("w_"))
+
+
+def walks_of(recording: Recording, at: np.ndarray, ablation: str | None = None) -> Walks:
+    """The walks of a recording, not played yet.
+
+    Parameters
+    ----------
+    recording : Recording
+    at : int64[n]
+        The positions of the walker's rows, at least one.
+    ablation : str, optional
+
+    Raises
+    ------
+    InputError
+        The walks cannot be predicted: a snapshot has no Reported marks, T0 has marks already, the
+        walk began before T0, or its knobs are not told or unknown.
+    """
+    first, trace, stem = int(at[0]), recording.trace, recording.stem
+    for moment, memory in (("T0", recording.t0), ("T1", recording.t1)):
+        if not memory.reported_known:
+            raise InputError(
+                f"{stem}.{moment}.freelist.parquet: has no column 'reported', but the trace has"
+                f" walks from row {trace['seq'].iloc[first]} on"
+            )
+    if (recording.t0.frame & REPORTED).any():
+        raise InputError(
+            f"{stem}.T0.freelist.parquet: blocks have the Reported flag already, from a walk before"
+            " T0 whose stays have numbers that nothing tells"
+        )
     if trace["event"].iloc[first] != "w_walk_begin":
-        where = f"{recording.stem}.trace.parquet: row {trace['seq'].iloc[first]}"
+        where = f"{stem}.trace.parquet: row {trace['seq'].iloc[first]}"
         raise InputError(f"{where} ({trace['event'].iloc[first]}): its walk began before T0")
     knobs = knobs_before(recording, first)
     kind = FiveStepWalks if knobs[FIVE_STEP] else CallWalks

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from freehint.config import InputError
-from freehint.files import shortened
+from freehint.config import InputError, shown_json
 from freehint.inputs.reading import json_of
 from freehint.mm.memory import Memory
 from freehint.mm.profile import profile_name
@@ -55,7 +54,7 @@ def read_provenance(stored: bytes, path) -> dict:
         version = found.get("schema_version", "none, as in old runs")
         raise InputError(
             f"{path}: the provenance's schema_version must be {SCHEMA_VERSION}, got"
-            f" {shortened(version)}; simulate the scenario again with this freehint"
+            f" {shown_json(version)}; simulate the scenario again with this freehint"
         )
     error = min(_validator().iter_errors(found), key=lambda one: one.json_path, default=None)
     if error is not None:
@@ -70,7 +69,7 @@ def _complaint(error) -> str:
         return f"the provenance has no {'.'.join(filter(None, (where, missing)))}"
     rule = f"{error.validator} {json.dumps(error.validator_value)}"
     named = f"the provenance's {where}" if where else "the provenance"
-    return f"{named} must have {rule}, got {shortened(error.instance)}"
+    return f"{named} must have {rule}, got {shown_json(error.instance)}"
 
 
 def provenance(scenario, release: str, inputs: tuple, memory: Memory) -> dict:

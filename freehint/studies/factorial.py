@@ -9,10 +9,9 @@ from another factor.  Intervals are 95 %, Student's t over the seeds; each seed 
 import numpy as np
 import pandas as pd
 
+from freehint.sweeps.paired import interval
 from freehint.units import format_ns
 
-# Quantiles 0.975 of Student's t for 1, 2, .. degrees of freedom.
-T_975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
 FACTORS = (
     "policy.rotate",
     "policy.resume",
@@ -35,17 +34,6 @@ def matched(table: pd.DataFrame, factors, factor: str) -> pd.DataFrame:
     others = [f for f in factors if f != factor] + ["seed"]
     levels = runs.groupby(others)[factor].transform("nunique")
     return runs[levels == runs[factor].nunique()]
-
-
-def interval(values) -> tuple:
-    """(mean, half width) of a 95 % interval; with a single value the half width is nan."""
-    values = np.asarray(values, float)
-    values = values[~np.isnan(values)]
-    n = len(values)
-    if n < 2:
-        return (float(values.mean()) if n else np.nan), np.nan
-    t = T_975[n - 2] if n - 2 < len(T_975) else 1.96
-    return float(values.mean()), float(t * values.std(ddof=1) / np.sqrt(n))
 
 
 def main_effects(table: pd.DataFrame, factors, outcome: str) -> pd.DataFrame:

@@ -18,8 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freehint.config import InputError, require, shown
-from freehint.files import UNFINISHED, remove, shortened, take_lock, whole_file
+from freehint.config import InputError, require, shown, shown_json
+from freehint.files import UNFINISHED, remove, take_lock, whole_file
 from freehint.inputs.reading import frame_of, json_of, read_bytes, table_of
 from freehint.sweeps.design import made_with
 from freehint.sweeps.one_run import DONE, FAILED, REFUSED
@@ -185,7 +185,7 @@ class RunParts:
             if stored.get(name) != value:
                 raise InputError(
                     f"{path}: holds another sweep, with other {name}:"
-                    f" {shortened(stored.get(name))} there, {shortened(value)} here"
+                    f" {shown_json(stored.get(name))} there, {shown_json(value)} here"
                 )
 
 

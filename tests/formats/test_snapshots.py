@@ -78,7 +78,7 @@ def test_sample_data_loads_as_recorded(stem):
 
 def test_there_are_samples():
     assert len(stems_in(data("linux-6.1"))) >= 15
-    assert len(stems_in(data("linux-6.12"))) == 16
+    assert len(stems_in(data("linux-6.12"))) == 18
 
 
 def test_every_recording_of_both_kernels_loads_as_recorded():

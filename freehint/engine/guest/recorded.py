@@ -21,8 +21,9 @@ from freehint.mm.memory import MOVABLE
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, free_pages, mark_lru
 
 # Columns of World.trace: ns since the first row, ALLOC or FREE, order, migratetype, first place in
-# ``held``, recorded block.
-T_TIME, T_KIND, T_ORDER, T_TYPE, T_SLOT, T_NODE, TRACE_COLUMNS = range(7)
+# ``held``, recorded block.  The run writes the last two for an allocation, in its last lap: the
+# block that it got, NO_PAGE if none, and the time in ns at which it asked.
+T_TIME, T_KIND, T_ORDER, T_TYPE, T_SLOT, T_NODE, T_GOT, T_AT, TRACE_COLUMNS = range(9)
 # Entries of ``held`` that are no blocks: their low four bits are no order that could be moved.
 GONE, NOT_YET = -1, -2  # freed or not served; the allocation has not run in this lap
 IN_USE_AT_T0 = 0xF
@@ -136,6 +137,7 @@ def recorded_alloc(world, cpu, now_ns):
         write_page_structure(world, node)
         world.tally[0].allocations += 1
         world.tally[0].as_recorded += node == row[T_NODE]
+    row[T_GOT], row[T_AT] = node, now_ns
     fill_places(world, slot, node, order)
     wake_who_awaits(world, slot, order, done)
     return done

@@ -7,6 +7,7 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.engine.guest.recorded import (
+    T_GOT,
     T_KIND,
     T_NODE,
     T_ORDER,
@@ -22,6 +23,7 @@ from freehint.formats.traces.columns import settle, trace_rows
 from freehint.formats.traces.recording import load_recording
 from freehint.formats.traces.rows import ALLOC, FREE
 from freehint.mm.memory import BUDDY, MIGRATE_PCPTYPES, ORDER_MASK, PCP, Memory
+from freehint.mm.zone import NO_PAGE
 from freehint.units import NS_PER_US
 
 TRACES_KEPT = 4
@@ -135,6 +137,7 @@ def _by_cpu(times, rows, slots, freed, nr_cpus: int) -> tuple:
             own[:, column] = values[here]
         frees[:, T_TIME], frees[:, T_KIND] = times[-1], FREE
         frees[:, [T_SLOT, T_ORDER]] = kept
+        table[:, T_GOT] = NO_PAGE
         tables.append(table)
         bounds.append((behind, behind + len(here), behind + len(table)))
         behind += len(table)

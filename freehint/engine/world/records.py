@@ -158,6 +158,8 @@ USER_DTYPE = _record(
     "valid_from",  # earlier buffers belong to an older command id
     "stroke",  # number of strokes ended
     "zone",
+    "all_zones",  # 1: it takes the locks of all zones, and keeps them for a whole call
+    "holds",  # 1: it has kept them from its last stroke
     # pages
     "offered",
     "hinted",

@@ -37,8 +37,8 @@ class World(NamedTuple):
     pieces : int64[m, 3]        a ring of rows: first place in ``held``, place after the last, and
                                 pages (churn) or time_ns of the exit (fork); cache: one per file
     background : int64[b]       pages that the idle kernel writes
-    trace : int64[rows, 6]      a recorded guest's allocations and frees, CPU after CPU: T_TIME ..
-                                T_NODE of guest/recorded.py
+    trace : int64[rows, 8]      a recorded guest's allocations and frees, CPU after CPU: T_TIME ..
+                                T_AT of guest/recorded.py
     mem_map : int64[nr_pages / 64 or 0]   pages that hold the array of page structures
     owner : int32[nr_pages]     1 + the index in the flat ``held`` of each page of order 0, or 0;
                                 kcompactd updates it from time to time: valid where ``held`` agrees

@@ -1,6 +1,7 @@
 """The five steps, played beside a recorded kernel's, row by row."""
 
 import numpy as np
+import pandas as pd
 
 from freehint.formats.traces import rows
 from freehint.mm.memory import MARK_SHIFT, USER_LIST, frame_order, list_nodes, page_zone, user_node
@@ -31,6 +32,22 @@ LIST_ENDS = {AT_CAPACITY: 1, AT_WATERMARK: 5, AT_KEPT_BLOCK: 6}
 AT_HOLD, IN_ALLOCATOR = range(2)  # why a block was put back: step 4, step 5
 
 
+def leave_out_own_rows(trace: pd.DataFrame, kind: np.ndarray) -> None:
+    """Set the kernel's rows of isolations and putbacks that the recorder made to IGNORED."""
+    events, pids = trace["event"].astype(str).to_numpy(), trace["pid"].to_numpy()
+    own: dict[int, list] = {}  # by process, its rows since its last isolation or putback
+    for row in np.flatnonzero(
+        np.isin(kind, (rows.ISOLATE_PAGE, rows.PUTBACK, rows.MOVE_BLOCK))
+        | np.isin(events, ("w_isolate", "w_putback"))
+    ):
+        if events[row] in ("w_isolate", "w_putback"):
+            kind[own.pop(pids[row], [])] = rows.IGNORED
+        elif kind[row] == rows.MOVE_BLOCK:
+            own.setdefault(pids[row], []).append(row)
+        else:
+            own[pids[row]] = [row]
+
+
 class FiveStepWalks(Walks):
     """The walks of a CallFiveStep.
 
@@ -45,23 +62,7 @@ class FiveStepWalks(Walks):
         self.begin_walk()
         self.held: list[Slot] = []  # blocks of this call, in the order in which they were taken
         self.interrupted, self.holds = False, 0
-        self._leave_out()
-
-    def _leave_out(self) -> None:
-        """Set the kernel's rows of what the policy does to IGNORED."""
-        trace, kind = self.recording.trace, self.advance.columns.kind
-        events, pids = trace["event"].astype(str).to_numpy(), trace["pid"].to_numpy()
-        own: dict[int, list] = {}  # by process, its rows since its last isolation or putback
-        for row in np.flatnonzero(
-            np.isin(kind, (rows.ISOLATE_PAGE, rows.PUTBACK, rows.MOVE_BLOCK))
-            | np.isin(events, ("w_isolate", "w_putback"))
-        ):
-            if events[row] in ("w_isolate", "w_putback"):
-                kind[own.pop(pids[row], [])] = rows.IGNORED
-            elif kind[row] == rows.MOVE_BLOCK:
-                own.setdefault(pids[row], []).append(row)
-            else:
-                own[pids[row]] = [row]
+        leave_out_own_rows(recording.trace, self.advance.columns.kind)
 
     def begin_walk(self) -> None:
         self.drive = Drive(self.ablated(policy_of(self.knobs)), self.memory)

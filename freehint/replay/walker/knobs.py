@@ -10,11 +10,12 @@ import numpy as np
 from freehint.config import InputError
 from freehint.formats.traces.recording import Recording
 from freehint.policies.call_five_step import CallFiveStep
-from freehint.policies.call_walker import CallWalker
+from freehint.policies.call_walker import MOST_STROKES, CallWalker
+from freehint.units import NS_PER_MS
 
 MARKER = "fhw "
 FIVE_STEP = "five_step"  # the recorder's knob for the five steps instead of the walker
-WHOLE = 10**9
+WHOLE = MOST_STROKES
 # Every knob: its default, its least and its largest value.
 KNOBS = {
     FIVE_STEP: (0, 0, 1),
@@ -86,14 +87,16 @@ def policy_of(knobs: dict[str, int]) -> CallWalker | CallFiveStep:
     """The policy of these knobs; what it refuses, the recorder refuses too."""
     order = "high_first" if knobs["high_first"] else "low_first"
     same = {"order": order, "span": bool(knobs["span"])}
-    same |= {name: knobs[name] for name in ("min_order", "capacity")}
+    same |= {name: knobs[name] for name in ("min_order", "capacity", "strokes")}
+    same["pause_ns"] = knobs["delay_ms"] * NS_PER_MS
     if knobs[FIVE_STEP]:
         return CallFiveStep(keep=bool(knobs["keep"]), **same)
     return CallWalker(
         "recorded",
         rotate=ROTATE[knobs["rotate"]],
         resume=RESUME[knobs["resume"]],
-        on_full="stop" if knobs["full"] else "lose",
+        lock="whole_call" if knobs["lock"] else "list_by_list",
+        on_full="wait" if knobs["lock"] else "stop" if knobs["full"] else "lose",
         lap="always",
         **same,
     )

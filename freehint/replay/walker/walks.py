@@ -34,7 +34,6 @@ from freehint.replay.walker.knobs import (
     FIVE_STEP,
     NEVER,
     ON_EXIT,
-    RESTART,
     knobs_before,
     policy_of,
 )
@@ -64,10 +63,11 @@ class Walks:
     """
 
     mark = HINTED  # the bit of a frame that is the kernel's Reported flag
+    guest: type[Advance] = Advance
 
     def __init__(self, recording: Recording, knobs: dict[str, int], ablation: str | None):
         self.recording, self.knobs, self.ablation = recording, knobs, ablation
-        self.advance = Advance(recording)
+        self.advance = self.guest(recording)
         self.memory = self.advance.memory
         self.ring = Ring(self.memory, knobs)
         self.walk = self.stroke = -1
@@ -172,10 +172,6 @@ class CallWalks(Walks):
         self.drive = Drive(policy, self.memory, self._offer, host_is_slow=True)
 
     def begin_call(self, row: int) -> None:
-        """Begin a call; a policy that restarts begins anew after the last list, too."""
-        restarts = self.knobs["resume"] == RESTART
-        if restarts and self._call_over() and not self.drive.state.at[AT_CALL_OVER]:
-            self.begin_walk()
         self.drive.begin()
 
     def expect(self, row: int, event: str) -> None:
@@ -214,10 +210,14 @@ class CallWalks(Walks):
         """The outcomes of a stroke's rows."""
         state = self.drive.state
         _, migratetype = walked_list(state, state.at[AT_WALKED])
-        polled, zone = bool(self.knobs["lock"]), self.drive.zone
-        takes = self._takes(len(rows))
-        outcomes, self.written = self.ring.offer(rows, zone, migratetype, polled, takes)
+        zone, takes = self.drive.zone, self._takes(len(rows))
+        outcomes, self.written = self.ring.offer(rows, zone, migratetype, self.polled, takes)
         return outcomes
+
+    @property
+    def polled(self) -> bool:
+        """Whether the host is polled while the lock is held."""
+        return bool(self.knobs["lock"])
 
     def _takes(self, n: int) -> list[int]:
         """How many reports the host of another CPU takes in this hold before each of n reports."""

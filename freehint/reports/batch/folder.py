@@ -12,8 +12,8 @@ import shutil
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 
-from freehint.config import InputError, shown
-from freehint.files import UNFINISHED, remove, shortened, take_lock, whole_file, writing
+from freehint.config import InputError, shown, shown_json
+from freehint.files import UNFINISHED, remove, take_lock, whole_file, writing
 from freehint.inputs.reading import json_of, read_bytes
 from freehint.reports.batch.batch import Batch
 
@@ -80,8 +80,8 @@ def check_folder(batch: Batch) -> None:
         there = stored.get(name)
         if json.dumps(there) != json.dumps(value):
             raise InputError(
-                f"{out}: holds another batch, with other {name}: {shortened(there)} there,"
-                f" {shortened(value)} here; give this one another 'out'"
+                f"{out}: holds another batch, with other {name}: {shown_json(there)} there,"
+                f" {shown_json(value)} here; give this one another 'out'"
             )
 
 

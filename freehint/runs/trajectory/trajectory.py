@@ -158,9 +158,13 @@ def record_guest(scenario: Scenario, guest: tuple, moments: int, names=None) -> 
         raise InputError(f"memory: at most {1 << NODE_BITS} pages are recorded")
     recorder = Recorder(moments, scenario.duration_ns)
     engine = run_engine(scenario, memory, watchers=[recorder])
-    run = new_run(scenario, engine, inputs)
+    return of_recorder(recorder, new_run(scenario, engine, inputs), scenario, names or {})
+
+
+def of_recorder(recorder: Recorder, run: Run, scenario: Scenario, names: dict) -> Trajectory:
+    """The trajectory of what a recorder has seen, with the tables of the run."""
     arrays = recorder.arrays() | _tables(run)
-    return Trajectory(_meta(scenario, recorder, run, names or {}), arrays, run)
+    return Trajectory(_meta(scenario, recorder, run, names), arrays, run)
 
 
 def _meta(scenario: Scenario, recorder: Recorder, run: Run, names: dict) -> dict:

@@ -1,0 +1,55 @@
+"""The counts of a walk's rows, by hand and on recordings of real kernels."""
+
+import pandas as pd
+
+import freehint as fh
+from freehint.replay.walkers import predict_walker
+from freehint.studies.real_walks import counted_walks, walk_counts
+
+COLUMNS = ["event", "order", "a", "b", "c"]
+
+
+def test_counts_by_hand():
+    rows = [
+        ("w_list_end", -1, 0, 3, 0),
+        ("w_report", 9, 1, 1, 0),
+        ("w_report", 9, 0, 2, 0),  # lost
+        ("w_used", 9, 1, 1, 0),
+        ("w_stroke_end", -1, 0, 2, 1),
+        ("w_list_end", -1, 0, 5, 0),
+        ("w_report", 9, 1, 1, 1),  # again in this walk
+        ("w_stroke_end", -1, 1, 1, 1),
+        ("w_walk_end", -1, 0, 2, 1),
+        ("w_list_end", -1, 0, 1, 0),
+        ("w_report", 9, 1, 1, 1),  # again, in another walk
+        ("w_report", 8, 0, 3, 1),  # again, but lost
+        ("w_used", 9, 0, 1, 0),
+        ("w_stroke_end", -1, 0, 2, 1),
+        ("w_walk_end", -1, 1, 1, 1),
+    ]
+    assert walk_counts(pd.DataFrame(rows, columns=COLUMNS)) == {
+        **{"walks": 2, "strokes": 3, "reports": 3, "lost": 2, "duplicates": 2, "in_walk": 1},
+        **{"hinted_MiB": 2, "stale": 1, "holds": 3, "most_in_a_hold": 5},
+        **{"interrupts": 0, "put_back": 0, "withdrawn": 0},
+    }
+
+
+def test_a_hold_of_all_locks_is_one_and_a_hold_of_step_4_is_none():
+    walk = [("w_list_end", -1, 0, 9, 0), ("w_hold_end", -1, 40, 0, 0)]
+    whole = walk_counts(pd.DataFrame(walk, columns=COLUMNS))
+    assert (whole["holds"], whole["most_in_a_hold"]) == (1, 40)
+    steps = [*walk, ("w_putback", 9, 0, 1, 1), ("w_withdraw", -1, 3, 0, 0)]
+    five = walk_counts(pd.DataFrame(steps, columns=COLUMNS))
+    assert (five["holds"], five["most_in_a_hold"]) == (1, 9)
+    assert (five["put_back"], five["withdrawn"]) == (1, 3)
+
+
+def test_recorded_and_predicted_counts_are_equal():
+    names = ("a_scan", "c_fivekeep0")
+    found = [predict_walker(fh.data(f"linux-6.1/walkers/{name}")) for name in names]
+    table = counted_walks(found)
+    recorded, predicted = (table.xs(side, level="side") for side in ("recorded", "predicted"))
+    assert recorded.equals(predicted)
+    assert recorded.loc["a_scan", ["reports", "in_walk", "stale"]].tolist() == [214, 116, 0]
+    five = recorded.loc["c_fivekeep0", ["interrupts", "put_back", "withdrawn", "stale"]]
+    assert five.tolist() == [16, 357, 263, 0]
