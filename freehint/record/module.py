@@ -11,7 +11,7 @@ from freehint.record.tools import run
 
 SOURCES = Path(__file__).parent / "module"
 NAME = "fhwalk"
-SUFFIXES = (".c", ".h")
+MAKE = ("Makefile", "Kbuild")
 
 
 def build(module_folder: Path, headers: Path, kernel_release: str) -> Path:
@@ -20,7 +20,7 @@ def build(module_folder: Path, headers: Path, kernel_release: str) -> Path:
     Parameters
     ----------
     module_folder : Path
-        Holds fhwalk.c, its headers and a Makefile.
+        Holds the sources, a Kbuild, and a Makefile that takes the headers' folder as KDIR.
     headers : Path
         The root below which linux-headers-RELEASE, its -common part and linux-kbuild are unpacked;
         the module is kept beside it.
@@ -38,24 +38,26 @@ def build(module_folder: Path, headers: Path, kernel_release: str) -> Path:
     ChildProcessError
         make failed; the message has its last line.
     """
-    sources = sorted(path for path in module_folder.glob("*") if path.suffix in SUFFIXES)
-    if module_folder / f"{NAME}.c" not in sources:
-        raise InputError(f"{module_folder}: holds no {NAME}.c")
+    sources = sorted(path for path in module_folder.glob("*") if path.name in MAKE or _is_c(path))
+    if not all((module_folder / name).is_file() for name in MAKE):
+        raise InputError(f"{module_folder}: holds no module: {' and '.join(MAKE)} must be there")
     architecture = headers / f"usr/src/linux-headers-{kernel_release}"
-    common = list((headers / "usr/src").glob("linux-headers-*-common/Makefile"))
-    if not architecture.is_dir() or len(common) != 1:
+    if not architecture.is_dir():
         raise InputError(f"{headers}: holds no headers of kernel {kernel_release}")
-    digest = hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in sources))
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
     built = headers.parent / f"{NAME}-{digest.hexdigest()[:16]}.ko"
     if built.is_file():
         return built
     with tempfile.TemporaryDirectory() as folder:
         for path in sources:
             shutil.copy(path, folder)
-        makefile = f"obj-m := {NAME}.o\nCFLAGS_{NAME}.o := -I$(src)\n"
-        (Path(folder) / "Makefile").write_text(makefile)
-        # The headers' own Makefile includes the common one by an absolute name, /usr/src/...
-        run("make", "-C", str(architecture), "-f", str(common[0]), f"M={folder}", "modules")
+        run("make", "-C", folder, f"KDIR={architecture.absolute()}")
         with whole_file(built) as temporary:
             shutil.copyfile(f"{folder}/{NAME}.ko", temporary)
     return built
+
+
+def _is_c(path: Path) -> bool:
+    return path.suffix in (".c", ".h")

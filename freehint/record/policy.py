@@ -1,13 +1,14 @@
 """The walker's knobs as a user writes them: ``rotate=on_exit resume=cursor capacity=96``."""
 
 from freehint.config import InputError
-from freehint.replay.walker.knobs import KNOBS, RESUME, ROTATE, policy_of
+from freehint.replay.walker.knobs import CURSOR, KNOBS, RESUME, ROTATE, policy_of
 
 # Knobs whose values have names: name -> number.
 NAMED = {
     "rotate": {name: number for number, name in enumerate(ROTATE)},
-    "resume": {name: number for number, name in enumerate(RESUME)} | {"cursor": 2},
-    "lock": {"per_list": 0, "whole_stroke": 1},
+    # The module's own word for it is cursor, though a place inside of a list it cannot keep.
+    "resume": {name: number for number, name in enumerate(RESUME)} | {"cursor": CURSOR},
+    "lock": {"list_by_list": 0, "whole_call": 1},
     "full": {"lose": 0, "stop": 1},
 }
 

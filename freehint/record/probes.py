@@ -1,9 +1,9 @@
 """The probes of a recording: for each kernel series the functions, and the registers of arguments.
 
-A kprobe's arguments are named after the columns of the trace's table, so that
+A kprobe's arguments have the names of the trace's columns, so that
 :mod:`freehint.formats.traces.text` reads their rows as they are.  A ``struct page *`` becomes a pfn
-in the kernel itself: ``vmemmap_base`` has no bit below 38 set and a ``struct page`` has 64 bytes, so
-bits 6 to 37 of the address are the pfn.
+in the kernel itself: no bit of ``vmemmap_base`` below 38 is set, and a ``struct page`` has 64
+bytes, so bits 6 to 37 of the address are the pfn.
 
 Sources: Documentation/trace/kprobetrace.rst (bit fields); mm/page_alloc.c of the series.
 """
@@ -16,7 +16,6 @@ from freehint.config import InputError
 from freehint.inputs.reading import reading
 
 GROUP = "fh"
-PAGE_SIZE = 64  # sizeof(struct page), which PAGE relies on
 PAGE = "b32@6/64"  # a struct page * as its pfn
 ZONE = "b31@0/64"  # a struct zone * as its low 31 bits, which meta.json has too
 # The tracepoints in events/kmem that the replay needs.
