@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import json
 import re
+import shutil
 import signal
 import tempfile
 import threading
@@ -40,6 +41,8 @@ BUFFER_SHARE = 16  # the trace's buffers have memory / 16
 SETTLE_S = 1.0
 MARK_S = 0.3  # between a marker and the stop of the guest
 RESIDENT_S = 0.25
+ROW_BYTES = 250  # a row of the trace's text has about 140
+PATIENCE_S, LEAST_ROWS_PER_S = 60, 1_000  # of the trace on its way out; TCG has 75,000 a second
 
 
 class Order(NamedTuple):
@@ -113,6 +116,7 @@ def record_guest(order: Order) -> Path:
         with steps.step("packages"):
             found = find_kernel(order.kernel, headers=order.knobs is not None)
         order.out.mkdir(parents=True, exist_ok=True)
+        _require_space(order.out, 2 * order.memory, "two dumps of the guest")
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=order.out) as folder:
             with steps.step("kernel"):
                 kernel = fetch_kernel(found)
@@ -130,6 +134,14 @@ def _check(order: Order) -> None:
         raise InputError(f"{path}: exists already; a recording never overwrites another")
     if exists(order.out) and not order.out.is_dir():
         raise InputError(f"{order.out}: is no folder")
+
+
+def _require_space(folder: Path, needed: int, what_for: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: the disk has {free >> 20} MiB, and {what_for} may need {needed >> 20} MiB"
+        )
 
 
 @contextlib.contextmanager
@@ -248,7 +260,9 @@ def _run(order: Order, guest: Guest, probes: Chosen, info: dict, dumps: dict, st
     check_profile(info["kprobe_profile"])
     entries = check_statistics(info["trace_stats"])
     with steps.step("trace"):
-        guest.shell("cat $T/trace > $DATA", WORK_S)
+        # QEMU would wait for ever, were the disk full.
+        _require_space(guest.data.parent, entries * ROW_BYTES, "the trace's text")
+        guest.shell("cat $T/trace > $DATA", PATIENCE_S + entries / LEAST_ROWS_PER_S)
     return entries
 
 
