@@ -112,7 +112,7 @@ record-demo: $(STAMP) ## record a Debian kernel under QEMU and predict it, block
 	@$(RECORD) fork --workload "fork 25"
 	@$(RECORD) fork_rot --before "frag 60 16" --workload "fork 100" \
 	  --policy "rotate=on_exit resume=scan_for_first capacity=96 strokes=60 delay_ms=100"
-	@$(BIN)/freehint validate replay $(DEMO)
+	@$(BIN)/freehint validate replay --inputs probes $(DEMO)
 	@$(BIN)/freehint validate walker $(DEMO)
 
 lint: $(STAMP) ## run ruff, and check that the notebooks hold no outputs

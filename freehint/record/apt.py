@@ -62,20 +62,26 @@ def backports(folder: Path) -> Apt:
     InputError
         The machine's configuration names no mirror of its release.
     """
-    sources = folder / "sources.list"
-    options = (
-        *("-o", f"Dir::Etc::sourcelist={sources.absolute()}"),
-        *("-o", "Dir::Etc::sourceparts=-"),
-        *("-o", f"Dir::State::lists={(folder / 'lists').absolute()}"),
-        *("-o", f"Dir::Cache::pkgcache={(folder / 'pkgcache.bin').absolute()}"),
-        *("-o", f"Dir::Cache::srcpkgcache={(folder / 'srcpkgcache.bin').absolute()}"),
-    )
     if not folder.is_dir():
         line = _backports_line()
         with whole_folder(folder) as temporary:
             (temporary / "sources.list").write_text(line)
-        run("apt-get", *options, "--quiet", "update")
-    return Apt(options)
+            (temporary / "lists/partial").mkdir(parents=True)
+            run("apt-get", *_private(temporary), "--quiet", "update")
+    return Apt(_private(folder))
+
+
+def _private(folder: Path) -> tuple:
+    """Options by which apt has its sources and lists in a folder."""
+    where = {
+        "Dir::Etc::sourcelist": "sources.list",
+        "Dir::State::lists": "lists",
+        "Dir::Cache::pkgcache": "pkgcache.bin",
+        "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
+    }
+    options = [f"{name}={(folder / file).absolute()}" for name, file in where.items()]
+    options += ["Dir::Etc::sourceparts=-", "APT::Sandbox::User=root"]
+    return tuple(word for option in options for word in ("-o", option))
 
 
 def _backports_line() -> str:

@@ -10,7 +10,6 @@ import gzip
 import json
 import re
 import shutil
-import signal
 import tempfile
 import threading
 import time
@@ -24,10 +23,12 @@ from freehint.inputs.reading import exists
 from freehint.record import module
 from freehint.record.initramfs import write_initramfs
 from freehint.record.kernels import Kernel, fetch_kernel, find_kernel
-from freehint.record.lists.kernel import Reader, drgn_or_sentence, open_program
+from freehint.record.lists.kernel import Reader
+from freehint.record.lists.program import drgn_or_sentence, open_program, reading_kernel
 from freehint.record.lists.tables import checked, write_lists
 from freehint.record.probes import GROUP, TRACEPOINTS, Chosen, choose_probes, read_symbols
 from freehint.record.qemu import WORK_S, Guest
+from freehint.record.steps import Steps, signals_end_it
 from freehint.record.tools import require_tools
 from freehint.record.trace import check_profile, check_statistics, write_trace
 from freehint.record.workloads import NOTHING, Workload
@@ -72,26 +73,6 @@ class Order(NamedTuple):
     modules: Path = module.SOURCES
 
 
-class Steps:
-    """Wall times of the steps, which are printed as they end.
-
-    Attributes
-    ----------
-    seconds : dict of str to float
-    """
-
-    def __init__(self):
-        self.seconds = {}
-
-    @contextlib.contextmanager
-    def step(self, name: str):
-        """Measure what happens inside of the ``with`` block."""
-        began = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - began, 2)
-        print(f"{name:10} {self.seconds[name]:7.1f} s", flush=True)
-
-
 def record_guest(order: Order) -> Path:
     """Record one guest.
 
@@ -111,8 +92,10 @@ def record_guest(order: Order) -> Path:
     _check(order)
     require_tools(TOOLS, "freehint record guest")
     drgn_or_sentence()
+    if order.knobs is not None:
+        module.sources(order.modules)
     steps = Steps()
-    with _signals_end_it(), writing(order.out):
+    with signals_end_it(), writing(order.out):
         with steps.step("packages"):
             found = find_kernel(order.kernel, headers=order.knobs is not None)
         order.out.mkdir(parents=True, exist_ok=True)
@@ -144,25 +127,6 @@ def _require_space(folder: Path, needed: int, what_for: str) -> None:
         )
 
 
-@contextlib.contextmanager
-def _signals_end_it():
-    """Let SIGTERM and SIGHUP end the recording in order, so that no guest and no file is left."""
-
-    def end(number, _frame):
-        raise ChildProcessError(f"the recording was ended by {signal.Signals(number).name}")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = {number: signal.signal(number, end) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
     """All steps after the kernel is there; the files are in ``folder`` afterwards."""
     probes = choose_probes(kernel.release, read_symbols(kernel.symbols))
@@ -182,7 +146,7 @@ def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
             ends.enter_context(guest)
         entries = _run(order, guest, probes, info, dumps, steps)
     for moment, dump in dumps.items():
-        with steps.step(f"lists {moment}"):
+        with steps.step(f"lists {moment}"), reading_kernel(moment):
             lists = Reader(open_program(dump, kernel.vmlinux)).lists()
             write_lists(checked(lists, moment), folder / f"{order.name}.{moment}")
             dump.unlink()

@@ -14,6 +14,20 @@ NAME = "fhwalk"
 MAKE = ("Makefile", "Kbuild")
 
 
+def sources(module_folder: Path) -> list[Path]:
+    """The files that a module is built from.
+
+    Raises
+    ------
+    InputError
+        The folder has no Makefile or no Kbuild.
+    """
+    for name in MAKE:
+        if not (module_folder / name).is_file():
+            raise InputError(f"{module_folder}: holds no module, for it has no {name}")
+    return sorted(path for path in module_folder.glob("*") if path.name in MAKE or _is_c(path))
+
+
 def build(module_folder: Path, headers: Path, kernel_release: str) -> Path:
     """The module ``fhwalk.ko`` for one kernel, from the cache if the sources are the same.
 
@@ -38,20 +52,18 @@ def build(module_folder: Path, headers: Path, kernel_release: str) -> Path:
     ChildProcessError
         make failed; the message has its last line.
     """
-    sources = sorted(path for path in module_folder.glob("*") if path.name in MAKE or _is_c(path))
-    if not all((module_folder / name).is_file() for name in MAKE):
-        raise InputError(f"{module_folder}: holds no module: {' and '.join(MAKE)} must be there")
+    files = sources(module_folder)
     architecture = headers / f"usr/src/linux-headers-{kernel_release}"
     if not architecture.is_dir():
         raise InputError(f"{headers}: holds no headers of kernel {kernel_release}")
     digest = hashlib.sha256()
-    for path in sources:
+    for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     built = headers.parent / f"{NAME}-{digest.hexdigest()[:16]}.ko"
     if built.is_file():
         return built
     with tempfile.TemporaryDirectory() as folder:
-        for path in sources:
+        for path in files:
             shutil.copy(path, folder)
         run("make", "-C", folder, f"KDIR={architecture.absolute()}")
         with whole_file(built) as temporary:

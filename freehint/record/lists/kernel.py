@@ -7,14 +7,12 @@ Sources: include/linux/mmzone.h; mm/page_alloc.c, order_to_pindex(); mm/sparse.c
 """
 
 import struct
-from pathlib import Path
 
 from freehint.config import InputError, extra
-from freehint.inputs.reading import exists
 from freehint.mm.memory import PAGEBLOCK_ORDER
+from freehint.record.lists.program import EXTRA, drgn_or_sentence
 from freehint.record.lists.tables import Lists, TornError, table
 
-EXTRA = "record"
 SECTION_BITS = 27 - 12  # arch/x86/include/asm/sparsemem.h, SECTION_SIZE_BITS
 SECTION_MARKED_PRESENT = 1
 BITS_PER_PAGEBLOCK = 4  # three of the type, one of compaction's skip
@@ -25,61 +23,6 @@ PCP_COUNTERS = (
     *("count", "high", "high_min", "high_max", "batch", "flags", "free_factor"),
     *("alloc_factor", "free_count", "expire"),
 )
-
-
-def drgn_or_sentence():
-    """The module drgn.
-
-    Raises
-    ------
-    InputError
-        It is not installed; the message names the extra that brings it.
-    """
-    return extra("drgn", "freehint record", EXTRA)
-
-
-def open_program(vmcore: Path | None, vmlinux: Path | None):
-    """A drgn program on a dump, or on the running kernel if ``vmcore`` is None.
-
-    Raises
-    ------
-    InputError
-        drgn is missing, a file cannot be used, the user may not read /proc/kcore, or the kernel's
-        debug symbols are missing.
-    """
-    drgn = drgn_or_sentence()
-    for path in filter(None, (vmcore, vmlinux)):
-        if not exists(path):
-            raise InputError(f"{path}: there is no such file")
-    program = drgn.Program()
-    try:
-        if vmcore:
-            program.set_core_dump(vmcore)
-        else:
-            program.set_kernel()
-    except PermissionError:
-        raise InputError("--live: /proc/kcore can be read by root only") from None
-    except (ValueError, OSError, drgn.FaultError) as error:
-        raise InputError(f"{vmcore or '/proc/kcore'}: drgn cannot read it: {error}") from None
-    if not program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
-        raise InputError(
-            f"{vmcore}: this is no dump of a Linux kernel with a VMCOREINFO note (QEMU needs"
-            " -device vmcoreinfo, and the guest the module qemu_fw_cfg)"
-        )
-    try:
-        if vmlinux:
-            program.load_debug_info([vmlinux], default=False, main=False)
-        else:
-            program.load_debug_info(main=True)
-        program.type("struct zone")
-    except (LookupError, ValueError, OSError, drgn.MissingDebugInfoError) as error:
-        release = program["UTS_RELEASE"].string_().decode()
-        raise InputError(
-            f"{vmlinux or 'kernel ' + release}: no debug symbols of kernel {release}, which"
-            f" --vmlinux must name (Debian: the package linux-image-{release}-dbg):"
-            f" {str(error).splitlines()[0]}"
-        ) from None
-    return program
 
 
 class Reader:
@@ -118,7 +61,7 @@ class Reader:
         Raises
         ------
         TornError
-            A list's links do not lead round.
+            A list's links do not lead round, or lead to no memory.
         """
         free, pcp, blocks, zones = [], [], [], []
         try:

@@ -7,7 +7,8 @@ from freehint.config import InputError
 from freehint.files import UNFINISHED, writing
 from freehint.formats.snapshots import snapshot_files
 from freehint.inputs.reading import exists
-from freehint.record.lists.kernel import Reader, open_program
+from freehint.record.lists.kernel import Reader
+from freehint.record.lists.program import open_program, reading_kernel
 from freehint.record.lists.tables import Lists, TornError, checked, write_lists
 
 TRIES = 10  # readings of a running kernel before it is refused
@@ -41,11 +42,9 @@ def record_snapshot(vmcore, vmlinux, stem) -> tuple[Path, Lists]:
         if exists(path):
             raise InputError(f"{path}: exists already; a snapshot never overwrites another")
     program = open_program(*(Path(path) if path else None for path in (vmcore, vmlinux)))
-    reader = Reader(program)
-    if vmcore:
-        lists = checked(reader.lists(), str(vmcore))
-    else:
-        lists = still(reader)
+    with reading_kernel(str(vmcore or "--live")):
+        reader = Reader(program)
+        lists = checked(reader.lists(), str(vmcore)) if vmcore else still(reader)
     with writing(stem):
         stem.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=stem.parent) as folder:
