@@ -66,8 +66,8 @@ def checks(lists: Lists) -> list[list]:
 
     Returns
     -------
-    list of list
-        One check each: its text, whether it holds, what the lists have, what the counter says.
+    list
+        One list per check: its text, whether it holds, what the lists have, what the counter says.
     """
     found = []
 
