@@ -70,7 +70,7 @@ def install(folder: Path, patch=setattr) -> None:
     found = Found(None, "linux-image", "6.1", RELEASE, ())
     patch(qemu, "KVM", str(folder / "no-kvm"))
     patch(guest, "TOOLS", ("qemu-system-x86_64",))
-    patch(guest, "drgn_or_sentence", lambda: None)
+    patch(guest, "require_drgn", lambda: None)
     patch(guest, "find_kernel", lambda text, headers: found)
     patch(guest, "fetch_kernel", lambda found: kernel)
     patch(guest, "write_initramfs", lambda path, *_: path.write_text("an initramfs"))

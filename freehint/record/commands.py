@@ -1,6 +1,6 @@
 """The command ``freehint record``: its arguments and its output.
 
-Each print function takes the parsed arguments of its command, and returns True.
+Each print function takes the parsed arguments of its command, and returns the exit code.
 """
 
 import re
@@ -78,12 +78,11 @@ def print_guest(args) -> int:
 
 
 def print_snapshot(args) -> int:
-    """Read a snapshot, and print how many blocks it has and its stem."""
+    """Read a snapshot, and print its stem."""
     if args.vmcore and not args.vmlinux:
         raise InputError("--vmcore needs --vmlinux: the kernel with debug symbols")
-    stem, lists = record_snapshot(args.vmcore, args.vmlinux, args.out)
-    print(f"{len(lists.freelist)} free blocks, {len(lists.pcp)} on pcp lists, every check holds")
-    print(f"snapshot: {stem}")
+    stem = record_snapshot(args.out, args.vmcore, args.vmlinux)
+    print(f"every check holds; snapshot: {stem}")
     return 0
 
 

@@ -24,7 +24,7 @@ from freehint.record import module
 from freehint.record.initramfs import write_initramfs
 from freehint.record.kernels import Kernel, fetch_kernel, find_kernel
 from freehint.record.lists.kernel import Reader
-from freehint.record.lists.program import drgn_or_sentence, open_program, reading_kernel
+from freehint.record.lists.program import require_drgn, open_program, reading_kernel
 from freehint.record.lists.tables import checked, write_lists
 from freehint.record.probes import GROUP, TRACEPOINTS, Chosen, choose_probes, read_symbols
 from freehint.record.qemu import WORK_S, Guest
@@ -91,7 +91,7 @@ def record_guest(order: Order) -> Path:
     """
     _check(order)
     require_tools(TOOLS, "freehint record guest")
-    drgn_or_sentence()
+    require_drgn()
     if order.knobs is not None:
         module.sources(order.modules)
     steps = Steps()

@@ -104,7 +104,7 @@ def test_a_live_kernel_that_never_stands_still_is_refused(whole, torn, why):
 def test_what_exists_is_not_overwritten(tmp_path):
     (tmp_path / "a.T0.meta.json").write_text("{}")
     with pytest.raises(InputError, match=r"a\.T0\.meta\.json: exists already"):
-        record_snapshot(None, None, tmp_path / "a.T0")
+        record_snapshot(tmp_path / "a.T0")
 
 
 def test_a_dump_needs_its_vmlinux(tmp_path, capsys):

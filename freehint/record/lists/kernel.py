@@ -10,7 +10,7 @@ import struct
 
 from freehint.config import InputError, extra
 from freehint.mm.memory import PAGEBLOCK_ORDER
-from freehint.record.lists.program import EXTRA, drgn_or_sentence
+from freehint.record.lists.program import EXTRA, require_drgn
 from freehint.record.lists.tables import Lists, TornError, table
 
 SECTION_BITS = 27 - 12  # arch/x86/include/asm/sparsemem.h, SECTION_SIZE_BITS
@@ -34,7 +34,7 @@ class Reader:
     """
 
     def __init__(self, program):
-        self.drgn = drgn_or_sentence()
+        self.drgn = require_drgn()
         self.percpu = extra("drgn.helpers.linux.percpu", "freehint record", EXTRA)
         cpumask = extra("drgn.helpers.linux.cpumask", "freehint record", EXTRA)
         self.program = program

@@ -10,7 +10,7 @@ from freehint.inputs.reading import exists
 EXTRA = "record"
 
 
-def drgn_or_sentence():
+def require_drgn():
     """The module drgn.
 
     Raises
@@ -30,7 +30,7 @@ def open_program(vmcore: Path | None, vmlinux: Path | None):
         drgn is missing, a file cannot be used, the user may not read /proc/kcore, or the kernel's
         debug symbols are missing.
     """
-    drgn = drgn_or_sentence()
+    drgn = require_drgn()
     logging.getLogger("drgn").setLevel(logging.ERROR)  # what matters is raised
     for path in filter(None, (vmcore, vmlinux)):
         if not exists(path):
@@ -82,7 +82,7 @@ def reading_kernel(what: str):
     InputError
         An address cannot be read, or the kernel lacks a field that is read.
     """
-    drgn = drgn_or_sentence()
+    drgn = require_drgn()
     try:
         yield
     except (drgn.FaultError, LookupError, AttributeError) as error:

@@ -14,22 +14,24 @@ from freehint.record.lists.tables import Lists, TornError, checked, write_lists
 TRIES = 10  # readings of a running kernel before it is refused
 
 
-def record_snapshot(vmcore, vmlinux, stem) -> tuple[Path, Lists]:
+def record_snapshot(stem, vmcore=None, vmlinux=None) -> Path:
     """Write the exact lists of a kernel as the four files of a snapshot.
+
+    :func:`load_snapshot` reads them.  It needs the extra ``record``.
 
     Parameters
     ----------
-    vmcore : str, Path or None
-        An ELF dump with a VMCOREINFO note; None for the running kernel.
-    vmlinux : str, Path or None
-        The kernel with debug symbols; None: drgn looks for it.
     stem : str or Path
         ``".../NAME.T0"``; the files' names begin with it.
+    vmcore : str or Path, optional
+        An ELF dump with a VMCOREINFO note.  Without it the running kernel is read.
+    vmlinux : str or Path, optional
+        The kernel with debug symbols.  Without it drgn looks for it.
 
     Returns
     -------
-    (Path, Lists)
-        The stem and what was written.
+    Path
+        The stem.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def record_snapshot(vmcore, vmlinux, stem) -> tuple[Path, Lists]:
             write_lists(lists, Path(folder) / stem.name)
             for path in snapshot_files(stem):
                 (Path(folder) / path.name).rename(path)
-    return stem, lists
+    return stem
 
 
 def still(reader, tries: int = TRIES) -> Lists:
