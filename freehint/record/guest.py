@@ -26,7 +26,14 @@ from freehint.record.kernels import Kernel, fetch_kernel, find_kernel
 from freehint.record.lists.kernel import Reader
 from freehint.record.lists.program import require_drgn, open_program, reading_kernel
 from freehint.record.lists.tables import checked, write_lists
-from freehint.record.probes import GROUP, TRACEPOINTS, Chosen, choose_probes, read_symbols
+from freehint.record.probes import (
+    GROUP,
+    REPORTING,
+    TRACEPOINTS,
+    Chosen,
+    choose_probes,
+    read_symbols,
+)
 from freehint.record.qemu import WORK_S, Guest
 from freehint.record.steps import Steps, signals_end_it
 from freehint.record.tools import require_tools
@@ -130,6 +137,8 @@ def _require_space(folder: Path, needed: int, what_for: str) -> None:
 def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
     """All steps after the kernel is there; the files are in ``folder`` afterwards."""
     probes = choose_probes(kernel.release, read_symbols(kernel.symbols))
+    if order.reporting:
+        probes = probes._replace(probes=probes.probes + REPORTING)
     for probe in probes.missing:
         print(f"no probe {probe.event!r}: kernel {kernel.release} has no {probe.function}")
     with steps.step("initramfs"):

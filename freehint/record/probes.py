@@ -95,6 +95,11 @@ PROBES = {
         Probe("bulk_alloc_ret", "alloc_pages_bulk_noprof", "a=$retval:s32"),
     ),
 }
+# Free page reporting: one report to the host, a function of virtio_balloon; a pass that begins.
+REPORTING = (
+    Probe("rep", "virtballoon_free_page_report"),
+    Probe("proc", "page_reporting_process"),
+)
 # Without these a replay does not know that a block left or joined the lists.
 NEEDED = {
     "6.1": {"isolate", "putback", "free_direct"},
