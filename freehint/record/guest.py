@@ -24,7 +24,7 @@ from freehint.record import module
 from freehint.record.initramfs import write_initramfs
 from freehint.record.kernels import Kernel, fetch_kernel, find_kernel
 from freehint.record.lists.kernel import Reader
-from freehint.record.lists.program import require_drgn, open_program, reading_kernel
+from freehint.record.lists.program import open_program, reading_kernel, require_drgn
 from freehint.record.lists.tables import checked, write_lists
 from freehint.record.probes import (
     GROUP,
