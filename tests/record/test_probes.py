@@ -4,7 +4,7 @@ import pytest
 
 from freehint.config import InputError
 from freehint.formats.traces.table import NUMBERS, PROBE_EVENTS
-from freehint.record.probes import NEEDED, PROBES, choose_probes, read_symbols, series_of
+from freehint.record.probes import NEEDED, PROBES, REPORTING, choose_probes, read_symbols, series_of
 
 RELEASES = {"6.1": "6.1.0-57-cloud-amd64", "6.12": "6.12.117+deb12-cloud-amd64"}
 # Lines of the System.map of these releases.
@@ -34,7 +34,7 @@ def test_a_known_kernel_lacks_nothing(series):
 
 @pytest.mark.parametrize("series", PROBES)
 def test_every_argument_has_a_column(series):
-    for probe in PROBES[series]:
+    for probe in (*PROBES[series], *REPORTING):
         assert probe.event in PROBE_EVENTS
         for argument in probe.arguments.split():
             name, _, source = argument.partition("=")
