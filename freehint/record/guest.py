@@ -10,14 +10,13 @@ import gzip
 import json
 import re
 import shutil
-import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 from freehint.config import InputError, require, whole
-from freehint.files import UNFINISHED, writing
+from freehint.files import scratch_folder, writing
 from freehint.formats.traces.recording import MARKERS
 from freehint.inputs.reading import exists
 from freehint.record import module
@@ -107,11 +106,11 @@ def record_guest(order: Order) -> Path:
             found = find_kernel(order.kernel, headers=order.knobs is not None)
         order.out.mkdir(parents=True, exist_ok=True)
         _require_space(order.out, 2 * order.memory, "two dumps of the guest")
-        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=order.out) as folder:
+        with scratch_folder(order.out) as folder:
             with steps.step("kernel"):
                 kernel = fetch_kernel(found)
-            _record(order, kernel, Path(folder), steps)
-            for path in sorted(Path(folder).glob(f"{order.name}.*")):
+            _record(order, kernel, folder, steps)
+            for path in sorted(folder.glob(f"{order.name}.*")):
                 path.rename(order.out / path.name)
     return order.out / order.name
 

@@ -46,7 +46,11 @@ def ended(folder: Path, patience_s: float = 10) -> bool:
 
 
 def test_a_recording_is_whole_and_loads(folder, capsys):
+    abandoned = folder / "out/.freehint-killed"
+    abandoned.mkdir(parents=True)
+    os.utime(abandoned, (0, 0))
     stem = record_guest(stand_in_recorder.order(folder / "out"))
+    assert not abandoned.exists()
     assert stem == folder / "out/made"
     names = {path.name.partition(".")[2] for path in stem.parent.iterdir()}
     kinds = ("freelist.parquet", "pcp.parquet", "pageblock.parquet", "meta.json")

@@ -1,10 +1,9 @@
 """``freehint record snapshot``: the lists of a dump or of the running kernel, whole or refused."""
 
-import tempfile
 from pathlib import Path
 
 from freehint.config import InputError
-from freehint.files import UNFINISHED, writing
+from freehint.files import scratch_folder, writing
 from freehint.formats.snapshots import snapshot_files
 from freehint.inputs.reading import exists
 from freehint.record.lists.kernel import Reader
@@ -47,12 +46,10 @@ def record_snapshot(stem, vmcore=None, vmlinux=None) -> Path:
     with reading_kernel(str(vmcore or "--live")):
         reader = Reader(program)
         lists = checked(reader.lists(), str(vmcore)) if vmcore else still(reader)
-    with writing(stem):
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=stem.parent) as folder:
-            write_lists(lists, Path(folder) / stem.name)
-            for path in snapshot_files(stem):
-                (Path(folder) / path.name).rename(path)
+    with writing(stem), scratch_folder(stem.parent) as folder:
+        write_lists(lists, folder / stem.name)
+        for path in snapshot_files(stem):
+            (folder / path.name).rename(path)
     return stem
 
 
