@@ -31,6 +31,7 @@ from freehint.policies.interface import v24, walk_free_mem_block
 from freehint.policies.page_reporting import PageReporting
 from freehint.policies.policy import Outcome, Policy, Stroke
 from freehint.policies.walker import Walker
+from freehint.record.lists.snapshot import record_snapshot
 from freehint.replay.counterfactual import counterfactual
 from freehint.replay.recorded_walk import record_walk
 from freehint.replay.replay import replay, replay_history
@@ -127,6 +128,7 @@ __all__ = [
     "provenance_table",
     "read_trace",
     "record",
+    "record_snapshot",
     "record_walk",
     "replay",
     "replay_history",

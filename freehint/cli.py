@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from freehint.config import InputError, shown
 from freehint.inputs.reading import exists
 from freehint.policies import POLICIES, find_policies
+from freehint.record.commands import add_record
 from freehint.replay.commands import (
     print_migrations,
     print_predictions,
@@ -143,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     moved.add_argument("folder", help="a folder with a migrations.csv")
     moved.add_argument("--out", help="write the table, one row per migration, as parquet")
     moved.set_defaults(run=_judged(print_migrations))
+
+    add_record(commands, _Parser)
 
     report = commands.add_parser("report", help="write an offline HTML file on a run or policies")
     report.add_argument(

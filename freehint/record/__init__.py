@@ -1,0 +1,1 @@
+"""Record real kernels: guests under QEMU between exact snapshots, and snapshots of dumps."""
