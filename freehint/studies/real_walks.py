@@ -133,6 +133,8 @@ def that_ask(question: str, predictions: list[WalkerPrediction]) -> list[WalkerP
 
 
 def _question_of(knobs: dict) -> str:
+    if not knobs["mark"]:
+        return "none"  # its rows cannot tell a stay from another
     if knobs[FIVE_STEP]:
         return "steps"
     if knobs["lock"]:
