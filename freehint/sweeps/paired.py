@@ -55,8 +55,11 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
     >>> import pandas as pd
     >>> from freehint.sweeps.paired import paired
     >>> runs = {"policy": ["a", "b"] * 3, "seed": [1, 1, 2, 2, 3, 3], "x": [1, 3, 2, 4, 3, 6]}
-    >>> paired(pd.DataFrame(runs), ["x"], against="a").round(2).iloc[0].tolist()
-    ['b', 'x', 4.33, 2.0, 2.33, 1.43, True]
+    >>> found = paired(pd.DataFrame(runs), ["x"], against="a").iloc[0]
+    >>> f"{found['level']}: {found['difference']:+.2f} ± {found['half_width']:.2f}"
+    'b: +2.33 ± 1.43'
+    >>> bool(found["differs"])
+    True
     """
     for name in (factor, "seed", *outcomes):
         one_of("table", name, list(table.columns))
