@@ -196,7 +196,7 @@ def same_walk(stem) -> Scenario:
     ts_us = loaded.trace["ts_us"].to_numpy(np.int64)
     guest = RecordedGuest(stem)
     return Scenario(
-        policy=recorded_policy(stem),
+        policy=replace(recorded_policy(stem), name="simulated"),
         workload=guest,
         walk_at_ns=int(ts_us[begins[0]] - ts_us[0]) * NS_PER_US,
         duration_ns=guest.loaded.lap_ns + 1,

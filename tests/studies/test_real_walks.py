@@ -1,9 +1,12 @@
 """The counts of a walk's rows, by hand and on recordings of real kernels."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 
 import freehint as fh
 from freehint.replay.walkers import predict_walker
+from freehint.studies import real_walks
 from freehint.studies.real_walks import counted_walks, walk_counts
 
 COLUMNS = ["event", "order", "a", "b", "c"]
@@ -53,3 +56,26 @@ def test_recorded_and_predicted_counts_are_equal():
     assert recorded.loc["a_scan", ["reports", "in_walk", "stale"]].tolist() == [214, 116, 0]
     five = recorded.loc["c_fivekeep0", ["interrupts", "put_back", "withdrawn", "stale"]]
     assert five.tolist() == [16, 357, 263, 0]
+
+
+def test_a_recorded_walk_runs_again():
+    stem = "linux-6.1/walkers/s6_rot"
+    run = fh.simulate(real_walks.same_walk(stem))
+    trace = pd.read_parquet(f"{fh.data(stem)}.trace.parquet")
+    reports = trace[trace["event"] == "w_report"]
+    assert set(run.reports["user"]) == {"simulated"}
+    assert run.reports["pfn"].tolist() == reports["pfn"].tolist()  # Nobody has allocated yet.
+
+
+def test_the_questions_that_recordings_ask():
+    knobs = {"five_step": 0, "lock": 0, "resume": 0, "mark": 1}
+    asked = {
+        "rotation": {},
+        "restart": {"resume": 2},
+        "lock": {"lock": 1},
+        "steps": {"five_step": 1},
+    }
+    found = {name: SimpleNamespace(knobs=knobs | more) for name, more in asked.items()}
+    found["none"] = SimpleNamespace(knobs=knobs | {"mark": 0})
+    for question in asked:
+        assert real_walks.that_ask(question, [*found.values()]) == [found[question]]
