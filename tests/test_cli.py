@@ -84,10 +84,18 @@ def test_a_sweeps_file_moves_a_program(tmp_path, monkeypatch, capsys):
 
 
 BAD = [
-    (["simulate", "--polcy", "v24"], "unrecognized arguments: --polcy"),
-    (["simulate", "--policy", "v42"], "policy must be one of none, v24.*got 'v42'"),
+    (
+        ["simulate", "--polcy", "v24"],
+        "unrecognized arguments: --polcy; did you mean '--policy'",
+    ),
+    (["simulate", "--policy", "v42"], "policy must be one of none, v24.*got 'v42'; did you mean"),
+    (["simulate", "--policy", "v24+five_stp"], "got 'five_stp'; did you mean 'five_step'"),
+    (["simulate", "--policy", "v25"], "policy 'v25' walks as v24"),
     (["simulate", "--set", "ring.size=0"], "ring.size must be a power of two.*got 0"),
-    (["simulate", "--set", "rnig.size=4"], "there is no parameter 'rnig.size'|parameter 'rnig"),
+    (
+        ["simulate", "--set", "rnig.size=4"],
+        "there is no parameter 'rnig.size'.*did you mean 'ring'",
+    ),
     (["simulate", "--set", "ring.size"], "a setting must be NAME=VALUE, got 'ring.size'"),
     (["simulate", "--memory", "no/such.T0"], r"no/such\.T0\.meta\.json: there is no such file"),
     (["simulate", "--memory", "nothere"], "so memory 'nothere' is no snapshot; nor is it sample"),
@@ -107,7 +115,10 @@ BAD = [
     (["simulate", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
     (["report", "-p", "polices=[]"], "report.ipynb has no parameter 'polices'; it has memory"),
     (["report", "-p", "seeds=3"], "parameter seeds must be a list, as its default .*, got 3"),
-    (["explore"], "invalid choice: 'explore'"),
+    (["explore"], "invalid choice: 'explore'; there are simulate, sweep"),
+    (["simulat"], "invalid choice: 'simulat'; .*did you mean 'simulate'"),
+    (["validate", "hint", "."], "invalid choice: 'hint'; .*did you mean 'hints'"),
+    (["replay", "x", "--level", "pcpp"], "there are buddy, pcp; did you mean 'pcp'"),
     ([], "the following arguments are required: command"),
 ]
 
@@ -144,6 +155,70 @@ def test_help_exits_0(command, capsys):
     with pytest.raises(SystemExit, match=r"^0$"):
         main([command, "--help"])
     assert "usage: freehint" in capsys.readouterr().out
+
+
+HEAVY = {"numpy", "pandas", "numba", "pyarrow", "matplotlib", "ipywidgets", "tqdm", "polars"}
+LIGHT = [
+    (["--help"], 0),
+    (["--version"], 0),
+    (["validate", "migration", "--help"], 0),
+    (["simulat"], 2),
+    (["simulate", "--polcy", "v24"], 2),
+    (["simulate", "--set", "ring.size"], 2),
+    (["replay", "x", "--level", "pcpp"], 2),
+    (["report", "-p", "seeds"], 2),
+]
+
+
+def loaded_by(arguments) -> tuple[int, set]:
+    """The exit code of a command line in a process of its own, and the modules it has imported."""
+    script = (
+        "import sys, freehint.cli\n"
+        f"try: code = freehint.cli.main({arguments!r})\n"
+        "except SystemExit as end: code = end.code\n"
+        "print(code, *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    code, *modules = done.stdout.splitlines()[-1].split()
+    return int(code), set(modules)
+
+
+@pytest.mark.parametrize(("arguments", "code"), LIGHT)
+def test_help_and_refusals_import_nothing_heavy(arguments, code):
+    ended, modules = loaded_by(arguments)
+    assert ended == code and not modules & HEAVY
+    own = {name for name in modules if name.split(".")[0] == "freehint"}
+    assert own == {f"freehint{name}" for name in ("", ".cli", ".config", ".replay", ".version")}
+
+
+def test_a_policy_is_refused_without_the_world():
+    ended, modules = loaded_by(["simulate", "--policy", "v42"])
+    assert ended == 2 and "freehint.policies" in modules  # the test sees what is imported
+    assert not modules & (HEAVY - {"numpy", "numba"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "step"),
+    [
+        (["simulate", *QUICK], "-o FOLDER keeps the tables"),
+        (["simulate", *QUICK, "-o", "my run"], "freehint report 'my run' -o run.html"),
+        (["simulate", *QUICK, "--policy", "none", "--policy", "v24"], "freehint report -o"),
+        (["replay", str(fh.data("linux-6.1/traces/idle20"))], "freehint validate replay FOLDER"),
+        (["validate", "hints", str(fh.data("linux-6.1/hints"))], "--out FILE.parquet keeps"),
+        (["sweep", "sweep.toml"], 'out = "runs.parquet" in sweep.toml keeps the table'),
+        (["report", "one.toml", "-o", "one.html"], "open one.html in a browser"),
+    ],
+)
+def test_a_command_ends_with_the_next_step(arguments, step, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    quick = 'memory = "64MiB"\nduration_ns = 20000000\n'
+    (tmp_path / "one.toml").write_text(quick)
+    (tmp_path / "sweep.toml").write_text(
+        f"seeds = [1]\n[grid]\nring.size = [64]\n[scenario]\n{quick}"
+    )
+    assert main(arguments) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("next: ") and step in last
 
 
 def test_the_module_is_the_command():

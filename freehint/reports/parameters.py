@@ -5,11 +5,10 @@ value of any type.  Here both are refused before anything runs.
 """
 
 import ast
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from freehint.config import InputError, extra, shown
+from freehint.config import InputError, extra, nearest, shown
 from freehint.inputs.reading import first_line, read_bytes
 
 KINDS = {
@@ -119,9 +118,9 @@ def check_parameter(file: str, known: dict, name: str, value) -> None:
             f"{file} has no parameter {name!r}, as no cell tagged 'parameters' defines any"
         )
     if name not in known:
-        closest = get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"; the nearest is {closest[0]!r}" if closest else ""
-        raise InputError(f"{file} has no parameter {name!r}; it has {', '.join(known)}{hint}")
+        raise InputError(
+            f"{file} has no parameter {name!r}; it has {', '.join(known)}{nearest(name, known)}"
+        )
     kind, text, _ = known[name]
     if not takes(kind, value):
         raise InputError(
