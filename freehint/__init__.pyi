@@ -1,4 +1,4 @@
-"""The public names of freehint and their modules, for type checkers and for ``__init__.py``."""
+# The public names and their modules: type checkers read them here, and so does __init__.py.
 
 from freehint import figures, widgets
 from freehint.config import InputError

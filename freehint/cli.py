@@ -10,11 +10,13 @@ whether all is well.
 """
 
 import argparse
+import ast
 import json
 import sys
 from importlib import import_module
+from pathlib import Path
 
-from freehint.config import InputError, nearest, shown
+from freehint.config import InputError, nearest, one_of, shown
 from freehint.replay import INPUTS, LEVELS, REPLAY_LEVELS
 from freehint.version import __version__
 
@@ -25,17 +27,10 @@ MOST_CHARACTERS = 500  # of a complaint about an argument, which quotes it
 class _Parser(argparse.ArgumentParser):
     """A parser that raises InputError, for one sentence and exit code 2 instead of a usage text."""
 
-    late_epilog = None  # a function that writes the end of the help, called when help is asked for
-
     def error(self, message):
         if len(message) > MOST_CHARACTERS:
             message = f"{message[:MOST_CHARACTERS]}..."
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
-
-    def format_help(self):
-        if self.late_epilog:
-            self.epilog = self.late_epilog()
-        return super().format_help()
 
     def parse_known_args(self, args=None, namespace=None):
         # A command's own parser knows its options; argparse lets the parser above it complain.
@@ -72,22 +67,23 @@ def _setting(text: str):
         return name, value
 
 
-def _users(text: str):
-    """A policy by name, or several that run at once, refused here if they are not known."""
-    from freehint.policies import find_policies  # brings Numba, so only where a policy is named
+def _keys(name: str) -> list[str]:
+    """The keys of a dict in freehint/policies, read from the text: an import would bring Numba."""
+    text = (Path(__file__).parent / "policies" / "__init__.py").read_text()
+    assigned = (node for node in ast.parse(text).body if isinstance(node, ast.Assign))
+    (found,) = (node.value for node in assigned if node.targets[0].id == name)
+    return [key.value for key in found.keys]
 
-    policy = tuple(text.split("+")) if "+" in text else text
+
+def _users(text: str):
+    """A policy by name, or several that run at once."""
+    users = text.split("+")
     try:
-        find_policies(policy)
+        for one in set(users) - set(_keys("REFUSED")):  # find_policy tells why
+            one_of("policy", one, _keys("POLICIES"))
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return policy
-
-
-def _policies() -> str:
-    from freehint.policies import POLICIES
-
-    return f"policies: {', '.join(POLICIES)}"
+    return tuple(users) if len(users) > 1 else text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -112,7 +108,7 @@ def _add_runs(commands) -> None:
         "--policy",
         action="append",
         type=_users,
-        help="a policy's name; give several to compare them; a+b runs two users at once",
+        help=f"{', '.join(_keys('POLICIES'))}; give several to compare them; a+b runs two at once",
     )
     one.add_argument("--seed", type=int)
     one.add_argument(
@@ -124,7 +120,6 @@ def _add_runs(commands) -> None:
         help="e.g. ring.size=64, workload.state=freed, migration.bandwidth_Bps=50000000",
     )
     one.add_argument("-o", "--out", help="folder for the tables (with one policy)")
-    one.late_epilog = _policies
     one.set_defaults(run="freehint.runs.commands.print_simulations")
 
     many = commands.add_parser("sweep", help="run a grid or a design, or continue where it stopped")
