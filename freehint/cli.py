@@ -120,6 +120,7 @@ def _add_runs(commands) -> None:
         help="e.g. ring.size=64, workload.state=freed, migration.bandwidth_Bps=50000000",
     )
     one.add_argument("-o", "--out", help="folder for the tables (with one policy)")
+    one.add_argument("--perfetto", metavar="FILE", help="a trace for ui.perfetto.dev")
     one.set_defaults(run="freehint.runs.commands.print_simulations")
 
     many = commands.add_parser("sweep", help="run a grid or a design, or continue where it stopped")

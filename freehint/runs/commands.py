@@ -31,9 +31,10 @@ def scenarios(args) -> list:
 
 def print_simulations(args) -> bool:
     """Run a scenario, once for each policy, and print the summaries side by side."""
-    if args.out and len(args.policy or ()) > 1:
-        several = ", ".join(p if isinstance(p, str) else "+".join(p) for p in args.policy)
-        raise InputError(f"--out takes one policy, got {len(args.policy)}: {several}")
+    for option in ("out", "perfetto"):
+        if getattr(args, option) and len(args.policy or ()) > 1:
+            several = ", ".join(p if isinstance(p, str) else "+".join(p) for p in args.policy)
+            raise InputError(f"--{option} takes one policy, got {len(args.policy)}: {several}")
     if args.out and exists(Path(args.out)):
         raise InputError(f"{args.out}: exists already; a run never overwrites another")
     planned = scenarios(args)
@@ -46,6 +47,8 @@ def print_simulations(args) -> bool:
         if run.summary.get("migration") in ("none", "active"):
             end_s = planned[0].duration_ns / NS_PER_S
             print(f"{run.summary['policy']}: no migration ended in {end_s:g} s: set duration_ns")
+    if args.perfetto:
+        print(f"trace: {runs[0].save_perfetto(args.perfetto)}; ui.perfetto.dev opens it")
     if args.out:
         print(f"tables: {runs[0].save(args.out)}")
         print(f"next: freehint report {shlex.quote(args.out)} -o run.html draws and plays this run")

@@ -230,10 +230,12 @@ def test_another_batch_is_refused_in_the_same_folder(finished, capsys):
 def test_a_dry_run_lists_and_makes_nothing(tmp_path, capsys):
     write_notebook(tmp_path)
     assert main(["batch", write_batch(tmp_path, "[grid]\nn = [1, 3]"), "--dry-run"]) == 0
-    assert [line.split(None, 2) for line in capsys.readouterr().out.splitlines()] == [
+    *runs, last = capsys.readouterr().out.splitlines()
+    assert [line.split(None, 2) for line in runs] == [
         ["1", "left", '{"n": 1}'],
         ["2", "left", '{"n": 3}'],
     ]
+    assert last.startswith("next: freehint batch ")
     assert not (tmp_path / "out").exists()
 
 
