@@ -42,6 +42,7 @@ from freehint.replay.validate import (
 )
 from freehint.replay.walkers import validate_walker
 from freehint.reports.findings import findings, migration_findings
+from freehint.runs.citations import bibtex, citations
 from freehint.runs.control import Control
 from freehint.runs.overcommit import Guest, Overcommit, overcommit
 from freehint.runs.provenance import provenance_table
@@ -93,7 +94,9 @@ __all__ = [
     "Walker",
     "Workload",
     "__version__",
+    "bibtex",
     "check_memory",
+    "citations",
     "comparison",
     "counterfactual",
     "data",

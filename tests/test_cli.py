@@ -232,6 +232,7 @@ def test_the_module_is_the_command():
     assert done.returncode == 0 and "usage: freehint" in done.stdout
 
 
+LORE = "https://lore.kernel.org/r/1516790562-37889-2-git-send-email-wei.w.wang@intel.com"  # cited
 SMALL_REPORT = [
     "-p", 'memory="64MiB"',
     "-p", 'policies=["none","v24"]',
@@ -250,7 +251,7 @@ def test_report_is_one_offline_file_with_pictures_table_and_provenance(tmp_path,
     html = path.read_text()
     assert html.count("data:image/png;base64,") >= 5
     assert "<Figure" not in html and "Figure size" not in html
-    for text in ("coverage", "workload.nr_cpus", "duration_ns", "30000000", fh.__version__):
+    for text in ("coverage", "workload.nr_cpus", "duration_ns", "30000000", fh.__version__, LORE):
         assert text in shown.text
     # Nothing but the title's own namespace may look like an address.
     addresses = set(re.findall(r"(?:src|href)=[\"'](https?:[^\"']+)", html))

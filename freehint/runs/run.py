@@ -13,6 +13,7 @@ from freehint.config import InputError
 from freehint.files import whole_folder
 from freehint.inputs.reading import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
+from freehint.runs.citations import citations
 from freehint.runs.provenance import read_provenance
 from freehint.runs.stored import check_summary, check_table
 from freehint.runs.tracks import trace_of
@@ -129,6 +130,16 @@ class Run:
         for name, table in tables.items():
             check_table(name, table, folder / f"{name}.parquet")
         return cls(summary=summary, provenance=facts, **tables)
+
+    def citations(self) -> pd.DataFrame:
+        """The mails, commits, papers and recordings behind exactly what this run used.
+
+        Returns
+        -------
+        DataFrame
+            As :func:`freehint.citations` tells; :func:`freehint.bibtex` writes it as BibTeX.
+        """
+        return citations(self)
 
     def save_perfetto(self, path, trajectory=None) -> Path:
         """Write the run as a trace that ui.perfetto.dev opens; times are exact, in ns.
