@@ -42,6 +42,7 @@ from freehint.replay.validate import (
 )
 from freehint.replay.walkers import validate_walker
 from freehint.reports.findings import findings, migration_findings
+from freehint.reports.parameters import check_parameters
 from freehint.runs.citations import bibtex, citations
 from freehint.runs.control import Control
 from freehint.runs.overcommit import Guest, Overcommit, overcommit
@@ -96,6 +97,7 @@ __all__ = [
     "__version__",
     "bibtex",
     "check_memory",
+    "check_parameters",
     "citations",
     "comparison",
     "counterfactual",
