@@ -5,7 +5,7 @@ which one sentence explains.
 
 What a command does stands in ``commands.py`` of its folder, which is imported when the command
 runs: the parser is made of texts alone, so that help and a refusal come at once.  Each command's
-function takes the parsed arguments, prints, ends with :func:`freehint.files.next_step`, and returns
+function takes the parsed arguments, prints, tells in a last line what to do next, and returns
 whether all is well.
 """
 
@@ -186,7 +186,7 @@ def _add_reports(commands) -> None:
     batch.add_argument("file", help="TOML: notebook, out, [grid] or [[run]]; docs/batches.md")
     batch.add_argument("--retry", action="store_true", help="run failed runs again")
     batch.add_argument("--dry-run", action="store_true", help="list the runs and run nothing")
-    batch.set_defaults(run="freehint.reports.commands.print_batch")
+    batch.set_defaults(run="freehint.reports.batch.commands.print_batch")
 
     report = commands.add_parser("report", help="write an offline HTML file on a run or policies")
     report.add_argument(

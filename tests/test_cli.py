@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 
 import pandas as pd
 import pytest
 
 import freehint as fh
-from freehint.cli import _keys, main
+from freehint.cli import _keys, _parser, main
 from freehint.policies import REFUSED
 from lab import open_offline
 
@@ -196,6 +197,25 @@ def test_help_and_refusals_import_nothing_heavy(arguments, code):
 def test_the_count_of_imports_sees_a_command_that_runs():
     ended, modules = loaded_by(["simulate", "--set", "rnig.size=4"])
     assert ended == 2 and {"numpy", "pandas", "numba", "freehint.engine"} <= modules
+
+
+def test_every_command_names_a_function_that_exists():
+    found = {}
+
+    def walk(parser):
+        for action in parser._actions:
+            for inner in action.choices.values() if action.dest in KINDS else ():
+                found[inner.prog] = inner.get_default("run")
+                walk(inner)
+
+    walk(_parser())
+    assert len(found) == 12 and found.pop("freehint validate") is None  # it has kinds
+    for name in found.values():
+        module, _, function = name.rpartition(".")
+        assert callable(getattr(import_module(module), function)), name
+
+
+KINDS = ("command", "kind")
 
 
 def test_the_policies_of_the_help_are_those_there_are():
