@@ -55,8 +55,9 @@ def nearest(name, known) -> str:
     """
     from difflib import get_close_matches  # seldom needed
 
-    texts = [one for one in known if isinstance(one, str)] if isinstance(name, str) else []
-    close = get_close_matches(name, texts, n=1)
+    if not isinstance(name, str):
+        return ""
+    close = get_close_matches(name, [one for one in known if isinstance(one, str)], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import freehint as fh
 from freehint.cli import _keys, _parser, main
+from freehint.config import nearest
 from freehint.policies import REFUSED
 from lab import open_offline
 
@@ -132,6 +133,21 @@ def test_bad_input_is_one_sentence_and_exit_2(arguments, sentence, capsys, tmp_p
     out, err = capsys.readouterr()
     assert re.search(sentence, err) and len(err.strip().splitlines()) == 1
     assert out == "" and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("rnig", ("ring", "host"), "; did you mean 'ring'?"),
+        ("x", ("ring",), ""),
+        ("", ("ring",), ""),
+        (None, ("ring",), ""),
+        (5, (4, "5"), ""),
+        ("r" * 10**6, ("ring", 4), ""),
+    ],
+)
+def test_the_nearest_name_is_told_if_one_is_near(name, known, hint):
+    assert nearest(name, known) == hint
 
 
 def test_existing_tables_are_never_overwritten(tmp_path, capsys):
