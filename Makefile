@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial compile-benchmark gallery picture-time need-chromium need-gcc
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial compile-benchmark gallery picture-time record-demo need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -100,6 +100,20 @@ gallery: $(STAMP) ## make the pictures of notebooks/index.ipynb anew, each from 
 
 picture-time: need-chromium $(STAMP) ## measure the time from a key on a knob to the changed picture, in a real JupyterLab
 	@$(BIN)/python -m benchmarks.lab
+
+# One workload, first alone and then beside a walker that rotates.
+DEMO := out/record-demo
+RECORD := $(BIN)/freehint record guest --kernel 6.1 --out $(DEMO)
+
+record-demo: $(STAMP) ## record a Debian kernel under QEMU and predict it, block by block: out/record-demo; 5 minutes
+	@$(BIN)/python -c 'import drgn' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[record]'
+	@rm -rf $(DEMO)
+	@$(RECORD) fork --workload "fork 25"
+	@$(RECORD) fork_rot --before "frag 60 16" --workload "fork 100" \
+	  --policy "rotate=on_exit resume=scan_for_first capacity=96 strokes=60 delay_ms=100"
+	@$(BIN)/freehint validate replay --inputs probes $(DEMO)
+	@$(BIN)/freehint validate walker $(DEMO)
 
 lint: $(STAMP) ## run ruff, and check that the notebooks hold no outputs
 	@$(BIN)/python -m ruff check

@@ -30,6 +30,7 @@ from freehint.policies.interface import v24, walk_free_mem_block
 from freehint.policies.page_reporting import PageReporting
 from freehint.policies.policy import Outcome, Policy, Stroke
 from freehint.policies.walker import Walker
+from freehint.record.lists.snapshot import record_snapshot
 from freehint.replay.counterfactual import counterfactual
 from freehint.replay.recorded_walk import record_walk
 from freehint.replay.replay import replay, replay_history
@@ -53,6 +54,7 @@ from freehint.runs.simulate import simulate
 from freehint.runs.trajectory.trajectory import Trajectory, record
 from freehint.studies.thread_run import thread_trajectory
 from freehint.sweeps.optimise import Optimum, optimise
+from freehint.sweeps.paired import paired
 from freehint.sweeps.sampling import Sample, latin_hypercube, sobol
 from freehint.sweeps.sensitivity import morris, saltelli, sensitivity
 from freehint.sweeps.sweep import sweep
@@ -115,10 +117,12 @@ __all__ = [
     "optimise",
     "overcommit",
     "pageblocks",
+    "paired",
     "pcp_lists",
     "provenance_table",
     "read_trace",
     "record",
+    "record_snapshot",
     "record_walk",
     "replay",
     "replay_history",

@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 
 from freehint.config import InputError, nearest, one_of, shown
+from freehint.record import WORKLOADS
 from freehint.replay import INPUTS, LEVELS, REPLAY_LEVELS
 from freehint.version import __version__
 
@@ -91,7 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     _add_runs(commands)
-    _add_recordings(commands)
+    _add_replays(commands)
+    _add_record(commands)
     _add_reports(commands)
     early = commands.add_parser("warm", help="compile all kernels now, so that nothing waits later")
     early.add_argument("--processes", type=int, help="by default one per CPU, at most 4")
@@ -128,7 +130,7 @@ def _add_runs(commands) -> None:
     many.set_defaults(run="freehint.sweeps.commands.print_sweep")
 
 
-def _add_recordings(commands) -> None:
+def _add_replays(commands) -> None:
     """Commands that hold the model against recordings."""
     again = commands.add_parser("replay", help="replay a recorded trace from T0 to T1")
     again.add_argument("stem", help=".../NAME, for the files NAME.T0, NAME.T1 and NAME.trace")
@@ -178,6 +180,49 @@ def _add_recordings(commands) -> None:
         "migration",
         "a folder with a migrations.csv",
     )
+
+
+def _add_record(commands) -> None:
+    """Commands that record real kernels."""
+    record = commands.add_parser("record", help="record a guest, or the lists of a real kernel")
+    kinds = record.add_subparsers(dest="kind", required=True, parser_class=_Parser)
+
+    guest = kinds.add_parser(
+        "guest",
+        help="run a stock Debian kernel under QEMU and record T0, the trace and T1",
+        epilog=f"workloads: {'; '.join(WORKLOADS.values())}",
+    )
+    guest.add_argument("name", help="the recording's name: NAME.T0, NAME.T1, NAME.trace, NAME.info")
+    guest.add_argument("--out", required=True, metavar="DIR", help="the folder for its files")
+    guest.add_argument(
+        "--kernel",
+        default="6.1",
+        help="a series with probes, such as 6.1, or a package linux-image-*-cloud-amd64",
+    )
+    guest.add_argument("--memory", default="1G", help="of the guest, e.g. 512M")
+    guest.add_argument("--cpus", type=int, default=1)
+    guest.add_argument(
+        "--workload",
+        default="fork",
+        help="between T0 and T1; beside the walker if there is a --policy: a name with numbers,"
+        " e.g. 'fork 10', or a shell script",
+    )
+    guest.add_argument("--before", metavar="WORKLOAD", help="the same before T0")
+    guest.add_argument(
+        "--policy",
+        metavar="KNOBS",
+        help="run the walker's module with these, e.g. 'rotate=on_exit resume=cursor capacity=96'",
+    )
+    guest.add_argument("--reporting", action="store_true", help="with free-page-reporting=on")
+    guest.set_defaults(run="freehint.record.commands.print_guest")
+
+    lists = kinds.add_parser("snapshot", help="read the exact lists of this machine or of a dump")
+    source = lists.add_mutually_exclusive_group(required=True)
+    source.add_argument("--live", action="store_true", help="this machine, as root")
+    source.add_argument("--vmcore", metavar="FILE", help="a dump with a VMCOREINFO note")
+    lists.add_argument("--vmlinux", metavar="FILE", help="the kernel with debug symbols")
+    lists.add_argument("--out", required=True, metavar="DIR/NAME", help="e.g. mine/guest.T0")
+    lists.set_defaults(run="freehint.record.commands.print_snapshot")
 
 
 def _add_reports(commands) -> None:

@@ -148,7 +148,7 @@ def extra(module: str, what_for: str, extra: str = "sweep"):
     what_for : str
         The feature that needs it; with it the message begins if the module is missing.
     extra : str
-        "lab" or "sweep".
+        "lab", "sweep" or "record".
 
     Returns
     -------

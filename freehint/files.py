@@ -112,6 +112,17 @@ def whole_folder(path: Path):
     return _whole(path, tempfile.mkdtemp, 0o755)
 
 
+@contextlib.contextmanager
+def scratch_folder(folder: Path):
+    """A temporary folder in ``folder``, for files that are moved out of it when they are whole."""
+    handle, temporary = _begin(folder / UNFINISHED, tempfile.mkdtemp)
+    try:
+        yield temporary
+    finally:
+        os.close(handle)
+        remove(temporary)
+
+
 def take_lock(descriptor: int, patience_s: float, sentence: str) -> None:
     """Lock an open file, and wait up to ``patience_s`` seconds for a killed holder to end.
 

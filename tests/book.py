@@ -26,7 +26,8 @@ ORDER = (
     *("00_start_here", "01_free_lists", "02_the_walk", "03_rotation", "04_the_cursor"),
     *("05_hold_the_lock", "06_five_steps", "07_the_ring", "08_what_linux_merged"),
     *("09_live_migration", "10_is_it_the_real_kernel", "11_after_the_migration"),
-    *("12_against_a_real_qemu", "13_how_fast", "compile", "overcommit", "factorial"),
+    *("12_against_a_real_qemu", "13_how_fast", "14_the_thread_on_a_real_kernel"),
+    *("compile", "overcommit", "factorial"),
     *("lab", "report"),
 )
 CHAPTERS = tuple(name for name in ORDER if (FOLDER / f"{name}.ipynb").exists())

@@ -207,7 +207,9 @@ def test_help_and_refusals_import_nothing_heavy(arguments, code):
     ended, modules = loaded_by(arguments)
     assert ended == code and not modules & HEAVY
     own = {name for name in modules if name.split(".")[0] == "freehint"}
-    assert own == {f"freehint{name}" for name in ("", ".cli", ".config", ".replay", ".version")}
+    assert own == {
+        f"freehint{name}" for name in ("", ".cli", ".config", ".record", ".replay", ".version")
+    }
 
 
 def test_the_count_of_imports_sees_a_command_that_runs():
@@ -225,7 +227,8 @@ def test_every_command_names_a_function_that_exists():
                 walk(inner)
 
     walk(_parser())
-    assert len(found) == 12 and found.pop("freehint validate") is None  # it has kinds
+    assert len(found) == 15 and found.pop("freehint validate") is None  # it has kinds
+    assert found.pop("freehint record") is None
     for name in found.values():
         module, _, function = name.rpartition(".")
         assert callable(getattr(import_module(module), function)), name

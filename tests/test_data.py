@@ -98,6 +98,8 @@ def test_wheel_holds_the_package_the_recordings_and_the_report(wheel):
     shipped = {name for name in shipped if (ROOT / "data" / name).is_file()}
     assert {f"freehint/_data/{name}" for name in shipped} <= names
     assert {"freehint/py.typed", "freehint/_notebooks/report.ipynb"} <= names
+    module = (ROOT / "freehint" / "record" / "module").iterdir()
+    assert {f"freehint/record/module/{path.name}" for path in module} <= names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"freehint"}
 
 

@@ -20,7 +20,8 @@ def pyproject_lines(text: str) -> list[str]:
     """The requirements of the core and of the extras, without the project itself."""
     project = tomllib.loads(text)["project"]
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *extras["lab"], *extras["sweep"], *extras["test"]]
+    lines = [*project["dependencies"]]
+    lines += [line for name in ("lab", "sweep", "record", "test") for line in extras[name]]
     return [line for line in lines if Requirement(line).name != project["name"]]
 
 
@@ -59,7 +60,7 @@ def test_form():
     assert environment["channels"] == ["conda-forge", "nodefaults"]
     (pip_section,) = (d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
     assert "-e ." in pip_section
-    assert all(line == "-e ." or line.startswith("playwright") for line in pip_section)
+    assert all(line == "-e ." or line.startswith(("playwright", "drgn")) for line in pip_section)
 
 
 def narrowed(line: str) -> str:

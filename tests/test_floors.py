@@ -16,7 +16,7 @@ FLOORS = [
     {"formats", "policies"},
     {"engine"},
     {"runs"},
-    {"sweeps", "replay"},
+    {"sweeps", "replay", "record"},
     {"studies"},
     {"figures", "warm"},
     {"widgets"},
@@ -121,10 +121,10 @@ def test_freehint_keeps_to_its_floors(capsys):
 
 
 def test_rooms_stay_small():
-    """At most 8 modules beside the folders; 12 to 14 folders; 18 files each; 8 files over 300."""
+    """At most 8 modules beside the folders; 12 to 15 folders; 18 files each; 8 files over 300."""
     house = sizes(PACKAGE)
     assert len(house["beside"]) <= 8, house["beside"]
-    assert 12 <= len(house["folders"]) <= 14, house["folders"]
+    assert 12 <= len(house["folders"]) <= 15, house["folders"]
     assert max(house["files"].values()) <= 18, house["files"]
     long = {name: n for name, n in house["lines"].items() if n > 300}
     assert len(long) <= 8, long

@@ -7,6 +7,7 @@ import pytest
 
 import freehint as fh
 from freehint.replay.validate import prediction_table, predictions
+from freehint.replay.walkers import walker_predictions
 
 ROOT = Path(__file__).parent.parent
 TABLE = (ROOT / "README.md").read_text().split("## How it was validated")[1].split("## ")[0]
@@ -20,7 +21,7 @@ def rows(kind: str) -> list:
 
 
 def test_every_row_is_looked_at_here():
-    kinds = ("replay", "hints", "reporting", "migration")
+    kinds = ("replay", "hints", "reporting", "walker", "migration")
     assert sum(len(rows(kind)) for kind in kinds) == TABLE.count("\n| `") - 1  # less the head
 
 
@@ -41,6 +42,14 @@ def test_figures_of_predictions(kind, folder, figures):
     table = prediction_table(predictions(fh.data(folder), kind), kind)
     equal = (table["predicted_pfn"] == table["measured_pfn"]).sum()
     assert figures == f"{equal:,} of {len(table):,}"
+
+
+@pytest.mark.parametrize(("folder", "figures"), rows("walker"))
+def test_figures_of_walks(folder, figures):
+    found = walker_predictions(fh.data(folder))
+    equal, of = (sum(f(one.rows["equal"]) for one in found) for f in (sum, len))
+    assert all(one.good for one in found)
+    assert figures == f"{equal:,} of {of:,}, in {len(found)} recording{'s' * (len(found) > 1)}"
 
 
 def test_figures_of_migrations():

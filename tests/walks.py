@@ -1,4 +1,4 @@
-"""Three recordings of walkers, written by hand from the recorder's rules, for tests.
+"""Five recordings of walkers, written by hand from the recorder's rules, for tests.
 
 Each is a guest with one zone of eight free blocks of order 10, A..H, on its MOVABLE list.
 """
@@ -161,6 +161,76 @@ def full_ring_rows():
     return [*rows, begins("w_walk_end", 0, 8, 1)]
 
 
+def last_block_rows():
+    """A ring of one: it loses all blocks but the first, and then all but the last, which is A.
+
+    A block that moves is met again behind the list's last one, unless it is that last one.
+    """
+    lost = [movable("w_report", pfn, 0, stay) for stay, pfn in enumerate(BLOCKS[1:], 2)]
+    again = [movable("w_report", pfn, 0, stay) for stay, pfn in enumerate(BLOCKS[1:], 9)]
+    begin, moved = movable("w_list_begin", -1), movable("w_rotate", A)
+    others = [*empty_list(2), *empty_list(3), *empty_list(4)]
+    return [
+        row("tracing_mark_write", gfp="fhw rotate=1 capacity=0 min_order=10 ring=1 strokes=2"),
+        begins("w_walk_begin", 0, 1, 0),
+        begins("w_stroke_begin", 0, 0, 0),
+        *empty_list(0),
+        *[begin, movable("w_report", A, 1, 1), moved, *lost, movable("w_list_end", -1, 0, 8, 6)],
+        *others,
+        begins("w_stroke_end", 0, 8, 1),
+        begins("w_stroke_begin", 1, 0, 0),
+        *empty_list(0),
+        *[begin, *again, movable("w_used", A, 1, 1, 0, HOST), movable("w_report", A, 1, 1, 1)],
+        *[moved, movable("w_list_end", -1, 0, 8, 0)],
+        *others,
+        begins("w_stroke_end", 1, 8, 1),
+        movable("w_used", A, 1, 1, 0, HOST),
+        begins("w_walk_end", 0, 2, 1),
+    ]
+
+
+def cursor_rows():
+    """Each block moves as soon as it is reported, and a stroke goes on behind the newest report.
+
+    The guest puts D and E back behind it; the stroke ends there when it comes to D again.
+    """
+
+    def list_of(migratetype, blocks=(), after=-1, visited=0, why=0):
+        begin, end = (
+            row("w_list_begin", -1, 10, migratetype),
+            row("w_list_end", -1, 10, migratetype),
+        )
+        found = [begin, row("w_cursor", after, 10, migratetype)]
+        for pfn, stay, _ in blocks:
+            found += [movable("w_report", pfn, 1, stay), movable("w_rotate", pfn)]
+        return [*found, (*end[:5], 0, visited, why, "")]
+
+    def put_back(pfn):
+        isolated = [movable("isolate", pfn, pid=GUEST), row("isolate_ret", a=1024, pid=GUEST)]
+        return [*isolated, movable("putback", pfn, pid=GUEST)]
+
+    first, second = [(A, 1, 0), (B, 2, 0), (C, 3, 0)], [(D, 4, 0), (E, 5, 0)]
+    return [
+        row("tracing_mark_write", gfp="fhw rotate=1 resume=2 capacity=3 min_order=10 strokes=9"),
+        begins("w_walk_begin", 0, 1, 2),
+        begins("w_stroke_begin", 0, 3, 0),
+        *list_of(0),
+        *list_of(MOVABLE, first, -1, 4, 1),
+        begins("w_stroke_end", 0, 3, 0),
+        *used(first),
+        *put_back(D),
+        *put_back(E),
+        begins("w_stroke_begin", 1, 3, 0),
+        *list_of(MOVABLE, second, C, 2, 6),
+        *list_of(2),
+        *list_of(3),
+        *list_of(4),
+        begins("w_stroke_end", 1, 2, 1),
+        *used(second),
+        begins("w_walk_end", 0, 5, 1),
+    ]
+
+
 def snapshot(stem, order, reported, marks):
     """Write a snapshot in which these blocks are free, in this order; ``marks``: with the flag."""
     memory = free_memory(8192)._replace(reported_known=marks)
@@ -214,3 +284,14 @@ def five_steps(folder, rows=None):
 def full_ring(folder, rows=None):
     """The recording of a ring that is too small."""
     return record(folder, "full_ring", rows or full_ring_rows(), BLOCKS, BLOCKS)
+
+
+def last_block(folder, rows=None):
+    """The recording in which the ring takes only the first block, and then only the last."""
+    return record(folder, "last_block", rows or last_block_rows(), (*BLOCKS[1:], A), (A,))
+
+
+def cursor(folder, rows=None):
+    """The recording of a cursor on a list that rotates."""
+    order = (F, G, H, A, B, C, D, E)
+    return record(folder, "cursor", rows or cursor_rows(), order, order[3:])

@@ -118,9 +118,8 @@ def count_is_sound(world, user, row):
 
 @kernel
 def let_go(world, user, now_ns):
-    """Release the locks that a call has kept from its last stroke, if it has."""
-    if world.user[user].holds:
-        release_lock(world, user, now_ns)
+    """Release the locks that a call has kept from its last stroke."""
+    release_lock(world, user, now_ns)
 
 
 @kernel

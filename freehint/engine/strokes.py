@@ -184,7 +184,9 @@ class Strokes:
         if user.policy.next_zone:
             user.zone = user.next_zone()
         if user.zone < 0 or stop:
-            let_go(self.current.pinned, number, now_ns)
+            if self.of_users.holds[number]:
+                let_go(self.current.pinned, number, now_ns)
+                self._note_lock(user, self.nr_zones - 1, user.since, now_ns, user.blocks)
             self._end_walk(user, now_ns, not stop)
             return False
         holds = self.of_users.holds[number]

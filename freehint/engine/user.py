@@ -263,7 +263,8 @@ class User:
         Raises
         ------
         InputError
-            The policy's answer is no number of rows and a Stroke.
+            The policy's answer is no number of rows and a Stroke, or its call has gathered more
+            rows than there are page frames.
         """
         answer = self.call("fill", self.zone, report, capacity)
         pair = answer if isinstance(answer, tuple) and len(answer) == 2 else (None, None)
@@ -275,6 +276,11 @@ class User:
                 f"policy {self.policy.name}: fill must return (0..{capacity}, a Stroke), got {got}"
             )
         self.status = int(status)
+        if self.gathered + n > self.memory.nr_pages:
+            raise InputError(
+                f"policy {self.policy.name}: fill: its call has gathered {self.gathered + n} rows,"
+                f" but there are only {self.memory.nr_pages} page frames"
+            )
         return int(n)
 
     def get_on(self, now_ns: int) -> None:

@@ -10,7 +10,9 @@ from freehint.figures.drawing.palette import (
     BLACK,
     BLUE,
     GREEN,
+    GREY,
     ORANGE,
+    PURPLE,
     SKY,
     VERMILION,
     YELLOW,
@@ -169,8 +171,8 @@ def told_over_time(reports_of: dict, ax=None, span_ns=None) -> Axes:
     return ax
 
 
-# How a row of fh.counterfactual came about: its line and its marker.
-RUNS = {"recorded": ("-", "o"), "predicted exactly": ("--", "s"), "simulated": (":", "^")}
+# How a row of fh.counterfactual came about, and its line.
+RUNS = {"recorded": "-", "predicted exactly": "--", "simulated": ":"}
 
 
 @figure(
@@ -190,14 +192,16 @@ def reuse_by_volume(table: pd.DataFrame, ax=None) -> Axes:
     ax = axes_or_new(ax)
     columns = [name for name in table if re.fullmatch("reused_[0-9]+MiB", name)]
     volumes = [int(name.removeprefix("reused_").removesuffix("MiB")) for name in columns]
-    colours = dict(zip(dict.fromkeys(table["policy"]), (colour for colour, _ in PENS)))
+    # By name, so that a policy has the same colour in every panel.
+    colours = dict(zip(sorted(set(table["policy"])), (BLUE, ORANGE, GREEN, PURPLE, SKY)))
     for _, row in table.iterrows():
-        line, marker = RUNS[row["run"]]
         shares = row[columns].to_numpy(float) * 100
-        label = f"{row['policy']} ({row['run']})"
-        ax.plot(volumes, shares, line, marker=marker, ms=5, color=colours[row["policy"]],
-                label=label)  # fmt: skip
+        ax.plot(volumes, shares, RUNS[row["run"]], marker="o", ms=4, color=colours[row["policy"]])
+    for name, colour in colours.items():
+        ax.plot([], [], "o", ms=6, color=colour, label=name)
+    for run in dict.fromkeys(table["run"]):
+        ax.plot([], [], RUNS[run], color=GREY, label=run)
     ax.set(xlabel="memory used since the hint (MiB)", ylabel="hinted memory used again (%)")
-    ax.set(xlim=(0, None), ylim=(-2, 102))
-    legend_above(ax, 2, x=1)
+    ax.set(xlim=(0, 1.05 * max(volumes)), ylim=(-3, 103))
+    legend_above(ax, 4, x=1)
     return ax

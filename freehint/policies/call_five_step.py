@@ -2,8 +2,8 @@
 
 As in freehint/policies/call_walker.py, a *call* goes over the lists of all zones from the first
 one on, and takes and drops the zone's lock once a list, until ``capacity`` blocks are held.  Then
-they are reported, and put back zone by zone in the order in which they were taken.  What differs
-from freehint/policies/five_step.py:
+they are reported all together, and when the host has used them they are put back zone by zone in
+the order in which they were taken.  What differs from freehint/policies/five_step.py:
 
 * There is no END on a list.  A block that the host has used gets the policy's mark when it is put
   back, unless it merges; later calls skip it until it leaves the free lists, also in later walks.
@@ -15,9 +15,7 @@ from freehint/policies/five_step.py:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
-
-import numpy as np
+from typing import Annotated
 
 from freehint.inputs.rules import OneOf, Switch
 from freehint.jit import kernel
@@ -26,7 +24,6 @@ from freehint.mm.isolate import isolate_free_page
 from freehint.mm.list import list_next
 from freehint.mm.memory import (
     ISOLATE,
-    MARK_SHIFT,
     MAX_ORDER,
     MIGRATE_TYPES,
     NR_ORDERS,
@@ -36,80 +33,40 @@ from freehint.mm.memory import (
     page_zone,
     user_node,
 )
+from freehint.policies.call_five_step_state import (
+    AT_CALL_OVER,
+    AT_CALLS,
+    AT_CAPACITY,
+    AT_EMPTY,
+    AT_END,
+    AT_HELD,
+    AT_INTERRUPTS,
+    AT_ITS_END,
+    AT_KEPT_BLOCK,
+    AT_LIST,
+    AT_MISSED,
+    AT_REFUSED,
+    AT_WALKED,
+    AT_WATERMARK,
+    AT_ZONE,
+    K_CAPACITY,
+    K_KEEP,
+    K_MIN_ORDER,
+    K_SPAN,
+    K_STROKES,
+    K_USER,
+    called_list,
+    held_mark,
+    new_call_state,
+)
 from freehint.policies.call_walker import Strokes
 from freehint.policies.five_step import FiveStep, readd
 from freehint.policies.five_step_state import list_index
 from freehint.policies.policy import CAPACITY, MIN_ORDER, Knob, Outcome, Stroke
-from freehint.policies.walk_state import forget_user_nodes
 from freehint.policies.walker import ORDER
 
 USED = int(Outcome.USED)
 MORE, _, _, AT_ONCE = map(int, Stroke)
-# How a list ended: at its end, at the capacity, at a watermark, at a block that must stay.
-AT_ITS_END, AT_CAPACITY, AT_WATERMARK, AT_KEPT_BLOCK = range(4)
-
-
-class CallFiveStepState(NamedTuple):
-    """The state of a walk; ``Z`` zones, ``L`` = 55 lists of a zone.
-
-    knob : int64[7]      K_USER .. K_STROKES
-    at : int64[11]       AT_ZONE, AT_LIST: the next list; AT_HELD: blocks taken in this call;
-                         AT_CALL_OVER: 1 if it is over before all lists are walked; AT_WALKED: the
-                         list of the last stroke, AT_END: how it ended there, and AT_REFUSED: the
-                         block refused at a watermark; AT_EMPTY and AT_MISSED: the order of the
-                         list for which step 5 came last, and its blocks that were held then;
-                         AT_INTERRUPTS: how often step 5 came; AT_CALLS: calls that are over
-    held : int64[Z, L]   blocks on the private list, by the list that they were taken from
-    merged : bool[nr_pages]  whether a block merged when it was put back last
-    """
-
-    knob: np.ndarray
-    at: np.ndarray
-    held: np.ndarray
-    merged: np.ndarray
-
-
-K_USER, K_ORDER, K_MIN_ORDER, K_CAPACITY, K_KEEP, K_SPAN, K_STROKES = range(7)
-(
-    AT_ZONE,
-    AT_LIST,
-    AT_HELD,
-    AT_CALL_OVER,
-    AT_WALKED,
-    AT_END,
-    AT_REFUSED,
-    AT_EMPTY,
-    AT_MISSED,
-    AT_INTERRUPTS,
-    AT_CALLS,
-) = range(11)
-
-
-def new_call_state(memory, policy):
-    """The state of a walk that has not begun; marks of an earlier walk stay."""
-    forget_user_nodes(memory, policy.user)
-    knobs = [policy.user, ORDER.index(policy.order), policy.min_order, policy.capacity]
-    return CallFiveStepState(
-        knob=np.array([*knobs, policy.keep, policy.span, policy.strokes], np.int64),
-        at=np.zeros(11, np.int64),
-        held=np.zeros((len(memory.zones), NR_ORDERS * MIGRATE_TYPES), np.int64),
-        merged=np.zeros(memory.nr_pages, np.bool_),
-    )
-
-
-@kernel(inline=True)
-def called_list(state, i):
-    """(order, migratetype) of the i-th list of a zone in walking order."""
-    step, migratetype = i // MIGRATE_TYPES, i % MIGRATE_TYPES
-    if state.knob[K_ORDER] == 0:
-        return MAX_ORDER - 1 - step, migratetype
-    return state.knob[K_MIN_ORDER] + step, migratetype
-
-
-@kernel(inline=True)
-def held_mark(state):
-    """The bit for blocks that the host has used."""
-    return 1 << (MARK_SHIFT + state.knob[K_USER])
 
 
 @kernel

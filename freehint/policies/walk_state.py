@@ -149,12 +149,17 @@ def nr_lists(state):
 
 
 @kernel(inline=True)
+def list_at(direction, min_order, i):
+    """(order, migratetype) of the i-th list of a zone, HIGH_FIRST or LOW_FIRST."""
+    step = i // MIGRATE_TYPES
+    order = MAX_ORDER - 1 - step if direction == HIGH_FIRST else min_order + step
+    return order, i % MIGRATE_TYPES
+
+
+@kernel(inline=True)
 def walked_list(state, i):
     """(order, migratetype) of the i-th list of a zone in walking order."""
-    step = i // MIGRATE_TYPES
-    if state.knob[K_ORDER] == HIGH_FIRST:
-        return MAX_ORDER - 1 - step, i % MIGRATE_TYPES
-    return state.knob[K_MIN_ORDER] + step, i % MIGRATE_TYPES
+    return list_at(state.knob[K_ORDER], state.knob[K_MIN_ORDER], i)
 
 
 @kernel(inline=True)

@@ -135,7 +135,10 @@ def print_replays(args) -> bool:
     )
     columns = [c for c in table.columns if not c.startswith("first_miss_")]
     print(table[columns].round(3).to_string(index=False))
-    for _, row in table[table["first_miss_row"] >= 0].iterrows():
+    walks = table["walks"] > 0
+    for recording in table["recording"][walks].unique():
+        print(f"{recording}: a walk moves blocks; freehint validate walker judges this recording")
+    for _, row in table[(table["first_miss_row"] >= 0) & ~walks].iterrows():
         print(
             f"{row['recording']}, {row['level']} level: first unexplained miss in row"
             f" {row['first_miss_row']}: predicted pfn {row['first_miss_predicted_pfn']},"

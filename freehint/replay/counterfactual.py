@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from freehint.config import InputError, one_of
+from freehint.config import InputError, one_of, require
 from freehint.engine.guest.recorded import T_AT, T_GOT, T_KIND, T_ORDER
 from freehint.engine.guest.recorded_guest import RecordedGuest, recording_stem
 from freehint.formats.traces import rows
@@ -74,7 +74,7 @@ def counterfactual(
         ``".../NAME"`` of NAME.T0, NAME.T1 and NAME.trace, or a name of the sample data.
     policies : str, Policy, or a list of them
         Names in ``fh.POLICIES``, or policies of your own.
-    ways : sequence of str
+    ways : str, or sequence of str
         ``"predicted exactly"``: the demand is replayed at buddy level, and the policy makes its
         calls at the moments of the recorded walker's.  Only a :class:`freehint.CallWalker` can do
         that, and only if the recording has a walker's rows; others are left out.
@@ -98,7 +98,7 @@ def counterfactual(
         hint; the shares of hinted pages that were used again within 1, 5 and 20 s of their hint
         (reused_1s ..), within 64 to 512 MiB of memory used since then (reused_64MiB ..) and until
         T1 (reused_at_end); other_page, the share of allocations that got another page than the
-        recorded one; failures, allocations that found no page.
+        recorded one; failures, allocations that found no page and rows that the lists contradict.
 
         A page that is hinted again before it is used keeps its first hint; one that is hinted
         again after it was used counts as another hinted page.  The share for a time or a volume
@@ -117,6 +117,9 @@ def counterfactual(
     [['v24', 'simulated', 0], ['v33', 'simulated', 0]]
     """
     one_of("reuse", reuse, REUSE)
+    ways = (ways,) if isinstance(ways, str) else ways
+    scenario = scenario or Scenario()
+    require(isinstance(scenario, Scenario), "scenario", "be a Scenario", scenario)
     for way in ways:
         one_of("ways", way, WAYS)
     several = policies if isinstance(policies, list | tuple) else (policies,)
@@ -130,7 +133,7 @@ def counterfactual(
         if PREDICTED in ways and len(at) and isinstance(policy, CallWalker):
             table.append(_predicted(asked, policy))
         if SIMULATED in ways and reuse == HANDED_OUT:
-            table.append(_simulated(asked, policy, scenario or Scenario()))
+            table.append(_simulated(asked, policy, scenario))
     if not table:
         raise InputError(
             f"{stem}: ways {tuple(ways)} with reuse {reuse!r} give no row for these policies"

@@ -22,7 +22,7 @@ from freehint.replay.validate import recordings
 from freehint.replay.walker.ablations import ABLATIONS, ablations_of
 from freehint.replay.walker.five_steps import FiveStepWalks
 from freehint.replay.walker.knobs import FIVE_STEP, knobs_before, policy_of
-from freehint.replay.walker.walks import CallWalks, Walks
+from freehint.replay.walker.walks import FIELDS, CallWalks, Walks
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class WalkerPrediction:
 
     Attributes
     ----------
-    recording : str
+    stem : Path
+        The recording's path up to its name.
     knobs : dict
         The knobs of its last walk.
     rows : DataFrame
@@ -47,7 +48,7 @@ class WalkerPrediction:
         Free blocks at T1 whose Reported mark differs.
     """
 
-    recording: str
+    stem: Path
     knobs: dict
     rows: pd.DataFrame
     extra: int
@@ -56,6 +57,21 @@ class WalkerPrediction:
     refused: int
     lists: pd.DataFrame
     marks: int
+
+    @property
+    def recording(self) -> str:
+        """The recording's name."""
+        return self.stem.name
+
+    def side(self, side: str) -> pd.DataFrame:
+        """The rows of the walker on one side, "predicted" or "measured".
+
+        Returns
+        -------
+        DataFrame
+            Columns event, pfn, order, migratetype, a, b and c.
+        """
+        return self.rows[[f"{side}_{name}" for name in FIELDS]].set_axis(FIELDS, axis=1)
 
     def summary(self) -> dict:
         """The values of one row in a table of recordings: predicted / all of each kind."""
@@ -120,7 +136,7 @@ def predict_walker(stem, ablation: str | None = None) -> WalkerPrediction | None
     walks.play(at)
     counts, memory = walks.advance.run.counts, walks.advance.memory
     return WalkerPrediction(
-        Path(stem).name,
+        Path(stem),
         knobs=walks.knobs,
         rows=walks.table(),
         extra=walks.extra,

@@ -1,10 +1,22 @@
 """What a walk did, counted from its rows: those that a real kernel wrote, or those predicted."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 
-from freehint.replay.walker.walks import FIELDS
-from freehint.replay.walkers import WalkerPrediction
+from freehint.config import InputError, one_of
+from freehint.data import data
+from freehint.engine.guest.recorded_guest import RecordedGuest, recording_stem
+from freehint.formats.traces.recording import load_recording
+from freehint.replay.counterfactual import counterfactual, recorded_policy
+from freehint.replay.walker.knobs import FIVE_STEP, RESTART
+from freehint.replay.walkers import WalkerPrediction, walker_predictions
+from freehint.runs.scenario import Scenario
+from freehint.units import NS_PER_MS, NS_PER_US
 
+QUESTIONS = ("rotation", "restart", "lock", "steps")
 STALE, BY_STEP_5 = 0, 1  # w_used: its stay is over; w_putback: in the allocator
 SIDES = {"recorded": "measured", "predicted": "predicted"}
 
@@ -79,6 +91,219 @@ def counted_walks(predictions: list[WalkerPrediction]) -> pd.DataFrame:
     found = {}
     for one in predictions:
         for side, prefix in SIDES.items():
-            rows = one.rows[[f"{prefix}_{name}" for name in FIELDS]].set_axis(FIELDS, axis=1)
-            found[one.recording, side] = walk_counts(rows)
+            found[one.recording, side] = walk_counts(one.side(prefix))
     return pd.DataFrame.from_dict(found, orient="index").rename_axis(["recording", "side"])
+
+
+def predicted_walks(recordings) -> list[WalkerPrediction]:
+    """Predict every walk in a folder of recordings.
+
+    Parameters
+    ----------
+    recordings : str or Path
+        A folder, or the name of one in the sample data.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, it has no walk, or a recording cannot be used.
+    """
+    return walker_predictions(recordings if Path(recordings).is_dir() else _sample(recordings))
+
+
+def _sample(name) -> Path:
+    try:
+        return data(name)
+    except FileNotFoundError as error:
+        raise InputError(f"recordings: {error}") from None
+
+
+def that_ask(question: str, predictions: list[WalkerPrediction]) -> list[WalkerPrediction]:
+    """The recordings that bear on one of the thread's four questions, by their knobs.
+
+    Parameters
+    ----------
+    question : "rotation", "restart", "lock", "steps"
+        "rotation": the walk begins at the head each time; "restart": it goes on where it was;
+        "lock": it holds the locks of all zones; "steps": it takes blocks off their lists.
+    predictions : list of WalkerPrediction
+    """
+    one_of("question", question, QUESTIONS)
+    return [one for one in predictions if _question_of(one.knobs) == question]
+
+
+def _question_of(knobs: dict) -> str:
+    if not knobs["mark"]:
+        return "none"  # its rows cannot tell a stay from another
+    if knobs[FIVE_STEP]:
+        return "steps"
+    if knobs["lock"]:
+        return "lock"
+    return "rotation" if knobs["resume"] == RESTART else "restart"
+
+
+def with_and_without_rotation(stem) -> pd.DataFrame:
+    """The recorded demand of a walk, with the recorded knob ``rotate`` and with the other.
+
+    Parameters
+    ----------
+    stem : str or Path
+        See :func:`freehint.counterfactual`.
+
+    Returns
+    -------
+    DataFrame
+        Rows of :func:`freehint.counterfactual`: what was recorded, and what is predicted exactly
+        for both; ``policy`` is the value of ``rotate``.
+    """
+    policy = recorded_policy(stem)
+    others = [replace(policy, name=rotate, rotate=rotate) for rotate in ("never", "on_exit")]
+    table = counterfactual(stem, others, ways=("predicted exactly",), reuse="left_lists")
+    table.loc[table["run"] == "recorded", "policy"] = policy.rotate
+    return table
+
+
+def by_lap_rule(stem) -> pd.DataFrame:
+    """The recorded demand of a walk that scans for A, under every rule for the end of its lap.
+
+    Parameters
+    ----------
+    stem : str or Path
+        See :func:`freehint.counterfactual`.
+
+    Returns
+    -------
+    DataFrame
+        Rows of :func:`freehint.counterfactual`; ``policy`` is the rule.
+    """
+    policy = replace(recorded_policy(stem), rotate="on_exit")
+    scans = {name: {"resume": "scan_for_first", "lap": name} for name in ("always", "shrinks")}
+    scans["any reported block"] = {"resume": "scan_for_mark"}
+    others = [replace(policy, name=name, **knobs) for name, knobs in scans.items()]
+    return counterfactual(stem, others, ways=("predicted exactly",), reuse="left_lists")
+
+
+def same_walk(stem) -> Scenario:
+    """The scenario of a recorded guest that runs again under the policy of its first walk.
+
+    Parameters
+    ----------
+    stem : str or Path
+        See :func:`freehint.counterfactual`.
+    """
+    loaded = load_recording(recording_stem(stem))
+    begins = np.flatnonzero((loaded.trace["event"] == "w_walk_begin").to_numpy())
+    ts_us = loaded.trace["ts_us"].to_numpy(np.int64)
+    guest = RecordedGuest(stem)
+    return Scenario(
+        policy=recorded_policy(stem),
+        workload=guest,
+        walk_at_ns=int(ts_us[begins[0]] - ts_us[0]) * NS_PER_US,
+        duration_ns=guest.loaded.lap_ns + 1,
+    )
+
+
+def answers(walks: list, rotation: pd.DataFrame, laps: pd.DataFrame, simulated: dict):
+    """The four questions, each with what was recorded, predicted exactly and simulated.
+
+    Parameters
+    ----------
+    walks : list of WalkerPrediction
+    rotation : DataFrame
+        Rows of :func:`with_and_without_rotation`, of all recordings that ask.
+    laps : DataFrame
+        Rows of :func:`by_lap_rule`, of all recordings that ask.
+    simulated : dict
+        Question -> rows of :func:`freehint.paired`; for "rotation" the row of the survival.
+
+    Returns
+    -------
+    DataFrame
+        Columns recorded, predicted exactly and simulated, with the question as the index.
+    """
+    recorded = counted_walks(walks).xs("recorded", level="side")
+    asking = {q: recorded.loc[[w.recording for w in that_ask(q, walks)]] for q in QUESTIONS}
+    rows = {
+        "rotation": (*_reuse(rotation), _points(simulated["rotation"], "of survival")),
+        "restart": (*_twice(laps), _levels(simulated["restart"], "duplicate_pages", "pages twice")),
+        "lock": (*_hold(asking["lock"]), _waits(simulated["lock"])),
+        "steps": (*_steps(asking["steps"]), _waits(simulated["steps"])),
+    }
+    columns = ["recorded", "predicted exactly", "simulated"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+NONE = "no recording asks it"
+
+
+def _reuse(table: pd.DataFrame) -> list:
+    """Per run: the shares of hints that were used again after 128 MiB, by ``rotate``."""
+    found = []
+    for run in ("recorded", "predicted exactly"):
+        shares = table[table["run"] == run].groupby("policy")["reused_128MiB"]
+        told = [f"{name}: {low:.0%} to {high:.0%}" for name, low, high in _spans(shares)]
+        found.append(f"used again after 128 MiB, {'; '.join(told)}" if told else NONE)
+    return found
+
+
+def _spans(groups):
+    spans = groups.agg(["min", "max"]).dropna()
+    return spans.itertuples()
+
+
+def _twice(laps: pd.DataFrame) -> list:
+    """Reports of blocks that were reported before in the same walk."""
+    if laps.empty:
+        return [NONE, NONE]
+    sums = laps.groupby(["run", "policy"], sort=False)[["duplicates_in_walk", "reports"]].sum()
+    recorded = sums.xs("recorded").sum()
+    rules = sums.xs("predicted exactly")["duplicates_in_walk"]
+    told = ", ".join(f"{rule}: {twice:,}" for rule, twice in rules.items())
+    return [
+        f"{recorded['duplicates_in_walk']:,} of {recorded['reports']:,} reports are of blocks told"
+        " before in the walk",
+        f"by the rule of the lap: {told}",
+    ]
+
+
+def _hold(rows: pd.DataFrame) -> list:
+    if rows.empty:
+        return [NONE, NONE]
+    told = f"up to {rows['most_in_a_hold'].max():,} blocks in a hold, {rows['stale'].sum()} stale"
+    return [told, "the same"]
+
+
+def _steps(rows: pd.DataFrame) -> list:
+    if rows.empty:
+        return [NONE, NONE]
+    told = (
+        f"{rows['stale'].sum()} stale of {rows['reports'].sum():,}; step 5 came"
+        f" {rows['interrupts'].sum()} times and put back {rows['put_back'].sum()} blocks"
+    )
+    return [told, "the same"]
+
+
+def _points(row: pd.Series, what: str) -> str:
+    return f"{100 * row['difference']:+.1f} ± {100 * row['half_width']:.1f} points {what}"
+
+
+def _levels(table: pd.DataFrame, outcome: str, what: str) -> str:
+    rows = table[table["outcome"] == outcome]
+    told = ", ".join(f"{r.level}: {r.mean:,.0f}" for r in rows.itertuples())
+    return f"{what}: {rows['against'].iloc[0]:,.0f} as recorded; {told}"
+
+
+def _waits(table: pd.DataFrame) -> str:
+    """The longest wait of an allocation beside that of the compared level, and the lost hints."""
+    found = table.set_index("outcome")
+    wait, lost = found.loc["wait_ms"], found.loc["lost_pages"]
+    return (
+        f"longest wait of an allocation {wait['mean']:.2f} ms, list by list"
+        f" {wait['against']:.2f} ms; pages lost to a full ring {lost['mean']:,.0f}, list by list"
+        f" {lost['against']:,.0f}"
+    )
+
+
+def in_ms(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of summaries with the longest wait of an allocation in ms, as ``wait_ms``."""
+    return table.assign(wait_ms=table["alloc_wait_max_ns"] / NS_PER_MS)

@@ -41,9 +41,9 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
     Returns
     -------
     DataFrame
-        One row per level and outcome: level, outcome, mean, difference (mean over the seeds of
-        level - against), half_width of its 95 % interval (nan for a single seed), and differs
-        (whether the interval leaves out 0).
+        One row for each other level and outcome: level, outcome, mean, against (the mean of the
+        level that it is compared with), difference (mean over the seeds), half_width of its 95 %
+        interval (nan for a single seed), and differs (whether the interval leaves out 0).
 
     Raises
     ------
@@ -55,13 +55,15 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
     >>> import pandas as pd
     >>> from freehint.sweeps.paired import paired
     >>> runs = {"policy": ["a", "b"] * 3, "seed": [1, 1, 2, 2, 3, 3], "x": [1, 3, 2, 4, 3, 6]}
-    >>> paired(pd.DataFrame(runs), ["x"], against="a").round(2).iloc[1].tolist()
-    ['b', 'x', 4.33, 2.33, 1.43, True]
+    >>> found = paired(pd.DataFrame(runs), ["x"], against="a").iloc[0]
+    >>> f"{found['level']}: {found['difference']:+.2f} ± {found['half_width']:.2f}"
+    'b: +2.33 ± 1.43'
+    >>> bool(found["differs"])
+    True
     """
     for name in (factor, "seed", *outcomes):
         one_of("table", name, list(table.columns))
-    levels = list(dict.fromkeys(table[factor]))
-    one_of(factor, against, levels)
+    one_of(factor, against, list(dict.fromkeys(table[factor])))
     rows = []
     for outcome in outcomes:
         runs = table.set_index([factor, "seed"])[outcome]
@@ -70,9 +72,10 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
         by_seed = runs.unstack(factor)
         if by_seed.isna().any(axis=None):
             raise InputError(f"table: not every seed has every {factor} and a value of {outcome}")
-        for level in levels:
-            mean, half = interval(by_seed[level] - by_seed[against])
-            differs = bool(abs(mean) > half)
-            rows.append((level, outcome, float(by_seed[level].mean()), mean, half, differs))
-    columns = ["level", "outcome", "mean", "difference", "half_width", "differs"]
+        base = by_seed.pop(against)
+        for level, values in by_seed.items():
+            mean, half = interval(values - base)
+            means = float(values.mean()), float(base.mean())
+            rows.append((level, outcome, *means, mean, half, bool(abs(mean) > half)))
+    columns = ["level", "outcome", "mean", "against", "difference", "half_width", "differs"]
     return pd.DataFrame(rows, columns=columns)

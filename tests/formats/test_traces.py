@@ -19,8 +19,8 @@ LINE = "     Web Content-2214    [000] .....    12.000001: "
 
 
 def columns_of(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its categories as plain text, to compare values."""
-    return table.astype(dict.fromkeys(("event", "comm", "gfp"), str))
+    """The table with plain texts and one type for c, which is narrower in some recordings."""
+    return table.astype(dict.fromkeys(("event", "comm", "gfp"), str) | {"c": "int32"})
 
 
 def same(left: pd.DataFrame, right: pd.DataFrame) -> None:

@@ -8,7 +8,8 @@ from freehint.mm.buddy import FPI_NONE, del_page_from_free_list, free_block
 from freehint.mm.list import list_move
 from freehint.mm.memory import MARK_SHIFT, MOVABLE, free_list_head, list_nodes
 from freehint.mm.zone import alloc_pages, free_pages
-from freehint.policies.call_five_step import (
+from freehint.policies.call_five_step import CallFiveStep, note_used
+from freehint.policies.call_five_step_state import (
     AT_CALL_OVER,
     AT_CAPACITY,
     AT_EMPTY,
@@ -18,8 +19,6 @@ from freehint.policies.call_five_step import (
     AT_MISSED,
     AT_REFUSED,
     AT_WATERMARK,
-    CallFiveStep,
-    note_used,
 )
 from freehint.policies.drive import Drive
 from freehint.policies.policy import Outcome

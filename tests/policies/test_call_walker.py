@@ -219,6 +219,53 @@ def test_a_scan_without_rotation_is_refused(resume):
         CallWalker("w", rotate="never", resume=resume)
 
 
+@pytest.mark.parametrize(
+    ("gone", "lap", "told"),
+    [
+        # A has come back as another stay, so only the lap ends the list.
+        ((6, 7), "always", [[0, 3, 4], [5, 1]]),
+        ((6, 7), "shrinks", [[0, 3, 4]]),
+        # A is gone, and counts as one that was still to be told.
+        ((0, 6, 7), "always", [[3, 4, 5], [1, 2]]),
+        ((0, 6, 7), "shrinks", [[3, 4]]),
+    ],
+)
+def test_a_lap_that_shrinks_tells_nothing_twice(gone, lap, told):
+    memory = free_memory(8192)
+    drive = driven(memory, capacity=3, lap=lap)
+    assert calls(drive, most=2) == [[0, 1, 2], []]
+    for number in {0, *gone}:
+        leave(memory, number)
+    if 0 not in gone:
+        come_back(memory, 0)
+    assert calls(drive) == told
+
+
+@pytest.mark.parametrize(
+    ("resume", "strokes", "told"),
+    [
+        ("restart", 2, 2),
+        ("restart", 3, 3),
+        ("scan_for_first", 1, 1),
+        ("scan_for_first", 9, 2),
+    ],
+)
+def test_the_calls_of_a_walk_are_counted(resume, strokes, told):
+    rotate = "never" if resume == "restart" else "on_exit"
+    drive = driven(free_memory(6144), resume=resume, rotate=rotate, capacity=3, strokes=strokes)
+    found = [call for call in calls(drive) if call]
+    assert len(found) == told and all(len(call) == 3 for call in found)
+    assert drive.stroke() is None and drive.stroke() is None
+
+
+def test_a_walk_that_restarts_ends_with_its_last_list_unless_its_calls_are_counted():
+    for strokes, told in ((0, 1), (4, 4)):
+        drive = driven(
+            free_memory(4096), resume="restart", rotate="never", capacity=0, strokes=strokes
+        )
+        assert sum(len(stroke.rows) for stroke in drive) == 4 * told
+
+
 KNOBS = list(itertools.product(ROTATE, CALL_RESUME, LAP, (True, False), ON_FULL))
 
 

@@ -6,30 +6,30 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import freehint as fh
 import walks
 from freehint.cli import main
 from freehint.config import InputError
 from freehint.replay.walkers import predict_walker, validate_walker, walker_ablations
 
 TRUTH = Path(__file__).parents[3] / "shared" / "ground-truth" / "walkers"
+KERNELS = ("linux-6.1", "linux-6.12")
 
 
 def recorded(kernel):
-    """The stems of a kernel's recordings; they do not ship."""
-    if not TRUTH.is_dir():
-        return []
-    return sorted(
-        path.with_suffix("").with_suffix("") for path in TRUTH.glob(f"{kernel}/*.trace.*")
-    )
+    """The stems of recordings that do not ship; test_readme.py predicts those in data/."""
+    stems = {path.with_suffix("").with_suffix("") for path in TRUTH.glob(f"{kernel}/*.trace.*")}
+    shipped = {path.name for path in fh.data(f"{kernel}/walkers").glob("*.trace.*")}
+    return sorted(stem for stem in stems if f"{stem.name}.trace.parquet" not in shipped)
 
 
 def test_the_recordings_are_there():
     if TRUTH.is_dir() or os.environ.get("CI"):
-        assert len(recorded("linux-6.1")) == 19 and len(recorded("linux-6.12")) == 1
+        assert [len(recorded(kernel)) for kernel in KERNELS] == [5, 0]
 
 
 @pytest.mark.parametrize(
-    "stem", recorded("linux-6.1") + recorded("linux-6.12"), ids=lambda s: s.name
+    "stem", [stem for kernel in KERNELS for stem in recorded(kernel)], ids=lambda s: s.name
 )
 def test_every_row_list_and_mark_of_a_real_kernel_is_predicted(stem):
     found = predict_walker(stem)
@@ -39,7 +39,9 @@ def test_every_row_list_and_mark_of_a_real_kernel_is_predicted(stem):
 
 
 @pytest.mark.parametrize(
-    "write", [walks.rotation, walks.five_steps, walks.full_ring], ids=lambda f: f.__name__
+    "write",
+    [walks.rotation, walks.five_steps, walks.full_ring, walks.last_block, walks.cursor],
+    ids=lambda f: f.__name__,
 )
 def test_every_row_of_a_recording_by_hand_is_predicted(write, tmp_path):
     found = predict_walker(write(tmp_path))
@@ -60,6 +62,14 @@ def test_each_wrong_rule_is_refuted_by_a_recording(tmp_path):
         ("rotation", "to_the_head"): True,
         ("rotation", "first_by_pfn"): True,
     }
+
+
+def test_only_rules_that_a_walk_uses_are_made_wrong(tmp_path):
+    rows = walks.five_step_rows()
+    quiet = walks.row("tracing_mark_write", gfp=rows[0][-1] + " trigger=0")
+    walks.five_steps(tmp_path, [quiet, *rows[1:]])
+    table = walker_ablations(tmp_path)
+    assert table["ablation"].tolist() == ["putback_to_head"]
 
 
 def test_validate_prints_writes_and_judges(tmp_path, capsys):

@@ -183,3 +183,45 @@ def test_no_time_wraps_at_the_largest_cost(name, kind):
 def test_more_walks_than_can_be_simulated_are_refused():
     with pytest.raises(fh.InputError, match=r"ask for at most 100000 walks .*, got 8"):
         scenario().with_values({"control.every_ns": 8})
+
+
+CALL = {"rotate": "on_exit", "resume": "scan_for_first", "capacity": 4}
+CALLS = {
+    "walker": fh.CallWalker("w", pause_ns=NS_PER_MS, **CALL),
+    "restarts": fh.CallWalker("w", pause_ns=NS_PER_MS, **CALL | {"resume": "restart"}),
+    "holds": fh.CallWalker("w", pause_ns=NS_PER_MS, on_full="wait", **CALL),
+    "five_step": fh.CallFiveStep(pause_ns=NS_PER_MS, capacity=4),
+}
+# A knob of a policy that works in calls, the policy in which it counts, and another value.
+# ``lap`` counts only where A has left its list: see test_counterfactual.py and test_call_walker.py.
+KNOBS = [
+    ("rotate", "restarts", "never"),
+    ("resume", "walker", "restart"),
+    ("lock", "holds", "whole_call"),
+    ("order", "walker", "low_first"),
+    ("min_order", "walker", 3),
+    ("capacity", "walker", 6),
+    ("span", "walker", False),
+    ("strokes", "walker", 2),
+    ("strokes", "restarts", 3),
+    ("pause_ns", "walker", 2 * NS_PER_MS),
+    ("order", "five_step", "low_first"),
+    ("capacity", "five_step", 6),
+    ("keep", "five_step", False),
+    ("span", "five_step", False),
+    ("strokes", "five_step", 2),
+    ("pause_ns", "five_step", 2 * NS_PER_MS),
+]
+
+
+@pytest.mark.parametrize(("knob", "kind", "value"), KNOBS, ids=[f"{k[1]}-{k[0]}" for k in KNOBS])
+def test_a_knob_of_a_call_counts(knob, kind, value):
+    case = scenario(CALLS[kind], ms=100, workload=CHURN)
+    assert told(case.with_values({f"policy.{knob}": value})) != told(case)
+
+
+@pytest.mark.parametrize("policy", [fh.CallWalker, fh.CallFiveStep])
+def test_calls_that_cannot_be_counted_are_refused(policy):
+    for strokes in (-1, 10**9 + 1, 0.5, True, None):
+        with pytest.raises(fh.InputError, match=r"^policy.strokes must .*, got "):
+            policy("w", strokes=strokes)

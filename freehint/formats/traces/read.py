@@ -22,6 +22,7 @@ from freehint.formats.traces.table import (
     PROBE_EVENTS,
     TEXT_COLUMNS,
     TRACE_COLUMNS,
+    WALKER_EVENTS,
     TraceAccount,
     TraceTable,
     finish,
@@ -149,7 +150,7 @@ def _read_parquet(path: Path, content) -> TraceTable:
                 row = int(rows[np.argmax(wrong)])
                 raise InputError(f"{path}: row {row}: {event} has no {name}")
     account = TraceAccount("parquet", lines=len(trace))
-    known = trace["event"].isin((*KMEM_FIELDS, *PROBE_EVENTS, MARKER))
+    known = trace["event"].isin((*KMEM_FIELDS, *PROBE_EVENTS, *WALKER_EVENTS, MARKER))
     if not known.all():
         # They are kept, because the seq of a recording must go on without a gap.
         strange = sorted(set(trace["event"][~known]))

@@ -25,7 +25,7 @@ TRACE_DTYPES = {
     "migratetype": "int8",
     "a": "int32",
     "b": "int32",
-    "c": "int8",
+    "c": "int32",
     "gfp": "category",
 }
 TRACE_COLUMNS = tuple(TRACE_DTYPES)
@@ -41,7 +41,7 @@ LIMITS = {  # largest value of a column
     "migratetype": MIGRATE_TYPES - 1,
     "a": INT32_MAX,
     "b": INT32_MAX,
-    "c": 127,
+    "c": INT32_MAX,
 }
 
 # Fields that each tracepoint must print: printed name -> column (include/trace/events/kmem.h).
@@ -70,6 +70,13 @@ PROBE_EVENTS = (
     *("move_block_ret", "claim_block", "claim_block_ret", "set_pbmt", "isolate", "isolate_ret"),
     *("putback", "decay", "drain_zone", "bulk_alloc", "bulk_alloc_ret", "unreserve", "rep", "proc"),
 )
+# Rows of the recorder's module, and their fields; -1 in a field means not applicable.
+WALKER_EVENTS = (
+    *("w_walk_begin", "w_walk_end", "w_stroke_begin", "w_stroke_end", "w_list_begin", "w_list_end"),
+    *("w_hold_begin", "w_hold_end", "w_report", "w_rotate", "w_first", "w_lap", "w_cursor"),
+    *("w_used", "w_isolate", "w_putback", "w_interrupt", "w_withdraw", "w_consume"),
+)
+WALKER_FIELDS = {name: name for name in NUMBERS if name != "migratetype"} | {"mt": "migratetype"}
 MARKER = "tracing_mark_write"
 
 SHOWN = 5  # unmatched lines that the account quotes

@@ -27,6 +27,8 @@ from freehint.formats.traces.table import (
     TEXT_COLUMNS,
     TRACE_COLUMNS,
     TRACE_DTYPES,
+    WALKER_EVENTS,
+    WALKER_FIELDS,
     TraceAccount,
     TraceTable,
     finish,
@@ -258,6 +260,11 @@ def _read_odd(odd: pl.DataFrame, account: TraceAccount) -> list[pl.DataFrame]:
         good, bad = _by_name(take(pl.col("event") == event), names)
         rows.append(good)
         unmatched.append(bad)
+    good, bad = _by_name(take(pl.col("event").is_in(WALKER_EVENTS)), WALKER_FIELDS)
+    # Only -1 says that a field does not apply: any other number below 0 is refused later.
+    applies = [pl.when(pl.col(name) != -1).then(name).alias(name) for name in NUMBERS]
+    rows.append(good.with_columns(applies))
+    unmatched.append(bad)
     probes = take(pl.col("event").is_in(PROBE_EVENTS))
     good, bad = _probe_rows(probes, account)
     rows.append(good)

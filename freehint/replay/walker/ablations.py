@@ -126,7 +126,7 @@ ABLATIONS = {
 def ablations_of(knobs: dict[str, int]) -> list[str]:
     """The names of the ablations that make a rule wrong which a walk with these knobs uses."""
     if knobs[FIVE_STEP]:
-        return ["putback_to_head", "no_interrupt"]
+        return ["putback_to_head", "no_interrupt"] if knobs["trigger"] else ["putback_to_head"]
     names = ["no_rotation", "reverse_order", "to_the_head"] if knobs["rotate"] else []
     by_resume = {SCAN_FOR_FIRST: ["first_by_pfn"], CURSOR: ["lost_cursor"]}
     return names + by_resume.get(knobs["resume"], [])

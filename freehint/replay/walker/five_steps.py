@@ -4,9 +4,16 @@ import numpy as np
 import pandas as pd
 
 from freehint.formats.traces import rows
-from freehint.mm.memory import MARK_SHIFT, USER_LIST, frame_order, list_nodes, page_zone, user_node
-from freehint.mm.pageblock import get_pageblock_migratetype
-from freehint.policies.call_five_step import (
+from freehint.mm.memory import (
+    ISOLATED,
+    MARK_SHIFT,
+    PAGEBLOCK_ORDER,
+    PAGEBLOCK_TYPE_MASK,
+    frame_order,
+    page_zone,
+)
+from freehint.policies.call_five_step import note_used
+from freehint.policies.call_five_step_state import (
     AT_CALL_OVER,
     AT_CAPACITY,
     AT_EMPTY,
@@ -19,7 +26,6 @@ from freehint.policies.call_five_step import (
     AT_ZONE,
     called_list,
     held_mark,
-    note_used,
 )
 from freehint.policies.drive import Drive
 from freehint.policies.policy import Outcome
@@ -61,7 +67,8 @@ class FiveStepWalks(Walks):
         super().__init__(recording, knobs, ablation)
         self.begin_walk()
         self.held: list[Slot] = []  # blocks of this call, in the order in which they were taken
-        self.interrupted, self.holds = False, 0
+        self.nodes = np.zeros(0, np.int64)  # theirs
+        self.interrupted, self.told_interrupted, self.holds = False, False, 0
         leave_out_own_rows(recording.trace, self.advance.columns.kind)
 
     def begin_walk(self) -> None:
@@ -69,17 +76,19 @@ class FiveStepWalks(Walks):
 
     def begin_call(self, row: int) -> None:
         self.go_on(row)
-        self.interrupted, self.held, self.taken, self.holds = False, [], 0, 0
-        self.drive.begin()
+        self.holds, self.told_interrupted = 0, False
+        if not self.state.held.any():  # Otherwise the call before still waits for the host.
+            self.interrupted, self.held, self.taken = False, [], 0
+            self.nodes = self.nodes[:0]
+            self.drive.begin()
 
     def go_on(self, row: int) -> None:
         """Let the guest go on; after each block that left a list the policy may interrupt."""
-        columns = self.advance.columns
-        while self.state.held.any() and self.knobs["trigger"]:
-            later = columns.kind[self.advance.row : row] == rows.ZONE_LOCKED
-            if not later.any():
+        columns, begin = self.advance.columns, self.advance.row
+        later = np.flatnonzero(columns.kind[begin:row] == rows.ZONE_LOCKED) + begin
+        for at in later.tolist():
+            if not (self.knobs["trigger"] and self.state.held.any()):
                 break
-            at = self.advance.row + int(np.argmax(later))
             self.advance.to(at + 1)
             self._step_5(
                 int(columns.node[at]), int(columns.order[at]), int(columns.migratetype[at])
@@ -88,7 +97,7 @@ class FiveStepWalks(Walks):
 
     def _step_5(self, node: int, order: int, migratetype: int) -> None:
         zone = page_zone(self.memory, node)
-        before = self._before_putback(zone)
+        before = self._before_putback()
         if not self.drive.call("on_empty", zone, order, migratetype):
             return
         at, pfn = self.state.at, node + self.memory.base_pfn
@@ -98,19 +107,21 @@ class FiveStepWalks(Walks):
             found.append(Row("w_withdraw", a=len(self.ring.slots), c=zone))
             self.ring.slots.clear()
         self.interrupted = True
-        self.wait_for(found + self._putbacks(before, IN_ALLOCATOR), step_5=True)
+        blocks = self._held_in(zone, *before)
+        self.wait_for(found + self._putbacks(blocks, IN_ALLOCATOR), step_5=True)
 
-    def _before_putback(self, zone: int) -> list:
+    def _before_putback(self) -> tuple:
+        """Nodes, frames and pageblocks of all blocks of this call."""
+        memory, nodes = self.memory, self.nodes
+        return nodes, memory.frame[nodes], memory.pageblock[nodes >> PAGEBLOCK_ORDER]
+
+    def _held_in(self, zone: int, nodes, frames, pageblocks) -> list:
         """Node, order, pageblock's type, and whether it was used, of each held block of a zone."""
-        memory, found = self.memory, []
-        for node in list_nodes(
-            memory, user_node(memory, self.drive.policy.user, USER_LIST)
-        ).tolist():
-            if page_zone(memory, node) == zone:
-                frame = int(memory.frame[node])
-                migratetype = get_pageblock_migratetype(memory, node)
+        found = []
+        for node, frame, pageblock in zip(*map(np.ndarray.tolist, (nodes, frames, pageblocks))):
+            if frame & ISOLATED and page_zone(self.memory, node) == zone:
                 used = bool(frame & held_mark(self.state))
-                found.append((node, frame_order(frame), migratetype, used))
+                found.append((node, frame_order(frame), pageblock & PAGEBLOCK_TYPE_MASK, used))
         return found
 
     def _putbacks(self, blocks: list, why: int) -> list[Row]:
@@ -129,6 +140,7 @@ class FiveStepWalks(Walks):
     def expect(self, row: int, event: str) -> None:
         if event in ("w_list_begin", "w_report", "w_hold_begin", "w_interrupt"):
             self.go_on(row)
+        self.told_interrupted |= event == "w_interrupt"
         if event == "w_list_begin":
             self.wait_for([] if self._has_taken() else self._list())
         elif event == "w_report":
@@ -138,7 +150,8 @@ class FiveStepWalks(Walks):
             self._finish_taking()
             if self.holds == 0:
                 self.ended = self._how_ended()
-            self.wait_for(self._step_4(self.holds) if self.holds < len(self.memory.zones) else [])
+            due = self._is_settled() and self.holds < len(self.memory.zones)
+            self.wait_for(self._step_4(self.holds) if due else [])
             self.holds += 1
         elif event == "w_stroke_end":
             self.wait_for([Row(event, a=self.stroke, b=self.taken, c=self.ended)])
@@ -160,6 +173,14 @@ class FiveStepWalks(Walks):
         at = self.state.at
         return bool(at[AT_CALL_OVER]) or at[AT_ZONE] >= len(self.memory.zones)
 
+    def _is_settled(self) -> bool:
+        """Whether it is time for step 4, at its recorded time.
+
+        If step 5 came in the recording and not here, the call still waits for the host.
+        """
+        all_used = self.taken == len(self.held) and not self.ring.slots
+        return all_used or self.interrupted or not self.told_interrupted
+
     def _finish_taking(self) -> None:
         """Do the rest of step 2, if the recorded one ended too soon."""
         while not self._has_taken():
@@ -179,7 +200,8 @@ class FiveStepWalks(Walks):
         order, migratetype = map(int, called_list(state, int(state.at[AT_WALKED])))
         here = {"order": order, "migratetype": migratetype}
         found = [Row("w_list_begin", a=zone, **here)]
-        for node in report[:n, 0].tolist():
+        self.nodes = np.append(self.nodes, report[:n, 0])
+        for node in self.nodes[len(self.nodes) - n :].tolist():
             self.held.append(Slot(node, order, migratetype, zone, self.ring.begin_stay(node)))
             found.append(Row("w_isolate", node + memory.base_pfn, a=1 << order, c=zone, **here))
         how = int(state.at[AT_END])
@@ -201,7 +223,7 @@ class FiveStepWalks(Walks):
         return [Row("w_report", pfn, slot.order, slot.migratetype, 1, slot.stay, 0)]
 
     def _step_4(self, zone: int) -> list[Row]:
-        before = self._before_putback(zone)
+        before = self._held_in(zone, *self._before_putback())
         report = np.zeros((len(before) + 1, 3), np.int64)
         for row, (node, order, _, _) in enumerate(before):
             report[row, :2] = node, order

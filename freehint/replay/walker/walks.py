@@ -271,8 +271,9 @@ class CallWalks(Walks):
         elif how == AT_A_FULL_RING:
             visited = sum(stroke.looked[: stroke.outcomes.tolist().index(Outcome.REFUSED) + 1])
         elif how == AT_ITS_END and rotate == EACH_REPORT:
-            # The block after the list's last one is the first that was moved, if that is another.
-            alone = stroke.looked[0] == visited
-            how = MOVED_BLOCK if moved and not alone else how
+            # The node after the list's last block is the first block that was moved before it.
+            before_last = np.cumsum(stroke.looked)[: len(stroke.outcomes)] < visited
+            moved_before = (stroke.outcomes == Outcome.TAKEN) & before_last
+            how = MOVED_BLOCK if moved_before.any() else how
         found.append(Row("w_list_end", a=zone, b=visited, c=how, **here))
         return found

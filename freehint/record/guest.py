@@ -1,0 +1,274 @@
+"""Record a guest: T0, a workload under the trace, T1; then the checks and the files.
+
+The order of the steps is that of the recordings in ``data/``: the guest boots, a workload may run
+before the trace begins, the marker ``FH T0`` stands in the trace just before the guest is stopped
+and dumped, and so does ``FH T1``.  The walker's knobs stand in a marker before its walk.
+"""
+
+import contextlib
+import gzip
+import json
+import re
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from freehint.config import InputError, require, whole
+from freehint.files import scratch_folder, writing
+from freehint.formats.traces.recording import MARKERS
+from freehint.inputs.reading import exists
+from freehint.record import module
+from freehint.record.initramfs import write_initramfs
+from freehint.record.kernels import Kernel, fetch_kernel, find_kernel
+from freehint.record.lists.kernel import Reader
+from freehint.record.lists.program import open_program, reading_kernel, require_drgn
+from freehint.record.lists.tables import checked, write_lists
+from freehint.record.probes import (
+    GROUP,
+    REPORTING,
+    TRACEPOINTS,
+    Chosen,
+    choose_probes,
+    read_symbols,
+)
+from freehint.record.qemu import WORK_S, Guest
+from freehint.record.steps import Steps, signals_end_it
+from freehint.record.tools import require_tools
+from freehint.record.trace import check_profile, check_statistics, write_trace
+from freehint.record.workloads import NOTHING, Workload
+from freehint.version import __version__
+
+TOOLS = ("qemu-system-x86_64", "busybox", "cpio", "gcc")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+LEAST_MEMORY, MOST_MEMORY = 256 << 20, 8 << 30  # the module's tables reach to 8 GiB
+MOST_CPUS = 8
+BUFFER_SHARE = 16  # the trace's buffers have memory / 16
+SETTLE_S = 1.0
+MARK_S = 0.3  # between a marker and the stop of the guest
+RESIDENT_S = 0.25
+ROW_BYTES = 250  # a row of the trace's text has about 140
+PATIENCE_S, LEAST_ROWS_PER_S = 60, 1_000  # of the trace on its way out; TCG has 75,000 a second
+
+
+class Order(NamedTuple):
+    """What to record.
+
+    name : str
+    out : Path               the folder for NAME.T0.* and so on
+    kernel : str             a series or a package
+    memory : int             bytes
+    cpus : int
+    workload : Workload      between T0 and T1
+    before : Workload        before T0
+    knobs : dict or None     of the walker; None if it does not run
+    reporting : bool         free-page-reporting of the balloon
+    modules : Path           the folder of the walker's sources
+    """
+
+    name: str
+    out: Path
+    kernel: str
+    memory: int
+    cpus: int
+    workload: Workload
+    before: Workload = NOTHING
+    knobs: dict | None = None
+    reporting: bool = False
+    modules: Path = module.SOURCES
+
+
+def record_guest(order: Order) -> Path:
+    """Record one guest.
+
+    Returns
+    -------
+    Path
+        The stem: OUT/NAME.
+
+    Raises
+    ------
+    InputError
+        Something is missing or refused, a check does not hold, or the disk is full.  Nothing is
+        left behind.
+    ChildProcessError
+        A program or the guest failed, or a signal ended the recording.
+    """
+    _check(order)
+    require_tools(TOOLS, "freehint record guest")
+    require_drgn()
+    if order.knobs is not None:
+        module.sources(order.modules)
+    steps = Steps()
+    with signals_end_it(), writing(order.out):
+        with steps.step("packages"):
+            found = find_kernel(order.kernel, headers=order.knobs is not None)
+        order.out.mkdir(parents=True, exist_ok=True)
+        _require_space(order.out, 2 * order.memory, "two dumps of the guest")
+        with scratch_folder(order.out) as folder:
+            with steps.step("kernel"):
+                kernel = fetch_kernel(found)
+            _record(order, kernel, folder, steps)
+            for path in sorted(folder.glob(f"{order.name}.*")):
+                path.rename(order.out / path.name)
+    return order.out / order.name
+
+
+def _check(order: Order) -> None:
+    require(bool(NAME.fullmatch(order.name)), "NAME", "be letters, digits, _ and -", order.name)
+    whole("--memory in bytes", order.memory, LEAST_MEMORY, MOST_MEMORY)
+    whole("--cpus", order.cpus, 1, MOST_CPUS)
+    for path in sorted(order.out.glob(f"{order.name}.*")) if order.out.is_dir() else ():
+        raise InputError(f"{path}: exists already; a recording never overwrites another")
+    if exists(order.out) and not order.out.is_dir():
+        raise InputError(f"{order.out}: is no folder")
+
+
+def _require_space(folder: Path, needed: int, what_for: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: the disk has {free >> 20} MiB, and {what_for} may need {needed >> 20} MiB"
+        )
+
+
+def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
+    """All steps after the kernel is there; the files are in ``folder`` afterwards."""
+    probes = choose_probes(kernel.release, read_symbols(kernel.symbols))
+    if order.reporting:
+        probes = probes._replace(probes=probes.probes + REPORTING)
+    for probe in probes.missing:
+        print(f"no probe {probe.event!r}: kernel {kernel.release} has no {probe.function}")
+    with steps.step("initramfs"):
+        walker = None
+        if order.knobs is not None:
+            walker = module.build(order.modules, kernel.headers, kernel.release)
+        scripts = {"workload": order.workload, "before": order.before}
+        write_initramfs(folder / "initramfs", kernel, scripts, walker)
+    info = _info(order, kernel, probes)
+    dumps = {moment: folder / f"{moment}.dump" for moment in MARKERS}
+    guest = Guest(folder, kernel, folder / "initramfs", order.memory, order.cpus, order.reporting)
+    with contextlib.ExitStack() as ends:
+        with steps.step("boot"):
+            ends.enter_context(guest)
+        entries = _run(order, guest, probes, info, dumps, steps)
+    for moment, dump in dumps.items():
+        with steps.step(f"lists {moment}"), reading_kernel(moment):
+            lists = Reader(open_program(dump, kernel.vmlinux)).lists()
+            write_lists(checked(lists, moment), folder / f"{order.name}.{moment}")
+            dump.unlink()
+    with steps.step("parquet"):
+        rows = write_trace(guest.data, folder / f"{order.name}.trace.parquet", entries)
+    info |= {"rows": rows, "steps_s": steps.seconds}
+    text = json.dumps(info, indent=1).encode()
+    (folder / f"{order.name}.info.json.gz").write_bytes(gzip.compress(text, mtime=0))
+
+
+def _info(order: Order, kernel: Kernel, probes: Chosen) -> dict:
+    """What is known before the guest boots."""
+    return {
+        "name": order.name,
+        "freehint": __version__,
+        "kernel": {"package": kernel.package, "version": kernel.version},
+        "command": order.workload.command,
+        "pre": order.before.command,
+        "scripts": {
+            name: one.script.read_text(errors="replace")
+            for name, one in (("workload", order.workload), ("before", order.before))
+            if one.script
+        },
+        "mem": f"{order.memory >> 20}M",
+        "cpus": order.cpus,
+        "reporting": order.reporting,
+        "buffer_kib": order.memory // BUFFER_SHARE // order.cpus >> 10,
+        "probes": [probe.line() for probe in probes.probes],
+        "probes_missing": [probe.line() for probe in probes.missing],
+    }
+
+
+def _run(order: Order, guest: Guest, probes: Chosen, info: dict, dumps: dict, steps: Steps) -> int:
+    """Run the guest from its boot to its end, fill in ``info``, and return the trace's rows."""
+    # A path of this machine says nothing to others.
+    info["qemu_args"] = [re.sub(r"(?<![\w.])/[^\s,]*/", "", word) for word in guest.arguments]
+    info["accelerator"] = guest.accelerator
+    info["proc_boot"] = guest.shell("proc_files")
+    if order.knobs is not None:
+        guest.shell("insmod /lib/modules/fhwalk.ko")
+    with steps.step("before"):
+        guest.shell(order.before.command, WORK_S)
+    info["trace_setup"] = _begin_trace(guest, probes, info["buffer_kib"], order.knobs is not None)
+    guest.shell("mark FH start")
+    time.sleep(SETTLE_S)
+    with steps.step("T0"):
+        _snapshot(guest, "T0", dumps["T0"])
+    resident, stop = [], threading.Event()
+    watcher = threading.Thread(target=_watch, args=(guest, resident, stop), daemon=True)
+    watcher.start()
+    began, cpu = time.monotonic(), guest.cpu_s()
+    with steps.step("workload"):
+        output = _work(order, guest)
+    info["workload"] = {
+        "rc": 0,
+        "output": output[-2000:],
+        "wall_s": time.monotonic() - began,
+        "qemu_cpu_s": guest.cpu_s() - cpu,
+    }
+    stop.set()
+    watcher.join()
+    info["rss"] = [[round(at - began, 2), kib] for at, kib in resident]
+    if order.knobs is not None:
+        info["walker"] = guest.shell("knobs")
+    with steps.step("T1"):
+        _snapshot(guest, "T1", dumps["T1"])
+    info["proc_T1"] = guest.shell("proc_files")
+    guest.shell("mark FH end; echo 0 > $T/tracing_on")
+    info["dmesg"] = guest.shell("dmesg | tail -n 20")
+    info["trace_stats"] = guest.shell("statistics")
+    info["kprobe_profile"] = guest.shell("cat $T/kprobe_profile")
+    complaint = guest.shell("complaints || true")
+    if complaint:
+        raise InputError(f"the guest's kernel complains: {complaint}")
+    check_profile(info["kprobe_profile"])
+    entries = check_statistics(info["trace_stats"])
+    with steps.step("trace"):
+        # QEMU would wait for ever, were the disk full.
+        _require_space(guest.data.parent, entries * ROW_BYTES, "the trace's text")
+        guest.shell("cat $T/trace > $DATA", PATIENCE_S + entries / LEAST_ROWS_PER_S)
+    return entries
+
+
+def _begin_trace(guest: Guest, probes: Chosen, buffer_kib: int, walker: bool) -> str:
+    """Set probes and tracepoints, begin to trace, and return what is set."""
+    guest.shell(f"trace_buffer {buffer_kib}")
+    for probe in probes.probes:
+        guest.shell(f"echo '{probe.line()}' >> $T/kprobe_events")
+    events = [f"kmem/{name}" for name in TRACEPOINTS]
+    for event in (GROUP, *events, *(("fhwalk",) if walker else ())):
+        guest.shell(f"echo 1 > $T/events/{event}/enable")
+    guest.shell("echo 1 > $T/tracing_on")
+    return guest.shell("cat $T/kprobe_events $T/set_event $T/buffer_size_kb")
+
+
+def _snapshot(guest: Guest, moment: str, dump: Path) -> None:
+    guest.shell(f"mark {MARKERS[moment][0]}")
+    time.sleep(MARK_S)
+    guest.dump(dump)
+
+
+def _work(order: Order, guest: Guest) -> str:
+    """Run the workload; with a walker it runs beside the walk and ends with it."""
+    if order.knobs is None:
+        return guest.shell(order.workload.command, WORK_S)
+    words = " ".join(f"{name}={value}" for name, value in order.knobs.items())
+    guest.shell(f"begin_background '{order.workload.command}'; sleep 1")
+    output = guest.shell(f"walk {words}", WORK_S)
+    guest.shell("end_background")
+    return output
+
+
+def _watch(guest: Guest, resident: list, stop: threading.Event) -> None:
+    """Note the guest's memory on the host until ``stop`` is set."""
+    while not stop.wait(RESIDENT_S):
+        with contextlib.suppress(OSError, IndexError):  # QEMU has ended
+            resident.append((time.monotonic(), guest.resident_kib()))
