@@ -180,6 +180,7 @@ LIGHT = [
     (["--help"], 0),
     (["--version"], 0),
     (["validate", "migration", "--help"], 0),
+    (["record", "guest", "--help"], 0),
     (["simulat"], 2),
     (["simulate", "--polcy", "v24"], 2),
     (["simulate", "--set", "ring.size"], 2),
