@@ -79,7 +79,7 @@ factorial: $(STAMP) ## cross all knobs of the walker: out/factorial.ipynb, 10 mi
 	@$(BIN)/python -m papermill --no-progress-bar --cwd . -y "$$FULL" notebooks/factorial.ipynb out/factorial.ipynb
 
 docs: $(STAMP) ## write the API's reference from the docstrings, for offline reading: out/docs
-	@$(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint
+	@EAGER_IMPORT=1 $(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint
 
 # The full runs of notebooks/compile.ipynb.
 define COMPILE

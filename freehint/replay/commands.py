@@ -32,7 +32,12 @@ def print_replay(args) -> bool:
     print(found.t1_lists.to_string(index=False))
     if found.first_miss:
         print(f"first miss: {found.first_miss}")
-    return found.misses == found.silent_rows and found.t1_equal
+    good = found.misses == found.silent_rows and found.t1_equal
+    if good:
+        print("next: freehint validate replay FOLDER does the same for all recordings of a folder")
+    else:
+        print("next: docs/adding-a-kernel.md tells how a rule is found from the first miss")
+    return good
 
 
 def _write_table(table, out) -> None:
@@ -41,6 +46,12 @@ def _write_table(table, out) -> None:
         with whole_file(Path(out)) as temporary:
             table.to_parquet(temporary)
         print(f"table: {out}")
+
+
+def _print_next(out) -> None:
+    """What to do after a validation."""
+    table = f"pandas.read_parquet({out!r})" if out else "--out FILE.parquet keeps the table"
+    print(f"next: {table}; chapters 10 and 12 of the notebooks show the same as figures")
 
 
 def print_predictions(args) -> bool:
@@ -57,6 +68,7 @@ def print_predictions(args) -> bool:
         print("no recording here can be predicted")
     else:
         print("the bar holds" if good else "the bar is MISSED: some block or list is not equal")
+    _print_next(args.out)
     return good
 
 
@@ -76,6 +88,7 @@ def print_walkers(args) -> bool:
     good = all(one.good for one in found)
     print(f"{int(table['equal'].sum())} of {len(table)} rows")
     print("the bar holds" if good else "the bar is MISSED: some row, list or mark is not equal")
+    _print_next(args.out)
     return good
 
 
@@ -107,10 +120,11 @@ def print_migrations(args) -> bool:
     held_out = table[~table["calibrated"]]
     if held_out.empty:
         print("no row here is held out, so nothing is judged")
-        return good
-    worst = shown.loc[held_out["error_transferred_B"].idxmax()]
-    print("worst row held out: " + ", ".join(f"{name} {worst[name]}" for name in MIGRATION_COLUMNS))
-    print("the bars hold" if good else "a bar is MISSED")
+    else:
+        worst = shown.loc[held_out["error_transferred_B"].idxmax()]
+        print("worst row held out: " + ", ".join(f"{n} {worst[n]}" for n in MIGRATION_COLUMNS))
+        print("the bars hold" if good else "a bar is MISSED")
+    _print_next(args.out)
     return good
 
 
@@ -132,4 +146,5 @@ def print_replays(args) -> bool:
         )
     _write_table(table, args.out)
     print("the bar holds" if good else "the bar is MISSED: buddy level needs 0 misses, T1 equal")
+    _print_next(args.out)
     return good

@@ -13,6 +13,7 @@ from freehint.policies import BASELINE
 from freehint.reports.findings import run_findings
 from freehint.reports.pictures import micro, run_figures
 from freehint.reports.reproduce import Reproduction
+from freehint.runs.citations import citations
 from freehint.runs.provenance import provenance_table
 from freehint.runs.run import Run, readable
 from freehint.runs.scenario_dict import BY_HAND
@@ -137,7 +138,8 @@ def _player(trajectory: Trajectory | None) -> str:
 
 def _table(table: pd.DataFrame, names: bool = False) -> str:
     shown = table.head(MOST_ROWS)
-    html = shown.to_html(index=names, border=0, escape=True, na_rep="\u2013")
+    with pd.option_context("display.max_colwidth", None):
+        html = shown.to_html(index=names, border=0, escape=True, na_rep="\u2013")
     left = len(table) - len(shown)
     more = f'<p class="dim">{left:,} more rows are left out.</p>' if left > 0 else ""
     return f'<div class="wide">{html}</div>{more}'
@@ -193,6 +195,7 @@ def _provenance(shown: Reproduction) -> str:
     return (
         f"<h3>Versions and parameters</h3>{_facts(facts, 'facts small')}{files}"
         f"<h3>Every entry of the summary</h3>{_facts(entries, 'facts small')}"
+        f'<h3>To be cited</h3><div class="files">{_table(citations(shown.run))}</div>'
     )
 
 

@@ -13,8 +13,10 @@ from freehint.config import InputError
 from freehint.files import whole_folder
 from freehint.inputs.reading import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
+from freehint.runs.citations import citations
 from freehint.runs.provenance import read_provenance
 from freehint.runs.stored import check_summary, check_table
+from freehint.runs.tracks import trace_of
 from freehint.units import format_ns, format_pages
 
 TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
@@ -128,6 +130,46 @@ class Run:
         for name, table in tables.items():
             check_table(name, table, folder / f"{name}.parquet")
         return cls(summary=summary, provenance=facts, **tables)
+
+    def citations(self) -> pd.DataFrame:
+        """The mails, commits, papers and recordings behind exactly what this run used.
+
+        Returns
+        -------
+        DataFrame
+            As :func:`freehint.citations` tells; :func:`freehint.bibtex` writes it as BibTeX.
+        """
+        return citations(self)
+
+    def save_perfetto(self, path, trajectory=None) -> Path:
+        """Write the run as a trace that ui.perfetto.dev opens; times are exact, in ns.
+
+        There is a track for each CPU (its waits for zone locks), for each zone's lock (its holds
+        by policies), for each policy (walks, strokes, every block that it offered to the ring, and
+        what was taken and lost so far), for the host (its memory, if it discards) and for the
+        migration (rounds, the stop of the guest, bytes sent).
+
+        Parameters
+        ----------
+        path : str or Path
+            The file to write; it appears whole or not at all.
+        trajectory : Trajectory, optional
+            Of this run, from :func:`freehint.record`: with it each ring has a track of the buffers
+            in flight.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        InputError
+            The file cannot be written, or the trajectory is of another run.
+
+        Source: perfetto, protos/perfetto/trace/track_event.
+        """
+        return trace_of(self, trajectory).save(path)
 
     def _repr_html_(self) -> str:
         rows = "".join(
