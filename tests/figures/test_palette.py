@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from freehint.figures.drawing.palette import STATES, THEMES, TYPES
+from freehint.figures.drawing.palette import STATES, THEMES, TRACKS, TYPES
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, for linear RGB.
 VISION = {
@@ -70,7 +70,13 @@ def test_known_distances():
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize(
     "legend",
-    [STATES, TYPES, ("hinted", "stale", "lost", "ink"), ("left", "used")],
+    [
+        STATES,
+        (*TYPES, "pcp"),
+        TRACKS,
+        ("hinted", "stale", "reused", "lost", "ink"),
+        ("left", "used"),
+    ],
     ids=",".join,
 )
 def test_colours_of_one_legend_are_told_apart(legend, theme, vision):

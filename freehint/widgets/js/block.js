@@ -32,17 +32,19 @@ function blockLines(t, moment, node) {
 // A line about the shares of a cell; if it is a single page, its state and since when it has it.
 function cellLine(t, moment, cell) {
   const at = (f) => t.channels.map((channel) => channel[f * t.cells + cell]);
-  const [free, pcp, held, hinted, stale] = at(moment);
+  const [free, pcp, held, hinted, stale, reused] = at(moment);
   if (t.meta.cell_shift === 0) {
     let since = moment;
-    while (since > 0 && at(since - 1).slice(0, 5).join() === at(moment).slice(0, 5).join()) since--;
+    while (since > 0 && at(since - 1).slice(0, 6).join() === at(moment).slice(0, 6).join()) since--;
     const state = free ? "free" : pcp ? "on a pcp list" : held ? "held for the host"
-      : stale ? "in use, allocated before the host took its hint" : "in use";
+      : stale ? "in use, taken while its hint was on the ring"
+      : reused ? "in use, taken after the host had used its hint" : "in use";
     const when = since ? `since ${formatTime(t.time[since])}` : "from the start";
     return `${state}${hinted ? ", host told" : ""} ${when}`;
   }
   const pages = 2 ** t.meta.cell_shift, share = (level) => Math.round(level / 255 * pages);
-  const parts = [[free, "free"], [pcp, "on pcp lists"], [held, "held"], [hinted, "hinted"], [stale, "stale"]]
+  const parts = [[free, "free"], [pcp, "on pcp lists"], [held, "held"], [hinted, "hinted"],
+    [stale, WORDS.stale], [reused, WORDS.reused]]
     .filter(([level]) => level).map(([level, word]) => `${share(level)} ${word}`);
   return `of ${pages} pages about ${parts.join(", ") || "none is free"}`;
 }

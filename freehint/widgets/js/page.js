@@ -4,18 +4,18 @@ const SPEEDS = [1, 2, 5, 10, 30, 60, 120]; // moments per second
 const KEYS = "space plays or pauses; left and right arrows step, with shift by 10; "
   + "Home and End go to the first and last moment; plus, minus and 0 zoom; up and down pan";
 const LENS_LEGENDS = {
-  hints: ["used", "pcp", "free", "hinted", "stale", "held"],
+  hints: ["used", "pcp", "free", "hinted", "stale", "reused", "held"],
   type: ["UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE"],
   migration: ["left", "used"],
 };
 const WORDS = {
   used: "in use", pcp: "on pcp lists", free: "free", hinted: "free, host told",
-  stale: "in use, host told", held: "held for the host", left: "to be sent",
+  stale: "taken while on the ring", reused: "taken after the host used the hint", held: "held for the host", left: "to be sent",
 };
 
 const HINT_FACTS = {
   taken: "taken by the ring", lost: "lost, ring full", twice: "taken twice",
-  stale: "allocated while on the ring", reused: "allocated after a hint",
+  stale: "taken while on the ring", reused: "taken after a hint, in all",
 };
 const MIGRATION_FACTS = {
   phase: "phase", sent: "sent", left: "left to send", skipped: "skipped for hints",
@@ -175,7 +175,7 @@ class Page {
     if (lens === "type") {
       make(this.legend, "span", {}, "full colour: free, faint: in use");
       chip(this.legend, "ink", "lines: host told", "fh-chip fh-lines");
-      chip(this.legend, "stale", "in use, host told");
+      chip(this.legend, "stale", WORDS.stale);
     }
     this.listLegend.replaceChildren();
     make(this.listLegend, "span", {}, "head ← handed out next, tail →");

@@ -10,7 +10,7 @@ const NODE_MASK = (1 << 28) - 1, IN_FLIGHT = 1 << 28, HOST_HAS = 1 << 29, MARKED
 const PRIVATE = 0x80000000;
 const HOLE = 255;
 const SHORT_HOLD = 1, FIRST_USER = 2;
-const CHANNELS = ["free", "pcp", "held", "hinted", "stale", "left"];
+const CHANNELS = ["free", "pcp", "held", "hinted", "stale", "reused", "left"];
 
 async function inflate(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
