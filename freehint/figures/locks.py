@@ -22,7 +22,6 @@ from freehint.figures.drawing.style import (
 from freehint.mm.memory import NR_ORDERS
 from freehint.units import NS_PER_MS
 
-
 MOST_CPUS = 6  # tracks of CPUs in a picture
 ONE_PIXEL = 0.8  # points: no bar is narrower at 90 dots per inch
 

@@ -5,8 +5,6 @@ import io
 import re
 from html import escape
 
-import numpy as np
-
 from freehint import figures
 from freehint.figures.drawing.palette import THEMES
 from freehint.runs.run import Run, summaries
