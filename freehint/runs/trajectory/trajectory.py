@@ -83,6 +83,10 @@ class Trajectory:
         check_trajectory(meta, arrays, COLUMNS)
         return cls(meta, arrays)
 
+    def moment_at(self, time_ns: float) -> int:
+        """The last moment that is not later than a time in ns; the first one before the run."""
+        return max(0, int(np.searchsorted(self.arrays["time_ns"], time_ns, side="right")) - 1)
+
     def window(self, moment: int, which: int):
         """The length of a list at a moment, its entries from the head, and those from the tail."""
         a = self.arrays

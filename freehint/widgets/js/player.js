@@ -13,6 +13,8 @@ class Player {
     this.timeline = new Timeline(this.page.timeCanvas, this.page.playhead, trajectory);
     this.map.lens = model.get("lens");
     this.map.zoom = model.get("zoom");
+    this.timeline.setWindow(...this.window);
+    new Controls(this);
     this.listen();
     this.look();
     this.followModel();
@@ -22,9 +24,20 @@ class Player {
     return Math.max(0, Math.min(this.trajectory.moments - 1, this.model.get("moment")));
   }
 
+  // The instant that is shown, in ns; its moment is the last one that is not later.
+  get now() {
+    return Math.max(0, Math.min(this.timeline.end, this.model.get("time_ns")));
+  }
+
+  // The part of the run on the time axis, in ns.
+  get window() {
+    const [from, upto] = this.model.get("window_ns");
+    return upto > from ? [from, upto] : [0, this.timeline.end];
+  }
+
   // Colours and sizes, which change with the theme and with the size of the page.
 
-  look() {
+  look(ratio = window.devicePixelRatio || 1) {
     const light = document.body.dataset.jpThemeLight;
     const dark = light === undefined
       ? matchMedia("(prefers-color-scheme: dark)").matches : light === "false";
@@ -35,7 +48,6 @@ class Player {
     }
     const style = getComputedStyle(this.root), font = parseFloat(style.fontSize);
     const theme = {...colours, family: style.fontFamily};
-    const ratio = window.devicePixelRatio || 1;
     const mapWidth = this.page.mapCanvas.clientWidth;
     if (!mapWidth) return; // not shown yet
     // The map is as tall as the elements beside it, if there are any.
@@ -51,46 +63,28 @@ class Player {
     this.page.listScroller.style.height = `${(shown + 0.3) * rowHeight}px`;
     this.lists.layOut(this.page.listScroller.clientWidth, ratio, font);
     this.page.listSpacer.style.height = `${this.lists.contentHeight}px`;
-    this.timeline.layOut(this.page.timeCanvas.clientWidth, ratio, font, this.page.buttons.offsetWidth);
+    this.timeline.layOut(this.page.timeCanvas.clientWidth, ratio, font);
     const {gutter, margin} = this.timeline;
     this.page.scrubber.style.width = `${this.page.timeCanvas.clientWidth - gutter - margin}px`;
-    this.page.scrubber.style.marginRight = `${margin}px`;
-    for (const picture of [this.map, this.lists, this.timeline]) picture.colour(theme);
+    this.page.scrubber.style.marginLeft = `${gutter}px`;
+    for (const picture of [this.map, this.lists]) picture.colour(theme);
+    this.timeline.theme = theme;
     this.page.drawLegends(this.map.lens, this.lists.has);
+    this.showWindow();
     this.draw();
   }
 
   // Control.
 
   listen() {
-    const {root} = this;
-    root.addEventListener("keydown", (event) => this.onKey(event));
-    this.page.listScroller.addEventListener("scroll", () => this.drawListsAlone());
-    this.page.mapCanvas.addEventListener("pointermove", (event) => this.onMapMove(event));
-    this.page.mapCanvas.addEventListener("pointerdown", (event) => this.onMapDown(event));
-    this.page.mapCanvas.addEventListener("pointerup", (event) => this.onMapUp(event));
-    this.page.mapCanvas.addEventListener("pointerleave", () => this.hover(null));
-    this.page.mapCanvas.addEventListener("wheel", (event) => this.onWheel(event), {passive: false});
-    for (const scrolled of ["wheel", "pointerdown"]) {
-      this.page.listScroller.addEventListener(scrolled, () => { this.lists.following = false; });
-    }
-    const under = (event) => this.lists.blockAt(event.offsetX, event.offsetY);
-    this.page.listCanvas.addEventListener("pointermove", (event) => this.hover(under(event)));
-    this.page.listCanvas.addEventListener("pointerleave", () => this.hover(null));
-    this.page.listCanvas.addEventListener("click", (event) => this.pin(under(event)));
-    const goUnder = (event) => this.goTo(this.timeline.momentAt(event.offsetX), {moves: false});
-    this.page.timeCanvas.addEventListener("pointerdown", goUnder);
-    this.page.timeCanvas.addEventListener("pointermove", (event) => {
-      if (event.buttons & 1) goUnder(event);
-    });
     const again = () => this.look();
     const resized = new ResizeObserver(again);
-    resized.observe(root);
+    resized.observe(this.root);
     window.addEventListener("resize", again);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", again);
     const themed = new MutationObserver(again);
-    themed.observe(document.body, {attributes: true, attributeFilter: ["data-jp-theme-light"]});
+    themed.observe(document.body, {attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"]});
     this.undo.push(() => {
       resized.disconnect();
       themed.disconnect();
@@ -104,7 +98,9 @@ class Player {
       this.model.on(`change:${name}`, act);
       this.undo.push(() => this.model.off(`change:${name}`, act));
     };
-    follow("moment", () => { if (!this.going && this.moment !== this.shownMoment) this.show({moves: true}); });
+    follow("moment", () => this.followMoment());
+    follow("time_ns", () => this.followTime());
+    follow("window_ns", () => this.showWindow());
     follow("playing", () => this.followPlaying());
     follow("speed", () => this.showSpeed());
     follow("selected", () => this.draw());
@@ -117,29 +113,21 @@ class Player {
     this.followPlaying();
   }
 
-  onKey(event) {
-    // Otherwise JupyterLab would use the arrows and Enter for its cells.
-    event.stopPropagation();
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const by = event.shiftKey ? 10 : 1, pan = this.map.tall * 2;
-    if (event.target === this.page.speed && event.key.startsWith("Arrow")) return;
-    if (event.key === " " && event.target.tagName === "BUTTON") return;
-    const acts = {
-      " ": () => this.playOrPause(),
-      ArrowLeft: () => this.step(-by),
-      ArrowRight: () => this.step(by),
-      Home: () => this.goTo(0, {moves: false}),
-      End: () => this.goTo(this.trajectory.moments - 1, {moves: false}),
-      "+": () => this.zoomBy(2), "=": () => this.zoomBy(2), "-": () => this.zoomBy(0.5),
-      0: () => this.zoomBy(1 / this.map.zoom),
-      ArrowUp: () => { this.map.pan(0, pan); this.draw(); },
-      ArrowDown: () => { this.map.pan(0, -pan); this.draw(); },
-      Escape: () => this.pin(null),
-    };
-    const act = acts[event.key];
-    if (!act) return;
-    event.preventDefault();
-    act();
+  // The moment was set from outside, or the time was: the other one follows.
+
+  followMoment() {
+    if (this.going) return;
+    if (!this.trajectory.isAt(this.moment, this.now)) this.set(this.moment, this.trajectory.time[this.moment]);
+    if (this.moment !== this.shownMoment) this.show({moves: true});
+  }
+
+  followTime() {
+    if (this.going) return;
+    const moment = this.trajectory.isAt(this.moment, this.now) ? this.moment : this.trajectory.lastMoment(this.now);
+    this.going = true; // The time itself stays: another player's run may be longer.
+    this.model.set("moment", moment);
+    this.going = false;
+    this.show({moves: true});
   }
 
   step(by) {
@@ -148,11 +136,95 @@ class Player {
   }
 
   goTo(moment, how) {
-    this.going = true; // so that the model's change event does not show the moment again
-    this.model.set("moment", Math.max(0, Math.min(this.trajectory.moments - 1, moment)));
+    const inside = Math.max(0, Math.min(this.trajectory.moments - 1, moment));
+    this.set(inside, this.trajectory.time[inside]);
+    this.arrive(how);
+  }
+
+  goToTime(ns, how) {
+    this.set(this.trajectory.lastMoment(ns), ns);
+    this.arrive(how);
+  }
+
+  toEvent(step) {
+    if (this.model.get("playing")) this.play(false);
+    const event = this.trajectory.nextEvent(this.now, step, this.page.kind.value);
+    if (event) this.goToTime(event.time, {moves: true});
+  }
+
+  set(moment, ns) {
+    this.going = true; // so that the model's change events do not show it again
+    this.model.set("moment", moment);
+    this.model.set("time_ns", ns);
     this.going = false;
+  }
+
+  arrive(how) {
+    const {from, upto} = this.timeline, long = upto - from;
+    if (this.now < from || this.now > upto) this.setWindow([this.now - 0.1 * long, this.now + 0.9 * long]);
     this.show(how);
     this.saveSoon();
+  }
+
+  // The time axis.
+
+  setWindow(ends) {
+    if (ends.length) {
+      this.timeline.setWindow(...ends);
+      const {from, upto, end} = this.timeline;
+      ends = from > 0 || upto < end ? [from, upto] : [];
+    }
+    this.model.set("window_ns", ends);
+    this.showWindow();
+    this.saveSoon();
+  }
+
+  showWindow() {
+    this.timeline.setWindow(...this.window);
+    if (!this.timeline.theme) return;
+    this.timeline.colour(this.timeline.theme);
+    this.timeline.draw(this.now);
+    const {from, upto, end} = this.timeline, {style} = this.page.scrubber;
+    style.setProperty("--from", `${100 * from / end}%`);
+    style.setProperty("--upto", `${100 * upto / end}%`);
+  }
+
+  // Zoom around a time, by default around the instant shown.
+  zoomTime(factor, around) {
+    const {from, upto} = this.timeline, inside = this.now >= from && this.now <= upto;
+    const fixed = around ?? (inside ? this.now : (from + upto) / 2);
+    const long = Math.max(LEAST_WINDOW_NS, (upto - from) * factor), share = (fixed - from) / (upto - from);
+    this.setWindow([fixed - share * long, fixed + (1 - share) * long]);
+  }
+
+  panTime(share) {
+    const {from, upto} = this.timeline, by = share * (upto - from);
+    this.setWindow([from + by, upto + by]);
+  }
+
+  // Keys without a place of their own.
+
+  showKeys(shown = this.page.keys.hidden) {
+    this.page.keys.hidden = !shown;
+    this.page.keysButton.setAttribute("aria-expanded", shown);
+  }
+
+  escape() {
+    if (this.page.keys.hidden) this.pin(null);
+    this.showKeys(false);
+  }
+
+  panMap(up) {
+    this.map.pan(0, up * this.map.tall * 2);
+    this.draw();
+  }
+
+  savePicture() {
+    this.look(PRINT_RATIO);
+    const picture = paint(this.root, PRINT_RATIO);
+    this.look();
+    const policies = this.trajectory.meta.policies.join("+").replace(/[^\w.+-]+/g, "_") || "none";
+    download(picture, `freehint-${policies}-${formatTime(this.now).replace(" ", "")}.png`);
   }
 
   // Save a little later, because saving each moment played would send a message for each.
@@ -233,37 +305,6 @@ class Player {
     this.model.set("zoom", map.zoom);
     this.saveSoon();
     this.draw();
-  }
-
-  onWheel(event) {
-    // If the player does not have the focus, the wheel scrolls the notebook.
-    if (!event.ctrlKey && !this.root.contains(document.activeElement)) return;
-    event.preventDefault();
-    this.zoomBy(event.deltaY < 0 ? 1.25 : 0.8, [event.offsetX, event.offsetY]);
-  }
-
-  onMapDown(event) {
-    this.dragged = {x: event.offsetX, y: event.offsetY, far: false};
-    this.page.mapCanvas.setPointerCapture(event.pointerId);
-  }
-
-  onMapMove(event) {
-    if (!this.dragged) {
-      this.hover(this.blockOf(this.map.cellAt(event.offsetX, event.offsetY)));
-      return;
-    }
-    const dx = event.offsetX - this.dragged.x, dy = event.offsetY - this.dragged.y;
-    if (!this.dragged.far && Math.hypot(dx, dy) < 4) return;
-    this.dragged = {x: event.offsetX, y: event.offsetY, far: true};
-    this.map.pan(dx, dy);
-    this.draw();
-  }
-
-  onMapUp(event) {
-    if (this.dragged && !this.dragged.far) {
-      this.pin(this.blockOf(this.map.cellAt(event.offsetX, event.offsetY)));
-    }
-    this.dragged = null;
   }
 
   // The free block that holds a cell's first page; the cell itself if no such block is known.
@@ -348,13 +389,13 @@ class Player {
     this.map.draw(moment, this.marks);
     this.lists.follow(moment);
     this.lists.draw(moment, progress, this.marks);
-    this.timeline.draw(moment);
-    this.page.scrubber.value = moment;
-    const {time, moments} = this.trajectory;
-    this.told = `${formatTime(time[moment])}, moment ${moment + 1} of ${moments}`;
-    this.page.scrubber.setAttribute("aria-valuetext", this.told);
-    this.facts.write(moment, this.marks[0]);
+    this.timeline.draw(this.now);
+    this.page.scrubber.value = this.now;
+    const sentence = this.facts.write(moment, this.now, this.marks[0]);
+    this.told = `${formatTime(this.now)}: ${sentence}`;
+    this.page.scrubber.setAttribute("aria-valuetext", formatTime(this.now));
     this.root.dataset.moment = moment;
+    this.root.dataset.timeNs = this.now;
     this.root.dispatchEvent(new CustomEvent("freehint:drawn", {detail: {moment}}));
     if (!this.model.get("playing")) this.announce();
   }
