@@ -13,8 +13,9 @@ from freehint.runs.trajectory.opening import opening_ns
 from freehint.widgets.player.html import player_html
 from lab import PLAYER, chromium
 
-SCENARIO = fh.Scenario(memory="256MiB", duration_ns=40_000_000).with_values(
-    {"policy": "v24", "ring.size": 16, "walk_at_ns": 5_000_000, "workload.interval_ns": 1_000}
+MEMORY = fh.make_memory("256MiB", fragmentation=0.3)
+SCENARIO = fh.Scenario(memory=MEMORY, duration_ns=40_000_000).with_values(
+    {"policy": "v24", "ring.size": 8, "walk_at_ns": 5_000_000, "workload.interval_ns": 1_000}
 )
 COLOURS = """(canvas) => {
   const {width, height} = canvas, found = {};

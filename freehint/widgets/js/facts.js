@@ -103,9 +103,9 @@ class Facts {
       const stroke = t.user(moment, user, "stroke") + 1, mode = MODES[t.user(moment, user, "mode")];
       write(worker, walking ? `stroke ${stroke.toLocaleString("en")}: ${mode}` : "no walk");
     });
-    write(this.page.facts.taken, formatPages(t.total(moment, "hinted")));
-    write(this.page.facts.lost, formatPages(t.total(moment, "lost")));
-    write(this.page.facts.twice, formatPages(t.total(moment, "duplicate")));
+    for (const name of ["taken", "lost", "twice"]) {
+      write(this.page.facts[name], formatPages(t.hints(name, now)));
+    }
     write(this.page.facts.stale, formatPages(t.tally(moment, "stale")));
     write(this.page.facts.reused, formatPages(t.tally(moment, "reused") - t.tally(moment, "stale")));
     if (meta.migrates) this.writeMigration(moment);

@@ -58,6 +58,7 @@ class Trajectory {
     this.waits = Bars.byValue(arrays["waits.since_ns"], arrays["waits.wait_ns"],
       arrays["waits.cpu"], meta.nr_cpus); // by CPU
     this.blocksOfHold = new Map();
+    this.hintedUpTo = hintsUpTo(arrays);
     this.events = findEvents(this);
     this.eventTimes = Float64Array.from(this.events, (event) => event.time);
   }
@@ -115,6 +116,11 @@ class Trajectory {
     let sum = 0;
     for (let user = 0; user < this.users; user++) sum += this.user(moment, user, name);
     return sum;
+  }
+
+  // Pages "taken" by the rings, "lost" and taken "twice" up to a time, by all users.
+  hints(name, ns) {
+    return this.hintedUpTo[name][upTo(this.arrays["reports.time_ns"], ns)];
   }
 
   tally(moment, name) {
@@ -288,6 +294,19 @@ class Trajectory {
     }
     return found;
   }
+}
+
+// Sums of pages over the first 0, 1, 2 .. reports.
+function hintsUpTo(arrays) {
+  const taken = arrays["reports.taken"], again = arrays["reports.duplicate"], n = taken.length;
+  const sums = {taken: new Float64Array(n + 1), lost: new Float64Array(n + 1), twice: new Float64Array(n + 1)};
+  arrays["reports.order"].forEach((order, row) => {
+    const pages = 2 ** order;
+    sums.taken[row + 1] = sums.taken[row] + pages * taken[row];
+    sums.lost[row + 1] = sums.lost[row] + pages * (1 - taken[row]);
+    sums.twice[row + 1] = sums.twice[row] + pages * again[row];
+  });
+  return sums;
 }
 
 // A time with four digits; with ``digits`` 0, without zeros at the end.
