@@ -27,6 +27,13 @@ COLOURS = """(canvas) => {
   return found;
 }"""
 
+HIDDEN_CHANGE = """async () => {
+  document.body.style.display = 'none';
+  document.body.dataset.jpThemeLight = 'true';
+  await null;
+  document.body.style.display = '';
+}"""
+
 
 @pytest.fixture(scope="module")
 def seen():
@@ -154,11 +161,11 @@ def test_the_picture_is_a_png_of_what_is_shown(opened, seen):
 
 
 def test_every_canvas_follows_the_theme(opened, seen):
-    """The browser's, and JupyterLab's while it is open."""
+    """The browser's; and JupyterLab's, which hides the page while it changes."""
     page = opened(seen)
     changes = {
         "dark": lambda: page.emulate_media(color_scheme="dark"),
-        "light": lambda: page.evaluate("document.body.dataset.jpThemeLight = 'true'"),
+        "light": lambda: page.evaluate(HIDDEN_CHANGE),
     }
     for theme, change in changes.items():
         change()

@@ -47,9 +47,18 @@ class Player {
       this.root.style.setProperty(`--fh-${name}`, value);
     }
     const style = getComputedStyle(this.root), font = parseFloat(style.fontSize);
-    const theme = {...colours, family: style.fontFamily};
+    // JupyterLab hides its page while the theme changes: the sizes then stay as they were.
+    if (this.page.mapCanvas.clientWidth) this.layOut(ratio, font);
+    else if (!this.map.ratio) return; // not shown yet
+    this.timeline.theme = {...colours, family: style.fontFamily};
+    for (const picture of [this.map, this.lists]) picture.colour(this.timeline.theme);
+    this.page.drawLegends(this.map.lens, this.lists.has);
+    this.showWindow();
+    this.draw();
+  }
+
+  layOut(ratio, font) {
     const mapWidth = this.page.mapCanvas.clientWidth;
-    if (!mapWidth) return; // not shown yet
     // The map is as tall as the elements beside it, if there are any.
     const map = this.page.mapCanvas.getBoundingClientRect();
     const block = this.page.block.getBoundingClientRect();
@@ -67,18 +76,17 @@ class Player {
     const {gutter, margin} = this.timeline;
     this.page.scrubber.style.width = `${this.page.timeCanvas.clientWidth - gutter - margin}px`;
     this.page.scrubber.style.marginLeft = `${gutter}px`;
-    for (const picture of [this.map, this.lists]) picture.colour(theme);
-    this.timeline.theme = theme;
-    this.page.drawLegends(this.map.lens, this.lists.has);
-    this.showWindow();
-    this.draw();
   }
 
   // Control.
 
   listen() {
     const again = () => this.look();
-    const resized = new ResizeObserver(again);
+    let width = 0; // A longer sentence makes the page higher, which changes no canvas.
+    const resized = new ResizeObserver(() => {
+      if (this.root.clientWidth !== width) again();
+      width = this.root.clientWidth;
+    });
     resized.observe(this.root);
     window.addEventListener("resize", again);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
