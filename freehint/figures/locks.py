@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from freehint.figures.drawing.palette import BLUE
+from freehint.figures.drawing.palette import BLUE, meanings_in
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import (
     LINES,
@@ -136,6 +136,8 @@ def longer_than(durations_of: dict, ax=None) -> Axes:
     for (name, values), (colour, style) in zip(durations_of.items(), PENS):
         values = np.sort(np.asarray(values)) / 1e3
         if len(values):
+            for meaning in meanings_in(name) & {"hold", "wait"}:
+                colour = colour_of(meaning)
             ax.step(values, np.arange(len(values), 0, -1), color=colour, ls=style,
                     label=name)  # fmt: skip
     ax.set_xscale("log")

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 import freehint as fh
-from freehint.figures.drawing.palette import THEMES
+from freehint.figures.drawing.palette import THEMES, meanings_in
 from freehint.mm.memory import MIGRATETYPE_NAMES
 from freehint.runs.trajectory.opening import opening_ns
 from freehint.widgets.player.html import player_html
@@ -27,6 +27,8 @@ COLOURS = """(canvas) => {
   return found;
 }"""
 
+CHIPS = """(all) => all.map((item) => [item.textContent,
+  getComputedStyle(item.querySelector('i')).getPropertyValue('--chip').trim()])"""
 HIDDEN_CHANGE = """async () => {
   document.body.style.display = 'none';
   document.body.dataset.jpThemeLight = 'true';
@@ -212,3 +214,15 @@ def test_players_in_step_have_one_time_not_one_moment(opened, seen):
     page.get_by_role("button", name="migratetype").nth(1).click()
     pressed = page.get_by_role("button", name="migratetype")
     assert [pressed.nth(i).get_attribute("aria-pressed") for i in (0, 1)] == ["true", "true"]
+
+
+def test_the_legends_of_the_player_have_the_colours_of_all_figures(opened, seen):
+    page = opened(seen)
+    found = {}
+    for lens in ("hints", "migratetype"):
+        page.get_by_role("button", name=lens).click()
+        found |= dict(page.locator(".fh-legend span:has(i:not(.fh-lines))").evaluate_all(CHIPS))
+    named = {words: meanings_in(words) for words in found if meanings_in(words)}
+    assert set().union(*named.values()) >= {"pcp", "hinted", "stale", "reused", "held", "MOVABLE"}
+    for words, meanings in named.items():
+        assert found[words] in {THEMES["light"][meaning] for meaning in meanings}, words

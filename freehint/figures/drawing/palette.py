@@ -35,6 +35,7 @@ SHARED = {
     "hinted": GREEN,  # the ring took the hint, or the host has used it
     "stale": ORANGE,  # allocated while its hint was on the ring
     "reused": YELLOW,  # allocated after the host had used its hint
+    "twice": ORANGE,  # hinted again, though the host knew it
     "held": PURPLE,  # held for the host
     "lost": VERMILION,  # the ring was full
     "wait": WINE,  # a CPU waits for a zone lock
@@ -50,6 +51,9 @@ THEMES = {
         "ISOLATE": BLACK,
         "hold": BLACK,  # a policy holds a zone lock
         "used": PALE,
+        "low": "#C3CAD3",
+        "middle": "#808D9E",
+        "high": "#3E4A5A",
         "paper": "#FFFFFF",
         "panel": "#F5F6F7",
         "ink": "#1B1F24",
@@ -64,6 +68,9 @@ THEMES = {
         "ISOLATE": "#FFFFFF",
         "hold": "#FFFFFF",
         "used": "#3A4048",
+        "low": "#4A5666",
+        "middle": "#8B98A9",
+        "high": "#D3DAE2",
         "paper": "#14171B",
         "panel": "#1D2127",
         "ink": "#EDF0F3",
@@ -74,8 +81,33 @@ THEMES = {
 }
 # The keys of colours that stand side by side in one legend.
 STATES = ("used", "pcp", "free", "hinted", "stale", "reused", "held")
-TRACKS = ("hold", "wait", "hinted", "lost", "left", "panel")
 TYPES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE")
+TRACKS = ("hold", "wait", "hinted", "lost", "left", "panel")
+FATES = ("hinted", "reused", "twice", "lost", "ink")
+ORDERS = {"order 0 to 3": "low", "order 4 to 8": "middle", "order 9 and 10": "high"}
+# The words that name a meaning in legends, captions and sentences.
+WORDS = {
+    "hold": ("held the lock", "holds the lock", "lock held", "held the zone lock"),
+    "wait": ("waited", "CPU waits", "CPUs that wait"),
+    "stale": ("while on the ring",),
+    "reused": ("reused", "reuses", "taken after the host used"),
+    "twice": ("hinted twice", "reported again"),
+    "lost": ("lost",),
+    "pcp": ("pcp lists", "per-CPU lists", "no walker sees"),
+    "held": ("held for the host",),
+    "hinted": (
+        "hint held",
+        "host told",
+        "reported to it",
+        "known to the host",
+        "host was told",
+        "taken by the ring",
+        "not sent: a hint",
+    ),
+    "left": ("to be sent",),
+    **{shade: (words,) for words, shade in ORDERS.items()},
+    **{name: (name, name.capitalize()) for name in TYPES},
+}
 
 
 def policy_colour(name: str) -> str:
@@ -86,3 +118,8 @@ def policy_colour(name: str) -> str:
 def policy_mark(name: str) -> str:
     """The mark of the policy with a name; the default mark if POLICIES does not have it."""
     return POLICIES.get(name, Policy).mark
+
+
+def meanings_in(text: str) -> set:
+    """The meanings that a text names by one of their WORDS."""
+    return {meaning for meaning, words in WORDS.items() if any(word in text for word in words)}
