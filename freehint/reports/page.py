@@ -126,7 +126,8 @@ def _player(trajectory: Trajectory | None) -> str:
     return (
         "<section><h2>The run, moment by moment</h2>"
         f'<p class="dim">It opens {where}. <span class="screen">Space plays, arrows step, n goes to'
-        ' the next event, ? shows all keys.</span><span class="paper">The HTML of this report plays it.</span></p>'
+        ' the next event, ? shows all keys.</span><span class="paper">The HTML of this report plays'
+        " it.</span></p>"
         f'<div class="screen player">{player_html(trajectory, moment=moment)}</div>'
         f'<div class="paper">{still}</div><noscript>{still}</noscript></section>'
     )

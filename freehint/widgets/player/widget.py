@@ -28,6 +28,7 @@ SCRIPTS = (
     "page.js",
     "facts.js",
     "export.js",
+    "instant.js",
     "player.js",
 )
 MODULE = "\n".join((JS / name).read_text() for name in SCRIPTS)
