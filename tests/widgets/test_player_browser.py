@@ -43,6 +43,18 @@ def seen():
 
 
 @pytest.fixture(scope="module")
+def moving():
+    """A migration of a guest that takes memory back."""
+    scenario = fh.Scenario(
+        memory="64MiB",
+        workload=fh.Program(state="churn", fill_MiB=24, dirty_MiB=8, rate_MiBps=64.0),
+        migration=fh.MigrationConfig(start_at_ns=20_000_000, bandwidth_Bps=1 << 28),
+        duration_ns=300_000_000,
+    )
+    return fh.record(scenario, 61)
+
+
+@pytest.fixture(scope="module")
 def browser():
     with chromium() as one:
         yield one
@@ -84,14 +96,21 @@ def waits_for_strokes(run):
             yield wait, held.iloc[0]
 
 
-def times_of(run, kind: str) -> list:
+def times_of(seen, kind: str) -> list:
     """When the events of a kind begin, found in another way than the player's."""
+    run = seen.run
+    if kind == "reuse":
+        counted = seen.arrays["tally"][:, seen.meta["tally"].index("reused")].astype(int)
+        risen = np.diff(counted, prepend=0) > 0
+        return seen.arrays["time_ns"][risen & ~np.r_[False, risen[:-1]]].tolist()
     if kind == "stroke":
         found = run.locks[(run.locks["blocks"] > 0) | (run.locks["held_ns"] > 0)]
         return sorted(found.groupby("stroke")["since_ns"].min())
     if kind == "loss":
         lost = ~run.reports["taken"].to_numpy(bool)
         return run.reports["time_ns"][lost & ~np.roll(lost, 1)].tolist()
+    if kind == "sync":
+        return run.rounds["time_ns"].tolist()
     begin, end = run.waits["since_ns"], run.waits["since_ns"] + run.waits["wait_ns"]
     zones, first = run.locks["zone"].astype(str), run.locks["since_ns"]
     last = first + run.locks["held_ns"]
@@ -102,9 +121,10 @@ def times_of(run, kind: str) -> list:
     return sorted(begin[waited])
 
 
-@pytest.mark.parametrize("kind", ["stroke", "loss", "wait"])
-def test_the_next_event_is_one(opened, seen, kind):
-    page, times = opened(seen, moment=0), [*dict.fromkeys(times_of(seen.run, kind))][:6]
+@pytest.mark.parametrize("kind", ["stroke", "loss", "wait", "reuse", "sync"])
+def test_the_next_event_is_one(opened, seen, moving, kind):
+    shown = moving if kind in ("reuse", "sync") else seen
+    page, times = opened(shown, moment=0), [*dict.fromkeys(times_of(shown, kind))][:6]
     assert len(times) > 1
     page.locator("select[aria-label='kind of the next event']").select_option(kind)
     page.locator(PLAYER).focus()
