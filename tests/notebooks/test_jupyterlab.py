@@ -178,6 +178,8 @@ def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
     for theme in ("dark", "light"):
         page.evaluate(THEME, f"JupyterLab {theme.capitalize()}")
         page.wait_for_selector(f".fh-player[data-theme={theme}]")
+        # JupyterLab covers its page meanwhile, and two covers at once are an error of its own.
+        page.wait_for_selector("#jupyterlab-splash", state="detached")
         for canvas in page.locator(".fh-player canvas").all():
             grounds = {THEMES[theme][name].lower() for name in ("paper", "used")}
             assert canvas.evaluate(CORNER) in grounds
