@@ -86,3 +86,16 @@ function reusesOf(t) {
   });
   return found;
 }
+
+// Sums of pages over the first 0, 1, 2 .. reports.
+function hintsUpTo(arrays) {
+  const taken = arrays["reports.taken"], again = arrays["reports.duplicate"], n = taken.length;
+  const sums = {taken: new Float64Array(n + 1), lost: new Float64Array(n + 1), twice: new Float64Array(n + 1)};
+  arrays["reports.order"].forEach((order, row) => {
+    const pages = 2 ** order;
+    sums.taken[row + 1] = sums.taken[row] + pages * taken[row];
+    sums.lost[row + 1] = sums.lost[row] + pages * (1 - taken[row]);
+    sums.twice[row + 1] = sums.twice[row] + pages * again[row];
+  });
+  return sums;
+}

@@ -75,7 +75,9 @@ function idleClauses(t, moment, now) {
   if (walking.length) return walking;
   const next = t.nextEvent(now, 1, "any");
   const then = next ? `the next event, a ${next.kind}, is at ${formatTime(next.time)}` : "no event follows";
-  return [`no policy walks; ${then}`];
+  const pages = t.tally(moment, "reused");
+  const back = pages ? `the guest has taken back ${formatPages(pages)} for which there was a hint; ` : "";
+  return [`no policy walks; ${back}${then}`];
 }
 
 class Facts {

@@ -34,6 +34,34 @@ function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// A time with four digits; with ``digits`` 0, without zeros at the end.
+function formatTime(ns, digits = 4) {
+  for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["µs", 1e3]]) {
+    if (Math.abs(ns) < size) continue;
+    return `${digits ? (ns / size).toPrecision(digits) : +(ns / size).toPrecision(6)} ${unit}`;
+  }
+  return `${ns.toFixed(0)} ns`;
+}
+
+// A time on an axis whose marks are ``step`` apart: as many digits as tell the marks apart.
+function formatTick(ns, step) {
+  const [unit, size] = [["s", 1e9], ["ms", 1e6], ["µs", 1e3], ["ns", 1]].find(
+    ([, one]) => ns >= one || one === 1);
+  const digits = Math.max(0, Math.ceil(-Math.log10(step / size) - 1e-9));
+  return ns ? `${(ns / size).toFixed(digits)} ${unit}` : "0";
+}
+
+function formatAddress(pfn) {
+  const mib = pfn / 256;
+  return mib < 1024 ? `${+mib.toFixed(1)} MiB` : `${(mib / 1024).toFixed(2)} GiB`;
+}
+
+function formatPages(pages) {
+  const mib = pages / 256;
+  if (mib >= 1000) return `${(mib / 1024).toFixed(2)} GiB`;
+  return mib >= 1 ? `${mib.toFixed(mib < 10 ? 1 : 0)} MiB` : `${pages * 4} KiB`;
+}
+
 class Page {
   // ``acts`` is a Player: buttons call its methods.
   constructor(root, trajectory, acts) {
