@@ -126,8 +126,9 @@ def _player(trajectory: Trajectory | None) -> str:
     still = f'<img class="still" alt="the run {where}" src="data:image/png;base64,{png}">'
     return (
         "<section><h2>The run, moment by moment</h2>"
-        f'<p class="dim">It opens {where}. <span class="screen">Space plays, arrows step, Home goes'
-        ' to the start.</span><span class="paper">The HTML of this report plays it.</span></p>'
+        f'<p class="dim">It opens {where}. <span class="screen">Space plays, arrows step, n goes to'
+        ' the next event, ? shows all keys.</span><span class="paper">The HTML of this report plays'
+        " it.</span></p>"
         f'<div class="screen player">{player_html(trajectory, moment=moment)}</div>'
         f'<div class="paper">{still}</div><noscript>{still}</noscript></section>'
     )

@@ -3,7 +3,7 @@
 from freehint.jit import kernel
 from freehint.mm.memory import BUDDY, ISOLATED, NR_USERS, frame_order
 
-# Bits of World.fate.  Except for HOST_HAS and STALE, user u's bit is shifted left u times.
+# Bits of World.fate.  Except for HOST_HAS, STALE and REUSED, user u's bit is shifted left u times.
 HOST_HAS = 1
 IN_FLIGHT = 1 << 1
 FREE_THROUGHOUT = IN_FLIGHT << NR_USERS
@@ -11,6 +11,7 @@ HINTED_THIS_WALK = FREE_THROUGHOUT << NR_USERS
 IN_ANY_FLIGHT = IN_FLIGHT * ((1 << NR_USERS) - 1)
 FATE_BITS = 0xFFFF  # ~ would leave uint16 where kernels run as plain Python
 STALE = HINTED_THIS_WALK << NR_USERS  # the page was allocated while a ring had a hint for it
+REUSED = STALE << 1  # the page was allocated after the host had used a hint for it
 
 
 @kernel(inline=True)
@@ -67,7 +68,10 @@ def pages_allocated(world, node, order):
                 world.tally[0].stale += 1
             if bits & (IN_ANY_FLIGHT | HOST_HAS):
                 world.tally[0].reused += 1
-            world.fate[page] = STALE if bits & IN_ANY_FLIGHT else 0
+            if bits & IN_ANY_FLIGHT:
+                world.fate[page] = STALE
+            else:
+                world.fate[page] = REUSED if bits & HOST_HAS else 0
 
 
 @kernel(inline=True)
@@ -78,7 +82,7 @@ def pages_hinted(world, user, node, order):
         bits = world.fate[page]
         if not bits & (IN_ANY_FLIGHT | HOST_HAS):
             world.tally[0].first_hinted += 1
-        world.fate[page] = bits & (FATE_BITS ^ STALE) | mine
+        world.fate[page] = bits & (FATE_BITS ^ (STALE | REUSED)) | mine
 
 
 @kernel(inline=True)
