@@ -69,6 +69,17 @@ def amount(difference: float, half_width: float, unit: str) -> str:
     return f"{difference:+,.{digits}f} ± {half_width:,.{digits}f} {unit}".rstrip()
 
 
+def number(value: float) -> str:
+    """A number with three digits, and all of them before the point.
+
+    Examples
+    --------
+    >>> number(66741.6), number(0.12345)
+    ('66,742', '0.123')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 class Measure(NamedTuple):
     """An outcome as people write it.
 
@@ -111,13 +122,14 @@ def sentence(row, measure: Measure) -> str:
     _, words, unit, scale = measure
     difference, half = row.difference / scale, row.half_width / scale
     what = f"{unit} {words}".strip()
-    means = f"{row.mean / scale:,.3g} instead of {row.against / scale:,.3g} {what}"
+    means = f"{number(row.mean / scale)} instead of {number(row.against / scale)} {what}"
     told = judged(difference, half, means, means)
     if told == NO_DIFFERENCE:
         told = f"{NO_DIFFERENCE} in {what}"
     elif told == ONE_SEED:
         return f"{row.level} against {row.base}: {means} ({ONE_SEED})"
-    sure = f"{amount(difference, half, unit)}, 95 %, {row.seeds} seeds"
+    of = "points" if unit == "%" else unit
+    sure = f"{amount(difference, half, of)}, 95 %, {row.seeds} seeds"
     return f"{row.level} against {row.base}: {told} ({sure})"
 
 
