@@ -16,7 +16,7 @@ from freehint.mm.memory import Memory
 from freehint.runs.provenance import read_provenance
 from freehint.runs.stored import check_summary, check_table
 from freehint.runs.summary import waiting
-from freehint.units import format_ns, format_pages
+from freehint.units import format_ns, format_pages, format_share
 
 TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
 METADATA_KEY = b"freehint"
@@ -158,9 +158,9 @@ READABLE = (
     ("hinted", "hinted_pages", format_pages),
     ("lost on a full ring", "lost_pages", format_pages),
     ("hinted twice", "duplicate_pages", format_pages),
-    ("coverage", "coverage", "{:.1%}".format),
+    ("coverage", "coverage", format_share),
     ("stale", "stale_pages", format_pages),
-    ("survival", "survival", "{:.1%}".format),
+    ("survival", "survival", format_share),
     ("walk took", "walk_ns", lambda ns: format_ns(ns) if ns >= 0 else "not finished"),
     ("strokes", "strokes", "{:,}".format),
     ("lock held p50", "lock_held_p50_ns", format_ns),
@@ -185,7 +185,7 @@ MIGRATION_READABLE = (
 WAITS_READABLE = (
     ("allocation wait p99.9", "alloc_wait_p999_ns", format_ns),
     ("mean of the waits", "alloc_wait_mean_ns", format_ns),
-    ("allocations that waited", "alloc_waited", "{:.2%}".format),
+    ("allocations that waited", "alloc_waited", format_share),
 )
 RETRIES_READABLE = (("offered again when lost", "retried_pages", format_pages),)
 WALK_ONLY = {"coverage", "survival", "walk_ns"}

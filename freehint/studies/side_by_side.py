@@ -40,8 +40,8 @@ GRID = {
 }
 # The setting that the search found, with a run that ends soon after the migration.
 LOADED = {
-    "migration.start_at_ns": 500 * NS_PER_MS,
-    "migration.bandwidth_Bps": 1_000_000_000,
+    "migration.start_at_ns": 3 * NS_PER_S,
+    "migration.bandwidth_Bps": 500_000_000,
     "workload.rate_MiBps": 256,
     "ring.size": 64,
     "host.gap_ns": 30 * NS_PER_MS,
@@ -51,7 +51,7 @@ CALM = {"workload.state": "freed"}
 LEAST_SHARE, LEAST_WAIT_NS = 0.01, NS_PER_MS
 
 
-def loaded(values: dict = LOADED, duration_ns: int = 2 * NS_PER_S) -> Scenario:
+def loaded(values: dict = LOADED, duration_ns: int = 6 * NS_PER_S) -> Scenario:
     """The scenario in which the policies differ.
 
     Parameters

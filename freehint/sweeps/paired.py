@@ -69,6 +69,35 @@ def amount(difference: float, half_width: float, unit: str) -> str:
     return f"{difference:+,.{digits}f} ± {half_width:,.{digits}f} {unit}".rstrip()
 
 
+def told(difference: float, half_width: float, unit: str) -> str:
+    """A difference for a sentence; NO_DIFFERENCE, with the number in parentheses, if it is none.
+
+    Examples
+    --------
+    >>> told(12.1, 3.4, "points"), told(0.3, 1.2, "points")
+    ('+12.1 ± 3.4 points', 'no difference seen (+0.3 ± 1.2 points)')
+    """
+    text = amount(difference, half_width, unit)
+    words = judged(difference, half_width, text, text)
+    if words == ONE_SEED:
+        return f"{text} ({ONE_SEED})"
+    return f"{words} ({text})" if words == NO_DIFFERENCE else words
+
+
+def level(values, unit: str = "") -> str:
+    """The mean of some runs with its 95 % interval; a single run has none.
+
+    Examples
+    --------
+    >>> level([30.0, 34.0, 32.0], "%"), level([30.0], "%")
+    ('32.0 ± 5.0 %', '30 %')
+    """
+    mean, half = interval(values)
+    if np.isnan(half) or half == 0:
+        return f"{number(mean)} {unit}".rstrip()
+    return amount(mean, half, unit).removeprefix("+")
+
+
 def number(value: float) -> str:
     """A number with three digits, and all of them before the point.
 
