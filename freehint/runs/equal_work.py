@@ -11,7 +11,7 @@ import pandas as pd
 from freehint.config import require
 from freehint.engine.watcher import Watcher
 from freehint.engine.world.clock import NEVER
-from freehint.runs.scenario import Scenario
+from freehint.runs.run import summaries
 from freehint.runs.simulate import simulate
 
 MOMENTS = 400
@@ -67,19 +67,21 @@ class WorkLog(Watcher):
         return 1 - reused / hinted if hinted else np.nan
 
 
-def equal_work(scenario: Scenario, policies, seeds) -> pd.DataFrame:
-    """Run policies on the same guests, and compare the survival of their hints at equal work.
+def equal_work(scenarios, seeds, progress=iter) -> pd.DataFrame:
+    """Run scenarios that differ in their policies, and compare their hints at equal guest work.
 
     Parameters
     ----------
-    scenario : Scenario
-    policies : sequence of str or Policy
+    scenarios : sequence of Scenario
+        One for each policy.
     seeds : sequence of int
+    progress : callable
+        Wraps the list of seeds, as ``tqdm`` does.
 
     Returns
     -------
     DataFrame
-        One row for each policy and seed, with the entries of ``Run.summary`` and
+        One row for each seed and scenario, with the columns of :func:`freehint.summaries` and
         survival_equal_work: the survival after as many allocations as the policy with the fewest
         has made with that seed.  It is nan for a policy that hints nothing by then.
 
@@ -89,15 +91,16 @@ def equal_work(scenario: Scenario, policies, seeds) -> pd.DataFrame:
         There is no seed.
     """
     require(len(seeds) > 0, "seeds", "hold at least one seed", seeds)
-    rows = []
-    for seed in seeds:
-        logs, found = [], []
-        for policy in policies:
-            one = scenario.with_values({"policy": policy, "seed": seed})
-            logs.append(WorkLog(one.duration_ns))
-            found.append(simulate(one, watchers=[logs[-1]]).summary)
-        fewest = min(summary["allocations"] for summary in found)
-        for log, summary in zip(logs, found, strict=True):
-            survival = log.survival_after(fewest)
-            rows.append({**summary, "survival_equal_work": survival})
-    return pd.DataFrame(rows).infer_objects()
+    tables = []
+    for seed in progress(seeds):
+        logs = [WorkLog(one.duration_ns) for one in scenarios]
+        runs = [
+            simulate(one.with_values({"seed": seed}), watchers=[log])
+            for one, log in zip(scenarios, logs, strict=True)
+        ]
+        table = summaries(runs)
+        fewest = int(table["allocations"].min())
+        tables.append(
+            table.assign(survival_equal_work=[log.survival_after(fewest) for log in logs])
+        )
+    return pd.concat(tables, ignore_index=True)

@@ -139,7 +139,8 @@ def rotation_of_a_part(dispute, _seeds) -> Found:
 
 
 def rotation_of_a_whole_walk(dispute, seeds) -> Found:
-    runs = equal_work(_busy(), [dispute.changed, dispute.base], seeds)
+    two = [_busy(policy=policy) for policy in (dispute.changed, dispute.base)]
+    runs = equal_work(two, seeds)
     return _paired(runs.assign(outcome=100 * runs["survival_equal_work"]), dispute.base.name)
 
 

@@ -11,6 +11,7 @@ from itertools import combinations, product
 import pandas as pd
 from tqdm.auto import tqdm
 
+from freehint.config import InputError
 from freehint.engine.guest.programs import Program
 from freehint.engine.host.migration import MigrationConfig
 from freehint.policies import BASELINE
@@ -68,6 +69,43 @@ def calm() -> Scenario:
     return loaded().with_values(CALM)
 
 
+def each_policy(scenario: Scenario, policies=POLICIES) -> list[Scenario]:
+    """The scenario with each policy; one whose reports a host must discard gets such a host."""
+    discards = on_a_host_that_discards([name for name in policies if name in KNOWN])
+    return [
+        scenario.with_values(
+            {"policy": name, "host.discard": name in discards or scenario.host.discard}
+        )
+        for name in policies
+    ]
+
+
+def require_walks(table: pd.DataFrame) -> pd.DataFrame:
+    """Refuse a comparison in which nothing walks.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row of summary for each run.
+
+    Returns
+    -------
+    DataFrame
+        The same table.
+
+    Raises
+    ------
+    InputError
+        No policy has made a stroke in any run.
+    """
+    if not (table["strokes"] > 0).any():
+        tried = ", ".join(dict.fromkeys(table["policy"]))
+        raise InputError(
+            f"in this scenario nothing walks (policies {tried}): no walk begins before duration_ns"
+        )
+    return table
+
+
 def side_by_side(scenario: Scenario, policies=POLICIES, seeds=(1,), scheduler=None, progress=None):
     """Run every policy with every seed.
 
@@ -91,12 +129,12 @@ def side_by_side(scenario: Scenario, policies=POLICIES, seeds=(1,), scheduler=No
     RuntimeError
         A run failed; the message names it.
     """
-    discards = on_a_host_that_discards([name for name in policies if name in KNOWN])
-    others = [name for name in policies if name not in discards]
+    each = each_policy(scenario, policies)
     parts = []
-    for names, values in ((others, {}), (discards, {"host.discard": True})):
+    for discard in (False, True):
+        names = [one.policy.name for one in each if one.host.discard == discard]
         if names:
-            one = scenario.with_values(values)
+            one = scenario.with_values({"host.discard": discard})
             parts.append(sweep(one, {"policy": names}, seeds, scheduler, progress=progress))
     table = pd.concat(parts, ignore_index=True)
     bad = table[table["status"] != "done"]
@@ -167,7 +205,7 @@ def search(seeds=range(1, 6), grid=None, scheduler=None, progress=iter) -> pd.Da
 
 
 if __name__ == "__main__":
-    best = search(scheduler="processes", progress=tqdm)
+    best = search(progress=tqdm)
     pd.set_option("display.width", 200, "display.max_columns", None, "display.max_rows", None)
     print(best.to_string())
     chosen = best.iloc[0][list(GRID)].to_dict()

@@ -110,7 +110,7 @@ DISPUTES = (
         measure="sent in the loaded migration, waiting under the lock less coming back later",
         unit="MB",
         evidence=ASSUMED,
-        limits="a ring of 64, a host that is away 30 ms; a 1 GiB guest that maps 256 MiB/s",
+        limits="500 MB/s, a ring of 64, a host that is away 30 ms; a 1 GiB guest, 256 MiB/s",
         chapter="report",
         knob="on_full",
         changed=replace(CURSOR, name="waits", on_full="wait"),

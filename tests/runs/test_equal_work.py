@@ -16,7 +16,8 @@ def busy() -> fh.Scenario:
 
 def test_a_frozen_guest_is_not_praised_for_its_survival():
     """While the lock is held the guest hangs, so it reuses little, whatever the hints are."""
-    table = equal_work(busy(), ["restartable_cursor", "hold_the_lock"], seeds=[1])
+    policies = ["restartable_cursor", "hold_the_lock"]
+    table = equal_work([busy().with_values({"policy": one}) for one in policies], seeds=[1])
     cursor, hold = table.set_index("policy").loc[["restartable_cursor", "hold_the_lock"]].iloc
     assert hold["alloc_wait_max_ns"] > 20_000_000  # It hung.
     assert hold["allocations"] < 0.8 * cursor["allocations"]
@@ -42,4 +43,4 @@ def test_survival_is_interpolated_and_unknown_before_the_first_hint():
 
 def test_no_seeds_are_refused():
     with pytest.raises(InputError, match="seeds must hold at least one seed"):
-        equal_work(busy(), ["v24"], [])
+        equal_work([busy()], [])
