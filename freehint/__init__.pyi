@@ -53,6 +53,7 @@ from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.runs.trajectory.trajectory import Trajectory, record
 from freehint.studies.thread_run import thread_trajectory
+from freehint.studies.verdicts import verdicts
 from freehint.sweeps.optimise import Optimum, optimise
 from freehint.sweeps.paired import paired
 from freehint.sweeps.sampling import Sample, latin_hypercube, sobol
@@ -140,6 +141,7 @@ __all__ = [
     "validate_replay",
     "validate_reporting",
     "validate_walker",
+    "verdicts",
     "walk_free_mem_block",
     "widgets",
 ]

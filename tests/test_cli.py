@@ -14,6 +14,7 @@ import freehint as fh
 from freehint.cli import _keys, _parser, main
 from freehint.config import nearest
 from freehint.policies import REFUSED
+from freehint.sweeps.paired import number
 from lab import open_offline
 
 QUICK = ["--memory", "64MiB", "--set", "duration_ns=20000000", "--set", "walk_at_ns=1000000"]
@@ -311,9 +312,9 @@ def test_report_says_what_the_runs_say(tmp_path):
     runs = [fh.simulate(fh.Scenario(memory="64MiB", policy=p)) for p in ("none", "v24")]
     table = fh.summaries(runs)
     text = fh.findings(table)
-    assert f"{table['coverage'][1]:.1%}" in text
+    assert f"{number(100 * table['coverage'][1])} % of the memory" in text
     table.loc[1, "coverage"] = 0.123
-    assert "12.3%" in fh.findings(table)
+    assert "12.3 % of the memory" in fh.findings(table)
 
 
 def test_figures_add_up_and_show_themselves():

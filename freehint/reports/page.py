@@ -147,7 +147,7 @@ def _table(table: pd.DataFrame, names: bool = False) -> str:
 
 
 def _tables(run: Run) -> str:
-    facts = {label: micro(value) for label, value in readable(run.summary).items()}
+    facts = {label: micro(value) for label, value in readable(run).items()}
     parts = [f"<section><h2>Summary</h2>{_facts(facts, 'facts whole')}</section>"]
     if len(run.walks):
         parts.append(f"<section><h2>Walks</h2>{_table(_walk_rows(run.walks))}</section>")

@@ -52,7 +52,7 @@ class World(NamedTuple):
                                 buffer), and for each user IN_FLIGHT (its ring has the hint),
                                 FREE_THROUGHOUT (not allocated since its walk began) and
                                 HINTED_THIS_WALK; STALE or REUSED until the page is allocated or
-                                hinted anew
+                                hinted anew; LOST_THIS_WALK for each user that allocates
     migration : record[1]       MIGRATION_DTYPE
     host : record[1]            HOST_DTYPE
     dirty : DirtyLog
