@@ -11,6 +11,7 @@ import pandas as pd
 
 from freehint.policies import BASELINE
 from freehint.reports.findings import run_findings
+from freehint.reports.folded import folded_html
 from freehint.reports.pictures import micro, run_figures
 from freehint.reports.reproduce import Reproduction
 from freehint.runs.provenance import provenance_table
@@ -190,9 +191,10 @@ def _provenance(shown: Reproduction) -> str:
     entries = {name: _number(value) for name, value in shown.run.summary.items()}
     inputs = pd.DataFrame(shown.run.provenance["inputs"], columns=["file", "sha256"])
     files = f'<h3>Inputs</h3><div class="files">{_table(inputs)}</div>' if len(inputs) else ""
-    return (
+    return folded_html(
+        "Versions, parameters, inputs and every entry of the summary",
         f"<h3>Versions and parameters</h3>{_facts(facts, 'facts small')}{files}"
-        f"<h3>Every entry of the summary</h3>{_facts(entries, 'facts small')}"
+        f"<h3>Every entry of the summary</h3>{_facts(entries, 'facts small')}",
     )
 
 
