@@ -44,7 +44,7 @@ from freehint.replay.validate import (
 from freehint.replay.walkers import validate_walker
 from freehint.reports.findings import findings, migration_findings
 from freehint.reports.parameters import check_parameters
-from freehint.runs.citations import bibtex, citations
+from freehint.runs.cited.citations import bibtex, citations
 from freehint.runs.control import Control
 from freehint.runs.overcommit import Guest, Overcommit, overcommit
 from freehint.runs.provenance import provenance_table

@@ -117,7 +117,7 @@ BAD = [
     ),
     (["simulate", "--set", "workload.state=asleep"], "workload.state must be one of idle, freed"),
     (["simulate", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
-    (["report", "-p", "polices=[]"], "report.ipynb has no parameter 'polices'; it has memory"),
+    (["report", "-p", "polices=[]"], "report.ipynb has no parameter 'polices'; it has seeds"),
     (["report", "-p", "seeds=3"], "parameter seeds must be a list, as its default .*, got 3"),
     (["explore"], "invalid choice: 'explore'; there are simulate, sweep"),
     (["simulat"], "invalid choice: 'simulat'; .*did you mean 'simulate'"),
@@ -278,7 +278,10 @@ SMALL_REPORT = [
     "-p", 'memory="64MiB"',
     "-p", 'policies=["none","v24"]',
     "-p", "seeds=[1,2]",
-    "-p", 'settings={"duration_ns":30000000}',
+    "-p", 'guest={"memory":"64MiB","duration_ns":30000000}',
+    "-p", 'settings={"duration_ns":500000000,"workload.fill_MiB":16,"workload.dirty_MiB":8,'
+    '"migration.start_at_ns":100000000}',
+    "-p", "verdict=false",
 ]  # fmt: skip
 
 
@@ -292,11 +295,22 @@ def test_report_is_one_offline_file_with_pictures_table_and_provenance(tmp_path,
     html = path.read_text()
     assert html.count("data:image/png;base64,") >= 5
     assert "<Figure" not in html and "Figure size" not in html
-    for text in ("coverage", "workload.nr_cpus", "duration_ns", "30000000", fh.__version__, LORE):
+    for text in ("coverage", "allocations done", "bytes sent", "Provenance", LORE):
         assert text in shown.text
+    for text in ("workload.nr_cpus", "duration_ns", "30000000", fh.__version__):
+        assert text in html and text not in shown.text  # folded away
     # Nothing but the title's own namespace may look like an address.
     addresses = set(re.findall(r"(?:src|href)=[\"'](https?:[^\"']+)", html))
     assert addresses == set()
+
+
+def test_a_report_in_which_nothing_walks_is_refused(tmp_path, capsys):
+    path = tmp_path / "report.html"
+    late = ["-p", 'guest={"memory":"64MiB","duration_ns":30000000,"walk_at_ns":40000000}']
+    assert main(["report", "-o", str(path), *SMALL_REPORT, *late]) == 2
+    err = capsys.readouterr().err
+    assert "in this scenario nothing walks (policies none, v24)" in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_that_fails_leaves_nothing(tmp_path, capsys):

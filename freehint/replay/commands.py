@@ -18,6 +18,7 @@ from freehint.replay.validate import (
     validate_replay,
 )
 from freehint.replay.walkers import walker_ablations, walker_predictions
+from freehint.units import format_share
 
 SHOWN_MISSES = 8  # most rows that are shown of each recording
 
@@ -92,6 +93,22 @@ def print_walkers(args) -> bool:
     return good
 
 
+def readable_bars(bars: pd.DataFrame) -> pd.DataFrame:
+    """The bars of a validation for people: shares as percentages, signs as words.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        As :func:`freehint.validate_migration` returns them.
+    """
+
+    def text(value) -> str:
+        return ("yes" if value else "no") if isinstance(value, bool) else format_share(value)
+
+    words = {name: bars[name].map(text) for name in ("found", "bar")}
+    return bars.assign(**words, good=bars["good"].map({True: "yes", False: "NO"}))
+
+
 MIGRATION_COLUMNS = ("state", "hint", "cmdline", "bw_MBps", "rep")
 
 
@@ -106,7 +123,7 @@ def print_migrations(args) -> bool:
         label = name.replace("_B", "_MB")
         for kind in ("predicted", "measured"):
             shown[f"{kind}_{label}"] = (table[f"{kind}_{name}"] / scale).round(1)
-        shown[f"error_{label}"] = table[f"error_{name}"].map("{:.1%}".format)
+        shown[f"error_{label}"] = table[f"error_{name}"].map(format_share)
     for kind in ("predicted", "measured"):
         shown[f"{kind}_syncs"] = table[f"{kind}_dirty_sync_count"]
     for title, rows in (("held out", ~table["calibrated"]), ("calibrated on", table["calibrated"])):
@@ -115,7 +132,7 @@ def print_migrations(args) -> bool:
             print(shown[rows].to_string(index=False))
     if len(bars):
         print("\nbars, on the rows held out")
-        print(bars.to_string(index=False))
+        print(readable_bars(bars).to_string(index=False))
     _write_table(table, args.out)
     held_out = table[~table["calibrated"]]
     if held_out.empty:

@@ -17,15 +17,15 @@ LOSSES = (
 )
 HINTS = (
     Measure("coverage", "coverage", "%", 0.01),
-    Measure("stale_pages", "stale", "MiB", PAGES_PER_MIB),
-    Measure("lost_pages", "lost on a full ring", "MiB", PAGES_PER_MIB),
+    Measure("stale_pages", "stale memory", "MiB", PAGES_PER_MIB),
+    Measure("lost_pages", "memory lost on a full ring", "MiB", PAGES_PER_MIB),
     Measure("survival", "survival", "%", 0.01),
     Measure("survival_equal_work", "survival at equal work", "%", 0.01),
 )
 MOVES = (
-    Measure("sent_bytes", "sent", "MB", 1e6),
-    Measure("total_ns", "of migration", "ms", NS_PER_MS),
-    Measure("downtime_ns", "of downtime", "ms", NS_PER_MS),
+    Measure("sent_bytes", "bytes sent", "MB", 1e6),
+    Measure("total_ns", "time of the migration", "ms", NS_PER_MS),
+    Measure("downtime_ns", "downtime", "ms", NS_PER_MS),
 )
 
 
@@ -89,8 +89,8 @@ def compared(table: pd.DataFrame, measures, against: str = BASELINE.name) -> lis
             else:
                 sentences.append(f"{text}.")
         if alike:
-            what = f"{measure.unit} {measure.words}".strip()
-            sentences.append(f"{', '.join(alike)} against {against}: {NO_DIFFERENCE} in {what}.")
+            names = ", ".join(alike)
+            sentences.append(f"{measure.words}: {NO_DIFFERENCE} between {against} and {names}.")
     return sentences
 
 

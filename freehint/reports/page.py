@@ -11,9 +11,10 @@ import pandas as pd
 
 from freehint.policies import BASELINE
 from freehint.reports.findings import run_findings
+from freehint.reports.folded import folded_html
 from freehint.reports.pictures import micro, run_figures
 from freehint.reports.reproduce import Reproduction
-from freehint.runs.citations import citations
+from freehint.runs.cited.citations import citations
 from freehint.runs.provenance import provenance_table
 from freehint.runs.run import Run, readable
 from freehint.runs.scenario_dict import BY_HAND
@@ -193,10 +194,11 @@ def _provenance(shown: Reproduction) -> str:
     entries = {name: _number(value) for name, value in shown.run.summary.items()}
     inputs = pd.DataFrame(shown.run.provenance["inputs"], columns=["file", "sha256"])
     files = f'<h3>Inputs</h3><div class="files">{_table(inputs)}</div>' if len(inputs) else ""
-    return (
+    cited = f'<h3>To be cited</h3><div class="files">{_table(citations(shown.run))}</div>'
+    return cited + folded_html(
+        "Versions, parameters, inputs and every entry of the summary",
         f"<h3>Versions and parameters</h3>{_facts(facts, 'facts small')}{files}"
-        f"<h3>Every entry of the summary</h3>{_facts(entries, 'facts small')}"
-        f'<h3>To be cited</h3><div class="files">{_table(citations(shown.run))}</div>'
+        f"<h3>Every entry of the summary</h3>{_facts(entries, 'facts small')}",
     )
 
 

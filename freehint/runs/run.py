@@ -13,7 +13,7 @@ from freehint.config import InputError
 from freehint.files import whole_folder
 from freehint.inputs.reading import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
-from freehint.runs.citations import citations
+from freehint.runs.cited.citations import citations
 from freehint.runs.provenance import read_provenance
 from freehint.runs.stored import check_summary, check_table
 from freehint.runs.summary import waiting

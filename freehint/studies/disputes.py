@@ -19,7 +19,7 @@ from freehint.runs.equal_work import equal_work
 from freehint.runs.scenario import Scenario
 from freehint.studies.migrations import afterwards
 from freehint.studies.real_walks import with_and_without_rotation
-from freehint.studies.side_by_side import calm, loaded
+from freehint.studies.side_by_side import busy, calm, loaded
 from freehint.sweeps.paired import NO_DIFFERENCE, ONE_SEED, interval, judged, paired
 from freehint.sweeps.sweep import sweep
 from freehint.units import MIB, NS_PER_MS
@@ -117,11 +117,6 @@ def _paired(runs: pd.DataFrame, base, factor: str = "policy") -> Found:
     return Found(row.difference, row.half_width, row.seeds)
 
 
-def _busy(**values) -> Scenario:
-    """A recorded 4 GiB guest whose four CPUs allocate, and a host that is away 10 ms at times."""
-    return Scenario().with_values({"host.gap_ns": 10 * NS_PER_MS} | values)
-
-
 def _share(runs: pd.DataFrame, part: str, of: str) -> pd.Series:
     """A share in %, 0 where there is nothing to share."""
     return (100 * runs[part] / runs[of]).fillna(0).astype(float)
@@ -139,13 +134,13 @@ def rotation_of_a_part(dispute, _seeds) -> Found:
 
 
 def rotation_of_a_whole_walk(dispute, seeds) -> Found:
-    two = [_busy(policy=policy) for policy in (dispute.changed, dispute.base)]
+    two = [busy(policy=policy) for policy in (dispute.changed, dispute.base)]
     runs = equal_work(two, seeds)
     return _paired(runs.assign(outcome=100 * runs["survival_equal_work"]), dispute.base.name)
 
 
 def coverage(dispute, seeds) -> Found:
-    guest = _busy(memory="1GiB", **{"ring.size": 64})
+    guest = busy(memory="1GiB", **{"ring.size": 64})
     return _between(guest, dispute, seeds, lambda runs: 100 * runs["coverage"])
 
 
@@ -160,22 +155,22 @@ def sent(dispute, seeds) -> Found:
 
 
 def longest_wait(dispute, seeds) -> Found:
-    return _between(_busy(), dispute, seeds, lambda runs: runs["alloc_wait_max_ns"] / NS_PER_MS)
+    return _between(busy(), dispute, seeds, lambda runs: runs["alloc_wait_max_ns"] / NS_PER_MS)
 
 
 def guest_work(dispute, seeds) -> Found:
-    runs = sweep(_busy(), {"policy": [dispute.changed, dispute.base]}, seeds)
+    runs = sweep(busy(), {"policy": [dispute.changed, dispute.base]}, seeds)
     base = runs[runs["policy"] == dispute.base.name].set_index("seed")["allocations"]
     done = 100 * runs["allocations"] / base.loc[runs["seed"]].to_numpy()
     return _paired(runs.assign(outcome=done), dispute.base.name)
 
 
 def stale(dispute, seeds) -> Found:
-    return _between(_busy(), dispute, seeds, lambda runs: runs["stale_pages"] * MIB)
+    return _between(busy(), dispute, seeds, lambda runs: runs["stale_pages"] * MIB)
 
 
 def lost(dispute, seeds) -> Found:
-    guest = _busy(policy=V24, **AWAY[dispute.knob])
+    guest = busy(policy=V24, **AWAY[dispute.knob])
     return _between(guest, dispute, seeds, lambda runs: _share(runs, *LOST))
 
 

@@ -52,6 +52,11 @@ CALM = {"workload.state": "freed"}
 LEAST_SHARE, LEAST_WAIT_NS = 0.01, NS_PER_MS
 
 
+def busy(**values) -> Scenario:
+    """A recorded 4 GiB guest whose four CPUs allocate, and a host that is away 10 ms at times."""
+    return Scenario().with_values({"host.gap_ns": 10 * NS_PER_MS} | values)
+
+
 def loaded(values: dict = LOADED, duration_ns: int = 6 * NS_PER_S) -> Scenario:
     """The scenario in which the policies differ.
 

@@ -290,9 +290,9 @@ def readable_verdicts(table: pd.DataFrame, links: bool = True) -> pd.DataFrame:
         Whether the chapter is a link, in HTML; otherwise its name.
     """
     numbers = [amount(row.value, row.half_width, row.unit) for row in table.itertuples()]
-    chapters = table["chapter"]
+    chapters = [name.removesuffix(".ipynb") for name in table["chapter"]]
     if links:
-        chapters = [f'<a href="{name}">{name.removesuffix(".ipynb")}</a>' for name in chapters]
+        chapters = [f'<a href="{name}.ipynb">{name}</a>' for name in chapters]
     columns = {"who was right": table["verdict"], "number (95 %)": numbers, "of": table["measure"]}
     columns |= {"seeds": table["seeds"], "evidence": table["evidence"], "limits": table["limits"]}
     columns |= {"said": table["claim"], "chapter": chapters}

@@ -142,24 +142,22 @@ def sentence(row, measure: Measure) -> str:
     --------
     >>> from collections import namedtuple
     >>> row = namedtuple("Row", "level base mean against difference half_width seeds")
-    >>> sent = Measure("sent_bytes", "sent", "MB", 1e6)
+    >>> sent = Measure("sent_bytes", "bytes sent", "MB", 1e6)
     >>> sentence(row("cursor", "v24", 252e6, 602e6, -350e6, 21e6, 10), sent)
-    'cursor against v24: 252 instead of 602 MB sent (-350 ± 21 MB, 95 %, 10 seeds)'
+    'bytes sent: cursor 252 MB, v24 602 MB (-350 ± 21 MB, 95 %, 10 seeds)'
     >>> sentence(row("cursor", "v24", 252e6, 251e6, 1e6, 3e6, 10), sent)
-    'cursor against v24: no difference seen in MB sent (+1.0 ± 3.0 MB, 95 %, 10 seeds)'
+    'bytes sent: no difference seen between cursor and v24 (+1.0 ± 3.0 MB, 95 %, 10 seeds)'
     """
     _, words, unit, scale = measure
     difference, half = row.difference / scale, row.half_width / scale
-    what = f"{unit} {words}".strip()
-    means = f"{number(row.mean / scale)} instead of {number(row.against / scale)} {what}"
-    told = judged(difference, half, means, means)
-    if told == NO_DIFFERENCE:
-        told = f"{NO_DIFFERENCE} in {what}"
-    elif told == ONE_SEED:
-        return f"{row.level} against {row.base}: {means} ({ONE_SEED})"
+    mean, against = (f"{number(x / scale)} {unit}".rstrip() for x in (row.mean, row.against))
+    said = judged(difference, half, *[f"{row.level} {mean}, {row.base} {against}"] * 2)
+    if said == ONE_SEED:
+        return f"{words}: {row.level} {mean}, {row.base} {against} ({ONE_SEED})"
+    if said == NO_DIFFERENCE:
+        said = f"{NO_DIFFERENCE} between {row.level} and {row.base}"
     of = "points" if unit == "%" else unit
-    sure = f"{amount(difference, half, of)}, 95 %, {row.seeds} seeds"
-    return f"{row.level} against {row.base}: {told} ({sure})"
+    return f"{words}: {said} ({amount(difference, half, of)}, 95 %, {row.seeds} seeds)"
 
 
 def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd.DataFrame:

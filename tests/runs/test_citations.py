@@ -11,7 +11,7 @@ from freehint.policies import CALLED
 from freehint.policies.call_walker import CallWalker
 from freehint.policies.walker import Walker
 from freehint.runs import citations as rules
-from freehint.runs.sources import SOURCES
+from freehint.runs.cited.sources import SOURCES
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"memory": "64MiB", "duration_ns": 1_000_000}

@@ -83,10 +83,14 @@ def test_a_few_rows_over_seeds():
 
 
 def test_the_recordings_that_ask_for_rotation_are_all_of_them():
-    """Those walks that begin at the head each time, list by list, and take nothing off a list."""
+    """Those walks that begin at the head each time, list by list, and take nothing off a list.
+
+    Without marks (mark0) a recording cannot tell one stay of a block from another.
+    """
     folder = fh.data("linux-6.1/walkers")
     stems = sorted(folder / path.name.split(".")[0] for path in folder.glob("*.trace.parquet"))
     policies = {stem.name: recorded_policy(stem) for stem in stems if "five" not in stem.name}
+    del policies["mark0"]
     asking = {n for n, p in policies.items() if (p.resume, p.lock) == ("restart", "list_by_list")}
     assert asking == set(ASKING_ROTATION)
 

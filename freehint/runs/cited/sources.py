@@ -1,6 +1,6 @@
 """What freehint's parts are made from: mails, commits, papers, sources and recordings, by key.
 
-Which run uses which of them, :mod:`freehint.runs.citations` tells.  Mails are named by their
+Which run uses which of them, :mod:`freehint.runs.cited.citations` tells.  Mails are named by their
 Message-ID, under which lore.kernel.org finds them.
 """
 

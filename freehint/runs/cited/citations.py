@@ -1,13 +1,14 @@
 """Which mails, commits, papers and recordings stand behind a run.
 
 They are found from the run's provenance alone, so a stored run cites what a new one does.
-:data:`freehint.runs.sources.SOURCES` holds what is cited; the tables here tell which part uses it.
+:data:`freehint.runs.cited.sources.SOURCES` holds what is cited; the tables here tell which part
+uses it.
 """
 
 import pandas as pd
 
 from freehint.engine.world.records import Costs
-from freehint.runs.sources import SOURCES
+from freehint.runs.cited.sources import SOURCES
 
 # A walker by the positions of its knobs; what is not here is v24's.
 WALKER = {
