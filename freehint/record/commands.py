@@ -9,7 +9,7 @@ from pathlib import Path
 from freehint.config import InputError
 from freehint.record.guest import Order, record_guest
 from freehint.record.lists.snapshot import record_snapshot
-from freehint.record.migration import MB, Migration
+from freehint.record.migration.move import MB, Migration
 from freehint.record.policy import parse_policy
 from freehint.record.probes import PROBES
 from freehint.record.workloads import NOTHING, WORKLOADS, workload_of

@@ -15,27 +15,19 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
 
-from freehint.config import InputError, require, whole
+from freehint.config import InputError
 from freehint.files import scratch_folder, writing
 from freehint.formats.traces.recording import MARKERS
-from freehint.inputs.reading import exists
 from freehint.record import module
 from freehint.record.initramfs import write_initramfs
 from freehint.record.kernels import Kernel, fetch_kernel, find_kernel
 from freehint.record.lists.kernel import Reader
 from freehint.record.lists.program import open_program, reading_kernel, require_drgn
 from freehint.record.lists.tables import checked, write_lists
-from freehint.record.migration import (
-    EVENTS,
-    SOCKET,
-    Migration,
-    look_after,
-    look_before,
-    migrate,
-    record_of,
-)
+from freehint.record.migration.move import EVENTS, SOCKET, look_after, look_before, migrate
+from freehint.record.migration.table import TABLE, record_of, write_table
+from freehint.record.order import Order, check_order, info_of
 from freehint.record.probes import (
     GROUP,
     REPORTING,
@@ -48,48 +40,14 @@ from freehint.record.qemu import WORK_S, Destination, Guest
 from freehint.record.steps import Steps, signals_end_it
 from freehint.record.tools import require_tools
 from freehint.record.trace import check_profile, check_statistics, write_trace
-from freehint.record.workloads import NOTHING, Workload
-from freehint.version import __version__
+from freehint.record.workloads import NOTHING
 
 TOOLS = ("qemu-system-x86_64", "busybox", "cpio", "gcc")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-LEAST_MEMORY, MOST_MEMORY = 256 << 20, 8 << 30  # the module's tables reach to 8 GiB
-MOST_CPUS = 8
-BUFFER_SHARE = 16  # the trace's buffers have memory / 16
 SETTLE_S = 1.0
 MARK_S = 0.3  # between a marker and the stop of the guest
 RESIDENT_S = 0.25
 ROW_BYTES = 250  # a row of the trace's text has about 140
 PATIENCE_S, LEAST_ROWS_PER_S = 60, 1_000  # of the trace on its way out; TCG has 75,000 a second
-
-
-class Order(NamedTuple):
-    """What to record.
-
-    name : str
-    out : Path               the folder for NAME.T0.* and so on
-    kernel : str             a series or a package
-    memory : int             bytes
-    cpus : int
-    workload : Workload      between T0 and T1
-    before : Workload        before T0
-    knobs : dict or None     of the walker; None if it does not run
-    reporting : bool         free-page-reporting of the balloon
-    migration : Migration or None   if the guest migrates, the workload runs beside that
-    modules : Path           the folder of the walker's sources
-    """
-
-    name: str
-    out: Path
-    kernel: str
-    memory: int
-    cpus: int
-    workload: Workload
-    before: Workload = NOTHING
-    knobs: dict | None = None
-    reporting: bool = False
-    migration: Migration | None = None
-    modules: Path = module.SOURCES
 
 
 def record_guest(order: Order) -> Path:
@@ -108,7 +66,7 @@ def record_guest(order: Order) -> Path:
     ChildProcessError
         A program or the guest failed, or a signal ended the recording.
     """
-    _check(order)
+    check_order(order)
     require_tools(TOOLS, "freehint record guest")
     require_drgn()
     if order.knobs is not None:
@@ -125,23 +83,9 @@ def record_guest(order: Order) -> Path:
             _record(order, kernel, folder, steps)
             for path in sorted(folder.glob(f"{order.name}.*")):
                 path.rename(order.out / path.name)
+            if (table := folder / TABLE).exists():
+                table.rename(order.out / TABLE)
     return order.out / order.name
-
-
-def _check(order: Order) -> None:
-    require(bool(NAME.fullmatch(order.name)), "NAME", "be letters, digits, _ and -", order.name)
-    whole("--memory in bytes", order.memory, LEAST_MEMORY, MOST_MEMORY)
-    whole("--cpus", order.cpus, 1, MOST_CPUS)
-    if order.migration:
-        order.migration.check()
-        if order.knobs is not None:
-            raise InputError(
-                "--policy: a recording has a walk or a migration (--migrate), not both"
-            )
-    for path in sorted(order.out.glob(f"{order.name}.*")) if order.out.is_dir() else ():
-        raise InputError(f"{path}: exists already; a recording never overwrites another")
-    if exists(order.out) and not order.out.is_dir():
-        raise InputError(f"{order.out}: is no folder")
 
 
 def _require_space(folder: Path, needed: int, what_for: str) -> None:
@@ -165,7 +109,7 @@ def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
             walker = module.build(order.modules, kernel.headers, kernel.release)
         scripts = {"workload": order.workload, "before": order.before}
         write_initramfs(folder / "initramfs", kernel, scripts, walker)
-    info = _info(order, kernel, probes)
+    info = info_of(order, kernel, probes)
     dumps = {moment: folder / f"{moment}.dump" for moment in MARKERS}
     machine = (kernel, folder / "initramfs", order.memory, order.cpus, order.reporting)
     moving = (order.migration.hints, EVENTS) if order.migration else ()
@@ -194,34 +138,16 @@ def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
     info |= {"rows": rows, "steps_s": steps.seconds}
     _write_json(folder / f"{order.name}.info.json.gz", info)
     if moved:
-        told = {"guest_trace_setup": info["trace_setup"], "guest_trace_stats": info["trace_stats"]}
-        _write_json(folder / f"{order.name}.migration.json.gz", moved | told)
+        # The checks have held.
+        moved |= {"ok": True, "guest_oops": False}
+        for name in ("setup", "stats"):
+            moved[f"guest_trace_{name}"] = info[f"trace_{name}"]
+        write_table(order.out, moved, folder / TABLE)
+        _write_json(folder / f"{order.name}.migration.json.gz", moved)
 
 
 def _write_json(path: Path, record: dict) -> None:
     path.write_bytes(gzip.compress(json.dumps(record, indent=1).encode(), mtime=0))
-
-
-def _info(order: Order, kernel: Kernel, probes: Chosen) -> dict:
-    """What is known before the guest boots."""
-    return {
-        "name": order.name,
-        "freehint": __version__,
-        "kernel": {"package": kernel.package, "version": kernel.version},
-        "command": order.workload.command,
-        "pre": order.before.command,
-        "scripts": {
-            name: one.script.read_text(errors="replace")
-            for name, one in (("workload", order.workload), ("before", order.before))
-            if one.script
-        },
-        "mem": f"{order.memory >> 20}M",
-        "cpus": order.cpus,
-        "reporting": order.reporting,
-        "buffer_kib": order.memory // BUFFER_SHARE // order.cpus >> 10,
-        "probes": [probe.line() for probe in probes.probes],
-        "probes_missing": [probe.line() for probe in probes.missing],
-    }
 
 
 def _run(order: Order, guest: Guest, destination, probes, info: dict, dumps, steps) -> dict:
@@ -237,8 +163,8 @@ def _run(order: Order, guest: Guest, destination, probes, info: dict, dumps, ste
     record = {}
     if order.migration:
         fill_mib = int(guest.shell("echo ${FILL_MIB:-0}"))
-        commands = order.before.command, order.workload.command
-        record = record_of(order.migration, order.memory, *commands, fill_mib)
+        workloads = order.before, order.workload
+        record = record_of(order.migration, order.memory, *workloads, fill_mib)
     info["trace_setup"] = _begin_trace(guest, probes, info["buffer_kib"], order.knobs is not None)
     guest.shell("mark FH start")
     before = look_before(guest) if order.migration else {}
@@ -263,7 +189,7 @@ def _run(order: Order, guest: Guest, destination, probes, info: dict, dumps, ste
     if order.migration:
         guest.end()
         guest = destination
-        record |= {**look_after(guest, before), **before}
+        record |= look_after(guest, before)
         time.sleep(SETTLE_S)
     if order.knobs is not None:
         info["walker"] = guest.shell("knobs")

@@ -14,7 +14,7 @@ import time
 from typing import NamedTuple
 
 from freehint.config import InputError, whole
-from freehint.record.qemu import ANSWER_S, MEMORY_LINE, Destination, Guest
+from freehint.record.qemu import ANSWER_S, Destination, Guest
 
 MB = 10**6
 SAMPLE_S = 0.25
@@ -184,7 +184,7 @@ def look_after(guest: Guest, before: dict) -> dict:
     Returns
     -------
     dict
-        guest_after, pagetypeinfo_after, and checksum_ok, which is True.
+        guest_before, pagetypeinfo_before, the same of after, and checksum_ok, which is True.
 
     Raises
     ------
@@ -198,44 +198,8 @@ def look_after(guest: Guest, before: dict) -> dict:
             f" {before['checksum']:.32} on the source and {checksum:.32} on the destination"
         )
     return {
+        **{name: text for name, text in before.items() if name != "checksum"},
         "checksum_ok": True,
         "guest_after": f"{checksum}\n" + guest.shell(f"{LISTS}; {COMPACTION}"),
         "pagetypeinfo_after": guest.shell("cat /proc/pagetypeinfo"),
-    }
-
-
-def record_of(migration: Migration, memory: int, before: str, beside: str, fill_mib: int) -> dict:
-    """What a migration's record has of the order.
-
-    Parameters
-    ----------
-    migration : Migration
-    memory : int
-        Bytes of the guest.
-    before, beside : str
-        The commands of the workloads before T0 and beside the migration.
-    fill_mib : int
-        MiB that the workload ``fill`` filled before T0; 0 if it was not run.
-
-    Returns
-    -------
-    dict
-        The state is "idle" if the guest did nothing, "freed" if it filled and freed memory, and
-        else "other", which no row of a migrations.csv can tell.
-    """
-    quiet = beside == "true"
-    state = "freed" if fill_mib and quiet else "idle" if before == "true" and quiet else "other"
-    return {
-        "state": state,
-        "hint": "on" if migration.hints else "off",
-        "bw_MBps": migration.bandwidth / MB,
-        "downtime_limit_ms": migration.downtime_limit,
-        "rep": 0,
-        "cmdline": MEMORY_LINE,
-        "mem": f"{memory >> 20}M" if memory % (1 << 30) else f"{memory >> 30}G",
-        "fill_MiB": fill_mib,
-        "dirty_MiB": 0,
-        "rate_MiBps": 0,
-        "guest_cmd": before,
-        "workload": beside,
     }
