@@ -150,8 +150,19 @@ def _write_json(path: Path, record: dict) -> None:
     path.write_bytes(gzip.compress(json.dumps(record, indent=1).encode(), mtime=0))
 
 
-def _run(order: Order, guest: Guest, destination, probes, info: dict, dumps, steps) -> dict:
-    """Run the guest from its boot to T1, and fill in ``info``; returns the migration's record."""
+def _run(
+    order: Order,
+    guest: Guest,
+    destination: Destination | None,
+    probes: Chosen,
+    info: dict,
+    dumps: dict,
+    steps: Steps,
+) -> dict:
+    """Run the guest from its boot to T1, fill in ``info``, and return the migration's record.
+
+    Without a migration the record is empty.
+    """
     # A path of this machine says nothing to others.
     info["qemu_args"] = [re.sub(r"(?<![\w.])/[^\s,]*/", "", word) for word in guest.arguments]
     info["accelerator"] = guest.accelerator
@@ -187,7 +198,7 @@ def _run(order: Order, guest: Guest, destination, probes, info: dict, dumps, ste
     watcher.join()
     info["rss"] = [[round(at - began, 2), kib] for at, kib in resident]
     if order.migration:
-        guest.end()
+        guest.end()  # the host has its memory back
         guest = destination
         record |= look_after(guest, before)
         time.sleep(SETTLE_S)

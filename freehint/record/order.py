@@ -32,7 +32,7 @@ class Order(NamedTuple):
     before : Workload        before T0
     knobs : dict or None     of the walker; None if it does not run
     reporting : bool         free-page-reporting of the balloon
-    migration : Migration or None   if the guest migrates, the workload runs beside that
+    migration : Migration or None  beside which the workload runs then
     modules : Path           the folder of the walker's sources
     """
 

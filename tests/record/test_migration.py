@@ -121,20 +121,16 @@ def test_a_migration_that_fails_leaves_nothing(
     assert len((folder / "pid").read_text().split()) == 2 and ended(folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_neither_qemu_outlives_its_recorder(folder, monkeypatch, number):
+def test_neither_qemu_outlives_its_recorder(folder, monkeypatch):
     monkeypatch.setenv("STAND_IN", "endless")
     command = [sys.executable, SCRIPT, folder / "bin", folder / "out", "--migrate"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         for line in process.stdout:
             if line.startswith(b"T0 "):
                 break
-        process.send_signal(number)
-        assert process.wait(20) == (-number if number == signal.SIGKILL else 1)
-        assert len((folder / "pid").read_text().split()) == 2 and ended(folder)
-        if number != signal.SIGKILL:
-            assert process.stderr.read().count(b"\n") == 1
-            assert list((folder / "out").iterdir()) == []
+        process.kill()
+        assert process.wait(20) == -signal.SIGKILL
+    assert len((folder / "pid").read_text().split()) == 2 and ended(folder)
 
 
 @pytest.mark.parametrize(
