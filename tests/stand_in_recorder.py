@@ -72,7 +72,7 @@ def install(folder: Path, patch=setattr) -> None:
     kernel = Kernel("linux-image", "6.1", RELEASE, folder, folder, folder, symbols, None)
     found = Found(None, "linux-image", "6.1", RELEASE, ())
     patch(qemu, "KVM", str(folder / "no-kvm"))
-    patch(move, "ENDED_S", 0.0)
+    patch(move, "ENDED_S", 0.1)
     patch(guest, "TOOLS", ("qemu-system-x86_64",))
     patch(guest, "require_drgn", lambda: None)
     patch(guest, "find_kernel", lambda text, headers: found)

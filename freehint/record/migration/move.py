@@ -8,7 +8,6 @@ Sources: QEMU's qapi/migration.json; docs/devel/migration.rst; hw/virtio/virtio-
 asks a guest for its free pages when the first round begins.
 """
 
-import contextlib
 import subprocess
 import time
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from freehint.record.qemu import ANSWER_S, Destination, Guest
 
 MB = 10**6
 SAMPLE_S = 0.25
-ENDED_S = 0.3  # between QEMU's "completed" and its last counters
+ENDED_S = 0.3  # from QEMU's "completed" or "failed" to its last counters or words
 PATIENCE_S, PASSES = 60, 10  # a migration may last the time of ten passes over the memory
 SOCKET = "migration"  # its name in the source's monitor
 EVENTS = (
@@ -145,8 +144,8 @@ def _samples(source: Guest, destination: Guest, longest_s: float) -> list:
         if status == "completed":
             return samples
         if status in ("failed", "cancelled"):
-            why = told.get("error-desc") or _last_words(destination) or "QEMU does not say why"
-            raise ChildProcessError(f"the migration failed: {why}")
+            why = told.get("error-desc", "the source does not say why")
+            raise ChildProcessError(f"the migration failed: {why}{_end_of(destination)}")
         if passed > longest_s:
             raise ChildProcessError(
                 f"the migration does not end: after {passed:.0f} s and"
@@ -156,11 +155,13 @@ def _samples(source: Guest, destination: Guest, longest_s: float) -> list:
         time.sleep(SAMPLE_S)
 
 
-def _last_words(guest: Guest) -> str | None:
-    """What a QEMU said last, if it has ended."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        guest.process.wait(1)
-        return guest.why()
+def _end_of(guest: Guest) -> str:
+    """Words that a destination has ended, and why; "" if it runs on."""
+    try:
+        guest.process.wait(ENDED_S)
+    except subprocess.TimeoutExpired:
+        return ""
+    return f"; the destination has ended: {guest.why()}"
 
 
 def _wait_until_running(guest: Guest) -> None:
