@@ -71,6 +71,7 @@ def test_the_table_gets_a_row_for_each_migration(migrating, monkeypatch):
     migrating("again")
     monkeypatch.setenv("FILL_MIB", "150")
     migrating("filled", before=Workload("wl_fill 60"))
+    migrating("hinted", migration=Migration(hints=True))
     migrating("beside", workload=Workload("wl_churn 9"))
     rows = read_migrations(table)
     assert rows[["state", "rep", "fill_MiB"]].to_numpy().tolist() == [

@@ -98,7 +98,8 @@ def check_table(folder: Path) -> None:
 def write_table(folder: Path, record: dict, out: Path) -> None:
     """Write a folder's migrations.csv, with a row for a migration more, to a file.
 
-    Nothing is written for the state "other".
+    Nothing is written for the state "other", and nothing if hints were on: then two fifths of
+    what is sent are the trace's buffers, of which the table tells nothing.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def write_table(folder: Path, record: dict, out: Path) -> None:
         That of the migration; its ``rep`` becomes the number of rows of the same run.
     out : Path
     """
-    if record["state"] == OTHER:
+    if record["state"] == OTHER or record["hint"] == "on":
         return
     path, text = folder / TABLE, ",".join(COLUMNS) + "\n"
     if exists(path):
