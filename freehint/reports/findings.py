@@ -71,7 +71,8 @@ def compared(table: pd.DataFrame, measures, against: str = BASELINE.name) -> lis
     Returns
     -------
     list of str
-        A sentence for each difference; the policies without one stand together in one sentence.
+        A sentence for each difference, the largest first; the policies without one stand together
+        in one sentence.
     """
     sentences = []
     for measure in measures:
@@ -82,7 +83,9 @@ def compared(table: pd.DataFrame, measures, against: str = BASELINE.name) -> lis
             continue
         alike = []
         runs = table[table["policy"].map(known)]
-        for row in paired(runs, [measure.outcome], against).itertuples():
+        rows = paired(runs, [measure.outcome], against)
+        largest_first = rows["difference"].abs().sort_values(ascending=False, kind="stable").index
+        for row in rows.loc[largest_first].itertuples():
             text = sentence(row, measure)
             if NO_DIFFERENCE in text:
                 alike.append(row.level)
