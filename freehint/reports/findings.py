@@ -9,7 +9,7 @@ import pandas as pd
 from freehint.policies import BASELINE, POLICIES
 from freehint.policies.walker import one_knob_pairs
 from freehint.sweeps.paired import NO_DIFFERENCE, Measure, level, paired, sentence
-from freehint.units import NS_PER_MS, PAGES_PER_MIB, format_ns, format_pages, format_share
+from freehint.units import NS_PER_MS, PAGES_PER_MIB, format_ns, format_pages, format_share, micro
 
 LOSSES = (
     Measure("allocations", "allocations done"),
@@ -27,6 +27,10 @@ MOVES = (
     Measure("total_ns", "time of the migration", "ms", NS_PER_MS),
     Measure("downtime_ns", "downtime", "ms", NS_PER_MS),
 )
+
+
+def _bullets(sentences) -> str:
+    return micro("\n".join(f"- {sentence}" for sentence in sentences))
 
 
 def _values(table: pd.DataFrame, policy: str, name: str) -> pd.Series:
@@ -105,7 +109,7 @@ def losses(table: pd.DataFrame) -> str:
     table : DataFrame
         One row of summary for each policy and seed, "none" among the policies.
     """
-    return "\n".join(f"- {s}" for s in compared(table, LOSSES))
+    return _bullets(compared(table, LOSSES))
 
 
 def findings(table: pd.DataFrame) -> str:
@@ -125,7 +129,7 @@ def findings(table: pd.DataFrame) -> str:
     for one, other, knob in one_knob_pairs(known):
         two = table[table["policy"].isin([one.name, other.name])]
         sentences += [f"**{knob}**: {s}" for s in compared(two, HINTS + LOSSES, other.name)]
-    return "\n".join(f"- {s}" for s in sentences)
+    return _bullets(sentences)
 
 
 def run_findings(summary: pd.Series) -> str:
@@ -188,7 +192,7 @@ def migration_findings(table: pd.DataFrame) -> str:
     if len(base):
         sentences.append(f"Without hints {_sent_in(base.iloc[0])} (seed {base['seed'].iloc[0]}).")
         sentences += compared(done, MOVES)
-    return "\n".join(f"- {s}" for s in sentences)
+    return _bullets(sentences)
 
 
 def _sent_in(row) -> str:

@@ -65,9 +65,8 @@ def amount(difference: float, half_width: float, unit: str) -> str:
     if np.isnan(half_width):
         return f"{difference:+,.3g} {unit}".rstrip()
     # Two digits of the half width, but no more than four of the difference.
-    places = [
-        d - math.floor(math.log10(abs(x))) for x, d in ((half_width, 1), (difference, 3)) if x
-    ]
+    wanted = ((half_width, 1), (difference, 3))
+    places = [digits - math.floor(math.log10(abs(value))) for value, digits in wanted if value]
     digits = max(min(places, default=0), 0)
     return f"{difference:+,.{digits}f} ± {half_width:,.{digits}f} {unit}".rstrip()
 
