@@ -8,28 +8,16 @@ from pathlib import Path
 from freehint.figures.drawing.palette import THEMES
 from freehint.files import whole_file
 from freehint.runs.trajectory.trajectory import Trajectory
-from freehint.widgets.player.widget import MODULE, STYLE
+from freehint.widgets.player.widget import JS, MODULE, STYLE
 
 _numbers = itertools.count()
 
-# It takes the place of the widget's model and keeps the state without a kernel.
-STAND_IN = """
+STAND_IN = (JS / "stand_in.js").read_text()
+START = """
 const state = STATE;
-const listeners = {};
 state.payload = Uint8Array.from(atob(document.getElementById("ID-data").textContent.trim()),
                                 (c) => c.charCodeAt(0));
-const model = {
-  get: (name) => state[name],
-  set: (name, value) => {
-    if (state[name] === value) return;
-    state[name] = value;
-    for (const act of listeners[`change:${name}`] ?? []) act();
-  },
-  save_changes: () => {},
-  on: (name, act) => (listeners[name] ??= []).push(act),
-  off: (name, act) => { listeners[name] = (listeners[name] ?? []).filter((a) => a !== act); },
-};
-render({model, el: document.getElementById("ID")});
+render({model: standIn(state), el: document.getElementById("ID")});
 """
 PAGE = """<!doctype html>
 <html lang="en">
@@ -61,7 +49,7 @@ def player_html(trajectory: Trajectory, **state) -> str:
     start |= state | {"colours": THEMES}
     name = f"freehint-player-{next(_numbers)}"
     module = MODULE.replace("export default {render};", "")
-    script = STAND_IN.replace("STATE", json.dumps(start)).replace("ID", name)
+    script = STAND_IN + START.replace("STATE", json.dumps(start)).replace("ID", name)
     data = base64.b64encode(trajectory.to_bytes()).decode()
     return (
         f"<style>{STYLE}</style>\n"
