@@ -163,6 +163,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="a parameter of the comparison's notebook, e.g. policies='[\"v24\"]'",
     )
+    report.add_argument(
+        "--knobs",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE,..],..",
+        help="knobs that turn in the page, e.g. policy.rotate,ring.size=64,1024; docs/reports.md",
+    )
     report.set_defaults(run=_report)
 
     early = commands.add_parser("warm", help="compile all kernels now, so that nothing waits later")
@@ -258,6 +265,8 @@ def _batch(args) -> int:
 
 def _report(args) -> int:
     parameters = dict(_setting(text) for text in args.parameter)
+    if args.knobs:
+        return _knobs_report(args)
     if args.source is None:
         seen = None
         write_report(args.out, parameters, args.pdf)
@@ -273,6 +282,27 @@ def _report(args) -> int:
     if args.pdf:
         print(f"pdf: {pdf_beside(Path(args.out))}")
     return FAILED if seen and seen.differences else 0
+
+
+def _knobs_report(args) -> int:
+    for what, given in (("-p", args.parameter), ("--pdf", args.pdf)):
+        if given:
+            raise InputError(f"--knobs does not go with {what}")
+    if args.source is None:
+        raise InputError("--knobs needs a scenario's TOML file")
+    # As above.
+    from freehint.reports.knobs.report import write_knobs_report
+
+    with tqdm(desc="runs", leave=False, delay=1) as bar:
+
+        def progress(done, total):
+            bar.total, bar.n = total, done
+            bar.refresh()
+
+        run, refused = write_knobs_report(args.source, args.knobs, args.out, progress)
+    print(f"{run} combinations, {refused} contradict themselves")
+    print(f"report: {args.out}")
+    return 0
 
 
 def _warm(args) -> int:

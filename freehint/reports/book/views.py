@@ -79,7 +79,8 @@ class Views:
             if not kind.endswith("Button"):
                 self.unknown.append(kind)
             return ""
-        return f'<span class="knob">{escape(str(label))} <b>{escape(str(value))}</b></span>'
+        told = f"{escape(str(label))} <b>{escape(str(value))}</b>"
+        return f'<span class="knob" title="turns in JupyterLab">{told}</span>'
 
     def scripts(self) -> str:
         """The scripts, styles and states of all widgets that :meth:`html` left to a script."""
