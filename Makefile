@@ -17,13 +17,13 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial compile-benchmark gallery book picture-time record-demo need-chromium need-gcc
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 	@echo "  PYTHON=...	the interpreter to make .venv with (python3)"
 
-report: $(STAMP) ## compare five policies on a recorded 4 GiB guest: out/report.html
+report: $(STAMP) ## who was right, and nine policies compared over ten seeds, in 2 minutes: out/report.html
 	@$(BIN)/freehint report -o out/report.html
 
 test: need-chromium lint ## lint, all tests, every notebook, a real JupyterLab
@@ -78,8 +78,11 @@ factorial: $(STAMP) ## cross all knobs of the walker: out/factorial.ipynb, 10 mi
 	@mkdir -p out
 	@$(BIN)/python -m papermill --no-progress-bar --cwd . -y "$$FULL" notebooks/factorial.ipynb out/factorial.ipynb
 
+scenario-search: $(STAMP) ## which setting tells most policies apart? 32 settings, each policy, 5 seeds, 6 minutes
+	@$(BIN)/python -m freehint.studies.side_by_side
+
 docs: $(STAMP) ## write the API's reference from the docstrings, for offline reading: out/docs
-	@$(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint
+	@EAGER_IMPORT=1 $(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint
 
 # The full runs of notebooks/compile.ipynb.
 define COMPILE

@@ -49,7 +49,7 @@ DRAW_MS = """() => {
   const root = document.querySelector('.fh-player'), scrubber = root.querySelector('.fh-scrubber');
   const took = [];
   for (let i = 0; i < 300; i++) {
-    scrubber.value = (i * 7919) % (+scrubber.max + 1);
+    scrubber.value = ((i * 7919) % 600) / 599 * scrubber.max;
     const begin = performance.now();
     scrubber.dispatchEvent(new Event('input'));
     took.push(performance.now() - begin);
@@ -82,7 +82,7 @@ def measure(page) -> dict:
         keys.append(page.evaluate("window.freehintKey"))
         page.wait_for_timeout(30)
     draws = page.evaluate(DRAW_MS)
-    page.select_option(".fh-buttons select", "120")
+    page.select_option("select[aria-label='moments per second']", "120")
     page.focus(".fh-player")
     page.keyboard.press("Home")
     page.keyboard.press(" ")

@@ -1,151 +1,53 @@
-"""freehint: how should a guest tell its hypervisor which memory is free, and what does it buy?"""
+"""freehint: how should a guest tell its hypervisor which memory is free, and what does it buy?
 
+``__init__.pyi`` lists the public names.  The module of each is imported when the name is first
+used (PEP 562), so that the command line does not wait for what it does not need.
+"""
+
+import ast
+import os
+import sys
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
-from freehint.config import InputError
-from freehint.data import data
-from freehint.engine.guest.programs import Program
-from freehint.engine.guest.recorded_guest import RecordedGuest
-from freehint.engine.guest.workloads import Workload
-from freehint.engine.host.device import HostConfig
-from freehint.engine.host.migration import MigrationConfig
-from freehint.engine.host.shared import SharedHost
-from freehint.engine.world.records import Costs
-from freehint.engine.world.ring import RingConfig
-from freehint.formats.boot import make_memory
-from freehint.formats.proc import memory_from_proc
-from freehint.formats.snapshot_out import save_snapshot
-from freehint.formats.snapshots import load_snapshot
-from freehint.formats.tables import free_lists, pageblocks, pcp_lists
-from freehint.formats.traces.read import read_trace
-from freehint.jit import kernel
-from freehint.mm.check import InvariantError, check_memory
-from freehint.mm.memory import Memory
-from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, PROFILES
-from freehint.policies import POLICIES
-from freehint.policies.balloon_alloc import BalloonAlloc
-from freehint.policies.call_five_step import CallFiveStep
-from freehint.policies.call_walker import CallWalker
-from freehint.policies.five_step import FiveStep
-from freehint.policies.interface import v24, walk_free_mem_block
-from freehint.policies.page_reporting import PageReporting
-from freehint.policies.policy import Outcome, Policy, Stroke
-from freehint.policies.walker import Walker
-from freehint.record.lists.snapshot import record_snapshot
-from freehint.replay.counterfactual import counterfactual
-from freehint.replay.recorded_walk import record_walk
-from freehint.replay.replay import replay, replay_history
-from freehint.replay.result import Replay
-from freehint.replay.validate import (
-    validate_hints,
-    validate_migration,
-    validate_replay,
-    validate_reporting,
-)
-from freehint.replay.walkers import validate_walker
-from freehint.reports.findings import findings, migration_findings
-from freehint.runs.control import Control
-from freehint.runs.overcommit import Guest, Overcommit, overcommit
-from freehint.runs.provenance import provenance_table
-from freehint.runs.run import Run, comparison, summaries
-from freehint.runs.scenario import Scenario
-from freehint.runs.simulate import simulate
-from freehint.runs.trajectory.trajectory import Trajectory, record
-from freehint.studies.thread_run import thread_trajectory
-from freehint.sweeps.optimise import Optimum, optimise
-from freehint.sweeps.paired import paired
-from freehint.sweeps.sampling import Sample, latin_hypercube, sobol
-from freehint.sweeps.sensitivity import morris, saltelli, sensitivity
-from freehint.sweeps.sweep import sweep
-from freehint.version import __version__
 
-# Pictures and widgets bring matplotlib and ipywidgets, half of the time of an import.
-_LATE = ("figures", "widgets")
+def _read_names() -> dict[str, str]:
+    """The module of each public name, read from the imports in ``__init__.pyi``."""
+    tree = ast.parse(Path(__file__).with_suffix(".pyi").read_text())
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom))
+    return {alias.name: node.module for node in imports for alias in node.names}
+
+
+_MODULES = _read_names()
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name):
-    if name in _LATE:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'freehint' has no attribute {name!r}")
+    if _MODULES[name] == "freehint":
         return import_module(f"freehint.{name}")
-    raise AttributeError(f"module 'freehint' has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(_MODULES[name]), name)
+    return value
 
 
-__all__ = [
-    "LINUX_4_15",
-    "LINUX_5_10",
-    "LINUX_6_1",
-    "LINUX_6_12",
-    "POLICIES",
-    "PROFILES",
-    "BalloonAlloc",
-    "CallFiveStep",
-    "CallWalker",
-    "Control",
-    "Costs",
-    "FiveStep",
-    "Guest",
-    "HostConfig",
-    "InputError",
-    "InvariantError",
-    "Memory",
-    "MigrationConfig",
-    "Optimum",
-    "Outcome",
-    "Overcommit",
-    "PageReporting",
-    "Policy",
-    "Program",
-    "RecordedGuest",
-    "Replay",
-    "RingConfig",
-    "Run",
-    "Sample",
-    "Scenario",
-    "SharedHost",
-    "Stroke",
-    "Trajectory",
-    "Walker",
-    "Workload",
-    "__version__",
-    "check_memory",
-    "comparison",
-    "counterfactual",
-    "data",
-    "figures",
-    "findings",
-    "free_lists",
-    "kernel",
-    "latin_hypercube",
-    "load_snapshot",
-    "make_memory",
-    "memory_from_proc",
-    "migration_findings",
-    "morris",
-    "optimise",
-    "overcommit",
-    "pageblocks",
-    "paired",
-    "pcp_lists",
-    "provenance_table",
-    "read_trace",
-    "record",
-    "record_snapshot",
-    "record_walk",
-    "replay",
-    "replay_history",
-    "saltelli",
-    "save_snapshot",
-    "sensitivity",
-    "simulate",
-    "sobol",
-    "summaries",
-    "sweep",
-    "thread_trajectory",
-    "v24",
-    "validate_hints",
-    "validate_migration",
-    "validate_replay",
-    "validate_reporting",
-    "validate_walker",
-    "walk_free_mem_block",
-    "widgets",
-]
+def __dir__():
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """This module, in which a function keeps the name that it shares with a folder: replay."""
+
+    def __setattr__(self, name, value):
+        # An import of freehint.replay ends with setattr(freehint, "replay", the folder).
+        shared = isinstance(value, ModuleType) and _MODULES.get(name, "freehint") != "freehint"
+        if not shared:
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+if os.environ.get("EAGER_IMPORT"):  # for tools that look into the module's dict (make docs)
+    for _name in __all__:
+        getattr(sys.modules[__name__], _name)

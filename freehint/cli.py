@@ -2,41 +2,23 @@
 
 The exit code is 0 if all is well, 1 if a run failed or a bar was missed, and 2 for bad input,
 which one sentence explains.
+
+What a command does stands in ``commands.py`` of its folder, which is imported when the command
+runs: the parser is made of texts alone, so that help and a refusal come at once.  Each command's
+function takes the parsed arguments, prints, tells in a last line what to do next, and returns
+whether all is well.
 """
 
 import argparse
+import ast
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
-from freehint.config import InputError, shown
-from freehint.inputs.reading import exists
-from freehint.policies import POLICIES, find_policies
-from freehint.record.commands import add_record
-from freehint.replay.commands import (
-    print_migrations,
-    print_predictions,
-    print_replay,
-    print_replays,
-    print_walkers,
-)
-from freehint.replay.replay import INPUTS, LEVELS
-from freehint.replay.validate import REPLAY_LEVELS
-from freehint.reports.batch.batch import read_batch
-from freehint.reports.batch.folder import check_folder
-from freehint.reports.batch.run import failure_text, left_runs, run_batch, statuses
-from freehint.reports.notebook import write_report
-from freehint.reports.pdf import pdf_beside
-from freehint.runs.run import comparison
-from freehint.runs.scenario import Scenario
-from freehint.runs.scenario_file import read_scenario
-from freehint.runs.simulate import simulate
-from freehint.sweeps.file import read_sweep
-from freehint.sweeps.one_run import FAILED as FAILED_RUN
-from freehint.sweeps.sweep import sweep
-from freehint.units import NS_PER_S
+from freehint.config import InputError, nearest, one_of, shown
+from freehint.record import WORKLOADS
+from freehint.replay import INPUTS, LEVELS, REPLAY_LEVELS
 from freehint.version import __version__
 
 FAILED, BAD_INPUT = 1, 2
@@ -51,10 +33,20 @@ class _Parser(argparse.ArgumentParser):
             message = f"{message[:MOST_CHARACTERS]}..."
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
 
+    def parse_known_args(self, args=None, namespace=None):
+        # A command's own parser knows its options; argparse lets the parser above it complain.
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            hint = nearest(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return namespace, unknown
 
-def _judged(command):
-    """Turn a command that returns whether all is well into one that returns the exit code."""
-    return lambda args: 0 if command(args) else FAILED
+    def _check_value(self, action, value):
+        if action.choices is not None and value not in action.choices:
+            known, hint = ", ".join(action.choices), nearest(value, action.choices)
+            raise argparse.ArgumentError(
+                action, f"invalid choice: {shown(value)}; there are {known}{hint}"
+            )
 
 
 def _setting(text: str):
@@ -67,7 +59,7 @@ def _setting(text: str):
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise InputError(f"a setting must be NAME=VALUE, got {shown(text)}")
+        raise argparse.ArgumentTypeError(f"a setting must be NAME=VALUE, got {shown(text)}")
     if name == "kernel":  # 5.10 is a name, not a number.
         return name, value.strip('"')
     try:
@@ -76,76 +68,170 @@ def _setting(text: str):
         return name, value
 
 
+def _keys(name: str) -> list[str]:
+    """The keys of a dict in freehint/policies, read from the text: an import would bring Numba."""
+    text = (Path(__file__).parent / "policies" / "__init__.py").read_text()
+    assigned = (node for node in ast.parse(text).body if isinstance(node, ast.Assign))
+    (found,) = (node.value for node in assigned if node.targets[0].id == name)
+    return [key.value for key in found.keys]
+
+
+def _users(text: str):
+    """A policy by name, or several that run at once."""
+    users = text.split("+")
+    try:
+        for one in set(users) - set(_keys("REFUSED")):  # find_policy tells why
+            one_of("policy", one, _keys("POLICIES"))
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return tuple(users) if len(users) > 1 else text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="freehint", description="Free page hinting, measured.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    _add_runs(commands)
+    _add_replays(commands)
+    _add_record(commands)
+    _add_reports(commands)
+    early = commands.add_parser("warm", help="compile all kernels now, so that nothing waits later")
+    early.add_argument("--processes", type=int, help="by default one per CPU, at most 4")
+    early.set_defaults(run="freehint.warm.warm_all")
+    return parser
 
+
+def _add_runs(commands) -> None:
+    """Commands that simulate."""
     one = commands.add_parser("simulate", help="run a scenario and print its summary")
     one.add_argument("file", nargs="?", help="TOML: the fields of a scenario; docs/reports.md")
     one.add_argument("--memory", help="a snapshot's stem, sample data's name, or a size (256MiB)")
     one.add_argument(
         "--policy",
         action="append",
-        help=f"{', '.join(POLICIES)}; give several to compare them; a+b runs two users at once",
+        type=_users,
+        help=f"{', '.join(_keys('POLICIES'))}; give several to compare them; a+b runs two at once",
     )
     one.add_argument("--seed", type=int)
     one.add_argument(
         "--set",
         action="append",
         default=[],
+        type=_setting,
         metavar="NAME=VALUE",
         help="e.g. ring.size=64, workload.state=freed, migration.bandwidth_Bps=50000000",
     )
     one.add_argument("-o", "--out", help="folder for the tables (with one policy)")
-    one.set_defaults(run=_simulate)
+    one.add_argument("--perfetto", metavar="FILE", help="a trace for ui.perfetto.dev")
+    one.set_defaults(run="freehint.runs.commands.print_simulations")
 
     many = commands.add_parser("sweep", help="run a grid or a design, or continue where it stopped")
     many.add_argument("file", help="TOML: [scenario], [grid] or [design]; docs/sweeps.md")
-    many.set_defaults(run=_sweep)
+    many.set_defaults(run="freehint.sweeps.commands.print_sweep")
 
+
+def _add_replays(commands) -> None:
+    """Commands that hold the model against recordings."""
+    again = commands.add_parser("replay", help="replay a recorded trace from T0 to T1")
+    again.add_argument("stem", help=".../NAME, for the files NAME.T0, NAME.T1 and NAME.trace")
+    again.add_argument("--level", default="buddy", choices=LEVELS)
+    again.add_argument("--inputs", default="std", choices=INPUTS)
+    again.add_argument("--strict", action="store_true", help="refuse rows of unknown events")
+    again.set_defaults(run="freehint.replay.commands.print_replay")
+
+    validate = commands.add_parser("validate", help="compare the model with recordings")
+    kinds = validate.add_subparsers(dest="kind", required=True, parser_class=_Parser)
+
+    def kind(name, help, function, row, folder="the folder of the recordings"):
+        made = kinds.add_parser(name, help=help)
+        made.add_argument("folder", help=folder)
+        made.add_argument("--out", help=f"write the table, one row per {row}, as parquet")
+        made.set_defaults(run=f"freehint.replay.commands.{function}")
+        return made
+
+    traces = kind(
+        "replay",
+        "every recording; the bar is on the buddy level",
+        "print_replays",
+        "recording and level",
+    )
+    traces.add_argument("--level", default="both", choices=REPLAY_LEVELS)
+    traces.add_argument("--inputs", default="std", choices=INPUTS)
+    kind(
+        "hints",
+        "the balloon's first pass in every recorded migration, block by block",
+        "print_predictions",
+        "block",
+    )
+    kind(
+        "reporting",
+        "every pass of free page reporting, block by block",
+        "print_predictions",
+        "block",
+    )
+    walker = kind(
+        "walker", "every recorded walk of the thread, row by row", "print_walkers", "recorded row"
+    )
+    walker.add_argument("--ablations", action="store_true", help="show the misses by wrong rules")
+    kind(
+        "migration",
+        "every recorded migration, from its parameters",
+        "print_migrations",
+        "migration",
+        "a folder with a migrations.csv",
+    )
+
+
+def _add_record(commands) -> None:
+    """Commands that record real kernels."""
+    record = commands.add_parser("record", help="record a guest, or the lists of a real kernel")
+    kinds = record.add_subparsers(dest="kind", required=True, parser_class=_Parser)
+
+    guest = kinds.add_parser(
+        "guest",
+        help="run a stock Debian kernel under QEMU and record T0, the trace and T1",
+        epilog=f"workloads: {'; '.join(WORKLOADS.values())}",
+    )
+    guest.add_argument("name", help="the recording's name: NAME.T0, NAME.T1, NAME.trace, NAME.info")
+    guest.add_argument("--out", required=True, metavar="DIR", help="the folder for its files")
+    guest.add_argument(
+        "--kernel",
+        default="6.1",
+        help="a series with probes, such as 6.1, or a package linux-image-*-cloud-amd64",
+    )
+    guest.add_argument("--memory", default="1G", help="of the guest, e.g. 512M")
+    guest.add_argument("--cpus", type=int, default=1)
+    guest.add_argument(
+        "--workload",
+        default="fork",
+        help="between T0 and T1; beside the walker if there is a --policy: a name with numbers,"
+        " e.g. 'fork 10', or a shell script",
+    )
+    guest.add_argument("--before", metavar="WORKLOAD", help="the same before T0")
+    guest.add_argument(
+        "--policy",
+        metavar="KNOBS",
+        help="run the walker's module with these, e.g. 'rotate=on_exit resume=cursor capacity=96'",
+    )
+    guest.add_argument("--reporting", action="store_true", help="with free-page-reporting=on")
+    guest.set_defaults(run="freehint.record.commands.print_guest")
+
+    lists = kinds.add_parser("snapshot", help="read the exact lists of this machine or of a dump")
+    source = lists.add_mutually_exclusive_group(required=True)
+    source.add_argument("--live", action="store_true", help="this machine, as root")
+    source.add_argument("--vmcore", metavar="FILE", help="a dump with a VMCOREINFO note")
+    lists.add_argument("--vmlinux", metavar="FILE", help="the kernel with debug symbols")
+    lists.add_argument("--out", required=True, metavar="DIR/NAME", help="e.g. mine/guest.T0")
+    lists.set_defaults(run="freehint.record.commands.print_snapshot")
+
+
+def _add_reports(commands) -> None:
+    """Commands that run notebooks and write pages."""
     batch = commands.add_parser("batch", help="run a notebook with many sets of parameters")
     batch.add_argument("file", help="TOML: notebook, out, [grid] or [[run]]; docs/batches.md")
     batch.add_argument("--retry", action="store_true", help="run failed runs again")
     batch.add_argument("--dry-run", action="store_true", help="list the runs and run nothing")
-    batch.set_defaults(run=_batch)
-
-    again = commands.add_parser("replay", help="replay a recorded trace from T0 to T1")
-    again.add_argument("stem", help=".../NAME, for the files NAME.T0, NAME.T1 and NAME.trace")
-    again.add_argument("--level", default="buddy", help=", ".join(LEVELS))
-    again.add_argument("--inputs", default="std", help=", ".join(INPUTS))
-    again.add_argument("--strict", action="store_true", help="refuse rows of unknown events")
-    again.set_defaults(run=_judged(print_replay))
-
-    validate = commands.add_parser("validate", help="compare the model with recordings")
-    kinds = validate.add_subparsers(dest="kind", required=True, parser_class=_Parser)
-    traces = kinds.add_parser("replay", help="every recording; the bar is on the buddy level")
-    traces.add_argument("folder")
-    traces.add_argument("--level", default="both", help=", ".join(REPLAY_LEVELS))
-    traces.add_argument("--inputs", default="std", help=", ".join(INPUTS))
-    traces.add_argument("--out", help="write the table as parquet")
-    traces.set_defaults(run=_judged(print_replays))
-    for kind, text in (
-        ("hints", "the balloon's first pass in every recorded migration, block by block"),
-        ("reporting", "every pass of free page reporting, block by block"),
-    ):
-        one_kind = kinds.add_parser(kind, help=text)
-        one_kind.add_argument("folder")
-        one_kind.add_argument("--out", help="write the table, one row per block, as parquet")
-        one_kind.set_defaults(run=_judged(print_predictions))
-
-    walker = kinds.add_parser("walker", help="every recorded walk of the thread, row by row")
-    walker.add_argument("folder")
-    walker.add_argument("--ablations", action="store_true", help="show the misses by wrong rules")
-    walker.add_argument("--out", help="write the table, one row per recorded row, as parquet")
-    walker.set_defaults(run=_judged(print_walkers))
-
-    moved = kinds.add_parser("migration", help="every recorded migration, from its parameters")
-    moved.add_argument("folder", help="a folder with a migrations.csv")
-    moved.add_argument("--out", help="write the table, one row per migration, as parquet")
-    moved.set_defaults(run=_judged(print_migrations))
-
-    add_record(commands, _Parser)
+    batch.set_defaults(run="freehint.reports.batch.commands.print_batch")
 
     report = commands.add_parser("report", help="write an offline HTML file on a run or policies")
     report.add_argument(
@@ -160,6 +246,7 @@ def _parser() -> argparse.ArgumentParser:
         "--parameter",
         action="append",
         default=[],
+        type=_setting,
         metavar="NAME=VALUE",
         help="a parameter of the comparison's notebook, e.g. policies='[\"v24\"]'",
     )
@@ -170,153 +257,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME[=VALUE,..],..",
         help="knobs that turn in the page, e.g. policy.rotate,ring.size=64,1024; docs/reports.md",
     )
-    report.set_defaults(run=_report)
-
-    early = commands.add_parser("warm", help="compile all kernels now, so that nothing waits later")
-    early.add_argument("--processes", type=int, help="by default one per CPU, at most 4")
-    early.set_defaults(run=_warm)
-    return parser
-
-
-def _scenarios(args) -> list:
-    """The scenarios to run, one per policy: the file's or the default, changed by the options."""
-    values = dict(_setting(text) for text in args.set)
-    for name in ("policy", "seed"):
-        if name in values:
-            raise InputError(f"--set {name}=...: use --{name}")
-    if args.memory is not None:
-        values["memory"] = args.memory
-    if args.seed is not None:
-        values["seed"] = args.seed
-    base = read_scenario(args.file) if args.file else Scenario()
-    if not args.policy:
-        return [base.with_values(values)]
-    users = [tuple(p.split("+")) if "+" in p else p for p in args.policy]
-    return [base.with_values({"policy": policy, **values}) for policy in users]
-
-
-def _simulate(args) -> int:
-    if args.out and len(args.policy or ()) > 1:
-        several = ", ".join(args.policy)
-        raise InputError(f"--out takes one policy, got {len(args.policy)}: {several}")
-    if args.out and exists(Path(args.out)):
-        raise InputError(f"{args.out}: exists already; a run never overwrites another")
-    scenarios = _scenarios(args)
-    runs = []
-    for scenario in scenarios:
-        runs.append(simulate(scenario, progress=True))
-    print(comparison(runs).to_string())
-    for run in runs:
-        for one in find_policies(run.summary["policy"].split(" + ")):
-            if one.delay_ns is not None and one.delay_ns >= scenarios[0].duration_ns:
-                print(f"{one.name} waits {one.delay_ns} ns before it walks: set duration_ns")
-        if run.summary.get("migration") in ("none", "active"):
-            end_s = scenarios[0].duration_ns / NS_PER_S
-            print(f"{run.summary['policy']}: no migration ended in {end_s:g} s: set duration_ns")
-    if args.out:
-        print(f"tables: {runs[0].save(args.out)}")
-    return 0
-
-
-def _sweep(args) -> int:
-    found = read_sweep(args.file)
-    with tqdm(total=found.runs, desc="runs", leave=False, delay=1) as bar:
-        table = sweep(*found, progress=bar.update)
-    for status, runs in table.groupby("status"):
-        print(f"{status}: {len(runs)} runs")
-        for error, same in runs[runs["error"] != ""].groupby("error"):
-            print(f"  {len(same)} x {error}")
-    if found.out:
-        print(f"table: {found.out}")
-    else:
-        print(table.to_string(index=False))
-    return FAILED if (table["status"] == FAILED_RUN).any() else 0
-
-
-def _batch(args) -> int:
-    batch = read_batch(args.file)
-    check_folder(batch)
-    if args.dry_run:
-        for number, status in statuses(batch).items():
-            print(f"{number:4} {status:6} {json.dumps(batch.runs[number - 1])}")
-        return 0
-    total = len(batch.runs)
-    # Runs that were finished before do not count for the speed.
-    initial = total - len(left_runs(batch, args.retry))
-    with tqdm(total=total, initial=initial, desc="runs") as bar:
-
-        def progress(finished, running, failed):
-            bar.set_postfix(running=running, failed=failed, refresh=False)
-            bar.n = finished
-            bar.refresh()
-
-        try:
-            records = run_batch(batch, args.retry, progress)
-        except KeyboardInterrupt:
-            raise ChildProcessError(
-                f"interrupted with {bar.n} of {total} runs finished; the same command continues"
-            ) from None
-    failed = [record for record in records if record["status"] == FAILED_RUN]
-    print(f"{total - len(failed)} done, {len(failed)} failed: {batch.out / 'index.html'}")
-    for record in failed:
-        print(failure_text(batch, record))
-    return FAILED if failed else 0
-
-
-def _report(args) -> int:
-    parameters = dict(_setting(text) for text in args.parameter)
-    if args.knobs:
-        return _knobs_report(args)
-    if args.source is None:
-        seen = None
-        write_report(args.out, parameters, args.pdf)
-    elif parameters:
-        raise InputError(f"-p {next(iter(parameters))}=...: a run's report takes no parameters")
-    else:
-        # Figures and the player would double the time of an import.
-        from freehint.reports.run_report import write_run_report
-
-        seen = write_run_report(args.source, args.out, args.pdf)
-        print(seen.verdict)
-    print(f"report: {args.out}")
-    if args.pdf:
-        print(f"pdf: {pdf_beside(Path(args.out))}")
-    return FAILED if seen and seen.differences else 0
-
-
-def _knobs_report(args) -> int:
-    for what, given in (("-p", args.parameter), ("--pdf", args.pdf)):
-        if given:
-            raise InputError(f"--knobs does not go with {what}")
-    if args.source is None:
-        raise InputError("--knobs needs a scenario's TOML file")
-    # As above.
-    from freehint.reports.knobs.report import write_knobs_report
-
-    with tqdm(desc="runs", leave=False, delay=1) as bar:
-
-        def progress(done, total):
-            bar.total, bar.n = total, done
-            bar.refresh()
-
-        run, refused = write_knobs_report(args.source, args.knobs, args.out, progress)
-    print(f"{run} combinations, {refused} contradict themselves")
-    print(f"report: {args.out}")
-    return 0
-
-
-def _warm(args) -> int:
-    # This imports most of the package.
-    from freehint.warm import warm_all
-
-    return 0 if warm_all(args.processes) else FAILED
+    report.set_defaults(run="freehint.reports.commands.print_report")
 
 
 def main(arguments=None) -> int:
     """Run the command line and return the exit code."""
     try:
         args = _parser().parse_args(arguments)
-        return args.run(args)
+        module, _, function = args.run.rpartition(".")
+        return 0 if getattr(import_module(module), function)(args) else FAILED
     except InputError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT

@@ -45,6 +45,22 @@ def shown_json(value, most: int = 200) -> str:
     return shown(value, most, json.dumps)
 
 
+def nearest(name, known) -> str:
+    """The end of a message that refuses a name: the known one that it is most like.
+
+    Returns
+    -------
+    str
+        ``"; did you mean 'ring'?"``; empty if none is like it.
+    """
+    from difflib import get_close_matches  # seldom needed
+
+    if not isinstance(name, str):
+        return ""
+    close = get_close_matches(name, [one for one in known if isinstance(one, str)], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 def whole(field: str, value, low: int, high: int | None = None) -> None:
     """Refuse a value that is not a whole number in ``low..high``."""
     span = f"be a whole number >= {low}" if high is None else f"be a whole number in {low}..{high}"
@@ -60,7 +76,11 @@ def share(field: str, value) -> None:
 
 def one_of(field: str, value, choices) -> None:
     """Refuse a value that is not one of ``choices``."""
-    require(value in tuple(choices), field, f"be one of {', '.join(map(str, choices))}", value)
+    if value not in tuple(choices):
+        known = ", ".join(map(str, choices))
+        raise InputError(
+            f"{field} must be one of {known}, got {shown(value)}{nearest(value, choices)}"
+        )
 
 
 class Named:
@@ -71,7 +91,8 @@ class Named:
         for name in named:
             if name not in names:
                 known = ", ".join(names)
-                raise InputError(f"{cls.__name__} has no parameter {name!r}; it has {known}")
+                hint = nearest(name, names)
+                raise InputError(f"{cls.__name__} has no parameter {name!r}; it has {known}{hint}")
         return super().__new__(cls)
 
 
@@ -100,7 +121,8 @@ def with_values(config, values: dict, where: str = ""):
         head, _, rest = name.partition(".")
         if head not in names:
             known = ", ".join(where + n for n in names)
-            raise InputError(f"there is no parameter {where + name!r}; there are {known}")
+            hint = nearest(where + head, [where + n for n in names])
+            raise InputError(f"there is no parameter {where + name!r}; there are {known}{hint}")
         if rest:
             nested.setdefault(head, {})[rest] = value
         else:

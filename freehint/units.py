@@ -61,3 +61,14 @@ def format_pages(nr_pages: float) -> str:
     """
     mib = nr_pages / 256
     return f"{mib / 1024:.3g} GiB" if mib >= 1024 else f"{mib:.3g} MiB"
+
+
+def format_share(share: float) -> str:
+    """A share as a percentage with three digits at most.
+
+    Examples
+    --------
+    >>> format_share(0.9412), format_share(0.002), format_share(1.0)
+    ('94.1 %', '0.2 %', '100 %')
+    """
+    return f"{100 * share:.3g} %"

@@ -26,7 +26,8 @@ from freehint.mm.change import with_cpus, with_profile
 from freehint.mm.profile import LINUX_6_12
 from freehint.policies import POLICIES
 from freehint.policies.interface import walk_free_mem_block
-from freehint.replay.replay import INPUTS, LEVELS, replay, replay_history
+from freehint.replay import INPUTS, LEVELS
+from freehint.replay.replay import replay, replay_history
 from freehint.replay.validate import predictions
 from freehint.runs.overcommit import overcommit
 from freehint.runs.scenario import Scenario
@@ -173,19 +174,20 @@ def warm(processes: int | None = None):
             yield done.result()
 
 
-def warm_all(processes) -> bool:
+def warm_all(args) -> bool:
     """Compile every kernel, print each task, and remove kernels that were not used for long.
 
     Parameters
     ----------
-    processes : int or None
-        The number of processes; if None, one per CPU, at most 4.
+    args : argparse.Namespace
+        ``processes``: the number of processes; if None, one per CPU, at most 4.
 
     Returns
     -------
     bool
         Whether all kernels could be kept on disk.
     """
+    processes = args.processes
     if processes is not None:
         whole("--processes", processes, 1)
     if CACHE_FOLDER is None:
@@ -211,4 +213,5 @@ def warm_all(processes) -> bool:
     print(f"{compiled} compiled, {found} found there, {time.perf_counter() - begin:.1f} s")
     if not_kept:
         print(f"{not_kept} kernels could not be written: {CACHE_FOLDER}", file=sys.stderr)
+    print("next: make lab opens the notebooks; freehint simulate runs a scenario")
     return not not_kept

@@ -23,6 +23,7 @@ GALLERY = FOLDER / "gallery"
 INDEX = "index"
 # A new chapter goes in here, and into the table of the index; this script does the rest.
 ORDER = (
+    "verdict",
     *("00_start_here", "01_free_lists", "02_the_walk", "03_rotation", "04_the_cursor"),
     *("05_hold_the_lock", "06_five_steps", "07_the_ring", "08_what_linux_merged"),
     *("09_live_migration", "10_is_it_the_real_kernel", "11_after_the_migration"),

@@ -29,6 +29,7 @@ MOVING = fh.Scenario(
     migration=fh.MigrationConfig(start_at_ns=100 * NS_PER_MS, bandwidth_Bps=1 << 26),
     duration_ns=2_000 * NS_PER_MS,
 )
+QUICK = ["hold the lock: bytes", "five steps", "full ring"]  # disputes that take a second
 FACTORS = ("policy.rotate", "policy.resume", "ring.size")
 
 
@@ -139,6 +140,7 @@ DRAWN = {
     "blocks_in_a_hold": lambda: figures.blocks_in_a_hold(
         {name: recorded_holds(name) for name in ("a_scan", "c_hold2", "c_fivekeep0")}
     ),
+    "verdict_intervals": lambda: figures.verdict_intervals(fh.verdicts([1, 2, 3], QUICK)),
     "story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
     "free_by_order": lambda: figures.free_by_order(walked().memory),
     "two_memories": lambda: figures.two_memories(walked().memory, runs()["five_step"].memory),

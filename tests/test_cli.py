@@ -5,12 +5,16 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 
 import pandas as pd
 import pytest
 
 import freehint as fh
-from freehint.cli import main
+from freehint.cli import _keys, _parser, main
+from freehint.config import nearest
+from freehint.policies import REFUSED
+from freehint.sweeps.paired import number
 from lab import open_offline
 
 QUICK = ["--memory", "64MiB", "--set", "duration_ns=20000000", "--set", "walk_at_ns=1000000"]
@@ -84,10 +88,18 @@ def test_a_sweeps_file_moves_a_program(tmp_path, monkeypatch, capsys):
 
 
 BAD = [
-    (["simulate", "--polcy", "v24"], "unrecognized arguments: --polcy"),
-    (["simulate", "--policy", "v42"], "policy must be one of none, v24.*got 'v42'"),
+    (
+        ["simulate", "--polcy", "v24"],
+        "unrecognized arguments: --polcy; did you mean '--policy'",
+    ),
+    (["simulate", "--policy", "v42"], "policy must be one of none, v24.*got 'v42'; did you mean"),
+    (["simulate", "--policy", "v24+five_stp"], "got 'five_stp'; did you mean 'five_step'"),
+    (["simulate", "--policy", "v25"], "policy 'v25' walks as v24"),
     (["simulate", "--set", "ring.size=0"], "ring.size must be a power of two.*got 0"),
-    (["simulate", "--set", "rnig.size=4"], "there is no parameter 'rnig.size'|parameter 'rnig"),
+    (
+        ["simulate", "--set", "rnig.size=4"],
+        "there is no parameter 'rnig.size'.*did you mean 'ring'",
+    ),
     (["simulate", "--set", "ring.size"], "a setting must be NAME=VALUE, got 'ring.size'"),
     (["simulate", "--memory", "no/such.T0"], r"no/such\.T0\.meta\.json: there is no such file"),
     (["simulate", "--memory", "nothere"], "so memory 'nothere' is no snapshot; nor is it sample"),
@@ -105,9 +117,12 @@ BAD = [
     ),
     (["simulate", "--set", "workload.state=asleep"], "workload.state must be one of idle, freed"),
     (["simulate", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
-    (["report", "-p", "polices=[]"], "report.ipynb has no parameter 'polices'; it has memory"),
+    (["report", "-p", "polices=[]"], "report.ipynb has no parameter 'polices'; it has seeds"),
     (["report", "-p", "seeds=3"], "parameter seeds must be a list, as its default .*, got 3"),
-    (["explore"], "invalid choice: 'explore'"),
+    (["explore"], "invalid choice: 'explore'; there are simulate, sweep"),
+    (["simulat"], "invalid choice: 'simulat'; .*did you mean 'simulate'"),
+    (["validate", "hint", "."], "invalid choice: 'hint'; .*did you mean 'hints'"),
+    (["replay", "x", "--level", "pcpp"], "there are buddy, pcp; did you mean 'pcp'"),
     ([], "the following arguments are required: command"),
 ]
 
@@ -119,6 +134,21 @@ def test_bad_input_is_one_sentence_and_exit_2(arguments, sentence, capsys, tmp_p
     out, err = capsys.readouterr()
     assert re.search(sentence, err) and len(err.strip().splitlines()) == 1
     assert out == "" and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("rnig", ("ring", "host"), "; did you mean 'ring'?"),
+        ("x", ("ring",), ""),
+        ("", ("ring",), ""),
+        (None, ("ring",), ""),
+        (5, (4, "5"), ""),
+        ("r" * 10**6, ("ring", 4), ""),
+    ],
+)
+def test_the_nearest_name_is_told_if_one_is_near(name, known, hint):
+    assert nearest(name, known) == hint
 
 
 def test_existing_tables_are_never_overwritten(tmp_path, capsys):
@@ -146,17 +176,112 @@ def test_help_exits_0(command, capsys):
     assert "usage: freehint" in capsys.readouterr().out
 
 
+HEAVY = {"numpy", "pandas", "numba", "pyarrow", "matplotlib", "ipywidgets", "tqdm", "polars"}
+LIGHT = [
+    (["--help"], 0),
+    (["--version"], 0),
+    (["validate", "migration", "--help"], 0),
+    (["record", "guest", "--help"], 0),
+    (["simulat"], 2),
+    (["simulate", "--polcy", "v24"], 2),
+    (["simulate", "--set", "ring.size"], 2),
+    (["simulate", "--policy", "v24+v42"], 2),
+    (["replay", "x", "--level", "pcpp"], 2),
+    (["report", "-p", "seeds"], 2),
+]
+
+
+def loaded_by(arguments) -> tuple[int, set]:
+    """The exit code of a command line in a process of its own, and the modules it has imported."""
+    script = (
+        "import sys, freehint.cli\n"
+        f"try: code = freehint.cli.main({arguments!r})\n"
+        "except SystemExit as end: code = end.code\n"
+        "print(code, *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    code, *modules = done.stdout.splitlines()[-1].split()
+    return int(code), set(modules)
+
+
+@pytest.mark.parametrize(("arguments", "code"), LIGHT)
+def test_help_and_refusals_import_nothing_heavy(arguments, code):
+    ended, modules = loaded_by(arguments)
+    assert ended == code and not modules & HEAVY
+    own = {name for name in modules if name.split(".")[0] == "freehint"}
+    assert own == {
+        f"freehint{name}" for name in ("", ".cli", ".config", ".record", ".replay", ".version")
+    }
+
+
+def test_the_count_of_imports_sees_a_command_that_runs():
+    ended, modules = loaded_by(["simulate", "--set", "rnig.size=4"])
+    assert ended == 2 and {"numpy", "pandas", "numba", "freehint.engine"} <= modules
+
+
+def test_every_command_names_a_function_that_exists():
+    found = {}
+
+    def walk(parser):
+        for action in parser._actions:
+            for inner in action.choices.values() if action.dest in KINDS else ():
+                found[inner.prog] = inner.get_default("run")
+                walk(inner)
+
+    walk(_parser())
+    assert len(found) == 15 and found.pop("freehint validate") is None  # it has kinds
+    assert found.pop("freehint record") is None
+    for name in found.values():
+        module, _, function = name.rpartition(".")
+        assert callable(getattr(import_module(module), function)), name
+
+
+KINDS = ("command", "kind")
+
+
+def test_the_policies_of_the_help_are_those_there_are():
+    assert _keys("POLICIES") == list(fh.POLICIES) and _keys("REFUSED") == list(REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "step"),
+    [
+        (["simulate", *QUICK], "-o FOLDER keeps the tables"),
+        (["simulate", *QUICK, "-o", "my run"], "freehint report 'my run' -o run.html"),
+        (["simulate", *QUICK, "--policy", "none", "--policy", "v24"], "freehint report -o"),
+        (["replay", str(fh.data("linux-6.1/traces/idle20"))], "freehint validate replay FOLDER"),
+        (["validate", "hints", str(fh.data("linux-6.1/hints"))], "--out FILE.parquet keeps"),
+        (["sweep", "sweep.toml"], 'out = "runs.parquet" in sweep.toml keeps the table'),
+        (["report", "one.toml", "-o", "one.html"], "open one.html in a browser"),
+    ],
+)
+def test_a_command_ends_with_the_next_step(arguments, step, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    quick = 'memory = "64MiB"\nduration_ns = 20000000\n'
+    (tmp_path / "one.toml").write_text(quick)
+    (tmp_path / "sweep.toml").write_text(
+        f"seeds = [1]\n[grid]\nring.size = [64]\n[scenario]\n{quick}"
+    )
+    assert main(arguments) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("next: ") and step in last
+
+
 def test_the_module_is_the_command():
     command = [sys.executable, "-m", "freehint", "--help"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and "usage: freehint" in done.stdout
 
 
+LORE = "https://lore.kernel.org/r/1516790562-37889-2-git-send-email-wei.w.wang@intel.com"  # cited
 SMALL_REPORT = [
     "-p", 'memory="64MiB"',
     "-p", 'policies=["none","v24"]',
     "-p", "seeds=[1,2]",
-    "-p", 'settings={"duration_ns":30000000}',
+    "-p", 'guest={"memory":"64MiB","duration_ns":30000000}',
+    "-p", 'settings={"duration_ns":500000000,"workload.fill_MiB":16,"workload.dirty_MiB":8,'
+    '"migration.start_at_ns":100000000}',
+    "-p", "verdict=false",
 ]  # fmt: skip
 
 
@@ -170,11 +295,22 @@ def test_report_is_one_offline_file_with_pictures_table_and_provenance(tmp_path,
     html = path.read_text()
     assert html.count("data:image/png;base64,") >= 5
     assert "<Figure" not in html and "Figure size" not in html
-    for text in ("coverage", "workload.nr_cpus", "duration_ns", "30000000", fh.__version__):
+    for text in ("coverage", "allocations done", "bytes sent", "Provenance", LORE):
         assert text in shown.text
+    for text in ("workload.nr_cpus", "duration_ns", "30000000", fh.__version__):
+        assert text in html and text not in shown.text  # folded away
     # Nothing but the title's own namespace may look like an address.
     addresses = set(re.findall(r"(?:src|href)=[\"'](https?:[^\"']+)", html))
     assert addresses == set()
+
+
+def test_a_report_in_which_nothing_walks_is_refused(tmp_path, capsys):
+    path = tmp_path / "report.html"
+    late = ["-p", 'guest={"memory":"64MiB","duration_ns":30000000,"walk_at_ns":40000000}']
+    assert main(["report", "-o", str(path), *SMALL_REPORT, *late]) == 2
+    err = capsys.readouterr().err
+    assert "in this scenario nothing walks (policies none, v24)" in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_that_fails_leaves_nothing(tmp_path, capsys):
@@ -190,9 +326,9 @@ def test_report_says_what_the_runs_say(tmp_path):
     runs = [fh.simulate(fh.Scenario(memory="64MiB", policy=p)) for p in ("none", "v24")]
     table = fh.summaries(runs)
     text = fh.findings(table)
-    assert f"{table['coverage'][1]:.1%}" in text
+    assert f"{number(100 * table['coverage'][1])} % of the memory" in text
     table.loc[1, "coverage"] = 0.123
-    assert "12.3%" in fh.findings(table)
+    assert "12.3 % of the memory" in fh.findings(table)
 
 
 def test_figures_add_up_and_show_themselves():

@@ -94,6 +94,7 @@ class Strokes:
         record.all_zones = policy.locks_all_zones
         record.wait_used = policy.holds_until_used or policy.report == "acknowledged"
         record.one_buffer = policy.one_buffer
+        record.allocates = policy.allocates
         record.reserved = policy.reserved_descriptors
         record.kick_half_full = policy.kick == KICK[1]
         record.block_ns = int(world.cost[0].write_ns) if policy.zeroes else 0

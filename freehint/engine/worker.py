@@ -6,7 +6,7 @@ Python calls the policy, with the kernels of :mod:`freehint.engine.stroke_kernel
 
 from freehint.engine.host.device import notify_host
 from freehint.engine.world.clock import schedule, suspend
-from freehint.engine.world.hints import pages_hinted
+from freehint.engine.world.hints import FATE_BITS, LOST_THIS_WALK, pages_hinted
 from freehint.engine.world.records import (
     DRAINING,
     IDLE,
@@ -52,6 +52,17 @@ REPORT_COLUMNS = (
 
 
 @kernel(inline=True)
+def forget_lost_block(world, user, node, pages):
+    """Count a block that was lost before in this walk as offered once, and as a retry."""
+    record, lost = world.user[user], LOST_THIS_WALK << user
+    if world.fate[node] & lost:
+        world.fate[node] &= FATE_BITS ^ lost
+        record.offered -= pages
+        record.lost -= pages
+        record.retried += pages
+
+
+@kernel(inline=True)
 def offer_block(world, user, node, order):
     """Offer one block to the ring.
 
@@ -64,9 +75,13 @@ def offer_block(world, user, node, order):
     record = world.user[user]
     pages = 1 << order
     record.offered += pages
+    if record.allocates:
+        forget_lost_block(world, user, node, pages)
     if not record.one_buffer:
         if ring_full(world.ring, user, record.reserved):
             record.lost += pages
+            if record.allocates:
+                world.fate[node] |= LOST_THIS_WALK << user
             return False, False
         ring_add(world.ring, user, node, order)
     record.hinted += pages

@@ -65,6 +65,7 @@ from freehint.figures.shared_host import (
 from freehint.figures.speed import beside_others, cost_growth, load_by_working_set
 from freehint.figures.sweeps import interactions, main_effects, share_map, survival_by_reach
 from freehint.figures.thread import story, story_legend
+from freehint.figures.verdicts import verdict_intervals
 
 __all__ = [
     "FIGURES",
@@ -122,5 +123,6 @@ __all__ = [
     "time_lost",
     "told_over_time",
     "two_memories",
+    "verdict_intervals",
     "walk_map",
 ]

@@ -12,15 +12,15 @@ from freehint.figures.drawing.palette import (
     GREEN,
     GREY,
     ORANGE,
+    ORDERS,
     PURPLE,
     SKY,
-    VERMILION,
-    YELLOW,
 )
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import (
     PENS,
     axes_or_new,
+    colour_of,
     legend_above,
     log_axis,
     new_figure,
@@ -29,10 +29,10 @@ from freehint.figures.drawing.style import (
 from freehint.units import MIB, NS_PER_MS
 
 BALANCE = (
-    ("hint held", GREEN),
-    ("reused by the guest", ORANGE),
-    ("hinted twice", YELLOW),
-    ("lost: ring full", VERMILION),
+    ("hint held", "hinted"),
+    ("reused by the guest", "reused"),
+    ("hinted twice", "twice"),
+    ("lost: ring full", "lost"),
 )
 
 
@@ -67,7 +67,8 @@ def hint_balance(table: pd.DataFrame, ax=None) -> Axes:
     if table["policy"].duplicated().any():
         names = names + " #" + table["seed"].astype(str)
     parts = pd.DataFrame([balance(row) for _, row in table.iterrows()])
-    stacked_rows(ax, list(names), [(parts[name], colour, name) for name, colour in BALANCE])
+    bars = [(parts[name], colour_of(meaning), name) for name, meaning in BALANCE]
+    stacked_rows(ax, list(names), bars)
     ax.invert_yaxis()
     ax.set(xlabel="memory offered (MiB)")
     legend_above(ax, 4, x=-0.05)
@@ -121,8 +122,7 @@ def compare_policies(table: pd.DataFrame, axes=None):
     return axes
 
 
-ORDER_GROUPS = (("order 9 and 10", 9, 10, GREEN), ("order 4 to 8", 4, 8, BLUE),
-                ("order 0 to 3", 0, 3, SKY))  # fmt: skip
+ORDER_GROUPS = (("order 9 and 10", 9, 10), ("order 4 to 8", 4, 8), ("order 0 to 3", 0, 3))
 
 
 @figure(
@@ -138,11 +138,12 @@ def hints_over_time(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
     span = span_ns or (reports["time_ns"].max() - begin if len(reports) else NS_PER_MS)
     times = np.linspace(0, span, 300)
     heights = []
-    for _, low, high, _ in ORDER_GROUPS:
+    for _, low, high in ORDER_GROUPS:
         rows = told[told["order"].between(low, high)]
         sums = np.concatenate([[0], rows["nr_pages"].cumsum() * MIB])
         heights.append(sums[np.searchsorted(rows["time_ns"] - begin, times, side="right")])
-    colours, labels = [g[3] for g in ORDER_GROUPS], [g[0] for g in ORDER_GROUPS]
+    labels = [name for name, *_ in ORDER_GROUPS]
+    colours = [colour_of(ORDERS[name]) for name in labels]
     ax.stackplot(times / NS_PER_MS, heights, colors=colours, labels=labels)
     ax.set(xlabel="time since the first report (ms)", ylabel="told to the host (MiB)")
     ax.set_xlim(0, span / NS_PER_MS)

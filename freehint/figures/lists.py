@@ -6,18 +6,20 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from freehint.figures.drawing.palette import (
-    BLACK,
     BLUE,
-    GREEN,
     GREY,
     ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    YELLOW,
 )
 from freehint.figures.drawing.registry import figure
-from freehint.figures.drawing.style import HEADING, LABEL, SMALL, TICK, axes_or_new, order_axis
+from freehint.figures.drawing.style import (
+    HEADING,
+    LABEL,
+    SMALL,
+    TICK,
+    axes_or_new,
+    colour_of,
+    order_axis,
+)
 from freehint.mm.memory import MIGRATETYPE_NAMES, NR_ORDERS, Memory
 from freehint.studies.blocks import NR_PAGES, TOP_ORDER, Blocks
 from freehint.units import MIB
@@ -37,17 +39,19 @@ def free_by_order(memory: Memory, ax=None) -> Axes:
     ax = axes_or_new(ax)
     pages = (memory.nr_free.sum(axis=0) << np.arange(NR_ORDERS)[:, None]) * MIB
     bottom = np.zeros(NR_ORDERS)
-    for migratetype, colour in enumerate((PURPLE, SKY, YELLOW, VERMILION, GREY)):
+    for migratetype, name in enumerate(MIGRATETYPE_NAMES):
         if pages[:, migratetype].any():
             ax.bar(
                 np.arange(NR_ORDERS),
                 pages[:, migratetype],
                 bottom=bottom,
-                color=colour,
-                label=MIGRATETYPE_NAMES[migratetype],
+                color=colour_of(name),
+                label=name,
             )
             bottom += pages[:, migratetype]
-    ax.bar(NR_ORDERS, _on_pcp(memory), color=BLACK, label="pcp lists: no walker sees them")
+    ax.bar(
+        NR_ORDERS, _on_pcp(memory), color=colour_of("pcp"), label="pcp lists: no walker sees them"
+    )
     return _by_order(ax)
 
 
@@ -96,7 +100,7 @@ def block_lists(told: Blocks, ax=None) -> Axes:
         ax.text(-0.6, y + 0.32, f"order {order}", ha="right", va="center", fontsize=LABEL)
         for page in told.lists[order]:
             is_next = page <= told.next_page < page + (1 << order)
-            _box(ax, x, y, 1 << order, page, ORANGE if is_next else SKY)
+            _box(ax, x, y, 1 << order, page, ORANGE if is_next else colour_of("free"))
             x += (1 << order) + 0.25
         if not told.lists[order]:
             ax.text(0, y + 0.32, "(empty)", va="center", color=GREY, fontsize=TICK)
@@ -110,12 +114,13 @@ def block_lists(told: Blocks, ax=None) -> Axes:
 def _page_strip(told: Blocks, ax) -> None:
     ax.text(-0.6, 0.42, "by address", ha="right", va="center", fontsize=LABEL)
     for page in told.held:
-        _box(ax, page, 0.1, 1 << told.order, page, GREY)
+        _box(ax, page, 0.1, 1 << told.order, page, colour_of("used"))
     for order, blocks in enumerate(told.lists):
         for page in blocks:
             is_next = page <= told.next_page < page + (1 << order)
-            _box(ax, page, 0.1, 1 << order, page, ORANGE if is_next else SKY)
-    for colour, label in ((GREY, "handed out"), (SKY, "free"), (ORANGE, "free, taken next")):
+            _box(ax, page, 0.1, 1 << order, page, ORANGE if is_next else colour_of("free"))
+    shown = (colour_of("used"), "handed out"), (colour_of("free"), "free"), (ORANGE, "taken next")
+    for colour, label in shown:
         ax.scatter([], [], marker="s", s=90, c=colour, label=label)
     between = {"bbox_to_anchor": (NR_PAGES + 1, -0.5), "bbox_transform": ax.transData}
     ax.legend(loc="center right", ncols=3, **between)
@@ -135,7 +140,7 @@ def _box(ax, x, y, width, page, colour) -> None:
 def reused_shares(table: pd.DataFrame, ax=None) -> Axes:
     """The share (%) of each part of a list, from head to tail, that was reused."""
     ax = axes_or_new(ax, height=2.6)
-    ax.bar(table["part"], table["reused"] * 100, color=ORANGE, width=0.9)
+    ax.bar(table["part"], table["reused"] * 100, color=colour_of("reused"), width=0.9)
     ax.set_xticks([0, len(table) - 1], ["head", "tail"])
     ax.set(xlabel="place in the list at the start", ylabel="reused (%)", ylim=(0, 100))
     return ax
@@ -151,10 +156,10 @@ def blocks_by_order(reports: pd.DataFrame, ax=None) -> Axes:
     """Blocks offered to the ring, taken or lost because it was full, by order."""
     ax = axes_or_new(ax)
     bottom = np.zeros(NR_ORDERS)
-    for taken, colour, label in ((True, GREEN, "taken by the ring"), (False, VERMILION, "lost")):
+    for taken, meaning, label in ((True, "hinted", "taken by the ring"), (False, "lost", "lost")):
         orders = reports.loc[reports["taken"] == taken, "order"]
         counts = np.bincount(orders, minlength=NR_ORDERS)
-        ax.bar(range(NR_ORDERS), counts, bottom=bottom, color=colour, label=label)
+        ax.bar(range(NR_ORDERS), counts, bottom=bottom, color=colour_of(meaning), label=label)
         bottom += counts
     order_axis(ax, NR_ORDERS - 1)
     ax.set(xlabel="order of the block", ylabel="offered (blocks)")

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from freehint.figures.drawing.palette import BLUE, GREEN, ORANGE, VERMILION
+from freehint.figures.drawing.palette import BLUE, meanings_in
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import (
     LINES,
     PENS,
     TICK,
     axes_or_new,
+    colour_of,
     legend_above,
     legend_beside,
     order_axis,
@@ -21,25 +22,56 @@ from freehint.figures.drawing.style import (
 from freehint.mm.memory import NR_ORDERS
 from freehint.units import NS_PER_MS
 
+MOST_CPUS = 6  # tracks of CPUs in a picture
+ONE_PIXEL = 0.8  # points: no bar is narrower at 90 dots per inch
+
 
 @figure(
-    "How long each stroke of the policy held the zone lock (blue), and how long a guest CPU waited"
-    " for it (orange), over simulated time; durations are logarithmic.",
+    "When the strokes of a policy held the lock of each zone (black), and when each guest CPU"
+    " waited for a zone lock (wine), over simulated time. A bar lasts from begin to end; the"
+    " shortest ones are drawn one pixel wide.",
     source="Run.locks, Run.waits",
+    unitless="y",
 )
 def lock_timeline(locks: pd.DataFrame, waits: pd.DataFrame, ax=None, span_ns=None) -> Axes:
-    """How long the zone lock was held by each stroke, and how long guest CPUs waited.
+    """When strokes held the zone locks, and when guest CPUs waited, over simulated time (ms).
 
-    Both are in µs, on a logarithmic axis, over simulated time in ms.
+    There is one track for each zone and for each CPU.  If more than MOST_CPUS CPUs waited, those
+    that waited least share the last track.
     """
-    ax = axes_or_new(ax)
-    _dots(ax, waits["since_ns"] / NS_PER_MS, waits["wait_ns"] / 1e3, ORANGE, "a guest CPU waited")
-    _dots(ax, locks["since_ns"] / NS_PER_MS, locks["held_ns"] / 1e3, BLUE, "a stroke held the lock")
-    ax.set_yscale("log", subs=[])
-    ax.set(xlabel="simulated time (ms)", ylabel="duration (µs)", ylim=(0.1, 1e6))
+    tracks = [*_tracks(locks, "zone", "held_ns", "hold", str)]
+    tracks += _shared(_tracks(waits, "cpu", "wait_ns", "wait", "CPU {}".format))
+    ax = axes_or_new(ax, height=0.9 + 0.24 * max(len(tracks), 3))
+    for y, (_, meaning, begins, lengths) in enumerate(tracks):
+        bars = [*zip(begins / NS_PER_MS, lengths / NS_PER_MS)]
+        colour = colour_of(meaning)
+        ax.broken_barh(bars, (y - 0.36, 0.72), facecolors=colour, edgecolors=colour, lw=ONE_PIXEL,
+                       rasterized=len(bars) > 1000)  # fmt: skip
+    for meaning, label in (("hold", "lock held"), ("wait", "CPU waits")):
+        ax.bar(0, 0, color=colour_of(meaning), label=label)
+    ax.set_yticks(range(len(tracks)), [name for name, *_ in tracks])
+    ax.set(xlabel="simulated time (ms)", ylim=(max(len(tracks), 1) - 0.4, -0.6))
     span_in_ms(ax, span_ns)
-    ax.legend(loc="upper right", ncols=2)
+    legend_above(ax, 2, x=1)
     return ax
+
+
+def _tracks(rows: pd.DataFrame, by: str, length: str, meaning: str, name):
+    """(name, meaning, begins, lengths) of the bars of each zone or CPU, in ns."""
+    for which, bars in rows.groupby(by, observed=True):
+        yield name(which), meaning, bars["since_ns"].to_numpy(), bars[length].to_numpy()
+
+
+def _shared(tracks) -> list:
+    """The tracks, with those of the CPUs that waited least joined into one if there are many."""
+    tracks = [*tracks]
+    if len(tracks) <= MOST_CPUS:
+        return tracks
+    longest = sorted(tracks, key=lambda track: -track[3].sum())[: MOST_CPUS - 1]
+    others = [track for track in tracks if not any(track is one for one in longest)]
+    begins, lengths = (np.concatenate([track[i] for track in others]) for i in (2, 3))
+    alone = [track for track in tracks if any(track is one for one in longest)]
+    return [*alone, (f"{len(others)} CPUs", "wait", begins, lengths)]
 
 
 @figure(
@@ -50,9 +82,10 @@ def lock_timeline(locks: pd.DataFrame, waits: pd.DataFrame, ax=None, span_ns=Non
 def walk_map(reports: pd.DataFrame, ax=None, span_ns=None) -> Axes:
     """Where the walk went: the address (GiB) of each block offered, over simulated time (ms)."""
     ax = axes_or_new(ax)
-    for taken, colour, label in ((True, GREEN, "taken"), (False, VERMILION, "lost")):
+    for taken, meaning, label in ((True, "hinted", "taken"), (False, "lost", "lost")):
         rows = reports[reports["taken"] == taken]
-        _dots(ax, rows["time_ns"] / NS_PER_MS, rows["pfn"] / (1 << 18), colour, label)
+        x, y = rows["time_ns"] / NS_PER_MS, rows["pfn"] / (1 << 18)
+        _dots(ax, x, y, colour_of(meaning), label)
     ax.set(xlabel="simulated time (ms)", ylabel="address (GiB)")
     span_in_ms(ax, span_ns)
     legend_above(ax, 2, x=1)
@@ -103,6 +136,8 @@ def longer_than(durations_of: dict, ax=None) -> Axes:
     for (name, values), (colour, style) in zip(durations_of.items(), PENS):
         values = np.sort(np.asarray(values)) / 1e3
         if len(values):
+            for meaning in meanings_in(name) & {"hold", "wait"}:
+                colour = colour_of(meaning)
             ax.step(values, np.arange(len(values), 0, -1), color=colour, ls=style,
                     label=name)  # fmt: skip
     ax.set_xscale("log")

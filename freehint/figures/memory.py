@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from freehint.figures.drawing.palette import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, SKY
+from freehint.figures.drawing.palette import BLUE, GREY, ORANGE, ORDERS, PALE
 from freehint.figures.drawing.registry import figure
-from freehint.figures.drawing.style import PENS, TICK, axes_or_new, legend_above
+from freehint.figures.drawing.style import PENS, TICK, axes_or_new, colour_of, legend_above
 from freehint.formats.tables import extfrag_index, unusable_free_index
 from freehint.units import MIB
 
@@ -25,8 +25,9 @@ def free_over_time(history: pd.DataFrame, ax=None) -> Axes:
     """
     ax = axes_or_new(ax)
     wide = history.pivot_table(index="time_s", columns="order", values="free_pages") * MIB
-    groups = ((range(4), SKY, "order 0 to 3"), (range(4, 9), BLUE, "order 4 to 8"),
-              (range(9, 11), GREEN, "order 9 and 10"), ([-1], BLACK, "pcp lists"))  # fmt: skip
+    orders = zip((range(4), range(4, 9), range(9, 11)), ORDERS.items(), strict=True)
+    groups = [(its, colour_of(shade), name) for its, (name, shade) in orders]
+    groups.append(([-1], colour_of("pcp"), "pcp lists"))
     ax.stackplot(
         wide.index,
         [wide[list(orders)].sum(axis=1) for orders, _, _ in groups],

@@ -10,6 +10,7 @@ from freehint.figures.drawing.palette import BLACK, BLUE, GREEN, GREY, ORANGE, S
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import (
     axes_or_new,
+    colour_of,
     legend_above,
     legend_beside,
     log_axis,
@@ -36,9 +37,9 @@ def pages_by_fate(table: pd.DataFrame, ax=None) -> Axes:
     """
     ax = axes_or_new(ax, height=0.42 * len(table) + 1.2)
     parts = (
-        ("normal_pages", VERMILION, "sent whole, 4,104 B per page"),
-        ("zero_pages", SKY, "sent as a zero page, 9 B"),
-        ("skipped_pages", GREEN, "not sent: a hint"),
+        ("normal_pages", colour_of("ink"), "sent whole, 4,104 B per page"),
+        ("zero_pages", colour_of("middle"), "sent as a zero page, 9 B"),
+        ("skipped_pages", colour_of("hinted"), "not sent: a hint"),
     )
     mib = [(table[name].astype(float) * MIB, colour, label) for name, colour, label in parts]
     stacked_rows(ax, [str(name) for name in table.index], mib)

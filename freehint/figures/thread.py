@@ -3,16 +3,16 @@
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from freehint.figures.drawing.palette import BLACK, BLUE, GREEN, GREY, ORANGE
+from freehint.figures.drawing.palette import BLACK, GREY
 from freehint.figures.drawing.registry import figure
-from freehint.figures.drawing.style import HEADING, LABEL, TICK, axes_or_new
+from freehint.figures.drawing.style import HEADING, LABEL, TICK, axes_or_new, colour_of
 from freehint.studies.thread import LETTERS, Story
 
 
 @figure(
     "Eight free blocks on one list, from head (left) to tail, one row per step. White blocks are"
     " unknown to the host, green blocks were reported to it, orange blocks were reported again."
-    " Ringed blocks were reported in this stroke; the blue bar is the bookmark.",
+    " Ringed blocks were reported in this stroke; the black bar is the bookmark.",
     source="freehint.studies.thread.thread_story",
     wide=True,
 )
@@ -30,7 +30,7 @@ def story(told: Story, ax=None) -> Axes:
         x = 0.0
         for name in step.chain:
             if name == "|":
-                ax.plot([x - 0.12] * 2, [-row - 0.38, -row + 0.38], color=BLUE, lw=3)
+                ax.plot([x - 0.12] * 2, [-row - 0.38, -row + 0.38], color=colour_of("cursor"), lw=3)
                 continue
             _block(ax, x, -row, name, step)
             x += 1.0
@@ -47,7 +47,8 @@ def story(told: Story, ax=None) -> Axes:
 def _block(ax, x, y, name, step) -> None:
     """Draw one block: green if the host knows it, ringed if this stroke reported it."""
     twice = name in step.duplicates
-    face = ORANGE if twice else (GREEN if name in step.known else "white")
+    known = colour_of("hinted") if name in step.known else "white"
+    face = colour_of("twice") if twice else known
     edge = BLACK if name in step.reported else GREY
     ax.add_patch(
         FancyBboxPatch(
@@ -67,7 +68,7 @@ def _block(ax, x, y, name, step) -> None:
         ha="center",
         va="center",
         fontsize=HEADING,
-        color=BLACK if face in ("white", ORANGE) else "white",
+        color=BLACK if twice or face == "white" else "white",
         fontweight="bold",
     )
 
@@ -76,14 +77,14 @@ def story_legend(ax) -> None:
     """Draw a legend of the story's colours below its axes."""
     for face, edge, width, label in (
         ("white", GREY, 1.0, "free, host does not know"),
-        (GREEN, GREY, 1.0, "host was told"),
-        (GREEN, BLACK, 2.2, "reported in this stroke"),
-        (ORANGE, BLACK, 2.2, "reported again in this stroke"),
+        (colour_of("hinted"), GREY, 1.0, "host was told"),
+        (colour_of("hinted"), BLACK, 2.2, "reported in this stroke"),
+        (colour_of("twice"), BLACK, 2.2, "reported again in this stroke"),
     ):
         ax.scatter(
             [], [], marker="s", s=110, c=face, edgecolors=edge, linewidths=width, label=label
         )
-    ax.plot([], [], color=BLUE, lw=3, label="bookmark")
+    ax.plot([], [], color=colour_of("cursor"), lw=3, label="bookmark")
     ax.legend(
         loc="upper center",
         bbox_to_anchor=(0.42, 0.02),

@@ -7,7 +7,7 @@ freehint/policies/walk.py has the kernels.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations
 from typing import Annotated
 
 from freehint.config import InputError, parameters, require
@@ -138,8 +138,8 @@ class Walker(Policy):
         return self.resume == "host_feedback"
 
 
-def rotation_pairs(policies) -> list:
-    """Pairs of walkers, one with rotation and one without, that differ only in that and ``resume``.
+def one_knob_pairs(policies) -> list:
+    """Pairs of policies of the same kind that differ in one knob alone, their names left out.
 
     Parameters
     ----------
@@ -148,20 +148,13 @@ def rotation_pairs(policies) -> list:
     Returns
     -------
     list
-        Pairs (Walker, Walker); the walker that rotates comes first.
+        Triples (Policy, Policy, name of the knob), in the order of ``policies``.
     """
-    walkers = [policy for policy in policies if isinstance(policy, Walker)]
-    return [
-        (one, other)
-        for one, other in permutations(walkers, 2)
-        if one.rotate != "never" and other.rotate == "never" and _like(one, other)
-    ]
-
-
-def _like(one: Walker, other: Walker) -> bool:
-    """Do two walkers differ only in their names, ``rotate`` and ``resume``?"""
-    return all(
-        getattr(one, own.name) == getattr(other, own.name)
-        for own in parameters(one)
-        if own.name not in ("name", "rotate", "resume")
-    )
+    found = []
+    for one, other in combinations(policies, 2):
+        if type(one) is type(other):
+            knobs = [own.name for own in parameters(one) if own.name != "name"]
+            differ = [knob for knob in knobs if getattr(one, knob) != getattr(other, knob)]
+            if len(differ) == 1:
+                found.append((one, other, differ[0]))
+    return found

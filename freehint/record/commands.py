@@ -1,66 +1,24 @@
-"""The command ``freehint record``: its arguments and its output.
+"""The output of ``freehint record``.
 
-Each print function takes the parsed arguments of its command, and returns the exit code.
+Each print function takes the parsed arguments of its command, and returns True: what cannot be
+recorded is refused.
 """
 
 import re
+import shlex
 from pathlib import Path
 
 from freehint.config import InputError
 from freehint.record.guest import Order, record_guest
 from freehint.record.lists.snapshot import record_snapshot
 from freehint.record.policy import parse_policy
-from freehint.record.probes import PROBES
-from freehint.record.workloads import NOTHING, WORKLOADS, workload_of
+from freehint.record.workloads import NOTHING, workload_of
 
 SIZE = re.compile(r"([0-9]{1,6})(M|G)(?:iB)?")
 SHIFTS = {"M": 20, "G": 30}
 
 
-def add_record(commands, parser_class) -> None:
-    """Add ``record`` and its subcommands to the command line."""
-    record = commands.add_parser("record", help="record a guest, or the lists of a real kernel")
-    kinds = record.add_subparsers(dest="kind", required=True, parser_class=parser_class)
-
-    guest = kinds.add_parser(
-        "guest",
-        help="run a stock Debian kernel under QEMU and record T0, the trace and T1",
-        epilog=f"workloads: {'; '.join(WORKLOADS.values())}",
-    )
-    guest.add_argument("name", help="the recording's name: NAME.T0, NAME.T1, NAME.trace, NAME.info")
-    guest.add_argument("--out", required=True, metavar="DIR", help="the folder for its files")
-    guest.add_argument(
-        "--kernel",
-        default="6.1",
-        help=f"{', '.join(PROBES)} or a package linux-image-*-cloud-amd64",
-    )
-    guest.add_argument("--memory", default="1G", help="of the guest, e.g. 512M")
-    guest.add_argument("--cpus", type=int, default=1)
-    guest.add_argument(
-        "--workload",
-        default="fork",
-        help="between T0 and T1; beside the walker if there is a --policy: a name with numbers,"
-        " e.g. 'fork 10', or a shell script",
-    )
-    guest.add_argument("--before", metavar="WORKLOAD", help="the same before T0")
-    guest.add_argument(
-        "--policy",
-        metavar="KNOBS",
-        help="run the walker's module with these, e.g. 'rotate=on_exit resume=cursor capacity=96'",
-    )
-    guest.add_argument("--reporting", action="store_true", help="with free-page-reporting=on")
-    guest.set_defaults(run=print_guest)
-
-    lists = kinds.add_parser("snapshot", help="read the exact lists of this machine or of a dump")
-    source = lists.add_mutually_exclusive_group(required=True)
-    source.add_argument("--live", action="store_true", help="this machine, as root")
-    source.add_argument("--vmcore", metavar="FILE", help="a dump with a VMCOREINFO note")
-    lists.add_argument("--vmlinux", metavar="FILE", help="the kernel with debug symbols")
-    lists.add_argument("--out", required=True, metavar="DIR/NAME", help="e.g. mine/guest.T0")
-    lists.set_defaults(run=print_snapshot)
-
-
-def print_guest(args) -> int:
+def print_guest(args) -> bool:
     """Record a guest, and print each step's wall time and the stem."""
     order = Order(
         args.name,
@@ -73,17 +31,20 @@ def print_guest(args) -> int:
         parse_policy(args.policy) if args.policy is not None else None,
         args.reporting,
     )
-    print(f"recording: {record_guest(order)}")
-    return 0
+    stem = record_guest(order)
+    print(f"recording: {stem}")
+    print(f"next: freehint replay {shlex.quote(str(stem))} tells whether the model is this kernel")
+    return True
 
 
-def print_snapshot(args) -> int:
+def print_snapshot(args) -> bool:
     """Read a snapshot, and print its stem."""
     if args.vmcore and not args.vmlinux:
         raise InputError("--vmcore needs --vmlinux: the kernel with debug symbols")
     stem = record_snapshot(args.out, args.vmcore, args.vmlinux)
     print(f"every check holds; snapshot: {stem}")
-    return 0
+    print(f"next: freehint simulate --memory {shlex.quote(str(stem))} walks its lists")
+    return True
 
 
 def memory_of(text: str) -> int:

@@ -18,6 +18,7 @@ from freehint.replay.validate import (
     validate_replay,
 )
 from freehint.replay.walkers import walker_ablations, walker_predictions
+from freehint.units import format_share
 
 SHOWN_MISSES = 8  # most rows that are shown of each recording
 
@@ -32,7 +33,12 @@ def print_replay(args) -> bool:
     print(found.t1_lists.to_string(index=False))
     if found.first_miss:
         print(f"first miss: {found.first_miss}")
-    return found.misses == found.silent_rows and found.t1_equal
+    good = found.misses == found.silent_rows and found.t1_equal
+    if good:
+        print("next: freehint validate replay FOLDER does the same for all recordings of a folder")
+    else:
+        print("next: docs/adding-a-kernel.md tells how a rule is found from the first miss")
+    return good
 
 
 def _write_table(table, out) -> None:
@@ -41,6 +47,12 @@ def _write_table(table, out) -> None:
         with whole_file(Path(out)) as temporary:
             table.to_parquet(temporary)
         print(f"table: {out}")
+
+
+def _print_next(out) -> None:
+    """What to do after a validation."""
+    table = f"pandas.read_parquet({out!r})" if out else "--out FILE.parquet keeps the table"
+    print(f"next: {table}; chapters 10 and 12 of the notebooks show the same as figures")
 
 
 def print_predictions(args) -> bool:
@@ -57,6 +69,7 @@ def print_predictions(args) -> bool:
         print("no recording here can be predicted")
     else:
         print("the bar holds" if good else "the bar is MISSED: some block or list is not equal")
+    _print_next(args.out)
     return good
 
 
@@ -76,7 +89,24 @@ def print_walkers(args) -> bool:
     good = all(one.good for one in found)
     print(f"{int(table['equal'].sum())} of {len(table)} rows")
     print("the bar holds" if good else "the bar is MISSED: some row, list or mark is not equal")
+    _print_next(args.out)
     return good
+
+
+def readable_bars(bars: pd.DataFrame) -> pd.DataFrame:
+    """The bars of a validation for people: shares as percentages, signs as words.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        As :func:`freehint.validate_migration` returns them.
+    """
+
+    def text(value) -> str:
+        return ("yes" if value else "no") if isinstance(value, bool) else format_share(value)
+
+    words = {name: bars[name].map(text) for name in ("found", "bar")}
+    return bars.assign(**words, good=bars["good"].map({True: "yes", False: "NO"}))
 
 
 MIGRATION_COLUMNS = ("state", "hint", "cmdline", "bw_MBps", "rep")
@@ -93,7 +123,7 @@ def print_migrations(args) -> bool:
         label = name.replace("_B", "_MB")
         for kind in ("predicted", "measured"):
             shown[f"{kind}_{label}"] = (table[f"{kind}_{name}"] / scale).round(1)
-        shown[f"error_{label}"] = table[f"error_{name}"].map("{:.1%}".format)
+        shown[f"error_{label}"] = table[f"error_{name}"].map(format_share)
     for kind in ("predicted", "measured"):
         shown[f"{kind}_syncs"] = table[f"{kind}_dirty_sync_count"]
     for title, rows in (("held out", ~table["calibrated"]), ("calibrated on", table["calibrated"])):
@@ -102,15 +132,16 @@ def print_migrations(args) -> bool:
             print(shown[rows].to_string(index=False))
     if len(bars):
         print("\nbars, on the rows held out")
-        print(bars.to_string(index=False))
+        print(readable_bars(bars).to_string(index=False))
     _write_table(table, args.out)
     held_out = table[~table["calibrated"]]
     if held_out.empty:
         print("no row here is held out, so nothing is judged")
-        return good
-    worst = shown.loc[held_out["error_transferred_B"].idxmax()]
-    print("worst row held out: " + ", ".join(f"{name} {worst[name]}" for name in MIGRATION_COLUMNS))
-    print("the bars hold" if good else "a bar is MISSED")
+    else:
+        worst = shown.loc[held_out["error_transferred_B"].idxmax()]
+        print("worst row held out: " + ", ".join(f"{n} {worst[n]}" for n in MIGRATION_COLUMNS))
+        print("the bars hold" if good else "a bar is MISSED")
+    _print_next(args.out)
     return good
 
 
@@ -132,4 +163,5 @@ def print_replays(args) -> bool:
         )
     _write_table(table, args.out)
     print("the bar holds" if good else "the bar is MISSED: buddy level needs 0 misses, T1 equal")
+    _print_next(args.out)
     return good

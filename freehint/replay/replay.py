@@ -34,13 +34,12 @@ from freehint.mm.memory import (
     zone_name,
 )
 from freehint.mm.pcp import order_to_pindex
+from freehint.replay import INPUTS, LEVELS
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
 from freehint.replay.pcp_level import replay_pcp
 from freehint.replay.result import Miss, Replay
 
-LEVELS = ("buddy", "pcp")
-INPUTS = ("std", "probes")
 # Rules made wrong on purpose, and the level at which each one has an effect.
 ABLATIONS = {
     "always_head": "buddy",

@@ -6,6 +6,7 @@ import pandas as pd
 
 from freehint.config import InputError, one_of
 from freehint.inputs.reading import exists
+from freehint.replay import INPUTS, REPLAY_LEVELS
 from freehint.replay.hints import HINT_COLUMNS, predict_hints
 from freehint.replay.migrations import (
     MEASURED,
@@ -15,10 +16,8 @@ from freehint.replay.migrations import (
     read_migrations,
 )
 from freehint.replay.prediction import Prediction
-from freehint.replay.replay import INPUTS, replay
+from freehint.replay.replay import replay
 from freehint.replay.reporting import REPORTING_COLUMNS, predict_reporting
-
-REPLAY_LEVELS = {"buddy": ("buddy",), "pcp": ("pcp",), "both": ("buddy", "pcp")}
 
 
 def recordings(folder) -> list[Path]:

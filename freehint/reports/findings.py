@@ -1,82 +1,127 @@
-"""Findings of a run or a comparison, as sentences made from its numbers."""
+"""Findings of a run or a comparison, as sentences made from its numbers.
+
+What compares two policies is made by :mod:`freehint.sweeps.paired`, seed by seed, so a difference
+inside its interval is called none.
+"""
 
 import pandas as pd
 
 from freehint.policies import BASELINE, POLICIES
-from freehint.policies.walker import rotation_pairs
-from freehint.units import format_ns, format_pages
+from freehint.policies.walker import one_knob_pairs
+from freehint.sweeps.paired import NO_DIFFERENCE, Measure, level, paired, sentence
+from freehint.units import NS_PER_MS, PAGES_PER_MIB, format_ns, format_pages, format_share
+
+LOSSES = (
+    Measure("allocations", "allocations done"),
+    Measure("alloc_wait_max_ns", "longest wait of an allocation", "ms", NS_PER_MS),
+)
+HINTS = (
+    Measure("coverage", "coverage", "%", 0.01),
+    Measure("stale_pages", "stale memory", "MiB", PAGES_PER_MIB),
+    Measure("lost_pages", "memory lost on a full ring", "MiB", PAGES_PER_MIB),
+    Measure("survival", "survival", "%", 0.01),
+    Measure("survival_equal_work", "survival at equal work", "%", 0.01),
+)
+MOVES = (
+    Measure("sent_bytes", "bytes sent", "MB", 1e6),
+    Measure("total_ns", "time of the migration", "ms", NS_PER_MS),
+    Measure("downtime_ns", "downtime", "ms", NS_PER_MS),
+)
 
 
-def _median(table: pd.DataFrame, policy: str, name: str) -> float:
-    return float(table.loc[table["policy"] == policy, name].astype(float).median())
+def _values(table: pd.DataFrame, policy: str, name: str) -> pd.Series:
+    return table.loc[table["policy"] == policy, name].astype(float)
 
 
 def _about(table: pd.DataFrame, policy: str) -> str:
-    """Sentences on one policy: its coverage, the time it took, and the waits that it caused."""
-    value = {
-        name: _median(table, policy, name)
-        for name in (
-            "coverage",
-            "walk_ns",
-            "lock_held_max_ns",
-            "alloc_wait_max_ns",
-            "lost_pages",
-            "offered_pages",
-            "duplicate_pages",
-        )
+    """Sentences on one policy: its coverage, the time it took, and how long it held the lock."""
+    mean = {
+        name: float(_values(table, policy, name).mean())
+        for name in ("lost_pages", "offered_pages", "duplicate_pages")
     }
-    walk = f"in {format_ns(value['walk_ns'])}" if value["walk_ns"] >= 0 else "and did not finish"
-    sentence = (
-        f"**{policy}** told the host of {value['coverage']:.1%} of the memory it could walk {walk}."
-        f" It held the zone lock for up to {format_ns(value['lock_held_max_ns'])}, and the longest"
-        f" wait of an allocation was {format_ns(value['alloc_wait_max_ns'])}"
+    took, held = _values(table, policy, "walk_ns"), _values(table, policy, "lock_held_max_ns")
+    walk = f"in {format_ns(took.mean())}" if (took >= 0).all() else "and did not finish"
+    coverage = level(100 * _values(table, policy, "coverage"), "%")
+    text = (
+        f"**{policy}** told the host of {coverage} of the memory it could walk {walk}. It held the"
+        f" zone lock for up to {format_ns(held.max())}."
     )
-    if BASELINE.name in set(table["policy"]):
-        without = _median(table, BASELINE.name, "alloc_wait_max_ns")
-        sentence += f" ({format_ns(without)} without any walk)"
-    sentence += "."
-    if value["lost_pages"]:
-        share = value["lost_pages"] / value["offered_pages"]
-        sentence += f" The full ring lost {share:.0%} of the pages that it offered."
-    if value["duplicate_pages"]:
-        sentence += f" {format_pages(value['duplicate_pages'])} were hinted twice."
-    return sentence
+    if mean["lost_pages"]:
+        share = mean["lost_pages"] / mean["offered_pages"]
+        text += f" The full ring lost {format_share(share)} of the pages that it offered."
+    if mean["duplicate_pages"]:
+        text += f" {format_pages(mean['duplicate_pages'])} were hinted twice."
+    if "retried_pages" in table and _values(table, policy, "retried_pages").sum() > 0:
+        again = _values(table, policy, "retried_pages").mean()
+        text += f" Blocks that were lost were offered again, {format_pages(again)} in all."
+    return text
 
 
-def _rotation(table: pd.DataFrame, rotated: str, kept: str) -> str:
-    """Sentences on whether rotation keeps hints alive.
+def compared(table: pd.DataFrame, measures, against: str = BASELINE.name) -> list[str]:
+    """Sentences that compare each policy with one of them.
 
-    The two policies differ only in rotation (and in resume).
+    Parameters
+    ----------
+    table : DataFrame
+        One row of summary for each policy and seed.
+    measures : sequence of Measure
+        Those that the table does not have are left out, and so is a policy without a value.
+    against : str
+
+    Returns
+    -------
+    list of str
+        A sentence for each difference; the policies without one stand together in one sentence.
     """
-    stale = [_median(table, p, "stale_pages") for p in (rotated, kept)]
-    survival = [_median(table, p, "survival") for p in (rotated, kept)]
-    gain = 100 * (survival[0] - survival[1])
-    verdict = (
-        "A walk that reports every block rotates every block, which leaves them in the order they"
-        " had: rotation shields a hint only while the walk is under way."
-        if abs(gain) < 1
-        else "Here rotation decides how long hints hold."
-    )
-    return (
-        f"**Rotation**: with it {stale[0]:,.0f} pages were allocated before the host had their"
-        f" hint, without it {stale[1]:,.0f}; survival to the end of the run differs by {gain:+.1f}"
-        f" percentage points. {verdict}"
-    )
+    sentences = []
+    for measure in measures:
+        if measure.outcome not in table:
+            continue
+        known = table.groupby("policy")[measure.outcome].agg(lambda values: values.notna().all())
+        if not known[against]:
+            continue
+        alike = []
+        runs = table[table["policy"].map(known)]
+        for row in paired(runs, [measure.outcome], against).itertuples():
+            text = sentence(row, measure)
+            if NO_DIFFERENCE in text:
+                alike.append(row.level)
+            else:
+                sentences.append(f"{text}.")
+        if alike:
+            names = ", ".join(alike)
+            sentences.append(f"{measure.words}: {NO_DIFFERENCE} between {against} and {names}.")
+    return sentences
+
+
+def losses(table: pd.DataFrame) -> str:
+    """What the guest lost to each policy (Markdown bullets): its work, and its longest wait.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row of summary for each policy and seed, "none" among the policies.
+    """
+    return "\n".join(f"- {s}" for s in compared(table, LOSSES))
 
 
 def findings(table: pd.DataFrame) -> str:
-    """Sentences (Markdown bullets) on a table of summaries, with medians over its seeds.
+    """Sentences (Markdown bullets) on a table of summaries, with means over its seeds.
+
+    Policies that differ in one knob alone are compared.
 
     Parameters
     ----------
     table : DataFrame
         One row of summary per run (:func:`freehint.summaries`).
     """
-    walked = [p for p in dict.fromkeys(table["policy"]) if _median(table, p, "strokes") > 0]
+    names = list(dict.fromkeys(table["policy"]))
+    walked = [policy for policy in names if _values(table, policy, "strokes").sum() > 0]
     sentences = [_about(table, policy) for policy in walked]
     known = [POLICIES[name] for name in walked if name in POLICIES]
-    for rotated, kept in rotation_pairs(known)[:1]:
-        sentences.append(_rotation(table, rotated.name, kept.name))
+    for one, other, knob in one_knob_pairs(known):
+        two = table[table["policy"].isin([one.name, other.name])]
+        sentences += [f"**{knob}**: {s}" for s in compared(two, HINTS + LOSSES, other.name)]
     return "\n".join(f"- {s}" for s in sentences)
 
 
@@ -90,16 +135,17 @@ def run_findings(summary: pd.Series) -> str:
     """
     policy = summary["policy"]
     if summary["strokes"] > 0:
-        sentences = [_about(pd.DataFrame([summary]), policy), _fate(summary)]
+        sentences = [_about(pd.DataFrame([summary]), policy), _waited(summary), _fate(summary)]
     else:
-        wait = format_ns(summary["alloc_wait_max_ns"])
-        sentences = [
-            f"**{policy}** told the host nothing. Of {summary['allocations']:,} allocations the"
-            f" longest waited {wait} for a zone lock."
-        ]
+        sentences = [f"**{policy}** told the host nothing.", _waited(summary)]
     if "migration" in summary:
         sentences.append(_move(summary))
     return " ".join(sentences)
+
+
+def _waited(summary) -> str:
+    wait = format_ns(summary["alloc_wait_max_ns"])
+    return f"Of {summary['allocations']:,} allocations the longest waited {wait} for a zone lock."
 
 
 def _fate(summary) -> str:
@@ -109,8 +155,9 @@ def _fate(summary) -> str:
     stale = summary["stale_pages"]
     taken = f"{format_pages(stale)} were" if stale else "none was"
     return (
-        f"Of the {format_pages(told)} that the host was told of, {summary['survival']:.1%} had not"
-        f" been reused at the end; {taken} allocated before the host took the hint."
+        f"Of the {format_pages(told)} that the host was told of,"
+        f" {format_share(summary['survival'])} had not been reused at the end; {taken} allocated"
+        f" before the host took the hint."
     )
 
 
@@ -124,33 +171,25 @@ def _move(summary) -> str:
 
 
 def migration_findings(table: pd.DataFrame) -> str:
-    """Sentences (Markdown bullets) on migrations, each compared with the first one without hints.
+    """Sentences (Markdown bullets) on migrations, each compared with that without hints.
 
     Parameters
     ----------
     table : DataFrame
         One row of summary per run with a migration (:func:`freehint.summaries`).
     """
-    ended = table[table["migration"] == "completed"]
-    base = ended[ended["policy"] == BASELINE.name].head(1)
-    sentences = [
-        f"**{policy}**: the migration did not end."
-        for policy in table.loc[table["migration"] != "completed", "policy"]
-    ]
+    ended = table.groupby("policy", sort=False)["migration"].agg(lambda m: m.eq("completed").all())
+    sentences = [f"**{policy}**: not every migration ended." for policy in ended[~ended].index]
+    done = table[table["policy"].map(ended)]
+    base = done[done["policy"] == BASELINE.name]
     if len(base):
-        sentences.append(f"Without hints {_sent_in(base.iloc[0])}.")
-    for _, row in ended[ended["policy"] != BASELINE.name].iterrows():
-        less = ""
-        if len(base):
-            saved = 1 - row["sent_bytes"] / base["sent_bytes"].iloc[0]
-            less = f", {abs(saved):.1%} {'less' if saved >= 0 else 'more'},"
-        skipped = f"hints let {format_pages(row['skipped_pages'])} be skipped"
-        sentences.append(f"**{row['policy']}**: {_sent_in(row, less)}; {skipped}.")
+        sentences.append(f"Without hints {_sent_in(base.iloc[0])} (seed {base['seed'].iloc[0]}).")
+        sentences += compared(done, MOVES)
     return "\n".join(f"- {s}" for s in sentences)
 
 
-def _sent_in(row, less="") -> str:
+def _sent_in(row) -> str:
     return (
-        f"{row['sent_bytes'] / 1e6:,.0f} MB{less} were sent in {format_ns(row['total_ns'])} and"
+        f"{row['sent_bytes'] / 1e6:,.0f} MB were sent in {format_ns(row['total_ns'])} and"
         f" {row['rounds']} rounds, with the guest stopped for {format_ns(row['downtime_ns'])}"
     )

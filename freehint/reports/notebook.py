@@ -43,7 +43,7 @@ def report_notebook() -> Path:
     raise InputError("report.ipynb is missing from this installation of freehint")
 
 
-def check_parameters(notebook: Path, parameters: dict) -> None:
+def check_given(notebook: Path, parameters: dict) -> None:
     """Refuse parameters that the notebook does not have, and values of another type.
 
     Raises
@@ -65,7 +65,7 @@ def run_notebook(notebook, parameters: dict, executed: Path) -> None:
         A cell failed.  The message is that of the cell's error.
     """
     papermill = extra("papermill", "a report", "lab")
-    check_parameters(notebook, parameters)
+    check_given(notebook, parameters)
     try:
         papermill.execute_notebook(
             str(notebook), str(executed), parameters=parameters, progress_bar=True, log_output=False
@@ -135,7 +135,7 @@ def write_report(path, parameters: dict, pdf: bool = False) -> Path:
         pdf_beside(path)
         find_chromium()
     notebook = report_notebook()
-    check_parameters(notebook, parameters)
+    check_given(notebook, parameters)
     with tempfile.TemporaryDirectory() as folder:
         executed = Path(folder) / "report.ipynb"
         run_notebook(notebook, parameters, executed)

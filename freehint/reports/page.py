@@ -11,8 +11,10 @@ import pandas as pd
 
 from freehint.policies import BASELINE
 from freehint.reports.findings import run_findings
+from freehint.reports.folded import folded_html
 from freehint.reports.pictures import micro, run_figures
 from freehint.reports.reproduce import Reproduction
+from freehint.runs.cited.citations import citations
 from freehint.runs.provenance import provenance_table
 from freehint.runs.run import Run, readable
 from freehint.runs.scenario_dict import BY_HAND
@@ -125,8 +127,9 @@ def _player(trajectory: Trajectory | None) -> str:
     still = f'<img class="still" alt="the run {where}" src="data:image/png;base64,{png}">'
     return (
         "<section><h2>The run, moment by moment</h2>"
-        f'<p class="dim">It opens {where}. <span class="screen">Space plays, arrows step, Home goes'
-        ' to the start.</span><span class="paper">The HTML of this report plays it.</span></p>'
+        f'<p class="dim">It opens {where}. <span class="screen">Space plays, arrows step, n goes to'
+        ' the next event, ? shows all keys.</span><span class="paper">The HTML of this report plays'
+        " it.</span></p>"
         f'<div class="screen player">{player_html(trajectory, moment=moment)}</div>'
         f'<div class="paper">{still}</div><noscript>{still}</noscript></section>'
     )
@@ -137,14 +140,15 @@ def _player(trajectory: Trajectory | None) -> str:
 
 def _table(table: pd.DataFrame, names: bool = False) -> str:
     shown = table.head(MOST_ROWS)
-    html = shown.to_html(index=names, border=0, escape=True, na_rep="\u2013")
+    with pd.option_context("display.max_colwidth", None):
+        html = shown.to_html(index=names, border=0, escape=True, na_rep="\u2013")
     left = len(table) - len(shown)
     more = f'<p class="dim">{left:,} more rows are left out.</p>' if left > 0 else ""
     return f'<div class="wide">{html}</div>{more}'
 
 
 def _tables(run: Run) -> str:
-    facts = {label: micro(value) for label, value in readable(run.summary).items()}
+    facts = {label: micro(value) for label, value in readable(run).items()}
     parts = [f"<section><h2>Summary</h2>{_facts(facts, 'facts whole')}</section>"]
     if len(run.walks):
         parts.append(f"<section><h2>Walks</h2>{_table(_walk_rows(run.walks))}</section>")
@@ -190,9 +194,11 @@ def _provenance(shown: Reproduction) -> str:
     entries = {name: _number(value) for name, value in shown.run.summary.items()}
     inputs = pd.DataFrame(shown.run.provenance["inputs"], columns=["file", "sha256"])
     files = f'<h3>Inputs</h3><div class="files">{_table(inputs)}</div>' if len(inputs) else ""
-    return (
+    cited = f'<h3>To be cited</h3><div class="files">{_table(citations(shown.run))}</div>'
+    return cited + folded_html(
+        "Versions, parameters, inputs and every entry of the summary",
         f"<h3>Versions and parameters</h3>{_facts(facts, 'facts small')}{files}"
-        f"<h3>Every entry of the summary</h3>{_facts(entries, 'facts small')}"
+        f"<h3>Every entry of the summary</h3>{_facts(entries, 'facts small')}",
     )
 
 

@@ -1,15 +1,16 @@
 """The parameters of a notebook, and checks of the values given to them.
 
 papermill runs a notebook with its defaults if a parameter's name is misspelt, and injects a
-value of any type.  Here both are refused before anything runs.
+value of any type.  Here both are refused: before anything runs by ``freehint report`` and
+``freehint batch``, and in the notebook's first cell if papermill itself runs it.
 """
 
 import ast
-from difflib import get_close_matches
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from freehint.config import InputError, extra, shown
+from freehint.config import InputError, extra, nearest, shown
 from freehint.inputs.reading import first_line, read_bytes
 
 KINDS = {
@@ -21,6 +22,7 @@ KINDS = {
     dict: "a table",
 }
 ANNOTATED = {kind.__name__: kind for kind in KINDS}
+INJECTED = "# Parameters\n"  # begins the cell that papermill adds
 UNKNOWN = object()  # a default that is an expression, which is never evaluated
 
 
@@ -45,9 +47,7 @@ def read_notebook(path: Path):
     InputError
         The file cannot be read, or is no notebook.
     """
-    extra("papermill", "a report", "lab")
-    import nbformat
-
+    nbformat = extra("nbformat", "a report", "lab")
     try:
         found = nbformat.reads(read_bytes(path).decode(), as_version=4)
         nbformat.validate(found)
@@ -65,8 +65,18 @@ def known_parameters(notebook) -> dict:
     Raises
     ------
     InputError
-        It names no kernel, or one whose language papermill does not know.
+        The cell cannot be read, or the notebook names no kernel, or one whose language papermill
+        does not know.
     """
+    language = notebook.metadata.get("kernelspec", {}).get("language")
+    if language != "python":
+        return _in_other_language(notebook)
+    tagged = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    cell = next(tagged, None)
+    return assigned(cell.source) if cell is not None else {}
+
+
+def _in_other_language(notebook) -> dict:
     papermill = extra("papermill", "a report", "lab")
     try:
         found = papermill.inspect_notebook(notebook)
@@ -76,6 +86,32 @@ def known_parameters(notebook) -> dict:
         name: _parameter(facts["inferred_type_name"], facts["default"])
         for name, facts in found.items()
     }
+
+
+def assigned(source: str) -> dict:
+    """The Parameters that a cell assigns: ``n = 1``, ``n: int = 1`` or ``n = None  # type: int``.
+
+    Raises
+    ------
+    InputError
+        It is no Python.
+    """
+    text = re.sub(r"^\s*[%!].*", "", source, flags=re.M)  # commands of IPython
+    try:
+        statements = ast.parse(text, type_comments=True).body
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"the notebook's parameters: {first_line(error):.200}") from None
+    found = {}
+    for one in statements:
+        targets = getattr(one, "targets", [getattr(one, "target", None)])
+        if isinstance(one, ast.Assign | ast.AnnAssign) and one.value and len(targets) == 1:
+            annotation = getattr(one, "annotation", None)
+            kind = ast.unparse(annotation) if annotation else getattr(one, "type_comment", None)
+            written = ast.get_source_segment(text, one.value)
+            default = ast.unparse(one.value) if "\n" in written else written
+            if isinstance(targets[0], ast.Name):
+                found[targets[0].id] = _parameter(str(kind).strip("'\""), default)
+    return found
 
 
 def _parameter(annotation: str, text: str) -> Parameter:
@@ -119,12 +155,48 @@ def check_parameter(file: str, known: dict, name: str, value) -> None:
             f"{file} has no parameter {name!r}, as no cell tagged 'parameters' defines any"
         )
     if name not in known:
-        closest = get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"; the nearest is {closest[0]!r}" if closest else ""
-        raise InputError(f"{file} has no parameter {name!r}; it has {', '.join(known)}{hint}")
+        raise InputError(
+            f"{file} has no parameter {name!r}; it has {', '.join(known)}{nearest(name, known)}"
+        )
     kind, text, _ = known[name]
     if not takes(kind, value):
         raise InputError(
             f"{file}: parameter {name} must be {KINDS[kind]}, as its default {text} is,"
             f" got {shown(value)}"
         )
+
+
+def check_parameters(file: str, cells=None, values=None) -> None:
+    """Refuse parameters of papermill that a notebook does not have, or of another type.
+
+    A notebook calls it in its first cell after that of the parameters.  papermill writes what it
+    was given into a cell between the two; if there is none, the defaults hold.
+
+    Parameters
+    ----------
+    file : str
+        The notebook's name, for error messages.
+    cells : sequence of str, optional
+        The cells that ran so far; by default those of the Jupyter kernel that runs this.
+    values : dict, optional
+        The variables after these cells; by default the kernel's.
+
+    Raises
+    ------
+    InputError
+        As ``freehint report`` and ``freehint batch`` say it before they run a notebook.
+    """
+    if cells is None:
+        from IPython import get_ipython
+
+        shell = get_ipython()
+        if shell is None:  # the notebook was made a script
+            return
+        cells, values = shell.user_ns.get("In", []), shell.user_ns
+    injected = [n for n, cell in enumerate(cells) if cell.startswith(INJECTED)]
+    if not injected:
+        return
+    at = injected[-1]
+    known = assigned(cells[at - 1]) if at else {}
+    for name in assigned(cells[at]):
+        check_parameter(file, known, name, values[name])

@@ -5,8 +5,6 @@ import io
 import re
 from html import escape
 
-import numpy as np
-
 from freehint import figures
 from freehint.figures.drawing.palette import THEMES
 from freehint.runs.run import Run, summaries
@@ -28,7 +26,7 @@ def run_figures(run: Run):
     table = summaries([run])
     yield _figure(
         "The zone lock",
-        "It shows how long each stroke held the lock, and how long guest CPUs waited for a stroke"
+        "It shows when each stroke held the lock of a zone, and when guest CPUs waited for a stroke"
         f" or for each other, {micro(part)}.",
         lambda ax: _locks(run, ax),
     )
@@ -82,9 +80,6 @@ def _busy(run: Run) -> tuple:
 
 def _locks(run: Run, ax) -> None:
     figures.lock_timeline(run.locks, run.waits, ax)
-    # The maximum of an empty column is NaN.
-    longest = np.nanmax([NS_PER_US, run.locks["held_ns"].max(), run.waits["wait_ns"].max()])
-    ax.set_ylim(0.1, 20 * longest / NS_PER_US)
     _dots_between(run, ax)
 
 

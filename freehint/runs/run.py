@@ -13,9 +13,12 @@ from freehint.config import InputError
 from freehint.files import whole_folder
 from freehint.inputs.reading import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
+from freehint.runs.cited.citations import citations
 from freehint.runs.provenance import read_provenance
 from freehint.runs.stored import check_summary, check_table
-from freehint.units import format_ns, format_pages
+from freehint.runs.summary import waiting
+from freehint.runs.tracks import trace_of
+from freehint.units import format_ns, format_pages, format_share
 
 TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
 METADATA_KEY = b"freehint"
@@ -129,10 +132,50 @@ class Run:
             check_table(name, table, folder / f"{name}.parquet")
         return cls(summary=summary, provenance=facts, **tables)
 
+    def citations(self) -> pd.DataFrame:
+        """The mails, commits, papers and recordings behind exactly what this run used.
+
+        Returns
+        -------
+        DataFrame
+            As :func:`freehint.citations` tells; :func:`freehint.bibtex` writes it as BibTeX.
+        """
+        return citations(self)
+
+    def save_perfetto(self, path, trajectory=None) -> Path:
+        """Write the run as a trace that ui.perfetto.dev opens; times are exact, in ns.
+
+        There is a track for each CPU (its waits for zone locks), for each zone's lock (its holds
+        by policies), for each policy (walks, strokes, every block that it offered to the ring, and
+        what was taken and lost so far), for the host (its memory, if it discards) and for the
+        migration (rounds, the stop of the guest, bytes sent).
+
+        Parameters
+        ----------
+        path : str or Path
+            The file to write; it appears whole or not at all.
+        trajectory : Trajectory, optional
+            Of this run, from :func:`freehint.record`: with it each ring has a track of the buffers
+            in flight.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        InputError
+            The file cannot be written, or the trajectory is of another run.
+
+        Source: perfetto, protos/perfetto/trace/track_event.
+        """
+        return trace_of(self, trajectory).save(path)
+
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td style='text-align:left'>{label}</td><td>{escape(str(value))}</td></tr>"
-            for label, value in readable(self.summary).items()
+            for label, value in readable(self).items()
         )
         head = f"policy <b>{escape(str(self.summary['policy']))}</b>,"
         head += f" seed {escape(str(self.summary['seed']))}"
@@ -157,15 +200,14 @@ READABLE = (
     ("hinted", "hinted_pages", format_pages),
     ("lost on a full ring", "lost_pages", format_pages),
     ("hinted twice", "duplicate_pages", format_pages),
-    ("coverage", "coverage", "{:.1%}".format),
+    ("coverage", "coverage", format_share),
     ("stale", "stale_pages", format_pages),
-    ("survival", "survival", "{:.1%}".format),
+    ("survival", "survival", format_share),
     ("walk took", "walk_ns", lambda ns: format_ns(ns) if ns >= 0 else "not finished"),
     ("strokes", "strokes", "{:,}".format),
     ("lock held p50", "lock_held_p50_ns", format_ns),
     ("lock held p99", "lock_held_p99_ns", format_ns),
     ("lock held max", "lock_held_max_ns", format_ns),
-    ("allocation wait p99", "alloc_wait_p99_ns", format_ns),
     ("allocation wait max", "alloc_wait_max_ns", format_ns),
     ("operations that waited", "waits", "{:,}".format),
     ("allocations", "allocations", "{:,}".format),
@@ -181,15 +223,35 @@ MIGRATION_READABLE = (
     ("lost writes", "lost_writes", lambda pages: f"{pages:,}" if pages >= 0 else "not compared"),
     ("faults afterwards", "faults", "{:,}".format),
 )
+# The entries of waiting(), which is made of the table of waits.
+WAITS_READABLE = (
+    ("allocation wait p99.9", "alloc_wait_p999_ns", format_ns),
+    ("mean of the waits", "alloc_wait_mean_ns", format_ns),
+    ("allocations that waited", "alloc_waited", format_share),
+)
+RETRIES_READABLE = (("offered again when lost", "retried_pages", format_pages),)
 WALK_ONLY = {"coverage", "survival", "walk_ns"}
 
 
-def readable(summary: pd.Series) -> dict:
-    """The summary for people, as a dict of label -> text with the unit that reads best."""
-    walked = summary["strokes"] > 0
-    rows = READABLE + (MIGRATION_READABLE if "migration" in summary else ())
+def readable(run: Run) -> dict:
+    """A run's summary for people: label -> text with the unit that reads best.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    dict
+        Labels and texts; what the run has not got is a dash.
+    """
+    walked = run.summary["strokes"] > 0
+    found = {**run.summary, **waiting(run.summary, run.waits)}
+    rows = READABLE + WAITS_READABLE
+    for more, entry in ((RETRIES_READABLE, "retried_pages"), (MIGRATION_READABLE, "migration")):
+        rows += more if entry in found else ()
     return {
-        label: write(summary[name]) if walked or name not in WALK_ONLY else "–"
+        label: write(found[name]) if walked or name not in WALK_ONLY else "–"
         for label, name, write in rows
     }
 
@@ -206,11 +268,15 @@ def comparison(runs) -> pd.DataFrame:
         several = len({r.summary["seed"] for r in runs}) > 1
         seeds = [f" #{r.summary['seed']}" if several else "" for r in runs]
         runs = {r.summary["policy"] + seed: r for r, seed in zip(runs, seeds)}
-    return pd.DataFrame({name: readable(run.summary) for name, run in runs.items()})
+    columns = {name: readable(run) for name, run in runs.items()}
+    labels = dict.fromkeys(label for column in columns.values() for label in column)
+    return pd.DataFrame(columns, index=list(labels)).fillna("–")
 
 
 def summaries(runs) -> pd.DataFrame:
     """The summaries of runs as a table of numbers, with one row per run.
+
+    Its last three columns tell how allocations waited: docs/model.md defines them.
 
     Parameters
     ----------
@@ -219,5 +285,6 @@ def summaries(runs) -> pd.DataFrame:
     """
     names = list(runs) if isinstance(runs, dict) else None
     each = runs.values() if isinstance(runs, dict) else runs
-    rows = pd.DataFrame([r.summary for r in each]).reset_index(drop=True).infer_objects()
+    found = [{**r.summary, **waiting(r.summary, r.waits)} for r in each]
+    rows = pd.DataFrame(found).infer_objects()
     return rows if names is None else rows.set_axis(names)

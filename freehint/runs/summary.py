@@ -35,6 +35,7 @@ def summary_row(scenario, engine: Engine) -> pd.Series:
         "policy": scenario.policy_names,
         "seed": scenario.seed,
         **{f"{name}_pages": int(engine.world.user[name].sum()) for name in PAGE_COUNTS},
+        **_retries(engine),
         "walks": len(walks),
         "walkable_pages": walkable,
         "coverage": _share(covered, walkable),
@@ -67,21 +68,54 @@ def summary_row(scenario, engine: Engine) -> pd.Series:
     return pd.Series(row, dtype=object)
 
 
+def _retries(engine: Engine) -> dict:
+    """The pages offered again; empty without a policy that allocates, since no other retries."""
+    if not any(user.policy.allocates for user in engine.strokes.users):
+        return {}
+    return {"retried_pages": int(engine.world.user["retried"].sum())}
+
+
 def percentiles(values, count: int, prefix: str) -> dict:
     """The p50, p99 and max of ``values``, which are padded with zeros to ``count`` entries.
 
     Each is the smallest entry that at least that share of all entries does not exceed, never a
     value between two entries.
     """
+    shares = {"p50": 0.50, "p99": 0.99, "max": 1.0}
+    return {f"{prefix}_{name}_ns": percentile(values, count, at) for name, at in shares.items()}
+
+
+def percentile(values, count: int, share: float) -> int:
+    """The entry at a share of ``values`` padded with zeros; see :func:`percentiles`."""
     values = np.sort(np.asarray(values, np.int64))
     count = max(count, len(values))  # a Program's allocations wait, but are not counted
-    zeros = count - len(values)
-    result = {}
-    for name, share in (("p50", 0.50), ("p99", 0.99), ("max", 1.0)):
-        rank = max(int(np.ceil(share * count)) - 1, 0)
-        at = rank - zeros
-        result[f"{prefix}_{name}_ns"] = int(values[at]) if at >= 0 and len(values) else 0
-    return result
+    at = max(int(np.ceil(share * count)) - 1, 0) - (count - len(values))
+    return int(values[at]) if at >= 0 and len(values) else 0
+
+
+def waiting(summary: pd.Series, waits: pd.DataFrame) -> dict:
+    """How allocations waited, told so that it is not 0 where few of many waited.
+
+    Parameters
+    ----------
+    summary : Series
+        ``Run.summary``.
+    waits : DataFrame
+        ``Run.waits``.
+
+    Returns
+    -------
+    dict
+        alloc_wait_p999_ns, the 99.9th percentile of all allocations; alloc_wait_mean_ns, the mean
+        of those that waited (0 if none did); alloc_waited, the share that waited.
+    """
+    waited = waits.loc[waits["kind"] == "alloc", "wait_ns"].to_numpy()
+    count = max(int(summary["allocations"]), len(waited))
+    return {
+        "alloc_wait_p999_ns": percentile(waited, count, 0.999),
+        "alloc_wait_mean_ns": float(waited.mean()) if len(waited) else 0.0,
+        "alloc_waited": len(waited) / count if count else 0.0,
+    }
 
 
 def _migration_summary(engine: Engine) -> dict:

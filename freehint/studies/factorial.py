@@ -9,8 +9,8 @@ from another factor.  Intervals are 95 %, Student's t over the seeds; each seed 
 import numpy as np
 import pandas as pd
 
-from freehint.sweeps.paired import interval
-from freehint.units import format_ns
+from freehint.sweeps.paired import interval, told
+from freehint.units import NS_PER_US, format_ns
 
 FACTORS = (
     "policy.rotate",
@@ -113,15 +113,11 @@ def _mean(table, outcome, **where) -> float:
 
 
 def _points(pair) -> str:
-    mean, half = pair
-    width = "" if np.isnan(half) else f" ± {100 * half:.1f}"
-    return f"{100 * mean:+.1f}{width} percentage points"
+    return told(100 * pair[0], 100 * pair[1], "points")
 
 
 def _time(pair) -> str:
-    mean, half = pair
-    width = "" if np.isnan(half) else f" ± {format_ns(half)}"
-    return f"{'+' if mean >= 0 else '-'}{format_ns(abs(mean))}{width}"
+    return told(pair[0] / NS_PER_US, pair[1] / NS_PER_US, "us")
 
 
 def answers(table: pd.DataFrame, orders: pd.DataFrame, factors=FACTORS) -> list:
@@ -158,8 +154,8 @@ def _not_restartable(table, factors) -> str:
     ended = 1 - _mean(batches, "never_ended", policy__resume="restart")
     return (
         f"**Not restartable.** Without rotation and in batches, {ended:.0%} of the walks that"
-        f" restart came to an end, and a bookmark raises coverage by {_points(gain)}; where a"
-        f" stroke reports a whole list, it raises coverage by {_points(whole)}."
+        f" restart came to an end. What a bookmark adds to coverage there: {_points(gain)}; where a"
+        f" stroke reports a whole list: {_points(whole)}."
     )
 
 
@@ -171,9 +167,9 @@ def _rotation(table, factors) -> str:
     partial = difference(cut, factors, *pair, "survival")
     coverage = difference(cut, factors, *pair, "coverage")
     return (
-        f"**Rotation.** Moving reported blocks to the tail changes survival by {_points(gain)} over"
-        f" all designs. For walks that restart after each batch it changes survival by"
-        f" {_points(partial)} and coverage by {_points(coverage)}."
+        f"**Rotation.** What moving reported blocks to the tail adds to survival, over all"
+        f" designs: {_points(gain)}. For walks that restart after each batch, survival:"
+        f" {_points(partial)}; coverage: {_points(coverage)}."
     )
 
 
@@ -183,9 +179,9 @@ def _hold_the_lock(table, factors) -> str:
     waits = difference(table, factors, *pair, "alloc_wait_p99_ns")
     longest = difference(table, factors, *pair, "alloc_wait_max_ns")
     return (
-        f"**Hold the lock.** Compared with batches, it changes the 99th percentile of the holds by"
-        f" {_time(held)}, the 99th percentile of all allocations' waits by {_time(waits)}, and the"
-        f" longest wait by {_time(longest)}."
+        f"**Hold the lock.** Compared with batches, the 99th percentile of the holds:"
+        f" {_time(held)}; the 99th percentile of all allocations' waits: {_time(waits)}; the"
+        f" longest wait: {_time(longest)}."
     )
 
 
@@ -215,9 +211,9 @@ def _host_scheduled_out(table, factors) -> str:
     held = table[table["policy.lock"] == "whole_walk"]
     longest = difference(held, factors, *pair, "alloc_wait_max_ns")
     return (
-        f"**Host scheduled out.** Absences of {format_ns(gaps[-1])} on average change the share of"
-        f" pages lost by {_points(lost)} where a stroke reports a whole list, and the longest wait"
-        f" of an allocation by {_time(longest)} where the lock is held until the host is done."
+        f"**Host scheduled out.** What absences of {format_ns(gaps[-1])} on average add to the"
+        f" share of pages lost, where a stroke reports a whole list: {_points(lost)}; to the"
+        f" longest wait, where the lock is held until the host is done: {_time(longest)}."
     )
 
 

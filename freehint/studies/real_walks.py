@@ -14,6 +14,7 @@ from freehint.replay.counterfactual import counterfactual, recorded_policy
 from freehint.replay.walker.knobs import FIVE_STEP, RESTART
 from freehint.replay.walkers import WalkerPrediction, walker_predictions
 from freehint.runs.scenario import Scenario
+from freehint.sweeps.paired import amount
 from freehint.units import NS_PER_MS, NS_PER_US
 
 QUESTIONS = ("rotation", "restart", "lock", "steps")
@@ -36,8 +37,7 @@ def walk_counts(rows: pd.DataFrame) -> dict:
         walks; strokes; reports (taken by the ring); lost; duplicates (taken, and reported before in
         the same stay), in_walk (those reported before in the same walk); hinted_MiB (each stay
         once); stale (over when the host took them); holds; most_in_a_hold (blocks looked at); and
-        of step 5:
-        interrupts, put_back and withdrawn (blocks).
+        of step 5: interrupts, put_back and withdrawn (blocks).
     """
     event = rows["event"].astype(str)
     reports, used, back = (rows[event == name] for name in ("w_report", "w_used", "w_putback"))
@@ -223,8 +223,9 @@ def answers(walks: list, rotation: pd.DataFrame, laps: pd.DataFrame, simulated: 
     """
     recorded = counted_walks(walks).xs("recorded", level="side")
     asking = {q: recorded.loc[[w.recording for w in that_ask(q, walks)]] for q in QUESTIONS}
+    gain = 100 * simulated["rotation"][["difference", "half_width"]]
     rows = {
-        "rotation": (*_reuse(rotation), _points(simulated["rotation"], "of survival")),
+        "rotation": (*_reuse(rotation), amount(*gain, "points of survival")),
         "restart": (*_twice(laps), _levels(simulated["restart"], "duplicate_pages", "pages twice")),
         "lock": (*_hold(asking["lock"]), _waits(simulated["lock"])),
         "steps": (*_steps(asking["steps"]), _waits(simulated["steps"])),
@@ -241,14 +242,10 @@ def _reuse(table: pd.DataFrame) -> list:
     found = []
     for run in ("recorded", "predicted exactly"):
         shares = table[table["run"] == run].groupby("policy")["reused_128MiB"]
-        told = [f"{name}: {low:.0%} to {high:.0%}" for name, low, high in _spans(shares)]
+        spans = shares.agg(["min", "max"]).dropna().itertuples()
+        told = [f"{name}: {low:.0%} to {high:.0%}" for name, low, high in spans]
         found.append(f"used again after 128 MiB, {'; '.join(told)}" if told else NONE)
     return found
-
-
-def _spans(groups):
-    spans = groups.agg(["min", "max"]).dropna()
-    return spans.itertuples()
 
 
 def _twice(laps: pd.DataFrame) -> list:
@@ -269,8 +266,8 @@ def _twice(laps: pd.DataFrame) -> list:
 def _hold(rows: pd.DataFrame) -> list:
     if rows.empty:
         return [NONE, NONE]
-    told = f"up to {rows['most_in_a_hold'].max():,} blocks in a hold, {rows['stale'].sum()} stale"
-    return [told, "the same"]
+    most = rows["most_in_a_hold"].max()
+    return [f"up to {most:,} blocks in a hold, {rows['stale'].sum()} stale", "the same"]
 
 
 def _steps(rows: pd.DataFrame) -> list:
@@ -281,10 +278,6 @@ def _steps(rows: pd.DataFrame) -> list:
         f" {rows['interrupts'].sum()} times and put back {rows['put_back'].sum()} blocks"
     )
     return [told, "the same"]
-
-
-def _points(row: pd.Series, what: str) -> str:
-    return f"{100 * row['difference']:+.1f} ± {100 * row['half_width']:.1f} points {what}"
 
 
 def _levels(table: pd.DataFrame, outcome: str, what: str) -> str:

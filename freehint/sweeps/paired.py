@@ -1,8 +1,12 @@
 """Differences between policies, or between the levels of any knob, with their intervals.
 
 The same seed gives two policies the same guest, so each seed gives one difference; an interval of
-their mean says whether a difference is more than noise.
+their mean says whether a difference is more than noise.  Every sentence that compares is made here,
+so a difference inside its interval is called NO_DIFFERENCE everywhere.
 """
+
+import math
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +28,138 @@ def interval(values) -> tuple:
     return float(values.mean()), float(t * values.std(ddof=1) / np.sqrt(n))
 
 
+NO_DIFFERENCE = "no difference seen"
+ONE_SEED = "one seed, so no interval"
+
+
+def judged(difference: float, half_width: float, above: str, below: str) -> str:
+    """Words for a difference, by its sign if its interval leaves out 0.
+
+    Parameters
+    ----------
+    difference, half_width : float
+        See :func:`interval`.
+    above, below : str
+        Words for a difference above and below 0.
+
+    Returns
+    -------
+    str
+        ``above``, ``below``, NO_DIFFERENCE, or ONE_SEED if there is no interval.
+    """
+    if np.isnan(half_width):
+        return ONE_SEED
+    if abs(difference) <= half_width:
+        return NO_DIFFERENCE
+    return above if difference > 0 else below
+
+
+def amount(difference: float, half_width: float, unit: str) -> str:
+    """A difference with its interval and unit, with as many digits as the interval allows.
+
+    Examples
+    --------
+    >>> amount(-8.994, 5.082, "MB"), amount(12.34, float("nan"), "ms")
+    ('-9.0 ± 5.1 MB', '+12.3 ms')
+    """
+    if np.isnan(half_width):
+        return f"{difference:+,.3g} {unit}".rstrip()
+    of = half_width if half_width > 0 else abs(difference)
+    digits = max(1 - math.floor(math.log10(of)), 0) if of > 0 else 0
+    return f"{difference:+,.{digits}f} ± {half_width:,.{digits}f} {unit}".rstrip()
+
+
+def told(difference: float, half_width: float, unit: str) -> str:
+    """A difference for a sentence; NO_DIFFERENCE, with the number in parentheses, if it is none.
+
+    Examples
+    --------
+    >>> told(12.1, 3.4, "points"), told(0.3, 1.2, "points")
+    ('+12.1 ± 3.4 points', 'no difference seen (+0.3 ± 1.2 points)')
+    """
+    text = amount(difference, half_width, unit)
+    words = judged(difference, half_width, text, text)
+    if words == ONE_SEED:
+        return f"{text} ({ONE_SEED})"
+    return f"{words} ({text})" if words == NO_DIFFERENCE else words
+
+
+def level(values, unit: str = "") -> str:
+    """The mean of some runs with its 95 % interval; a single run has none.
+
+    Examples
+    --------
+    >>> level([30.0, 34.0, 32.0], "%"), level([30.0], "%")
+    ('32.0 ± 5.0 %', '30 %')
+    """
+    mean, half = interval(values)
+    if np.isnan(half) or half == 0:
+        return f"{number(mean)} {unit}".rstrip()
+    return amount(mean, half, unit).removeprefix("+")
+
+
+def number(value: float) -> str:
+    """A number with three digits, and all of them before the point.
+
+    Examples
+    --------
+    >>> number(66741.6), number(0.12345)
+    ('66,742', '0.123')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+class Measure(NamedTuple):
+    """An outcome as people write it.
+
+    outcome : entry of the summary
+    words   : its name in a sentence
+    unit    : its unit there
+    scale   : that unit in units of the summary
+    """
+
+    outcome: str
+    words: str
+    unit: str = ""
+    scale: float = 1
+
+
+def sentence(row, measure: Measure) -> str:
+    """One comparing sentence.
+
+    Parameters
+    ----------
+    row : namedtuple
+        A row of :func:`paired`, from its ``itertuples()``.
+    measure : Measure
+
+    Returns
+    -------
+    str
+        The levels, the means, the difference and its interval; NO_DIFFERENCE inside the interval.
+
+    Examples
+    --------
+    >>> from collections import namedtuple
+    >>> row = namedtuple("Row", "level base mean against difference half_width seeds")
+    >>> sent = Measure("sent_bytes", "bytes sent", "MB", 1e6)
+    >>> sentence(row("cursor", "v24", 252e6, 602e6, -350e6, 21e6, 10), sent)
+    'bytes sent: cursor 252 MB, v24 602 MB (-350 ± 21 MB, 95 %, 10 seeds)'
+    >>> sentence(row("cursor", "v24", 252e6, 251e6, 1e6, 3e6, 10), sent)
+    'bytes sent: no difference seen between cursor and v24 (+1.0 ± 3.0 MB, 95 %, 10 seeds)'
+    """
+    _, words, unit, scale = measure
+    difference, half = row.difference / scale, row.half_width / scale
+    mean, against = (f"{number(x / scale)} {unit}".rstrip() for x in (row.mean, row.against))
+    said = judged(difference, half, *[f"{row.level} {mean}, {row.base} {against}"] * 2)
+    if said == ONE_SEED:
+        return f"{words}: {row.level} {mean}, {row.base} {against} ({ONE_SEED})"
+    if said == NO_DIFFERENCE:
+        said = f"{NO_DIFFERENCE} between {row.level} and {row.base}"
+    of = "points" if unit == "%" else unit
+    return f"{words}: {said} ({amount(difference, half, of)}, 95 %, {row.seeds} seeds)"
+
+
 def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd.DataFrame:
     """Compare the levels of a factor with one of them, seed by seed.
 
@@ -41,9 +177,11 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
     Returns
     -------
     DataFrame
-        One row for each other level and outcome: level, outcome, mean, against (the mean of the
-        level that it is compared with), difference (mean over the seeds), half_width of its 95 %
-        interval (nan for a single seed), and differs (whether the interval leaves out 0).
+        One row for each other level and outcome: level, base (``against``), outcome, mean, against
+        (the mean of the level that it is compared with), difference (mean over the seeds),
+        half_width of its 95 % interval (nan for a single seed), differs (whether the interval
+        leaves out 0), and seeds (their number).  By chance alone, one in twenty intervals leaves
+        out 0.
 
     Raises
     ------
@@ -76,6 +214,8 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
         for level, values in by_seed.items():
             mean, half = interval(values - base)
             means = float(values.mean()), float(base.mean())
-            rows.append((level, outcome, *means, mean, half, bool(abs(mean) > half)))
-    columns = ["level", "outcome", "mean", "against", "difference", "half_width", "differs"]
+            differs = bool(abs(mean) > half)
+            rows.append((level, against, outcome, *means, mean, half, differs, len(base)))
+    columns = ["level", "base", "outcome", "mean", "against", "difference", "half_width"]
+    columns += ["differs", "seeds"]
     return pd.DataFrame(rows, columns=columns)

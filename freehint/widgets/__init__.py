@@ -4,7 +4,7 @@ from freehint.widgets.examples import BlockKnobs, GuestKnobs, ThreadExample
 from freehint.widgets.lab import Lab
 from freehint.widgets.panel import KnobPanel
 from freehint.widgets.player.html import player_html, save_player
-from freehint.widgets.player.widget import Player
+from freehint.widgets.player.widget import Player, in_step
 from freehint.widgets.scenario import ScenarioKnobs
 from freehint.widgets.scenario_code import scenario_code
 
@@ -16,6 +16,7 @@ __all__ = [
     "Player",
     "ScenarioKnobs",
     "ThreadExample",
+    "in_step",
     "player_html",
     "save_player",
     "scenario_code",

@@ -20,7 +20,7 @@ from freehint.widgets.lab_table import difference_table
 from freehint.widgets.lab_turns import LabTurns
 from freehint.widgets.later import Later
 from freehint.widgets.panel import choice
-from freehint.widgets.player.widget import Player
+from freehint.widgets.player.widget import IN_STEP, Player
 from freehint.widgets.scenario_code import scenario_code
 
 SIDES = ("A", "B")
@@ -88,7 +88,7 @@ class Lab(widgets.VBox):
         players = {side: Player(seen, moment=moment) for side in SIDES}
         self._links = [
             widgets.jslink(*((players[side], name) for side in SIDES))
-            for name in ("moment", "selected")
+            for name in (*IN_STEP, "selected")
         ]
         return players
 

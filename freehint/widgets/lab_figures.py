@@ -78,6 +78,9 @@ def darken(figure) -> None:
             spine.set_color(theme["line"])
         for patch in ax.patches:
             _whiten(patch, theme)
+        for bars in ax.collections:
+            if {*map(to_hex, bars.get_facecolor())} == {BLACK}:
+                bars.set_color(theme["ink"])
     for text in figure.findobj(Text):
         text.set_color(theme["ink"])
 

@@ -90,7 +90,7 @@ def headline(run) -> str:
     """The main numbers of a run in one line."""
     if "sent_bytes" in run.summary:
         return _migration_headline(run.summary)
-    facts = readable(run.summary)
+    facts = readable(run)
     names = ("coverage", "survival", "walk took", "lock held max", "allocation wait max")
     return "     ".join(f"{name}: {facts[name]}" for name in names)
 

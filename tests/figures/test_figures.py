@@ -12,7 +12,7 @@ from PIL import Image
 import freehint as fh
 from freehint import figures
 from freehint.figures import FIGURES, every, export, new_figure, quick_figure
-from freehint.figures.drawing.palette import THEMES
+from freehint.figures.drawing.palette import THEMES, meanings_in
 from freehint.figures.drawing.paper import WIDTHS, _resized
 from freehint.figures.drawing.style import LogTicks, log_axis
 from freehint.policies.walker import ROTATE
@@ -45,6 +45,22 @@ def without_unit(ax, unitless) -> list[str]:
     ]
 
 
+def in_another_colour(ax) -> list[str]:
+    """The legend's labels that name a meaning and have a colour of another one."""
+    legend = ax.get_legend()
+    found = []
+    for handle, text in zip(legend.legend_handles, legend.get_texts()) if legend else ():
+        meanings = meanings_in(text.get_text())
+        if not meanings:
+            continue
+        filled = hasattr(handle, "get_facecolor")
+        colour = handle.get_facecolor() if filled else handle.get_color()
+        colour = to_hex(colour[0] if len(colour) == 1 else colour).upper()
+        if colour not in {THEMES["light"][meaning] for meaning in meanings}:
+            found.append(f"{text.get_text()!r} is {colour}, but means {meanings}")
+    return found
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_figure_can_be_read_on_screen_and_in_a_journal(name):
     draw = FIGURES[name]
@@ -54,6 +70,7 @@ def test_a_figure_can_be_read_on_screen_and_in_a_journal(name):
     assert all(ax.get_figure() is whole for ax in axes)
     assert unreadable(whole) == []
     assert [complaint for ax in axes for complaint in without_unit(ax, draw.unitless)] == []
+    assert [complaint for ax in axes for complaint in in_another_colour(ax)] == []
     for width in WIDTHS:
         if not (draw.wide and width == "column"):
             with _resized(whole, *WIDTHS[width]):
@@ -105,6 +122,9 @@ def test_the_test_finds_what_cannot_be_read():
     ax.texts[1].remove()
     figure.text(0.9, 0.97, "too far to the right")
     assert "leaves the figure" in unreadable(figure)[0]
+    ax.bar(0, 1, color=THEMES["light"]["hinted"], label="lost")
+    ax.legend()
+    assert in_another_colour(ax) == ["'lost' is #009E73, but means {'lost'}"]
 
 
 @pytest.mark.parametrize("high", [100.5, 110, 900, 1e7])

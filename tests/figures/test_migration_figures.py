@@ -59,17 +59,6 @@ def test_rounds_add_up_to_the_migration():
         assert 1 < len(sent) <= run.summary["rounds"]  # a round that sent nothing has no dot
 
 
-def test_sentences_on_migrations_say_what_the_runs_say():
-    table = fh.summaries([fh.simulate(SMALL.with_values({"policy": p})) for p in ("none", "v24")])
-    table["sent_bytes"], table["rounds"] = [100_000_000, 25_000_000], [3, 4]
-    none, v24 = fh.migration_findings(table).splitlines()
-    assert none.startswith("- Without hints 100 MB were sent in") and "3 rounds" in none
-    assert v24.startswith("- **v24**: 25 MB, 75.0% less, were sent in") and "4 rounds" in v24
-    assert "less" not in fh.migration_findings(table.tail(1))
-    table["migration"] = ["completed", "active"]
-    assert "- **v24**: the migration did not end." in fh.migration_findings(table)
-
-
 def test_steps_down_are_found_where_memory_falls():
     found = steps_down([0, 1, 2, 3], [100, 99, 50, 50])
     assert found.to_numpy().tolist() == [[2, 49]]

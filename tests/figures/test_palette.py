@@ -1,11 +1,26 @@
 """Colours that stand in one legend are told apart, by colour-blind readers too."""
 
+import json
+import re
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from freehint.figures.drawing.palette import STATES, THEMES, TYPES
+from freehint.figures import FIGURES
+from freehint.figures.drawing.palette import (
+    BY_NAME,
+    FATES,
+    ORDERS,
+    STATES,
+    THEMES,
+    TRACKS,
+    TYPES,
+    WINE,
+    WORDS,
+    meanings_in,
+)
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, for linear RGB.
 VISION = {
@@ -70,7 +85,15 @@ def test_known_distances():
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize(
     "legend",
-    [STATES, TYPES, ("hinted", "stale", "lost", "ink"), ("left", "used")],
+    [
+        STATES,
+        (*TYPES, "pcp"),
+        TRACKS,
+        FATES,
+        (*ORDERS.values(), "pcp", "paper"),
+        ("hinted", "stale", "lost"),
+        ("left", "used"),
+    ],
     ids=",".join,
 )
 def test_colours_of_one_legend_are_told_apart(legend, theme, vision):
@@ -89,3 +112,47 @@ def test_words_are_read(theme):
         for ground in ("paper", "panel"):
             high, low = sorted((light[word], light[ground]), reverse=True)
             assert (high + 0.05) / (low + 0.05) >= 4.5, (word, ground)
+
+
+ROOT = Path(__file__).parents[2]
+COLOURS = {name: {colour} for name, colour in (BY_NAME | {"wine": WINE}).items()}
+COLOURS["blue"] |= COLOURS["sky"]  # as people say
+COLOURS["grey"] |= {THEMES["light"]["used"]}
+NAMED = re.compile(rf"\b({'|'.join(COLOURS)})\b", re.IGNORECASE)
+CLAUSE = re.compile(r"[.;,]\s+|\s+and\s+|\n\n")
+
+
+def clauses() -> dict:
+    """Those that name a colour, of captions of figures, and of notebooks and documents."""
+    found = {name: draw.caption for name, draw in FIGURES.items()}
+    notebooks = [*sorted(ROOT.glob("notebooks/*.ipynb"))]
+    for path in (*notebooks, ROOT / "README.md", *ROOT.glob("docs/*.md")):
+        found[path.name] = path.read_text()
+    for path in notebooks:
+        cells = json.loads(found[path.name])["cells"]
+        words = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+        found[path.name] = "\n\n".join(words)
+    split = {name: CLAUSE.split(text) for name, text in found.items()}
+    return {name: [one for one in its if NAMED.search(one)] for name, its in split.items()}
+
+
+def wrong_colours(clause: str) -> list:
+    """The colours that a clause names, if it names meanings and none of both go together."""
+    meanings = meanings_in(re.sub(r"\s+", " ", clause))
+    meant = {THEMES["light"][meaning] for meaning in meanings}
+    named = {colour.lower() for colour in NAMED.findall(clause)}
+    fits = not meant or any(COLOURS[colour] & meant for colour in named)
+    return [] if fits else sorted(named)
+
+
+def test_sentences_name_the_colours_of_what_they_mean():
+    found = [(name, clause) for name, its in clauses().items() for clause in its]
+    assert sum(bool(meanings_in(clause)) for _, clause in found) >= 10
+    wrong = [(name, clause) for name, clause in found if wrong_colours(clause)]
+    assert wrong == []
+    assert wrong_colours("green blocks were lost") == ["green"]
+
+
+def test_every_word_of_a_meaning_has_a_colour():
+    for theme, colours in THEMES.items():
+        assert WORDS.keys() <= colours.keys(), theme

@@ -20,16 +20,17 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 import freehint as fh
-from freehint.cli import _parser, _scenarios
+from freehint.cli import _parser
 from freehint.formats.traces.table import TEXT_COLUMNS, TRACE_COLUMNS
 from freehint.inputs.reading import read_bytes
 from freehint.inputs.rules import Checked, rules_of
+from freehint.replay import INPUTS, LEVELS
 from freehint.replay.hints import predict_hints
 from freehint.replay.migrations import read_migrations, scenario_of
-from freehint.replay.replay import INPUTS, LEVELS
 from freehint.replay.reporting import predict_reporting
 from freehint.reports.batch.batch import read_batch
 from freehint.reports.reproduce import reproduce
+from freehint.runs.commands import scenarios
 from freehint.runs.run import METADATA_KEY, TABLES, Run, comparison
 from freehint.runs.scenario_dict import scenario_of as scenario_from
 from freehint.runs.scenario_dict import told
@@ -369,7 +370,7 @@ def draw_set(stream):
 
 def load_set(arguments):
     """The scenarios of a command line."""
-    return _scenarios(_parser().parse_args(arguments))
+    return scenarios(_parser().parse_args(arguments))
 
 
 LOADERS = {

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Error
 
 import book
+from freehint.figures.drawing.palette import THEMES
 from freehint.policies import POLICIES
 from lab import MOMENT, PLAYER, SCREENSHOTS, executed, lab_server, write_notebook
 
@@ -121,6 +122,10 @@ def test_the_contents_show_their_pictures_in_jupyterlab(jupyterlab):
 
 # The player and the bench.
 
+THEME = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', {theme})"
+CORNER = """(canvas) => '#' + [...canvas.getContext('2d').getImageData(
+  canvas.width - 2, canvas.height - 2, 1, 1).data].slice(0, 3)
+  .map((part) => part.toString(16).padStart(2, '0')).join('')"""
 PLAYER_CELLS = [
     "from freehint.studies.thread_run import thread_trajectory\n"
     "from freehint.widgets import Player\n"
@@ -139,8 +144,9 @@ def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
     lab.assert_clean()
     root = page.locator(PLAYER)
 
-    at_start = lab.shown(".fh-player canvas")
     root.focus()
+    page.keyboard.press("Home")
+    at_start = lab.shown(".fh-player canvas")
     page.keyboard.press("End")
     last = page.evaluate(MOMENT)
     assert last > 50 and lab.wait_picture_changed(".fh-player canvas", at_start)
@@ -161,16 +167,22 @@ def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
     # The slider's own keys are the player's, and JupyterLab gets none of them.
     page.locator(".fh-scrubber").focus()
     cell_before = page.evaluate("window.freehintPanel.content.activeCellIndex")
-    for key in ("ArrowDown", "ArrowUp", "ArrowUp", "ArrowRight"):
+    cells = len(lab.cells)
+    for key in ("ArrowDown", "ArrowUp", "ArrowUp", "ArrowRight", "a", "d", "f", "w", "s"):
         page.keyboard.press(key)
-    assert page.evaluate(MOMENT) == 12
+    assert page.evaluate(MOMENT) == 12 and len(lab.cells) == cells
     assert page.evaluate("window.freehintPanel.content.activeCellIndex") == cell_before
 
     page.locator(".fh-map").click(position={"x": 300, "y": 10})
     assert "pfn" in page.inner_text(".fh-block")
-    page.evaluate("document.body.dataset.jpThemeLight = 'false'")
-    page.wait_for_function("document.querySelector('.fh-player').dataset.theme === 'dark'")
-    page.evaluate("document.body.dataset.jpThemeLight = 'true'")
+    for theme in ("dark", "light"):
+        page.evaluate(THEME, f"JupyterLab {theme.capitalize()}")
+        page.wait_for_selector(f".fh-player[data-theme={theme}]")
+        # JupyterLab covers its page meanwhile, and two covers at once are an error of its own.
+        page.wait_for_selector("#jupyterlab-splash", state="detached")
+        for canvas in page.locator(".fh-player canvas").all():
+            grounds = {THEMES[theme][name].lower() for name in ("paper", "used")}
+            assert canvas.evaluate(CORNER) in grounds
     page.wait_for_timeout(500)
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.reload()

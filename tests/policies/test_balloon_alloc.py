@@ -156,3 +156,23 @@ def test_a_block_gone_while_the_lock_was_awaited_costs_only_the_stroke():
 def test_bad_knobs_are_refused(wrong, sentence):
     with pytest.raises(fh.InputError, match=sentence):
         BalloonAlloc(**wrong)
+
+
+def test_a_block_that_was_lost_and_is_offered_again_is_a_retry_and_no_more_memory():
+    """While the ring is full the balloon frees its block and gets the same one again."""
+    scenario = fh.Scenario(memory="256MiB", policy="balloon_alloc").with_values(
+        {"ring.size": 8, "host.gap_ns": 5_000_000, "host.gap_every_ns": 1_000_000}
+    )
+    run = fh.simulate(scenario)
+    summary, reports = run.summary, run.reports
+    attempts = reports["nr_pages"].sum()
+    assert summary["retried_pages"] > 10 * summary["hinted_pages"]
+    assert summary["offered_pages"] == summary["hinted_pages"] + summary["lost_pages"]
+    assert summary["offered_pages"] + summary["retried_pages"] == attempts
+    blocks = reports.drop_duplicates("pfn")["nr_pages"].sum()
+    assert blocks <= summary["offered_pages"] <= 64 * 1024
+    assert run.walks["offered_pages"].sum() == summary["offered_pages"]
+
+
+def test_only_a_policy_that_allocates_counts_retries():
+    assert "retried_pages" not in fh.simulate(fh.Scenario(memory="64MiB")).summary

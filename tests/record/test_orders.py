@@ -6,10 +6,11 @@ import pytest
 
 from freehint.cli import main
 from freehint.config import InputError
+from freehint.record import WORKLOADS
 from freehint.record.commands import memory_of
 from freehint.record.policy import parse_policy
 from freehint.record.tools import require_tools
-from freehint.record.workloads import WORKLOADS, workload_of
+from freehint.record.workloads import workload_of
 from freehint.replay.walker.knobs import KNOBS
 
 

@@ -230,10 +230,12 @@ def test_another_batch_is_refused_in_the_same_folder(finished, capsys):
 def test_a_dry_run_lists_and_makes_nothing(tmp_path, capsys):
     write_notebook(tmp_path)
     assert main(["batch", write_batch(tmp_path, "[grid]\nn = [1, 3]"), "--dry-run"]) == 0
-    assert [line.split(None, 2) for line in capsys.readouterr().out.splitlines()] == [
+    *runs, last = capsys.readouterr().out.splitlines()
+    assert [line.split(None, 2) for line in runs] == [
         ["1", "left", '{"n": 1}'],
         ["2", "left", '{"n": 3}'],
     ]
+    assert last.startswith("next: freehint batch ")
     assert not (tmp_path / "out").exists()
 
 
@@ -241,8 +243,8 @@ BAD = [
     ("[grid", "batch.toml: this is not TOML"),
     ("", r"either \[grid\] or \[\[run\]\] tables, and there are neither"),
     ("[grid]\nn = [1]\n[[run]]\nn = 1", r"either \[grid\] or .*there are both"),
-    ("[gird]\nn = [1]", "there is no key 'gird'.*the nearest is 'grid'"),
-    ("[grid]\nwrod = ['a']", "small.ipynb has no parameter 'wrod'.*the nearest is 'word'"),
+    ("[gird]\nn = [1]", "there is no key 'gird'.*did you mean 'grid'"),
+    ("[grid]\nwrod = ['a']", "small.ipynb has no parameter 'wrod'.*did you mean 'word'"),
     ("[grid]\nn = 1", r"\[grid\]: n must be a list of values, at least one, got 1"),
     ("[grid]\nn = []", r"\[grid\]: n must be a list of values"),
     ("[grid]\nn = [1, 2, 1]", r"\[grid\]: n must have each value once"),
@@ -254,7 +256,7 @@ BAD = [
     ("[grid]\nword = [1]", "word must be text, as its default"),
     ("[grid]\nnames = ['x', 'y']", "value 1 of names: .*names must be a list, .*got 'x'"),
     ("[grid]\nsize = [2020-01-01]", "size must be text, numbers"),
-    ("[[run]]\nn = 1\n[[run]]\nsede = 1", r"\[\[run\]\] 2: .*'sede'.*nearest is 'seed'"),
+    ("[[run]]\nn = 1\n[[run]]\nsede = 1", r"\[\[run\]\] 2: .*'sede'.*did you mean 'seed'"),
     ("[[run]]\nn = 2\n[[run]]\nn = 2", r"\[\[run\]\] 1 and 2 are the same run"),
     ("[[run]]\nn = 1\n[[run]]\nseed = 7", r"1 and 2 are the same run, with defaults"),
     ("[parameters]\nn = 1\n[grid]\nn = [1]", r"\[grid\] has 'n', which \[parameters\] has"),

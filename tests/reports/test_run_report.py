@@ -89,6 +89,8 @@ def test_a_stored_run_is_reproduced_exactly(stored, tmp_path, capsys):
         "Walks",
         "Physical memory",
         "workload.interval_ns",
+        "To be cited",
+        *run.citations()["link"],
     ):
         assert text in shown.text, text
     assert not re.findall(r"(?:src|href)=[\"'](https?:[^\"']+)", path.read_text())

@@ -18,11 +18,10 @@ ONE = ["# One?\n\nThe quokka is at home in [two](two.ipynb#A-player).", "6 * 7"]
 TWO = [
     "# Two?\n\nNothing here.",
     "## A player\n\nIt is linked to another, <b>beside</b> the wombat.",
-    "import ipywidgets\nimport freehint as fh\n"
+    "import ipywidgets\nimport freehint as fh\nfrom freehint.widgets import in_step\n"
     "run = fh.Scenario(memory='64MiB', duration_ns=10_000_000, walk_at_ns=1_000_000)\n"
     "players = [fh.widgets.Player(fh.record(run, moments=20)) for _ in range(2)]\n"
-    "link = ipywidgets.jslink((players[0], 'moment'), (players[1], 'moment'))\n"
-    "ipywidgets.VBox([ipywidgets.IntSlider(7, description='a knob'), *players])",
+    "ipywidgets.VBox([ipywidgets.IntSlider(7, description='a knob'), in_step(*players)])",
 ]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import freehint as fh
 from freehint.config import InputError
-from freehint.engine.world.hints import HOST_HAS, IN_ANY_FLIGHT, STALE
+from freehint.engine.world.hints import HOST_HAS, IN_ANY_FLIGHT, REUSED, STALE
 from freehint.mm.memory import NO_PAGEBLOCK, PCP, USER_LIST, list_nodes, user_node
 from freehint.runs.begin import guest_memory
 from freehint.runs.simulate import run_engine
@@ -76,7 +76,9 @@ def page_states(world):
         held[node:][: 1 << (memory.frame[node] & 15)] = True
     hinted = world.fate & (HOST_HAS | IN_ANY_FLIGHT) != 0
     stale = (world.fate & STALE != 0) & ~(free | pcp | held)
-    return {"free": free, "pcp": pcp, "held": held, "hinted": hinted, "stale": stale}
+    reused = (world.fate & REUSED != 0) & ~(free | pcp | held)
+    used = {"stale": stale, "reused": reused}
+    return {"free": free, "pcp": pcp, "held": held, "hinted": hinted} | used
 
 
 def test_stale_pages_are_seen():
@@ -85,6 +87,15 @@ def test_stale_pages_are_seen():
     last = seen.arrays["cells.stale"][-1].astype(float).sum() / 255 * 512
     assert seen.run.summary["stale_pages"] > 0
     assert 0 < last and seen.arrays["cells.stale"][0].sum() == 0
+
+
+def test_reused_pages_are_seen(seen):
+    """They are among those that the summary counts; some have been freed again since."""
+    reused = seen.arrays["cells.reused"].astype(float).sum(axis=1) / 255 * 512
+    counted = seen.run.summary["reused_pages"] - seen.run.summary["stale_pages"]
+    assert reused[0] == 0 < reused[-1] and counted > 0
+    cells = np.count_nonzero(seen.arrays["cells.reused"][-1])
+    assert reused[-1] <= counted + 2 * cells  # shares are rounded up
 
 
 def test_a_migration_is_seen():

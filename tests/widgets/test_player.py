@@ -2,7 +2,6 @@
 
 import base64
 
-import ipywidgets
 import nbformat
 import pytest
 from traitlets import TraitError
@@ -11,7 +10,7 @@ import freehint as fh
 from freehint.config import InputError
 from freehint.reports.notebook import render
 from freehint.studies.thread_run import thread_trajectory
-from freehint.widgets import Player, save_player
+from freehint.widgets import Player, in_step, save_player
 from freehint.widgets.player.html import player_html
 from lab import MOMENT, PLAYER, chromium, open_offline
 
@@ -26,7 +25,8 @@ def test_state_and_picture(eight):
     assert player.payload == eight.to_bytes()
     player.moment = 10_000
     assert player.moment == len(eight) - 1
-    for name, value in {"moment": -1, "speed": 0, "zoom": 0.5, "lens": "rainbow"}.items():
+    wrong = {"moment": -1, "speed": 0, "zoom": 0.5, "lens": "rainbow", "window_ns": [2, 1]}
+    for name, value in wrong.items():
         with pytest.raises(TraitError):
             setattr(player, name, value)
     data, _ = player._repr_mimebundle_()
@@ -39,11 +39,27 @@ def test_state_and_picture(eight):
         Player("eight blocks")
 
 
-def test_two_players_go_together(eight):
-    one, other = Player(eight), Player(eight)
-    ipywidgets.link((one, "moment"), (other, "moment"))
-    one.moment = 7
-    assert other.moment == 7
+def test_moment_and_time_follow_each_other(eight):
+    times = eight.arrays["time_ns"]
+    player = Player(eight, moment=3)
+    assert player.time_ns == times[3]
+    player.time_ns = times[20] - 1
+    assert player.moment == 19
+    player.moment = 7
+    assert player.time_ns == times[7]
+    shorter = fh.record(fh.Scenario(memory="64MiB", duration_ns=10_000_000), 11)
+    player.time_ns = 5_500_000.0
+    player.show(shorter)
+    assert (player.moment, player.time_ns) == (5, 5_500_000.0)
+    player.time_ns = 1e12
+    assert player.moment == 10
+
+
+def test_players_in_step_have_one_time(eight):
+    one, other = Player(eight, moment=9, lens="type"), Player(eight)
+    box = in_step(one, other)
+    assert box.children == (one, other)
+    assert (other.time_ns, other.moment, other.lens) == (one.time_ns, 9, "type")
 
 
 def test_the_player_plays_from_disk(tmp_path, eight):
@@ -80,7 +96,7 @@ def test_the_player_in_a_rendered_report(tmp_path, eight):
 def test_two_players_on_one_page(tmp_path, eight):
     path = tmp_path / "two.html"
     other = thread_trajectory(rotate="never", resume="cursor")
-    path.write_text(player_html(eight) + player_html(other, lens="type"))
+    path.write_text(player_html(eight, moment=0) + player_html(other, moment=0, lens="type"))
     with chromium() as browser:
         page = browser.new_page()
         errors = []

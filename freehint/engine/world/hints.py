@@ -3,7 +3,8 @@
 from freehint.jit import kernel
 from freehint.mm.memory import BUDDY, ISOLATED, NR_USERS, frame_order
 
-# Bits of World.fate.  Except for HOST_HAS and STALE, user u's bit is shifted left u times.
+# Bits of World.fate.  Except for HOST_HAS, STALE and REUSED, user u's bit is shifted left u times.
+# LOST_THIS_WALK is that of the first page of a block, and only for policies that allocate.
 HOST_HAS = 1
 IN_FLIGHT = 1 << 1
 FREE_THROUGHOUT = IN_FLIGHT << NR_USERS
@@ -11,6 +12,8 @@ HINTED_THIS_WALK = FREE_THROUGHOUT << NR_USERS
 IN_ANY_FLIGHT = IN_FLIGHT * ((1 << NR_USERS) - 1)
 FATE_BITS = 0xFFFF  # ~ would leave uint16 where kernels run as plain Python
 STALE = HINTED_THIS_WALK << NR_USERS  # the page was allocated while a ring had a hint for it
+REUSED = STALE << 1  # the page was allocated after the host had used a hint for it
+LOST_THIS_WALK = REUSED << 1  # shifted by the user too: its block was offered in vain
 
 
 @kernel(inline=True)
@@ -25,7 +28,7 @@ def mark_free_pages(world, user):
     memory = world.memory
     free = FREE_THROUGHOUT << user
     for page in range(memory.nr_pages):
-        world.fate[page] &= FATE_BITS ^ (free | HINTED_THIS_WALK << user)
+        world.fate[page] &= FATE_BITS ^ (free | (HINTED_THIS_WALK | LOST_THIS_WALK) << user)
     for node in range(memory.nr_pages):
         frame = memory.frame[node]
         if is_free_block(frame):
@@ -67,7 +70,10 @@ def pages_allocated(world, node, order):
                 world.tally[0].stale += 1
             if bits & (IN_ANY_FLIGHT | HOST_HAS):
                 world.tally[0].reused += 1
-            world.fate[page] = STALE if bits & IN_ANY_FLIGHT else 0
+            if bits & IN_ANY_FLIGHT:
+                world.fate[page] = STALE
+            else:
+                world.fate[page] = REUSED if bits & HOST_HAS else 0
 
 
 @kernel(inline=True)
@@ -78,7 +84,7 @@ def pages_hinted(world, user, node, order):
         bits = world.fate[page]
         if not bits & (IN_ANY_FLIGHT | HOST_HAS):
             world.tally[0].first_hinted += 1
-        world.fate[page] = bits & (FATE_BITS ^ STALE) | mine
+        world.fate[page] = bits & (FATE_BITS ^ (STALE | REUSED)) | mine
 
 
 @kernel(inline=True)

@@ -160,11 +160,13 @@ USER_DTYPE = _record(
     "zone",
     "all_zones",  # 1: it takes the locks of all zones, and keeps them for a whole call
     "holds",  # 1: it has kept them from its last stroke
+    "allocates",  # 1: a block that a full ring lost is freed, and soon offered again
     # pages
     "offered",
     "hinted",
     "lost",
     "duplicate",
+    "retried",  # offered again after they were lost in the same walk
 )
 
 # The counts of a run, in pages unless noted; one record.

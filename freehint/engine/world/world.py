@@ -51,7 +51,8 @@ class World(NamedTuple):
     fate : uint16[nr_pages]     the fate of every hint, page by page: HOST_HAS (the host used the
                                 buffer), and for each user IN_FLIGHT (its ring has the hint),
                                 FREE_THROUGHOUT (not allocated since its walk began) and
-                                HINTED_THIS_WALK; STALE until the page is allocated or hinted anew
+                                HINTED_THIS_WALK; STALE or REUSED until the page is allocated or
+                                hinted anew; LOST_THIS_WALK for each user that allocates
     migration : record[1]       MIGRATION_DTYPE
     host : record[1]            HOST_DTYPE
     dirty : DirtyLog

@@ -53,6 +53,11 @@ def theme(name: str) -> Iterator[None]:
         _THEME.reset(before)
 
 
+def colour_of(meaning: str) -> str:
+    """The colour of a meaning, a key of ``palette.THEMES``, in the current theme."""
+    return THEMES[_THEME.get()][meaning]
+
+
 def style() -> dict:
     """Matplotlib's settings for the current theme."""
     colours = THEMES[_THEME.get()]

@@ -8,12 +8,11 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from difflib import get_close_matches
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
-from freehint.config import InputError, require, shown, whole
+from freehint.config import InputError, nearest, require, shown, whole
 from freehint.inputs.reading import exists, read_toml
 from freehint.jit.cache import source_hash
 from freehint.reports.batch.plan import default_of, planned_runs, told_apart
@@ -95,10 +94,9 @@ def read_batch(file) -> Batch:
     found = read_toml(file)
     for key in found:
         if key not in KEYS:
-            closest = get_close_matches(key, KEYS, n=1)
-            hint = f"; the nearest is {closest[0]!r}" if closest else ""
             raise InputError(
-                f"{file}: there is no key {shown(key)}; there are {', '.join(KEYS)}{hint}"
+                f"{file}: there is no key {shown(key)}; there are {', '.join(KEYS)}"
+                f"{nearest(key, KEYS)}"
             )
     try:
         return _batch(file, found)

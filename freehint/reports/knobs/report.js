@@ -18,14 +18,6 @@ function wanted() {
   return found.has(named.join()) ? named : null;
 }
 
-function nearest(times, now) {
-  let best = 0;
-  times.forEach((time, at) => {
-    if (Math.abs(time - now) < Math.abs(times[best] - now)) best = at;
-  });
-  return best;
-}
-
 function show() {
   const one = found.get(key.join());
   history.replaceState(null, "", `#${key.join("-")}`);
@@ -38,7 +30,7 @@ function show() {
   }
   if (one.said || one === shown) return;
   // The same time of the other run; set without an event, as the old player has other moments.
-  if (shown) state.moment = nearest(one.times, shown.times[Math.min(state.moment, shown.times.length - 1)]);
+  state.moment = Math.max(0, one.times.findLastIndex((time) => time <= state.time_ns));
   shown = one;
   document.getElementById("table").innerHTML = one.table;
   for (const row of rows) row.toggleAttribute("aria-current", row.dataset.key === one.key.join());

@@ -11,7 +11,7 @@ from freehint.config import InputError
 from freehint.figures.drawing.palette import THEMES
 from freehint.files import whole_file
 from freehint.reports.knobs.combinations import combinations, own_key, read_knobs
-from freehint.reports.page import guest_words, opening_moment
+from freehint.reports.page import guest_words
 from freehint.reports.pictures import micro
 from freehint.runs.run import readable
 from freehint.runs.scenario_file import read_scenario, scenario_toml
@@ -19,7 +19,7 @@ from freehint.runs.trajectory.trajectory import record
 from freehint.version import __version__
 from freehint.widgets.lab_table import difference_table
 from freehint.widgets.player.html import STAND_IN
-from freehint.widgets.player.widget import MODULE, STYLE
+from freehint.widgets.player.widget import MODULE, STYLE, first_state
 
 FOLDER = Path(__file__).parent
 MOMENTS = 100
@@ -27,7 +27,13 @@ MOST_BYTES = 10_000_000  # of the file
 # Entries of the table of all combinations, by their names for people.
 OUTCOMES = (
     *("coverage", "survival", "lost on a full ring", "hinted twice", "stale", "walk took"),
-    *("lock held max", "allocation wait max", "operations that waited", "allocations"),
+    *(
+        "lock held max",
+        "allocation wait max",
+        "mean of the waits",
+        "allocations that waited",
+        "allocations",
+    ),
     *("migration", "sent", "migration took", "downtime", "lost writes"),
 )
 
@@ -93,10 +99,10 @@ class _Run:
     def __init__(self, seen, data: str, first):
         self.data, self.run = data, seen.run
         self.times = [int(ns) for ns in seen.arrays["time_ns"]]
-        self.moment = opening_moment(seen)
+        self.begin = first_state(seen, {})
         compared = {"first": first.run} if first else {}
         self.table = micro(difference_table(compared | {"shown": seen.run}))
-        self.facts = {label: micro(text) for label, text in readable(seen.run.summary).items()}
+        self.facts = {label: micro(text) for label, text in readable(seen.run).items()}
 
 
 def _page(scenario, levels, found, runs, first, command) -> str:
@@ -114,8 +120,8 @@ def _page(scenario, levels, found, runs, first, command) -> str:
             for one in found
         ],
         "player": {
-            **{"playing": False, "speed": 30, "selected": -1, "zoom": 1, "lens": "hints"},
-            **{"colours": THEMES, "moment": runs[first].moment},
+            **{"window_ns": [], "playing": False, "speed": 30, "selected": -1, "zoom": 1},
+            **{"lens": "hints", "colours": THEMES, **runs[first].begin},
         },
     }
     names = [name.removeprefix("policy.") for name in levels]

@@ -8,7 +8,7 @@ entries of every free list and of the policies' private lists.
 import numpy as np
 
 from freehint.engine.host.precopy import OFF
-from freehint.engine.world.hints import HOST_HAS, IN_ANY_FLIGHT, STALE
+from freehint.engine.world.hints import HOST_HAS, IN_ANY_FLIGHT, REUSED, STALE
 from freehint.jit import kernel
 from freehint.mm.bitmap import popcount
 from freehint.mm.list import list_next, list_prev
@@ -28,9 +28,10 @@ from freehint.mm.memory import (
 )
 
 # Rows of the counts, in pages of each cell.  HINTED_FREE pages are counted among the free ones (or
-# those on pcp lists) too, STALE_USED pages are in use, LEFT pages are in a migration's bitmap.
-FREE, ON_PCP, HELD, HINTED_FREE, STALE_USED, LEFT, NR_CHANNELS = range(7)
-CHANNELS = ("free", "pcp", "held", "hinted", "stale", "left")
+# those on pcp lists) too, STALE_USED and REUSED_USED pages are in use, LEFT pages are in a
+# migration's bitmap.
+FREE, ON_PCP, HELD, HINTED_FREE, STALE_USED, REUSED_USED, LEFT, NR_CHANNELS = range(8)
+CHANNELS = ("free", "pcp", "held", "hinted", "stale", "reused", "left")
 
 # An entry of a list window: the node, and bits above it.
 NODE_BITS = 28  # 1 TiB
@@ -45,6 +46,7 @@ FROM_HEAD, FROM_TAIL, NR_LENGTHS = range(3)
 HEADS_FREE = np.uint64((BUDDY | PCP | ISOLATED) * 0x0001000100010001)
 EACH = np.uint64(0x0001000100010001)
 STALE_BIT = np.uint64(STALE.bit_length() - 1)
+REUSED_BIT = np.uint64(REUSED.bit_length() - 1)
 HINT_BITS = (HOST_HAS | IN_ANY_FLIGHT).bit_length()  # HOST_HAS is the lowest of them
 
 
@@ -92,7 +94,9 @@ def count_cells(world, frames, fates, shift, counts):
     while node < memory.nr_pages:
         word = np.uint64(node >> 2)
         if shift and node & 3 == 0 and frames[word] & HEADS_FREE == 0:
-            counts[STALE_USED, node >> shift] += count_four(fates[word] >> STALE_BIT & EACH)
+            if fates[word]:
+                counts[STALE_USED, node >> shift] += count_four(fates[word] >> STALE_BIT & EACH)
+                counts[REUSED_USED, node >> shift] += count_four(fates[word] >> REUSED_BIT & EACH)
             node += 4
             continue
         frame = memory.frame[node]
@@ -102,6 +106,7 @@ def count_cells(world, frames, fates, shift, counts):
             node += size
         else:
             counts[STALE_USED, node >> shift] += world.fate[node] & STALE != 0
+            counts[REUSED_USED, node >> shift] += world.fate[node] & REUSED != 0
             node += 1
     if shift:
         count_hinted(fates, shift, counts)

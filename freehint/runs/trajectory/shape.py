@@ -32,7 +32,7 @@ ZONE = {
 MOMENTS = {
     **{
         f"cells.{name}": ("uint8", "F", "C")
-        for name in ("free", "pcp", "held", "hinted", "stale", "left")
+        for name in ("free", "pcp", "held", "hinted", "stale", "reused", "left")
     },
     "types": ("uint8", "F", "B"),
     "time_ns": ("float64", "F"),

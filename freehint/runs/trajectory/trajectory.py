@@ -36,10 +36,10 @@ class Trajectory:
     arrays : dict
         For ``F`` moments, ``C`` cells, ``Z`` zones and ``U`` users:
 
-        cells.free, .pcp, .held, .hinted, .stale, .left : uint8[F, C]
+        cells.free, .pcp, .held, .hinted, .stale, .reused, .left : uint8[F, C]
             Share of the cell's pages, 255 = all, rounded up.  hinted: pages with a hint in flight
-            or at the host; stale: pages in use, taken while a hint was on the ring; left: pages
-            still to be sent.
+            or at the host; stale: pages in use, allocated while a hint was on the ring; reused:
+            pages in use, allocated after the host had used the hint; left: pages still to be sent.
         types : uint8[F, pageblocks]    migratetype, or 255 for a hole
         time_ns : float64[F]; why : uint8[F]    recorder.MOMENT ..
         holder : uint8[F, Z]            recorder.NOBODY, SHORT_HOLD, FIRST_USER + user
@@ -82,6 +82,10 @@ class Trajectory:
         meta, arrays = unpack(data)
         check_trajectory(meta, arrays, COLUMNS)
         return cls(meta, arrays)
+
+    def moment_at(self, time_ns: float) -> int:
+        """The last moment that is not later than a time in ns; the first one before the run."""
+        return max(0, int(np.searchsorted(self.arrays["time_ns"], time_ns, side="right")) - 1)
 
     def window(self, moment: int, which: int):
         """The length of a list at a moment, its entries from the head, and those from the tail."""

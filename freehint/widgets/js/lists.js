@@ -1,6 +1,7 @@
 // The free lists as chains: head at the left, tail at the right, hidden blocks between as a number.
 
-const GAP_SLOTS = 5; // room in a long list between the blocks near its head and near its tail
+const GAP_SLOTS = 5; // room in a long list between the blocks near its head and near its tail ..
+const GAP_EMS = 4.2; // .. and the least room, for the number of hidden blocks
 
 class Lists {
   constructor(canvas, scroller, trajectory) {
@@ -21,7 +22,7 @@ class Lists {
     const longest = this.lists.flatMap((list) => trajectory.rowsOfList.get(list))
       .reduce((most, row) => Math.max(most, trajectory.window(row).entries.length), 1);
     this.isLarge = longest <= 24;
-    this.slots = this.isLarge ? longest : 80 + GAP_SLOTS;
+    this.slots = this.isLarge ? longest : 80;
     this.names = trajectory.meta.names;
     this.before = new Map();
     this.following = true;
@@ -42,7 +43,9 @@ class Lists {
     this.lift = this.rowHeight * 0.4;
     this.pad = this.lift * 0.6; // room above the first row for blocks that move
     const most = this.isLarge ? font * 4 : font * 1.4;
-    this.slot = Math.min(most, (width - this.label - font * 3) / this.slots);
+    const room = width - this.label - font * 3, gap = this.isLarge ? 0 : font * GAP_EMS;
+    this.slot = Math.min(most, (room - gap) / this.slots);
+    this.gap = Math.max(gap, GAP_SLOTS * this.slot);
     this.width = width;
     this.height = this.scroller.clientHeight;
     this.canvas.width = Math.round(width * ratio);
@@ -87,7 +90,7 @@ class Lists {
       const line = {row, blocks, fromHead, shown: entries.length};
       found.set(`row${row}`, line);
       entries.forEach((entry, i) => {
-        if (i === fromHead) x += GAP_SLOTS * this.slot;
+        if (i === fromHead) x += this.gap;
         const narrow = entry >= PRIVATE;
         found.set(narrow ? `p${entry}.${row}` : entry & NODE_MASK, {x, row, entry});
         x += narrow ? Math.max(6, this.slot * 0.3) : this.slot;
@@ -106,7 +109,7 @@ class Lists {
     const {context, theme, ratio} = this;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = theme.paper;
-    context.fillRect(0, 0, this.width, this.height);
+    context.fillRect(0, 0, this.width + 1, this.height + 1);
     const moving = [];
     for (const [key, item] of now) {
       if (item.shown !== undefined) { this.drawRow(item, moment); continue; }
@@ -180,7 +183,7 @@ class Lists {
     const x = this.label + (row.fromHead - narrow) * this.slot
       + narrow * Math.max(6, this.slot * 0.3);
     const hidden = row.blocks - item.filter((entry) => entry < PRIVATE).length;
-    const width = GAP_SLOTS * this.slot;
+    const width = this.gap;
     context.fillStyle = theme.paper;
     context.fillRect(x + 1, middle - this.rowHeight / 2, width - 2, this.rowHeight);
     context.fillStyle = theme.faint;

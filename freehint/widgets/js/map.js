@@ -163,7 +163,7 @@ class MemoryMap {
   drawTile(cell, moment, ...tile) {
     const type = this.trajectory.typeOf(moment, cell), {theme} = this;
     const at = moment * this.trajectory.cells + cell;
-    const [free, pcp, held, hinted, stale, left] = this.trajectory.channels.map((c) => c[at] / 255);
+    const [free, pcp, held, hinted, stale, reused, left] = this.trajectory.channels.map((c) => c[at] / 255);
     if (type === HOLE) return;
     if (this.lens === "type") {
       this.stack(tile, this.pale[type], [
@@ -175,7 +175,7 @@ class MemoryMap {
     } else {
       this.stack(tile, theme.used, [
         [Math.min(free, hinted), theme.hinted], [Math.max(0, free - hinted), theme.free],
-        [pcp, theme.pcp], [held, theme.held],
+        [pcp, theme.pcp], [held, theme.held], [reused, theme.reused],
       ]);
     }
     if (stale > 0 && this.lens !== "migration") this.notch(tile, stale);
@@ -210,7 +210,7 @@ class MemoryMap {
     }
   }
 
-  // Mark the share of pages in use that the host was told are free, in a corner or the whole tile.
+  // Mark the share of pages that were taken while on the ring, in a corner or the whole tile.
   notch([x, y, wide, tall], share) {
     const {context} = this;
     context.fillStyle = this.theme.stale;

@@ -1,21 +1,19 @@
 // The elements of the page, and the words on it that do not change.
 
 const SPEEDS = [1, 2, 5, 10, 30, 60, 120]; // moments per second
-const KEYS = "space plays or pauses; left and right arrows step, with shift by 10; "
-  + "Home and End go to the first and last moment; plus, minus and 0 zoom; up and down pan";
 const LENS_LEGENDS = {
-  hints: ["used", "pcp", "free", "hinted", "stale", "held"],
+  hints: ["used", "pcp", "free", "hinted", "stale", "reused", "held"],
   type: ["UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE"],
   migration: ["left", "used"],
 };
 const WORDS = {
   used: "in use", pcp: "on pcp lists", free: "free", hinted: "free, host told",
-  stale: "in use, host told", held: "held for the host", left: "to be sent",
+  stale: "taken while on the ring", reused: "taken after the host used the hint", held: "held for the host", left: "to be sent",
 };
 
 const HINT_FACTS = {
   taken: "taken by the ring", lost: "lost, ring full", twice: "taken twice",
-  stale: "allocated while on the ring", reused: "allocated after a hint",
+  stale: "taken while on the ring", reused: "taken after the host used it",
 };
 const MIGRATION_FACTS = {
   phase: "phase", sent: "sent", left: "left to send", skipped: "skipped for hints",
@@ -36,6 +34,34 @@ function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// A time with four digits; with ``digits`` 0, without zeros at the end.
+function formatTime(ns, digits = 4) {
+  for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["µs", 1e3]]) {
+    if (Math.abs(ns) < size) continue;
+    return `${digits ? (ns / size).toPrecision(digits) : +(ns / size).toPrecision(6)} ${unit}`;
+  }
+  return `${ns.toFixed(0)} ns`;
+}
+
+// A time on an axis whose marks are ``step`` apart: as many digits as tell the marks apart.
+function formatTick(ns, step) {
+  const [unit, size] = [["s", 1e9], ["ms", 1e6], ["µs", 1e3], ["ns", 1]].find(
+    ([, one]) => ns >= one || one === 1);
+  const digits = Math.max(0, Math.ceil(-Math.log10(step / size) - 1e-9));
+  return ns ? `${(ns / size).toFixed(digits)} ${unit}` : "0";
+}
+
+function formatAddress(pfn) {
+  const mib = pfn / 256;
+  return mib < 1024 ? `${+mib.toFixed(1)} MiB` : `${(mib / 1024).toFixed(2)} GiB`;
+}
+
+function formatPages(pages) {
+  const mib = pages / 256;
+  if (mib >= 1000) return `${(mib / 1024).toFixed(2)} GiB`;
+  return mib >= 1 ? `${mib.toFixed(mib < 10 ? 1 : 0)} MiB` : `${pages * 4} KiB`;
+}
+
 class Page {
   // ``acts`` is a Player: buttons call its methods.
   constructor(root, trajectory, acts) {
@@ -47,22 +73,24 @@ class Page {
     const {root, trajectory: t} = this, {meta} = t;
     root.tabIndex = 0;
     root.setAttribute("role", "group");
-    root.setAttribute("aria-label", `Player of a run, policy ${meta.policies.join(" and ")}. ${KEYS}`);
+    root.setAttribute("aria-label", `Player of a run, policy ${meta.policies.join(" and ")}. Press ? for its keys.`);
+    root.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves the keys to the player
     const head = make(root, "header", {className: "fh-head"});
     const title = make(head, "div", {className: "fh-title"});
     make(title, "strong", {}, meta.policies.join(" + ") || "none");
     const present = meta.zones.reduce((sum, zone) => sum + zone.present_pages, 0);
     make(title, "span", {}, `guest of ${formatPages(present)}, seed ${meta.seed}`);
     const now = make(head, "div", {className: "fh-now"});
-    this.whyText = make(now, "span", {className: "fh-why"});
     this.momentText = make(now, "span", {className: "fh-moment"});
     this.timeText = make(now, "strong", {className: "fh-clock"});
+    this.sentence = make(root, "p", {className: "fh-sentence"});
     const top = make(root, "div", {className: "fh-top"});
     this.buildMap(make(top, "section", {className: "fh-mapbox"}));
     this.buildSide(make(top, "aside", {className: "fh-side"}));
     this.buildLists(make(root, "section", {className: "fh-lists"}));
     this.buildTime(make(root, "section", {className: "fh-timebox"}));
-    this.spoken = make(root, "div", {className: "fh-spoken", "aria-live": "polite"});
+    this.buildKeys(root);
+    this.spoken = make(root, "div", {className: "fh-spoken", "aria-live": "polite", "data-unprinted": ""});
   }
 
   button(parent, name, label, onclick) {
@@ -144,17 +172,48 @@ class Page {
     const lanes = make(box, "div", {className: "fh-lanes"});
     this.timeCanvas = make(lanes, "canvas", {role: "img", "aria-label": "the run over time"});
     this.playhead = make(lanes, "div", {className: "fh-playhead"});
-    const line = make(box, "div", {className: "fh-controls"});
-    const buttons = this.buttons = make(line, "div", {className: "fh-buttons"});
-    this.button(buttons, "one moment back", "‹", () => this.acts.step(-1));
-    this.playButton = this.button(buttons, "play", "▶", () => this.acts.playOrPause());
-    this.button(buttons, "one moment forward", "›", () => this.acts.step(1));
-    this.speed = make(buttons, "select", {"aria-label": "moments per second", 
+    const {time} = this.trajectory, end = time[this.trajectory.moments - 1];
+    this.scrubber = make(box, "input", {type: "range", min: 0, max: end, step: "any",
+      className: "fh-scrubber", "aria-label": "time", "data-unprinted": "foot",
+      oninput: () => this.acts.goToTime(+this.scrubber.value, {moves: true})});
+    const line = make(box, "div", {className: "fh-controls", "data-unprinted": ""});
+    const group = () => make(line, "div", {className: "fh-buttons"});
+    const play = group();
+    this.button(play, "one moment back", "‹", () => this.acts.step(-1));
+    this.playButton = this.button(play, "play", "▶", () => this.acts.playOrPause());
+    this.button(play, "one moment forward", "›", () => this.acts.step(1));
+    this.speed = make(play, "select", {"aria-label": "moments per second",
       onchange: () => this.acts.chooseSpeed(+this.speed.value)});
     for (const speed of SPEEDS) make(this.speed, "option", {value: speed}, `${speed}/s`);
-    this.scrubber = make(line, "input", {type: "range", min: 0, max: this.trajectory.moments - 1, step: 1,
-      className: "fh-scrubber", "aria-label": "moment",
-      oninput: () => this.acts.goTo(+this.scrubber.value, {moves: true})});
+    const events = group();
+    this.button(events, "previous event (p)", "⇤", () => this.acts.toEvent(-1));
+    this.kind = make(events, "select", {"aria-label": "kind of the next event"});
+    make(this.kind, "option", {value: "any"}, "events");
+    const there = new Set(this.trajectory.events.map((event) => event.kind));
+    for (const [kind, name] of Object.entries(EVENTS)) {
+      make(this.kind, "option", {value: kind, disabled: !there.has(kind)}, name);
+    }
+    this.button(events, "next event (n)", "⇥", () => this.acts.toEvent(1));
+    const axis = group();
+    make(axis, "span", {className: "fh-faint"}, "time axis");
+    this.button(axis, "zoom out of the time axis (s)", "−", () => this.acts.zoomTime(2));
+    this.button(axis, "zoom into the time axis (w)", "+", () => this.acts.zoomTime(0.5));
+    this.button(axis, "the whole run (f)", "all", () => this.acts.setWindow([]));
+    const rest = group();
+    this.button(rest, "save a picture (e)", "PNG", () => this.acts.savePicture());
+    this.keysButton = this.button(rest, "keys (?)", "?", () => this.acts.showKeys());
+  }
+
+  buildKeys(root) {
+    this.keys = make(root, "div", {className: "fh-keys", role: "dialog", "aria-label": "keys",
+      hidden: true, "data-unprinted": ""});
+    const table = make(this.keys, "table");
+    for (const {shown, says} of KEYS) {
+      const row = make(table, "tr");
+      make(row, "th", {scope: "row"}, ...shown.map((key) => make(null, "kbd", {}, key)));
+      make(row, "td", {}, says);
+    }
+    for (const says of GESTURES) make(this.keys, "p", {}, says);
   }
 
   drawLegends(lens, has) {
@@ -175,7 +234,7 @@ class Page {
     if (lens === "type") {
       make(this.legend, "span", {}, "full colour: free, faint: in use");
       chip(this.legend, "ink", "lines: host told", "fh-chip fh-lines");
-      chip(this.legend, "stale", "in use, host told");
+      chip(this.legend, "stale", WORDS.stale);
     }
     this.listLegend.replaceChildren();
     make(this.listLegend, "span", {}, "head ← handed out next, tail →");

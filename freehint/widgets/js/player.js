@@ -1,7 +1,8 @@
 // The player: it reacts to the user and to the model, and shows one moment.
 
-class Player {
+class Player extends Instant {
   constructor(model, root, trajectory) {
+    super();
     Object.assign(this, {model, root, trajectory});
     this.hovered = null;
     this.tween = null;
@@ -13,18 +14,16 @@ class Player {
     this.timeline = new Timeline(this.page.timeCanvas, this.page.playhead, trajectory);
     this.map.lens = model.get("lens");
     this.map.zoom = model.get("zoom");
+    this.timeline.setWindow(...this.window);
+    new Controls(this);
     this.listen();
     this.look();
     this.followModel();
   }
 
-  get moment() {
-    return Math.max(0, Math.min(this.trajectory.moments - 1, this.model.get("moment")));
-  }
-
   // Colours and sizes, which change with the theme and with the size of the page.
 
-  look() {
+  look(ratio = window.devicePixelRatio || 1) {
     const light = document.body.dataset.jpThemeLight;
     const dark = light === undefined
       ? matchMedia("(prefers-color-scheme: dark)").matches : light === "false";
@@ -34,10 +33,18 @@ class Player {
       this.root.style.setProperty(`--fh-${name}`, value);
     }
     const style = getComputedStyle(this.root), font = parseFloat(style.fontSize);
-    const theme = {...colours, family: style.fontFamily};
-    const ratio = window.devicePixelRatio || 1;
+    // JupyterLab hides its page while the theme changes: the sizes then stay as they were.
+    if (this.page.mapCanvas.clientWidth) this.layOut(ratio, font);
+    else if (!this.map.ratio) return; // not shown yet
+    this.timeline.theme = {...colours, family: style.fontFamily};
+    for (const picture of [this.map, this.lists]) picture.colour(this.timeline.theme);
+    this.page.drawLegends(this.map.lens, this.lists.has);
+    this.showWindow();
+    this.draw();
+  }
+
+  layOut(ratio, font) {
     const mapWidth = this.page.mapCanvas.clientWidth;
-    if (!mapWidth) return; // not shown yet
     // The map is as tall as the elements beside it, if there are any.
     const map = this.page.mapCanvas.getBoundingClientRect();
     const block = this.page.block.getBoundingClientRect();
@@ -51,46 +58,27 @@ class Player {
     this.page.listScroller.style.height = `${(shown + 0.3) * rowHeight}px`;
     this.lists.layOut(this.page.listScroller.clientWidth, ratio, font);
     this.page.listSpacer.style.height = `${this.lists.contentHeight}px`;
-    this.timeline.layOut(this.page.timeCanvas.clientWidth, ratio, font, this.page.buttons.offsetWidth);
+    this.timeline.layOut(this.page.timeCanvas.clientWidth, ratio, font);
     const {gutter, margin} = this.timeline;
     this.page.scrubber.style.width = `${this.page.timeCanvas.clientWidth - gutter - margin}px`;
-    this.page.scrubber.style.marginRight = `${margin}px`;
-    for (const picture of [this.map, this.lists, this.timeline]) picture.colour(theme);
-    this.page.drawLegends(this.map.lens, this.lists.has);
-    this.draw();
+    this.page.scrubber.style.marginLeft = `${gutter}px`;
   }
 
   // Control.
 
   listen() {
-    const {root} = this;
-    root.addEventListener("keydown", (event) => this.onKey(event));
-    this.page.listScroller.addEventListener("scroll", () => this.drawListsAlone());
-    this.page.mapCanvas.addEventListener("pointermove", (event) => this.onMapMove(event));
-    this.page.mapCanvas.addEventListener("pointerdown", (event) => this.onMapDown(event));
-    this.page.mapCanvas.addEventListener("pointerup", (event) => this.onMapUp(event));
-    this.page.mapCanvas.addEventListener("pointerleave", () => this.hover(null));
-    this.page.mapCanvas.addEventListener("wheel", (event) => this.onWheel(event), {passive: false});
-    for (const scrolled of ["wheel", "pointerdown"]) {
-      this.page.listScroller.addEventListener(scrolled, () => { this.lists.following = false; });
-    }
-    const under = (event) => this.lists.blockAt(event.offsetX, event.offsetY);
-    this.page.listCanvas.addEventListener("pointermove", (event) => this.hover(under(event)));
-    this.page.listCanvas.addEventListener("pointerleave", () => this.hover(null));
-    this.page.listCanvas.addEventListener("click", (event) => this.pin(under(event)));
-    const goUnder = (event) => this.goTo(this.timeline.momentAt(event.offsetX), {moves: false});
-    this.page.timeCanvas.addEventListener("pointerdown", goUnder);
-    this.page.timeCanvas.addEventListener("pointermove", (event) => {
-      if (event.buttons & 1) goUnder(event);
-    });
     const again = () => this.look();
-    const resized = new ResizeObserver(again);
-    resized.observe(root);
+    let width = 0; // A longer sentence makes the page higher, which changes no canvas.
+    const resized = new ResizeObserver(() => {
+      if (this.root.clientWidth !== width) again();
+      width = this.root.clientWidth;
+    });
+    resized.observe(this.root);
     window.addEventListener("resize", again);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", again);
     const themed = new MutationObserver(again);
-    themed.observe(document.body, {attributes: true, attributeFilter: ["data-jp-theme-light"]});
+    themed.observe(document.body, {attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"]});
     this.undo.push(() => {
       resized.disconnect();
       themed.disconnect();
@@ -104,7 +92,9 @@ class Player {
       this.model.on(`change:${name}`, act);
       this.undo.push(() => this.model.off(`change:${name}`, act));
     };
-    follow("moment", () => { if (!this.going && this.moment !== this.shownMoment) this.show({moves: true}); });
+    follow("moment", () => this.followMoment());
+    follow("time_ns", () => this.followTime());
+    follow("window_ns", () => this.showWindow());
     follow("playing", () => this.followPlaying());
     follow("speed", () => this.showSpeed());
     follow("selected", () => this.draw());
@@ -117,98 +107,29 @@ class Player {
     this.followPlaying();
   }
 
-  onKey(event) {
-    // Otherwise JupyterLab would use the arrows and Enter for its cells.
-    event.stopPropagation();
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const by = event.shiftKey ? 10 : 1, pan = this.map.tall * 2;
-    if (event.target === this.page.speed && event.key.startsWith("Arrow")) return;
-    if (event.key === " " && event.target.tagName === "BUTTON") return;
-    const acts = {
-      " ": () => this.playOrPause(),
-      ArrowLeft: () => this.step(-by),
-      ArrowRight: () => this.step(by),
-      Home: () => this.goTo(0, {moves: false}),
-      End: () => this.goTo(this.trajectory.moments - 1, {moves: false}),
-      "+": () => this.zoomBy(2), "=": () => this.zoomBy(2), "-": () => this.zoomBy(0.5),
-      0: () => this.zoomBy(1 / this.map.zoom),
-      ArrowUp: () => { this.map.pan(0, pan); this.draw(); },
-      ArrowDown: () => { this.map.pan(0, -pan); this.draw(); },
-      Escape: () => this.pin(null),
-    };
-    const act = acts[event.key];
-    if (!act) return;
-    event.preventDefault();
-    act();
+  // Keys without a place of their own.
+
+  showKeys(shown = this.page.keys.hidden) {
+    this.page.keys.hidden = !shown;
+    this.page.keysButton.setAttribute("aria-expanded", shown);
   }
 
-  step(by) {
-    if (this.model.get("playing")) this.play(false);
-    this.goTo(this.moment + by, {moves: Math.abs(by) === 1});
+  escape() {
+    if (this.page.keys.hidden) this.pin(null);
+    this.showKeys(false);
   }
 
-  goTo(moment, how) {
-    this.going = true; // so that the model's change event does not show the moment again
-    this.model.set("moment", Math.max(0, Math.min(this.trajectory.moments - 1, moment)));
-    this.going = false;
-    this.show(how);
-    this.saveSoon();
+  panMap(up) {
+    this.map.pan(0, up * this.map.tall * 2);
+    this.draw();
   }
 
-  // Save a little later, because saving each moment played would send a message for each.
-  saveSoon() {
-    this.saving ??= setTimeout(() => {
-      this.saving = null;
-      this.model.save_changes();
-    }, 200);
-  }
-
-  playOrPause() {
-    this.play(!this.model.get("playing"));
-  }
-
-  chooseSpeed(speed) {
-    this.model.set("speed", speed);
-    this.model.save_changes();
-  }
-
-  play(playing) {
-    if (playing && this.moment === this.trajectory.moments - 1) this.goTo(0, {moves: false});
-    if (playing) this.lists.following = true;
-    this.model.set("playing", playing);
-    this.model.save_changes();
-    this.followPlaying();
-  }
-
-  followPlaying() {
-    const playing = this.model.get("playing");
-    write(this.page.playButton, playing ? "❚❚" : "▶");
-    this.page.playButton.setAttribute("aria-label", playing ? "pause" : "play");
-    this.page.playButton.title = playing ? "pause" : "play";
-    if (playing && !this.ticking) {
-      this.due = performance.now();
-      this.ticking = requestAnimationFrame((now) => this.tick(now));
-    }
-    this.announce();
-  }
-
-  tick(now) {
-    this.ticking = null;
-    if (!this.model.get("playing") || !this.root.isConnected) return;
-    const speed = this.model.get("speed");
-    const moments = Math.floor((now - this.due) * speed / 1000);
-    if (moments > 0) {
-      this.due += moments * 1000 / speed;
-      if (now - this.due > 500) this.due = now; // The page was out of sight.
-      const next = Math.min(this.trajectory.moments - 1, this.moment + moments);
-      this.goTo(next, {moves: moments === 1, within: 850 / speed});
-      if (next === this.trajectory.moments - 1) { this.play(false); return; }
-    }
-    this.ticking = requestAnimationFrame((time) => this.tick(time));
-  }
-
-  showSpeed() {
-    this.page.speed.value = this.model.get("speed");
+  savePicture() {
+    this.look(PRINT_RATIO);
+    const picture = paint(this.root, PRINT_RATIO);
+    this.look();
+    const policies = this.trajectory.meta.policies.join("+").replace(/[^\w.+-]+/g, "_") || "none";
+    download(picture, `freehint-${policies}-${formatTime(this.now).replace(" ", "")}.png`);
   }
 
   chooseLens(lens) {
@@ -233,37 +154,6 @@ class Player {
     this.model.set("zoom", map.zoom);
     this.saveSoon();
     this.draw();
-  }
-
-  onWheel(event) {
-    // If the player does not have the focus, the wheel scrolls the notebook.
-    if (!event.ctrlKey && !this.root.contains(document.activeElement)) return;
-    event.preventDefault();
-    this.zoomBy(event.deltaY < 0 ? 1.25 : 0.8, [event.offsetX, event.offsetY]);
-  }
-
-  onMapDown(event) {
-    this.dragged = {x: event.offsetX, y: event.offsetY, far: false};
-    this.page.mapCanvas.setPointerCapture(event.pointerId);
-  }
-
-  onMapMove(event) {
-    if (!this.dragged) {
-      this.hover(this.blockOf(this.map.cellAt(event.offsetX, event.offsetY)));
-      return;
-    }
-    const dx = event.offsetX - this.dragged.x, dy = event.offsetY - this.dragged.y;
-    if (!this.dragged.far && Math.hypot(dx, dy) < 4) return;
-    this.dragged = {x: event.offsetX, y: event.offsetY, far: true};
-    this.map.pan(dx, dy);
-    this.draw();
-  }
-
-  onMapUp(event) {
-    if (this.dragged && !this.dragged.far) {
-      this.pin(this.blockOf(this.map.cellAt(event.offsetX, event.offsetY)));
-    }
-    this.dragged = null;
   }
 
   // The free block that holds a cell's first page; the cell itself if no such block is known.
@@ -348,13 +238,13 @@ class Player {
     this.map.draw(moment, this.marks);
     this.lists.follow(moment);
     this.lists.draw(moment, progress, this.marks);
-    this.timeline.draw(moment);
-    this.page.scrubber.value = moment;
-    const {time, moments} = this.trajectory;
-    this.told = `${formatTime(time[moment])}, moment ${moment + 1} of ${moments}`;
-    this.page.scrubber.setAttribute("aria-valuetext", this.told);
-    this.facts.write(moment, this.marks[0]);
+    this.timeline.draw(this.now);
+    this.page.scrubber.value = this.now;
+    const sentence = this.facts.write(moment, this.now, this.marks[0]);
+    this.told = `${formatTime(this.now)}: ${sentence}`;
+    this.page.scrubber.setAttribute("aria-valuetext", formatTime(this.now));
     this.root.dataset.moment = moment;
+    this.root.dataset.timeNs = this.now;
     this.root.dispatchEvent(new CustomEvent("freehint:drawn", {detail: {moment}}));
     if (!this.model.get("playing")) this.announce();
   }

@@ -5,7 +5,7 @@ function standIn(state) {
   return {
     get: (name) => state[name],
     set: (name, value) => {
-      if (state[name] === value) return;
+      if (state[name] === value || (Array.isArray(value) && String(state[name]) === String(value))) return;
       state[name] = value;
       for (const act of [...listeners[`change:${name}`] ?? []]) act();
     },

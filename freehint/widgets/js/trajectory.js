@@ -10,7 +10,7 @@ const NODE_MASK = (1 << 28) - 1, IN_FLIGHT = 1 << 28, HOST_HAS = 1 << 29, MARKED
 const PRIVATE = 0x80000000;
 const HOLE = 255;
 const SHORT_HOLD = 1, FIRST_USER = 2;
-const CHANNELS = ["free", "pcp", "held", "hinted", "stale", "left"];
+const CHANNELS = ["free", "pcp", "held", "hinted", "stale", "reused", "left"];
 
 async function inflate(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -53,8 +53,14 @@ class Trajectory {
       if (!this.rowsOfList.has(list)) this.rowsOfList.set(list, []);
       this.rowsOfList.get(list).push(row);
     });
-    this.heldNs = this.heldBetweenMoments();
-    this.waitNs = this.waitedBetweenMoments();
+    this.holds = Bars.byValue(arrays["locks.since_ns"], arrays["locks.held_ns"],
+      arrays["locks.zone"], this.zones); // by zone
+    this.waits = Bars.byValue(arrays["waits.since_ns"], arrays["waits.wait_ns"],
+      arrays["waits.cpu"], meta.nr_cpus); // by CPU
+    this.blocksOfHold = new Map();
+    this.hintedUpTo = hintsUpTo(arrays);
+    this.events = findEvents(this);
+    this.eventTimes = Float64Array.from(this.events, (event) => event.time);
   }
 
   // The type of a cell's first pageblock; HOLE if there is no memory.
@@ -112,6 +118,11 @@ class Trajectory {
     return sum;
   }
 
+  // Pages "taken" by the rings, "lost" and taken "twice" up to a time, by all users.
+  hints(name, ns) {
+    return this.hintedUpTo[name][upTo(this.arrays["reports.time_ns"], ns)];
+  }
+
   tally(moment, name) {
     const names = this.meta.tally;
     return this.arrays["tally"][moment * names.length + names.indexOf(name)];
@@ -129,55 +140,96 @@ class Trajectory {
   // The list of the block that was reported last; -1 if no walk is going on.
   walkedList(moment) {
     const walking = this.arrays["walking"].subarray(moment * this.users, (moment + 1) * this.users);
-    const time = this.arrays["reports.time_ns"], now = this.time[moment];
-    let low = 0, high = time.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (time[middle] <= now) low = middle + 1; else high = middle;
-    }
+    const low = upTo(this.arrays["reports.time_ns"], this.time[moment]);
     if (!low || !walking.some((one) => one)) return -1;
     const [zone, order, type] = ["zone", "order", "migratetype"]
       .map((name) => this.arrays[`reports.${name}`][low - 1]);
     return (zone * NR_ORDERS + order) * MIGRATE_TYPES + type;
   }
 
-  // The first moment at or after a time.
-  momentAt(time) {
-    let low = 0, high = this.moments - 1;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.time[middle] < time) low = middle + 1; else high = middle;
-    }
-    return low;
+  // A policy's name in sentences; names made of all knobs are too long for them.
+  nameOf(user) {
+    const name = this.meta.policies[user];
+    if (name.length <= 24) return name;
+    return this.users > 1 ? `policy ${user + 1}` : "the policy";
   }
 
-  // For each moment, the nanoseconds that policies held a zone lock since the moment before.
-  heldBetweenMoments() {
-    const held = new Float64Array(this.moments);
-    const since = this.arrays["locks.since_ns"], length = this.arrays["locks.held_ns"];
-    since.forEach((begin, row) => this.spread(begin, begin + length[row], held));
-    return held;
+  // The last moment that is not later than a time.
+  lastMoment(ns) {
+    return Math.max(0, upTo(this.time, ns) - 1);
   }
 
-  spread(begin, end, sums) {
-    for (let f = this.momentAt(begin); f < this.moments; f++) {
-      const from = f ? this.time[f - 1] : 0;
-      if (from >= end) break;
-      sums[f] += Math.max(0, Math.min(end, this.time[f]) - Math.max(begin, from));
-    }
+  // Is a moment the one to show at a time?  Several moments may have the same time.
+  isAt(moment, ns) {
+    const last = moment === this.moments - 1;
+    return this.time[moment] === ns || (this.time[moment] < ns && (last || ns < this.time[moment + 1]));
   }
 
-  // For each moment, the longest wait for a zone lock of those going on since the moment before.
-  waitedBetweenMoments() {
-    const longest = new Float64Array(this.moments);
-    const since = this.arrays["waits.since_ns"], length = this.arrays["waits.wait_ns"];
-    since.forEach((begin, row) => {
-      for (let f = this.momentAt(begin); f < this.moments; f++) {
-        if (f && this.time[f - 1] >= begin + length[row]) break;
-        longest[f] = Math.max(longest[f], length[row]);
+  eventsAt(ns) {
+    const end = upTo(this.eventTimes, ns);
+    let begin = end;
+    while (begin > 0 && this.eventTimes[begin - 1] === ns) begin--;
+    return this.events.slice(begin, end);
+  }
+
+  // The next event of a kind ("any": of all) after a time, or with ``step`` -1 the last one before.
+  nextEvent(ns, step, kind) {
+    let at = step > 0 ? upTo(this.eventTimes, ns) : upTo(this.eventTimes, ns) - 1;
+    while (step < 0 && this.eventTimes[at] === ns) at--;
+    while (this.events[at] && kind !== "any" && this.events[at].kind !== kind) at += step;
+    return this.events[at];
+  }
+
+  // The policy's hold of a zone's lock at a time, {user, row}; null if there is none.  A hold that
+  // the run's end cut off has no row (-1): the moment knows its user.
+  holderAt(zone, moment, ns) {
+    const bars = this.holds[zone], at = bars.at(ns);
+    if (at >= 0) return {user: this.arrays["locks.user"][bars.rows[at]], row: bars.rows[at]};
+    const holder = this.arrays["holder"][moment * this.zones + zone];
+    const cut = holder >= FIRST_USER && bars.at(this.time[moment]) < 0;
+    return cut ? {user: holder - FIRST_USER, row: -1} : null;
+  }
+
+  // Does a CPU or a kernel thread hold a zone's lock?  It is known at the moments alone.
+  heldBriefly(zone, moment, ns) {
+    return ns === this.time[moment] && this.arrays["holder"][moment * this.zones + zone] === SHORT_HOLD;
+  }
+
+  // The CPUs that wait at a time, [{cpu, zone, since}].  Of a wait that the run's end cut off
+  // nothing is known but the CPU: it waits for a lock that a policy holds.
+  waitersAt(moment, ns) {
+    const found = [];
+    this.waits.forEach((bars, cpu) => {
+      const at = bars.at(ns), now = this.time[moment];
+      if (at >= 0) {
+        const zone = this.arrays["waits.zone"][bars.rows[at]];
+        found.push({cpu, zone, since: bars.begin[at]});
+      } else if (cpu < 32 && this.arrays["waiting"][moment] >> cpu & 1 && bars.at(now) < 0) {
+        const zone = this.holds.findIndex((_, one) => this.holderAt(one, moment, now));
+        if (zone >= 0) found.push({cpu, zone, since: now});
       }
     });
-    return longest;
+    return found;
+  }
+
+  // The block that a hold of a lock has come to, {at, blocks, order, type}; null if it reported none.
+  blockInHold(row, ns) {
+    const a = this.arrays, time = a["reports.time_ns"];
+    if (!this.blocksOfHold.has(row)) {
+      const begin = a["locks.since_ns"][row], end = begin + a["locks.held_ns"][row], its = [];
+      for (let report = upTo(time, begin); time[report] <= end; report++) {
+        const mine = a["reports.user"][report] === a["locks.user"][row]
+          && a["reports.zone"][report] === a["locks.zone"][row];
+        if (mine) its.push(report);
+      }
+      this.blocksOfHold.set(row, its);
+    }
+    const reports = this.blocksOfHold.get(row);
+    if (!reports.length) return null;
+    const done = reports.findIndex((report) => time[report] > ns);
+    const at = done < 0 ? reports.length : done + 1, report = reports[at - 1];
+    const type = this.meta.migratetypes[a["reports.migratetype"][report]];
+    return {at, blocks: reports.length, order: a["reports.order"][report], type};
   }
 
   // The block that holds a page at a moment; null if the windows of the lists do not show it.
@@ -242,24 +294,4 @@ class Trajectory {
     }
     return found;
   }
-}
-
-// A time with four digits; with ``digits`` 0, without zeros at the end.
-function formatTime(ns, digits = 4) {
-  for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["µs", 1e3]]) {
-    if (Math.abs(ns) < size) continue;
-    return `${digits ? (ns / size).toPrecision(digits) : +(ns / size).toPrecision(6)} ${unit}`;
-  }
-  return `${ns.toFixed(0)} ns`;
-}
-
-function formatAddress(pfn) {
-  const mib = pfn / 256;
-  return mib < 1024 ? `${+mib.toFixed(1)} MiB` : `${(mib / 1024).toFixed(2)} GiB`;
-}
-
-function formatPages(pages) {
-  const mib = pages / 256;
-  if (mib >= 1000) return `${(mib / 1024).toFixed(2)} GiB`;
-  return mib >= 1 ? `${mib.toFixed(mib < 10 ? 1 : 0)} MiB` : `${pages * 4} KiB`;
 }

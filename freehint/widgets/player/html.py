@@ -8,16 +8,23 @@ from pathlib import Path
 from freehint.figures.drawing.palette import THEMES
 from freehint.files import whole_file
 from freehint.runs.trajectory.trajectory import Trajectory
-from freehint.widgets.player.widget import JS, MODULE, STYLE
+from freehint.widgets.player.widget import IN_STEP, JS, MODULE, STYLE, first_state
 
 _numbers = itertools.count()
 
 STAND_IN = (JS / "stand_in.js").read_text()
 START = """
-const state = STATE;
-state.payload = Uint8Array.from(atob(document.getElementById("ID-data").textContent.trim()),
-                                (c) => c.charCodeAt(0));
-render({model: standIn(state), el: document.getElementById("ID")});
+const stands = STATES.map((state, i) => {
+  const data = document.getElementById(`NAME-${i}-data`).textContent.trim();
+  state.payload = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  return standIn(state);
+});
+for (const name of IN_STEP) {
+  for (const stand of stands) {
+    stand.on(`change:${name}`, () => stands.forEach((other) => other.set(name, stand.get(name))));
+  }
+}
+stands.forEach((stand, i) => render({model: stand, el: document.getElementById(`NAME-${i}`)}));
 """
 PAGE = """<!doctype html>
 <html lang="en">
@@ -31,40 +38,51 @@ FRAGMENT
 """
 
 
-def player_html(trajectory: Trajectory, **state) -> str:
+def player_html(trajectory, **state) -> str:
     """A piece of HTML that holds the player with all its data and needs no network.
 
     Parameters
     ----------
-    trajectory : Trajectory
+    trajectory : Trajectory, or sequence of Trajectory
+        Several get one player each, side by side.  They go in step, by simulated time.
     state
-        First values of moment, playing, speed, selected, zoom and lens.
+        First values of moment, time_ns, window_ns, playing, speed, selected, zoom and lens.
 
     Returns
     -------
     str
         HTML for a page, or for ``IPython.display.HTML`` in a notebook that will be rendered.
     """
-    start = {"moment": 0, "playing": False, "speed": 30, "selected": -1, "zoom": 1, "lens": "hints"}
-    start |= state | {"colours": THEMES}
+    shown = [trajectory] if isinstance(trajectory, Trajectory) else [*trajectory]
+    start = {"window_ns": [], "playing": False, "speed": 30, "selected": -1, "zoom": 1}
+    start |= {"lens": "hints", "colours": THEMES} | state
+    if shown and "moment" not in state:  # all begin where the first one does
+        start |= {"time_ns": first_state(shown[0], state)["time_ns"]}
+    states = [start | first_state(seen, start) for seen in shown]
     name = f"freehint-player-{next(_numbers)}"
     module = MODULE.replace("export default {render};", "")
-    script = STAND_IN + START.replace("STATE", json.dumps(start)).replace("ID", name)
-    data = base64.b64encode(trajectory.to_bytes()).decode()
+    script = STAND_IN + START.replace("STATES", json.dumps(states)).replace("NAME", name)
+    script = script.replace("IN_STEP", json.dumps(IN_STEP))
+    places = "".join(f'<div id="{name}-{i}"></div>\n' for i in range(len(shown)))
+    data = "".join(
+        f'<script type="text/plain" id="{name}-{i}-data">'
+        f"{base64.b64encode(seen.to_bytes()).decode()}</script>\n"
+        for i, seen in enumerate(shown)
+    )
     return (
         f"<style>{STYLE}</style>\n"
-        f'<div id="{name}"></div>\n'
-        f'<script type="text/plain" id="{name}-data">{data}</script>\n'
+        f'<div class="fh-side-by-side">\n{places}</div>\n{data}'
         f'<script type="module">{module}\n{script}</script>\n'
     )
 
 
-def save_player(trajectory: Trajectory, path, **state) -> Path:
+def save_player(trajectory, path, **state) -> Path:
     """Write the player as one HTML file that plays from disk, without a network.
 
     Parameters
     ----------
-    trajectory : Trajectory
+    trajectory : Trajectory, or sequence of Trajectory
+        As for :func:`player_html`.
     path : str or Path
         The file appears whole or not at all.
     state
@@ -76,8 +94,9 @@ def save_player(trajectory: Trajectory, path, **state) -> Path:
         The file cannot be written.
     """
     path = Path(path)
-    title = "freehint: " + " + ".join(trajectory.meta["policies"])
-    page = PAGE.replace("TITLE", title).replace("FRAGMENT", player_html(trajectory, **state))
+    shown = [trajectory] if isinstance(trajectory, Trajectory) else [*trajectory]
+    title = "freehint: " + " and ".join(" + ".join(seen.meta["policies"]) for seen in shown)
+    page = PAGE.replace("TITLE", title).replace("FRAGMENT", player_html(shown, **state))
     with whole_file(path) as temporary:
         temporary.write_text(page)
     return path

@@ -13,7 +13,15 @@ from freehint.runs.trajectory.trajectory import Trajectory
 from freehint.units import format_ns
 
 COLOURS = THEMES["light"]
-LABELS = ("in use", "on pcp lists", "free", "free, host told", "in use, host told", "held")
+LABELS = {
+    "used": "in use",
+    "pcp": "on pcp lists",
+    "free": "free",
+    "hinted": "free, host told",
+    "stale": "taken while on the ring",
+    "reused": "taken after the host used it",
+    "held": "held",
+}
 SHOWN_LISTS = 14
 
 
@@ -44,13 +52,14 @@ def cell_colours(trajectory: Trajectory, moment: int) -> np.ndarray:
         float64[cells, 3]
     """
     levels = {name: trajectory.arrays[f"cells.{name}"][moment] / 255.0
-              for name in ("free", "pcp", "held", "hinted", "stale")}  # fmt: skip
+              for name in ("free", "pcp", "held", "hinted", "stale", "reused")}  # fmt: skip
     hinted = np.minimum(levels["hinted"], levels["free"])
     shares = {
         "pcp": levels["pcp"],
         "free": levels["free"] - hinted,
         "hinted": hinted,
         "stale": levels["stale"],
+        "reused": levels["reused"],
         "held": levels["held"],
     }
     shares["used"] = np.clip(1 - sum(shares.values()), 0, 1)
@@ -70,9 +79,10 @@ def _draw_map(trajectory: Trajectory, moment: int, ax) -> None:
     grid = np.concatenate([colours, np.ones((short, 3))]).reshape(-1, columns, 3)
     ax.imshow(grid, aspect="auto", interpolation="nearest")
     ax.axis("off")
-    for name, label in zip(STATES, LABELS, strict=True):
+    for name, label in LABELS.items():
         ax.scatter([], [], color=COLOURS[name], marker="s", s=50, label=label)
-    ax.legend(ncols=6, loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=9)
+    ax.legend(ncols=7, loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=9,
+              handletextpad=0.2, columnspacing=1.2)  # fmt: skip
 
 
 def _shown_lists(trajectory: Trajectory, moment: int) -> tuple:

@@ -1,0 +1,22 @@
+"""A part of a report that is folded away until its reader opens it."""
+
+from html import escape
+
+from IPython.display import HTML
+
+# On paper nothing can be opened, so all of it is.
+OPEN_ON_PAPER = (
+    "addEventListener('beforeprint',()=>document.querySelectorAll('details').forEach("
+    "part=>{part.open=true}))"
+)
+
+
+def folded_html(title: str, html: str) -> str:
+    """HTML of a part that shows only its title at first; printed, it is open."""
+    script = f"<script>{OPEN_ON_PAPER}</script>"
+    return f"<details><summary>{escape(title)}</summary>{html}</details>{script}"
+
+
+def folded(title: str, *tables) -> HTML:
+    """Tables (DataFrames), folded away below a title, for a notebook."""
+    return HTML(folded_html(title, "".join(table.to_html() for table in tables)))

@@ -1,0 +1,1 @@
+"""What stands behind a run: mails, commits, papers and recordings."""

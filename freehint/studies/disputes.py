@@ -1,0 +1,193 @@
+"""The settings that a dispute compares, and how: small functions that each give one number.
+
+Each runs two settings that differ in one knob, with the same seeds.  The disputes themselves stand
+in :mod:`freehint.studies.verdicts`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from freehint.data import data
+from freehint.engine.host.migration import MigrationConfig
+from freehint.policies import POLICIES
+from freehint.replay.counterfactual import PREDICTED as PREDICTED_RUN
+from freehint.runs.equal_work import equal_work
+from freehint.runs.scenario import Scenario
+from freehint.studies.migrations import afterwards
+from freehint.studies.real_walks import with_and_without_rotation
+from freehint.studies.side_by_side import busy, calm, loaded
+from freehint.sweeps.paired import NO_DIFFERENCE, ONE_SEED, interval, judged, paired
+from freehint.sweeps.sweep import sweep
+from freehint.units import MIB, NS_PER_MS
+
+PREDICTED, SIMULATED = "exact prediction", "simulation"
+ASSUMED = f"{SIMULATED}, assumed cost"
+RECORDINGS = "linux-6.1/walkers"
+CURSOR, V24 = POLICIES["restartable_cursor"], POLICIES["v24"]
+# Each of these loses no hint to a full ring, so only their ways to walk can tell them apart.
+LOSSLESS = ("rotate_on_exit", "restartable_cursor", "hold_the_lock", "five_step")
+# Recordings of walks that begin at the head each time.
+ASKING_ROTATION = ("s3_v24", "s3_rot", "s6_v24", "s6_rot", "c_v24")
+SCAN = {"rotate": "on_exit", "resume": "scan_for_first", "capacity": 96, "pause_ns": 3 * NS_PER_MS}
+TWICE, LOST = ("duplicate_pages", "hinted_pages"), ("lost_pages", "offered_pages")
+AWAY = {"ring.size": {"host.gap_ns": 0}, "order": {"host.gap_ns": 3 * NS_PER_MS}}
+
+
+class Found(NamedTuple):
+    """A mean difference, the half width of its 95 % interval, and the number of pairs."""
+
+    value: float
+    half_width: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """One row of the verdicts.
+
+    Attributes
+    ----------
+    dispute, claim, measure, unit, evidence, limits : str
+        Columns of :func:`freehint.verdicts`.
+    chapter : str
+        The notebook that makes the number in full, without its suffix.
+    changed, base : object
+        The two settings that are compared; the value is that of ``changed`` less that of ``base``.
+    knob : str
+        The one thing in which they differ.
+    above, below : str
+        The verdict for a value above 0 and for one below 0.
+    find : callable
+        ``find(dispute, seeds)`` returns a Found, in ``unit``.
+    least : float
+        Differences that are surely smaller are said not to count.
+    """
+
+    dispute: str
+    claim: str
+    measure: str
+    unit: str
+    evidence: str
+    limits: str
+    chapter: str
+    knob: str
+    changed: object
+    base: object
+    above: str
+    below: str
+    find: Callable
+    least: float = 0
+
+    def row(self, seeds) -> dict:
+        """The row of the verdicts over some seeds."""
+        found = self.find(self, seeds)
+        words = judged(found.value, found.half_width, self.above, self.below)
+        if words == ONE_SEED:
+            words = f"undecided: {ONE_SEED}"
+        elif words != NO_DIFFERENCE and abs(found.value) + found.half_width < self.least:
+            words = f"no difference that counts (below {self.least:g} {self.unit})"
+        return {
+            "dispute": self.dispute,
+            "claim": self.claim,
+            "verdict": words,
+            "measure": self.measure,
+            **found._asdict(),
+            "unit": self.unit,
+            "evidence": self.evidence,
+            "limits": self.limits,
+            "chapter": f"{self.chapter}.ipynb",
+        }
+
+
+def _between(scenario, dispute, seeds, outcome) -> Found:
+    """The difference of an outcome (a function of the table of runs) between two settings."""
+    factor = dispute.knob if "." in dispute.knob else "policy"
+    levels = [dispute.changed, dispute.base]
+    runs = sweep(scenario, {factor: levels}, seeds)
+    base = getattr(dispute.base, "name", dispute.base)
+    return _paired(runs.assign(outcome=outcome(runs)), base, factor)
+
+
+def _paired(runs: pd.DataFrame, base, factor: str = "policy") -> Found:
+    (row,) = paired(runs, ["outcome"], base, factor).itertuples()
+    return Found(row.difference, row.half_width, row.seeds)
+
+
+def _share(runs: pd.DataFrame, part: str, of: str) -> pd.Series:
+    """A share in %, 0 where there is nothing to share."""
+    return (100 * runs[part] / runs[of]).fillna(0).astype(float)
+
+
+def rotation_of_a_part(dispute, _seeds) -> Found:
+    """Hints that are still good after 128 MiB, recording by recording instead of seed by seed."""
+    differences = []
+    for name in ASKING_ROTATION:
+        table = with_and_without_rotation(data(f"{RECORDINGS}/{name}"))
+        predicted = table[table["run"] == PREDICTED_RUN].set_index("policy")["reused_128MiB"]
+        differences.append(100 * (predicted[dispute.base] - predicted[dispute.changed]))
+    differences = np.array(differences)
+    return Found(*interval(differences), int((~np.isnan(differences)).sum()))
+
+
+def rotation_of_a_whole_walk(dispute, seeds) -> Found:
+    two = [busy(policy=policy) for policy in (dispute.changed, dispute.base)]
+    runs = equal_work(two, seeds)
+    return _paired(runs.assign(outcome=100 * runs["survival_equal_work"]), dispute.base.name)
+
+
+def coverage(dispute, seeds) -> Found:
+    guest = busy(memory="1GiB", **{"ring.size": 64})
+    return _between(guest, dispute, seeds, lambda runs: 100 * runs["coverage"])
+
+
+def sent_twice(dispute, seeds) -> Found:
+    guest = Scenario(memory=f"{RECORDINGS}/c_rotscan.T0", duration_ns=400 * NS_PER_MS)
+    guest = guest.with_values({"ring.size": 64})
+    return _between(guest, dispute, seeds, lambda runs: _share(runs, *TWICE))
+
+
+def sent(dispute, seeds) -> Found:
+    return _between(loaded(), dispute, seeds, lambda runs: runs["sent_bytes"] / 1e6)
+
+
+def longest_wait(dispute, seeds) -> Found:
+    return _between(busy(), dispute, seeds, lambda runs: runs["alloc_wait_max_ns"] / NS_PER_MS)
+
+
+def guest_work(dispute, seeds) -> Found:
+    runs = sweep(busy(), {"policy": [dispute.changed, dispute.base]}, seeds)
+    base = runs[runs["policy"] == dispute.base.name].set_index("seed")["allocations"]
+    done = 100 * runs["allocations"] / base.loc[runs["seed"]].to_numpy()
+    return _paired(runs.assign(outcome=done), dispute.base.name)
+
+
+def stale(dispute, seeds) -> Found:
+    return _between(busy(), dispute, seeds, lambda runs: runs["stale_pages"] * MIB)
+
+
+def lost(dispute, seeds) -> Found:
+    guest = busy(policy=V24, **AWAY[dispute.knob])
+    return _between(guest, dispute, seeds, lambda runs: _share(runs, *LOST))
+
+
+def slowdown(dispute, seeds) -> Found:
+    fast = MigrationConfig(bandwidth_Bps=4 * 10**9, zero_page_ns=100, normal_page_ns=400)
+    guest = Scenario(memory="512MiB", migration=fast)
+    policies = [dispute.base, dispute.changed]
+    runs = afterwards(guest, policies, window_ns=400 * NS_PER_MS, seeds=seeds)
+    return _paired(runs.assign(outcome=runs["work_against_none"]), dispute.base)
+
+
+def spread(dispute, seeds) -> Found:
+    """How far apart the policies that lose no hint are, in a loaded guest and in a calm one."""
+    rows = []
+    for scenario in (loaded(), calm()):
+        runs = sweep(scenario, {"policy": list(LOSSLESS)}, seeds)
+        sent = runs.groupby("seed")["sent_bytes"].agg(np.ptp) / 1e6
+        state = scenario.workload.state
+        rows += [(state, seed, outcome) for seed, outcome in sent.items()]
+    return _paired(pd.DataFrame(rows, columns=["policy", "seed", "outcome"]), dispute.base)
