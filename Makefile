@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery picture-time record-demo need-chromium need-gcc
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo need-chromium need-gcc
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -100,6 +100,9 @@ compile-benchmark: $(STAMP) ## migrate a compiling guest under every policy: out
 
 gallery: $(STAMP) ## make the pictures of notebooks/index.ipynb anew, each from its chapter, 5 minutes
 	@$(BIN)/python tests/book.py
+
+book: $(STAMP) ## run all notebooks and write them as one offline website: out/book/index.html; if interrupted, it goes on
+	@$(BIN)/python -m freehint.reports.book.build notebooks/index.ipynb out/book
 
 picture-time: need-chromium $(STAMP) ## measure the time from a key on a knob to the changed picture, in a real JupyterLab
 	@$(BIN)/python -m benchmarks.lab

@@ -263,6 +263,13 @@ def _add_reports(commands) -> None:
         metavar="NAME=VALUE",
         help="a parameter of the comparison's notebook, e.g. policies='[\"v24\"]'",
     )
+    report.add_argument(
+        "--knobs",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE,..],..",
+        help="knobs that turn in the page, e.g. policy.rotate,ring.size=64,1024; docs/reports.md",
+    )
     report.set_defaults(run="freehint.reports.commands.print_report")
 
 

@@ -74,7 +74,7 @@ def run_notebook(notebook, parameters: dict, executed: Path) -> None:
         raise InputError(f"{Path(notebook).name}: {error.ename}: {error.evalue}") from None
 
 
-def _is_progress(output) -> bool:
+def is_progress(output) -> bool:
     """Whether an output is a progress bar or a warning, which a report's readers do not need."""
     data = output.get("data", {})
     widget = "application/vnd.jupyter.widget-view+json" in data and "image/png" not in data
@@ -104,7 +104,7 @@ def render(executed: Path, title: str = "freehint report") -> str:
     )
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if not _is_progress(o)]
+            cell.outputs = [o for o in cell.outputs if not is_progress(o)]
     return exporter.from_notebook_node(notebook)[0]
 
 

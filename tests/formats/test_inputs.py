@@ -355,7 +355,10 @@ ENTRIES = {
     "before": (lambda h: h["arrays"]["why"].update(offset=-8), "why: offset must be a whole"),
     "huge": (lambda h: h["arrays"]["why"].update(shape=[1 << 30, 1 << 30]), "shape must fit"),
     "negative": (lambda h: h["arrays"]["why"].update(shape=[-1]), "shape must have at most 3"),
-    "deltas": (lambda h: h["arrays"]["time_ns"].update(delta=True), "delta must be false here"),
+    "deltas": (
+        lambda h: h["arrays"]["why"].update(delta=True, shape=[]),
+        "delta must be false here",
+    ),
     "another type": (
         lambda h: h["arrays"]["why"].update(dtype="uint16", shape=[1]),
         r"array 'why' must have type uint8 and shape \(F\)",

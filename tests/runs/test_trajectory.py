@@ -160,6 +160,12 @@ def test_differences_wrap_around(dtype):
     assert np.array_equal(arrays["a"], array)
 
 
+def test_differences_of_whole_nanoseconds_are_exact():
+    array = np.array([0, 1 << 52, (1 << 52) + 1, 7, 7], np.float64)
+    _, arrays = unpack(pack({}, {"a": array}, delta=("a",)))
+    assert np.array_equal(arrays["a"], array)
+
+
 @pytest.mark.parametrize("data", [b"", b"nothing", pack({}, {})[:-3]])
 def test_what_is_no_trajectory_is_refused(data):
     with pytest.raises(InputError, match="payload: this is no trajectory"):

@@ -10,8 +10,9 @@ The layout is little-endian and compressed as a whole by zlib, so that a browser
     arrays    C order, each at its offset from here, a multiple of 8
 
 ``dtype`` is one of DTYPES.  If ``delta`` is true, every row but the first along the first axis is
-stored as its difference from the row before, modulo the type's size.  Values that stay the same
-then cost almost nothing.
+stored as its difference from the row before: whole numbers modulo the type's size, floats as they
+are, which is exact for whole nanoseconds.  Values that stay the same or grow evenly then cost
+almost nothing.
 """
 
 import json
@@ -58,7 +59,7 @@ def pack(meta: dict, arrays: dict, delta=()) -> bytes:
     arrays : dict
         Name -> numpy array of one of DTYPES.
     delta : collection of str
-        Names of arrays of unsigned integers that change little from row to row.
+        Names of arrays of whole numbers that change little from row to row.
 
     Returns
     -------
@@ -127,5 +128,6 @@ def _array(raw: bytes, start: int, name: str, entry) -> np.ndarray:
     array = np.frombuffer(raw, dtype, count, min(begin, len(raw))).reshape(shape)
     if not entry["delta"]:
         return array.copy()
-    require(dtype.kind != "f" and shape, f"{where}delta", "be false here", True)
-    return np.cumsum(array, axis=0, dtype=dtype)
+    require(bool(shape), f"{where}delta", "be false here", True)
+    with np.errstate(all="ignore"):  # a stranger's floats; what they sum up to is checked later
+        return np.cumsum(array, axis=0, dtype=dtype)

@@ -21,7 +21,7 @@ from freehint.runs.trajectory.payload import pack, unpack
 from freehint.runs.trajectory.recorder import MIGRATION, TALLY, USER_COUNTS, Recorder
 from freehint.runs.trajectory.shape import check_trajectory
 
-DELTA = ("types", "versions.moment", "versions.end", "reports.pfn")
+DELTA = ("types", "versions.moment", "versions.end", "reports.time_ns", "reports.pfn")
 
 
 @dataclass(frozen=True)

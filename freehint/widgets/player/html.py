@@ -8,26 +8,16 @@ from pathlib import Path
 from freehint.figures.drawing.palette import THEMES
 from freehint.files import whole_file
 from freehint.runs.trajectory.trajectory import Trajectory
-from freehint.widgets.player.widget import IN_STEP, MODULE, STYLE, first_state
+from freehint.widgets.player.widget import IN_STEP, JS, MODULE, STYLE, first_state
 
 _numbers = itertools.count()
 
-# They take the place of the widget's models and keep the state without a kernel.
-STAND_IN = """
+STAND_IN = (JS / "stand_in.js").read_text()
+START = """
 const stands = STATES.map((state, i) => {
-  const listeners = {}, data = document.getElementById(`NAME-${i}-data`).textContent.trim();
+  const data = document.getElementById(`NAME-${i}-data`).textContent.trim();
   state.payload = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-  return {
-    get: (name) => state[name],
-    set: (name, value) => {
-      if (String(state[name]) === String(value)) return;
-      state[name] = value;
-      for (const act of listeners[`change:${name}`] ?? []) act();
-    },
-    save_changes: () => {},
-    on: (name, act) => (listeners[name] ??= []).push(act),
-    off: (name, act) => { listeners[name] = (listeners[name] ?? []).filter((a) => a !== act); },
-  };
+  return standIn(state);
 });
 for (const name of IN_STEP) {
   for (const stand of stands) {
@@ -71,7 +61,7 @@ def player_html(trajectory, **state) -> str:
     states = [start | first_state(seen, start) for seen in shown]
     name = f"freehint-player-{next(_numbers)}"
     module = MODULE.replace("export default {render};", "")
-    script = STAND_IN.replace("STATES", json.dumps(states)).replace("NAME", name)
+    script = STAND_IN + START.replace("STATES", json.dumps(states)).replace("NAME", name)
     script = script.replace("IN_STEP", json.dumps(IN_STEP))
     places = "".join(f'<div id="{name}-{i}"></div>\n' for i in range(len(shown)))
     data = "".join(

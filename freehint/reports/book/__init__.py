@@ -1,0 +1,1 @@
+"""The notebooks as a book: an offline website."""

@@ -1,0 +1,208 @@
+"""One offline HTML file with the runs of every combination of some knobs."""
+
+import base64
+import json
+import shlex
+from html import escape
+from pathlib import Path
+from string import Template
+
+from freehint.config import InputError
+from freehint.figures.drawing.palette import THEMES
+from freehint.files import whole_file
+from freehint.reports.knobs.combinations import combinations, own_key, read_knobs
+from freehint.reports.page import guest_words
+from freehint.reports.pictures import micro
+from freehint.runs.run import readable
+from freehint.runs.scenario_file import read_scenario, scenario_toml
+from freehint.runs.trajectory.trajectory import record
+from freehint.version import __version__
+from freehint.widgets.lab_table import difference_table
+from freehint.widgets.player.html import STAND_IN
+from freehint.widgets.player.widget import MODULE, STYLE, first_state
+
+FOLDER = Path(__file__).parent
+MOMENTS = 100
+MOST_BYTES = 10_000_000  # of the file
+# Entries of the table of all combinations, by their names for people.
+OUTCOMES = (
+    *("coverage", "survival", "lost on a full ring", "hinted twice", "stale", "walk took"),
+    *(
+        "lock held max",
+        "allocation wait max",
+        "mean of the waits",
+        "allocations that waited",
+        "allocations",
+    ),
+    *("migration", "sent", "migration took", "downtime", "lost writes"),
+)
+
+
+def write_knobs_report(source, knobs, path, progress=lambda done, total: None) -> tuple:
+    """Run every combination of some knobs, and write all runs as one offline HTML file.
+
+    Parameters
+    ----------
+    source : str or Path
+        A TOML file with a scenario's fields.
+    knobs : iterable of str
+        As for :func:`freehint.reports.knobs.combinations.read_knobs`.
+    path : str or Path
+        The file to write; it appears whole or not at all.
+    progress : callable
+        Called with the number of runs done and their total.
+
+    Returns
+    -------
+    (int, int)
+        The number of combinations that were run, and of those that contradict themselves.
+
+    Raises
+    ------
+    InputError
+        The scenario or a knob is refused, no combination is possible, or the file would be
+        larger than 10 MB.
+    """
+    scenario, path, knobs = read_scenario(source), Path(path), list(knobs)
+    levels = read_knobs(knobs, scenario)
+    given = {name for name in levels if f"{name}=" in ",".join(knobs)}
+    found = combinations(scenario, levels, given)
+    first = own_key(scenario, levels, found)
+    possible = [one for one in found if one.scenario is not None]
+    # The first is run first: the others' tables compare with it.
+    possible.sort(key=lambda one: one.key != first)
+    runs, size = {}, 0
+    for done, one in enumerate(possible):
+        progress(done, len(possible))
+        seen = record(one.scenario, MOMENTS)
+        data = base64.b64encode(seen.to_bytes()).decode()
+        size += len(data)
+        if size > MOST_BYTES:
+            raise InputError(
+                f"{path}: {done + 1} of {len(possible)} runs need {size / 1e6:.1f} MB already, and"
+                f" a report holds {MOST_BYTES / 1e6:.0f}; give fewer values, or a smaller guest"
+            )
+        runs[one.key] = _Run(seen, data, runs[first] if runs else None)
+    progress(len(possible), len(possible))
+    command = ["freehint", "report", *(f"--knobs={k}" for k in knobs), str(source), "-o", str(path)]
+    html = _page(scenario, levels, found, runs, first, shlex.join(command))
+    if len(html.encode()) > MOST_BYTES:
+        raise InputError(f"{path}: would have {len(html) / 1e6:.1f} MB; give fewer values")
+    with whole_file(path) as temporary:
+        temporary.write_text(html)
+    return len(possible), len(found) - len(possible)
+
+
+class _Run:
+    """What the page needs of a run: its payload, times, tables and words."""
+
+    def __init__(self, seen, data: str, first):
+        self.data, self.run = data, seen.run
+        self.times = [int(ns) for ns in seen.arrays["time_ns"]]
+        self.begin = first_state(seen, {})
+        compared = {"first": first.run} if first else {}
+        self.table = micro(difference_table(compared | {"shown": seen.run}))
+        self.facts = {label: micro(text) for label, text in readable(seen.run).items()}
+
+
+def _page(scenario, levels, found, runs, first, command) -> str:
+    refused = len(found) - len(runs)
+    words = f"{len(runs)} of {len(found)} combinations are possible"
+    if refused:
+        words += f"; {refused} contradict themselves"
+    facts = {
+        "knobs": [{"name": name, "values": list(map(_text, v))} for name, v in levels.items()],
+        "first": list(first),
+        "combinations": [
+            {"key": one.key, "said": one.refusal}
+            if one.scenario is None
+            else {"key": one.key, "times": runs[one.key].times, "table": runs[one.key].table}
+            for one in found
+        ],
+        "player": {
+            **{"window_ns": [], "playing": False, "speed": 30, "selected": -1, "zoom": 1},
+            **{"lens": "hints", "colours": THEMES, **runs[first].begin},
+        },
+    }
+    names = [name.removeprefix("policy.") for name in levels]
+    question = f"What do {_listed(names)} change?" if names[1:] else f"What does {names[0]} change?"
+    return Template((FOLDER / "report.html").read_text()).substitute(
+        title=escape(f"freehint: {', '.join(names)}"),
+        question=escape(question),
+        guest=escape(guest_words(runs[first].run.provenance["parameters"])),
+        words=words,
+        knobs="".join(_knob(at, name, values) for at, (name, values) in enumerate(levels.items())),
+        first=escape(_values_text(levels, first)),
+        all=_all(levels, runs),
+        refusals=_refusals(levels, found),
+        command=escape(command),
+        scenario=escape(scenario_toml(scenario) or ""),
+        version=escape(__version__),
+        style=STYLE,
+        module=base64.b64encode(MODULE.encode()).decode(),
+        facts=json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c"),
+        data="\n".join(
+            f'<script type="text/plain" id="run-{"-".join(map(str, key))}">{one.data}</script>'
+            for key, one in runs.items()
+        ),
+        script=f"{STAND_IN}\n{(FOLDER / 'report.js').read_text()}",
+    )
+
+
+def _text(value) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _listed(names: list) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _values_text(levels: dict, key: tuple) -> str:
+    pairs = zip(levels.items(), key, strict=True)
+    return ", ".join(f"{name.removeprefix('policy.')}={_text(v[at])}" for (name, v), at in pairs)
+
+
+def _knob(at: int, name: str, values: list) -> str:
+    buttons = "".join(
+        f'<label><input type="radio" name="knob-{at}" value="{n}"><span>{escape(_text(value))}'
+        "</span></label>"
+        for n, value in enumerate(values)
+    )
+    return f"<fieldset><legend>{escape(name)}</legend>{buttons}</fieldset>"
+
+
+def _all(levels: dict, runs: dict) -> str:
+    """A row for each run, with the outcomes in which the runs differ."""
+    facts = {key: one.facts for key, one in sorted(runs.items())}
+    there = [name for name in OUTCOMES if any(name in one for one in facts.values())]
+    differ = [n for n in there if len({one.get(n) for one in facts.values()}) > 1]
+    equal = [f"{n} ({next(iter(facts.values()))[n]})" for n in there if n not in differ]
+    head = "".join(f"<th>{escape(n.removeprefix('policy.'))}</th>" for n in [*levels, *differ])
+    rows = "".join(
+        f'<tr data-key="{",".join(map(str, key))}" tabindex="0">'
+        + "".join(
+            f"<td>{escape(_text(values[at]))}</td>"
+            for values, at in zip(levels.values(), key, strict=True)
+        )
+        + "".join(f"<td>{escape(one.get(name, '–'))}</td>" for name in differ)
+        + "</tr>"
+        for key, one in facts.items()
+    )
+    same = f'<p class="dim">Equal in all: {escape("; ".join(equal))}.</p>' if equal else ""
+    table = f'<table class="all"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="wide">{table}</div>{same}'
+
+
+def _refusals(levels: dict, found: list) -> str:
+    """The combinations that contradict themselves, under the sentences that say why."""
+    said = {}
+    for one in found:
+        if one.scenario is None:
+            said.setdefault(one.refusal, []).append(_values_text(levels, one.key))
+    if not said:
+        return ""
+    items = "".join(
+        f"<li>{escape(why)}<br><small>{escape('; '.join(which))}</small></li>"
+        for why, which in said.items()
+    )
+    return f"<section><h2>Combinations that contradict themselves</h2><ul>{items}</ul></section>"
