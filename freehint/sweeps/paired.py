@@ -195,7 +195,8 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
     >>> import pandas as pd
     >>> from freehint.sweeps.paired import paired
     >>> runs = {"policy": ["a", "b"] * 3, "seed": [1, 1, 2, 2, 3, 3], "x": [1, 3, 2, 4, 3, 6]}
-    >>> paired(pd.DataFrame(runs), ["x"], against="a").round(2).iloc[0].tolist()
+    >>> found = paired(pd.DataFrame(runs), ["x"], against="a").round(2)
+    >>> list(found.to_dict("records")[0].values())
     ['b', 'a', 'x', 4.33, 2.0, 2.33, 1.43, True, 3]
     """
     for name in (factor, "seed", *outcomes):
