@@ -186,7 +186,7 @@ def slowdown(dispute, seeds) -> Found:
     guest = Scenario(memory="512MiB", migration=fast)
     policies = [dispute.base, dispute.changed]
     runs = afterwards(guest, policies, window_ns=400 * NS_PER_MS, seeds=seeds)
-    return _paired(runs.assign(outcome=runs["work_against_none"]), dispute.base)
+    return _paired(runs.assign(outcome=runs["work_against_none"]), dispute.base.name)
 
 
 def spread(dispute, seeds) -> Found:
