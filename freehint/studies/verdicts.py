@@ -294,6 +294,6 @@ def readable_verdicts(table: pd.DataFrame, links: bool = True) -> pd.DataFrame:
     if links:
         chapters = [f'<a href="{name}.ipynb">{name}</a>' for name in chapters]
     columns = {"who was right": table["verdict"], "number (95 %)": numbers, "of": table["measure"]}
-    columns |= {"seeds": table["seeds"], "evidence": table["evidence"], "limits": table["limits"]}
+    columns |= {"pairs": table["seeds"], "evidence": table["evidence"], "limits": table["limits"]}
     columns |= {"said": table["claim"], "chapter": chapters}
     return pd.DataFrame(columns).set_index(table["dispute"].rename("dispute"))
