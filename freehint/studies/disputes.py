@@ -5,7 +5,7 @@ in :mod:`freehint.studies.verdicts`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,8 @@ import pandas as pd
 
 from freehint.data import data
 from freehint.engine.host.migration import MigrationConfig
-from freehint.policies import POLICIES
+from freehint.policies.five_step import FiveStep
+from freehint.policies.walker import Walker
 from freehint.replay.counterfactual import PREDICTED as PREDICTED_RUN
 from freehint.runs.equal_work import equal_work
 from freehint.runs.scenario import Scenario
@@ -27,9 +28,15 @@ from freehint.units import MIB, NS_PER_MS
 PREDICTED, SIMULATED = "exact prediction", "simulation"
 ASSUMED = f"{SIMULATED}, assumed cost"
 RECORDINGS = "linux-6.1/walkers"
-CURSOR, V24 = POLICIES["restartable_cursor"], POLICIES["v24"]
+CURSOR = Walker("cursor", rotate="never", resume="cursor", on_full="stop")
+V24 = Walker("v24", rotate="never", resume="restart", lock="per_list", on_full="lose")
 # Each of these loses no hint to a full ring, so only their ways to walk can tell them apart.
-LOSSLESS = ("rotate_on_exit", "restartable_cursor", "hold_the_lock", "five_step")
+LOSSLESS = (
+    CURSOR,
+    replace(CURSOR, name="scan for A", rotate="on_exit", resume="scan_for_first"),
+    replace(CURSOR, name="hold", resume="restart", lock="whole_walk", on_full="wait"),
+    FiveStep(),
+)
 # Recordings of walks that begin at the head each time.
 ASKING_ROTATION = ("s3_v24", "s3_rot", "s6_v24", "s6_rot", "c_v24")
 SCAN = {"rotate": "on_exit", "resume": "scan_for_first", "capacity": 96, "pause_ns": 3 * NS_PER_MS}
@@ -179,7 +186,7 @@ def slowdown(dispute, seeds) -> Found:
     guest = Scenario(memory="512MiB", migration=fast)
     policies = [dispute.base, dispute.changed]
     runs = afterwards(guest, policies, window_ns=400 * NS_PER_MS, seeds=seeds)
-    return _paired(runs.assign(outcome=runs["work_against_none"]), dispute.base)
+    return _paired(runs.assign(outcome=runs["work_against_none"]), dispute.base.name)
 
 
 def spread(dispute, seeds) -> Found:

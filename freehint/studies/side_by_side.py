@@ -14,18 +14,13 @@ from tqdm.auto import tqdm
 from freehint.config import InputError
 from freehint.engine.guest.programs import Program
 from freehint.engine.host.migration import MigrationConfig
-from freehint.policies import BASELINE
-from freehint.policies import POLICIES as KNOWN
+from freehint.policies import BASELINE, POLICIES
 from freehint.runs.scenario import Scenario
 from freehint.studies.compile import on_a_host_that_discards
 from freehint.sweeps.paired import paired
 from freehint.sweeps.sweep import sweep
 from freehint.units import NS_PER_MS, NS_PER_S
 
-POLICIES = (
-    *("none", "v24", "rotate_on_exit", "restartable_cursor", "hold_the_lock", "five_step"),
-    *("v33", "balloon_alloc", "page_reporting"),
-)
 GUEST = {
     "memory": "1GiB",
     "workload": Program(state="churn", fill_MiB=640, dirty_MiB=256, rate_MiBps=256),
@@ -74,14 +69,14 @@ def calm() -> Scenario:
     return loaded().with_values(CALM)
 
 
-def each_policy(scenario: Scenario, policies=POLICIES) -> list[Scenario]:
+def each_policy(scenario: Scenario, policies=tuple(POLICIES)) -> list[Scenario]:
     """The scenario with each policy.
 
     In a migration a policy whose reports are of use only if the host discards them
     (``Policy.host_discards``) gets such a host.  Elsewhere it does not: on such a host each page
     faults when it is first touched, which would be taken for the policy's doing.
     """
-    discards = on_a_host_that_discards([name for name in policies if name in KNOWN])
+    discards = on_a_host_that_discards([name for name in policies if name in POLICIES])
     discards = discards if scenario.migration else []
     return [
         scenario.with_values(
@@ -117,7 +112,9 @@ def require_walks(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def side_by_side(scenario: Scenario, policies=POLICIES, seeds=(1,), scheduler=None, progress=None):
+def side_by_side(
+    scenario: Scenario, policies=tuple(POLICIES), seeds=(1,), scheduler=None, progress=None
+):
     """Run every policy with every seed, on the hosts of :func:`each_policy`.
 
     Parameters

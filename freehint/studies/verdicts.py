@@ -206,8 +206,8 @@ DISPUTES = (
         limits="2 us a fault; a young 512 MiB guest; the host's own reclaim is not modelled",
         chapter="11_after_the_migration",
         knob="hints",
-        changed=V24.name,
-        base=BASELINE.name,
+        changed=V24,
+        base=BASELINE,
         above="the guest is faster afterwards",
         below="Tsirkin: the guest is slower afterwards",
         find=slowdown,
@@ -294,6 +294,6 @@ def readable_verdicts(table: pd.DataFrame, links: bool = True) -> pd.DataFrame:
     if links:
         chapters = [f'<a href="{name}.ipynb">{name}</a>' for name in chapters]
     columns = {"who was right": table["verdict"], "number (95 %)": numbers, "of": table["measure"]}
-    columns |= {"seeds": table["seeds"], "evidence": table["evidence"], "limits": table["limits"]}
+    columns |= {"pairs": table["seeds"], "evidence": table["evidence"], "limits": table["limits"]}
     columns |= {"said": table["claim"], "chapter": chapters}
     return pd.DataFrame(columns).set_index(table["dispute"].rename("dispute"))

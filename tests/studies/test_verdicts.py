@@ -111,5 +111,9 @@ def test_bad_input_is_one_sentence(given, words):
 
 
 def test_one_seed_decides_nothing():
-    (row,) = fh.verdicts([1], ["hold the lock: waits"]).itertuples()
+    table = fh.verdicts([1], ["hold the lock: waits"])
+    (row,) = table.itertuples()
     assert row.verdict == f"undecided: {ONE_SEED}" and np.isnan(row.half_width)
+    ax = fh.figures.verdict_intervals(table)
+    assert [list(dots.get_xdata()) for dots in ax.lines[1:]] == [[], [0.0]]  # grey, in the middle
+    assert "±" not in readable_verdicts(table)["number (95 %)"].iloc[0]
