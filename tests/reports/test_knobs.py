@@ -45,7 +45,7 @@ def toml(tmp_path):
 def test_turning_a_knob_shows_that_combination_without_a_network(toml, tmp_path, capsys):
     path = tmp_path / "out.html"
     assert main(["report", "--knobs", KNOBS, str(toml), "-o", str(path)]) == 0
-    assert "3 combinations are possible, 1 contradict themselves" in capsys.readouterr().out
+    assert "3 of 4 combinations are possible; 1 contradicts itself" in capsys.readouterr().out
     asked, errors = [], []
     with chromium() as browser:
         page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()

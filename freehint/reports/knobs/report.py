@@ -13,7 +13,7 @@ import numpy as np
 from freehint.config import InputError
 from freehint.figures.drawing.palette import THEMES
 from freehint.files import whole_file
-from freehint.reports.knobs.combinations import combinations, own_key, read_knobs
+from freehint.reports.knobs.combinations import combinations, counted, own_key, read_knobs
 from freehint.reports.page import guest_words
 from freehint.reports.pictures import micro
 from freehint.runs.run import (
@@ -160,10 +160,6 @@ def _change(before, after) -> str:
 
 
 def _page(scenario, levels, found, runs, first, command) -> str:
-    refused = len(found) - len(runs)
-    words = f"{len(runs)} of {len(found)} combinations are possible"
-    if refused:
-        words += f"; {refused} contradict themselves"
     facts = {
         "knobs": [{"name": name, "values": list(map(_text, v))} for name, v in levels.items()],
         "first": list(first),
@@ -184,7 +180,7 @@ def _page(scenario, levels, found, runs, first, command) -> str:
         title=escape(f"freehint: {', '.join(names)}"),
         question=escape(question),
         guest=escape(guest_words(runs[first].run.provenance["parameters"])),
-        words=words,
+        words=counted(len(runs), len(found) - len(runs)),
         knobs="".join(_knob(at, name, values) for at, (name, values) in enumerate(levels.items())),
         first=escape(_values_text(levels, first)),
         all=_all(levels, runs),
