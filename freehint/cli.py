@@ -203,9 +203,9 @@ def _add_record(commands) -> None:
     guest.add_argument("--cpus", type=int, default=1)
     guest.add_argument(
         "--workload",
-        default="fork",
-        help="between T0 and T1; beside the walker if there is a --policy: a name with numbers,"
-        " e.g. 'fork 10', or a shell script",
+        help="between T0 and T1; beside the walker if there is a --policy, and beside a migration:"
+        " a name with numbers, e.g. 'fork 10', or a shell script; by default fork, and nothing"
+        " beside a migration",
     )
     guest.add_argument("--before", metavar="WORKLOAD", help="the same before T0")
     guest.add_argument(
@@ -214,6 +214,19 @@ def _add_record(commands) -> None:
         help="run the walker's module with these, e.g. 'rotate=on_exit resume=cursor capacity=96'",
     )
     guest.add_argument("--reporting", action="store_true", help="with free-page-reporting=on")
+    guest.add_argument(
+        "--migrate",
+        action="store_true",
+        help="migrate the guest to a second QEMU between T0 and T1, and read T1 there; writes"
+        " NAME.migration.json.gz, too",
+    )
+    guest.add_argument("--bandwidth", metavar="RATE", help="of the migration; 50MB/s by default")
+    guest.add_argument(
+        "--downtime-limit", type=int, metavar="MS", help="of the migration; 300 by default"
+    )
+    guest.add_argument(
+        "--hints", action="store_true", help="with free-page-hint=on; implies --migrate"
+    )
     guest.set_defaults(run="freehint.record.commands.print_guest")
 
     lists = kinds.add_parser("snapshot", help="read the exact lists of this machine or of a dump")

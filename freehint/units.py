@@ -72,3 +72,14 @@ def format_share(share: float) -> str:
     ('94.1 %', '0.2 %', '100 %')
     """
     return f"{100 * share:.3g} %"
+
+
+def micro(text: str) -> str:
+    """The text with the sign of microseconds for "us", which is meant for terminals.
+
+    Examples
+    --------
+    >>> micro("held for 8 us")
+    'held for 8 µs'
+    """
+    return re.sub(r"\bus\b", "\u00b5s", text)

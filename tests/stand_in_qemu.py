@@ -2,7 +2,9 @@
 
 What it does differently is chosen by words in $STAND_IN: "full" lets a dump fail as on a full disk,
 "lost" counts a lost row, "complains" has a warning in dmesg, "hangs" never ends its workload, and
-"dies" ends when the workload begins.
+"dies" ends when the workload begins.  A migration sends the marks of the trace to the other
+stand-in; with "fails" it fails, with "endless" it never completes, with "damages" a file of the
+guest is another one afterwards, and with "refuses" the destination ends.
 """
 
 import json
@@ -22,35 +24,94 @@ def words() -> list[str]:
     return os.environ.get("STAND_IN", "").split()
 
 
-def monitor(connection) -> None:
-    connection.sendall(b'{"QMP": {}}\n')
-    for line in connection.makefile():
-        command = json.loads(line)
-        answer = {"return": {}}
-        if command["execute"] == "dump-guest-memory":
-            path = Path(command["arguments"]["protocol"].removeprefix("file:"))
-            path.write_text("a dump")
+class Guest:
+    """The state of the guest that nothing runs: the marks in its trace, and whether it is here."""
+
+    def __init__(self, incoming):
+        self.marks, self.incoming, self.moved = [], incoming, False
+        self.files = {}
+
+    def answer(self, command: str, arguments: dict, files: list):
+        """What the monitor returns."""
+        if command == "dump-guest-memory":
+            Path(arguments["protocol"].removeprefix("file:")).write_text("a dump")
             if "full" in words():
-                answer = {"error": {"desc": "dump: failed to save memory: No space left on device"}}
-        connection.sendall(json.dumps({"event": "STOP"}).encode() + b"\n")
-        connection.sendall(json.dumps(answer).encode() + b"\n")
+                raise OSError("dump: failed to save memory: No space left on device")
+        if command == "getfd":
+            self.files[arguments["fdname"]] = socket.socket(fileno=files[0])
+        if command == "migrate":
+            self.send(self.files[arguments["uri"].removeprefix("fd:")])
+        return {
+            "query-version": {"qemu": {"major": 7, "minor": 2, "micro": 22}},
+            "query-migrate-capabilities": [{"capability": "xbzrle", "state": False}],
+            "query-migrate-parameters": {"downtime-limit": 300},
+            "query-migrate": self.progress(),
+            "query-status": {"status": "running" if self.marks else "inmigrate"},
+        }.get(command, {})
+
+    def send(self, connection) -> None:
+        if not {"endless", "fails"} & set(words()):
+            connection.sendall(json.dumps(self.marks).encode() + b"\n")
+            self.moved = "refuses" not in words()
+
+    def receive(self) -> None:
+        came = self.incoming.makefile().readline()
+        if came and "refuses" in words():
+            print("stand-in: no such device", file=sys.stderr, flush=True)
+            os._exit(1)
+        self.marks = json.loads(came or "[]")
+
+    def progress(self) -> dict:
+        ram = {"transferred": 9, "remaining": 3 << 20, "dirty-sync-count": 7, "total": 1 << 30}
+        if self.moved:
+            ram |= {"normal": 5, "duplicate": 6, "mbps": 1.23, "pages-per-second": 12}
+            times = {"total-time": 21, "downtime": 3, "setup-time": 1}
+            return {"status": "completed", "ram": ram, **times}
+        if "fails" in words():
+            return {"status": "failed", "error-desc": "Unable to write to socket: Broken pipe"}
+        return {"status": "failed" if "refuses" in words() else "active", "ram": ram}
 
 
-def shell(connection, data: Path) -> None:
-    marks = []
-    connection.sendall(b"noise of the boot\n::READY\n")
+def monitor(connection, guest: Guest) -> None:
+    connection.sendall(b'{"QMP": {}}\n')
+    rest = b""
+    while True:
+        data, files, _, _ = socket.recv_fds(connection, 1 << 16, 1)
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            command = json.loads(line)
+            try:
+                answer = {"return": guest.answer(command["execute"], command["arguments"], files)}
+            except OSError as error:
+                answer = {"error": {"desc": str(error)}}
+            connection.sendall(json.dumps({"event": "STOP"}).encode() + b"\n")
+            connection.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def shell(connection, data: Path, guest: Guest) -> None:
+    if guest.incoming:
+        guest.receive()
+    else:
+        connection.sendall(b"noise of the boot\n::READY\n")
     for line in connection.makefile():
         command, said, status = line.strip(), "", 0
         if found := re.match(r"mark (FH \w+)", command):
-            marks.append(found[1])
+            guest.marks.append(found[1])
         if command == "statistics":
-            said = STATISTICS.format(len(marks), int("lost" in words()))
+            said = STATISTICS.format(len(guest.marks), int("lost" in words()))
         elif command == "cat $T/kprobe_profile":
             said = "  isolate     0     0"
+        elif command == "echo ${FILL_MIB:-0}":
+            said = os.environ.get("FILL_MIB", "0")
+        elif command.startswith("md5sum"):
+            said = "5d41 " if "damages" in words() and guest.incoming else "900d "
         elif command.startswith("complaints") and "complains" in words():
             said = "[    9.1] WARNING: CPU: 0 PID: 1 at mm/page_alloc.c"
         elif command.startswith("cat $T/trace >"):
-            data.write_text("".join(TRACE.format(i, text) for i, text in enumerate(marks)))
+            lines = [TRACE.format(i, text) for i, text in enumerate(guest.marks)]
+            data.write_text("".join(lines))
         elif command.startswith("wl_"):
             if "dies" in words():
                 print("stand-in: killed by the host", file=sys.stderr, flush=True)
@@ -62,13 +123,16 @@ def shell(connection, data: Path) -> None:
 
 def main() -> None:
     if "PID" in os.environ:
-        Path(os.environ["PID"]).write_text(str(os.getpid()))
+        with open(os.environ["PID"], "a") as file:
+            file.write(f"{os.getpid()}\n")
     found = [re.match(r"socket,id=(\w+),fd=(\d+)", word) for word in sys.argv]
     ends = {match[1]: socket.socket(fileno=int(match[2])) for match in found if match}
     (path,) = (w.partition("path=")[2] for w in sys.argv if w.startswith("file,id=data"))
-    other = threading.Thread(target=shell, args=(ends["ctl"], Path(path)), daemon=True)
+    came = [re.match(r"fd:(\d+)", word) for word in sys.argv]
+    guest = Guest(next((socket.socket(fileno=int(one[1])) for one in came if one), None))
+    other = threading.Thread(target=shell, args=(ends["ctl"], Path(path), guest), daemon=True)
     other.start()
-    monitor(ends["qmp"])
+    monitor(ends["qmp"], guest)
 
 
 if __name__ == "__main__":

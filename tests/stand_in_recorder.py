@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +11,11 @@ import freehint as fh
 from freehint.record import guest, qemu
 from freehint.record.kernels import Found, Kernel
 from freehint.record.lists.tables import COLUMNS, Lists
+from freehint.record.migration import move
 from freehint.record.probes import PROBES
 from freehint.record.workloads import Workload
 
+SCRIPT = Path(__file__)
 RELEASE = "6.1.0-57-cloud-amd64"
 ENTRIES = {"T0": 2, "T1": 3}  # markers before each snapshot
 
@@ -69,6 +72,7 @@ def install(folder: Path, patch=setattr) -> None:
     kernel = Kernel("linux-image", "6.1", RELEASE, folder, folder, folder, symbols, None)
     found = Found(None, "linux-image", "6.1", RELEASE, ())
     patch(qemu, "KVM", str(folder / "no-kvm"))
+    patch(move, "ENDED_S", 0.1)
     patch(guest, "TOOLS", ("qemu-system-x86_64",))
     patch(guest, "require_drgn", lambda: None)
     patch(guest, "find_kernel", lambda text, headers: found)
@@ -84,8 +88,27 @@ def order(out: Path) -> guest.Order:
     return guest.Order("made", out, "6.1", 256 << 20, 1, Workload("wl_idle 1"))
 
 
+def ended(folder: Path, patience_s: float = 10) -> bool:
+    """Whether all stand-ins end; a zombie, whose parent is gone or busy, has ended."""
+    deadline = time.monotonic() + patience_s
+    left = (folder / "pid").read_text().split()
+    while left and time.monotonic() < deadline:
+        left = [number for number in left if _runs(number)]
+        time.sleep(0.02 if left else 0)
+    return not left
+
+
+def _runs(number: str) -> bool:
+    try:
+        status = Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
 if __name__ == "__main__":
     from freehint.cli import main
 
     install(Path(sys.argv[1]))
-    sys.exit(main(["record", "guest", "made", "--out", sys.argv[2], "--memory", "256M"]))
+    options = ["--out", sys.argv[2], "--memory", "256M", *sys.argv[3:]]
+    sys.exit(main(["record", "guest", "made", *options]))

@@ -297,7 +297,8 @@ def test_report_is_one_offline_file_with_pictures_table_and_provenance(tmp_path,
     assert "<Figure" not in html and "Figure size" not in html
     for text in ("coverage", "allocations done", "bytes sent", "Provenance", LORE):
         assert text in shown.text
-    for text in ("workload.nr_cpus", "duration_ns", "30000000", fh.__version__):
+    assert f"freehint {fh.__version__}" in shown.text  # cited
+    for text in ("workload.nr_cpus", "duration_ns", "30000000"):
         assert text in html and text not in shown.text  # folded away
     # Nothing but the title's own namespace may look like an address.
     addresses = set(re.findall(r"(?:src|href)=[\"'](https?:[^\"']+)", html))

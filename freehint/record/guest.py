@@ -1,8 +1,9 @@
-"""Record a guest: T0, a workload under the trace, T1; then the checks and the files.
+"""Record a guest: T0, a workload or a migration under the trace, T1; then the checks and files.
 
 The order of the steps is that of the recordings in ``data/``: the guest boots, a workload may run
 before the trace begins, the marker ``FH T0`` stands in the trace just before the guest is stopped
 and dumped, and so does ``FH T1``.  The walker's knobs stand in a marker before its walk.
+A guest that migrates has the markers ``FH before`` and ``FH after``; T1 is its destination's.
 """
 
 import contextlib
@@ -10,21 +11,23 @@ import gzip
 import json
 import re
 import shutil
+import socket
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
 
-from freehint.config import InputError, require, whole
+from freehint.config import InputError
 from freehint.files import scratch_folder, writing
 from freehint.formats.traces.recording import MARKERS
-from freehint.inputs.reading import exists
 from freehint.record import module
 from freehint.record.initramfs import write_initramfs
 from freehint.record.kernels import Kernel, fetch_kernel, find_kernel
 from freehint.record.lists.kernel import Reader
 from freehint.record.lists.program import open_program, reading_kernel, require_drgn
 from freehint.record.lists.tables import checked, write_lists
+from freehint.record.migration.move import EVENTS, SOCKET, look_after, look_before, migrate
+from freehint.record.migration.table import TABLE, record_of, write_table
+from freehint.record.order import Order, check_order, info_of
 from freehint.record.probes import (
     GROUP,
     REPORTING,
@@ -33,50 +36,18 @@ from freehint.record.probes import (
     choose_probes,
     read_symbols,
 )
-from freehint.record.qemu import WORK_S, Guest
+from freehint.record.qemu import WORK_S, Destination, Guest
 from freehint.record.steps import Steps, signals_end_it
 from freehint.record.tools import require_tools
 from freehint.record.trace import check_profile, check_statistics, write_trace
-from freehint.record.workloads import NOTHING, Workload
-from freehint.version import __version__
+from freehint.record.workloads import NOTHING
 
 TOOLS = ("qemu-system-x86_64", "busybox", "cpio", "gcc")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-LEAST_MEMORY, MOST_MEMORY = 256 << 20, 8 << 30  # the module's tables reach to 8 GiB
-MOST_CPUS = 8
-BUFFER_SHARE = 16  # the trace's buffers have memory / 16
 SETTLE_S = 1.0
 MARK_S = 0.3  # between a marker and the stop of the guest
 RESIDENT_S = 0.25
 ROW_BYTES = 250  # a row of the trace's text has about 140
 PATIENCE_S, LEAST_ROWS_PER_S = 60, 1_000  # of the trace on its way out; TCG has 75,000 a second
-
-
-class Order(NamedTuple):
-    """What to record.
-
-    name : str
-    out : Path               the folder for NAME.T0.* and so on
-    kernel : str             a series or a package
-    memory : int             bytes
-    cpus : int
-    workload : Workload      between T0 and T1
-    before : Workload        before T0
-    knobs : dict or None     of the walker; None if it does not run
-    reporting : bool         free-page-reporting of the balloon
-    modules : Path           the folder of the walker's sources
-    """
-
-    name: str
-    out: Path
-    kernel: str
-    memory: int
-    cpus: int
-    workload: Workload
-    before: Workload = NOTHING
-    knobs: dict | None = None
-    reporting: bool = False
-    modules: Path = module.SOURCES
 
 
 def record_guest(order: Order) -> Path:
@@ -95,7 +66,7 @@ def record_guest(order: Order) -> Path:
     ChildProcessError
         A program or the guest failed, or a signal ended the recording.
     """
-    _check(order)
+    check_order(order)
     require_tools(TOOLS, "freehint record guest")
     require_drgn()
     if order.knobs is not None:
@@ -112,17 +83,9 @@ def record_guest(order: Order) -> Path:
             _record(order, kernel, folder, steps)
             for path in sorted(folder.glob(f"{order.name}.*")):
                 path.rename(order.out / path.name)
+            if (table := folder / TABLE).exists():
+                table.rename(order.out / TABLE)
     return order.out / order.name
-
-
-def _check(order: Order) -> None:
-    require(bool(NAME.fullmatch(order.name)), "NAME", "be letters, digits, _ and -", order.name)
-    whole("--memory in bytes", order.memory, LEAST_MEMORY, MOST_MEMORY)
-    whole("--cpus", order.cpus, 1, MOST_CPUS)
-    for path in sorted(order.out.glob(f"{order.name}.*")) if order.out.is_dir() else ():
-        raise InputError(f"{path}: exists already; a recording never overwrites another")
-    if exists(order.out) and not order.out.is_dir():
-        raise InputError(f"{order.out}: is no folder")
 
 
 def _require_space(folder: Path, needed: int, what_for: str) -> None:
@@ -146,49 +109,60 @@ def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
             walker = module.build(order.modules, kernel.headers, kernel.release)
         scripts = {"workload": order.workload, "before": order.before}
         write_initramfs(folder / "initramfs", kernel, scripts, walker)
-    info = _info(order, kernel, probes)
+    info = info_of(order, kernel, probes)
     dumps = {moment: folder / f"{moment}.dump" for moment in MARKERS}
-    guest = Guest(folder, kernel, folder / "initramfs", order.memory, order.cpus, order.reporting)
+    machine = (kernel, folder / "initramfs", order.memory, order.cpus, order.reporting)
+    moving = (order.migration.hints, EVENTS) if order.migration else ()
+    guest = Guest(folder, *machine, *moving)
     with contextlib.ExitStack() as ends:
         with steps.step("boot"):
             ends.enter_context(guest)
-        entries = _run(order, guest, probes, info, dumps, steps)
+        destination = None
+        if order.migration:
+            (folder / "destination").mkdir()
+            outgoing, incoming = socket.socketpair()
+            destination = Destination(guest, incoming, folder / "destination", *machine, *moving)
+            ends.enter_context(destination)
+            with outgoing:
+                guest.qmp("getfd", [outgoing.fileno()], fdname=SOCKET)
+        moved = _run(order, guest, destination, probes, info, dumps, steps)
+        last = destination or guest
+        entries = _end(last, info, steps)
     for moment, dump in dumps.items():
         with steps.step(f"lists {moment}"), reading_kernel(moment):
             lists = Reader(open_program(dump, kernel.vmlinux)).lists()
             write_lists(checked(lists, moment), folder / f"{order.name}.{moment}")
             dump.unlink()
     with steps.step("parquet"):
-        rows = write_trace(guest.data, folder / f"{order.name}.trace.parquet", entries)
+        rows = write_trace(last.data, folder / f"{order.name}.trace.parquet", entries)
     info |= {"rows": rows, "steps_s": steps.seconds}
-    text = json.dumps(info, indent=1).encode()
-    (folder / f"{order.name}.info.json.gz").write_bytes(gzip.compress(text, mtime=0))
+    _write_json(folder / f"{order.name}.info.json.gz", info)
+    if moved:
+        # The checks have held.
+        moved |= {"ok": True, "guest_oops": False}
+        for name in ("setup", "stats"):
+            moved[f"guest_trace_{name}"] = info[f"trace_{name}"]
+        write_table(order.out, moved, folder / TABLE)
+        _write_json(folder / f"{order.name}.migration.json.gz", moved)
 
 
-def _info(order: Order, kernel: Kernel, probes: Chosen) -> dict:
-    """What is known before the guest boots."""
-    return {
-        "name": order.name,
-        "freehint": __version__,
-        "kernel": {"package": kernel.package, "version": kernel.version},
-        "command": order.workload.command,
-        "pre": order.before.command,
-        "scripts": {
-            name: one.script.read_text(errors="replace")
-            for name, one in (("workload", order.workload), ("before", order.before))
-            if one.script
-        },
-        "mem": f"{order.memory >> 20}M",
-        "cpus": order.cpus,
-        "reporting": order.reporting,
-        "buffer_kib": order.memory // BUFFER_SHARE // order.cpus >> 10,
-        "probes": [probe.line() for probe in probes.probes],
-        "probes_missing": [probe.line() for probe in probes.missing],
-    }
+def _write_json(path: Path, record: dict) -> None:
+    path.write_bytes(gzip.compress(json.dumps(record, indent=1).encode(), mtime=0))
 
 
-def _run(order: Order, guest: Guest, probes: Chosen, info: dict, dumps: dict, steps: Steps) -> int:
-    """Run the guest from its boot to its end, fill in ``info``, and return the trace's rows."""
+def _run(
+    order: Order,
+    guest: Guest,
+    destination: Destination | None,
+    probes: Chosen,
+    info: dict,
+    dumps: dict,
+    steps: Steps,
+) -> dict:
+    """Run the guest from its boot to T1, fill in ``info``, and return the migration's record.
+
+    Without a migration the record is empty.
+    """
     # A path of this machine says nothing to others.
     info["qemu_args"] = [re.sub(r"(?<![\w.])/[^\s,]*/", "", word) for word in guest.arguments]
     info["accelerator"] = guest.accelerator
@@ -197,17 +171,23 @@ def _run(order: Order, guest: Guest, probes: Chosen, info: dict, dumps: dict, st
         guest.shell("insmod /lib/modules/fhwalk.ko")
     with steps.step("before"):
         guest.shell(order.before.command, WORK_S)
+    record = {}
+    if order.migration:
+        fill_mib = int(guest.shell("echo ${FILL_MIB:-0}"))
+        workloads = order.before, order.workload
+        record = record_of(order.migration, order.memory, *workloads, fill_mib)
     info["trace_setup"] = _begin_trace(guest, probes, info["buffer_kib"], order.knobs is not None)
     guest.shell("mark FH start")
+    before = look_before(guest) if order.migration else {}
     time.sleep(SETTLE_S)
     with steps.step("T0"):
-        _snapshot(guest, "T0", dumps["T0"])
+        _snapshot(order, guest, "T0", dumps["T0"])
     resident, stop = [], threading.Event()
     watcher = threading.Thread(target=_watch, args=(guest, resident, stop), daemon=True)
     watcher.start()
     began, cpu = time.monotonic(), guest.cpu_s()
-    with steps.step("workload"):
-        output = _work(order, guest)
+    with steps.step("migration" if order.migration else "workload"):
+        output = _work(order, guest, destination, record)
     info["workload"] = {
         "rc": 0,
         "output": output[-2000:],
@@ -217,10 +197,20 @@ def _run(order: Order, guest: Guest, probes: Chosen, info: dict, dumps: dict, st
     stop.set()
     watcher.join()
     info["rss"] = [[round(at - began, 2), kib] for at, kib in resident]
+    if order.migration:
+        guest.end()  # the host has its memory back
+        guest = destination
+        record |= look_after(guest, before)
+        time.sleep(SETTLE_S)
     if order.knobs is not None:
         info["walker"] = guest.shell("knobs")
     with steps.step("T1"):
-        _snapshot(guest, "T1", dumps["T1"])
+        _snapshot(order, guest, "T1", dumps["T1"])
+    return record
+
+
+def _end(guest: Guest, info: dict, steps: Steps) -> int:
+    """Check a guest after T1, take its trace, fill in ``info``, and return the trace's rows."""
     info["proc_T1"] = guest.shell("proc_files")
     guest.shell("mark FH end; echo 0 > $T/tracing_on")
     info["dmesg"] = guest.shell("dmesg | tail -n 20")
@@ -250,14 +240,20 @@ def _begin_trace(guest: Guest, probes: Chosen, buffer_kib: int, walker: bool) ->
     return guest.shell("cat $T/kprobe_events $T/set_event $T/buffer_size_kb")
 
 
-def _snapshot(guest: Guest, moment: str, dump: Path) -> None:
-    guest.shell(f"mark {MARKERS[moment][0]}")
+def _snapshot(order: Order, guest: Guest, moment: str, dump: Path) -> None:
+    guest.shell(f"mark {MARKERS[moment][order.migration is not None]}")
     time.sleep(MARK_S)
     guest.dump(dump)
 
 
-def _work(order: Order, guest: Guest) -> str:
-    """Run the workload; with a walker it runs beside the walk and ends with it."""
+def _work(order: Order, guest: Guest, destination: Destination | None, record: dict) -> str:
+    """Run the workload; it runs beside a walk or a migration, and ends with it."""
+    beside = order.workload != NOTHING
+    if order.migration:
+        if beside:
+            guest.shell(f"begin_background '{order.workload.command}'; sleep 1")
+        record |= migrate(guest, destination, order.migration, order.memory)
+        return destination.shell("end_background") if beside else ""
     if order.knobs is None:
         return guest.shell(order.workload.command, WORK_S)
     words = " ".join(f"{name}={value}" for name, value in order.knobs.items())

@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,16 +13,17 @@ import time
 from pathlib import Path
 
 from freehint.record.kernels import Kernel
+from freehint.record.lines import Lines
 from freehint.record.tools import last_line
 
 KVM = "/dev/kvm"
 KVM_CREATE_VM = 0xAE01  # include/uapi/linux/kvm.h
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
-COMMAND_LINE = (
-    # Lists that huge pages do not empty; a starved host fails the check of the 8254.
-    "console=ttyS0 nokaslr panic=-1 loglevel=4 no_timer_check"
-    " transparent_hugepage=never init_on_alloc=0"
-)
+# Lists that huge pages do not empty; pages that nobody reads are not written.
+MEMORY_LINE = "transparent_hugepage=never init_on_alloc=0"
+# A starved host fails the check of the 8254.
+COMMAND_LINE = f"console=ttyS0 nokaslr panic=-1 loglevel=4 no_timer_check {MEMORY_LINE}"
+LOGGED = re.compile(r"(?:\S+ )?(?:\d+@)?(\d+\.\d+):(\w+) (.*)")
 TCG = "tcg,thread=single"
 BOOT_S = {"kvm": 15, TCG: 300}  # most seconds from QEMU's start to the guest's first answer
 ANSWER_S = 60
@@ -49,51 +51,6 @@ def _escaped(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-class Lines:
-    """Lines that come through a socket.
-
-    Parameters
-    ----------
-    connection : socket
-    why : callable
-        Says why QEMU closed the socket.
-    """
-
-    def __init__(self, connection: socket.socket, why):
-        self.connection = connection
-        self.why = why
-        self.rest = b""
-
-    def read(self, patience_s: float) -> str:
-        """The next line.
-
-        Raises
-        ------
-        ChildProcessError
-            The guest has ended, or says nothing for ``patience_s`` seconds.
-        """
-        self.connection.settimeout(patience_s)
-        while b"\n" not in self.rest:
-            try:
-                data = self.connection.recv(1 << 16)
-            except TimeoutError:
-                raise ChildProcessError(f"the guest says nothing for {patience_s:g} s") from None
-            except ConnectionError:
-                data = b""
-            if not data:
-                raise ChildProcessError(f"the guest has ended: {self.why()}")
-            self.rest += data
-        line, _, self.rest = self.rest.partition(b"\n")
-        return line.decode(errors="replace").rstrip("\r")
-
-    def write(self, line: str) -> None:
-        """Send one line."""
-        try:
-            self.connection.sendall(line.encode() + b"\n")
-        except OSError:
-            raise ChildProcessError(f"the guest has ended: {self.why()}") from None
-
-
 class Guest:
     """A running guest; the end of its ``with`` block is its end.
 
@@ -109,8 +66,10 @@ class Guest:
     memory : int
         Bytes.
     cpus : int
-    reporting : bool
-        Whether its balloon has free-page-reporting.
+    reporting, hinting : bool
+        Whether its balloon has free-page-reporting and free-page-hint.
+    events : tuple of str
+        QEMU's own trace events that :meth:`logged` returns.
 
     Attributes
     ----------
@@ -130,10 +89,14 @@ class Guest:
         memory: int,
         cpus: int,
         reporting: bool = False,
+        hinting: bool = False,
+        events: tuple = (),
     ):
         self.data = folder / "data"
         self._console, self._output = folder / "console", folder / "qemu"
+        self._log = folder / "log"
         balloon = "virtio-balloon-pci" + (",free-page-reporting=on" if reporting else "")
+        balloon += ",free-page-hint=on,iothread=hints" if hinting else ""
         self.arguments = [
             *("qemu-system-x86_64", "-M", "pc", "-m", f"{memory >> 20}M"),
             *("-smp", str(cpus)),
@@ -145,6 +108,12 @@ class Guest:
             *("-chardev", f"file,id=data,path={_escaped(self.data)}"),
             *("-device", "virtserialport,nr=2,chardev=data,name=data"),
         ]
+        if hinting:
+            self.arguments += ["-object", "iothread,id=hints"]
+        if events:
+            self.arguments += ["-msg", "timestamp=on", "-D", str(self._log)]
+        for event in events:
+            self.arguments += ["-trace", f"enable={event}"]
 
     def __enter__(self):
         *others, last = accelerators()
@@ -158,34 +127,46 @@ class Guest:
 
     def _begin(self, accelerator: str):
         """Start QEMU, and wait until the guest answers."""
+        self._start(accelerator)
+        try:
+            self._wait_for("::READY", BOOT_S[accelerator])
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    def _start(self, accelerator: str, incoming: socket.socket | None = None) -> None:
+        """Start QEMU; a guest that comes through ``incoming`` does not boot, and closes it here."""
         qmp, qmp_end = socket.socketpair()
         shell, shell_end = socket.socketpair()
         self.accelerator = accelerator
+        passed = [qmp_end, shell_end]
         ends = [
             *("-accel", accelerator, "-mon", "chardev=qmp,mode=control"),
             *("-chardev", f"socket,id=qmp,fd={qmp_end.fileno()}"),
             *("-chardev", f"socket,id=ctl,fd={shell_end.fileno()}"),
         ]
+        if incoming:
+            passed.append(incoming)
+            ends += ["-incoming", f"fd:{incoming.fileno()}"]
         with open(self._output, "wb") as output:
             self.process = subprocess.Popen(
                 self.arguments[:1] + ends + self.arguments[1:],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=(qmp_end.fileno(), shell_end.fileno()),
+                pass_fds=[one.fileno() for one in passed],
                 preexec_fn=_end_with_parent,
             )
-        qmp_end.close()
-        shell_end.close()
-        self._qmp, self._shell = Lines(qmp, self._why), Lines(shell, self._why)
+        for one in passed:
+            one.close()
+        self._qmp, self._shell = Lines(qmp, self.why), Lines(shell, self.why)
         try:
             self._qmp.read(ANSWER_S)  # its greeting
             self.qmp("qmp_capabilities")
-            self._wait_for("::READY", BOOT_S[accelerator])
         except BaseException:
             self.end()
             raise
-        return self
 
     def __exit__(self, *_):
         self.end()
@@ -202,7 +183,7 @@ class Guest:
         for lines in (self._qmp, self._shell):
             lines.connection.close()
 
-    def _why(self) -> str:
+    def why(self) -> str:
         """What QEMU or the guest's console said last."""
         self.process.wait(QUIT_S)
         said = self._output.read_text(errors="replace")
@@ -210,8 +191,16 @@ class Guest:
             said = self._console.read_text(errors="replace")
         return last_line(said)
 
-    def qmp(self, command: str, **arguments):
+    def qmp(self, command: str, files=(), **arguments):
         """Run a command of QEMU's monitor.
+
+        Parameters
+        ----------
+        command : str
+        files : sequence of int
+            Descriptors of open files that go with it.
+        **arguments
+            The command's own.
 
         Returns
         -------
@@ -223,7 +212,7 @@ class Guest:
         ChildProcessError
             QEMU refuses it, or has ended.
         """
-        self._qmp.write(json.dumps({"execute": command, "arguments": arguments}))
+        self._qmp.write(json.dumps({"execute": command, "arguments": arguments}), files)
         while True:
             answer = json.loads(self._qmp.read(WORK_S))
             if "error" in answer:
@@ -279,3 +268,32 @@ class Guest:
         """CPU seconds that QEMU has used."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def logged(self) -> list:
+        """QEMU's trace events: a list of [seconds since the first event, event, text]."""
+        lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
+        found = [match for match in map(LOGGED.match, lines) if match]
+        first = float(found[0][1]) if found else 0.0
+        return [[round(float(match[1]) - first, 4), match[2], match[3]] for match in found]
+
+
+class Destination(Guest):
+    """A QEMU that waits for a guest to come; it has no guest until then.
+
+    Parameters
+    ----------
+    source : Guest
+        The running guest that is to come, under whose accelerator it will run.
+    incoming : socket
+        The end of a socket that it comes through; QEMU gets it, and it is closed here.
+    *arguments, **options
+        Those of :class:`Guest`, the same as the source's but for the folder.
+    """
+
+    def __init__(self, source: Guest, incoming: socket.socket, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._source, self._incoming = source, incoming
+
+    def __enter__(self):
+        self._start(self._source.accelerator, self._incoming)
+        return self

@@ -9,7 +9,7 @@ import pandas as pd
 from freehint.policies import BASELINE, POLICIES
 from freehint.policies.walker import one_knob_pairs
 from freehint.sweeps.paired import NO_DIFFERENCE, Measure, level, paired, sentence
-from freehint.units import NS_PER_MS, PAGES_PER_MIB, format_ns, format_pages, format_share
+from freehint.units import NS_PER_MS, PAGES_PER_MIB, format_ns, format_pages, format_share, micro
 
 LOSSES = (
     Measure("allocations", "allocations done"),
@@ -27,6 +27,10 @@ MOVES = (
     Measure("total_ns", "time of the migration", "ms", NS_PER_MS),
     Measure("downtime_ns", "downtime", "ms", NS_PER_MS),
 )
+
+
+def _bullets(sentences) -> str:
+    return micro("\n".join(f"- {sentence}" for sentence in sentences))
 
 
 def _values(table: pd.DataFrame, policy: str, name: str) -> pd.Series:
@@ -71,7 +75,8 @@ def compared(table: pd.DataFrame, measures, against: str = BASELINE.name) -> lis
     Returns
     -------
     list of str
-        A sentence for each difference; the policies without one stand together in one sentence.
+        A sentence for each difference, the largest first; the policies without one stand together
+        in one sentence.
     """
     sentences = []
     for measure in measures:
@@ -82,7 +87,9 @@ def compared(table: pd.DataFrame, measures, against: str = BASELINE.name) -> lis
             continue
         alike = []
         runs = table[table["policy"].map(known)]
-        for row in paired(runs, [measure.outcome], against).itertuples():
+        rows = paired(runs, [measure.outcome], against)
+        largest_first = rows["difference"].abs().sort_values(ascending=False, kind="stable").index
+        for row in rows.loc[largest_first].itertuples():
             text = sentence(row, measure)
             if NO_DIFFERENCE in text:
                 alike.append(row.level)
@@ -102,7 +109,7 @@ def losses(table: pd.DataFrame) -> str:
     table : DataFrame
         One row of summary for each policy and seed, "none" among the policies.
     """
-    return "\n".join(f"- {s}" for s in compared(table, LOSSES))
+    return _bullets(compared(table, LOSSES))
 
 
 def findings(table: pd.DataFrame) -> str:
@@ -122,7 +129,7 @@ def findings(table: pd.DataFrame) -> str:
     for one, other, knob in one_knob_pairs(known):
         two = table[table["policy"].isin([one.name, other.name])]
         sentences += [f"**{knob}**: {s}" for s in compared(two, HINTS + LOSSES, other.name)]
-    return "\n".join(f"- {s}" for s in sentences)
+    return _bullets(sentences)
 
 
 def run_findings(summary: pd.Series) -> str:
@@ -185,7 +192,7 @@ def migration_findings(table: pd.DataFrame) -> str:
     if len(base):
         sentences.append(f"Without hints {_sent_in(base.iloc[0])} (seed {base['seed'].iloc[0]}).")
         sentences += compared(done, MOVES)
-    return "\n".join(f"- {s}" for s in sentences)
+    return _bullets(sentences)
 
 
 def _sent_in(row) -> str:

@@ -1,4 +1,4 @@
-"""A part of a report that is folded away until its reader opens it."""
+"""Parts of a report: folded away until its reader opens it, and a table of words."""
 
 from html import escape
 
@@ -20,3 +20,11 @@ def folded_html(title: str, html: str) -> str:
 def folded(title: str, *tables) -> HTML:
     """Tables (DataFrames), folded away below a title, for a notebook."""
     return HTML(folded_html(title, "".join(table.to_html() for table in tables)))
+
+
+def table_of_words(table) -> HTML:
+    """A table (DataFrame) of sentences and links, aligned at the left, for a notebook."""
+    html = table.to_html(escape=False)
+    for cell in ("td", "th"):
+        html = html.replace(f"<{cell}>", f'<{cell} style="text-align:left">')
+    return HTML(html)

@@ -12,7 +12,7 @@ import pandas as pd
 from freehint.policies import BASELINE
 from freehint.reports.findings import run_findings
 from freehint.reports.folded import folded_html
-from freehint.reports.pictures import micro, run_figures
+from freehint.reports.pictures import run_figures
 from freehint.reports.reproduce import Reproduction
 from freehint.runs.cited.citations import citations
 from freehint.runs.provenance import provenance_table
@@ -20,7 +20,7 @@ from freehint.runs.run import Run, readable
 from freehint.runs.scenario_dict import BY_HAND
 from freehint.runs.scenario_file import scenario_toml
 from freehint.runs.trajectory.trajectory import Trajectory
-from freehint.units import NS_PER_S, format_ns
+from freehint.units import NS_PER_S, format_ns, micro
 from freehint.widgets.player.html import player_html
 from freehint.widgets.player.png import moment_png
 

@@ -2,21 +2,15 @@
 
 import base64
 import io
-import re
 from html import escape
 
 from freehint import figures
 from freehint.figures.drawing.palette import THEMES
 from freehint.runs.run import Run, summaries
-from freehint.units import NS_PER_MS, NS_PER_US, format_ns
+from freehint.units import NS_PER_MS, NS_PER_US, format_ns, micro
 
 DPI = 150
 FEW_DOTS = 1_000
-
-
-def micro(text: str) -> str:
-    """The text with the sign of microseconds for "us", which is meant for terminals."""
-    return re.sub(r"\bus\b", "\u00b5s", text)
 
 
 def run_figures(run: Run):

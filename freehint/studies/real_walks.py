@@ -14,11 +14,14 @@ from freehint.replay.counterfactual import counterfactual, recorded_policy
 from freehint.replay.walker.knobs import FIVE_STEP, RESTART
 from freehint.replay.walkers import WalkerPrediction, walker_predictions
 from freehint.runs.scenario import Scenario
-from freehint.sweeps.paired import amount
+from freehint.sweeps.paired import Measure, amount, sentence
 from freehint.units import NS_PER_MS, NS_PER_US
 
 QUESTIONS = ("rotation", "restart", "lock", "steps")
 STALE, BY_STEP_5 = 0, 1  # w_used: its stay is over; w_putback: in the allocator
+TWICE = Measure("duplicate_pages", "pages sent twice")
+WAIT = Measure("wait_ms", "longest wait of an allocation", "ms")
+LOST = Measure("lost_pages", "pages lost to a full ring")
 SIDES = {"recorded": "measured", "predicted": "predicted"}
 
 
@@ -226,9 +229,9 @@ def answers(walks: list, rotation: pd.DataFrame, laps: pd.DataFrame, simulated: 
     gain = 100 * simulated["rotation"][["difference", "half_width"]]
     rows = {
         "rotation": (*_reuse(rotation), amount(*gain, "points of survival")),
-        "restart": (*_twice(laps), _levels(simulated["restart"], "duplicate_pages", "pages twice")),
-        "lock": (*_hold(asking["lock"]), _waits(simulated["lock"])),
-        "steps": (*_steps(asking["steps"]), _waits(simulated["steps"])),
+        "restart": (*_twice(laps), _said(simulated["restart"], TWICE)),
+        "lock": (*_hold(asking["lock"]), _said(simulated["lock"], WAIT, LOST)),
+        "steps": (*_steps(asking["steps"]), _said(simulated["steps"], WAIT, LOST)),
     }
     columns = ["recorded", "predicted exactly", "simulated"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -280,21 +283,10 @@ def _steps(rows: pd.DataFrame) -> list:
     return [told, "the same"]
 
 
-def _levels(table: pd.DataFrame, outcome: str, what: str) -> str:
-    rows = table[table["outcome"] == outcome]
-    told = ", ".join(f"{r.level}: {r.mean:,.0f}" for r in rows.itertuples())
-    return f"{what}: {rows['against'].iloc[0]:,.0f} as recorded; {told}"
-
-
-def _waits(table: pd.DataFrame) -> str:
-    """The longest wait of an allocation beside that of the compared level, and the lost hints."""
-    found = table.set_index("outcome")
-    wait, lost = found.loc["wait_ms"], found.loc["lost_pages"]
-    return (
-        f"longest wait of an allocation {wait['mean']:.2f} ms, list by list"
-        f" {wait['against']:.2f} ms; pages lost to a full ring {lost['mean']:,.0f}, list by list"
-        f" {lost['against']:,.0f}"
-    )
+def _said(table: pd.DataFrame, *measures: Measure) -> str:
+    """The comparing sentences on some outcomes of a table of :func:`freehint.paired`."""
+    rows = [(row, m) for m in measures for row in table.itertuples() if row.outcome == m.outcome]
+    return "; ".join(sentence(row, measure) for row, measure in rows)
 
 
 def in_ms(table: pd.DataFrame) -> pd.DataFrame:

@@ -75,8 +75,14 @@ def calm() -> Scenario:
 
 
 def each_policy(scenario: Scenario, policies=POLICIES) -> list[Scenario]:
-    """The scenario with each policy; one whose reports a host must discard gets such a host."""
+    """The scenario with each policy.
+
+    In a migration a policy whose reports are of use only if the host discards them
+    (``Policy.host_discards``) gets such a host.  Elsewhere it does not: on such a host each page
+    faults when it is first touched, which would be taken for the policy's doing.
+    """
     discards = on_a_host_that_discards([name for name in policies if name in KNOWN])
+    discards = discards if scenario.migration else []
     return [
         scenario.with_values(
             {"policy": name, "host.discard": name in discards or scenario.host.discard}
@@ -112,9 +118,7 @@ def require_walks(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def side_by_side(scenario: Scenario, policies=POLICIES, seeds=(1,), scheduler=None, progress=None):
-    """Run every policy with every seed.
-
-    A policy whose reports need a host that discards them (``Policy.host_discards``) gets one.
+    """Run every policy with every seed, on the hosts of :func:`each_policy`.
 
     Parameters
     ----------

@@ -64,8 +64,10 @@ def amount(difference: float, half_width: float, unit: str) -> str:
     """
     if np.isnan(half_width):
         return f"{difference:+,.3g} {unit}".rstrip()
-    of = half_width if half_width > 0 else abs(difference)
-    digits = max(1 - math.floor(math.log10(of)), 0) if of > 0 else 0
+    # Two digits of the half width, but no more than four of the difference.
+    wanted = ((half_width, 1), (difference, 3))
+    places = [digits - math.floor(math.log10(abs(value))) for value, digits in wanted if value]
+    digits = max(min(places, default=0), 0)
     return f"{difference:+,.{digits}f} ± {half_width:,.{digits}f} {unit}".rstrip()
 
 

@@ -7,8 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
@@ -16,33 +14,7 @@ import stand_in_recorder
 from freehint.config import InputError
 from freehint.formats.traces.recording import load_recording
 from freehint.record.guest import record_guest
-
-SCRIPT = Path(stand_in_recorder.__file__)
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with the stand-in, whose process writes its id to the file ``pid``."""
-    monkeypatch.setenv("PATH", os.environ["PATH"])
-    monkeypatch.setenv("PID", str(tmp_path / "pid"))
-    made = tmp_path / "bin"
-    made.mkdir()
-    stand_in_recorder.install(made, monkeypatch.setattr)
-    return tmp_path
-
-
-def ended(folder: Path, patience_s: float = 10) -> bool:
-    """Whether the stand-in's process ends; a zombie, whose parent is gone or busy, has ended."""
-    status = Path(f"/proc/{(folder / 'pid').read_text()}/stat")
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        try:
-            if status.read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.02)
-    return False
+from stand_in_recorder import SCRIPT, ended
 
 
 def test_a_recording_is_whole_and_loads(folder, capsys):

@@ -102,7 +102,7 @@ def test_without_drgn_the_extra_is_named(tmp_path, monkeypatch, capsys):
     [
         (["--cpus", "0"], "--cpus must be a whole number in 1..8, got 0"),
         (["--memory", "64M"], "--memory in bytes must be a whole number"),
-        (["--migrate"], "unrecognized arguments: --migrate"),
+        (["--postcopy"], "unrecognized arguments: --postcopy"),
     ],
 )
 def test_an_order_out_of_bounds_is_refused(more, sentence, tmp_path, capsys):

@@ -84,15 +84,16 @@ def test_a_stored_run_is_reproduced_exactly(stored, tmp_path, capsys):
     for text in (
         "What does v24 tell the host",
         "Reproduced exactly",
-        f"{run.summary['coverage']:.1%} of the memory it could walk",
+        f"{100 * run.summary['coverage']:.3g} % of the memory it could walk",
         f"freehint report {stored} -o {path}",
         "Walks",
         "Physical memory",
-        "workload.interval_ns",
         "To be cited",
         *run.citations()["link"],
     ):
         assert text in shown.text, text
+    assert "workload.interval_ns" in path.read_text()  # folded away
+    assert "workload.interval_ns" not in shown.text
     assert not re.findall(r"(?:src|href)=[\"'](https?:[^\"']+)", path.read_text())
 
 

@@ -10,7 +10,7 @@ from freehint.mm.profile import PROFILES
 from freehint.policies import CALLED
 from freehint.policies.call_walker import CallWalker
 from freehint.policies.walker import Walker
-from freehint.runs import citations as rules
+from freehint.runs.cited import citations as rules
 from freehint.runs.cited.sources import SOURCES
 
 ROOT = Path(__file__).parents[2]

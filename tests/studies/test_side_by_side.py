@@ -53,8 +53,10 @@ def test_a_search_sorts_its_settings_by_the_pairs_that_they_tell_apart():
 
 
 def test_only_a_policy_that_needs_it_gets_a_host_that_discards():
-    each = study.each_policy(study.busy(), ("none", "v24", "page_reporting"))
-    assert [one.host.discard for one in each] == [False, False, True]
+    names = ("none", "v24", "page_reporting")
+    moved = study.each_policy(study.loaded(), names)
+    assert [one.host.discard for one in moved] == [False, False, True]
+    assert not any(one.host.discard for one in study.each_policy(study.busy(), names))
 
 
 def test_a_comparison_in_which_nothing_walks_is_refused():

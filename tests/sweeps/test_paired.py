@@ -128,3 +128,4 @@ def test_an_amount_has_the_digits_of_its_interval():
     assert amount(1234.5, 67.8, "MB") == "+1,234 ± 68 MB"
     assert amount(0.0012345, 0.000678, "") == "+0.00123 ± 0.00068"
     assert amount(0, 0, "MB") == "+0 ± 0 MB"
+    assert amount(-247.949, 0.004, "MB") == "-247.9 ± 0.0 MB"

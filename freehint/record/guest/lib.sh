@@ -63,7 +63,10 @@ wl_fork() {
 
 wl_frag() { load frag "$(share 60)" "${1:-60}" "${2:-1}"; }
 
-wl_fill() { load fill "$(share "${1:-80}")"; }
+wl_fill() {
+  FILL_MIB=$(share "${1:-80}")
+  load fill "$FILL_MIB"
+}
 
 wl_churn() { timeout "${1:-20}" load churn "$(share 35)" "${2:-24}"; true; }
 

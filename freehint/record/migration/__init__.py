@@ -1,0 +1,1 @@
+"""The live migration of a recorded guest, and what is written of it."""

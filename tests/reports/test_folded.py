@@ -1,0 +1,22 @@
+"""Parts that are folded away on the screen, and open on paper."""
+
+import pandas as pd
+
+from freehint.reports.folded import folded, folded_html
+from lab import open_offline
+
+
+def test_a_folded_part_shows_its_title_alone_until_it_is_printed(tmp_path):
+    part = folded_html("Provenance & more", "<p>numbers</p>")
+    path = tmp_path / "page.html"
+    path.write_text(f"<!doctype html><meta charset='utf-8'><body>{part}</body>")
+    shown = open_offline(path, "folded")
+    assert "Provenance & more" in shown.text and "numbers" not in shown.text
+    opened = part.replace("addEventListener('beforeprint',", "(run=>run())(")
+    path.write_text(f"<!doctype html><meta charset='utf-8'><body>{opened}</body>")
+    assert "numbers" in open_offline(path, "opened").text
+
+
+def test_tables_of_a_notebook_fold_below_one_title():
+    html = folded("Inputs", pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [2]})).data
+    assert html.count("<table") == 2 and html.count("<details>") == 1
