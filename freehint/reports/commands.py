@@ -40,6 +40,7 @@ def _print_knobs(args) -> bool:
     if args.source is None:
         raise InputError("--knobs needs a scenario's TOML file")
     # As above.
+    from freehint.reports.knobs.combinations import counted
     from freehint.reports.knobs.report import write_knobs_report
 
     with tqdm(desc="runs", leave=False, delay=1) as bar:
@@ -48,8 +49,8 @@ def _print_knobs(args) -> bool:
             bar.total, bar.n = total, done
             bar.refresh()
 
-        run, refused = write_knobs_report(args.source, args.knobs, args.out, progress)
-    print(f"{run} combinations are possible, {refused} contradict themselves")
+        counts = write_knobs_report(args.source, args.knobs, args.out, progress)
+    print(counted(*counts))
     print(f"report: {args.out}")
     print(f"next: open {args.out} in a browser and turn its knobs; it needs no Python")
     return True

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -131,7 +132,8 @@ def _execute_all(folder: Path, left: list, stored: dict, keys: dict, said) -> No
         clients[name] = client = _client(folder / f"{name}.ipynb")
         begin = time.perf_counter()
         if any(cell.cell_type == "code" for cell in client.nb.cells):
-            asyncio.run(client.async_execute())
+            # A kernel's own log; what its cells say, and their errors, come as messages.
+            asyncio.run(client.async_execute(stderr=subprocess.DEVNULL))
         seconds = round(time.perf_counter() - begin, 1)
         client.nb.metadata[KEY] = {"key": keys[name], "seconds": seconds}
         _write_notebook(client.nb, stored[name])

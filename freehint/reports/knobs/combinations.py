@@ -155,6 +155,14 @@ def _scenario(base: Scenario, values: dict) -> Scenario:
     return found.with_values({"policy.name": ", ".join([original.name, *changed])})
 
 
+def counted(run: int, refused: int) -> str:
+    """How many combinations were run, in words."""
+    words = f"{run} of {run + refused} combinations are possible"
+    if not refused:
+        return words
+    return f"{words}; {refused} {'contradicts itself' if refused == 1 else 'contradict themselves'}"
+
+
 def own_key(scenario: Scenario, knobs: dict, found: list) -> tuple:
     """The key of the scenario as it is, or of the first combination that is possible."""
     possible = [one for one in found if one.scenario is not None]

@@ -3,21 +3,30 @@
 import base64
 import json
 import shlex
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from string import Template
 
+import numpy as np
+
 from freehint.config import InputError
 from freehint.figures.drawing.palette import THEMES
 from freehint.files import whole_file
-from freehint.reports.knobs.combinations import combinations, own_key, read_knobs
+from freehint.reports.knobs.combinations import combinations, counted, own_key, read_knobs
 from freehint.reports.page import guest_words
 from freehint.reports.pictures import micro
-from freehint.runs.run import readable
+from freehint.runs.run import (
+    MIGRATION_READABLE,
+    READABLE,
+    RETRIES_READABLE,
+    WAITS_READABLE,
+    readable,
+)
 from freehint.runs.scenario_file import read_scenario, scenario_toml
-from freehint.runs.trajectory.trajectory import record
+from freehint.runs.summary import waiting
+from freehint.runs.trajectory.trajectory import Trajectory, record
 from freehint.version import __version__
-from freehint.widgets.lab_table import difference_table
 from freehint.widgets.player.html import STAND_IN
 from freehint.widgets.player.widget import MODULE, STYLE, first_state
 
@@ -36,6 +45,12 @@ OUTCOMES = (
     ),
     *("migration", "sent", "migration took", "downtime", "lost writes"),
 )
+
+
+ENTRIES = {
+    label: entry
+    for label, entry, _ in READABLE + WAITS_READABLE + RETRIES_READABLE + MIGRATION_READABLE
+}
 
 
 def write_knobs_report(source, knobs, path, progress=lambda done, total: None) -> tuple:
@@ -75,7 +90,9 @@ def write_knobs_report(source, knobs, path, progress=lambda done, total: None) -
     for done, one in enumerate(possible):
         progress(done, len(possible))
         seen = record(one.scenario, MOMENTS)
-        data = base64.b64encode(seen.to_bytes()).decode()
+        if one.key == first:
+            shared = seen.arrays["reports.pfn"]
+        data = base64.b64encode(_sharing(seen, shared, one.key == first)).decode()
         size += len(data)
         if size > MOST_BYTES:
             raise InputError(
@@ -93,6 +110,23 @@ def write_knobs_report(source, knobs, path, progress=lambda done, total: None) -
     return len(possible), len(found) - len(possible)
 
 
+def _sharing(seen: Trajectory, first: np.ndarray, whole: bool) -> bytes:
+    """The payload; but its ``reports.pfn`` names rows of the first run's, if it is not that run.
+
+    A pfn that the first run did not report is stored as itself + the number of those rows.  What
+    runs report is mostly the same in the same order, so this takes a third off a payload.
+    """
+    if whole:
+        return seen.to_bytes()
+    own = seen.arrays["reports.pfn"]
+    rows = own + np.uint32(len(first))
+    if len(first):
+        order = np.argsort(first, kind="stable")
+        at = np.minimum(np.searchsorted(first[order], own), len(first) - 1)
+        rows = np.where(first[order[at]] == own, order[at].astype(np.uint32), rows)
+    return replace(seen, arrays=seen.arrays | {"reports.pfn": rows}).to_bytes()
+
+
 class _Run:
     """What the page needs of a run: its payload, times, tables and words."""
 
@@ -100,16 +134,32 @@ class _Run:
         self.data, self.run = data, seen.run
         self.times = [int(ns) for ns in seen.arrays["time_ns"]]
         self.begin = first_state(seen, {})
-        compared = {"first": first.run} if first else {}
-        self.table = micro(difference_table(compared | {"shown": seen.run}))
         self.facts = {label: micro(text) for label, text in readable(seen.run).items()}
+        self.table = _table(self, first or self)
+
+
+def _table(one: _Run, first: _Run) -> str:
+    """The summary beside the first combination's; one seed cannot tell which is better."""
+    numbers = [{**r.run.summary, **waiting(r.run.summary, r.run.waits)} for r in (first, one)]
+    rows = "".join(
+        f"<tr><th scope=row>{escape(label)}</th><td>{escape(first.facts.get(label, '–'))}</td>"
+        f"<td>{escape(text)}</td><td>{_change(*(n.get(ENTRIES[label]) for n in numbers))}</td></tr>"
+        for label, text in one.facts.items()
+    )
+    return f"<table><tr><th></th><th>first</th><th>shown</th><th>change</th></tr>{rows}</table>"
+
+
+def _change(before, after) -> str:
+    """A change in per cent of the value before, if both are numbers that were measured."""
+    numbers = all(isinstance(n, int | float | np.number) and n >= 0 for n in (before, after))
+    if not numbers:
+        return ""
+    if before == after:
+        return "="
+    return f"{(after - before) / before:+,.1%}".replace("%", " %") if before else ""
 
 
 def _page(scenario, levels, found, runs, first, command) -> str:
-    refused = len(found) - len(runs)
-    words = f"{len(runs)} of {len(found)} combinations are possible"
-    if refused:
-        words += f"; {refused} contradict themselves"
     facts = {
         "knobs": [{"name": name, "values": list(map(_text, v))} for name, v in levels.items()],
         "first": list(first),
@@ -130,7 +180,7 @@ def _page(scenario, levels, found, runs, first, command) -> str:
         title=escape(f"freehint: {', '.join(names)}"),
         question=escape(question),
         guest=escape(guest_words(runs[first].run.provenance["parameters"])),
-        words=words,
+        words=counted(len(runs), len(found) - len(runs)),
         knobs="".join(_knob(at, name, values) for at, (name, values) in enumerate(levels.items())),
         first=escape(_values_text(levels, first)),
         all=_all(levels, runs),
