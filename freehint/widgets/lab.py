@@ -19,7 +19,7 @@ from freehint.widgets.lab_knobs import GROUPS, Bench, with_positions
 from freehint.widgets.lab_table import difference_table
 from freehint.widgets.lab_turns import LabTurns
 from freehint.widgets.later import Later
-from freehint.widgets.panel import choice
+from freehint.widgets.knobs.knob import Knob, knob_help, knob_of
 from freehint.widgets.player.widget import Player
 from freehint.widgets.scenario_code import scenario_code
 
@@ -45,7 +45,7 @@ class Lab(widgets.VBox):
     Attributes
     ----------
     knobs : dict
-        Label -> slider; the sliders show the edited side.
+        Label -> Knob; the knobs show the edited side.
     compare, edited : ToggleButtons
         ``compare`` selects the sides to show, ``edited`` the side that the knobs change.
     scenarios, runs, players : dict
@@ -95,24 +95,24 @@ class Lab(widgets.VBox):
     def _make_knobs(self) -> None:
         self.knobs, groups, self._turning = {}, [], False
         for group, knobs in GROUPS.items():
-            for label, (_, options) in knobs.items():
-                self.knobs[label] = self._knob(label, options)
+            for label, (field, options) in knobs.items():
+                self.knobs[label] = self._knob(field, label, options)
             title = widgets.HTML(f"<h4>{group}</h4>")
             groups.append(widgets.VBox([title, *(self.knobs[label] for label in knobs)]))
             groups[-1].add_class("fh-lab-group")
         self._turns = LabTurns(knobs=list(self.knobs.values()))
-        self._panel = widgets.Box(groups)
+        self._panel = widgets.Box([knob_help(), *groups])
         self._panel.add_class("fh-lab-knobs")
+        self._panel.add_class("fh-knobs")
 
-    def _knob(self, label: str, options):
+    def _knob(self, field: str, label: str, options) -> Knob:
         values = [self._values[side][label] for side in SIDES]
         policies = self._benches["A"].policies | self._benches["B"].policies
         if label == "policy":
             options = tuple(policies)
         own = [self._benches["A"].policy_values(policy) for policy in policies.values()]
         positions = values + [brought[label] for brought in own if label in brought]
-        knob = choice(label, with_positions(options, positions), values[0])
-        knob.style.description_width, knob.layout.width = "76px", "100%"
+        knob = knob_of(field, label, with_positions(options, positions), values[0])
         knob.observe(partial(self._turned, label), names="value")
         return knob
 
@@ -211,14 +211,16 @@ class Lab(widgets.VBox):
         for one in SIDES:
             told = "the knobs change this one" if one == side else ""
             self._names[one].value = f"<div class='fh-lab-name'><b>{one}</b>{told}</div>"
-        values, applies = self._values[side], self._benches[side].applies(self._values[side])
+        values, bench = self._values[side], self._benches[side]
+        applies = bench.applies(values)
+        own = bench.policy_values(bench.policies[values["policy"]])
         self._turning = True
         try:
             for label, knob in self.knobs.items():
                 knob.value = values[label]
-                off = label not in applies
-                knob.disabled = off
-                knob.add_class("fh-off") if off else knob.remove_class("fh-off")
+                knob.disabled = label not in applies
+                if label in own:
+                    knob.default = knob.position(own[label])
         finally:
             self._turning = False
 

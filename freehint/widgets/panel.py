@@ -10,21 +10,7 @@ import base64
 import ipywidgets as widgets
 
 from freehint.config import InputError
-
-
-def choice(label: str, options, value) -> widgets.SelectionSlider:
-    """A knob of named positions.
-
-    It is a slider, because JupyterLab keeps the arrow keys of a focused dropdown for itself.
-    """
-    return widgets.SelectionSlider(
-        options=list(options),
-        value=value,
-        description=label,
-        continuous_update=True,
-        style={"description_width": "110px"},
-        layout=widgets.Layout(width="400px"),
-    )
+from freehint.widgets.knobs.knob import knob_help
 
 
 class KnobPanel(widgets.VBox):
@@ -33,25 +19,22 @@ class KnobPanel(widgets.VBox):
     Parameters
     ----------
     knobs : dict
-        Name -> ipywidget with a ``value``.
+        Name -> :class:`freehint.widgets.knobs.knob.Knob`.
     draw : callable
         ``draw(**values)`` returns a :class:`freehint.figures.Picture`.  If it raises InputError,
         the panel shows the message and keeps the last picture.
-    columns : int
-        The number of knobs in a row.
     """
 
-    def __init__(self, knobs: dict, draw, columns=2):
+    def __init__(self, knobs: dict, draw):
         self.knobs = knobs
         self._draw = draw
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
         self.message = widgets.HTML()
-        grid = widgets.GridBox(
-            list(knobs.values()),
-            layout=widgets.Layout(grid_template_columns=f"repeat({columns}, 430px)"),
-        )
-        super().__init__([grid, self.message, self.picture])
+        grid = widgets.Box(list(knobs.values()))
+        grid.add_class("fh-knob-grid")
+        super().__init__([grid, knob_help(), self.message, self.picture])
         self.add_class(f"freehint-{type(self).__name__.lower()}")
+        self.add_class("fh-knobs")
         for knob in knobs.values():
             knob.observe(self._turned, names="value")
         self.redraw()

@@ -11,7 +11,8 @@ from freehint.runs.run import readable, summaries
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.units import MIB, NS_PER_MS
-from freehint.widgets.panel import KnobPanel, choice
+from freehint.widgets.knobs.knob import knob_of
+from freehint.widgets.panel import KnobPanel
 
 MS = tuple((str(ms), ms * NS_PER_MS) for ms in (0, 1, 2, 3, 5, 10, 20, 50))
 # These times count from the first start of a walk, 20 ms into the run.
@@ -68,14 +69,14 @@ class ScenarioKnobs(KnobPanel):
         self.base = scenario.with_values({"memory": memory, "kernel": kernel})
         self.panels = tuple(panels)
         self.run = None
-        super().__init__({name: self._knob(name) for name in knobs}, self._simulate, columns=2)
+        super().__init__({name: self._knob(name) for name in knobs}, self._simulate)
 
     def _knob(self, name):
         field, options = KNOBS[name]
         value = attrgetter(field)(self.base)
         if field == "policy":
             value = value.name
-        return choice(name, options or self.kernels, value)
+        return knob_of(field, name, options or self.kernels, value)
 
     def scenario(self, **values) -> Scenario:
         """The scenario that the knobs describe."""

@@ -192,14 +192,15 @@ answer = bench._show_values
 bench._show_values = lambda: (time.sleep(1), answer())
 """
 LISTEN = """(label) => {
-  const knob = [...document.querySelectorAll('.fh-lab .widget-hslider')].find(
-    (e) => e.querySelector('.widget-label').textContent === label);
-  const readout = knob.querySelector('.widget-readout');
-  window.seen = [readout.textContent];
-  new MutationObserver(() => window.seen.push(readout.textContent)).observe(
-    readout, {childList: true, characterData: true, subtree: true}); }"""
+  const knob = [...document.querySelectorAll('.fh-lab .fh-knob')].find(
+    (e) => e.querySelector('label').textContent === label);
+  const chosen = () => knob.querySelector('[aria-checked=true]').textContent;
+  window.seen = [chosen()];
+  new MutationObserver(() => window.seen.push(chosen())).observe(
+    knob, {attributes: true, subtree: true}); }"""
 NOTED = """() => { const text = (s) => [...document.querySelectorAll(s)].map((e) => e.textContent);
-  return {readouts: text('.fh-lab .widget-readout'), table: text('.fh-diff td'),
+  return {readouts: text('.fh-lab .fh-knob output, .fh-lab .fh-knob [aria-checked=true]'),
+          chosen: [...document.querySelectorAll('.fh-lab select')].map((e) => e.value), table: text('.fh-diff td'),
           moments: [...document.querySelectorAll('.fh-player')].map((p) => p.dataset.moment)}; }"""
 
 
