@@ -2,7 +2,7 @@
 
 from freehint import figures
 from freehint.figures.drawing.palette import GREY
-from freehint.policies.walker import RESUME, ROTATE, Walker
+from freehint.policies.walker import RESUME, ROTATE
 from freehint.runs.scenario import Scenario
 from freehint.studies.blocks import FREED, PLACED, block_story
 from freehint.studies.thread import CONSUMED, thread_story
@@ -16,7 +16,7 @@ KNOBS = ("rotate", "resume", "lock", "order", "min_order", "batch", "full ring",
 
 
 class GuestKnobs(ScenarioKnobs):
-    """Knobs of a scenario's policy, ring, host and kernel; the policy begins as v24's walk.
+    """Knobs of a scenario's policy, ring, host and kernel; the policy begins as v24.
 
     Parameters
     ----------
@@ -25,8 +25,7 @@ class GuestKnobs(ScenarioKnobs):
     """
 
     def __init__(self, scenario: Scenario | None = None):
-        walker = Walker("walker", rotate="never", resume="restart", lock="per_list")
-        scenario = (scenario or Scenario()).with_values({"policy": walker})
+        scenario = (scenario or Scenario()).with_values({"policy": "v24"})
         super().__init__(scenario, KNOBS, panels=("walk", "lock", "lists", "balance"))
 
 

@@ -62,8 +62,18 @@ def test_sentences_stand_only_where_the_docstring_has_none():
     assert not SENTENCES.keys() & {"ring.size", "host.gap_ns", "host.service_ns", "duration_ns"}
     assert facts_of("host.kick_ns").explanation in " ".join(fh.HostConfig.__doc__.split())
     assert facts_of("ring.size").rule == rules_of(fh.RingConfig)["size"]
-    text = "A b.\n\nAttributes\n----------\na, b : int\n    One of two.\n    More.\n\nNotes\n-----\nc : d\n"
+    text = "A b.\n\nAttributes\n----------\na, b : int\n    One of two.\n    More.\n\n"
+    text += "Notes\n-----\nc : d\n"
     assert attributes_of(text) == {"a": "One of two. More.", "b": "One of two. More."}
+
+
+def test_a_further_position_finds_its_place():
+    knob = Knob("away", (("1 ms", 10), ("3 ms", 30)), 30, default=10)
+    knob.offer(20)
+    assert knob.labels == ["1 ms", "2 ms", "3 ms"]
+    assert (knob.value, knob.index, knob.default) == (30, 2, 0)
+    knob.value = 20
+    assert knob.label == "2 ms"
 
 
 def test_the_default_is_marked():

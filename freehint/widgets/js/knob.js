@@ -9,16 +9,18 @@ function render({model, el}) {
     parent.append(node);
     return node;
   };
-  const labels = model.get("labels"), kind = model.get("kind"), last = labels.length - 1;
+  let labels, kind, last, show;
   const name = model.get("description"), unit = model.get("unit");
   const id = `fh-knob-${++numbered}`;
-  el.classList.add("fh-knob", `fh-knob-${kind}`);
+  el.classList.add("fh-knob");
   make(el, "label", {textContent: name, htmlFor: id});
   const body = make(el, "div", {className: "fh-knob-body"});
 
-  const range = kind === "slider" ? `${labels[0]} to ${labels[last]}${unit && ` ${unit}`}; ` : "";
   const normal = () => model.get("default");
-  const told = () => `${model.get("help")} ${range}default: ${labels[normal()] ?? "none of these"}`.trim();
+  const told = () => {
+    const from = kind === "slider" ? `From ${labels[0]} to ${labels[last]}${unit && ` ${unit}`}, b` : "B";
+    return `${model.get("help")} ${from}y default ${labels[normal()] ?? "none of these"}.`.trim();
+  };
   const go = (index) => {
     if (model.get("disabled")) return;
     model.set("index", Math.max(0, Math.min(last, index)));
@@ -75,9 +77,15 @@ function render({model, el}) {
       };
     },
   };
-  const show = parts[kind]();
+  const build = () => {
+    labels = model.get("labels"), kind = model.get("kind"), last = labels.length - 1;
+    el.dataset.kind = kind;
+    body.replaceChildren();
+    show = parts[kind]();
+    draw();
+  };
   const draw = () => {
-    const index = model.get("index"), off = model.get("disabled");
+    const index = Math.min(model.get("index"), last), off = model.get("disabled");
     for (const control of show(index)) {
       control.disabled = off;
       control.title = told();
@@ -104,8 +112,12 @@ function render({model, el}) {
   el.addEventListener("focusin", tell);
   const follow = ["change:index", "change:disabled", "change:default"];
   for (const event of follow) model.on(event, draw);
-  draw();
-  return () => { for (const event of follow) model.off(event, draw); };
+  model.on("change:labels", build);
+  build();
+  return () => {
+    for (const event of follow) model.off(event, draw);
+    model.off("change:labels", build);
+  };
 }
 
 export default {render};

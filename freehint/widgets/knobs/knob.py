@@ -16,7 +16,7 @@ from freehint.widgets.knobs.facts import UNITS, facts_of
 
 FOLDER = Path(__file__).parents[1]
 SLIDER, BUTTONS, DROPDOWN = KINDS = ("slider", "buttons", "dropdown")
-MOST_LETTERS = 26  # of all labels, so that the buttons stand in one line
+MOST_LETTERS = 22  # of all labels, so that the buttons stand in one line
 
 
 class Knob(anywidget.AnyWidget):
@@ -46,7 +46,6 @@ class Knob(anywidget.AnyWidget):
     """
 
     _esm = (FOLDER / "js" / "knob.js").read_text()
-    _css = (FOLDER / "knobs.css").read_text()
     description = traitlets.Unicode().tag(sync=True)
     labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
     index = traitlets.Int(0).tag(sync=True)
@@ -58,7 +57,7 @@ class Knob(anywidget.AnyWidget):
     value = traitlets.Any()
 
     def __init__(self, description: str, options, value, default=MISSING, unit="", help=""):
-        pairs = [one if isinstance(one, tuple) else (_text(one), one) for one in options]
+        pairs = with_positions(options)
         self.options = tuple(position for _, position in pairs)
         one_of(description, value, self.options)
         marked = value if default is MISSING else default
@@ -82,6 +81,18 @@ class Knob(anywidget.AnyWidget):
     def label(self) -> str:
         """The text of the present position."""
         return self.labels[self.index]
+
+    def offer(self, value) -> None:
+        """Add a position, if there is none with this value."""
+        if value in self.options:
+            return
+        present, marked = self.value, self.options[self.default] if self.default >= 0 else MISSING
+        pairs = with_positions(list(zip(self.labels, self.options, strict=True)), [value])
+        self.options = tuple(position for _, position in pairs)
+        with self.hold_sync():
+            self.labels = [text for text, _ in pairs]
+            self.kind = _kind(self.options, self.labels)
+            self.index, self.default = self.position(present), self.position(marked)
 
     @traitlets.validate("value")
     def _a_position(self, proposal):
@@ -129,13 +140,37 @@ def knob_help() -> widgets.HTML:
     return line
 
 
+def with_positions(options, values=()) -> list:
+    """A knob's positions as pairs (text, value), extended by values that are not among them.
+
+    Numbers are in order if there is a further one.
+    """
+    pairs = [one if isinstance(one, tuple) else (_text(one), one) for one in options]
+    known = [value for _, value in pairs]
+    further = [value for value in dict.fromkeys(values) if value not in known]
+    pairs += [(_label(value, pairs), value) for value in further]
+    numbers = all(map(_is_number, (*known, *further)))
+    return sorted(pairs, key=lambda pair: pair[1]) if numbers and further else pairs
+
+
+def _label(value, pairs) -> str:
+    """The label of a further position: a number gets the unit of the others."""
+    for text, known in pairs:
+        number, _, unit = text.replace(",", "").partition(" ")
+        if _is_number(value) and known and unit:
+            return f"{value / known * float(number):,g} {unit}"
+    return _text(value).rpartition("/")[2]
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _text(value) -> str:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return f"{value:,}" if whole else str(value)
+    return f"{value:,}" if _is_number(value) and isinstance(value, int) else str(value)
 
 
 def _kind(options: tuple, labels: list) -> str:
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in options)
-    if numbers:
+    if all(map(_is_number, options)):
         return SLIDER
     return BUTTONS if sum(map(len, labels)) <= MOST_LETTERS and len(labels) <= 4 else DROPDOWN
