@@ -8,10 +8,11 @@ from freehint.engine.guest.programs import STATES, Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.migration import GENERATIONS, MigrationConfig
+from freehint.mm.memory import copy_memory
 from freehint.mm.profile import profile_name
 from freehint.policies import POLICIES
 from freehint.policies.policy import Policy
-from freehint.runs.begin import all_inputs, guest_memory, named_memory
+from freehint.runs.begin import all_inputs, guest_memory, named_memory, prepared_memory
 from freehint.runs.scenario import Scenario
 from freehint.units import NS_PER_MS, NS_PER_US
 from freehint.widgets.knobs.names import changed_name
@@ -19,6 +20,7 @@ from freehint.widgets.scenario import KERNELS, KNOBS, OF_POLICIES
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
 DEFAULT = Scenario(duration_ns=100 * NS_PER_MS)  # Most walks end within.
+MOST_READY = 4  # guests that are kept, some 20 MB each for one of 4 GiB
 GIVEN = "given"  # a Memory without a name
 
 
@@ -84,7 +86,7 @@ class Bench:
         self.base = scenario
         own = (*policies, scenario.policy)
         self.policies = POLICIES | {one.name: one for one in own if not _turned(one)}
-        self._memories = {}
+        self._memories, self._ready = {}, {}
 
     def memory(self, name):
         """The memory with a name."""
@@ -194,9 +196,18 @@ class Bench:
         named = scenario.with_values({"policy": replace(scenario.policy, name=name)})
         if values["load"] == RECORDED:
             return named, guest_memory(named)
-        memory, inputs = self._loaded(values["memory"])
-        memory, _ = guest_memory(replace(scenario, memory=memory))
-        return named, (memory, all_inputs(inputs, scenario.workload.inputs))
+        memory, inputs = self._prepared(values["memory"], scenario)
+        return named, (copy_memory(memory), all_inputs(inputs, scenario.workload.inputs))
+
+    def _prepared(self, name, scenario: Scenario) -> tuple:
+        """A memory with a scenario's kernel and CPUs, made once for the many turns of a knob."""
+        key = (name, scenario.kernel, scenario.workload.nr_cpus)
+        if key not in self._ready:
+            memory, inputs = self._loaded(name)
+            while len(self._ready) >= MOST_READY:
+                del self._ready[next(iter(self._ready))]
+            self._ready[key] = prepared_memory(memory, *key[1:])[0], inputs
+        return self._ready[key]
 
     def _policy(self, values: dict) -> Policy:
         policy = self.policies[values["policy"]]

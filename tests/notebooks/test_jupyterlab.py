@@ -259,7 +259,7 @@ def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
     page.get_by_text("cannot go with policy.on_full 'stop'").wait_for()
     page.wait_for_timeout(1500)  # a rest, so that undo comes back to here
     lab.turn("full ring", "ArrowRight")
-    page.locator(".fh-lab-said").wait_for(state="detached")
+    page.wait_for_function("!document.querySelector('.fh-lab-said')")
     page.get_by_role("button", name="share").press("Enter")
     code = page.locator(".fh-share textarea").input_value()
     assert set(executed(code)) >= {"a", "b"}
@@ -274,7 +274,7 @@ def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
     open_setting(page, shared.replace('"freehint_bench": 1', '"freehint_bench": 7'))
     page.get_by_text("freehint_bench must be 1, got 7").wait_for()
     open_setting(page, shared)
-    page.locator(".fh-lab-said").wait_for(state="detached")
+    page.wait_for_function("!document.querySelector('.fh-lab-said')")
 
     # All is as left when the page comes again.
     lab.wait_idle()
