@@ -71,6 +71,7 @@ class Simulating:
 
     def run_seeds(self) -> None:
         """Run each side shown with several seeds, and tell how far the numbers spread."""
+        self._soon.forget()  # the seeds begin with what waits
         self._slices.begin(self._seeds())
 
     def _seeds(self):

@@ -114,12 +114,23 @@ class ScenarioKnobs(KnobPanel):
 
     def _named(self, scenario: Scenario) -> Scenario:
         """The scenario with a policy that is called by what was changed in it."""
-        preset = POLICIES.get(scenario.policy.name, self._preset)
-        name = changed_name(scenario.policy, preset)
+        name = changed_name(scenario.policy, self._preset_of(scenario.policy))
         return scenario.with_values({"policy": replace(scenario.policy, name=name)})
+
+    def _preset_of(self, policy: Policy) -> Policy:
+        return POLICIES.get(policy.name, self._preset)
+
+    def _mark_defaults(self, policy: Policy) -> None:
+        """Mark the chosen policy's own values as the defaults of its knobs."""
+        preset = self._preset_of(policy)
+        for label, knob in self.knobs.items():
+            part, _, name = KNOBS[label][0].rpartition(".")
+            if part == "policy" and hasattr(preset, name):
+                knob.default = knob.position(getattr(preset, name))
 
     def _simulate(self, **values):
         scenario = self.scenario(**values)
+        self._mark_defaults(scenario.policy)
         self.run, self.spread, self._table.value = simulate(self._named(scenario)), None, ""
         self._slices.stop()
         self._actions.share.show({"A": self.shared})
@@ -143,6 +154,8 @@ class ScenarioKnobs(KnobPanel):
 
     def run_seeds(self) -> None:
         """Run the scenario with several seeds, and tell how far its numbers spread."""
+        self._soon.forget()
+        self.redraw()  # a turn may wait to be drawn
         self._slices.begin(self._seeds())
 
     def _seeds(self):

@@ -486,6 +486,9 @@ def test_what_cannot_be_shared_says_why():
 
 def test_the_panels_share_all_of_this():
     panel = GuestKnobs(SMALL)
+    assert [knob.options[knob.default] for knob in panel.knobs.values()][:3] == [
+        *("never", "restart", "per_list"),
+    ]
     panel.knobs["lock"].value = "per_zone"
     assert panel.run.summary["policy"] == "v24, lock=per_zone"
     shared = panel._actions.share.texts["JSON"]
