@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 import nbformat
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+KEYS = ("ArrowLeft", "ArrowRight", "Home", "End")  # that turn a knob of any kind
 PLAYER = ".fh-player[data-ready]"
 MOMENT = "Number(document.querySelector('.fh-player').dataset.moment)"
 SCREENSHOTS = Path(__file__).parent.parent / "out" / "screenshots"
@@ -205,20 +206,20 @@ class NotebookPage:
         return widget.locator(".noUi-handle, select, input, button").locator("visible=true")
 
     def turn(self, label: str, to: str) -> None:
-        """Choose the option ``to`` of a dropdown or of toggle buttons; else press the key ``to``.
+        """Choose the position ``to`` of a dropdown or of buttons; else press the key ``to``.
 
-        Keys have Playwright's names: ArrowRight, Home, PageUp, Space.  A dropdown gets no keys,
-        because JupyterLab takes the arrows of a focused one for moving between cells.
+        Keys have Playwright's names: ArrowRight, Home, PageUp, Space.
         """
         knob = self.knob(label)
-        match knob.first.evaluate("(element) => element.tagName"):
-            case "SELECT":
-                knob.select_option(label=to)
-            case "BUTTON":
-                knob.filter(has_text=re.compile(rf"^\s*{re.escape(to)}\s*$")).click()
-            case _:
-                knob.first.focus()
-                self.page.keyboard.press(to)
+        tag = knob.first.evaluate("(element) => element.tagName")
+        button = knob.filter(has_text=re.compile(rf"^\s*{re.escape(to)}\s*$"))
+        if tag == "BUTTON" and button.count():
+            button.click()
+        elif tag == "SELECT" and to not in KEYS:
+            knob.select_option(to)
+        else:
+            knob.and_(self.page.locator(":not([tabindex='-1'])")).first.focus()
+            self.page.keyboard.press(to)
 
     def shown(self, pictures: str) -> str:
         """A fingerprint of the img and canvas elements of a CSS selector, once they are loaded."""

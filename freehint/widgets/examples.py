@@ -2,11 +2,13 @@
 
 from freehint import figures
 from freehint.figures.drawing.palette import GREY
-from freehint.policies.walker import RESUME, ROTATE, Walker
+from freehint.policies.walker import RESUME, ROTATE
 from freehint.runs.scenario import Scenario
 from freehint.studies.blocks import FREED, PLACED, block_story
 from freehint.studies.thread import CONSUMED, thread_story
-from freehint.widgets.panel import KnobPanel, choice
+from freehint.widgets.knobs.facts import facts_of
+from freehint.widgets.knobs.knob import Knob
+from freehint.widgets.panel import KnobPanel
 from freehint.widgets.scenario import ScenarioKnobs
 
 KNOBS = ("rotate", "resume", "lock", "order", "min_order", "batch", "full ring", "ring size",
@@ -14,7 +16,7 @@ KNOBS = ("rotate", "resume", "lock", "order", "min_order", "batch", "full ring",
 
 
 class GuestKnobs(ScenarioKnobs):
-    """Knobs of a scenario's policy, ring, host and kernel; the policy begins as v24's walk.
+    """Knobs of a scenario's policy, ring, host and kernel; the policy begins as v24.
 
     Parameters
     ----------
@@ -23,8 +25,7 @@ class GuestKnobs(ScenarioKnobs):
     """
 
     def __init__(self, scenario: Scenario | None = None):
-        walker = Walker("walker", rotate="never", resume="restart", lock="per_list")
-        scenario = (scenario or Scenario()).with_values({"policy": walker})
+        scenario = (scenario or Scenario()).with_values({"policy": "v24"})
         super().__init__(scenario, KNOBS, panels=("walk", "lock", "lists", "balance"))
 
 
@@ -36,10 +37,14 @@ class ThreadExample(KnobPanel):
 
     def __init__(self, rotate="on_exit", resume="scan_for_first", consumed="nothing"):
         knobs = {
-            "rotate": choice("rotate", ROTATE, rotate),
-            "resume": choice("resume", RESUME, resume),
-            "consumed": choice("consumed", CONSUMED, consumed),
-            "capacity": choice("blocks per stroke", range(1, 9), 2),
+            "rotate": Knob("rotate", ROTATE, rotate, help=facts_of("policy.rotate").explanation),
+            "resume": Knob("resume", RESUME, resume, help=facts_of("policy.resume").explanation),
+            "consumed": Knob(
+                "consumed", CONSUMED, consumed, help="Blocks allocated by the guest meanwhile."
+            ),
+            "capacity": Knob(
+                "blocks per stroke", range(1, 9), 2, help=facts_of("policy.capacity").explanation
+            ),
         }
         super().__init__(knobs, draw_story)
 
@@ -63,11 +68,18 @@ class BlockKnobs(KnobPanel):
 
     def __init__(self, allocations=5, frees=0):
         knobs = {
-            "allocations": choice("allocations", range(33), allocations),
-            "frees": choice("frees", range(33), frees),
-            "order": choice("order", range(4), 0),
-            "freed": choice("freed", FREED, FREED[0]),
-            "placed": choice("freed blocks go", tuple(PLACED), next(iter(PLACED))),
+            "allocations": Knob(
+                "allocations", range(33), allocations, help="How many blocks are allocated."
+            ),
+            "frees": Knob("frees", range(33), frees, help="How many of them are freed again."),
+            "order": Knob("order", range(4), 0, help="A block has 2^order pages."),
+            "freed": Knob("freed", FREED, FREED[0], help="Which blocks are freed first."),
+            "placed": Knob(
+                "freed blocks go",
+                tuple(PLACED),
+                next(iter(PLACED)),
+                help="The end of its list to which a freed block goes.",
+            ),
         }
         super().__init__(knobs, draw_blocks)
 

@@ -12,7 +12,7 @@ from freehint import figures
 from freehint.figures.drawing.palette import BLACK, THEMES
 from freehint.runs.run import summaries
 from freehint.widgets.player.png import moment_png
-from freehint.widgets.scenario import PANELS
+from freehint.widgets.run_figures import PANELS
 
 PANELS_OF_A_RUN = ("walk", "lock")
 WIDTH, ROW_HEIGHT, DPI = 9.6, 2.5, 125  # inches, inches, pixels per inch

@@ -8,15 +8,19 @@ from freehint.engine.guest.programs import STATES, Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.migration import GENERATIONS, MigrationConfig
+from freehint.mm.memory import copy_memory
 from freehint.mm.profile import profile_name
 from freehint.policies import POLICIES
 from freehint.policies.policy import Policy
-from freehint.runs.begin import named_memory
+from freehint.runs.begin import all_inputs, guest_memory, named_memory, prepared_memory
 from freehint.runs.scenario import Scenario
 from freehint.units import NS_PER_MS, NS_PER_US
+from freehint.widgets.knobs.names import changed_name
 from freehint.widgets.scenario import KERNELS, KNOBS, OF_POLICIES
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
+DEFAULT = Scenario(duration_ns=100 * NS_PER_MS)  # Most walks end within.
+MOST_READY = 4  # guests that are kept, some 20 MB each for one of 4 GiB
 GIVEN = "given"  # a Memory without a name
 
 
@@ -80,14 +84,19 @@ class Bench:
         one = isinstance(scenario.policy, Policy)
         require(one, "scenario.policy", "be one policy on the bench", scenario.policy_names)
         self.base = scenario
-        self.policies = POLICIES | {one.name: one for one in (*policies, scenario.policy)}
-        self._memories = {}
+        own = (*policies, scenario.policy)
+        self.policies = POLICIES | {one.name: one for one in own if not _turned(one)}
+        self._memories, self._ready = {}, {}
 
     def memory(self, name):
         """The memory with a name."""
+        return self._loaded(name)[0]
+
+    def _loaded(self, name) -> tuple:
+        """A memory by its name, and a tuple of the Inputs that it was loaded from."""
         if name not in self._memories:
             given = self.base.memory if name == GIVEN else name
-            self._memories[name] = named_memory(given)[0]
+            self._memories[name] = named_memory(given)
         return self._memories[name]
 
     def values(self) -> dict:
@@ -174,11 +183,31 @@ class Bench:
         }
         return self.base.with_values(changes)
 
-    def loaded(self, values: dict) -> Scenario:
-        """The scenario that the knobs describe, with the loaded memory in place of its name."""
-        memory = self.memory(values["memory"])
+    def guest(self, values: dict) -> tuple:
+        """What is simulated for the knobs.
+
+        Returns
+        -------
+        (Scenario, (Memory, tuple of Input))
+            The scenario, whose policy is called by what was changed in it; a guest of its own.
+        """
         scenario = self.scenario(values)
-        return scenario if values["load"] == RECORDED else replace(scenario, memory=memory)
+        name = changed_name(scenario.policy, self.policies[values["policy"]])
+        named = scenario.with_values({"policy": replace(scenario.policy, name=name)})
+        if values["load"] == RECORDED:
+            return named, guest_memory(named)
+        memory, inputs = self._prepared(values["memory"], scenario)
+        return named, (copy_memory(memory), all_inputs(inputs, scenario.workload.inputs))
+
+    def _prepared(self, name, scenario: Scenario) -> tuple:
+        """A memory with a scenario's kernel and CPUs, made once for the many turns of a knob."""
+        key = (name, scenario.kernel, scenario.workload.nr_cpus)
+        if key not in self._ready:
+            memory, inputs = self._loaded(name)
+            while len(self._ready) >= MOST_READY:
+                del self._ready[next(iter(self._ready))]
+            self._ready[key] = prepared_memory(memory, *key[1:])[0], inputs
+        return self._ready[key]
 
     def _policy(self, values: dict) -> Policy:
         policy = self.policies[values["policy"]]
@@ -212,22 +241,10 @@ class Bench:
         )
 
 
-def with_positions(options, values) -> list:
-    """A knob's positions, in order, extended by values that are not among them."""
-    pairs = [one if isinstance(one, tuple) else (str(one), one) for one in options]
-    known = [value for _, value in pairs]
-    for value in dict.fromkeys(values):
-        if value not in known:
-            pairs.append((_label(value, pairs), value))
-            known.append(value)
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
-    return sorted(pairs, key=lambda pair: pair[1]) if numbers else pairs
-
-
-def _label(value, pairs) -> str:
-    """The label of a further position: a number gets the unit of the others."""
-    for text, known in pairs:
-        number, _, unit = text.replace(",", "").partition(" ")
-        if isinstance(value, int | float) and known and unit:
-            return f"{value / known * float(number):,g} {unit}"
-    return str(value).rpartition("/")[2]
+def _turned(policy: Policy) -> bool:
+    """Is it one of freehint's policies, but for its knobs?"""
+    preset = POLICIES.get(policy.name)
+    if type(preset) is not type(policy):
+        return False
+    knobs = {knob.name: getattr(preset, knob.name) for knob in preset.knobs}
+    return replace(policy, **knobs) == preset

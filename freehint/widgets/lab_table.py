@@ -1,4 +1,4 @@
-"""A table that compares two runs in numbers: A, B, and the difference B - A."""
+"""Tables of one run or two: their numbers, and over seeds what the second has more or less."""
 
 from html import escape
 from math import isnan
@@ -28,37 +28,59 @@ OF_A_WALK = {"coverage", "survival", "walk_ns"}
 NANOSECONDS = ((NS_PER_S, "s"), (NS_PER_MS, "ms"), (1_000, "µs"), (1, "ns"))
 
 
-def difference_table(runs: dict) -> str:
-    """HTML that shows one or two runs side by side.
+def run_table(runs: dict) -> str:
+    """HTML that shows one or two runs side by side.  A single seed does not decide what is better.
 
     Parameters
     ----------
     runs : dict
-        Name -> Run; if there are two, the second is compared with the first.
+        Name -> Run; if there are two, the difference of the second from the first is shown.
     """
     summaries = [run.summary for run in runs.values()]
-    migrates = [summary for summary in summaries if "migration" in summary]
-    ended = all(summary["total_ns"] >= 0 for summary in migrates)
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in runs)
-    if len(runs) == 2:
-        head += "<th scope='col' colspan='2'>B − A</th>"
-    body = "".join(_row(summaries, *row) for row in ROWS)
-    if migrates:
+    body = "".join(_run_row(summaries, *row[:3]) for row in ROWS)
+    if any("migration" in summary for summary in summaries):
         body += _status_row(summaries)
+        body += "".join(_run_row(summaries, *row[:3]) for row in MIGRATION_ROWS)
+    note = "one seed; “5 seeds” tells whether a difference is more than noise" * (len(runs) == 2)
+    return _table([escape(name) for name in runs], body, note)
+
+
+def spread_table(spread) -> str:
+    """HTML that shows the mean and the 95 % interval over seeds of one setting or two.
+
+    Parameters
+    ----------
+    spread : Spread
+        With two settings, the second is called better or worse only where the interval of the
+        paired difference leaves out 0.
+    """
+    body = "".join(_spread_row(spread, *row) for row in ROWS)
+    if "migration" in spread.table:
+        ended = (spread.table["migration"].isna() | (spread.table["total_ns"] >= 0)).all()
         # As long as a migration goes on, fewer bytes sent are not better.
         body += "".join(
-            _row(summaries, label, entry, kind, better if ended else None)
+            _spread_row(spread, label, entry, kind, better if ended else None)
             for label, entry, kind, better in MIGRATION_ROWS
         )
-    return f"<table class='fh-diff'><tr><th></th>{head}</tr>{body}</table>"
+    first, *_, last = spread.seeds
+    note = f"seeds {first} to {last}; mean ± half of its 95 % interval"
+    return _table(spread.sides, body, note)
+
+
+def _table(names, body: str, note: str) -> str:
+    head = "".join(f"<th scope='col'>{name}</th>" for name in names)
+    if len(names) == 2:
+        head += "<th scope='col'>B − A</th>"
+    return (
+        f"<table class='fh-diff fh-diff-{len(names)}'><thead><tr><th></th>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table><div class='fh-diff-note'>{note}</div>"
+    )
 
 
 def _status_row(summaries) -> str:
     """A row with the status of each migration at the end of the run, in QEMU's words."""
-    cells = "".join(
-        f"<td>{escape(str(summary.get('migration', '–')))}</td>" for summary in summaries
-    )
-    return f"<tr><th scope='row'>migration</th>{cells}{'<td></td>' * 2 * (len(summaries) - 1)}</tr>"
+    cells = [escape(str(summary.get("migration", "–"))) for summary in summaries]
+    return _html_row("migration", cells + [""] * (len(cells) == 2))
 
 
 def measured(summary, entry):
@@ -69,30 +91,59 @@ def measured(summary, entry):
     return None if entry in OF_A_WALK and summary["strokes"] == 0 else value
 
 
-def _row(summaries, label, entry, kind, more_is_better) -> str:
+def _run_row(summaries, label, entry, kind) -> str:
     values = [measured(summary, entry) for summary in summaries]
-    factor, unit = _unit(kind, [v for v in values if v is not None])
-    cells = [f"{v * factor:,.{_digits(v * factor, kind)}f} {unit}".strip() if v is not None else "–"
-             for v in values]  # fmt: skip
-    html = "".join(f"<td>{cell}</td>" for cell in cells)
+    scale = _scale(kind, [v for v in values if v is not None])
+    cells = ["–" if v is None else _with_unit(v, kind, scale) for v in values]
     if len(values) == 2:
-        html += _difference(values, factor, unit, kind, more_is_better)
-    return f"<tr><th scope='row'>{label}</th>{html}</tr>"
+        cells.append("–" if None in values else _difference(values[1] - values[0], kind, scale))
+    return _html_row(label, cells)
 
 
-def _difference(values, factor, unit, kind, more_is_better) -> str:
+def _spread_row(spread, label, entry, kind, more_is_better) -> str:
+    values = [measured(summary, entry) for _, summary in spread.table.iterrows()]
     if None in values:
-        return "<td>–</td><td></td>"
-    by = (values[1] - values[0]) * factor
-    text = f"{by:+,.{_digits(by, kind)}f}".replace("-", "−")
-    if not float(text.replace(",", "").replace("−", "-")):
-        return "<td>=</td><td></td>"
-    unit = "points" if kind == "share" else unit
+        return _html_row(label, ["–"] * (3 if len(spread.sides) == 2 else 1))
+    means = [spread.of(side, values) for side in spread.sides]
+    scale = _scale(kind, [mean for mean, _ in means])
+    cells = [f"{_with_unit(mean, kind, scale)} {_half(half, kind, scale)}" for mean, half in means]
+    if len(means) == 1:
+        return _html_row(label, cells)
+    by, half, differs = spread.difference(values)
+    if not differs:
+        cells.append("no difference seen")
+        return _html_row(label, cells)
+    cells.append(f"{_difference(by, kind, scale)} {_half(half, kind, scale)}")
     if more_is_better is None:
-        return f"<td>{text} {unit}</td><td></td>"
+        return _html_row(label, cells)
     better = (by > 0) == more_is_better
-    word = "▲ better" if better else "▼ worse"
-    return f"<td>{text} {unit}</td><td class='fh-{'better' if better else 'worse'}'>{word}</td>"
+    cells[-1] += " ▲ better" if better else " ▼ worse"
+    return _html_row(label, cells, "better" if better else "worse")
+
+
+def _html_row(label: str, cells: list, verdict: str = "") -> str:
+    *others, last = (f"<td>{cell}</td>" for cell in cells)
+    if verdict:
+        last = last.replace("<td>", f"<td class='fh-{verdict}'>")
+    return f"<tr><th scope='row'>{label}</th>{''.join(others)}{last}</tr>"
+
+
+def _with_unit(value, kind: str, scale: tuple) -> str:
+    factor, unit = scale
+    return f"{value * factor:,.{_digits(value * factor, kind)}f} {unit}".strip()
+
+
+def _half(half, kind: str, scale: tuple) -> str:
+    by = half * scale[0]
+    return f"<small>± {by:,.{_digits(by, kind)}f}</small>"
+
+
+def _difference(by, kind: str, scale: tuple) -> str:
+    factor, unit = scale
+    text = f"{by * factor:+,.{_digits(by * factor, kind)}f}".replace("-", "−")
+    if not float(text.replace(",", "").replace("−", "-")):
+        return "="
+    return f"{text} {'points' if kind == 'share' else unit}".strip()
 
 
 def _digits(value: float, kind: str) -> int:
@@ -105,7 +156,7 @@ def _digits(value: float, kind: str) -> int:
     return 0 if size >= 100 else 1 if size >= 10 or kind == "share" else 2
 
 
-def _unit(kind: str, values: list) -> tuple:
+def _scale(kind: str, values: list) -> tuple:
     """(factor, unit) that suits the largest of the values."""
     if kind == "ns":
         most = max(values, default=0)

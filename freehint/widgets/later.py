@@ -1,10 +1,11 @@
-"""Act once, a little later, however often it is asked for meanwhile.
+"""Act a little later, once for many questions; and work in slices that newer work replaces.
 
-The timer belongs to the kernel's own event loop.  There is no thread, so nothing runs in parallel
+The timers belong to the kernel's own event loop.  There is no thread, so nothing runs in parallel
 with a callback.
 """
 
 import asyncio
+import time
 
 
 def running_loop():
@@ -50,3 +51,69 @@ class Later:
     def _due(self) -> None:
         self._handle = None
         self._act()
+
+    def forget(self) -> None:
+        """Do not call after all."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
+SLICE_S = 0.01
+
+
+class InSlices:
+    """Works through a generator on the event loop, so that messages are read between its steps.
+
+    Newer work replaces the work under way, whose result nobody sees.  Without an event loop all
+    work is done at once.
+
+    Parameters
+    ----------
+    loop : callable
+        Returns an event loop (an object with ``call_later``) or None.
+    """
+
+    def __init__(self, loop=running_loop):
+        self._loop, self._work = loop, None
+
+    @property
+    def busy(self) -> bool:
+        """Is there work under way?"""
+        return self._work is not None
+
+    @property
+    def at_once(self) -> bool:
+        """Is there no event loop?"""
+        return self._loop() is None
+
+    def begin(self, work) -> None:
+        """Work through a generator in place of what is under way."""
+        self.stop()
+        if self.at_once:
+            for _ in work:
+                pass
+        else:
+            self._work = work
+            self._go_on_later(work)
+
+    def stop(self) -> None:
+        """Give up the work under way."""
+        if self._work is not None:
+            self._work.close()
+            self._work = None
+
+    def _go_on_later(self, work) -> None:
+        self._loop().call_later(0, self._go_on, work)
+
+    def _go_on(self, work) -> None:
+        if work is not self._work:  # replaced meanwhile
+            return
+        until = time.perf_counter() + SLICE_S
+        for _ in work:
+            if work is not self._work:
+                return
+            if time.perf_counter() > until:
+                self._go_on_later(work)
+                return
+        self._work = None

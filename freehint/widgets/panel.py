@@ -6,55 +6,58 @@ also carries its picture as ``image/png``, so that a page without a kernel shows
 """
 
 import base64
+from functools import partial
+from html import escape
 
 import ipywidgets as widgets
 
 from freehint.config import InputError
+from freehint.widgets.knobs.bar import bar_of, button
+from freehint.widgets.knobs.history import History
+from freehint.widgets.knobs.knob import knob_help
+from freehint.widgets.knobs.turns import Turns
+from freehint.widgets.later import Later
 
-
-def choice(label: str, options, value) -> widgets.SelectionSlider:
-    """A knob of named positions.
-
-    It is a slider, because JupyterLab keeps the arrow keys of a focused dropdown for itself.
-    """
-    return widgets.SelectionSlider(
-        options=list(options),
-        value=value,
-        description=label,
-        continuous_update=True,
-        style={"description_width": "110px"},
-        layout=widgets.Layout(width="400px"),
-    )
+SOON_S, QUIET_S = 0.002, 0.35
 
 
 class KnobPanel(widgets.VBox):
-    """Knobs above a picture.
+    """Knobs above a picture, with undo and reset.
 
     Parameters
     ----------
     knobs : dict
-        Name -> ipywidget with a ``value``.
+        Name -> :class:`freehint.widgets.knobs.knob.Knob`.
     draw : callable
         ``draw(**values)`` returns a :class:`freehint.figures.Picture`.  If it raises InputError,
         the panel shows the message and keeps the last picture.
-    columns : int
-        The number of knobs in a row.
     """
 
-    def __init__(self, knobs: dict, draw, columns=2):
+    def __init__(self, knobs: dict, draw):
         self.knobs = knobs
-        self._draw = draw
+        self._draw, self._turning, self._history = draw, False, History()
+        self._soon = Later(self.redraw, SOON_S)
+        self._quiet = Later(self._history.rest, QUIET_S, restarts=True)
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
         self.message = widgets.HTML()
-        grid = widgets.GridBox(
-            list(knobs.values()),
-            layout=widgets.Layout(grid_template_columns=f"repeat({columns}, 430px)"),
-        )
-        super().__init__([grid, self.message, self.picture])
+        self._undo = button("undo", self.undo, "take back the last turn of a knob")
+        self._reset = button("reset", self.reset, "the values with which this panel began")
+        self._turns = Turns(knobs=list(knobs.values()))
+        self._begun = self.values()
+        grid = widgets.Box(list(knobs.values()))
+        grid.add_class("fh-knob-grid")
+        bar = bar_of(self._undo, self._reset, *self._more_buttons())
+        super().__init__([grid, knob_help(), bar, self.message, self.picture])
         self.add_class(f"freehint-{type(self).__name__.lower()}")
-        for knob in knobs.values():
-            knob.observe(self._turned, names="value")
+        for name in ("fh-knobs", "fh-panel"):
+            self.add_class(name)
+        for name, knob in knobs.items():
+            knob.observe(partial(self._turned, name), names="value")
         self.redraw()
+
+    def _more_buttons(self) -> tuple:
+        """Further widgets for the line of buttons."""
+        return ()
 
     def values(self) -> dict:
         """The values of the knobs, {name: value}."""
@@ -62,14 +65,47 @@ class KnobPanel(widgets.VBox):
 
     def redraw(self) -> None:
         """Draw the picture for the current values."""
+        self._undo.disabled = not len(self._history)
         try:
             self.picture.value = self._draw(**self.values())._repr_png_()
-            self.message.value = ""
+            self.say("")
         except InputError as error:
-            self.message.value = f"<b style='color:#D55E00'>{error}</b>"
+            self.say(str(error))
 
-    def _turned(self, _change) -> None:
-        self.redraw()
+    def say(self, sentence: str) -> None:
+        """Show a sentence above the picture, in place of the last one."""
+        self.message.value = f"<b class='fh-knob-said'>{escape(sentence)}</b>" if sentence else ""
+
+    def undo(self) -> None:
+        """Take back the last turn of a knob, or the last reset."""
+        if len(self._history):
+            self._restore(self._history.back())
+
+    def reset(self) -> None:
+        """Give the knobs the values with which the panel began."""
+        self._history.note(self.values(), "reset")
+        self._restore(self._begun)
+
+    def _restore(self, values: dict) -> None:
+        self._turning = True
+        try:
+            for name, value in values.items():
+                self.knobs[name].offer(value)
+                self.knobs[name].value = value
+        finally:
+            self._turning = False
+        self._history.rest()
+        self._changed()
+
+    def _turned(self, name: str, change) -> None:
+        if self._turning:
+            return
+        self._history.note({**self.values(), name: change["old"]}, name)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._soon.ask()
+        self._quiet.ask()
 
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options)

@@ -1,17 +1,27 @@
 """A panel with any fields of a scenario as knobs, and any figures of the run below them."""
 
+from dataclasses import replace
 from operator import attrgetter
 
-from freehint import figures
+import ipywidgets as widgets
+
+from freehint.config import InputError, require
 from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import POLICIES
-from freehint.policies.policy import CAPACITY, FULL_RING
+from freehint.policies.policy import CAPACITY, FULL_RING, Policy
 from freehint.runs.begin import guest_memory
-from freehint.runs.run import readable, summaries
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
-from freehint.units import MIB, NS_PER_MS
-from freehint.widgets.panel import KnobPanel, choice
+from freehint.units import NS_PER_MS
+from freehint.widgets.knobs.bar import Actions
+from freehint.widgets.knobs.knob import knob_of
+from freehint.widgets.knobs.names import changed_name
+from freehint.widgets.knobs.seeds import Spread, seed_rows
+from freehint.widgets.knobs.share import read_setting
+from freehint.widgets.lab_table import spread_table
+from freehint.widgets.later import InSlices
+from freehint.widgets.panel import KnobPanel
+from freehint.widgets.run_figures import draw_run
 
 MS = tuple((str(ms), ms * NS_PER_MS) for ms in (0, 1, 2, 3, 5, 10, 20, 50))
 # These times count from the first start of a walk, 20 ms into the run.
@@ -47,7 +57,7 @@ KERNELS = ("6.1", "6.12")  # Recordings prove the rules of these; a guest's own 
 
 
 class ScenarioKnobs(KnobPanel):
-    """Knobs of a scenario; each turn simulates it again.
+    """Knobs of a scenario; each turn simulates it again.  It can be shared, and run with 5 seeds.
 
     Parameters
     ----------
@@ -57,122 +67,102 @@ class ScenarioKnobs(KnobPanel):
     knobs : sequence of str
         Names in ``scenario.KNOBS``.
     panels : sequence of str
-        One, two or four names in ``scenario.PANELS``.
+        One, two or four names in ``run_figures.PANELS``.
     """
 
     def __init__(self, scenario: Scenario, knobs, panels=("walk", "lock")):
-        memory, _ = guest_memory(scenario.with_values({"kernel": None}))
-        kernel = scenario.kernel or profile_name(memory.profile)
-        own = (profile_name(memory.profile), kernel, *KERNELS)
+        self._take(scenario)
+        own = (self._own_kernel, self.base.kernel, *KERNELS)
         self.kernels = [name for name in PROFILES if name in own]
-        self.base = scenario.with_values({"memory": memory, "kernel": kernel})
         self.panels = tuple(panels)
-        self.run = None
-        super().__init__({name: self._knob(name) for name in knobs}, self._simulate, columns=2)
+        self.run = self.spread = None
+        self._slices, self._table = InSlices(), widgets.HTML()
+        self._actions = Actions(self.undo, self.reset, self.run_seeds, self.open_setting)
+        super().__init__({name: self._knob(name) for name in knobs}, self._simulate)
+        self.children = (*self.children[:-1], self._table, self.children[-1])
+
+    def _take(self, scenario: Scenario) -> None:
+        memory, _ = guest_memory(scenario.with_values({"kernel": None}))
+        self._own_kernel = profile_name(memory.profile)
+        self._given = scenario
+        kernel = scenario.kernel or self._own_kernel
+        self.base = scenario.with_values({"memory": memory, "kernel": kernel})
+        self._preset = POLICIES.get(self.base.policy.name, self.base.policy)
+
+    def _more_buttons(self) -> tuple:
+        return self._actions.seeds, self._actions.share
+
+    def _value(self, field: str):
+        value = attrgetter(field)(self.base)
+        return value.name if field == "policy" else value
 
     def _knob(self, name):
         field, options = KNOBS[name]
-        value = attrgetter(field)(self.base)
-        if field == "policy":
-            value = value.name
-        return choice(name, options or self.kernels, value)
+        value = self._value(field)
+        return knob_of(field, name, options or self.kernels, value)
 
     def scenario(self, **values) -> Scenario:
         """The scenario that the knobs describe."""
         return self.base.with_values({KNOBS[name][0]: value for name, value in values.items()})
 
+    @property
+    def shared(self) -> Scenario:
+        """The scenario of the knobs with its memory by name, as it is shared."""
+        scenario = self.scenario(**self.values())
+        kernel = None if scenario.kernel == self._own_kernel else scenario.kernel
+        return scenario.with_values({"memory": self._given.memory, "kernel": kernel})
+
+    def _named(self, scenario: Scenario) -> Scenario:
+        """The scenario with a policy that is called by what was changed in it."""
+        name = changed_name(scenario.policy, self._preset_of(scenario.policy))
+        return scenario.with_values({"policy": replace(scenario.policy, name=name)})
+
+    def _preset_of(self, policy: Policy) -> Policy:
+        return POLICIES.get(policy.name, self._preset)
+
+    def _mark_defaults(self, policy: Policy) -> None:
+        """Mark the chosen policy's own values as the defaults of its knobs."""
+        preset = self._preset_of(policy)
+        for label, knob in self.knobs.items():
+            part, _, name = KNOBS[label][0].rpartition(".")
+            if part == "policy" and hasattr(preset, name):
+                knob.default = knob.position(getattr(preset, name))
+
     def _simulate(self, **values):
-        self.run = simulate(self.scenario(**values))
+        scenario = self.scenario(**values)
+        self._mark_defaults(scenario.policy)
+        self.run, self.spread, self._table.value = simulate(self._named(scenario)), None, ""
+        self._slices.stop()
+        self._actions.share.show({"A": self.shared})
         return draw_run(self.run, self.panels, self.base.duration_ns)
 
+    def open_setting(self, file_or_text) -> None:
+        """Open a setting that a share button made; if it is refused, all stays as it is."""
+        before = self._given
+        try:
+            scenario = read_setting(file_or_text)["A"]
+            require(isinstance(scenario.policy, Policy), "policy", "be one", scenario.policy_names)
+            self._take(scenario)
+            values = {name: self._value(KNOBS[name][0]) for name in self.knobs}
+            self.scenario(**values)
+        except InputError as error:
+            self._take(before)
+            self.say(str(error))
+            return
+        self._history.clear()  # its steps belong to the scenario before
+        self._restore(values)
 
-def headline(run) -> str:
-    """The main numbers of a run in one line."""
-    if "sent_bytes" in run.summary:
-        return _migration_headline(run.summary)
-    facts = readable(run)
-    names = ("coverage", "survival", "walk took", "lock held max", "allocation wait max")
-    return "     ".join(f"{name}: {facts[name]}" for name in names)
+    def run_seeds(self) -> None:
+        """Run the scenario with several seeds, and tell how far its numbers spread."""
+        self._soon.forget()
+        self.redraw()  # a turn may wait to be drawn
+        self._slices.begin(self._seeds())
 
-
-def _migration_headline(summary) -> str:
-    if summary["total_ns"] < 0:
-        return f"migration: {summary['migration']}"
-    sent, took = summary["sent_bytes"] / 1e6, summary["total_ns"] / 1e9
-    moved = summary["migrated_pages"]
-    return f"sent: {sent:,.0f} MB     took: {took:.1f} s     pages moved by compaction: {moved:,}"
-
-
-def draw_run(run, panels, span_ns: int):
-    """Draw a run as one figure of named panels."""
-    rows = (len(panels) + 1) // 2
-    figure, axes = figures.quick_figure(
-        13, 3.6 * rows, rows, min(2, len(panels)), left=0.06, right=0.985,
-        top=1 - 0.39 / rows / 1.8, bottom=0.16 / rows, hspace=0.36, wspace=0.16,
-    )  # fmt: skip
-    for name, ax in zip(panels, figures.every(axes), strict=True):
-        title, draw = PANELS[name]
-        draw(run, ax, span_ns)
-        if title:
-            ax.set_title(title, loc="left", fontsize=10)
-    figure.suptitle(headline(run), x=0.06, ha="left", fontsize=11)
-    return figure
-
-
-def _lists(run, ax, _span_ns):
-    figures.free_by_order(run.memory, ax)
-    on_pcp = run.memory.pcp["count"].sum() * MIB
-    ax.set_title(
-        f"the free lists at the end, and {on_pcp:.0f} MiB on pcp lists", loc="left", fontsize=10
-    )
-
-
-def _walk(run, ax, span_ns):
-    figures.walk_map(run.reports, ax, span_ns)
-
-
-def _lock(run, ax, span_ns):
-    figures.lock_timeline(run.locks, run.waits, ax, span_ns)
-
-
-def _balance(run, ax, _span_ns):
-    figures.hint_balance(summaries([run]), ax)
-
-
-def _hints(run, ax, _span_ns):
-    figures.hints_over_time(run.reports, ax)
-
-
-def _fate(run, ax, _span_ns):
-    figures.pages_by_fate(summaries([run]).set_axis([""]), ax)
-
-
-def _dirty(run, ax, _span_ns):
-    figures.dirty_at_each_sync({run.summary["policy"]: run.rounds}, ax)
-
-
-def _orders(run, ax, _span_ns):
-    figures.blocks_by_order(run.reports, ax)
-
-
-def _longer(run, ax, _span_ns):
-    figures.longer_than(
-        {
-            "a stroke held the lock": run.locks["held_ns"],
-            "an operation waited": run.waits["wait_ns"],
-        },
-        ax,
-    )
-
-
-PANELS = {
-    "walk": ("where the walk went", _walk),
-    "lock": ("the zone lock", _lock),
-    "lists": ("", _lists),
-    "balance": ("", _balance),
-    "hints": ("memory reported to the host", _hints),
-    "fate": ("", _fate),
-    "dirty": ("pages newly dirty at each sync", _dirty),
-    "orders": ("blocks offered to the ring", _orders),
-    "longer": ("how many events lasted longer", _longer),
-}
+    def _seeds(self):
+        scenario = self._named(self.scenario(**self.values()))
+        guests = {"A": lambda: (scenario, guest_memory(scenario))}
+        for rows in seed_rows(guests, scenario.seed):
+            self._table.value = f"<div class='fh-diff-note'>{len(rows)} runs ..</div>"
+            yield
+        self.spread = Spread(rows)
+        self._table.value = spread_table(self.spread)

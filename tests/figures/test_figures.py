@@ -18,7 +18,7 @@ from freehint.figures.drawing.style import LogTicks, log_axis
 from freehint.policies.walker import ROTATE
 from freehint.version import __version__
 from freehint.widgets.examples import draw_blocks, draw_story
-from freehint.widgets.scenario import draw_run
+from freehint.widgets.run_figures import draw_run
 from overlap import tick_labels, unreadable
 from pictured import DRAWN, moved, runs, walked
 

@@ -194,7 +194,8 @@ def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
 
 
 BENCH_CELLS = [
-    "import freehint as fh\nfrom freehint.widgets import Lab\nbench = Lab()",
+    "import freehint as fh\nfrom freehint.widgets import Lab\n"
+    "bench = Lab(fh.Scenario(memory='256MiB', duration_ns=60_000_000))",
     "bench",
     "print(bench.code)\nprint(bench.edited.value, [p.moment for p in bench.players.values()])",
 ]
@@ -204,15 +205,24 @@ answer = bench._show_values
 bench._show_values = lambda: (time.sleep(1), answer())
 """
 LISTEN = """(label) => {
-  const knob = [...document.querySelectorAll('.fh-lab .widget-hslider')].find(
-    (e) => e.querySelector('.widget-label').textContent === label);
-  const readout = knob.querySelector('.widget-readout');
-  window.seen = [readout.textContent];
-  new MutationObserver(() => window.seen.push(readout.textContent)).observe(
-    readout, {childList: true, characterData: true, subtree: true}); }"""
+  const knob = [...document.querySelectorAll('.fh-lab .fh-knob')].find(
+    (e) => e.querySelector('label').textContent === label);
+  const chosen = () => knob.querySelector('[aria-checked=true]').textContent;
+  window.seen = [chosen()];
+  new MutationObserver(() => window.seen.push(chosen())).observe(
+    knob, {attributes: true, subtree: true}); }"""
 NOTED = """() => { const text = (s) => [...document.querySelectorAll(s)].map((e) => e.textContent);
-  return {readouts: text('.fh-lab .widget-readout'), table: text('.fh-diff td'),
+  return {readouts: text('.fh-lab .fh-knob output, .fh-lab .fh-knob [aria-checked=true]'),
+          chosen: [...document.querySelectorAll('.fh-lab select')].map((e) => e.value),
+          table: text('.fh-diff td'),
           moments: [...document.querySelectorAll('.fh-player')].map((p) => p.dataset.moment)}; }"""
+
+
+def open_setting(page, text):
+    page.get_by_role("button", name="share").click()
+    page.get_by_role("button", name="open another").click()
+    page.locator(".fh-share textarea").fill(text)
+    page.locator(".fh-share-line").get_by_role("button", name="open").click()
 
 
 def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
@@ -227,20 +237,23 @@ def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
     # A knob, by keyboard, changes the player and then the figures.
     before, figures = lab.shown(players), lab.shown(".fh-lab-below img")
     lab.turn("policy", "ArrowLeft")
-    shown = lab.wait_picture_changed(players, before)
+    lab.wait_picture_changed(players, before)
     assert page.inner_text(".fh-player .fh-title strong") == "none"
     lab.wait_picture_changed(".fh-lab-below img", figures)
     lab.turn("policy", "ArrowRight")
-    assert lab.wait_picture_changed(players, shown) == before
+    same = "([pictures, before]) => window.freehintShown(pictures) === before"
+    page.wait_for_function(same, arg=[players, before])  # after the preview
 
     # Two sides: the knobs are B's, A stays; the players go together.
     page.get_by_role("button", name="A and B").press("Enter")
     page.wait_for_function(f"document.querySelectorAll('{PLAYER}').length === 2")
     lab.turn("policy", "End")
-    page.get_by_text("page_reporting").nth(1).wait_for()
     titles = page.locator(".fh-player .fh-title strong")
     titles.get_by_text("page_reporting").wait_for()
     assert titles.all_inner_texts() == ["v24", "page_reporting"]
+    page.get_by_role("button", name="5 seeds").click()
+    page.get_by_text("seeds 1 to 5").wait_for()
+    assert page.locator(".fh-diff .fh-better, .fh-diff .fh-worse").count() > 0
     page.locator(PLAYER).first.focus()
     page.keyboard.press("End")
     page.wait_for_function(
@@ -256,12 +269,24 @@ def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
     lab.turn("full ring", "Home")
     lab.turn("full ring", "ArrowRight")
     page.get_by_text("cannot go with policy.on_full 'stop'").wait_for()
+    page.wait_for_timeout(1500)  # a rest, so that undo comes back to here
     lab.turn("full ring", "ArrowRight")
-    page.get_by_role("button", name="copy as code").press("Enter")
-    code = page.locator(".fh-code textarea").input_value()
+    page.wait_for_function("!document.querySelector('.fh-lab-said')")
+    page.get_by_role("button", name="share").press("Enter")
+    code = page.locator(".fh-share textarea").input_value()
     assert set(executed(code)) >= {"a", "b"}
+    page.get_by_role("button", name="JSON").click()
+    shared = page.locator(".fh-share textarea").input_value()
     page.keyboard.press("Escape")
-    assert page.locator(".fh-code-panel").is_hidden()
+    assert page.locator(".fh-share-panel").is_hidden()
+
+    # Undo goes back to the value before; a setting is opened, or refused with a sentence.
+    page.get_by_role("button", name="undo").click()
+    page.locator(".fh-lab-said").wait_for()
+    open_setting(page, shared.replace('"freehint_bench": 1', '"freehint_bench": 7'))
+    page.get_by_text("freehint_bench must be 1, got 7").wait_for()
+    open_setting(page, shared)
+    page.wait_for_function("!document.querySelector('.fh-lab-said')")
 
     # All is as left when the page comes again.
     lab.wait_idle()
@@ -293,10 +318,22 @@ def test_a_knob_keeps_what_was_turned_after_the_question(jupyterlab, tmp_path):
     lab.wait_idle()
     page.wait_for_timeout(500)
     assert page.evaluate("[...new Set(window.seen)]") == ["stop", "lose"]
-    page.get_by_role("button", name="copy as code").press("Enter")
-    code = page.locator(".fh-code textarea").input_value()
+    page.get_by_role("button", name="share").press("Enter")
+    code = page.locator(".fh-share textarea").input_value()
     made = executed(code)["a"].policy
     assert (made.name, made.on_full) == ("hold_the_lock", "lose")
+
+
+def test_a_restarted_kernel_is_told(jupyterlab, tmp_path):
+    cell = "from freehint.widgets import ThreadExample\nThreadExample()"
+    lab = jupyterlab.open(write_notebook(tmp_path / "restarted.ipynb", cell))
+    lab.run_all()
+    page = lab.page
+    page.locator(".fh-knob").first.wait_for()
+    assert page.locator(".fh-dead-said").count() == 0
+    page.evaluate("() => window.freehintPanel.sessionContext.session.kernel.restart()")
+    page.get_by_text("The kernel was restarted: run the cell again.").wait_for()
+    assert page.locator(".fh-dead-said").count() == 1
 
 
 # The harness itself, on notebooks made for it.

@@ -2,17 +2,27 @@
 
 import asyncio
 import base64
+import html
+import re
+import time
 
 import pytest
 
 import freehint as fh
 from freehint.config import InputError
 from freehint.policies import POLICIES
+from freehint.runs.begin import guest_memory
+from freehint.runs.scenario_file import read_scenario
+from freehint.runs.trajectory.trajectory import recording
 from freehint.units import NS_PER_MS
-from freehint.widgets import Lab, Player, scenario_code
+from freehint.widgets import GuestKnobs, Lab, Player, scenario_code
+from freehint.widgets.knobs.history import History
+from freehint.widgets.knobs.seeds import Spread
+from freehint.widgets.knobs.share import read_setting
 from freehint.widgets.lab_knobs import FIELDS, GROUPS, Bench
-from freehint.widgets.lab_table import difference_table
-from freehint.widgets.later import Later
+from freehint.widgets.lab_runs import MOMENTS, _first_looks
+from freehint.widgets.lab_table import run_table, spread_table
+from freehint.widgets.later import InSlices, Later
 from lab import executed
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=30 * NS_PER_MS)
@@ -118,9 +128,9 @@ def test_a_knob_changes_the_run_and_its_code_tells_how():
     bench.knobs["policy"].value = "rotate_on_exit"
     made = executed(bench.code)
     for side in ("A", "B"):
-        summary = fh.simulate(made[side.lower()]).summary
-        assert summary.equals(bench.runs[side].summary)
-    assert bench.runs["A"].summary["policy"] == "v24"
+        summary = fh.simulate(made[side.lower()]).summary.drop("policy")
+        assert summary.equals(bench.runs[side].summary.drop("policy"))
+    assert bench.runs["A"].summary["policy"] == "v24, on_full=stop"
     assert bench.runs["B"].summary["policy"] == "rotate_on_exit"
 
 
@@ -172,15 +182,57 @@ def test_a_contradiction_is_a_sentence_and_the_picture_stays():
         Lab(fh.Scenario(policy=("v24", "page_reporting")))
 
 
-def test_the_table_says_better_and_worse():
+def row_of(text, label):
+    return next(row for row in text.split("<th scope='row'>") if row.startswith(label))
+
+
+def test_one_seed_decides_nothing():
     runs = [fh.simulate(SMALL.with_values({"ring.size": size})) for size in (1024, 8)]
-    html = difference_table({"A": runs[0], "B": runs[1]})
+    text = run_table({"A": runs[0], "B": runs[1]})
     lost = runs[1].summary["lost_pages"] / 256
-    row = html.split("lost on a full ring")[1].split("</tr>")[0]
-    assert f"+{lost:,.2f} MiB" in row and "▼ worse" in row
-    back = difference_table({"A": runs[1], "B": runs[0]}).split("lost on a full ring")[1]
-    assert "▲ better" in back.split("</tr>")[0]
-    assert "better" not in difference_table({"A": runs[0]}) and "sent" not in html
+    assert f"+{lost:,.2f} MiB" in row_of(text, "lost on a full ring")
+    assert "better" not in text and "worse" not in text and "sent" not in text
+
+
+def spread_of(values: dict, **constant):
+    """A Spread with a value of each side and seed in ``lost_pages``; all else is the same."""
+    alike = {"strokes": 3, "coverage": 0.5, "survival": 0.5, "duplicate_pages": 0, "stale_pages": 0,
+             "walk_ns": 1, "lock_held_max_ns": 1, "alloc_wait_max_ns": 1, **constant}  # fmt: skip
+    rows = [
+        alike | {"side": side, "seed": seed, "lost_pages": 256 * value}
+        for side, column in values.items()
+        for seed, value in enumerate(column, 1)
+    ]
+    return Spread(rows)
+
+
+def test_better_and_worse_only_outside_the_spread():
+    lost = "lost on a full ring"
+    seen = row_of(spread_table(spread_of({"A": [1, 2, 3, 4, 5], "B": [5, 6, 7, 8, 10]})), lost)
+    assert "+4.20 MiB <small>± 0.56</small> ▼ worse" in seen and "3.00 MiB" in seen
+    back = row_of(spread_table(spread_of({"A": [5, 6, 7, 8, 10], "B": [1, 2, 3, 4, 5]})), lost)
+    assert "−4.20 MiB" in back and "▲ better" in back
+    noise = row_of(spread_table(spread_of({"A": [9, 1, 9, 1, 9], "B": [1, 9, 2, 9, 9]})), lost)
+    assert "no difference seen" in noise and "better" not in noise
+    alone = spread_table(spread_of({"A": [1, 2, 3, 4, 5]}))
+    assert "3.00 MiB <small>± 1.97</small>" in alone and "B − A" not in alone
+
+
+def test_five_seeds_of_the_bench():
+    bench = Lab(SMALL, SMALL)
+    bench.run_seeds()
+    text = bench._page.table.value
+    assert bench.spread.seeds == [1, 2, 3, 4, 5] and bench.spread.sides == ("A", "B")
+    assert "better" not in text and "worse" not in text  # A null effect.
+    assert text.count("no difference seen") == text.count("<tr><th scope='row'>")
+    alone = fh.simulate(SMALL.with_values({"seed": 4})).summary["reused_pages"]
+    table = bench.spread.table
+    assert set(table.loc[table["seed"] == 4, "reused_pages"]) == {alone}
+    bench.edited.value = "B"
+    bench.knobs["ring size"].value = 8
+    assert bench.spread is None and "one seed" in bench._page.table.value
+    bench.run_seeds()
+    assert "▼ worse" in row_of(bench._page.table.value, "lost on a full ring")
 
 
 def test_what_is_not_over_is_not_judged():
@@ -193,9 +245,13 @@ def test_what_is_not_over_is_not_judged():
         for side, rate in (("A", 200_000_000), ("B", 10_000_000))
     }
     assert [run.summary["migration"] for run in runs.values()] == ["completed", "active"]
-    rows = difference_table(runs).split("<th scope='row'>")
-    sent = next(row for row in rows if row.startswith("sent"))
-    assert "MB" in sent and "better" not in sent and "worse" not in sent
+    rows = [
+        runs[side].summary.to_dict() | {"side": side, "seed": seed, "sent_bytes": 1e6 * sent}
+        for side, many in (("A", 9), ("B", 1))
+        for seed, sent in ((1, many), (2, many + 0.1))
+    ]
+    sent = row_of(spread_table(Spread(rows)), "sent")
+    assert "−8.00 MB" in sent and "better" not in sent and "worse" not in sent
 
 
 def test_a_player_shows_another_run():
@@ -220,8 +276,8 @@ class FakeLoop:
     def __init__(self):
         self.now, self.calls = 0.0, []
 
-    def call_later(self, seconds, act):
-        handle = asyncio.TimerHandle(self.now + seconds, act, (), self)
+    def call_later(self, seconds, act, *arguments):
+        handle = asyncio.TimerHandle(self.now + seconds, act, arguments, self)
         self.calls.append(handle)
         return handle
 
@@ -263,3 +319,197 @@ def test_figures_wait_until_the_knobs_rest():
     assert seen == []
     loop.advance(0.2)
     assert len(seen) == 1
+
+
+def test_newer_work_replaces_older():
+    loop, seen = FakeLoop(), []
+    slices = InSlices(loop=lambda: loop)
+
+    def work(name, steps):
+        for step in range(steps):
+            time.sleep(0.006)
+            yield
+            seen.append((name, step))
+        seen.append((name, "end"))
+
+    slices.begin(work("old", 50))
+    loop.advance(0.1)
+    assert len(seen) <= 3 and slices.busy  # one slice, not all of it
+    slices.begin(work("new", 3))
+    for _ in range(9):
+        loop.advance(0.1)
+    assert ("old", "end") not in seen and seen[-1] == ("new", "end") and not slices.busy
+
+
+BIGGER = SMALL.with_values({"memory": "128MiB"})
+
+
+def test_a_burst_of_turns_is_simulated_once():
+    """Six turns while the first is under way: only the newest is shown."""
+    bench, loop = Lab(BIGGER), FakeLoop()
+    for part in (bench._soon, bench._quiet, bench._slices):
+        part._loop = lambda: loop
+    shown = []
+    bench.players["A"].observe(lambda change: shown.append(change["new"]), names="payload")
+    for size in (512, 256, 128, 64, 32, 16):
+        bench.knobs["ring size"].value = size
+        loop.advance(0.003)  # the work begins, and does one slice
+    for _ in range(200):
+        loop.advance(0.01)
+    assert len(shown) == 2  # a preview, and every moment
+    expected = BIGGER.with_values({"ring.size": 16})
+    assert shown[-1] == fh.record(expected, MOMENTS).to_bytes()
+    assert bench.scenarios["A"] == expected
+
+
+def test_a_preview_is_exact_where_it_looks():
+    only = _first_looks(37)
+    guest = guest_memory(BIGGER)
+    *_, preview = recording(BIGGER, guest, MOMENTS, only=only)
+    whole = fh.record(BIGGER, MOMENTS)
+    assert 37 in only and len(preview) == len(whole) == MOMENTS
+    assert preview.run.summary.equals(whole.run.summary)
+    for name in ("cells.free", "cells.hinted", "types", "in_flight", "tally"):
+        assert (preview.arrays[name][only] == whole.arrays[name][only]).all(), name
+        between = preview.arrays[name][only[3] + 1]
+        assert (between == whole.arrays[name][only[3]]).all()
+    assert (preview.arrays["time_ns"] == whole.arrays["time_ns"]).all()
+    assert preview.lists_at(37).equals(whole.lists_at(37))
+    assert len(fh.Trajectory.from_bytes(preview.to_bytes())) == MOMENTS
+
+
+# Undo, reset and share.
+
+
+def test_undo_and_reset():
+    bench = Lab(SMALL)
+    bench.knobs["policy"].value = "hold_the_lock"
+    bench.knobs["ring size"].value = 16
+    bench.knobs["seed"].value = 3
+    bench.undo()
+    assert (bench.knobs["seed"].value, bench.scenarios["A"].seed) == (1, 1)
+    bench.undo()
+    bench.undo()
+    assert bench.scenarios["A"] == SMALL and bench.knobs["lock"].value == "per_list"
+    bench.undo()  # there is nothing left
+    bench.knobs["seed"].value = 4
+    bench.reset()
+    assert bench.scenarios["A"] == SMALL
+    bench.undo()
+    assert bench.scenarios["A"].seed == 4
+
+
+def test_a_drag_is_undone_at_once():
+    history = History()
+    for size in (1024, 512, 256):
+        history.note(size, "ring size")
+    history.note(256, "seed")
+    history.rest()
+    history.note(7, "seed")
+    assert [history.back() for _ in range(len(history))] == [7, 256, 1024]
+
+
+def test_the_name_tells_what_was_changed():
+    bench = Lab(SMALL)
+    bench.knobs["lock"].value = "whole_walk"
+    assert bench.runs["A"].summary["policy"] == "v24, lock=whole_walk"
+    assert bench.players["A"].trajectory.meta["policies"] == ["v24, lock=whole_walk"]
+    assert bench.scenarios["A"].policy.name == "v24"
+    bench.knobs["lock"].value = "per_list"
+    assert bench.runs["A"].summary["policy"] == "v24"
+
+
+def test_a_setting_there_and_back(tmp_path):
+    bench = Lab(SMALL, SMALL.with_values({"policy": "hold_the_lock", "ring.size": 16}))
+    texts = bench._page.actions.share.texts
+    path = tmp_path / "bench.json"
+    path.write_text(texts["JSON"])
+    for given in (path, str(path), texts["JSON"]):
+        assert Lab.load(given).scenarios == bench.scenarios
+    assert executed(texts["code"])["b"] == bench.scenarios["B"]
+    first, second = texts["TOML"].split("# B, a file of its own\n")
+    for text, side in ((first, "A"), (second, "B")):
+        (tmp_path / "one.toml").write_text(text)
+        assert read_scenario(tmp_path / "one.toml") == bench.scenarios[side]
+    other = Lab(SMALL.with_values({"seed": 9}))
+    other.open_setting(texts["JSON"])
+    assert other.scenarios == bench.scenarios and other.shown == ("A", "B")
+    other.undo()
+    assert other.scenarios["A"].seed == 9
+
+
+def test_a_setting_between_the_positions_gets_one():
+    bench = Lab(SMALL)
+    bench.open_setting('{"freehint_bench": 1, "A": {"memory": "64MiB", "host.gap_ns": 4500000}}')
+    assert (bench.knobs["host away"].label, bench.sentence) == ("4.5 ms", "")
+    assert bench.scenarios["A"].host.gap_ns == 4_500_000
+
+
+BAD_SETTINGS = {
+    '{"freehint_bench": 2, "A": {}}': "freehint_bench must be 1, got 2: this setting is of another",
+    '{"freehint_bench": 1, "A": {"ring.size": 3}}': "A: ring.size must be a power of two",
+    '{"freehint_bench": 1, "A": {"policy.lock": "no"}}': "A: policy.lock must be one of",
+    '{"freehint_bench": 1, "A": {"memory": "nowhere"}}': "nowhere.meta.json: there is no such file",
+    '{"freehint_bench": 1, "A": {"rings": 3}}': "A: there is no parameter 'rings'",
+    '{"freehint_bench": 1, "A": {"policy": ["v24", "none"]}}': "be one policy on the bench",
+    '{"freehint_bench": 1, "A": [1]}': "A must be a table of fields",
+    '{"freehint_bench": 1, "B": {}}': "must have an A",
+    '{"freehint_bench": 1, "A": {}, "C": {}}': "must have A and B alone, got 'C'",
+    '{"A": {}}': "must have a freehint_bench",
+    "{not JSON": "is not whole JSON",
+    "": "is not whole JSON",
+    "no_such.json": "no_such.json: there is no such file",
+}
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """A bench that no bad setting changes."""
+    return Lab(SMALL)
+
+
+@pytest.mark.parametrize("text", BAD_SETTINGS)
+def test_a_bad_setting_is_one_sentence_and_the_picture_stays(text, seen):
+    before = seen.players["A"].payload, seen.code, seen._state(), seen.picture.value
+    seen.open_setting(text)
+    said = html.unescape(seen._page.message.value)
+    assert BAD_SETTINGS[text] in said and "Nothing has changed." in said
+    assert (seen.players["A"].payload, seen.code, seen._state(), seen.picture.value) == before
+    with pytest.raises(InputError, match=re.escape(BAD_SETTINGS[text])):
+        Lab.load(text)
+
+
+def test_what_cannot_be_shared_says_why():
+    texts = Lab(SMALL.with_values({"memory": fh.make_memory("64MiB")}))._page.actions.share.texts
+    assert all("memory: a Memory has no name" in text for text in texts.values())
+
+
+def test_the_panels_share_all_of_this():
+    panel = GuestKnobs(SMALL)
+    assert [knob.options[knob.default] for knob in panel.knobs.values()][:3] == [
+        *("never", "restart", "per_list"),
+    ]
+    panel.knobs["lock"].value = "per_zone"
+    assert panel.run.summary["policy"] == "v24, lock=per_zone"
+    shared = panel._actions.share.texts["JSON"]
+    assert read_setting(shared)["A"] == SMALL.with_values({"policy.lock": "per_zone"})
+    panel.undo()
+    assert panel.knobs["lock"].value == "per_list" and panel.run.summary["policy"] == "v24"
+    panel.open_setting(shared)
+    assert panel.knobs["lock"].value == "per_zone"
+    picture = panel.picture.value
+    panel.open_setting('{"freehint_bench": 1, "A": {"ring.size": 3}}')
+    assert "ring.size must be a power of two" in panel.message.value
+    assert panel.picture.value == picture
+    panel.run_seeds()
+    assert "± " in panel._table.value and panel.spread.seeds == [1, 2, 3, 4, 5]
+    panel.reset()
+    assert panel.knobs["lock"].value == "per_list" and panel._table.value == ""
+
+
+def test_the_bench_opens_in_the_middle_of_a_walk():
+    bench = Lab()
+    seen = bench.players["A"]
+    assert bench.scenarios["A"].memory == fh.Scenario().memory
+    assert seen.trajectory.meta["nr_pages"] >= 1 << 20
+    assert seen.trajectory.arrays["walking"][seen.moment].any()

@@ -45,10 +45,15 @@ class Recorder(Watcher):
         Number of evenly spaced moments; a small guest is recorded around every stroke too.
     until_ns : int
         The run's end.
+    only : sequence of int, optional
+        Numbers of the moments to look at, in order and with moment 0; the others repeat the last
+        one before them.  Only for a guest that is too large to be recorded around every stroke.
     """
 
-    def __init__(self, moments: int, until_ns: int):
-        self.due_ns = [round(until_ns * i / (moments - 1)) for i in range(moments)]
+    def __init__(self, moments: int, until_ns: int, only=None):
+        self.times_ns = [round(until_ns * i / (moments - 1)) for i in range(moments)]
+        self.only = list(range(moments) if only is None else only)
+        self.due_ns = [self.times_ns[i] for i in self.only]
         self.extra = self.left_out = 0
         self.moments = []  # one dict of small arrays per moment
         self.levels, self.types = [], []
@@ -175,4 +180,14 @@ class Recorder(Watcher):
         sizes = [len(window) for window in self.windows]
         found["versions.end"] = np.cumsum(sizes).astype(np.int32)
         found["entries"] = np.concatenate([np.zeros(0, np.uint32), *self.windows])
+        return found if len(self.only) == len(self.times_ns) else self._repeated(found)
+
+    def _repeated(self, found: dict) -> dict:
+        """The arrays with a row for each moment that was not looked at."""
+        number = np.array(self.only, np.int32)
+        rows = np.repeat(np.arange(len(number)), np.diff(number, append=len(self.times_ns)))
+        each = [name for name in found if name.startswith("cells.")] + ["types", *self.moments[0]]
+        found |= {name: found[name][rows] for name in each}
+        found["time_ns"] = np.array(self.times_ns, np.float64)
+        found["versions.moment"] = number[found["versions.moment"]]
         return found

@@ -12,10 +12,10 @@ import pandas as pd
 
 from freehint.config import InputError, require, whole
 from freehint.mm.memory import MIGRATE_TYPES, MIGRATETYPE_NAMES, NR_ORDERS, zone_name
-from freehint.runs.begin import guest_memory
+from freehint.runs.begin import guest_memory, new_engine
 from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
-from freehint.runs.simulate import new_run, run_engine
+from freehint.runs.simulate import new_run
 from freehint.runs.trajectory.look import ENTRY_NODE, NODE_BITS, NODE_MASK
 from freehint.runs.trajectory.payload import pack, unpack
 from freehint.runs.trajectory.recorder import MIGRATION, TALLY, USER_COUNTS, Recorder
@@ -156,13 +156,36 @@ def record(scenario: Scenario, moments: int = 600, names: dict | None = None) ->
 
 def record_guest(scenario: Scenario, guest: tuple, moments: int, names=None) -> Trajectory:
     """Do as :func:`record`, with a guest that ``guest_memory`` has loaded."""
+    *_, seen = recording(scenario, guest, moments, names)
+    return seen
+
+
+def recording(scenario: Scenario, guest: tuple, moments: int, names=None, only=None):
+    """Record a run in a hundred steps, so that a caller may do other things between them.
+
+    Parameters
+    ----------
+    scenario, guest, moments, names
+        See :func:`record_guest`.
+    only : sequence of int, optional
+        The moments to look at, for a quick preview; see :class:`Recorder`.
+
+    Yields
+    ------
+    None or Trajectory
+        None after each step, and at last the trajectory.
+    """
     whole("moments", moments, 2, 10_000)
     memory, inputs = guest
     if memory.nr_pages > 1 << NODE_BITS:
         raise InputError(f"memory: at most {1 << NODE_BITS} pages are recorded")
-    recorder = Recorder(moments, scenario.duration_ns)
-    engine = run_engine(scenario, memory, watchers=[recorder])
-    return of_recorder(recorder, new_run(scenario, engine, inputs), scenario, names or {})
+    recorder = Recorder(moments, scenario.duration_ns, only)
+    engine = new_engine(scenario, memory, watchers=[recorder])
+    while engine.noted_ns < engine.until_ns:
+        engine.advance_to(engine.next_moment_ns)
+        yield None
+    engine.finish()
+    yield of_recorder(recorder, new_run(scenario, engine, inputs), scenario, names or {})
 
 
 def of_recorder(recorder: Recorder, run: Run, scenario: Scenario, names: dict) -> Trajectory:

@@ -1,0 +1,1 @@
+"""What every panel with knobs shares: the knobs, their explanations, history, share, seeds."""
