@@ -64,14 +64,15 @@ def format_pages(nr_pages: float) -> str:
 
 
 def format_share(share: float) -> str:
-    """A share as a percentage with three digits at most.
+    """A share as a percentage: with two digits below 10 %, with three above.
 
     Examples
     --------
-    >>> format_share(0.9412), format_share(0.002), format_share(1.0)
-    ('94.1 %', '0.2 %', '100 %')
+    >>> format_share(0.9412), format_share(0.00214), format_share(1.0), format_share(0.03)
+    ('94.1 %', '0.21 %', '100 %', '3 %')
     """
-    return f"{100 * share:.3g} %"
+    digits = 2 if abs(share) < 0.1 else 3
+    return f"{100 * share:.{digits}g} %"
 
 
 def micro(text: str) -> str:
