@@ -3,13 +3,16 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import freehint as fh
 from freehint.replay.validate import prediction_table, predictions
 from freehint.replay.walkers import walker_predictions
+from freehint.studies.real_walks import walk_counts, with_and_without_rotation
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ("c_v24", "c_cursor", "c_hold2", "c_fiveall", "c_fivekeep0")  # besides the pair s3
 TABLE = (ROOT / "README.md").read_text().split("## How it was validated")[1].split("## ")[0]
 
 
@@ -68,3 +71,25 @@ def test_figures_of_migrations():
     )
     worst = table["error_transferred_B"].max()
     assert f"{worst:.0%}".replace("%", " %") + " off" in TABLE.replace("\n", " ")
+
+
+def test_the_four_results_are_those_of_the_recordings():
+    text = (ROOT / "README.md").read_text().split("**What it found so far**")[1].split("## ")[0]
+    counts = {name: walk_counts(recorded_rows(name)) for name in RESULTS}
+    reuse = with_and_without_rotation("linux-6.1/walkers/s3_v24").set_index(["run", "policy"])
+    reuse = reuse["reused_128MiB"]
+    never, on_exit = reuse["recorded", "never"], reuse["predicted exactly", "on_exit"]
+    assert f"{never:.0%}".replace("%", " %") + " was used again" in text
+    assert f"with rotation {on_exit:.0%}".replace("%", " %") in text
+    v24, hold = counts["c_v24"], counts["c_hold2"]
+    assert f"{v24['duplicates']:,} of its {v24['reports']:,} reports" in text
+    assert counts["c_cursor"]["in_walk"] == 0 and hold["stale"] == 0
+    assert f"of {hold['reports']:,}; but {hold['most_in_a_hold']:,} blocks" in text
+    five = pd.DataFrame([counts["c_fiveall"], counts["c_fivekeep0"]]).sum()
+    assert five["stale"] == 0 and f"of {five['reports']:,.0f}. The callback" in text
+    assert f"came {five['interrupts']} times, and gave back {five['put_back']} blocks" in text
+
+
+def recorded_rows(name: str) -> pd.DataFrame:
+    trace = pd.read_parquet(f"{fh.data(f'linux-6.1/walkers/{name}')}.trace.parquet")
+    return trace[trace["event"].astype(str).str.startswith("w_")]
