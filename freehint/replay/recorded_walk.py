@@ -15,19 +15,12 @@ from freehint.engine.engine import Engine
 from freehint.engine.guest.recorded_guest import RecordedGuest, recording_stem
 from freehint.engine.moment import moment
 from freehint.engine.worker import REPORT_COLUMNS
-from freehint.engine.world.hints import (
-    FATE_BITS,
-    IN_FLIGHT,
-    mark_free_pages,
-    pages_allocated,
-    pages_hinted,
-    pages_used,
-)
+from freehint.engine.world.hints import FATE_BITS, IN_FLIGHT, mark_free_pages
 from freehint.engine.world.ring import ADDED, USED
 from freehint.formats.digest import Files
 from freehint.formats.traces.recording import load_recording
-from freehint.jit import kernel
 from freehint.policies.call_five_step import CallFiveStep
+from freehint.replay.walker.fates import HINTED, LEFT, USED_BY_HOST, tell_fates
 from freehint.replay.walker.knobs import policy_of
 from freehint.replay.walker.walks import LISTS_DONE
 from freehint.replay.walkers import policy_text, walker_rows, walks_of
@@ -38,28 +31,7 @@ from freehint.runs.trajectory.recorder import MOMENT, Recorder
 from freehint.runs.trajectory.trajectory import Trajectory, of_recorder
 from freehint.units import NS_PER_S, NS_PER_US
 
-LEFT, HINTED, USED_BY_HOST = range(3)  # what happened to a block
 KIND_OF = {"mm_page_alloc_zone_locked": LEFT, "w_report": HINTED, "w_used": USED_BY_HOST}
-
-
-@kernel(cold=True)
-def tell_fates(world, kinds, nodes, orders):
-    """Note what happened to blocks, one after another.
-
-    Parameters
-    ----------
-    world : World
-    kinds, nodes, orders : int64[n]
-        LEFT, HINTED or USED_BY_HOST; the block.
-    """
-    for i in range(kinds.shape[0]):
-        if kinds[i] == LEFT:
-            pages_allocated(world, nodes[i], orders[i])
-            world.tally[0].allocations += 1
-        elif kinds[i] == HINTED:
-            pages_hinted(world, 0, nodes[i], orders[i])
-        else:
-            pages_used(world, 0, nodes[i], orders[i])
 
 
 def record_walk(stem, moments: int = 600) -> Trajectory:

@@ -14,6 +14,7 @@ KINDS = {type(policy).__name__ for policy in fh.POLICIES.values()} - {Policy.__n
 ALLOWED = {
     ("runs/commands.py", "none"): "the state of a migration, no policy",
     ("runs/progress.py", "none"): "the state of a migration, no policy",
+    ("widgets/knobs/facts.py", "Walker"): "whose docstring explains the knobs; nothing is decided",
 }
 LOOK_UPS = ("get", "pop", "drop", "isin", "eq", "ne", "index", "count")
 GROUPS = (ast.Tuple, ast.List, ast.Set)

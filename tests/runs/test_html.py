@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 import freehint as fh
-from freehint.widgets.lab_table import difference_table
+from freehint.widgets.lab_table import run_table
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -29,6 +29,6 @@ def test_names_of_a_stored_run_are_text(run, entry):
     summary = run.summary.copy()
     summary[entry] = SCRIPT
     strange = dataclasses.replace(run, summary=summary)
-    for html in (strange._repr_html_(), difference_table({SCRIPT: strange})):
+    for html in (strange._repr_html_(), run_table({SCRIPT: strange})):
         assert "<script" not in html
-    assert "&lt;script&gt;" in strange._repr_html_() + difference_table({"A": strange})
+    assert "&lt;script&gt;" in strange._repr_html_() + run_table({"A": strange})

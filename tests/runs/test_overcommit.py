@@ -1,7 +1,7 @@
 """Guests that share a host: with enough memory they run as alone; every page is counted."""
 
-import sys
 from collections import deque
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from freehint.mm.list import init_list_head
 from freehint.runs.begin import guest_memory, new_engine
 from freehint.units import NS_PER_MS
 
-MODULE = sys.modules["freehint.runs.overcommit"]
+MODULE = import_module("freehint.runs.overcommit")
 MS = NS_PER_MS
 BURST = fh.Program(state="burst", dirty_MiB=24, rate_MiBps=2000.0, rest_ms=20)
 CHURN = fh.Program(state="churn", fill_MiB=40, dirty_MiB=24, rate_MiBps=2000.0)
