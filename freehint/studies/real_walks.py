@@ -224,14 +224,19 @@ def answers(walks: list, rotation: pd.DataFrame, laps: pd.DataFrame, simulated: 
     DataFrame
         Columns recorded, predicted exactly and simulated, with the question as the index.
     """
-    recorded = counted_walks(walks).xs("recorded", level="side")
-    asking = {q: recorded.loc[[w.recording for w in that_ask(q, walks)]] for q in QUESTIONS}
+    counts = counted_walks(walks)
     gain = 100 * simulated["rotation"][["difference", "half_width"]]
     rows = {
         "rotation": (*_reuse(rotation), amount(*gain, "points of survival")),
         "restart": (*_twice(laps), _said(simulated["restart"], TWICE)),
-        "lock": (*_hold(asking["lock"]), _said(simulated["lock"], WAIT, LOST)),
-        "steps": (*_steps(asking["steps"]), _said(simulated["steps"], WAIT, LOST)),
+        "lock": (
+            *_both("lock", walks, counts, _hold),
+            _said(simulated["lock"], WAIT, LOST),
+        ),
+        "steps": (
+            *_both("steps", walks, counts, _steps),
+            _said(simulated["steps"], WAIT, LOST),
+        ),
     }
     columns = ["recorded", "predicted exactly", "simulated"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -266,21 +271,24 @@ def _twice(laps: pd.DataFrame) -> list:
     ]
 
 
-def _hold(rows: pd.DataFrame) -> list:
-    if rows.empty:
+def _both(question: str, walks: list, counts: pd.DataFrame, tell) -> list:
+    """What the recorded rows tell on a question, and what the predicted ones tell."""
+    names = [walk.recording for walk in that_ask(question, walks)]
+    if not names:
         return [NONE, NONE]
+    return [tell(counts.xs(side, level="side").loc[names]) for side in SIDES]
+
+
+def _hold(rows: pd.DataFrame) -> str:
     most = rows["most_in_a_hold"].max()
-    return [f"up to {most:,} blocks in a hold, {rows['stale'].sum()} stale", "the same"]
+    return f"up to {most:,} blocks in a hold, {rows['stale'].sum()} stale"
 
 
-def _steps(rows: pd.DataFrame) -> list:
-    if rows.empty:
-        return [NONE, NONE]
-    told = (
+def _steps(rows: pd.DataFrame) -> str:
+    return (
         f"{rows['stale'].sum()} stale of {rows['reports'].sum():,}; step 5 came"
         f" {rows['interrupts'].sum()} times and put back {rows['put_back'].sum()} blocks"
     )
-    return [told, "the same"]
 
 
 def _said(table: pd.DataFrame, *measures: Measure) -> str:

@@ -1,5 +1,6 @@
 """The counts of a walk's rows, by hand and on recordings of real kernels."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -9,6 +10,7 @@ from freehint.replay.walkers import predict_walker
 from freehint.studies import real_walks
 from freehint.studies.real_walks import counted_walks, walk_counts
 
+RUNS = ("recorded", "predicted exactly")
 COLUMNS = ["event", "order", "a", "b", "c"]
 
 
@@ -79,3 +81,26 @@ def test_the_questions_that_recordings_ask():
     found["none"] = SimpleNamespace(knobs=knobs | {"mark": 0})
     for question in asked:
         assert real_walks.that_ask(question, [*found.values()]) == [found[question]]
+
+
+def test_the_answers_come_from_the_rows_of_either_side():
+    """A prediction that is wrong tells something else than the recording."""
+    right = predict_walker(fh.data("linux-6.1/walkers/c_fivekeep0"))
+    rows = right.rows.copy()
+    first = rows.index[rows["predicted_event"] == "w_interrupt"][0]
+    rows.loc[first, "predicted_event"] = "none"
+    reuse = [(run, p, x) for run in RUNS for p, x in (("never", 0.8), ("on_exit", 0.1))]
+    reuse = pd.DataFrame(reuse, columns=["run", "policy", "reused_128MiB"])
+    laps = [("recorded", "A", 5, 9), (RUNS[1], "always", 5, 9), (RUNS[1], "shrinks", 0, 4)]
+    laps = pd.DataFrame(laps, columns=["run", "policy", "duplicates_in_walk", "reports"])
+    gain = pd.Series({"difference": 0.2, "half_width": 0.01})
+    none = pd.DataFrame({"outcome": []})
+    simulated = {"rotation": gain, "restart": none, "lock": none, "steps": none}
+    table = real_walks.answers([replace(right, rows=rows)], reuse, laps, simulated)
+    told = "0 stale of 480; step 5 came {} times and put back 357 blocks"
+    assert table.loc["steps", "recorded"] == told.format(16)
+    assert table.loc["steps", RUNS[1]] == told.format(15)
+    assert table.loc["lock", "recorded"] == table.loc["lock", RUNS[1]] == "no recording asks it"
+    assert "never: 80% to 80%; on_exit: 10% to 10%" in table.loc["rotation", "recorded"]
+    assert table.loc["restart", RUNS[1]].endswith("always: 5, shrinks: 0")
+    assert table.loc["restart", "recorded"].startswith("5 of 9 reports")
