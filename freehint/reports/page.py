@@ -12,6 +12,7 @@ import pandas as pd
 from freehint.policies import BASELINE
 from freehint.reports.findings import run_findings
 from freehint.reports.folded import folded_html
+from freehint.reports.glossary import glossary_script
 from freehint.reports.pictures import run_figures
 from freehint.reports.reproduce import Reproduction
 from freehint.runs.cited.citations import citations
@@ -51,6 +52,7 @@ def page(shown: Reproduction, command: str) -> str:
         provenance=_provenance(shown),
         command=escape(command),
         scenario=_scenario(shown),
+        glossary=glossary_script(),
     )
 
 
