@@ -112,7 +112,7 @@ DISPUTES = (
         unit="MB",
         evidence=ASSUMED,
         limits="500 MB/s, a ring of 64, a host that is away 30 ms; a 1 GiB guest, 256 MiB/s",
-        chapter="report",
+        chapter="09_live_migration",
         knob="on_full",
         changed=replace(CURSOR, name="waits", on_full="wait"),
         base=replace(CURSOR, name="comes back"),
