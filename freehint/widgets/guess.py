@@ -109,10 +109,9 @@ class Question(Named):
         sign = "+" if answer.difference else ""
         digits = _digits(answer)
         value = _text(answer.value, digits, sign) + _after(self.unit)
+        over = _interval(answer, digits, sign, self.between)
         said = f"{guess:{sign},g}{_after(self.unit)}"
-        return f"You said {said}. It is {value}{_interval(answer, digits, sign)}: " + (
-            f"{self._distance(guess, answer, digits)}."
-        )
+        return f"You said {said}. It is {value}{over}: {self._distance(guess, answer, digits)}."
 
     def _distance(self, guess: float, answer: Measured, digits) -> str:
         off = guess - answer.value
@@ -187,7 +186,7 @@ def _text(value: float, digits: int | None, sign: str = "") -> str:
     return (sign if value > 0 else "") + number(value)
 
 
-def _interval(answer: Measured, digits: int | None, sign: str) -> str:
+def _interval(answer: Measured, digits: int | None, sign: str, between: tuple) -> str:
     if not answer.seeds:
         return ""
     if math.isnan(answer.half_width):
@@ -197,5 +196,7 @@ def _interval(answer: Measured, digits: int | None, sign: str) -> str:
     if not answer.half_width:
         return f" (the same in all {answer.seeds} seeds){unseen}"
     ends = (answer.value - answer.half_width, answer.value + answer.half_width)
+    if between[0] <= answer.value <= between[1]:  # no share below 0, no time
+        ends = max(ends[0], between[0]), min(ends[1], between[1])
     low, high = (_text(end, digits, sign) for end in ends)
     return f" ({low} to {high} over {answer.seeds} seeds){unseen}"
