@@ -12,7 +12,7 @@ from freehint.mm.memory import MIGRATETYPE_NAMES, Memory
 from freehint.replay.replay import replay
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
-from freehint.units import NS_PER_MS, NS_PER_S
+from freehint.units import NS_PER_S
 
 
 def reuse_by_position(before: Memory, after: Memory, order=10, parts=10) -> pd.DataFrame:
@@ -47,19 +47,26 @@ def holds_of_lists(run) -> pd.DataFrame:
     return table
 
 
-def per_block(run) -> pd.Series:
-    """How long a policy held the zone lock: in total, per block reported, and at most."""
-    held = run.locks["held_ns"]
-    blocks = len(run.reports)
-    return pd.Series(
-        {
-            "blocks reported": blocks,
-            "lock held in all (ms)": round(held.sum() / NS_PER_MS, 1),
-            "a block (ns)": round(held.sum() / blocks) if blocks else 0,
-            "longest hold (µs)": round(held.max() / 1e3, 1),
-        },
-        dtype=object,
-    )
+def lock_costs(runs) -> pd.DataFrame:
+    """How long policies held the zone lock: in all, for each block that they reported, at most.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+
+    Returns
+    -------
+    DataFrame
+        One row per run: policy, seed, held_ns, block_ns (held_ns over the blocks reported; nan if
+        there are none), longest_ns.
+    """
+    rows = []
+    for run in runs:
+        held = run.locks["held_ns"]
+        each = held.sum() / len(run.reports) if len(run.reports) else np.nan
+        longest = held.max() if len(held) else 0
+        rows.append((run.summary["policy"], run.summary["seed"], held.sum(), each, longest))
+    return pd.DataFrame(rows, columns=["policy", "seed", "held_ns", "block_ns", "longest_ns"])
 
 
 def told_mib(reports: pd.DataFrame, within_ns: int) -> float:
