@@ -79,6 +79,7 @@ class Picture(Figure):
     """
 
     def __init__(self, *args, **options):
+        """Make a figure from what matplotlib's Figure takes, in the theme of the moment."""
         super().__init__(*args, **options)
         self.drawn_theme = _THEME.get()
 
