@@ -72,7 +72,7 @@ def test_a_knob_of_each_answer_changes_the_picture(jupyterlab, name):
     assert page.screenshot(name).is_file()
     panel, knobs = ANSWERS[name]
     page.scope = f".freehint-{panel}"
-    picture = f"{page.scope} img"
+    picture = f"{page.scope} canvas"
     for label, key in knobs:
         before = page.shown(picture)
         page.turn(label, key)
@@ -92,7 +92,7 @@ def page(jupyterlab):
 @pytest.mark.parametrize(("panel", "label", "key"), FIRST_KNOBS)
 def test_every_knob_changes_the_picture(page, panel, label, key):
     page.scope = f".freehint-{panel}"
-    picture = f"{page.scope} img"
+    picture = f"{page.scope} canvas"
     before = page.shown(picture)
     page.turn(label, key)
     assert page.wait_picture_changed(picture, before) != before
@@ -235,11 +235,11 @@ def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
     players = ".fh-player canvas"
 
     # A knob, by keyboard, changes the player and then the figures.
-    before, figures = lab.shown(players), lab.shown(".fh-lab-below img")
+    before, figures = lab.shown(players), lab.shown(".fh-lab-below canvas")
     lab.turn("policy", "ArrowLeft")
     lab.wait_picture_changed(players, before)
     assert page.inner_text(".fh-player .fh-title strong") == "none"
-    lab.wait_picture_changed(".fh-lab-below img", figures)
+    lab.wait_picture_changed(".fh-lab-below canvas", figures)
     lab.turn("policy", "ArrowRight")
     same = "([pictures, before]) => window.freehintShown(pictures) === before"
     page.wait_for_function(same, arg=[players, before])  # after the preview
