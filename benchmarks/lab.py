@@ -122,7 +122,7 @@ def start_here_ms(server) -> dict:
     lab.turn("rotate", "End")
     for panel, label in (("threadexample", "consumed"), ("guestknobs", "ring size")):
         lab.scope = f".freehint-{panel}"
-        picture = f"{lab.scope} img"
+        picture = f"{lab.scope} canvas"
         found[label] = lab.median_ms(label, ["ArrowRight", "ArrowLeft"], picture)
     return found
 

@@ -10,6 +10,7 @@ from freehint.figures.drawing.style import (
     LABEL,
     SMALL,
     TICK,
+    colour_of,
     legend_above,
     new_figure,
     stacked_rows,
@@ -72,7 +73,7 @@ def compile_figure(table: pd.DataFrame, bandwidth_MBps=50, speed=1, axes=None):
     said = {"version": __version__, "bandwidth": bandwidth_MBps, "discards": discards}
     whole.supxlabel(
         FOOTNOTE.format(fault_us=Costs().fault_ns / 1e3, **said),
-        x=0.01, ha="left", fontsize=SMALL, color="#555555",
+        x=0.01, ha="left", fontsize=SMALL, color=colour_of("faint"),
     )  # fmt: skip
     return axes
 
@@ -80,14 +81,14 @@ def compile_figure(table: pd.DataFrame, bandwidth_MBps=50, speed=1, axes=None):
 def _times(ax, rows, used, fresh) -> None:
     colours = [GREY if name == BASELINE.name else GREEN for name in used.index]
     ax.barh(rows, used["migration_s"], color=colours, height=0.66)
-    ax.plot(fresh["migration_s"], rows, "o", mfc="white", mec=BLACK, ms=6, lw=0)
+    ax.plot(fresh["migration_s"], rows, "o", mfc=colour_of("paper"), mec=BLACK, ms=6, lw=0)
     most = used["migration_s"].max()
     for row, seconds, megabytes in zip(rows, used["migration_s"], used["sent_MB"]):
         text = f"{seconds:.1f} s, {megabytes:,.0f} MB"
         inside = seconds > 0.7 * most
         ax.text(
             seconds + (-0.02 if inside else 0.035) * most, row, text, va="center", fontsize=TICK,
-            ha="right" if inside else "left", color="white" if inside else BLACK,
+            ha="right" if inside else "left", color="white" if inside else colour_of("ink"),
         )  # fmt: skip
     ax.set(xlim=(0, 1.04 * most), xlabel="migration time (s)")
     ax.set_title("bar: guest up for long; ring: just booted", fontsize=LABEL)

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from freehint.figures.drawing.palette import (
+    BLACK,
     BLUE,
     GREY,
     ORANGE,
@@ -127,8 +128,10 @@ def _page_strip(told: Blocks, ax) -> None:
 
 
 def _box(ax, x, y, width, page, colour) -> None:
-    ax.add_patch(Rectangle((x + 0.06, y), width - 0.12, 0.64, facecolor=colour, edgecolor="white"))
-    ax.text(x + width / 2, y + 0.31, str(page), ha="center", va="center", fontsize=SMALL)
+    paper = colour_of("paper")
+    ax.add_patch(Rectangle((x + 0.06, y), width - 0.12, 0.64, facecolor=colour, edgecolor=paper))
+    ink = colour_of("ink") if colour == colour_of("used") else BLACK
+    ax.text(x + width / 2, y + 0.31, str(page), ha="center", va="center", fontsize=SMALL, color=ink)
 
 
 @figure(

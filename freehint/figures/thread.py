@@ -47,7 +47,7 @@ def story(told: Story, ax=None) -> Axes:
 def _block(ax, x, y, name, step) -> None:
     """Draw one block: green if the host knows it, ringed if this stroke reported it."""
     twice = name in step.duplicates
-    known = colour_of("hinted") if name in step.known else "white"
+    known = colour_of("hinted" if name in step.known else "paper")
     face = colour_of("twice") if twice else known
     edge = BLACK if name in step.reported else GREY
     ax.add_patch(
@@ -68,7 +68,7 @@ def _block(ax, x, y, name, step) -> None:
         ha="center",
         va="center",
         fontsize=HEADING,
-        color=BLACK if twice or face == "white" else "white",
+        color=BLACK if twice else "white" if name in step.known else colour_of("ink"),
         fontweight="bold",
     )
 
@@ -76,7 +76,7 @@ def _block(ax, x, y, name, step) -> None:
 def story_legend(ax) -> None:
     """Draw a legend of the story's colours below its axes."""
     for face, edge, width, label in (
-        ("white", GREY, 1.0, "free, host does not know"),
+        (colour_of("paper"), GREY, 1.0, "free, host does not know"),
         (colour_of("hinted"), GREY, 1.0, "host was told"),
         (colour_of("hinted"), BLACK, 2.2, "reported in this stroke"),
         (colour_of("twice"), BLACK, 2.2, "reported again in this stroke"),

@@ -106,7 +106,6 @@ class Lab(Simulating, widgets.VBox):
             knob.observe(partial(self._turned, label), names="value")
         self.compare.observe(lambda _: self._show_sides(), names="value")
         self.edited.observe(lambda _: self._show_values(), names="value")
-        self._page.actions.share.observe(lambda _: self._quiet.ask(), names="dark")
 
     # Display.
 
@@ -260,12 +259,12 @@ class Lab(Simulating, widgets.VBox):
 
     def _draw_figures(self) -> None:
         runs = {side: self.runs[side] for side in self.shown if side in self.runs}
-        self.picture.value = draw_runs(runs, self._page.actions.share.dark)._repr_png_()
+        self.picture.show(partial(draw_runs, runs))
 
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         players = [self.players[side] for side in self.shown]
-        below = draw_runs({side: self.runs[side] for side in self.shown})._repr_png_()
-        picture = stacked_png([p.trajectory for p in players], [p.moment for p in players], below)
+        looks = [p.trajectory for p in players], [p.moment for p in players]
+        picture = stacked_png(*looks, self.picture.png)
         return data | {"image/png": base64.b64encode(picture).decode()}, metadata

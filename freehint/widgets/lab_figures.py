@@ -3,13 +3,9 @@
 import io
 
 import numpy as np
-from matplotlib.colors import to_hex
 from matplotlib.image import imread, imsave
-from matplotlib.patches import Patch
-from matplotlib.text import Text
 
 from freehint import figures
-from freehint.figures.drawing.palette import BLACK, THEMES
 from freehint.runs.run import summaries
 from freehint.widgets.player.png import moment_png
 from freehint.widgets.run_figures import PANELS
@@ -18,15 +14,13 @@ PANELS_OF_A_RUN = ("walk", "lock")
 WIDTH, ROW_HEIGHT, DPI = 9.6, 2.5, 125  # inches, inches, pixels per inch
 
 
-def draw_runs(runs: dict, dark: bool = False):
+def draw_runs(runs: dict):
     """Draw the walk map and the lock timeline of one or two runs, and their migrations, if any.
 
     Parameters
     ----------
     runs : dict
         Name -> Run, one or two; two runs stand side by side.
-    dark : bool
-        Whether to draw for a dark page.
     """
     migrated = {name: run for name, run in runs.items() if "migration" in run.summary}
     rows = len(runs) + bool(migrated)
@@ -45,8 +39,6 @@ def draw_runs(runs: dict, dark: bool = False):
         _same_heights(axes[:2])
     if migrated:
         _draw_migrations(migrated, *axes[-2:])
-    if dark:
-        darken(figure)
     return figure
 
 
@@ -65,29 +57,6 @@ def _draw_migrations(runs: dict, fate, dirty) -> None:
     figures.dirty_at_each_sync({name: run.rounds for name, run in runs.items()}, dirty)
     if len(runs) > 1:
         dirty.legend(frameon=False, fontsize=9, loc="upper right")
-
-
-def darken(figure) -> None:
-    """Adapt a figure to a dark page: change paper and ink, keep colours that have a meaning."""
-    theme = THEMES["dark"]
-    figure.set_facecolor(theme["paper"])
-    for ax in figure.axes:
-        ax.set_facecolor(theme["paper"])
-        ax.tick_params(which="both", colors=theme["faint"])
-        for spine in ax.spines.values():
-            spine.set_color(theme["line"])
-        for patch in ax.patches:
-            _whiten(patch, theme)
-        for bars in ax.collections:
-            if {*map(to_hex, bars.get_facecolor())} == {BLACK}:
-                bars.set_color(theme["ink"])
-    for text in figure.findobj(Text):
-        text.set_color(theme["ink"])
-
-
-def _whiten(patch: Patch, theme) -> None:
-    if to_hex(patch.get_facecolor()) == BLACK:
-        patch.set_facecolor(theme["ink"])
 
 
 def stacked_png(trajectories, moments, below: bytes) -> bytes:

@@ -9,6 +9,7 @@ from freehint.widgets.knobs.knob import Knob, knob_help, knob_of, with_positions
 from freehint.widgets.knobs.share import SIDES
 from freehint.widgets.knobs.turns import Turns
 from freehint.widgets.lab_knobs import DEFAULT, GROUPS
+from freehint.widgets.shown import Shown
 
 
 class LabPage:
@@ -40,7 +41,7 @@ class LabPage:
         self.actions = Actions(acts.undo, acts.reset, acts.run_seeds, acts.open_setting)
         self.bar = bar_of(self.compare, self.edited, self.copy, *self.actions.widgets)
         self.message, self.table = widgets.HTML(), widgets.HTML()
-        self.picture = widgets.Image(format="png")
+        self.picture = Shown()
         self.names = {side: widgets.HTML() for side in SIDES}
         self.sides = {side: _classed(widgets.VBox(), "fh-lab-side") for side in SIDES}
         self.beside = _classed(widgets.Box(), "fh-lab-players")

@@ -1,8 +1,8 @@
 """A picture with knobs; each turn of a knob draws the picture again.
 
-The picture is a PNG in a ``widgets.Image``: one figure drawn off screen.  This is quicker than an
-inline figure (141 ms against 213 ms from key to picture, measured) and survives rendering.  A panel
-also carries its picture as ``image/png``, so that a page without a kernel shows it.
+One figure is drawn anew in its place (:class:`freehint.widgets.shown.Shown`), which is quicker than
+an output of its own.  A panel also carries its picture as ``image/png``, so that a page without a
+kernel shows it.
 """
 
 import base64
@@ -17,6 +17,7 @@ from freehint.widgets.knobs.history import History
 from freehint.widgets.knobs.knob import knob_help
 from freehint.widgets.knobs.turns import Turns
 from freehint.widgets.later import Later
+from freehint.widgets.shown import Shown
 
 SOON_S, QUIET_S = 0.002, 0.35
 
@@ -38,7 +39,7 @@ class KnobPanel(widgets.VBox):
         self._draw, self._turning, self._history = draw, False, History()
         self._soon = Later(self.redraw, SOON_S)
         self._quiet = Later(self._history.rest, QUIET_S, restarts=True)
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self.picture = Shown()
         self.message = widgets.HTML()
         self._undo = button("undo", self.undo, "take back the last turn of a knob")
         self._reset = button("reset", self.reset, "the values with which this panel began")
@@ -67,7 +68,7 @@ class KnobPanel(widgets.VBox):
         """Draw the picture for the current values."""
         self._undo.disabled = not len(self._history)
         try:
-            self.picture.value = self._draw(**self.values())._repr_png_()
+            self.picture.show(partial(self._draw, **self.values()))
             self.say("")
         except InputError as error:
             self.say(str(error))
@@ -110,5 +111,5 @@ class KnobPanel(widgets.VBox):
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        data["image/png"] = base64.b64encode(self.picture.value).decode()
+        data["image/png"] = base64.b64encode(self.picture.png).decode()
         return data, metadata

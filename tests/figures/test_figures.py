@@ -4,9 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb, to_rgba_array
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 import freehint as fh
@@ -14,6 +16,7 @@ from freehint import figures
 from freehint.figures import FIGURES, every, export, new_figure, quick_figure
 from freehint.figures.drawing.palette import THEMES, meanings_in
 from freehint.figures.drawing.paper import WIDTHS, _resized
+from freehint.figures.drawing.recolour import PARTS, recolour
 from freehint.figures.drawing.style import LogTicks, log_axis
 from freehint.policies.walker import ROTATE
 from freehint.version import __version__
@@ -61,6 +64,26 @@ def in_another_colour(ax) -> list[str]:
     return found
 
 
+def colours_of(figure) -> list:
+    """The colours of all that can be coloured, with opacity, rounded."""
+    found = []
+    for artist in figure.findobj(lambda one: isinstance(one, tuple(PARTS))):
+        parts = next(parts for kind, parts in PARTS.items() if isinstance(artist, kind))
+        colours = [to_rgba_array(getattr(artist, f"get_{part}")()) for part in parts]
+        found.append([np.round(colour, 4).tolist() for colour in colours])
+    return found
+
+
+def dark_on_dark(figure) -> list:
+    """The texts beside the data that a dark page hides."""
+    inside = {text for ax in figure.axes for text in ax.texts}
+    return [
+        text.get_text()
+        for text in figure.findobj(Text)
+        if text not in inside and text.get_text() and np.mean(to_rgb(text.get_color())) < 0.5
+    ]
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_figure_can_be_read_on_screen_and_in_a_journal(name):
     draw = FIGURES[name]
@@ -76,6 +99,11 @@ def test_a_figure_can_be_read_on_screen_and_in_a_journal(name):
             with _resized(whole, *WIDTHS[width]):
                 assert unreadable(whole) == [], width
     assert unreadable(whole) == []
+    before = colours_of(whole)
+    recolour(whole, "light", "dark")
+    assert dark_on_dark(whole) == []
+    recolour(whole, "dark", "light")
+    assert colours_of(whole) == before
 
 
 @pytest.mark.parametrize("panels", [("walk", "lock", "hints", "orders"), ("balance", "longer"),

@@ -74,7 +74,7 @@ def test_a_knob_of_each_answer_changes_the_picture(jupyterlab, name):
     assert page.screenshot(name).is_file()
     panel, knobs = ANSWERS[name]
     page.scope = f".freehint-{panel}"
-    picture = f"{page.scope} img"
+    picture = f"{page.scope} canvas"
     for label, key in knobs:
         before = page.shown(picture)
         page.turn(label, key)
@@ -94,7 +94,7 @@ def page(jupyterlab):
 @pytest.mark.parametrize(("panel", "label", "key"), FIRST_KNOBS)
 def test_every_knob_changes_the_picture(page, panel, label, key):
     page.scope = f".freehint-{panel}"
-    picture = f"{page.scope} img"
+    picture = f"{page.scope} canvas"
     before = page.shown(picture)
     page.turn(label, key)
     assert page.wait_picture_changed(picture, before) != before
@@ -134,7 +134,40 @@ PLAYER_CELLS = [
     "player = Player(thread_trajectory(), speed=30)",
     "player",
     "print(player.moment, player.selected)",
+    "from freehint import figures\n"
+    "ax = figures.new_figure(height=2.2)[1]\n"
+    "bars = ax.barh(['v24', 'none'], [30, 10], label='sent')\n"
+    "label = ax.set_xlabel('memory (MiB)')\n"
+    "ax.figure",
 ]
+FIGURE = ".jupyter-matplotlib canvas:first-of-type"  # The other one shows what is dragged.
+
+
+def hover_and_zoom(lab, figure):
+    """Hover a bar of a figure, zoom to a part of it, and go back."""
+    page, same = lab.page, "([pictures, before]) => window.freehintShown(pictures) === before"
+    figure.scroll_into_view_if_needed()
+    box = figure.bounding_box()
+
+    def over(x, y):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+    at_first = lab.shown(FIGURE)
+    over(0.3, 0.2)
+    lab.wait_picture_changed(FIGURE, at_first)
+    figure.screenshot(path=SCREENSHOTS / "figure_hovered.png")
+    page.mouse.move(2, 2)
+    page.wait_for_function(same, arg=[FIGURE, at_first])
+    page.get_by_title("Zoom to rectangle").click(force=True)
+    over(0.6, 0.1)  # where nothing is under the mouse
+    page.mouse.down()
+    over(0.9, 0.5)
+    page.mouse.up()
+    page.mouse.move(2, 2)
+    lab.wait_picture_changed(FIGURE, at_first)
+    figure.screenshot(path=SCREENSHOTS / "figure_zoomed.png")
+    page.get_by_title("Reset original view").click(force=True)
+    page.wait_for_function(same, arg=[FIGURE, at_first])
 
 
 def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
@@ -175,9 +208,11 @@ def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
     assert page.evaluate(MOMENT) == 12 and len(lab.cells) == cells
     assert page.evaluate("window.freehintPanel.content.activeCellIndex") == cell_before
 
+    hover_and_zoom(lab, page.locator(".jupyter-matplotlib-canvas-div"))
     page.locator(".fh-map").click(position={"x": 300, "y": 10})
     assert "pfn" in page.inner_text(".fh-block")
     for theme in ("dark", "light"):
+        before = lab.shown(FIGURE)
         page.evaluate(THEME, f"JupyterLab {theme.capitalize()}")
         page.wait_for_selector(f".fh-player[data-theme={theme}]")
         # JupyterLab covers its page meanwhile, and two covers at once are an error of its own.
@@ -185,6 +220,10 @@ def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
         for canvas in page.locator(".fh-player canvas").all():
             grounds = {THEMES[theme][name].lower() for name in ("paper", "used")}
             assert canvas.evaluate(CORNER) in grounds
+        lab.wait_picture_changed(FIGURE, before)
+        figure = page.locator(FIGURE).first
+        assert figure.evaluate(CORNER) == THEMES[theme]["paper"].lower()
+        figure.screenshot(path=SCREENSHOTS / f"figure_{theme}.png")
     page.wait_for_timeout(500)
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.reload()
@@ -237,11 +276,11 @@ def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
     players = ".fh-player canvas"
 
     # A knob, by keyboard, changes the player and then the figures.
-    before, figures = lab.shown(players), lab.shown(".fh-lab-below img")
+    before, figures = lab.shown(players), lab.shown(".fh-lab-below canvas")
     lab.turn("policy", "ArrowLeft")
     lab.wait_picture_changed(players, before)
     assert page.inner_text(".fh-player .fh-title strong") == "none"
-    lab.wait_picture_changed(".fh-lab-below img", figures)
+    lab.wait_picture_changed(".fh-lab-below canvas", figures)
     lab.turn("policy", "ArrowRight")
     same = "([pictures, before]) => window.freehintShown(pictures) === before"
     page.wait_for_function(same, arg=[players, before])  # after the preview

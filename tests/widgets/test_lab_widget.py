@@ -470,11 +470,11 @@ def seen():
 
 @pytest.mark.parametrize("text", BAD_SETTINGS)
 def test_a_bad_setting_is_one_sentence_and_the_picture_stays(text, seen):
-    before = seen.players["A"].payload, seen.code, seen._state(), seen.picture.value
+    before = seen.players["A"].payload, seen.code, seen._state(), seen.picture.png
     seen.open_setting(text)
     said = html.unescape(seen._page.message.value)
     assert BAD_SETTINGS[text] in said and "Nothing has changed." in said
-    assert (seen.players["A"].payload, seen.code, seen._state(), seen.picture.value) == before
+    assert (seen.players["A"].payload, seen.code, seen._state(), seen.picture.png) == before
     with pytest.raises(InputError, match=re.escape(BAD_SETTINGS[text])):
         Lab.load(text)
 
@@ -497,10 +497,10 @@ def test_the_panels_share_all_of_this():
     assert panel.knobs["lock"].value == "per_list" and panel.run.summary["policy"] == "v24"
     panel.open_setting(shared)
     assert panel.knobs["lock"].value == "per_zone"
-    picture = panel.picture.value
+    picture = panel.picture.png
     panel.open_setting('{"freehint_bench": 1, "A": {"ring.size": 3}}')
     assert "ring.size must be a power of two" in panel.message.value
-    assert panel.picture.value == picture
+    assert panel.picture.png == picture
     panel.run_seeds()
     assert "± " in panel._table.value and panel.spread.seeds == [1, 2, 3, 4, 5]
     panel.reset()

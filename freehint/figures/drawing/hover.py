@@ -14,7 +14,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
 NAMED = re.compile(r"(.*?)\s*(?:\(([^()]+)\))?")
 PIXELS = 12  # between the mouse and the box, and from the mouse to a point
@@ -33,16 +33,20 @@ class Hover:
 
     def __init__(self, figure: Figure):
         self._figure, self._words, self._under = figure, "", None
-        self._box = figure.text(
-            0, 0, "", fontsize=9, linespacing=1.4, ma="left", visible=False, in_layout=False,
-            animated=True, bbox={"boxstyle": "round,pad=0.4", "lw": 0.8},
-        )  # fmt: skip
+        self.renew()
         for event, act in (
             ("draw_event", self._drawn),
             ("motion_notify_event", self._moved),
             ("figure_leave_event", lambda _: self._show("")),
         ):
             figure.canvas.mpl_connect(event, act)
+
+    def renew(self) -> None:
+        """Put the box into a figure that was emptied."""
+        self._box = self._figure.text(
+            0, 0, "", fontsize=9, linespacing=1.4, ma="left", visible=False, in_layout=False,
+            animated=True, bbox={"boxstyle": "round,pad=0.4", "lw": 0.8},
+        )  # fmt: skip
 
     def dress(self, colours: dict) -> None:
         """Give the box the colours of a theme."""
@@ -51,6 +55,8 @@ class Hover:
 
     def _drawn(self, _event) -> None:
         canvas = self._figure.canvas
+        if canvas.is_saving():  # at another size
+            return
         self._under, self._words = canvas.copy_from_bbox(self._figure.bbox), ""
 
     def _moved(self, event) -> None:
@@ -187,15 +193,26 @@ def _between(axis, interval) -> str:
 def _value(axis, value: float) -> str:
     """A value with the name and the unit of its axis, or the name of its row or column."""
     name, unit = _name_and_unit(axis)
-    formatter = axis.get_major_formatter()
-    if isinstance(formatter, (FixedFormatter, StrCategoryFormatter)):
+    if _has_names(axis):
         ticks = np.asarray(axis.get_majorticklocs(), float)
-        if len(ticks):
-            nearest = int(np.abs(ticks - value).argmin())
-            return name + formatter.format_ticks(ticks)[nearest]
+        nearest = int(np.abs(ticks - value).argmin())
+        return f"{name}{axis.get_major_formatter().format_ticks(ticks)[nearest]}"
     low, high = axis.get_view_interval()
     step = abs(value) / 1000 if axis.get_scale() == "log" else abs(high - low) / 1000
     return f"{name}{_number(value, step)}{unit}"
+
+
+def _has_names(axis) -> bool:
+    """Whether the ticks of an axis are names, each of a row or column one wide."""
+    if isinstance(axis.get_major_formatter(), StrCategoryFormatter):
+        return True
+    ticks = np.sort(np.asarray(axis.get_majorticklocs(), float))
+    named = isinstance(axis.get_major_formatter(), FuncFormatter)
+    return (
+        named
+        and isinstance(axis.get_major_locator(), FixedLocator)
+        and (len(ticks) > 0 and bool(np.all(np.diff(ticks) == 1)))
+    )
 
 
 def _name_and_unit(axis) -> tuple:

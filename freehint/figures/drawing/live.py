@@ -6,8 +6,9 @@ is the picture that it always was.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from weakref import WeakKeyDictionary
 
@@ -17,8 +18,11 @@ from freehint.figures.drawing.hover import Hover
 from freehint.figures.drawing.palette import THEMES
 from freehint.figures.drawing.recolour import recolour
 
+TOOLBAR = 44  # pixels beside a figure
+LEAST_DPI = 30  # A place that is narrower is not one to read in.
 VIEW = "application/vnd.jupyter.widget-view+json"
 _OPEN: dict = {}  # cell -> (its last execution, the live figures that it shows)
+_PLACE: ContextVar = ContextVar("place", default=None)
 _LIVE: WeakKeyDictionary = WeakKeyDictionary()  # figure -> its LiveFigure
 
 
@@ -44,39 +48,62 @@ def _page():
     return Page()
 
 
-def page_theme() -> str:
-    """The theme of the page, a key of ``palette.THEMES``; "light" where nobody looks."""
-    return _page().theme if _page.cache_info().currsize else "light"
+@contextmanager
+def in_place_of(figure: Figure) -> Iterator[None]:
+    """A context in which the next new figure takes the place of one that is there."""
+    before = _PLACE.set(figure)
+    try:
+        yield
+    finally:
+        _PLACE.reset(before)
 
 
-def follow_theme(act: Callable[[], None]) -> None:
-    """Call ``act`` whenever the user switches JupyterLab's theme, if a JupyterLab is there."""
-    if running_cell():
-        _page().observe(lambda _: act(), "theme")
+def place_to_draw() -> Figure | None:
+    """The emptied figure on which a new one is to be drawn; None if there is none."""
+    figure = _PLACE.get()
+    if figure is not None:
+        _PLACE.set(None)
+        figure.clear()
+    return figure
 
 
 class LiveFigure:
-    """A figure on a canvas of ipympl, in the theme of the page.
+    """A figure on a canvas of ipympl, in the theme of the page and no wider than its place there.
 
     Parameters
     ----------
-    figure : Figure
-    theme : str
-        The theme in which it was drawn.
+    figure : Picture
     """
 
-    def __init__(self, figure: Figure, theme: str):
+    def __init__(self, figure: Figure):
         # Importing it takes a fifth of a second, which scripts do not need.
         from ipympl.backend_nbagg import Canvas, FigureManager
 
-        self.figure, self.drawn_theme, self.theme = figure, theme, theme
+        self.figure, self.theme, self._dpi = figure, figure.drawn_theme, figure.dpi
         self.canvas = Canvas(figure)
         self.canvas.header_visible = self.canvas.footer_visible = False
         self.canvas.toolbar_position = "right"
         FigureManager(self.canvas, 0).set_window_title(figure.get_label() or "figure")
         self._hover = Hover(figure)
         self._dress()
+        self._class = f"fh-figure-{self.canvas.model_id}"
+        self.canvas.add_class(self._class)
+        _LIVE[figure] = self
         _page().observe(self._follow, "theme")
+        _page().watch(self._class, self._fit)
+
+    @contextmanager
+    def redrawn(self) -> Iterator[None]:
+        """A context whose next new figure is drawn here, in place of what is shown."""
+        with in_place_of(self.figure):
+            yield
+        self.theme = self.figure.drawn_theme
+        self._hover.renew()
+        self._dress()
+        if self.canvas.syncing_data_url:  # The browser does not show it yet, and will ask for it.
+            self.canvas.draw_idle()
+        else:
+            self.canvas.draw()
 
     def _follow(self, _change) -> None:
         self._dress()
@@ -86,6 +113,13 @@ class LiveFigure:
         self.recolour(_page().theme)
         self._hover.dress(THEMES[self.theme])
 
+    def _fit(self, width: int) -> None:
+        inches = self.figure.get_size_inches()[0]
+        dpi = min(self._dpi, (width - TOOLBAR) / inches) * self.canvas.device_pixel_ratio
+        if LEAST_DPI < dpi and abs(dpi - self.figure.dpi) > 0.5:
+            self.figure.set_dpi(dpi)
+            self.canvas.draw_idle()
+
     def recolour(self, theme: str) -> None:
         """Give the figure the colours of a theme, without drawing it."""
         recolour(self.figure, self.theme, theme)
@@ -94,18 +128,12 @@ class LiveFigure:
     def close(self) -> None:
         """Stop following the page, and take the canvas out of it."""
         _page().unobserve(self._follow, "theme")
+        _page().forget(self._class)
         self.canvas.close()
 
 
-def live_view(figure: Figure, theme: str) -> dict | None:
-    """The view of a figure for a cell that JupyterLab runs; None for any other reader.
-
-    Parameters
-    ----------
-    figure : Figure
-    theme : str
-        The theme in which it was drawn.
-    """
+def live_view(figure: Figure) -> dict | None:
+    """The view of a Picture for a cell that JupyterLab runs; None for any other reader."""
     asked = running_cell()
     if asked is None:
         return None
@@ -114,7 +142,7 @@ def live_view(figure: Figure, theme: str) -> dict | None:
         for old in _OPEN.pop(cell, (None, ()))[1]:
             old.close()
         _OPEN[cell] = execution, []
-    shown = _LIVE[figure] = LiveFigure(figure, theme)
+    shown = LiveFigure(figure)
     _OPEN[cell][1].append(shown)
     return {VIEW: {"version_major": 2, "version_minor": 0, "model_id": shown.canvas.model_id}}
 
@@ -127,7 +155,7 @@ def as_drawn(figure: Figure) -> Iterator[None]:
         yield
         return
     theme = live.theme
-    live.recolour(live.drawn_theme)
+    live.recolour(figure.drawn_theme)
     try:
         yield
     finally:

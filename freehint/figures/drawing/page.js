@@ -1,4 +1,5 @@
-// Tells the kernel whether the page is dark, also when the user switches; it has no view.
+// Tells the kernel whether the page is dark, also when the user switches, and how wide each figure
+// that it is asked about may be.  It has no view.
 
 function initialize({model}) {
   const scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -13,9 +14,46 @@ function initialize({model}) {
   themed.observe(document.body, {attributes: true, attributeFilter: ["data-jp-theme-light"]});
   scheme.addEventListener("change", look);
   look();
+
+  const asked = new Set(model.get("figures")), watched = new Map();
+  const told = new ResizeObserver((entries) => {
+    for (const {target, contentRect} of entries) {
+      const width = Math.floor(contentRect.width);
+      if (width) model.send({figure: watched.get(target), width});
+    }
+  });
+  // A figure comes into the page some time after the kernel has shown it.
+  const find = () => {
+    for (const name of asked) {
+      const place = document.querySelector(`.${name}`)?.parentElement;
+      if (!place) continue;
+      asked.delete(name);
+      watched.set(place, name);
+      told.observe(place);
+    }
+    if (!asked.size) come.disconnect();
+  };
+  const come = new MutationObserver(find);
+  const ask = () => {
+    for (const name of model.get("figures")) {
+      if (![...watched.values()].includes(name)) asked.add(name);
+    }
+    for (const [place, name] of watched) {
+      if (model.get("figures").includes(name) && place.isConnected) continue;
+      told.unobserve(place);
+      watched.delete(place);
+    }
+    come.observe(document.body, {childList: true, subtree: true});
+    find();
+  };
+  model.on("change:figures", ask);
+  ask();
   return () => {
     themed.disconnect();
+    told.disconnect();
+    come.disconnect();
     scheme.removeEventListener("change", look);
+    model.off("change:figures", ask);
   };
 }
 

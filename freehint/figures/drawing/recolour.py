@@ -16,7 +16,7 @@ PARTS = {
     Collection: ("facecolor", "edgecolor"),
     Text: ("color",),
 }
-# Text in these colours lies on a bar, box or map, whose colour stays.
+# Text inside axes that has these colours lies on a bar, box or map, whose colour stays.
 ON_COLOUR = {BLACK, "#FFFFFF"}
 
 
@@ -33,20 +33,17 @@ def recolour(figure: Figure, old: str, new: str) -> None:
     """
     changed = {THEMES[old][name]: colour for name, colour in THEMES[new].items()}
     recolourings = [(figure.set_facecolor, _changed(figure.get_facecolor(), changed))]
+    inside = {text for ax in figure.axes for text in ax.texts}
+    less = {colour: other for colour, other in changed.items() if colour not in ON_COLOUR}
     for artist in figure.findobj(lambda one: isinstance(one, tuple(PARTS))):
-        for kind, parts in PARTS.items():
-            if isinstance(artist, kind):
-                its = changed if kind is not Text else _of_text(changed)
-                recolourings += [_recolouring(artist, part, its) for part in parts]
+        parts = next(parts for kind, parts in PARTS.items() if isinstance(artist, kind))
+        its = less if artist in inside else changed
+        recolourings += [_recolouring(artist, part, its) for part in parts]
     for ax in figure.axes:  # for ticks that a zoom adds
         ink = THEMES[new]["ink"]
         ax.tick_params(which="both", color=ink, labelcolor=ink, grid_color=THEMES[new]["used"])
     for set_colour, colour in recolourings:
         set_colour(colour)
-
-
-def _of_text(changed: dict) -> dict:
-    return {colour: new for colour, new in changed.items() if colour not in ON_COLOUR}
 
 
 def _recolouring(artist, part: str, changed: dict) -> tuple:
@@ -60,5 +57,7 @@ def _changed(colour, changed: dict):
     if isinstance(colour, np.ndarray) and colour.ndim == 2:
         return [_changed(tuple(one), changed) for one in colour]
     red, green, blue, alpha = to_rgba(colour)
+    if not alpha:
+        return "none"  # an artist's own alpha would make black of (0, 0, 0, 0)
     found = changed.get(to_hex((red, green, blue)).upper())
-    return to_rgba(found, alpha) if found and alpha else (red, green, blue, alpha)
+    return to_rgba(found or (red, green, blue), alpha)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import Locator, NullLocator
 
-from freehint.figures.drawing.live import as_drawn, live_view
+from freehint.figures.drawing.live import as_drawn, live_view, place_to_draw
 from freehint.figures.drawing.palette import BLACK, BLUE, PALE, PURPLE, SKY, THEMES
 
 HEADING, LABEL, TICK, SMALL = 11, 10, 9, 8  # points
@@ -84,7 +84,7 @@ class Picture(Figure):
         self.drawn_theme = _THEME.get()
 
     def _repr_mimebundle_(self, **_options) -> dict | None:
-        return live_view(self, self.drawn_theme)
+        return live_view(self)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -96,17 +96,29 @@ class Picture(Figure):
 def new_figure(width=9.0, height=3.2, rows=1, columns=1, **options):
     """(figure, axes) made without pyplot, so that nothing is kept alive or shown twice."""
     with rc_context(style()):
-        figure = Picture((width, height), dpi=100, layout="constrained")
+        figure = _picture(width, height, 100, "constrained")
         return figure, figure.subplots(rows, columns, **options)
 
 
 def quick_figure(width, height, rows=1, columns=1, dpi=80, **margins):
     """(figure, axes) with fixed margins, because the layout takes longer than the drawing."""
     with rc_context(style()):
-        figure = Picture((width, height), dpi=dpi)
+        figure = _picture(width, height, dpi, "none")
         axes = figure.subplots(rows, columns)
     figure.subplots_adjust(**margins)
     return figure, axes
+
+
+def _picture(width, height, dpi, layout) -> Picture:
+    figure = place_to_draw()
+    if figure is None:
+        return Picture((width, height), dpi=dpi, layout=layout)
+    if (width, height) != tuple(figure.get_size_inches()):  # setting it tells the browser
+        figure.set_size_inches(width, height)
+    figure.set_layout_engine(layout)
+    figure.set_facecolor(style()["figure.facecolor"])
+    figure.drawn_theme = _THEME.get()
+    return figure
 
 
 def every(axes) -> list:

@@ -1,5 +1,4 @@
 // The button that shares a setting: as code, TOML or JSON, to copy or save; and opens another.
-// It also tells the kernel whether the page is dark.
 
 function render({model, el}) {
   const make = (parent, tag, properties = {}) => {
@@ -77,25 +76,9 @@ function render({model, el}) {
     if (event.key === "Escape") { show(false); button.focus(); }
   });
 
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  const look = () => {
-    const light = document.body.dataset.jpThemeLight;
-    const dark = light === undefined ? scheme.matches : light === "false";
-    if (model.get("dark") === dark) return;
-    model.set("dark", dark);
-    model.save_changes();
-  };
-  const themed = new MutationObserver(look);
-  themed.observe(document.body, {attributes: true, attributeFilter: ["data-jp-theme-light"]});
-  scheme.addEventListener("change", look);
   model.on("change:texts", write);
   show(false);
-  look();
-  return () => {
-    themed.disconnect();
-    scheme.removeEventListener("change", look);
-    model.off("change:texts", write);
-  };
+  return () => model.off("change:texts", write);
 }
 
 export default {render};

@@ -105,13 +105,10 @@ class Share(anywidget.AnyWidget):
     ----------
     texts : dict
         "code", "TOML", "JSON" -> text.
-    dark : bool
-        Whether the page is dark; the browser sets it.
     """
 
     _esm = (FOLDER / "js" / "share.js").read_text()
     texts = traitlets.Dict().tag(sync=True)
-    dark = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, opened):
         super().__init__()
