@@ -24,6 +24,8 @@ def interval(values) -> tuple:
     n = len(values)
     if n < 2:
         return (float(values.mean()) if n else np.nan), np.nan
+    if values.max() == values.min():
+        return float(values[0]), 0.0  # exactly, whatever their mean rounds to
     t = T_975[n - 2] if n - 2 < len(T_975) else 1.96 + 2.4 / (n - 1)  # within 0.5 %
     return float(values.mean()), float(t * values.std(ddof=1) / np.sqrt(n))
 
@@ -64,6 +66,8 @@ def amount(difference: float, half_width: float, unit: str) -> str:
     """
     if np.isnan(half_width):
         return f"{difference:+,.3g} {unit}".rstrip()
+    if half_width == 0:
+        return f"{'-' if difference < 0 else '+'}{number(abs(difference))} ± 0 {unit}".rstrip()
     # Two digits of the half width, but no more than four of the difference.
     wanted = ((half_width, 1), (difference, 3))
     places = [digits - math.floor(math.log10(abs(value))) for value, digits in wanted if value]
