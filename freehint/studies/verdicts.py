@@ -91,7 +91,7 @@ DISPUTES = (
         dispute="A and only A",
         claim="Tsirkin: \"what to do if A and only A has been consumed. We don't want B to be sent"
         " twice ideally. OTOH maybe that isn't a big deal\"",
-        measure="hinted memory sent twice, a lap of the first length less a lap that shrinks",
+        measure="hinted memory sent twice, a lap that keeps its length less a lap that shrinks",
         unit="points",
         evidence=SIMULATED,
         limits="96 blocks every 3 ms; the end of a lap is our reading of the mail",
@@ -203,7 +203,7 @@ DISPUTES = (
         measure="work in the 400 ms after the switch-over, with v24's hints less without",
         unit="%",
         evidence=ASSUMED,
-        limits="2 us a fault; a young 512 MiB guest; the host's own reclaim is not modelled",
+        limits="2 us for each fault; a young 512 MiB guest; the host's own reclaim is not modelled",
         chapter="11_after_the_migration",
         knob="hints",
         changed=V24,
