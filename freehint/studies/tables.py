@@ -1,12 +1,18 @@
-"""Tables for the notebooks: reuse by position, holds of the zone lock, replays by wrong rules."""
+"""Tables for the notebooks: reuse by position, holds of the lock, wrong rules, several kernels."""
+
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.formats.tables import free_lists
 from freehint.mm.memory import MIGRATETYPE_NAMES, Memory
 from freehint.replay.replay import replay
-from freehint.units import NS_PER_MS
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
+from freehint.units import NS_PER_S
 
 
 def reuse_by_position(before: Memory, after: Memory, order=10, parts=10) -> pd.DataFrame:
@@ -41,19 +47,26 @@ def holds_of_lists(run) -> pd.DataFrame:
     return table
 
 
-def per_block(run) -> pd.Series:
-    """How long a policy held the zone lock: in total, per block reported, and at most."""
-    held = run.locks["held_ns"]
-    blocks = len(run.reports)
-    return pd.Series(
-        {
-            "blocks reported": blocks,
-            "lock held in all (ms)": round(held.sum() / NS_PER_MS, 1),
-            "a block (ns)": round(held.sum() / blocks) if blocks else 0,
-            "longest hold (µs)": round(held.max() / 1e3, 1),
-        },
-        dtype=object,
-    )
+def lock_costs(runs) -> pd.DataFrame:
+    """How long policies held the zone lock: in all, for each block that they reported, at most.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+
+    Returns
+    -------
+    DataFrame
+        One row per run: policy, seed, held_ns, block_ns (held_ns over the blocks reported; nan if
+        there are none), longest_ns.
+    """
+    rows = []
+    for run in runs:
+        held = run.locks["held_ns"]
+        each = held.sum() / len(run.reports) if len(run.reports) else np.nan
+        longest = held.max() if len(held) else 0
+        rows.append((run.summary["policy"], run.summary["seed"], held.sum(), each, longest))
+    return pd.DataFrame(rows, columns=["policy", "seed", "held_ns", "block_ns", "longest_ns"])
 
 
 def told_mib(reports: pd.DataFrame, within_ns: int) -> float:
@@ -143,3 +156,54 @@ def free_shares(history: pd.DataFrame) -> pd.DataFrame:
     pages = history.pivot_table(index="time_s", columns="order", values="free_pages")
     parts = {"orders 9 and 10": pages[9] + pages[10], "order 10": pages[10], "pcp": pages[-1]}
     return pd.DataFrame(parts).div(pages.sum(axis=1), axis=0)
+
+
+def by_kernels(
+    recordings,
+    kernels,
+    policy="restartable_cursor",
+    walk_at_ns: int = 5 * NS_PER_S,
+    later_ns: int = 20 * NS_PER_S,
+) -> pd.DataFrame:
+    """A recorded demand by the rules of several kernels: what does a walker find, and how long?
+
+    Parameters
+    ----------
+    recordings : sequence of str
+        Stems of recordings, as for :class:`freehint.RecordedGuest`.
+    kernels : sequence of str
+        As in :class:`freehint.Scenario`.
+    policy : str or Policy
+        It walks once.
+    walk_at_ns : int
+        The time of the walk.
+    later_ns : int
+        From the walk's begin to the moment at which its hints are judged.
+
+    Returns
+    -------
+    DataFrame
+        One row for each recording and kernel; the columns are shares: out of sight (pcp lists, of
+        the free memory at the last look before the walk), still good (of the hinted memory,
+        later_ns after the walk's begin).
+    """
+    rows = {}
+    for recording, kernel in product(recordings, kernels):
+        guest = RecordedGuest(recording)
+        run = simulate(
+            Scenario(
+                workload=guest,
+                kernel=kernel,
+                policy=policy,
+                walk_at_ns=walk_at_ns,
+                duration_ns=walk_at_ns + later_ns,
+            )
+        )
+        looks = run.history[run.history["time_s"] <= walk_at_ns / NS_PER_S]
+        free = looks[looks["time_s"] == looks["time_s"].max()].set_index("order")["free_pages"]
+        rows[Path(recording).name, kernel] = {
+            "out of sight": free[-1] / free.sum(),
+            "still good": run.summary["survival"],
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.rename_axis(["recording", "kernel"])

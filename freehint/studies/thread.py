@@ -9,8 +9,8 @@ Source: Wang and Tsirkin on linux-mm, 26 January 2018, below v24 2/2.
 
 from dataclasses import dataclass
 
-from freehint.config import one_of, whole
-from freehint.mm.buddy import add_to_free_list_tail, del_page_from_free_list
+from freehint.config import InputError, one_of, whole
+from freehint.mm.buddy import add_to_free_list, add_to_free_list_tail, del_page_from_free_list
 from freehint.mm.list import list_next
 from freehint.mm.memory import (
     HINTED,
@@ -66,6 +66,11 @@ class Story:
 
     steps: tuple
     finished: bool
+
+    @property
+    def walked(self) -> int:
+        """The number of blocks that all strokes reported, each as often as it was."""
+        return sum(len(step.reported) for step in self.steps)
 
     @property
     def duplicates(self) -> int:
@@ -159,6 +164,13 @@ class _Teller:
         what = "everything is consumed" if names == "everything" else f"{names} consumed"
         self.steps.append(Step(what, self.chain(), known=self.known()))
 
+    def free(self, name: str) -> None:
+        """Free a block, which puts it at the head of the list."""
+        node = LETTERS.index(name) * 1024
+        add_to_free_list(self.memory, node, 0, PAGEBLOCK_ORDER, MOVABLE)
+        self.memory.zones[0].nr_free_pages += 1 << PAGEBLOCK_ORDER
+        self.steps.append(Step(f"{name} freed again", self.chain(), known=self.known()))
+
 
 def thread_story(
     rotate="on_exit", resume="scan_for_first", consumed="nothing", capacity=2
@@ -189,15 +201,60 @@ def thread_story(
     >>> thread_story("on_exit", "scan_for_first").steps[1].chain
     ('C', 'D', 'E', 'F', 'G', 'H', 'A', 'B')
     """
-    one_of("consumed", consumed, CONSUMED)
-    whole("capacity", capacity, 1, len(LETTERS))
     policy = Walker("example", rotate=rotate, resume=resume, capacity=capacity, on_full="lose")
+    return _tell(policy, consumed, MOST_STROKES)
+
+
+def story_as_posted(consumed="nothing", comes_back=False, most_strokes=MOST_STROKES) -> Story:
+    """Tell the thread's example with the scan as the mail has it, "until we see A".
+
+    Nothing else ends it.  The lap that ends the walker's ``scan_for_first`` when A is gone is
+    freehint's own, and no mail mentions it.  Each stroke reports two blocks and rotates them.
+
+    Parameters
+    ----------
+    consumed : str
+        The blocks that the guest takes between the first two strokes: one of ``thread.CONSUMED``.
+    comes_back : bool
+        Whether the guest then frees A, which puts it at the head of the list.
+    most_strokes : int
+        The stroke after which a walk that does not end is given up, 1..1000.
+
+    Returns
+    -------
+    Story
+        It is not finished if the walk was given up.
+
+    Raises
+    ------
+    InputError
+        A value is unknown or out of range, or A is to come back though it was not consumed.
+
+    Examples
+    --------
+    >>> from freehint.studies.thread import story_as_posted
+    >>> story_as_posted("A").finished, story_as_posted("A", most_strokes=500).walked
+    (False, 1000)
+    """
+    whole("most_strokes", most_strokes, 1, 1000)
+    one_of("comes_back", comes_back, (False, True))
+    policy = Walker("as posted", rotate="on_exit", resume="restart", capacity=2, on_full="lose")
+    return _tell(policy, consumed, most_strokes, comes_back, until_a=True)
+
+
+def _tell(policy, consumed, most_strokes, comes_back=False, until_a=False) -> Story:
+    one_of("consumed", consumed, CONSUMED)
+    whole("capacity", policy.capacity, 1, len(LETTERS))
+    if comes_back and not consumed.startswith("A"):
+        raise InputError(f"comes_back: A cannot come back, as {consumed} is consumed")
     teller = _Teller(policy)
-    status = teller.stroke(1)
+    going = teller.stroke(1) == Stroke.MORE
     if consumed != "nothing":
         teller.consume(consumed)
-    for number in range(2, MOST_STROKES + 1):
-        if status != Stroke.MORE:
-            break
-        status = teller.stroke(number)
-    return Story(tuple(teller.steps), status != Stroke.MORE)
+    if comes_back:
+        teller.free("A")
+    for number in range(2, most_strokes + 1):
+        if not going or (until_a and teller.chain()[:1] == ("A",)):
+            return Story(tuple(teller.steps), finished=True)
+        going = teller.stroke(number) == Stroke.MORE
+    return Story(tuple(teller.steps), finished=not going)

@@ -221,3 +221,40 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
     columns = ["level", "base", "outcome", "mean", "against", "difference", "half_width"]
     columns += ["differs", "seeds"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def levels(table: pd.DataFrame, measures, factor: str = "policy") -> pd.DataFrame:
+    """The levels of a factor side by side, for people: each mean with its 95 % interval.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for :func:`paired`.
+    measures : sequence of Measure
+        One column each, with its words and unit as the name.
+    factor : str or list of str
+        Names of the grid's columns; one row for each level.
+
+    Returns
+    -------
+    DataFrame
+        Texts; a dash where some run has no value.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from freehint.sweeps.paired import Measure, levels
+    >>> runs = pd.DataFrame({"policy": ["a", "a", "b"], "seed": [1, 2, 1], "x": [3e6, 4e6, None]})
+    >>> levels(runs, [Measure("x", "wait", "ms", 1e6)])["wait (ms)"].to_dict()
+    {'a': '3.5 ± 6.4', 'b': '–'}
+    """
+    columns = {}
+    for outcome, words, unit, scale in measures:
+        runs = table.groupby(factor, sort=False)[outcome]
+        name = f"{words} ({unit})" if unit else words
+        columns[name] = runs.apply(_level_or_dash, scale)
+    return pd.DataFrame(columns)
+
+
+def _level_or_dash(values: pd.Series, scale: float) -> str:
+    return "–" if values.isna().any() else level(values.astype(float) / scale)

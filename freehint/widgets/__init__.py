@@ -1,10 +1,11 @@
-"""Widgets for notebooks: panels with knobs, the player of a run, and the bench with both."""
+"""Widgets for notebooks: panels with knobs, the player, the bench with both, and predictions."""
 
 from freehint.widgets.examples import BlockKnobs, GuestKnobs, ThreadExample
 from freehint.widgets.lab import Lab
 from freehint.widgets.panel import KnobPanel
 from freehint.widgets.player.html import player_html, save_player
 from freehint.widgets.player.widget import Player, in_step
+from freehint.widgets.prediction import Prediction
 from freehint.widgets.scenario import ScenarioKnobs
 from freehint.widgets.scenario_code import scenario_code
 
@@ -14,6 +15,7 @@ __all__ = [
     "KnobPanel",
     "Lab",
     "Player",
+    "Prediction",
     "ScenarioKnobs",
     "ThreadExample",
     "in_step",

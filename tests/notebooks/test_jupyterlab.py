@@ -371,6 +371,54 @@ def test_a_restarted_kernel_is_told(jupyterlab, tmp_path):
     assert page.locator(".fh-dead-said").count() == 1
 
 
+PREDICTION_CELLS = [
+    "from freehint import figures\nfrom freehint.studies.thread import thread_story\n"
+    "from freehint.widgets import Prediction\nstory = thread_story('on_exit', 'cursor')",
+    "asked = Prediction('How many are reported twice?', story.duplicates, 5, between=(0, 8),"
+    " unit='blocks', shown=[figures.story(story).figure])\nasked",
+    "Prediction('Which end?', 'tail', 'head', choices=['head', 'tail'])",
+]
+
+
+def test_a_prediction_hides_its_answer_until_the_guess(jupyterlab, tmp_path):
+    lab = jupyterlab.open(write_notebook(tmp_path / "prediction.ipynb", *PREDICTION_CELLS))
+    lab.run_all()
+    page = lab.page
+    number, choice = (page.locator(".fh-guess").nth(i) for i in range(2))
+    choice.wait_for()
+    lab.assert_clean()
+    told = page.locator(".fh-guess-said")
+    assert told.all_inner_texts() == ["", ""]
+    assert page.locator(".freehint-prediction img").count() == 0
+    assert "You said" not in str(lab.cell_outputs)
+
+    # By keyboard alone; a number out of range is not taken.
+    cells = len(lab.cells)
+    number.locator("input[type=number]").focus()
+    page.keyboard.type("12")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(300)
+    assert told.all_inner_texts() == ["", ""]
+    for _ in range(2):
+        page.keyboard.press("Backspace")
+    page.keyboard.press("Shift+Tab")  # to the slider, which stands in the middle
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    said = "You said 4.1 blocks. It is 0 blocks: 4.1 blocks too high."
+    number.get_by_text(said).wait_for()
+    page.locator(".freehint-prediction img").wait_for()
+    choice.locator("input").first.focus()
+    for key in ("ArrowDown", "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    choice.get_by_text("You said “head”, but the answer is “tail”.").wait_for()
+    assert len(lab.cells) == cells
+    assert number.locator("input").first.is_disabled() and choice.locator("button").is_hidden()
+
+    page.evaluate("() => window.freehintPanel.sessionContext.session.kernel.restart()")
+    page.locator(".fh-dead-said").nth(1).wait_for()
+    assert not lab.errors and not lab.foreign_requests
+
+
 # The harness itself, on notebooks made for it.
 
 KNOBS = """

@@ -9,7 +9,7 @@ import freehint as fh
 from freehint.mm.buddy import del_page_from_free_list, rmqueue_smallest
 from freehint.mm.list import list_del_init, list_next
 from freehint.mm.memory import MOVABLE, copy_memory, free_list_head
-from freehint.studies.thread import eight_blocks, thread_story
+from freehint.studies.thread import eight_blocks, story_as_posted, thread_story
 from strokes import Strokes
 
 WALKING = [name for name in fh.POLICIES if name != "none"]
@@ -51,6 +51,45 @@ def test_list_unchanged_between_strokes(policy):
     # What was rotated all round stands where it stood; one operation of the CPU comes first.
     before = fh.simulate(idle(policy="none")).memory
     assert order_of_lists(run.memory).equals(order_of_lists(before))
+
+
+# "So here we can just scan until we see A, right?"
+
+
+def test_until_we_see_a_ends_only_if_a_is_met():
+    there = story_as_posted("nothing")
+    assert (there.finished, there.walked, there.duplicates) == (True, 8, 0)
+    assert story_as_posted("everything").finished  # nothing is left to walk
+
+
+@pytest.mark.parametrize(("consumed", "left"), [("A", 7), ("A and C", 6), ("A and B", 6)])
+def test_until_we_see_a_never_ends_without_a(consumed, left):
+    for strokes in (6, 100):
+        story = story_as_posted(consumed, most_strokes=strokes)
+        assert not story.finished and story.unreported == ()
+        assert story.walked == 2 * strokes
+        gone = {"A": 1, "A and C": 1, "A and B": 2}[consumed]  # those of the first stroke
+        assert story.duplicates == story.walked - 2 - (left - (2 - gone))
+
+
+def test_until_we_see_a_ends_at_once_if_a_comes_back():
+    story = story_as_posted("A", comes_back=True)
+    assert (story.finished, story.walked) == (True, 2)
+    assert story.unreported == ("A", *"CDEFGH")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"consumed": "Z"}, "consumed must be one of nothing, A"),
+        ({"comes_back": True}, "A cannot come back, as nothing is consumed"),
+        ({"consumed": "A", "comes_back": "yes"}, "comes_back must be one of False, True"),
+        ({"most_strokes": 0}, "most_strokes must be a whole number in 1..1000, got 0"),
+    ],
+)
+def test_a_story_as_posted_refuses(given, sentence):
+    with pytest.raises(fh.InputError, match=sentence):
+        story_as_posted(**given)
 
 
 # "It's a harder question what to do if A and only A has been consumed."

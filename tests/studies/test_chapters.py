@@ -30,6 +30,16 @@ def test_runs_by_name_keep_their_names():
     assert list(fh.comparison(with_seed).columns) == ["v24 #1", "v24 #2"]
 
 
+def test_lock_costs_are_those_of_the_holds():
+    quiet, walked = (fh.simulate(SMALL.with_values({"policy": one})) for one in ("none", "v24"))
+    table = tables.lock_costs([quiet, walked])
+    assert table["policy"].tolist() == ["none", "v24"] and table["seed"].tolist() == [1, 1]
+    assert table["held_ns"].tolist() == [0, walked.locks["held_ns"].sum()]
+    assert table["longest_ns"].tolist() == [0, walked.summary["lock_held_max_ns"]]
+    assert table["block_ns"].isna().tolist() == [True, False]
+    assert table["block_ns"][1] * len(walked.reports) == pytest.approx(table["held_ns"][1])
+
+
 def test_told_counts_what_the_ring_took_early():
     reports = pd.DataFrame(
         {"time_ns": [100, 150, 199, 200], "taken": [True, False, True, True], "nr_pages": [256] * 4}
