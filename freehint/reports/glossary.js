@@ -7,7 +7,7 @@
   // An abbreviation is met as it is written; any other word also in the plural, and with a capital.
   const plural = (word) => (/[A-Z0-9]$/.test(word) ? word : `${word}s?`);
   const any = (word) => (/^[a-z]/.test(word) ? `[${word[0].toUpperCase()}${word[0]}]` : word[0])
-    + plural(word).slice(1);
+    + plural(word).slice(1).replaceAll(" ", "\\s+"); // lines break anywhere
   const meanings = pairs.map(([word, meaning]) => [new RegExp(`^${any(word)}$`), word, meaning]);
   const longest = pairs.map(([word]) => word).sort((a, b) => b.length - a.length);
   const words = new RegExp(`(?<![\\w-])(?:${longest.map(any).join("|")})(?![\\w-])`, "g");

@@ -15,7 +15,7 @@ from freehint.config import InputError
 from freehint.reports.folded import folded_html
 
 SCRIPT = Path(__file__).with_suffix(".js")
-STYLE = "abbr[title] { text-decoration: underline dotted; cursor: help; }"
+STYLE = "abbr[title] { text-decoration: underline dotted 1px #8a8f98; cursor: help; }"
 ROW = re.compile(r"^\| (?!word \|)([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 TITLE = "Words of the debate (a dotted word shows its meaning under the pointer)"
 

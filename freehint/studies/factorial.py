@@ -117,7 +117,7 @@ def _points(pair) -> str:
 
 
 def _time(pair) -> str:
-    return told(pair[0] / NS_PER_US, pair[1] / NS_PER_US, "us")
+    return told(pair[0] / NS_PER_US, pair[1] / NS_PER_US, "\u00b5s")
 
 
 def answers(table: pd.DataFrame, orders: pd.DataFrame, factors=FACTORS) -> list:
@@ -153,9 +153,9 @@ def _not_restartable(table, factors) -> str:
     whole = difference(lists, factors, "policy.resume", "cursor", "restart", "coverage")
     ended = 1 - _mean(batches, "never_ended", policy__resume="restart")
     return (
-        f"**Not restartable.** Without rotation and in batches, {ended:.0%} of the walks that"
-        f" restart came to an end. What a bookmark adds to coverage there: {_points(gain)}; where a"
-        f" stroke reports a whole list: {_points(whole)}."
+        f"**Not restartable.** Of the walks in batches that restart and do not rotate, {ended:.0%}"
+        f" came to an end. A bookmark changes their coverage by: {_points(gain)}. If a stroke"
+        f" reports a whole list, a bookmark changes it by: {_points(whole)}."
     )
 
 
@@ -167,9 +167,9 @@ def _rotation(table, factors) -> str:
     partial = difference(cut, factors, *pair, "survival")
     coverage = difference(cut, factors, *pair, "coverage")
     return (
-        f"**Rotation.** What moving reported blocks to the tail adds to survival, over all"
-        f" designs: {_points(gain)}. For walks that restart after each batch, survival:"
-        f" {_points(partial)}; coverage: {_points(coverage)}."
+        f"**Rotation.** Moving reported blocks to the tail changes survival over all settings by:"
+        f" {_points(gain)}. If walks restart after each batch, it changes survival by:"
+        f" {_points(partial)}, and coverage by: {_points(coverage)}."
     )
 
 
@@ -179,9 +179,9 @@ def _hold_the_lock(table, factors) -> str:
     waits = difference(table, factors, *pair, "alloc_wait_p99_ns")
     longest = difference(table, factors, *pair, "alloc_wait_max_ns")
     return (
-        f"**Hold the lock.** Compared with batches, the 99th percentile of the holds:"
-        f" {_time(held)}; the 99th percentile of all allocations' waits: {_time(waits)}; the"
-        f" longest wait: {_time(longest)}."
+        f"**Hold the lock.** Compared with walks in batches, a walk that keeps the lock changes the"
+        f" 99th percentile of the holds by: {_time(held)}; the 99th percentile of the waits of all"
+        f" allocations by: {_time(waits)}; the longest wait by: {_time(longest)}."
     )
 
 
@@ -211,9 +211,10 @@ def _host_scheduled_out(table, factors) -> str:
     held = table[table["policy.lock"] == "whole_walk"]
     longest = difference(held, factors, *pair, "alloc_wait_max_ns")
     return (
-        f"**Host scheduled out.** What absences of {format_ns(gaps[-1])} on average add to the"
-        f" share of pages lost, where a stroke reports a whole list: {_points(lost)}; to the"
-        f" longest wait, where the lock is held until the host is done: {_time(longest)}."
+        f"**Host scheduled out.** If a stroke reports a whole list, absences of"
+        f" {format_ns(gaps[-1])} on average change the share of pages lost by: {_points(lost)}. If"
+        f" the lock is held until the host is done, they change the longest wait by:"
+        f" {_time(longest)}."
     )
 
 
@@ -224,9 +225,9 @@ def _twice(table, factors) -> str:
         for resume in ("scan_for_first", "cursor", "restart")
     }
     return (
-        f"**Two reports of B are no big deal.** In batches with rotation, a scan for A sends"
-        f" {share['scan_for_first']:.2%} of all hinted pages a second time, a bookmark"
-        f" {share['cursor']:.2%} and a restart {share['restart']:.0%}."
+        f"**Two reports of B are no big deal.** Of all pages that a walk in batches with rotation"
+        f" hints, a scan for A hints {share['scan_for_first']:.2%} a second time, a bookmark"
+        f" {share['cursor']:.2%}, and a restart {share['restart']:.0%}."
     )
 
 

@@ -43,7 +43,7 @@ DISPUTES = (
         dispute="rotation of a partial walk",
         claim='Tsirkin: "keeping pages freed by host near head of the list looks kind of wrong";'
         ' Wang: "I\'m not sure how this would help"',
-        measure="hints still good after 128 MiB of new memory, with rotation less without",
+        measure="hints still good after 128 MiB of new memory, with rotation minus without",
         unit="points",
         evidence=f"{PREDICTED}, {len(ASKING_ROTATION)} recordings",
         limits="walks that begin at the head each time; two pairs of recordings share a guest;"
@@ -59,7 +59,7 @@ DISPUTES = (
     Dispute(
         dispute="rotation of a whole walk",
         claim='Wang: "I\'m not sure how this would help"',
-        measure="survival at equal guest work, with rotation less without",
+        measure="survival at equal guest work, with rotation minus without",
         unit="points",
         evidence=SIMULATED,
         limits="one recorded 4 GiB guest, 200 ms",
@@ -76,7 +76,7 @@ DISPUTES = (
         dispute="restart and cursor",
         claim='Tsirkin: "it is not restarteable: if you return false, you start from the'
         ' beginning"; Wang: "where could we continue?"',
-        measure="coverage, going on at a bookmark less beginning again",
+        measure="coverage, going on at a bookmark minus beginning again",
         unit="points",
         evidence=SIMULATED,
         limits="strokes of 32 blocks that a full ring stops; a 1 GiB guest, 200 ms",
@@ -92,7 +92,7 @@ DISPUTES = (
         dispute="A and only A",
         claim="Tsirkin: \"what to do if A and only A has been consumed. We don't want B to be sent"
         " twice ideally. OTOH maybe that isn't a big deal\"",
-        measure="hinted memory sent twice, a lap of the first length less a lap that shrinks",
+        measure="hinted memory sent twice, a lap that keeps its length minus a lap that shrinks",
         unit="points",
         evidence=SIMULATED,
         limits="96 blocks every 3 ms; the end of a lap is our reading of the mail",
@@ -108,7 +108,7 @@ DISPUTES = (
         dispute="hold the lock: bytes",
         claim='Tsirkin: "hold a lock and just block whoever wanted to use any pages. Yes we are'
         ' sending hints faster"',
-        measure="sent in the loaded migration, waiting under the lock less coming back later",
+        measure="sent in the loaded migration, waiting under the lock minus coming back later",
         unit="MB",
         evidence=ASSUMED,
         limits="500 MB/s, a ring of 64, a host that is away 30 ms; a 1 GiB guest, 256 MiB/s",
@@ -123,7 +123,7 @@ DISPUTES = (
     Dispute(
         dispute="hold the lock: waits",
         claim='Tsirkin: "holding the lock is interfering with this something"',
-        measure="longest wait of an allocation, waiting under the lock less coming back later",
+        measure="longest wait of an allocation, waiting under the lock minus coming back later",
         unit="ms",
         evidence=ASSUMED,
         limits="a host that is away 10 ms; a recorded 4 GiB guest with four CPUs",
@@ -138,7 +138,7 @@ DISPUTES = (
     Dispute(
         dispute="hold the lock: guest work",
         claim='Tsirkin: "holding the lock is interfering with this something"',
-        measure="allocations done in 200 ms, waiting under the lock less coming back later",
+        measure="allocations done in 200 ms, waiting under the lock minus coming back later",
         unit="%",
         evidence=ASSUMED,
         limits="a host that is away 10 ms; a recorded 4 GiB guest with four CPUs",
@@ -154,7 +154,7 @@ DISPUTES = (
         dispute="five steps",
         claim='Tsirkin: "take pages off the free list .. readd to free list at tail"; Wang: "what'
         ' would be the difference compared to walking through the free list"',
-        measure="stale hints, blocks taken off their lists less blocks rotated in place",
+        measure="stale hints, blocks taken off their lists minus blocks rotated in place",
         unit="MiB",
         evidence=SIMULATED,
         limits="both put blocks at the tail, 32 in a stroke; a host that is away 10 ms",
@@ -169,7 +169,7 @@ DISPUTES = (
     Dispute(
         dispute="full ring",
         claim='Wang: "in practice, the virtqueue won\'t be full as the host side is faster"',
-        measure="offered memory lost, a ring of 1,024 less one that cannot fill",
+        measure="offered memory lost, a ring of 1,024 minus one that cannot fill",
         unit="points",
         evidence=ASSUMED,
         limits="v24 with a host that is never away; a recorded 4 GiB guest, all orders hinted",
@@ -185,7 +185,7 @@ DISPUTES = (
         dispute="high orders first",
         claim='Tsirkin: "It would be more convincing if we sent e.g. higher order pages first";'
         ' Wang: "we\'ve already sent higher order pages first"',
-        measure="offered memory lost, high orders first less low orders first",
+        measure="offered memory lost, high orders first minus low orders first",
         unit="points",
         evidence=ASSUMED,
         limits="v24, a ring of 1,024, a host that is away 3 ms; a recorded 4 GiB guest",
@@ -201,10 +201,10 @@ DISPUTES = (
         dispute="slowdown afterwards",
         claim='Tsirkin: "we are laser focused on just how long does it take to migrate ignoring'
         ' e.g. slowdowns after migration"',
-        measure="work in the 400 ms after the switch-over, with v24's hints less without",
+        measure="work in the 400 ms after the switch-over, with v24's hints minus without",
         unit="%",
         evidence=ASSUMED,
-        limits="2 us a fault; a young 512 MiB guest; the host's own reclaim is not modelled",
+        limits="2 us for each fault; a young 512 MiB guest; the host's own reclaim is not modelled",
         chapter="11_after_the_migration",
         knob="hints",
         changed=V24,
@@ -217,7 +217,7 @@ DISPUTES = (
         dispute="which benchmark",
         claim='Tsirkin: "Can we maybe agree on what kind of benchmark makes sense"; Wang: "the'
         ' time of linux compilation during migration? or what benchmark do you have in mind?"',
-        measure="spread of bytes sent between four policies, a guest that works less one at rest",
+        measure="spread of bytes sent between four policies, a guest that works minus one at rest",
         unit="MB",
         evidence=SIMULATED,
         limits="policies that lose no hint; one load of two; the compile is in its own chapter",

@@ -13,7 +13,8 @@ from lab import chromium
 ROOT = Path(__file__).parents[2]
 PAGE = """<main data-glossary><h2>A stroke</h2>
 <p>Strokes and <code>v24</code>, <code>v24 = 1</code>, <a href="#x">a lap</a>, and no overlap.</p>
-<p>A second stroke; if A and only A is gone, done is not DONE.</p></main><p>A lap.</p>
+<p>A second stroke; if A and only
+A is gone, done is not DONE.</p></main><p>A lap.</p>
 <details><div class="fh-glossary"></div></details>"""
 ABBRS = "[...document.querySelectorAll('abbr')]"
 SEEN = f"Object.fromEntries({ABBRS}.map((a) => [a.innerText, a.title]))"
