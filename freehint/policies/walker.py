@@ -56,9 +56,13 @@ class Walker(Policy):
     Attributes
     ----------
     rotate : "never", "each_report", "on_exit"
+        When the blocks that the ring took move to the tail of their list.
     resume : "restart", "scan_for_first", "cursor", "host_feedback"
+        How a stroke finds the place where the last one ended.
     lock : "per_list", "per_batch", "whole_walk", "per_zone"
+        How much is walked under one hold of the zone lock.
     order : "high_first", "low_first"
+        Whether the lists of large or of small blocks are walked first.
     min_order : int
         Smallest order walked, 0..10.
     stops_at_empty_list : bool

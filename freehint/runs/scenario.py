@@ -30,21 +30,23 @@ class Scenario(Checked):
     Attributes
     ----------
     memory : Memory, str or Path
-        A guest's memory (used as a copy), a snapshot's stem (relative to the working directory,
-        or a name of the sample data), or a size such as ``"256MiB"`` for a freshly booted guest.
-        The default is the workload's: ``snap4g``, or the T0 of a recorded guest, which accepts no
-        other memory.
+        The guest's memory at the start: a Memory (used as a copy), a snapshot's stem (relative to
+        the working directory, or a name of the sample data), or a size such as ``"256MiB"`` for a
+        freshly booted guest.  The default is the workload's: ``snap4g``, or the T0 of a recorded
+        guest, which accepts no other memory.
     kernel : str, optional
-        The kernel that gives the guest its rules from the start of the run, one of ``"4.15"``,
-        ``"5.10"``, ``"6.1"``, ``"6.12"``; None keeps the rules that the memory came with.
+        The kernel whose rules the guest's allocator follows: ``"4.15"``, ``"5.10"``, ``"6.1"`` or
+        ``"6.12"``; None keeps the rules that the memory came with.
     policy : str or Policy, or a tuple of them
-        A name in ``fh.POLICIES``, or a policy of your own.  Several policies use the interface at
-        the same time.
+        How the guest tells the host which of its pages are free: a name in ``fh.POLICIES``, or a
+        policy of your own.  Several policies use the interface at the same time.
     seed : int
-        The same seed gives the same numbers, on any machine and with any number of threads.
+        The seed of the guest's operations and the host's gaps: the same seed gives the same
+        numbers, on any machine and with any number of threads.
     workload : Workload, Program or RecordedGuest
+        What the guest does: random allocations and frees, a kind of load, or what was recorded.
     migration : MigrationConfig, optional
-        A live migration; its rounds ask for the walks.
+        The guest's live migration, whose rounds ask for the walks; None is none.
     ring : RingConfig
     host : HostConfig
     costs : Costs

@@ -41,17 +41,21 @@ class Program(Checked):
     Attributes
     ----------
     state : str
-        The load.  All but "idle" begin with a process that fills ``fill_MiB`` and leaves; "freed"
-        does no more.  "dirty" then rewrites a word in each page of ``dirty_MiB`` at ``rate_MiBps``;
-        "churn" maps, fills and unmaps pieces of 256 KiB to 16 MiB at that rate, with ``dirty_MiB``
-        alive; "frag" fills ``frag_MiB`` page by page and gives back ``frag_percent`` % of its
-        pieces of ``frag_chunk`` pages in random order; "burst" maps and writes ``dirty_MiB`` at
-        that rate, leaves, rests for ``rest_ms``, and begins again; "fork" forks processes, see
+        The kind of load that the guest runs.  All but "idle" begin with a process that fills
+        ``fill_MiB`` and leaves; "freed" does no more.  "dirty" then rewrites a word in each page of
+        ``dirty_MiB`` at ``rate_MiBps``; "churn" maps, fills and unmaps pieces of 256 KiB to 16 MiB
+        at that rate, with ``dirty_MiB`` alive; "frag" fills ``frag_MiB`` page by page and gives
+        back ``frag_percent`` % of its pieces of ``frag_chunk`` pages in random order; "burst" maps
+        and writes ``dirty_MiB`` at that rate, leaves, rests for ``rest_ms``, and begins again;
+        "fork" forks processes, see
         :mod:`freehint.engine.guest.forks`; "cache" caches ``cache_MiB`` of files, then goes on at
         ``rate_MiBps``, see :mod:`freehint.engine.guest.page_cache`.  "burst" was not recorded.
-    fill_MiB, dirty_MiB, rate_MiBps, frag_MiB, frag_percent, frag_chunk, cache_MiB, rest_ms : int
-        or float
+    fill_MiB, dirty_MiB, frag_MiB, frag_percent, cache_MiB, rest_ms : int
         See above.
+    rate_MiBps : float
+        How fast the load writes.
+    frag_chunk : int
+        Size of the pieces in which "frag" gives back memory: a number of pages.
     forks_per_s : float
         Processes per second.  61 were recorded (688 in 11.25 s, under emulation).
     life_ms : int

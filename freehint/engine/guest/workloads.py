@@ -27,7 +27,8 @@ class Workload(Checked):
     Attributes
     ----------
     nr_cpus : int
-        1 to 24.  CPUs that the recorded guest did not have begin with empty pcp lists.
+        CPUs that allocate and free, 1 to 24.  Those that the recorded guest did not have begin with
+        empty pcp lists.
     interval_ns : int
         Mean time between two operations of a CPU, drawn evenly from half to one and a half of it.
         5 us on each of 4 CPUs make 800,000 operations/s, 35 times the rate of the busiest

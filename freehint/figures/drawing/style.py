@@ -78,10 +78,7 @@ class Picture(Figure):
     colours of the page (:mod:`freehint.figures.drawing.live`).
     """
 
-    def __init__(self, *args, **options):
-        """Make a figure from what matplotlib's Figure takes, in the theme of the moment."""
-        super().__init__(*args, **options)
-        self.drawn_theme = _THEME.get()
+    drawn_theme = "light"
 
     def _repr_mimebundle_(self, **_options) -> dict | None:
         return live_view(self)
@@ -112,8 +109,8 @@ def quick_figure(width, height, rows=1, columns=1, dpi=80, **margins):
 def _picture(width, height, dpi, layout) -> Picture:
     figure = place_to_draw()
     if figure is None:
-        return Picture((width, height), dpi=dpi, layout=layout)
-    if (width, height) != tuple(figure.get_size_inches()):  # setting it tells the browser
+        figure = Picture((width, height), dpi=dpi, layout=layout)
+    elif (width, height) != tuple(figure.get_size_inches()):  # setting it tells the browser
         figure.set_size_inches(width, height)
     figure.set_layout_engine(layout)
     figure.set_facecolor(style()["figure.facecolor"])

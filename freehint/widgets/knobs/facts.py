@@ -31,23 +31,10 @@ PARTS = {
     "migration": (MigrationConfig,),
     "control": (Control,),
 }
-# Sentences on fields that share one in their class's docstring, or have none of their own.
+# Sentences on knobs that are not a field: the size is one of several, and these times count from
+# the start of the walk.
 SENTENCES = {
-    "policy": "How the guest tells the host which of its pages are free.",
-    "policy.rotate": "When the blocks that the ring took move to the tail of their list.",
-    "policy.resume": "How a stroke finds the place where the last one ended.",
-    "policy.lock": "How much is walked under one hold of the zone lock.",
-    "policy.order": "Whether the lists of large or of small blocks are walked first.",
-    "memory": "The guest's memory at the start: a recorded guest, or a freshly booted one.",
-    "kernel": "The kernel whose rules the guest's allocator follows.",
-    "seed": "Another seed gives another guest: other operations, and other gaps of the host.",
-    "workload": "What the guest does: random allocations and frees, or a recorded kind of load.",
-    "workload.state": "The kind of load that the guest runs.",
-    "workload.nr_cpus": "Number of CPUs that allocate and free, 1 to 24.",
     "workload.size_MiB": "Memory that the load fills or writes.",
-    "workload.rate_MiBps": "How fast the load writes.",
-    "workload.frag_chunk": "Size of the pieces in which the load gives back memory.",
-    "migration": "Whether the guest is migrated; then the migration's rounds ask for the walks.",
     "control.stop_at_ns": "Time from the walk's start to the host's STOP.",
     "control.done_at_ns": "Time from the walk's start to the host's DONE, which gives back blocks.",
 }
