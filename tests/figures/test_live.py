@@ -90,13 +90,20 @@ def test_a_cell_that_runs_again_closes_the_figures_it_showed(asked_by):
     third = balance()[0]
     assert first.canvas.comm is None and second.canvas.comm is None
     assert len(live._page().figures) == 1 and third.canvas.comm is not None
+    live._page().theme = "dark"
+    asked_by("JupyterLab", "m3")
+    shown = third._repr_mimebundle_()  # the same figure once more
+    assert shown[live.VIEW]["model_id"] == third.canvas.model_id and len(third.texts) == 1
+    assert to_hex(third.get_facecolor()).upper() == THEMES["dark"]["paper"]
+    live._page().theme = "light"
+    assert to_hex(third.get_facecolor()).upper() == THEMES["light"]["paper"]
 
 
 def test_a_figure_is_no_wider_than_its_place(asked_by):
     asked_by("JupyterLab")
     figure, _ = balance()
     (name,) = live._page().figures
-    for room, width in ((2_000, 900), (544, 500), (10, 500)):  # 10: too narrow to read in
+    for room, width in ((2_000, 900), (544, 500), (100, 225), (10, 225)):
         live._page()._told(None, {"figure": name, "width": room}, None)
         assert figure.bbox.width == pytest.approx(width, abs=1)
 

@@ -34,12 +34,18 @@ class Hover:
     def __init__(self, figure: Figure):
         self._figure, self._words, self._under = figure, "", None
         self.renew()
-        for event, act in (
+        handlers = (
             ("draw_event", self._drawn),
             ("motion_notify_event", self._moved),
             ("figure_leave_event", lambda _: self._show("")),
-        ):
-            figure.canvas.mpl_connect(event, act)
+        )
+        self._handlers = [figure.canvas.mpl_connect(*handler) for handler in handlers]
+
+    def close(self) -> None:
+        """Leave the figure as it was."""
+        for handler in self._handlers:
+            self._figure.canvas.mpl_disconnect(handler)
+        self._box.remove()
 
     def renew(self) -> None:
         """Put the box into a figure that was emptied."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from threading import RLock
 from weakref import WeakKeyDictionary
 
 from matplotlib.figure import Figure
@@ -19,8 +20,10 @@ from freehint.figures.drawing.palette import THEMES
 from freehint.figures.drawing.recolour import recolour
 
 TOOLBAR = 44  # pixels beside a figure
-LEAST_DPI = 30  # A place that is narrower is not one to read in.
+LEAST_DPI = 25
 VIEW = "application/vnd.jupyter.widget-view+json"
+# JupyterLab lets a thread of its own answer the browser, also while a cell still draws.
+_LOCK = RLock()
 _OPEN: dict = {}  # cell -> (its last execution, the live figures that it shows)
 _PLACE: ContextVar = ContextVar("place", default=None)
 _LIVE: WeakKeyDictionary = WeakKeyDictionary()  # figure -> its LiveFigure
@@ -77,13 +80,10 @@ class LiveFigure:
 
     def __init__(self, figure: Figure):
         # Importing it takes a fifth of a second, which scripts do not need.
-        from ipympl.backend_nbagg import Canvas, FigureManager
+        from freehint.figures.drawing.canvas import LiveCanvas
 
         self.figure, self.theme, self._dpi = figure, figure.drawn_theme, figure.dpi
-        self.canvas = Canvas(figure)
-        self.canvas.header_visible = self.canvas.footer_visible = False
-        self.canvas.toolbar_position = "right"
-        FigureManager(self.canvas, 0).set_window_title(figure.get_label() or "figure")
+        self.canvas = LiveCanvas(figure, _LOCK)
         self._hover = Hover(figure)
         self._dress()
         self._class = f"fh-figure-{self.canvas.model_id}"
@@ -95,30 +95,30 @@ class LiveFigure:
     @contextmanager
     def redrawn(self) -> Iterator[None]:
         """A context whose next new figure is drawn here, in place of what is shown."""
-        with in_place_of(self.figure):
-            yield
-        self.theme = self.figure.drawn_theme
-        self._hover.renew()
-        self._dress()
-        if self.canvas.syncing_data_url:  # The browser does not show it yet, and will ask for it.
-            self.canvas.draw_idle()
-        else:
-            self.canvas.draw()
+        with _LOCK:
+            with in_place_of(self.figure):
+                yield
+            self.theme = self.figure.drawn_theme
+            self._hover.renew()
+            self._dress()
+        self.canvas.draw()
 
     def _follow(self, _change) -> None:
         self._dress()
         self.canvas.draw_idle()
 
     def _dress(self) -> None:
-        self.recolour(_page().theme)
-        self._hover.dress(THEMES[self.theme])
+        with _LOCK:
+            self.recolour(_page().theme)
+            self._hover.dress(THEMES[self.theme])
 
     def _fit(self, width: int) -> None:
-        inches = self.figure.get_size_inches()[0]
-        dpi = min(self._dpi, (width - TOOLBAR) / inches) * self.canvas.device_pixel_ratio
-        if LEAST_DPI < dpi and abs(dpi - self.figure.dpi) > 0.5:
-            self.figure.set_dpi(dpi)
-            self.canvas.draw_idle()
+        with _LOCK:
+            fits = min(self._dpi, (width - TOOLBAR) / self.figure.get_size_inches()[0])
+            dpi = max(fits, LEAST_DPI) * self.canvas.device_pixel_ratio
+            if width > TOOLBAR and abs(dpi - self.figure.dpi) > 0.5:
+                self.figure.set_dpi(dpi)
+                self.canvas.draw_idle()
 
     def recolour(self, theme: str) -> None:
         """Give the figure the colours of a theme, without drawing it."""
@@ -126,10 +126,15 @@ class LiveFigure:
         self.theme = theme
 
     def close(self) -> None:
-        """Stop following the page, and take the canvas out of it."""
+        """Take the canvas out of the page; the figure is again as it was drawn."""
         _page().unobserve(self._follow, "theme")
         _page().forget(self._class)
         self.canvas.close()
+        with _LOCK:
+            del _LIVE[self.figure]
+            self._hover.close()
+            self.recolour(self.figure.drawn_theme)
+            self.figure.set_dpi(self._dpi)
 
 
 def live_view(figure: Figure) -> dict | None:
@@ -142,7 +147,7 @@ def live_view(figure: Figure) -> dict | None:
         for old in _OPEN.pop(cell, (None, ()))[1]:
             old.close()
         _OPEN[cell] = execution, []
-    shown = LiveFigure(figure)
+    shown = _LIVE.get(figure) or LiveFigure(figure)
     _OPEN[cell][1].append(shown)
     return {VIEW: {"version_major": 2, "version_minor": 0, "model_id": shown.canvas.model_id}}
 
@@ -154,9 +159,10 @@ def as_drawn(figure: Figure) -> Iterator[None]:
     if live is None:
         yield
         return
-    theme = live.theme
-    live.recolour(figure.drawn_theme)
-    try:
-        yield
-    finally:
-        live.recolour(theme)
+    with _LOCK:
+        theme = live.theme
+        live.recolour(figure.drawn_theme)
+        try:
+            yield
+        finally:
+            live.recolour(theme)

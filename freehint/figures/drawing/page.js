@@ -15,7 +15,7 @@ function initialize({model}) {
   scheme.addEventListener("change", look);
   look();
 
-  const asked = new Set(model.get("figures")), watched = new Map();
+  const asked = new Set(), watched = new Map();
   const told = new ResizeObserver((entries) => {
     for (const {target, contentRect} of entries) {
       const width = Math.floor(contentRect.width);
@@ -35,14 +35,14 @@ function initialize({model}) {
   };
   const come = new MutationObserver(find);
   const ask = () => {
-    for (const name of model.get("figures")) {
-      if (![...watched.values()].includes(name)) asked.add(name);
-    }
+    const shown = model.get("figures");
     for (const [place, name] of watched) {
-      if (model.get("figures").includes(name) && place.isConnected) continue;
+      if (shown.includes(name) && place.isConnected) continue;
       told.unobserve(place);
       watched.delete(place);
     }
+    asked.clear();
+    for (const name of shown) if (![...watched.values()].includes(name)) asked.add(name);
     come.observe(document.body, {childList: true, subtree: true});
     find();
   };
