@@ -201,6 +201,7 @@ def thread_story(
     >>> thread_story("on_exit", "scan_for_first").steps[1].chain
     ('C', 'D', 'E', 'F', 'G', 'H', 'A', 'B')
     """
+    whole("capacity", capacity, 1, len(LETTERS))
     policy = Walker("example", rotate=rotate, resume=resume, capacity=capacity, on_full="lose")
     return _tell(policy, consumed, MOST_STROKES)
 
@@ -244,7 +245,6 @@ def story_as_posted(consumed="nothing", comes_back=False, most_strokes=MOST_STRO
 
 def _tell(policy, consumed, most_strokes, comes_back=False, until_a=False) -> Story:
     one_of("consumed", consumed, CONSUMED)
-    whole("capacity", policy.capacity, 1, len(LETTERS))
     if comes_back and not consumed.startswith("A"):
         raise InputError(f"comes_back: A cannot come back, as {consumed} is consumed")
     teller = _Teller(policy)

@@ -70,6 +70,10 @@ def test_a_knob_of_each_answer_changes_the_picture(jupyterlab, name):
     page.run_all()
     page.assert_clean()
     assert page.screenshot(name).is_file()
+    # Chapters 01 to 06 wait for two guesses each, and tell nothing before.
+    told = page.page.locator(".fh-guess-said").all_inner_texts()
+    assert told == ["", ""] * (name[:2] <= "06")
+    assert "You said" not in str(page.cell_outputs)
     panel, knobs = ANSWERS[name]
     page.scope = f".freehint-{panel}"
     picture = f"{page.scope} img"
