@@ -346,6 +346,7 @@ PREDICTION_CELLS = [
     "asked = Prediction('How many are reported twice?', story.duplicates, 5, between=(0, 8),"
     " unit='blocks', shown=[figures.story(story).figure])\nasked",
     "Prediction('Which end?', 'tail', 'head', choices=['head', 'tail'])",
+    "Prediction('How much?', 1, 2, between=(-50, 50), unit='ms')",
 ]
 
 
@@ -354,10 +355,12 @@ def test_a_prediction_hides_its_answer_until_the_guess(jupyterlab, tmp_path):
     lab.run_all()
     page = lab.page
     number, choice = (page.locator(".fh-guess").nth(i) for i in range(2))
-    choice.wait_for()
+    page.locator(".fh-guess").nth(2).wait_for()
     lab.assert_clean()
     told = page.locator(".fh-guess-said")
-    assert told.all_inner_texts() == ["", ""]
+    assert told.all_inner_texts() == ["", "", ""]
+    sliders = page.locator(".fh-guess input[type=range]")
+    assert [slider.input_value() for slider in sliders.all()] == ["4", "0"]
     assert page.locator(".freehint-prediction img").count() == 0
     assert "You said" not in str(lab.cell_outputs)
 
@@ -367,7 +370,7 @@ def test_a_prediction_hides_its_answer_until_the_guess(jupyterlab, tmp_path):
     page.keyboard.type("12")
     page.keyboard.press("Enter")
     page.wait_for_timeout(300)
-    assert told.all_inner_texts() == ["", ""]
+    assert told.all_inner_texts() == ["", "", ""]
     for _ in range(2):
         page.keyboard.press("Backspace")
     page.keyboard.press("Shift+Tab")  # to the slider, which stands in the middle
