@@ -164,6 +164,9 @@ class _Teller:
         what = "everything is consumed" if names == "everything" else f"{names} consumed"
         self.steps.append(Step(what, self.chain(), known=self.known()))
 
+    def meets_a(self) -> bool:
+        return self.chain()[:1] == ("A",)
+
     def free(self, name: str) -> None:
         """Free a block, which puts it at the head of the list."""
         node = LETTERS.index(name) * 1024
@@ -201,6 +204,7 @@ def thread_story(
     >>> thread_story("on_exit", "scan_for_first").steps[1].chain
     ('C', 'D', 'E', 'F', 'G', 'H', 'A', 'B')
     """
+    whole("capacity", capacity, 1, len(LETTERS))
     policy = Walker("example", rotate=rotate, resume=resume, capacity=capacity, on_full="lose")
     return _tell(policy, consumed, MOST_STROKES)
 
@@ -244,9 +248,8 @@ def story_as_posted(consumed="nothing", comes_back=False, most_strokes=MOST_STRO
 
 def _tell(policy, consumed, most_strokes, comes_back=False, until_a=False) -> Story:
     one_of("consumed", consumed, CONSUMED)
-    whole("capacity", policy.capacity, 1, len(LETTERS))
-    if comes_back and not consumed.startswith("A"):
-        raise InputError(f"comes_back: A cannot come back, as {consumed} is consumed")
+    if comes_back and consumed == "nothing":
+        raise InputError("comes_back: A cannot come back, as nothing is consumed")
     teller = _Teller(policy)
     going = teller.stroke(1) == Stroke.MORE
     if consumed != "nothing":
@@ -254,7 +257,7 @@ def _tell(policy, consumed, most_strokes, comes_back=False, until_a=False) -> St
     if comes_back:
         teller.free("A")
     for number in range(2, most_strokes + 1):
-        if not going or (until_a and teller.chain()[:1] == ("A",)):
-            return Story(tuple(teller.steps), finished=True)
+        if not going or (until_a and teller.meets_a()):
+            break
         going = teller.stroke(number) == Stroke.MORE
-    return Story(tuple(teller.steps), finished=not going)
+    return Story(tuple(teller.steps), finished=not going or (until_a and teller.meets_a()))

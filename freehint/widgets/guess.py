@@ -127,7 +127,7 @@ class Question(Named):
         ratio = guess / answer.value if answer.value > 0 and guess > 0 else 1
         ratio = max(ratio, 1 / ratio)
         if unit != "points" and ratio >= LEAST_FACTOR:
-            words += f", by a factor of {number(ratio)}"
+            words += f", by a factor of {number(float(f'{ratio:.2g}'))}"
         return words
 
 

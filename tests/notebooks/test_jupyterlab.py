@@ -72,6 +72,10 @@ def test_a_knob_of_each_answer_changes_the_picture(jupyterlab, name):
     page.run_all()
     page.assert_clean()
     assert page.screenshot(name).is_file()
+    # Chapters 01 to 06 wait for two guesses each, and tell nothing before.
+    told = page.page.locator(".fh-guess-said").all_inner_texts()
+    assert told == ["", ""] * (name[:2] <= "06")
+    assert "You said" not in str(page.cell_outputs)
     panel, knobs = ANSWERS[name]
     page.scope = f".freehint-{panel}"
     picture = f"{page.scope} canvas"
@@ -416,6 +420,7 @@ PREDICTION_CELLS = [
     "asked = Prediction('How many are reported twice?', story.duplicates, 5, between=(0, 8),"
     " unit='blocks', shown=[figures.story(story).figure])\nasked",
     "Prediction('Which end?', 'tail', 'head', choices=['head', 'tail'])",
+    "Prediction('How much?', 1, 2, between=(-50, 50), unit='ms')",
 ]
 
 
@@ -424,10 +429,12 @@ def test_a_prediction_hides_its_answer_until_the_guess(jupyterlab, tmp_path):
     lab.run_all()
     page = lab.page
     number, choice = (page.locator(".fh-guess").nth(i) for i in range(2))
-    choice.wait_for()
+    page.locator(".fh-guess").nth(2).wait_for()
     lab.assert_clean()
     told = page.locator(".fh-guess-said")
-    assert told.all_inner_texts() == ["", ""]
+    assert told.all_inner_texts() == ["", "", ""]
+    sliders = page.locator(".fh-guess input[type=range]")
+    assert [slider.input_value() for slider in sliders.all()] == ["4", "0"]
     assert page.locator(".freehint-prediction img").count() == 0
     assert "You said" not in str(lab.cell_outputs)
 
@@ -437,7 +444,7 @@ def test_a_prediction_hides_its_answer_until_the_guess(jupyterlab, tmp_path):
     page.keyboard.type("12")
     page.keyboard.press("Enter")
     page.wait_for_timeout(300)
-    assert told.all_inner_texts() == ["", ""]
+    assert told.all_inner_texts() == ["", "", ""]
     for _ in range(2):
         page.keyboard.press("Backspace")
     page.keyboard.press("Shift+Tab")  # to the slider, which stands in the middle

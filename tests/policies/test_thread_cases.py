@@ -59,6 +59,8 @@ def test_list_unchanged_between_strokes(policy):
 def test_until_we_see_a_ends_only_if_a_is_met():
     there = story_as_posted("nothing")
     assert (there.finished, there.walked, there.duplicates) == (True, 8, 0)
+    assert story_as_posted("nothing", most_strokes=4).finished
+    assert not story_as_posted("nothing", most_strokes=3).finished
     assert story_as_posted("everything").finished  # nothing is left to walk
 
 

@@ -21,13 +21,14 @@ function render({model, el}) {
     const [min, max] = model.get("between");
     const range = make(row, "input", {type: "range", min, max, step: "any", className: "fh-unset"});
     const field = make(row, "input", {type: "number", min, max, step: "any", required: true});
-    const steps = max - min > 20 ? 0 : 1;
+    const digits = max - min > 20 ? 0 : 1;
+    range.value = (min + max) / 2;
     range.setAttribute("aria-label", `your guess, a slider from ${min} to ${max} ${unit}`);
     field.setAttribute("aria-label", `your guess, a number from ${min} to ${max} ${unit}`);
     make(row, "span", {textContent: unit});
     make(row, "small", {textContent: `(${min.toLocaleString("en")} to ${max.toLocaleString("en")})`});
     range.oninput = () => {
-      field.value = Number(Number(range.value).toFixed(steps));
+      field.value = Number(Number(range.value).toFixed(digits));
       range.classList.remove("fh-unset");
     };
     field.oninput = () => {
@@ -39,8 +40,7 @@ function render({model, el}) {
       const to = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1}[event.key];
       if (!to) return;
       event.preventDefault();
-      const step = (max - min > 20 ? 1 : 0.1) * to;
-      range.value = Number(range.value) + step;
+      range.value = Number(range.value) + to * 10 ** -digits;
       range.oninput();
     });
     return [() => field.valueAsNumber, (guess) => {
