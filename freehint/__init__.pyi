@@ -43,6 +43,7 @@ from freehint.replay.validate import (
 )
 from freehint.replay.walkers import validate_walker
 from freehint.reports.findings import findings, migration_findings
+from freehint.reports.glossary import glossary
 from freehint.reports.parameters import check_parameters
 from freehint.runs.cited.citations import bibtex, citations
 from freehint.runs.control import Control
@@ -108,6 +109,7 @@ __all__ = [
     "figures",
     "findings",
     "free_lists",
+    "glossary",
     "kernel",
     "latin_hypercube",
     "load_snapshot",

@@ -10,18 +10,19 @@ whether all is well.
 """
 
 import argparse
-import ast
 import json
+import re
 import sys
 from importlib import import_module
-from pathlib import Path
 
-from freehint.config import InputError, nearest, one_of, shown
+from freehint.config import InputError, nearest, one_of, require_name, shown
+from freehint.inputs.source import annotations, imported, keys
 from freehint.record import WORKLOADS
 from freehint.replay import INPUTS, LEVELS, REPLAY_LEVELS
 from freehint.version import __version__
 
 FAILED, BAD_INPUT = 1, 2
+PARTS = ("ring", "host", "costs", "control", "migration")  # of a scenario, each of one kind
 MOST_CHARACTERS = 500  # of a complaint about an argument, which quotes it
 
 
@@ -68,20 +69,29 @@ def _setting(text: str):
         return name, value
 
 
-def _keys(name: str) -> list[str]:
-    """The keys of a dict in freehint/policies, read from the text: an import would bring Numba."""
-    text = (Path(__file__).parent / "policies" / "__init__.py").read_text()
-    assigned = (node for node in ast.parse(text).body if isinstance(node, ast.Assign))
-    (found,) = (node.value for node in assigned if node.targets[0].id == name)
-    return [key.value for key in found.keys]
+def _setting_of_run(text: str):
+    """Read ``name=value`` for a scenario, and refuse a name that no scenario has."""
+    name, value = _setting(text)
+    scenario = "freehint.runs.scenario"
+    own = annotations(scenario, "Scenario")
+    head, _, rest = name.partition(".")
+    try:
+        require_name(name, own)
+        if rest and head in PARTS:
+            modules = imported(scenario)
+            kind = next(word for word in re.findall(r"\w+", own[head]) if word in modules)
+            require_name(rest, annotations(modules[kind], kind), f"{head}.")
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name, value
 
 
 def _users(text: str):
     """A policy by name, or several that run at once."""
     users = text.split("+")
     try:
-        for one in set(users) - set(_keys("REFUSED")):  # find_policy tells why
-            one_of("policy", one, _keys("POLICIES"))
+        for one in set(users) - set(keys("freehint.policies", "REFUSED")):  # find_policy tells why
+            one_of("policy", one, keys("freehint.policies", "POLICIES"))
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return tuple(users) if len(users) > 1 else text
@@ -103,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_runs(commands) -> None:
     """Commands that simulate."""
+    names = ", ".join(keys("freehint.policies", "POLICIES"))
     one = commands.add_parser("simulate", help="run a scenario and print its summary")
     one.add_argument("file", nargs="?", help="TOML: the fields of a scenario; docs/reports.md")
     one.add_argument("--memory", help="a snapshot's stem, sample data's name, or a size (256MiB)")
@@ -110,14 +121,14 @@ def _add_runs(commands) -> None:
         "--policy",
         action="append",
         type=_users,
-        help=f"{', '.join(_keys('POLICIES'))}; give several to compare them; a+b runs two at once",
+        help=f"{names}; give several to compare them; a+b runs two at once",
     )
     one.add_argument("--seed", type=int)
     one.add_argument(
         "--set",
         action="append",
         default=[],
-        type=_setting,
+        type=_setting_of_run,
         metavar="NAME=VALUE",
         help="e.g. ring.size=64, workload.state=freed, migration.bandwidth_Bps=50000000",
     )

@@ -107,6 +107,17 @@ def parameters(config) -> list:
     return [field for field in fields(config) if field.compare]
 
 
+def require_name(name: str, names, where: str = "") -> None:
+    """Refuse ``name``, or ``head.rest``, if ``names`` of the fields at ``where`` lack its head."""
+    known = [where + one for one in names]
+    head = where + name.partition(".")[0]
+    if head not in known:
+        raise InputError(
+            f"there is no parameter {where + name!r}; there are {', '.join(known)}"
+            f"{nearest(head, known)}"
+        )
+
+
 def with_values(config, values: dict, where: str = ""):
     """Copy a frozen dataclass and change named fields; a nested name is like ``"ring.size"``.
 
@@ -119,10 +130,7 @@ def with_values(config, values: dict, where: str = ""):
     names = [field.name for field in parameters(config)]
     for name, value in values.items():
         head, _, rest = name.partition(".")
-        if head not in names:
-            known = ", ".join(where + n for n in names)
-            hint = nearest(where + head, [where + n for n in names])
-            raise InputError(f"there is no parameter {where + name!r}; there are {known}{hint}")
+        require_name(name, names, where)
         if rest:
             nested.setdefault(head, {})[rest] = value
         else:

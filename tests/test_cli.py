@@ -11,9 +11,12 @@ import pandas as pd
 import pytest
 
 import freehint as fh
-from freehint.cli import _keys, _parser, main
-from freehint.config import nearest
+from freehint.cli import PARTS, _parser, main
+from freehint.config import nearest, parameters
+from freehint.engine.host.migration import MigrationConfig
+from freehint.inputs.source import annotations, keys
 from freehint.policies import REFUSED
+from freehint.runs.scenario import Scenario
 from freehint.sweeps.paired import number
 from lab import open_offline
 
@@ -185,10 +188,17 @@ LIGHT = [
     (["simulat"], 2),
     (["simulate", "--polcy", "v24"], 2),
     (["simulate", "--set", "ring.size"], 2),
+    (["simulate", "--set", "rnig.size=4"], 2),
+    (["simulate", "--set", "ring.szie=4"], 2),
     (["simulate", "--policy", "v24+v42"], 2),
     (["replay", "x", "--level", "pcpp"], 2),
     (["report", "-p", "seeds"], 2),
 ]
+
+
+LIGHT_MODULES = (
+    *("", ".cli", ".config", ".inputs", ".inputs.source", ".record", ".replay", ".version"),
+)
 
 
 def loaded_by(arguments) -> tuple[int, set]:
@@ -209,14 +219,34 @@ def test_help_and_refusals_import_nothing_heavy(arguments, code):
     ended, modules = loaded_by(arguments)
     assert ended == code and not modules & HEAVY
     own = {name for name in modules if name.split(".")[0] == "freehint"}
-    assert own == {
-        f"freehint{name}" for name in ("", ".cli", ".config", ".record", ".replay", ".version")
-    }
+    assert own == {f"freehint{name}" for name in LIGHT_MODULES}
 
 
 def test_the_count_of_imports_sees_a_command_that_runs():
-    ended, modules = loaded_by(["simulate", "--set", "rnig.size=4"])
+    ended, modules = loaded_by(["simulate", "--set", "ring.size=0"])
     assert ended == 2 and {"numpy", "pandas", "numba", "freehint.engine"} <= modules
+
+
+def test_a_reports_misspelt_parameter_is_refused_before_jupyter_is_imported():
+    ended, modules = loaded_by(["report", "-p", "polices=1"])
+    assert ended == 2 and not modules & {"nbformat", "papermill", "matplotlib", "numba"}
+
+
+@pytest.mark.parametrize("part", ["", *PARTS])
+def test_names_read_from_the_text_are_those_of_the_dataclass(part):
+    kind = Scenario
+    if part:
+        kind = type(getattr(Scenario(migration=MigrationConfig()), part))
+    names = list(annotations(kind.__module__, kind.__name__))
+    assert names == [one.name for one in parameters(kind)]
+
+
+@pytest.mark.parametrize("name", ["rnig.size", "ring.szie", "polcy", "migration.bandwidth"])
+def test_a_name_that_no_scenario_has_is_refused_in_the_words_of_a_scenario(name, capsys):
+    assert main(["simulate", "--set", f"{name}=1"]) == 2
+    with pytest.raises(fh.InputError) as caught:
+        Scenario().with_values({name: 1})
+    assert str(caught.value) in capsys.readouterr().err
 
 
 def test_every_command_names_a_function_that_exists():
@@ -240,7 +270,9 @@ KINDS = ("command", "kind")
 
 
 def test_the_policies_of_the_help_are_those_there_are():
-    assert _keys("POLICIES") == list(fh.POLICIES) and _keys("REFUSED") == list(REFUSED)
+    assert keys("freehint.policies", "POLICIES") == list(fh.POLICIES) and keys(
+        "freehint.policies", "REFUSED"
+    ) == list(REFUSED)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,8 @@ def test_wheel_holds_the_package_the_recordings_and_the_report(wheel):
     shipped = {path.relative_to(ROOT / "data").as_posix() for path in (ROOT / "data").rglob("*.*")}
     shipped = {name for name in shipped if (ROOT / "data" / name).is_file()}
     assert {f"freehint/_data/{name}" for name in shipped} <= names
-    assert {"freehint/py.typed", "freehint/_notebooks/report.ipynb"} <= names
+    kept = {"freehint/py.typed", "freehint/_notebooks/report.ipynb", "freehint/_docs/model.md"}
+    assert kept <= names
     module = (ROOT / "freehint" / "record" / "module").iterdir()
     assert {f"freehint/record/module/{path.name}" for path in module} <= names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"freehint"}

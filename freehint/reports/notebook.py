@@ -9,11 +9,8 @@ from importlib import resources
 from pathlib import Path
 
 from freehint.config import InputError, extra
-from freehint.reports.parameters import (
-    check_parameter,
-    known_parameters,
-    read_notebook,
-)
+from freehint.inputs.reading import json_of, read_bytes
+from freehint.reports.parameters import check_parameter, known_parameters
 from freehint.reports.pdf import find_chromium, pdf_beside, write_page
 
 OTHER_HOSTS = (
@@ -44,14 +41,16 @@ def report_notebook() -> Path:
 
 
 def check_given(notebook: Path, parameters: dict) -> None:
-    """Refuse parameters that the notebook does not have, and values of another type.
+    """Refuse parameters that a notebook of freehint does not have, and values of another type.
+
+    nbformat does not check the notebook, as its import takes longer than that of pandas.
 
     Raises
     ------
     InputError
         The message names the parameter and those that exist.
     """
-    known = known_parameters(read_notebook(notebook))
+    known = known_parameters(json_of(read_bytes(notebook), notebook))
     for name, value in parameters.items():
         check_parameter(notebook.name, known, name, value)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from freehint.policies import BASELINE
 from freehint.reports.findings import run_findings
 from freehint.reports.folded import folded_html
+from freehint.reports.glossary import glossary_script
 from freehint.reports.pictures import run_figures
 from freehint.reports.reproduce import Reproduction
 from freehint.runs.cited.citations import citations
@@ -20,6 +21,7 @@ from freehint.runs.run import Run, readable
 from freehint.runs.scenario_dict import BY_HAND
 from freehint.runs.scenario_file import scenario_toml
 from freehint.runs.trajectory.trajectory import Trajectory
+from freehint.studies.migrations import readable_rounds
 from freehint.units import NS_PER_S, format_ns, micro
 from freehint.widgets.player.html import player_html
 from freehint.widgets.player.png import moment_png
@@ -51,6 +53,7 @@ def page(shown: Reproduction, command: str) -> str:
         provenance=_provenance(shown),
         command=escape(command),
         scenario=_scenario(shown),
+        glossary=glossary_script(),
     )
 
 
@@ -154,7 +157,7 @@ def _tables(run: Run) -> str:
         parts.append(f"<section><h2>Walks</h2>{_table(_walk_rows(run.walks))}</section>")
     if len(run.rounds):
         about = "Each row is a sync of the dirty bitmap; its counts are since the migration began."
-        rows = _table(_round_rows(run.rounds))
+        rows = _table(readable_rounds(run.rounds))
         parts.append(
             f'<section><h2>Rounds of the migration</h2><p class="dim">{about}</p>{rows}</section>'
         )
@@ -170,15 +173,6 @@ def _walk_rows(walks: pd.DataFrame) -> pd.DataFrame:
     rows["completed"] = walks["completed"].map({True: "yes", False: "stopped"}).where(ended, "no")
     for name in ("walkable", "covered", "offered", "hinted", "lost", "duplicate"):
         rows[f"{name} (pages)"] = walks[f"{name}_pages"].map("{:,}".format)
-    return rows
-
-
-def _round_rows(rounds: pd.DataFrame) -> pd.DataFrame:
-    rows = pd.DataFrame({"sync": range(1, len(rounds) + 1)})
-    rows["time"] = [micro(format_ns(ns)) for ns in rounds["time_ns"]]
-    rows["sent (MB)"] = (rounds["sent_bytes"] / 1e6).map("{:,.1f}".format)
-    for name in ("normal", "zero", "hinted", "dirty", "left"):
-        rows[f"{name} (pages)"] = rounds[f"{name}_pages"].map("{:,}".format)
     return rows
 
 

@@ -62,18 +62,23 @@ def read_notebook(path: Path):
 def known_parameters(notebook) -> dict:
     """The Parameters in the cell tagged ``parameters``, by name; empty without such a cell.
 
+    Parameters
+    ----------
+    notebook : dict
+        nbformat's node, or the JSON of a notebook of format 4 as it is in the file.
+
     Raises
     ------
     InputError
         The cell cannot be read, or the notebook names no kernel, or one whose language papermill
         does not know.
     """
-    language = notebook.metadata.get("kernelspec", {}).get("language")
+    language = notebook["metadata"].get("kernelspec", {}).get("language")
     if language != "python":
         return _in_other_language(notebook)
-    tagged = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    tagged = (c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", []))
     cell = next(tagged, None)
-    return assigned(cell.source) if cell is not None else {}
+    return assigned("".join(cell["source"])) if cell is not None else {}
 
 
 def _in_other_language(notebook) -> dict:

@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from freehint.config import require, whole
 from freehint.data import data
 from freehint.engine.host.migration import MigrationConfig
 from freehint.policies.five_step import FiveStep
 from freehint.policies.walker import Walker
 from freehint.replay.counterfactual import PREDICTED as PREDICTED_RUN
 from freehint.runs.equal_work import equal_work
-from freehint.runs.scenario import Scenario
+from freehint.runs.scenario import MOST_SEED, Scenario
 from freehint.studies.migrations import afterwards
 from freehint.studies.real_walks import with_and_without_rotation
 from freehint.studies.side_by_side import busy, calm, loaded
@@ -27,7 +28,8 @@ from freehint.units import MIB, NS_PER_MS
 
 PREDICTED, SIMULATED = "exact prediction", "simulation"
 ASSUMED = f"{SIMULATED}, assumed cost"
-RECORDINGS = "linux-6.1/walkers"
+RECORDED = "6.1"
+RECORDINGS = f"linux-{RECORDED}/walkers"
 CURSOR = Walker("cursor", rotate="never", resume="cursor", on_full="stop")
 V24 = Walker("v24", rotate="never", resume="restart", lock="per_list", on_full="lose")
 # Each of these loses no hint to a full ring, so only their ways to walk can tell them apart.
@@ -69,7 +71,8 @@ class Dispute:
     above, below : str
         The verdict for a value above 0 and for one below 0.
     find : callable
-        ``find(dispute, seeds)`` returns a Found, in ``unit``.
+        ``find(dispute, seeds, kernel)`` returns a Found, in ``unit``; kernel is as for
+        :func:`freehint.verdicts`.
     least : float
         Differences that are surely smaller are said not to count.
     """
@@ -89,11 +92,13 @@ class Dispute:
     find: Callable
     least: float = 0
 
-    def row(self, seeds) -> dict:
-        """The row of the verdicts over some seeds."""
-        found = self.find(self, seeds)
+    def row(self, seeds, kernel=None) -> dict:
+        """The row of the verdicts over some seeds, by the rules of a kernel."""
+        found = self.find(self, seeds, kernel)
         words = judged(found.value, found.half_width, self.above, self.below)
-        if words == ONE_SEED:
+        if not found.seeds:
+            words = f"undecided: recordings of Linux {RECORDED} alone"
+        elif words == ONE_SEED:
             words = f"undecided: {ONE_SEED}"
         elif words != NO_DIFFERENCE and abs(found.value) + found.half_width < self.least:
             words = f"no difference that counts (below {self.least:g} {self.unit})"
@@ -108,6 +113,17 @@ class Dispute:
             "limits": self.limits,
             "chapter": f"{self.chapter}.ipynb",
         }
+
+
+def checked_seeds(seeds) -> list:
+    """The seeds as a list; refuses none, no whole numbers, and the same one twice."""
+    seeds = list(seeds) if isinstance(seeds, list | tuple | range) else seeds
+    must = "be a list of different whole numbers, at least one"
+    good = isinstance(seeds, list) and len(seeds) > 0 and len(set(map(repr, seeds))) == len(seeds)
+    require(good, "seeds", must, seeds)
+    for seed in seeds:
+        whole("seeds", seed, 0, MOST_SEED)
+    return seeds
 
 
 def _between(scenario, dispute, seeds, outcome) -> Found:
@@ -129,8 +145,10 @@ def _share(runs: pd.DataFrame, part: str, of: str) -> pd.Series:
     return (100 * runs[part] / runs[of]).fillna(0).astype(float)
 
 
-def rotation_of_a_part(dispute, _seeds) -> Found:
+def rotation_of_a_part(dispute, _seeds, kernel) -> Found:
     """Hints that are still good after 128 MiB, recording by recording instead of seed by seed."""
+    if kernel not in (None, RECORDED):
+        return Found(np.nan, np.nan, 0)
     differences = []
     for name in ASKING_ROTATION:
         table = with_and_without_rotation(data(f"{RECORDINGS}/{name}"))
@@ -140,59 +158,62 @@ def rotation_of_a_part(dispute, _seeds) -> Found:
     return Found(*interval(differences), int((~np.isnan(differences)).sum()))
 
 
-def rotation_of_a_whole_walk(dispute, seeds) -> Found:
-    two = [busy(policy=policy) for policy in (dispute.changed, dispute.base)]
+def rotation_of_a_whole_walk(dispute, seeds, kernel) -> Found:
+    two = [busy(policy=policy, kernel=kernel) for policy in (dispute.changed, dispute.base)]
     runs = equal_work(two, seeds)
     return _paired(runs.assign(outcome=100 * runs["survival_equal_work"]), dispute.base.name)
 
 
-def coverage(dispute, seeds) -> Found:
-    guest = busy(memory="1GiB", **{"ring.size": 64})
+def coverage(dispute, seeds, kernel) -> Found:
+    guest = busy(memory="1GiB", kernel=kernel, **{"ring.size": 64})
     return _between(guest, dispute, seeds, lambda runs: 100 * runs["coverage"])
 
 
-def sent_twice(dispute, seeds) -> Found:
+def sent_twice(dispute, seeds, kernel) -> Found:
     guest = Scenario(memory=f"{RECORDINGS}/c_rotscan.T0", duration_ns=400 * NS_PER_MS)
-    guest = guest.with_values({"ring.size": 64})
+    guest = guest.with_values({"kernel": kernel, "ring.size": 64})
     return _between(guest, dispute, seeds, lambda runs: _share(runs, *TWICE))
 
 
-def sent(dispute, seeds) -> Found:
-    return _between(loaded(), dispute, seeds, lambda runs: runs["sent_bytes"] / 1e6)
+def sent(dispute, seeds, kernel) -> Found:
+    guest = loaded().with_values({"kernel": kernel})
+    return _between(guest, dispute, seeds, lambda runs: runs["sent_bytes"] / 1e6)
 
 
-def longest_wait(dispute, seeds) -> Found:
-    return _between(busy(), dispute, seeds, lambda runs: runs["alloc_wait_max_ns"] / NS_PER_MS)
+def longest_wait(dispute, seeds, kernel) -> Found:
+    guest = busy(kernel=kernel)
+    return _between(guest, dispute, seeds, lambda runs: runs["alloc_wait_max_ns"] / NS_PER_MS)
 
 
-def guest_work(dispute, seeds) -> Found:
-    runs = sweep(busy(), {"policy": [dispute.changed, dispute.base]}, seeds)
+def guest_work(dispute, seeds, kernel) -> Found:
+    runs = sweep(busy(kernel=kernel), {"policy": [dispute.changed, dispute.base]}, seeds)
     base = runs[runs["policy"] == dispute.base.name].set_index("seed")["allocations"]
     done = 100 * runs["allocations"] / base.loc[runs["seed"]].to_numpy()
     return _paired(runs.assign(outcome=done), dispute.base.name)
 
 
-def stale(dispute, seeds) -> Found:
-    return _between(busy(), dispute, seeds, lambda runs: runs["stale_pages"] * MIB)
+def stale(dispute, seeds, kernel) -> Found:
+    return _between(busy(kernel=kernel), dispute, seeds, lambda runs: runs["stale_pages"] * MIB)
 
 
-def lost(dispute, seeds) -> Found:
-    guest = busy(policy=V24, **AWAY[dispute.knob])
+def lost(dispute, seeds, kernel) -> Found:
+    guest = busy(policy=V24, kernel=kernel, **AWAY[dispute.knob])
     return _between(guest, dispute, seeds, lambda runs: _share(runs, *LOST))
 
 
-def slowdown(dispute, seeds) -> Found:
+def slowdown(dispute, seeds, kernel) -> Found:
     fast = MigrationConfig(bandwidth_Bps=4 * 10**9, zero_page_ns=100, normal_page_ns=400)
-    guest = Scenario(memory="512MiB", migration=fast)
+    guest = Scenario(memory="512MiB", kernel=kernel, migration=fast)
     policies = [dispute.base, dispute.changed]
     runs = afterwards(guest, policies, window_ns=400 * NS_PER_MS, seeds=seeds)
     return _paired(runs.assign(outcome=runs["work_against_none"]), dispute.base.name)
 
 
-def spread(dispute, seeds) -> Found:
+def spread(dispute, seeds, kernel) -> Found:
     """How far apart the policies that lose no hint are, in a loaded guest and in a calm one."""
     rows = []
-    for scenario in (loaded(), calm()):
+    for guest in (loaded(), calm()):
+        scenario = guest.with_values({"kernel": kernel})
         runs = sweep(scenario, {"policy": list(LOSSLESS)}, seeds)
         sent = runs.groupby("seed")["sent_bytes"].agg(np.ptp) / 1e6
         state = scenario.workload.state

@@ -12,7 +12,8 @@ from freehint.mm.memory import UNMOVABLE
 from freehint.policies import BASELINE
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
-from freehint.units import MIB, NS_PER_S
+from freehint.sweeps.paired import interval
+from freehint.units import MIB, NS_PER_S, format_ns, micro
 
 
 def share_of_order(scenario: Scenario, order=10) -> float:
@@ -23,7 +24,7 @@ def share_of_order(scenario: Scenario, order=10) -> float:
 
 
 def savings(table: pd.DataFrame, knob: str, labels=None) -> pd.DataFrame:
-    """The savings of each policy, compared with "none" at the same value of a knob.
+    """The savings of each policy, compared with "none" at the same value of a knob and seed.
 
     Parameters
     ----------
@@ -35,22 +36,40 @@ def savings(table: pd.DataFrame, knob: str, labels=None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        policy, level (the knob's value as text), saved_bytes (%; negative if hints cost bytes),
-        saved_s.
+        policy, level (the knob's value as text); means over the seeds, saved_bytes (%; negative if
+        hints cost bytes) and saved_s; the half widths of their 95 % intervals, bytes_half and
+        s_half (nan for a single seed).
     """
     values = list(dict.fromkeys(table[knob]))
     named = dict(zip(values, labels or map(str, values), strict=True))
-    base = table[table["policy"] == BASELINE.name].set_index(knob)
-    rows = table[table["policy"] != BASELINE.name].reset_index(drop=True)
-    before = base.loc[rows[knob]].reset_index()
-    return pd.DataFrame(
-        {
-            "policy": rows["policy"],
-            "level": rows[knob].map(named),
-            "saved_bytes": 100 * (1 - rows["sent_bytes"] / before["sent_bytes"]).astype(float),
-            "saved_s": (before["total_ns"] - rows["total_ns"]).astype(float) / NS_PER_S,
-        }
-    )
+    base = table[table["policy"] == BASELINE.name].set_index([knob, "seed"])
+    rows = []
+    for (policy, value), runs in table.groupby(["policy", knob], sort=False):
+        if policy == BASELINE.name:
+            continue
+        before = base.loc[[(value, seed) for seed in runs["seed"]]].reset_index()
+        runs = runs.reset_index(drop=True)
+        share = interval(100 * (1 - runs["sent_bytes"] / before["sent_bytes"]).astype(float))
+        time = interval((before["total_ns"] - runs["total_ns"]).astype(float) / NS_PER_S)
+        rows.append((policy, named[value], share[0], time[0], share[1], time[1]))
+    columns = ["policy", "level", "saved_bytes", "saved_s", "bytes_half", "s_half"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def readable_rounds(rounds: pd.DataFrame) -> pd.DataFrame:
+    """The rounds of a migration for readers: one row for each sync, with units in the titles.
+
+    Parameters
+    ----------
+    rounds : DataFrame
+        ``Run.rounds``.
+    """
+    rows = pd.DataFrame({"sync": range(1, len(rounds) + 1)})
+    rows["time"] = [micro(format_ns(ns)) for ns in rounds["time_ns"]]
+    rows["sent (MB)"] = (rounds["sent_bytes"] / 1e6).map("{:,.1f}".format).to_numpy()
+    for name in ("normal", "zero", "hinted", "dirty", "left"):
+        rows[f"{name} (pages)"] = rounds[f"{name}_pages"].map("{:,}".format).to_numpy()
+    return rows
 
 
 def after_the_migration(scenario: Scenario, window_ns: int) -> pd.Series:

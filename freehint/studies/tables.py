@@ -1,11 +1,18 @@
-"""Tables for the notebooks: reuse by position, holds of the zone lock, replays by wrong rules."""
+"""Tables for the notebooks: reuse by position, holds of the lock, wrong rules, several kernels."""
+
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.formats.tables import free_lists
 from freehint.mm.memory import MIGRATETYPE_NAMES, Memory
 from freehint.replay.replay import replay
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
+from freehint.units import NS_PER_S
 
 
 def reuse_by_position(before: Memory, after: Memory, order=10, parts=10) -> pd.DataFrame:
@@ -149,3 +156,54 @@ def free_shares(history: pd.DataFrame) -> pd.DataFrame:
     pages = history.pivot_table(index="time_s", columns="order", values="free_pages")
     parts = {"orders 9 and 10": pages[9] + pages[10], "order 10": pages[10], "pcp": pages[-1]}
     return pd.DataFrame(parts).div(pages.sum(axis=1), axis=0)
+
+
+def by_kernels(
+    recordings,
+    kernels,
+    policy="restartable_cursor",
+    walk_at_ns: int = 5 * NS_PER_S,
+    later_ns: int = 20 * NS_PER_S,
+) -> pd.DataFrame:
+    """A recorded demand by the rules of several kernels: what does a walker find, and how long?
+
+    Parameters
+    ----------
+    recordings : sequence of str
+        Stems of recordings, as for :class:`freehint.RecordedGuest`.
+    kernels : sequence of str
+        As in :class:`freehint.Scenario`.
+    policy : str or Policy
+        It walks once.
+    walk_at_ns : int
+        The time of the walk.
+    later_ns : int
+        From the walk's begin to the moment at which its hints are judged.
+
+    Returns
+    -------
+    DataFrame
+        One row for each recording and kernel; the columns are shares: out of sight (pcp lists, of
+        the free memory at the last look before the walk), still good (of the hinted memory,
+        later_ns after the walk's begin).
+    """
+    rows = {}
+    for recording, kernel in product(recordings, kernels):
+        guest = RecordedGuest(recording)
+        run = simulate(
+            Scenario(
+                workload=guest,
+                kernel=kernel,
+                policy=policy,
+                walk_at_ns=walk_at_ns,
+                duration_ns=walk_at_ns + later_ns,
+            )
+        )
+        looks = run.history[run.history["time_s"] <= walk_at_ns / NS_PER_S]
+        free = looks[looks["time_s"] == looks["time_s"].max()].set_index("order")["free_pages"]
+        rows[Path(recording).name, kernel] = {
+            "out of sight": free[-1] / free.sum(),
+            "still good": run.summary["survival"],
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.rename_axis(["recording", "kernel"])

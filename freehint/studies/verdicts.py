@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from freehint.config import one_of, require, whole
+from freehint.config import one_of
+from freehint.mm.profile import PROFILES
 from freehint.policies import BASELINE
 from freehint.policies.call_walker import CallWalker
 from freehint.policies.five_step import FiveStep
-from freehint.runs.scenario import MOST_SEED
 from freehint.studies.disputes import (
     ASKING_ROTATION,
     ASSUMED,
@@ -23,6 +23,7 @@ from freehint.studies.disputes import (
     SIMULATED,
     V24,
     Dispute,
+    checked_seeds,
     coverage,
     guest_work,
     longest_wait,
@@ -111,7 +112,7 @@ DISPUTES = (
         unit="MB",
         evidence=ASSUMED,
         limits="500 MB/s, a ring of 64, a host that is away 30 ms; a 1 GiB guest, 256 MiB/s",
-        chapter="report",
+        chapter="09_live_migration",
         knob="on_full",
         changed=replace(CURSOR, name="waits", on_full="wait"),
         base=replace(CURSOR, name="comes back"),
@@ -231,7 +232,7 @@ DISPUTES = (
 )
 
 
-def verdicts(seeds=range(1, 11), disputes=None) -> pd.DataFrame:
+def verdicts(seeds=range(1, 11), disputes=None, kernel=None) -> pd.DataFrame:
     """Who was right in the disputes of January 2018, by how much, and how sure that is.
 
     Parameters
@@ -240,6 +241,10 @@ def verdicts(seeds=range(1, 11), disputes=None) -> pd.DataFrame:
         Each gives one difference; a single one gives no interval.
     disputes : sequence of str, optional
         Names of disputes; by default all.
+    kernel : str, optional
+        The kernel whose rules the simulated guests follow, as in :class:`freehint.Scenario`; None
+        keeps those that their memory came with.  A dispute that recorded demand decides is
+        undecided by the rules of another kernel.
 
     Returns
     -------
@@ -253,7 +258,8 @@ def verdicts(seeds=range(1, 11), disputes=None) -> pd.DataFrame:
     Raises
     ------
     InputError
-        There is no such dispute; the seeds are none, no whole numbers, or not all different.
+        There is no such dispute or kernel; the seeds are none, no whole numbers, or not all
+        different.
 
     Examples
     --------
@@ -261,22 +267,14 @@ def verdicts(seeds=range(1, 11), disputes=None) -> pd.DataFrame:
     >>> fh.verdicts(seeds=[1, 2], disputes=["five steps"])["chapter"].tolist()
     ['06_five_steps.ipynb']
     """
-    seeds = _checked(seeds)
+    seeds = checked_seeds(seeds)
     known = {one.dispute: one for one in DISPUTES}
     for name in disputes if disputes is not None else ():
         one_of("disputes", name, known)
+    if kernel is not None:
+        one_of("kernel", kernel, PROFILES)
     names = known if disputes is None else disputes
-    return pd.DataFrame([known[name].row(seeds) for name in names])
-
-
-def _checked(seeds) -> list:
-    seeds = list(seeds) if isinstance(seeds, list | tuple | range) else seeds
-    must = "be a list of different whole numbers, at least one"
-    good = isinstance(seeds, list) and len(seeds) > 0 and len(set(map(repr, seeds))) == len(seeds)
-    require(good, "seeds", must, seeds)
-    for seed in seeds:
-        whole("seeds", seed, 0, MOST_SEED)
-    return seeds
+    return pd.DataFrame([known[name].row(seeds, kernel) for name in names])
 
 
 def readable_verdicts(table: pd.DataFrame, links: bool = True) -> pd.DataFrame:

@@ -7,7 +7,13 @@ import pytest
 import freehint as fh
 from freehint import figures
 from freehint.runs.summary import percentiles
-from freehint.studies.migrations import after_the_migration, savings, steps_down
+from freehint.studies.migrations import (
+    after_the_migration,
+    readable_rounds,
+    savings,
+    steps_down,
+)
+from freehint.units import format_ns, micro
 
 FAST = fh.MigrationConfig(
     start_at_ns=1_000_000, bandwidth_Bps=1 << 33, zero_page_ns=10, normal_page_ns=100
@@ -15,20 +21,30 @@ FAST = fh.MigrationConfig(
 SMALL = fh.Scenario(memory="64MiB", migration=FAST, duration_ns=60_000_000)
 
 
-def test_savings_are_told_against_the_run_without_hints_at_the_same_level():
+def test_savings_are_told_against_the_run_without_hints_at_the_same_level_and_seed():
     table = pd.DataFrame(
         {
-            "policy": ["none", "none", "v24", "v24"],
-            "knob": [1, 2, 1, 2],
-            "sent_bytes": [100, 200, 25, 220],
-            "total_ns": [3e9, 4e9, 1e9, 5e9],
+            "policy": ["none"] * 4 + ["v24"] * 4,
+            "knob": [1, 2] * 4,
+            "seed": [1, 1, 2, 2] * 2,
+            "sent_bytes": [100, 200, 10, 100, 30, 220, 2, 110],
+            "total_ns": [3e9, 4e9, 3e9, 4e9, 1e9, 5e9, 1e9, 5e9],
         }
     )
     found = savings(table, "knob", ["one", "two"])
     assert found["level"].tolist() == ["one", "two"]
     assert np.allclose(found["saved_bytes"], [75, -10]) and np.allclose(found["saved_s"], [2, -1])
+    assert np.allclose(found["bytes_half"], [12.71 * 5, 0]) and np.allclose(found["s_half"], 0)
     heights = [bar.get_height() for bar in figures.effect(found).patches]
     assert np.allclose(heights, [75, -10])
+    assert savings(table[table["seed"] == 1], "knob")["bytes_half"].isna().all()
+
+
+def test_rounds_for_readers_have_no_nanoseconds():
+    rounds = fh.simulate(SMALL).rounds
+    shown = readable_rounds(rounds)
+    assert shown["time"].iloc[-1] == micro(format_ns(rounds["time_ns"].iloc[-1]))
+    assert shown["sync"].iloc[-1] == len(rounds) and not [c for c in shown if c.endswith("_ns")]
 
 
 def test_afterwards_counts_only_what_came_after_the_switch_over():

@@ -3,12 +3,14 @@
 They share one server and one page, so they stand in one file, which one process runs.
 """
 
+import nbformat
 import pytest
 from playwright.sync_api import Error
 
 import book
 from freehint.figures.drawing.palette import THEMES
 from freehint.policies import POLICIES
+from freehint.reports.glossary import meanings
 from lab import MOMENT, PLAYER, SCREENSHOTS, executed, lab_server, write_notebook
 
 FIRST = "00_start_here"
@@ -326,6 +328,39 @@ def test_a_knob_keeps_what_was_turned_after_the_question(jupyterlab, tmp_path):
     code = page.locator(".fh-share textarea").input_value()
     made = executed(code)["a"].policy
     assert (made.name, made.on_full) == ("hold_the_lock", "lose")
+
+
+def test_words_of_the_glossary_show_their_meanings(jupyterlab, tmp_path):
+    code = ("import freehint as fh\nfh.glossary()", "from IPython.display import Markdown")
+    path = write_notebook(tmp_path / "words.ipynb", *code, "Markdown('Stale hints, and the lap.')")
+    made = nbformat.read(path, 4)
+    prose = "# A stroke?\n\nA stroke of `v24` on the ring."
+    made.cells.insert(0, nbformat.v4.new_markdown_cell(prose))
+    nbformat.write(made, path)
+    lab = jupyterlab.open(path)
+    lab.run_all()
+    lab.assert_clean()
+    marked = lab.page.locator(".jp-RenderedMarkdown abbr")
+    lab.page.wait_for_function("document.querySelectorAll('abbr').length === 6", timeout=10_000)
+    found = {one.inner_text(): one.get_attribute("title") for one in marked.all()}
+    of = meanings()
+    assert found == {
+        text: of[text.lower().removesuffix("s")]
+        for text in ("stroke", "v24", "ring", "Stale", "hints", "lap")
+    }
+    lab.page.get_by_text("Words of the debate").click()
+    assert lab.page.locator(".fh-glossary tr").count() == len(set(of.values()))
+    assert lab.screenshot("glossary").is_file()
+
+    # Prose that is written anew is marked anew.
+    prose = lab.page.locator(".jp-MarkdownCell").first
+    prose.locator(".jp-RenderedMarkdown").dblclick()
+    prose.locator(".cm-line").last.click()
+    lab.page.keyboard.press("Control+End")
+    lab.page.keyboard.type(" And a pageblock.")
+    lab.page.keyboard.press("Shift+Enter")
+    lab.page.wait_for_selector("abbr:text-is('pageblock')", timeout=10_000)
+    assert lab.errors == [] and lab.foreign_requests == []
 
 
 def test_a_restarted_kernel_is_told(jupyterlab, tmp_path):

@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import NamedTuple
 
 import pytest
+from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace as Theirs
 
 import freehint as fh
 from freehint.cli import main
@@ -161,14 +162,23 @@ def test_the_migration_and_the_host_are_there(saved):
 
 
 def test_perfettos_own_schema_reads_the_same(saved, tmp_path):
-    schema = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
     run, tracks = saved
-    trace = schema.Trace.FromString(run.save_perfetto(tmp_path / "a.pftrace").read_bytes())
+    trace = Theirs.FromString(run.save_perfetto(tmp_path / "a.pftrace").read_bytes())
     named = [p.track_descriptor.name for p in trace.packet if p.HasField("track_descriptor")]
     assert named == [name.rpartition("/")[2] for name in tracks]
     kinds = [p.track_event.type for p in trace.packet if p.HasField("track_event")]
     assert kinds.count(BEGIN) == kinds.count(END) == sum(len(t.slices) for t in tracks.values())
     assert trace.packet[0].sequence_flags == 1
+    guest = {name.rpartition("/")[2] for name in under(tracks, "guest")}
+    cpus = {
+        p.track_descriptor.uuid
+        for p in trace.packet
+        if p.HasField("track_descriptor") and p.track_descriptor.name in guest
+    }
+    signs = {BEGIN: -1, END: 1}
+    events = ((p.timestamp, p.track_event) for p in trace.packet if p.HasField("track_event"))
+    waited = sum(time * signs.get(e.type, 0) for time, e in events if e.track_uuid in cpus)
+    assert waited == run.waits["wait_ns"].sum() > 0
 
 
 def test_a_stored_run_gives_the_same_trace(tmp_path):

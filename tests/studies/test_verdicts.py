@@ -103,6 +103,7 @@ def test_the_recordings_that_ask_for_rotation_are_all_of_them():
         ({"seeds": 3}, "seeds must be a list of different whole numbers"),
         ({"seeds": ["x"]}, "seeds"),
         ({"disputes": ["who"]}, "disputes must be one of"),
+        ({"kernel": "2.6"}, "kernel must be one of 4.15, "),
     ],
 )
 def test_bad_input_is_one_sentence(given, words):
@@ -117,3 +118,14 @@ def test_one_seed_decides_nothing():
     ax = fh.figures.verdict_intervals(table)
     assert [list(dots.get_xdata()) for dots in ax.lines[1:]] == [[], [0.0]]  # grey, in the middle
     assert "±" not in readable_verdicts(table)["number (95 %)"].iloc[0]
+
+
+def test_a_kernel_changes_the_simulated_rows_alone():
+    """A dispute that recorded demand decides has no answer by the rules of another kernel."""
+    names = ["rotation of a partial walk", "full ring"]
+    ring = {k: fh.verdicts([1, 2], names, k).set_index("dispute") for k in (None, "5.10")}
+    assert ring["5.10"]["seeds"].tolist() == [0, 2]
+    words = "undecided: recordings of Linux 6.1 alone"
+    assert ring["5.10"].loc[names[0], "verdict"] == words
+    assert ring[None].loc[names[0], "verdict"].startswith("Tsirkin")
+    assert ring[None].loc[names[1], "value"] != ring["5.10"].loc[names[1], "value"]

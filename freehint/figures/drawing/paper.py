@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from freehint.config import InputError, one_of
+from freehint.figures.drawing.live import as_drawn
 from freehint.figures.drawing.registry import drawn_on
 from freehint.figures.drawing.style import TICK, every, fit_legend_above
 from freehint.files import whole_file
@@ -79,7 +80,7 @@ def export(shown, path, caption=True, width="text", provenance=None, beside=Fals
         if beside:
             text = files.enter_context(whole_file(path.with_suffix(".txt")))
             text.write_text(words + "\n", encoding="utf-8")
-        with _resized(whole, *WIDTHS[width]), rc_context(EXPORT):
+        with as_drawn(whole), _resized(whole, *WIDTHS[width]), rc_context(EXPORT):
             whole.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=said)
     return words
 

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import Locator, NullLocator
 
+from freehint.figures.drawing.live import as_drawn, live_view
 from freehint.figures.drawing.palette import BLACK, BLUE, PALE, PURPLE, SKY, THEMES
 
 HEADING, LABEL, TICK, SMALL = 11, 10, 9, 8  # points
@@ -71,11 +72,24 @@ PENS = [(LINES[i % 4], ("-", "--", ":", "-.")[(i + i // 4) % 4]) for i in range(
 
 
 class Picture(Figure):
-    """A figure that shows itself in a notebook without pyplot or its backends."""
+    """A figure that shows itself in a notebook without pyplot.
+
+    While JupyterLab shows the notebook, the figure can be hovered, zoomed and saved, and has the
+    colours of the page (:mod:`freehint.figures.drawing.live`).
+    """
+
+    def __init__(self, *args, **options):
+        """Make a figure from what matplotlib's Figure takes, in the theme of the moment."""
+        super().__init__(*args, **options)
+        self.drawn_theme = _THEME.get()
+
+    def _repr_mimebundle_(self, **_options) -> dict | None:
+        return live_view(self, self.drawn_theme)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png")
+        with as_drawn(self):
+            self.savefig(buffer, format="png")
         return buffer.getvalue()
 
 

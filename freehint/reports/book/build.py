@@ -28,6 +28,7 @@ from freehint.data import data
 from freehint.files import whole_file
 from freehint.jit.closure import PACKAGE
 from freehint.reports.book.chapter import Chapter, contents, render_chapter
+from freehint.reports.glossary import glossary_script
 from freehint.reports.parameters import read_notebook
 from freehint.version import __version__
 from freehint.widgets.player.html import STAND_IN
@@ -210,6 +211,7 @@ def write_chapter(path: Path, chapter: Chapter, chapters: list) -> None:
         scripts=chapter.scripts,
         script=f"{STAND_IN}\n{(FOLDER / 'book.js').read_text()}",
         version=escape(__version__),
+        glossary=glossary_script(),
     )
     with whole_file(path) as temporary:
         temporary.write_text(page)

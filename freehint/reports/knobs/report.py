@@ -13,6 +13,7 @@ import numpy as np
 from freehint.config import InputError
 from freehint.figures.drawing.palette import THEMES
 from freehint.files import whole_file
+from freehint.reports.glossary import glossary_script
 from freehint.reports.knobs.combinations import combinations, counted, own_key, read_knobs
 from freehint.reports.page import guest_words
 from freehint.reports.pictures import micro
@@ -188,6 +189,7 @@ def _page(scenario, levels, found, runs, first, command) -> str:
         command=escape(command),
         scenario=escape(scenario_toml(scenario) or ""),
         version=escape(__version__),
+        glossary=glossary_script(),
         style=STYLE,
         module=base64.b64encode(MODULE.encode()).decode(),
         facts=json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c"),
