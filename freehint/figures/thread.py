@@ -47,8 +47,10 @@ def story(told: Story, ax=None) -> Axes:
 def _block(ax, x, y, name, step) -> None:
     """Draw one block: green if the host knows it, ringed if this stroke reported it."""
     twice = name in step.duplicates
-    known = colour_of("hinted") if name in step.known else "white"
-    face = colour_of("twice") if twice else known
+    told, paper = name in step.known, colour_of("paper")
+    face = colour_of("twice") if twice else colour_of("hinted") if told else paper
+    # A letter on a colour keeps its own in every theme; one on the paper has that of the ink.
+    ink = BLACK if twice else "white" if told else colour_of("ink")
     edge = BLACK if name in step.reported else GREY
     ax.add_patch(
         FancyBboxPatch(
@@ -68,7 +70,7 @@ def _block(ax, x, y, name, step) -> None:
         ha="center",
         va="center",
         fontsize=HEADING,
-        color=BLACK if twice or face == "white" else "white",
+        color=ink,
         fontweight="bold",
     )
 
