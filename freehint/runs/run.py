@@ -18,7 +18,7 @@ from freehint.runs.provenance import read_provenance
 from freehint.runs.stored import check_summary, check_table
 from freehint.runs.summary import waiting
 from freehint.runs.tracks import trace_of
-from freehint.units import format_ns, format_pages, format_share
+from freehint.units import format_ns, format_pages, format_share, micro
 
 TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
 METADATA_KEY = b"freehint"
@@ -174,7 +174,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td style='text-align:left'>{label}</td><td>{escape(str(value))}</td></tr>"
+            f"<tr><td style='text-align:left'>{label}</td><td>{escape(micro(str(value)))}</td></tr>"
             for label, value in readable(self).items()
         )
         head = f"policy <b>{escape(str(self.summary['policy']))}</b>,"

@@ -151,7 +151,7 @@ class Prediction:
             answer = measured(answer, scale)
         require(isinstance(shown, list | tuple), "shown", "be a list of what to display", shown)
         self.answer, self.shown = answer, tuple(shown)
-        self.guess, self.panel = guess, None
+        self.guess, self.panel, self._outputs = guess, None, ()
         if reader_can_answer() if asked is None else asked:
             self.guess, self._below = None, widgets.Output()
             self.ask = Ask(self.question, self._reveal)
@@ -167,7 +167,7 @@ class Prediction:
 
     def _reveal(self, guess) -> str:
         self.guess = guess
-        self._below.outputs = tuple(map(_as_output, self.shown))
+        self._below.outputs = self._outputs or tuple(map(_as_output, self.shown))
         return self.sentence
 
     def __repr__(self) -> str:
@@ -175,6 +175,8 @@ class Prediction:
 
     def _ipython_display_(self) -> None:
         if self.panel is not None:
+            # Figures become live only while JupyterLab runs a cell, so not when the guess comes.
+            self._outputs = tuple(map(_as_output, self.shown))
             display(self.panel)
             return
         paragraphs = f"<p><b>{escape(self.question.text)}</b></p><p>{escape(self.sentence)}</p>"

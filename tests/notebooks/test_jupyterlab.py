@@ -435,7 +435,8 @@ def test_a_prediction_hides_its_answer_until_the_guess(jupyterlab, tmp_path):
     assert told.all_inner_texts() == ["", "", ""]
     sliders = page.locator(".fh-guess input[type=range]")
     assert [slider.input_value() for slider in sliders.all()] == ["4", "0"]
-    assert page.locator(".freehint-prediction img").count() == 0
+    picture = page.locator(".freehint-prediction :is(img, canvas)")
+    assert picture.count() == 0
     assert "You said" not in str(lab.cell_outputs)
 
     # By keyboard alone; a number out of range is not taken.
@@ -452,7 +453,7 @@ def test_a_prediction_hides_its_answer_until_the_guess(jupyterlab, tmp_path):
     page.keyboard.press("Enter")
     said = "You said 4.1 blocks. It is 0 blocks: 4.1 blocks too high."
     number.get_by_text(said).wait_for()
-    page.locator(".freehint-prediction img").wait_for()
+    picture.first.wait_for()
     choice.locator("input").first.focus()
     for key in ("ArrowDown", "ArrowUp", "Enter"):
         page.keyboard.press(key)
