@@ -24,7 +24,6 @@ from freehint.mm.memory import (
     ISOLATE,
     MAX_ORDER,
     MIGRATE_PCPTYPES,
-    MIGRATE_TYPES,
     NR_ORDERS,
     PAGEBLOCK_ORDER,
     REPORT_ORDER,
@@ -34,6 +33,7 @@ from freehint.mm.memory import (
     first_block,
     frame_type,
     free_list_head,
+    nr_types,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype, set_pageblock_migratetype
 from freehint.mm.profile import MERGE_UNLESS_ISOLATE
@@ -58,7 +58,7 @@ def page_is_buddy(memory, node, order):
 @kernel(inline=True)
 def count_blocks(memory, zone, order, migratetype, change):
     """Add ``change`` to the number of blocks on a free list and return the new number."""
-    place = (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype
+    place = (zone * NR_ORDERS + order) * nr_types(memory) + migratetype
     return add_at(memory.nr_free, place, change)
 
 
@@ -232,7 +232,7 @@ def note_empty_list(memory, zone, order, migratetype):
     has it.
     """
     if memory.notify[WATCH_EMPTY] != 0:
-        memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype
+        memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * nr_types(memory) + migratetype
 
 
 @kernel(inline=True)
@@ -253,7 +253,7 @@ def rmqueue_smallest(memory, zone, order, migratetype):
         current += 1
         if current == NR_ORDERS:
             return -1
-        head += MIGRATE_TYPES
+        head += nr_types(memory)
         node = first_block(memory, head)
     del_page_of_type(memory, node, zone, current, migratetype)
     # The watch is tested first: no processor can predict whether a list ran empty.

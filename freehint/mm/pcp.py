@@ -225,6 +225,34 @@ def add_to_pcp_list(memory, node, zone, cpu, order, migratetype):
     return pindex
 
 
+@kernel(inline=True)
+def push_page(memory, node, zone, cpu, order, migratetype):
+    """Push a freed block on its pcp list, and decide how many pages have to be drained.
+
+    Returns
+    -------
+    drain, pindex : int
+        Pages to drain, or NO_DRAIN; the list with which the drain begins.
+    """
+    pindex = add_to_pcp_list(memory, node, zone, cpu, order, migratetype)
+    return pcp_drain_size(memory, zone, cpu, order), pindex
+
+
+@kernel(inline=True)
+def drain_in_chunks(memory, zone, cpu, pages, pindex):
+    """Drain batch by batch, each from ``pindex`` on, and return the number of pages freed.
+
+    A chunk frees whole blocks, so a drain of huge pages frees far more than it was asked for.
+    Source: free_frozen_page_commit() of 7.3.
+    """
+    chunk = max(memory.pcp[zone, cpu].batch, 1)
+    freed = 0
+    while pages > 0 and memory.pcp[zone, cpu].count > 0:
+        freed += free_pcppages_bulk(memory, zone, cpu, min(pages, chunk), pindex)
+        pages -= chunk
+    return freed
+
+
 @kernel
 def free_unref_page(memory, node, cpu, order, migratetype):
     """Free a block through the pcp lists and return the number of pages drained.
@@ -232,11 +260,13 @@ def free_unref_page(memory, node, cpu, order, migratetype):
     Source: free_unref_page().
     """
     zone = page_zone(memory, node)
-    pindex = add_to_pcp_list(memory, node, zone, cpu, order, migratetype)
-    drain = pcp_drain_size(memory, zone, cpu, order)
+    drain, pindex = push_page(memory, node, zone, cpu, order, migratetype)
     freed = 0
     if drain != NO_DRAIN:
-        freed = free_pcppages_bulk(memory, zone, cpu, drain, pindex)
+        if memory.profile.drain_in_chunks:
+            freed = drain_in_chunks(memory, zone, cpu, drain, pindex)
+        else:
+            freed = free_pcppages_bulk(memory, zone, cpu, drain, pindex)
         end_shortage(memory, zone)
     return freed
 
@@ -254,16 +284,22 @@ def decay_pcp_high(memory, zone, cpu):
     int
         Pages drained.
     """
+    drained = 0
+    left = lower_high(memory, zone, cpu)
+    chunk = max(memory.pcp[zone, cpu].batch, 1)
+    while left > 0:
+        drained += free_pcppages_bulk(memory, zone, cpu, min(left, chunk), 0)
+        left -= chunk
+    return drained
+
+
+@kernel(inline=True)
+def lower_high(memory, zone, cpu):
+    """Lower pcp.high by an eighth and return the number of pages above it, or 0 before 6.7."""
     if memory.profile.pcp_high != HIGH_AUTO_TUNED:
         return 0
     pcp = memory.pcp[zone, cpu]
     if pcp.high > pcp.high_min:
         lower = max(pcp.count - largest_batch(memory, zone, cpu), pcp.high - (pcp.high >> 3))
         memory.pcp[zone, cpu].high = max(lower, pcp.high_min)
-    left = memory.pcp[zone, cpu].count - memory.pcp[zone, cpu].high
-    drained = 0
-    chunk = max(pcp.batch, 1)
-    while left > 0:
-        drained += free_pcppages_bulk(memory, zone, cpu, min(left, chunk), 0)
-        left -= chunk
-    return drained
+    return max(memory.pcp[zone, cpu].count - memory.pcp[zone, cpu].high, 0)

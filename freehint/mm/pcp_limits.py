@@ -171,13 +171,16 @@ def frees_high_run(memory, zone, cpu, order, count):
 
     The previous free must have been of such an order too.  ``count`` is the number of pages on
     the lists, this block included.
-    Source: free_unref_page_commit() of 6.12.
+    Source: free_unref_page_commit() of 6.12; free_frozen_page_commit() of 7.3.
     """
     pcp = memory.pcp[zone, cpu]
     flags = memory.pcp[zone, cpu]["flags"]
+    longest = pcp.batch
+    if memory.profile.free_high_adds_high_min:
+        longest += pcp.high_min // 2
     return (
         0 < order <= memory.profile.pcp_max_order
-        and pcp.free_count >= pcp.batch
+        and pcp.free_count >= longest
         and flags & PCPF_PREV_FREE_HIGH_ORDER != 0
         and (flags & PCPF_FREE_HIGH_BATCH == 0 or count >= pcp.batch)
     )

@@ -26,13 +26,13 @@ from freehint.mm.isolate import isolate_free_page, putback_page
 from freehint.mm.list import list_next, list_prev, list_turn
 from freehint.mm.memory import (
     ISOLATE,
-    MIGRATE_TYPES,
     NR_ORDERS,
     REPORT_REQUESTED,
     REPORTED,
     WMARK_LOW,
     frame_order,
     free_list_head,
+    nr_types,
 )
 from freehint.mm.zone import zone_watermark_ok
 from freehint.policies.policy import Outcome, Policy, Stroke
@@ -91,7 +91,7 @@ def begin_list(memory, state, zone, order):
     order's free blocks of all types count, reported or not.
     """
     free = 0
-    for migratetype in range(MIGRATE_TYPES):
+    for migratetype in range(nr_types(memory)):
         free += memory.nr_free[zone, order, migratetype]
     share = state.knob[K_CAPACITY] * SHARE_OF_LIST
     state.at[AT_BUDGET] = (free + share - 1) // share
@@ -161,11 +161,12 @@ def fill(memory, state, zone, report, capacity):
         if not zone_has_plenty(memory, state, zone):
             return 0, ZONE_DONE
         state.at[AT_ZONE] = zone
-        state.at[AT_LIST] = state.knob[K_ORDER] * MIGRATE_TYPES
+        state.at[AT_LIST] = state.knob[K_ORDER] * nr_types(memory)
         state.at[AT_BUDGET] = NOT_BEGUN
     n = 0
-    while state.at[AT_LIST] < NR_ORDERS * MIGRATE_TYPES:
-        order, migratetype = state.at[AT_LIST] // MIGRATE_TYPES, state.at[AT_LIST] % MIGRATE_TYPES
+    types = nr_types(memory)
+    while state.at[AT_LIST] < NR_ORDERS * types:
+        order, migratetype = state.at[AT_LIST] // types, state.at[AT_LIST] % types
         if migratetype != ISOLATE and memory.nr_free[zone, order, migratetype] > 0:
             if state.at[AT_BUDGET] == NOT_BEGUN:
                 begin_list(memory, state, zone, order)

@@ -15,8 +15,8 @@ from freehint.mm.memory import (
     LRU,
     MAX_ORDER,
     MIGRATE_PCPTYPES,
-    MIGRATE_TYPES,
     NO_PAGEBLOCK,
+    WITHOUT_CMA,
     page_zone,
 )
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
@@ -51,8 +51,8 @@ def any_rows(memory, chance):
     value = chance.integers(0, MAX_ORDER, NR_ROWS)
     value[kind == rows.ISOLATE_PAGE] = chance.choice((0, 1), NR_ROWS)[kind == rows.ISOLATE_PAGE]
     moves, here = kind == rows.MOVE_BLOCK, np.isin(kind, (rows.DECAY, rows.DRAIN_ZONE))
-    types[moves] = chance.integers(0, MIGRATE_TYPES, NR_ROWS)[moves]
-    value[moves] = chance.integers(0, MIGRATE_TYPES, NR_ROWS)[moves]
+    types[moves] = chance.integers(0, WITHOUT_CMA, NR_ROWS)[moves]
+    value[moves] = chance.integers(0, WITHOUT_CMA, NR_ROWS)[moves]
     value[here] %= len(memory.zones)
     drawn = rows.Rows(
         kind=kind,

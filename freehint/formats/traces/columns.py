@@ -8,9 +8,9 @@ from freehint.config import InputError
 from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording
 from freehint.mm.memory import (
+    CMA,
     MAX_ORDER,
     MIGRATE_PCPTYPES,
-    MIGRATE_TYPES,
     NO_PAGEBLOCK,
     PAGEBLOCK_ORDER,
     UNMOVABLE,
@@ -118,7 +118,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
         cpu=trace["cpu"].to_numpy().astype(np.int16),
         node=(pfn - memory.base_pfn).astype(np.int32),
         order=trace["order"].to_numpy().astype(np.int8),
-        migratetype=trace["migratetype"].to_numpy().astype(np.int8),
+        migratetype=_own_types(recording, kind, path),
         change=trace["c"].to_numpy().astype(np.int8),
         value=np.zeros(len(kind), np.int32),
         fate=np.zeros(len(kind), np.int8),
@@ -127,6 +127,24 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     _fill_values(recording, columns, path)
     _check_rows(trace, memory, columns, pfn, path)
     return columns, ignored, unknown
+
+
+def _own_types(recording: Recording, kind, path) -> np.ndarray:
+    """The rows' migratetypes in freehint's numbers; rows in use must have a known one, no CMA."""
+    types = recording.trace["migratetype"].to_numpy()
+    own_of = np.full(256, -1, np.int8)
+    own_of[: len(recording.codes)] = recording.codes
+    own = own_of[types.astype(np.uint8)]
+    typed = np.isin(kind, (*WITH_TYPE, rows.MOVE_BLOCK))
+    for bad, why in (
+        (typed & (own < 0), "is unknown"),
+        (typed & (own == CMA), "is CMA: freehint does not model CMA areas"),
+    ):
+        if bad.any():
+            at = int(np.argmax(bad))
+            row, event = (recording.trace[name].iloc[at] for name in ("seq", "event"))
+            raise InputError(f"{path}: row {row} ({event}): migratetype {types[at]} {why}")
+    return own
 
 
 def _fill_values(recording: Recording, columns, path) -> None:
@@ -139,6 +157,8 @@ def _fill_values(recording: Recording, columns, path) -> None:
         here = np.isin(kind, kinds)
         columns.value[here] = trace[column].to_numpy()[here]
     np.maximum(columns.value, 0, out=columns.value)
+    moves = np.flatnonzero((kind == rows.MOVE_BLOCK) & (columns.value < len(recording.codes)))
+    columns.value[moves] = recording.codes[columns.value[moves]]
     _pair_isolations(trace, columns)
     _pair_bulk_allocations(trace, columns, path)
     for at in np.flatnonzero(np.isin(kind, (rows.DECAY, rows.DRAIN_ZONE))):
@@ -210,9 +230,8 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
     for page in (pfn, last):
         block = np.clip(page - memory.base_pfn >> PAGEBLOCK_ORDER, 0, len(memory.pageblock) - 1)
         in_hole |= memory.pageblock[block] == NO_PAGEBLOCK
-    typed = np.isin(columns.kind, WITH_TYPE)
     asks = np.isin(columns.kind, ASKS_FOR_TYPE)
-    types = trace["migratetype"].to_numpy()
+    types = columns.migratetype
     cpus = trace["cpu"].to_numpy()
     acts = columns.kind != rows.IGNORED
     moves = columns.kind == rows.MOVE_BLOCK
@@ -225,11 +244,6 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
             "is not aligned",
         ),
         ("cpu", acts & ((cpus < 0) | (cpus >= memory.nr_cpus)), "is not in the snapshot"),
-        (
-            "migratetype",
-            (typed | moves) & ((types < 0) | (types >= MIGRATE_TYPES)),
-            "is unknown",
-        ),
         ("migratetype", asks & (types >= MIGRATE_PCPTYPES), "is none to ask for"),
         ("pfn", (used | moves) & in_hole, "lies in a hole"),
     ):

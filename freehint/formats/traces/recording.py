@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from freehint.config import InputError
 from freehint.formats.digest import Files
+from freehint.formats.snapshot_lists import migratetype_codes
 from freehint.formats.snapshots import read_snapshot
 from freehint.formats.traces.read import read_recorded_trace
 from freehint.inputs.reading import exists, json_of
@@ -21,6 +23,7 @@ class Recording:
     """A snapshot before, a snapshot after, and the trace's rows between them.
 
     If a recording has no T1 and needs none, ``t1`` is None and the rows reach the trace's end.
+    ``codes`` has freehint's number for each migratetype of the rows.
     """
 
     stem: Path
@@ -28,6 +31,7 @@ class Recording:
     t1: Memory | None
     trace: pd.DataFrame
     zone_addresses: tuple
+    codes: np.ndarray
 
 
 def load_recording(stem, need_t1=True, files: Files | None = None) -> Recording:
@@ -75,8 +79,10 @@ def load_recording(stem, need_t1=True, files: Files | None = None) -> Recording:
                 f"{path}: rows {low}..{high} have no marker {texts}: the trace begins after"
                 f" {name}, or belongs to another recording"
             )
-    addresses = _zone_addresses(f"{stem}.T0.meta.json", files)
-    return Recording(stem, t0, t1, trace.iloc[first:last], addresses)
+    meta = f"{stem}.T0.meta.json"
+    addresses = _zone_addresses(meta, files)
+    codes = migratetype_codes(json_of(files.read(Path(meta)), meta), meta)
+    return Recording(stem, t0, t1, trace.iloc[first:last], addresses, codes)
 
 
 def _require_same_guest(stem, t0: Memory, t1: Memory) -> None:

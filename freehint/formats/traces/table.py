@@ -11,7 +11,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from freehint.config import InputError
-from freehint.mm.memory import MAX_ORDER, MIGRATE_TYPES
+from freehint.mm.memory import (
+    MAX_ORDER,
+    MIGRATETYPE_NAMES,
+)
 
 TRACE_DTYPES = {
     "seq": "uint32",
@@ -38,7 +41,7 @@ LIMITS = {  # largest value of a column
     "pid": INT32_MAX,
     "pfn": INT32_MAX,
     "order": MAX_ORDER - 1,
-    "migratetype": MIGRATE_TYPES - 1,
+    "migratetype": len(MIGRATETYPE_NAMES) - 1,
     "a": INT32_MAX,
     "b": INT32_MAX,
     "c": INT32_MAX,

@@ -16,14 +16,14 @@ from freehint.mm.memory import (
     BUDDY,
     ISOLATED,
     MARK_SHIFT,
-    MIGRATE_TYPES,
-    NODES_PER_USER,
     NR_ORDERS,
     NR_USERS,
     PCP,
     USER_BOOKMARK,
     USER_LIST,
     frame_order,
+    nodes_per_user,
+    nr_types,
     user_node,
 )
 
@@ -147,8 +147,8 @@ def entry_of(world, node):
     memory = world.memory
     if node >= memory.nr_pages:
         place = node - user_node(memory, 0, 0)
-        user = place // NODES_PER_USER
-        is_end = place - user * NODES_PER_USER != USER_BOOKMARK
+        user = place // nodes_per_user(memory)
+        is_end = place - user * nodes_per_user(memory) != USER_BOOKMARK
         return ENTRY_NODE | 2 * user | int(is_end)
     fate, frame = world.fate[node], memory.frame[node]
     entry = node
@@ -202,7 +202,7 @@ def list_windows(world, from_head, from_tail, entries, lengths):
         Output: the number of entries from the head, and from the tail.
     """
     memory = world.memory
-    free_lists = memory.nr_free.shape[0] * NR_ORDERS * MIGRATE_TYPES
+    free_lists = memory.nr_free.shape[0] * NR_ORDERS * nr_types(memory)
     for i in range(free_lists):
         list_window(world, i, memory.nr_pages + i, from_head, from_tail, entries, lengths)
     for user in range(NR_USERS):
