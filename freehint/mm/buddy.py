@@ -41,6 +41,7 @@ from freehint.mm.profile import MERGE_UNLESS_ISOLATE
 FPI_NONE = 0
 FPI_SKIP_REPORT_NOTIFY = 1
 FPI_TO_TAIL = 2
+FPI_NOLOCK = 4  # from 6.16 on: the free must not wait for a lock, so it does not drain
 
 # A split ends in single pages, which are used in an order that no processor predicts.  So a block
 # is prefetched when it is halved into blocks of SPLIT_NOW_ORDER, and an upper half when it is

@@ -58,7 +58,8 @@ PCP_THP = 12  # pindex 12 holds order 9 that is not movable, pindex 13 movable o
 
 SKIP_BIT = 0x08  # compaction's skip bit, beside the type in a pageblock's byte
 PAGEBLOCK_TYPE_MASK = 0x07
-KEPT_TYPE_SHIFT = 4  # three bits: the type that an ISOLATE pageblock goes back to (7.3)
+# 1 + the type that an ISOLATE pageblock goes back to (7.3), 0 if it is not known
+KEPT_TYPE_SHIFT, KEPT_TYPE_MASK, KEPT_TYPE_ONE = 4, 0x70, 0x10
 NO_PAGEBLOCK = 0xFF  # a hole
 
 WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)

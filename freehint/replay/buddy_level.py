@@ -6,15 +6,16 @@ never damages the lists.
 """
 
 from freehint.formats.traces.rows import (
+    BY_LATER_ROW,
     C_REFUSED,
     CLAIMED,
     DIRECT,
-    DIRECT_LATER,
     EXTFRAG,
     FREE,
     FREE_DIRECT,
     ISOLATE_PAGE,
     MOVE_BLOCK,
+    MOVE_ISOLATE,
     PCPU_DRAIN,
     PUTBACK,
     ROTATES,
@@ -26,7 +27,12 @@ from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, del_page_from_free_list, free_one_page
 from freehint.mm.compaction import move_freelist_head
 from freehint.mm.fallback import find_block_to_steal, rmqueue_claim, rmqueue_fallback, rmqueue_steal
-from freehint.mm.isolate import make_movable_around, retag_free_pages
+from freehint.mm.isolate import (
+    make_movable_around,
+    retag_free_pages,
+    set_migratetype_isolate,
+    unset_migratetype_isolate,
+)
 from freehint.mm.list import list_del, list_empty, list_next
 from freehint.mm.memory import (
     BUDDY,
@@ -184,6 +190,11 @@ def list_row(memory, run, rows, row):
         putback_row(memory, run.counts, rows.node[row], rows.order[row])
     elif kind == MOVE_BLOCK:
         move_block_row(memory, rows, row)
+    elif kind == MOVE_ISOLATE:
+        if rows.value[row]:
+            set_migratetype_isolate(memory, rows.node[row])
+        else:
+            unset_migratetype_isolate(memory, rows.node[row], MOVABLE)
 
 
 @kernel
@@ -199,7 +210,7 @@ def replay_buddy(memory, rows, run, resync, ablation):
         elif kind == FREE:
             fate = rows.fate[row]
             direct = fate == DIRECT or not pcp_allowed_order(memory, order)
-            if direct and fate != DIRECT_LATER:
+            if direct and fate != BY_LATER_ROW:
                 replay_free(memory, run.counts, node, order, -1, FPI_NONE, ablation)
         elif kind == EXTFRAG:
             fallback_row(memory, run, rows, row)

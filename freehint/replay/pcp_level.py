@@ -7,6 +7,8 @@ every refill and the pages of every drain are compared with the rows that the ke
 from freehint.formats.traces.rows import (
     ALLOC,
     BULK_ALLOC,
+    BULK_POP,
+    BY_LATER_ROW,
     C_DRAIN_MISSES,
     C_DRAINS,
     C_FIRST_MISS,
@@ -16,13 +18,14 @@ from freehint.formats.traces.rows import (
     CLAIMED,
     DECAY,
     DIRECT,
-    DIRECT_LATER,
+    DRAIN_CHUNK,
     DRAIN_ZONE,
     EXTFRAG,
     FAITHFUL,
     FREE,
     FREE_BATCHED,
     FREE_DIRECT,
+    PCP_PUSH,
     PCPU_DRAIN,
     TO_PCP,
     TO_PCP_LATER,
@@ -31,22 +34,38 @@ from freehint.formats.traces.rows import (
     score,
 )
 from freehint.jit import kernel
-from freehint.mm.buddy import FPI_NONE
+from freehint.mm.buddy import FPI_NOLOCK, FPI_NONE
 from freehint.mm.list import list_del, list_empty, list_next
-from freehint.mm.memory import ISOLATE, MOVABLE, ZONE_MOVABLE, ZONE_NORMAL, page_zone, pcp_list_head
+from freehint.mm.memory import (
+    HIGHATOMIC,
+    ISOLATE,
+    MOVABLE,
+    ZONE_MOVABLE,
+    ZONE_NORMAL,
+    page_zone,
+    pcp_list_head,
+)
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.pcp import (
-    decay_pcp_high,
-    drain_pages_zone,
+    add_to_pcp_list,
     free_unref_page,
     order_to_pindex,
     pcp_allowed_order,
+    push_page,
 )
-from freehint.mm.pcp_limits import end_run_of_frees
+from freehint.mm.pcp_limits import NO_DRAIN, count_free, end_run_of_frees, end_shortage
 from freehint.mm.profile import FALLBACK_CLAIMS
 from freehint.mm.zone import above_high, bulk_zone
 from freehint.replay.buddy_blocks import block_in_use, replay_free
 from freehint.replay.buddy_level import list_row
+from freehint.replay.pcp_drains import (
+    AFTER_FREE,
+    begin_drain,
+    chunk_row,
+    decay_row,
+    drain_zone_row,
+    tells_chunks,
+)
 from freehint.replay.pcp_refill import (
     check_refilled,
     claim_told,
@@ -190,12 +209,58 @@ def pcp_free(memory, run, node, cpu, order, migratetype):
 
 
 @kernel
+def push_row(memory, run, rows, row):
+    """Replay pcp_push, a free at the moment at which its page goes onto the pcp list.
+
+    Source: free_frozen_page_commit() of 7.3.
+    """
+    node, order, cpu = rows.node[row], rows.order[row], rows.cpu[row]
+    migratetype = rows.migratetype[row]
+    if migratetype == MOVABLE and get_pageblock_migratetype(memory, node) == HIGHATOMIC:
+        migratetype = HIGHATOMIC
+    if not tells_chunks(memory, run) and not rows.value[row] & FPI_NOLOCK:
+        pcp_free(memory, run, node, cpu, order, migratetype)
+        return
+    if not pcp_allowed_order(memory, order) or not block_in_use(memory, node, order):
+        run.counts[C_REFUSED] += 1
+        return
+    zone = page_zone(memory, node)
+    if rows.value[row] & FPI_NOLOCK:
+        add_to_pcp_list(memory, node, zone, cpu, order, migratetype)
+        count_free(memory, zone, cpu, order)
+        return
+    pages, pindex = push_page(memory, node, zone, cpu, order, migratetype)
+    if pages > 0:
+        begin_drain(run, AFTER_FREE, zone, cpu, rows.task[row], pages, pindex)
+    elif pages != NO_DRAIN:
+        end_shortage(memory, zone)
+
+
+@kernel(cold=True)
+def bulk_pop_row(memory, run, rows, row, ablation):
+    """Predict the page that alloc_pages_bulk() takes next, and compare the observed one."""
+    observed, cpu, migratetype = rows.node[row], rows.cpu[row], rows.migratetype[row]
+    zone, pindex = page_zone(memory, observed), order_to_pindex(migratetype, 0)
+    head = pcp_list_head(memory, zone, cpu, pindex)
+    if list_empty(memory.links, head):
+        refill(memory, run, row, zone, cpu, 0, migratetype, ablation)
+    predicted = list_next(memory.links, head)
+    if predicted == head:
+        predicted = -1
+    if not score(run.counts, predicted, observed):
+        note_first_miss(run.counts, row, predicted)
+    if predicted >= 0:
+        take_from_pcp(memory, predicted, zone, cpu, 0)
+    forget_refilled(run.counts, run.told[cpu, pindex])
+
+
+@kernel
 def pcp_free_row(memory, run, rows, row):
     """Replay mm_page_free: fix the type now, even if the page is pushed only at a later row."""
     node, order = rows.node[row], rows.order[row]
     migratetype = get_pageblock_migratetype(memory, node)
     fate = rows.fate[row]
-    if fate == DIRECT_LATER:
+    if fate == BY_LATER_ROW:
         return
     if not pcp_allowed_order(memory, order) or fate == DIRECT or migratetype == ISOLATE:
         replay_free(memory, run.counts, node, order, migratetype, FPI_NONE, FAITHFUL)
@@ -230,9 +295,17 @@ def replay_pcp(memory, rows, run, ablation):
             push_claim(run, cpu, claim_told(memory, rows, row))
         elif kind == BULK_ALLOC:
             bulk_row(memory, run, rows, row, ablation)
+        elif kind == PCP_PUSH:
+            settle_drains(run, cpu)
+            push_row(memory, run, rows, row)
+        elif kind == BULK_POP:
+            settle_drains(run, cpu)
+            bulk_pop_row(memory, run, rows, row, ablation)
+        elif kind == DRAIN_CHUNK:
+            note_drained(run, cpu, chunk_row(memory, run, rows, row))
         elif kind == DECAY:
-            note_drained(run, cpu, decay_pcp_high(memory, rows.value[row], cpu))
+            note_drained(run, cpu, decay_row(memory, run, rows, row))
         elif kind == DRAIN_ZONE:
-            note_drained(run, cpu, drain_pages_zone(memory, rows.value[row], cpu))
+            note_drained(run, cpu, drain_zone_row(memory, run, rows, row))
         elif kind >= FREE_DIRECT:
             list_row(memory, run, rows, row)

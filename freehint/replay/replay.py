@@ -37,6 +37,7 @@ from freehint.mm.pcp import order_to_pindex
 from freehint.replay import INPUTS, LEVELS
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
+from freehint.replay.pcp_drains import no_drains_due, pages_due
 from freehint.replay.pcp_level import replay_pcp
 from freehint.replay.result import Miss, Replay
 
@@ -106,7 +107,7 @@ def replay(
         raise InputError("resync must be False at pcp level: no row names the pages on pcp lists")
     if ablation and ABLATIONS[ablation] != level:
         raise InputError(f"ablation {ablation!r} is for {ABLATIONS[ablation]} level, not {level}")
-    recording = load_recording(stem)
+    recording = load_recording(stem, in_lock_order=inputs == "probes")
     if profile is not None:
         recording = replace(recording, t0=recording.t0._replace(profile=profile))
     columns, ignored, unknown = trace_rows(recording, inputs, strict)
@@ -139,15 +140,21 @@ def replay(
         refills=int(counts[rows.C_REFILLS]),
         refill_misses=int(counts[rows.C_REFILL_MISSES] + _told_for_nothing(run)),
         drains=int(counts[rows.C_DRAINS]),
-        drain_misses=int(counts[rows.C_DRAIN_MISSES] + np.abs(run.drain_due).sum()),
+        drain_misses=_drain_misses(memory, run),
+        given_up=pages_due(run.due) if memory.nr_cpus > 1 else 0,
+        moved_rows=recording.moved,
         first_miss=_first_miss(recording, columns, counts, level, resync, ablation),
         seconds=seconds,
         memory=memory,
     )
 
 
-def scratch(memory: Memory) -> rows.Scratch:
-    """The arrays that the replay kernels write besides the memory, before the first row."""
+def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
+    """The arrays that the replay kernels write besides the memory, before the first row.
+
+    ``columns`` are needed at pcp level, to see whether they tell when chunks are drained.
+    """
+    told = columns is not None and bool((columns.kind == rows.DRAIN_CHUNK).any())
     counts = np.zeros(rows.NR_COUNTS, np.int64)
     counts[rows.C_FIRST_MISS] = -1
     return rows.Scratch(
@@ -158,7 +165,14 @@ def scratch(memory: Memory) -> rows.Scratch:
         told=np.zeros((memory.nr_cpus, NR_PCP_LISTS + 1, TOLD_BLOCKS + 2), np.int32),
         drain_due=np.zeros(memory.nr_cpus, np.int64),
         later_type=np.zeros(memory.nr_pages, np.int8),
+        due=no_drains_due(memory.nr_cpus, told),
     )
+
+
+def _drain_misses(memory: Memory, run: rows.Scratch) -> int:
+    """Pages by which drains differ; with one CPU no drain can be given up half-way."""
+    given_up = pages_due(run.due) if memory.nr_cpus == 1 else 0
+    return int(run.counts[rows.C_DRAIN_MISSES] + np.abs(run.drain_due).sum()) + given_up
 
 
 def _told_for_nothing(run: rows.Scratch) -> int:
@@ -169,7 +183,7 @@ def _told_for_nothing(run: rows.Scratch) -> int:
 def _run(start: Memory, columns, level: str, resync: bool, ablation):
     """Replay on a copy of ``start``, and return (memory, scratch, seconds in the compiled loop)."""
     memory = copy_memory(start)
-    run = scratch(memory)
+    run = scratch(memory, columns)
     if level == "buddy":
         forget_pcp(memory)
         wrong = {"always_head": rows.ALWAYS_HEAD, "lowest_first": rows.LOWEST_FIRST}
@@ -277,11 +291,11 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     DataFrame
         See :func:`freehint.formats.tables.history_table`; time_s counts from T0.
     """
-    recording = load_recording(stem)
+    recording = load_recording(stem, in_lock_order=inputs == "probes")
     columns, _, _ = trace_rows(recording, inputs)
     settle(recording.t0, columns, inputs, infer=True)
     memory = recording.t0
-    run = scratch(memory)
+    run = scratch(memory, columns)
     time_us = recording.trace["ts_us"].to_numpy()
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)
     moments = []

@@ -80,6 +80,11 @@ class Replay:
     drains, drain_misses : int
         At pcp level, pages that the model drained, and the sum of the differences in pages from
         each recorded drain.
+    given_up : int
+        At pcp level, pages of drains that another CPU ended half-way; 0 with one CPU.
+    moved_rows : int
+        Rows of mm_page_alloc that the kernel wrote after those of other pages, and that were put
+        back to where their pages were taken; 0 without the probes of the pcp lock.
     first_miss : Miss or None
         The first miss that nothing explains.
     seconds : float
@@ -111,6 +116,8 @@ class Replay:
     refill_misses: int
     drains: int
     drain_misses: int
+    given_up: int
+    moved_rows: int
     first_miss: Miss | None
     seconds: float
     memory: Memory
@@ -138,5 +145,7 @@ class Replay:
             "refill_misses": self.refill_misses,
             "drains": self.drains,
             "drain_misses": self.drain_misses,
+            "given_up": self.given_up,
+            "moved_rows": self.moved_rows,
             "seconds": self.seconds,
         }

@@ -34,6 +34,10 @@ PROBE_KINDS = {
     "bulk_alloc_ret": rows.BULK_ALLOC,
     "decay": rows.DECAY,
     "drain_zone": rows.DRAIN_ZONE,
+    "pcp_push": rows.PCP_PUSH,
+    "bulk_pop": rows.BULK_POP,
+    "prepared": rows.PREPARED,
+    "move_isolate": rows.MOVE_ISOLATE,
 }
 # Events that say nothing about the lists beyond what the kinds above say.
 SILENT_KINDS = {
@@ -44,7 +48,13 @@ SILENT_KINDS = {
     "drain",
     "free_ok",
     "isolate_ret",
+    "mm_compaction_begin",
+    "mm_compaction_end",
+    "mm_compaction_isolate_freepages",
+    "mm_vmscan_kswapd_sleep",
+    "mm_vmscan_kswapd_wake",
     "move_block_ret",
+    "pcp_pop",
     "rep",
     "proc",
     "set_pbmt",
@@ -63,9 +73,16 @@ MOVES_BLOCKS = {
     *("take_page_off_buddy", "put_page_back_buddy", "split_free_page"),
 }
 # Kinds of rows that name a page, and kinds that name its migratetype.
-WITH_PAGE = (*range(rows.ALLOC, rows.FREE_DIRECT + 1), rows.ISOLATE_PAGE, rows.PUTBACK)
-WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN)
-ASKS_FOR_TYPE = (rows.ALLOC, rows.EXTFRAG)  # no allocation asks for HIGHATOMIC or ISOLATE
+WITH_PAGE = (
+    *range(rows.ALLOC, rows.FREE_DIRECT + 1),
+    *(rows.ISOLATE_PAGE, rows.PUTBACK, rows.PCP_PUSH, rows.BULK_POP),
+)
+WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN, rows.PCP_PUSH)
+ASKS_FOR_TYPE = (
+    rows.ALLOC,
+    rows.EXTFRAG,
+    rows.PCP_PUSH,
+)  # no allocation asks for HIGHATOMIC or ISOLATE
 GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAIMABLE
 CLAIMS = 4096  # fallbacks that one refill may need
 
@@ -95,6 +112,8 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     trace, memory = recording.trace, recording.t0
     path = f"{recording.stem}.trace.parquet"
     known = KINDS if inputs == "std" else {**KINDS, **PROBE_KINDS}
+    if inputs == "probes" and memory.profile.drain_in_chunks:
+        known = {**known, "drain": rows.DRAIN_CHUNK}
     names = list(trace["event"].cat.categories)
     codes = np.array([known.get(name, rows.IGNORED) for name in names], np.int8)
     kind = codes[trace["event"].cat.codes.to_numpy()]
@@ -109,6 +128,10 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
             row = int(trace["seq"].iloc[int(np.argmax(trace["event"] == name))])
             raise InputError(f"{path}: row {row}: event {name!r} {why}")
     pfn = trace["pfn"].to_numpy().astype(np.int64)
+    if (kind == rows.PCP_PUSH).any():  # the rows of batched frees say no more
+        kind[kind == rows.FREE_BATCHED] = rows.IGNORED
+    if (kind == rows.BULK_POP).any():
+        kind[kind == rows.BULK_ALLOC] = rows.IGNORED
     failed = (kind == rows.ALLOC) & (pfn == 0)
     if failed.any():
         ignored["mm_page_alloc that failed"] = int(failed.sum())
@@ -122,7 +145,9 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
         change=trace["c"].to_numpy().astype(np.int8),
         value=np.zeros(len(kind), np.int32),
         fate=np.zeros(len(kind), np.int8),
+        task=trace["pid"].to_numpy().astype(np.int32),
     )
+    _fill_orders(trace, columns)
     rows.settle_orders(columns, np.zeros(memory.nr_pages, np.int8))
     _fill_values(recording, columns, path)
     _check_rows(trace, memory, columns, pfn, path)
@@ -152,7 +177,9 @@ def _fill_values(recording: Recording, columns, path) -> None:
     trace, kind = recording.trace, columns.kind
     for kinds, column in (
         ((rows.EXTFRAG, rows.FREE_DIRECT, rows.BULK_ALLOC), "a"),
+        ((rows.PREPARED, rows.DRAIN_CHUNK, rows.MOVE_ISOLATE), "a"),
         ((rows.MOVE_BLOCK,), "b"),
+        ((rows.PCP_PUSH,), "c"),
     ):
         here = np.isin(kind, kinds)
         columns.value[here] = trace[column].to_numpy()[here]
@@ -167,6 +194,13 @@ def _fill_values(recording: Recording, columns, path) -> None:
             row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
             raise InputError(f"{path}: row {row} ({event}): a {address} is no zone's address")
         columns.value[at] = recording.zone_addresses.index(address)
+
+
+def _fill_orders(trace, columns) -> None:
+    """Fill in ``order`` where the rows have none; see :class:`Rows`."""
+    columns.order[columns.kind == rows.BULK_POP] = 0
+    chunks = columns.kind == rows.DRAIN_CHUNK
+    columns.order[chunks] = trace["b"].to_numpy()[chunks]
 
 
 def _pair_isolations(trace, columns) -> None:
@@ -191,11 +225,13 @@ def _pair_isolations(trace, columns) -> None:
 def _pair_bulk_allocations(trace, columns, path) -> None:
     """Give each bulk allocation the type that the entry row of the same process asked for.
 
-    Its pages are taken at the return row, because the allocator may sleep before it begins.
+    Where no row tells of each page, its pages are taken at the return row, because the allocator
+    may sleep before it begins.
     """
     events, pids = trace["event"].to_numpy(), trace["pid"].to_numpy()
     asked = {}
-    for at in np.flatnonzero((events == "bulk_alloc") | (columns.kind == rows.BULK_ALLOC)):
+    takes = np.isin(columns.kind, (rows.BULK_ALLOC, rows.BULK_POP))
+    for at in np.flatnonzero((events == "bulk_alloc") | takes):
         if events[at] == "bulk_alloc":
             flags = str(trace["gfp"].iloc[at])
             if not re.fullmatch("0x[0-9a-f]{1,8}", flags):
@@ -208,7 +244,9 @@ def _pair_bulk_allocations(trace, columns, path) -> None:
                     f"{path}: row {row} (bulk_alloc): gfp {flags!r} asks for two types"
                 )
         else:
-            columns.migratetype[at] = asked.pop(pids[at], UNMOVABLE)
+            columns.migratetype[at] = asked.get(pids[at], UNMOVABLE)
+            if columns.kind[at] == rows.BULK_ALLOC:
+                asked.pop(pids[at], None)
 
 
 def _gfp_migratetype(flags: int) -> int:
@@ -257,7 +295,8 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
 def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
     """Give every free its fate, and count those that are inferred to bypass the pcp lists."""
     pending = np.zeros(memory.nr_pages, np.int8)
-    rows.settle_fates(columns, pending, inputs == "probes")
+    with_pushes = bool((columns.kind == rows.PCP_PUSH).any())
+    rows.settle_fates(memory, columns, pending, inputs == "probes", with_pushes)
     rows.settle_claims(memory.profile, columns, memory.nr_cpus)
     if inputs == "probes" or not infer:
         return 0

@@ -26,10 +26,15 @@ from freehint.mm.profile import FALLBACK_CLAIMS
     BULK_ALLOC,
     DECAY,
     DRAIN_ZONE,
-) = range(15)
+    PCP_PUSH,
+    BULK_POP,
+    PREPARED,
+    DRAIN_CHUNK,
+    MOVE_ISOLATE,
+) = range(20)
 
 # Fates of mm_page_free rows, and then two of other rows that a neighbour tells more about.
-TO_PCP, TO_PCP_LATER, DIRECT, DIRECT_LATER = range(4)
+TO_PCP, TO_PCP_LATER, DIRECT, BY_LATER_ROW = range(4)
 CLAIMED = 4  # zone_locked: a pageblock was claimed to serve it; extfrag: this is that claim
 ROTATES = 5  # isolate: compaction's fast search brought the block to the head before
 
@@ -37,16 +42,18 @@ ROTATES = 5  # isolate: compaction's fast search brought the block to the head b
 class Rows(NamedTuple):
     """A trace between its snapshots, with one entry per row.
 
-    kind : int8      IGNORED .. DRAIN_ZONE
+    kind : int8      IGNORED .. MOVE_ISOLATE
     cpu : int16
     node : int32     pfn - base_pfn, or -1
-    order : int8
+    order : int8     of the block; drain_chunk: pindex of the list that it begins with
     migratetype : int8
     change : int8    extfrag: the pageblock has the wanted type afterwards
     value : int32    extfrag, and zone_locked if CLAIMED: order of the block taken;
                      free_direct: fpi flags; isolate and bulk_alloc: pages got;
-                     decay and drain_zone: zone; move_block: the old type
+                     decay and drain_zone: zone; move_block: the old type;
+                     pcp_push: fpi flags; prepared: pages; move_isolate: 1 to isolate
     fate : int8      TO_PCP .. ROTATES
+    task : int32     pid of the process that ran
     """
 
     kind: np.ndarray
@@ -57,6 +64,7 @@ class Rows(NamedTuple):
     change: np.ndarray
     value: np.ndarray
     fate: np.ndarray
+    task: np.ndarray
 
 
 class Scratch(NamedTuple):
@@ -74,6 +82,9 @@ class Scratch(NamedTuple):
                                   then the blocks
     drain_due : int64[C]          pages that the model drained minus pages drained in the trace
     later_type : int8[nr_pages]   type of a page at its free, until it is pushed
+    due : int64[C, n, 5]          drains of which chunks are left, oldest first from [c, 1] on
+                                  (DUE_COLUMNS); [c, 0, 0] is their number.  n is 0 if no rows tell
+                                  when a chunk is drained
     """
 
     counts: np.ndarray
@@ -83,6 +94,7 @@ class Scratch(NamedTuple):
     told: np.ndarray
     drain_due: np.ndarray
     later_type: np.ndarray
+    due: np.ndarray
 
 
 # Counts of a replay.
@@ -143,20 +155,27 @@ def settle_orders(rows, order_of):
 
 
 @kernel
-def settle_fates(rows, pending, with_probes):
+def settle_fates(memory, rows, pending, with_probes, with_pushes):
     """Mark the mm_page_free rows that are pushed later, and those that bypass the pcp lists.
 
     The trace is walked backwards.  ``pending`` is scratch, int8[nr_pages] of zeros.  With probes
-    a free that bypasses the pcp lists has a later row of its own.
+    a free that bypasses the pcp lists has a later row of its own, and with pcp_push rows every
+    free does.  The pages of a prepared free, which have a row each, are freed as blocks by later
+    rows.
     """
     for row in range(rows.kind.shape[0] - 1, -1, -1):
         kind, node = rows.kind[row], rows.node[row]
         if kind == FREE_BATCHED:
             pending[node] = TO_PCP_LATER
         elif kind == FREE_DIRECT and with_probes:
-            pending[node] = DIRECT_LATER
+            pending[node] = BY_LATER_ROW
+        elif kind == PREPARED:
+            for page in range(max(node, 0), min(node + rows.value[row], pending.shape[0])):
+                pending[page] = BY_LATER_ROW
         elif kind == FREE:
             rows.fate[row] = pending[node]
+            if with_pushes and pcp_allowed_order(memory, rows.order[row]):
+                rows.fate[row] = BY_LATER_ROW
             pending[node] = TO_PCP
         elif kind == ALLOC and node >= 0:
             pending[node] = TO_PCP

@@ -72,6 +72,7 @@ PROBE_EVENTS = (
     *("free_direct", "free_ok", "drain", "bulk", "steal", "steal_ret", "move_block"),
     *("move_block_ret", "claim_block", "claim_block_ret", "set_pbmt", "isolate", "isolate_ret"),
     *("putback", "decay", "drain_zone", "bulk_alloc", "bulk_alloc_ret", "unreserve", "rep", "proc"),
+    *("pcp_push", "pcp_pop", "bulk_pop", "prepared", "move_isolate"),
 )
 # Rows of the recorder's module, and their fields; -1 in a field means not applicable.
 WALKER_EVENTS = (
