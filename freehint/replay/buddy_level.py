@@ -152,11 +152,13 @@ def isolate_row(memory, run, rows, row):
 
 @kernel(cold=True)
 def putback_row(memory, counts, node, order):
-    """Put a block back, at the tail of its list."""
-    if not block_in_use(memory, node, order):
+    """Put a block back, at the tail of its list; no block of two types was ever isolated."""
+    migratetype = get_pageblock_migratetype(memory, node)
+    last = get_pageblock_migratetype(memory, node + (1 << order) - 1)
+    mixed = memory.profile.freelist_hygiene and last != migratetype
+    if mixed or not block_in_use(memory, node, order):
         counts[C_REFUSED] += 1
         return
-    migratetype = get_pageblock_migratetype(memory, node)
     free_one_page(memory, node, page_zone(memory, node), order, migratetype, FPI_TO_TAIL)
 
 
@@ -177,6 +179,19 @@ def move_block_row(memory, rows, row):
         move_freepages_block(memory, node, page_zone(memory, node), migratetype)
 
 
+@kernel(cold=True)
+def move_isolate_row(memory, rows, row):
+    """Isolate a pageblock or take it back, if it is not so already; before 6.10 skip the row."""
+    node = rows.node[row]
+    isolated = get_pageblock_migratetype(memory, node) == ISOLATE
+    if not memory.profile.freelist_hygiene:
+        return
+    if rows.value[row] != 0 and not isolated:
+        set_migratetype_isolate(memory, node)
+    elif rows.value[row] == 0 and isolated:
+        unset_migratetype_isolate(memory, node, MOVABLE)
+
+
 @kernel
 def list_row(memory, run, rows, row):
     """Replay a row of a kind that tells of the buddy lists at both levels; ignore other rows."""
@@ -191,10 +206,7 @@ def list_row(memory, run, rows, row):
     elif kind == MOVE_BLOCK:
         move_block_row(memory, rows, row)
     elif kind == MOVE_ISOLATE:
-        if rows.value[row]:
-            set_migratetype_isolate(memory, rows.node[row])
-        else:
-            unset_migratetype_isolate(memory, rows.node[row], MOVABLE)
+        move_isolate_row(memory, rows, row)
 
 
 @kernel

@@ -78,11 +78,8 @@ WITH_PAGE = (
     *(rows.ISOLATE_PAGE, rows.PUTBACK, rows.PCP_PUSH, rows.BULK_POP),
 )
 WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN, rows.PCP_PUSH)
-ASKS_FOR_TYPE = (
-    rows.ALLOC,
-    rows.EXTFRAG,
-    rows.PCP_PUSH,
-)  # no allocation asks for HIGHATOMIC or ISOLATE
+# No allocation asks for HIGHATOMIC or ISOLATE, and no pcp list is of such a type.
+ASKS_FOR_TYPE = (rows.ALLOC, rows.EXTFRAG, rows.PCP_PUSH)
 GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAIMABLE
 CLAIMS = 4096  # fallbacks that one refill may need
 
@@ -272,7 +269,7 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
     types = columns.migratetype
     cpus = trace["cpu"].to_numpy()
     acts = columns.kind != rows.IGNORED
-    moves = columns.kind == rows.MOVE_BLOCK
+    moves = np.isin(columns.kind, (rows.MOVE_BLOCK, rows.MOVE_ISOLATE))
     for column, bad, why in (
         ("order", used & ((order < 0) | (order >= MAX_ORDER)), f"must lie in 0..{MAX_ORDER - 1}"),
         ("pfn", (used | moves) & ~inside, "lies in no zone"),
