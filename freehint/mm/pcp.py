@@ -15,6 +15,7 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_one_page
 from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
+from freehint.mm.highatomic import ALLOC_HIGHATOMIC
 from freehint.mm.list import list_add, list_add_tail, list_del, list_empty, list_next, list_prev
 from freehint.mm.memory import (
     MIGRATE_PCPTYPES,
@@ -93,7 +94,7 @@ def pcp_list_empty(memory, zone, cpu, order, migratetype):
 def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
     """Take the head of a pcp list, after a refill if the list is empty.
 
-    Source: __rmqueue_pcplist().
+    A high-order atomic request of 7.3 refills no list.  Source: __rmqueue_pcplist().
 
     Returns
     -------
@@ -102,6 +103,8 @@ def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
     """
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     if list_empty(memory.links, head):
+        if memory.profile.highatomic_skips_pcp and alloc_flags & ALLOC_HIGHATOMIC:
+            return -1
         rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags)
         if list_empty(memory.links, head):
             return -1
