@@ -9,6 +9,7 @@ from freehint.formats.traces.rows import (
     BY_LATER_ROW,
     C_REFUSED,
     CLAIMED,
+    COMPACTION,
     DIRECT,
     EXTFRAG,
     FREE,
@@ -18,7 +19,9 @@ from freehint.formats.traces.rows import (
     MOVE_ISOLATE,
     PCPU_DRAIN,
     PUTBACK,
+    RETURNED,
     ROTATES,
+    STEAL,
     ZONE_LOCKED,
     note_first_miss,
     score,
@@ -53,6 +56,8 @@ from freehint.mm.profile import FALLBACK_CLAIMS
 from freehint.replay.buddy_blocks import (
     block_in_use,
     infer_rotation,
+    named_by_fallback,
+    named_by_try,
     note_rotation,
     replay_free,
     smallest_block,
@@ -93,6 +98,7 @@ def fallback_row(memory, run, rows, row):
     node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
     zone = page_zone(memory, node)
     if memory.profile.fallback != FALLBACK_CLAIMS:
+        named_by_fallback(memory, run, rows, row, row)
         if not rmqueue_fallback(memory, zone, order, migratetype, 0, rows.change[row]):
             run.counts[C_REFUSED] += 1
     elif rows.fate[row] != CLAIMED:
@@ -100,6 +106,7 @@ def fallback_row(memory, run, rows, row):
         if predicted >= 0:
             take_block(memory, predicted, zone, current, order, migratetype)
         elif rows.change[row] == 1:
+            named_by_fallback(memory, run, rows, row, row)
             predicted = rmqueue_claim(memory, zone, order, migratetype, 0, rows.value[row])
         else:
             predicted = steal_told(memory, run, row, node, zone, order, migratetype)
@@ -207,6 +214,8 @@ def list_row(memory, run, rows, row):
         move_block_row(memory, rows, row)
     elif kind == MOVE_ISOLATE:
         move_isolate_row(memory, rows, row)
+    elif kind == COMPACTION:
+        run.compacting[rows.value[row]] = True
 
 
 @kernel
@@ -222,10 +231,12 @@ def replay_buddy(memory, rows, run, resync, ablation):
         elif kind == FREE:
             fate = rows.fate[row]
             direct = fate == DIRECT or not pcp_allowed_order(memory, order)
-            if direct and fate != BY_LATER_ROW:
+            if direct and fate != BY_LATER_ROW and fate != RETURNED:
                 replay_free(memory, run.counts, node, order, -1, FPI_NONE, ablation)
         elif kind == EXTFRAG:
             fallback_row(memory, run, rows, row)
+        elif kind == STEAL:
+            named_by_try(memory, run, rows, row, row)
         elif kind >= FREE_DIRECT:
             list_row(memory, run, rows, row)
 

@@ -19,7 +19,7 @@ DUE_DRAINS = 64  # most drains of a CPU that others may have interrupted
 
 
 def no_drains_due(nr_cpus: int, told: bool) -> np.ndarray:
-    """The drains due before the first row; ``told`` says whether rows tell when a chunk is drained."""
+    """The drains due before the first row: with room for some if rows tell of their chunks."""
     return np.zeros((nr_cpus, 1 + DUE_DRAINS if told else 0, len(DUE_COLUMNS)), np.int64)
 
 
@@ -39,7 +39,7 @@ def tells_chunks(memory, run):
 
 @kernel
 def begin_drain(run, why, zone, cpu, task, pages, pindex):
-    """Remember a drain until the rows of its chunks; the oldest is forgotten if there are too many."""
+    """Remember a drain until the rows of its chunks; the oldest gives way if there are too many."""
     due = run.due[cpu]
     if due[0, 0] + 1 == due.shape[0]:
         run.counts[C_DRAIN_MISSES] += due[1, DUE_PAGES]

@@ -18,6 +18,7 @@ from freehint.formats.traces.rows import (
     CLAIMED,
     DECAY,
     DIRECT,
+    DRAIN_BATCH,
     DRAIN_CHUNK,
     DRAIN_ZONE,
     EXTFRAG,
@@ -27,6 +28,7 @@ from freehint.formats.traces.rows import (
     FREE_DIRECT,
     PCP_PUSH,
     PCPU_DRAIN,
+    RETURNED,
     TO_PCP,
     TO_PCP_LATER,
     ZONE_LOCKED,
@@ -48,6 +50,7 @@ from freehint.mm.memory import (
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.pcp import (
     add_to_pcp_list,
+    drain_pages_zone,
     free_unref_page,
     order_to_pindex,
     pcp_allowed_order,
@@ -68,7 +71,6 @@ from freehint.replay.pcp_drains import (
 )
 from freehint.replay.pcp_refill import (
     check_refilled,
-    claim_told,
     forget_refilled,
     push_claim,
     refill,
@@ -110,7 +112,7 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
     end_run_of_frees(memory, zone, cpu)
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     if list_empty(memory.links, head):
-        refill(memory, run, row, zone, cpu, order, migratetype, ablation)
+        refill(memory, run, rows, row, zone, cpu, order, migratetype, ablation)
     predicted = list_next(memory.links, head)
     if predicted == head:
         score(counts, -1, observed)
@@ -121,7 +123,7 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
         # the list it also refilled it, which puts the new pages after the old ones.
         silent = entries_before(memory, head, observed)
         if silent < 0 and counts[C_FIRST_MISS] < 0:
-            refill(memory, run, row, zone, cpu, order, migratetype, ablation)
+            refill(memory, run, rows, row, zone, cpu, order, migratetype, ablation)
             silent = entries_before(memory, head, observed)
         if silent > 0 and silent % 4 == 0:
             counts[C_SILENT_ROWS] += 1
@@ -158,7 +160,7 @@ def alloc_row(memory, run, rows, row, ablation):
     else:
         zone = page_zone(memory, rows.node[row])
         look_at_zones(memory, zone, order, migratetype)
-        node = take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation)
+        node = take_by_model(memory, run, rows, row, zone, cpu, order, migratetype, ablation)
         check_refilled(run.counts, told, node)
         if not score(run.counts, node, rows.node[row]):
             note_first_miss(run.counts, row, node)
@@ -177,7 +179,7 @@ def bulk_row(memory, run, rows, row, ablation):
     head = pcp_list_head(memory, zone, cpu, pindex)
     for _ in range(wanted):
         if list_empty(memory.links, head):
-            refill(memory, run, row, zone, cpu, 0, migratetype, ablation)
+            refill(memory, run, rows, row, zone, cpu, 0, migratetype, ablation)
         if list_empty(memory.links, head):
             run.counts[C_REFUSED] += 1
             return
@@ -243,7 +245,7 @@ def bulk_pop_row(memory, run, rows, row, ablation):
     zone, pindex = page_zone(memory, observed), order_to_pindex(migratetype, 0)
     head = pcp_list_head(memory, zone, cpu, pindex)
     if list_empty(memory.links, head):
-        refill(memory, run, row, zone, cpu, 0, migratetype, ablation)
+        refill(memory, run, rows, row, zone, cpu, 0, migratetype, ablation)
     predicted = list_next(memory.links, head)
     if predicted == head:
         predicted = -1
@@ -260,7 +262,7 @@ def pcp_free_row(memory, run, rows, row):
     node, order = rows.node[row], rows.order[row]
     migratetype = get_pageblock_migratetype(memory, node)
     fate = rows.fate[row]
-    if fate == BY_LATER_ROW:
+    if fate == BY_LATER_ROW or fate == RETURNED:
         return
     if not pcp_allowed_order(memory, order) or fate == DIRECT or migratetype == ISOLATE:
         replay_free(memory, run.counts, node, order, migratetype, FPI_NONE, FAITHFUL)
@@ -270,10 +272,25 @@ def pcp_free_row(memory, run, rows, row):
         pcp_free(memory, run, node, rows.cpu[row], order, migratetype)
 
 
+@kernel(cold=True)
+def drain_batch_row(memory, run, rows, row):
+    """Drain a CPU's lists of a zone if they hold just a batch, and no free explains its drain.
+
+    The row of a free's drain looks the same, but comes after the free.
+    """
+    zone, cpu = rows.value[row], rows.cpu[row]
+    pcp = memory.pcp[zone, cpu]
+    if run.drain_due[cpu] == 0 and pcp.count == pcp.batch:
+        note_drained(run, cpu, drain_pages_zone(memory, zone, cpu))
+
+
 @kernel
-def replay_pcp(memory, rows, run, ablation):
-    """Replay all rows at pcp level; ``run`` is a :class:`Scratch`."""
-    for row in range(rows.kind.shape[0]):
+def replay_pcp(memory, rows, run, first, last, ablation):
+    """Replay the rows from ``first`` to before ``last`` at pcp level.
+
+    ``run`` is a :class:`Scratch`, in which the rows of fallbacks are kept between two parts.
+    """
+    for row in range(first, last):
         kind, cpu = rows.kind[row], rows.cpu[row]
         if kind == PCPU_DRAIN:
             run.drain_due[cpu] -= 1 << rows.order[row]
@@ -292,7 +309,7 @@ def replay_pcp(memory, rows, run, ablation):
         elif kind == EXTFRAG:
             if memory.profile.fallback == FALLBACK_CLAIMS and rows.fate[row] != CLAIMED:
                 tell_refilled(memory, run, rows, row)
-            push_claim(run, cpu, claim_told(memory, rows, row))
+            push_claim(run, cpu, row)
         elif kind == BULK_ALLOC:
             bulk_row(memory, run, rows, row, ablation)
         elif kind == PCP_PUSH:
@@ -307,5 +324,7 @@ def replay_pcp(memory, rows, run, ablation):
             note_drained(run, cpu, decay_row(memory, run, rows, row))
         elif kind == DRAIN_ZONE:
             note_drained(run, cpu, drain_zone_row(memory, run, rows, row))
+        elif kind == DRAIN_BATCH:
+            drain_batch_row(memory, run, rows, row)
         elif kind >= FREE_DIRECT:
             list_row(memory, run, rows, row)

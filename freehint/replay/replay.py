@@ -200,7 +200,7 @@ def _run(start: Memory, columns, level: str, resync: bool, ablation):
             memory.pcp["batch"] //= 2
         wrong = rows.NO_CLAIM if ablation == "no_claim" else rows.FAITHFUL
         begin = time.perf_counter()
-        replay_pcp(memory, columns, run, wrong)
+        replay_pcp(memory, columns, run, 0, len(columns.kind), wrong)
     return memory, run, time.perf_counter() - begin
 
 
@@ -300,7 +300,6 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)
     moments = []
     for low, high in itertools.pairwise(edges):
-        part = rows.Rows(*(column[low:high] for column in columns))
-        replay_pcp(memory, part, run, rows.FAITHFUL)
+        replay_pcp(memory, columns, run, low, high, rows.FAITHFUL)
         moments.append(moment(memory, (time_us[max(high - 1, 0)] - time_us[0]) / 1e6))
     return history_table(moments)

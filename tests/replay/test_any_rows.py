@@ -30,6 +30,7 @@ KERNELS = ("4.15", "5.10", "6.1", "6.12", "7.3")
 # time, which a loop uses up and a wait for a busy machine does not.
 CPU_SECONDS = 60
 NR_ROWS = 3_000
+ZONE_KINDS = (rows.DECAY, rows.DRAIN_ZONE, rows.DRAIN_BATCH, rows.COMPACTION)
 
 
 def any_rows(memory, chance):
@@ -51,7 +52,8 @@ def any_rows(memory, chance):
     types = chance.integers(0, MIGRATE_PCPTYPES, NR_ROWS)
     value = chance.integers(0, MAX_ORDER, NR_ROWS)
     value[kind == rows.ISOLATE_PAGE] = chance.choice((0, 1), NR_ROWS)[kind == rows.ISOLATE_PAGE]
-    moves, here = kind == rows.MOVE_BLOCK, np.isin(kind, (rows.DECAY, rows.DRAIN_ZONE))
+    moves = kind == rows.MOVE_BLOCK
+    here = np.isin(kind, ZONE_KINDS)
     types[moves] = chance.integers(0, WITHOUT_CMA, NR_ROWS)[moves]
     value[moves] = chance.integers(0, WITHOUT_CMA, NR_ROWS)[moves]
     value[here] %= len(memory.zones)
@@ -86,7 +88,8 @@ def replay_any(kernel: str, level: str, count: int) -> None:
         else:
             run = scratch(memory, any_rows(memory, chance))
             for _ in range(2):
-                replay_pcp(memory, any_rows(memory, chance), run, rows.FAITHFUL)
+                some = any_rows(memory, chance)
+                replay_pcp(memory, some, run, 0, len(some.kind), rows.FAITHFUL)
         fh.check_memory(memory)
 
 

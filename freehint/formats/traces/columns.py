@@ -16,6 +16,7 @@ from freehint.mm.memory import (
     UNMOVABLE,
     Memory,
 )
+from freehint.mm.profile import DRAIN_ROUND_ROBIN, FALLBACK_CLAIMS
 
 KINDS = {
     "mm_page_alloc": rows.ALLOC,
@@ -31,6 +32,7 @@ PROBE_KINDS = {
     "putback": rows.PUTBACK,
     "move_block": rows.MOVE_BLOCK,
     "mm_compaction_fast_isolate_freepages": rows.FAST_ISOLATE,
+    "mm_compaction_begin": rows.COMPACTION,
     "bulk_alloc_ret": rows.BULK_ALLOC,
     "decay": rows.DECAY,
     "drain_zone": rows.DRAIN_ZONE,
@@ -48,7 +50,6 @@ SILENT_KINDS = {
     "drain",
     "free_ok",
     "isolate_ret",
-    "mm_compaction_begin",
     "mm_compaction_end",
     "mm_compaction_isolate_freepages",
     "mm_vmscan_kswapd_sleep",
@@ -108,9 +109,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     """
     trace, memory = recording.trace, recording.t0
     path = f"{recording.stem}.trace.parquet"
-    known = KINDS if inputs == "std" else {**KINDS, **PROBE_KINDS}
-    if inputs == "probes" and memory.profile.drain_in_chunks:
-        known = {**known, "drain": rows.DRAIN_CHUNK}
+    known = KINDS if inputs == "std" else probe_kinds(memory.profile)
     names = list(trace["event"].cat.categories)
     codes = np.array([known.get(name, rows.IGNORED) for name in names], np.int8)
     kind = codes[trace["event"].cat.codes.to_numpy()]
@@ -148,6 +147,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     rows.settle_orders(columns, np.zeros(memory.nr_pages, np.int8))
     _fill_values(recording, columns, path)
     _check_rows(trace, memory, columns, pfn, path)
+    _mark_returned(trace, columns, memory)
     return columns, ignored, unknown
 
 
@@ -169,11 +169,23 @@ def _own_types(recording: Recording, kind, path) -> np.ndarray:
     return own
 
 
+def probe_kinds(profile) -> dict:
+    """The kinds of the events that a kernel's tracepoints and probes write, by name."""
+    kinds = {**KINDS, **PROBE_KINDS}
+    if profile.fallback == FALLBACK_CLAIMS:
+        kinds["steal"] = rows.STEAL
+    if profile.pcp_drain == DRAIN_ROUND_ROBIN:
+        kinds["drain"] = rows.DRAIN_BATCH
+    elif profile.drain_in_chunks:
+        kinds["drain"] = rows.DRAIN_CHUNK
+    return kinds
+
+
 def _fill_values(recording: Recording, columns, path) -> None:
     """Fill in ``value``, which has a meaning of its own for each kind of row; see :class:`Rows`."""
     trace, kind = recording.trace, columns.kind
     for kinds, column in (
-        ((rows.EXTFRAG, rows.FREE_DIRECT, rows.BULK_ALLOC), "a"),
+        ((rows.EXTFRAG, rows.FREE_DIRECT, rows.BULK_ALLOC, rows.STEAL), "a"),
         ((rows.PREPARED, rows.DRAIN_CHUNK, rows.MOVE_ISOLATE), "a"),
         ((rows.MOVE_BLOCK,), "b"),
         ((rows.PCP_PUSH,), "c"),
@@ -184,12 +196,40 @@ def _fill_values(recording: Recording, columns, path) -> None:
     moves = np.flatnonzero((kind == rows.MOVE_BLOCK) & (columns.value < len(recording.codes)))
     columns.value[moves] = recording.codes[columns.value[moves]]
     _pair_isolations(trace, columns)
+    _pair_searches(trace, columns)
     _pair_bulk_allocations(trace, columns, path)
-    for at in np.flatnonzero(np.isin(kind, (rows.DECAY, rows.DRAIN_ZONE))):
-        address = int(trace["a"].iloc[at])
+    _fill_compacted(trace, columns, recording.t0)
+    _fill_zones(recording, columns, (rows.DECAY, rows.DRAIN_ZONE), "a", path)
+    _fill_zones(recording, columns, (rows.DRAIN_BATCH,), "b", path)
+    # A free drains a batch; every other number of pages is that of a whole zone.
+    drains = np.flatnonzero(kind == rows.DRAIN_BATCH)
+    zone, cpu = columns.value[drains], np.clip(columns.cpu[drains], 0, recording.t0.nr_cpus - 1)
+    other = trace["a"].to_numpy()[drains] != recording.t0.pcp["batch"][zone, cpu]
+    kind[drains[other]] = rows.DRAIN_ZONE
+
+
+def _fill_compacted(trace, columns, memory) -> None:
+    """Fill in the zones that compaction begins with, which its rows name by their first pages."""
+    starts = memory.zones.start_pfn.tolist()
+    for at in np.flatnonzero(columns.kind == rows.COMPACTION):
+        told = re.search(r"zone_start=0x([0-9a-f]+)", str(trace["gfp"].iloc[at]))
+        start = int(told[1], 16) if told else -1
+        if start in starts:
+            columns.value[at] = starts.index(start)
+        else:
+            columns.kind[at] = rows.IGNORED
+
+
+def _fill_zones(recording: Recording, columns, kinds, column, path) -> None:
+    """Fill in the zones that rows of these kinds name by the low 31 bits of their addresses."""
+    trace = recording.trace
+    for at in np.flatnonzero(np.isin(columns.kind, kinds)):
+        address = int(trace[column].iloc[at])
         if address not in recording.zone_addresses:
             row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
-            raise InputError(f"{path}: row {row} ({event}): a {address} is no zone's address")
+            raise InputError(
+                f"{path}: row {row} ({event}): {column} {address} is no zone's address"
+            )
         columns.value[at] = recording.zone_addresses.index(address)
 
 
@@ -217,6 +257,48 @@ def _pair_isolations(trace, columns) -> None:
         after = np.searchsorted(mine, asked)
         told = after < len(mine)
         columns.value[asked[told]] = got[mine[after[told]]]
+
+
+def _pair_searches(trace, columns) -> None:
+    """Mark the isolate rows whose block compaction's fast search brought to its list's head.
+
+    The row of a search follows that of its isolation, by the same process, and tells the number
+    of pages.  A search that took none found no block: the isolation before it is another's.
+    """
+    if not (columns.kind == rows.FAST_ISOLATE).any():
+        return
+    pids, texts = trace["pid"].to_numpy(), trace["gfp"]
+    isolated = {}
+    for at in np.flatnonzero(np.isin(columns.kind, (rows.ISOLATE_PAGE, rows.FAST_ISOLATE))):
+        if columns.kind[at] == rows.ISOLATE_PAGE:
+            isolated[pids[at]] = at
+        else:
+            before = isolated.pop(pids[at], None)
+            told = re.search(r"nr_taken=(\d+)", str(texts.iloc[at]))
+            if before is not None and (not told or columns.value[before] == int(told[1]) > 0):
+                columns.fate[before] = rows.ROTATES
+
+
+def _mark_returned(trace, columns, memory) -> None:
+    """Mark the mm_page_free rows by which compaction only keeps a page; see settle_returned."""
+    isolates = columns.kind == rows.ISOLATE_PAGE
+    if not isolates.any():
+        return
+    pids = trace["pid"].to_numpy()
+    processes = np.unique(pids[isolates])
+    at = np.minimum(np.searchsorted(processes, pids), len(processes) - 1)
+    compactor = np.where(processes[at] == pids, at, -1).astype(np.int16)
+    if not rows.mark_held(columns, compactor, np.full(memory.nr_pages, -1, np.int16)):
+        return
+    alloc = (trace["event"] == "mm_page_alloc").to_numpy()
+    rows.settle_returned(
+        columns,
+        compactor,
+        alloc & (compactor >= 0) & (trace["order"].to_numpy() > 0),
+        np.zeros(memory.nr_pages, np.int32),
+        np.full(len(processes), len(alloc), np.int64),
+        np.zeros(len(processes), np.bool_),
+    )
 
 
 def _pair_bulk_allocations(trace, columns, path) -> None:
@@ -269,7 +351,7 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
     types = columns.migratetype
     cpus = trace["cpu"].to_numpy()
     acts = columns.kind != rows.IGNORED
-    moves = np.isin(columns.kind, (rows.MOVE_BLOCK, rows.MOVE_ISOLATE))
+    moves = np.isin(columns.kind, (rows.MOVE_BLOCK, rows.MOVE_ISOLATE, rows.STEAL))
     for column, bad, why in (
         ("order", used & ((order < 0) | (order >= MAX_ORDER)), f"must lie in 0..{MAX_ORDER - 1}"),
         ("pfn", (used | moves) & ~inside, "lies in no zone"),

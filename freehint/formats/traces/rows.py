@@ -26,17 +26,21 @@ from freehint.mm.profile import FALLBACK_CLAIMS
     BULK_ALLOC,
     DECAY,
     DRAIN_ZONE,
+    DRAIN_BATCH,
+    STEAL,
+    COMPACTION,
     PCP_PUSH,
     BULK_POP,
     PREPARED,
     DRAIN_CHUNK,
     MOVE_ISOLATE,
-) = range(20)
+) = range(23)
 
 # Fates of mm_page_free rows, and then two of other rows that a neighbour tells more about.
 TO_PCP, TO_PCP_LATER, DIRECT, BY_LATER_ROW = range(4)
 CLAIMED = 4  # zone_locked: a pageblock was claimed to serve it; extfrag: this is that claim
 ROTATES = 5  # isolate: compaction's fast search brought the block to the head before
+RETURNED = 6  # free: compaction keeps the page, which it could not use, for its next migration
 
 
 class Rows(NamedTuple):
@@ -50,9 +54,10 @@ class Rows(NamedTuple):
     change : int8    extfrag: the pageblock has the wanted type afterwards
     value : int32    extfrag, and zone_locked if CLAIMED: order of the block taken;
                      free_direct: fpi flags; isolate and bulk_alloc: pages got;
-                     decay and drain_zone: zone; move_block: the old type;
-                     pcp_push: fpi flags; prepared: pages; move_isolate: 1 to isolate
-    fate : int8      TO_PCP .. ROTATES
+                     decay, drain_zone, drain_batch and compaction: zone; move_block: the
+                     old type; steal: the list's order; pcp_push: fpi flags; prepared:
+                     pages; move_isolate: 1 to isolate
+    fate : int8      TO_PCP .. RETURNED
     task : int32     pid of the process that ran
     """
 
@@ -71,11 +76,11 @@ class Scratch(NamedTuple):
     """The arrays that a replay writes besides the memory, for ``C`` CPUs and ``Z`` zones.
 
     counts : int64[NR_COUNTS]
-    compacting : bool[Z]          True once compaction has isolated pages
+    compacting : bool[Z]          True once compaction has begun, or has isolated pages
     rotations : int64[n, 5]       ROTATION_COLUMNS; the first counts[C_ROTATIONS] rows are used
 
     pcp level only
-    claims : int64[C, 1 + n]      the number of recorded claims not used yet, then these claims
+    claims : int64[C, 1 + n]      the number of recorded fallbacks not used yet, then their rows
     told : int32[C, 15, 2 + n]    blocks that left the buddy lists according to the trace, in one
                                   queue per pcp list and one for blocks without a pcp list: the
                                   index of the first unused block, the index after the last,
@@ -172,7 +177,7 @@ def settle_fates(memory, rows, pending, with_probes, with_pushes):
         elif kind == PREPARED:
             for page in range(max(node, 0), min(node + rows.value[row], pending.shape[0])):
                 pending[page] = BY_LATER_ROW
-        elif kind == FREE:
+        elif kind == FREE and rows.fate[row] != RETURNED:
             rows.fate[row] = pending[node]
             if with_pushes and pcp_allowed_order(memory, rows.order[row]):
                 rows.fate[row] = BY_LATER_ROW
@@ -181,16 +186,96 @@ def settle_fates(memory, rows, pending, with_probes, with_pushes):
             pending[node] = TO_PCP
 
 
+# What becomes of a page after a row.  FREED plus a row: it is freed there.
+NOTHING, TAKEN, FREED = range(3)
+
+
+@kernel
+def mark_held(rows, compactor, held):
+    """Mark the frees of pages that the freeing process itself isolated as RETURNED.
+
+    ``compactor`` is the number of each row's process among those that isolate pages, or -1;
+    ``held`` is scratch, int16[nr_pages] of -1.
+
+    Returns
+    -------
+    int
+        The number of frees marked.
+    """
+    marked = 0
+    for row in range(rows.kind.shape[0]):
+        kind, node = rows.kind[row], rows.node[row]
+        if kind == ISOLATE_PAGE:
+            held[node : node + rows.value[row]] = compactor[row]
+        elif kind == ALLOC:
+            held[node] = -1
+        elif kind == COMPACTION and compactor[row] >= 0:
+            for page in range(held.shape[0]):
+                if held[page] == compactor[row]:
+                    held[page] = -1
+        elif kind == FREE and held[node] >= 0:
+            if held[node] == compactor[row]:
+                rows.fate[row] = RETURNED
+                marked += 1
+            else:
+                held[node] = -1
+    return marked
+
+
+@kernel
+def settle_returned(rows, compactor, ends, after_page, next_end, moves):
+    """Tell the frees by which compaction keeps a page from those by which it gives the page back.
+
+    From 6.9 on both write mm_page_free: compaction_free() puts a page that could not be used
+    back among those in hand, which are used first; release_free_list() frees what is left in the
+    end.  So a page was kept if no row takes it from the lists before it is freed once more, and
+    either the same compaction frees it then, or it went on to free pages that it moved away
+    before it isolated others.  The trace is walked backwards; the frees in question are marked
+    RETURNED, and those that give a page back lose the mark.
+
+    Parameters
+    ----------
+    rows : Rows
+    compactor : int16[n]
+        The number of each row's process among those that isolate pages, or -1.
+    ends : bool[n]
+        Rows that end a compaction: an allocation of order > 0 by such a process.
+    after_page : int32[nr_pages]
+        Scratch of zeros: NOTHING, TAKEN, or FREED + row.
+    next_end : int64[number of processes]
+        Scratch: the next end of each process's compaction; at first the number of rows.
+    moves : bool[number of processes]
+        Scratch of False: the process goes on to free pages that it moved.
+    """
+    for row in range(rows.kind.shape[0] - 1, -1, -1):
+        kind, node, by = rows.kind[row], rows.node[row], compactor[row]
+        if kind == FREE:
+            if rows.fate[row] == RETURNED:
+                after = after_page[node]
+                freed = after - FREED
+                same = freed >= 0 and compactor[freed] == by and freed < next_end[by]
+                if not same and (after == TAKEN or not moves[by]):
+                    rows.fate[row] = TO_PCP
+            elif by >= 0:
+                moves[by] = True
+            after_page[node] = FREED + row
+        elif (ALLOC <= kind <= PCPU_DRAIN and kind != FREE_BATCHED) or kind == ISOLATE_PAGE:
+            after_page[node : node + (1 << rows.order[row])] = TAKEN
+            if kind == ISOLATE_PAGE:
+                moves[by] = False
+        if ends[row]:
+            next_end[by] = row
+            moves[by] = False
+
+
 @kernel
 def settle_claims(profile, rows, nr_cpus):
     """Mark the rows that only a later row of the same CPU explains; the trace is walked backwards.
 
     6.12 writes the zone_locked row of a page from a claimed pageblock before the extfrag row
-    that tells of the claim.  The fast search of compaction brings the block that it isolates to
-    its list's head, and its own row follows the isolation's.
+    that tells of the claim.
     """
     claim = np.full(nr_cpus, -1, np.int64)
-    search = np.full(nr_cpus, False, np.bool_)
     for row in range(rows.kind.shape[0] - 1, -1, -1):
         kind, cpu = rows.kind[row], rows.cpu[row]
         if kind == EXTFRAG and profile.fallback == FALLBACK_CLAIMS:
@@ -203,11 +288,6 @@ def settle_claims(profile, rows, nr_cpus):
                 rows.value[row] = rows.value[told]
                 rows.fate[told] = CLAIMED
             claim[cpu] = -1
-        elif kind == FAST_ISOLATE:
-            search[cpu] = True
-        elif kind == ISOLATE_PAGE and search[cpu]:
-            rows.fate[row] = ROTATES
-            search[cpu] = False
 
 
 @kernel
