@@ -7,6 +7,7 @@ for its name); all other code is shared.
 Source: mm/page_alloc.c of v4.15, v5.10.228, Debian's 6.1.192, 6.12.95 and 7.3.4.
 """
 
+import re
 from typing import NamedTuple
 
 # At pageblock order and above: which free buddies do not merge?  (__free_one_page)
@@ -53,6 +54,7 @@ class Profile(NamedTuple):
         the buddy lists, where alone the HIGHATOMIC reserve grows (7.3)
 
     proactive_compaction : bool  kcompactd compacts in the background (from 5.9 on)
+    reporting_fits_ring : bool  a report of free page reporting is no larger than the ring (7.3)
 
     pcp lists
     pcp_max_order : int      highest small order kept on pcp lists (3 = PAGE_ALLOC_COSTLY_ORDER)
@@ -85,6 +87,7 @@ class Profile(NamedTuple):
     isolation_keeps_type: bool
     highatomic_skips_pcp: bool
     proactive_compaction: bool
+    reporting_fits_ring: bool
     pcp_max_order: int
     pcp_thp: bool
     pcp_drain: int
@@ -115,6 +118,7 @@ LINUX_4_15 = Profile(
     isolation_keeps_type=False,
     highatomic_skips_pcp=False,
     proactive_compaction=False,
+    reporting_fits_ring=False,
     pcp_max_order=0,
     pcp_thp=False,
     pcp_drain=DRAIN_ROUND_ROBIN,
@@ -168,6 +172,7 @@ LINUX_7_3 = LINUX_6_12._replace(
     release=703,
     isolation_keeps_type=True,
     highatomic_skips_pcp=True,
+    reporting_fits_ring=True,
     free_high_adds_high_min=True,
     drain_in_chunks=True,
 )
@@ -201,5 +206,23 @@ def profile_for_kernel(version: str) -> Profile:
     """
     short = ".".join(version.split(".")[:2])
     if short not in PROFILES:
-        raise ValueError(f"no profile for kernel {version!r}; there are {', '.join(PROFILES)}")
+        there = ", ".join(PROFILES)
+        near = _nearest(short)
+        nearest = f"; the nearest is {near}, which is not used in its place" if near else ""
+        raise ValueError(f"no profile for kernel {version!r}; there are {there}{nearest}")
     return PROFILES[short]
+
+
+def _nearest(short: str) -> str | None:
+    """The name of the profile that is the fewest releases away, the older of two; None if unclear.
+
+    Linux went from 4.20 to 5.0, from 5.19 to 6.0 and from 6.19 to 7.0.
+    """
+
+    def number(name: str) -> int:
+        major, minor = map(int, name.split("."))
+        return {4: 0, 5: 21, 6: 41}.get(major, 61 + 20 * (major - 7)) + minor
+
+    if not re.fullmatch(r"[4-9]\.\d{1,2}", short):
+        return None
+    return min(PROFILES, key=lambda name: abs(number(name) - number(short)))

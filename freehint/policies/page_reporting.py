@@ -13,7 +13,7 @@ Source: mm/page_reporting.c of 6.1, if no other is named; the budget came in 5.9
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -206,9 +206,10 @@ class PageReporting(Policy):
     report_order : int
         Smallest order reported: page_reporting_order, by default the order of a pageblock.
     delay_ns : int
-        The time from a free, or from the end of a pass, to the next pass.
+        The time from a free, or from the end of a pass, to the next pass; in 7.3 it is the module
+        parameter page_reporting_delay_ms.
     capacity : int
-        Blocks per report: PAGE_REPORTING_CAPACITY.
+        Blocks per report: PAGE_REPORTING_CAPACITY; in 7.3 no more than the ring has.
     putback : "tail" or "head"
         The end of the list to which blocks are put back.  "head" is what 5.7 to 5.9 did: they put
         a block back like any freed block, so it was reused first.
@@ -237,6 +238,13 @@ class PageReporting(Policy):
         require(self.delay_ns is not None, "policy.delay_ns", "be a time", self.delay_ns)
         one = self.one_buffer
         require(one, "policy.one_buffer", "be true for page_reporting", one)
+
+    def fitted(self, ring_size: int) -> "PageReporting":
+        """The policy with reports no larger than the ring, as from 7.3 on.
+
+        Source: virtballoon_probe() and page_reporting_register() of 7.3.
+        """
+        return replace(self, capacity=min(self.capacity, ring_size))
 
     @property
     def smallest_order(self) -> int:

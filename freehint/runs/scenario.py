@@ -36,7 +36,8 @@ class Scenario(Checked):
         other memory.
     kernel : str, optional
         The kernel that gives the guest its rules from the start of the run, one of ``"4.15"``,
-        ``"5.10"``, ``"6.1"``, ``"6.12"``; None keeps the rules that the memory came with.
+        ``"5.10"``, ``"6.1"``, ``"6.12"``, ``"7.3"``; None keeps the rules that the memory came
+        with.
     policy : str or Policy, or a tuple of them
         A name in ``fh.POLICIES``, or a policy of your own.  Several policies use the interface at
         the same time.
