@@ -35,8 +35,8 @@ from freehint.jit.apart import address_of
 from freehint.mm.bitmap import count_bits
 from freehint.mm.memory import (
     EMPTIED,
+    HEADS,
     NR_ORDERS,
-    nr_types,
 )
 from freehint.units import NS_PER_S
 
@@ -277,7 +277,7 @@ class Engine:
         memory = self.world.memory
         which = int(memory.notify[EMPTIED]) - 1
         memory.notify[EMPTIED] = 0
-        which, migratetype = divmod(which, nr_types(memory))
+        which, migratetype = divmod(which, HEADS)
         order, zone = which % NR_ORDERS, which // NR_ORDERS
         for user in self.strokes.users:
             if user.policy.on_empty and user.walking:

@@ -15,13 +15,13 @@ from freehint.mm.list import list_empty
 from freehint.mm.memory import (
     ISOLATE,
     MIGRATETYPE_NAMES,
+    NODES_PER_USER,
     NR_ORDERS,
     NR_USERS,
     PAGEBLOCK_ORDER,
     PCP_DTYPE,
     USER_BOOKMARK,
     Memory,
-    nodes_per_user,
     nr_types,
     user_node,
     zone_name,
@@ -92,7 +92,7 @@ def _refuse_policies_nodes(memory: Memory) -> None:
     if held:
         raise InputError(f"memory: policies hold {held} pages, for which a snapshot has no place")
     for user in range(NR_USERS):
-        for which in range(USER_BOOKMARK, nodes_per_user(memory)):
+        for which in range(USER_BOOKMARK, NODES_PER_USER):
             if not list_empty(memory.links, user_node(memory, user, which)):
                 raise InputError(f"memory: a bookmark of user {user} stands on a list")
 

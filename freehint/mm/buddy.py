@@ -21,6 +21,7 @@ from freehint.mm.memory import (
     BUDDY,
     BUDDY_AND_ORDER,
     EMPTIED,
+    HEADS,
     ISOLATE,
     MAX_ORDER,
     MIGRATE_PCPTYPES,
@@ -233,7 +234,7 @@ def note_empty_list(memory, zone, order, migratetype):
     has it.
     """
     if memory.notify[WATCH_EMPTY] != 0:
-        memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * nr_types(memory) + migratetype
+        memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * HEADS + migratetype
 
 
 @kernel(inline=True)
@@ -254,7 +255,7 @@ def rmqueue_smallest(memory, zone, order, migratetype):
         current += 1
         if current == NR_ORDERS:
             return -1
-        head += nr_types(memory)
+        head += HEADS
         node = first_block(memory, head)
     del_page_of_type(memory, node, zone, current, migratetype)
     # The watch is tested first: no processor can predict whether a list ran empty.

@@ -14,6 +14,7 @@ from freehint.mm.memory import (
     MAX_ORDER,
     MOVABLE,
     NO_PAGEBLOCK,
+    NODES_PER_USER,
     NR_ORDERS,
     NR_PCP_LISTS,
     NR_USERS,
@@ -27,7 +28,6 @@ from freehint.mm.memory import (
     frame_order,
     frame_type,
     free_list_head,
-    nodes_per_user,
     nr_types,
     pcp_list_head,
     user_node,
@@ -104,7 +104,7 @@ def check_links(memory, node):
 def is_bookmark(memory, node):
     """Is this a node that a policy may leave standing in a free list?"""
     first = user_node(memory, 0, 0)
-    return node >= first and (node - first) % nodes_per_user(memory) != USER_LIST
+    return node >= first and (node - first) % NODES_PER_USER != USER_LIST
 
 
 @kernel(inline=True)

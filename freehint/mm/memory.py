@@ -35,6 +35,7 @@ UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE, CMA = range(6)
 MIGRATE_PCPTYPES = 3
 MIGRATETYPE_NAMES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE", "CMA")
 WITHOUT_CMA = 5  # migratetypes of a guest whose kernel was built without CMA
+HEADS = 6  # list heads for each order of a zone, so that their nodes need no look at the guest
 ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable")
 
 # The 16 bits of a frame.  All but LRU are cleared whenever the block leaves its list.
@@ -52,6 +53,7 @@ BUDDY_AND_ORDER = BUDDY | ORDER_MASK
 
 NR_USERS = 3
 USER_LIST, USER_BOOKMARK, USER_END = range(3)  # one END for each list of a zone
+NODES_PER_USER = USER_END + NR_ORDERS * HEADS
 
 NR_PCP_LISTS = 14
 PCP_THP = 12  # pindex 12 holds order 9 that is not movable, pindex 13 movable order 9
@@ -166,12 +168,6 @@ def nr_types(memory):
     return memory.nr_free.shape[2]
 
 
-@kernel(inline=True)
-def nodes_per_user(memory):
-    """The nodes of a policy user: its private list, its bookmark, one END for each list."""
-    return USER_END + NR_ORDERS * nr_types(memory)
-
-
 def new_memory(
     zones: np.recarray,
     nr_cpus: int,
@@ -196,9 +192,7 @@ def new_memory(
     base_pfn = int(zones.start_pfn[0]) // MAX_ORDER_NR_PAGES * MAX_ORDER_NR_PAGES
     nr_pages = -(-(int(end_pfn[-1]) - base_pfn) // MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES
     nr_heads = (
-        nr_zones * NR_ORDERS * types
-        + nr_zones * nr_cpus * NR_PCP_LISTS
-        + NR_USERS * (USER_END + NR_ORDERS * types)
+        nr_zones * NR_ORDERS * HEADS + nr_zones * nr_cpus * NR_PCP_LISTS + NR_USERS * NODES_PER_USER
     )
     if nr_pages + nr_heads >= 2**31:
         raise ValueError(f"a guest of {nr_pages} pages is too large for int32 links")
@@ -244,10 +238,10 @@ def gathering_pays(memory, order, length):
 
 def list_nodes(memory: Memory, head: int) -> np.ndarray:
     """The page frames on a list, first to last, as int64 nodes without the bookmarks."""
-    place = head - memory.nr_pages
-    counted = place < memory.nr_free.size
-    length = int(memory.nr_free.ravel()[place]) if counted else 0
-    order = place // nr_types(memory) % NR_ORDERS
+    place, migratetype = divmod(head - memory.nr_pages, HEADS)
+    zone, order = divmod(place, NR_ORDERS)
+    counted = zone < len(memory.nr_free) and migratetype < nr_types(memory)
+    length = int(memory.nr_free[zone, order, migratetype]) if counted else 0
     gathered, covered = np.zeros((0, 0), np.int32), 0
     if counted and gathering_pays(memory, order, length):
         gathered = np.empty((2, memory.nr_pages >> order), np.int32)
@@ -269,13 +263,13 @@ def zone_name(memory: Memory, zone: int) -> str:
 @kernel(inline=True)
 def free_list_head(memory, zone, order, migratetype):
     """Node that heads ``zone->free_area[order].free_list[migratetype]``."""
-    return memory.nr_pages + (zone * NR_ORDERS + order) * nr_types(memory) + migratetype
+    return memory.nr_pages + (zone * NR_ORDERS + order) * HEADS + migratetype
 
 
 @kernel(inline=True)
 def pcp_list_head(memory, zone, cpu, pindex):
     """Node that heads ``per_cpu_pages.lists[pindex]`` of a zone and CPU."""
-    first = memory.nr_pages + memory.nr_free.shape[0] * NR_ORDERS * nr_types(memory)
+    first = memory.nr_pages + memory.nr_free.shape[0] * NR_ORDERS * HEADS
     return first + (zone * memory.nr_cpus + cpu) * NR_PCP_LISTS + pindex
 
 
@@ -283,9 +277,9 @@ def pcp_list_head(memory, zone, cpu, pindex):
 def user_node(memory, user, which):
     """The node of a policy user that ``which`` names: USER_LIST, USER_BOOKMARK, USER_END + list."""
     first = memory.nr_pages + memory.nr_free.shape[0] * (
-        NR_ORDERS * nr_types(memory) + memory.nr_cpus * NR_PCP_LISTS
+        NR_ORDERS * HEADS + memory.nr_cpus * NR_PCP_LISTS
     )
-    return first + user * nodes_per_user(memory) + which
+    return first + user * NODES_PER_USER + which
 
 
 @kernel(inline=True)
@@ -293,7 +287,7 @@ def first_block(memory, head):
     """The first block of a free list after any bookmarks, or ``head`` if the list has none."""
     node = list_next(memory.links, head)
     while node >= memory.nr_pages and node != head:
-        zone = (head - memory.nr_pages) // (NR_ORDERS * nr_types(memory))
+        zone = (head - memory.nr_pages) // (NR_ORDERS * HEADS)
         memory.zones[zone].bookmark_steps += 1
         node = list_next(memory.links, node)
     return node

@@ -9,12 +9,12 @@ from freehint.mm.list import list_del_init
 from freehint.mm.memory import (
     MARK_SHIFT,
     MAX_ORDER,
+    NODES_PER_USER,
     NR_ORDERS,
     PAGEBLOCK_ORDER,
     USER_BOOKMARK,
     USER_END,
     WITHOUT_CMA,
-    nodes_per_user,
     user_node,
 )
 
@@ -133,7 +133,7 @@ def new_walk_state(
 @kernel
 def forget_user_nodes(memory, user):
     """Take a user's bookmark and ENDs off the lists."""
-    for which in range(USER_BOOKMARK, nodes_per_user(memory)):
+    for which in range(USER_BOOKMARK, NODES_PER_USER):
         list_del_init(memory.links, user_node(memory, user, which))
 
 

@@ -9,10 +9,10 @@ from freehint.mm.list import list_empty
 from freehint.mm.memory import (
     BUDDY,
     ISOLATED,
+    NODES_PER_USER,
     NR_ORDERS,
     USER_BOOKMARK,
     USER_LIST,
-    nodes_per_user,
     user_node,
 )
 from freehint.runs.begin import guest_memory
@@ -173,7 +173,7 @@ class Observer(Watcher):
 
     def _judge_clean(self, when: str) -> None:
         memory, user = self.world.memory, self.own.number
-        for which in range(USER_BOOKMARK, nodes_per_user(memory)):
+        for which in range(USER_BOOKMARK, NODES_PER_USER):
             if not list_empty(memory.links, user_node(memory, user, which)):
                 self._fault("clean", f"user node {which} is left on a list {when}")
 

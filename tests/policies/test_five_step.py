@@ -12,12 +12,12 @@ from freehint.mm.isolate import isolate_free_page
 from freehint.mm.memory import (
     BUDDY,
     EMPTIED,
+    HEADS,
     MAX_ORDER,
     MOVABLE,
     UNMOVABLE,
     USER_LIST,
     WATCH_EMPTY,
-    WITHOUT_CMA,
     WMARK_MIN,
     free_list_head,
     list_nodes,
@@ -164,7 +164,7 @@ def test_a_list_that_isolation_emptied_calls_back_when_it_is_missed():
         assert not order_10(memory)
         assert rmqueue(memory, 0, 0, MOVABLE, 0, RMQUEUE_NORMAL)[0] == -1
         which = int(memory.notify[EMPTIED]) - 1
-        found.append((which % WITHOUT_CMA, which // WITHOUT_CMA % MAX_ORDER))
+        found.append((which % HEADS, which // HEADS % MAX_ORDER))
         migratetype, order = found[-1]
         assert walk.policy.on_empty(memory, walk.state, 0, order, migratetype) == 4
         assert rmqueue(memory, 0, 0, MOVABLE, 0, RMQUEUE_NORMAL)[0] >= 0

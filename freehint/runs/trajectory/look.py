@@ -14,15 +14,17 @@ from freehint.mm.bitmap import popcount
 from freehint.mm.list import list_next, list_prev
 from freehint.mm.memory import (
     BUDDY,
+    HEADS,
     ISOLATED,
     MARK_SHIFT,
+    NODES_PER_USER,
     NR_ORDERS,
     NR_USERS,
     PCP,
     USER_BOOKMARK,
     USER_LIST,
     frame_order,
-    nodes_per_user,
+    free_list_head,
     nr_types,
     user_node,
 )
@@ -147,8 +149,8 @@ def entry_of(world, node):
     memory = world.memory
     if node >= memory.nr_pages:
         place = node - user_node(memory, 0, 0)
-        user = place // nodes_per_user(memory)
-        is_end = place - user * nodes_per_user(memory) != USER_BOOKMARK
+        user = place // NODES_PER_USER
+        is_end = place - user * NODES_PER_USER != USER_BOOKMARK
         return ENTRY_NODE | 2 * user | int(is_end)
     fate, frame = world.fate[node], memory.frame[node]
     entry = node
@@ -202,12 +204,16 @@ def list_windows(world, from_head, from_tail, entries, lengths):
         Output: the number of entries from the head, and from the tail.
     """
     memory = world.memory
-    free_lists = memory.nr_free.shape[0] * NR_ORDERS * nr_types(memory)
-    for i in range(free_lists):
-        list_window(world, i, memory.nr_pages + i, from_head, from_tail, entries, lengths)
+    i = 0
+    for zone in range(memory.nr_free.shape[0]):
+        for order in range(NR_ORDERS):
+            for migratetype in range(nr_types(memory)):
+                head = free_list_head(memory, zone, order, migratetype)
+                list_window(world, i, head, from_head, from_tail, entries, lengths)
+                i += 1
     for user in range(NR_USERS):
         head = user_node(memory, user, USER_LIST)
-        list_window(world, free_lists + user, head, from_head, from_tail, entries, lengths)
+        list_window(world, i + user, head, from_head, from_tail, entries, lengths)
 
 
 @kernel(cold=True)
@@ -224,7 +230,8 @@ def bookmark_place(memory, user, place):
         if node < memory.nr_pages:
             place[1] += 1
         node = list_prev(memory.links, node)
-    place[0] = node - memory.nr_pages
+    head = node - memory.nr_pages
+    place[0] = head // HEADS * nr_types(memory) + head % HEADS
 
 
 @kernel(cold=True)
