@@ -241,7 +241,7 @@ def push_page(memory, node, zone, cpu, order, migratetype):
     return pcp_drain_size(memory, zone, cpu, order), pindex
 
 
-@kernel(inline=True)
+@kernel(cold=True)
 def drain_in_chunks(memory, zone, cpu, pages, pindex):
     """Drain batch by batch, each from ``pindex`` on, and return the number of pages freed.
 

@@ -138,6 +138,31 @@ def fall_back_as_told(memory, run, rows, row, zone, cpu, order, migratetype, abl
     return steal_told(memory, run, row, observed, zone, order, migratetype)
 
 
+@kernel(cold=True)
+def fall_back(memory, run, rows, row, zone, cpu, order, migratetype, ablation):
+    """Fall back, where the lists of a type are empty.
+
+    Returns
+    -------
+    node, current : int
+        The block to take and its order; in 6.12 the block that is taken already, or -1, and -1.
+    """
+    if memory.profile.fallback == FALLBACK_CLAIMS:
+        where = zone, cpu, order, migratetype
+        return fall_back_as_told(memory, run, rows, row, *where, ablation), -1
+    fallback = pop_claim(run.claims, run.counts, cpu)
+    change = claim_told(memory, rows, fallback)
+    if fallback >= 0:
+        named_by_fallback(memory, run, rows, fallback, row)
+    if ablation == NO_CLAIM:
+        found = fallback_without_claim(memory, zone, order, migratetype)
+    else:
+        found = rmqueue_fallback(memory, zone, order, migratetype, 0, change)
+    if not found:
+        return -1, -1
+    return smallest_block(memory, zone, order, migratetype, FAITHFUL)
+
+
 @kernel
 def take_by_model(memory, run, rows, row, zone, cpu, order, migratetype, ablation):
     """Take one block off the buddy lists, by fallback if need be.
@@ -150,20 +175,11 @@ def take_by_model(memory, run, rows, row, zone, cpu, order, migratetype, ablatio
         The node that the model takes; -1 if there is none.
     """
     node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
-    if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
-        return fall_back_as_told(memory, run, rows, row, zone, cpu, order, migratetype, ablation)
     if node < 0:
-        fallback = pop_claim(run.claims, run.counts, cpu)
-        change = claim_told(memory, rows, fallback)
-        if fallback >= 0:
-            named_by_fallback(memory, run, rows, fallback, row)
-        if ablation == NO_CLAIM:
-            found = fallback_without_claim(memory, zone, order, migratetype)
-        else:
-            found = rmqueue_fallback(memory, zone, order, migratetype, 0, change)
-        if not found:
-            return -1
-        node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
+        where = zone, cpu, order, migratetype
+        node, current = fall_back(memory, run, rows, row, *where, ablation)
+        if current < 0:
+            return node
     if migratetype == MOVABLE:
         observed = next_told(memory, run, cpu, order, migratetype)
         if observed != node and infer_rotation(memory, run, row, observed, zone, current):

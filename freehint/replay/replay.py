@@ -38,7 +38,7 @@ from freehint.replay import INPUTS, LEVELS
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
 from freehint.replay.pcp_drains import no_drains_due, pages_due
-from freehint.replay.pcp_level import replay_pcp
+from freehint.replay.pcp_level import replay_pcp, replay_pcp_part
 from freehint.replay.result import Miss, Replay
 
 # Rules made wrong on purpose, and the level at which each one has an effect.
@@ -200,7 +200,7 @@ def _run(start: Memory, columns, level: str, resync: bool, ablation):
             memory.pcp["batch"] //= 2
         wrong = rows.NO_CLAIM if ablation == "no_claim" else rows.FAITHFUL
         begin = time.perf_counter()
-        replay_pcp(memory, columns, run, 0, len(columns.kind), wrong)
+        replay_pcp(memory, columns, run, wrong)
     return memory, run, time.perf_counter() - begin
 
 
@@ -300,6 +300,6 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)
     moments = []
     for low, high in itertools.pairwise(edges):
-        replay_pcp(memory, columns, run, low, high, rows.FAITHFUL)
+        replay_pcp_part(memory, columns, run, low, high, rows.FAITHFUL)
         moments.append(moment(memory, (time_us[max(high - 1, 0)] - time_us[0]) / 1e6))
     return history_table(moments)

@@ -89,7 +89,7 @@ def replay_any(kernel: str, level: str, count: int) -> None:
             run = scratch(memory, any_rows(memory, chance))
             for _ in range(2):
                 some = any_rows(memory, chance)
-                replay_pcp(memory, some, run, 0, len(some.kind), rows.FAITHFUL)
+                replay_pcp(memory, some, run, rows.FAITHFUL)
         fh.check_memory(memory)
 
 
