@@ -35,6 +35,7 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pcp import order_to_pindex
 from freehint.replay import INPUTS, LEVELS
+from freehint.replay.boost import NR_DOUBTS, infer_boost_ends
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
 from freehint.replay.pcp_level import replay_pcp
@@ -72,7 +73,8 @@ def replay(
     inputs : "std" or "probes"
         The kmem tracepoints alone, or the recorded probe rows as well.
     infer : bool
-        With std inputs, infer the frees that bypass the pcp lists from their position.
+        Infer, with std inputs, the frees that bypass the pcp lists, from their position; and at
+        pcp level the ends of boosts, from drains.
     resync : bool
         At buddy level, correct the model after every miss, to show what that hides.
     ablation : str, optional
@@ -111,7 +113,14 @@ def replay(
         recording = replace(recording, t0=recording.t0._replace(profile=profile))
     columns, ignored, unknown = trace_rows(recording, inputs, strict)
     inferred = settle(recording.t0, columns, inputs, infer)
-    memory, run, seconds = _run(recording.t0, columns, level, resync, ablation)
+
+    def run_all():
+        return _run(recording.t0, columns, level, resync, ablation)
+
+    done, boost_ends = run_all(), 0
+    if infer:
+        done, boost_ends = infer_boost_ends(columns, done, run_all)
+    memory, run, seconds = done
     counts = run.counts
     lists = compare_lists(memory, recording.t1)
     pcp_equal = same_pcp(memory, recording.t1) if level == "pcp" else None
@@ -127,6 +136,7 @@ def replay(
         silent_rows=int(counts[rows.C_SILENT_ROWS]),
         silent_pages=int(counts[rows.C_SILENT_PAGES]),
         inferred_frees=inferred,
+        boost_ends=boost_ends,
         rotations=int(counts[rows.C_ROTATIONS]) - int((~rotations["inferred"]).sum()),
         rotation_rows=rotations,
         refused=int(counts[rows.C_REFUSED]),
@@ -149,7 +159,7 @@ def replay(
 def scratch(memory: Memory) -> rows.Scratch:
     """The arrays that the replay kernels write besides the memory, before the first row."""
     counts = np.zeros(rows.NR_COUNTS, np.int64)
-    counts[rows.C_FIRST_MISS] = -1
+    counts[rows.C_FIRST_MISS] = counts[rows.C_FIRST_DRAIN_MISS] = -1
     return rows.Scratch(
         counts=counts,
         compacting=np.zeros(len(memory.zones), np.bool_),
@@ -158,6 +168,7 @@ def scratch(memory: Memory) -> rows.Scratch:
         told=np.zeros((memory.nr_cpus, NR_PCP_LISTS + 1, TOLD_BLOCKS + 2), np.int32),
         drain_due=np.zeros(memory.nr_cpus, np.int64),
         later_type=np.zeros(memory.nr_pages, np.int8),
+        doubts=np.zeros(NR_DOUBTS, np.int64),
     )
 
 
@@ -174,13 +185,7 @@ def _run(start: Memory, columns, level: str, resync: bool, ablation):
         forget_pcp(memory)
         wrong = {"always_head": rows.ALWAYS_HEAD, "lowest_first": rows.LOWEST_FIRST}
         begin = time.perf_counter()
-        replay_buddy(
-            memory,
-            columns,
-            run,
-            resync,
-            wrong.get(ablation, rows.FAITHFUL),
-        )
+        replay_buddy(memory, columns, run, resync, wrong.get(ablation, rows.FAITHFUL))
     else:
         if ablation == "wrong_batch":
             memory.pcp["batch"] //= 2
@@ -280,9 +285,13 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     recording = load_recording(stem)
     columns, _, _ = trace_rows(recording, inputs)
     settle(recording.t0, columns, inputs, infer=True)
+
+    def run_all():
+        return _run(recording.t0, columns, "pcp", False, None)
+
+    infer_boost_ends(columns, run_all(), run_all)
     memory = recording.t0
-    run = scratch(memory)
-    time_us = recording.trace["ts_us"].to_numpy()
+    run, time_us = scratch(memory), recording.trace["ts_us"].to_numpy()
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)
     moments = []
     for low, high in itertools.pairwise(edges):

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from freehint.mm.memory import (
-    Memory,
-)
+from freehint.mm.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,9 @@ class Replay:
         these pages.
     inferred_frees : int
         With std inputs, frees that were inferred to bypass the pcp lists.
+    boost_ends : int
+        At pcp level, boosts of watermarks that kswapd ended without a row; they are inferred if
+        that explains the first drain that is wrong otherwise.
     rotations : int
         Lists that compaction rotated without an event.  A rotation is inferred if exactly one
         explains a miss, and the prediction then counts as a hit.  At pcp level the miss is one
@@ -98,6 +99,7 @@ class Replay:
     silent_rows: int
     silent_pages: int
     inferred_frees: int
+    boost_ends: int
     rotations: int
     rotation_rows: pd.DataFrame
     refused: int
@@ -127,6 +129,7 @@ class Replay:
             "silent_rows": self.silent_rows,
             "silent_pages": self.silent_pages,
             "inferred_frees": self.inferred_frees,
+            "boost_ends": self.boost_ends,
             "rotations": self.rotations,
             "refused": self.refused,
             "unknown": sum(self.unknown.values()),

@@ -6,6 +6,7 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.formats.traces import rows
+from freehint.formats.traces.compaction import fill_compacted, mark_returned, pair_searches
 from freehint.formats.traces.recording import Recording
 from freehint.mm.memory import (
     MAX_ORDER,
@@ -125,14 +126,14 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
         node=(pfn - memory.base_pfn).astype(np.int32),
         order=trace["order"].to_numpy().astype(np.int8),
         migratetype=trace["migratetype"].to_numpy().astype(np.int8),
-        change=trace["c"].to_numpy().astype(np.int8),
+        change=np.where(kind == rows.EXTFRAG, trace["c"].to_numpy(), -1).astype(np.int8),
         value=np.zeros(len(kind), np.int32),
         fate=np.zeros(len(kind), np.int8),
     )
     rows.settle_orders(columns, np.zeros(memory.nr_pages, np.int8))
     _fill_values(recording, columns, path)
     _check_rows(trace, memory, columns, pfn, path)
-    _mark_returned(trace, columns, memory)
+    mark_returned(trace, columns, memory)
     return columns, ignored, unknown
 
 
@@ -157,9 +158,9 @@ def _fill_values(recording: Recording, columns, path) -> None:
         columns.value[here] = trace[column].to_numpy()[here]
     np.maximum(columns.value, 0, out=columns.value)
     _pair_isolations(trace, columns)
-    _pair_searches(trace, columns)
+    pair_searches(trace, columns)
     _pair_bulk_allocations(trace, columns, path)
-    _fill_compacted(trace, columns, recording.t0)
+    fill_compacted(trace, columns, recording.t0)
     _fill_zones(recording, columns, (rows.DECAY, rows.DRAIN_ZONE), "a", path)
     _fill_zones(recording, columns, (rows.DRAIN_BATCH,), "b", path)
     # A free drains a batch; every other number of pages is that of a whole zone.
@@ -167,18 +168,6 @@ def _fill_values(recording: Recording, columns, path) -> None:
     zone, cpu = columns.value[drains], np.clip(columns.cpu[drains], 0, recording.t0.nr_cpus - 1)
     other = trace["a"].to_numpy()[drains] != recording.t0.pcp["batch"][zone, cpu]
     kind[drains[other]] = rows.DRAIN_ZONE
-
-
-def _fill_compacted(trace, columns, memory) -> None:
-    """Fill in the zones that compaction begins with, which its rows name by their first pages."""
-    starts = memory.zones.start_pfn.tolist()
-    for at in np.flatnonzero(columns.kind == rows.COMPACTION):
-        told = re.search(r"zone_start=0x([0-9a-f]+)", str(trace["gfp"].iloc[at]))
-        start = int(told[1], 16) if told else -1
-        if start in starts:
-            columns.value[at] = starts.index(start)
-        else:
-            columns.kind[at] = rows.IGNORED
 
 
 def _fill_zones(recording: Recording, columns, kinds, column, path) -> None:
@@ -211,48 +200,6 @@ def _pair_isolations(trace, columns) -> None:
         after = np.searchsorted(mine, asked)
         told = after < len(mine)
         columns.value[asked[told]] = got[mine[after[told]]]
-
-
-def _pair_searches(trace, columns) -> None:
-    """Mark the isolate rows whose block compaction's fast search brought to its list's head.
-
-    The row of a search follows that of its isolation, by the same process, and tells the number
-    of pages.  A search that took none found no block: the isolation before it is another's.
-    """
-    if not (columns.kind == rows.FAST_ISOLATE).any():
-        return
-    pids, texts = trace["pid"].to_numpy(), trace["gfp"]
-    isolated = {}
-    for at in np.flatnonzero(np.isin(columns.kind, (rows.ISOLATE_PAGE, rows.FAST_ISOLATE))):
-        if columns.kind[at] == rows.ISOLATE_PAGE:
-            isolated[pids[at]] = at
-        else:
-            before = isolated.pop(pids[at], None)
-            told = re.search(r"nr_taken=(\d+)", str(texts.iloc[at]))
-            if before is not None and (not told or columns.value[before] == int(told[1]) > 0):
-                columns.fate[before] = rows.ROTATES
-
-
-def _mark_returned(trace, columns, memory) -> None:
-    """Mark the mm_page_free rows by which compaction only keeps a page; see settle_returned."""
-    isolates = columns.kind == rows.ISOLATE_PAGE
-    if not isolates.any():
-        return
-    pids = trace["pid"].to_numpy()
-    processes = np.unique(pids[isolates])
-    at = np.minimum(np.searchsorted(processes, pids), len(processes) - 1)
-    compactor = np.where(processes[at] == pids, at, -1).astype(np.int16)
-    if not rows.mark_held(columns, compactor, np.full(memory.nr_pages, -1, np.int16)):
-        return
-    alloc = (trace["event"] == "mm_page_alloc").to_numpy()
-    rows.settle_returned(
-        columns,
-        compactor,
-        alloc & (compactor >= 0) & (trace["order"].to_numpy() > 0),
-        np.zeros(memory.nr_pages, np.int32),
-        np.full(len(processes), len(alloc), np.int64),
-        np.zeros(len(processes), np.bool_),
-    )
 
 
 def _pair_bulk_allocations(trace, columns, path) -> None:
