@@ -18,7 +18,7 @@ from freehint.config import InputError, one_of
 from freehint.engine.moment import moment
 from freehint.formats.tables import free_lists, history_table, pcp_lists
 from freehint.formats.traces import rows
-from freehint.formats.traces.columns import CLAIMS, settle, trace_rows
+from freehint.formats.traces.columns import CLAIMS, ablate_rows, settle, trace_rows
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import (
     MAX_ORDER,
@@ -42,12 +42,8 @@ from freehint.replay.pcp_level import replay_pcp
 from freehint.replay.result import Miss, Replay
 
 # Rules made wrong on purpose, and the level at which each one has an effect.
-ABLATIONS = {
-    "always_head": "buddy",
-    "lowest_first": "buddy",
-    "no_claim": "pcp",
-    "wrong_batch": "pcp",
-}
+ABLATIONS = dict.fromkeys(("always_head", "lowest_first", "no_rotation"), "buddy")
+ABLATIONS |= dict.fromkeys(("no_claim", "wrong_batch", "no_zone_drain", "free_returned"), "pcp")
 TOLD_BLOCKS = 1 << 13  # most blocks of one list that rows named and the model has yet to take
 ROTATIONS = 4096  # most rotations that are kept; further ones are only counted
 
@@ -112,6 +108,7 @@ def replay(
     if profile is not None:
         recording = replace(recording, t0=recording.t0._replace(profile=profile))
     columns, ignored, unknown = trace_rows(recording, inputs, strict)
+    ablate_rows(columns, ablation)
     inferred = settle(recording.t0, columns, inputs, infer)
 
     def run_all():
@@ -183,6 +180,8 @@ def _run(start: Memory, columns, level: str, resync: bool, ablation):
     run = scratch(memory)
     if level == "buddy":
         forget_pcp(memory)
+        if ablation == "no_rotation":
+            run = run._replace(rotations=run.rotations[:0])
         wrong = {"always_head": rows.ALWAYS_HEAD, "lowest_first": rows.LOWEST_FIRST}
         begin = time.perf_counter()
         replay_buddy(memory, columns, run, resync, wrong.get(ablation, rows.FAITHFUL))

@@ -274,6 +274,14 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
             raise InputError(f"{path}: row {row} ({event}): {column} {value} {why}")
 
 
+def ablate_rows(columns, ablation) -> None:
+    """Take away what some rows tell, for the ablations that are about rows."""
+    if ablation == "no_zone_drain":
+        columns.kind[np.isin(columns.kind, (rows.DRAIN_ZONE, rows.DRAIN_BATCH))] = rows.IGNORED
+    elif ablation == "free_returned":
+        columns.fate[columns.fate == rows.RETURNED] = rows.TO_PCP
+
+
 def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
     """Give every free its fate, and count those that are inferred to bypass the pcp lists."""
     pending = np.zeros(memory.nr_pages, np.int8)

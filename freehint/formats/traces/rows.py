@@ -71,7 +71,8 @@ class Scratch(NamedTuple):
 
     counts : int64[NR_COUNTS]
     compacting : bool[Z]          True once compaction has begun, or has isolated pages
-    rotations : int64[n, 5]       ROTATION_COLUMNS; the first counts[C_ROTATIONS] rows are used
+    rotations : int64[n, 5]       ROTATION_COLUMNS; the first counts[C_ROTATIONS] rows are used;
+                                  if n is 0, none is inferred
 
     pcp level only
     claims : int64[C, 1 + n]      the number of recorded fallbacks not used yet, then their rows
