@@ -43,7 +43,11 @@ GENERATIONS = {
     "G2": ("clark2005live", "qemuram", "xu2019clear", "xu2019bitmap"),
     "G3": ("clark2005live", "qemuram", "xu2019clear", "xu2019bitmap", "wang2021bitmap"),
 }
-RECORDINGS = {"linux-6.1": "freehint2026linux6.1", "linux-6.12": "freehint2026linux6.12"}
+RECORDINGS = {
+    "linux-5.10": "freehint2026linux5.10",
+    "linux-6.1": "freehint2026linux6.1",
+    "linux-6.12": "freehint2026linux6.12",
+}
 # Costs that are not assumed.
 COSTS = {
     "walk_block_ns": "freehint2026speed",
