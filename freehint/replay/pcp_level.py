@@ -18,7 +18,7 @@ from freehint.formats.traces.rows import (
     DECAY,
     DIRECT,
     DIRECT_LATER,
-    DRAIN_BATCH,
+    DRAIN,
     DRAIN_ZONE,
     EXTFRAG,
     FAITHFUL,
@@ -43,6 +43,7 @@ from freehint.mm.pcp import (
     drain_pages_zone,
     free_unref_page,
     order_to_pindex,
+    pages_of_drained_zone,
     pcp_allowed_order,
 )
 from freehint.mm.pcp_limits import end_run_of_frees
@@ -218,14 +219,14 @@ def pcp_free_row(memory, run, rows, row):
 
 
 @kernel(cold=True)
-def drain_batch_row(memory, run, rows, row):
-    """Drain a CPU's lists of a zone if they hold just a batch, and no free explains its drain.
+def drain_row(memory, run, rows, row):
+    """Drain a CPU's lists of a zone if that explains a drain's number of pages and no free does.
 
-    The row of a free's drain looks the same, but comes after the free.
+    The row of a drain that a free makes comes after the free.
     """
     zone, cpu = rows.value[row], rows.cpu[row]
-    pcp = memory.pcp[zone, cpu]
-    if run.drain_due[cpu] == 0 and pcp.count == pcp.batch:
+    whole = pages_of_drained_zone(memory, zone, cpu)
+    if run.drain_due[cpu] == 0 and whole > 0 and rows.node[row] == whole:
         note_drained(run, cpu, drain_pages_zone(memory, zone, cpu))
 
 
@@ -260,7 +261,7 @@ def replay_pcp(memory, rows, run, first, last, ablation):
             note_drained(run, cpu, decay_pcp_high(memory, rows.value[row], cpu))
         elif kind == DRAIN_ZONE:
             note_drained(run, cpu, drain_pages_zone(memory, rows.value[row], cpu))
-        elif kind == DRAIN_BATCH:
-            drain_batch_row(memory, run, rows, row)
+        elif kind == DRAIN:
+            drain_row(memory, run, rows, row)
         elif kind >= FREE_DIRECT:
             list_row(memory, run, rows, row)

@@ -63,7 +63,8 @@ class Replay:
     refused : int
         Rows that could not be applied to the model's lists; 0 unless the model has diverged.
     untold_claims : int
-        At pcp level, fallbacks for which no row told whether the pageblock was claimed.
+        At pcp level and up to 6.1, fallbacks of which no row told, so that none was made, though
+        ALLOC_NOFRAGMENT would have allowed them.
     ignored : dict of str to int
         Number of rows of each known event that the level does not use.
     unknown : dict of str to int

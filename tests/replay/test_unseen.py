@@ -219,7 +219,7 @@ def test_a_drain_of_a_batch_is_a_zones_only_if_no_free_explains_it():
     settle(recording.t0, columns, "probes", infer=True)
     drains = recording.trace["event"] == "drain"
     zones = columns.kind == rows.DRAIN_ZONE
-    assert drains.sum() == (zones | (columns.kind == rows.DRAIN_BATCH)).sum()
+    assert drains.sum() == (zones | (columns.kind == rows.DRAIN)).sum()
     batch = recording.t0.pcp["batch"][columns.value[drains], 0]
     assert ((recording.trace["a"][drains] != batch) == zones[drains]).all()
     assert zones.sum() > 30

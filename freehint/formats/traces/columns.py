@@ -8,6 +8,7 @@ from freehint.config import InputError
 from freehint.formats.traces import rows
 from freehint.formats.traces.compaction import fill_compacted, mark_returned, pair_searches
 from freehint.formats.traces.recording import Recording
+from freehint.formats.traces.zones import fill_drains, fill_zones
 from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATE_PCPTYPES,
@@ -17,7 +18,7 @@ from freehint.mm.memory import (
     UNMOVABLE,
     Memory,
 )
-from freehint.mm.profile import DRAIN_ROUND_ROBIN, FALLBACK_CLAIMS
+from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
 
 KINDS = {
     "mm_page_alloc": rows.ALLOC,
@@ -142,8 +143,8 @@ def probe_kinds(profile) -> dict:
     kinds = {**KINDS, **PROBE_KINDS}
     if profile.fallback == FALLBACK_CLAIMS:
         kinds["steal"] = rows.STEAL
-    if profile.pcp_drain == DRAIN_ROUND_ROBIN:
-        kinds["drain"] = rows.DRAIN_BATCH
+    if profile.pcp_high != HIGH_AUTO_TUNED:  # later kernels have a probe for drained zones
+        kinds["drain"] = rows.DRAIN
     return kinds
 
 
@@ -161,26 +162,8 @@ def _fill_values(recording: Recording, columns, path) -> None:
     pair_searches(trace, columns)
     _pair_bulk_allocations(trace, columns, path)
     fill_compacted(trace, columns, recording.t0)
-    _fill_zones(recording, columns, (rows.DECAY, rows.DRAIN_ZONE), "a", path)
-    _fill_zones(recording, columns, (rows.DRAIN_BATCH,), "b", path)
-    # A free drains a batch; every other number of pages is that of a whole zone.
-    drains = np.flatnonzero(kind == rows.DRAIN_BATCH)
-    zone, cpu = columns.value[drains], np.clip(columns.cpu[drains], 0, recording.t0.nr_cpus - 1)
-    other = trace["a"].to_numpy()[drains] != recording.t0.pcp["batch"][zone, cpu]
-    kind[drains[other]] = rows.DRAIN_ZONE
-
-
-def _fill_zones(recording: Recording, columns, kinds, column, path) -> None:
-    """Fill in the zones that rows of these kinds name by the low 31 bits of their addresses."""
-    trace = recording.trace
-    for at in np.flatnonzero(np.isin(columns.kind, kinds)):
-        address = int(trace[column].iloc[at])
-        if address not in recording.zone_addresses:
-            row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
-            raise InputError(
-                f"{path}: row {row} ({event}): {column} {address} is no zone's address"
-            )
-        columns.value[at] = recording.zone_addresses.index(address)
+    fill_zones(recording, columns, (rows.DECAY, rows.DRAIN_ZONE), "a", path)
+    fill_drains(recording, columns, path)
 
 
 def _pair_isolations(trace, columns) -> None:
@@ -277,7 +260,7 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
 def ablate_rows(columns, ablation) -> None:
     """Take away what some rows tell, for the ablations that are about rows."""
     if ablation == "no_zone_drain":
-        columns.kind[np.isin(columns.kind, (rows.DRAIN_ZONE, rows.DRAIN_BATCH))] = rows.IGNORED
+        columns.kind[np.isin(columns.kind, (rows.DRAIN_ZONE, rows.DRAIN))] = rows.IGNORED
     elif ablation == "free_returned":
         columns.fate[columns.fate == rows.RETURNED] = rows.TO_PCP
 

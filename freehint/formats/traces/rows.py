@@ -26,7 +26,7 @@ from freehint.mm.profile import FALLBACK_CLAIMS
     BULK_ALLOC,
     DECAY,
     DRAIN_ZONE,
-    DRAIN_BATCH,
+    DRAIN,
     STEAL,
     COMPACTION,
 ) = range(18)
@@ -44,14 +44,14 @@ class Rows(NamedTuple):
 
     kind : int8      IGNORED .. COMPACTION
     cpu : int16
-    node : int32     pfn - base_pfn, or -1
+    node : int32     pfn - base_pfn, or another number where no page is named; drain: pages
     order : int8
     migratetype : int8
     change : int8    extfrag: the pageblock has the wanted type afterwards;
                      alloc, free and free_batched: ENDS_BOOST, or -1
     value : int32    extfrag, and zone_locked if CLAIMED: order of the block taken;
                      free_direct: fpi flags; isolate and bulk_alloc: pages got;
-                     decay, drain_zone, drain_batch and compaction: zone; move_block: the
+                     decay, drain, drain_zone and compaction: zone; move_block: the
                      old type; steal: the list's order
     fate : int8      TO_PCP .. RETURNED
     """
