@@ -196,17 +196,26 @@ def free_pcppages_bulk(memory, zone, cpu, count, pindex):
     return freed
 
 
+@kernel(inline=True)
+def pages_of_drained_zone(memory, zone, cpu):
+    """Pages that :func:`drain_pages_zone` drains under its first hold of the zone lock.
+
+    6.1.192 drains a chunk per hold, v4.15 and v5.10 drain all pages at once.
+    """
+    pages = memory.pcp[zone, cpu].count
+    if memory.profile.pcp_drain == DRAIN_ROUND_ROBIN:
+        return pages
+    return min(pages, max(largest_batch(memory, zone, cpu), 1))
+
+
 @kernel(cold=True)
 def drain_pages_zone(memory, zone, cpu):
     """Empty a CPU's pcp lists of a zone and return the number of pages freed.
 
-    6.1.192 drains a chunk per hold of the zone lock, v4.15 and v5.10 drain all pages at once.
     Source: drain_pages_zone().
     """
     pages = memory.pcp[zone, cpu].count
-    chunk = pages
-    if memory.profile.pcp_drain != DRAIN_ROUND_ROBIN:
-        chunk = max(largest_batch(memory, zone, cpu), 1)
+    chunk = pages_of_drained_zone(memory, zone, cpu)
     freed = pages
     while freed > 0:
         freed = free_pcppages_bulk(memory, zone, cpu, chunk, 0)

@@ -172,7 +172,8 @@ def infer_rotation(memory, run, row, observed, zone, order):
         return False
     frame = memory.frame[observed]
     on_list = frame & BUDDY != 0 and frame_type(frame) == MOVABLE and frame_order(frame) == order
-    if not on_list or not run.compacting[zone] or page_zone(memory, observed) != zone:
+    may = run.compacting[zone] and run.rotations.shape[0] > 0
+    if not on_list or not may or page_zone(memory, observed) != zone:
         return False
     move_freelist_head(memory, free_list_head(memory, zone, order, MOVABLE), observed)
     note_rotation(run, row, zone, order, observed, True)

@@ -11,6 +11,7 @@ from freehint.formats.traces.rows import (
     BY_LATER_ROW,
     C_DRAIN_MISSES,
     C_DRAINS,
+    C_FIRST_DRAIN_MISS,
     C_FIRST_MISS,
     C_REFUSED,
     C_SILENT_PAGES,
@@ -18,7 +19,7 @@ from freehint.formats.traces.rows import (
     CLAIMED,
     DECAY,
     DIRECT,
-    DRAIN_BATCH,
+    DRAIN,
     DRAIN_CHUNK,
     DRAIN_ZONE,
     EXTFRAG,
@@ -53,12 +54,14 @@ from freehint.mm.pcp import (
     drain_pages_zone,
     free_unref_page,
     order_to_pindex,
+    pages_of_drained_zone,
     pcp_allowed_order,
     push_page,
 )
 from freehint.mm.pcp_limits import NO_DRAIN, count_free, end_run_of_frees, end_shortage
 from freehint.mm.profile import FALLBACK_CLAIMS
-from freehint.mm.zone import above_high, bulk_zone
+from freehint.mm.zone import bulk_zone
+from freehint.replay.boost import doubt_after_drain, end_boosts_as_told, look_at_zone
 from freehint.replay.buddy_blocks import block_in_use, replay_free
 from freehint.replay.buddy_level import list_row
 from freehint.replay.pcp_drains import (
@@ -108,7 +111,7 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
     observed, order = rows.node[row], rows.order[row]
     migratetype, cpu = rows.migratetype[row], rows.cpu[row]
     zone = page_zone(memory, observed)
-    look_at_zones(memory, zone, order, migratetype)
+    look_at_zones(memory, run, row, zone, order, migratetype)
     end_run_of_frees(memory, zone, cpu)
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     if list_empty(memory.links, head):
@@ -137,7 +140,7 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
 
 
 @kernel(inline=True)
-def look_at_zones(memory, zone, order, migratetype):
+def look_at_zones(memory, run, row, zone, order, migratetype):
     """Check the high watermarks of all zones down to the one that served an allocation.
 
     The zones above were checked and passed over; each check may set ZONE_BELOW_HIGH.  The
@@ -147,19 +150,20 @@ def look_at_zones(memory, zone, order, migratetype):
     """
     highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
     for looked_at in range(memory.zones.shape[0] - 1, zone - 1, -1):
-        above_high(memory, looked_at, order, highest, 0)
+        look_at_zone(memory, run, row, looked_at, order, highest)
 
 
 @kernel
 def alloc_row(memory, run, rows, row, ablation):
     """Replay mm_page_alloc through a pcp list, or straight from the buddy lists."""
     order, migratetype, cpu = rows.order[row], rows.migratetype[row], rows.cpu[row]
+    end_boosts_as_told(memory, rows, row)
     told = run.told[cpu, told_list(memory, order, migratetype)]
     if pcp_allowed_order(memory, order):
         pcp_alloc_row(memory, run, rows, row, ablation)
     else:
         zone = page_zone(memory, rows.node[row])
-        look_at_zones(memory, zone, order, migratetype)
+        look_at_zones(memory, run, row, zone, order, migratetype)
         node = take_by_model(memory, run, rows, row, zone, cpu, order, migratetype, ablation)
         check_refilled(run.counts, told, node)
         if not score(run.counts, node, rows.node[row]):
@@ -195,19 +199,27 @@ def note_drained(run, cpu, pages):
 
 
 @kernel(inline=True)
-def settle_drains(run, cpu):
+def settle_drains(run, cpu, row):
     """Count the pages by which a CPU's drains differ, before its next allocation or free."""
-    run.counts[C_DRAIN_MISSES] += abs(run.drain_due[cpu])
-    run.drain_due[cpu] = 0
+    if run.drain_due[cpu] != 0:
+        run.counts[C_DRAIN_MISSES] += abs(run.drain_due[cpu])
+        run.drain_due[cpu] = 0
+        if run.counts[C_FIRST_DRAIN_MISS] < 0:
+            run.counts[C_FIRST_DRAIN_MISS] = row
 
 
 @kernel
-def pcp_free(memory, run, node, cpu, order, migratetype):
-    """Free a block through the pcp lists, with the drain that follows."""
+def pcp_free(memory, run, rows, row, order, migratetype):
+    """Free a row's block through the pcp lists, with the drain that follows."""
+    node, cpu = rows.node[row], rows.cpu[row]
     if not pcp_allowed_order(memory, order) or not block_in_use(memory, node, order):
         run.counts[C_REFUSED] += 1
         return
-    note_drained(run, cpu, free_unref_page(memory, node, cpu, order, migratetype))
+    end_boosts_as_told(memory, rows, row)
+    drained = free_unref_page(memory, node, cpu, order, migratetype)
+    if drained > 0:
+        note_drained(run, cpu, drained)
+        doubt_after_drain(memory, run, row, page_zone(memory, node))
 
 
 @kernel
@@ -221,11 +233,12 @@ def push_row(memory, run, rows, row):
     if migratetype == MOVABLE and get_pageblock_migratetype(memory, node) == HIGHATOMIC:
         migratetype = HIGHATOMIC
     if not tells_chunks(memory, run) and not rows.value[row] & FPI_NOLOCK:
-        pcp_free(memory, run, node, cpu, order, migratetype)
+        pcp_free(memory, run, rows, row, order, migratetype)
         return
     if not pcp_allowed_order(memory, order) or not block_in_use(memory, node, order):
         run.counts[C_REFUSED] += 1
         return
+    end_boosts_as_told(memory, rows, row)
     zone = page_zone(memory, node)
     if rows.value[row] & FPI_NOLOCK:
         add_to_pcp_list(memory, node, zone, cpu, order, migratetype)
@@ -234,6 +247,7 @@ def push_row(memory, run, rows, row):
     pages, pindex = push_page(memory, node, zone, cpu, order, migratetype)
     if pages > 0:
         begin_drain(run, AFTER_FREE, zone, cpu, rows.task[row], pages, pindex)
+        doubt_after_drain(memory, run, row, zone)
     elif pages != NO_DRAIN:
         end_shortage(memory, zone)
 
@@ -269,18 +283,18 @@ def pcp_free_row(memory, run, rows, row):
     elif fate == TO_PCP_LATER:
         run.later_type[node] = migratetype
     elif fate == TO_PCP:
-        pcp_free(memory, run, node, rows.cpu[row], order, migratetype)
+        pcp_free(memory, run, rows, row, order, migratetype)
 
 
 @kernel(cold=True)
-def drain_batch_row(memory, run, rows, row):
-    """Drain a CPU's lists of a zone if they hold just a batch, and no free explains its drain.
+def drain_row(memory, run, rows, row):
+    """Drain a CPU's lists of a zone if that explains a drain's number of pages and no free does.
 
-    The row of a free's drain looks the same, but comes after the free.
+    The row of a drain that a free makes comes after the free.
     """
     zone, cpu = rows.value[row], rows.cpu[row]
-    pcp = memory.pcp[zone, cpu]
-    if run.drain_due[cpu] == 0 and pcp.count == pcp.batch:
+    whole = pages_of_drained_zone(memory, zone, cpu)
+    if run.drain_due[cpu] == 0 and whole > 0 and rows.node[row] == whole:
         note_drained(run, cpu, drain_pages_zone(memory, zone, cpu))
 
 
@@ -289,10 +303,10 @@ def rare_row(memory, run, rows, row, ablation):
     """Replay rows of probes of the pcp lists."""
     kind, cpu = rows.kind[row], rows.cpu[row]
     if kind == PCP_PUSH:
-        settle_drains(run, cpu)
+        settle_drains(run, cpu, row)
         push_row(memory, run, rows, row)
     elif kind == BULK_POP:
-        settle_drains(run, cpu)
+        settle_drains(run, cpu, row)
         bulk_pop_row(memory, run, rows, row, ablation)
     elif kind == DRAIN_CHUNK:
         note_drained(run, cpu, chunk_row(memory, run, rows, row))
@@ -302,8 +316,8 @@ def rare_row(memory, run, rows, row, ablation):
         note_drained(run, cpu, decay_row(memory, run, rows, row))
     elif kind == DRAIN_ZONE:
         note_drained(run, cpu, drain_zone_row(memory, run, rows, row))
-    elif kind == DRAIN_BATCH:
-        drain_batch_row(memory, run, rows, row)
+    elif kind == DRAIN:
+        drain_row(memory, run, rows, row)
     else:
         list_row(memory, run, rows, row)
 
@@ -315,15 +329,14 @@ def pcp_row(memory, rows, run, row, ablation):
     if kind == PCPU_DRAIN:
         run.drain_due[cpu] -= 1 << rows.order[row]
     elif kind == ALLOC:
-        settle_drains(run, cpu)
+        settle_drains(run, cpu, row)
         alloc_row(memory, run, rows, row, ablation)
     elif kind == FREE:
-        settle_drains(run, cpu)
+        settle_drains(run, cpu, row)
         pcp_free_row(memory, run, rows, row)
     elif kind == FREE_BATCHED:
-        settle_drains(run, cpu)
-        node = rows.node[row]
-        pcp_free(memory, run, node, cpu, rows.order[row], run.later_type[node])
+        settle_drains(run, cpu, row)
+        pcp_free(memory, run, rows, row, rows.order[row], run.later_type[rows.node[row]])
     elif kind == ZONE_LOCKED:
         tell_refilled(memory, run, rows, row)
     elif kind == EXTFRAG:

@@ -14,7 +14,12 @@ from freehint.formats.traces.rows import (
     NO_CLAIM,
 )
 from freehint.jit import kernel
-from freehint.mm.fallback import find_fallback_block, rmqueue_claim, rmqueue_fallback
+from freehint.mm.fallback import (
+    ALLOC_NOFRAGMENT,
+    find_fallback_block,
+    rmqueue_claim,
+    rmqueue_fallback,
+)
 from freehint.mm.list import list_add_tail
 from freehint.mm.memory import (
     MIGRATE_PCPTYPES,
@@ -54,16 +59,9 @@ def push_claim(run, cpu, row):
 
 
 @kernel(inline=True)
-def pop_claim(claims, counts, cpu):
-    """Take out the oldest extfrag row not used yet.
-
-    Returns
-    -------
-    int
-        The row.  If there is none, -1: the model decides by itself, and that is counted.
-    """
+def pop_claim(claims, cpu):
+    """Take out the oldest extfrag row not used yet, and return it; -1 if there is none."""
     if claims[cpu, 0] == 0:
-        counts[C_UNTOLD_CLAIMS] += 1
         return -1
     row = claims[cpu, 1]
     claims[cpu, 0] -= 1
@@ -89,13 +87,11 @@ def fallback_without_claim(memory, zone, order, migratetype):
 
 @kernel(inline=True)
 def claim_told(memory, rows, row):
-    """The claim in an extfrag row; ``row`` is -1 without one.
+    """The claim in an extfrag row.
 
-    Up to 6.1 it is 1 if the pageblock was claimed, 0 if it was not, -1 if no row tells; in 6.12
-    it is the order of the block claimed, or STOLEN.
+    Up to 6.1 it is 1 if the pageblock was claimed, else 0; in 6.12 it is the order of the block
+    claimed, or STOLEN.
     """
-    if row < 0:
-        return -1
     if memory.profile.fallback != FALLBACK_CLAIMS:
         return rows.change[row]
     return rows.value[row] if rows.change[row] == 1 else STOLEN
@@ -127,9 +123,9 @@ def fall_back_as_told(memory, run, rows, row, zone, cpu, order, migratetype, abl
     int
         The node that the model takes; -1 if there is none.
     """
-    if run.claims[cpu, 0] == 0:
+    fallback = pop_claim(run.claims, cpu)
+    if fallback < 0:
         return -1
-    fallback = pop_claim(run.claims, run.counts, cpu)
     named_by_fallback(memory, run, rows, fallback, row)
     told = claim_told(memory, rows, fallback)
     if told != STOLEN and ablation != NO_CLAIM:
@@ -139,28 +135,27 @@ def fall_back_as_told(memory, run, rows, row, zone, cpu, order, migratetype, abl
 
 
 @kernel(cold=True)
-def fall_back(memory, run, rows, row, zone, cpu, order, migratetype, ablation):
-    """Fall back, where the lists of a type are empty.
+def move_as_told(memory, run, rows, row, zone, cpu, order, migratetype, ablation):
+    """Move a block to the taker's lists as the oldest unused extfrag row tells, up to 6.1.
+
+    Without a row there was no fallback: the kernel found no block, or must not mix types.  It is
+    counted as untold if neither explains it.
 
     Returns
     -------
-    node, current : int
-        The block to take and its order; in 6.12 the block that is taken already, or -1, and -1.
+    bool
+        False if nothing was moved.
     """
-    if memory.profile.fallback == FALLBACK_CLAIMS:
-        where = zone, cpu, order, migratetype
-        return fall_back_as_told(memory, run, rows, row, *where, ablation), -1
-    fallback = pop_claim(run.claims, run.counts, cpu)
-    change = claim_told(memory, rows, fallback)
-    if fallback >= 0:
-        named_by_fallback(memory, run, rows, fallback, row)
+    fallback = pop_claim(run.claims, cpu)
+    if fallback < 0:
+        if find_fallback_block(memory, zone, order, migratetype, ALLOC_NOFRAGMENT)[0] >= 0:
+            run.counts[C_UNTOLD_CLAIMS] += 1
+        return False
+    named_by_fallback(memory, run, rows, fallback, row)
     if ablation == NO_CLAIM:
-        found = fallback_without_claim(memory, zone, order, migratetype)
-    else:
-        found = rmqueue_fallback(memory, zone, order, migratetype, 0, change)
-    if not found:
-        return -1, -1
-    return smallest_block(memory, zone, order, migratetype, FAITHFUL)
+        return fallback_without_claim(memory, zone, order, migratetype)
+    change = claim_told(memory, rows, fallback)
+    return rmqueue_fallback(memory, zone, order, migratetype, 0, change)
 
 
 @kernel
@@ -177,9 +172,11 @@ def take_by_model(memory, run, rows, row, zone, cpu, order, migratetype, ablatio
     node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
     if node < 0:
         where = zone, cpu, order, migratetype
-        node, current = fall_back(memory, run, rows, row, *where, ablation)
-        if current < 0:
-            return node
+        if memory.profile.fallback == FALLBACK_CLAIMS:
+            return fall_back_as_told(memory, run, rows, row, *where, ablation)
+        if not move_as_told(memory, run, rows, row, *where, ablation):
+            return -1
+        node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
     if migratetype == MOVABLE:
         observed = next_told(memory, run, cpu, order, migratetype)
         if observed != node and infer_rotation(memory, run, row, observed, zone, current):

@@ -30,7 +30,7 @@ KERNELS = ("4.15", "5.10", "6.1", "6.12", "7.3")
 # time, which a loop uses up and a wait for a busy machine does not.
 CPU_SECONDS = 60
 NR_ROWS = 3_000
-ZONE_KINDS = (rows.DECAY, rows.DRAIN_ZONE, rows.DRAIN_BATCH, rows.COMPACTION)
+ZONE_KINDS = (rows.DECAY, rows.DRAIN_ZONE, rows.DRAIN, rows.COMPACTION)
 
 
 def any_rows(memory, chance):

@@ -6,7 +6,9 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.formats.traces import rows
+from freehint.formats.traces.compaction import fill_compacted, mark_returned, pair_searches
 from freehint.formats.traces.recording import Recording
+from freehint.formats.traces.zones import fill_drains, fill_zones
 from freehint.mm.memory import (
     CMA,
     MAX_ORDER,
@@ -16,7 +18,7 @@ from freehint.mm.memory import (
     UNMOVABLE,
     Memory,
 )
-from freehint.mm.profile import DRAIN_ROUND_ROBIN, FALLBACK_CLAIMS
+from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
 
 KINDS = {
     "mm_page_alloc": rows.ALLOC,
@@ -138,7 +140,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
         node=(pfn - memory.base_pfn).astype(np.int32),
         order=trace["order"].to_numpy().astype(np.int8),
         migratetype=_own_types(recording, kind, path),
-        change=trace["c"].to_numpy().astype(np.int8),
+        change=np.where(kind == rows.EXTFRAG, trace["c"].to_numpy(), -1).astype(np.int8),
         value=np.zeros(len(kind), np.int32),
         fate=np.zeros(len(kind), np.int8),
         task=trace["pid"].to_numpy().astype(np.int32),
@@ -147,7 +149,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     rows.settle_orders(columns, np.zeros(memory.nr_pages, np.int8))
     _fill_values(recording, columns, path)
     _check_rows(trace, memory, columns, pfn, path)
-    _mark_returned(trace, columns, memory)
+    mark_returned(trace, columns, memory)
     return columns, ignored, unknown
 
 
@@ -174,8 +176,8 @@ def probe_kinds(profile) -> dict:
     kinds = {**KINDS, **PROBE_KINDS}
     if profile.fallback == FALLBACK_CLAIMS:
         kinds["steal"] = rows.STEAL
-    if profile.pcp_drain == DRAIN_ROUND_ROBIN:
-        kinds["drain"] = rows.DRAIN_BATCH
+    if profile.pcp_high != HIGH_AUTO_TUNED:  # later kernels have a probe for drained zones
+        kinds["drain"] = rows.DRAIN
     elif profile.drain_in_chunks:
         kinds["drain"] = rows.DRAIN_CHUNK
     return kinds
@@ -196,41 +198,11 @@ def _fill_values(recording: Recording, columns, path) -> None:
     moves = np.flatnonzero((kind == rows.MOVE_BLOCK) & (columns.value < len(recording.codes)))
     columns.value[moves] = recording.codes[columns.value[moves]]
     _pair_isolations(trace, columns)
-    _pair_searches(trace, columns)
+    pair_searches(trace, columns)
     _pair_bulk_allocations(trace, columns, path)
-    _fill_compacted(trace, columns, recording.t0)
-    _fill_zones(recording, columns, (rows.DECAY, rows.DRAIN_ZONE), "a", path)
-    _fill_zones(recording, columns, (rows.DRAIN_BATCH,), "b", path)
-    # A free drains a batch; every other number of pages is that of a whole zone.
-    drains = np.flatnonzero(kind == rows.DRAIN_BATCH)
-    zone, cpu = columns.value[drains], np.clip(columns.cpu[drains], 0, recording.t0.nr_cpus - 1)
-    other = trace["a"].to_numpy()[drains] != recording.t0.pcp["batch"][zone, cpu]
-    kind[drains[other]] = rows.DRAIN_ZONE
-
-
-def _fill_compacted(trace, columns, memory) -> None:
-    """Fill in the zones that compaction begins with, which its rows name by their first pages."""
-    starts = memory.zones.start_pfn.tolist()
-    for at in np.flatnonzero(columns.kind == rows.COMPACTION):
-        told = re.search(r"zone_start=0x([0-9a-f]+)", str(trace["gfp"].iloc[at]))
-        start = int(told[1], 16) if told else -1
-        if start in starts:
-            columns.value[at] = starts.index(start)
-        else:
-            columns.kind[at] = rows.IGNORED
-
-
-def _fill_zones(recording: Recording, columns, kinds, column, path) -> None:
-    """Fill in the zones that rows of these kinds name by the low 31 bits of their addresses."""
-    trace = recording.trace
-    for at in np.flatnonzero(np.isin(columns.kind, kinds)):
-        address = int(trace[column].iloc[at])
-        if address not in recording.zone_addresses:
-            row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
-            raise InputError(
-                f"{path}: row {row} ({event}): {column} {address} is no zone's address"
-            )
-        columns.value[at] = recording.zone_addresses.index(address)
+    fill_compacted(trace, columns, recording.t0)
+    fill_zones(recording, columns, (rows.DECAY, rows.DRAIN_ZONE), "a", path)
+    fill_drains(recording, columns, path)
 
 
 def _fill_orders(trace, columns) -> None:
@@ -257,48 +229,6 @@ def _pair_isolations(trace, columns) -> None:
         after = np.searchsorted(mine, asked)
         told = after < len(mine)
         columns.value[asked[told]] = got[mine[after[told]]]
-
-
-def _pair_searches(trace, columns) -> None:
-    """Mark the isolate rows whose block compaction's fast search brought to its list's head.
-
-    The row of a search follows that of its isolation, by the same process, and tells the number
-    of pages.  A search that took none found no block: the isolation before it is another's.
-    """
-    if not (columns.kind == rows.FAST_ISOLATE).any():
-        return
-    pids, texts = trace["pid"].to_numpy(), trace["gfp"]
-    isolated = {}
-    for at in np.flatnonzero(np.isin(columns.kind, (rows.ISOLATE_PAGE, rows.FAST_ISOLATE))):
-        if columns.kind[at] == rows.ISOLATE_PAGE:
-            isolated[pids[at]] = at
-        else:
-            before = isolated.pop(pids[at], None)
-            told = re.search(r"nr_taken=(\d+)", str(texts.iloc[at]))
-            if before is not None and (not told or columns.value[before] == int(told[1]) > 0):
-                columns.fate[before] = rows.ROTATES
-
-
-def _mark_returned(trace, columns, memory) -> None:
-    """Mark the mm_page_free rows by which compaction only keeps a page; see settle_returned."""
-    isolates = columns.kind == rows.ISOLATE_PAGE
-    if not isolates.any():
-        return
-    pids = trace["pid"].to_numpy()
-    processes = np.unique(pids[isolates])
-    at = np.minimum(np.searchsorted(processes, pids), len(processes) - 1)
-    compactor = np.where(processes[at] == pids, at, -1).astype(np.int16)
-    if not rows.mark_held(columns, compactor, np.full(memory.nr_pages, -1, np.int16)):
-        return
-    alloc = (trace["event"] == "mm_page_alloc").to_numpy()
-    rows.settle_returned(
-        columns,
-        compactor,
-        alloc & (compactor >= 0) & (trace["order"].to_numpy() > 0),
-        np.zeros(memory.nr_pages, np.int32),
-        np.full(len(processes), len(alloc), np.int64),
-        np.zeros(len(processes), np.bool_),
-    )
 
 
 def _pair_bulk_allocations(trace, columns, path) -> None:
@@ -369,6 +299,14 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
             row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
             value = trace[column].iloc[at]
             raise InputError(f"{path}: row {row} ({event}): {column} {value} {why}")
+
+
+def ablate_rows(columns, ablation) -> None:
+    """Take away what some rows tell, for the ablations that are about rows."""
+    if ablation == "no_zone_drain":
+        columns.kind[np.isin(columns.kind, (rows.DRAIN_ZONE, rows.DRAIN))] = rows.IGNORED
+    elif ablation == "free_returned":
+        columns.fate[columns.fate == rows.RETURNED] = rows.TO_PCP
 
 
 def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:

@@ -26,7 +26,7 @@ from freehint.mm.profile import FALLBACK_CLAIMS
     BULK_ALLOC,
     DECAY,
     DRAIN_ZONE,
-    DRAIN_BATCH,
+    DRAIN,
     STEAL,
     COMPACTION,
     PCP_PUSH,
@@ -41,6 +41,7 @@ TO_PCP, TO_PCP_LATER, DIRECT, BY_LATER_ROW = range(4)
 CLAIMED = 4  # zone_locked: a pageblock was claimed to serve it; extfrag: this is that claim
 ROTATES = 5  # isolate: compaction's fast search brought the block to the head before
 RETURNED = 6  # free: compaction keeps the page, which it could not use, for its next migration
+ENDS_BOOST = 2  # change: kswapd was inferred to have ended all boosts before this row
 
 
 class Rows(NamedTuple):
@@ -48,13 +49,14 @@ class Rows(NamedTuple):
 
     kind : int8      IGNORED .. MOVE_ISOLATE
     cpu : int16
-    node : int32     pfn - base_pfn, or -1
+    node : int32     pfn - base_pfn, or another number where no page is named; drain: pages
     order : int8     of the block; drain_chunk: pindex of the list that it begins with
     migratetype : int8
-    change : int8    extfrag: the pageblock has the wanted type afterwards
+    change : int8    extfrag: the pageblock has the wanted type afterwards;
+                     alloc, free and free_batched: ENDS_BOOST, or -1
     value : int32    extfrag, and zone_locked if CLAIMED: order of the block taken;
                      free_direct: fpi flags; isolate and bulk_alloc: pages got;
-                     decay, drain_zone, drain_batch and compaction: zone; move_block: the
+                     decay, drain, drain_zone and compaction: zone; move_block: the
                      old type; steal: the list's order; pcp_push: fpi flags; prepared:
                      pages; move_isolate: 1 to isolate
     fate : int8      TO_PCP .. RETURNED
@@ -77,7 +79,8 @@ class Scratch(NamedTuple):
 
     counts : int64[NR_COUNTS]
     compacting : bool[Z]          True once compaction has begun, or has isolated pages
-    rotations : int64[n, 5]       ROTATION_COLUMNS; the first counts[C_ROTATIONS] rows are used
+    rotations : int64[n, 5]       ROTATION_COLUMNS; the first counts[C_ROTATIONS] rows are used;
+                                  if n is 0, none is inferred
 
     pcp level only
     claims : int64[C, 1 + n]      the number of recorded fallbacks not used yet, then their rows
@@ -90,6 +93,7 @@ class Scratch(NamedTuple):
     due : int64[C, n, 5]          drains of which chunks are left, oldest first from [c, 1] on
                                   (DUE_COLUMNS); [c, 0, 0] is their number.  n is 0 if no rows tell
                                   when a chunk is drained
+    doubts : int64[n]             the newest rows at which a boost decided, number C_DOUBTS in all
     """
 
     counts: np.ndarray
@@ -100,6 +104,7 @@ class Scratch(NamedTuple):
     drain_due: np.ndarray
     later_type: np.ndarray
     due: np.ndarray
+    doubts: np.ndarray
 
 
 # Counts of a replay.
@@ -118,8 +123,10 @@ class Scratch(NamedTuple):
     C_REFILL_MISSES,
     C_DRAINS,
     C_DRAIN_MISSES,
+    C_FIRST_DRAIN_MISS,
+    C_DOUBTS,
     NR_COUNTS,
-) = range(15)
+) = range(17)
 
 # The right rules, and rules made wrong on purpose to show that validation notices it.
 FAITHFUL, ALWAYS_HEAD, LOWEST_FIRST, NO_CLAIM = range(4)
@@ -184,88 +191,6 @@ def settle_fates(memory, rows, pending, with_probes, with_pushes):
             pending[node] = TO_PCP
         elif kind == ALLOC and node >= 0:
             pending[node] = TO_PCP
-
-
-# What becomes of a page after a row.  FREED plus a row: it is freed there.
-NOTHING, TAKEN, FREED = range(3)
-
-
-@kernel
-def mark_held(rows, compactor, held):
-    """Mark the frees of pages that the freeing process itself isolated as RETURNED.
-
-    ``compactor`` is the number of each row's process among those that isolate pages, or -1;
-    ``held`` is scratch, int16[nr_pages] of -1.
-
-    Returns
-    -------
-    int
-        The number of frees marked.
-    """
-    marked = 0
-    for row in range(rows.kind.shape[0]):
-        kind, node = rows.kind[row], rows.node[row]
-        if kind == ISOLATE_PAGE:
-            held[node : node + rows.value[row]] = compactor[row]
-        elif kind == ALLOC:
-            held[node] = -1
-        elif kind == COMPACTION and compactor[row] >= 0:
-            for page in range(held.shape[0]):
-                if held[page] == compactor[row]:
-                    held[page] = -1
-        elif kind == FREE and held[node] >= 0:
-            if held[node] == compactor[row]:
-                rows.fate[row] = RETURNED
-                marked += 1
-            else:
-                held[node] = -1
-    return marked
-
-
-@kernel
-def settle_returned(rows, compactor, ends, after_page, next_end, moves):
-    """Tell the frees by which compaction keeps a page from those by which it gives the page back.
-
-    From 6.9 on both write mm_page_free: compaction_free() puts a page that could not be used
-    back among those in hand, which are used first; release_free_list() frees what is left in the
-    end.  So a page was kept if no row takes it from the lists before it is freed once more, and
-    either the same compaction frees it then, or it went on to free pages that it moved away
-    before it isolated others.  The trace is walked backwards; the frees in question are marked
-    RETURNED, and those that give a page back lose the mark.
-
-    Parameters
-    ----------
-    rows : Rows
-    compactor : int16[n]
-        The number of each row's process among those that isolate pages, or -1.
-    ends : bool[n]
-        Rows that end a compaction: an allocation of order > 0 by such a process.
-    after_page : int32[nr_pages]
-        Scratch of zeros: NOTHING, TAKEN, or FREED + row.
-    next_end : int64[number of processes]
-        Scratch: the next end of each process's compaction; at first the number of rows.
-    moves : bool[number of processes]
-        Scratch of False: the process goes on to free pages that it moved.
-    """
-    for row in range(rows.kind.shape[0] - 1, -1, -1):
-        kind, node, by = rows.kind[row], rows.node[row], compactor[row]
-        if kind == FREE:
-            if rows.fate[row] == RETURNED:
-                after = after_page[node]
-                freed = after - FREED
-                same = freed >= 0 and compactor[freed] == by and freed < next_end[by]
-                if not same and (after == TAKEN or not moves[by]):
-                    rows.fate[row] = TO_PCP
-            elif by >= 0:
-                moves[by] = True
-            after_page[node] = FREED + row
-        elif (ALLOC <= kind <= PCPU_DRAIN and kind != FREE_BATCHED) or kind == ISOLATE_PAGE:
-            after_page[node : node + (1 << rows.order[row])] = TAKEN
-            if kind == ISOLATE_PAGE:
-                moves[by] = False
-        if ends[row]:
-            next_end[by] = row
-            moves[by] = False
 
 
 @kernel

@@ -82,6 +82,11 @@ WALKER_EVENTS = (
 )
 WALKER_FIELDS = {name: name for name in NUMBERS if name != "migratetype"} | {"mt": "migratetype"}
 MARKER = "tracing_mark_write"
+# Events of which the table has the text alone, in the column gfp, as it has a marker's.
+TEXT_EVENTS = (
+    *("mm_compaction_begin", "mm_compaction_end", "mm_compaction_isolate_freepages"),
+    *("mm_compaction_fast_isolate_freepages", "mm_vmscan_kswapd_wake", "mm_vmscan_kswapd_sleep"),
+)
 
 SHOWN = 5  # unmatched lines that the account quotes
 SHOWN_CHARACTERS = 160

@@ -45,9 +45,7 @@ GENERATIONS = {
     "G3": ("clark2005live", "qemuram", "xu2019clear", "xu2019bitmap", "wang2021bitmap"),
 }
 RECORDINGS = {
-    "linux-6.1": "freehint2026linux6.1",
-    "linux-6.12": "freehint2026linux6.12",
-    "linux-7.3": "freehint2026linux7.3",
+    f"linux-{kernel}": f"freehint2026linux{kernel}" for kernel in ("5.10", "6.1", "6.12", "7.3")
 }
 # Costs that are not assumed.
 COSTS = {

@@ -221,6 +221,7 @@ SOURCES = {
         "https://sra.uni-hannover.de/Publications/2025/hyperalloc-eurosys25",
     ),
     "freehint2026speed": _recorded("Measurements of freehint's own operations", "speed"),
+    "freehint2026linux5.10": _recorded("Linux 5.10.223 guests under QEMU", "linux-5.10"),
     "freehint2026linux6.1": _recorded("Linux 6.1.192 guests under QEMU", "linux-6.1"),
     "freehint2026linux6.12": _recorded("Linux 6.12 guests under QEMU", "linux-6.12"),
     "freehint2026linux7.3": _recorded("Linux 7.3 guests under QEMU", "linux-7.3"),
