@@ -79,7 +79,8 @@ def test_a_broken_table_is_told():
 
 
 @pytest.mark.parametrize(
-    ("folder", "least"), [("linux-5.10", 2), ("linux-6.1", 16), ("linux-6.12", 16)]
+    ("folder", "least"),
+    [("linux-5.10", 2), ("linux-6.1", 16), ("linux-6.12", 16), ("linux-7.3", 2)],
 )
 def test_meta_files_keep_to_their_schema(folder, least):
     check = jsonschema.Draft202012Validator(META)
