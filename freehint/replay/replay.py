@@ -106,9 +106,9 @@ def replay(
     if ablation and ABLATIONS[ablation] != level:
         raise InputError(f"ablation {ablation!r} is for {ABLATIONS[ablation]} level, not {level}")
     recording = load_recording(stem, in_lock_order=inputs == "probes")
+    columns, ignored, unknown = trace_rows(recording, inputs, strict)
     if profile is not None:
         recording = replace(recording, t0=recording.t0._replace(profile=profile))
-    columns, ignored, unknown = trace_rows(recording, inputs, strict)
     ablate_rows(columns, ablation)
     inferred = settle(recording.t0, columns, inputs, infer)
 
