@@ -8,10 +8,10 @@ from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, free_one_page, rmqueue_smal
 from freehint.mm.list import list_next, set_list
 from freehint.mm.memory import (
     BUDDY,
-    MIGRATE_TYPES,
     NR_ORDERS,
     PAGEBLOCK_NR_PAGES,
     TYPE_SHIFT,
+    WITHOUT_CMA,
     free_list_head,
     list_nodes,
     new_memory,
@@ -22,7 +22,7 @@ from freehint.mm.profile import LINUX_6_1
 from freehint.policies.walk import fill
 from freehint.policies.walk_state import HIGH_FIRST, NEVER_ROTATE, PER_LIST, RESTART, new_walk_state
 
-LISTS = [(order, kind) for order in range(NR_ORDERS) for kind in range(MIGRATE_TYPES)]
+LISTS = [(order, kind) for order in range(NR_ORDERS) for kind in range(WITHOUT_CMA)]
 
 
 @kernel

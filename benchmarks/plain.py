@@ -11,10 +11,10 @@ from benchmarks.onezone import LISTS
 from freehint.mm.memory import (
     ISOLATE,
     MIGRATE_PCPTYPES,
-    MIGRATE_TYPES,
     NR_ORDERS,
     PAGEBLOCK_NR_PAGES,
     PAGEBLOCK_ORDER,
+    WITHOUT_CMA,
 )
 
 USED = -1  # in ``order``: no free block begins here
@@ -35,7 +35,7 @@ class Plain:
         self.nr_free_pages = 0
 
     def _add(self, node: int, order: int, kind: int, to_tail: bool) -> None:
-        which = order * MIGRATE_TYPES + kind
+        which = order * WITHOUT_CMA + kind
         head = self.nr_pages + which
         before, after = (self.prev[head], head) if to_tail else (head, self.next[head])
         self.next[before], self.prev[after] = node, node
@@ -46,12 +46,12 @@ class Plain:
     def _del(self, node: int) -> None:
         before, after = self.prev[node], self.next[node]
         self.next[before], self.prev[after] = after, before
-        self.nr_free[self.order[node] * MIGRATE_TYPES + self.type[node]] -= 1
+        self.nr_free[self.order[node] * WITHOUT_CMA + self.type[node]] -= 1
         self.order[node] = USED
 
     def _rmqueue(self, order: int, kind: int) -> int:
         for high in range(order, NR_ORDERS):
-            head = self.nr_pages + high * MIGRATE_TYPES + kind
+            head = self.nr_pages + high * WITHOUT_CMA + kind
             node = self.next[head]
             if node != head:
                 self._del(node)

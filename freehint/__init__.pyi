@@ -20,7 +20,7 @@ from freehint.formats.traces.read import read_trace
 from freehint.jit import kernel
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import Memory
-from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, PROFILES
+from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, LINUX_7_3, PROFILES
 from freehint.policies import POLICIES
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.call_five_step import CallFiveStep
@@ -67,6 +67,7 @@ __all__ = [
     "LINUX_5_10",
     "LINUX_6_1",
     "LINUX_6_12",
+    "LINUX_7_3",
     "POLICIES",
     "PROFILES",
     "BalloonAlloc",

@@ -33,7 +33,11 @@ from freehint.engine.world.records import grown
 from freehint.engine.world.world import World
 from freehint.jit.apart import address_of
 from freehint.mm.bitmap import count_bits
-from freehint.mm.memory import EMPTIED, MIGRATE_TYPES, NR_ORDERS
+from freehint.mm.memory import (
+    EMPTIED,
+    HEADS,
+    NR_ORDERS,
+)
 from freehint.units import NS_PER_S
 
 FIRST_WORDS = 512  # enough for a short run; a sweep has thousands of those
@@ -273,7 +277,7 @@ class Engine:
         memory = self.world.memory
         which = int(memory.notify[EMPTIED]) - 1
         memory.notify[EMPTIED] = 0
-        migratetype, which = which % MIGRATE_TYPES, which // MIGRATE_TYPES
+        which, migratetype = divmod(which, HEADS)
         order, zone = which % NR_ORDERS, which // NR_ORDERS
         for user in self.strokes.users:
             if user.policy.on_empty and user.walking:

@@ -40,7 +40,7 @@ def free_by_order(memory: Memory, ax=None) -> Axes:
     ax = axes_or_new(ax)
     pages = (memory.nr_free.sum(axis=0) << np.arange(NR_ORDERS)[:, None]) * MIB
     bottom = np.zeros(NR_ORDERS)
-    for migratetype, name in enumerate(MIGRATETYPE_NAMES):
+    for migratetype, name in enumerate(MIGRATETYPE_NAMES[: pages.shape[1]]):
         if pages[:, migratetype].any():
             ax.bar(
                 np.arange(NR_ORDERS),

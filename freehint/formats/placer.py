@@ -7,7 +7,6 @@ from freehint.mm.list import set_list
 from freehint.mm.memory import (
     BUDDY,
     MAX_ORDER,
-    MIGRATE_TYPES,
     MOVABLE,
     PAGEBLOCK_ORDER,
     PCP,
@@ -75,7 +74,7 @@ class Placer:
 
     def _tag_rest(self, types):
         """Deal the types that are left to the pageblocks that hold no large free block."""
-        rest = self.stream.permutation(np.repeat(np.arange(MIGRATE_TYPES), np.maximum(types, 0)))
+        rest = self.stream.permutation(np.repeat(np.arange(len(types)), np.maximum(types, 0)))
         where = np.flatnonzero(self.untyped)
         rest = np.concatenate([rest, np.full(len(where), MOVABLE)])[: len(where)]
         self.memory.pageblock[self.blocks[where]] = rest

@@ -17,8 +17,8 @@ from freehint.formats.placer import Placer
 from freehint.inputs.reading import read_bytes, text_of, unpacked
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import (
+    CMA,
     MAX_ORDER,
-    MIGRATE_TYPES,
     MIGRATETYPE_NAMES,
     ZONE_NAMES,
     Memory,
@@ -33,8 +33,10 @@ _BLOCKS_LINE = re.compile(r"Node\s+(\d+), zone\s+(\w+)((?:\s+\d+)+)\s*$", re.ASC
 _ZONE_LINE = re.compile(r"Node\s+(\d+), zone\s+(\w+)\s*$", re.ASCII)
 _KERNEL_LINE = re.compile(r"Linux version (\S+)|^Linux \S+ (\S+) #")
 _TYPES = {
-    name.capitalize().replace("atomic", "Atomic"): t for t, name in enumerate(MIGRATETYPE_NAMES)
+    "CMA" if t == CMA else name.capitalize().replace("atomic", "Atomic"): t
+    for t, name in enumerate(MIGRATETYPE_NAMES)
 }
+_BLOCKS_HEADER = "Number of blocks type"
 _ZONE_FIELDS = ("min", "low", "high", "spanned", "present", "managed", "start_pfn", "nr_free_pages")
 
 
@@ -79,7 +81,8 @@ def memory_from_proc(path, seed=1) -> Memory:
             f"{path}: zones of pagetypeinfo ({', '.join(free) or 'none'}) and of zoneinfo"
             f" ({', '.join(names) or 'none'}) must be the same"
         )
-    memory = _empty_memory(names, zoneinfo, _kernel_profile(lines), path)
+    types = len(blocks[names[0]])
+    memory = _empty_memory(names, zoneinfo, _kernel_profile(lines), types, path)
     stream = np.random.default_rng(seed)
     for zone, name in enumerate(names):
         Placer(memory, zone, stream, f"{path}: zone {name}").place(
@@ -113,15 +116,17 @@ def parse_pagetypeinfo(lines, path):
     Returns
     -------
     (dict, dict)
-        Two arrays per zone: free blocks, int[11, 5] by order and migratetype; and pageblocks,
-        int[5] by migratetype.
+        Two arrays per zone: free blocks, int[11, T] by order and migratetype; and pageblocks,
+        int[T] by migratetype.  T is 5, or 6 for a kernel with CMA, which no page may use.
     """
     free, rows, blocks = {}, {}, {}
-    in_blocks = False
+    in_blocks, header = False, ()
     for number, line in enumerate(lines, 1):
         where = f"{path}: line {number}"
         if line.startswith("Number of "):  # "mixed blocks" of a kernel with page owners follow
-            in_blocks = line.startswith("Number of blocks type")
+            in_blocks = line.startswith(_BLOCKS_HEADER)
+            if in_blocks:
+                header = _blocks_header(line.removeprefix(_BLOCKS_HEADER).split(), where)
         if in_blocks and line.startswith("### "):
             break
         match = _FREE_LINE.match(line)
@@ -137,7 +142,7 @@ def parse_pagetypeinfo(lines, path):
             over = next((c for c in counts if c.startswith(">")), None)
             if over:
                 raise InputError(f"{where}: the kernel gave up counting at {over!r:.80}")
-            free.setdefault(zone, np.zeros((MAX_ORDER, MIGRATE_TYPES), np.int64))
+            free.setdefault(zone, np.zeros((MAX_ORDER, len(MIGRATETYPE_NAMES)), np.int64))
             free[zone][:, _TYPES[name]] = [_number(c, "a count", where) for c in counts]
             continue
         match = _BLOCKS_LINE.match(line) if in_blocks else None
@@ -149,16 +154,33 @@ def parse_pagetypeinfo(lines, path):
             _refuse_other_node(node, zone, where)
             if zone in blocks:
                 raise InputError(f"{where}: the pageblocks of zone {zone} are there twice")
-            if len(counts) != MIGRATE_TYPES:
-                raise InputError(f"{where}: {MIGRATE_TYPES} counts are needed, got {len(counts)}")
-            blocks[zone] = np.array([_number(c, "a count", where) for c in counts], np.int64)
+            if len(counts) != len(header):
+                raise InputError(f"{where}: {len(header)} counts are needed, got {len(counts)}")
+            blocks[zone] = np.zeros(len(header), np.int64)
+            blocks[zone][list(header)] = [_number(c, "a count", where) for c in counts]
     for zone, names in rows.items():
-        missing = sorted(set(_TYPES) - names)
+        missing = sorted({name for name, t in _TYPES.items() if t in header} - names)
         if missing:
             raise InputError(f"{path}: pagetypeinfo of zone {zone} has no line for {missing[0]}")
         if zone not in blocks:
             raise InputError(f"{path}: pagetypeinfo has no number of pageblocks of zone {zone}")
+        if free[zone][:, CMA].any() or blocks[zone][CMA:].any():
+            raise InputError(
+                f"{path}: pagetypeinfo of zone {zone} counts pages of type CMA: freehint does not"
+                " model CMA areas, so none may be in use"
+            )
+        free[zone] = free[zone][:, : len(header)]
     return free, blocks
+
+
+def _blocks_header(names: list[str], where) -> tuple:
+    """The migratetypes in the order in which the kernel counts their pageblocks."""
+    types = tuple(_TYPES.get(name, -1) for name in names)
+    if sorted(types) not in ([*range(CMA)], [*range(CMA + 1)]):
+        raise InputError(
+            f"{where}: must name {', '.join([*_TYPES][:CMA])} and perhaps CMA, got {names!r:.160}"
+        )
+    return types
 
 
 def _known(zone, name, where):
@@ -248,7 +270,7 @@ def _check_bounds(zones: dict, path) -> None:
         check_bounds(pcp, PCP_BOUNDS, pages, f"{where}: pagesets")
 
 
-def _empty_memory(names, zoneinfo, profile, path) -> Memory:
+def _empty_memory(names, zoneinfo, profile, types, path) -> Memory:
     records = [zoneinfo[n] for n in names]
 
     def column(field):
@@ -273,7 +295,7 @@ def _empty_memory(names, zoneinfo, profile, path) -> Memory:
     if any(len(r["count"]) != nr_cpus for r in records):
         raise InputError(f"{path}: zoneinfo must have every CPU in every zone")
     try:
-        memory = new_memory(zones, nr_cpus, profile)
+        memory = new_memory(zones, nr_cpus, profile, types=types)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     for z, record in enumerate(records):

@@ -9,9 +9,10 @@ from freehint.jit import as_python
 from freehint.mm.list import set_list
 from freehint.mm.memory import (
     BUDDY,
+    CMA,
     HIGHATOMIC,
     MAX_ORDER,
-    MIGRATE_TYPES,
+    MIGRATETYPE_NAMES,
     MOVABLE,
     NO_PAGEBLOCK,
     NR_PCP_LISTS,
@@ -23,6 +24,7 @@ from freehint.mm.memory import (
     REPORTED,
     SKIP_BIT,
     TYPE_SHIFT,
+    WITHOUT_CMA,
     Memory,
     free_list_head,
     pcp_list_head,
@@ -47,6 +49,34 @@ def _require(good, table: dict, column: str, path, why: str) -> None:
         raise InputError(f"{path}: row {row}: {column} {table[column][row]} {why}")
 
 
+def migratetype_codes(meta: dict, path) -> np.ndarray:
+    """freehint's number for each migratetype of a recording, by the names in ``meta.json``.
+
+    A recording that does not name its types has the five of a kernel without CMA.
+    """
+    names = meta.get("migratetypes", list(MIGRATETYPE_NAMES[:WITHOUT_CMA]))
+    known = isinstance(names, list) and all(n in MIGRATETYPE_NAMES for n in names)
+    if not known or sorted(names) not in (
+        sorted(MIGRATETYPE_NAMES),
+        sorted(MIGRATETYPE_NAMES[:WITHOUT_CMA]),
+    ):
+        raise InputError(
+            f"{path}: field 'migratetypes' must name {', '.join(MIGRATETYPE_NAMES[:WITHOUT_CMA])}"
+            f" and perhaps CMA, each once, got {names!r:.160}"
+        )
+    return np.array([MIGRATETYPE_NAMES.index(name) for name in names], np.int64)
+
+
+def own_types(table: dict, codes: np.ndarray, path) -> None:
+    """Replace a table's migratetypes by freehint's numbers; a block of type CMA is refused."""
+    types = table["migratetype"]
+    _require((types >= 0) & (types < len(codes)), table, "migratetype", path, "is unknown")
+    own = codes[types]
+    why = "is CMA: freehint does not model CMA areas, so none may be in use"
+    _require(own != CMA, table, "migratetype", path, why)
+    table["migratetype"] = own
+
+
 def load_pageblocks(memory: Memory, table: dict, path) -> None:
     """Load types and skip bits of the pageblocks; pageblocks that no row names are holes."""
     zone = _zone_positions(memory, table, path)
@@ -58,7 +88,6 @@ def load_pageblocks(memory: Memory, table: dict, path) -> None:
     right = table["start_pfn"] == block << PAGEBLOCK_ORDER
     _require(right, table, "start_pfn", path, "is not the first of its block")
     types = table["migratetype"]
-    _require((types >= 0) & (types < MIGRATE_TYPES), table, "migratetype", path, "is unknown")
     _require(np.isin(table["skip"], (0, 1)), table, "skip", path, "must be 0 or 1")
     index = block - (memory.base_pfn >> PAGEBLOCK_ORDER)
     if len(np.unique(index)) != len(index):
@@ -114,7 +143,6 @@ def load_freelists(memory: Memory, table: dict, path, taken) -> None:
     _require(
         (order >= 0) & (order < MAX_ORDER), table, "order", path, f"must lie in 0..{MAX_ORDER - 1}"
     )
-    _require((types >= 0) & (types < MIGRATE_TYPES), table, "migratetype", path, "is unknown")
     nodes = _claim(memory, table, zone, order, path, taken)
     _load_lists(memory, table, as_python(free_list_head)(memory, zone, order, types), nodes, path)
     memory.frame[nodes] = BUDDY | order | types << TYPE_SHIFT

@@ -22,6 +22,7 @@ from freehint.mm.memory import (
     PCP_DTYPE,
     USER_BOOKMARK,
     Memory,
+    nr_types,
     user_node,
     zone_name,
 )
@@ -101,7 +102,7 @@ def _meta(memory: Memory, kernel: str) -> dict:
         "kernel": kernel,
         "max_order": NR_ORDERS,
         "pageblock_order": PAGEBLOCK_ORDER,
-        "migratetypes": list(MIGRATETYPE_NAMES),
+        "migratetypes": list(MIGRATETYPE_NAMES[: nr_types(memory)]),
         "zones": [_zone(memory, zone) for zone in range(len(memory.zones))],
     }
 

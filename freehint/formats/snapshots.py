@@ -12,7 +12,13 @@ import pyarrow as pa
 from freehint.config import InputError, shown
 from freehint.formats.bounds import PCP_BOUNDS, ZONE_BOUNDS, check_bounds
 from freehint.formats.digest import Files
-from freehint.formats.snapshot_lists import load_freelists, load_pageblocks, load_pcp
+from freehint.formats.snapshot_lists import (
+    load_freelists,
+    load_pageblocks,
+    load_pcp,
+    migratetype_codes,
+    own_types,
+)
 from freehint.inputs.reading import first_line, json_of, table_of
 from freehint.mm.memory import (
     ISOLATE,
@@ -89,7 +95,11 @@ def read_snapshot(stem, files: Files) -> Memory:
     pcp = read_table(Path(f"{stem}.pcp.parquet"), PCP_COLUMNS, files)
     pageblock = read_table(Path(f"{stem}.pageblock.parquet"), PAGEBLOCK_COLUMNS, files)
     _compare_sha256(meta, stem, files)
-    memory = _memory_from_meta(meta, f"{stem}.meta.json", "reported" in freelist)
+    path = f"{stem}.meta.json"
+    codes = migratetype_codes(meta, path)
+    for kind, table in (("freelist", freelist), ("pcp", pcp), ("pageblock", pageblock)):
+        own_types(table, codes, f"{stem}.{kind}.parquet")
+    memory = _memory_from_meta(meta, path, "reported" in freelist, len(codes))
     load_pageblocks(memory, pageblock, f"{stem}.pageblock.parquet")
     count_isolate_pageblocks(memory)
     taken = np.zeros(memory.nr_pages // 64, np.uint64)
@@ -188,7 +198,7 @@ def _whole_numbers(record: dict, name: str, path) -> list[int]:
     return [_field({name: value}, name, path) for value in values]
 
 
-def _memory_from_meta(meta: dict, path, reported_known: bool) -> Memory:
+def _memory_from_meta(meta: dict, path, reported_known: bool, types: int) -> Memory:
     """An empty memory with the zones, watermarks and pcp state that ``meta.json`` gives."""
     kernel = _field(meta, "kernel", path, str)
     try:
@@ -221,7 +231,7 @@ def _memory_from_meta(meta: dict, path, reported_known: bool) -> Memory:
             f"{path}: field 'pcp' must have every CPU in every zone, got {pcp_records!r:.80}"
         )
     try:
-        memory = new_memory(zones, nr_cpus, profile, reported_known)
+        memory = new_memory(zones, nr_cpus, profile, reported_known, types)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     for z, per_cpu in enumerate(pcp_records):

@@ -6,7 +6,6 @@ import pandas as pd
 from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATE_PCPTYPES,
-    MIGRATE_TYPES,
     NO_PAGEBLOCK,
     NR_ORDERS,
     NR_PCP_LISTS,
@@ -18,6 +17,7 @@ from freehint.mm.memory import (
     Memory,
     free_list_head,
     list_nodes,
+    nr_types,
     pcp_list_head,
     zone_name,
 )
@@ -50,7 +50,7 @@ def free_lists(memory: Memory) -> pd.DataFrame:
     rows = []
     for zone in range(memory.nr_free.shape[0]):
         for order in range(NR_ORDERS):
-            for migratetype in range(MIGRATE_TYPES):
+            for migratetype in range(nr_types(memory)):
                 if memory.nr_free[zone, order, migratetype]:
                     head = free_list_head(memory, zone, order, migratetype)
                     nodes = list_nodes(memory, head)

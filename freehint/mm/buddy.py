@@ -21,10 +21,10 @@ from freehint.mm.memory import (
     BUDDY,
     BUDDY_AND_ORDER,
     EMPTIED,
+    HEADS,
     ISOLATE,
     MAX_ORDER,
     MIGRATE_PCPTYPES,
-    MIGRATE_TYPES,
     NR_ORDERS,
     PAGEBLOCK_ORDER,
     REPORT_ORDER,
@@ -34,6 +34,7 @@ from freehint.mm.memory import (
     first_block,
     frame_type,
     free_list_head,
+    nr_types,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype, set_pageblock_migratetype
 from freehint.mm.profile import MERGE_UNLESS_ISOLATE
@@ -41,6 +42,7 @@ from freehint.mm.profile import MERGE_UNLESS_ISOLATE
 FPI_NONE = 0
 FPI_SKIP_REPORT_NOTIFY = 1
 FPI_TO_TAIL = 2
+FPI_NOLOCK = 4  # from 6.16 on: the free must not wait for a lock, so it does not drain
 
 # A split ends in single pages, which are used in an order that no processor predicts.  So a block
 # is prefetched when it is halved into blocks of SPLIT_NOW_ORDER, and an upper half when it is
@@ -58,7 +60,7 @@ def page_is_buddy(memory, node, order):
 @kernel(inline=True)
 def count_blocks(memory, zone, order, migratetype, change):
     """Add ``change`` to the number of blocks on a free list and return the new number."""
-    place = (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype
+    place = (zone * NR_ORDERS + order) * nr_types(memory) + migratetype
     return add_at(memory.nr_free, place, change)
 
 
@@ -232,7 +234,7 @@ def note_empty_list(memory, zone, order, migratetype):
     has it.
     """
     if memory.notify[WATCH_EMPTY] != 0:
-        memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype
+        memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * HEADS + migratetype
 
 
 @kernel(inline=True)
@@ -253,7 +255,7 @@ def rmqueue_smallest(memory, zone, order, migratetype):
         current += 1
         if current == NR_ORDERS:
             return -1
-        head += MIGRATE_TYPES
+        head += HEADS
         node = first_block(memory, head)
     del_page_of_type(memory, node, zone, current, migratetype)
     # The watch is tested first: no processor can predict whether a list ran empty.

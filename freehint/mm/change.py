@@ -5,7 +5,6 @@ import numpy as np
 from freehint.jit import kernel
 from freehint.mm.list import list_add_tail, list_next, set_list
 from freehint.mm.memory import (
-    MIGRATE_TYPES,
     NR_ORDERS,
     NR_PCP_LISTS,
     PAGEBLOCK_NR_PAGES,
@@ -18,6 +17,7 @@ from freehint.mm.memory import (
     free_list_head,
     list_nodes,
     new_memory,
+    nr_types,
     pcp_list_head,
 )
 from freehint.mm.pcp import drain_pages_zone
@@ -37,7 +37,13 @@ def with_cpus(memory: Memory, nr_cpus: int) -> Memory:
         return copy_memory(memory)
     if nr_cpus < memory.nr_cpus:
         raise ValueError(f"the guest has {memory.nr_cpus} CPUs and cannot run on {nr_cpus}")
-    more = new_memory(memory.zones.copy(), nr_cpus, memory.profile, memory.reported_known)
+    more = new_memory(
+        memory.zones.copy(),
+        nr_cpus,
+        memory.profile,
+        memory.reported_known,
+        nr_types(memory),
+    )
     more.frame[:] = memory.frame
     more.pageblock[:] = memory.pageblock
     more.nr_free[:] = memory.nr_free
@@ -52,7 +58,7 @@ def _copy_lists(memory, more):
     """Copy free and pcp lists into a memory with more CPUs, where the heads are other nodes."""
     for zone in range(memory.nr_free.shape[0]):
         for order in range(NR_ORDERS):
-            for migratetype in range(MIGRATE_TYPES):
+            for migratetype in range(nr_types(memory)):
                 copy_list(
                     memory.links,
                     free_list_head(memory, zone, order, migratetype),
@@ -110,7 +116,7 @@ def with_profile(memory: Memory, profile: Profile) -> Memory:
     set_pcp_limits(memory)
     if profile.freelist_hygiene:
         for zone in range(len(memory.zones.index)):
-            for migratetype in range(MIGRATE_TYPES):
+            for migratetype in range(nr_types(memory)):
                 for order in range(PAGEBLOCK_ORDER, NR_ORDERS):
                     _retag_pageblocks(memory, zone, order, migratetype)
             for order in range(PAGEBLOCK_ORDER):
@@ -128,7 +134,7 @@ def _retag_pageblocks(memory: Memory, zone: int, order: int, migratetype: int) -
 
 def _sort_by_pageblock(memory: Memory, zone: int, order: int) -> None:
     """Move the blocks of an order to their pageblocks' lists, after the blocks already there."""
-    types = range(MIGRATE_TYPES)
+    types = range(nr_types(memory))
     lists = [list_nodes(memory, free_list_head(memory, zone, order, t)) for t in types]
     tags = [memory.pageblock[n >> PAGEBLOCK_ORDER] & PAGEBLOCK_TYPE_MASK for n in lists]
     for wanted in types:

@@ -12,7 +12,6 @@ from freehint.mm.memory import (
     ISOLATED,
     LRU,
     MAX_ORDER,
-    MIGRATE_TYPES,
     MOVABLE,
     NO_PAGEBLOCK,
     NODES_PER_USER,
@@ -29,6 +28,7 @@ from freehint.mm.memory import (
     frame_order,
     frame_type,
     free_list_head,
+    nr_types,
     pcp_list_head,
     user_node,
 )
@@ -213,7 +213,7 @@ def check_free_lists(memory, owned, where):
     for zone in range(memory.nr_free.shape[0]):
         counted = 0
         for order in range(NR_ORDERS):
-            for migratetype in range(MIGRATE_TYPES):
+            for migratetype in range(nr_types(memory)):
                 head = free_list_head(memory, zone, order, migratetype)
                 where[0], where[1], where[2], where[3] = FREE_LIST, zone, order, migratetype
                 code, node, blocks, pages = check_list(
@@ -286,7 +286,7 @@ def check_frames(memory, owned, where):
             return LOST
     for block in range(memory.pageblock.shape[0]):
         value = memory.pageblock[block]
-        if value != NO_PAGEBLOCK and value & PAGEBLOCK_TYPE_MASK >= MIGRATE_TYPES:
+        if value != NO_PAGEBLOCK and value & PAGEBLOCK_TYPE_MASK >= nr_types(memory):
             where[5], where[6] = block << PAGEBLOCK_ORDER, value & PAGEBLOCK_TYPE_MASK
             return BAD_PAGEBLOCK
     return OK
@@ -342,7 +342,7 @@ def pages_at_hand(memory):
     pages = pages_held(memory)
     for zone in range(memory.nr_free.shape[0]):
         for order in range(NR_ORDERS):
-            for migratetype in range(MIGRATE_TYPES):
+            for migratetype in range(nr_types(memory)):
                 pages += memory.nr_free[zone, order, migratetype] << order
         for cpu in range(memory.nr_cpus):
             pages += memory.pcp[zone, cpu].count

@@ -34,6 +34,7 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pageblock import (
     get_pageblock_migratetype,
+    kept_type,
     move_freepages_block,
     set_pageblock_migratetype,
 )
@@ -158,9 +159,10 @@ def set_migratetype_isolate(memory, node):
 
 @kernel
 def unset_migratetype_isolate(memory, node, migratetype):
-    """Give an isolated pageblock back to a type.
+    """Give an isolated pageblock back to a type: from 7.3 on to the one that it kept.
 
     Unlike the kernel's, this function does not merge a free block of pageblock order.
     Source: unset_migratetype_isolate().
     """
-    retag_free_pages(memory, node, migratetype)
+    kept = kept_type(memory, node)
+    retag_free_pages(memory, node, migratetype if kept < 0 else kept)

@@ -30,10 +30,12 @@ PAGEBLOCK_ORDER = 9
 PAGEBLOCK_NR_PAGES = 1 << PAGEBLOCK_ORDER
 MAX_ORDER_NR_PAGES = 1 << (MAX_ORDER - 1)
 
-UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE = range(5)
+# freehint's numbers.  A kernel with CMA numbers ISOLATE 5 and CMA 4; files are read by name.
+UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE, CMA = range(6)
 MIGRATE_PCPTYPES = 3
-MIGRATE_TYPES = 5
-MIGRATETYPE_NAMES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE")
+MIGRATETYPE_NAMES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "ISOLATE", "CMA")
+WITHOUT_CMA = 5  # migratetypes of a guest whose kernel was built without CMA
+HEADS = 6  # list heads for each order of a zone, so that their nodes need no look at the guest
 ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable")
 
 # The 16 bits of a frame.  All but LRU are cleared whenever the block leaves its list.
@@ -51,13 +53,15 @@ BUDDY_AND_ORDER = BUDDY | ORDER_MASK
 
 NR_USERS = 3
 USER_LIST, USER_BOOKMARK, USER_END = range(3)  # one END for each list of a zone
-NODES_PER_USER = USER_END + NR_ORDERS * MIGRATE_TYPES
+NODES_PER_USER = USER_END + NR_ORDERS * HEADS
 
 NR_PCP_LISTS = 14
 PCP_THP = 12  # pindex 12 holds order 9 that is not movable, pindex 13 movable order 9
 
 SKIP_BIT = 0x08  # compaction's skip bit, beside the type in a pageblock's byte
 PAGEBLOCK_TYPE_MASK = 0x07
+# 1 + the type that an ISOLATE pageblock goes back to (7.3), 0 if it is not known
+KEPT_TYPE_SHIFT, KEPT_TYPE_MASK, KEPT_TYPE_ONE = 4, 0x70, 0x10
 NO_PAGEBLOCK = 0xFF  # a hole
 
 WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
@@ -127,12 +131,13 @@ REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY, EMPTIED, NR_NOTIFY = range(5)
 
 
 class Memory(NamedTuple):
-    """A guest's memory: ``Z`` zones, ``C`` CPUs, ``N = nr_pages + heads`` nodes.
+    """A guest's memory: ``Z`` zones, ``C`` CPUs, ``T`` types, ``N = nr_pages + heads`` nodes.
 
     links : int32[2 N]       next and prev of every node, in turn; only mm/list.py accesses it
     frame : uint16[nr_pages] order and state bits of the block that a frame heads, else 0 or LRU
-    pageblock : uint8[nr_pages / 512]   migratetype (3 bits) and skip bit; 0xFF = hole
-    nr_free : int64[Z, 11, 5]           blocks on each free list
+    pageblock : uint8[nr_pages / 512]   migratetype (bits 0..2), skip bit (3), the type that an
+                             ISOLATE pageblock keeps (4..6); 0xFF = hole
+    nr_free : int64[Z, 11, T]           blocks on each free list; T is 5, or 6 with CMA
     zones : record[Z]                   ZONE_DTYPE
     pcp : record[Z, C]                  PCP_DTYPE
     notify : int64[4]                   REPORT_ORDER .. EMPTIED
@@ -157,7 +162,19 @@ class Memory(NamedTuple):
     reported_known: bool
 
 
-def new_memory(zones: np.recarray, nr_cpus: int, profile: Profile, reported_known=False) -> Memory:
+@kernel(inline=True)
+def nr_types(memory):
+    """The number of migratetypes: 5, or 6 if the guest's kernel was built with CMA."""
+    return memory.nr_free.shape[2]
+
+
+def new_memory(
+    zones: np.recarray,
+    nr_cpus: int,
+    profile: Profile,
+    reported_known=False,
+    types: int = WITHOUT_CMA,
+) -> Memory:
     """Memory with every list empty, every page allocated and every pageblock a hole.
 
     Zones must ascend without overlap, and all but the first must begin on an order-10 boundary:
@@ -175,9 +192,7 @@ def new_memory(zones: np.recarray, nr_cpus: int, profile: Profile, reported_know
     base_pfn = int(zones.start_pfn[0]) // MAX_ORDER_NR_PAGES * MAX_ORDER_NR_PAGES
     nr_pages = -(-(int(end_pfn[-1]) - base_pfn) // MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES
     nr_heads = (
-        nr_zones * NR_ORDERS * MIGRATE_TYPES
-        + nr_zones * nr_cpus * NR_PCP_LISTS
-        + NR_USERS * NODES_PER_USER
+        nr_zones * NR_ORDERS * HEADS + nr_zones * nr_cpus * NR_PCP_LISTS + NR_USERS * NODES_PER_USER
     )
     if nr_pages + nr_heads >= 2**31:
         raise ValueError(f"a guest of {nr_pages} pages is too large for int32 links")
@@ -188,7 +203,7 @@ def new_memory(zones: np.recarray, nr_cpus: int, profile: Profile, reported_know
         links=links,
         frame=np.zeros(nr_pages, np.uint16),
         pageblock=np.full(nr_pages >> PAGEBLOCK_ORDER, NO_PAGEBLOCK, np.uint8),
-        nr_free=np.zeros((nr_zones, NR_ORDERS, MIGRATE_TYPES), np.int64),
+        nr_free=np.zeros((nr_zones, NR_ORDERS, types), np.int64),
         zones=zones,
         pcp=pcp,
         notify=np.array([NR_ORDERS, 0, 0, 0], np.int64),
@@ -223,10 +238,10 @@ def gathering_pays(memory, order, length):
 
 def list_nodes(memory: Memory, head: int) -> np.ndarray:
     """The page frames on a list, first to last, as int64 nodes without the bookmarks."""
-    place = head - memory.nr_pages
-    counted = place < memory.nr_free.size
-    length = int(memory.nr_free.ravel()[place]) if counted else 0
-    order = place // MIGRATE_TYPES % NR_ORDERS
+    place, migratetype = divmod(head - memory.nr_pages, HEADS)
+    zone, order = divmod(place, NR_ORDERS)
+    counted = zone < len(memory.nr_free) and migratetype < nr_types(memory)
+    length = int(memory.nr_free[zone, order, migratetype]) if counted else 0
     gathered, covered = np.zeros((0, 0), np.int32), 0
     if counted and gathering_pays(memory, order, length):
         gathered = np.empty((2, memory.nr_pages >> order), np.int32)
@@ -248,13 +263,13 @@ def zone_name(memory: Memory, zone: int) -> str:
 @kernel(inline=True)
 def free_list_head(memory, zone, order, migratetype):
     """Node that heads ``zone->free_area[order].free_list[migratetype]``."""
-    return memory.nr_pages + (zone * NR_ORDERS + order) * MIGRATE_TYPES + migratetype
+    return memory.nr_pages + (zone * NR_ORDERS + order) * HEADS + migratetype
 
 
 @kernel(inline=True)
 def pcp_list_head(memory, zone, cpu, pindex):
     """Node that heads ``per_cpu_pages.lists[pindex]`` of a zone and CPU."""
-    first = memory.nr_pages + memory.nr_free.shape[0] * NR_ORDERS * MIGRATE_TYPES
+    first = memory.nr_pages + memory.nr_free.shape[0] * NR_ORDERS * HEADS
     return first + (zone * memory.nr_cpus + cpu) * NR_PCP_LISTS + pindex
 
 
@@ -262,7 +277,7 @@ def pcp_list_head(memory, zone, cpu, pindex):
 def user_node(memory, user, which):
     """The node of a policy user that ``which`` names: USER_LIST, USER_BOOKMARK, USER_END + list."""
     first = memory.nr_pages + memory.nr_free.shape[0] * (
-        NR_ORDERS * MIGRATE_TYPES + memory.nr_cpus * NR_PCP_LISTS
+        NR_ORDERS * HEADS + memory.nr_cpus * NR_PCP_LISTS
     )
     return first + user * NODES_PER_USER + which
 
@@ -272,7 +287,7 @@ def first_block(memory, head):
     """The first block of a free list after any bookmarks, or ``head`` if the list has none."""
     node = list_next(memory.links, head)
     while node >= memory.nr_pages and node != head:
-        zone = (head - memory.nr_pages) // (NR_ORDERS * MIGRATE_TYPES)
+        zone = (head - memory.nr_pages) // (NR_ORDERS * HEADS)
         memory.zones[zone].bookmark_steps += 1
         node = list_next(memory.links, node)
     return node

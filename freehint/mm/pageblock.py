@@ -11,11 +11,15 @@ from freehint.mm.list import list_move, list_move_tail
 from freehint.mm.memory import (
     BUDDY,
     ISOLATE,
+    KEPT_TYPE_MASK,
+    KEPT_TYPE_ONE,
+    KEPT_TYPE_SHIFT,
     LRU,
     NO_PAGEBLOCK,
     PAGEBLOCK_NR_PAGES,
     PAGEBLOCK_ORDER,
     PAGEBLOCK_TYPE_MASK,
+    SKIP_BIT,
     TYPE_MASK,
     TYPE_SHIFT,
     frame_order,
@@ -33,15 +37,28 @@ def get_pageblock_migratetype(memory, node):
 
 @kernel(inline=True)
 def set_pageblock_migratetype(memory, node, migratetype):
-    """Set the migratetype of one pageblock.  Its skip bit stays, and a hole stays a hole."""
+    """Set the migratetype of one pageblock.  Its skip bit stays, and a hole stays a hole.
+
+    In 7.3 isolation is a bit of its own, and the type below it stays: it is kept beside ISOLATE.
+    """
     block = node >> PAGEBLOCK_ORDER
     old = memory.pageblock[block]
     if old == NO_PAGEBLOCK:
         return
-    memory.pageblock[block] = (old & (0xFF ^ PAGEBLOCK_TYPE_MASK)) | migratetype
+    kept = 0
+    if migratetype == ISOLATE and memory.profile.isolation_keeps_type:
+        old_type = int(old & PAGEBLOCK_TYPE_MASK)
+        kept = old & KEPT_TYPE_MASK if old_type == ISOLATE else 1 + old_type << KEPT_TYPE_SHIFT
+    memory.pageblock[block] = old & SKIP_BIT | kept | migratetype
     gained = int(migratetype == ISOLATE) - int(old & PAGEBLOCK_TYPE_MASK == ISOLATE)
     if gained != 0:
         memory.zones[page_zone(memory, node)].nr_isolate_pageblock += gained
+
+
+@kernel(inline=True)
+def kept_type(memory, node):
+    """The type below an isolated pageblock's isolation, or -1 if it is not known."""
+    return int(memory.pageblock[node >> PAGEBLOCK_ORDER] & KEPT_TYPE_MASK) // KEPT_TYPE_ONE - 1
 
 
 @kernel(inline=True)

@@ -15,6 +15,7 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_one_page
 from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
+from freehint.mm.highatomic import ALLOC_HIGHATOMIC
 from freehint.mm.list import list_add, list_add_tail, list_del, list_empty, list_next, list_prev
 from freehint.mm.memory import (
     MIGRATE_PCPTYPES,
@@ -93,7 +94,7 @@ def pcp_list_empty(memory, zone, cpu, order, migratetype):
 def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
     """Take the head of a pcp list, after a refill if the list is empty.
 
-    Source: __rmqueue_pcplist().
+    A high-order atomic request of 7.3 refills no list.  Source: __rmqueue_pcplist().
 
     Returns
     -------
@@ -102,6 +103,8 @@ def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
     """
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     if list_empty(memory.links, head):
+        if memory.profile.highatomic_skips_pcp and alloc_flags & ALLOC_HIGHATOMIC:
+            return -1
         rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags)
         if list_empty(memory.links, head):
             return -1
@@ -193,17 +196,26 @@ def free_pcppages_bulk(memory, zone, cpu, count, pindex):
     return freed
 
 
+@kernel(inline=True)
+def pages_of_drained_zone(memory, zone, cpu):
+    """Pages that :func:`drain_pages_zone` drains under its first hold of the zone lock.
+
+    6.1.192 drains a chunk per hold, v4.15 and v5.10 drain all pages at once.
+    """
+    pages = memory.pcp[zone, cpu].count
+    if memory.profile.pcp_drain == DRAIN_ROUND_ROBIN:
+        return pages
+    return min(pages, max(largest_batch(memory, zone, cpu), 1))
+
+
 @kernel(cold=True)
 def drain_pages_zone(memory, zone, cpu):
     """Empty a CPU's pcp lists of a zone and return the number of pages freed.
 
-    6.1.192 drains a chunk per hold of the zone lock, v4.15 and v5.10 drain all pages at once.
     Source: drain_pages_zone().
     """
     pages = memory.pcp[zone, cpu].count
-    chunk = pages
-    if memory.profile.pcp_drain != DRAIN_ROUND_ROBIN:
-        chunk = max(largest_batch(memory, zone, cpu), 1)
+    chunk = pages_of_drained_zone(memory, zone, cpu)
     freed = pages
     while freed > 0:
         freed = free_pcppages_bulk(memory, zone, cpu, chunk, 0)
@@ -225,6 +237,34 @@ def add_to_pcp_list(memory, node, zone, cpu, order, migratetype):
     return pindex
 
 
+@kernel(inline=True)
+def push_page(memory, node, zone, cpu, order, migratetype):
+    """Push a freed block on its pcp list, and decide how many pages have to be drained.
+
+    Returns
+    -------
+    drain, pindex : int
+        Pages to drain, or NO_DRAIN; the list with which the drain begins.
+    """
+    pindex = add_to_pcp_list(memory, node, zone, cpu, order, migratetype)
+    return pcp_drain_size(memory, zone, cpu, order), pindex
+
+
+@kernel(cold=True)
+def drain_in_chunks(memory, zone, cpu, pages, pindex):
+    """Drain batch by batch, each from ``pindex`` on, and return the number of pages freed.
+
+    A chunk frees whole blocks, so a drain of huge pages frees far more than it was asked for.
+    Source: free_frozen_page_commit() of 7.3.
+    """
+    chunk = max(memory.pcp[zone, cpu].batch, 1)
+    freed = 0
+    while pages > 0 and memory.pcp[zone, cpu].count > 0:
+        freed += free_pcppages_bulk(memory, zone, cpu, min(pages, chunk), pindex)
+        pages -= chunk
+    return freed
+
+
 @kernel
 def free_unref_page(memory, node, cpu, order, migratetype):
     """Free a block through the pcp lists and return the number of pages drained.
@@ -232,11 +272,13 @@ def free_unref_page(memory, node, cpu, order, migratetype):
     Source: free_unref_page().
     """
     zone = page_zone(memory, node)
-    pindex = add_to_pcp_list(memory, node, zone, cpu, order, migratetype)
-    drain = pcp_drain_size(memory, zone, cpu, order)
+    drain, pindex = push_page(memory, node, zone, cpu, order, migratetype)
     freed = 0
     if drain != NO_DRAIN:
-        freed = free_pcppages_bulk(memory, zone, cpu, drain, pindex)
+        if memory.profile.drain_in_chunks:
+            freed = drain_in_chunks(memory, zone, cpu, drain, pindex)
+        else:
+            freed = free_pcppages_bulk(memory, zone, cpu, drain, pindex)
         end_shortage(memory, zone)
     return freed
 
@@ -254,16 +296,22 @@ def decay_pcp_high(memory, zone, cpu):
     int
         Pages drained.
     """
+    drained = 0
+    left = lower_high(memory, zone, cpu)
+    chunk = max(memory.pcp[zone, cpu].batch, 1)
+    while left > 0:
+        drained += free_pcppages_bulk(memory, zone, cpu, min(left, chunk), 0)
+        left -= chunk
+    return drained
+
+
+@kernel(inline=True)
+def lower_high(memory, zone, cpu):
+    """Lower pcp.high by an eighth and return the number of pages above it, or 0 before 6.7."""
     if memory.profile.pcp_high != HIGH_AUTO_TUNED:
         return 0
     pcp = memory.pcp[zone, cpu]
     if pcp.high > pcp.high_min:
         lower = max(pcp.count - largest_batch(memory, zone, cpu), pcp.high - (pcp.high >> 3))
         memory.pcp[zone, cpu].high = max(lower, pcp.high_min)
-    left = memory.pcp[zone, cpu].count - memory.pcp[zone, cpu].high
-    drained = 0
-    chunk = max(pcp.batch, 1)
-    while left > 0:
-        drained += free_pcppages_bulk(memory, zone, cpu, min(left, chunk), 0)
-        left -= chunk
-    return drained
+    return max(memory.pcp[zone, cpu].count - memory.pcp[zone, cpu].high, 0)

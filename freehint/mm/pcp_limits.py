@@ -171,13 +171,16 @@ def frees_high_run(memory, zone, cpu, order, count):
 
     The previous free must have been of such an order too.  ``count`` is the number of pages on
     the lists, this block included.
-    Source: free_unref_page_commit() of 6.12.
+    Source: free_unref_page_commit() of 6.12; free_frozen_page_commit() of 7.3.
     """
     pcp = memory.pcp[zone, cpu]
     flags = memory.pcp[zone, cpu]["flags"]
+    longest = pcp.batch
+    if memory.profile.free_high_adds_high_min:
+        longest += pcp.high_min // 2
     return (
         0 < order <= memory.profile.pcp_max_order
-        and pcp.free_count >= pcp.batch
+        and pcp.free_count >= longest
         and flags & PCPF_PREV_FREE_HIGH_ORDER != 0
         and (flags & PCPF_FREE_HIGH_BATCH == 0 or count >= pcp.batch)
     )
@@ -192,20 +195,29 @@ def longer_run(memory, zone, cpu, order):
 
 
 @kernel(inline=True)
+def count_free(memory, zone, cpu, order):
+    """Count a free that was just pushed, and return whether it is one of a run of orders 1..3.
+
+    Source: free_unref_page_commit() of 6.12.
+    """
+    memory.pcp[zone, cpu].alloc_factor >>= 1
+    free_high = frees_high_run(memory, zone, cpu, order, memory.pcp[zone, cpu].count)
+    flags = memory.pcp[zone, cpu]["flags"] & ~PCPF_PREV_FREE_HIGH_ORDER
+    if 0 < order <= memory.profile.pcp_max_order:
+        flags |= PCPF_PREV_FREE_HIGH_ORDER
+    memory.pcp[zone, cpu]["flags"] = flags
+    memory.pcp[zone, cpu].free_count = longer_run(memory, zone, cpu, order)
+    return free_high
+
+
+@kernel(inline=True)
 def tuned_drain_size(memory, zone, cpu, order):
     """Pages to drain after a free, or NO_DRAIN, where pcp.high tunes itself.
 
     Source: free_unref_page_commit() of 6.12.
     """
-    count = memory.pcp[zone, cpu].count
-    memory.pcp[zone, cpu].alloc_factor >>= 1
-    free_high = frees_high_run(memory, zone, cpu, order, count)
-    flags = memory.pcp[zone, cpu]["flags"] & ~PCPF_PREV_FREE_HIGH_ORDER
-    if 0 < order <= memory.profile.pcp_max_order:
-        flags |= PCPF_PREV_FREE_HIGH_ORDER
-    memory.pcp[zone, cpu]["flags"] = flags
-    run = longer_run(memory, zone, cpu, order)
-    memory.pcp[zone, cpu].free_count = run
+    free_high = count_free(memory, zone, cpu, order)
+    count, run = memory.pcp[zone, cpu].count, memory.pcp[zone, cpu].free_count
     high = tuned_high(memory, zone, cpu, count, run, free_high, True)
     if count < high:
         return NO_DRAIN

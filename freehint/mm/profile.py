@@ -4,9 +4,10 @@ A profile is a NamedTuple of numbers, so it passes into kernels inside :class:`M
 names a rule.  Where kernel versions differ, one small function in ``mm/`` reads the field (search
 for its name); all other code is shared.
 
-Source: mm/page_alloc.c of v4.15, v5.10.228, Debian's 6.1.192 and 6.12.95.
+Source: mm/page_alloc.c of v4.15, v5.10.228, Debian's 6.1.192, 6.12.95 and 7.3.4.
 """
 
+import re
 from typing import NamedTuple
 
 # At pageblock order and above: which free buddies do not merge?  (__free_one_page)
@@ -48,8 +49,12 @@ class Profile(NamedTuple):
     high_ignores_boost : bool  any order-0 request with __GFP_HIGH ignores the boost of the min
         watermark (from 6.3 on), else only one with GFP_ATOMIC does
     freelist_hygiene : bool  a free block's list type equals its pageblock's type (from 6.10 on)
+    isolation_keeps_type : bool  an isolated pageblock keeps its type and goes back to it (7.3)
+    highatomic_skips_pcp : bool  a high-order atomic request never refills a pcp list but goes to
+        the buddy lists, where alone the HIGHATOMIC reserve grows (7.3)
 
     proactive_compaction : bool  kcompactd compacts in the background (from 5.9 on)
+    reporting_fits_ring : bool  a report of free page reporting is no larger than the ring (7.3)
 
     pcp lists
     pcp_max_order : int      highest small order kept on pcp lists (3 = PAGE_ALLOC_COSTLY_ORDER)
@@ -60,6 +65,10 @@ class Profile(NamedTuple):
     reclaim_limits_pcp : bool  ZONE_RECLAIM_ACTIVE lowers pcp.high to four batches
     pcp_batch_cap : int      upper limit of four batches, in pages
     pcp_high : int           HIGH_..
+    free_high_adds_high_min : bool  a run of frees of orders 1..3 drains all pages only when it is
+        longer than a batch by half of high_min (7.3)
+    drain_in_chunks : bool   a drain after a free goes batch by batch, the locks dropped between
+        (7.3)
     """
 
     release: int
@@ -75,7 +84,10 @@ class Profile(NamedTuple):
     watermarks_count_reserve: bool
     high_ignores_boost: bool
     freelist_hygiene: bool
+    isolation_keeps_type: bool
+    highatomic_skips_pcp: bool
     proactive_compaction: bool
+    reporting_fits_ring: bool
     pcp_max_order: int
     pcp_thp: bool
     pcp_drain: int
@@ -84,6 +96,8 @@ class Profile(NamedTuple):
     reclaim_limits_pcp: bool
     pcp_batch_cap: int
     pcp_high: int
+    free_high_adds_high_min: bool
+    drain_in_chunks: bool
 
 
 # v4.15, the kernel of the free page hinting thread.
@@ -101,7 +115,10 @@ LINUX_4_15 = Profile(
     watermarks_count_reserve=True,
     high_ignores_boost=False,
     freelist_hygiene=False,
+    isolation_keeps_type=False,
+    highatomic_skips_pcp=False,
     proactive_compaction=False,
+    reporting_fits_ring=False,
     pcp_max_order=0,
     pcp_thp=False,
     pcp_drain=DRAIN_ROUND_ROBIN,
@@ -110,6 +127,8 @@ LINUX_4_15 = Profile(
     reclaim_limits_pcp=False,
     pcp_batch_cap=512 * 1024 // 4096,
     pcp_high=HIGH_SIX_BATCHES,
+    free_high_adds_high_min=False,
+    drain_in_chunks=False,
 )
 # v5.10.228: the first long-term kernel with FPI flags and free page reporting.
 LINUX_5_10 = LINUX_4_15._replace(
@@ -148,7 +167,23 @@ LINUX_6_12 = LINUX_6_1._replace(
     pcp_high=HIGH_AUTO_TUNED,
 )
 
-PROFILES = {"4.15": LINUX_4_15, "5.10": LINUX_5_10, "6.1": LINUX_6_1, "6.12": LINUX_6_12}
+# 7.3.4-1~bpo13+1 of Debian.
+LINUX_7_3 = LINUX_6_12._replace(
+    release=703,
+    isolation_keeps_type=True,
+    highatomic_skips_pcp=True,
+    reporting_fits_ring=True,
+    free_high_adds_high_min=True,
+    drain_in_chunks=True,
+)
+
+PROFILES = {
+    "4.15": LINUX_4_15,
+    "5.10": LINUX_5_10,
+    "6.1": LINUX_6_1,
+    "6.12": LINUX_6_12,
+    "7.3": LINUX_7_3,
+}
 
 
 def profile_name(profile: Profile) -> str:
@@ -171,5 +206,23 @@ def profile_for_kernel(version: str) -> Profile:
     """
     short = ".".join(version.split(".")[:2])
     if short not in PROFILES:
-        raise ValueError(f"no profile for kernel {version!r}; there are {', '.join(PROFILES)}")
+        there = ", ".join(PROFILES)
+        near = _nearest(short)
+        nearest = f"; the nearest is {near}, which is not used in its place" if near else ""
+        raise ValueError(f"no profile for kernel {version!r}; there are {there}{nearest}")
     return PROFILES[short]
+
+
+def _nearest(short: str) -> str | None:
+    """The name of the profile that is the fewest releases away, the older of two; None if unclear.
+
+    Linux went from 4.20 to 5.0, from 5.19 to 6.0 and from 6.19 to 7.0.
+    """
+
+    def number(name: str) -> int:
+        major, minor = map(int, name.split("."))
+        return {4: 0, 5: 21, 6: 41}.get(major, 61 + 20 * (major - 7)) + minor
+
+    if not re.fullmatch(r"[4-9]\.\d{1,2}", short):
+        return None
+    return min(PROFILES, key=lambda name: abs(number(name) - number(short)))

@@ -9,6 +9,7 @@ from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_block
 from freehint.mm.fallback import ALLOC_NOFRAGMENT, RMQUEUE_NORMAL, rmqueue
 from freehint.mm.highatomic import (
+    ALLOC_HIGHATOMIC,
     ALLOC_MIN_RESERVE,
     ALLOC_NON_BLOCK,
     ALLOC_RESERVES,
@@ -175,11 +176,27 @@ def first_attempt(memory):
 
 
 @kernel(inline=True)
-def attempt_rules(attempt, reserve_flags):
-    """Watermark and alloc flags of a round.  Source: __alloc_pages(), gfp_to_alloc_flags()."""
+def attempt_rules(memory, attempt, reserve_flags):
+    """Watermark and alloc flags of a round: 7.3 has ALLOC_HIGHATOMIC from the first one on.
+
+    Source: __alloc_pages(), gfp_to_alloc_flags().
+    """
     if attempt == 2:
         return WMARK_MIN, reserve_flags
-    return WMARK_LOW, ALLOC_NOFRAGMENT if attempt == 0 else 0
+    flags = ALLOC_NOFRAGMENT if attempt == 0 else 0
+    if memory.profile.highatomic_skips_pcp:
+        flags |= reserve_flags & ALLOC_HIGHATOMIC
+    return WMARK_LOW, flags
+
+
+@kernel(inline=True)
+def reserve_grows(memory, mark, from_list):
+    """May a high-order atomic request add its pageblock to the reserve?
+
+    In 7.3 only one may that is served by the buddy lists at the min watermark.
+    Source: get_page_from_freelist(); rmqueue_buddy() of 7.3.
+    """
+    return not memory.profile.highatomic_skips_pcp or (mark == WMARK_MIN and not from_list)
 
 
 @kernel(inline=True)
@@ -202,7 +219,7 @@ def serving_zone(memory, order, migratetype):
     """
     highest = highest_zone_of(migratetype)
     for attempt in range(first_attempt(memory), 3):
-        mark, flags = attempt_rules(attempt, 0)
+        mark, flags = attempt_rules(memory, attempt, 0)
         for zone in range(memory.zones.shape[0] - 1, -1, -1):
             if has_room(memory, zone, order, mark, highest, flags):
                 return zone, flags
@@ -220,7 +237,7 @@ def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_z
     highest = highest_zone_of(migratetype)
     under_lock = 0
     for attempt in range(first_attempt(memory), 3):
-        mark, flags = attempt_rules(attempt, reserve_flags)
+        mark, flags = attempt_rules(memory, attempt, reserve_flags)
         for zone in range(memory.zones.shape[0] - 1, -1, -1):
             if not has_room(memory, zone, order, mark, highest, flags):
                 continue
@@ -229,7 +246,7 @@ def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_z
                 return LOCKED, zone, under_lock
             node, taken = rmqueue_zone(memory, zone, cpu, order, migratetype, flags, locked_zones)
             under_lock += taken
-            if node >= 0 and atomic:
+            if node >= 0 and atomic and reserve_grows(memory, mark, taken == 0):
                 reserve_highatomic_pageblock(memory, node, zone, order)
             if node != NO_PAGE:
                 return node, zone, under_lock

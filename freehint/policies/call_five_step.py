@@ -25,11 +25,11 @@ from freehint.mm.list import list_next
 from freehint.mm.memory import (
     ISOLATE,
     MAX_ORDER,
-    MIGRATE_TYPES,
     NR_ORDERS,
     USER_LIST,
     frame_order,
     free_list_head,
+    nr_types,
     page_zone,
     user_node,
 )
@@ -97,9 +97,9 @@ def take_from_list(memory, state, zone, report, capacity):
         state.at[AT_CALL_OVER] = 1
         return n, MORE
     state.at[AT_LIST] += 1
-    if state.at[AT_LIST] % MIGRATE_TYPES == ISOLATE:
+    if state.at[AT_LIST] % nr_types(memory) == ISOLATE:
         state.at[AT_LIST] += 1
-    if state.at[AT_LIST] == (MAX_ORDER - state.knob[K_MIN_ORDER]) * MIGRATE_TYPES:
+    if state.at[AT_LIST] == (MAX_ORDER - state.knob[K_MIN_ORDER]) * nr_types(memory):
         state.at[AT_ZONE] += 1
         state.at[AT_LIST] = 0
     return n, AT_ONCE if state.at[AT_ZONE] < len(memory.zones) else MORE
@@ -129,7 +129,7 @@ def take_blocks(memory, state, zone, order, migratetype, report, capacity):
                     return n
                 report[n, 0] = node
                 report[n, 1] = order
-                state.held[zone, list_index(order, migratetype)] += 1
+                state.held[zone, list_index(memory, order, migratetype)] += 1
                 n += 1
         node = after
     return n
@@ -189,7 +189,7 @@ def on_allocation(memory, state, zone, order, migratetype):
         Blocks moved.
     """
     for empty in range(NR_ORDERS):
-        missed = state.held[zone, list_index(empty, migratetype)]
+        missed = state.held[zone, list_index(memory, empty, migratetype)]
         if missed > 0 and memory.nr_free[zone, empty, migratetype] == 0:
             state.at[AT_EMPTY] = empty
             state.at[AT_MISSED] = missed
@@ -224,8 +224,8 @@ def shrink(memory, state, nr_pages):
     pages = 0
     for zone in range(state.held.shape[0]):
         for order in range(NR_ORDERS):
-            for migratetype in range(MIGRATE_TYPES):
-                pages += state.held[zone, list_index(order, migratetype)] << order
+            for migratetype in range(nr_types(memory)):
+                pages += state.held[zone, list_index(memory, order, migratetype)] << order
     if pages > 0:
         state.at[AT_INTERRUPTS] += 1
         state.at[AT_CALL_OVER] = 1

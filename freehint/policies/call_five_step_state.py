@@ -5,7 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.jit import kernel
-from freehint.mm.memory import MARK_SHIFT, MIGRATE_TYPES, NR_ORDERS
+from freehint.mm.memory import (
+    MARK_SHIFT,
+    NR_ORDERS,
+    nr_types,
+)
 from freehint.policies.walk_state import forget_user_nodes, list_at
 from freehint.policies.walker import ORDER
 
@@ -14,7 +18,7 @@ AT_ITS_END, AT_CAPACITY, AT_WATERMARK, AT_KEPT_BLOCK = range(4)
 
 
 class CallFiveStepState(NamedTuple):
-    """The state of a walk; ``Z`` zones, ``L`` = 55 lists of a zone.
+    """The state of a walk; ``Z`` zones, ``L`` = 55 lists of a zone (66 with CMA).
 
     knob : int64[7]      K_USER .. K_STROKES
     at : int64[11]       AT_ZONE, AT_LIST: the next list; AT_HELD: blocks taken in this call;
@@ -56,7 +60,7 @@ def new_call_state(memory, policy):
     return CallFiveStepState(
         knob=np.array([*knobs, policy.keep, policy.span, policy.strokes], np.int64),
         at=np.zeros(11, np.int64),
-        held=np.zeros((len(memory.zones), NR_ORDERS * MIGRATE_TYPES), np.int64),
+        held=np.zeros((len(memory.zones), NR_ORDERS * nr_types(memory)), np.int64),
         merged=np.zeros(memory.nr_pages, np.bool_),
     )
 
@@ -64,7 +68,8 @@ def new_call_state(memory, policy):
 @kernel(inline=True)
 def called_list(state, i):
     """(order, migratetype) of the i-th list of a zone in walking order."""
-    return list_at(state.knob[K_ORDER], state.knob[K_MIN_ORDER], i)
+    types = state.held.shape[1] // NR_ORDERS
+    return list_at(state.knob[K_ORDER], state.knob[K_MIN_ORDER], i, types)
 
 
 @kernel(inline=True)

@@ -30,7 +30,13 @@ from freehint.config import InputError
 from freehint.inputs.rules import OneOf, Switch, Whole
 from freehint.jit import kernel
 from freehint.mm.list import list_next
-from freehint.mm.memory import HINTED, frame_order, frame_type, free_list_head
+from freehint.mm.memory import (
+    HINTED,
+    frame_order,
+    frame_type,
+    free_list_head,
+    nr_types,
+)
 from freehint.policies.policy import CAPACITY, FULL_RING, MIN_ORDER, Knob
 from freehint.policies.walk import (
     AT_ONCE,
@@ -104,6 +110,7 @@ def new_call_state(memory, policy):
         policy.span,
         LAP.index(policy.lap),
         policy.strokes,
+        types=nr_types(memory),
     )
 
 

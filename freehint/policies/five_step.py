@@ -39,12 +39,12 @@ from freehint.mm.list import (
 )
 from freehint.mm.memory import (
     ISOLATE,
-    MIGRATE_TYPES,
     NR_ORDERS,
     USER_LIST,
     frame_order,
     frame_type,
     free_list_head,
+    nr_types,
     page_zone,
     user_node,
 )
@@ -73,7 +73,7 @@ def begin_zone(memory, state, zone):
     """Add an END to the tail of each list."""
     forget_user_nodes(memory, state.at[AT_USER])
     for i in range(state.at[AT_NR_LISTS]):
-        order, migratetype = order_of(i), i % MIGRATE_TYPES
+        order, migratetype = order_of(memory, i), i % nr_types(memory)
         state.left[i] = memory.nr_free[zone, order, migratetype]
         if state.left[i] > 0:
             head = free_list_head(memory, zone, order, migratetype)
@@ -94,7 +94,7 @@ def take_list(memory, state, zone, i, report, n, capacity):
         Whether the walk is done with this list.
     """
     end = end_node(memory, state, i)
-    head = free_list_head(memory, zone, order_of(i), i % MIGRATE_TYPES)
+    head = free_list_head(memory, zone, order_of(memory, i), i % nr_types(memory))
     node = list_next(memory.links, head)
     while node != end and node != head and state.left[i] > 0:
         after = list_next(memory.links, node)
@@ -105,7 +105,7 @@ def take_list(memory, state, zone, i, report, n, capacity):
             if not isolate_free_page(memory, node, state.at[AT_USER]):
                 return n, n == 0  # The zone is too low: give the held blocks back, then try again.
             report[n, 0] = node
-            report[n, 1] = order_of(i)
+            report[n, 1] = order_of(memory, i)
             state.left[i] -= 1
             state.held[zone, i] += 1
             n += 1
@@ -121,7 +121,7 @@ def fill(memory, state, zone, report, capacity):
     n = 0
     while state.at[AT_LIST] < state.at[AT_NR_LISTS]:
         i = state.at[AT_LIST]
-        if i % MIGRATE_TYPES != ISOLATE:
+        if i % nr_types(memory) != ISOLATE:
             n, done = take_list(memory, state, zone, i, report, n, capacity)
             if not done:
                 return n, MORE
@@ -171,7 +171,7 @@ def put_first(memory, state, zone, node):
     if not page_is_buddy(memory, node, order):
         return  # It merged, and the larger block is another one.
     migratetype = frame_type(memory.frame[node])
-    i = list_index(order, migratetype)
+    i = list_index(memory, order, migratetype)
     list_move(memory.links, node, free_list_head(memory, zone, order, migratetype))
     end = end_node(memory, state, i)
     if list_empty(memory.links, end):
@@ -217,10 +217,10 @@ def on_empty(memory, state, zone, order, migratetype):
     int
         Blocks moved.
     """
-    missed = state.held[zone, list_index(order, migratetype)] > 0
+    missed = state.held[zone, list_index(memory, order, migratetype)] > 0
     if not missed and not has_block(memory, zone, order, migratetype):
         for larger in range(order, NR_ORDERS):
-            missed = missed or state.held[zone, list_index(larger, migratetype)] > 0
+            missed = missed or state.held[zone, list_index(memory, larger, migratetype)] > 0
     if not missed:
         return 0
     state.at[AT_INTERRUPTS] += 1
@@ -248,7 +248,7 @@ def shrink(memory, state, nr_pages):
     pages = 0
     for zone in range(state.held.shape[0]):
         for i in range(state.held.shape[1]):
-            pages += state.held[zone, i] << order_of(i)
+            pages += state.held[zone, i] << order_of(memory, i)
     if pages > 0:
         state.at[AT_INTERRUPTS] += 1
         release(memory, state)

@@ -5,12 +5,18 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.jit import kernel
-from freehint.mm.memory import MAX_ORDER, MIGRATE_TYPES, NR_ORDERS, USER_END, user_node
+from freehint.mm.memory import (
+    MAX_ORDER,
+    NR_ORDERS,
+    USER_END,
+    nr_types,
+    user_node,
+)
 from freehint.policies.walk_state import forget_user_nodes
 
 
 class FiveStepState(NamedTuple):
-    """The state of a walk; ``Z`` zones, ``L`` = 55 lists of a zone in walking order.
+    """The state of a walk; ``Z`` zones, ``L`` = 55 lists of a zone (66 with CMA) in walking order.
 
     at : int64[5]        AT_USER; AT_NR_LISTS: lists to walk; AT_ZONE: the current zone, -1 before
                          the first; AT_LIST: the current list; AT_INTERRUPTS: how often step 5 came
@@ -29,8 +35,8 @@ AT_USER, AT_NR_LISTS, AT_ZONE, AT_LIST, AT_INTERRUPTS = range(5)
 def new_state(memory, policy):
     """The state of a walk that has not begun."""
     forget_user_nodes(memory, policy.user)
-    lists = NR_ORDERS * MIGRATE_TYPES
-    walked = (MAX_ORDER - policy.min_order) * MIGRATE_TYPES
+    lists = NR_ORDERS * nr_types(memory)
+    walked = (MAX_ORDER - policy.min_order) * nr_types(memory)
     return FiveStepState(
         at=np.array([policy.user, walked, -1, 0, 0], np.int64),
         left=np.zeros(lists, np.int64),
@@ -39,15 +45,15 @@ def new_state(memory, policy):
 
 
 @kernel(inline=True)
-def order_of(i):
+def order_of(memory, i):
     """The order of the i-th list in walking order, largest orders first."""
-    return MAX_ORDER - 1 - i // MIGRATE_TYPES
+    return MAX_ORDER - 1 - i // nr_types(memory)
 
 
 @kernel(inline=True)
-def list_index(order, migratetype):
+def list_index(memory, order, migratetype):
     """The place of a list in walking order."""
-    return (MAX_ORDER - 1 - order) * MIGRATE_TYPES + migratetype
+    return (MAX_ORDER - 1 - order) * nr_types(memory) + migratetype
 
 
 @kernel(inline=True)

@@ -3,10 +3,10 @@
 from freehint.config import require, whole
 from freehint.mm.memory import (
     MAX_ORDER,
-    MIGRATE_TYPES,
     Memory,
     free_list_head,
     list_nodes,
+    nr_types,
 )
 
 
@@ -63,7 +63,7 @@ def walk_free_mem_block(
     require(callable(report_pfn_range), "report_pfn_range", "be callable", report_pfn_range)
     for zone in range(memory.nr_free.shape[0]):
         for order in range(MAX_ORDER - 1, min_order - 1, -1):
-            for migratetype in range(MIGRATE_TYPES):
+            for migratetype in range(nr_types(memory)):
                 head = free_list_head(memory, zone, order, migratetype)
                 for node in list_nodes(memory, head):
                     stop = report_pfn_range(opaque, int(node) + memory.base_pfn, 1 << order)

@@ -13,7 +13,7 @@ Source: mm/page_reporting.c of 6.1, if no other is named; the budget came in 5.9
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -26,13 +26,13 @@ from freehint.mm.isolate import isolate_free_page, putback_page
 from freehint.mm.list import list_next, list_prev, list_turn
 from freehint.mm.memory import (
     ISOLATE,
-    MIGRATE_TYPES,
     NR_ORDERS,
     REPORT_REQUESTED,
     REPORTED,
     WMARK_LOW,
     frame_order,
     free_list_head,
+    nr_types,
 )
 from freehint.mm.zone import zone_watermark_ok
 from freehint.policies.policy import Outcome, Policy, Stroke
@@ -91,7 +91,7 @@ def begin_list(memory, state, zone, order):
     order's free blocks of all types count, reported or not.
     """
     free = 0
-    for migratetype in range(MIGRATE_TYPES):
+    for migratetype in range(nr_types(memory)):
         free += memory.nr_free[zone, order, migratetype]
     share = state.knob[K_CAPACITY] * SHARE_OF_LIST
     state.at[AT_BUDGET] = (free + share - 1) // share
@@ -161,11 +161,12 @@ def fill(memory, state, zone, report, capacity):
         if not zone_has_plenty(memory, state, zone):
             return 0, ZONE_DONE
         state.at[AT_ZONE] = zone
-        state.at[AT_LIST] = state.knob[K_ORDER] * MIGRATE_TYPES
+        state.at[AT_LIST] = state.knob[K_ORDER] * nr_types(memory)
         state.at[AT_BUDGET] = NOT_BEGUN
     n = 0
-    while state.at[AT_LIST] < NR_ORDERS * MIGRATE_TYPES:
-        order, migratetype = state.at[AT_LIST] // MIGRATE_TYPES, state.at[AT_LIST] % MIGRATE_TYPES
+    types = nr_types(memory)
+    while state.at[AT_LIST] < NR_ORDERS * types:
+        order, migratetype = state.at[AT_LIST] // types, state.at[AT_LIST] % types
         if migratetype != ISOLATE and memory.nr_free[zone, order, migratetype] > 0:
             if state.at[AT_BUDGET] == NOT_BEGUN:
                 begin_list(memory, state, zone, order)
@@ -205,9 +206,10 @@ class PageReporting(Policy):
     report_order : int
         Smallest order reported: page_reporting_order, by default the order of a pageblock.
     delay_ns : int
-        The time from a free, or from the end of a pass, to the next pass.
+        The time from a free, or from the end of a pass, to the next pass; in 7.3 it is the module
+        parameter page_reporting_delay_ms.
     capacity : int
-        Blocks per report: PAGE_REPORTING_CAPACITY.
+        Blocks per report: PAGE_REPORTING_CAPACITY; in 7.3 no more than the ring has.
     putback : "tail" or "head"
         The end of the list to which blocks are put back.  "head" is what 5.7 to 5.9 did: they put
         a block back like any freed block, so it was reused first.
@@ -236,6 +238,13 @@ class PageReporting(Policy):
         require(self.delay_ns is not None, "policy.delay_ns", "be a time", self.delay_ns)
         one = self.one_buffer
         require(one, "policy.one_buffer", "be true for page_reporting", one)
+
+    def fitted(self, ring_size: int) -> "PageReporting":
+        """The policy with reports no larger than the ring, as from 7.3 on.
+
+        Source: virtballoon_probe() and page_reporting_register() of 7.3.
+        """
+        return replace(self, capacity=min(self.capacity, ring_size))
 
     @property
     def smallest_order(self) -> int:

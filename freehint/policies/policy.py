@@ -230,6 +230,10 @@ class Policy(Checked):
         """
         return tuple(knob.name for knob in self.knobs) if self.fill is not None else ()
 
+    def fitted(self, ring_size: int) -> "Policy":
+        """The policy as it works with a ring of that size; most take the ring as it is."""
+        return self
+
     @property
     def stroke_capacity(self) -> int:
         """The most blocks in a stroke; 0 if there is no limit."""

@@ -9,12 +9,12 @@ from freehint.mm.list import list_del_init
 from freehint.mm.memory import (
     MARK_SHIFT,
     MAX_ORDER,
-    MIGRATE_TYPES,
     NODES_PER_USER,
     NR_ORDERS,
     PAGEBLOCK_ORDER,
     USER_BOOKMARK,
     USER_END,
+    WITHOUT_CMA,
     user_node,
 )
 
@@ -29,7 +29,7 @@ AT_ITS_END, AT_CAPACITY, AT_A_FULL_RING, AT_FIRST, AFTER_LAP = range(5)
 
 
 class WalkState(NamedTuple):
-    """The progress of a walk.  ``L`` = 55 lists of a zone, in walking order.
+    """The progress of a walk.  ``L`` = 55 lists of a zone (66 with CMA), in walking order.
 
     knob : int64[11]     K_ROTATE .. K_STROKES
     at : int64[12]       AT_LIST: the current list; AT_SETTLED: lists before it are finished;
@@ -106,13 +106,15 @@ def new_walk_state(
     span=True,
     lap=IF_FIRST_IS_GONE,
     strokes=0,
+    types=WITHOUT_CMA,
 ) -> WalkState:
     """The state of a walk that has not begun; the arguments are the constants above.
 
-    ``nr_pages`` is the number of pages of the memory; 0 leaves no room for gathered links.  The
-    last four are for LIST_BY_LIST alone, where ``capacity`` is that of a call.
+    ``nr_pages`` is the number of pages of the memory; 0 leaves no room for gathered links.
+    ``types`` is its number of migratetypes.  The four before it are for LIST_BY_LIST alone, where
+    ``capacity`` is that of a call.
     """
-    lists = NR_ORDERS * MIGRATE_TYPES
+    lists = NR_ORDERS * types
     knobs = [rotate, resume, lock, order, min_order, user, stops_at_empty, capacity, span, lap]
     return WalkState(
         knob=np.array([*knobs, strokes], np.int64),
@@ -143,23 +145,29 @@ def forget_user_marks(memory, user):
 
 
 @kernel(inline=True)
-def nr_lists(state):
-    """The number of lists of a zone that are walked."""
-    return (NR_ORDERS - state.knob[K_MIN_ORDER]) * MIGRATE_TYPES
+def walked_types(state):
+    """The number of migratetypes of the guest that is walked."""
+    return state.begun.shape[0] // NR_ORDERS
 
 
 @kernel(inline=True)
-def list_at(direction, min_order, i):
+def nr_lists(state):
+    """The number of lists of a zone that are walked."""
+    return (NR_ORDERS - state.knob[K_MIN_ORDER]) * walked_types(state)
+
+
+@kernel(inline=True)
+def list_at(direction, min_order, i, types):
     """(order, migratetype) of the i-th list of a zone, HIGH_FIRST or LOW_FIRST."""
-    step = i // MIGRATE_TYPES
+    step = i // types
     order = MAX_ORDER - 1 - step if direction == HIGH_FIRST else min_order + step
-    return order, i % MIGRATE_TYPES
+    return order, i % types
 
 
 @kernel(inline=True)
 def walked_list(state, i):
     """(order, migratetype) of the i-th list of a zone in walking order."""
-    return list_at(state.knob[K_ORDER], state.knob[K_MIN_ORDER], i)
+    return list_at(state.knob[K_ORDER], state.knob[K_MIN_ORDER], i, walked_types(state))
 
 
 @kernel(inline=True)
@@ -167,7 +175,7 @@ def list_index(state, order, migratetype):
     """The place of a list in walking order: the inverse of walked_list()."""
     high_first = state.knob[K_ORDER] == HIGH_FIRST
     step = MAX_ORDER - 1 - order if high_first else order - state.knob[K_MIN_ORDER]
-    return step * MIGRATE_TYPES + migratetype
+    return step * walked_types(state) + migratetype
 
 
 @kernel(inline=True)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from freehint.config import InputError, parameters, require
 from freehint.inputs.rules import OneOf, Switch
+from freehint.mm.memory import nr_types
 from freehint.policies.policy import CAPACITY, FULL_RING, MIN_ORDER, Knob, Order, Policy
 from freehint.policies.walk import drain, end_walk, fill
 from freehint.policies.walk_state import forget_user_nodes, new_walk_state
@@ -44,6 +45,7 @@ def new_state(memory, policy):
         policy.user,
         policy.stops_at_empty_list,
         memory.nr_pages,
+        types=nr_types(memory),
     )
 
 

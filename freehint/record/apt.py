@@ -62,8 +62,13 @@ def backports(folder: Path) -> Apt:
     InputError
         The machine's configuration names no mirror of its release.
     """
+    return suite(folder, _codename() + BACKPORTS)
+
+
+def suite(folder: Path, name: str) -> Apt:
+    """Apt with another suite, such as "bullseye"; else as :func:`backports`."""
     if not folder.is_dir():
-        line = _backports_line()
+        line = f"deb {_mirror()} {name} main\n"
         with whole_folder(folder) as temporary:
             (temporary / "sources.list").write_text(line)
             (temporary / "lists/partial").mkdir(parents=True)
@@ -84,13 +89,18 @@ def _private(folder: Path) -> tuple:
     return tuple(word for option in options for word in ("-o", option))
 
 
-def _backports_line() -> str:
-    """The line of sources.list for the backports of this machine's release."""
+def _codename() -> str:
+    """The name of this machine's release of Debian, such as "bookworm"."""
     with reading(OS_RELEASE):
         match = re.search(r"^VERSION_CODENAME=(\w+)", OS_RELEASE.read_text(), re.MULTILINE)
-    codename = match[1] if match else ""
+    return match[1] if match else ""
+
+
+def _mirror() -> str:
+    """The address from which the machine has its release of Debian."""
+    codename = _codename()
     shown = run("apt-get", "indextargets", "--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)")
     for line in shown.splitlines():
         if line.startswith(f"{codename} main "):
-            return f"deb {line.split()[2]} {codename}{BACKPORTS} main\n"
+            return line.split()[2]
     raise InputError(f"apt's configuration names no mirror of {codename or 'a Debian release'}")

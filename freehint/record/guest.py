@@ -29,6 +29,7 @@ from freehint.record.migration.move import EVENTS, SOCKET, look_after, look_befo
 from freehint.record.migration.table import TABLE, record_of, write_table
 from freehint.record.order import Order, check_order, info_of
 from freehint.record.probes import (
+    COMPACTION,
     GROUP,
     REPORTING,
     TRACEPOINTS,
@@ -236,6 +237,8 @@ def _begin_trace(guest: Guest, probes: Chosen, buffer_kib: int, walker: bool) ->
     events = [f"kmem/{name}" for name in TRACEPOINTS]
     for event in (GROUP, *events, *(("fhwalk",) if walker else ())):
         guest.shell(f"echo 1 > $T/events/{event}/enable")
+    for event in COMPACTION:
+        guest.shell(f"[ ! -d $T/events/{event} ] || echo 1 > $T/events/{event}/enable")
     guest.shell("echo 1 > $T/tracing_on")
     return guest.shell("cat $T/kprobe_events $T/set_event $T/buffer_size_kb")
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from freehint.config import InputError
 from freehint.files import whole_folder
 from freehint.jit.cache import cache_bases
-from freehint.record.apt import Apt, backports
-from freehint.record.probes import PROBES, series_of
+from freehint.record.apt import Apt, backports, suite
+from freehint.record.probes import PROBES, SUITES, series_of
 from freehint.record.tools import require_tools, run
 
 IMAGE = re.compile(r"linux-image-(\d[\w.+~-]*-cloud-amd64)")
@@ -79,22 +79,32 @@ def find_kernel(text: str, headers: bool) -> Found:
         no probes, or the compiler of its headers is missing.
     """
     require_tools(("apt-get", "apt-cache", "dpkg-deb"), "fetching a kernel")
-    apt = Apt()
-    package = _package(apt, text)
-    if package is None:
-        apt = backports(kernel_cache() / "backports")
-        package = _package(apt, text)
-    if package is None:
-        wanted = f"linux-image-{text}*-cloud-amd64" if text in PROBES else text
-        raise InputError(
-            f"--kernel {text}: neither apt's sources nor the backports of this release have a"
-            f" package {wanted} with a -dbg package"
-        )
+    apt, package = _source(text)
     release = IMAGE.fullmatch(package)[1]
     series_of(release)
     version = _version_of_all(apt, package, f"{package}-dbg")
     needed = _headers(apt, release, version) if headers else ()
     return Found(apt, package, version, release, needed)
+
+
+def _source(text: str) -> tuple[Apt, str]:
+    """The first source of packages that has a kernel, and the package of its image."""
+    apt = Apt()
+    if (package := _package(apt, text)) is None:
+        series = text if text in PROBES else series_of(IMAGE.fullmatch(text)[1])
+        if series in SUITES:
+            apt = suite(kernel_cache() / SUITES[series], SUITES[series])
+        else:
+            apt = backports(kernel_cache() / "backports")
+        package = _package(apt, text)
+    if package is None:
+        wanted = f"linux-image-{text}*-cloud-amd64" if text in PROBES else text
+        where = SUITES.get(series, "the backports of this release")
+        raise InputError(
+            f"--kernel {text}: neither apt's sources nor {where} have a package {wanted} with a"
+            " -dbg package"
+        )
+    return apt, package
 
 
 def _package(apt: Apt, text: str) -> str | None:

@@ -23,6 +23,13 @@ TRACEPOINTS = (
     *("mm_page_alloc", "mm_page_free", "mm_page_free_batched", "mm_page_alloc_zone_locked"),
     *("mm_page_pcpu_drain", "mm_page_alloc_extfrag"),
 )
+# Those that tell when compaction begins, and which lists it turned; a kernel has some of them.
+COMPACTION = (
+    *("compaction/mm_compaction_begin", "compaction/mm_compaction_end"),
+    "compaction/mm_compaction_fast_isolate_freepages",
+)
+# The release of Debian that has a series, where it may not be this machine's.
+SUITES = {"5.10": "bullseye"}
 
 
 class Probe(NamedTuple):
@@ -52,13 +59,31 @@ SAME = (
     Probe(
         "putback", "__putback_isolated_page", f"pfn=%di:{PAGE} order=%si:u32 migratetype=%dx:s32"
     ),
-    Probe("drain", "free_pcppages_bulk", "a=%si:s32 b=%cx:s32"),
     Probe("unreserve", "unreserve_highatomic_pageblock"),
     Probe("move_block_ret", "move_freepages_block", "a=$retval:s32"),
 )
+# From 5.17 on a drain begins with a list; before it is told the zone.
+DRAIN = Probe("drain", "free_pcppages_bulk", "a=%si:s32 b=%cx:s32")
+DRAIN_OF_ZONE = Probe("drain", "free_pcppages_bulk", f"a=%si:s32 b=%di:{ZONE}")
 PROBES = {
+    "5.10": (
+        *SAME,
+        DRAIN_OF_ZONE,
+        Probe(
+            "steal",
+            "steal_suitable_fallback",
+            f"pfn=%si:{PAGE} b=%dx:u32 migratetype=%cx:s32 a=%r8:u8",
+        ),
+        Probe("move_block", "move_freepages_block", f"pfn=%si:{PAGE} migratetype=%dx:s32"),
+        Probe(
+            "free_direct",
+            "free_one_page",
+            "pfn=%dx:u64 order=%cx:u32 migratetype=%r8:s32 a=%r9:u32",
+        ),
+    ),
     "6.1": (
         *SAME,
+        DRAIN,
         Probe(
             "steal",
             "steal_suitable_fallback",
@@ -77,6 +102,7 @@ PROBES = {
     ),
     "6.12": (
         *SAME,
+        DRAIN,
         Probe(
             "steal",
             "try_to_steal_block",
@@ -102,6 +128,7 @@ REPORTING = (
 )
 # Without these a replay does not know that a block left or joined the lists.
 NEEDED = {
+    "5.10": {"isolate", "isolate_ret", "putback", "free_direct", "drain"},
     "6.1": {"isolate", "putback", "free_direct"},
     "6.12": {"isolate", "isolate_ret", "putback", "free_direct", "decay", "drain_zone"},
 }

@@ -3,10 +3,19 @@
 The ablations of these operations, rules made wrong on purpose, are here too.
 """
 
-from freehint.formats.traces.rows import ALWAYS_HEAD, C_REFUSED, C_ROTATIONS, LOWEST_FIRST
+from freehint.formats.traces.rows import (
+    ALWAYS_HEAD,
+    C_REFUSED,
+    C_ROTATIONS,
+    IGNORED,
+    LOWEST_FIRST,
+    STEAL,
+    ZONE_LOCKED,
+)
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, del_page_from_free_list, expand, free_block, free_one_page
 from freehint.mm.compaction import move_freelist_head
+from freehint.mm.fallback import find_fallback_block, find_suitable_fallback
 from freehint.mm.list import list_add, list_del, list_next
 from freehint.mm.memory import (
     BUDDY,
@@ -22,6 +31,7 @@ from freehint.mm.memory import (
     page_zone,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
+from freehint.mm.profile import FALLBACK_CLAIMS
 
 ROTATION_COLUMNS = ("row", "zone", "order", "node", "inferred")
 
@@ -162,8 +172,68 @@ def infer_rotation(memory, run, row, observed, zone, order):
         return False
     frame = memory.frame[observed]
     on_list = frame & BUDDY != 0 and frame_type(frame) == MOVABLE and frame_order(frame) == order
-    if not on_list or not run.compacting[zone] or page_zone(memory, observed) != zone:
+    may = run.compacting[zone] and run.rotations.shape[0] > 0
+    if not on_list or not may or page_zone(memory, observed) != zone:
         return False
     move_freelist_head(memory, free_list_head(memory, zone, order, MOVABLE), observed)
     note_rotation(run, row, zone, order, observed, True)
     return True
+
+
+@kernel(cold=True)
+def expect_first(memory, run, row, named, zone, order, migratetype):
+    """Rotate a list if a row names another of its blocks as its first.
+
+    Only MOVABLE lists are rotated; see :func:`infer_rotation`.  ``order`` is -1 if the model
+    finds no list at all.
+    """
+    if order >= 0 and migratetype == MOVABLE:
+        first = first_block(memory, free_list_head(memory, zone, order, MOVABLE))
+        if first != named:
+            infer_rotation(memory, run, row, named, zone, order)
+
+
+@kernel(cold=True)
+def named_by_try(memory, run, rows, tried, row):
+    """Rotate the list that a row of try_to_steal_block() names the first block of, if need be.
+
+    ``row`` is the row that the rotation is noted at.  Before 6.12 the extfrag row names the same
+    block as the probe.
+    """
+    order, named = rows.value[tried], rows.node[tried]
+    if memory.profile.fallback == FALLBACK_CLAIMS and order < NR_ORDERS:
+        zone = page_zone(memory, named)
+        other = find_suitable_fallback(memory, zone, order, rows.migratetype[tried])
+        expect_first(memory, run, row, named, zone, order, other)
+
+
+@kernel(cold=True)
+def named_by_fallback(memory, run, rows, fallback, row):
+    """Rotate the MOVABLE list that a fallback took from, if its row names another first block.
+
+    Up to 6.1 the row names the first block of the list that the fallback takes from.  In 6.12 it
+    does so if whole pageblocks were claimed; blocks that were tried before have rows of the
+    probe, right before on the same CPU.  ``row`` is the row that the rotation is noted at.
+    """
+    named, order = rows.node[fallback], rows.order[fallback]
+    migratetype, cpu = rows.migratetype[fallback], rows.cpu[fallback]
+    zone = page_zone(memory, named)
+    if memory.profile.fallback != FALLBACK_CLAIMS:
+        current, other, _ = find_fallback_block(memory, zone, order, migratetype, 0)
+        expect_first(memory, run, row, named, zone, current, other)
+        return
+    first = fallback
+    for before in range(fallback - 1, -1, -1):
+        kind = rows.kind[before]
+        if rows.cpu[before] == cpu and kind != IGNORED:
+            if kind == STEAL:
+                first = before
+            elif kind != ZONE_LOCKED or first < fallback or rows.node[before] != named:
+                break
+    for tried in range(first, fallback):
+        if rows.kind[tried] == STEAL and rows.cpu[tried] == cpu:
+            named_by_try(memory, run, rows, tried, row)
+    claimed = rows.value[fallback]
+    if rows.change[fallback] == 1 and PAGEBLOCK_ORDER <= claimed < NR_ORDERS:
+        other = find_suitable_fallback(memory, zone, claimed, migratetype)
+        expect_first(memory, run, row, named, zone, claimed, other)

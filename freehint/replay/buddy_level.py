@@ -6,18 +6,22 @@ never damages the lists.
 """
 
 from freehint.formats.traces.rows import (
+    BY_LATER_ROW,
     C_REFUSED,
     CLAIMED,
+    COMPACTION,
     DIRECT,
-    DIRECT_LATER,
     EXTFRAG,
     FREE,
     FREE_DIRECT,
     ISOLATE_PAGE,
     MOVE_BLOCK,
+    MOVE_ISOLATE,
     PCPU_DRAIN,
     PUTBACK,
+    RETURNED,
     ROTATES,
+    STEAL,
     ZONE_LOCKED,
     note_first_miss,
     score,
@@ -26,7 +30,12 @@ from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, del_page_from_free_list, free_one_page
 from freehint.mm.compaction import move_freelist_head
 from freehint.mm.fallback import find_block_to_steal, rmqueue_claim, rmqueue_fallback, rmqueue_steal
-from freehint.mm.isolate import make_movable_around, retag_free_pages
+from freehint.mm.isolate import (
+    make_movable_around,
+    retag_free_pages,
+    set_migratetype_isolate,
+    unset_migratetype_isolate,
+)
 from freehint.mm.list import list_del, list_empty, list_next
 from freehint.mm.memory import (
     BUDDY,
@@ -47,6 +56,8 @@ from freehint.mm.profile import FALLBACK_CLAIMS
 from freehint.replay.buddy_blocks import (
     block_in_use,
     infer_rotation,
+    named_by_fallback,
+    named_by_try,
     note_rotation,
     replay_free,
     smallest_block,
@@ -87,6 +98,7 @@ def fallback_row(memory, run, rows, row):
     node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
     zone = page_zone(memory, node)
     if memory.profile.fallback != FALLBACK_CLAIMS:
+        named_by_fallback(memory, run, rows, row, row)
         if not rmqueue_fallback(memory, zone, order, migratetype, 0, rows.change[row]):
             run.counts[C_REFUSED] += 1
     elif rows.fate[row] != CLAIMED:
@@ -94,6 +106,7 @@ def fallback_row(memory, run, rows, row):
         if predicted >= 0:
             take_block(memory, predicted, zone, current, order, migratetype)
         elif rows.change[row] == 1:
+            named_by_fallback(memory, run, rows, row, row)
             predicted = rmqueue_claim(memory, zone, order, migratetype, 0, rows.value[row])
         else:
             predicted = steal_told(memory, run, row, node, zone, order, migratetype)
@@ -146,11 +159,13 @@ def isolate_row(memory, run, rows, row):
 
 @kernel(cold=True)
 def putback_row(memory, counts, node, order):
-    """Put a block back, at the tail of its list."""
-    if not block_in_use(memory, node, order):
+    """Put a block back, at the tail of its list; no block of two types was ever isolated."""
+    migratetype = get_pageblock_migratetype(memory, node)
+    last = get_pageblock_migratetype(memory, node + (1 << order) - 1)
+    mixed = memory.profile.freelist_hygiene and last != migratetype
+    if mixed or not block_in_use(memory, node, order):
         counts[C_REFUSED] += 1
         return
-    migratetype = get_pageblock_migratetype(memory, node)
     free_one_page(memory, node, page_zone(memory, node), order, migratetype, FPI_TO_TAIL)
 
 
@@ -171,6 +186,19 @@ def move_block_row(memory, rows, row):
         move_freepages_block(memory, node, page_zone(memory, node), migratetype)
 
 
+@kernel(cold=True)
+def move_isolate_row(memory, rows, row):
+    """Isolate a pageblock or take it back, if it is not so already; before 6.10 skip the row."""
+    node = rows.node[row]
+    isolated = get_pageblock_migratetype(memory, node) == ISOLATE
+    if not memory.profile.freelist_hygiene:
+        return
+    if rows.value[row] != 0 and not isolated:
+        set_migratetype_isolate(memory, node)
+    elif rows.value[row] == 0 and isolated:
+        unset_migratetype_isolate(memory, node, MOVABLE)
+
+
 @kernel
 def list_row(memory, run, rows, row):
     """Replay a row of a kind that tells of the buddy lists at both levels; ignore other rows."""
@@ -184,6 +212,10 @@ def list_row(memory, run, rows, row):
         putback_row(memory, run.counts, rows.node[row], rows.order[row])
     elif kind == MOVE_BLOCK:
         move_block_row(memory, rows, row)
+    elif kind == MOVE_ISOLATE:
+        move_isolate_row(memory, rows, row)
+    elif kind == COMPACTION:
+        run.compacting[rows.value[row]] = True
 
 
 @kernel
@@ -199,10 +231,12 @@ def replay_buddy(memory, rows, run, resync, ablation):
         elif kind == FREE:
             fate = rows.fate[row]
             direct = fate == DIRECT or not pcp_allowed_order(memory, order)
-            if direct and fate != DIRECT_LATER:
+            if direct and fate != BY_LATER_ROW and fate != RETURNED:
                 replay_free(memory, run.counts, node, order, -1, FPI_NONE, ablation)
         elif kind == EXTFRAG:
             fallback_row(memory, run, rows, row)
+        elif kind == STEAL:
+            named_by_try(memory, run, rows, row, row)
         elif kind >= FREE_DIRECT:
             list_row(memory, run, rows, row)
 

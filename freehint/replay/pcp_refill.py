@@ -14,7 +14,12 @@ from freehint.formats.traces.rows import (
     NO_CLAIM,
 )
 from freehint.jit import kernel
-from freehint.mm.fallback import find_fallback_block, rmqueue_claim, rmqueue_fallback
+from freehint.mm.fallback import (
+    ALLOC_NOFRAGMENT,
+    find_fallback_block,
+    rmqueue_claim,
+    rmqueue_fallback,
+)
 from freehint.mm.list import list_add_tail
 from freehint.mm.memory import (
     MIGRATE_PCPTYPES,
@@ -30,41 +35,39 @@ from freehint.mm.memory import (
 from freehint.mm.pcp import order_to_pindex, pcp_allowed_order
 from freehint.mm.pcp_limits import nr_pcp_alloc
 from freehint.mm.profile import FALLBACK_CLAIMS
-from freehint.replay.buddy_blocks import infer_rotation, smallest_block, take_block
+from freehint.replay.buddy_blocks import (
+    infer_rotation,
+    named_by_fallback,
+    smallest_block,
+    take_block,
+)
 from freehint.replay.buddy_level import steal_told
 
 STOLEN = -2  # no pageblock was claimed, and one block was stolen
 
 
 @kernel(inline=True)
-def push_claim(run, cpu, change):
-    """Remember a recorded claim until the refill that it belongs to; refuse one too many."""
+def push_claim(run, cpu, row):
+    """Remember an extfrag row until the refill that it belongs to; refuse one too many."""
     claims = run.claims
     last = claims[cpu, 0] + 1
     if last == claims.shape[1]:
         run.counts[C_REFUSED] += 1
         return
-    claims[cpu, last] = change
+    claims[cpu, last] = row
     claims[cpu, 0] = last
 
 
 @kernel(inline=True)
-def pop_claim(claims, counts, cpu):
-    """Take out the oldest claim not used yet.
-
-    Returns
-    -------
-    int
-        The claim.  If there is none, -1: the model decides by itself, and that is counted.
-    """
+def pop_claim(claims, cpu):
+    """Take out the oldest extfrag row not used yet, and return it; -1 if there is none."""
     if claims[cpu, 0] == 0:
-        counts[C_UNTOLD_CLAIMS] += 1
         return -1
-    change = claims[cpu, 1]
+    row = claims[cpu, 1]
     claims[cpu, 0] -= 1
     for i in range(1, 1 + claims[cpu, 0]):
         claims[cpu, i] = claims[cpu, i + 1]
-    return change
+    return row
 
 
 @kernel(cold=True)
@@ -84,7 +87,7 @@ def fallback_without_claim(memory, zone, order, migratetype):
 
 @kernel(inline=True)
 def claim_told(memory, rows, row):
-    """The claim in an extfrag row, for the refill that it belongs to; see :func:`push_claim`.
+    """The claim in an extfrag row.
 
     Up to 6.1 it is 1 if the pageblock was claimed, else 0; in 6.12 it is the order of the block
     claimed, or STOLEN.
@@ -110,7 +113,7 @@ def next_told(memory, run, cpu, order, migratetype):
 
 
 @kernel(cold=True)
-def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation):
+def fall_back_as_told(memory, run, rows, row, zone, cpu, order, migratetype, ablation):
     """Fall back in 6.12 as the oldest unused extfrag row tells.
 
     Without a row there was no fallback: the kernel found no block, or must not mix types.
@@ -120,17 +123,43 @@ def fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation)
     int
         The node that the model takes; -1 if there is none.
     """
-    if run.claims[cpu, 0] == 0:
+    fallback = pop_claim(run.claims, cpu)
+    if fallback < 0:
         return -1
-    told = pop_claim(run.claims, run.counts, cpu)
+    named_by_fallback(memory, run, rows, fallback, row)
+    told = claim_told(memory, rows, fallback)
     if told != STOLEN and ablation != NO_CLAIM:
         return rmqueue_claim(memory, zone, order, migratetype, 0, told)
     observed = next_told(memory, run, cpu, order, migratetype)
     return steal_told(memory, run, row, observed, zone, order, migratetype)
 
 
+@kernel(cold=True)
+def move_as_told(memory, run, rows, row, zone, cpu, order, migratetype, ablation):
+    """Move a block to the taker's lists as the oldest unused extfrag row tells, up to 6.1.
+
+    Without a row there was no fallback: the kernel found no block, or must not mix types.  It is
+    counted as untold if neither explains it.
+
+    Returns
+    -------
+    bool
+        False if nothing was moved.
+    """
+    fallback = pop_claim(run.claims, cpu)
+    if fallback < 0:
+        if find_fallback_block(memory, zone, order, migratetype, ALLOC_NOFRAGMENT)[0] >= 0:
+            run.counts[C_UNTOLD_CLAIMS] += 1
+        return False
+    named_by_fallback(memory, run, rows, fallback, row)
+    if ablation == NO_CLAIM:
+        return fallback_without_claim(memory, zone, order, migratetype)
+    change = claim_told(memory, rows, fallback)
+    return rmqueue_fallback(memory, zone, order, migratetype, 0, change)
+
+
 @kernel
-def take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation):
+def take_by_model(memory, run, rows, row, zone, cpu, order, migratetype, ablation):
     """Take one block off the buddy lists, by fallback if need be.
 
     If a row names another block, a rotation may explain it; see :func:`infer_rotation`.
@@ -141,15 +170,11 @@ def take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation):
         The node that the model takes; -1 if there is none.
     """
     node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
-    if node < 0 and memory.profile.fallback == FALLBACK_CLAIMS:
-        return fall_back_as_told(memory, run, row, zone, cpu, order, migratetype, ablation)
     if node < 0:
-        change = pop_claim(run.claims, run.counts, cpu)
-        if ablation == NO_CLAIM:
-            found = fallback_without_claim(memory, zone, order, migratetype)
-        else:
-            found = rmqueue_fallback(memory, zone, order, migratetype, 0, change)
-        if not found:
+        where = zone, cpu, order, migratetype
+        if memory.profile.fallback == FALLBACK_CLAIMS:
+            return fall_back_as_told(memory, run, rows, row, *where, ablation)
+        if not move_as_told(memory, run, rows, row, *where, ablation):
             return -1
         node, current = smallest_block(memory, zone, order, migratetype, FAITHFUL)
     if migratetype == MOVABLE:
@@ -196,12 +221,12 @@ def forget_refilled(counts, told):
 
 
 @kernel
-def refill(memory, run, row, zone, cpu, order, migratetype, ablation):
+def refill(memory, run, rows, row, zone, cpu, order, migratetype, ablation):
     """Refill a pcp list as rmqueue_bulk() does, with the claims that the trace recorded."""
     pindex = order_to_pindex(migratetype, order)
     head = pcp_list_head(memory, zone, cpu, pindex)
     for _ in range(nr_pcp_alloc(memory, zone, cpu, order)):
-        node = take_by_model(memory, run, row, zone, cpu, order, migratetype, ablation)
+        node = take_by_model(memory, run, rows, row, zone, cpu, order, migratetype, ablation)
         if node < 0:
             return
         check_refilled(run.counts, run.told[cpu, pindex], node)

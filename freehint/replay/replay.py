@@ -18,7 +18,7 @@ from freehint.config import InputError, one_of
 from freehint.engine.moment import moment
 from freehint.formats.tables import free_lists, history_table, pcp_lists
 from freehint.formats.traces import rows
-from freehint.formats.traces.columns import CLAIMS, settle, trace_rows
+from freehint.formats.traces.columns import CLAIMS, ablate_rows, settle, trace_rows
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import (
     MAX_ORDER,
@@ -35,18 +35,16 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pcp import order_to_pindex
 from freehint.replay import INPUTS, LEVELS
+from freehint.replay.boost import NR_DOUBTS, infer_boost_ends
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
-from freehint.replay.pcp_level import replay_pcp
+from freehint.replay.pcp_drains import no_drains_due, pages_due
+from freehint.replay.pcp_level import replay_pcp, replay_pcp_part
 from freehint.replay.result import Miss, Replay
 
 # Rules made wrong on purpose, and the level at which each one has an effect.
-ABLATIONS = {
-    "always_head": "buddy",
-    "lowest_first": "buddy",
-    "no_claim": "pcp",
-    "wrong_batch": "pcp",
-}
+ABLATIONS = dict.fromkeys(("always_head", "lowest_first", "no_rotation"), "buddy")
+ABLATIONS |= dict.fromkeys(("no_claim", "wrong_batch", "no_zone_drain", "free_returned"), "pcp")
 TOLD_BLOCKS = 1 << 13  # most blocks of one list that rows named and the model has yet to take
 ROTATIONS = 4096  # most rotations that are kept; further ones are only counted
 
@@ -72,7 +70,8 @@ def replay(
     inputs : "std" or "probes"
         The kmem tracepoints alone, or the recorded probe rows as well.
     infer : bool
-        With std inputs, infer the frees that bypass the pcp lists from their position.
+        Infer, with std inputs, the frees that bypass the pcp lists, from their position; and at
+        pcp level the ends of boosts, from drains.
     resync : bool
         At buddy level, correct the model after every miss, to show what that hides.
     ablation : str, optional
@@ -106,12 +105,20 @@ def replay(
         raise InputError("resync must be False at pcp level: no row names the pages on pcp lists")
     if ablation and ABLATIONS[ablation] != level:
         raise InputError(f"ablation {ablation!r} is for {ABLATIONS[ablation]} level, not {level}")
-    recording = load_recording(stem)
+    recording = load_recording(stem, in_lock_order=inputs == "probes")
+    columns, ignored, unknown = trace_rows(recording, inputs, strict)
     if profile is not None:
         recording = replace(recording, t0=recording.t0._replace(profile=profile))
-    columns, ignored, unknown = trace_rows(recording, inputs, strict)
+    ablate_rows(columns, ablation)
     inferred = settle(recording.t0, columns, inputs, infer)
-    memory, run, seconds = _run(recording.t0, columns, level, resync, ablation)
+
+    def run_all():
+        return _run(recording.t0, columns, level, resync, ablation)
+
+    done, boost_ends = run_all(), 0
+    if infer:
+        done, boost_ends = infer_boost_ends(columns, done, run_all)
+    memory, run, seconds = done
     counts = run.counts
     lists = compare_lists(memory, recording.t1)
     pcp_equal = same_pcp(memory, recording.t1) if level == "pcp" else None
@@ -127,6 +134,7 @@ def replay(
         silent_rows=int(counts[rows.C_SILENT_ROWS]),
         silent_pages=int(counts[rows.C_SILENT_PAGES]),
         inferred_frees=inferred,
+        boost_ends=boost_ends,
         rotations=int(counts[rows.C_ROTATIONS]) - int((~rotations["inferred"]).sum()),
         rotation_rows=rotations,
         refused=int(counts[rows.C_REFUSED]),
@@ -139,17 +147,23 @@ def replay(
         refills=int(counts[rows.C_REFILLS]),
         refill_misses=int(counts[rows.C_REFILL_MISSES] + _told_for_nothing(run)),
         drains=int(counts[rows.C_DRAINS]),
-        drain_misses=int(counts[rows.C_DRAIN_MISSES] + np.abs(run.drain_due).sum()),
+        drain_misses=_drain_misses(memory, run),
+        given_up=pages_due(run.due) if memory.nr_cpus > 1 else 0,
+        moved_rows=recording.moved,
         first_miss=_first_miss(recording, columns, counts, level, resync, ablation),
         seconds=seconds,
         memory=memory,
     )
 
 
-def scratch(memory: Memory) -> rows.Scratch:
-    """The arrays that the replay kernels write besides the memory, before the first row."""
+def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
+    """The arrays that the replay kernels write besides the memory, before the first row.
+
+    ``columns`` are needed at pcp level, to see whether they tell when chunks are drained.
+    """
+    told = columns is not None and bool((columns.kind == rows.DRAIN_CHUNK).any())
     counts = np.zeros(rows.NR_COUNTS, np.int64)
-    counts[rows.C_FIRST_MISS] = -1
+    counts[rows.C_FIRST_MISS] = counts[rows.C_FIRST_DRAIN_MISS] = -1
     return rows.Scratch(
         counts=counts,
         compacting=np.zeros(len(memory.zones), np.bool_),
@@ -158,7 +172,15 @@ def scratch(memory: Memory) -> rows.Scratch:
         told=np.zeros((memory.nr_cpus, NR_PCP_LISTS + 1, TOLD_BLOCKS + 2), np.int32),
         drain_due=np.zeros(memory.nr_cpus, np.int64),
         later_type=np.zeros(memory.nr_pages, np.int8),
+        due=no_drains_due(memory.nr_cpus, told),
+        doubts=np.zeros(NR_DOUBTS, np.int64),
     )
+
+
+def _drain_misses(memory: Memory, run: rows.Scratch) -> int:
+    """Pages by which drains differ; with one CPU no drain can be given up half-way."""
+    given_up = pages_due(run.due) if memory.nr_cpus == 1 else 0
+    return int(run.counts[rows.C_DRAIN_MISSES] + np.abs(run.drain_due).sum()) + given_up
 
 
 def _told_for_nothing(run: rows.Scratch) -> int:
@@ -169,18 +191,14 @@ def _told_for_nothing(run: rows.Scratch) -> int:
 def _run(start: Memory, columns, level: str, resync: bool, ablation):
     """Replay on a copy of ``start``, and return (memory, scratch, seconds in the compiled loop)."""
     memory = copy_memory(start)
-    run = scratch(memory)
+    run = scratch(memory, columns)
     if level == "buddy":
         forget_pcp(memory)
+        if ablation == "no_rotation":
+            run = run._replace(rotations=run.rotations[:0])
         wrong = {"always_head": rows.ALWAYS_HEAD, "lowest_first": rows.LOWEST_FIRST}
         begin = time.perf_counter()
-        replay_buddy(
-            memory,
-            columns,
-            run,
-            resync,
-            wrong.get(ablation, rows.FAITHFUL),
-        )
+        replay_buddy(memory, columns, run, resync, wrong.get(ablation, rows.FAITHFUL))
     else:
         if ablation == "wrong_batch":
             memory.pcp["batch"] //= 2
@@ -277,16 +295,19 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     DataFrame
         See :func:`freehint.formats.tables.history_table`; time_s counts from T0.
     """
-    recording = load_recording(stem)
+    recording = load_recording(stem, in_lock_order=inputs == "probes")
     columns, _, _ = trace_rows(recording, inputs)
     settle(recording.t0, columns, inputs, infer=True)
+
+    def run_all():
+        return _run(recording.t0, columns, "pcp", False, None)
+
+    infer_boost_ends(columns, run_all(), run_all)
     memory = recording.t0
-    run = scratch(memory)
-    time_us = recording.trace["ts_us"].to_numpy()
+    run, time_us = scratch(memory, columns), recording.trace["ts_us"].to_numpy()
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)
     moments = []
     for low, high in itertools.pairwise(edges):
-        part = rows.Rows(*(column[low:high] for column in columns))
-        replay_pcp(memory, part, run, rows.FAITHFUL)
+        replay_pcp_part(memory, columns, run, low, high, rows.FAITHFUL)
         moments.append(moment(memory, (time_us[max(high - 1, 0)] - time_us[0]) / 1e6))
     return history_table(moments)

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from freehint.mm.memory import (
-    Memory,
-)
+from freehint.mm.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,9 @@ class Replay:
         these pages.
     inferred_frees : int
         With std inputs, frees that were inferred to bypass the pcp lists.
+    boost_ends : int
+        At pcp level, boosts of watermarks that kswapd ended without a row; they are inferred if
+        that explains the first drain that is wrong otherwise.
     rotations : int
         Lists that compaction rotated without an event.  A rotation is inferred if exactly one
         explains a miss, and the prediction then counts as a hit.  At pcp level the miss is one
@@ -62,7 +63,8 @@ class Replay:
     refused : int
         Rows that could not be applied to the model's lists; 0 unless the model has diverged.
     untold_claims : int
-        At pcp level, fallbacks for which no row told whether the pageblock was claimed.
+        At pcp level and up to 6.1, fallbacks of which no row told, so that none was made, though
+        ALLOC_NOFRAGMENT would have allowed them.
     ignored : dict of str to int
         Number of rows of each known event that the level does not use.
     unknown : dict of str to int
@@ -80,6 +82,11 @@ class Replay:
     drains, drain_misses : int
         At pcp level, pages that the model drained, and the sum of the differences in pages from
         each recorded drain.
+    given_up : int
+        At pcp level, pages of drains that another CPU ended half-way; 0 with one CPU.
+    moved_rows : int
+        Rows of mm_page_alloc that the kernel wrote after those of other pages, and that were put
+        back to where their pages were taken; 0 without the probes of the pcp lock.
     first_miss : Miss or None
         The first miss that nothing explains.
     seconds : float
@@ -98,6 +105,7 @@ class Replay:
     silent_rows: int
     silent_pages: int
     inferred_frees: int
+    boost_ends: int
     rotations: int
     rotation_rows: pd.DataFrame
     refused: int
@@ -111,6 +119,8 @@ class Replay:
     refill_misses: int
     drains: int
     drain_misses: int
+    given_up: int
+    moved_rows: int
     first_miss: Miss | None
     seconds: float
     memory: Memory
@@ -127,6 +137,7 @@ class Replay:
             "silent_rows": self.silent_rows,
             "silent_pages": self.silent_pages,
             "inferred_frees": self.inferred_frees,
+            "boost_ends": self.boost_ends,
             "rotations": self.rotations,
             "refused": self.refused,
             "unknown": sum(self.unknown.values()),
@@ -138,5 +149,7 @@ class Replay:
             "refill_misses": self.refill_misses,
             "drains": self.drains,
             "drain_misses": self.drain_misses,
+            "given_up": self.given_up,
+            "moved_rows": self.moved_rows,
             "seconds": self.seconds,
         }

@@ -195,7 +195,10 @@ def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> E
     if scenario.host.discard:
         _make_resident(world)
     streams = [random_stream(scenario, n) for n in range(scenario.workload.nr_cpus + 1)]
-    policies = find_policies(scenario.policy)
+    policies = tuple(
+        policy.fitted(scenario.ring.size) if memory.profile.reporting_fits_ring else policy
+        for policy in find_policies(scenario.policy)
+    )
     engine = Engine(world, policies, scenario.host, streams, check, watchers)
     migration = scenario.migration
     if migration is not None:

@@ -35,8 +35,8 @@ class Scenario(Checked):
         freshly booted guest.  The default is the workload's: ``snap4g``, or the T0 of a recorded
         guest, which accepts no other memory.
     kernel : str, optional
-        The kernel whose rules the guest's allocator follows: ``"4.15"``, ``"5.10"``, ``"6.1"`` or
-        ``"6.12"``; None keeps the rules that the memory came with.
+        The kernel whose rules the guest's allocator follows: ``"4.15"``, ``"5.10"``, ``"6.1"``,
+        ``"6.12"`` or ``"7.3"``; None keeps the rules that the memory came with.
     policy : str or Policy, or a tuple of them
         How the guest tells the host which of its pages are free: a name in ``fh.POLICIES``, or a
         policy of your own.  Several policies use the interface at the same time.

@@ -107,6 +107,9 @@ RULES = {
     "lowest_first": "lowest address first",
     "no_claim": "no pageblock is claimed",
     "wrong_batch": "half the batch",
+    "no_rotation": "no list is turned unless a row tells",
+    "no_zone_drain": "no zone is drained as a whole",
+    "free_returned": "pages that compaction keeps are freed",
 }
 
 

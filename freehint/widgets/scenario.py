@@ -53,7 +53,8 @@ KNOBS = {
     "kernel": ("kernel", ()),
     "seed": ("seed", tuple(range(1, 11))),
 }
-KERNELS = ("6.1", "6.12")  # Recordings prove the rules of these; a guest's own is offered too.
+# Recordings prove the rules of these; a guest's own kernel is offered too.
+KERNELS = ("6.1", "6.12", "7.3")
 
 
 class ScenarioKnobs(KnobPanel):

@@ -243,7 +243,7 @@ def test_windows_line_ends(tmp_path):
         ("mm_page_free: page=1 pfn=0x1 order=11", "order 11 must lie in 0..10"),
         ("mm_page_free: page=1 pfn=0x1 order=-1", "order -1 must lie in 0..10"),
         ("mm_page_free: page=1 pfn=0x80000000 order=1", "pfn 2147483648 must lie in 0..2147483647"),
-        ("mm_page_pcpu_drain: page=1 pfn=0x1 order=1 migratetype=5", "migratetype 5 must lie"),
+        ("mm_page_pcpu_drain: page=1 pfn=0x1 order=1 migratetype=6", "migratetype 6 must lie"),
         ("mm_page_pcpu_drain: page=1 pfn=0x1 order=1 migratetype=-2", "migratetype -2 must lie"),
         ("drain: (free_pcppages_bulk+0x0/0x290) a=0xffffffff", "a 4294967295 must lie"),
     ],

@@ -34,7 +34,7 @@ from freehint.mm.memory import (
     free_list_head,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
-from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12
+from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, LINUX_7_3
 from freehint.mm.reference import buddy as twin_buddy
 from freehint.mm.reference import compaction as twin_compaction
 from freehint.mm.reference import fallback as twin_fallback
@@ -56,7 +56,7 @@ NO_LOCK = 0
 # What 6.1 makes of GFP_ATOMIC and others; GFP_ATOMIC of a high order may use the reserve.
 ATOMIC = ALLOC_MIN_RESERVE | ALLOC_NON_BLOCK
 RESERVE_FLAGS = (ATOMIC | ALLOC_HIGHATOMIC, ATOMIC, ALLOC_OOM, ALLOC_MIN_RESERVE, ALLOC_NON_BLOCK)
-PROFILES = (LINUX_6_12, LINUX_6_12, LINUX_6_1, LINUX_6_1, LINUX_5_10, LINUX_4_15)
+PROFILES = (LINUX_7_3, LINUX_7_3, LINUX_6_12, LINUX_6_1, LINUX_6_1, LINUX_5_10, LINUX_4_15)
 
 
 class Pair:

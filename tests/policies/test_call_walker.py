@@ -8,7 +8,7 @@ import pytest
 import freehint as fh
 from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, del_page_from_free_list, free_block
 from freehint.mm.list import list_move
-from freehint.mm.memory import MIGRATE_TYPES, MOVABLE, free_list_head, list_nodes
+from freehint.mm.memory import MOVABLE, WITHOUT_CMA, free_list_head, list_nodes
 from freehint.mm.zone import alloc_pages, free_pages
 from freehint.policies.call_walker import CALL_RESUME, LAP, CallWalker
 from freehint.policies.drive import Drive
@@ -170,7 +170,7 @@ def test_nothing_foreign_stands_on_a_list_between_two_strokes():
     memory = free_memory(8192)
     newest(memory)
     on_lists = set()
-    for migratetype in range(MIGRATE_TYPES):
+    for migratetype in range(WITHOUT_CMA):
         on_lists |= set(list_nodes(memory, free_list_head(memory, 0, 10, migratetype)).tolist())
     assert on_lists == {number << 10 for number in range(8)}
 

@@ -12,8 +12,8 @@ from freehint.mm.isolate import isolate_free_page
 from freehint.mm.memory import (
     BUDDY,
     EMPTIED,
+    HEADS,
     MAX_ORDER,
-    MIGRATE_TYPES,
     MOVABLE,
     UNMOVABLE,
     USER_LIST,
@@ -164,7 +164,7 @@ def test_a_list_that_isolation_emptied_calls_back_when_it_is_missed():
         assert not order_10(memory)
         assert rmqueue(memory, 0, 0, MOVABLE, 0, RMQUEUE_NORMAL)[0] == -1
         which = int(memory.notify[EMPTIED]) - 1
-        found.append((which % MIGRATE_TYPES, which // MIGRATE_TYPES % MAX_ORDER))
+        found.append((which % HEADS, which // HEADS % MAX_ORDER))
         migratetype, order = found[-1]
         assert walk.policy.on_empty(memory, walk.state, 0, order, migratetype) == 4
         assert rmqueue(memory, 0, 0, MOVABLE, 0, RMQUEUE_NORMAL)[0] >= 0

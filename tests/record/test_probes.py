@@ -6,9 +6,18 @@ from freehint.config import InputError
 from freehint.formats.traces.table import NUMBERS, PROBE_EVENTS
 from freehint.record.probes import NEEDED, PROBES, REPORTING, choose_probes, read_symbols, series_of
 
-RELEASES = {"6.1": "6.1.0-57-cloud-amd64", "6.12": "6.12.117+deb12-cloud-amd64"}
+RELEASES = {
+    "5.10": "5.10.0-32-cloud-amd64",
+    "6.1": "6.1.0-57-cloud-amd64",
+    "6.12": "6.12.117+deb12-cloud-amd64",
+}
 # Lines of the System.map of these releases.
 SYMBOLS = {
+    "5.10": {
+        *("free_pcppages_bulk", "free_one_page", "steal_suitable_fallback"),
+        *("set_pageblock_migratetype", "move_freepages_block", "unreserve_highatomic_pageblock"),
+        *("__isolate_free_page", "__putback_isolated_page", "kmalloc_slab"),
+    },
     "6.1": {
         *("free_pcppages_bulk", "free_one_page.constprop.0", "__free_pages_ok", "rmqueue_bulk"),
         *("set_pageblock_migratetype", "move_freepages_block", "steal_suitable_fallback"),
@@ -52,6 +61,11 @@ def test_the_lines_for_tracefs():
     assert " pfn=%di:b32@6/64 " in lines["isolate"]
 
 
+def test_a_drain_of_5_10_tells_its_zone():
+    lines = {probe.event: probe.line() for probe in PROBES["5.10"]}
+    assert lines["drain"] == "p:fh/drain free_pcppages_bulk a=%si:s32 b=%di:b31@0/64"
+
+
 def test_a_probe_that_a_replay_can_miss_is_told():
     chosen = choose_probes(RELEASES["6.1"], SYMBOLS["6.1"] - {"free_pcppages_bulk"})
     assert [probe.event for probe in chosen.missing] == ["drain"]
@@ -69,8 +83,8 @@ def test_a_function_with_other_registers_is_refused():
 
 def test_a_series_without_probes_is_refused():
     assert series_of("6.12.117+deb12-cloud-amd64") == "6.12"
-    for release in ("6.13.2-amd64", "5.10.0-30-cloud-amd64", "strange"):
-        with pytest.raises(InputError, match=r"there are probes for 6\.1, 6\.12 only"):
+    for release in ("6.13.2-amd64", "5.1.0-30-cloud-amd64", "strange"):
+        with pytest.raises(InputError, match=r"there are probes for 5\.10, 6\.1, 6\.12 only"):
             series_of(release)
 
 

@@ -15,8 +15,9 @@ from freehint.mm.memory import (
     LRU,
     MAX_ORDER,
     MIGRATE_PCPTYPES,
-    MIGRATE_TYPES,
     NO_PAGEBLOCK,
+    NR_PCP_LISTS,
+    WITHOUT_CMA,
     page_zone,
 )
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
@@ -24,16 +25,17 @@ from freehint.replay.pcp_level import replay_pcp
 from freehint.replay.replay import scratch
 from memories import SPANS, busy_memory
 
-KERNELS = ("4.15", "5.10", "6.1", "6.12")
+KERNELS = ("4.15", "5.10", "6.1", "6.12", "7.3")
 # A compiled loop cannot be interrupted, so replays have a process of their own.  Its bound is CPU
 # time, which a loop uses up and a wait for a busy machine does not.
 CPU_SECONDS = 60
 NR_ROWS = 3_000
+ZONE_KINDS = (rows.DECAY, rows.DRAIN_ZONE, rows.DRAIN, rows.COMPACTION)
 
 
 def any_rows(memory, chance):
     """Rows of every kind about few pages, such that they contradict the lists and one another."""
-    kind = chance.integers(rows.IGNORED, rows.DRAIN_ZONE + 1, NR_ROWS).astype(np.int8)
+    kind = chance.integers(rows.IGNORED, rows.MOVE_ISOLATE + 1, NR_ROWS).astype(np.int8)
     order = chance.choice((0, 0, 0, 1, 1, 2, 3, 5, 9, 10), NR_ROWS).astype(np.int8)
     low = (memory.zones.start_pfn - memory.base_pfn).tolist()
     high = [at + span for at, span in zip(low, memory.zones.spanned.tolist(), strict=True)]
@@ -50,9 +52,10 @@ def any_rows(memory, chance):
     types = chance.integers(0, MIGRATE_PCPTYPES, NR_ROWS)
     value = chance.integers(0, MAX_ORDER, NR_ROWS)
     value[kind == rows.ISOLATE_PAGE] = chance.choice((0, 1), NR_ROWS)[kind == rows.ISOLATE_PAGE]
-    moves, here = kind == rows.MOVE_BLOCK, np.isin(kind, (rows.DECAY, rows.DRAIN_ZONE))
-    types[moves] = chance.integers(0, MIGRATE_TYPES, NR_ROWS)[moves]
-    value[moves] = chance.integers(0, MIGRATE_TYPES, NR_ROWS)[moves]
+    moves = kind == rows.MOVE_BLOCK
+    here = np.isin(kind, ZONE_KINDS)
+    types[moves] = chance.integers(0, WITHOUT_CMA, NR_ROWS)[moves]
+    value[moves] = chance.integers(0, WITHOUT_CMA, NR_ROWS)[moves]
     value[here] %= len(memory.zones)
     drawn = rows.Rows(
         kind=kind,
@@ -63,7 +66,9 @@ def any_rows(memory, chance):
         change=chance.integers(0, 2, NR_ROWS).astype(np.int8),
         value=value.astype(np.int32),
         fate=np.zeros(NR_ROWS, np.int8),
+        task=chance.integers(0, 3, NR_ROWS).astype(np.int32),
     )
+    drawn.order[kind == rows.DRAIN_CHUNK] %= NR_PCP_LISTS
     rows.settle_orders(drawn, np.zeros(memory.nr_pages, np.int8))
     settle(memory, drawn, "probes", infer=True)
     return drawn
@@ -81,9 +86,10 @@ def replay_any(kernel: str, level: str, count: int) -> None:
             forget_pcp(memory)
             replay_buddy(memory, any_rows(memory, chance), scratch(memory), seed % 2 == 1, 0)
         else:
-            run = scratch(memory)
+            run = scratch(memory, any_rows(memory, chance))
             for _ in range(2):
-                replay_pcp(memory, any_rows(memory, chance), run, rows.FAITHFUL)
+                some = any_rows(memory, chance)
+                replay_pcp(memory, some, run, rows.FAITHFUL)
         fh.check_memory(memory)
 
 

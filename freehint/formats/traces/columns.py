@@ -6,16 +6,19 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.formats.traces import rows
+from freehint.formats.traces.compaction import fill_compacted, mark_returned, pair_searches
 from freehint.formats.traces.recording import Recording
+from freehint.formats.traces.zones import fill_drains, fill_zones
 from freehint.mm.memory import (
+    CMA,
     MAX_ORDER,
     MIGRATE_PCPTYPES,
-    MIGRATE_TYPES,
     NO_PAGEBLOCK,
     PAGEBLOCK_ORDER,
     UNMOVABLE,
     Memory,
 )
+from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
 
 KINDS = {
     "mm_page_alloc": rows.ALLOC,
@@ -31,9 +34,14 @@ PROBE_KINDS = {
     "putback": rows.PUTBACK,
     "move_block": rows.MOVE_BLOCK,
     "mm_compaction_fast_isolate_freepages": rows.FAST_ISOLATE,
+    "mm_compaction_begin": rows.COMPACTION,
     "bulk_alloc_ret": rows.BULK_ALLOC,
     "decay": rows.DECAY,
     "drain_zone": rows.DRAIN_ZONE,
+    "pcp_push": rows.PCP_PUSH,
+    "bulk_pop": rows.BULK_POP,
+    "prepared": rows.PREPARED,
+    "move_isolate": rows.MOVE_ISOLATE,
 }
 # Events that say nothing about the lists beyond what the kinds above say.
 SILENT_KINDS = {
@@ -44,7 +52,12 @@ SILENT_KINDS = {
     "drain",
     "free_ok",
     "isolate_ret",
+    "mm_compaction_end",
+    "mm_compaction_isolate_freepages",
+    "mm_vmscan_kswapd_sleep",
+    "mm_vmscan_kswapd_wake",
     "move_block_ret",
+    "pcp_pop",
     "rep",
     "proc",
     "set_pbmt",
@@ -63,9 +76,13 @@ MOVES_BLOCKS = {
     *("take_page_off_buddy", "put_page_back_buddy", "split_free_page"),
 }
 # Kinds of rows that name a page, and kinds that name its migratetype.
-WITH_PAGE = (*range(rows.ALLOC, rows.FREE_DIRECT + 1), rows.ISOLATE_PAGE, rows.PUTBACK)
-WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN)
-ASKS_FOR_TYPE = (rows.ALLOC, rows.EXTFRAG)  # no allocation asks for HIGHATOMIC or ISOLATE
+WITH_PAGE = (
+    *range(rows.ALLOC, rows.FREE_DIRECT + 1),
+    *(rows.ISOLATE_PAGE, rows.PUTBACK, rows.PCP_PUSH, rows.BULK_POP),
+)
+WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN, rows.PCP_PUSH)
+# No allocation asks for HIGHATOMIC or ISOLATE, and no pcp list is of such a type.
+ASKS_FOR_TYPE = (rows.ALLOC, rows.EXTFRAG, rows.PCP_PUSH)
 GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAIMABLE
 CLAIMS = 4096  # fallbacks that one refill may need
 
@@ -94,7 +111,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     """
     trace, memory = recording.trace, recording.t0
     path = f"{recording.stem}.trace.parquet"
-    known = KINDS if inputs == "std" else {**KINDS, **PROBE_KINDS}
+    known = KINDS if inputs == "std" else probe_kinds(memory.profile)
     names = list(trace["event"].cat.categories)
     codes = np.array([known.get(name, rows.IGNORED) for name in names], np.int8)
     kind = codes[trace["event"].cat.codes.to_numpy()]
@@ -109,6 +126,10 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
             row = int(trace["seq"].iloc[int(np.argmax(trace["event"] == name))])
             raise InputError(f"{path}: row {row}: event {name!r} {why}")
     pfn = trace["pfn"].to_numpy().astype(np.int64)
+    if (kind == rows.PCP_PUSH).any():  # the rows of batched frees say no more
+        kind[kind == rows.FREE_BATCHED] = rows.IGNORED
+    if (kind == rows.BULK_POP).any():
+        kind[kind == rows.BULK_ALLOC] = rows.IGNORED
     failed = (kind == rows.ALLOC) & (pfn == 0)
     if failed.any():
         ignored["mm_page_alloc that failed"] = int(failed.sum())
@@ -118,35 +139,77 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
         cpu=trace["cpu"].to_numpy().astype(np.int16),
         node=(pfn - memory.base_pfn).astype(np.int32),
         order=trace["order"].to_numpy().astype(np.int8),
-        migratetype=trace["migratetype"].to_numpy().astype(np.int8),
-        change=trace["c"].to_numpy().astype(np.int8),
+        migratetype=_own_types(recording, kind, path),
+        change=np.where(kind == rows.EXTFRAG, trace["c"].to_numpy(), -1).astype(np.int8),
         value=np.zeros(len(kind), np.int32),
         fate=np.zeros(len(kind), np.int8),
+        task=trace["pid"].to_numpy().astype(np.int32),
     )
+    _fill_orders(trace, columns)
     rows.settle_orders(columns, np.zeros(memory.nr_pages, np.int8))
     _fill_values(recording, columns, path)
     _check_rows(trace, memory, columns, pfn, path)
+    mark_returned(trace, columns, memory)
     return columns, ignored, unknown
+
+
+def _own_types(recording: Recording, kind, path) -> np.ndarray:
+    """The rows' migratetypes in freehint's numbers; rows in use must have a known one, no CMA."""
+    types = recording.trace["migratetype"].to_numpy()
+    own_of = np.full(256, -1, np.int8)
+    own_of[: len(recording.codes)] = recording.codes
+    own = own_of[types.astype(np.uint8)]
+    typed = np.isin(kind, (*WITH_TYPE, rows.MOVE_BLOCK))
+    for bad, why in (
+        (typed & (own < 0), "is unknown"),
+        (typed & (own == CMA), "is CMA: freehint does not model CMA areas"),
+    ):
+        if bad.any():
+            at = int(np.argmax(bad))
+            row, event = (recording.trace[name].iloc[at] for name in ("seq", "event"))
+            raise InputError(f"{path}: row {row} ({event}): migratetype {types[at]} {why}")
+    return own
+
+
+def probe_kinds(profile) -> dict:
+    """The kinds of the events that a kernel's tracepoints and probes write, by name."""
+    kinds = {**KINDS, **PROBE_KINDS}
+    if profile.fallback == FALLBACK_CLAIMS:
+        kinds["steal"] = rows.STEAL
+    if profile.pcp_high != HIGH_AUTO_TUNED:  # later kernels have a probe for drained zones
+        kinds["drain"] = rows.DRAIN
+    elif profile.drain_in_chunks:
+        kinds["drain"] = rows.DRAIN_CHUNK
+    return kinds
 
 
 def _fill_values(recording: Recording, columns, path) -> None:
     """Fill in ``value``, which has a meaning of its own for each kind of row; see :class:`Rows`."""
     trace, kind = recording.trace, columns.kind
     for kinds, column in (
-        ((rows.EXTFRAG, rows.FREE_DIRECT, rows.BULK_ALLOC), "a"),
+        ((rows.EXTFRAG, rows.FREE_DIRECT, rows.BULK_ALLOC, rows.STEAL), "a"),
+        ((rows.PREPARED, rows.DRAIN_CHUNK, rows.MOVE_ISOLATE), "a"),
         ((rows.MOVE_BLOCK,), "b"),
+        ((rows.PCP_PUSH,), "c"),
     ):
         here = np.isin(kind, kinds)
         columns.value[here] = trace[column].to_numpy()[here]
     np.maximum(columns.value, 0, out=columns.value)
+    moves = np.flatnonzero((kind == rows.MOVE_BLOCK) & (columns.value < len(recording.codes)))
+    columns.value[moves] = recording.codes[columns.value[moves]]
     _pair_isolations(trace, columns)
+    pair_searches(trace, columns)
     _pair_bulk_allocations(trace, columns, path)
-    for at in np.flatnonzero(np.isin(kind, (rows.DECAY, rows.DRAIN_ZONE))):
-        address = int(trace["a"].iloc[at])
-        if address not in recording.zone_addresses:
-            row, event = trace["seq"].iloc[at], trace["event"].iloc[at]
-            raise InputError(f"{path}: row {row} ({event}): a {address} is no zone's address")
-        columns.value[at] = recording.zone_addresses.index(address)
+    fill_compacted(trace, columns, recording.t0)
+    fill_zones(recording, columns, (rows.DECAY, rows.DRAIN_ZONE), "a", path)
+    fill_drains(recording, columns, path)
+
+
+def _fill_orders(trace, columns) -> None:
+    """Fill in ``order`` where the rows have none; see :class:`Rows`."""
+    columns.order[columns.kind == rows.BULK_POP] = 0
+    chunks = columns.kind == rows.DRAIN_CHUNK
+    columns.order[chunks] = trace["b"].to_numpy()[chunks]
 
 
 def _pair_isolations(trace, columns) -> None:
@@ -171,11 +234,13 @@ def _pair_isolations(trace, columns) -> None:
 def _pair_bulk_allocations(trace, columns, path) -> None:
     """Give each bulk allocation the type that the entry row of the same process asked for.
 
-    Its pages are taken at the return row, because the allocator may sleep before it begins.
+    Where no row tells of each page, its pages are taken at the return row, because the allocator
+    may sleep before it begins.
     """
     events, pids = trace["event"].to_numpy(), trace["pid"].to_numpy()
     asked = {}
-    for at in np.flatnonzero((events == "bulk_alloc") | (columns.kind == rows.BULK_ALLOC)):
+    takes = np.isin(columns.kind, (rows.BULK_ALLOC, rows.BULK_POP))
+    for at in np.flatnonzero((events == "bulk_alloc") | takes):
         if events[at] == "bulk_alloc":
             flags = str(trace["gfp"].iloc[at])
             if not re.fullmatch("0x[0-9a-f]{1,8}", flags):
@@ -188,7 +253,9 @@ def _pair_bulk_allocations(trace, columns, path) -> None:
                     f"{path}: row {row} (bulk_alloc): gfp {flags!r} asks for two types"
                 )
         else:
-            columns.migratetype[at] = asked.pop(pids[at], UNMOVABLE)
+            columns.migratetype[at] = asked.get(pids[at], UNMOVABLE)
+            if columns.kind[at] == rows.BULK_ALLOC:
+                asked.pop(pids[at], None)
 
 
 def _gfp_migratetype(flags: int) -> int:
@@ -210,12 +277,11 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
     for page in (pfn, last):
         block = np.clip(page - memory.base_pfn >> PAGEBLOCK_ORDER, 0, len(memory.pageblock) - 1)
         in_hole |= memory.pageblock[block] == NO_PAGEBLOCK
-    typed = np.isin(columns.kind, WITH_TYPE)
     asks = np.isin(columns.kind, ASKS_FOR_TYPE)
-    types = trace["migratetype"].to_numpy()
+    types = columns.migratetype
     cpus = trace["cpu"].to_numpy()
     acts = columns.kind != rows.IGNORED
-    moves = columns.kind == rows.MOVE_BLOCK
+    moves = np.isin(columns.kind, (rows.MOVE_BLOCK, rows.MOVE_ISOLATE, rows.STEAL))
     for column, bad, why in (
         ("order", used & ((order < 0) | (order >= MAX_ORDER)), f"must lie in 0..{MAX_ORDER - 1}"),
         ("pfn", (used | moves) & ~inside, "lies in no zone"),
@@ -225,11 +291,6 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
             "is not aligned",
         ),
         ("cpu", acts & ((cpus < 0) | (cpus >= memory.nr_cpus)), "is not in the snapshot"),
-        (
-            "migratetype",
-            (typed | moves) & ((types < 0) | (types >= MIGRATE_TYPES)),
-            "is unknown",
-        ),
         ("migratetype", asks & (types >= MIGRATE_PCPTYPES), "is none to ask for"),
         ("pfn", (used | moves) & in_hole, "lies in a hole"),
     ):
@@ -240,10 +301,19 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
             raise InputError(f"{path}: row {row} ({event}): {column} {value} {why}")
 
 
+def ablate_rows(columns, ablation) -> None:
+    """Take away what some rows tell, for the ablations that are about rows."""
+    if ablation == "no_zone_drain":
+        columns.kind[np.isin(columns.kind, (rows.DRAIN_ZONE, rows.DRAIN))] = rows.IGNORED
+    elif ablation == "free_returned":
+        columns.fate[columns.fate == rows.RETURNED] = rows.TO_PCP
+
+
 def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
     """Give every free its fate, and count those that are inferred to bypass the pcp lists."""
     pending = np.zeros(memory.nr_pages, np.int8)
-    rows.settle_fates(columns, pending, inputs == "probes")
+    with_pushes = bool((columns.kind == rows.PCP_PUSH).any())
+    rows.settle_fates(memory, columns, pending, inputs == "probes", with_pushes)
     rows.settle_claims(memory.profile, columns, memory.nr_cpus)
     if inputs == "probes" or not infer:
         return 0

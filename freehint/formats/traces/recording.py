@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from freehint.config import InputError
 from freehint.formats.digest import Files
+from freehint.formats.snapshot_lists import migratetype_codes
 from freehint.formats.snapshots import read_snapshot
+from freehint.formats.traces.lock_order import lock_order
 from freehint.formats.traces.read import read_recorded_trace
 from freehint.inputs.reading import exists, json_of
 from freehint.mm.memory import Memory
@@ -21,6 +24,8 @@ class Recording:
     """A snapshot before, a snapshot after, and the trace's rows between them.
 
     If a recording has no T1 and needs none, ``t1`` is None and the rows reach the trace's end.
+    ``codes`` has freehint's number for each migratetype of the rows, and ``moved`` the number of
+    mm_page_alloc rows that were moved to where their pages were taken.
     """
 
     stem: Path
@@ -28,9 +33,13 @@ class Recording:
     t1: Memory | None
     trace: pd.DataFrame
     zone_addresses: tuple
+    codes: np.ndarray
+    moved: int = 0
 
 
-def load_recording(stem, need_t1=True, files: Files | None = None) -> Recording:
+def load_recording(
+    stem, need_t1=True, files: Files | None = None, in_lock_order=False
+) -> Recording:
     """Load ``NAME.T0``, ``NAME.T1`` and the rows of ``NAME.trace`` between them.
 
     Parameters
@@ -41,6 +50,9 @@ def load_recording(stem, need_t1=True, files: Files | None = None) -> Recording:
         Whether a recording without ``NAME.T1`` is refused.
     files : Files, optional
         Reads the files, and lists afterwards what was loaded.
+    in_lock_order : bool
+        Put the rows of a preemptible kernel into lock order, if probes tell it; see
+        ``formats/traces/lock_order.py``.
 
     Returns
     -------
@@ -75,8 +87,44 @@ def load_recording(stem, need_t1=True, files: Files | None = None) -> Recording:
                 f"{path}: rows {low}..{high} have no marker {texts}: the trace begins after"
                 f" {name}, or belongs to another recording"
             )
-    addresses = _zone_addresses(f"{stem}.T0.meta.json", files)
-    return Recording(stem, t0, t1, trace.iloc[first:last], addresses)
+    meta = f"{stem}.T0.meta.json"
+    addresses = _zone_addresses(meta, files)
+    codes = migratetype_codes(json_of(files.read(Path(meta)), meta), meta)
+    moved = 0
+    if in_lock_order and _tells_lock_order(trace.iloc[first:last], path):
+        trace, first, last, moved = _in_lock_order(trace, first, last)
+    return Recording(stem, t0, t1, trace.iloc[first:last], addresses, codes, moved)
+
+
+def _tells_lock_order(trace: pd.DataFrame, path) -> bool:
+    """Whether a trace has the rows of the pcp lock; those of pushes or pops alone are refused."""
+    there = trace["event"].value_counts()
+    pushes, pops, allocations, frees, direct = (
+        int(there.get(name, 0))
+        for name in ("pcp_push", "pcp_pop", "mm_page_alloc", "mm_page_free", "free_direct")
+    )
+    if pushes and allocations and not pops:
+        raise InputError(
+            f"{path}: has {pushes} rows pcp_push but none pcp_pop, so the order of frees and"
+            " allocations is not known"
+        )
+    if pops and frees > direct and not pushes:
+        raise InputError(
+            f"{path}: has {pops} rows pcp_pop but none pcp_push, so the order of frees and"
+            " allocations is not known"
+        )
+    return pops > 0
+
+
+def _in_lock_order(trace: pd.DataFrame, first: int, last: int):
+    """The trace in lock order, and its first and last row and number of moved rows.
+
+    A page that was taken before a snapshot belongs before it, wherever its row stands.
+    """
+    order = lock_order(trace)
+    cpu = trace["cpu"].to_numpy()[order.place]  # a task may have changed its CPU since
+    low, high = np.searchsorted(order.place, (first, last)).tolist()
+    return trace.iloc[order.rows].assign(cpu=cpu), low, high, order.moved
 
 
 def _require_same_guest(stem, t0: Memory, t1: Memory) -> None:

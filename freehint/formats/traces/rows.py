@@ -26,27 +26,41 @@ from freehint.mm.profile import FALLBACK_CLAIMS
     BULK_ALLOC,
     DECAY,
     DRAIN_ZONE,
-) = range(15)
+    DRAIN,
+    STEAL,
+    COMPACTION,
+    PCP_PUSH,
+    BULK_POP,
+    PREPARED,
+    DRAIN_CHUNK,
+    MOVE_ISOLATE,
+) = range(23)
 
 # Fates of mm_page_free rows, and then two of other rows that a neighbour tells more about.
-TO_PCP, TO_PCP_LATER, DIRECT, DIRECT_LATER = range(4)
+TO_PCP, TO_PCP_LATER, DIRECT, BY_LATER_ROW = range(4)
 CLAIMED = 4  # zone_locked: a pageblock was claimed to serve it; extfrag: this is that claim
 ROTATES = 5  # isolate: compaction's fast search brought the block to the head before
+RETURNED = 6  # free: compaction keeps the page, which it could not use, for its next migration
+ENDS_BOOST = 2  # change: kswapd was inferred to have ended all boosts before this row
 
 
 class Rows(NamedTuple):
     """A trace between its snapshots, with one entry per row.
 
-    kind : int8      IGNORED .. DRAIN_ZONE
+    kind : int8      IGNORED .. MOVE_ISOLATE
     cpu : int16
-    node : int32     pfn - base_pfn, or -1
-    order : int8
+    node : int32     pfn - base_pfn, or another number where no page is named; drain: pages
+    order : int8     of the block; drain_chunk: pindex of the list that it begins with
     migratetype : int8
-    change : int8    extfrag: the pageblock has the wanted type afterwards
+    change : int8    extfrag: the pageblock has the wanted type afterwards;
+                     alloc, free and free_batched: ENDS_BOOST, or -1
     value : int32    extfrag, and zone_locked if CLAIMED: order of the block taken;
                      free_direct: fpi flags; isolate and bulk_alloc: pages got;
-                     decay and drain_zone: zone; move_block: the old type
-    fate : int8      TO_PCP .. ROTATES
+                     decay, drain, drain_zone and compaction: zone; move_block: the
+                     old type; steal: the list's order; pcp_push: fpi flags; prepared:
+                     pages; move_isolate: 1 to isolate
+    fate : int8      TO_PCP .. RETURNED
+    task : int32     pid of the process that ran
     """
 
     kind: np.ndarray
@@ -57,23 +71,29 @@ class Rows(NamedTuple):
     change: np.ndarray
     value: np.ndarray
     fate: np.ndarray
+    task: np.ndarray
 
 
 class Scratch(NamedTuple):
     """The arrays that a replay writes besides the memory, for ``C`` CPUs and ``Z`` zones.
 
     counts : int64[NR_COUNTS]
-    compacting : bool[Z]          True once compaction has isolated pages
-    rotations : int64[n, 5]       ROTATION_COLUMNS; the first counts[C_ROTATIONS] rows are used
+    compacting : bool[Z]          True once compaction has begun, or has isolated pages
+    rotations : int64[n, 5]       ROTATION_COLUMNS; the first counts[C_ROTATIONS] rows are used;
+                                  if n is 0, none is inferred
 
     pcp level only
-    claims : int64[C, 1 + n]      the number of recorded claims not used yet, then these claims
+    claims : int64[C, 1 + n]      the number of recorded fallbacks not used yet, then their rows
     told : int32[C, 15, 2 + n]    blocks that left the buddy lists according to the trace, in one
                                   queue per pcp list and one for blocks without a pcp list: the
                                   index of the first unused block, the index after the last,
                                   then the blocks
     drain_due : int64[C]          pages that the model drained minus pages drained in the trace
     later_type : int8[nr_pages]   type of a page at its free, until it is pushed
+    due : int64[C, n, 5]          drains of which chunks are left, oldest first from [c, 1] on
+                                  (DUE_COLUMNS); [c, 0, 0] is their number.  n is 0 if no rows tell
+                                  when a chunk is drained
+    doubts : int64[n]             the newest rows at which a boost decided, number C_DOUBTS in all
     """
 
     counts: np.ndarray
@@ -83,6 +103,8 @@ class Scratch(NamedTuple):
     told: np.ndarray
     drain_due: np.ndarray
     later_type: np.ndarray
+    due: np.ndarray
+    doubts: np.ndarray
 
 
 # Counts of a replay.
@@ -101,8 +123,10 @@ class Scratch(NamedTuple):
     C_REFILL_MISSES,
     C_DRAINS,
     C_DRAIN_MISSES,
+    C_FIRST_DRAIN_MISS,
+    C_DOUBTS,
     NR_COUNTS,
-) = range(15)
+) = range(17)
 
 # The right rules, and rules made wrong on purpose to show that validation notices it.
 FAITHFUL, ALWAYS_HEAD, LOWEST_FIRST, NO_CLAIM = range(4)
@@ -143,20 +167,27 @@ def settle_orders(rows, order_of):
 
 
 @kernel
-def settle_fates(rows, pending, with_probes):
+def settle_fates(memory, rows, pending, with_probes, with_pushes):
     """Mark the mm_page_free rows that are pushed later, and those that bypass the pcp lists.
 
     The trace is walked backwards.  ``pending`` is scratch, int8[nr_pages] of zeros.  With probes
-    a free that bypasses the pcp lists has a later row of its own.
+    a free that bypasses the pcp lists has a later row of its own, and with pcp_push rows every
+    free does.  The pages of a prepared free, which have a row each, are freed as blocks by later
+    rows.
     """
     for row in range(rows.kind.shape[0] - 1, -1, -1):
         kind, node = rows.kind[row], rows.node[row]
         if kind == FREE_BATCHED:
             pending[node] = TO_PCP_LATER
         elif kind == FREE_DIRECT and with_probes:
-            pending[node] = DIRECT_LATER
-        elif kind == FREE:
+            pending[node] = BY_LATER_ROW
+        elif kind == PREPARED:
+            for page in range(max(node, 0), min(node + rows.value[row], pending.shape[0])):
+                pending[page] = BY_LATER_ROW
+        elif kind == FREE and rows.fate[row] != RETURNED:
             rows.fate[row] = pending[node]
+            if with_pushes and pcp_allowed_order(memory, rows.order[row]):
+                rows.fate[row] = BY_LATER_ROW
             pending[node] = TO_PCP
         elif kind == ALLOC and node >= 0:
             pending[node] = TO_PCP
@@ -167,11 +198,9 @@ def settle_claims(profile, rows, nr_cpus):
     """Mark the rows that only a later row of the same CPU explains; the trace is walked backwards.
 
     6.12 writes the zone_locked row of a page from a claimed pageblock before the extfrag row
-    that tells of the claim.  The fast search of compaction brings the block that it isolates to
-    its list's head, and its own row follows the isolation's.
+    that tells of the claim.
     """
     claim = np.full(nr_cpus, -1, np.int64)
-    search = np.full(nr_cpus, False, np.bool_)
     for row in range(rows.kind.shape[0] - 1, -1, -1):
         kind, cpu = rows.kind[row], rows.cpu[row]
         if kind == EXTFRAG and profile.fallback == FALLBACK_CLAIMS:
@@ -184,11 +213,6 @@ def settle_claims(profile, rows, nr_cpus):
                 rows.value[row] = rows.value[told]
                 rows.fate[told] = CLAIMED
             claim[cpu] = -1
-        elif kind == FAST_ISOLATE:
-            search[cpu] = True
-        elif kind == ISOLATE_PAGE and search[cpu]:
-            rows.fate[row] = ROTATES
-            search[cpu] = False
 
 
 @kernel

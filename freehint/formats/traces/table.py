@@ -11,7 +11,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from freehint.config import InputError
-from freehint.mm.memory import MAX_ORDER, MIGRATE_TYPES
+from freehint.mm.memory import (
+    MAX_ORDER,
+    MIGRATETYPE_NAMES,
+)
 
 TRACE_DTYPES = {
     "seq": "uint32",
@@ -38,7 +41,7 @@ LIMITS = {  # largest value of a column
     "pid": INT32_MAX,
     "pfn": INT32_MAX,
     "order": MAX_ORDER - 1,
-    "migratetype": MIGRATE_TYPES - 1,
+    "migratetype": len(MIGRATETYPE_NAMES) - 1,
     "a": INT32_MAX,
     "b": INT32_MAX,
     "c": INT32_MAX,
@@ -69,6 +72,7 @@ PROBE_EVENTS = (
     *("free_direct", "free_ok", "drain", "bulk", "steal", "steal_ret", "move_block"),
     *("move_block_ret", "claim_block", "claim_block_ret", "set_pbmt", "isolate", "isolate_ret"),
     *("putback", "decay", "drain_zone", "bulk_alloc", "bulk_alloc_ret", "unreserve", "rep", "proc"),
+    *("pcp_push", "pcp_pop", "bulk_pop", "prepared", "move_isolate"),
 )
 # Rows of the recorder's module, and their fields; -1 in a field means not applicable.
 WALKER_EVENTS = (
@@ -78,6 +82,11 @@ WALKER_EVENTS = (
 )
 WALKER_FIELDS = {name: name for name in NUMBERS if name != "migratetype"} | {"mt": "migratetype"}
 MARKER = "tracing_mark_write"
+# Events of which the table has the text alone, in the column gfp, as it has a marker's.
+TEXT_EVENTS = (
+    *("mm_compaction_begin", "mm_compaction_end", "mm_compaction_isolate_freepages"),
+    *("mm_compaction_fast_isolate_freepages", "mm_vmscan_kswapd_wake", "mm_vmscan_kswapd_sleep"),
+)
 
 SHOWN = 5  # unmatched lines that the account quotes
 SHOWN_CHARACTERS = 160

@@ -25,6 +25,7 @@ from freehint.formats.traces.table import (
     PLAIN_EVENTS,
     PROBE_EVENTS,
     TEXT_COLUMNS,
+    TEXT_EVENTS,
     TRACE_COLUMNS,
     TRACE_DTYPES,
     WALKER_EVENTS,
@@ -255,7 +256,7 @@ def _read_odd(odd: pl.DataFrame, account: TraceAccount) -> list[pl.DataFrame]:
         event=pl.when(printed).then(pl.lit(MARKER)).otherwise("event"),
         said=pl.when(printed).then(pl.col("said").str.slice(len(MARKER) + 2)).otherwise("said"),
     )
-    rows = [take(pl.col("event") == MARKER).with_columns(gfp="said")]
+    rows = [take(pl.col("event").is_in((MARKER, *TEXT_EVENTS))).with_columns(gfp="said")]
     for event, names in KMEM_FIELDS.items():
         good, bad = _by_name(take(pl.col("event") == event), names)
         rows.append(good)

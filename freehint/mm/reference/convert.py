@@ -7,6 +7,8 @@ import numpy as np
 
 from freehint.mm.list import NEXT
 from freehint.mm.memory import (
+    KEPT_TYPE_MASK,
+    KEPT_TYPE_SHIFT,
     LRU,
     NO_PAGEBLOCK,
     NR_USERS,
@@ -57,6 +59,14 @@ def pageblock_types(memory: Memory) -> dict[int, int]:
     exists = np.flatnonzero(memory.pageblock != NO_PAGEBLOCK)
     types = memory.pageblock[exists] & PAGEBLOCK_TYPE_MASK
     return dict(zip((exists + first).tolist(), types.tolist()))
+
+
+def kept_types(memory: Memory) -> dict[int, int]:
+    """A dict from pfn >> 9 to the type that an isolated pageblock goes back to."""
+    first = memory.base_pfn >> PAGEBLOCK_ORDER
+    kept = (memory.pageblock & KEPT_TYPE_MASK) >> KEPT_TYPE_SHIFT
+    where = np.flatnonzero((memory.pageblock != NO_PAGEBLOCK) & (kept > 0))
+    return dict(zip((where + first).tolist(), (kept[where].astype(int) - 1).tolist()))
 
 
 def private_lists(memory: Memory) -> list[list[tuple[int, int]]]:
@@ -123,6 +133,7 @@ def from_memory(memory: Memory) -> Twin:
         lru={int(node) + base for node in np.flatnonzero(memory.frame & LRU)},
         pageblock=pageblock_types(memory),
         private=private_lists(memory),
+        kept_type=kept_types(memory),
     )
 
 
@@ -152,6 +163,8 @@ def differences(twin: Twin, memory: Memory) -> Iterator[str]:
         yield f"private lists: twin {twin.private}, memory {private_lists(memory)}"
     if twin.pageblock != pageblock_types(memory):
         yield f"pageblocks: twin {twin.pageblock}, memory {pageblock_types(memory)}"
+    if twin.kept_type != kept_types(memory):
+        yield f"kept types: twin {twin.kept_type}, memory {kept_types(memory)}"
 
 
 def _pcp_differences(pcp: PerCpuPages, memory: Memory, z: int, cpu: int) -> Iterator[str]:

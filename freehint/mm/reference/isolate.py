@@ -77,13 +77,21 @@ def retag(twin, pfn, migratetype):
 
 
 def set_migratetype_isolate(twin, pfn):
-    """Isolate a pageblock and its free pages.  Source: set_migratetype_isolate()."""
+    """Isolate a pageblock and its free pages.
+
+    7.3 has a bit for isolation, so the type stays.  Source: set_migratetype_isolate();
+    set_pageblock_isolate() of 7.3.
+    """
+    old = get_pageblock_migratetype(twin, pfn)
     retag(twin, pfn, ISOLATE)
+    isolated = get_pageblock_migratetype(twin, pfn) == ISOLATE
+    if twin.release >= 703 and isolated and old not in (ISOLATE, None):
+        twin.kept_type[pfn // PAGEBLOCK_NR_PAGES] = old
 
 
 def unset_migratetype_isolate(twin, pfn, migratetype):
-    """Give an isolated pageblock another type.
+    """Give an isolated pageblock another type, in 7.3 the one that it had.
 
     Source: unset_migratetype_isolate(), without its merge of the pageblock.
     """
-    retag(twin, pfn, migratetype)
+    retag(twin, pfn, twin.kept_type.pop(pfn // PAGEBLOCK_NR_PAGES, migratetype))

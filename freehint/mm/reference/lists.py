@@ -72,7 +72,8 @@ class Twin:
     lru              allocated movable pages (PageLRU or __PageMovable)
     pageblock        pfn >> 9 -> migratetype; a hole has no entry
     private          one list of (pfn, order) for each user that isolates free blocks
-    release          kernel version: 415, 510, 601 or 612
+    kept_type        pfn >> 9 -> the type below an isolated pageblock's isolation (7.3)
+    release          kernel version: 415, 510, 601, 612 or 703
     """
 
     release: int
@@ -82,6 +83,7 @@ class Twin:
     lru: set[int]
     pageblock: dict[int, int]
     private: list[list[tuple[int, int]]] = field(default_factory=lambda: [[], [], []])
+    kept_type: dict[int, int] = field(default_factory=dict)
 
 
 def get_pageblock_migratetype(twin, pfn):

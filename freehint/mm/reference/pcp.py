@@ -1,11 +1,12 @@
 """Per-CPU lists of free blocks of orders 0 to 3 and 9, which are filled and drained in batches.
 
 4.15 and 5.10 keep only order 0.  6.12 tunes by itself how much to keep.
-Source: mm/page_alloc.c, Linux 6.1.192 and 6.12.
+Source: mm/page_alloc.c, Linux 6.1.192, 6.12 and 7.3.
 """
 
 from freehint.mm.reference.buddy import free_one_page
 from freehint.mm.reference.fallback import RMQUEUE_NORMAL, rmqueue
+from freehint.mm.reference.highatomic import ALLOC_HIGHATOMIC
 from freehint.mm.reference.lists import (
     MOVABLE,
     PAGEBLOCK_ORDER,
@@ -112,10 +113,13 @@ def rmqueue_pcplist(twin, zone, cpu, order, migratetype, alloc_flags):
 def pcp_head(twin, zone, cpu, order, migratetype, alloc_flags):
     """Take the head of a pcp list, after a refill if the list is empty.
 
-    Returns its pfn, or None if the refill found no block.  Source: __rmqueue_pcplist().
+    Returns its pfn, or None if the refill found no block, and in 7.3 if a high-order atomic request
+    finds the list empty.  Source: __rmqueue_pcplist().
     """
     pcp = zone.pcp[cpu]
     pfns = pcp.lists[order_to_pindex(migratetype, order)]
+    if twin.release >= 703 and alloc_flags & ALLOC_HIGHATOMIC and not pfns:
+        return None
     if not pfns and not rmqueue_bulk(twin, zone, cpu, order, migratetype, alloc_flags):
         return None
     pfn = pfns.pop(0)
@@ -229,13 +233,15 @@ def drain_size(twin, zone, pcp, order):
     return nr_pcp_free(twin, pcp, high) if count(pcp) >= high else None
 
 
-def note_free(pcp, order):
+def note_free(twin, pcp, order):
     """Count a free, and return whether it is in a run of high orders, which is drained.
 
-    Source: free_unref_page_commit() of 6.12.
+    In 7.3 the run must be longer by half of high_min.
+    Source: free_unref_page_commit() of 6.12; free_frozen_page_commit() of 7.3.
     """
     pcp.alloc_factor //= 2
-    run = is_high_order(order) and pcp.free_count >= pcp.batch
+    least = pcp.batch + (pcp.high_min // 2 if twin.release >= 703 else 0)
+    run = is_high_order(order) and pcp.free_count >= least
     run = run and pcp.flags & PCPF_PREV_FREE_HIGH_ORDER
     if pcp.flags & PCPF_FREE_HIGH_BATCH:
         run = run and count(pcp) >= pcp.batch
@@ -275,7 +281,7 @@ def tuned_drain_size(twin, zone, pcp, order):
     A run of high orders is drained as far as one hold of the lock allows.
     Source: free_unref_page_commit(), nr_pcp_high(), nr_pcp_free() of 6.12.
     """
-    if not note_free(pcp, order):
+    if not note_free(twin, pcp, order):
         high = tuned_high(zone, pcp)
         return nr_pcp_free(twin, pcp, high) if count(pcp) >= high else None
     pcp.high = clamped_high(pcp)
@@ -295,7 +301,8 @@ def above_high(zone):
 def free_unref_page(twin, zone, pfn, cpu, order, migratetype):
     """Push a block on its pcp list, and drain if too much is there or a run of high orders comes.
 
-    Source: free_unref_page(), free_unref_page_commit().
+    7.3 drains a batch at a time, from the same list on each time.
+    Source: free_unref_page(), free_unref_page_commit(); free_frozen_page_commit() of 7.3.
     """
     pcp = zone.pcp[cpu]
     # There are lists for three types: HIGHATOMIC blocks stand among the movable, but keep theirs.
@@ -306,7 +313,10 @@ def free_unref_page(twin, zone, pfn, cpu, order, migratetype):
     pages = size(twin, zone, pcp, order)
     if pages is None:
         return
-    free_pcppages_bulk(twin, zone, cpu, pages, pindex)
+    at_once = pcp.batch if twin.release >= 703 else pages
+    while pages > 0 and count(pcp):
+        free_pcppages_bulk(twin, zone, cpu, min(pages, at_once), pindex)
+        pages -= at_once
     if zone.flags & ZONE_BELOW_HIGH and above_high(zone):
         zone.flags &= ~ZONE_BELOW_HIGH
 

@@ -96,12 +96,14 @@ def get_page_from_freelist(twin, cpu, order, migratetype, mark, alloc_flags):
         if not has_room(twin, zone, order, mark, highest, alloc_flags):
             continue
         pfn = None
+        grows = twin.release < 703
         if pcp_allowed_order(twin, order):
             pfn = rmqueue_pcplist(twin, zone, cpu, order, migratetype, alloc_flags)
         if pfn is None and (order > 0 or twin.release >= 513):
             pfn = rmqueue_buddy(twin, zone, order, migratetype, alloc_flags)
+            grows = grows or mark == WMARK_MIN  # 7.3 does it there, and nowhere else
         if pfn is not None:
-            if is_highatomic(twin, order, alloc_flags):
+            if grows and is_highatomic(twin, order, alloc_flags):
                 reserve_highatomic_pageblock(twin, zone, pfn, order)
             return pfn, zone
     return None
@@ -132,10 +134,11 @@ def alloc_pages(twin, cpu, order, migratetype, reserve_flags=0):
     Returns (pfn, zone), or None if all attempts fail.
     Source: __alloc_pages(), the retry in get_page_from_freelist(), __alloc_pages_slowpath().
     """
-    attempts = [(WMARK_LOW, 0), (WMARK_MIN, reserve_flags)]
+    early = reserve_flags & ALLOC_HIGHATOMIC if twin.release >= 703 else 0
+    attempts = [(WMARK_LOW, early), (WMARK_MIN, reserve_flags)]
     nofragment = alloc_flags_nofragment(twin, migratetype)
     if nofragment:
-        attempts.insert(0, (WMARK_LOW, nofragment))
+        attempts.insert(0, (WMARK_LOW, nofragment | early))
     for mark, alloc_flags in attempts:
         got = get_page_from_freelist(twin, cpu, order, migratetype, mark, alloc_flags)
         if got is not None:

@@ -1,7 +1,7 @@
 """Walk a kernel's lists with drgn, in a dump or in the running kernel.
 
 Names are the kernel's.  Sizes, offsets and the migratetypes come from its debug symbols, so the
-same code walks 6.1 and 6.12; where a field has come or gone, it is asked for.
+same code walks 5.10, 6.1 and 6.12; where a field has come or gone, it is asked for.
 
 Sources: include/linux/mmzone.h; mm/page_alloc.c, order_to_pindex(); mm/sparse.c.
 """
@@ -47,6 +47,7 @@ class Reader:
             for name in ("lru", "buddy_list", "pcp_list")
             if page.has_member(name)
         }
+        self.split_pageset = program.type("struct zone").has_member("per_cpu_pageset")
         self.cpus = list(cpumask.for_each_online_cpu(program))
         nodes = int(program["nr_online_nodes"])
         if nodes != 1:
@@ -86,10 +87,14 @@ class Reader:
             values += [int(states[event]) for event in wanted]
         for zone in self.zones:
             values += [int(area.nr_free) for area in zone.free_area]
-            values += [
-                int(self.percpu.per_cpu_ptr(zone.per_cpu_pageset, cpu).count) for cpu in self.cpus
-            ]
+            values += [int(self._pageset(zone, cpu).count) for cpu in self.cpus]
         return values
+
+    def _pageset(self, zone, cpu: int):
+        """A CPU's ``struct per_cpu_pages`` of a zone; before 5.14 the statistics are beside it."""
+        if self.split_pageset:
+            return self.percpu.per_cpu_ptr(zone.per_cpu_pageset, cpu)[0]
+        return self.percpu.per_cpu_ptr(zone.pageset, cpu).pcp
 
     def _walk(self, head, link: str, most: int) -> list[tuple[int, int]]:
         """The pages of a list: the pfn and the flags of each, from the head on."""
@@ -122,7 +127,7 @@ class Reader:
         """Rows of the table of pcp lists."""
         rows, most = [], int(zone.present_pages)
         for cpu in self.cpus:
-            pages = self.percpu.per_cpu_ptr(zone.per_cpu_pageset, cpu)
+            pages = self._pageset(zone, cpu)
             for pindex, head in enumerate(pages.lists):
                 if pindex < PCP_ORDERS_LISTS:
                     order, migratetype = divmod(pindex, PCP_TYPES)
@@ -160,7 +165,8 @@ class Reader:
     def _zone(self, zone, name: str) -> dict:
         """A zone's entry in meta.json."""
         free_pages = self.program.constant("NR_FREE_PAGES")
-        stats = [self.percpu.per_cpu_ptr(zone.per_cpu_zonestats, cpu) for cpu in self.cpus]
+        stats = zone.per_cpu_zonestats if self.split_pageset else zone.pageset
+        stats = [self.percpu.per_cpu_ptr(stats, cpu) for cpu in self.cpus]
         pending = [int(one.vm_stat_diff[free_pages]) for one in stats]
         marks = zip(("min", "low", "high"), zone._watermark, strict=False)
         record = {
@@ -193,8 +199,8 @@ class Reader:
         return (zone.address_of_().value_() - first) // self.drgn.sizeof(zone.type_)
 
     def _pcp_counters(self, zone, cpu: int) -> dict:
-        pages = self.percpu.per_cpu_ptr(zone.per_cpu_pageset, cpu)
-        has = pages.type_.type.has_member
+        pages = self._pageset(zone, cpu)
+        has = pages.type_.has_member
         return {"cpu": cpu, **{n: int(pages.member_(n)) for n in PCP_COUNTERS if has(n)}}
 
     def _kernel(self) -> dict:

@@ -12,9 +12,9 @@ from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording
 from freehint.formats.traces.rows import (
     ALLOC,
+    BY_LATER_ROW,
     CLAIMED,
     DIRECT,
-    DIRECT_LATER,
     EXTFRAG,
     FAITHFUL,
     FREE,
@@ -129,7 +129,7 @@ def replay_demand(memory, rows, run, page_of, first, last, got):
         elif kind == FREE:
             fate = rows.fate[row]
             direct = fate == DIRECT or not pcp_allowed_order(memory, order)
-            if direct and fate != DIRECT_LATER:
+            if direct and fate != BY_LATER_ROW:
                 give_back(memory, run.counts, page_of, node, order, -1, FPI_NONE)
         elif kind == FREE_DIRECT:
             flags = rows.value[row]

@@ -37,13 +37,16 @@ KERNELS = {
     "5.10": ("linux5.10", "hildenbrand2020tail"),
     "6.1": ("linux6.1", "hildenbrand2020tail", "gorman2021pcp"),
     "6.12": ("linux6.12", "gorman2021pcp", "huang2023high", "weiner2024hygiene", "weiner2025steal"),
+    "7.3": ("linux7.3", "gorman2021pcp", "huang2023high", "weiner2024hygiene", "weiner2025steal"),
 }
 GENERATIONS = {
     "G1": ("clark2005live", "qemuram"),
     "G2": ("clark2005live", "qemuram", "xu2019clear", "xu2019bitmap"),
     "G3": ("clark2005live", "qemuram", "xu2019clear", "xu2019bitmap", "wang2021bitmap"),
 }
-RECORDINGS = {"linux-6.1": "freehint2026linux6.1", "linux-6.12": "freehint2026linux6.12"}
+RECORDINGS = {
+    f"linux-{kernel}": f"freehint2026linux{kernel}" for kernel in ("5.10", "6.1", "6.12", "7.3")
+}
 # Costs that are not assumed.
 COSTS = {
     "walk_block_ns": "freehint2026speed",

@@ -128,6 +128,7 @@ SOURCES = {
     "linux5.10": _kernel("5.10.228", "2024"),
     "linux6.1": _kernel("6.1.192", "2026"),
     "linux6.12": _kernel("6.12.95", "2026"),
+    "linux7.3": _kernel("7.3.4", "2026"),
     "hildenbrand2020tail": _commit(
         "David Hildenbrand",
         "mm/page_alloc: move pages to tail in move_to_free_list()",
@@ -220,8 +221,10 @@ SOURCES = {
         "https://sra.uni-hannover.de/Publications/2025/hyperalloc-eurosys25",
     ),
     "freehint2026speed": _recorded("Measurements of freehint's own operations", "speed"),
+    "freehint2026linux5.10": _recorded("Linux 5.10.223 guests under QEMU", "linux-5.10"),
     "freehint2026linux6.1": _recorded("Linux 6.1.192 guests under QEMU", "linux-6.1"),
     "freehint2026linux6.12": _recorded("Linux 6.12 guests under QEMU", "linux-6.12"),
+    "freehint2026linux7.3": _recorded("Linux 7.3 guests under QEMU", "linux-7.3"),
     "freehint2026walkers": _recorded(
         "Walks of a kernel module over free lists", "linux-6.12/walkers"
     ),

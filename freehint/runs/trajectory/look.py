@@ -14,9 +14,9 @@ from freehint.mm.bitmap import popcount
 from freehint.mm.list import list_next, list_prev
 from freehint.mm.memory import (
     BUDDY,
+    HEADS,
     ISOLATED,
     MARK_SHIFT,
-    MIGRATE_TYPES,
     NODES_PER_USER,
     NR_ORDERS,
     NR_USERS,
@@ -24,6 +24,8 @@ from freehint.mm.memory import (
     USER_BOOKMARK,
     USER_LIST,
     frame_order,
+    free_list_head,
+    nr_types,
     user_node,
 )
 
@@ -202,12 +204,16 @@ def list_windows(world, from_head, from_tail, entries, lengths):
         Output: the number of entries from the head, and from the tail.
     """
     memory = world.memory
-    free_lists = memory.nr_free.shape[0] * NR_ORDERS * MIGRATE_TYPES
-    for i in range(free_lists):
-        list_window(world, i, memory.nr_pages + i, from_head, from_tail, entries, lengths)
+    i = 0
+    for zone in range(memory.nr_free.shape[0]):
+        for order in range(NR_ORDERS):
+            for migratetype in range(nr_types(memory)):
+                head = free_list_head(memory, zone, order, migratetype)
+                list_window(world, i, head, from_head, from_tail, entries, lengths)
+                i += 1
     for user in range(NR_USERS):
         head = user_node(memory, user, USER_LIST)
-        list_window(world, free_lists + user, head, from_head, from_tail, entries, lengths)
+        list_window(world, i + user, head, from_head, from_tail, entries, lengths)
 
 
 @kernel(cold=True)
@@ -224,7 +230,8 @@ def bookmark_place(memory, user, place):
         if node < memory.nr_pages:
             place[1] += 1
         node = list_prev(memory.links, node)
-    place[0] = node - memory.nr_pages
+    head = node - memory.nr_pages
+    place[0] = head // HEADS * nr_types(memory) + head % HEADS
 
 
 @kernel(cold=True)

@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 
 from freehint.config import InputError, require, whole
-from freehint.mm.memory import MIGRATE_TYPES, MIGRATETYPE_NAMES, NR_ORDERS, zone_name
+from freehint.mm.memory import (
+    MIGRATETYPE_NAMES,
+    NR_ORDERS,
+    nr_types,
+    zone_name,
+)
 from freehint.runs.begin import guest_memory, new_engine
 from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
@@ -110,12 +115,13 @@ class Trajectory:
         """
         whole("moment", moment, 0, len(self) - 1)
         rows = []
-        for which in range(len(self.meta["zones"]) * NR_ORDERS * MIGRATE_TYPES):
+        types = len(self.meta["migratetypes"])
+        for which in range(len(self.meta["zones"]) * NR_ORDERS * types):
             blocks, *windows = self.window(moment, which)
             head, tail = (w[w & ENTRY_NODE == 0] & NODE_MASK for w in windows)
             places = [*range(len(head)), *range(blocks - len(tail), blocks)]
-            order, migratetype = divmod(which % (NR_ORDERS * MIGRATE_TYPES), MIGRATE_TYPES)
-            zone = self.meta["zones"][which // (NR_ORDERS * MIGRATE_TYPES)]["name"]
+            order, migratetype = divmod(which % (NR_ORDERS * types), types)
+            zone = self.meta["zones"][which // (NR_ORDERS * types)]["name"]
             pfns = np.concatenate([head, tail]) + self.meta["base_pfn"]
             rows += [(zone, order, migratetype, at, int(pfn)) for at, pfn in zip(places, pfns)]
         columns = ["zone", "order", "migratetype", "position", "pfn"]
@@ -214,7 +220,7 @@ def _meta(scenario: Scenario, recorder: Recorder, run: Run, names: dict) -> dict
         "seed": scenario.seed,
         "duration_ns": scenario.duration_ns,
         "ring_size": scenario.ring.size,
-        "migratetypes": MIGRATETYPE_NAMES,
+        "migratetypes": MIGRATETYPE_NAMES[: nr_types(memory)],
         "user": USER_COUNTS,
         "tally": TALLY,
         "migration": MIGRATION,

@@ -9,7 +9,7 @@ class Lists {
     this.scroller = scroller;
     this.trajectory = trajectory;
     this.context = canvas.getContext("2d", {alpha: false});
-    const private_ = trajectory.zones * LISTS_PER_ZONE;
+    const private_ = trajectory.zones * trajectory.listsPerZone;
     const largest = trajectory.meta.zones.map((zone, i) => [zone.present_pages, i])
       .sort((a, b) => b[0] - a[0]).map(([, i]) => i);
     const rank = (list) => {

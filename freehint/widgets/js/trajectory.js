@@ -4,7 +4,7 @@ const TYPES = {
   uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array,
   int32: Int32Array, float64: Float64Array,
 };
-const NR_ORDERS = 11, MIGRATE_TYPES = 5, LISTS_PER_ZONE = NR_ORDERS * MIGRATE_TYPES;
+const NR_ORDERS = 11;
 // Entries of a list: freehint/runs/trajectory/look.py.
 const NODE_MASK = (1 << 28) - 1, IN_FLIGHT = 1 << 28, HOST_HAS = 1 << 29, MARKED = 1 << 30;
 const PRIVATE = 0x80000000;
@@ -93,12 +93,16 @@ class Trajectory {
     };
   }
 
+  get listsPerZone() {
+    return NR_ORDERS * this.meta.migratetypes.length;
+  }
+
   // {zone, order, type} of a free list, or {user} of a private list.
   listOf(list) {
-    if (list >= this.zones * LISTS_PER_ZONE) return {user: list - this.zones * LISTS_PER_ZONE};
-    const rest = list % LISTS_PER_ZONE;
-    const order = Math.floor(rest / MIGRATE_TYPES);
-    return {zone: Math.floor(list / LISTS_PER_ZONE), order, type: rest % MIGRATE_TYPES};
+    const types = this.meta.migratetypes.length, perZone = this.listsPerZone;
+    if (list >= this.zones * perZone) return {user: list - this.zones * perZone};
+    const rest = list % perZone;
+    return {zone: Math.floor(list / perZone), order: Math.floor(rest / types), type: rest % types};
   }
 
   zoneOf(pfn) {
@@ -144,7 +148,7 @@ class Trajectory {
     if (!low || !walking.some((one) => one)) return -1;
     const [zone, order, type] = ["zone", "order", "migratetype"]
       .map((name) => this.arrays[`reports.${name}`][low - 1]);
-    return (zone * NR_ORDERS + order) * MIGRATE_TYPES + type;
+    return (zone * NR_ORDERS + order) * this.meta.migratetypes.length + type;
   }
 
   // A policy's name in sentences; names made of all knobs are too long for them.

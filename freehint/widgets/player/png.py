@@ -7,7 +7,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from freehint.figures.drawing.palette import STATES, THEMES
-from freehint.mm.memory import MIGRATE_TYPES, NO_PAGEBLOCK, NR_ORDERS, PAGEBLOCK_ORDER
+from freehint.mm.memory import (
+    NO_PAGEBLOCK,
+    NR_ORDERS,
+    PAGEBLOCK_ORDER,
+)
 from freehint.runs.trajectory.look import ENTRY_HOST_HAS, ENTRY_IN_FLIGHT, ENTRY_NODE
 from freehint.runs.trajectory.trajectory import Trajectory
 from freehint.units import format_ns
@@ -87,14 +91,15 @@ def _draw_map(trajectory: Trajectory, moment: int, ax) -> None:
 
 def _shown_lists(trajectory: Trajectory, moment: int) -> tuple:
     """The lists to show (with blocks, largest orders first), and the number of further lists."""
-    nr_lists = len(trajectory.meta["zones"]) * NR_ORDERS * MIGRATE_TYPES
+    types = len(trajectory.meta["migratetypes"])
+    nr_lists = len(trajectory.meta["zones"]) * NR_ORDERS * types
     there = [w for w in range(nr_lists) if trajectory.window(moment, w)[0]]
-    there.sort(key=lambda w: (-(w // MIGRATE_TYPES % NR_ORDERS), -w))
+    there.sort(key=lambda w: (-(w // types % NR_ORDERS), -w))
     return there[:SHOWN_LISTS], len(there[SHOWN_LISTS:])
 
 
 def _draw_lists(trajectory: Trajectory, moment: int, ax, shown, hidden) -> None:
-    zones = trajectory.meta["zones"]
+    zones, types = trajectory.meta["zones"], len(trajectory.meta["migratetypes"])
     for row, which in enumerate(shown):
         blocks, head, tail = trajectory.window(moment, which)
         entries = np.concatenate([head, tail])
@@ -103,8 +108,8 @@ def _draw_lists(trajectory: Trajectory, moment: int, ax, shown, hidden) -> None:
         known = np.where(entries & ENTRY_HOST_HAS, COLOURS["hinted"], COLOURS["free"])
         edge = np.where(entries & (ENTRY_IN_FLIGHT | ENTRY_HOST_HAS), COLOURS["hinted"], known)
         ax.scatter(x, np.full(len(x), -row), c=known, edgecolors=edge, marker="s", s=26)
-        order, kind = divmod(which % (NR_ORDERS * MIGRATE_TYPES), MIGRATE_TYPES)
-        zone = zones[which // (NR_ORDERS * MIGRATE_TYPES)]["name"]
+        order, kind = divmod(which % (NR_ORDERS * types), types)
+        zone = zones[which // (NR_ORDERS * types)]["name"]
         kind = trajectory.meta["migratetypes"][kind].capitalize()
         ax.text(-1.5, -row, f"{zone}  {order}  {kind}  {blocks:,}", ha="right", va="center",
                 fontsize=8)  # fmt: skip

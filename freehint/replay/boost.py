@@ -1,0 +1,102 @@
+"""The end of a watermark boost, which no row tells, inferred from the drains that follow it.
+
+A steal boosts the watermarks of its zone until kswapd has run.  Where pcp.high tunes itself, a
+zone below its high watermark, boost included, has ZONE_BELOW_HIGH, and then its pcp lists drain
+early.  If the first drain that the trace does not have is gone once the boost ends at an earlier
+row where nothing but the boost kept the flag, then kswapd ended it before that row.
+
+Source: balance_pgdat() in mm/vmscan.c; nr_pcp_high(), free_unref_page_commit() and
+get_page_from_freelist() in mm/page_alloc.c of 6.12.
+"""
+
+from freehint.formats.traces.rows import C_DOUBTS, C_FIRST_DRAIN_MISS, ENDS_BOOST
+from freehint.jit import kernel
+from freehint.mm.highatomic import unusable_highatomic
+from freehint.mm.memory import WMARK_HIGH, ZONE_BELOW_HIGH, ZONE_MOVABLE
+from freehint.mm.pcp_limits import zone_flag
+from freehint.mm.zone import above_high, zone_watermark_ok
+
+NR_DOUBTS = 16  # the newest rows at which a boost decided
+BOOST_ENDS = 64  # most that are inferred in one replay
+
+
+@kernel(cold=True)
+def end_boosts(memory):
+    """End the boost of every zone, as kswapd does when it has balanced the node."""
+    for zone in range(memory.zones.shape[0]):
+        memory.zones[zone].watermark_boost = 0
+
+
+@kernel(inline=True)
+def end_boosts_as_told(memory, rows, row):
+    """End all boosts if kswapd was inferred to have run before this row."""
+    if rows.change[row] == ENDS_BOOST:
+        end_boosts(memory)
+
+
+@kernel(cold=True)
+def note_doubt(run, row):
+    """Remember a row at which a boost decided, unless a drain was wrong already."""
+    if run.counts[C_FIRST_DRAIN_MISS] < 0:
+        run.doubts[run.counts[C_DOUBTS] % run.doubts.shape[0]] = row
+        run.counts[C_DOUBTS] += 1
+
+
+@kernel(inline=True)
+def doubt_after_drain(memory, run, row, zone):
+    """Note the row of a drain if nothing but the boost keeps the zone's ZONE_BELOW_HIGH."""
+    record = memory.zones[zone]
+    if record.watermark_boost > 0 and zone_flag(memory, zone, ZONE_BELOW_HIGH):
+        free = record.nr_free_pages - unusable_highatomic(memory, zone)
+        if free > record.watermark[WMARK_HIGH] + record.lowmem_reserve[ZONE_MOVABLE]:
+            note_doubt(run, row)
+
+
+@kernel(inline=True)
+def look_at_zone(memory, run, row, zone, order, highest):
+    """Look at a zone's high watermark, and note the row if the boost decides.
+
+    The look may set ZONE_BELOW_HIGH.
+    """
+    boost = memory.zones[zone].watermark_boost
+    was_below = zone_flag(memory, zone, ZONE_BELOW_HIGH)
+    above = above_high(memory, zone, order, highest, 0)
+    if boost > 0 and not was_below and not above:
+        memory.zones[zone].watermark_boost = 0
+        if zone_watermark_ok(memory, zone, order, WMARK_HIGH, 0, highest, 0):
+            note_doubt(run, row)
+        memory.zones[zone].watermark_boost = boost
+
+
+def infer_boost_ends(columns, first, again):
+    """End boosts where that explains the first wrong drain, and replay anew each time.
+
+    Parameters
+    ----------
+    columns : Rows
+        Rows at which boosts are over get the mark ENDS_BOOST.
+    first : tuple
+        What ``again`` returned before any mark: a tuple whose second entry is a Scratch.
+    again : callable
+        Replays all rows.
+
+    Returns
+    -------
+    (tuple, int)
+        The last replay that explains more drains than the one before, and the number of marks.
+    """
+    ends = 0
+    while ends < BOOST_ENDS:
+        run = first[1]
+        missed, doubts = run.counts[C_FIRST_DRAIN_MISS], run.counts[C_DOUBTS]
+        rows = [run.doubts[n % NR_DOUBTS] for n in range(doubts)][-NR_DOUBTS:]
+        for row in reversed(rows if missed >= 0 else []):
+            columns.change[row] = ENDS_BOOST
+            other = again()
+            if not 0 <= other[1].counts[C_FIRST_DRAIN_MISS] <= missed:
+                first, ends = other, ends + 1
+                break
+            columns.change[row] = -1
+        else:
+            break
+    return first, ends
