@@ -101,8 +101,8 @@ def test_without_a_fallback_5_10_and_4_15_cannot_be_told_apart(name):
 
 def one_row(memory, kind, node, order, migratetype, change, value):
     """Rows with this one row."""
-    columns = np.array([kind, 0, node, order, migratetype, change, value, 0]).reshape(8, 1)
-    types = (np.int8, np.int16, np.int32, np.int8, np.int8, np.int8, np.int32, np.int8)
+    columns = np.array([kind, 0, node, order, migratetype, change, value, 0, 0]).reshape(9, 1)
+    types = (np.int8, np.int16, np.int32, np.int8, np.int8, np.int8, np.int32, np.int8, np.int32)
     return rows.Rows(*(c.astype(t) for c, t in zip(columns, types, strict=True)))
 
 
@@ -158,8 +158,8 @@ def returned(*told):
     kind, node, order, by, ends = (np.array(one) for one in zip(*told, strict=True))
     zeros = np.zeros(len(kind))
     value = np.where(kind == rows.ISOLATE_PAGE, 1 << order, 0)
-    types = (np.int8, np.int16, np.int32, np.int8, np.int8, np.int8, np.int32, np.int8)
-    columns = (kind, zeros, node, order, zeros, zeros, value, zeros)
+    types = (np.int8, np.int16, np.int32, np.int8, np.int8, np.int8, np.int32, np.int8, np.int32)
+    columns = (kind, zeros, node, order, zeros, zeros, value, zeros, zeros)
     some = rows.Rows(*(c.astype(t) for c, t in zip(columns, types, strict=True)))
     by = by.astype(np.int16)
     mark_held(some, by, np.full(64, -1, np.int16))
