@@ -177,6 +177,8 @@ LINUX_7_3 = LINUX_6_12._replace(
     drain_in_chunks=True,
 )
 
+PREEMPTIBLE = 700  # from this release on x86 kernels are always preemptible
+
 PROFILES = {
     "4.15": LINUX_4_15,
     "5.10": LINUX_5_10,

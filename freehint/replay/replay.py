@@ -33,6 +33,7 @@ from freehint.mm.memory import (
     zone_name,
 )
 from freehint.mm.pcp import order_to_pindex
+from freehint.mm.profile import PREEMPTIBLE
 from freehint.replay import INPUTS, LEVELS
 from freehint.replay.boost import NR_DOUBTS, infer_boost_ends
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
@@ -154,6 +155,7 @@ def replay(
         drain_misses=_drain_misses(memory, run),
         given_up=pages_due(run.due) if memory.nr_cpus > 1 else 0,
         moved_rows=recording.moved,
+        notes=_notes(recording),
         first_miss=_first_miss(recording, columns, counts, level, resync, ablation),
         seconds=seconds,
         memory=memory,
@@ -179,6 +181,19 @@ def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
         due=no_drains_due(memory.nr_cpus, told),
         doubts=np.zeros(NR_DOUBTS, np.int64),
     )
+
+
+def _notes(recording: Recording) -> tuple:
+    """What is to be known of the order of a preemptible kernel's rows."""
+    if recording.in_lock_order:
+        what = f"{recording.moved} mm_page_alloc rows were put back to where their pages were taken"
+        return (f"the rows are in lock order: {what}",)
+    if recording.kernel.release >= PREEMPTIBLE:
+        return (
+            "the kernel is preemptible, and no rows pcp_push and pcp_pop tell the order of its"
+            " locks: misses at pcp level may be those of rows that are out of order",
+        )
+    return ()
 
 
 def _drain_misses(memory: Memory, run: rows.Scratch) -> int:

@@ -92,6 +92,9 @@ class Replay:
     moved_rows : int
         Rows of mm_page_alloc that the kernel wrote after those of other pages, and that were put
         back to where their pages were taken; 0 without the probes of the pcp lock.
+    notes : tuple of str
+        What is to be known of the order of the rows, in sentences; empty where the kernel is not
+        preemptible.
     first_miss : Miss or None
         The first miss that nothing explains.
     seconds : float
@@ -126,6 +129,7 @@ class Replay:
     drain_misses: int
     given_up: int
     moved_rows: int
+    notes: tuple
     first_miss: Miss | None
     seconds: float
     memory: Memory
