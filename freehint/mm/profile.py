@@ -86,7 +86,9 @@ class Profile(NamedTuple):
     pcp_high: int
 
 
-# v4.15, the kernel of the free page hinting thread.
+# v4.15, the kernel of the free page hinting thread.  No recording of it exists: where 5.10 has the
+# same rules its recordings support them (buddy lists, pcp lists; frag and cache of 5.10 replay by
+# either), and the fields that differ from 5.10's are from the source alone.
 LINUX_4_15 = Profile(
     release=415,
     merge_rule=MERGE_UNLESS_ISOLATE,
@@ -111,7 +113,8 @@ LINUX_4_15 = Profile(
     pcp_batch_cap=512 * 1024 // 4096,
     pcp_high=HIGH_SIX_BATCHES,
 )
-# v5.10.228: the first long-term kernel with FPI flags and free page reporting.
+# 5.10.223-1 of Debian (read in v5.10.228): the first long-term kernel with FPI flags and free page
+# reporting.
 LINUX_5_10 = LINUX_4_15._replace(
     release=510,
     fpi_flags=True,
