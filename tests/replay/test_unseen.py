@@ -13,8 +13,9 @@ from freehint.formats.traces.columns import settle, trace_rows
 from freehint.formats.traces.compaction import mark_held, settle_returned
 from freehint.formats.traces.recording import load_recording
 from freehint.mm.buddy import FPI_NONE, free_one_page
-from freehint.mm.memory import MOVABLE, UNMOVABLE, free_list_head, list_nodes
+from freehint.mm.memory import HIGHATOMIC, MOVABLE, UNMOVABLE, free_list_head, list_nodes
 from freehint.replay.buddy_blocks import named_by_fallback, named_by_try
+from freehint.replay.buddy_level import move_block_row
 from freehint.replay.replay import scratch
 from memories import empty_memory
 
@@ -145,6 +146,21 @@ def test_a_try_to_claim_names_the_first_block_too():
     # The order of another list: the block does not stand on it.
     named_by_try(memory, run, one_row(memory, rows.STEAL, 0, 0, UNMOVABLE, -1, 4), 0, 4)
     assert run.counts[rows.C_ROTATIONS] == 1
+
+
+@pytest.mark.parametrize("profile", [fh.LINUX_5_10, fh.LINUX_6_1, fh.LINUX_6_12])
+def test_a_pageblock_enters_the_reserve_and_leaves_it(profile):
+    memory = empty_memory({"DMA32": (4096, 8192)}, profile=profile)
+    free_one_page(memory, 64, 0, 4, MOVABLE, FPI_NONE)
+    for old, new in ((MOVABLE, HIGHATOMIC), (HIGHATOMIC, UNMOVABLE)):
+        move_block_row(memory, one_row(memory, rows.MOVE_BLOCK, 0, 0, new, -1, old), 0)
+        assert memory.pageblock[0] & 7 == new
+        assert list_nodes(memory, free_list_head(memory, 0, 4, new)).tolist() == [64]
+        fh.check_memory(memory)
+    # The move of a steal: its pageblock is none of the reserve, and its own row tells of it.
+    if profile.release < 610:
+        move_block_row(memory, one_row(memory, rows.MOVE_BLOCK, 0, 0, MOVABLE, -1, UNMOVABLE), 0)
+        assert memory.nr_free[0, 4, UNMOVABLE] == 1
 
 
 COMPACTOR, OTHER = 0, -1
