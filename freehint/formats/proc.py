@@ -19,7 +19,6 @@ from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.memory import (
     CMA,
     MAX_ORDER,
-    MIGRATETYPE_NAMES,
     ZONE_NAMES,
     Memory,
     new_memory,
@@ -32,10 +31,8 @@ _FREE_LINE = re.compile(r"Node\s+(\d+), zone\s+(\w+), type\s+(\w+)((?:\s+>?\d+)*
 _BLOCKS_LINE = re.compile(r"Node\s+(\d+), zone\s+(\w+)((?:\s+\d+)+)\s*$", re.ASCII)
 _ZONE_LINE = re.compile(r"Node\s+(\d+), zone\s+(\w+)\s*$", re.ASCII)
 _KERNEL_LINE = re.compile(r"Linux version (\S+)|^Linux \S+ (\S+) #")
-_TYPES = {
-    "CMA" if t == CMA else name.capitalize().replace("atomic", "Atomic"): t
-    for t, name in enumerate(MIGRATETYPE_NAMES)
-}
+_NAMES = ("Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate", "CMA")
+_TYPES = {name: t for t, name in enumerate(_NAMES)}
 _BLOCKS_HEADER = "Number of blocks type"
 _ZONE_FIELDS = ("min", "low", "high", "spanned", "present", "managed", "start_pfn", "nr_free_pages")
 
@@ -142,7 +139,7 @@ def parse_pagetypeinfo(lines, path):
             over = next((c for c in counts if c.startswith(">")), None)
             if over:
                 raise InputError(f"{where}: the kernel gave up counting at {over!r:.80}")
-            free.setdefault(zone, np.zeros((MAX_ORDER, len(MIGRATETYPE_NAMES)), np.int64))
+            free.setdefault(zone, np.zeros((MAX_ORDER, len(_NAMES)), np.int64))
             free[zone][:, _TYPES[name]] = [_number(c, "a count", where) for c in counts]
             continue
         match = _BLOCKS_LINE.match(line) if in_blocks else None
@@ -165,10 +162,8 @@ def parse_pagetypeinfo(lines, path):
         if zone not in blocks:
             raise InputError(f"{path}: pagetypeinfo has no number of pageblocks of zone {zone}")
         if free[zone][:, CMA].any() or blocks[zone][CMA:].any():
-            raise InputError(
-                f"{path}: pagetypeinfo of zone {zone} counts pages of type CMA: freehint does not"
-                " model CMA areas, so none may be in use"
-            )
+            why = "freehint does not model CMA areas, so none may be in use"
+            raise InputError(f"{path}: pagetypeinfo of zone {zone} counts CMA pages: {why}")
         free[zone] = free[zone][:, : len(header)]
     return free, blocks
 

@@ -1,10 +1,18 @@
 """Load the lists of a snapshot: check every row, then link its block at its position."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from freehint.config import InputError
+from freehint.config import (
+    InputError,
+    shown,
+)
+from freehint.formats.digest import Files
 from freehint.formats.place import claim_blocks
+from freehint.inputs.reading import first_line, table_of
 from freehint.jit import as_python
 from freehint.mm.list import set_list
 from freehint.mm.memory import (
@@ -173,3 +181,52 @@ def load_pcp(memory: Memory, table: dict, path, taken) -> None:
     # HIGHATOMIC pages stand on the MOVABLE list and drain back to a list of their own.
     types = np.where((block_type == HIGHATOMIC) & (types == MOVABLE), HIGHATOMIC, types)
     memory.frame[nodes] = PCP | order | types << TYPE_SHIFT
+
+
+def read_table(path: Path, columns, files: Files) -> dict:
+    """Read columns of a parquet file.
+
+    Returns
+    -------
+    dict of str to int64 array
+        The columns by name, with ``reported`` if the file has it.  Only ``zone`` stays text.
+
+    Raises
+    ------
+    InputError
+        The file is missing, not whole parquet, or a column is missing or not numeric.
+    """
+    table = table_of(files.read(path), path)
+    wanted = {}
+    for name in (*columns, "reported"):
+        if name not in table.column_names:
+            if name in columns:
+                raise InputError(f"{path}: column {name!r} is missing")
+            continue
+        column = table.column(name)
+        if column.null_count:
+            raise InputError(f"{path}: column {name!r} has {column.null_count} empty values")
+        if name == "zone":
+            wanted[name] = _texts(column, path, name)
+            continue
+        # Being convertible is not enough: text must not pass, and fractions would be cut off.
+        if not pa.types.is_integer(column.type):
+            raise InputError(
+                f"{path}: column {name!r} must hold whole numbers,"
+                f" got {shown(column[:1].to_pylist())}"
+            )
+        try:
+            wanted[name] = column.cast(pa.int64()).to_numpy()
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: column {name!r}: {first_line(error)}") from None
+    return wanted
+
+
+def _texts(column: pa.ChunkedArray, path, name: str) -> np.ndarray:
+    """A column of texts, which may be stored as a dictionary."""
+    try:
+        return np.array(column.cast(pa.string()).to_pylist(), object).astype(str)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise InputError(
+            f"{path}: column {name!r} must hold texts: {first_line(error):.80}"
+        ) from None

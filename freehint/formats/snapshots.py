@@ -7,9 +7,8 @@ A recording ``NAME.T0`` is four files: ``freelist``, ``pcp`` and ``pageblock`` (
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from freehint.config import InputError, shown
+from freehint.config import InputError
 from freehint.formats.bounds import PCP_BOUNDS, ZONE_BOUNDS, check_bounds
 from freehint.formats.digest import Files
 from freehint.formats.snapshot_lists import (
@@ -18,8 +17,9 @@ from freehint.formats.snapshot_lists import (
     load_pcp,
     migratetype_codes,
     own_types,
+    read_table,
 )
-from freehint.inputs.reading import first_line, json_of, table_of
+from freehint.inputs.reading import json_of
 from freehint.mm.memory import (
     ISOLATE,
     MAX_ORDER,
@@ -131,55 +131,6 @@ def _compare_sha256(meta: dict, stem, files: Files) -> None:
                 f"{table}: its sha256 is {found}, but field 'sha256' of {path} has"
                 f" {stored.get(kind)!r:.80}"
             )
-
-
-def read_table(path: Path, columns, files: Files) -> dict:
-    """Read columns of a parquet file.
-
-    Returns
-    -------
-    dict of str to int64 array
-        The columns by name, with ``reported`` if the file has it.  Only ``zone`` stays text.
-
-    Raises
-    ------
-    InputError
-        The file is missing, not whole parquet, or a column is missing or not numeric.
-    """
-    table = table_of(files.read(path), path)
-    wanted = {}
-    for name in (*columns, "reported"):
-        if name not in table.column_names:
-            if name in columns:
-                raise InputError(f"{path}: column {name!r} is missing")
-            continue
-        column = table.column(name)
-        if column.null_count:
-            raise InputError(f"{path}: column {name!r} has {column.null_count} empty values")
-        if name == "zone":
-            wanted[name] = _texts(column, path, name)
-            continue
-        # Being convertible is not enough: text must not pass, and fractions would be cut off.
-        if not pa.types.is_integer(column.type):
-            raise InputError(
-                f"{path}: column {name!r} must hold whole numbers,"
-                f" got {shown(column[:1].to_pylist())}"
-            )
-        try:
-            wanted[name] = column.cast(pa.int64()).to_numpy()
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{path}: column {name!r}: {first_line(error)}") from None
-    return wanted
-
-
-def _texts(column: pa.ChunkedArray, path, name: str) -> np.ndarray:
-    """A column of texts, which may be stored as a dictionary."""
-    try:
-        return np.array(column.cast(pa.string()).to_pylist(), object).astype(str)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise InputError(
-            f"{path}: column {name!r} must hold texts: {first_line(error):.80}"
-        ) from None
 
 
 def _field(record: dict, name: str, path, kind=int):

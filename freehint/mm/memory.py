@@ -16,12 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.jit import kernel
-from freehint.mm.list import (
-    gather_links,
-    list_fill,
-    list_length,
-    list_next,
-)
+from freehint.mm.list import gather_links, list_fill, list_length, list_next
 from freehint.mm.profile import Profile
 
 MAX_ORDER = 11  # exclusive, as in 6.1; order 10 is the largest block
@@ -70,12 +65,10 @@ WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
 ZONE_RECLAIM_ACTIVE, ZONE_BELOW_HIGH = 1 << 1, 1 << 2
 ZONE_NORMAL, ZONE_MOVABLE = 2, 3  # kernel zone indices
 
-
 # Links are gathered before a walk if at least GATHER_FROM blocks of the order are possible and
 # at least 1 in GATHER_SHARE of them stands on the list: gathering a link takes a tenth of the
 # time of waiting for one that is in no cache (make bench).
 GATHER_SHARE, GATHER_FROM = 8, 4096
-
 # One record for each of the ``Z`` zones, ascending by pfn.  Values are pages unless noted.
 ZONE_DTYPE = np.dtype(
     [
@@ -135,8 +128,7 @@ class Memory(NamedTuple):
 
     links : int32[2 N]       next and prev of every node, in turn; only mm/list.py accesses it
     frame : uint16[nr_pages] order and state bits of the block that a frame heads, else 0 or LRU
-    pageblock : uint8[nr_pages / 512]   migratetype (bits 0..2), skip bit (3), the type that an
-                             ISOLATE pageblock keeps (4..6); 0xFF = hole
+    pageblock : uint8[nr_pages / 512]   type (bits 0..2), skip (3), kept type (4..6); 0xFF = hole
     nr_free : int64[Z, 11, T]           blocks on each free list; T is 5, or 6 with CMA
     zones : record[Z]                   ZONE_DTYPE
     pcp : record[Z, C]                  PCP_DTYPE
@@ -169,16 +161,11 @@ def nr_types(memory):
 
 
 def new_memory(
-    zones: np.recarray,
-    nr_cpus: int,
-    profile: Profile,
-    reported_known=False,
-    types: int = WITHOUT_CMA,
+    zones: np.recarray, nr_cpus: int, profile: Profile, reported_known=False, types=WITHOUT_CMA
 ) -> Memory:
     """Memory with every list empty, every page allocated and every pageblock a hole.
 
-    Zones must ascend without overlap, and all but the first must begin on an order-10 boundary:
-    then no two buddies lie in different zones, and no kernel has to check that.
+    Zones ascend, and all but the first begin on an order-10 boundary, so no buddies lie in two.
     """
     nr_zones = len(zones.start_pfn)
     end_pfn = zones.start_pfn + zones.spanned
@@ -191,9 +178,8 @@ def new_memory(
             )
     base_pfn = int(zones.start_pfn[0]) // MAX_ORDER_NR_PAGES * MAX_ORDER_NR_PAGES
     nr_pages = -(-(int(end_pfn[-1]) - base_pfn) // MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES
-    nr_heads = (
-        nr_zones * NR_ORDERS * HEADS + nr_zones * nr_cpus * NR_PCP_LISTS + NR_USERS * NODES_PER_USER
-    )
+    per_zone = NR_ORDERS * HEADS + nr_cpus * NR_PCP_LISTS
+    nr_heads = nr_zones * per_zone + NR_USERS * NODES_PER_USER
     if nr_pages + nr_heads >= 2**31:
         raise ValueError(f"a guest of {nr_pages} pages is too large for int32 links")
     links = np.zeros(2 * (nr_pages + nr_heads), np.int32)

@@ -1,9 +1,9 @@
 """Per-CPU page lists: the cache in front of the buddy lists that no free-list walker sees.
 
 The lists hold blocks of orders 0..3 and 9.  An allocation takes a list's head; if the list is
-empty, it first takes ``batch`` pages from the buddy lists under the zone lock.  A free pushes the
-block to the head, and when ``count`` reaches ``high`` it drains pages from the tails.  With one
-CPU ``high`` is the low watermark: up to 54 MiB of a 1 GiB guest are on these lists (recorded).
+empty, it first refills it from the buddy lists.  A free pushes the block to the head, and drains
+pages from the tails when ``count`` reaches ``high``.  With one CPU that is the low watermark: up
+to 54 MiB of a 1 GiB guest are on these lists (recorded).
 
 Before 5.13 the lists hold only order 0, and a drain gives back one batch, from each type in turn.
 In 6.12 ``high`` tunes itself between the low watermark and an eighth of the zone, and refills
@@ -36,10 +36,11 @@ from freehint.mm.pcp_limits import (
     end_run_of_frees,
     end_shortage,
     largest_batch,
+    lower_high,
     nr_pcp_alloc,
     pcp_drain_size,
 )
-from freehint.mm.profile import DRAIN_ROUND_ROBIN, HIGH_AUTO_TUNED
+from freehint.mm.profile import DRAIN_ROUND_ROBIN
 
 
 @kernel(inline=True)
@@ -239,23 +240,16 @@ def add_to_pcp_list(memory, node, zone, cpu, order, migratetype):
 
 @kernel(inline=True)
 def push_page(memory, node, zone, cpu, order, migratetype):
-    """Push a freed block on its pcp list, and decide how many pages have to be drained.
-
-    Returns
-    -------
-    drain, pindex : int
-        Pages to drain, or NO_DRAIN; the list with which the drain begins.
-    """
+    """Push a freed block; return the pages to drain, or NO_DRAIN, and the first list's pindex."""
     pindex = add_to_pcp_list(memory, node, zone, cpu, order, migratetype)
     return pcp_drain_size(memory, zone, cpu, order), pindex
 
 
 @kernel(cold=True)
 def drain_in_chunks(memory, zone, cpu, pages, pindex):
-    """Drain batch by batch, each from ``pindex`` on, and return the number of pages freed.
+    """Drain batch by batch, from ``pindex`` on each time; return the number of pages freed.
 
-    A chunk frees whole blocks, so a drain of huge pages frees far more than it was asked for.
-    Source: free_frozen_page_commit() of 7.3.
+    A chunk frees whole blocks, so huge pages add up.  Source: free_frozen_page_commit() of 7.3.
     """
     chunk = max(memory.pcp[zone, cpu].batch, 1)
     freed = 0
@@ -303,15 +297,3 @@ def decay_pcp_high(memory, zone, cpu):
         drained += free_pcppages_bulk(memory, zone, cpu, min(left, chunk), 0)
         left -= chunk
     return drained
-
-
-@kernel(inline=True)
-def lower_high(memory, zone, cpu):
-    """Lower pcp.high by an eighth and return the number of pages above it, or 0 before 6.7."""
-    if memory.profile.pcp_high != HIGH_AUTO_TUNED:
-        return 0
-    pcp = memory.pcp[zone, cpu]
-    if pcp.high > pcp.high_min:
-        lower = max(pcp.count - largest_batch(memory, zone, cpu), pcp.high - (pcp.high >> 3))
-        memory.pcp[zone, cpu].high = max(lower, pcp.high_min)
-    return max(memory.pcp[zone, cpu].count - memory.pcp[zone, cpu].high, 0)

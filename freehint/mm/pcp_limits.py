@@ -263,3 +263,15 @@ def end_shortage(memory, zone):
         free = record.nr_free_pages - unusable_highatomic(memory, zone)
         if free > mark + record.lowmem_reserve[ZONE_MOVABLE]:
             memory.zones[zone]["flags"] &= ~ZONE_BELOW_HIGH
+
+
+@kernel(inline=True)
+def lower_high(memory, zone, cpu):
+    """Lower pcp.high by an eighth and return the number of pages above it, or 0 before 6.7."""
+    if memory.profile.pcp_high != HIGH_AUTO_TUNED:
+        return 0
+    pcp = memory.pcp[zone, cpu]
+    if pcp.high > pcp.high_min:
+        lower = max(pcp.count - largest_batch(memory, zone, cpu), pcp.high - (pcp.high >> 3))
+        memory.pcp[zone, cpu].high = max(lower, pcp.high_min)
+    return max(memory.pcp[zone, cpu].count - memory.pcp[zone, cpu].high, 0)

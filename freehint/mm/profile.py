@@ -100,7 +100,9 @@ class Profile(NamedTuple):
     drain_in_chunks: bool
 
 
-# v4.15, the kernel of the free page hinting thread.
+# v4.15, the kernel of the free page hinting thread.  No recording of it exists: where 5.10 has the
+# same rules its recordings support them (buddy lists, pcp lists; frag and cache of 5.10 replay by
+# either), and the fields that differ from 5.10's are from the source alone.
 LINUX_4_15 = Profile(
     release=415,
     merge_rule=MERGE_UNLESS_ISOLATE,
@@ -130,7 +132,8 @@ LINUX_4_15 = Profile(
     free_high_adds_high_min=False,
     drain_in_chunks=False,
 )
-# v5.10.228: the first long-term kernel with FPI flags and free page reporting.
+# 5.10.223-1 of Debian (read in v5.10.228): the first long-term kernel with FPI flags and free page
+# reporting.
 LINUX_5_10 = LINUX_4_15._replace(
     release=510,
     fpi_flags=True,
@@ -176,6 +179,8 @@ LINUX_7_3 = LINUX_6_12._replace(
     free_high_adds_high_min=True,
     drain_in_chunks=True,
 )
+
+PREEMPTIBLE = 700  # from this release on x86 kernels are always preemptible
 
 PROFILES = {
     "4.15": LINUX_4_15,

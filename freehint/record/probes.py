@@ -65,6 +65,7 @@ SAME = (
 # From 5.17 on a drain begins with a list; before it is told the zone.
 DRAIN = Probe("drain", "free_pcppages_bulk", "a=%si:s32 b=%cx:s32")
 DRAIN_OF_ZONE = Probe("drain", "free_pcppages_bulk", f"a=%si:s32 b=%di:{ZONE}")
+DRAIN_ZONE = Probe("drain_zone", "drain_pages_zone", f"a=%si:{ZONE}")
 PROBES = {
     "5.10": (
         *SAME,
@@ -97,6 +98,7 @@ PROBES = {
         ),
         Probe("free_ok", "__free_pages_ok", f"pfn=%di:{PAGE} order=%si:u32 a=%dx:u32"),
         Probe("bulk", "rmqueue_bulk", "order=%si:u32 a=%dx:u32 migratetype=%r8:s32 b=%r9:u32"),
+        DRAIN_ZONE,
         Probe("bulk_alloc", "__alloc_pages_bulk", "gfp=%di:x32 a=%cx:s32"),
         Probe("bulk_alloc_ret", "__alloc_pages_bulk", "a=$retval:s32"),
     ),
@@ -116,7 +118,7 @@ PROBES = {
         ),
         Probe("free_direct", "free_one_page", "pfn=%dx:u64 order=%cx:u32 a=%r8:u32"),
         Probe("decay", "decay_pcp_high", f"a=%di:{ZONE}"),
-        Probe("drain_zone", "drain_pages_zone", f"a=%si:{ZONE}"),
+        DRAIN_ZONE,
         Probe("bulk_alloc", "alloc_pages_bulk_noprof", "gfp=%di:x32 a=%cx:s32"),
         Probe("bulk_alloc_ret", "alloc_pages_bulk_noprof", "a=$retval:s32"),
     ),

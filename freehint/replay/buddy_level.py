@@ -39,6 +39,7 @@ from freehint.mm.isolate import (
 from freehint.mm.list import list_del, list_empty, list_next
 from freehint.mm.memory import (
     BUDDY,
+    HIGHATOMIC,
     ISOLATE,
     MIGRATE_PCPTYPES,
     MOVABLE,
@@ -50,7 +51,11 @@ from freehint.mm.memory import (
     page_zone,
     pcp_list_head,
 )
-from freehint.mm.pageblock import get_pageblock_migratetype, move_freepages_block
+from freehint.mm.pageblock import (
+    get_pageblock_migratetype,
+    move_freepages_block,
+    set_pageblock_migratetype,
+)
 from freehint.mm.pcp import pcp_allowed_order
 from freehint.mm.profile import FALLBACK_CLAIMS
 from freehint.replay.buddy_blocks import (
@@ -173,13 +178,19 @@ def putback_row(memory, counts, node, order):
 def move_block_row(memory, rows, row):
     """Move a pageblock into or out of the HIGHATOMIC reserve, or isolate it.
 
-    Moves to MOVABLE are skipped, because the isolate row before made them.  Rows before 6.10 are
-    skipped too.
+    Moves to MOVABLE are skipped, because the isolate row before made them.  Before 6.10 only
+    moves into and out of the reserve are replayed: steals have rows of their own, and no steal
+    moves a pageblock of the reserve.  Source: reserve_highatomic_pageblock().
     """
     node, migratetype, old = rows.node[row], rows.migratetype[row], rows.value[row]
+    current = get_pageblock_migratetype(memory, node)
     if not memory.profile.freelist_hygiene:
+        enters = migratetype == HIGHATOMIC and current < MIGRATE_PCPTYPES
+        if enters or (current == HIGHATOMIC and migratetype < MIGRATE_PCPTYPES):
+            set_pageblock_migratetype(memory, node, migratetype)
+            move_freepages_block(memory, node, page_zone(memory, node), migratetype)
         return
-    isolated = get_pageblock_migratetype(memory, node) == ISOLATE
+    isolated = current == ISOLATE
     if migratetype == ISOLATE or old == ISOLATE or isolated:
         retag_free_pages(memory, node, migratetype)
     elif migratetype >= MIGRATE_PCPTYPES or old >= MIGRATE_PCPTYPES:

@@ -30,6 +30,8 @@ def print_replay(args) -> bool:
         print(f"{name:16} {value}")
     print(f"{'ignored rows':16} {found.ignored}")
     print(f"{'unknown rows':16} {found.unknown}")
+    for note in found.notes:
+        print(f"note: {note}")
     print(found.t1_lists.to_string(index=False))
     if found.first_miss:
         print(f"first miss: {found.first_miss}")
@@ -150,8 +152,11 @@ def print_replays(args) -> bool:
     table, good = validate_replay(
         args.folder, args.level, args.inputs, lambda stems: tqdm(stems, desc="replay", delay=1)
     )
-    columns = [c for c in table.columns if not c.startswith("first_miss_")]
+    columns = [c for c in table.columns if not c.startswith(("first_miss_", "note"))]
     print(table[columns].round(3).to_string(index=False))
+    for recording, note in dict(zip(table["recording"], table["note"], strict=True)).items():
+        if note:
+            print(f"{recording}: {note}")
     walks = table["walks"] > 0
     for recording in table["recording"][walks].unique():
         print(f"{recording}: a walk moves blocks; freehint validate walker judges this recording")

@@ -7,10 +7,23 @@ how much is to be drained, and the rows of free_pcppages_bulk() tell only *when*
 
 import numpy as np
 
-from freehint.formats.traces.rows import C_DRAIN_MISSES
+from freehint.formats.traces.rows import (
+    C_DRAIN_MISSES,
+    C_DRAINS,
+    C_FIRST_DRAIN_MISS,
+)
 from freehint.jit import kernel
-from freehint.mm.pcp import decay_pcp_high, drain_pages_zone, free_pcppages_bulk, lower_high
-from freehint.mm.pcp_limits import end_shortage, largest_batch
+from freehint.mm.pcp import (
+    decay_pcp_high,
+    drain_pages_zone,
+    free_pcppages_bulk,
+    pages_of_drained_zone,
+)
+from freehint.mm.pcp_limits import (
+    end_shortage,
+    largest_batch,
+    lower_high,
+)
 
 # Columns of Scratch.due; a drain is that of a free, of a decay, or of all pages.
 DUE_COLUMNS = DUE_WHY, DUE_TASK, DUE_ZONE, DUE_PINDEX, DUE_PAGES = range(5)
@@ -29,6 +42,35 @@ def pages_due(due: np.ndarray) -> int:
         return 0
     mine = [cpu[1 : 1 + cpu[0, 0]] for cpu in due]
     return sum(int(d[d[:, DUE_WHY] != EVERYTHING, DUE_PAGES].sum()) for d in mine)
+
+
+@kernel(inline=True)
+def note_drained(run, cpu, pages):
+    """Count pages that the model drained; the trace's rows about them come later."""
+    run.counts[C_DRAINS] += pages
+    run.drain_due[cpu] += pages
+
+
+@kernel(inline=True)
+def settle_drains(run, cpu, row):
+    """Count the pages by which a CPU's drains differ, before its next allocation or free."""
+    if run.drain_due[cpu] != 0:
+        run.counts[C_DRAIN_MISSES] += abs(run.drain_due[cpu])
+        run.drain_due[cpu] = 0
+        if run.counts[C_FIRST_DRAIN_MISS] < 0:
+            run.counts[C_FIRST_DRAIN_MISS] = row
+
+
+@kernel(cold=True)
+def drain_row(memory, run, rows, row):
+    """Drain a CPU's lists of a zone if that explains a drain's number of pages and no free does.
+
+    The row of a drain that a free makes comes after the free.
+    """
+    zone, cpu = rows.value[row], rows.cpu[row]
+    whole = pages_of_drained_zone(memory, zone, cpu)
+    if run.drain_due[cpu] == 0 and whole > 0 and rows.node[row] == whole:
+        note_drained(run, cpu, drain_pages_zone(memory, zone, cpu))
 
 
 @kernel(inline=True)

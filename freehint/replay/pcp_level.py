@@ -9,9 +9,6 @@ from freehint.formats.traces.rows import (
     BULK_ALLOC,
     BULK_POP,
     BY_LATER_ROW,
-    C_DRAIN_MISSES,
-    C_DRAINS,
-    C_FIRST_DRAIN_MISS,
     C_FIRST_MISS,
     C_REFUSED,
     C_SILENT_PAGES,
@@ -38,7 +35,7 @@ from freehint.formats.traces.rows import (
 )
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NOLOCK, FPI_NONE
-from freehint.mm.list import list_del, list_empty, list_next
+from freehint.mm.list import list_empty, list_next
 from freehint.mm.memory import (
     HIGHATOMIC,
     ISOLATE,
@@ -51,16 +48,13 @@ from freehint.mm.memory import (
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.pcp import (
     add_to_pcp_list,
-    drain_pages_zone,
     free_unref_page,
     order_to_pindex,
-    pages_of_drained_zone,
     pcp_allowed_order,
     push_page,
 )
 from freehint.mm.pcp_limits import NO_DRAIN, count_free, end_run_of_frees, end_shortage
 from freehint.mm.profile import FALLBACK_CLAIMS
-from freehint.mm.zone import bulk_zone
 from freehint.replay.boost import doubt_after_drain, end_boosts_as_told, look_at_zone
 from freehint.replay.buddy_blocks import block_in_use, replay_free
 from freehint.replay.buddy_level import list_row
@@ -69,26 +63,24 @@ from freehint.replay.pcp_drains import (
     begin_drain,
     chunk_row,
     decay_row,
+    drain_row,
     drain_zone_row,
+    note_drained,
+    settle_drains,
     tells_chunks,
 )
 from freehint.replay.pcp_refill import (
+    bulk_pop_row,
+    bulk_row,
     check_refilled,
     forget_refilled,
     push_claim,
     refill,
     take_by_model,
+    take_from_pcp,
     tell_refilled,
     told_list,
 )
-
-
-@kernel(inline=True)
-def take_from_pcp(memory, node, zone, cpu, order):
-    """Take one block off its pcp list."""
-    list_del(memory.links, node)
-    memory.frame[node] = 0
-    memory.pcp[zone, cpu].count -= 1 << order
 
 
 @kernel(inline=True)
@@ -171,43 +163,6 @@ def alloc_row(memory, run, rows, row, ablation):
     forget_refilled(run.counts, told)
 
 
-@kernel(cold=True)
-def bulk_row(memory, run, rows, row, ablation):
-    """Take the pages of alloc_pages_bulk() off one pcp list; no row tells which they were."""
-    cpu, migratetype, wanted = rows.cpu[row], rows.migratetype[row], rows.value[row]
-    zone = bulk_zone(memory, wanted)
-    if zone < 0:
-        run.counts[C_REFUSED] += 1
-        return
-    pindex = order_to_pindex(migratetype, 0)
-    head = pcp_list_head(memory, zone, cpu, pindex)
-    for _ in range(wanted):
-        if list_empty(memory.links, head):
-            refill(memory, run, rows, row, zone, cpu, 0, migratetype, ablation)
-        if list_empty(memory.links, head):
-            run.counts[C_REFUSED] += 1
-            return
-        take_from_pcp(memory, list_next(memory.links, head), zone, cpu, 0)
-    forget_refilled(run.counts, run.told[cpu, pindex])
-
-
-@kernel(inline=True)
-def note_drained(run, cpu, pages):
-    """Count pages that the model drained; the trace's rows about them come later."""
-    run.counts[C_DRAINS] += pages
-    run.drain_due[cpu] += pages
-
-
-@kernel(inline=True)
-def settle_drains(run, cpu, row):
-    """Count the pages by which a CPU's drains differ, before its next allocation or free."""
-    if run.drain_due[cpu] != 0:
-        run.counts[C_DRAIN_MISSES] += abs(run.drain_due[cpu])
-        run.drain_due[cpu] = 0
-        if run.counts[C_FIRST_DRAIN_MISS] < 0:
-            run.counts[C_FIRST_DRAIN_MISS] = row
-
-
 @kernel
 def pcp_free(memory, run, rows, row, order, migratetype):
     """Free a row's block through the pcp lists, with the drain that follows."""
@@ -252,24 +207,6 @@ def push_row(memory, run, rows, row):
         end_shortage(memory, zone)
 
 
-@kernel(cold=True)
-def bulk_pop_row(memory, run, rows, row, ablation):
-    """Predict the page that alloc_pages_bulk() takes next, and compare the observed one."""
-    observed, cpu, migratetype = rows.node[row], rows.cpu[row], rows.migratetype[row]
-    zone, pindex = page_zone(memory, observed), order_to_pindex(migratetype, 0)
-    head = pcp_list_head(memory, zone, cpu, pindex)
-    if list_empty(memory.links, head):
-        refill(memory, run, rows, row, zone, cpu, 0, migratetype, ablation)
-    predicted = list_next(memory.links, head)
-    if predicted == head:
-        predicted = -1
-    if not score(run.counts, predicted, observed):
-        note_first_miss(run.counts, row, predicted)
-    if predicted >= 0:
-        take_from_pcp(memory, predicted, zone, cpu, 0)
-    forget_refilled(run.counts, run.told[cpu, pindex])
-
-
 @kernel
 def pcp_free_row(memory, run, rows, row):
     """Replay mm_page_free: fix the type now, even if the page is pushed only at a later row."""
@@ -284,18 +221,6 @@ def pcp_free_row(memory, run, rows, row):
         run.later_type[node] = migratetype
     elif fate == TO_PCP:
         pcp_free(memory, run, rows, row, order, migratetype)
-
-
-@kernel(cold=True)
-def drain_row(memory, run, rows, row):
-    """Drain a CPU's lists of a zone if that explains a drain's number of pages and no free does.
-
-    The row of a drain that a free makes comes after the free.
-    """
-    zone, cpu = rows.value[row], rows.cpu[row]
-    whole = pages_of_drained_zone(memory, zone, cpu)
-    if run.drain_due[cpu] == 0 and whole > 0 and rows.node[row] == whole:
-        note_drained(run, cpu, drain_pages_zone(memory, zone, cpu))
 
 
 @kernel(cold=True)

@@ -12,6 +12,8 @@ from freehint.formats.traces.rows import (
     C_UNTOLD_CLAIMS,
     FAITHFUL,
     NO_CLAIM,
+    note_first_miss,
+    score,
 )
 from freehint.jit import kernel
 from freehint.mm.fallback import (
@@ -20,7 +22,12 @@ from freehint.mm.fallback import (
     rmqueue_claim,
     rmqueue_fallback,
 )
-from freehint.mm.list import list_add_tail
+from freehint.mm.list import (
+    list_add_tail,
+    list_del,
+    list_empty,
+    list_next,
+)
 from freehint.mm.memory import (
     MIGRATE_PCPTYPES,
     MOVABLE,
@@ -30,11 +37,13 @@ from freehint.mm.memory import (
     TYPE_SHIFT,
     first_block,
     free_list_head,
+    page_zone,
     pcp_list_head,
 )
 from freehint.mm.pcp import order_to_pindex, pcp_allowed_order
 from freehint.mm.pcp_limits import nr_pcp_alloc
 from freehint.mm.profile import FALLBACK_CLAIMS
+from freehint.mm.zone import bulk_zone
 from freehint.replay.buddy_blocks import (
     infer_rotation,
     named_by_fallback,
@@ -233,3 +242,49 @@ def refill(memory, run, rows, row, zone, cpu, order, migratetype, ablation):
         memory.frame[node] = PCP | order | (migratetype << TYPE_SHIFT)
         list_add_tail(memory.links, node, head)
         memory.pcp[zone, cpu].count += 1 << order
+
+
+@kernel(inline=True)
+def take_from_pcp(memory, node, zone, cpu, order):
+    """Take one block off its pcp list."""
+    list_del(memory.links, node)
+    memory.frame[node] = 0
+    memory.pcp[zone, cpu].count -= 1 << order
+
+
+@kernel(cold=True)
+def bulk_row(memory, run, rows, row, ablation):
+    """Take the pages of alloc_pages_bulk() off one pcp list; no row tells which they were."""
+    cpu, migratetype, wanted = rows.cpu[row], rows.migratetype[row], rows.value[row]
+    zone = bulk_zone(memory, wanted)
+    if zone < 0:
+        run.counts[C_REFUSED] += 1
+        return
+    pindex = order_to_pindex(migratetype, 0)
+    head = pcp_list_head(memory, zone, cpu, pindex)
+    for _ in range(wanted):
+        if list_empty(memory.links, head):
+            refill(memory, run, rows, row, zone, cpu, 0, migratetype, ablation)
+        if list_empty(memory.links, head):
+            run.counts[C_REFUSED] += 1
+            return
+        take_from_pcp(memory, list_next(memory.links, head), zone, cpu, 0)
+    forget_refilled(run.counts, run.told[cpu, pindex])
+
+
+@kernel(cold=True)
+def bulk_pop_row(memory, run, rows, row, ablation):
+    """Predict the page that alloc_pages_bulk() takes next, and compare the observed one."""
+    observed, cpu, migratetype = rows.node[row], rows.cpu[row], rows.migratetype[row]
+    zone, pindex = page_zone(memory, observed), order_to_pindex(migratetype, 0)
+    head = pcp_list_head(memory, zone, cpu, pindex)
+    if list_empty(memory.links, head):
+        refill(memory, run, rows, row, zone, cpu, 0, migratetype, ablation)
+    predicted = list_next(memory.links, head)
+    if predicted == head:
+        predicted = -1
+    if not score(run.counts, predicted, observed):
+        note_first_miss(run.counts, row, predicted)
+    if predicted >= 0:
+        take_from_pcp(memory, predicted, zone, cpu, 0)
+    forget_refilled(run.counts, run.told[cpu, pindex])

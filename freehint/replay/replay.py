@@ -16,7 +16,7 @@ import pandas as pd
 
 from freehint.config import InputError, one_of
 from freehint.engine.moment import moment
-from freehint.formats.tables import free_lists, history_table, pcp_lists
+from freehint.formats.tables import history_table
 from freehint.formats.traces import rows
 from freehint.formats.traces.columns import CLAIMS, ablate_rows, settle, trace_rows
 from freehint.formats.traces.recording import Recording, load_recording
@@ -24,7 +24,6 @@ from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATETYPE_NAMES,
     NR_PCP_LISTS,
-    PCP_DTYPE,
     Memory,
     copy_memory,
     free_list_head,
@@ -34,13 +33,19 @@ from freehint.mm.memory import (
     zone_name,
 )
 from freehint.mm.pcp import order_to_pindex
+from freehint.mm.profile import PREEMPTIBLE
 from freehint.replay import INPUTS, LEVELS
 from freehint.replay.boost import NR_DOUBTS, infer_boost_ends
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
 from freehint.replay.pcp_drains import no_drains_due, pages_due
 from freehint.replay.pcp_level import replay_pcp, replay_pcp_part
-from freehint.replay.result import Miss, Replay
+from freehint.replay.result import (
+    Miss,
+    Replay,
+    compare_lists,
+    same_pcp,
+)
 
 # Rules made wrong on purpose, and the level at which each one has an effect.
 ABLATIONS = dict.fromkeys(("always_head", "lowest_first", "no_rotation"), "buddy")
@@ -150,6 +155,7 @@ def replay(
         drain_misses=_drain_misses(memory, run),
         given_up=pages_due(run.due) if memory.nr_cpus > 1 else 0,
         moved_rows=recording.moved,
+        notes=_notes(recording),
         first_miss=_first_miss(recording, columns, counts, level, resync, ablation),
         seconds=seconds,
         memory=memory,
@@ -175,6 +181,19 @@ def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
         due=no_drains_due(memory.nr_cpus, told),
         doubts=np.zeros(NR_DOUBTS, np.int64),
     )
+
+
+def _notes(recording: Recording) -> tuple:
+    """What is to be known of the order of a preemptible kernel's rows."""
+    if recording.in_lock_order:
+        what = f"{recording.moved} mm_page_alloc rows were put back to where their pages were taken"
+        return (f"the rows are in lock order: {what}",)
+    if recording.kernel.release >= PREEMPTIBLE:
+        return (
+            "the kernel is preemptible, and no rows pcp_push and pcp_pop tell the order of its"
+            " locks: misses at pcp level may be those of rows that are out of order",
+        )
+    return ()
 
 
 def _drain_misses(memory: Memory, run: rows.Scratch) -> int:
@@ -245,38 +264,6 @@ def _first_miss(recording, columns, counts, level, resync, ablation) -> Miss | N
         observed_pfn=observed + memory.base_pfn,
         list_around=tuple(int(pfn) for pfn in around),
     )
-
-
-def compare_lists(model: Memory, recorded: Memory, flags=False) -> pd.DataFrame:
-    """Compare every buddy list that either memory has, in order.
-
-    With ``flags`` the blocks' Reported flags must be equal too.
-
-    Returns
-    -------
-    DataFrame
-        Columns zone, order, migratetype, blocks (in ``recorded``) and equal.
-    """
-    sides = []
-    for memory in (model, recorded):
-        table = free_lists(memory).astype({"zone": str})
-        table["block"] = table["pfn"].astype(np.int64) * 2 + (table["reported"] if flags else 0)
-        sides.append(table.groupby(["zone", "order", "migratetype"])["block"].agg(tuple))
-    lists = sorted(set(sides[0].index) | set(sides[1].index))
-    return pd.DataFrame(
-        [
-            (*key, len(sides[1].get(key, ())), sides[0].get(key, ()) == sides[1].get(key, ()))
-            for key in lists
-        ],
-        columns=["zone", "order", "migratetype", "blocks", "equal"],
-    )
-
-
-def same_pcp(model: Memory, recorded: Memory) -> bool:
-    """Whether all pcp lists and counters are equal but ``expire``, which no allocation moves."""
-    counters = [name for name in PCP_DTYPE.names if name != "expire"]
-    equal = all((model.pcp[name] == recorded.pcp[name]).all() for name in counters)
-    return equal and pcp_lists(model).equals(pcp_lists(recorded))
 
 
 def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:

@@ -13,7 +13,7 @@ from freehint.policies.drive import Drive
 from freehint.policies.page_reporting import PageReporting
 from freehint.policies.policy import Outcome, Policy
 from freehint.replay.prediction import Advance, Prediction, without_t0
-from freehint.replay.replay import compare_lists
+from freehint.replay.result import compare_lists
 
 REPORTING_COLUMNS = (
     "recording",

@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from freehint.mm.memory import Memory
+from freehint.formats.tables import free_lists, pcp_lists
+from freehint.mm.memory import (
+    PCP_DTYPE,
+    Memory,
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,9 @@ class Replay:
     moved_rows : int
         Rows of mm_page_alloc that the kernel wrote after those of other pages, and that were put
         back to where their pages were taken; 0 without the probes of the pcp lock.
+    notes : tuple of str
+        What is to be known of the order of the rows, in sentences; empty where the kernel is not
+        preemptible.
     first_miss : Miss or None
         The first miss that nothing explains.
     seconds : float
@@ -121,6 +129,7 @@ class Replay:
     drain_misses: int
     given_up: int
     moved_rows: int
+    notes: tuple
     first_miss: Miss | None
     seconds: float
     memory: Memory
@@ -153,3 +162,35 @@ class Replay:
             "moved_rows": self.moved_rows,
             "seconds": self.seconds,
         }
+
+
+def compare_lists(model: Memory, recorded: Memory, flags=False) -> pd.DataFrame:
+    """Compare every buddy list that either memory has, in order.
+
+    With ``flags`` the blocks' Reported flags must be equal too.
+
+    Returns
+    -------
+    DataFrame
+        Columns zone, order, migratetype, blocks (in ``recorded``) and equal.
+    """
+    sides = []
+    for memory in (model, recorded):
+        table = free_lists(memory).astype({"zone": str})
+        table["block"] = table["pfn"].astype(np.int64) * 2 + (table["reported"] if flags else 0)
+        sides.append(table.groupby(["zone", "order", "migratetype"])["block"].agg(tuple))
+    lists = sorted(set(sides[0].index) | set(sides[1].index))
+    return pd.DataFrame(
+        [
+            (*key, len(sides[1].get(key, ())), sides[0].get(key, ()) == sides[1].get(key, ()))
+            for key in lists
+        ],
+        columns=["zone", "order", "migratetype", "blocks", "equal"],
+    )
+
+
+def same_pcp(model: Memory, recorded: Memory) -> bool:
+    """Whether all pcp lists and counters are equal but ``expire``, which no allocation moves."""
+    counters = [name for name in PCP_DTYPE.names if name != "expire"]
+    equal = all((model.pcp[name] == recorded.pcp[name]).all() for name in counters)
+    return equal and pcp_lists(model).equals(pcp_lists(recorded))

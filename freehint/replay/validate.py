@@ -83,6 +83,7 @@ def validate_replay(folder, level="both", inputs="std", progress=None):
                     **found.row(),
                     "inputs": inputs,
                     "walks": found.unknown.get("w_walk_begin", 0),
+                    "note": " ".join(found.notes),
                     "first_miss_row": miss.row if miss else -1,
                     "first_miss_predicted_pfn": miss.predicted_pfn if miss else -1,
                     "first_miss_observed_pfn": miss.observed_pfn if miss else -1,

@@ -17,7 +17,7 @@ from freehint.config import InputError, one_of
 from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import REPORTED, Memory
-from freehint.replay.replay import compare_lists
+from freehint.replay.result import compare_lists
 from freehint.replay.validate import recordings
 from freehint.replay.walker.ablations import ABLATIONS, ablations_of
 from freehint.replay.walker.five_steps import FiveStepWalks

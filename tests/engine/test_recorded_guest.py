@@ -10,7 +10,7 @@ import pytest
 
 import freehint as fh
 from freehint.formats.traces.recording import load_recording
-from freehint.replay.replay import compare_lists, same_pcp
+from freehint.replay.result import compare_lists, same_pcp
 from freehint.units import NS_PER_S
 
 SMP2 = Path(__file__).parents[3] / "shared/ground-truth/linux-6.12/traces/smp2"

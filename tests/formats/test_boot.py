@@ -227,3 +227,30 @@ def test_missing_and_half_written_files_are_refused(tmp_path):
 def test_make_memory_refuses_bad_values(arguments, sentence):
     with pytest.raises(fh.InputError, match=sentence):
         fh.make_memory(**arguments)
+
+
+def with_cma(text: str, pages: int) -> str:
+    """The text of the same guest if its kernel had CMA, with free pages of that type."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith("Number of blocks type"):
+            line = line.replace("Isolate", "CMA Isolate")
+        elif re.match(r"Node 0, zone +\w+( +\d+){5} *$", line):
+            line = re.sub(r" (\d+) *$", r" 0 \1", line)
+        elif ", type      Isolate" in line:
+            counts = " ".join([str(pages), *["0"] * 10])
+            lines.append(re.sub(r"type +Isolate.*", f"type CMA {counts}", line))
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def test_a_kernel_with_cma_has_six_types_and_may_use_no_cma_area(tmp_path):
+    text, path = proc_text("boot_1g"), tmp_path / "boot.txt"
+    path.write_text(text)
+    five = fh.memory_from_proc(path).nr_free
+    path.write_text(with_cma(text, 0))
+    six = fh.memory_from_proc(path).nr_free
+    assert six.shape == (2, 11, 6) and (six[:, :, :5] == five).all() and not six[:, :, 5].any()
+    path.write_text(with_cma(text, 3))
+    with pytest.raises(fh.InputError, match="zone DMA counts CMA pages: freehint does not model"):
+        fh.memory_from_proc(path)

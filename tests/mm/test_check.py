@@ -40,7 +40,7 @@ def healthy(profile=LINUX_6_1):
 
     Nodes 0..6 are on a pcp list; 7, 8, 16, .. 512 head free blocks of orders 0, 3, 4, .. 9;
     1024 and 2048 of order 10; the block of order 10 at 3072 is on user 1's private list.
-    Node 4147 heads the free list of order 10, 4179 is user 0's list, 4180 its bookmark.
+    Node 4157 heads the free list of order 10, 4190 is user 0's list, 4191 its bookmark.
     """
     memory = free_memory(pages=4096, profile=profile)
     rmqueue_bulk(memory, 0, 0, 0, MOVABLE, 0)
@@ -82,7 +82,7 @@ def damage(message):
     return register
 
 
-@damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4147")
+@damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4157")
 def swapped_links(memory):
     pair = memory.links.reshape(-1, 2)[2048]
     pair[:] = pair[::-1].copy()
@@ -93,7 +93,7 @@ def prev_of_the_next_points_elsewhere(memory):
     memory.links.reshape(-1, 2)[2048, PREV] = 0
 
 
-@damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4147")
+@damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4157")
 def next_is_out_of_range(memory):
     memory.links.reshape(-1, 2)[2048, NEXT] = len(memory.links) // 2
 
@@ -103,12 +103,12 @@ def prev_is_negative(memory):
     memory.links.reshape(-1, 2)[2048, PREV] = -1
 
 
-@damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4147")
+@damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4157")
 def head_is_out_of_range(memory):
     memory.links.reshape(-1, 2)[free_list_head(memory, 0, 10, MOVABLE), NEXT] = -5
 
 
-@damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4147")
+@damage("zone DMA32, order 10, MOVABLE: next and prev disagree at node 4157")
 def list_does_not_return(memory):
     # 1024 -> 2048 -> 1024 -> ..: the two agree with each other, the head is left out.
     memory.links.reshape(-1, 2)[2048, NEXT] = 1024
@@ -269,13 +269,13 @@ def isolated_pageblocks_are_miscounted(memory):
     memory.zones.nr_isolate_pageblock[0] = 1
 
 
-@damage("zone DMA32, order 10, MOVABLE: node 4179 has no business on this list")
+@damage("zone DMA32, order 10, MOVABLE: node 4190 has no business on this list")
 def list_head_of_a_user_on_a_free_list(memory):
     stranger = user_node(memory, 0, USER_LIST)
     set_list(memory.links, free_list_head(memory, 0, 10, MOVABLE), [1024, stranger, 2048])
 
 
-@damage("zone DMA32, cpu 0, pcp list 1: node 4180 has no business on this list")
+@damage("zone DMA32, cpu 0, pcp list 1: node 4191 has no business on this list")
 def bookmark_on_a_pcp_list(memory):
     stranger = user_node(memory, 0, USER_BOOKMARK)
     set_list(memory.links, pcp_list_head(memory, 0, 0, 1), [*range(7), stranger])
@@ -300,7 +300,7 @@ def private_block_without_the_isolated_bit(memory):
     memory.frame[3072] = 10 | MOVABLE << TYPE_SHIFT
 
 
-@damage("private list of user 1: next and prev disagree at node 4236")
+@damage("private list of user 1: next and prev disagree at node 4258")
 def private_list_with_a_broken_link(memory):
     memory.links.reshape(-1, 2)[3072, NEXT] = 0
 
@@ -373,8 +373,8 @@ def test_list_and_frame_are_read_at_the_right_place():
     assert free_nodes(memory, 10) == [1024, 2048]
     assert free_nodes(memory, 0) == [7]
     assert list_nodes(memory, pcp_list_head(memory, 0, 0, 1)).tolist() == list(range(7))
-    assert free_list_head(memory, 0, 10, MOVABLE) == 4147
-    assert user_node(memory, 0, USER_LIST) == 4179
+    assert free_list_head(memory, 0, 10, MOVABLE) == 4157
+    assert user_node(memory, 0, USER_LIST) == 4190
 
 
 TWIN_DAMAGES = {

@@ -22,7 +22,7 @@ SYMBOLS = {
         *("free_pcppages_bulk", "free_one_page.constprop.0", "__free_pages_ok", "rmqueue_bulk"),
         *("set_pageblock_migratetype", "move_freepages_block", "steal_suitable_fallback"),
         *("unreserve_highatomic_pageblock", "__isolate_free_page", "__putback_isolated_page"),
-        *("__alloc_pages_bulk", "kmalloc_slab"),
+        *("__alloc_pages_bulk", "drain_pages_zone", "kmalloc_slab"),
     },
     "6.12": {
         *("free_pcppages_bulk", "free_one_page", "try_to_steal_block", "__move_freepages_block"),

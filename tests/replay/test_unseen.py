@@ -13,8 +13,9 @@ from freehint.formats.traces.columns import settle, trace_rows
 from freehint.formats.traces.compaction import mark_held, settle_returned
 from freehint.formats.traces.recording import load_recording
 from freehint.mm.buddy import FPI_NONE, free_one_page
-from freehint.mm.memory import MOVABLE, UNMOVABLE, free_list_head, list_nodes
+from freehint.mm.memory import HIGHATOMIC, MOVABLE, UNMOVABLE, free_list_head, list_nodes
 from freehint.replay.buddy_blocks import named_by_fallback, named_by_try
+from freehint.replay.buddy_level import move_block_row
 from freehint.replay.replay import scratch
 from memories import empty_memory
 
@@ -101,8 +102,8 @@ def test_without_a_fallback_5_10_and_4_15_cannot_be_told_apart(name):
 
 def one_row(memory, kind, node, order, migratetype, change, value):
     """Rows with this one row."""
-    columns = np.array([kind, 0, node, order, migratetype, change, value, 0]).reshape(8, 1)
-    types = (np.int8, np.int16, np.int32, np.int8, np.int8, np.int8, np.int32, np.int8)
+    columns = np.array([kind, 0, node, order, migratetype, change, value, 0, 0]).reshape(9, 1)
+    types = (np.int8, np.int16, np.int32, np.int8, np.int8, np.int8, np.int32, np.int8, np.int32)
     return rows.Rows(*(c.astype(t) for c, t in zip(columns, types, strict=True)))
 
 
@@ -147,6 +148,21 @@ def test_a_try_to_claim_names_the_first_block_too():
     assert run.counts[rows.C_ROTATIONS] == 1
 
 
+@pytest.mark.parametrize("profile", [fh.LINUX_5_10, fh.LINUX_6_1, fh.LINUX_6_12])
+def test_a_pageblock_enters_the_reserve_and_leaves_it(profile):
+    memory = empty_memory({"DMA32": (4096, 8192)}, profile=profile)
+    free_one_page(memory, 64, 0, 4, MOVABLE, FPI_NONE)
+    for old, new in ((MOVABLE, HIGHATOMIC), (HIGHATOMIC, UNMOVABLE)):
+        move_block_row(memory, one_row(memory, rows.MOVE_BLOCK, 0, 0, new, -1, old), 0)
+        assert memory.pageblock[0] & 7 == new
+        assert list_nodes(memory, free_list_head(memory, 0, 4, new)).tolist() == [64]
+        fh.check_memory(memory)
+    # The move of a steal: its pageblock is none of the reserve, and its own row tells of it.
+    if profile.release < 610:
+        move_block_row(memory, one_row(memory, rows.MOVE_BLOCK, 0, 0, MOVABLE, -1, UNMOVABLE), 0)
+        assert memory.nr_free[0, 4, UNMOVABLE] == 1
+
+
 COMPACTOR, OTHER = 0, -1
 
 
@@ -158,8 +174,8 @@ def returned(*told):
     kind, node, order, by, ends = (np.array(one) for one in zip(*told, strict=True))
     zeros = np.zeros(len(kind))
     value = np.where(kind == rows.ISOLATE_PAGE, 1 << order, 0)
-    types = (np.int8, np.int16, np.int32, np.int8, np.int8, np.int8, np.int32, np.int8)
-    columns = (kind, zeros, node, order, zeros, zeros, value, zeros)
+    types = (np.int8, np.int16, np.int32, np.int8, np.int8, np.int8, np.int32, np.int8, np.int32)
+    columns = (kind, zeros, node, order, zeros, zeros, value, zeros, zeros)
     some = rows.Rows(*(c.astype(t) for c, t in zip(columns, types, strict=True)))
     by = by.astype(np.int16)
     mark_held(some, by, np.full(64, -1, np.int16))

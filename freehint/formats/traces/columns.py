@@ -1,21 +1,18 @@
 """A trace table as the integer rows that the replay reads."""
 
-import re
-
 import numpy as np
 
 from freehint.config import InputError
 from freehint.formats.traces import rows
 from freehint.formats.traces.compaction import fill_compacted, mark_returned, pair_searches
 from freehint.formats.traces.recording import Recording
+from freehint.formats.traces.types import own_types, pair_bulk_allocations
 from freehint.formats.traces.zones import fill_drains, fill_zones
 from freehint.mm.memory import (
-    CMA,
     MAX_ORDER,
     MIGRATE_PCPTYPES,
     NO_PAGEBLOCK,
     PAGEBLOCK_ORDER,
-    UNMOVABLE,
     Memory,
 )
 from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
@@ -83,7 +80,6 @@ WITH_PAGE = (
 WITH_TYPE = (rows.ALLOC, rows.ZONE_LOCKED, rows.EXTFRAG, rows.PCPU_DRAIN, rows.PCP_PUSH)
 # No allocation asks for HIGHATOMIC or ISOLATE, and no pcp list is of such a type.
 ASKS_FOR_TYPE = (rows.ALLOC, rows.EXTFRAG, rows.PCP_PUSH)
-GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAIMABLE
 CLAIMS = 4096  # fallbacks that one refill may need
 
 
@@ -139,7 +135,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
         cpu=trace["cpu"].to_numpy().astype(np.int16),
         node=(pfn - memory.base_pfn).astype(np.int32),
         order=trace["order"].to_numpy().astype(np.int8),
-        migratetype=_own_types(recording, kind, path),
+        migratetype=own_types(recording, np.isin(kind, (*WITH_TYPE, rows.MOVE_BLOCK)), path),
         change=np.where(kind == rows.EXTFRAG, trace["c"].to_numpy(), -1).astype(np.int8),
         value=np.zeros(len(kind), np.int32),
         fate=np.zeros(len(kind), np.int8),
@@ -151,24 +147,6 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     _check_rows(trace, memory, columns, pfn, path)
     mark_returned(trace, columns, memory)
     return columns, ignored, unknown
-
-
-def _own_types(recording: Recording, kind, path) -> np.ndarray:
-    """The rows' migratetypes in freehint's numbers; rows in use must have a known one, no CMA."""
-    types = recording.trace["migratetype"].to_numpy()
-    own_of = np.full(256, -1, np.int8)
-    own_of[: len(recording.codes)] = recording.codes
-    own = own_of[types.astype(np.uint8)]
-    typed = np.isin(kind, (*WITH_TYPE, rows.MOVE_BLOCK))
-    for bad, why in (
-        (typed & (own < 0), "is unknown"),
-        (typed & (own == CMA), "is CMA: freehint does not model CMA areas"),
-    ):
-        if bad.any():
-            at = int(np.argmax(bad))
-            row, event = (recording.trace[name].iloc[at] for name in ("seq", "event"))
-            raise InputError(f"{path}: row {row} ({event}): migratetype {types[at]} {why}")
-    return own
 
 
 def probe_kinds(profile) -> dict:
@@ -199,7 +177,7 @@ def _fill_values(recording: Recording, columns, path) -> None:
     columns.value[moves] = recording.codes[columns.value[moves]]
     _pair_isolations(trace, columns)
     pair_searches(trace, columns)
-    _pair_bulk_allocations(trace, columns, path)
+    pair_bulk_allocations(trace, columns, path)
     fill_compacted(trace, columns, recording.t0)
     fill_zones(recording, columns, (rows.DECAY, rows.DRAIN_ZONE), "a", path)
     fill_drains(recording, columns, path)
@@ -229,38 +207,6 @@ def _pair_isolations(trace, columns) -> None:
         after = np.searchsorted(mine, asked)
         told = after < len(mine)
         columns.value[asked[told]] = got[mine[after[told]]]
-
-
-def _pair_bulk_allocations(trace, columns, path) -> None:
-    """Give each bulk allocation the type that the entry row of the same process asked for.
-
-    Where no row tells of each page, its pages are taken at the return row, because the allocator
-    may sleep before it begins.
-    """
-    events, pids = trace["event"].to_numpy(), trace["pid"].to_numpy()
-    asked = {}
-    takes = np.isin(columns.kind, (rows.BULK_ALLOC, rows.BULK_POP))
-    for at in np.flatnonzero((events == "bulk_alloc") | takes):
-        if events[at] == "bulk_alloc":
-            flags = str(trace["gfp"].iloc[at])
-            if not re.fullmatch("0x[0-9a-f]{1,8}", flags):
-                row = trace["seq"].iloc[at]
-                raise InputError(f"{path}: row {row} (bulk_alloc): gfp {flags!r} is no number")
-            asked[pids[at]] = _gfp_migratetype(int(flags, 16))
-            if asked[pids[at]] >= MIGRATE_PCPTYPES:
-                row = trace["seq"].iloc[at]
-                raise InputError(
-                    f"{path}: row {row} (bulk_alloc): gfp {flags!r} asks for two types"
-                )
-        else:
-            columns.migratetype[at] = asked.get(pids[at], UNMOVABLE)
-            if columns.kind[at] == rows.BULK_ALLOC:
-                asked.pop(pids[at], None)
-
-
-def _gfp_migratetype(flags: int) -> int:
-    """The migratetype that gfp flags ask for.  Source: include/linux/gfp.h, gfp_migratetype()."""
-    return flags >> GFP_MOVABLE_SHIFT & 3
 
 
 def _check_rows(trace, memory, columns, pfn, path) -> None:

@@ -14,6 +14,7 @@ from freehint.formats.traces.lock_order import lock_order
 from freehint.formats.traces.read import read_recorded_trace
 from freehint.inputs.reading import exists, json_of
 from freehint.mm.memory import Memory
+from freehint.mm.profile import Profile
 
 # Markers that the recorder wrote just before a snapshot; the second are those around a migration.
 MARKERS = {"T0": ("FH T0", "FH before"), "T1": ("FH T1", "FH after")}
@@ -25,7 +26,8 @@ class Recording:
 
     If a recording has no T1 and needs none, ``t1`` is None and the rows reach the trace's end.
     ``codes`` has freehint's number for each migratetype of the rows, and ``moved`` the number of
-    mm_page_alloc rows that were moved to where their pages were taken.
+    mm_page_alloc rows that were moved to where their pages were taken.  ``kernel`` is the profile
+    of the recorded kernel.
     """
 
     stem: Path
@@ -34,7 +36,9 @@ class Recording:
     trace: pd.DataFrame
     zone_addresses: tuple
     codes: np.ndarray
+    kernel: Profile
     moved: int = 0
+    in_lock_order: bool = False
 
 
 def load_recording(
@@ -90,10 +94,11 @@ def load_recording(
     meta = f"{stem}.T0.meta.json"
     addresses = _zone_addresses(meta, files)
     codes = migratetype_codes(json_of(files.read(Path(meta)), meta), meta)
-    moved = 0
-    if in_lock_order and _tells_lock_order(trace.iloc[first:last], path):
+    moved, told = 0, in_lock_order and _tells_lock_order(trace.iloc[first:last], path)
+    if told:
         trace, first, last, moved = _in_lock_order(trace, first, last)
-    return Recording(stem, t0, t1, trace.iloc[first:last], addresses, codes, moved)
+    rows = trace.iloc[first:last]
+    return Recording(stem, t0, t1, rows, addresses, codes, t0.profile, moved, told)
 
 
 def _tells_lock_order(trace: pd.DataFrame, path) -> bool:
