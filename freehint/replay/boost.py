@@ -14,6 +14,7 @@ from freehint.jit import kernel
 from freehint.mm.highatomic import unusable_highatomic
 from freehint.mm.memory import WMARK_HIGH, ZONE_BELOW_HIGH, ZONE_MOVABLE
 from freehint.mm.pcp_limits import zone_flag
+from freehint.mm.profile import HIGH_AUTO_TUNED
 from freehint.mm.zone import above_high, zone_watermark_ok
 
 NR_DOUBTS = 16  # the newest rows at which a boost decided
@@ -30,7 +31,7 @@ def end_boosts(memory):
 @kernel(inline=True)
 def end_boosts_as_told(memory, rows, row):
     """End all boosts if kswapd was inferred to have run before this row."""
-    if rows.change[row] == ENDS_BOOST:
+    if memory.profile.pcp_high == HIGH_AUTO_TUNED and rows.change[row] == ENDS_BOOST:
         end_boosts(memory)
 
 
@@ -59,9 +60,8 @@ def look_at_zone(memory, run, row, zone, order, highest):
     The look may set ZONE_BELOW_HIGH.
     """
     boost = memory.zones[zone].watermark_boost
-    was_below = zone_flag(memory, zone, ZONE_BELOW_HIGH)
-    above = above_high(memory, zone, order, highest, 0)
-    if boost > 0 and not was_below and not above:
+    was_below = boost > 0 and zone_flag(memory, zone, ZONE_BELOW_HIGH)
+    if not above_high(memory, zone, order, highest, 0) and boost > 0 and not was_below:
         memory.zones[zone].watermark_boost = 0
         if zone_watermark_ok(memory, zone, order, WMARK_HIGH, 0, highest, 0):
             note_doubt(run, row)

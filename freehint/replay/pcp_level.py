@@ -54,7 +54,7 @@ from freehint.mm.pcp import (
     push_page,
 )
 from freehint.mm.pcp_limits import NO_DRAIN, count_free, end_run_of_frees, end_shortage
-from freehint.mm.profile import FALLBACK_CLAIMS
+from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
 from freehint.replay.boost import doubt_after_drain, end_boosts_as_told, look_at_zone
 from freehint.replay.buddy_blocks import block_in_use, replay_free
 from freehint.replay.buddy_level import list_row
@@ -136,10 +136,13 @@ def look_at_zones(memory, run, row, zone, order, migratetype):
     """Check the high watermarks of all zones down to the one that served an allocation.
 
     The zones above were checked and passed over; each check may set ZONE_BELOW_HIGH.  The
-    zonelist is taken to begin at the highest zone, since rows do not show __GFP_DMA32.
+    zonelist is taken to begin at the highest zone, since rows do not show __GFP_DMA32.  There is
+    no such check where pcp.high does not tune itself.
     The bulk allocator sets no flag, so it does not call this function.
     Source: get_page_from_freelist(), alloc_pages_bulk_noprof() of 6.12.
     """
+    if memory.profile.pcp_high != HIGH_AUTO_TUNED:
+        return
     highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
     for looked_at in range(memory.zones.shape[0] - 1, zone - 1, -1):
         look_at_zone(memory, run, row, looked_at, order, highest)
