@@ -132,6 +132,9 @@ def read_toml(path) -> dict:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: a number of 5,000 digits
+        if text.lstrip().startswith("{"):
+            opens = "fh.widgets.Lab.load opens a setting of the bench"
+            raise InputError(f"{path}: this is not TOML, but looks like JSON; {opens}") from None
         raise InputError(f"{path}: this is not TOML: {first_line(error)}") from None
 
 

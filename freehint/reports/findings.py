@@ -144,13 +144,16 @@ def run_findings(summary: pd.Series) -> str:
     if summary["strokes"] > 0:
         sentences = [_about(pd.DataFrame([summary]), policy), _waited(summary), _fate(summary)]
     else:
-        sentences = [f"**{policy}** told the host nothing.", _waited(summary)]
+        why = "" if policy == BASELINE.name else ": no walk began within the run"
+        sentences = [f"**{policy}** told the host nothing{why}.", _waited(summary)]
     if "migration" in summary:
         sentences.append(_move(summary))
     return " ".join(sentences)
 
 
 def _waited(summary) -> str:
+    if not summary["allocations"]:
+        return "The guest made no allocations."
     wait = format_ns(summary["alloc_wait_max_ns"])
     return f"Of {summary['allocations']:,} allocations the longest waited {wait} for a zone lock."
 

@@ -24,6 +24,8 @@ def folded(title: str, *tables) -> HTML:
 
 def table_of_words(table) -> HTML:
     """A table (DataFrame) of sentences and links, aligned at the left, for a notebook."""
+    # The index's name stands beside the others, not in a row of its own.
+    table = table.rename_axis(index=None, columns=table.index.name)
     html = table.to_html(escape=False)
     for cell in ("td", "th"):
         html = html.replace(f"<{cell}>", f'<{cell} style="text-align:left">')

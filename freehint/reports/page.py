@@ -22,7 +22,7 @@ from freehint.runs.scenario_dict import BY_HAND
 from freehint.runs.scenario_file import scenario_toml
 from freehint.runs.trajectory.trajectory import Trajectory
 from freehint.studies.migrations import readable_rounds
-from freehint.units import NS_PER_S, format_ns, micro
+from freehint.units import NS_PER_S, format_ns, format_share, micro
 from freehint.widgets.player.html import player_html
 from freehint.widgets.player.png import moment_png
 
@@ -82,7 +82,8 @@ def guest_words(parameters: dict) -> str:
     elif load["kind"] == "Program":
         does = f"with a program in state \u201c{load['state']}\u201d"
     else:
-        does = f"whose {load['nr_cpus']} CPUs come to hold {load['live_share']:.0%} of free memory"
+        share = format_share(load["live_share"])
+        does = f"whose {load['nr_cpus']} CPUs come to hold {share} of free memory"
     migration = parameters["migration"]
     rate = f", moved at {migration['bandwidth_Bps'] / 1e6:,.0f} MB/s" if migration else ""
     seconds = f"{parameters['duration_ns'] / NS_PER_S:g} s of simulated time"
@@ -121,12 +122,21 @@ def opening_moment(trajectory: Trajectory) -> int:
     return min(at, len(trajectory) - 1)
 
 
+def _opening(trajectory: Trajectory, moment: int) -> str:
+    if not moment:
+        return "at the start"
+    end_ns = trajectory.run.walks.iloc[0]["end_ns"]
+    over = 0 <= end_ns < trajectory.arrays["time_ns"][moment]
+    # A short walk may lie between two moments.
+    return "just after the first walk" if over else "half way through the first walk"
+
+
 def _player(trajectory: Trajectory | None) -> str:
     if trajectory is None:
         return ""
     moment = opening_moment(trajectory)
     png = base64.b64encode(moment_png(trajectory, moment)).decode()
-    where = "half way through the first walk" if moment else "at the start"
+    where = _opening(trajectory, moment)
     still = f'<img class="still" alt="the run {where}" src="data:image/png;base64,{png}">'
     return (
         "<section><h2>The run, moment by moment</h2>"
@@ -188,7 +198,8 @@ def _provenance(shown: Reproduction) -> str:
     entries = {name: _number(value) for name, value in shown.run.summary.items()}
     inputs = pd.DataFrame(shown.run.provenance["inputs"], columns=["file", "sha256"])
     files = f'<h3>Inputs</h3><div class="files">{_table(inputs)}</div>' if len(inputs) else ""
-    cited = f'<h3>To be cited</h3><div class="files">{_table(citations(shown.run))}</div>'
+    cited_rows = citations(shown.run).rename(columns={"used_for": "used for"})
+    cited = f'<h3>To be cited</h3><div class="files">{_table(cited_rows)}</div>'
     return cited + folded_html(
         "Versions, parameters, inputs and every entry of the summary",
         f"<h3>Versions and parameters</h3>{_facts(facts, 'facts small')}{files}"

@@ -172,6 +172,13 @@ class Run:
         """
         return trace_of(self, trajectory).save(path)
 
+    def __repr__(self) -> str:
+        # Its fields are tables and a whole memory, which no terminal can show.
+        facts = readable(self)
+        width = max(map(len, facts))
+        lines = [f"  {label:{width}}  {value}" for label, value in facts.items()]
+        return "\n".join([f"Run of {self.summary['policy']}, seed {self.summary['seed']}", *lines])
+
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td style='text-align:left'>{label}</td><td>{escape(micro(str(value)))}</td></tr>"

@@ -106,10 +106,11 @@ def require_walks(table: pd.DataFrame) -> pd.DataFrame:
         No policy has made a stroke in any run.
     """
     if not (table["strokes"] > 0).any():
-        tried = ", ".join(dict.fromkeys(table["policy"]))
-        raise InputError(
-            f"in this scenario nothing walks (policies {tried}): no walk begins before duration_ns"
-        )
+        tried = list(dict.fromkeys(table["policy"]))
+        why = "no walk begins before duration_ns"
+        if tried == [BASELINE.name]:
+            why = f"{BASELINE.name} never walks"
+        raise InputError(f"in this scenario nothing walks (policies {', '.join(tried)}): {why}")
     return table
 
 

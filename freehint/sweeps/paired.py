@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from freehint.config import InputError, one_of
+from freehint.config import InputError, nearest, one_of, require
 
 # Quantiles 0.975 of Student's t for 1, 2, .. degrees of freedom.
 T_975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
@@ -205,8 +205,10 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
     >>> bool(found["differs"])
     True
     """
+    require(not isinstance(outcomes, str), "outcomes", "be a list of columns", outcomes)
     for name in (factor, "seed", *outcomes):
-        one_of("table", name, list(table.columns))
+        if name not in table.columns:
+            raise InputError(f"table has no column {name!r}{nearest(name, table.columns)}")
     one_of(factor, against, list(dict.fromkeys(table[factor])))
     rows = []
     for outcome in outcomes:

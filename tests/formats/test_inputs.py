@@ -176,6 +176,12 @@ def test_toml_that_cannot_be_read_is_refused(tmp_path, text):
         refused(r"some\.toml: this is not (TOML|text): ", reader, path)
 
 
+def test_a_setting_of_the_bench_is_no_scenario_and_its_reader_is_named(tmp_path):
+    path = tmp_path / "share.json"
+    path.write_text('{"freehint_bench": 1, "A": {}}')
+    refused(r"share\.json: this is not TOML, but looks like JSON; .*Lab\.load", read_scenario, path)
+
+
 @pytest.mark.parametrize("name", ["a\0b", "n" * 5000])
 def test_names_that_no_file_can_have_are_refused(tmp_path, name):
     for reader in (

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 import freehint as fh
-from freehint.reports.findings import losses
+from freehint.reports.findings import losses, run_findings
 from freehint.sweeps.paired import NO_DIFFERENCE, ONE_SEED, Measure, paired, sentence
 
 
@@ -74,3 +74,20 @@ def test_migrations_are_compared_seed_by_seed():
     table.loc[5, "migration"] = "active"
     assert "- **v24**: not every migration ended." in fh.migration_findings(table)
     assert "bytes sent" not in fh.migration_findings(table)
+
+
+def test_a_guest_without_allocations_is_not_said_to_have_waited():
+    still = fh.Scenario(
+        memory="64MiB", workload=fh.Program(state="freed", fill_MiB=8), duration_ns=30_000_000
+    )
+    assert "The guest made no allocations." in run_findings(fh.simulate(still).summary)
+    busy = run_findings(fh.simulate(still.with_values({"workload": fh.Workload()})).summary)
+    assert "allocations the longest waited" in busy
+
+
+def test_a_run_in_which_nothing_walks_says_why():
+    late = fh.Scenario(memory="64MiB", duration_ns=2_000_000, walk_at_ns=3_000_000)
+    said = run_findings(fh.simulate(late).summary)
+    assert said.startswith("**v24** told the host nothing: no walk began within the run.")
+    none = run_findings(fh.simulate(late.with_values({"policy": "none"})).summary)
+    assert none.startswith("**none** told the host nothing. ")

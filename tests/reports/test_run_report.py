@@ -318,6 +318,15 @@ def test_a_chromium_that_fails_leaves_nothing(stored, tmp_path, monkeypatch, cap
     assert list(out.iterdir()) == []
 
 
+@pytest.mark.parametrize(("moments", "where"), [(3, "just after"), (600, "half way through")])
+def test_a_report_says_where_its_player_opens(moments, where, tmp_path):
+    file = tmp_path / "walk.toml"
+    # So large that no stroke gets a moment of its own.
+    file.write_text(scenario_toml(SMALL.with_values({"memory": "128MiB"})))
+    write_run_report(file, tmp_path / "walk.html", moments=moments)
+    assert f"It opens {where} the first walk." in (tmp_path / "walk.html").read_text()
+
+
 def test_a_walk_that_did_not_end_and_no_walk_are_reported(tmp_path):
     for policy, text in (("none", "told the host nothing"), ("v24", "did not finish")):
         file = tmp_path / f"{policy}.toml"

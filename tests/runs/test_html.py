@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 import freehint as fh
+from freehint.runs.run import readable
 from freehint.widgets.lab_table import run_table
 
 SCRIPT = "<script>alert(1)</script>"
@@ -32,3 +33,10 @@ def test_names_of_a_stored_run_are_text(run, entry):
     for html in (strange._repr_html_(), run_table({SCRIPT: strange})):
         assert "<script" not in html
     assert "&lt;script&gt;" in strange._repr_html_() + run_table({"A": strange})
+
+
+def test_at_a_prompt_a_run_is_its_numbers_and_not_its_memory(run):
+    first, *lines = repr(run).splitlines()
+    assert first == "Run of none, seed 1"
+    told = dict(line.strip().split("  ", 1) for line in lines)
+    assert {name: value.strip() for name, value in told.items()} == readable(run)

@@ -64,5 +64,7 @@ def test_a_comparison_in_which_nothing_walks_is_refused():
     runs = study.side_by_side(late, ("none", "v24"))
     with pytest.raises(InputError, match=r"nothing walks \(policies none, v24\)"):
         study.require_walks(runs)
+    with pytest.raises(InputError, match=r"nothing walks \(policies none\): none never walks"):
+        study.require_walks(runs[runs["policy"] == "none"])
     walked = fh.sweep(fh.Scenario(memory="64MiB"), {"policy": ["v24"]}, [1])
     assert study.require_walks(walked) is walked

@@ -70,6 +70,15 @@ def test_what_cannot_be_paired_is_refused(table, words):
         paired(table, ["x"], against="a")
 
 
+def test_a_misspelt_outcome_is_named_alone():
+    table = runs().rename(columns={"x": "coverage"})
+    with pytest.raises(InputError) as refused:
+        paired(table, ["coverag"], against="a")
+    assert str(refused.value) == "table has no column 'coverag'; did you mean 'coverage'?"
+    with pytest.raises(InputError, match="outcomes must be a list of columns, got 'coverage'"):
+        paired(table, "coverage", against="a")
+
+
 SENT = Measure("x", "bytes sent", "MB")
 
 
