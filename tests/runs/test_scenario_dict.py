@@ -79,7 +79,7 @@ migrations = parts(
 scenarios = st.fixed_dictionaries(
     {"workload": workloads, "policy": policies | several.map(tuple)},
     optional={
-        "kernel": st.sampled_from((None, "4.15", "5.10", "6.1", "6.12")),
+        "kernel": st.sampled_from((None, "4.15", "5.10", "6.1", "6.12", "7.3")),
         "seed": st.integers(0, 1 << 70),
         "migration": st.none() | migrations,
         "ring": parts(fh.RingConfig, size=st.sampled_from((1, 2, 64, 1024))),
