@@ -121,7 +121,7 @@ def _add_runs(commands) -> None:
         "--policy",
         action="append",
         type=_users,
-        help=f"{names}; give several to compare them; a+b runs two at once",
+        help=f"{names}; repeat --policy to compare several; a+b runs two at once",
     )
     one.add_argument("--seed", type=int)
     one.add_argument(

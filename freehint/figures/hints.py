@@ -163,8 +163,11 @@ def told_over_time(reports_of: dict, ax=None, span_ns=None) -> Axes:
     for (name, reports), (colour, style) in zip(reports_of.items(), PENS):
         rows = reports[reports["taken"] & ~reports["duplicate"]]
         times = (rows["time_ns"] - reports["time_ns"].min()) / NS_PER_MS
-        ax.step(times, rows["nr_pages"].cumsum() * MIB, where="post", color=colour,
-                ls=style, label=name)  # fmt: skip
+        sums = rows["nr_pages"].cumsum() * MIB
+        if len(rows):  # A walk that tells nothing new goes on up to its last report.
+            times = [*times, (reports["time_ns"].max() - reports["time_ns"].min()) / NS_PER_MS]
+            sums = [*sums, sums.iloc[-1]]
+        ax.step(times, sums, where="post", color=colour, ls=style, label=name)
     ax.set(xlabel="time since the first report (ms)", ylabel="told to the host (MiB)")
     ax.set_xlim(0, span_ns / NS_PER_MS if span_ns else None)
     ax.set_ylim(bottom=0)

@@ -277,7 +277,7 @@ def comparison(runs) -> pd.DataFrame:
         runs = {r.summary["policy"] + seed: r for r, seed in zip(runs, seeds)}
     columns = {name: readable(run) for name, run in runs.items()}
     labels = dict.fromkeys(label for column in columns.values() for label in column)
-    return pd.DataFrame(columns, index=list(labels)).fillna("–")
+    return pd.DataFrame(columns, index=list(labels)).fillna("–").map(micro)
 
 
 def summaries(runs) -> pd.DataFrame:

@@ -1,6 +1,8 @@
 """The output of ``freehint sweep``."""
 
 import shlex
+import sys
+from shutil import get_terminal_size
 
 from tqdm.auto import tqdm
 
@@ -21,7 +23,8 @@ def print_sweep(args) -> bool:
     if found.out:
         print(f"table: {found.out}")
     else:
-        print(table.to_string(index=False))
+        wide = get_terminal_size().columns if sys.stdout.isatty() else None
+        print(table.to_string(index=False, line_width=wide))
     good = not (table["status"] == FAILED).any()
     if not good:
         print(f"next: freehint sweep {shlex.quote(args.file)} runs the failed ones again")

@@ -2,7 +2,7 @@
 
 from freehint import figures
 from freehint.runs.run import readable, summaries
-from freehint.units import MIB
+from freehint.units import MIB, micro
 
 
 def headline(run) -> str:
@@ -12,7 +12,7 @@ def headline(run) -> str:
     facts = readable(run)
     names = ("coverage", "survival", "walk took", "lock held max", "allocation wait max")
     numbers = [f"{name}: {facts[name]}" for name in names]
-    return "     ".join([run.summary["policy"], *numbers])
+    return micro("     ".join([run.summary["policy"], *numbers]))
 
 
 def _migration_headline(summary) -> str:
@@ -90,7 +90,7 @@ PANELS = {
     "lock": ("the zone lock", _lock),
     "lists": ("", _lists),
     "balance": ("", _balance),
-    "hints": ("memory reported to the host", _hints),
+    "hints": ("told to the host", _hints),
     "fate": ("", _fate),
     "dirty": ("pages newly dirty at each sync", _dirty),
     "orders": ("blocks offered to the ring", _orders),

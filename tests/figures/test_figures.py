@@ -232,6 +232,9 @@ def test_what_cannot_be_exported_is_refused_and_nothing_written(tmp_path, option
     options = {"path": "a.svg"} | options
     with pytest.raises(fh.InputError, match=re.escape(sentence)):
         export(drawn(), tmp_path / options.pop("path"), **options)
+    for no_figure in (walked(), [], export):
+        with pytest.raises(fh.InputError, match="shown must be the axes that a figure returned"):
+            export(no_figure, tmp_path / "a.svg")
     assert list(tmp_path.iterdir()) == []
 
 

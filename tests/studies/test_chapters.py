@@ -28,6 +28,8 @@ def test_runs_by_name_keep_their_names():
     assert list(fh.comparison(runs.values()).columns) == ["v24"]
     with_seed = [fh.simulate(SMALL.with_values({"seed": seed})) for seed in (1, 2)]
     assert list(fh.comparison(with_seed).columns) == ["v24 #1", "v24 #2"]
+    words = fh.comparison(with_seed).to_string().split()
+    assert "µs" in words and "us" not in words
 
 
 def test_lock_costs_are_those_of_the_holds():

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -58,15 +59,19 @@ def export(shown, path, caption=True, width="text", provenance=None, beside=Fals
     Raises
     ------
     InputError
-        The suffix or width is unknown, ``beside`` has no caption to write, or the figure is too
-        wide for a column.  No file is written then.
+        It is no figure, the suffix or width is unknown, ``beside`` has no caption to write, or the
+        figure is too wide for a column.  No file is written then.
     """
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise InputError(f"{path.name}: a figure's file ends in .svg, .pdf or .png")
     one_of("width", width, tuple(WIDTHS))
-    whole = shown if isinstance(shown, Figure) else every(shown)[0].get_figure(root=True)
+    parts = [shown] if isinstance(shown, Figure) else every(shown)
+    if not parts or not all(isinstance(part, Axes | Figure) for part in parts):
+        what = f"a {type(shown).__name__}"
+        raise InputError(f"shown must be the axes that a figure returned, or a Figure, got {what}")
+    whole = shown if isinstance(shown, Figure) else parts[0].get_figure(root=True)
     drawn = drawn_on(whole.axes)
     if width == "column" and any(draw.wide for draw in drawn):
         names = ", ".join(draw.__name__ for draw in drawn if draw.wide)

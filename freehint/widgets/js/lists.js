@@ -87,10 +87,12 @@ class Lists {
       const {entries, fromHead, blocks} = this.trajectory.window(
         this.trajectory.row(this.lists[row], moment));
       let x = this.label;
-      const line = {row, blocks, fromHead, shown: entries.length};
+      const hidden = blocks - entries.filter((entry) => entry < PRIVATE).length;
+      const gap = hidden ? this.gap : 0;
+      const line = {row, blocks, fromHead, hidden, gap, shown: entries.length};
       found.set(`row${row}`, line);
       entries.forEach((entry, i) => {
-        if (i === fromHead) x += this.gap;
+        if (i === fromHead) x += gap;
         const narrow = entry >= PRIVATE;
         found.set(narrow ? `p${entry}.${row}` : entry & NODE_MASK, {x, row, entry});
         x += narrow ? Math.max(6, this.slot * 0.3) : this.slot;
@@ -182,14 +184,15 @@ class Lists {
     const narrow = item.slice(0, row.fromHead).filter((entry) => entry >= PRIVATE).length;
     const x = this.label + (row.fromHead - narrow) * this.slot
       + narrow * Math.max(6, this.slot * 0.3);
-    const hidden = row.blocks - item.filter((entry) => entry < PRIVATE).length;
-    const width = this.gap;
-    context.fillStyle = theme.paper;
-    context.fillRect(x + 1, middle - this.rowHeight / 2, width - 2, this.rowHeight);
-    context.fillStyle = theme.faint;
-    context.textAlign = "center";
-    context.font = `${font * 0.82}px ${theme.family}`;
-    context.fillText(`+${hidden.toLocaleString("en")}`, x + width / 2, middle);
+    const width = row.gap;
+    if (row.hidden) {
+      context.fillStyle = theme.paper;
+      context.fillRect(x + 1, middle - this.rowHeight / 2, width - 2, this.rowHeight);
+      context.fillStyle = theme.faint;
+      context.textAlign = "center";
+      context.font = `${font * 0.82}px ${theme.family}`;
+      context.fillText(`+${row.hidden.toLocaleString("en")}`, x + width / 2, middle);
+    }
     for (let user = 0; user < this.trajectory.users; user++) {
       const at = (moment * this.trajectory.users + user) * 2;
       const [list, position] = this.trajectory.arrays["bookmark"].subarray(at, at + 2);

@@ -205,7 +205,11 @@ class Timeline {
       context.fillStyle = theme.ink;
       context.fillRect(x, top, 1.2, height);
       if (x < free) return;
-      context.fillText(`${round + 1}`, x + 3, top + font * 0.5);
+      // The area of what is left to send is dark: the number gets the paper's colour around it.
+      context.strokeStyle = theme.paper;
+      context.lineWidth = 3;
+      context.strokeText(`${round + 1}`, x + 4, top + font * 0.5);
+      context.fillText(`${round + 1}`, x + 4, top + font * 0.5);
       free = x + font * 1.6;
     });
   }
