@@ -60,7 +60,8 @@ def test_form():
     assert environment["channels"] == ["conda-forge", "nodefaults"]
     (pip_section,) = (d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
     assert "-e ." in pip_section
-    assert all(line == "-e ." or line.startswith(("playwright", "drgn")) for line in pip_section)
+    of_pypi = ("-e .", "playwright", "perfetto", "drgn")
+    assert all(line.startswith(of_pypi) for line in pip_section)
 
 
 def narrowed(line: str) -> str:

@@ -16,7 +16,7 @@ from freehint.runs.begin import all_inputs, guest_memory, named_memory, prepared
 from freehint.runs.scenario import Scenario
 from freehint.units import NS_PER_MS, NS_PER_US
 from freehint.widgets.knobs.names import changed_name
-from freehint.widgets.scenario import KERNELS, KNOBS, OF_POLICIES
+from freehint.widgets.scenario import KNOBS, OF_POLICIES
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
 DEFAULT = Scenario(duration_ns=100 * NS_PER_MS)  # Most walks end within.
@@ -34,7 +34,7 @@ GROUPS = {
     "Policy": {"policy": KNOBS["policy"], **OF_POLICIES},
     "Guest": {
         "memory": ("memory", ("256MiB", "512MiB", "1GiB", ("snap4g, 4GiB", DEFAULT_MEMORY))),
-        "kernel": ("kernel", KERNELS),
+        "kernel": KNOBS["kernel"],
         "load": ("workload", (SYNTHETIC, *STATES)),
         "every": ("workload.interval_ns", _in("µs", NS_PER_US, 1, 2, 5, 10, 20, 50, 100, 500)),
         "CPUs": ("workload.nr_cpus", (1, 2, 3, 4, 6, 8)),

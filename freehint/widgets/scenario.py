@@ -50,11 +50,9 @@ KNOBS = {
     "load": ("workload.state", ("idle", "freed", "frag")),
     "piece (KiB)": ("workload.frag_chunk", PIECES),
     "MB/s": ("migration.bandwidth_Bps", BANDWIDTHS),
-    "kernel": ("kernel", ()),
+    "kernel": ("kernel", tuple(PROFILES)),
     "seed": ("seed", tuple(range(1, 11))),
 }
-# Recordings prove the rules of these; a guest's own kernel is offered too.
-KERNELS = ("6.1", "6.12", "7.3")
 
 
 class ScenarioKnobs(KnobPanel):
@@ -73,8 +71,6 @@ class ScenarioKnobs(KnobPanel):
 
     def __init__(self, scenario: Scenario, knobs, panels=("walk", "lock")):
         self._take(scenario)
-        own = (self._own_kernel, self.base.kernel, *KERNELS)
-        self.kernels = [name for name in PROFILES if name in own]
         self.panels = tuple(panels)
         self.run = self.spread = None
         self._slices, self._table = InSlices(), widgets.HTML()
@@ -100,7 +96,7 @@ class ScenarioKnobs(KnobPanel):
     def _knob(self, name):
         field, options = KNOBS[name]
         value = self._value(field)
-        return knob_of(field, name, options or self.kernels, value)
+        return knob_of(field, name, options, value)
 
     def scenario(self, **values) -> Scenario:
         """The scenario that the knobs describe."""
