@@ -1,4 +1,7 @@
-"""The end of a watermark boost, which no row tells, inferred from the drains that follow it.
+"""What kswapd does to the pcp lists: it limits them while it balances, and it ends boosts.
+
+Rows of balance_pgdat() tell when.  Without them the end of a boost is inferred from the drains
+that follow it.
 
 A steal boosts the watermarks of its zone until kswapd has run.  Where pcp.high tunes itself, a
 zone below its high watermark, boost included, has ZONE_BELOW_HIGH, and then its pcp lists drain
@@ -9,10 +12,10 @@ Source: balance_pgdat() in mm/vmscan.c; nr_pcp_high(), free_unref_page_commit() 
 get_page_from_freelist() in mm/page_alloc.c of 6.12.
 """
 
-from freehint.formats.traces.rows import C_DOUBTS, C_FIRST_DRAIN_MISS, ENDS_BOOST
+from freehint.formats.traces.rows import BALANCE, C_DOUBTS, C_FIRST_DRAIN_MISS, ENDS_BOOST
 from freehint.jit import kernel
 from freehint.mm.highatomic import unusable_highatomic
-from freehint.mm.memory import WMARK_HIGH, ZONE_BELOW_HIGH, ZONE_MOVABLE
+from freehint.mm.memory import WMARK_HIGH, ZONE_BELOW_HIGH, ZONE_MOVABLE, ZONE_RECLAIM_ACTIVE
 from freehint.mm.pcp_limits import zone_flag
 from freehint.mm.profile import HIGH_AUTO_TUNED
 from freehint.mm.zone import above_high, zone_watermark_ok
@@ -26,6 +29,23 @@ def end_boosts(memory):
     """End the boost of every zone, as kswapd does when it has balanced the node."""
     for zone in range(memory.zones.shape[0]):
         memory.zones[zone].watermark_boost = 0
+
+
+@kernel(cold=True)
+def balance_row(memory, run, zones):
+    """Set ZONE_RECLAIM_ACTIVE of the lowest ``zones``, or, if that is 0, end what kswapd began.
+
+    Boosts that were there when it began are over then; what came since stays.
+    Source: balance_pgdat(), set_reclaim_active(), clear_reclaim_active().
+    """
+    for zone in range(memory.zones.shape[0]):
+        boost = memory.zones[zone].watermark_boost
+        if zone < zones:
+            memory.zones[zone]["flags"] |= ZONE_RECLAIM_ACTIVE
+            run.boosts[zone] = boost
+        elif zones == 0 and zone_flag(memory, zone, ZONE_RECLAIM_ACTIVE):
+            memory.zones[zone]["flags"] &= ~ZONE_RECLAIM_ACTIVE
+            memory.zones[zone].watermark_boost = max(boost - run.boosts[zone], 0)
 
 
 @kernel(inline=True)
@@ -71,6 +91,8 @@ def look_at_zone(memory, run, row, zone, order, highest):
 def infer_boost_ends(columns, first, again):
     """End boosts where that explains the first wrong drain, and replay anew each time.
 
+    None is inferred if rows tell when kswapd balances.
+
     Parameters
     ----------
     columns : Rows
@@ -85,8 +107,8 @@ def infer_boost_ends(columns, first, again):
     (tuple, int)
         The last replay that explains more drains than the one before, and the number of marks.
     """
-    ends = 0
-    while ends < BOOST_ENDS:
+    ends, most = 0, 0 if (columns.kind == BALANCE).any() else BOOST_ENDS
+    while ends < most:
         run = first[1]
         missed, doubts = run.counts[C_FIRST_DRAIN_MISS], run.counts[C_DOUBTS]
         rows = [run.doubts[n % NR_DOUBTS] for n in range(doubts)][-NR_DOUBTS:]

@@ -172,7 +172,7 @@ def infer_rotation(memory, run, row, observed, zone, order):
         return False
     frame = memory.frame[observed]
     on_list = frame & BUDDY != 0 and frame_type(frame) == MOVABLE and frame_order(frame) == order
-    may = run.compacting[zone] and run.rotations.shape[0] > 0
+    may = run.compacting[zone] and run.infers
     if not on_list or not may or page_zone(memory, observed) != zone:
         return False
     move_freelist_head(memory, free_list_head(memory, zone, order, MOVABLE), observed)

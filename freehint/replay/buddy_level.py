@@ -22,13 +22,14 @@ from freehint.formats.traces.rows import (
     RETURNED,
     ROTATES,
     STEAL,
+    TURN,
     ZONE_LOCKED,
     note_first_miss,
     score,
 )
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, del_page_from_free_list, free_one_page
-from freehint.mm.compaction import move_freelist_head
+from freehint.mm.compaction import move_freelist_head, move_freelist_tail
 from freehint.mm.fallback import find_block_to_steal, rmqueue_claim, rmqueue_fallback, rmqueue_steal
 from freehint.mm.isolate import (
     make_movable_around,
@@ -36,7 +37,7 @@ from freehint.mm.isolate import (
     set_migratetype_isolate,
     unset_migratetype_isolate,
 )
-from freehint.mm.list import list_del, list_empty, list_next
+from freehint.mm.list import list_del, list_empty, list_next, list_prev
 from freehint.mm.memory import (
     BUDDY,
     HIGHATOMIC,
@@ -163,6 +164,26 @@ def isolate_row(memory, run, rows, row):
 
 
 @kernel(cold=True)
+def turn_row(memory, run, rows, row):
+    """Turn a MOVABLE list as the row tells: its block becomes the last, or the first."""
+    node = rows.node[row]
+    frame = memory.frame[node]
+    if frame & BUDDY == 0 or frame_type(frame) != MOVABLE:
+        run.counts[C_REFUSED] += 1
+        return
+    zone, order = page_zone(memory, node), frame_order(frame)
+    head = free_list_head(memory, zone, order, MOVABLE)
+    if rows.value[row] != 0:
+        turned = list_prev(memory.links, head) != node
+        move_freelist_tail(memory, head, node)
+    else:
+        turned = first_block(memory, head) != node
+        move_freelist_head(memory, head, node)
+    if turned:
+        note_rotation(run, row, zone, order, node, False)
+
+
+@kernel(cold=True)
 def putback_row(memory, counts, node, order):
     """Put a block back, at the tail of its list; no block of two types was ever isolated."""
     migratetype = get_pageblock_migratetype(memory, node)
@@ -225,6 +246,8 @@ def list_row(memory, run, rows, row):
         move_block_row(memory, rows, row)
     elif kind == MOVE_ISOLATE:
         move_isolate_row(memory, rows, row)
+    elif kind == TURN:
+        turn_row(memory, run, rows, row)
     elif kind == COMPACTION:
         run.compacting[rows.value[row]] = True
 

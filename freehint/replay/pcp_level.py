@@ -6,6 +6,7 @@ every refill and the pages of every drain are compared with the rows that the ke
 
 from freehint.formats.traces.rows import (
     ALLOC,
+    BALANCE,
     BULK_ALLOC,
     BULK_POP,
     BY_LATER_ROW,
@@ -55,7 +56,12 @@ from freehint.mm.pcp import (
 )
 from freehint.mm.pcp_limits import NO_DRAIN, count_free, end_run_of_frees, end_shortage
 from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
-from freehint.replay.boost import doubt_after_drain, end_boosts_as_told, look_at_zone
+from freehint.replay.boost import (
+    balance_row,
+    doubt_after_drain,
+    end_boosts_as_told,
+    look_at_zone,
+)
 from freehint.replay.buddy_blocks import block_in_use, replay_free
 from freehint.replay.buddy_level import list_row
 from freehint.replay.pcp_drains import (
@@ -246,6 +252,8 @@ def rare_row(memory, run, rows, row, ablation):
         note_drained(run, cpu, drain_zone_row(memory, run, rows, row))
     elif kind == DRAIN:
         drain_row(memory, run, rows, row)
+    elif kind == BALANCE:
+        balance_row(memory, run, rows.value[row])
     else:
         list_row(memory, run, rows, row)
 

@@ -47,7 +47,7 @@ class Advance:
         settle(recording.t0, self.columns, inputs, infer=True)
         self.memory = copy_memory(recording.t0)
         forget_pcp(self.memory)
-        self.run = scratch(self.memory)
+        self.run = scratch(self.memory, self.columns)
         self.row = 0
         self.stops: deque[int] = deque()
         self.at_stop = None

@@ -50,6 +50,7 @@ from freehint.replay.result import (
 # Rules made wrong on purpose, and the level at which each one has an effect.
 ABLATIONS = dict.fromkeys(("always_head", "lowest_first", "no_rotation"), "buddy")
 ABLATIONS |= dict.fromkeys(("no_claim", "wrong_batch", "no_zone_drain", "free_returned"), "pcp")
+ABLATIONS |= {"no_told_turn": "buddy", "no_reclaim_flag": "pcp"}
 TOLD_BLOCKS = 1 << 13  # most blocks of one list that rows named and the model has yet to take
 ROTATIONS = 4096  # most rotations that are kept; further ones are only counted
 
@@ -174,12 +175,14 @@ def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
         counts=counts,
         compacting=np.zeros(len(memory.zones), np.bool_),
         rotations=np.zeros((ROTATIONS, len(ROTATION_COLUMNS)), np.int64),
+        infers=columns is None or not (columns.kind == rows.TURN).any(),
         claims=np.zeros((memory.nr_cpus, CLAIMS), np.int64),
         told=np.zeros((memory.nr_cpus, NR_PCP_LISTS + 1, TOLD_BLOCKS + 2), np.int32),
         drain_due=np.zeros(memory.nr_cpus, np.int64),
         later_type=np.zeros(memory.nr_pages, np.int8),
         due=no_drains_due(memory.nr_cpus, told),
         doubts=np.zeros(NR_DOUBTS, np.int64),
+        boosts=memory.zones["watermark_boost"].copy(),
     )
 
 
@@ -213,8 +216,8 @@ def _run(start: Memory, columns, level: str, resync: bool, ablation):
     run = scratch(memory, columns)
     if level == "buddy":
         forget_pcp(memory)
-        if ablation == "no_rotation":
-            run = run._replace(rotations=run.rotations[:0])
+        if ablation in ("no_rotation", "no_told_turn"):
+            run = run._replace(infers=False)
         wrong = {"always_head": rows.ALWAYS_HEAD, "lowest_first": rows.LOWEST_FIRST}
         begin = time.perf_counter()
         replay_buddy(memory, columns, run, resync, wrong.get(ablation, rows.FAITHFUL))

@@ -7,7 +7,7 @@ from freehint.formats.traces import rows
 from freehint.formats.traces.compaction import fill_compacted, mark_returned, pair_searches
 from freehint.formats.traces.recording import Recording
 from freehint.formats.traces.types import own_types, pair_bulk_allocations
-from freehint.formats.traces.zones import fill_drains, fill_zones
+from freehint.formats.traces.zones import fill_balanced, fill_drains, fill_zones
 from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATE_PCPTYPES,
@@ -39,6 +39,10 @@ PROBE_KINDS = {
     "bulk_pop": rows.BULK_POP,
     "prepared": rows.PREPARED,
     "move_isolate": rows.MOVE_ISOLATE,
+    "turn": rows.TURN,
+    "turn_head": rows.TURN,
+    "kswapd_balance": rows.BALANCE,
+    "kswapd_balance_ret": rows.BALANCE,
 }
 # Events that say nothing about the lists beyond what the kinds above say.
 SILENT_KINDS = {
@@ -49,10 +53,15 @@ SILENT_KINDS = {
     "drain",
     "free_ok",
     "isolate_ret",
+    "mark_victim",
     "mm_compaction_end",
     "mm_compaction_isolate_freepages",
+    "mm_compaction_migratepages",
+    "mm_vmscan_direct_reclaim_begin",
+    "mm_vmscan_direct_reclaim_end",
     "mm_vmscan_kswapd_sleep",
     "mm_vmscan_kswapd_wake",
+    "mm_vmscan_lru_shrink_inactive",
     "move_block_ret",
     "pcp_pop",
     "rep",
@@ -126,10 +135,14 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
         kind[kind == rows.FREE_BATCHED] = rows.IGNORED
     if (kind == rows.BULK_POP).any():
         kind[kind == rows.BULK_ALLOC] = rows.IGNORED
-    failed = (kind == rows.ALLOC) & (pfn == 0)
-    if failed.any():
-        ignored["mm_page_alloc that failed"] = int(failed.sum())
-    kind[failed] = rows.IGNORED
+    for what, idle in (
+        ("mm_page_alloc that failed", (kind == rows.ALLOC) & (pfn == 0)),
+        # The fast search found no block: the whole list moves to its own end.
+        ("turn_head of no block", (kind == rows.TURN) & (pfn < 0)),
+    ):
+        if idle.any():
+            ignored[what] = int(idle.sum())
+        kind[idle] = rows.IGNORED
     columns = rows.Rows(
         kind=kind,
         cpu=trace["cpu"].to_numpy().astype(np.int16),
@@ -181,6 +194,8 @@ def _fill_values(recording: Recording, columns, path) -> None:
     fill_compacted(trace, columns, recording.t0)
     fill_zones(recording, columns, (rows.DECAY, rows.DRAIN_ZONE), "a", path)
     fill_drains(recording, columns, path)
+    fill_balanced(recording, columns, path)
+    columns.value[(kind == rows.TURN) & (trace["event"] == "turn").to_numpy()] = 1
 
 
 def _fill_orders(trace, columns) -> None:
@@ -227,7 +242,7 @@ def _check_rows(trace, memory, columns, pfn, path) -> None:
     types = columns.migratetype
     cpus = trace["cpu"].to_numpy()
     acts = columns.kind != rows.IGNORED
-    moves = np.isin(columns.kind, (rows.MOVE_BLOCK, rows.MOVE_ISOLATE, rows.STEAL))
+    moves = np.isin(columns.kind, (rows.MOVE_BLOCK, rows.MOVE_ISOLATE, rows.STEAL, rows.TURN))
     for column, bad, why in (
         ("order", used & ((order < 0) | (order >= MAX_ORDER)), f"must lie in 0..{MAX_ORDER - 1}"),
         ("pfn", (used | moves) & ~inside, "lies in no zone"),
@@ -253,6 +268,10 @@ def ablate_rows(columns, ablation) -> None:
         columns.kind[np.isin(columns.kind, (rows.DRAIN_ZONE, rows.DRAIN))] = rows.IGNORED
     elif ablation == "free_returned":
         columns.fate[columns.fate == rows.RETURNED] = rows.TO_PCP
+    elif ablation == "no_reclaim_flag":
+        columns.kind[columns.kind == rows.BALANCE] = rows.IGNORED
+    elif ablation == "no_told_turn":
+        columns.kind[columns.kind == rows.TURN] = rows.IGNORED
 
 
 def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:

@@ -16,11 +16,14 @@ from freehint.config import InputError
 from freehint.formats.digest import Files
 from freehint.formats.traces.llfree import read_llfree
 from freehint.formats.traces.table import (
+    IRQ_COLUMN,
     KMEM_FIELDS,
     LIMITS,
     MARKER,
+    MOST_IRQ,
     PROBE_EVENTS,
     TEXT_COLUMNS,
+    TEXT_EVENTS,
     TRACE_COLUMNS,
     WALKER_EVENTS,
     TraceAccount,
@@ -107,7 +110,10 @@ def _recorded(path: Path, source) -> pd.DataFrame:
         if table.column(name).null_count:
             raise InputError(f"{path}: column {name!r} has empty values")
         _require_type(path, name, table.schema.field(name).type)
-    trace = frame_of(table.select(list(TRACE_COLUMNS)), path)
+    optional = [IRQ_COLUMN] if IRQ_COLUMN in table.column_names else []
+    for name in optional:
+        _require_contexts(path, table.column(name))
+    trace = frame_of(table.select([*TRACE_COLUMNS, *optional]), path)
     for name in TEXT_COLUMNS:  # whether or not the file has a dictionary of its texts
         trace[name] = trace[name].astype("category")
     seq = trace["seq"].to_numpy()
@@ -115,6 +121,18 @@ def _recorded(path: Path, source) -> pd.DataFrame:
         row = int(np.argmin(seq == np.arange(len(seq))))
         raise InputError(f"{path}: row {row}: seq {seq[row]} follows a lost row")
     return trace
+
+
+def _require_contexts(path: Path, column: pa.ChunkedArray) -> None:
+    """Refuse a column of interrupt contexts with a value that is none."""
+    if column.null_count:
+        raise InputError(f"{path}: column {IRQ_COLUMN!r} has empty values")
+    _require_type(path, IRQ_COLUMN, column.type)
+    values = column.to_numpy()
+    wrong = (values < 0) | (values > MOST_IRQ)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(f"{path}: row {row}: {IRQ_COLUMN} {values[row]} must lie in 0..{MOST_IRQ}")
 
 
 def _require_type(path: Path, name: str, kind: pa.DataType) -> None:
@@ -150,7 +168,7 @@ def _read_parquet(path: Path, content) -> TraceTable:
                 row = int(rows[np.argmax(wrong)])
                 raise InputError(f"{path}: row {row}: {event} has no {name}")
     account = TraceAccount("parquet", lines=len(trace))
-    known = trace["event"].isin((*KMEM_FIELDS, *PROBE_EVENTS, *WALKER_EVENTS, MARKER))
+    known = trace["event"].isin((*KMEM_FIELDS, *PROBE_EVENTS, *TEXT_EVENTS, *WALKER_EVENTS, MARKER))
     if not known.all():
         # They are kept, because the seq of a recording must go on without a gap.
         strange = sorted(set(trace["event"][~known]))

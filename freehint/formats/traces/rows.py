@@ -34,7 +34,10 @@ from freehint.mm.profile import FALLBACK_CLAIMS
     PREPARED,
     DRAIN_CHUNK,
     MOVE_ISOLATE,
-) = range(23)
+    TURN,
+    BALANCE,
+    NR_KINDS,
+) = range(26)
 
 # Fates of mm_page_free rows, and then two of other rows that a neighbour tells more about.
 TO_PCP, TO_PCP_LATER, DIRECT, BY_LATER_ROW = range(4)
@@ -47,7 +50,7 @@ ENDS_BOOST = 2  # change: kswapd was inferred to have ended all boosts before th
 class Rows(NamedTuple):
     """A trace between its snapshots, with one entry per row.
 
-    kind : int8      IGNORED .. MOVE_ISOLATE
+    kind : int8      IGNORED .. BALANCE
     cpu : int16
     node : int32     pfn - base_pfn, or another number where no page is named; drain: pages
     order : int8     of the block; drain_chunk: pindex of the list that it begins with
@@ -58,7 +61,9 @@ class Rows(NamedTuple):
                      free_direct: fpi flags; isolate and bulk_alloc: pages got;
                      decay, drain, drain_zone and compaction: zone; move_block: the
                      old type; steal: the list's order; pcp_push: fpi flags; prepared:
-                     pages; move_isolate: 1 to isolate
+                     pages; move_isolate: 1 to isolate; turn: 1 if the block becomes its
+                     list's last, 0 if its first; balance: zones that kswapd begins to
+                     balance, the lowest ones, 0 if it has done
     fate : int8      TO_PCP .. RETURNED
     task : int32     pid of the process that ran
     """
@@ -79,8 +84,8 @@ class Scratch(NamedTuple):
 
     counts : int64[NR_COUNTS]
     compacting : bool[Z]          True once compaction has begun, or has isolated pages
-    rotations : int64[n, 5]       ROTATION_COLUMNS; the first counts[C_ROTATIONS] rows are used;
-                                  if n is 0, none is inferred
+    rotations : int64[n, 5]       ROTATION_COLUMNS; the first counts[C_ROTATIONS] rows are used
+    infers : bool                 rotations may be inferred, because no rows tell of them
 
     pcp level only
     claims : int64[C, 1 + n]      the number of recorded fallbacks not used yet, then their rows
@@ -94,17 +99,20 @@ class Scratch(NamedTuple):
                                   (DUE_COLUMNS); [c, 0, 0] is their number.  n is 0 if no rows tell
                                   when a chunk is drained
     doubts : int64[n]             the newest rows at which a boost decided, number C_DOUBTS in all
+    boosts : int64[Z]             boosts of the watermarks when kswapd began to balance
     """
 
     counts: np.ndarray
     compacting: np.ndarray
     rotations: np.ndarray
+    infers: bool
     claims: np.ndarray
     told: np.ndarray
     drain_due: np.ndarray
     later_type: np.ndarray
     due: np.ndarray
     doubts: np.ndarray
+    boosts: np.ndarray
 
 
 # Counts of a replay.

@@ -32,6 +32,8 @@ TRACE_DTYPES = {
     "gfp": "category",
 }
 TRACE_COLUMNS = tuple(TRACE_DTYPES)
+# Whether a row was written in a softirq (1), a hardirq (2), or one inside the other (3).
+IRQ_COLUMN, MOST_IRQ = "irq", 3  # only where the recorder wrote it
 TEXT_COLUMNS = ("event", "comm", "gfp")
 NUMBERS = ("pfn", "order", "migratetype", "a", "b", "c")
 INT32_MAX = (1 << 31) - 1
@@ -73,6 +75,7 @@ PROBE_EVENTS = (
     *("move_block_ret", "claim_block", "claim_block_ret", "set_pbmt", "isolate", "isolate_ret"),
     *("putback", "decay", "drain_zone", "bulk_alloc", "bulk_alloc_ret", "unreserve", "rep", "proc"),
     *("pcp_push", "pcp_pop", "bulk_pop", "prepared", "move_isolate"),
+    *("turn", "turn_head", "kswapd_balance", "kswapd_balance_ret"),
 )
 # Rows of the recorder's module, and their fields; -1 in a field means not applicable.
 WALKER_EVENTS = (
@@ -85,7 +88,9 @@ MARKER = "tracing_mark_write"
 # Events of which the table has the text alone, in the column gfp, as it has a marker's.
 TEXT_EVENTS = (
     *("mm_compaction_begin", "mm_compaction_end", "mm_compaction_isolate_freepages"),
-    *("mm_compaction_fast_isolate_freepages", "mm_vmscan_kswapd_wake", "mm_vmscan_kswapd_sleep"),
+    *("mm_compaction_fast_isolate_freepages", "mm_compaction_migratepages", "mark_victim"),
+    *("mm_vmscan_kswapd_wake", "mm_vmscan_kswapd_sleep", "mm_vmscan_lru_shrink_inactive"),
+    *("mm_vmscan_direct_reclaim_begin", "mm_vmscan_direct_reclaim_end"),
 )
 
 SHOWN = 5  # unmatched lines that the account quotes
