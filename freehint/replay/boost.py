@@ -12,7 +12,13 @@ Source: balance_pgdat() in mm/vmscan.c; nr_pcp_high(), free_unref_page_commit() 
 get_page_from_freelist() in mm/page_alloc.c of 6.12.
 """
 
-from freehint.formats.traces.rows import BALANCE, C_DOUBTS, C_FIRST_DRAIN_MISS, ENDS_BOOST
+from freehint.formats.traces.rows import (
+    BALANCE,
+    BOOSTS_STAY,
+    C_DOUBTS,
+    C_FIRST_DRAIN_MISS,
+    ENDS_BOOST,
+)
 from freehint.jit import kernel
 from freehint.mm.highatomic import unusable_highatomic
 from freehint.mm.memory import WMARK_HIGH, ZONE_BELOW_HIGH, ZONE_MOVABLE, ZONE_RECLAIM_ACTIVE
@@ -32,7 +38,7 @@ def end_boosts(memory):
 
 
 @kernel(cold=True)
-def balance_row(memory, run, zones):
+def balance_row(memory, run, zones, ablation):
     """Set ZONE_RECLAIM_ACTIVE of the lowest ``zones``, or, if that is 0, end what kswapd began.
 
     Boosts that were there when it began are over then; what came since stays.
@@ -45,7 +51,8 @@ def balance_row(memory, run, zones):
             run.boosts[zone] = boost
         elif zones == 0 and zone_flag(memory, zone, ZONE_RECLAIM_ACTIVE):
             memory.zones[zone]["flags"] &= ~ZONE_RECLAIM_ACTIVE
-            memory.zones[zone].watermark_boost = max(boost - run.boosts[zone], 0)
+            if ablation != BOOSTS_STAY:
+                memory.zones[zone].watermark_boost = max(boost - run.boosts[zone], 0)
 
 
 @kernel(inline=True)

@@ -143,8 +143,7 @@ def look_at_zones(memory, run, row, zone, order, migratetype):
 
     The zones above were checked and passed over; each check may set ZONE_BELOW_HIGH.  The
     zonelist is taken to begin at the highest zone, since rows do not show __GFP_DMA32.  There is
-    no such check where pcp.high does not tune itself.
-    The bulk allocator sets no flag, so it does not call this function.
+    no such check where pcp.high does not tune itself, nor in the bulk allocator.
     Source: get_page_from_freelist(), alloc_pages_bulk_noprof() of 6.12.
     """
     if memory.profile.pcp_high != HIGH_AUTO_TUNED:
@@ -253,7 +252,7 @@ def rare_row(memory, run, rows, row, ablation):
     elif kind == DRAIN:
         drain_row(memory, run, rows, row)
     elif kind == BALANCE:
-        balance_row(memory, run, rows.value[row])
+        balance_row(memory, run, rows.value[row], ablation)
     else:
         list_row(memory, run, rows, row)
 

@@ -33,7 +33,6 @@ from freehint.mm.memory import (
     zone_name,
 )
 from freehint.mm.pcp import order_to_pindex
-from freehint.mm.profile import PREEMPTIBLE
 from freehint.replay import INPUTS, LEVELS
 from freehint.replay.boost import NR_DOUBTS, infer_boost_ends
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
@@ -44,13 +43,14 @@ from freehint.replay.result import (
     Miss,
     Replay,
     compare_lists,
+    order_notes,
     same_pcp,
 )
 
 # Rules made wrong on purpose, and the level at which each one has an effect.
 ABLATIONS = dict.fromkeys(("always_head", "lowest_first", "no_rotation"), "buddy")
 ABLATIONS |= dict.fromkeys(("no_claim", "wrong_batch", "no_zone_drain", "free_returned"), "pcp")
-ABLATIONS |= {"no_told_turn": "buddy", "no_reclaim_flag": "pcp"}
+ABLATIONS |= {"no_told_turn": "buddy", "no_reclaim_flag": "pcp", "boosts_stay": "pcp"}
 TOLD_BLOCKS = 1 << 13  # most blocks of one list that rows named and the model has yet to take
 ROTATIONS = 4096  # most rotations that are kept; further ones are only counted
 
@@ -156,7 +156,7 @@ def replay(
         drain_misses=_drain_misses(memory, run),
         given_up=pages_due(run.due) if memory.nr_cpus > 1 else 0,
         moved_rows=recording.moved,
-        notes=_notes(recording),
+        notes=order_notes(recording, columns, level),
         first_miss=_first_miss(recording, columns, counts, level, resync, ablation),
         seconds=seconds,
         memory=memory,
@@ -186,19 +186,6 @@ def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
     )
 
 
-def _notes(recording: Recording) -> tuple:
-    """What is to be known of the order of a preemptible kernel's rows."""
-    if recording.in_lock_order:
-        what = f"{recording.moved} mm_page_alloc rows were put back to where their pages were taken"
-        return (f"the rows are in lock order: {what}",)
-    if recording.kernel.release >= PREEMPTIBLE:
-        return (
-            "the kernel is preemptible, and no rows pcp_push and pcp_pop tell the order of its"
-            " locks: misses at pcp level may be those of rows that are out of order",
-        )
-    return ()
-
-
 def _drain_misses(memory: Memory, run: rows.Scratch) -> int:
     """Pages by which drains differ; with one CPU no drain can be given up half-way."""
     given_up = pages_due(run.due) if memory.nr_cpus == 1 else 0
@@ -224,9 +211,9 @@ def _run(start: Memory, columns, level: str, resync: bool, ablation):
     else:
         if ablation == "wrong_batch":
             memory.pcp["batch"] //= 2
-        wrong = rows.NO_CLAIM if ablation == "no_claim" else rows.FAITHFUL
+        wrong = {"no_claim": rows.NO_CLAIM, "boosts_stay": rows.BOOSTS_STAY}
         begin = time.perf_counter()
-        replay_pcp(memory, columns, run, wrong)
+        replay_pcp(memory, columns, run, wrong.get(ablation, rows.FAITHFUL))
     return memory, run, time.perf_counter() - begin
 
 

@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 
 from freehint.formats.tables import free_lists, pcp_lists
+from freehint.formats.traces.recording import Recording
+from freehint.formats.traces.rows import BALANCE, Rows
 from freehint.mm.memory import (
     PCP_DTYPE,
     Memory,
 )
+from freehint.mm.profile import PREEMPTIBLE
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,10 @@ class Replay:
     rotations : int
         Lists that compaction rotated without an event.  A rotation is inferred if exactly one
         explains a miss, and the prediction then counts as a hit.  At pcp level the miss is one
-        of a refill, known from the rows that the kernel wrote during it.
+        of a refill, known from the rows that the kernel wrote during it.  None is inferred if
+        rows (turn, turn_head) tell of them.
     rotation_rows : DataFrame
-        Every rotation: row (``seq``), zone, order, pfn, inferred (False if compaction's fast
-        search made it, which its tracepoint tells).
+        Every rotation: row (``seq``), zone, order, pfn, inferred (False if a row tells of it).
     refused : int
         Rows that could not be applied to the model's lists; 0 unless the model has diverged.
     untold_claims : int
@@ -91,10 +94,11 @@ class Replay:
         At pcp level, pages of drains that another CPU ended half-way; 0 with one CPU.
     moved_rows : int
         Rows of mm_page_alloc that the kernel wrote after those of other pages, and that were put
-        back to where their pages were taken; 0 without the probes of the pcp lock.
+        back to where their pages were taken; 0 without the probes of the pcp lock and without
+        the column ``irq``.
     notes : tuple of str
-        What is to be known of the order of the rows, in sentences; empty where the kernel is not
-        preemptible.
+        What is to be known of the order of the rows, and of kswapd if it ran and no row in use
+        tells when it balanced, in sentences; often empty.
     first_miss : Miss or None
         The first miss that nothing explains.
     seconds : float
@@ -194,3 +198,36 @@ def same_pcp(model: Memory, recorded: Memory) -> bool:
     counters = [name for name in PCP_DTYPE.names if name != "expire"]
     equal = all((model.pcp[name] == recorded.pcp[name]).all() for name in counters)
     return equal and pcp_lists(model).equals(pcp_lists(recorded))
+
+
+def order_notes(recording: Recording, columns: Rows, level: str) -> tuple:
+    """What is to be known of the order of the rows, and of kswapd if no row tells of it."""
+    notes, moved = [], f"{recording.moved} mm_page_alloc rows were put back"
+    if recording.in_lock_order:
+        notes.append(f"the rows are in lock order: {moved} to where their pages were taken")
+    elif recording.contexts:
+        notes.append(f"the column irq is used: {moved} before the softirq that overtook them")
+    elif recording.kernel.release >= PREEMPTIBLE:
+        notes.append(
+            "the kernel is preemptible, and no rows pcp_push and pcp_pop tell the order of its"
+            " locks: misses at pcp level may be those of rows that are out of order"
+        )
+    if (
+        level == "pcp"
+        and recording.kernel.reclaim_limits_pcp
+        and _kswapd_unseen(recording, columns)
+    ):
+        notes.append(
+            "kswapd ran, and no rows kswapd_balance tell when: ZONE_RECLAIM_ACTIVE is not inferred,"
+            " so misses at pcp level may be those of lists that it limits"
+        )
+    return tuple(notes)
+
+
+def _kswapd_unseen(recording: Recording, columns: Rows) -> bool:
+    """Whether rows show that kswapd ran, but none of those in use show when it balanced."""
+    trace = recording.trace
+    comm, event = (trace[name].cat.remove_unused_categories().cat for name in ("comm", "event"))
+    ran = any(name.startswith("kswapd") for name in comm.categories)
+    ran = ran or "mm_vmscan_kswapd_wake" in event.categories
+    return ran and not (columns.kind == BALANCE).any()

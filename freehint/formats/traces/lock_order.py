@@ -9,6 +9,10 @@ lists under the zone lock.  So
 - a pop after a refill moves to the refill's last row: an interrupt that comes before the pop
   cannot touch the pcp list, but it frees to the buddy lists;
 - the entry of free_pcppages_bulk() moves to the first page that it frees.
+
+In any kernel an interrupt may come as soon as a refill lets go of the zone lock, and its softirq
+frees pages before the row of the allocation is written.  Where the column ``irq`` tells in which
+context each row was written, such an mm_page_alloc row goes back to its refill.
 """
 
 from typing import NamedTuple
@@ -16,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from freehint.formats.traces.table import IRQ_COLUMN, MOST_IRQ
 from freehint.jit import kernel
 
 # What a row is to the order of the locks.
@@ -30,6 +35,8 @@ EVENTS = {
     "drain": DRAIN,
     "mm_page_pcpu_drain": DRAINED,
 }
+# Rows after which an allocation that took blocks before has its mm_page_alloc row behind it.
+GOES_ON = ("mm_page_free", "mm_page_free_batched", "mm_page_pcpu_drain", "bulk_alloc_ret")
 
 
 class LockOrder(NamedTuple):
@@ -91,6 +98,58 @@ def lock_order(trace: pd.DataFrame) -> LockOrder:
     find_places(kind, trace["cpu"].to_numpy(), pfn, place, taken_at)
     rows = np.argsort(2 * place + (place != own), kind="stable")
     return LockOrder(rows, place[rows], _overtaken(kind, own, place))
+
+
+@kernel
+def find_overtaken(kind, cpu, depth, pid, pfn, place):
+    """Write to ``place`` the row after which each row happened, or the row itself.
+
+    An mm_page_alloc row moves to the last row of its refill if rows of a deeper context (``depth``)
+    stand between the two on its CPU.  It is known by the first page of the refill, which it names,
+    and by its process; the context must not have gone on to free pages before.
+
+    Returns
+    -------
+    int
+        The number of rows moved.
+    """
+    first = np.full((256, MOST_IRQ + 1), -1, np.int64)  # pages: refills without an mm_page_alloc
+    last = np.zeros((256, MOST_IRQ + 1), np.int64)  # their last rows
+    overtaken = np.zeros((256, MOST_IRQ + 1), np.bool_)
+    moved = 0
+    for row in range(kind.shape[0]):
+        what, here, level = kind[row], cpu[row], depth[row]
+        place[row] = row
+        if what == OTHER:
+            continue
+        overtaken[here, :level] = True
+        if what == REFILL:
+            if first[here, level] < 0:
+                first[here, level] = pfn[row]
+            last[here, level] = row
+            overtaken[here, level] = False
+            continue
+        begun = last[here, level]
+        if what == ALLOC and overtaken[here, level] and first[here, level] == pfn[row]:
+            if pid[begun] == pid[row]:
+                place[row] = begun
+                moved += 1
+        first[here, level] = -1
+    return moved
+
+
+def softirq_order(trace: pd.DataFrame) -> LockOrder:
+    """The order of a trace (TRACE_COLUMNS and ``irq``) in which pages left the buddy lists."""
+    names = trace["event"].cat.categories
+    kinds = dict.fromkeys((*GOES_ON, "free_direct"), DRAINED) | {"mm_page_alloc": ALLOC}
+    kinds |= dict.fromkeys(("mm_page_alloc_zone_locked", "mm_page_alloc_extfrag"), REFILL)
+    kind = np.array([kinds.get(name, OTHER) for name in names], np.int8)
+    kind = kind[trace["event"].cat.codes.to_numpy()]
+    columns = (trace[name].to_numpy() for name in ("cpu", IRQ_COLUMN, "pid", "pfn"))
+    own, place = np.arange(len(trace)), np.empty(len(trace), np.int64)
+    moved = find_overtaken(kind, *columns, place)
+    rows = np.argsort(2 * place + (place != own), kind="stable")
+    return LockOrder(rows, place[rows], int(moved))
 
 
 def _overtaken(kind, own, place) -> int:

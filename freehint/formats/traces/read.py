@@ -110,10 +110,11 @@ def _recorded(path: Path, source) -> pd.DataFrame:
         if table.column(name).null_count:
             raise InputError(f"{path}: column {name!r} has empty values")
         _require_type(path, name, table.schema.field(name).type)
-    optional = [IRQ_COLUMN] if IRQ_COLUMN in table.column_names else []
-    for name in optional:
-        _require_contexts(path, table.column(name))
-    trace = frame_of(table.select([*TRACE_COLUMNS, *optional]), path)
+    columns = list(TRACE_COLUMNS)
+    if IRQ_COLUMN in table.column_names:
+        _require_contexts(path, table.column(IRQ_COLUMN))
+        columns.append(IRQ_COLUMN)
+    trace = frame_of(table.select(columns), path)
     for name in TEXT_COLUMNS:  # whether or not the file has a dictionary of its texts
         trace[name] = trace[name].astype("category")
     seq = trace["seq"].to_numpy()

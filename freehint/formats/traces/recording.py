@@ -10,8 +10,9 @@ from freehint.config import InputError
 from freehint.formats.digest import Files
 from freehint.formats.snapshot_lists import migratetype_codes
 from freehint.formats.snapshots import read_snapshot
-from freehint.formats.traces.lock_order import lock_order
+from freehint.formats.traces.lock_order import LockOrder, lock_order, softirq_order
 from freehint.formats.traces.read import read_recorded_trace
+from freehint.formats.traces.table import IRQ_COLUMN
 from freehint.inputs.reading import exists, json_of
 from freehint.mm.memory import Memory
 from freehint.mm.profile import Profile
@@ -26,7 +27,8 @@ class Recording:
 
     If a recording has no T1 and needs none, ``t1`` is None and the rows reach the trace's end.
     ``codes`` has freehint's number for each migratetype of the rows, and ``moved`` the number of
-    mm_page_alloc rows that were moved to where their pages were taken.  ``kernel`` is the profile
+    mm_page_alloc rows that were moved to where their pages were taken, by rows of the pcp lock if
+    ``in_lock_order``, by the rows' interrupt contexts if ``contexts``.  ``kernel`` is the profile
     of the recorded kernel.
     """
 
@@ -39,6 +41,7 @@ class Recording:
     kernel: Profile
     moved: int = 0
     in_lock_order: bool = False
+    contexts: bool = False
 
 
 def load_recording(
@@ -55,7 +58,7 @@ def load_recording(
     files : Files, optional
         Reads the files, and lists afterwards what was loaded.
     in_lock_order : bool
-        Put the rows of a preemptible kernel into lock order, if probes tell it; see
+        Put the rows into lock order, if probes or the column ``irq`` tell it; see
         ``formats/traces/lock_order.py``.
 
     Returns
@@ -95,10 +98,13 @@ def load_recording(
     addresses = _zone_addresses(meta, files)
     codes = migratetype_codes(json_of(files.read(Path(meta)), meta), meta)
     moved, told = 0, in_lock_order and _tells_lock_order(trace.iloc[first:last], path)
-    if told:
-        trace, first, last, moved = _in_lock_order(trace, first, last)
+    contexts = in_lock_order and not told and IRQ_COLUMN in trace
+    if told or contexts:
+        order = lock_order(trace) if told else softirq_order(trace)
+        trace, first, last = _in_order(trace, first, last, order)
+        moved = order.moved
     rows = trace.iloc[first:last]
-    return Recording(stem, t0, t1, rows, addresses, codes, t0.profile, moved, told)
+    return Recording(stem, t0, t1, rows, addresses, codes, t0.profile, moved, told, contexts)
 
 
 def _tells_lock_order(trace: pd.DataFrame, path) -> bool:
@@ -121,15 +127,14 @@ def _tells_lock_order(trace: pd.DataFrame, path) -> bool:
     return pops > 0
 
 
-def _in_lock_order(trace: pd.DataFrame, first: int, last: int):
-    """The trace in lock order, and its first and last row and number of moved rows.
+def _in_order(trace: pd.DataFrame, first: int, last: int, order: LockOrder):
+    """The trace in lock order, and its first and last row.
 
     A page that was taken before a snapshot belongs before it, wherever its row stands.
     """
-    order = lock_order(trace)
     cpu = trace["cpu"].to_numpy()[order.place]  # a task may have changed its CPU since
     low, high = np.searchsorted(order.place, (first, last)).tolist()
-    return trace.iloc[order.rows].assign(cpu=cpu), low, high, order.moved
+    return trace.iloc[order.rows].assign(cpu=cpu), low, high
 
 
 def _require_same_guest(stem, t0: Memory, t1: Memory) -> None:

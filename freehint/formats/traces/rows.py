@@ -137,7 +137,7 @@ class Scratch(NamedTuple):
 ) = range(17)
 
 # The right rules, and rules made wrong on purpose to show that validation notices it.
-FAITHFUL, ALWAYS_HEAD, LOWEST_FIRST, NO_CLAIM = range(4)
+FAITHFUL, ALWAYS_HEAD, LOWEST_FIRST, NO_CLAIM, BOOSTS_STAY = range(5)
 
 
 @kernel(inline=True)
