@@ -110,6 +110,9 @@ RULES = {
     "no_rotation": "no list is turned unless a row tells",
     "no_zone_drain": "no zone is drained as a whole",
     "free_returned": "pages that compaction keeps are freed",
+    "no_told_turn": "no list is turned, though rows tell",
+    "no_reclaim_flag": "kswapd limits no list",
+    "boosts_stay": "kswapd ends no boost",
 }
 
 

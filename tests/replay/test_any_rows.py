@@ -35,7 +35,7 @@ ZONE_KINDS = (rows.DECAY, rows.DRAIN_ZONE, rows.DRAIN, rows.COMPACTION)
 
 def any_rows(memory, chance):
     """Rows of every kind about few pages, such that they contradict the lists and one another."""
-    kind = chance.integers(rows.IGNORED, rows.MOVE_ISOLATE + 1, NR_ROWS).astype(np.int8)
+    kind = chance.integers(rows.IGNORED, rows.NR_KINDS, NR_ROWS).astype(np.int8)
     order = chance.choice((0, 0, 0, 1, 1, 2, 3, 5, 9, 10), NR_ROWS).astype(np.int8)
     low = (memory.zones.start_pfn - memory.base_pfn).tolist()
     high = [at + span for at, span in zip(low, memory.zones.spanned.tolist(), strict=True)]
@@ -57,6 +57,7 @@ def any_rows(memory, chance):
     types[moves] = chance.integers(0, WITHOUT_CMA, NR_ROWS)[moves]
     value[moves] = chance.integers(0, WITHOUT_CMA, NR_ROWS)[moves]
     value[here] %= len(memory.zones)
+    value[kind == rows.BALANCE] %= len(memory.zones) + 1
     drawn = rows.Rows(
         kind=kind,
         cpu=chance.integers(0, memory.nr_cpus, NR_ROWS).astype(np.int16),
