@@ -12,22 +12,27 @@ Source: balance_pgdat() in mm/vmscan.c; nr_pcp_high(), free_unref_page_commit() 
 get_page_from_freelist() in mm/page_alloc.c of 6.12.
 """
 
+import numpy as np
+
+from freehint.formats.traces.balance import deciding_rows
 from freehint.formats.traces.rows import (
     BALANCE,
     BOOSTS_STAY,
     C_DOUBTS,
     C_FIRST_DRAIN_MISS,
+    ENDS_BALANCE,
     ENDS_BOOST,
+    FAITHFUL,
 )
 from freehint.jit import kernel
 from freehint.mm.highatomic import unusable_highatomic
 from freehint.mm.memory import WMARK_HIGH, ZONE_BELOW_HIGH, ZONE_MOVABLE, ZONE_RECLAIM_ACTIVE
 from freehint.mm.pcp_limits import zone_flag
-from freehint.mm.profile import HIGH_AUTO_TUNED
 from freehint.mm.zone import above_high, zone_watermark_ok
 
 NR_DOUBTS = 16  # the newest rows at which a boost decided
 BOOST_ENDS = 64  # most that are inferred in one replay
+BALANCE_STEPS = 256  # most wrong drains that ends of balancing explain in one replay
 
 
 @kernel(cold=True)
@@ -56,10 +61,13 @@ def balance_row(memory, run, zones, ablation):
 
 
 @kernel(inline=True)
-def end_boosts_as_told(memory, rows, row):
-    """End all boosts if kswapd was inferred to have run before this row."""
-    if memory.profile.pcp_high == HIGH_AUTO_TUNED and rows.change[row] == ENDS_BOOST:
+def end_as_inferred(memory, run, rows, row):
+    """End all boosts, or kswapd's balancing, if that was inferred to be over before this row."""
+    change = rows.change[row]
+    if change == ENDS_BOOST:
         end_boosts(memory)
+    elif change == ENDS_BALANCE:
+        balance_row(memory, run, 0, FAITHFUL)
 
 
 @kernel(cold=True)
@@ -129,3 +137,37 @@ def infer_boost_ends(columns, first, again):
         else:
             break
     return first, ends
+
+
+def infer_balance_ends(columns, first, again):
+    """End kswapd's balancing later where that explains the first wrong drain.
+
+    Each end that :func:`freehint.formats.traces.balance.infer_balances` marked stands as early as
+    kswapd's rows allow.  ``columns``, ``first`` and ``again`` are as for
+    :func:`infer_boost_ends`.
+
+    Returns
+    -------
+    (tuple, int)
+        The last replay that explains more drains than the one before, and the number of ends
+        that moved.
+    """
+    ends = np.flatnonzero(columns.change == ENDS_BALANCE)
+    decides, begins = deciding_rows(columns), np.flatnonzero(columns.kind == BALANCE)
+    moved = set()
+    for _ in range(BALANCE_STEPS if len(ends) else 0):
+        missed = first[1].counts[C_FIRST_DRAIN_MISS]
+        at = np.searchsorted(ends, missed, "right") - 1
+        later = decides[np.searchsorted(decides, missed) :][:1]
+        if missed < 0 or at < 0 or not len(later) or later[0] <= ends[at]:
+            break
+        if np.searchsorted(begins, ends[at]) != np.searchsorted(begins, later[0]):
+            break  # it woke again in between
+        columns.change[[ends[at], later[0]]] = -1, ENDS_BALANCE
+        other = again()
+        if 0 <= other[1].counts[C_FIRST_DRAIN_MISS] <= missed:
+            columns.change[[ends[at], later[0]]] = ENDS_BALANCE, -1
+            break
+        first, ends[at] = other, later[0]
+        moved.add(int(at))
+    return first, len(moved)

@@ -59,7 +59,7 @@ from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
 from freehint.replay.boost import (
     balance_row,
     doubt_after_drain,
-    end_boosts_as_told,
+    end_as_inferred,
     look_at_zone,
 )
 from freehint.replay.buddy_blocks import block_in_use, replay_free
@@ -157,7 +157,7 @@ def look_at_zones(memory, run, row, zone, order, migratetype):
 def alloc_row(memory, run, rows, row, ablation):
     """Replay mm_page_alloc through a pcp list, or straight from the buddy lists."""
     order, migratetype, cpu = rows.order[row], rows.migratetype[row], rows.cpu[row]
-    end_boosts_as_told(memory, rows, row)
+    end_as_inferred(memory, run, rows, row)
     told = run.told[cpu, told_list(memory, order, migratetype)]
     if pcp_allowed_order(memory, order):
         pcp_alloc_row(memory, run, rows, row, ablation)
@@ -178,7 +178,7 @@ def pcp_free(memory, run, rows, row, order, migratetype):
     if not pcp_allowed_order(memory, order) or not block_in_use(memory, node, order):
         run.counts[C_REFUSED] += 1
         return
-    end_boosts_as_told(memory, rows, row)
+    end_as_inferred(memory, run, rows, row)
     drained = free_unref_page(memory, node, cpu, order, migratetype)
     if drained > 0:
         note_drained(run, cpu, drained)
@@ -201,7 +201,7 @@ def push_row(memory, run, rows, row):
     if not pcp_allowed_order(memory, order) or not block_in_use(memory, node, order):
         run.counts[C_REFUSED] += 1
         return
-    end_boosts_as_told(memory, rows, row)
+    end_as_inferred(memory, run, rows, row)
     zone = page_zone(memory, node)
     if rows.value[row] & FPI_NOLOCK:
         add_to_pcp_list(memory, node, zone, cpu, order, migratetype)

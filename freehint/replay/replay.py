@@ -34,7 +34,7 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pcp import order_to_pindex
 from freehint.replay import INPUTS, LEVELS
-from freehint.replay.boost import NR_DOUBTS, infer_boost_ends
+from freehint.replay.boost import NR_DOUBTS, infer_balance_ends, infer_boost_ends
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
 from freehint.replay.pcp_drains import no_drains_due, pages_due
@@ -121,9 +121,10 @@ def replay(
     def run_all():
         return _run(recording.t0, columns, level, resync, ablation)
 
-    done, boost_ends = run_all(), 0
+    done, boost_ends, balance_ends = run_all(), 0, 0
     if infer:
         done, boost_ends = infer_boost_ends(columns, done, run_all)
+        done, balance_ends = infer_balance_ends(columns, done, run_all)
     memory, run, seconds = done
     counts = run.counts
     lists = compare_lists(memory, recording.t1)
@@ -141,6 +142,7 @@ def replay(
         silent_pages=int(counts[rows.C_SILENT_PAGES]),
         inferred_frees=inferred,
         boost_ends=boost_ends,
+        balance_ends=balance_ends,
         rotations=int(counts[rows.C_ROTATIONS]) - int((~rotations["inferred"]).sum()),
         rotation_rows=rotations,
         refused=int(counts[rows.C_REFUSED]),
@@ -279,7 +281,8 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     def run_all():
         return _run(recording.t0, columns, "pcp", False, None)
 
-    infer_boost_ends(columns, run_all(), run_all)
+    done, _ = infer_boost_ends(columns, run_all(), run_all)
+    infer_balance_ends(columns, done, run_all)
     memory = recording.t0
     run, time_us = scratch(memory, columns), recording.trace["ts_us"].to_numpy()
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)

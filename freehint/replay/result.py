@@ -8,7 +8,7 @@ import pandas as pd
 
 from freehint.formats.tables import free_lists, pcp_lists
 from freehint.formats.traces.recording import Recording
-from freehint.formats.traces.rows import BALANCE, Rows
+from freehint.formats.traces.rows import BALANCE, ENDS_BALANCE, Rows
 from freehint.mm.memory import (
     PCP_DTYPE,
     Memory,
@@ -61,6 +61,9 @@ class Replay:
     boost_ends : int
         At pcp level, boosts of watermarks that kswapd ended without a row; they are inferred if
         that explains the first drain that is wrong otherwise.
+    balance_ends : int
+        At pcp level, how often kswapd went on to balance after its last row, which is inferred
+        if it explains the first drain that is wrong otherwise.
     rotations : int
         Lists that compaction rotated without an event.  A rotation is inferred if exactly one
         explains a miss, and the prediction then counts as a hit.  At pcp level the miss is one
@@ -118,6 +121,7 @@ class Replay:
     silent_pages: int
     inferred_frees: int
     boost_ends: int
+    balance_ends: int
     rotations: int
     rotation_rows: pd.DataFrame
     refused: int
@@ -151,6 +155,7 @@ class Replay:
             "silent_pages": self.silent_pages,
             "inferred_frees": self.inferred_frees,
             "boost_ends": self.boost_ends,
+            "balance_ends": self.balance_ends,
             "rotations": self.rotations,
             "refused": self.refused,
             "unknown": sum(self.unknown.values()),
@@ -212,22 +217,26 @@ def order_notes(recording: Recording, columns: Rows, level: str) -> tuple:
             "the kernel is preemptible, and no rows pcp_push and pcp_pop tell the order of its"
             " locks: misses at pcp level may be those of rows that are out of order"
         )
-    if (
-        level == "pcp"
-        and recording.kernel.reclaim_limits_pcp
-        and _kswapd_unseen(recording, columns)
-    ):
-        notes.append(
-            "kswapd ran, and no rows kswapd_balance tell when: ZONE_RECLAIM_ACTIVE is not inferred,"
-            " so misses at pcp level may be those of lists that it limits"
-        )
+    if level == "pcp" and recording.kernel.reclaim_limits_pcp:
+        notes += _kswapd_notes(recording, columns)
     return tuple(notes)
 
 
-def _kswapd_unseen(recording: Recording, columns: Rows) -> bool:
-    """Whether rows show that kswapd ran, but none of those in use show when it balanced."""
+def _kswapd_notes(recording: Recording, columns: Rows) -> list:
+    """What is inferred of kswapd's balancing, or that nothing is though kswapd ran."""
+    ends = int((columns.change == ENDS_BALANCE).sum())
+    if ends:
+        return [
+            "mm_vmscan_kswapd_wake tells when kswapd began to balance; when it had done is inferred"
+            f" from its last rows, {ends} times"
+        ]
     trace = recording.trace
     comm, event = (trace[name].cat.remove_unused_categories().cat for name in ("comm", "event"))
     ran = any(name.startswith("kswapd") for name in comm.categories)
     ran = ran or "mm_vmscan_kswapd_wake" in event.categories
-    return ran and not (columns.kind == BALANCE).any()
+    if not ran or (columns.kind == BALANCE).any():
+        return []
+    return [
+        "kswapd ran, and no rows in use tell when it balanced: ZONE_RECLAIM_ACTIVE is not inferred,"
+        " so misses at pcp level may be those of lists that it limits"
+    ]

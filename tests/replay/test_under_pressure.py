@@ -9,6 +9,7 @@ import pytest
 
 import freehint as fh
 from freehint.formats.traces import rows
+from freehint.formats.traces.balance import infer_balances
 from freehint.formats.traces.lock_order import softirq_order
 from freehint.mm.buddy import FPI_NONE, free_one_page
 from freehint.mm.memory import MOVABLE, UNMOVABLE, ZONE_RECLAIM_ACTIVE, free_list_head, list_nodes
@@ -78,6 +79,52 @@ def test_6_1_reads_no_boost_at_pcp_level():
     assert found.misses == 0 and found.t1_equal
 
 
+def without_kswapds_probes(name, folder, more=()):
+    """A recording in which only the standard tracepoints tell of kswapd, or not even these."""
+    for path in TRUTH.glob(f"{name}.*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    where = folder / stem(name).name
+    trace = pd.read_parquet(f"{where}.trace.parquet").astype({"event": str})
+    gone = trace["event"].isin(["kswapd_balance", "kswapd_balance_ret", *more])
+    trace["event"] = trace["event"].mask(gone, "rep").astype("category")
+    trace.to_parquet(f"{where}.trace.parquet")
+    return where
+
+
+# Ends that kswapd's rows tell, and how many of them came later, as drains show.
+ENDS = {
+    "linux-6.1/rc_cache": (1942, 2),
+    "linux-6.1/rc_oom": (156, 0),
+    "linux-6.12/rc_oom": (109, 0),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_kswapds_wakes_and_rows_tell_the_same(name, tmp_path):
+    ends, later = ENDS[name]
+    where = without_kswapds_probes(name, tmp_path)
+    found = fh.replay(where, "pcp", "probes")
+    assert (found.misses, found.refill_misses, found.drain_misses) == (0, 0, 0)
+    assert (found.balance_ends, found.boost_ends) == (later, 0)
+    assert f"from its last rows, {ends} times" in found.notes[-1]
+    assert found.t1_equal and found.pcp_equal
+    found = fh.replay(where, "pcp", "probes", infer=False)
+    assert found.misses > 60_000 and "ZONE_RECLAIM_ACTIVE is not inferred" in found.notes[-1]
+
+
+@pytest.mark.parametrize("ablation", ["wrong_batch", "no_claim"])
+def test_no_inferred_end_saves_a_wrong_rule(ablation, tmp_path):
+    where = without_kswapds_probes("linux-6.1/rc_oom", tmp_path)
+    found = fh.replay(where, "pcp", "probes", ablation=ablation)
+    assert found.misses > 15_000 and found.balance_ends == 0 and not found.t1_equal
+
+
+def test_without_its_wakes_nothing_is_inferred_of_kswapd(tmp_path):
+    where = without_kswapds_probes("linux-6.1/rc_oom", tmp_path, ["mm_vmscan_kswapd_wake"])
+    found = fh.replay(where, "pcp", "probes")
+    assert found.misses > 60_000 and "ZONE_RECLAIM_ACTIVE is not inferred" in found.notes[-1]
+
+
 def test_what_replay_knows_of_kswapd_is_noted():
     # With std inputs the rows of kswapd's probes are not used.
     found = fh.replay(stem("linux-6.1/rc_oom"), "pcp", "std")
@@ -103,11 +150,49 @@ def test_kswapd_sets_its_flag_and_ends_the_boosts_that_it_found():
     assert memory.zones["watermark_boost"].tolist() == [0, 4, 6]
 
 
-def turn(memory, run, node, to_tail):
-    columns = np.array([rows.TURN, 0, node, -1, -1, -1, to_tail, 0, 0]).reshape(9, 1)
+def rows_of(*told):
+    """Rows from tuples of (kind, node, value, task)."""
+    kind, node, value, task = np.array(told).T
+    zero, none = np.zeros(len(told)), np.full(len(told), -1)
+    columns = (kind, zero, node, zero, zero, none, value, zero, task)
     types = (np.int8, np.int16, np.int32, np.int8, np.int8, np.int8, np.int32, np.int8, np.int32)
-    told = rows.Rows(*(c.astype(t) for c, t in zip(columns, types, strict=True)))
-    turn_row(memory, run, told, 0)
+    return rows.Rows(*(c.astype(t) for c, t in zip(columns, types, strict=True)))
+
+
+KSWAPD, OTHER = 36, 7
+WAKE, MINE = (rows.WAKE, 0, 0, KSWAPD), (rows.FREE, 8, 0, KSWAPD)
+ALLOCATES, LOCKED = (rows.ALLOC, 9, 0, OTHER), (rows.ZONE_LOCKED, 9, 0, OTHER)
+
+
+@pytest.mark.parametrize(
+    ("told", "ends"),
+    [
+        ((WAKE, ALLOCATES, MINE, LOCKED, ALLOCATES), [4]),
+        ((WAKE, ALLOCATES, ALLOCATES), [1]),  # it did nothing
+        ((WAKE, MINE, WAKE, MINE, ALLOCATES), [4]),  # nothing decides between the two
+        ((WAKE, MINE, ALLOCATES, WAKE, ALLOCATES, MINE), [2]),  # T1 is in the midst of it
+        ((ALLOCATES, MINE, ALLOCATES), []),  # no wake
+        ((WAKE, ALLOCATES, (rows.BALANCE, 0, 0, KSWAPD)), []),  # rows tell
+    ],
+)
+def test_kswapd_balances_from_its_wake_to_its_last_row(told, ends):
+    memory, columns = empty_memory({"DMA32": (4096, 8192)}), rows_of(*told)
+    infer_balances(memory, columns)
+    assert np.flatnonzero(columns.change == rows.ENDS_BALANCE).tolist() == ends
+    inferred = WAKE in told and (rows.BALANCE, 0, 0, KSWAPD) not in told
+    woken = columns.kind == rows.BALANCE
+    assert columns.value[woken].tolist() == [1] * told.count(WAKE) if inferred else not ends
+
+
+def test_at_t0_kswapd_may_be_at_work():
+    memory, columns = empty_memory({"DMA32": (4096, 8192)}), rows_of(MINE, ALLOCATES, WAKE)
+    memory.zones["flags"] = ZONE_RECLAIM_ACTIVE
+    infer_balances(memory, columns)
+    assert columns.change.tolist() == [-1, rows.ENDS_BALANCE, -1]
+
+
+def turn(memory, run, node, to_tail):
+    turn_row(memory, run, rows_of((rows.TURN, node, to_tail, 0)), 0)
     return list_nodes(memory, free_list_head(memory, 0, 3, MOVABLE)).tolist()
 
 
@@ -219,7 +304,7 @@ def test_contexts_that_are_none_are_refused(tmp_path, column, sentence):
 def test_a_zone_index_that_is_none_is_refused(tmp_path):
     def change(trace):
         trace["event"] = trace["event"].astype(str)
-        at = trace.index[trace["event"] == "mm_page_alloc"][-1]
+        at = trace.index[trace["event"] == "mm_page_alloc"][20_000]
         trace.loc[at, ["event", "a"]] = "kswapd_balance", 4
         return trace.astype({"event": "category"})
 

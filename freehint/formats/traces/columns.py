@@ -4,10 +4,11 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.formats.traces import rows
+from freehint.formats.traces.balance import fill_balanced, infer_balances
 from freehint.formats.traces.compaction import fill_compacted, mark_returned, pair_searches
 from freehint.formats.traces.recording import Recording
 from freehint.formats.traces.types import own_types, pair_bulk_allocations
-from freehint.formats.traces.zones import fill_balanced, fill_drains, fill_zones
+from freehint.formats.traces.zones import fill_drains, fill_zones
 from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATE_PCPTYPES,
@@ -43,6 +44,7 @@ PROBE_KINDS = {
     "turn_head": rows.TURN,
     "kswapd_balance": rows.BALANCE,
     "kswapd_balance_ret": rows.BALANCE,
+    "mm_vmscan_kswapd_wake": rows.WAKE,
 }
 # Events that say nothing about the lists beyond what the kinds above say.
 SILENT_KINDS = {
@@ -60,7 +62,6 @@ SILENT_KINDS = {
     "mm_vmscan_direct_reclaim_begin",
     "mm_vmscan_direct_reclaim_end",
     "mm_vmscan_kswapd_sleep",
-    "mm_vmscan_kswapd_wake",
     "mm_vmscan_lru_shrink_inactive",
     "move_block_ret",
     "pcp_pop",
@@ -135,10 +136,12 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
         kind[kind == rows.FREE_BATCHED] = rows.IGNORED
     if (kind == rows.BULK_POP).any():
         kind[kind == rows.BULK_ALLOC] = rows.IGNORED
+    balances = (kind == rows.BALANCE).any()
     for what, idle in (
         ("mm_page_alloc that failed", (kind == rows.ALLOC) & (pfn == 0)),
         # The fast search found no block: the whole list moves to its own end.
         ("turn_head of no block", (kind == rows.TURN) & (pfn < 0)),
+        ("mm_vmscan_kswapd_wake", (kind == rows.WAKE) & balances),
     ):
         if idle.any():
             ignored[what] = int(idle.sum())
@@ -269,7 +272,7 @@ def ablate_rows(columns, ablation) -> None:
     elif ablation == "free_returned":
         columns.fate[columns.fate == rows.RETURNED] = rows.TO_PCP
     elif ablation == "no_reclaim_flag":
-        columns.kind[columns.kind == rows.BALANCE] = rows.IGNORED
+        columns.kind[np.isin(columns.kind, (rows.BALANCE, rows.WAKE))] = rows.IGNORED
     elif ablation == "no_told_turn":
         columns.kind[columns.kind == rows.TURN] = rows.IGNORED
 
@@ -280,6 +283,8 @@ def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
     with_pushes = bool((columns.kind == rows.PCP_PUSH).any())
     rows.settle_fates(memory, columns, pending, inputs == "probes", with_pushes)
     rows.settle_claims(memory.profile, columns, memory.nr_cpus)
+    if infer and memory.profile.reclaim_limits_pcp:
+        infer_balances(memory, columns)
     if inputs == "probes" or not infer:
         return 0
     return int(rows.infer_direct_frees(memory, columns, np.zeros((memory.nr_cpus, 257), np.int64)))

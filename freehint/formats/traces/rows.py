@@ -36,27 +36,29 @@ from freehint.mm.profile import FALLBACK_CLAIMS
     MOVE_ISOLATE,
     TURN,
     BALANCE,
+    WAKE,
     NR_KINDS,
-) = range(26)
+) = range(27)
 
 # Fates of mm_page_free rows, and then two of other rows that a neighbour tells more about.
 TO_PCP, TO_PCP_LATER, DIRECT, BY_LATER_ROW = range(4)
 CLAIMED = 4  # zone_locked: a pageblock was claimed to serve it; extfrag: this is that claim
 ROTATES = 5  # isolate: compaction's fast search brought the block to the head before
 RETURNED = 6  # free: compaction keeps the page, which it could not use, for its next migration
-ENDS_BOOST = 2  # change: kswapd was inferred to have ended all boosts before this row
+# change: before this row kswapd was inferred to have ended all boosts, or its balancing
+ENDS_BOOST, ENDS_BALANCE = 2, 3
 
 
 class Rows(NamedTuple):
     """A trace between its snapshots, with one entry per row.
 
-    kind : int8      IGNORED .. BALANCE
+    kind : int8      IGNORED .. WAKE
     cpu : int16
     node : int32     pfn - base_pfn, or another number where no page is named; drain: pages
     order : int8     of the block; drain_chunk: pindex of the list that it begins with
     migratetype : int8
     change : int8    extfrag: the pageblock has the wanted type afterwards;
-                     alloc, free and free_batched: ENDS_BOOST, or -1
+                     alloc, free, free_batched and pcp_push: ENDS_BOOST, ENDS_BALANCE or -1
     value : int32    extfrag, and zone_locked if CLAIMED: order of the block taken;
                      free_direct: fpi flags; isolate and bulk_alloc: pages got;
                      decay, drain, drain_zone and compaction: zone; move_block: the

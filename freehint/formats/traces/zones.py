@@ -8,7 +8,6 @@ import numpy as np
 from freehint.config import InputError
 from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording
-from freehint.mm.memory import ZONE_NAMES
 from freehint.mm.profile import DRAIN_ROUND_ROBIN
 
 
@@ -48,20 +47,3 @@ def fill_drains(recording: Recording, columns, path) -> None:
     columns.value[drains] = np.maximum(
         np.searchsorted(memory.zones.start_pfn, pfns, "right") - 1, 0
     )
-
-
-def fill_balanced(recording: Recording, columns, path) -> None:
-    """Fill in the number of zones that kswapd begins to balance; its return rows have 0.
-
-    The row of its beginning names the highest zone index.  Source: balance_pgdat().
-    """
-    begins = recording.trace["event"] == "kswapd_balance"
-    index = recording.t0.zones["index"]
-    for at in np.flatnonzero((columns.kind == rows.BALANCE) & begins.to_numpy()):
-        highest = int(recording.trace["a"].iloc[at])
-        if not 0 <= highest < len(ZONE_NAMES):
-            row, most = recording.trace["seq"].iloc[at], len(ZONE_NAMES) - 1
-            raise InputError(
-                f"{path}: row {row} (kswapd_balance): a {highest} is no zone index, 0..{most}"
-            )
-        columns.value[at] = np.searchsorted(index, highest, "right")
