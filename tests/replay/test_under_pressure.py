@@ -11,6 +11,7 @@ import freehint as fh
 from freehint.formats.traces import rows
 from freehint.formats.traces.balance import infer_balances
 from freehint.formats.traces.lock_order import softirq_order
+from freehint.formats.traces.table import TEXT_EVENTS
 from freehint.mm.buddy import FPI_NONE, free_one_page
 from freehint.mm.memory import MOVABLE, UNMOVABLE, ZONE_RECLAIM_ACTIVE, free_list_head, list_nodes
 from freehint.replay.boost import balance_row
@@ -299,6 +300,19 @@ def test_contexts_that_are_none_are_refused(tmp_path, column, sentence):
     where = copy_of(tmp_path, lambda trace: trace.assign(irq=column(len(trace))))
     with pytest.raises(fh.InputError, match=sentence):
         fh.replay(where)
+
+
+@pytest.mark.parametrize("event", TEXT_EVENTS[3:])
+def test_rows_of_reclaim_are_known_and_counted(tmp_path, event):
+    def change(trace):
+        trace["event"] = trace["event"].astype(str)
+        trace.loc[trace.index[trace["event"] == "bulk"][5:8], "event"] = event
+        return trace.astype({"event": "category"})
+
+    where = copy_of(tmp_path, change)
+    assert fh.read_trace(f"{where}.trace.parquet").account.whole
+    found = fh.replay(where, "buddy", "std", strict=True)
+    assert (found.ignored[event], found.misses) == (3, 0)
 
 
 def test_a_zone_index_that_is_none_is_refused(tmp_path):
