@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from freehint.data import data
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.formats.tables import free_lists
 from freehint.mm.memory import MIGRATETYPE_NAMES, Memory
+from freehint.mm.profile import PROFILES
 from freehint.replay.replay import replay
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
@@ -210,3 +212,74 @@ def by_kernels(
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis(["recording", "kernel"])
+
+
+def by_each_kernels_rules(recorded: dict, kernels) -> pd.DataFrame:
+    """The pages that a recording's replay at buddy level misses by the rules of several kernels.
+
+    Parameters
+    ----------
+    recorded : dict
+        A recording's kernel -> its name in the sample data's ``linux-KERNEL/traces``.
+    kernels : sequence of str
+
+    Returns
+    -------
+    DataFrame
+        One row for each recording, one column for each kernel.
+    """
+    rows = {}
+    for kernel, name in recorded.items():
+        stem = data(f"linux-{kernel}/traces") / name
+        rows[f"{kernel}, {name}"] = {
+            f"rules of {rules}": replay(stem, "buddy", "probes", profile=PROFILES[rules]).misses
+            for rules in kernels
+        }
+    return pd.DataFrame(rows).T.rename_axis("recorded")
+
+
+def cannot_tell(crossed: pd.DataFrame) -> list[str]:
+    """The rules of another kernel that miss nothing, in words.
+
+    Parameters
+    ----------
+    crossed : DataFrame
+        The result of :func:`by_each_kernels_rules`.
+    """
+    return [
+        f"{rules.removeprefix('rules of ')} on {recording}"
+        for recording, row in crossed.iterrows()
+        for rules, misses in row.items()
+        if misses == 0 and rules.removeprefix("rules of ") != recording.split(",")[0]
+    ]
+
+
+def rules_sentence(kernel: str, rules: str, found) -> str:
+    """How a recording fares by the rules of another kernel.
+
+    Parameters
+    ----------
+    kernel, rules : str
+        Of the recording, and of the replay.
+    found : Replay
+    """
+    equal = found.t1_lists["equal"].sum()
+    return (
+        f"By {rules}'s rules {found.misses:,} of {found.scored:,} pages of {kernel}'s recording are"
+        f" missed, and {equal} of {len(found.t1_lists)} lists are equal at T1."
+    )
+
+
+def changed_verdicts(decided: dict) -> list[str]:
+    """The disputes in which the verdict is not the same by the rules of all kernels.
+
+    Whether no difference is seen or none that counts, nobody is right.
+
+    Parameters
+    ----------
+    decided : dict
+        kernel -> the table of :func:`freehint.verdicts`.
+    """
+    words = pd.DataFrame({k: one.set_index("dispute")["verdict"] for k, one in decided.items()})
+    words = words.replace("^no difference.*", "no difference", regex=True)
+    return list(words.index[words.nunique(axis=1) > 1])

@@ -1,7 +1,15 @@
 """Tables of the notebooks that hold several kernels side by side."""
 
+import pandas as pd
+
 import freehint as fh
-from freehint.studies.tables import by_kernels
+from freehint.studies.tables import (
+    by_each_kernels_rules,
+    by_kernels,
+    cannot_tell,
+    changed_verdicts,
+    rules_sentence,
+)
 
 
 def test_one_demand_by_the_rules_of_each_kernel():
@@ -28,3 +36,23 @@ def test_a_walk_is_judged_at_its_time():
         )
     )
     assert late == run.summary["survival"]
+
+
+def test_the_rules_of_another_kernel_are_told_apart_or_said_to_be_alike():
+    crossed = by_each_kernels_rules({"7.3": "cache"}, ["6.1", "6.12", "7.3"])
+    assert crossed.loc["7.3, cache", "rules of 6.1"] > 0
+    assert cannot_tell(crossed) == ["6.12 on 7.3, cache"]
+    stem = fh.data("linux-7.3/traces/cache")
+    found = fh.replay(stem, "buddy", "probes", profile=fh.LINUX_6_1)
+    sentence = rules_sentence("7.3", "6.1", found)
+    assert sentence.startswith(f"By 6.1's rules {found.misses} of {found.scored:,} pages of 7.3's")
+
+
+def test_two_ways_of_seeing_no_difference_are_one_verdict():
+    def decided(*verdicts):
+        return pd.DataFrame({"dispute": ["a", "b"], "verdict": verdicts})
+
+    same = {"6.1": decided("no difference seen", "he"), "7.3": decided("no difference that", "he")}
+    assert changed_verdicts(same) == []
+    same["5.10"] = decided("no difference seen", "she")
+    assert changed_verdicts(same) == ["b"]
