@@ -246,12 +246,12 @@ def cannot_tell(crossed: pd.DataFrame) -> list[str]:
     crossed : DataFrame
         The result of :func:`by_each_kernels_rules`.
     """
-    return [
-        f"{rules.removeprefix('rules of ')} on {recording}"
-        for recording, row in crossed.iterrows()
-        for rules, misses in row.items()
-        if misses == 0 and rules.removeprefix("rules of ") != recording.split(",")[0]
-    ]
+    found = []
+    for recording, row in crossed.iterrows():
+        kernel, name = recording.split(", ")
+        blind = [rules.removeprefix("rules of ") for rules, misses in row.items() if not misses]
+        found += [f"{rules} on {kernel}'s {name}" for rules in blind if rules != kernel]
+    return found
 
 
 def rules_sentence(kernel: str, rules: str, found) -> str:

@@ -41,7 +41,7 @@ def test_a_walk_is_judged_at_its_time():
 def test_the_rules_of_another_kernel_are_told_apart_or_said_to_be_alike():
     crossed = by_each_kernels_rules({"7.3": "cache"}, ["6.1", "6.12", "7.3"])
     assert crossed.loc["7.3, cache", "rules of 6.1"] > 0
-    assert cannot_tell(crossed) == ["6.12 on 7.3, cache"]
+    assert cannot_tell(crossed) == ["6.12 on 7.3's cache"]
     stem = fh.data("linux-7.3/traces/cache")
     found = fh.replay(stem, "buddy", "probes", profile=fh.LINUX_6_1)
     sentence = rules_sentence("7.3", "6.1", found)
