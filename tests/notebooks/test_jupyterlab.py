@@ -52,7 +52,7 @@ ANSWERS = {
 }
 # The contents have no code, and papermill runs the report.
 LIVE = [name for name in book.CHAPTERS if name not in (FIRST, "report", *ANSWERS)]
-# Most of their time goes with the number of seeds, which is a parameter.
+# Most of their time goes with the number of seeds, which is a parameter; two give an interval.
 LONG = ("verdict", "10_is_it_the_real_kernel", "14_the_thread_on_a_real_kernel")
 
 
@@ -63,12 +63,12 @@ def jupyterlab(tmp_path_factory):
         yield lab
 
 
-def with_three_seeds(name: str, folder: Path) -> Path:
-    """A copy of a notebook whose runs have three seeds."""
+def with_two_seeds(name: str, folder: Path) -> Path:
+    """A copy of a notebook whose runs have two seeds."""
     notebook = book.read(name)
     (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     assert re.search(r"^seeds = ", cell.source, re.MULTILINE)
-    cell.source += "\nseeds = [1, 2, 3]"
+    cell.source += "\nseeds = [1, 2]"
     nbformat.write(notebook, folder / f"{name}.ipynb")
     return folder / f"{name}.ipynb"
 
@@ -76,7 +76,7 @@ def with_three_seeds(name: str, folder: Path) -> Path:
 @pytest.mark.parametrize("name", LIVE)
 def test_notebook_runs_in_jupyterlab(name, jupyterlab, tmp_path):
     page = jupyterlab.open(
-        with_three_seeds(name, tmp_path) if name in LONG else book.FOLDER / f"{name}.ipynb"
+        with_two_seeds(name, tmp_path) if name in LONG else book.FOLDER / f"{name}.ipynb"
     )
     page.run_all()
     page.assert_clean()
@@ -165,7 +165,7 @@ FIGURE = ".jupyter-matplotlib canvas:first-of-type"  # The other one shows what 
 
 
 def hover_and_zoom(lab, figure):
-    """Hover a bar of a figure, zoom to a part of it, and go back."""
+    """Hover a bar of a figure, and zoom to a part of it."""
     page, same = lab.page, "([pictures, before]) => window.freehintShown(pictures) === before"
     figure.scroll_into_view_if_needed()
     box = figure.bounding_box()
@@ -185,11 +185,8 @@ def hover_and_zoom(lab, figure):
     over(0.9, 0.5)
     page.mouse.up()
     page.mouse.move(2, 2)
-    zoomed = lab.wait_picture_changed(FIGURE, at_first)
+    lab.wait_picture_changed(FIGURE, at_first)
     figure.screenshot(path=SCREENSHOTS / "figure_zoomed.png")
-    page.get_by_title("Reset original view").click(force=True)
-    # Its layout is made anew and may differ from the first by a pixel.
-    lab.wait_picture_changed(FIGURE, zoomed)
 
 
 def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
