@@ -165,7 +165,7 @@ FIGURE = ".jupyter-matplotlib canvas:first-of-type"  # The other one shows what 
 
 
 def hover_and_zoom(lab, figure):
-    """Hover a bar of a figure, and zoom to a part of it."""
+    """Hover a bar of a figure, zoom to a part of it, and go back."""
     page, same = lab.page, "([pictures, before]) => window.freehintShown(pictures) === before"
     figure.scroll_into_view_if_needed()
     box = figure.bounding_box()
@@ -187,6 +187,8 @@ def hover_and_zoom(lab, figure):
     page.mouse.move(2, 2)
     lab.wait_picture_changed(FIGURE, at_first)
     figure.screenshot(path=SCREENSHOTS / "figure_zoomed.png")
+    page.get_by_title("Reset original view").click(force=True)
+    page.wait_for_function(same, arg=[FIGURE, at_first])
 
 
 def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
