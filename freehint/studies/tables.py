@@ -270,16 +270,17 @@ def rules_sentence(kernel: str, rules: str, found) -> str:
     )
 
 
-def changed_verdicts(decided: dict) -> list[str]:
-    """The disputes in which the verdict is not the same by the rules of all kernels.
+def intervals_apart(decided: dict) -> list[str]:
+    """The disputes in which the 95 % intervals of two kernels do not overlap.
 
-    Whether no difference is seen or none that counts, nobody is right.
+    That one kernel's interval holds 0 and another's does not is no difference between them.
 
     Parameters
     ----------
     decided : dict
         kernel -> the table of :func:`freehint.verdicts`.
     """
-    words = pd.DataFrame({k: one.set_index("dispute")["verdict"] for k, one in decided.items()})
-    words = words.replace("^no difference.*", "no difference", regex=True)
-    return list(words.index[words.nunique(axis=1) > 1])
+    tables = [table.set_index("dispute") for table in decided.values()]
+    lows = pd.concat([one["value"] - one["half_width"] for one in tables], axis=1)
+    highs = pd.concat([one["value"] + one["half_width"] for one in tables], axis=1)
+    return list(lows.index[lows.max(axis=1) > highs.min(axis=1)])

@@ -7,7 +7,7 @@ from freehint.studies.tables import (
     by_each_kernels_rules,
     by_kernels,
     cannot_tell,
-    changed_verdicts,
+    intervals_apart,
     rules_sentence,
 )
 
@@ -48,11 +48,14 @@ def test_the_rules_of_another_kernel_are_told_apart_or_said_to_be_alike():
     assert sentence.startswith(f"By 6.1's rules {found.misses} of {found.scored:,} pages of 7.3's")
 
 
-def test_two_ways_of_seeing_no_difference_are_one_verdict():
-    def decided(*verdicts):
-        return pd.DataFrame({"dispute": ["a", "b"], "verdict": verdicts})
+def test_kernels_differ_only_if_their_intervals_lie_apart():
+    def decided(*intervals):
+        table = pd.DataFrame(intervals, columns=["value", "half_width"])
+        return table.assign(dispute=["a", "b"])
 
-    same = {"6.1": decided("no difference seen", "he"), "7.3": decided("no difference that", "he")}
-    assert changed_verdicts(same) == []
-    same["5.10"] = decided("no difference seen", "she")
-    assert changed_verdicts(same) == ["b"]
+    # 0 lies in the first interval of one kernel alone, which is no difference between the two.
+    both = {"6.1": decided((-55, 17), (3, 1)), "5.10": decided((-62, 71), (4, 1))}
+    assert intervals_apart(both) == []
+    both["7.3"] = decided((-50, 9), (5.5, 1))
+    assert intervals_apart(both) == ["b"]
+    assert intervals_apart({"6.1": decided((1, float("nan")), (2, float("nan")))}) == []
