@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from freehint.config import require
 from freehint.data import data
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.formats.tables import free_lists
@@ -175,7 +176,7 @@ def by_kernels(
     Parameters
     ----------
     recordings : sequence of str
-        Stems of recordings, as for :class:`freehint.RecordedGuest`.
+        Stems of recordings, as for :class:`freehint.RecordedGuest`; their names must differ.
     kernels : sequence of str
         As in :class:`freehint.Scenario`.
     policy : str or Policy
@@ -191,7 +192,14 @@ def by_kernels(
         One row for each recording and kernel; the columns are shares: out of sight (pcp lists, of
         the free memory at the last look before the walk), still good (of the hinted memory,
         later_ns after the walk's begin).
+
+    Raises
+    ------
+    InputError
+        Two recordings have one name, or there is no such recording or kernel.
     """
+    names = [Path(recording).name for recording in recordings]
+    require(len(set(names)) == len(names), "recordings", "have different names", names)
     rows = {}
     for recording, kernel in product(recordings, kernels):
         guest = RecordedGuest(recording)

@@ -1,6 +1,7 @@
 """Tables of the notebooks that hold several kernels side by side."""
 
 import pandas as pd
+import pytest
 
 import freehint as fh
 from freehint.studies.tables import (
@@ -19,6 +20,12 @@ def test_one_demand_by_the_rules_of_each_kernel():
     hidden = table["out of sight"].tolist()
     assert 0 < hidden[0] < 0.01 < hidden[1] < hidden[2] < 0.5
     assert table["still good"].between(0.9, 1).all()
+
+
+def test_two_recordings_of_one_name_are_refused():
+    both = ["linux-6.1/traces/cache", "linux-7.3/traces/cache"]
+    with pytest.raises(fh.InputError, match="recordings must have different names"):
+        by_kernels(both, ["6.1"])
 
 
 def test_a_walk_is_judged_at_its_time():
