@@ -240,7 +240,7 @@ class NotebookPage:
 
     def turn_ms(self, label: str, to: str, pictures: str, timeout: float = 30) -> float:
         """Milliseconds from turning a knob (the key press, the choice) to changed pictures."""
-        self.page.evaluate(MEASURE, [pictures, self._settled(pictures)])
+        self.page.evaluate(MEASURE, [pictures, self.settled(pictures)])
         self.turn(label, to)
         return self._evaluate(CHANGE, timeout=timeout)
 
@@ -250,7 +250,7 @@ class NotebookPage:
             self.turn_ms(label, each, pictures) for each in islice(cycle(to), turns)
         )
 
-    def _settled(self, pictures: str) -> str:
+    def settled(self, pictures: str) -> str:
         """The fingerprint when the last redraw is over, so that it is not taken for the next."""
         last, shown = None, self.shown(pictures)
         while shown != last:

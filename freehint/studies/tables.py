@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from freehint.config import require
+from freehint.data import data
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.formats.tables import free_lists
 from freehint.mm.memory import MIGRATETYPE_NAMES, Memory
+from freehint.mm.profile import PROFILES
 from freehint.replay.replay import replay
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
@@ -176,7 +179,7 @@ def by_kernels(
     Parameters
     ----------
     recordings : sequence of str
-        Stems of recordings, as for :class:`freehint.RecordedGuest`.
+        Stems of recordings, as for :class:`freehint.RecordedGuest`; their names must differ.
     kernels : sequence of str
         As in :class:`freehint.Scenario`.
     policy : str or Policy
@@ -192,7 +195,14 @@ def by_kernels(
         One row for each recording and kernel; the columns are shares: out of sight (pcp lists, of
         the free memory at the last look before the walk), still good (of the hinted memory,
         later_ns after the walk's begin).
+
+    Raises
+    ------
+    InputError
+        Two recordings have one name, or there is no such recording or kernel.
     """
+    names = [Path(recording).name for recording in recordings]
+    require(len(set(names)) == len(names), "recordings", "have different names", names)
     rows = {}
     for recording, kernel in product(recordings, kernels):
         guest = RecordedGuest(recording)
@@ -213,3 +223,75 @@ def by_kernels(
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis(["recording", "kernel"])
+
+
+def by_each_kernels_rules(recorded: dict, kernels) -> pd.DataFrame:
+    """The pages that a recording's replay at buddy level misses by the rules of several kernels.
+
+    Parameters
+    ----------
+    recorded : dict
+        A recording's kernel -> its name in the sample data's ``linux-KERNEL/traces``.
+    kernels : sequence of str
+
+    Returns
+    -------
+    DataFrame
+        One row for each recording, one column for each kernel.
+    """
+    rows = {}
+    for kernel, name in recorded.items():
+        stem = data(f"linux-{kernel}/traces") / name
+        rows[f"{kernel}, {name}"] = {
+            f"rules of {rules}": replay(stem, "buddy", "probes", profile=PROFILES[rules]).misses
+            for rules in kernels
+        }
+    return pd.DataFrame(rows).T.rename_axis("recorded")
+
+
+def cannot_tell(crossed: pd.DataFrame) -> list[str]:
+    """The rules of another kernel that miss nothing, in words.
+
+    Parameters
+    ----------
+    crossed : DataFrame
+        The result of :func:`by_each_kernels_rules`.
+    """
+    found = []
+    for recording, row in crossed.iterrows():
+        kernel, name = recording.split(", ")
+        blind = [rules.removeprefix("rules of ") for rules, misses in row.items() if not misses]
+        found += [f"{rules} on {kernel}'s {name}" for rules in blind if rules != kernel]
+    return found
+
+
+def rules_sentence(kernel: str, rules: str, found) -> str:
+    """How a recording fares by the rules of another kernel.
+
+    Parameters
+    ----------
+    kernel, rules : str
+        Of the recording, and of the replay.
+    found : Replay
+    """
+    equal = found.t1_lists["equal"].sum()
+    return (
+        f"By {rules}'s rules {found.misses:,} of {found.scored:,} pages of {kernel}'s recording are"
+        f" missed, and {equal} of {len(found.t1_lists)} lists are equal at T1."
+    )
+
+
+def intervals_apart(decided: dict) -> list[str]:
+    """The disputes in which the 95 % intervals of two kernels do not overlap.
+
+    That one kernel's interval holds 0 and another's does not is no difference between them.
+
+    Parameters
+    ----------
+    decided : dict
+        kernel -> the table of :func:`freehint.verdicts`.
+    """
+    tables = [table.set_index("dispute") for table in decided.values()]
+    lows = pd.concat([one["value"] - one["half_width"] for one in tables], axis=1)
+    highs = pd.concat([one["value"] + one["half_width"] for one in tables], axis=1)
+    return list(lows.index[lows.max(axis=1) > highs.min(axis=1)])

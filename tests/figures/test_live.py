@@ -130,6 +130,20 @@ def words_at(ax, x, y) -> str:
     return words_under(MouseEvent("motion_notify_event", figure.canvas, *at))
 
 
+def test_each_frame_is_whole_so_that_a_lost_one_does_no_harm(asked_by, monkeypatch):
+    asked_by("JupyterLab")
+    figure, _ = balance()
+    frames = []
+    monkeypatch.setattr(figure.canvas, "send_binary", frames.append)
+    figure.canvas.draw()
+    figure.axes[0].patches[0].set_facecolor("black")
+    for draw in (figure.canvas.draw, figure.canvas.blit):
+        draw()
+        drawn = np.asarray(figure.canvas.buffer_rgba())
+        np.testing.assert_array_equal((255 * imread(BytesIO(frames[-1]))).round(), drawn)
+    assert len(frames) == 3 and frames[0] != frames[1]
+
+
 def test_bars_are_told_by_the_row_and_their_own_length():
     ax = new_figure()[1]
     ax.barh(["none", "v24"], [1, 2], label="kept")

@@ -279,7 +279,7 @@ REFUSED = [
     ({"policy.min_order": 11}, r"policy.min_order must be a whole number in 0\.\.10, got 11"),
     ({"host.gaps": "weekly"}, "host.gaps must be one of exponential.*got 'weekly'"),
     ({"workload.nr_cpus": 25}, r"workload.nr_cpus must be .*24, got 25"),
-    ({"kernel": "2.6"}, r"kernel must be one of 4\.15, .*6\.12, or None, got '2\.6'"),
+    ({"kernel": "2.6"}, r"kernel must be one of 4\.15, .*7\.3, or None, got '2\.6'"),
     ({"workload.live_share": 1.5}, r"workload.live_share must be a number in 0\.\.1, got 1.5"),
     ({"workload.order_weights": ()}, "workload.order_weights must be 1 to 11 numbers"),
     ({"costs.walk_block_ns": -1}, "costs.walk_block_ns must be a whole number in 0.*, got -1"),

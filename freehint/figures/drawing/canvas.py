@@ -29,6 +29,15 @@ class LiveCanvas(Canvas):
         with self._lock:
             super().draw()
 
+    def get_diff_image(self) -> bytes | None:
+        """The whole picture as a PNG, not what changed since the last; None if nothing was drawn.
+
+        The page drops a picture that the next one overtakes before it is decoded: of whole ones
+        the last is always right, but a lost difference would be missing for ever.
+        """
+        self._force_full = True
+        return super().get_diff_image()
+
     def handle_event(self, event: dict):
         """Answer a message of the browser."""
         with self._lock:
