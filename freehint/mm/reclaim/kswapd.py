@@ -130,7 +130,7 @@ def wake(reclaim):
     state.kswapd_awake = 1
 
 
-@kernel
+@kernel(cold=True)
 def end_nap(memory, reclaim):
     """100 ms have passed and nobody woke kswapd: it sleeps, or balances once more.
 
@@ -147,7 +147,7 @@ def end_nap(memory, reclaim):
         state.kswapd_awake = 1
 
 
-@kernel
+@kernel(cold=True)
 def prepare_kswapd_sleep(memory, reclaim):
     """May kswapd sleep?  Source: prepare_kswapd_sleep(), clear_pgdat_congested()."""
     state = reclaim.node[0]
@@ -176,7 +176,7 @@ def set_reclaim_active(memory, reclaim, active):
                 memory.zones[zone]["flags"] &= ~ZONE_RECLAIM_ACTIVE
 
 
-@kernel
+@kernel(cold=True)
 def try_to_sleep(memory, reclaim):
     """Begin a nap if the zones are balanced.  Source: kswapd_try_to_sleep()."""
     state = reclaim.node[0]
@@ -189,7 +189,7 @@ def try_to_sleep(memory, reclaim):
         begin_balance(memory, reclaim)
 
 
-@kernel
+@kernel(cold=True)
 def begin_balance(memory, reclaim):
     """Read what was asked for, and begin to balance.  Source: kswapd(), balance_pgdat()."""
     state, sc = reclaim.node[0], reclaim.control[BY_KSWAPD]
@@ -212,7 +212,7 @@ def begin_balance(memory, reclaim):
     state.kswapd_at = KSWAPD_BALANCES
 
 
-@kernel
+@kernel(cold=True)
 def begin_pass(memory, reclaim):
     """The top of balance_pgdat()'s loop: begin a pass over the lists, or end balancing.
 
@@ -242,7 +242,7 @@ def begin_pass(memory, reclaim):
     state.kswapd_at = KSWAPD_SHRINKS
 
 
-@kernel
+@kernel(cold=True)
 def end_pass(memory, reclaim):
     """After a pass: raise the priority if it was too lazy; perhaps give up.
 
@@ -268,7 +268,7 @@ def end_pass(memory, reclaim):
         state.kswapd_at = KSWAPD_BALANCES
 
 
-@kernel
+@kernel(cold=True)
 def end_balance(memory, reclaim):
     """Give back the boosts that were there at the beginning.  Source: balance_pgdat(), kswapd()."""
     state, sc = reclaim.node[0], reclaim.control[BY_KSWAPD]
@@ -287,7 +287,7 @@ def end_balance(memory, reclaim):
         state.zoneidx = requested_zoneidx(reclaim)
 
 
-@kernel
+@kernel(cold=True)
 def kswapd_step(memory, reclaim, cpu):
     """Let kswapd do one round of scanning, or one decision.
 
@@ -320,7 +320,7 @@ def zone_reclaimable_pages(reclaim, zone):
     return pages
 
 
-@kernel
+@kernel(cold=True)
 def allow_direct_reclaim(memory, reclaim):
     """May a task reclaim, or must it wait for kswapd?  Source: allow_direct_reclaim()."""
     state = reclaim.node[0]

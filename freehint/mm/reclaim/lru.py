@@ -103,7 +103,7 @@ def count_on_list(memory, reclaim, node, lru, sign):
     reclaim.zone_lru[zone, lru] += sign * nr_pages_of(reclaim, node)
 
 
-@kernel
+@kernel(cold=True)
 def add_to_lru(memory, reclaim, node):
     """Put a page first on its list.  Source: lruvec_add_folio()."""
     lru = lru_of(reclaim, node)
@@ -112,7 +112,7 @@ def add_to_lru(memory, reclaim, node):
     count_on_list(memory, reclaim, node, lru, 1)
 
 
-@kernel
+@kernel(cold=True)
 def add_to_lru_tail(memory, reclaim, node):
     """Put a page last on its list.  Source: lruvec_add_folio_tail()."""
     lru = lru_of(reclaim, node)
@@ -121,7 +121,7 @@ def add_to_lru_tail(memory, reclaim, node):
     count_on_list(memory, reclaim, node, lru, 1)
 
 
-@kernel
+@kernel(cold=True)
 def del_from_lru(memory, reclaim, node):
     """Take a page off its list.  Source: lruvec_del_folio()."""
     clear_bits(reclaim, node, PG_ON_LRU)
@@ -209,7 +209,7 @@ def back_place(memory, reclaim, node, place):
         memory.frame[node + i] = LRU
 
 
-@kernel
+@kernel(cold=True)
 def add_file_page(memory, reclaim, node, place, dirty):
     """Let a freshly allocated page become the page of a file's place.
 
@@ -226,7 +226,7 @@ def add_file_page(memory, reclaim, node, place, dirty):
         set_page_dirty(reclaim, node)
 
 
-@kernel
+@kernel(cold=True)
 def add_anon_page(memory, reclaim, node, place):
     """Let a freshly allocated page become the page of an anonymous place, mapped and used.
 
@@ -249,7 +249,7 @@ def add_anon_page(memory, reclaim, node, place):
         free_swap(reclaim, node)
 
 
-@kernel
+@kernel(cold=True)
 def add_huge_page(memory, reclaim, node, place):
     """Let an order-9 block become one folio of 512 anonymous places.
 
@@ -273,7 +273,7 @@ def split_huge_page(memory, reclaim, node):
         reclaim.page[node + i] = reclaim.page[node]
 
 
-@kernel
+@kernel(cold=True)
 def touch(memory, reclaim, place, write):
     """Access a place through a page table.
 
@@ -306,7 +306,7 @@ def folio_head(reclaim, node):
     return head if reclaim.page[head] & PG_HUGE else node
 
 
-@kernel
+@kernel(cold=True)
 def unmap_page(memory, reclaim, node):
     """A process unmaps a page that stays in the cache.  Source: zap_pte_range()."""
     young = reclaim.page[node] & PTE_YOUNG
@@ -315,7 +315,7 @@ def unmap_page(memory, reclaim, node):
         mark_page_accessed(memory, reclaim, node)
 
 
-@kernel
+@kernel(cold=True)
 def forget_page(memory, reclaim, node):
     """Take a page off the LRU and out of its place, swap slot included; the caller frees it.
 
@@ -331,7 +331,7 @@ def forget_page(memory, reclaim, node):
     unlink_place(reclaim, node, 0)
 
 
-@kernel
+@kernel(cold=True)
 def forget_place(memory, reclaim, place):
     """End a place: its page, its shadow and its swap slot.
 
@@ -360,7 +360,7 @@ def unlink_place(reclaim, node, shadow):
     reclaim.page[node] = 0
 
 
-@kernel
+@kernel(cold=True)
 def move_page(memory, reclaim, source, target):
     """Compaction has moved a page: place and bits follow it, and it stands first on its list.
 
@@ -380,7 +380,7 @@ def move_page(memory, reclaim, source, target):
 # Use
 
 
-@kernel
+@kernel(cold=True)
 def activate_page(memory, reclaim, node):
     """Put an inactive page first on the active list.  Source: folio_activate_fn()."""
     del_from_lru(memory, reclaim, node)
@@ -389,7 +389,7 @@ def activate_page(memory, reclaim, node):
     reclaim.count[PGACTIVATE] += nr_pages_of(reclaim, node)
 
 
-@kernel
+@kernel(cold=True)
 def mark_page_accessed(memory, reclaim, node):
     """A page was read by read(2): inactive -> referenced -> active.
 
@@ -403,7 +403,7 @@ def mark_page_accessed(memory, reclaim, node):
         reclaim.node[0].nonresident_age += nr_pages_of(reclaim, node)
 
 
-@kernel
+@kernel(cold=True)
 def deactivate_page(memory, reclaim, node):
     """Put an active page first on the inactive list.  Source: lru_deactivate_fn()."""
     if has(reclaim, node, PG_ACTIVE) and has(reclaim, node, PG_ON_LRU):
@@ -436,7 +436,7 @@ def clear_dirty(reclaim, node):
             reclaim.node[0].nr_dirty -= 1
 
 
-@kernel
+@kernel(cold=True)
 def start_writeback(memory, reclaim, node):
     """Hand a dirty page to the disk: it enters the ring.
 
@@ -451,7 +451,7 @@ def start_writeback(memory, reclaim, node):
     state.writeback_count += 1
 
 
-@kernel
+@kernel(cold=True)
 def next_writeback(reclaim):
     """Take the oldest page off the ring; return it, or -1 if none is left.
 
@@ -467,7 +467,7 @@ def next_writeback(reclaim):
     return node
 
 
-@kernel
+@kernel(cold=True)
 def end_writeback(memory, reclaim, node):
     """The disk has the page.  If reclaim waits for it, it becomes the last of its inactive list.
 
@@ -506,7 +506,7 @@ def vm_swap_full(reclaim):
     return state.swap_free * 2 < state.swap_total
 
 
-@kernel
+@kernel(cold=True)
 def add_to_swap(reclaim, node):
     """Give an anonymous page a swap slot; the next free one after the last given.
 
@@ -532,7 +532,7 @@ def add_to_swap(reclaim, node):
     return True
 
 
-@kernel
+@kernel(cold=True)
 def free_swap_slot(reclaim, place):
     """Free the swap slot of a place, if it has one.  Source: swap_free()."""
     slot = int(reclaim.swap[place]) - 1

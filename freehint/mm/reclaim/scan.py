@@ -126,7 +126,7 @@ def can_age_anon_pages(reclaim):
     return state.swap_total > 0 and state.ablations & SWAP_IGNORED == 0
 
 
-@kernel
+@kernel(cold=True)
 def prepare_scan_count(memory, reclaim, who):
     """Decide whether active lists are shrunk, and whether one kind of page is let alone.
 
@@ -168,7 +168,7 @@ def scan_balance(reclaim, who):
     return SCAN_FRACT
 
 
-@kernel
+@kernel(cold=True)
 def get_scan_count(memory, reclaim, who):
     """Set the pages to scan on each list: Reclaim.nr[who].  Source: get_scan_count()."""
     state, sc = reclaim.node[0], reclaim.control[who]
@@ -193,7 +193,7 @@ def get_scan_count(memory, reclaim, who):
 # Which pages
 
 
-@kernel
+@kernel(cold=True)
 def isolate_lru_pages(memory, reclaim, who, wanted, lru):
     """Take pages from a list's end to the ISOLATED list; return pages scanned and pages taken.
 
@@ -241,7 +241,7 @@ def putback_page(memory, reclaim, node):
         reclaim.node[0].nonresident_age += nr_pages_of(reclaim, node)
 
 
-@kernel
+@kernel(cold=True)
 def shrink_active_list(memory, reclaim, who, wanted, lru):
     """Deactivate pages from the end of an active list, but for used pages of programs' code.
 
@@ -349,7 +349,7 @@ def write_dirty(memory, reclaim, who, node, references):
     return KEEP, nr_pages_of(reclaim, node)
 
 
-@kernel
+@kernel(cold=True)
 def look_at_page(memory, reclaim, who, node):
     """Decide what becomes of an isolated page: (fate, pages handed to the disk).
 
@@ -387,7 +387,7 @@ def keep_page(memory, reclaim, node, fate):
     putback_page(memory, reclaim, node)
 
 
-@kernel
+@kernel(cold=True)
 def free_reclaimed(memory, reclaim, cpu):
     """Free the pages that were reclaimed, the newest first; return their number.
 
@@ -403,7 +403,7 @@ def free_reclaimed(memory, reclaim, cpu):
     return pages
 
 
-@kernel
+@kernel(cold=True)
 def free_folio(memory, reclaim, node, cpu):
     """Free a page that backs no place any more; return the blocks put back under the zone lock."""
     state = reclaim.node[0]
@@ -428,7 +428,7 @@ def list_add_last(memory, reclaim, node):
     list_add(reclaim.links, node, list_prev(reclaim.links, list_head(memory, FREED)))
 
 
-@kernel
+@kernel(cold=True)
 def shrink_page_list(memory, reclaim, who, cpu):
     """Look at all isolated pages; return pages reclaimed and pages handed to the disk.
 
@@ -451,7 +451,7 @@ def shrink_page_list(memory, reclaim, who, cpu):
     return free_reclaimed(memory, reclaim, cpu), handed
 
 
-@kernel
+@kernel(cold=True)
 def shrink_inactive_list(memory, reclaim, who, cpu, wanted, lru):
     """Reclaim pages from the end of an inactive list; return their number.
 
@@ -476,7 +476,7 @@ def shrink_inactive_list(memory, reclaim, who, cpu, wanted, lru):
     return reclaimed
 
 
-@kernel
+@kernel(cold=True)
 def shrink_list(memory, reclaim, who, cpu, wanted, lru):
     """Shrink one list by a batch; return the pages reclaimed.  Source: shrink_list()."""
     if lru != ACTIVE_ANON and lru != ACTIVE_FILE:
@@ -492,7 +492,7 @@ def shrink_list(memory, reclaim, who, cpu, wanted, lru):
 # One pass over a node
 
 
-@kernel
+@kernel(cold=True)
 def begin_shrink_node(memory, reclaim, who):
     """Begin a pass over the node's lists.  Source: shrink_node(), shrink_lruvec()."""
     sc = reclaim.control[who]
@@ -519,7 +519,7 @@ def rescale(reclaim, who, lru, percentage):
     reclaim.nr[who, lru] = left - min(left, scanned)
 
 
-@kernel
+@kernel(cold=True)
 def keep_proportion(reclaim, who):
     """Enough is reclaimed: stop the smaller kind of page, and give the other its share.
 
@@ -544,7 +544,7 @@ def keep_proportion(reclaim, who):
     return True
 
 
-@kernel
+@kernel(cold=True)
 def shrink_round(memory, reclaim, who, cpu):
     """Scan at most 32 pages of each list; True while the pass has more to do.
 
@@ -570,7 +570,7 @@ def age_anon(memory, reclaim, who):
         shrink_active_list(memory, reclaim, who, SWAP_CLUSTER_MAX, ACTIVE_ANON)
 
 
-@kernel
+@kernel(cold=True)
 def shrink_slab(reclaim, priority):
     """Ask policies for pages that they hold for the host: Reclaim.node.shrink_wanted.
 
@@ -596,7 +596,7 @@ def shrink_slab(reclaim, priority):
     reclaim.count[SLABS_SCANNED] += scanned
 
 
-@kernel
+@kernel(cold=True)
 def end_shrink_node(memory, reclaim, who):
     """End a pass: age anonymous pages, ask shrinkers, look at what was dirty.
 
@@ -621,7 +621,7 @@ def end_shrink_node(memory, reclaim, who):
         state.kswapd_failures = 0
 
 
-@kernel
+@kernel(cold=True)
 def shrink_node(memory, reclaim, who, cpu):
     """A whole pass over the node's lists.  Source: shrink_node()."""
     begin_shrink_node(memory, reclaim, who)
@@ -638,7 +638,7 @@ def snapshot_refaults(reclaim):
     state.refaults_file = reclaim.count[WORKINGSET_ACTIVATE_FILE]
 
 
-@kernel
+@kernel(cold=True)
 def drop_page(memory, reclaim, node):
     """Take a page out of the cache, to be freed; return False if it is in use.
 

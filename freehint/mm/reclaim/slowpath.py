@@ -56,7 +56,13 @@ NEEDS_CALLBACK = -3  # policies are asked for pages (Reclaim.node.shrink_wanted)
 PAGE_ALLOC_COSTLY_ORDER = 3
 
 
-@kernel
+@kernel(cold=True)
+def take_page(memory, cpu, order, migratetype, mark, flags, locked):
+    """Try all zones at one watermark.  It is compiled once for all its callers here."""
+    return get_page_from_freelist(memory, cpu, order, migratetype, mark, flags, locked)
+
+
+@kernel(cold=True)
 def alloc(memory, reclaim, cpu, order, migratetype, locked):
     """Allocate a block for a request that may reclaim (GFP_KERNEL, GFP_HIGHUSER_MOVABLE).
 
@@ -79,9 +85,7 @@ def alloc(memory, reclaim, cpu, order, migratetype, locked):
     under_lock = 0
     for attempt in range(first_attempt(memory), 2):
         mark, flags = attempt_rules(memory, attempt, 0)
-        node, zone, taken = get_page_from_freelist(
-            memory, cpu, order, migratetype, mark, flags, locked
-        )
+        node, zone, taken = take_page(memory, cpu, order, migratetype, mark, flags, locked)
         under_lock += taken
         if node != NO_PAGE:
             return end_alloc(memory, reclaim, boosts, node, zone, under_lock)
@@ -91,7 +95,7 @@ def alloc(memory, reclaim, cpu, order, migratetype, locked):
     return end_alloc(memory, reclaim, boosts, node, zone, under_lock + taken)
 
 
-@kernel
+@kernel(cold=True)
 def alloc_no_reclaim(memory, reclaim, cpu, order, migratetype, locked):
     """Allocate a block for a request that wakes kswapd but does not reclaim (GFP_NOWAIT).
 
@@ -106,9 +110,7 @@ def alloc_no_reclaim(memory, reclaim, cpu, order, migratetype, locked):
         mark, flags = attempt_rules(memory, attempt, 0)
         if attempt == 2:
             wakeup_kswapd(memory, reclaim, order, highest_zone_of(migratetype), False)
-        node, zone, taken = get_page_from_freelist(
-            memory, cpu, order, migratetype, mark, flags, locked
-        )
+        node, zone, taken = take_page(memory, cpu, order, migratetype, mark, flags, locked)
         under_lock += taken
         if node != NO_PAGE:
             return end_alloc(memory, reclaim, boosts, node, zone, under_lock)
@@ -150,7 +152,7 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
     under_lock = loops = 0
     wakeup_kswapd(memory, reclaim, order, highest, True)
     while True:
-        node, zone, taken = get_page_from_freelist(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+        node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
         under_lock += taken
         if node >= 0:
             return node, zone, under_lock
@@ -176,12 +178,12 @@ def alloc_after_reclaim(memory, reclaim, cpu, order, migratetype):
 
     Source: __alloc_pages_direct_reclaim().
     """
-    node, zone, taken = get_page_from_freelist(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+    node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
     if node >= 0:
         return node, zone, taken
     unreserve_highatomic_pageblock(memory, migratetype, False)
     drain_all_pages(memory, reclaim)
-    node, zone, more = get_page_from_freelist(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+    node, zone, more = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
     return node, zone, taken + more
 
 
@@ -212,14 +214,14 @@ def last_try(memory, reclaim, cpu, order, migratetype):
 
     Source: __alloc_pages_may_oom(), out_of_memory().
     """
-    node, zone, taken = get_page_from_freelist(memory, cpu, order, migratetype, WMARK_HIGH, 0, 0)
+    node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_HIGH, 0, 0)
     if node < 0:
         reclaim.node[0].oom = 1
         reclaim.count[OOM_KILL] += 1
     return node, zone, taken
 
 
-@kernel
+@kernel(cold=True)
 def throttle_direct_reclaim(memory, reclaim, cpu):
     """While free pages are below half of the reserves, kswapd works and the task waits.
 
@@ -233,7 +235,7 @@ def throttle_direct_reclaim(memory, reclaim, cpu):
         pass
 
 
-@kernel
+@kernel(cold=True)
 def try_to_free_pages(memory, reclaim, cpu, order, highest_zoneidx):
     """Reclaim at least 32 pages for a task; return the pages of the last attempt.
 
@@ -244,7 +246,7 @@ def try_to_free_pages(memory, reclaim, cpu, order, highest_zoneidx):
     return reclaim_with_force(memory, reclaim, cpu)
 
 
-@kernel
+@kernel(cold=True)
 def reclaim_with_force(memory, reclaim, cpu):
     """Raise the priorities; if that frees nothing, do so again and shrink active lists by force.
 
@@ -276,7 +278,7 @@ def begin_direct_reclaim(reclaim, order, highest_zoneidx, pages):
     sc.force_deactivate = sc.skipped_deactivate = sc.deactivate_anon = sc.deactivate_file = 0
 
 
-@kernel
+@kernel(cold=True)
 def raise_priorities(memory, reclaim, cpu):
     """Pass after pass over a larger part of the lists, until enough is reclaimed.
 
@@ -293,7 +295,7 @@ def raise_priorities(memory, reclaim, cpu):
         sc.priority -= 1
 
 
-@kernel
+@kernel(cold=True)
 def shrink_zones(memory, reclaim, cpu):
     """Passes over the node: for an order above 0 as long as each of them reclaims something.
 
@@ -315,7 +317,7 @@ def shrink_zones(memory, reclaim, cpu):
             return
 
 
-@kernel
+@kernel(cold=True)
 def compaction_could_run(memory, order, highest_zoneidx):
     """Has a zone a block of the order, or enough free pages to make one?
 
@@ -336,7 +338,7 @@ def compaction_could_run(memory, order, highest_zoneidx):
 # Operators' interfaces
 
 
-@kernel
+@kernel(cold=True)
 def memory_reclaim(memory, reclaim, cpu, nr_pages):
     """Reclaim ``nr_pages`` pages from the guest as one cgroup; return the pages reclaimed.
 
@@ -358,7 +360,7 @@ def memory_reclaim(memory, reclaim, cpu, nr_pages):
     return got
 
 
-@kernel
+@kernel(cold=True)
 def drop_caches(memory, reclaim, cpu, limit):
     """Drop clean pages of files that nobody has mapped, in the files' order.
 
