@@ -53,6 +53,7 @@ class Profile(NamedTuple):
     highatomic_skips_pcp : bool  a high-order atomic request never refills a pcp list but goes to
         the buddy lists, where alone the HIGHATOMIC reserve grows (7.3)
 
+    lru_gen : bool           the multi-generation LRU is on by default, as 6.12 has it
     proactive_compaction : bool  kcompactd compacts in the background (from 5.9 on)
     reporting_fits_ring : bool  a report of free page reporting is no larger than the ring (7.3)
 
@@ -86,6 +87,7 @@ class Profile(NamedTuple):
     freelist_hygiene: bool
     isolation_keeps_type: bool
     highatomic_skips_pcp: bool
+    lru_gen: bool
     proactive_compaction: bool
     reporting_fits_ring: bool
     pcp_max_order: int
@@ -119,6 +121,7 @@ LINUX_4_15 = Profile(
     freelist_hygiene=False,
     isolation_keeps_type=False,
     highatomic_skips_pcp=False,
+    lru_gen=False,
     proactive_compaction=False,
     reporting_fits_ring=False,
     pcp_max_order=0,
@@ -166,6 +169,7 @@ LINUX_6_12 = LINUX_6_1._replace(
     watermarks_count_reserve=False,
     high_ignores_boost=True,
     freelist_hygiene=True,
+    lru_gen=True,
     pcp_free=FREE_RUN_LENGTH,
     pcp_high=HIGH_AUTO_TUNED,
 )

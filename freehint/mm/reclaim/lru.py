@@ -9,6 +9,14 @@ Source: mm/swap.c, mm/workingset.c, include/linux/mm_inline.h, mm/migrate.c of L
 from freehint.jit import kernel
 from freehint.mm.list import list_add, list_add_tail, list_del
 from freehint.mm.memory import LRU, PAGEBLOCK_NR_PAGES, page_zone
+from freehint.mm.reclaim.lru_gen.generations import (
+    folio_inc_refs,
+    lru_gen_add_folio,
+    lru_gen_del_folio,
+    lru_gen_enabled,
+    lru_gen_eviction,
+    lru_gen_refault,
+)
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -106,17 +114,34 @@ def count_on_list(memory, reclaim, node, lru, sign):
 @kernel(cold=True)
 def add_to_lru(memory, reclaim, node):
     """Put a page first on its list.  Source: lruvec_add_folio()."""
-    lru = lru_of(reclaim, node)
     set_bits(reclaim, node, PG_ON_LRU)
+    if lru_gen_enabled(reclaim):
+        lru_gen_add_folio(memory, reclaim, node, False)
+        return
+    lru = lru_of(reclaim, node)
     list_add(reclaim.links, node, list_head(memory, lru))
     count_on_list(memory, reclaim, node, lru, 1)
+
+
+@kernel(inline=True)
+def add_faulted(memory, reclaim, node):
+    """Put a page on its list in a page fault: active, if there are generations.
+
+    Source: folio_add_lru(), lru_gen_in_fault().
+    """
+    if lru_gen_enabled(reclaim):
+        set_bits(reclaim, node, PG_ACTIVE)
+    add_to_lru(memory, reclaim, node)
 
 
 @kernel(cold=True)
 def add_to_lru_tail(memory, reclaim, node):
     """Put a page last on its list.  Source: lruvec_add_folio_tail()."""
-    lru = lru_of(reclaim, node)
     set_bits(reclaim, node, PG_ON_LRU)
+    if lru_gen_enabled(reclaim):
+        lru_gen_add_folio(memory, reclaim, node, True)
+        return
+    lru = lru_of(reclaim, node)
     list_add_tail(reclaim.links, node, list_head(memory, lru))
     count_on_list(memory, reclaim, node, lru, 1)
 
@@ -125,6 +150,9 @@ def add_to_lru_tail(memory, reclaim, node):
 def del_from_lru(memory, reclaim, node):
     """Take a page off its list.  Source: lruvec_del_folio()."""
     clear_bits(reclaim, node, PG_ON_LRU)
+    if lru_gen_enabled(reclaim):
+        lru_gen_del_folio(memory, reclaim, node, False)
+        return
     list_del(reclaim.links, node)
     count_on_list(memory, reclaim, node, lru_of(reclaim, node), -1)
 
@@ -141,6 +169,8 @@ def swap_pages_free(reclaim):
 @kernel(inline=True)
 def workingset_eviction(reclaim, node):
     """The shadow that an evicted page leaves.  Source: workingset_eviction(), pack_shadow()."""
+    if lru_gen_enabled(reclaim):
+        return lru_gen_eviction(reclaim, node)
     state = reclaim.node[0]
     age = state.nonresident_age & SHADOW_MASK
     state.nonresident_age += nr_pages_of(reclaim, node)
@@ -182,6 +212,9 @@ def workingset_refault(reclaim, node, shadow):
 
     Source: workingset_refault(), workingset_age_nonresident().
     """
+    if lru_gen_enabled(reclaim):
+        lru_gen_refault(reclaim, node, shadow)
+        return
     state, file, pages = reclaim.node[0], is_file(reclaim, node), nr_pages_of(reclaim, node)
     reclaim.count[WORKINGSET_REFAULT_ANON + file] += pages
     eviction = (-1 - shadow) >> 1
@@ -241,7 +274,7 @@ def add_anon_page(memory, reclaim, node, place):
         set_bits(reclaim, node, PG_SWAPCACHE)
         workingset_refault(reclaim, node, shadow)
     back_place(memory, reclaim, node, place)
-    add_to_lru(memory, reclaim, node)
+    add_faulted(memory, reclaim, node)
     set_bits(reclaim, node, PG_MAPPED | PTE_YOUNG)
     if shadow == 0:
         set_bits(reclaim, node, PG_DIRTY)
@@ -259,7 +292,7 @@ def add_huge_page(memory, reclaim, node, place):
     for i in range(1, PAGEBLOCK_NR_PAGES):
         reclaim.page[node + i] = 0
     back_place(memory, reclaim, node, place)
-    add_to_lru(memory, reclaim, node)
+    add_faulted(memory, reclaim, node)
 
 
 @kernel(cold=True)
@@ -395,7 +428,9 @@ def mark_page_accessed(memory, reclaim, node):
 
     Source: folio_mark_accessed(), workingset_activation().
     """
-    if not has(reclaim, node, PG_REFERENCED):
+    if lru_gen_enabled(reclaim):
+        folio_inc_refs(reclaim, node)
+    elif not has(reclaim, node, PG_REFERENCED):
         set_bits(reclaim, node, PG_REFERENCED)
     elif not has(reclaim, node, PG_ACTIVE):
         activate_page(memory, reclaim, node)
@@ -406,7 +441,8 @@ def mark_page_accessed(memory, reclaim, node):
 @kernel(cold=True)
 def deactivate_page(memory, reclaim, node):
     """Put an active page first on the inactive list.  Source: lru_deactivate_fn()."""
-    if has(reclaim, node, PG_ACTIVE) and has(reclaim, node, PG_ON_LRU):
+    active = lru_gen_enabled(reclaim) or has(reclaim, node, PG_ACTIVE)
+    if active and has(reclaim, node, PG_ON_LRU):
         del_from_lru(memory, reclaim, node)
         clear_bits(reclaim, node, PG_ACTIVE | PG_REFERENCED)
         add_to_lru(memory, reclaim, node)

@@ -30,6 +30,8 @@ from freehint.mm.reclaim.lru import (
     vm_swap_full,
     workingset_eviction,
 )
+from freehint.mm.reclaim.lru_gen.aging import lru_gen_look_around
+from freehint.mm.reclaim.lru_gen.generations import forget_uses, lru_gen_enabled
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -264,9 +266,14 @@ def shrink_active_list(memory, reclaim, who, wanted, lru):
 
 
 @kernel(inline=True)
-def check_references(reclaim, node):
+def check_references(memory, reclaim, node):
     """Was the page used since it was last looked at?  Source: folio_check_references()."""
     young, referenced = has(reclaim, node, PTE_YOUNG), has(reclaim, node, PG_REFERENCED)
+    if lru_gen_enabled(reclaim):
+        if referenced and has(reclaim, node, PG_MAPPED):
+            return REFERENCED_KEEP
+        if young:
+            lru_gen_look_around(memory, reclaim, node)
     clear_bits(reclaim, node, PTE_YOUNG | PG_REFERENCED)
     if young:
         set_bits(reclaim, node, PG_REFERENCED)
@@ -358,7 +365,7 @@ def look_at_page(memory, reclaim, who, node):
     reclaim.control[who].nr_scanned += nr_pages_of(reclaim, node)
     if has(reclaim, node, PG_WRITEBACK):
         return page_in_writeback(reclaim, who, node), 0
-    references = check_references(reclaim, node)
+    references = check_references(memory, reclaim, node)
     if references == REFERENCED_ACTIVATE:
         return ACTIVATE, 0
     if references == REFERENCED_KEEP:
@@ -384,7 +391,23 @@ def keep_page(memory, reclaim, node, fate):
                 free_swap(reclaim, node)
         set_bits(reclaim, node, PG_ACTIVE)
         reclaim.count[PGACTIVATE] += nr_pages_of(reclaim, node)
+    if lru_gen_enabled(reclaim):
+        keep_off_oldest(reclaim, node)
     putback_page(memory, reclaim, node)
+
+
+@kernel(inline=True)
+def keep_off_oldest(reclaim, node):
+    """A rejected page goes to the youngest generation, unless it is on its way to the disk.
+
+    Source: evict_folios().
+    """
+    if has(reclaim, node, PG_RECLAIM) and has(reclaim, node, PG_DIRTY | PG_WRITEBACK):
+        if has(reclaim, node, PG_WORKINGSET):
+            set_bits(reclaim, node, PG_REFERENCED)
+    else:
+        forget_uses(reclaim, node)
+        set_bits(reclaim, node, PG_ACTIVE)
 
 
 @kernel(cold=True)
@@ -619,15 +642,6 @@ def end_shrink_node(memory, reclaim, who):
         reclaim.work[WORK_THROTTLED] += 1
     if sc.lru_reclaimed > 0:
         state.kswapd_failures = 0
-
-
-@kernel(cold=True)
-def shrink_node(memory, reclaim, who, cpu):
-    """A whole pass over the node's lists.  Source: shrink_node()."""
-    begin_shrink_node(memory, reclaim, who)
-    while shrink_round(memory, reclaim, who, cpu):
-        pass
-    end_shrink_node(memory, reclaim, who)
 
 
 @kernel(inline=True)

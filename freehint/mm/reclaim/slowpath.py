@@ -23,9 +23,9 @@ from freehint.mm.reclaim.scan import (
     can_reclaim_anon_pages,
     drop_page,
     free_reclaimed,
-    shrink_node,
     snapshot_refaults,
 )
+from freehint.mm.reclaim.shrink import shrink_node
 from freehint.mm.reclaim.state import (
     ALLOCSTALL_DMA,
     BY_TASK,
@@ -54,6 +54,7 @@ from freehint.mm.zone import (
 
 NEEDS_CALLBACK = -3  # policies are asked for pages (Reclaim.node.shrink_wanted): call alloc() again
 PAGE_ALLOC_COSTLY_ORDER = 3
+FULL_WALK_FROM = 612
 
 
 @kernel(cold=True)
@@ -258,11 +259,24 @@ def reclaim_with_force(memory, reclaim, cpu):
             reclaim.count[ALLOCSTALL_DMA + sc.reclaim_idx] += 1
         raise_priorities(memory, reclaim, cpu)
         snapshot_refaults(reclaim)
-        if sc.nr_reclaimed > 0 or not sc.skipped_deactivate:
+        if sc.nr_reclaimed > 0 or not goes_round_again(memory, sc):
             return sc.nr_reclaimed
         sc.priority = DEF_PRIORITY
-        sc.force_deactivate = 1
-        sc.skipped_deactivate = 0
+        if sc.full_walk or memory.profile.release < FULL_WALK_FROM:
+            sc.force_deactivate = 1
+            sc.skipped_deactivate = 0
+        sc.full_walk = 1
+
+
+@kernel(inline=True)
+def goes_round_again(memory, sc):
+    """A fruitless attempt is made once more: over all cgroups, then by force on active lists.
+
+    Source: do_try_to_free_pages(); memcg_full_walk is there from 6.12 on.
+    """
+    if memory.profile.release >= FULL_WALK_FROM and not sc.full_walk:
+        return True
+    return sc.skipped_deactivate != 0
 
 
 @kernel(inline=True)
@@ -276,6 +290,7 @@ def begin_direct_reclaim(reclaim, order, highest_zoneidx, pages):
     sc.nr_reclaimed = sc.nr_scanned = sc.proactive = sc.compaction_ready = 0
     sc.may_writepage = sc.may_swap = 1
     sc.force_deactivate = sc.skipped_deactivate = sc.deactivate_anon = sc.deactivate_file = 0
+    sc.full_walk = 0
 
 
 @kernel(cold=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.mm.memory import WMARK_MIN, ZONE_NAMES, Memory
+from freehint.mm.profile import profile_name
 from freehint.mm.watermark import watermarks_from
 
 INACTIVE_ANON, ACTIVE_ANON, INACTIVE_FILE, ACTIVE_FILE, UNEVICTABLE = range(5)
@@ -22,7 +23,10 @@ LIST_NAMES = ("inactive_anon", "active_anon", "inactive_file", "active_file", "u
 # Lists of one batch, empty between batches: isolated pages, pages skipped because of their zone,
 # pages to be freed.
 ISOLATED, SKIPPED, FREED = range(NR_LISTS, NR_LISTS + 3)
-NR_HEADS = NR_LISTS + 3
+# The multi-generation LRU's lists: one for each generation, kind of page and zone.
+GENERATION_HEADS = NR_LISTS + 3
+MAX_NR_GENS, MIN_NR_GENS, MAX_NR_TIERS, NR_GEN_ZONES = 4, 2, 4, 4
+NR_HEADS = GENERATION_HEADS + 2 * MAX_NR_GENS * NR_GEN_ZONES
 
 # The bits of Reclaim.page.
 PG_ON_LRU = 0x001  # stands on one of the lists
@@ -38,6 +42,10 @@ PTE_YOUNG = 0x200
 PG_HUGE = 0x400  # head of an order-9 folio
 PG_SWAPCACHE = 0x800  # has a swap slot, and stays in memory
 PG_EXEC = 0x1000  # mapped from an executable file (VM_EXEC)
+PG_GENERATION, PG_GENERATION_SHIFT = 0xE000, 13  # 1 + the generation modulo 4 (LRU_GEN_MASK)
+PG_REFS, PG_REFS_SHIFT, REFS_WIDTH = 0x30000, 16, 2  # uses beyond the second (LRU_REFS_MASK)
+# Reclaim.tiers: what the controller of the multi-generation LRU counts (struct lru_gen_folio).
+AVG_REFAULTED, AVG_TOTAL, REFAULTED, EVICTED, PROTECTED = range(5)
 
 SWAP_CLUSTER_MAX = 32
 DEF_PRIORITY = 12
@@ -237,7 +245,9 @@ NODE_DTYPE = np.dtype(
             "dirty_ratio",
             "dirty_background_ratio",
             "ablations",
+            # the multi-generation LRU: in use?  the youngest generation
             "lru_gen",
+            "max_seq",
         )
     ]
 )
@@ -260,6 +270,7 @@ CONTROL_DTYPE = np.dtype(
             "deactivate_file",
             "force_deactivate",
             "skipped_deactivate",
+            "full_walk",
             "cache_trim_mode",
             "file_is_tiny",
             "compaction_ready",
@@ -275,6 +286,8 @@ CONTROL_DTYPE = np.dtype(
             # shrink_lruvec()
             "lru_reclaimed",
             "proportional",
+            # try_to_shrink_lruvec(): pages scanned, -1 if nothing is to be scanned
+            "gen_scanned",
         )
     ]
 )
@@ -298,6 +311,9 @@ class Sysctl:
         0 to 100.
     dirty_ratio, dirty_background_ratio : int
         Percentages of the memory that may be cache, 0 to 100.
+    lru_gen : int or None
+        1: the multi-generation LRU, 0: active and inactive lists; None: as the kernel's build has
+        it (/sys/kernel/mm/lru_gen/enabled, which is not below ``vm.``).
 
     Raises
     ------
@@ -312,11 +328,12 @@ class Sysctl:
     compaction_proactiveness: int = 20
     dirty_ratio: int = 20
     dirty_background_ratio: int = 10
+    lru_gen: int | None = None
 
     def __post_init__(self):
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is None and field.name == "min_free_kbytes":
+            if value is None and field.default is None:
                 continue
             least, most = RANGES[field.name]
             if isinstance(value, bool) or not isinstance(value, int | np.integer):
@@ -336,13 +353,14 @@ RANGES = {
     "compaction_proactiveness": (0, 100),
     "dirty_ratio": (0, 100),
     "dirty_background_ratio": (0, 100),
+    "lru_gen": (0, 1),
 }
 
 
 class Reclaim(NamedTuple):
     """What reclaim knows of a guest with ``N`` pages, ``Z`` zones and ``P`` places.
 
-    links : int32[2 (N + 8)]    the LRU lists; the head of list l is node N + l; first = newest
+    links : int32[2 (N + 40)]   the LRU lists; the head of list l is node N + l; first = newest
     page : uint32[N]            PG_.. bits of each page
     slot : int32[N]             1 + the place that the page backs; 0: reclaim does not know the page
     place : int32[P]            1 + the page; 0: never there; < 0: evicted, -1 - shadow
@@ -357,6 +375,9 @@ class Reclaim(NamedTuple):
     targets : int64[2, 4]       pages that it had to scan at first
     boosts : int64[Z]           the zones' boosts when kswapd began to balance
     writeback : int32[N]        ring of pages handed to the disk, oldest first; -1: taken out
+    min_seq : int64[2]          oldest generation of anonymous pages, of files' pages
+    gen_pages : int64[4, 2, 4]  pages of each generation modulo 4, kind and zone
+    tiers : int64[5, 2, 4]      AVG_REFAULTED .. PROTECTED of each kind and tier
     freed : int32[2 N]          pages that reclaim freed since the engine last set nr_freed to 0
     """
 
@@ -375,6 +396,9 @@ class Reclaim(NamedTuple):
     targets: np.ndarray
     boosts: np.ndarray
     writeback: np.ndarray
+    min_seq: np.ndarray
+    gen_pages: np.ndarray
+    tiers: np.ndarray
     freed: np.ndarray
 
 
@@ -409,6 +433,7 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
     node.kswapd_highest_zoneidx = MAX_NR_ZONES
     node.zoneidx = MAX_NR_ZONES - 1
     node.kcompactd_order = -1
+    node.max_seq = MIN_NR_GENS + 1
     node.swap_total = node.swap_free = swap_pages
     set_sysctls(memory, node, sysctl)
     zones = len(memory.zones)
@@ -428,6 +453,9 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
         targets=np.zeros((2, 4), np.int64),
         boosts=np.zeros(zones, np.int64),
         writeback=np.full(memory.nr_pages, -1, np.int32),
+        min_seq=np.zeros(2, np.int64),
+        gen_pages=np.zeros((MAX_NR_GENS, 2, NR_GEN_ZONES), np.int64),
+        tiers=np.zeros((5, 2, MAX_NR_TIERS), np.int64),
         freed=np.zeros(2 * memory.nr_pages, np.int32),
     )
 
@@ -437,6 +465,13 @@ def set_sysctls(memory: Memory, node: np.recarray, sysctl: Sysctl) -> None:
     for field in fields(sysctl):
         value = getattr(sysctl, field.name)
         node[field.name] = -1 if value is None else value
+    if sysctl.lru_gen is None:
+        node.lru_gen = memory.profile.lru_gen
+    elif sysctl.lru_gen and not memory.profile.lru_gen:
+        raise InputError(
+            "lru_gen 1 needs a kernel from 6.12 on, got a guest with Linux"
+            f" {profile_name(memory.profile)}"
+        )
     lowest, scale = sysctl.min_free_kbytes, sysctl.watermark_scale_factor
     if lowest is None and scale == Sysctl.watermark_scale_factor:
         return
