@@ -33,6 +33,8 @@ from freehint.mm.reclaim.state import (
     DROP_PAGECACHE,
     INACTIVE_ANON,
     INACTIVE_FILE,
+    KSWAPD_ASLEEP,
+    KSWAPD_NAPS,
     MAX_RECLAIM_RETRIES,
     NO_BOOST,
     OOM_KILL,
@@ -55,6 +57,7 @@ from freehint.mm.zone import (
 NEEDS_CALLBACK = -3  # policies are asked for pages (Reclaim.node.shrink_wanted): call alloc() again
 PAGE_ALLOC_COSTLY_ORDER = 3
 FULL_WALK_FROM = 612
+ROUNDS_OF_A_TURN = 10  # of kswapd, until a tick takes the CPU away from it: 2.3 to 4 ms
 
 
 @kernel(cold=True)
@@ -159,6 +162,7 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
         if node >= 0:
             return node, zone, under_lock
         wakeup_kswapd(memory, reclaim, order, highest, True)
+        yield_to_kswapd(memory, reclaim, cpu)
         progress = try_to_free_pages(memory, reclaim, cpu, order, highest)
         if reclaim.node[0].shrink_wanted > 0:
             return NEEDS_CALLBACK, zone, under_lock
@@ -172,6 +176,21 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
         loops = 0 if progress else loops + 1
         if not should_reclaim_retry(memory, reclaim, order, migratetype, loops):
             return last_try(memory, reclaim, cpu, order, migratetype)
+
+
+@kernel(cold=True)
+def yield_to_kswapd(memory, reclaim, cpu):
+    """On a guest of one CPU, kswapd that was just woken runs before the task reclaims.
+
+    Between tasks that have both run for a while, the engine decides.
+    Source: __perform_reclaim(), cond_resched().
+    """
+    at = reclaim.node[0].kswapd_at
+    if memory.nr_cpus > 1 or (at != KSWAPD_ASLEEP and at != KSWAPD_NAPS):
+        return
+    rounds = 0
+    while rounds < ROUNDS_OF_A_TURN and kswapd_step(memory, reclaim, cpu):
+        rounds += 1
 
 
 @kernel(cold=True)
