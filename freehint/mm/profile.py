@@ -26,6 +26,9 @@ DRAIN_ROUND_ROBIN, DRAIN_WHOLE_LISTS = range(2)
 FREE_A_BATCH, FREE_DOUBLING, FREE_RUN_LENGTH = range(3)
 # Where does pcp.high come from?  (pageset_set_batch; zone_highsize)
 HIGH_SIX_BATCHES, HIGH_LOW_WATERMARK, HIGH_AUTO_TUNED = range(3)
+# How does compaction go on after a failure, and what does it keep in hand?  (compact_zone,
+# compaction_alloc)  COMPACT_BLOCKS has the rules of 6.3 to 6.10.
+COMPACT_PAGES, COMPACT_BLOCKS = range(2)
 
 
 class Profile(NamedTuple):
@@ -54,6 +57,7 @@ class Profile(NamedTuple):
         the buddy lists, where alone the HIGHATOMIC reserve grows (7.3)
 
     lru_gen : bool           the multi-generation LRU is on by default, as 6.12 has it
+    compaction : int         COMPACT_..
     proactive_compaction : bool  kcompactd compacts in the background (from 5.9 on)
     reporting_fits_ring : bool  a report of free page reporting is no larger than the ring (7.3)
 
@@ -88,6 +92,7 @@ class Profile(NamedTuple):
     isolation_keeps_type: bool
     highatomic_skips_pcp: bool
     lru_gen: bool
+    compaction: int
     proactive_compaction: bool
     reporting_fits_ring: bool
     pcp_max_order: int
@@ -122,6 +127,7 @@ LINUX_4_15 = Profile(
     isolation_keeps_type=False,
     highatomic_skips_pcp=False,
     lru_gen=False,
+    compaction=COMPACT_PAGES,
     proactive_compaction=False,
     reporting_fits_ring=False,
     pcp_max_order=0,
@@ -170,6 +176,7 @@ LINUX_6_12 = LINUX_6_1._replace(
     high_ignores_boost=True,
     freelist_hygiene=True,
     lru_gen=True,
+    compaction=COMPACT_BLOCKS,
     pcp_free=FREE_RUN_LENGTH,
     pcp_high=HIGH_AUTO_TUNED,
 )

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehint.mm import buddy, compaction, fallback, highatomic, isolate, pcp, pcp_limits, zone
+from freehint.mm import buddy, fallback, highatomic, isolate, pcp, pcp_limits, zone
 from freehint.mm.check import check_memory
+from freehint.mm.compact import turn
 from freehint.mm.highatomic import (
     ALLOC_HIGHATOMIC,
     ALLOC_MIN_RESERVE,
@@ -36,13 +37,13 @@ from freehint.mm.memory import (
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, LINUX_7_3
 from freehint.mm.reference import buddy as twin_buddy
-from freehint.mm.reference import compaction as twin_compaction
 from freehint.mm.reference import fallback as twin_fallback
 from freehint.mm.reference import highatomic as twin_highatomic
 from freehint.mm.reference import isolate as twin_isolate
 from freehint.mm.reference import pcp as twin_pcp
 from freehint.mm.reference import zone as twin_zone
 from freehint.mm.reference.check import verify
+from freehint.mm.reference.compact import data as twin_compaction
 from freehint.mm.reference.convert import differences, from_memory
 from memories import SETTINGS, SPANS, block_type, busy_memory, empty_memory, examples
 
@@ -262,7 +263,7 @@ class Pair:
             pfn, which = pfns[(a ^ b) % len(pfns)], ("head", "tail")[b % 2]
             before = pfns.copy()
             name = f"move_freelist_{which}"
-            getattr(compaction, name)(self.memory, head, pfn - self.memory.base_pfn)
+            getattr(turn, name)(self.memory, head, pfn - self.memory.base_pfn)
             getattr(twin_compaction, name)(pfns, pfn)
             self.done[f"rotated to the {which}"] += pfns != before
 

@@ -11,7 +11,7 @@ import numpy as np
 from freehint.engine.world.dirty import DirtyLog
 from freehint.engine.world.paging import Paging
 from freehint.engine.world.ring import Ring
-from freehint.mm.compaction import CompactControl
+from freehint.mm.compact.proactive import CompactControl
 from freehint.mm.memory import Memory
 
 

@@ -55,6 +55,8 @@ from freehint.mm.zone import (
 )
 
 NEEDS_CALLBACK = -3  # policies are asked for pages (Reclaim.node.shrink_wanted): call alloc() again
+WAITS = -4  # the task sleeps for THROTTLE_NS while kswapd and the disk work: call alloc() again
+THROTTLE_NS = 4_000_000  # reclaim_throttle(): one jiffy at 250 Hz
 PAGE_ALLOC_COSTLY_ORDER = 3
 FULL_WALK_FROM = 612
 ROUNDS_OF_A_TURN = 10  # of kswapd, until a tick takes the CPU away from it: 2.3 to 4 ms
@@ -82,8 +84,9 @@ def alloc(memory, reclaim, cpu, order, migratetype, locked):
     (node, zone, under_lock)
         As :func:`freehint.mm.zone.alloc_pages`.  ``node`` is NO_PAGE if the request has failed;
         if ``reclaim.node[0].oom`` is then set, a process must die, and the request is to be tried
-        again.  It is LOCKED, with nothing done, if a zone's lock is needed and held; and
-        NEEDS_CALLBACK if policies shall give back ``shrink_wanted`` pages before the next try.
+        again.  It is LOCKED, with nothing done, if a zone's lock is needed and held.  After
+        NEEDS_CALLBACK (policies shall give back ``shrink_wanted`` pages) and WAITS (the task sleeps
+        for THROTTLE_NS) call it again with the same arguments; retries are counted on.
     """
     boosts = all_boosts(memory)
     under_lock = 0
@@ -133,6 +136,8 @@ def all_boosts(memory):
 @kernel(inline=True)
 def end_alloc(memory, reclaim, boosts, node, zone, under_lock):
     """Wake kswapd if the request has boosted its zone by a steal; return the three last."""
+    if node > LOCKED:
+        reclaim.node[0].no_progress_loops = reclaim.node[0].waits = 0
     if all_boosts(memory) > boosts:
         after_boost(memory, reclaim, zone)
     return node, zone, under_lock
@@ -153,8 +158,8 @@ def after_boost(memory, reclaim, zone):
 @kernel(cold=True)
 def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
     """The slow path, from the wake-up of kswapd on.  Source: __alloc_pages_slowpath()."""
-    highest = highest_zone_of(migratetype)
-    under_lock = loops = 0
+    state, highest = reclaim.node[0], highest_zone_of(migratetype)
+    under_lock = 0
     wakeup_kswapd(memory, reclaim, order, highest, True)
     while True:
         node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
@@ -163,19 +168,25 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
             return node, zone, under_lock
         wakeup_kswapd(memory, reclaim, order, highest, True)
         yield_to_kswapd(memory, reclaim, cpu)
+        if throttle_direct_reclaim(memory, reclaim):
+            return WAITS, -1, under_lock
         progress = try_to_free_pages(memory, reclaim, cpu, order, highest)
-        if reclaim.node[0].shrink_wanted > 0:
-            return NEEDS_CALLBACK, zone, under_lock
         if progress:
             node, zone, taken = alloc_after_reclaim(memory, reclaim, cpu, order, migratetype)
             under_lock += taken
             if node >= 0:
                 return node, zone, under_lock
-        if order > PAGE_ALLOC_COSTLY_ORDER:
+        if order > PAGE_ALLOC_COSTLY_ORDER and state.shrink_wanted == 0:
             return NO_PAGE, -1, under_lock
-        loops = 0 if progress else loops + 1
+        state.no_progress_loops = 0 if progress else state.no_progress_loops + 1
+        if state.shrink_wanted > 0:
+            return NEEDS_CALLBACK, -1, under_lock
+        loops = state.no_progress_loops
         if not should_reclaim_retry(memory, reclaim, order, migratetype, loops):
             return last_try(memory, reclaim, cpu, order, migratetype)
+        if progress == 0 and not skip_throttle_noprogress(memory, reclaim):
+            reclaim.work[WORK_THROTTLED] += 1
+            return WAITS, -1, under_lock
 
 
 @kernel(cold=True)
@@ -243,17 +254,35 @@ def last_try(memory, reclaim, cpu, order, migratetype):
 
 
 @kernel(cold=True)
-def throttle_direct_reclaim(memory, reclaim, cpu):
-    """While free pages are below half of the reserves, kswapd works and the task waits.
+def throttle_direct_reclaim(memory, reclaim):
+    """Must the task wait for kswapd, because free pages are below half of the reserves?
 
     Source: throttle_direct_reclaim().
     """
+    state = reclaim.node[0]
     if allow_direct_reclaim(memory, reclaim):
-        return
-    reclaim.count[PGSCAN_DIRECT_THROTTLE] += 1
+        state.waits = 0
+        return False
+    if not state.waits:
+        reclaim.count[PGSCAN_DIRECT_THROTTLE] += 1
+    state.waits = 1
     reclaim.work[WORK_THROTTLED] += 1
-    while not allow_direct_reclaim(memory, reclaim) and kswapd_step(memory, reclaim, cpu):
-        pass
+    return True
+
+
+@kernel(cold=True)
+def skip_throttle_noprogress(memory, reclaim):
+    """Is waiting useless: kswapd has given up, or less than half of the pages are to be written?
+
+    Source: skip_throttle_noprogress(), reclaim_throttle().
+    """
+    state = reclaim.node[0]
+    if state.kswapd_failures >= MAX_RECLAIM_RETRIES:
+        return True
+    reclaimable = 0
+    for zone in range(memory.zones.shape[0]):
+        reclaimable += zone_reclaimable_pages(memory, reclaim, zone)
+    return 2 * (state.nr_dirty + state.nr_writeback) <= reclaimable
 
 
 @kernel(cold=True)
@@ -262,7 +291,6 @@ def try_to_free_pages(memory, reclaim, cpu, order, highest_zoneidx):
 
     Source: try_to_free_pages(), do_try_to_free_pages(), shrink_zones().
     """
-    throttle_direct_reclaim(memory, reclaim, cpu)
     begin_direct_reclaim(reclaim, order, highest_zoneidx, SWAP_CLUSTER_MAX)
     return reclaim_with_force(memory, reclaim, cpu)
 
@@ -317,7 +345,7 @@ def begin_direct_reclaim(reclaim, order, highest_zoneidx, pages):
 def raise_priorities(memory, reclaim, cpu):
     """Pass after pass over a larger part of the lists, until enough is reclaimed.
 
-    Source: do_try_to_free_pages(), shrink_zones(), consider_reclaim_throttle().
+    Source: do_try_to_free_pages().
     """
     sc = reclaim.control[BY_TASK]
     while sc.priority >= 0:
@@ -325,8 +353,6 @@ def raise_priorities(memory, reclaim, cpu):
         shrink_zones(memory, reclaim, cpu)
         if sc.nr_reclaimed >= sc.nr_to_reclaim:
             break
-        if sc.priority == 1 and sc.nr_reclaimed == 0:
-            reclaim.work[WORK_THROTTLED] += 1
         sc.priority -= 1
 
 

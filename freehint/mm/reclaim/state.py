@@ -235,7 +235,8 @@ NODE_DTYPE = np.dtype(
             "shrink_wanted",
             # the allocation that is in the slow path
             "oom",  # 1 when an allocation has given up: a process must die
-            "asked",
+            "no_progress_loops",  # its rounds without progress
+            "waits",  # 1 while it waits for kswapd (throttle_direct_reclaim)
             # sysctls
             "swappiness",
             "min_free_kbytes",

@@ -12,7 +12,7 @@ operations and compare every list, order included.
     pcp.py       per-CPU lists
     highatomic.py  reserves
     isolate.py   isolated free blocks and pageblocks
-    compaction.py  rotated free lists
+    compact/     compaction: what it remembers and turns, its scanners, a zone, who starts it
     zone.py      watermarks and the zonelist: alloc_pages, free_pages
     check.py     verify, which recounts everything
     convert.py   builds a twin of a Memory and compares the two
