@@ -29,17 +29,15 @@ from freehint.mm.memory import (
     WMARK_MIN,
 )
 from freehint.mm.profile import LINUX_6_1, LINUX_6_12, LINUX_7_3
-from freehint.mm.reclaim.lru import add_anon_page, add_file_page, add_huge_page, forget_page
-from freehint.mm.reclaim.state import (
+from freehint.mm.reclaim.counts import (
     COMPACT_FREE_SCANNED,
     COMPACT_ISOLATED,
     COMPACT_MIGRATE_SCANNED,
-    NR_LISTS,
-    PG_WRITEBACK,
     PGMIGRATE_FAIL,
     PGMIGRATE_SUCCESS,
-    new_reclaim,
 )
+from freehint.mm.reclaim.lru import add_anon_page, add_file_page, add_huge_page, forget_page
+from freehint.mm.reclaim.state import NR_LISTS, PG_WRITEBACK, new_reclaim
 from freehint.mm.reference import zone as twin_zone
 from freehint.mm.reference.compact import callers
 from freehint.mm.reference.compact import data as twin_compaction

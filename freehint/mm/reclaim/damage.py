@@ -5,7 +5,7 @@ import numpy as np
 from freehint.jit import kernel
 from freehint.mm.list import list_next, list_prev
 from freehint.mm.memory import LRU, page_zone
-from freehint.mm.reclaim.lru import has, is_file, list_head, lru_of, nr_pages_of
+from freehint.mm.reclaim.lists import has, is_file, list_head, lru_of, nr_pages_of
 from freehint.mm.reclaim.lru_gen.generations import folio_lru_gen, kind_of, nr_gens
 from freehint.mm.reclaim.lru_gen.recount import (
     KINDS,

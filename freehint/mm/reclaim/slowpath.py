@@ -1,48 +1,34 @@
 """The allocation that may wait: wake kswapd, reclaim, compact, retry, and in the end give up.
 
-Direct compaction is not here yet: it counts as skipped.
-
 Source: __alloc_pages(), __alloc_pages_slowpath(), __alloc_pages_direct_reclaim(),
-should_reclaim_retry() and __alloc_pages_may_oom() of mm/page_alloc.c; try_to_free_pages() of
-mm/vmscan.c, Linux 6.1.
+should_reclaim_retry(), should_compact_retry() and __alloc_pages_may_oom() of mm/page_alloc.c,
+Linux 6.1.
 """
 
 from freehint.jit import kernel
+from freehint.mm.compact.direct import direct_compact
+from freehint.mm.compact.state import (
+    COMPACT_DEFERRED,
+    COMPACT_SKIPPED,
+    PRIO_ASYNC,
+    PRIO_SYNC_LIGHT,
+)
 from freehint.mm.highatomic import unreserve_highatomic_pageblock
-from freehint.mm.memory import WMARK_HIGH, WMARK_LOW, WMARK_MIN, ZONE_MOVABLE
+from freehint.mm.memory import MOVABLE, WMARK_HIGH, WMARK_MIN
 from freehint.mm.pcp import drain_pages_zone
-from freehint.mm.reclaim.kswapd import (
-    allow_direct_reclaim,
-    compact_gap,
-    kswapd_step,
-    wakeup_kswapd,
-    zone_reclaimable_pages,
+from freehint.mm.reclaim.counts import OOM_KILL, WORK_THROTTLED, WORK_UNDER_LOCK
+from freehint.mm.reclaim.direct import (
+    skip_throttle_noprogress,
+    throttle_direct_reclaim,
+    try_to_free_pages,
 )
-from freehint.mm.reclaim.lru import lru_pages
-from freehint.mm.reclaim.scan import (
-    can_reclaim_anon_pages,
-    drop_page,
-    free_reclaimed,
-    snapshot_refaults,
-)
-from freehint.mm.reclaim.shrink import shrink_node
+from freehint.mm.reclaim.kswapd import kswapd_step, wakeup_kswapd
+from freehint.mm.reclaim.retry import may_retry, note_progress
 from freehint.mm.reclaim.state import (
-    ALLOCSTALL_DMA,
-    BY_TASK,
-    DEF_PRIORITY,
-    DROP_PAGECACHE,
-    INACTIVE_ANON,
-    INACTIVE_FILE,
     KSWAPD_ASLEEP,
     KSWAPD_NAPS,
-    MAX_RECLAIM_RETRIES,
     NO_BOOST,
-    OOM_KILL,
-    PAGEVEC_SIZE,
-    PGSCAN_DIRECT_THROTTLE,
-    SWAP_CLUSTER_MAX,
-    WORK_THROTTLED,
-    WORK_UNDER_LOCK,
+    PAGE_ALLOC_COSTLY_ORDER,
 )
 from freehint.mm.zone import (
     LOCKED,
@@ -51,15 +37,12 @@ from freehint.mm.zone import (
     first_attempt,
     get_page_from_freelist,
     highest_zone_of,
-    zone_watermark_ok,
 )
 
 NEEDS_CALLBACK = -3  # policies are asked for pages (Reclaim.node.shrink_wanted): call alloc() again
 WAITS = -4  # the task sleeps for THROTTLE_NS while kswapd and the disk work: call alloc() again
-THROTTLE_NS = 4_000_000  # reclaim_throttle(): one jiffy at 250 Hz
-PAGE_ALLOC_COSTLY_ORDER = 3
-FULL_WALK_FROM = 612
 ROUNDS_OF_A_TURN = 10  # of kswapd, until a tick takes the CPU away from it: 2.3 to 4 ms
+THROTTLE_NS = 4_000_000  # reclaim_throttle(): one jiffy at 250 Hz
 
 
 @kernel(cold=True)
@@ -137,7 +120,7 @@ def all_boosts(memory):
 def end_alloc(memory, reclaim, boosts, node, zone, under_lock):
     """Wake kswapd if the request has boosted its zone by a steal; return the three last."""
     if node > LOCKED:
-        reclaim.node[0].no_progress_loops = reclaim.node[0].waits = 0
+        reclaim.node[0].retrying = reclaim.node[0].waits = 0
     if all_boosts(memory) > boosts:
         after_boost(memory, reclaim, zone)
     return node, zone, under_lock
@@ -159,34 +142,32 @@ def after_boost(memory, reclaim, zone):
 def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
     """The slow path, from the wake-up of kswapd on.  Source: __alloc_pages_slowpath()."""
     state, highest = reclaim.node[0], highest_zone_of(migratetype)
-    under_lock = 0
     wakeup_kswapd(memory, reclaim, order, highest, True)
-    while True:
-        node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
-        under_lock += taken
-        if node >= 0:
-            return node, zone, under_lock
+    node, zone, under_lock = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+    if node < 0 and not state.retrying:
+        node, zone, hopeless = begin_retries(memory, reclaim, cpu, order, migratetype)
+        if hopeless:
+            return NO_PAGE, -1, under_lock
+    while node < 0:
         wakeup_kswapd(memory, reclaim, order, highest, True)
         yield_to_kswapd(memory, reclaim, cpu)
         if throttle_direct_reclaim(memory, reclaim):
             return WAITS, -1, under_lock
-        progress = try_to_free_pages(memory, reclaim, cpu, order, highest)
-        if progress:
-            node, zone, taken = alloc_after_reclaim(memory, reclaim, cpu, order, migratetype)
-            under_lock += taken
-            if node >= 0:
-                return node, zone, under_lock
-        if order > PAGE_ALLOC_COSTLY_ORDER and state.shrink_wanted == 0:
+        node, zone, taken = reclaim_and_compact(memory, reclaim, cpu, order, migratetype)
+        under_lock += taken
+        if node >= 0 or node == WAITS or node == NEEDS_CALLBACK:
+            break
+        if order > PAGE_ALLOC_COSTLY_ORDER:
             return NO_PAGE, -1, under_lock
-        state.no_progress_loops = 0 if progress else state.no_progress_loops + 1
-        if state.shrink_wanted > 0:
-            return NEEDS_CALLBACK, -1, under_lock
-        loops = state.no_progress_loops
-        if not should_reclaim_retry(memory, reclaim, order, migratetype, loops):
-            return last_try(memory, reclaim, cpu, order, migratetype)
-        if progress == 0 and not skip_throttle_noprogress(memory, reclaim):
+        if not may_retry(memory, reclaim, order, migratetype):
+            node, zone, taken = last_try(memory, reclaim, cpu, order, migratetype)
+            return node, zone, under_lock + taken
+        if not state.progress and not skip_throttle_noprogress(memory, reclaim):
             reclaim.work[WORK_THROTTLED] += 1
             return WAITS, -1, under_lock
+        node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+        under_lock += taken
+    return node, zone, under_lock
 
 
 @kernel(cold=True)
@@ -202,6 +183,59 @@ def yield_to_kswapd(memory, reclaim, cpu):
     rounds = 0
     while rounds < ROUNDS_OF_A_TURN and kswapd_step(memory, reclaim, cpu):
         rounds += 1
+
+
+@kernel(cold=True)
+def begin_retries(memory, reclaim, cpu, order, migratetype):
+    """Compact before anything is reclaimed, for a costly order or one that is not MOVABLE.
+
+    Source: __alloc_pages_slowpath().
+
+    Returns
+    -------
+    node, zone, hopeless
+        ``hopeless``: a costly order is given up, because compaction was skipped or deferred.
+    """
+    state = reclaim.node[0]
+    state.retrying = 1
+    state.no_progress_loops = state.compact_retries = 0
+    state.compact_priority = PRIO_SYNC_LIGHT
+    costly = order > PAGE_ALLOC_COSTLY_ORDER
+    if not (costly or (order > 0 and migratetype != MOVABLE)):
+        return NO_PAGE, -1, False
+    request = (WMARK_MIN, 0, PRIO_ASYNC)
+    node, zone, result = direct_compact(
+        memory, reclaim, reclaim.compaction, cpu, order, migratetype, request
+    )
+    if costly:
+        state.compact_priority = PRIO_ASYNC
+    skipped = result == COMPACT_SKIPPED or result == COMPACT_DEFERRED
+    return node, zone, node < 0 and costly and skipped
+
+
+@kernel(cold=True)
+def reclaim_and_compact(memory, reclaim, cpu, order, migratetype):
+    """One round: direct reclaim, then direct compaction; as :func:`alloc`, or NEEDS_CALLBACK.
+
+    Source: __alloc_pages_slowpath().
+    """
+    state = reclaim.node[0]
+    progress = try_to_free_pages(memory, reclaim, cpu, order, highest_zone_of(migratetype))
+    state.progress = 1 if progress else 0
+    under_lock = 0
+    if progress:
+        node, zone, under_lock = alloc_after_reclaim(memory, reclaim, cpu, order, migratetype)
+        if node >= 0:
+            return node, zone, under_lock
+    if state.shrink_wanted > 0:
+        note_progress(reclaim, order)
+        return NEEDS_CALLBACK, -1, under_lock
+    request = (WMARK_MIN, 0, state.compact_priority)
+    node, zone, result = direct_compact(
+        memory, reclaim, reclaim.compaction, cpu, order, migratetype, request
+    )
+    state.compact_result = result
+    return node, zone, under_lock
 
 
 @kernel(cold=True)
@@ -228,19 +262,6 @@ def drain_all_pages(memory, reclaim):
 
 
 @kernel(cold=True)
-def should_reclaim_retry(memory, reclaim, order, migratetype, loops):
-    """Might another round of reclaim make the request possible?  Source: should_reclaim_retry()."""
-    if loops > MAX_RECLAIM_RETRIES:
-        return unreserve_highatomic_pageblock(memory, migratetype, True)
-    highest = highest_zone_of(migratetype)
-    for zone in range(memory.zones.shape[0]):
-        hoped = zone_reclaimable_pages(memory, reclaim, zone)
-        if zone_watermark_ok(memory, zone, order, WMARK_MIN, -hoped, highest, 0):
-            return True
-    return False
-
-
-@kernel(cold=True)
 def last_try(memory, reclaim, cpu, order, migratetype):
     """One more look at the high watermark, then the OOM killer.
 
@@ -251,202 +272,3 @@ def last_try(memory, reclaim, cpu, order, migratetype):
         reclaim.node[0].oom = 1
         reclaim.count[OOM_KILL] += 1
     return node, zone, taken
-
-
-@kernel(cold=True)
-def throttle_direct_reclaim(memory, reclaim):
-    """Must the task wait for kswapd, because free pages are below half of the reserves?
-
-    Source: throttle_direct_reclaim().
-    """
-    state = reclaim.node[0]
-    if allow_direct_reclaim(memory, reclaim):
-        state.waits = 0
-        return False
-    if not state.waits:
-        reclaim.count[PGSCAN_DIRECT_THROTTLE] += 1
-    state.waits = 1
-    reclaim.work[WORK_THROTTLED] += 1
-    return True
-
-
-@kernel(cold=True)
-def skip_throttle_noprogress(memory, reclaim):
-    """Is waiting useless: kswapd has given up, or less than half of the pages are to be written?
-
-    Source: skip_throttle_noprogress(), reclaim_throttle().
-    """
-    state = reclaim.node[0]
-    if state.kswapd_failures >= MAX_RECLAIM_RETRIES:
-        return True
-    reclaimable = 0
-    for zone in range(memory.zones.shape[0]):
-        reclaimable += zone_reclaimable_pages(memory, reclaim, zone)
-    return 2 * (state.nr_dirty + state.nr_writeback) <= reclaimable
-
-
-@kernel(cold=True)
-def try_to_free_pages(memory, reclaim, cpu, order, highest_zoneidx):
-    """Reclaim at least 32 pages for a task; return the pages of the last attempt.
-
-    Source: try_to_free_pages(), do_try_to_free_pages(), shrink_zones().
-    """
-    begin_direct_reclaim(reclaim, order, highest_zoneidx, SWAP_CLUSTER_MAX)
-    return reclaim_with_force(memory, reclaim, cpu)
-
-
-@kernel(cold=True)
-def reclaim_with_force(memory, reclaim, cpu):
-    """Raise the priorities; if that frees nothing, do so again and shrink active lists by force.
-
-    Source: do_try_to_free_pages().
-    """
-    sc = reclaim.control[BY_TASK]
-    while True:
-        if not sc.proactive:
-            reclaim.count[ALLOCSTALL_DMA + sc.reclaim_idx] += 1
-        raise_priorities(memory, reclaim, cpu)
-        snapshot_refaults(reclaim)
-        if sc.nr_reclaimed > 0 or not goes_round_again(memory, sc):
-            return sc.nr_reclaimed
-        sc.priority = DEF_PRIORITY
-        if sc.full_walk or memory.profile.release < FULL_WALK_FROM:
-            sc.force_deactivate = 1
-            sc.skipped_deactivate = 0
-        sc.full_walk = 1
-
-
-@kernel(inline=True)
-def goes_round_again(memory, sc):
-    """A fruitless attempt is made once more: over all cgroups, then by force on active lists.
-
-    Source: do_try_to_free_pages(); memcg_full_walk is there from 6.12 on.
-    """
-    if memory.profile.release >= FULL_WALK_FROM and not sc.full_walk:
-        return True
-    return sc.skipped_deactivate != 0
-
-
-@kernel(inline=True)
-def begin_direct_reclaim(reclaim, order, highest_zoneidx, pages):
-    """Fill in the task's scan_control."""
-    sc = reclaim.control[BY_TASK]
-    sc.order = order
-    sc.priority = DEF_PRIORITY
-    sc.reclaim_idx = highest_zoneidx
-    sc.nr_to_reclaim = pages
-    sc.nr_reclaimed = sc.nr_scanned = sc.proactive = sc.compaction_ready = 0
-    sc.may_writepage = sc.may_swap = 1
-    sc.force_deactivate = sc.skipped_deactivate = sc.deactivate_anon = sc.deactivate_file = 0
-    sc.full_walk = 0
-
-
-@kernel(cold=True)
-def raise_priorities(memory, reclaim, cpu):
-    """Pass after pass over a larger part of the lists, until enough is reclaimed.
-
-    Source: do_try_to_free_pages().
-    """
-    sc = reclaim.control[BY_TASK]
-    while sc.priority >= 0:
-        sc.nr_scanned = 0
-        shrink_zones(memory, reclaim, cpu)
-        if sc.nr_reclaimed >= sc.nr_to_reclaim:
-            break
-        sc.priority -= 1
-
-
-@kernel(cold=True)
-def shrink_zones(memory, reclaim, cpu):
-    """Passes over the node: for an order above 0 as long as each of them reclaims something.
-
-    Source: shrink_node(), should_continue_reclaim().
-    """
-    sc = reclaim.control[BY_TASK]
-    while True:
-        before = sc.nr_reclaimed
-        shrink_node(memory, reclaim, BY_TASK, cpu)
-        large = sc.order > PAGE_ALLOC_COSTLY_ORDER or sc.priority < DEF_PRIORITY - 2
-        if sc.order == 0 or not large or sc.nr_reclaimed == before:
-            return
-        if compaction_could_run(memory, sc.order, sc.reclaim_idx):
-            return
-        inactive = lru_pages(reclaim, INACTIVE_FILE)
-        if can_reclaim_anon_pages(reclaim):
-            inactive += lru_pages(reclaim, INACTIVE_ANON)
-        if inactive <= compact_gap(sc.order):
-            return
-
-
-@kernel(cold=True)
-def compaction_could_run(memory, order, highest_zoneidx):
-    """Has a zone a block of the order, or enough free pages to make one?
-
-    Source: compaction_suitable() of mm/compaction.c, without the fragmentation index.
-    """
-    for zone in range(memory.zones.shape[0]):
-        if memory.zones[zone].index > highest_zoneidx:
-            continue
-        if zone_watermark_ok(memory, zone, order, WMARK_MIN, 0, highest_zoneidx, 0):
-            return True
-        gap = compact_gap(order)
-        mark = WMARK_LOW if order > PAGE_ALLOC_COSTLY_ORDER else WMARK_MIN
-        if zone_watermark_ok(memory, zone, 0, mark, gap, highest_zoneidx, 0):
-            return True
-    return False
-
-
-# Operators' interfaces
-
-
-@kernel(cold=True)
-def memory_reclaim(memory, reclaim, cpu, nr_pages):
-    """Reclaim ``nr_pages`` pages from the guest as one cgroup; return the pages reclaimed.
-
-    Source: memory_reclaim() of mm/memcontrol.c, try_to_free_mem_cgroup_pages().
-    """
-    got, retries = 0, MAX_RECLAIM_RETRIES
-    sc = reclaim.control[BY_TASK]
-    while got < nr_pages:
-        pages = max(nr_pages - got, SWAP_CLUSTER_MAX)
-        begin_direct_reclaim(reclaim, 0, ZONE_MOVABLE, pages)
-        sc.proactive = 1
-        reclaim_with_force(memory, reclaim, cpu)
-        if sc.nr_reclaimed == 0:
-            if retries == 0:
-                break
-            retries -= 1
-        got += sc.nr_reclaimed
-    sc.proactive = 0
-    return got
-
-
-@kernel(cold=True)
-def drop_caches(memory, reclaim, cpu, limit):
-    """Drop clean pages of files that nobody has mapped, in the files' order.
-
-    Call it again while it returns ``limit`` pages; a call that drops fewer has come to the end.
-    Source: drop_pagecache_sb(), invalidate_mapping_pages().
-
-    Returns
-    -------
-    int
-        Pages dropped.
-    """
-    state = reclaim.node[0]
-    if state.drop_at == 0:
-        reclaim.count[DROP_PAGECACHE] += 1
-    dropped = batch = 0
-    while state.drop_at < reclaim.place.shape[0] and dropped < limit:
-        node = int(reclaim.place[state.drop_at]) - 1
-        state.drop_at += 1
-        if node >= 0 and drop_page(memory, reclaim, node):
-            dropped += 1
-            batch += 1
-            if batch == PAGEVEC_SIZE:
-                free_reclaimed(memory, reclaim, cpu)
-                batch = 0
-    free_reclaimed(memory, reclaim, cpu)
-    if dropped < limit:
-        state.drop_at = 0
-    return dropped

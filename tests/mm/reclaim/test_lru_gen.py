@@ -9,17 +9,21 @@ from freehint.config import InputError
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.list import list_empty
 from freehint.mm.profile import LINUX_6_1, LINUX_6_12
+from freehint.mm.reclaim.counts import (
+    PGSCAN_DIRECT,
+    PGSTEAL_DIRECT,
+    WORKINGSET_ACTIVATE_ANON,
+    WORKINGSET_REFAULT_ANON,
+)
+from freehint.mm.reclaim.direct import begin_direct_reclaim
+from freehint.mm.reclaim.lists import set_bits
 from freehint.mm.reclaim.lru import (
     activate_page,
     add_anon_page,
     add_file_page,
-    end_writeback,
     forget_place,
     mark_page_accessed,
     move_page,
-    next_writeback,
-    set_bits,
-    start_writeback,
     touch,
 )
 from freehint.mm.reclaim.lru_gen.aging import should_run_aging, try_to_inc_max_seq
@@ -32,7 +36,6 @@ from freehint.mm.reclaim.lru_gen.generations import (
 )
 from freehint.mm.reclaim.lru_gen.node import set_initial_priority
 from freehint.mm.reclaim.shrink import shrink_node
-from freehint.mm.reclaim.slowpath import begin_direct_reclaim
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -45,16 +48,13 @@ from freehint.mm.reclaim.state import (
     PG_GENERATION,
     PG_REFS,
     PG_WORKINGSET,
-    PGSCAN_DIRECT,
-    PGSTEAL_DIRECT,
     PROTECTED,
     PTE_YOUNG,
     REFAULTED,
-    WORKINGSET_ACTIVATE_ANON,
-    WORKINGSET_REFAULT_ANON,
-    Sysctl,
     new_reclaim,
 )
+from freehint.mm.reclaim.sysctl import Sysctl
+from freehint.mm.reclaim.writeback import end_writeback, next_writeback, start_writeback
 from freehint.mm.zone import free_pages
 from memories import empty_memory, free_everything, free_memory
 

@@ -8,12 +8,21 @@ Source: evict_folios() and what it calls, mm/vmscan.c of Linux 6.12.
 from freehint.jit import kernel
 from freehint.mm.list import list_add, list_del, list_empty, list_prev
 from freehint.mm.memory import page_zone
-from freehint.mm.reclaim.lru import (
+from freehint.mm.reclaim.counts import (
+    PGREFILL,
+    PGSCAN_ANON,
+    PGSCAN_KSWAPD,
+    PGSTEAL_ANON,
+    PGSTEAL_KSWAPD,
+    WORK_BATCHES,
+    WORK_RECLAIMED,
+    WORK_SCANNED,
+)
+from freehint.mm.reclaim.lists import (
     clear_bits,
     has,
     list_head,
     nr_pages_of,
-    swap_pages_free,
 )
 from freehint.mm.reclaim.lru_gen.aging import (
     ANON,
@@ -35,7 +44,7 @@ from freehint.mm.reclaim.lru_gen.generations import (
     lru_tier_from_refs,
     nr_gens,
 )
-from freehint.mm.reclaim.scan import shrink_page_list
+from freehint.mm.reclaim.pages import shrink_page_list
 from freehint.mm.reclaim.state import (
     CACHE_NEVER_RECLAIMED,
     ISOLATED,
@@ -47,17 +56,10 @@ from freehint.mm.reclaim.state import (
     PG_REFS,
     PG_WORKINGSET,
     PG_WRITEBACK,
-    PGREFILL,
-    PGSCAN_ANON,
-    PGSCAN_KSWAPD,
-    PGSTEAL_ANON,
-    PGSTEAL_KSWAPD,
     PROTECTED,
     REFS_WIDTH,
-    WORK_BATCHES,
-    WORK_RECLAIMED,
-    WORK_SCANNED,
 )
+from freehint.mm.reclaim.writeback import swap_pages_free
 
 MAX_LRU_BATCH = 64 * MIN_LRU_BATCH
 MAX_SWAPPINESS = 200

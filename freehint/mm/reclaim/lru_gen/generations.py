@@ -12,6 +12,11 @@ Source: include/linux/mm_inline.h (lru_gen_..), mm/workingset.c, mm/swap.c of Li
 from freehint.jit import kernel
 from freehint.mm.list import list_add, list_add_tail, list_del
 from freehint.mm.memory import PAGEBLOCK_NR_PAGES, page_zone
+from freehint.mm.reclaim.counts import (
+    WORKINGSET_ACTIVATE_ANON,
+    WORKINGSET_REFAULT_ANON,
+    WORKINGSET_RESTORE_ANON,
+)
 from freehint.mm.reclaim.state import (
     EVICTED,
     GENERATION_HEADS,
@@ -34,9 +39,6 @@ from freehint.mm.reclaim.state import (
     REFAULTED,
     REFS_WIDTH,
     SHADOW_BITS,
-    WORKINGSET_ACTIVATE_ANON,
-    WORKINGSET_REFAULT_ANON,
-    WORKINGSET_RESTORE_ANON,
 )
 
 LRU_REFS_FLAGS = PG_REFERENCED | PG_WORKINGSET
@@ -202,6 +204,21 @@ def folio_update_gen(memory, reclaim, node):
     if old != gen:
         lru_gen_update_size(memory, reclaim, node, old, gen)
         set_generation(reclaim, node, gen)
+
+
+@kernel(cold=True)
+def keep_off_oldest(reclaim, node):
+    """A rejected page goes to the youngest generation, unless it is on its way to the disk.
+
+    Source: evict_folios().
+    """
+    page = reclaim.page[node]
+    if page & PG_RECLAIM and page & (PG_DIRTY | PG_WRITEBACK):
+        if page & PG_WORKINGSET:
+            reclaim.page[node] |= PG_REFERENCED
+    else:
+        forget_uses(reclaim, node)
+        reclaim.page[node] |= PG_ACTIVE
 
 
 # Tiers

@@ -7,7 +7,7 @@ Source: lru_gen_shrink_node() and what it calls, mm/vmscan.c of Linux 6.12.
 
 from freehint.jit import kernel
 from freehint.mm.memory import WMARK_HIGH
-from freehint.mm.reclaim.lru import end_writeback, lru_pages, next_writeback, swap_pages_free
+from freehint.mm.reclaim.lists import lru_pages
 from freehint.mm.reclaim.lru_gen.aging import (
     MIN_LRU_BATCH,
     should_run_aging,
@@ -21,6 +21,7 @@ from freehint.mm.reclaim.state import (
     INACTIVE_ANON,
     INACTIVE_FILE,
 )
+from freehint.mm.reclaim.writeback import end_writeback, next_writeback, swap_pages_free
 from freehint.mm.zone import zone_watermark_ok
 
 # Pages that the disk has not written yet when the next batch is scanned.  6.12's rc_swap: tasks
