@@ -208,13 +208,13 @@ def flush_turn(world, now_ns):
         at = state.dirty_from % jobs.dirty.shape[0]
         node = reclaim.place[jobs.dirty[at, 0]] - 1
         old = now_ns - jobs.dirty[at, 1] > EXPIRE_NS
-        if not (old or state.syncs > 0 or over_background(world)):
+        if not (old or state.dirty_from < state.flush_to or over_background(world)):
             break
         state.dirty_from += 1
         if node >= 0 and has(reclaim, node, PG_DIRTY) and not has(reclaim, node, PG_WRITEBACK):
             start_writeback(world.memory, reclaim, node)
             given += 1
-    more = state.syncs > 0 or given == FLUSH_PAGES or over_background(world)
+    more = state.dirty_from < state.flush_to or over_background(world)
     if state.dirty_from == state.dirty_to:
         state.flush_at = NEVER
     else:
@@ -253,6 +253,13 @@ def must_wait(world):
     return over_limit(world)
 
 
+@kernel(cold=True)
+def flush_all(world, now_ns):
+    """Let the flusher write all that is dirty now.  Source: wakeup_flusher_threads()."""
+    world.jobs.state[0].flush_to = world.jobs.state[0].dirty_to
+    world.jobs.state[0].flush_at = now_ns
+
+
 @kernel
 def sync_step(world, now_ns):
     """SYNC: let the flusher write everything, and wait until the disk has it."""
@@ -260,7 +267,7 @@ def sync_step(world, now_ns):
     state.syncs = 1
     if must_wait(world):
         state.waits_io = 1
-        state.flush_at = now_ns
+        flush_all(world, now_ns)
         return False
     state.syncs = 0
     return True
