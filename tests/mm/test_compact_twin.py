@@ -29,23 +29,15 @@ from freehint.mm.memory import (
     WMARK_MIN,
 )
 from freehint.mm.profile import LINUX_6_1, LINUX_6_12, LINUX_7_3
-from freehint.mm.reclaim.lru import (
-    add_anon_page,
-    add_file_page,
-    add_huge_page,
-    forget_page,
-    start_writeback,
-)
-from freehint.mm.reclaim.state import (
+from freehint.mm.reclaim.counts import (
     COMPACT_FREE_SCANNED,
     COMPACT_ISOLATED,
     COMPACT_MIGRATE_SCANNED,
-    NR_LISTS,
-    PG_WRITEBACK,
     PGMIGRATE_FAIL,
     PGMIGRATE_SUCCESS,
-    new_reclaim,
 )
+from freehint.mm.reclaim.lru import add_anon_page, add_file_page, add_huge_page, forget_page
+from freehint.mm.reclaim.state import NR_LISTS, PG_WRITEBACK, new_reclaim
 from freehint.mm.reference import zone as twin_zone
 from freehint.mm.reference.compact import callers
 from freehint.mm.reference.compact import data as twin_compaction
@@ -133,7 +125,7 @@ class Pair:
         add = self.chance.choice((add_file_page, add_anon_page))
         add(self.memory, self.reclaim, node, node, *((False,) if add is add_file_page else ()))
         if self.chance.random() < 0.01:
-            start_writeback(self.memory, self.reclaim, node)
+            self.reclaim.page[node] |= PG_WRITEBACK
 
     def places(self):
         slots = np.flatnonzero(self.reclaim.slot)
@@ -160,7 +152,7 @@ class Pair:
 
     def compare(self):
         memory, base = self.memory, self.memory.base_pfn
-        check_memory(memory, self.reclaim)
+        check_memory(memory)
         assert list(differences(self.twin.twin, memory)) == []
         assert set((np.flatnonzero(memory.frame & LRU) + base).tolist()) == self.twin.twin.lru
         marked = (memory.pageblock != NO_PAGEBLOCK) & (memory.pageblock & SKIP_BIT != 0)
@@ -292,6 +284,7 @@ class Pair:
         for _ in range(min(self.chance.choice((1, 60)), len(self.live))):
             node, order = self.live.pop(self.chance.randrange(len(self.live)))
             if self.reclaim.slot[node]:
+                self.reclaim.page[node] &= ~np.uint32(PG_WRITEBACK)
                 forget_page(self.memory, self.reclaim, node)
             zone.free_pages(self.memory, node, 0, order, 0)
             twin_zone.free_pages(self.twin.twin, node + self.memory.base_pfn, 0, order)

@@ -26,8 +26,8 @@ from freehint.mm.compact.state import (
 )
 from freehint.mm.compact.zone import compact_zone
 from freehint.mm.memory import UNMOVABLE, WMARK_MIN
-from freehint.mm.reclaim.state import COMPACT_FAIL, COMPACT_STALL
-from freehint.mm.reclaim.state import COMPACT_SUCCESS as COUNT_SUCCESS
+from freehint.mm.reclaim.counts import COMPACT_FAIL, COMPACT_STALL
+from freehint.mm.reclaim.counts import COMPACT_SUCCESS as COUNT_SUCCESS
 from freehint.mm.zone import NO_PAGE, has_room, highest_zone_of, rmqueue_zone
 
 NO_LOCK = 0

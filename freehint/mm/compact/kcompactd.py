@@ -27,7 +27,7 @@ from freehint.mm.compact.state import (
 from freehint.mm.compact.zone import begin_zone, step_zone
 from freehint.mm.memory import UNMOVABLE, WMARK_MIN
 from freehint.mm.pcp import drain_pages_zone
-from freehint.mm.reclaim.state import COMPACT_DAEMON_WAKE, WORK_UNDER_LOCK
+from freehint.mm.reclaim.counts import COMPACT_DAEMON_WAKE, WORK_UNDER_LOCK
 from freehint.mm.zone import zone_watermark_ok
 
 PROACTIVE_LOW_AT_LEAST = 5  # fragmentation_score_wmark()

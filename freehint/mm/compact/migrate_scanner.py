@@ -34,7 +34,7 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.profile import COMPACT_BLOCKS
-from freehint.mm.reclaim.lru import add_to_lru, del_from_lru
+from freehint.mm.reclaim.lists import add_to_lru, del_from_lru
 from freehint.mm.reclaim.state import PG_HUGE, PG_ON_LRU, PG_WRITEBACK
 
 

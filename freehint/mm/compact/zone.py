@@ -32,7 +32,7 @@ from freehint.mm.compact.state import (
     zone_end_pfn,
 )
 from freehint.mm.profile import COMPACT_BLOCKS
-from freehint.mm.reclaim.state import (
+from freehint.mm.reclaim.counts import (
     COMPACT_DAEMON_FREE_SCANNED,
     COMPACT_DAEMON_MIGRATE_SCANNED,
     COMPACT_FREE_SCANNED,

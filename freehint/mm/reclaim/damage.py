@@ -5,7 +5,7 @@ import numpy as np
 from freehint.jit import kernel
 from freehint.mm.list import list_next, list_prev
 from freehint.mm.memory import LRU, page_zone
-from freehint.mm.reclaim.lru import has, is_file, list_head, lru_of, nr_pages_of
+from freehint.mm.reclaim.lists import has, is_file, list_head, lru_of, nr_pages_of
 from freehint.mm.reclaim.state import (
     LIST_NAMES,
     NR_HEADS,

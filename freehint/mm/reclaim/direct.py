@@ -5,23 +5,59 @@ Source: mm/vmscan.c of Linux 6.1: try_to_free_pages(), do_try_to_free_pages(), s
 
 from freehint.jit import kernel
 from freehint.mm.compact.finish import compaction_suitable
-from freehint.mm.memory import WMARK_HIGH, WMARK_MIN
-from freehint.mm.reclaim.kswapd import allow_direct_reclaim, compact_gap, zone_reclaimable_pages
-from freehint.mm.reclaim.lru import lru_pages
-from freehint.mm.reclaim.scan import can_reclaim_anon_pages, shrink_node, snapshot_refaults
+from freehint.mm.memory import WMARK_HIGH, WMARK_MIN, ZONE_NORMAL
+from freehint.mm.reclaim.counts import ALLOCSTALL_DMA, PGSCAN_DIRECT_THROTTLE, WORK_THROTTLED
+from freehint.mm.reclaim.kswapd import wake
+from freehint.mm.reclaim.lists import lru_pages
+from freehint.mm.reclaim.scan import (
+    can_reclaim_anon_pages,
+    compact_gap,
+    shrink_node,
+    snapshot_refaults,
+)
 from freehint.mm.reclaim.state import (
-    ALLOCSTALL_DMA,
+    ACTIVE_ANON,
+    ACTIVE_FILE,
     BY_TASK,
     DEF_PRIORITY,
     INACTIVE_ANON,
     INACTIVE_FILE,
     MAX_RECLAIM_RETRIES,
     PAGE_ALLOC_COSTLY_ORDER,
-    PGSCAN_DIRECT_THROTTLE,
     SWAP_CLUSTER_MAX,
-    WORK_THROTTLED,
 )
 from freehint.mm.zone import zone_watermark_ok
+
+
+@kernel(inline=True)
+def zone_reclaimable_pages(memory, reclaim, zone):
+    """Pages of a zone that reclaim may hope for; if none, its free pages.
+
+    Source: zone_reclaimable_pages() of 6.1.124 and later.
+    """
+    pages = reclaim.zone_lru[zone, INACTIVE_FILE] + reclaim.zone_lru[zone, ACTIVE_FILE]
+    if can_reclaim_anon_pages(reclaim):
+        pages += reclaim.zone_lru[zone, INACTIVE_ANON] + reclaim.zone_lru[zone, ACTIVE_ANON]
+    return pages if pages > 0 else memory.zones[zone].nr_free_pages
+
+
+@kernel(cold=True)
+def allow_direct_reclaim(memory, reclaim):
+    """May a task reclaim, or must it wait for kswapd?  Source: allow_direct_reclaim()."""
+    state = reclaim.node[0]
+    if state.kswapd_failures >= MAX_RECLAIM_RETRIES:
+        return True
+    free = reserve = 0
+    for zone in range(memory.zones.shape[0]):
+        record = memory.zones[zone]
+        if record.index <= ZONE_NORMAL and zone_reclaimable_pages(memory, reclaim, zone) > 0:
+            reserve += record.watermark[WMARK_MIN] + record.watermark_boost
+            free += record.nr_free_pages
+    enough = reserve == 0 or free > reserve // 2
+    if not enough and not state.kswapd_awake:
+        state.kswapd_highest_zoneidx = min(state.kswapd_highest_zoneidx, ZONE_NORMAL)
+        wake(reclaim)
+    return enough
 
 
 @kernel(cold=True)

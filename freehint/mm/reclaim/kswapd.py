@@ -13,47 +13,37 @@ from freehint.mm.compact.skip import reset_isolation_suitable
 from freehint.mm.memory import (
     PAGEBLOCK_ORDER,
     WMARK_HIGH,
-    WMARK_MIN,
-    ZONE_NORMAL,
     ZONE_RECLAIM_ACTIVE,
+)
+from freehint.mm.reclaim.counts import (
+    KSWAPD_HIGH_WMARK_HIT_QUICKLY,
+    KSWAPD_LOW_WMARK_HIT_QUICKLY,
+    PAGEOUTRUN,
 )
 from freehint.mm.reclaim.scan import (
     age_anon,
     begin_shrink_node,
-    can_reclaim_anon_pages,
+    compact_gap,
     end_shrink_node,
     shrink_round,
     snapshot_refaults,
 )
 from freehint.mm.reclaim.state import (
-    ACTIVE_ANON,
-    ACTIVE_FILE,
     BY_KSWAPD,
     DEF_PRIORITY,
-    INACTIVE_ANON,
-    INACTIVE_FILE,
     KSWAPD_ASLEEP,
     KSWAPD_BALANCES,
-    KSWAPD_HIGH_WMARK_HIT_QUICKLY,
-    KSWAPD_LOW_WMARK_HIT_QUICKLY,
     KSWAPD_NAPS,
     KSWAPD_SHRINKS,
     KSWAPD_TRIES_TO_SLEEP,
     MAX_NR_ZONES,
     MAX_RECLAIM_RETRIES,
     NO_KSWAPD_FLAG,
-    PAGEOUTRUN,
     SWAP_CLUSTER_MAX,
 )
 from freehint.mm.zone import zone_watermark_ok
 
 NAP_NS = 100_000_000  # HZ / 10
-
-
-@kernel(inline=True)
-def compact_gap(order):
-    """Free pages that compaction for an order needs.  Source: compact_gap()."""
-    return 2 << order
 
 
 @kernel(inline=True)
@@ -70,8 +60,7 @@ def pgdat_balanced(memory, order, highest_zoneidx):
 def pgdat_watermark_boosted(memory, highest_zoneidx):
     """Is any such zone's watermark boosted?  Source: pgdat_watermark_boosted()."""
     for zone in range(memory.zones.shape[0]):
-        record = memory.zones[zone]
-        if record.index <= highest_zoneidx and record.watermark_boost > 0:
+        if memory.zones[zone].index <= highest_zoneidx and memory.zones[zone].watermark_boost:
             return True
     return False
 
@@ -98,8 +87,8 @@ def wakeup_kswapd(memory, reclaim, order, highest_zoneidx, may_reclaim):
     """
     state = reclaim.node[0]
     asked = state.kswapd_highest_zoneidx
-    if asked == MAX_NR_ZONES or asked < highest_zoneidx:
-        state.kswapd_highest_zoneidx = highest_zoneidx
+    higher = asked == MAX_NR_ZONES or asked < highest_zoneidx
+    state.kswapd_highest_zoneidx = highest_zoneidx if higher else asked
     state.kswapd_order = max(state.kswapd_order, order)
     if state.kswapd_awake:
         return
@@ -206,11 +195,10 @@ def begin_balance(memory, reclaim):
         reclaim.boosts[zone] = memory.zones[zone].watermark_boost if below else 0
         state.boosted += reclaim.boosts[zone]
     state.boost_left = state.boosted
-    sc.order = state.alloc_order
+    sc.order, sc.priority = state.alloc_order, DEF_PRIORITY
     sc.nr_reclaimed = sc.nr_scanned = sc.proactive = 0
     sc.force_deactivate = sc.skipped_deactivate = sc.deactivate_anon = sc.deactivate_file = 0
     set_reclaim_active(memory, reclaim, True)
-    sc.priority = DEF_PRIORITY
     state.kswapd_at = KSWAPD_BALANCES
 
 
@@ -233,8 +221,7 @@ def begin_pass(memory, reclaim):
     sc.may_writepage = 1 if state.boost_left == 0 or sc.priority < DEF_PRIORITY - 2 else 0
     state.reclaimed_before = sc.nr_reclaimed
     age_anon(memory, reclaim, BY_KSWAPD)
-    sc.nr_scanned = 0
-    sc.nr_to_reclaim = 0
+    sc.nr_scanned = sc.nr_to_reclaim = 0
     for zone in range(memory.zones.shape[0]):
         record = memory.zones[zone]
         if record.index <= sc.reclaim_idx:
@@ -311,34 +298,3 @@ def kswapd_step(memory, reclaim, cpu):
     elif not shrink_round(memory, reclaim, BY_KSWAPD, cpu):
         end_pass(memory, reclaim)
     return state.kswapd_awake != 0
-
-
-@kernel(inline=True)
-def zone_reclaimable_pages(memory, reclaim, zone):
-    """Pages of a zone that reclaim may hope for; if none, its free pages.
-
-    Source: zone_reclaimable_pages() of 6.1.124 and later.
-    """
-    pages = reclaim.zone_lru[zone, INACTIVE_FILE] + reclaim.zone_lru[zone, ACTIVE_FILE]
-    if can_reclaim_anon_pages(reclaim):
-        pages += reclaim.zone_lru[zone, INACTIVE_ANON] + reclaim.zone_lru[zone, ACTIVE_ANON]
-    return pages if pages > 0 else memory.zones[zone].nr_free_pages
-
-
-@kernel(cold=True)
-def allow_direct_reclaim(memory, reclaim):
-    """May a task reclaim, or must it wait for kswapd?  Source: allow_direct_reclaim()."""
-    state = reclaim.node[0]
-    if state.kswapd_failures >= MAX_RECLAIM_RETRIES:
-        return True
-    free = reserve = 0
-    for zone in range(memory.zones.shape[0]):
-        record = memory.zones[zone]
-        if record.index <= ZONE_NORMAL and zone_reclaimable_pages(memory, reclaim, zone) > 0:
-            reserve += record.watermark[WMARK_MIN] + record.watermark_boost
-            free += record.nr_free_pages
-    enough = reserve == 0 or free > reserve // 2
-    if not enough and not state.kswapd_awake:
-        state.kswapd_highest_zoneidx = min(state.kswapd_highest_zoneidx, ZONE_NORMAL)
-        wake(reclaim)
-    return enough

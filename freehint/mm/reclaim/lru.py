@@ -7,197 +7,42 @@ Source: mm/swap.c, mm/workingset.c, include/linux/mm_inline.h, mm/migrate.c of L
 """
 
 from freehint.jit import kernel
-from freehint.mm.list import list_add, list_add_tail, list_del
-from freehint.mm.memory import LRU, PAGEBLOCK_NR_PAGES, page_zone
+from freehint.mm.memory import LRU, PAGEBLOCK_NR_PAGES
+from freehint.mm.reclaim.counts import PGACTIVATE, PSWPIN
+from freehint.mm.reclaim.lists import (
+    add_to_lru,
+    clear_bits,
+    del_from_lru,
+    has,
+    is_file,
+    nr_pages_of,
+    set_bits,
+)
 from freehint.mm.reclaim.state import (
-    ACTIVE_ANON,
-    ACTIVE_FILE,
-    INACTIVE_ANON,
-    INACTIVE_FILE,
-    NR_DIRTIED,
-    NR_WRITTEN,
     PG_ACTIVE,
     PG_DIRTY,
     PG_EXEC,
     PG_HUGE,
     PG_MAPPED,
     PG_ON_LRU,
-    PG_RECLAIM,
     PG_REFERENCED,
     PG_SWAPBACKED,
     PG_SWAPCACHE,
-    PG_WORKINGSET,
     PG_WRITEBACK,
-    PGACTIVATE,
-    PGROTATED,
-    PSWPIN,
     PTE_YOUNG,
-    SHADOW_BITS,
-    SWAP_IGNORED,
-    UNEVICTABLE,
-    WORKINGSET_ACTIVATE_ANON,
-    WORKINGSET_REFAULT_ANON,
-    WORKINGSET_RESTORE_ANON,
+)
+from freehint.mm.reclaim.workingset import workingset_refault
+from freehint.mm.reclaim.writeback import (
+    clear_dirty,
+    free_swap,
+    free_swap_slot,
+    leave_writeback,
+    set_page_dirty,
+    vm_swap_full,
 )
 
-SHADOW_MASK = (1 << SHADOW_BITS) - 1
 # What touch() met: no page, a page that was not mapped (a minor fault), a mapped page.
 NOT_RESIDENT, MINOR_FAULT, MAPPED = -1, 0, 1
-
-
-@kernel(inline=True)
-def list_head(memory, lru):
-    """Node in Reclaim.links that heads a list."""
-    return memory.nr_pages + lru
-
-
-@kernel(inline=True)
-def has(reclaim, node, bits):
-    """Has the page any of these bits?"""
-    return reclaim.page[node] & bits != 0
-
-
-@kernel(inline=True)
-def set_bits(reclaim, node, bits):
-    """Set bits of a page."""
-    reclaim.page[node] |= bits
-
-
-@kernel(inline=True)
-def clear_bits(reclaim, node, bits):
-    """Clear bits of a page."""
-    reclaim.page[node] &= 0xFFFFFFFF ^ bits
-
-
-@kernel(inline=True)
-def is_file(reclaim, node):
-    """1 for a page of a file, 0 for an anonymous one.  Source: folio_is_file_lru()."""
-    return 0 if reclaim.page[node] & PG_SWAPBACKED else 1
-
-
-@kernel(inline=True)
-def nr_pages_of(reclaim, node):
-    """Pages of the folio.  Source: folio_nr_pages()."""
-    return PAGEBLOCK_NR_PAGES if reclaim.page[node] & PG_HUGE else 1
-
-
-@kernel(inline=True)
-def lru_of(reclaim, node):
-    """The list for a page with these bits.  Source: folio_lru_list()."""
-    return 2 * is_file(reclaim, node) + (1 if reclaim.page[node] & PG_ACTIVE else 0)
-
-
-@kernel(inline=True)
-def lru_pages(reclaim, lru):
-    """Pages on a list.  Source: lruvec_page_state(), NR_LRU_BASE."""
-    pages = 0
-    for zone in range(reclaim.zone_lru.shape[0]):
-        pages += reclaim.zone_lru[zone, lru]
-    return pages
-
-
-@kernel(inline=True)
-def count_on_list(memory, reclaim, node, lru, sign):
-    """Add a page to the counter of its zone and list, or take it away."""
-    zone = page_zone(memory, node)
-    reclaim.zone_lru[zone, lru] += sign * nr_pages_of(reclaim, node)
-
-
-@kernel(cold=True)
-def add_to_lru(memory, reclaim, node):
-    """Put a page first on its list.  Source: lruvec_add_folio()."""
-    lru = lru_of(reclaim, node)
-    set_bits(reclaim, node, PG_ON_LRU)
-    list_add(reclaim.links, node, list_head(memory, lru))
-    count_on_list(memory, reclaim, node, lru, 1)
-
-
-@kernel(cold=True)
-def add_to_lru_tail(memory, reclaim, node):
-    """Put a page last on its list.  Source: lruvec_add_folio_tail()."""
-    lru = lru_of(reclaim, node)
-    set_bits(reclaim, node, PG_ON_LRU)
-    list_add_tail(reclaim.links, node, list_head(memory, lru))
-    count_on_list(memory, reclaim, node, lru, 1)
-
-
-@kernel(cold=True)
-def del_from_lru(memory, reclaim, node):
-    """Take a page off its list.  Source: lruvec_del_folio()."""
-    clear_bits(reclaim, node, PG_ON_LRU)
-    list_del(reclaim.links, node)
-    count_on_list(memory, reclaim, node, lru_of(reclaim, node), -1)
-
-
-@kernel(inline=True)
-def swap_pages_free(reclaim):
-    """Swap slots that are free.  Source: get_nr_swap_pages()."""
-    return 0 if reclaim.node[0].ablations & SWAP_IGNORED else reclaim.node[0].swap_free
-
-
-# The working set
-
-
-@kernel(inline=True)
-def workingset_eviction(reclaim, node):
-    """The shadow that an evicted page leaves.  Source: workingset_eviction(), pack_shadow()."""
-    state = reclaim.node[0]
-    age = state.nonresident_age & SHADOW_MASK
-    state.nonresident_age += nr_pages_of(reclaim, node)
-    return -1 - (2 * age + (1 if reclaim.page[node] & PG_WORKINGSET else 0))
-
-
-@kernel(inline=True)
-def workingset_size(reclaim, file):
-    """Pages against which a refault distance is compared.  Source: workingset_refault()."""
-    size = lru_pages(reclaim, ACTIVE_FILE)
-    if not file:
-        size += lru_pages(reclaim, INACTIVE_FILE)
-    if swap_pages_free(reclaim) > 0:
-        size += lru_pages(reclaim, ACTIVE_ANON)
-        if file:
-            size += lru_pages(reclaim, INACTIVE_ANON)
-    return size
-
-
-@kernel(cold=True)
-def lru_note_cost(reclaim, file, pages):
-    """Note I/O that a kind of pages has cost; older costs fade.  Source: lru_note_cost()."""
-    state = reclaim.node[0]
-    if file:
-        state.file_cost += pages
-    else:
-        state.anon_cost += pages
-    size = 0
-    for lru in range(UNEVICTABLE):
-        size += lru_pages(reclaim, lru)
-    if state.file_cost + state.anon_cost > size // 4:
-        state.file_cost //= 2
-        state.anon_cost //= 2
-
-
-@kernel(cold=True)
-def workingset_refault(reclaim, node, shadow):
-    """A page that was evicted is back: activate it if it was away for a short time only.
-
-    Source: workingset_refault(), workingset_age_nonresident().
-    """
-    state, file, pages = reclaim.node[0], is_file(reclaim, node), nr_pages_of(reclaim, node)
-    reclaim.count[WORKINGSET_REFAULT_ANON + file] += pages
-    eviction = (-1 - shadow) >> 1
-    distance = (state.nonresident_age - eviction) & SHADOW_MASK
-    if distance > workingset_size(reclaim, file):
-        return
-    set_bits(reclaim, node, PG_ACTIVE)
-    state.nonresident_age += pages
-    reclaim.count[WORKINGSET_ACTIVATE_ANON + file] += pages
-    if (-1 - shadow) & 1:
-        set_bits(reclaim, node, PG_WORKINGSET)
-        lru_note_cost(reclaim, file, pages)
-        reclaim.count[WORKINGSET_RESTORE_ANON + file] += pages
-
-
-# Pages come and go
 
 
 @kernel(inline=True)
@@ -377,9 +222,6 @@ def move_page(memory, reclaim, source, target):
         add_to_lru(memory, reclaim, target)
 
 
-# Use
-
-
 @kernel(cold=True)
 def activate_page(memory, reclaim, node):
     """Put an inactive page first on the active list.  Source: folio_activate_fn()."""
@@ -410,145 +252,3 @@ def deactivate_page(memory, reclaim, node):
         del_from_lru(memory, reclaim, node)
         clear_bits(reclaim, node, PG_ACTIVE | PG_REFERENCED)
         add_to_lru(memory, reclaim, node)
-
-
-# Dirty pages, writeback, swap slots
-
-
-@kernel(inline=True)
-def set_page_dirty(reclaim, node):
-    """A file's page is written.  Source: folio_account_dirtied()."""
-    if not has(reclaim, node, PG_DIRTY):
-        set_bits(reclaim, node, PG_DIRTY)
-        reclaim.node[0].nr_dirty += 1
-        reclaim.count[NR_DIRTIED] += 1
-
-
-@kernel(inline=True)
-def clear_dirty(reclaim, node):
-    """The page's content is on its way to the disk, or not wanted.
-
-    Source: folio_clear_dirty_for_io(), folio_account_cleaned().
-    """
-    if has(reclaim, node, PG_DIRTY):
-        clear_bits(reclaim, node, PG_DIRTY)
-        if is_file(reclaim, node):
-            reclaim.node[0].nr_dirty -= 1
-
-
-@kernel(cold=True)
-def start_writeback(memory, reclaim, node):
-    """Hand a dirty page to the disk: it enters the ring.
-
-    Source: folio_start_writeback(), folio_clear_dirty_for_io().
-    """
-    state = reclaim.node[0]
-    clear_dirty(reclaim, node)
-    set_bits(reclaim, node, PG_WRITEBACK)
-    state.nr_writeback += 1
-    at = (state.writeback_first + state.writeback_count) % reclaim.writeback.shape[0]
-    reclaim.writeback[at] = node
-    state.writeback_count += 1
-
-
-@kernel(cold=True)
-def next_writeback(reclaim):
-    """Take the oldest page off the ring; return it, or -1 if none is left.
-
-    The caller waits for the disk and calls :func:`end_writeback`.
-    """
-    state = reclaim.node[0]
-    node = -1
-    while node < 0 and state.writeback_count > 0:
-        node = int(reclaim.writeback[state.writeback_first])
-        reclaim.writeback[state.writeback_first] = -1
-        state.writeback_first = (state.writeback_first + 1) % reclaim.writeback.shape[0]
-        state.writeback_count -= 1
-    return node
-
-
-@kernel(cold=True)
-def end_writeback(memory, reclaim, node):
-    """The disk has the page.  If reclaim waits for it, it becomes the last of its inactive list.
-
-    Source: folio_end_writeback(), folio_rotate_reclaimable(), lru_move_tail_fn().
-    """
-    clear_bits(reclaim, node, PG_WRITEBACK)
-    reclaim.node[0].nr_writeback -= 1
-    reclaim.count[NR_WRITTEN] += 1
-    if not has(reclaim, node, PG_RECLAIM):
-        return
-    clear_bits(reclaim, node, PG_RECLAIM)
-    if has(reclaim, node, PG_ON_LRU) and not has(reclaim, node, PG_DIRTY):
-        del_from_lru(memory, reclaim, node)
-        clear_bits(reclaim, node, PG_ACTIVE)
-        add_to_lru_tail(memory, reclaim, node)
-        reclaim.count[PGROTATED] += nr_pages_of(reclaim, node)
-
-
-@kernel(cold=True)
-def leave_writeback(memory, reclaim, node):
-    """End the writeback of a page that goes; its entry of the ring becomes -1."""
-    state, size = reclaim.node[0], reclaim.writeback.shape[0]
-    for i in range(state.writeback_count):
-        at = (state.writeback_first + i) % size
-        if reclaim.writeback[at] == node:
-            reclaim.writeback[at] = -1
-            break
-    clear_bits(reclaim, node, PG_RECLAIM)
-    end_writeback(memory, reclaim, node)
-
-
-@kernel(inline=True)
-def vm_swap_full(reclaim):
-    """Is more than half of the swap in use?  Source: vm_swap_full()."""
-    state = reclaim.node[0]
-    return state.swap_free * 2 < state.swap_total
-
-
-@kernel(cold=True)
-def add_to_swap(reclaim, node):
-    """Give an anonymous page a swap slot; the next free one after the last given.
-
-    Source: add_to_swap(), scan_swap_map_slots() without clusters.
-
-    Returns
-    -------
-    bool
-        False if swap is full.
-    """
-    state, size = reclaim.node[0], reclaim.swap_map.shape[0]
-    if swap_pages_free(reclaim) <= 0:
-        return False
-    at = state.swap_next
-    while reclaim.swap_map[at] != 0:
-        at = at + 1 if at + 1 < size else 0
-    place = int(reclaim.slot[node]) - 1
-    reclaim.swap_map[at] = place + 1
-    reclaim.swap[place] = at + 1
-    state.swap_next = at + 1 if at + 1 < size else 0
-    state.swap_free -= 1
-    set_bits(reclaim, node, PG_SWAPCACHE | PG_DIRTY)
-    return True
-
-
-@kernel(cold=True)
-def free_swap_slot(reclaim, place):
-    """Free the swap slot of a place, if it has one.  Source: swap_free()."""
-    slot = int(reclaim.swap[place]) - 1
-    if slot >= 0:
-        reclaim.swap[place] = 0
-        reclaim.swap_map[slot] = 0
-        reclaim.node[0].swap_free += 1
-
-
-@kernel(inline=True)
-def free_swap(reclaim, node):
-    """Free the swap slot of a page in memory, whose content is then nowhere else.
-
-    Source: folio_free_swap().
-    """
-    if has(reclaim, node, PG_SWAPCACHE):
-        clear_bits(reclaim, node, PG_SWAPCACHE)
-        set_bits(reclaim, node, PG_DIRTY)
-        free_swap_slot(reclaim, int(reclaim.slot[node]) - 1)

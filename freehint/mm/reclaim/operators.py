@@ -5,15 +5,10 @@ compact_memory is compact_node() of mm/compact/direct.py.
 
 from freehint.jit import kernel
 from freehint.mm.memory import ZONE_MOVABLE
+from freehint.mm.reclaim.counts import DROP_PAGECACHE
 from freehint.mm.reclaim.direct import begin_direct_reclaim, reclaim_with_force
-from freehint.mm.reclaim.scan import drop_page, free_reclaimed
-from freehint.mm.reclaim.state import (
-    BY_TASK,
-    DROP_PAGECACHE,
-    MAX_RECLAIM_RETRIES,
-    PAGEVEC_SIZE,
-    SWAP_CLUSTER_MAX,
-)
+from freehint.mm.reclaim.pages import drop_page, free_reclaimed
+from freehint.mm.reclaim.state import BY_TASK, MAX_RECLAIM_RETRIES, PAGEVEC_SIZE, SWAP_CLUSTER_MAX
 
 
 @kernel(cold=True)

@@ -7,36 +7,24 @@ Linux 6.1.
 
 from freehint.jit import kernel
 from freehint.mm.compact.direct import direct_compact
-from freehint.mm.compact.finish import compaction_suitable
 from freehint.mm.compact.state import (
-    COMPACT_COMPLETE,
-    COMPACT_CONTENDED,
     COMPACT_DEFERRED,
-    COMPACT_PARTIAL_SKIPPED,
     COMPACT_SKIPPED,
-    COMPACT_SUCCESS,
     PRIO_ASYNC,
-    PRIO_SYNC_FULL,
     PRIO_SYNC_LIGHT,
 )
 from freehint.mm.highatomic import unreserve_highatomic_pageblock
 from freehint.mm.memory import MOVABLE, WMARK_HIGH, WMARK_MIN
 from freehint.mm.pcp import drain_pages_zone
+from freehint.mm.reclaim.counts import OOM_KILL, WORK_THROTTLED, WORK_UNDER_LOCK
 from freehint.mm.reclaim.direct import (
     skip_throttle_noprogress,
     throttle_direct_reclaim,
     try_to_free_pages,
 )
-from freehint.mm.reclaim.kswapd import wakeup_kswapd, zone_reclaimable_pages
-from freehint.mm.reclaim.state import (
-    MAX_COMPACT_RETRIES,
-    MAX_RECLAIM_RETRIES,
-    NO_BOOST,
-    OOM_KILL,
-    PAGE_ALLOC_COSTLY_ORDER,
-    WORK_THROTTLED,
-    WORK_UNDER_LOCK,
-)
+from freehint.mm.reclaim.kswapd import wakeup_kswapd
+from freehint.mm.reclaim.retry import may_retry, note_progress
+from freehint.mm.reclaim.state import NO_BOOST, PAGE_ALLOC_COSTLY_ORDER
 from freehint.mm.zone import (
     LOCKED,
     NO_PAGE,
@@ -44,7 +32,6 @@ from freehint.mm.zone import (
     first_attempt,
     get_page_from_freelist,
     highest_zone_of,
-    zone_watermark_ok,
 )
 
 NEEDS_CALLBACK = -3  # policies are asked for pages (Reclaim.node.shrink_wanted): call alloc() again
@@ -229,70 +216,6 @@ def reclaim_and_compact(memory, reclaim, cpu, order, migratetype):
     return node, zone, under_lock
 
 
-@kernel(inline=True)
-def note_progress(reclaim, order):
-    """Count rounds without progress; a costly order never makes any.
-
-    Source: should_reclaim_retry().
-    """
-    state = reclaim.node[0]
-    if state.progress and order <= PAGE_ALLOC_COSTLY_ORDER:
-        state.no_progress_loops = 0
-    else:
-        state.no_progress_loops += 1
-
-
-@kernel(cold=True)
-def may_retry(memory, reclaim, order, migratetype):
-    """Is another round worth while?  Source: __alloc_pages_slowpath()."""
-    state = reclaim.node[0]
-    note_progress(reclaim, order)
-    loops = state.no_progress_loops
-    if should_reclaim_retry(memory, reclaim, order, migratetype, loops):
-        return True
-    return state.progress != 0 and should_compact_retry(memory, reclaim, order, migratetype)
-
-
-@kernel(cold=True)
-def should_compact_retry(memory, reclaim, order, migratetype):
-    """May compaction succeed at the next try, perhaps by trying harder?
-
-    Source: should_compact_retry(), for orders that are not costly.
-    """
-    state, result = reclaim.node[0], reclaim.node[0].compact_result
-    if order == 0:
-        return False
-    if result == COMPACT_SUCCESS:
-        state.compact_retries += 1
-    if result == COMPACT_SKIPPED:
-        return compaction_zonelist_suitable(memory, reclaim, order, migratetype)
-    withdrawn = (COMPACT_COMPLETE, COMPACT_DEFERRED, COMPACT_CONTENDED, COMPACT_PARTIAL_SKIPPED)
-    if result not in withdrawn and state.compact_retries <= MAX_COMPACT_RETRIES:
-        return True
-    if state.compact_priority > PRIO_SYNC_FULL:
-        state.compact_priority -= 1
-        state.compact_retries = 0
-        return True
-    return False
-
-
-@kernel(cold=True)
-def compaction_zonelist_suitable(memory, reclaim, order, migratetype):
-    """Could compaction run if a part of the reclaimable pages were free?
-
-    Source: compaction_zonelist_suitable().
-    """
-    highest = highest_zone_of(migratetype)
-    for zone in range(memory.zones.shape[0]):
-        hoped = zone_reclaimable_pages(memory, reclaim, zone) // order
-        memory.zones[zone].nr_free_pages += hoped
-        suitable = compaction_suitable(memory, zone, order, highest)
-        memory.zones[zone].nr_free_pages -= hoped
-        if suitable:
-            return True
-    return False
-
-
 @kernel(cold=True)
 def alloc_after_reclaim(memory, reclaim, cpu, order, migratetype):
     """Take a block after reclaim, if need be after draining the pcp lists.
@@ -314,19 +237,6 @@ def drain_all_pages(memory, reclaim):
     for cpu in range(memory.nr_cpus):
         for zone in range(memory.zones.shape[0]):
             reclaim.work[WORK_UNDER_LOCK] += drain_pages_zone(memory, zone, cpu)
-
-
-@kernel(cold=True)
-def should_reclaim_retry(memory, reclaim, order, migratetype, loops):
-    """Might another round of reclaim make the request possible?  Source: should_reclaim_retry()."""
-    if loops > MAX_RECLAIM_RETRIES:
-        return unreserve_highatomic_pageblock(memory, migratetype, True)
-    highest = highest_zone_of(migratetype)
-    for zone in range(memory.zones.shape[0]):
-        hoped = zone_reclaimable_pages(memory, reclaim, zone)
-        if zone_watermark_ok(memory, zone, order, WMARK_MIN, -hoped, highest, 0):
-            return True
-    return False
 
 
 @kernel(cold=True)

@@ -7,15 +7,15 @@ Source: include/linux/mmzone.h (struct lruvec, pg_data_t), struct scan_control o
 include/linux/vm_event_item.h, Linux 6.1.
 """
 
-from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
 
 from freehint.config import InputError
 from freehint.mm.compact.state import Compaction, new_compaction
-from freehint.mm.memory import WMARK_MIN, ZONE_NAMES, Memory
-from freehint.mm.watermark import watermarks_from
+from freehint.mm.memory import Memory
+from freehint.mm.reclaim.counts import COUNTS, NR_COUNTS, NR_WORK
+from freehint.mm.reclaim.sysctl import Sysctl, set_sysctls
 
 INACTIVE_ANON, ACTIVE_ANON, INACTIVE_FILE, ACTIVE_FILE, UNEVICTABLE = range(5)
 NR_LISTS = 5
@@ -47,127 +47,6 @@ PAGE_ALLOC_COSTLY_ORDER = 3
 MAX_NR_ZONES = 5
 PAGEVEC_SIZE = 15
 SHADOW_BITS = 30  # of nonresident_age, in a place's shadow
-
-# /proc/vmstat's names; count[X] is the counter COUNTS[X].
-COUNTS = (
-    *(f"allocstall_{zone.lower()}" for zone in ZONE_NAMES),
-    *(f"pgskip_{zone.lower()}" for zone in ZONE_NAMES),
-    "pgactivate",
-    "pgdeactivate",
-    "pgrefill",
-    "pgsteal_kswapd",
-    "pgsteal_direct",
-    "pgscan_kswapd",
-    "pgscan_direct",
-    "pgscan_anon",
-    "pgscan_file",
-    "pgsteal_anon",
-    "pgsteal_file",
-    "pgscan_direct_throttle",
-    "slabs_scanned",
-    "kswapd_low_wmark_hit_quickly",
-    "kswapd_high_wmark_hit_quickly",
-    "pageoutrun",
-    "pgrotated",
-    "drop_pagecache",
-    "oom_kill",
-    "pswpin",
-    "pswpout",
-    "workingset_refault_anon",
-    "workingset_refault_file",
-    "workingset_activate_anon",
-    "workingset_activate_file",
-    "workingset_restore_anon",
-    "workingset_restore_file",
-    "nr_vmscan_write",
-    "nr_vmscan_immediate_reclaim",
-    "nr_dirtied",
-    "nr_written",
-    "pgmigrate_success",
-    "pgmigrate_fail",
-    "compact_migrate_scanned",
-    "compact_free_scanned",
-    "compact_isolated",
-    "compact_stall",
-    "compact_fail",
-    "compact_success",
-    "compact_daemon_wake",
-    "compact_daemon_migrate_scanned",
-    "compact_daemon_free_scanned",
-    "thp_split_page",
-    "thp_swpout_fallback",
-)
-NR_COUNTS = len(COUNTS)
-(
-    ALLOCSTALL_DMA,
-    _,
-    _,
-    _,
-    PGSKIP_DMA,
-    _,
-    _,
-    _,
-    PGACTIVATE,
-    PGDEACTIVATE,
-    PGREFILL,
-    PGSTEAL_KSWAPD,
-    PGSTEAL_DIRECT,
-    PGSCAN_KSWAPD,
-    PGSCAN_DIRECT,
-    PGSCAN_ANON,
-    PGSCAN_FILE,
-    PGSTEAL_ANON,
-    PGSTEAL_FILE,
-    PGSCAN_DIRECT_THROTTLE,
-    SLABS_SCANNED,
-    KSWAPD_LOW_WMARK_HIT_QUICKLY,
-    KSWAPD_HIGH_WMARK_HIT_QUICKLY,
-    PAGEOUTRUN,
-    PGROTATED,
-    DROP_PAGECACHE,
-    OOM_KILL,
-    PSWPIN,
-    PSWPOUT,
-    WORKINGSET_REFAULT_ANON,
-    WORKINGSET_REFAULT_FILE,
-    WORKINGSET_ACTIVATE_ANON,
-    WORKINGSET_ACTIVATE_FILE,
-    WORKINGSET_RESTORE_ANON,
-    WORKINGSET_RESTORE_FILE,
-    NR_VMSCAN_WRITE,
-    NR_VMSCAN_IMMEDIATE_RECLAIM,
-    NR_DIRTIED,
-    NR_WRITTEN,
-    PGMIGRATE_SUCCESS,
-    PGMIGRATE_FAIL,
-    COMPACT_MIGRATE_SCANNED,
-    COMPACT_FREE_SCANNED,
-    COMPACT_ISOLATED,
-    COMPACT_STALL,
-    COMPACT_FAIL,
-    COMPACT_SUCCESS,
-    COMPACT_DAEMON_WAKE,
-    COMPACT_DAEMON_MIGRATE_SCANNED,
-    COMPACT_DAEMON_FREE_SCANNED,
-    THP_SPLIT_PAGE,
-    THP_SWPOUT_FALLBACK,
-) = range(NR_COUNTS)
-
-# Reclaim.work, in pages unless noted: pages scanned, reclaimed, moved to other lists, handed to
-# the swap device, given to the buddy lists under the zone lock; batches; waits of direct reclaim
-# (reclaim_throttle()).
-(
-    WORK_SCANNED,
-    WORK_RECLAIMED,
-    WORK_DEACTIVATED,
-    WORK_SWAPPED,
-    WORK_UNDER_LOCK,
-    WORK_BATCHES,
-    WORK_THROTTLED,
-    WORK_COMPACT_SCANNED,
-    WORK_MIGRATED,
-    NR_WORK,
-) = range(10)
 
 # Wrong rules, for validation: bits of ``ablations``.
 NO_BOOST, NO_KSWAPD_FLAG, CACHE_NEVER_RECLAIMED, SWAP_IGNORED = 1, 2, 4, 8
@@ -288,65 +167,6 @@ CONTROL_DTYPE = np.dtype(
 )
 
 
-@dataclass(frozen=True)
-class Sysctl:
-    """The sysctls that steer reclaim, by the kernel's names in ``vm.``
-
-    Attributes
-    ----------
-    swappiness : int
-        0 to 200.
-    min_free_kbytes : int or None
-        None: as the kernel computes it; the guest keeps its watermarks.
-    watermark_scale_factor : int
-        Distance between the watermarks in 1/10000 of the memory, 1 to 3000.
-    watermark_boost_factor : int
-        Largest boost in 1/10000 of the high watermark; 0 turns boosts off.
-    compaction_proactiveness : int
-        0 to 100.
-    dirty_ratio, dirty_background_ratio : int
-        Percentages of the memory that may be cache, 0 to 100.
-
-    Raises
-    ------
-    InputError
-        A value is outside of the kernel's range.
-    """
-
-    swappiness: int = 60
-    min_free_kbytes: int | None = None
-    watermark_scale_factor: int = 10
-    watermark_boost_factor: int = 15000
-    compaction_proactiveness: int = 20
-    dirty_ratio: int = 20
-    dirty_background_ratio: int = 10
-
-    def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is None and field.name == "min_free_kbytes":
-                continue
-            least, most = RANGES[field.name]
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise InputError(f"vm.{field.name} must be an integer, got {value!r}")
-            if not least <= value <= most:
-                raise InputError(
-                    f"vm.{field.name} must lie in {least}..{most} (the kernel's range), got {value}"
-                )
-
-
-# kernel/sysctl.c; watermark_scale_factor's upper end is 10 % before 5.17 and 30 % since.
-RANGES = {
-    "swappiness": (0, 200),
-    "min_free_kbytes": (0, 2**31 - 1),
-    "watermark_scale_factor": (1, 3000),
-    "watermark_boost_factor": (0, 2**31 - 1),
-    "compaction_proactiveness": (0, 100),
-    "dirty_ratio": (0, 100),
-    "dirty_background_ratio": (0, 100),
-}
-
-
 class Reclaim(NamedTuple):
     """What reclaim knows of a guest with ``N`` pages, ``Z`` zones and ``P`` places.
 
@@ -441,24 +261,6 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
         writeback=np.full(memory.nr_pages, -1, np.int32),
         freed=np.zeros(2 * memory.nr_pages, np.int32),
     )
-
-
-def set_sysctls(memory: Memory, node: np.recarray, sysctl: Sysctl) -> None:
-    """Write the sysctls into the node's record, and the watermarks that follow from them."""
-    for field in fields(sysctl):
-        value = getattr(sysctl, field.name)
-        node[field.name] = -1 if value is None else value
-    lowest, scale = sysctl.min_free_kbytes, sysctl.watermark_scale_factor
-    if lowest is None and scale == Sysctl.watermark_scale_factor:
-        return
-    managed = memory.zones.managed
-    if lowest is not None and lowest // 4 >= managed.sum():
-        raise InputError(
-            f"vm.min_free_kbytes must be smaller than the guest's {managed.sum() * 4} kB of"
-            f" memory, got {lowest}"
-        )
-    pages = int(memory.zones.watermark[:, WMARK_MIN].sum()) if lowest is None else lowest // 4
-    memory.zones.watermark[:] = watermarks_from(managed, pages, scale)
 
 
 def vmstat(reclaim: Reclaim) -> dict[str, int]:

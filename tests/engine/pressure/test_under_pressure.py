@@ -148,7 +148,7 @@ def test_it_is_written_and_read_as_any_scenario(tmp_path):
         "fill 10",
     ]
     (tmp_path / "run" / "jobs.parquet").unlink()
-    with pytest.raises(fh.InputError, match="jobs.parquet: there is no such file"):
+    with pytest.raises(fh.InputError, match=r"jobs\.parquet: there is no such file"):
         Run.load(tmp_path / "run")
 
 

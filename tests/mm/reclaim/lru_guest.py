@@ -3,7 +3,8 @@
 from freehint.mm.list import list_next
 from freehint.mm.memory import MOVABLE
 from freehint.mm.reclaim.lru import add_anon_page, add_file_page
-from freehint.mm.reclaim.state import Sysctl, new_reclaim
+from freehint.mm.reclaim.state import new_reclaim
+from freehint.mm.reclaim.sysctl import Sysctl
 from freehint.mm.zone import alloc_pages
 from memories import empty_memory, free_everything, free_memory
 

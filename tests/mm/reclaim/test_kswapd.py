@@ -5,13 +5,8 @@ from lru_guest import lru_guest, page_of
 
 from freehint.mm.check import check_memory
 from freehint.mm.memory import MOVABLE, ZONE_RECLAIM_ACTIVE
-from freehint.mm.reclaim.kswapd import (
-    allow_direct_reclaim,
-    end_nap,
-    kswapd_step,
-    pgdat_balanced,
-    wakeup_kswapd,
-)
+from freehint.mm.reclaim.direct import allow_direct_reclaim
+from freehint.mm.reclaim.kswapd import end_nap, kswapd_step, pgdat_balanced, wakeup_kswapd
 from freehint.mm.reclaim.lru import add_file_page
 from freehint.mm.reclaim.slowpath import alloc
 from freehint.mm.reclaim.state import (

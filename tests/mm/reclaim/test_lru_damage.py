@@ -5,14 +5,7 @@ import pytest
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.list import NEXT, list_add
 from freehint.mm.memory import MOVABLE
-from freehint.mm.reclaim.lru import (
-    activate_page,
-    add_anon_page,
-    add_file_page,
-    add_to_swap,
-    forget_page,
-    start_writeback,
-)
+from freehint.mm.reclaim.lru import activate_page, add_anon_page, add_file_page, forget_page
 from freehint.mm.reclaim.state import (
     ACTIVE_FILE,
     INACTIVE_FILE,
@@ -25,6 +18,7 @@ from freehint.mm.reclaim.state import (
     PG_WRITEBACK,
     new_reclaim,
 )
+from freehint.mm.reclaim.writeback import add_to_swap, start_writeback
 from freehint.mm.zone import alloc_pages, free_pages
 from memories import free_memory
 

@@ -9,27 +9,23 @@ from freehint.config import InputError
 from freehint.mm.check import check_memory
 from freehint.mm.memory import LRU, MOVABLE
 from freehint.mm.reclaim.kswapd import kswapd_step
+from freehint.mm.reclaim.lists import del_from_lru
 from freehint.mm.reclaim.lru import (
     MAPPED,
     MINOR_FAULT,
     NOT_RESIDENT,
     add_anon_page,
     add_file_page,
-    add_to_swap,
     deactivate_page,
-    del_from_lru,
-    end_writeback,
     forget_page,
     forget_place,
     mark_page_accessed,
     move_page,
-    next_writeback,
-    start_writeback,
     touch,
     unmap_page,
 )
 from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
-from freehint.mm.reclaim.scan import evict_page, free_reclaimed
+from freehint.mm.reclaim.pages import evict_page, free_reclaimed
 from freehint.mm.reclaim.slowpath import alloc
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
@@ -40,9 +36,15 @@ from freehint.mm.reclaim.state import (
     PG_ON_LRU,
     PG_RECLAIM,
     PG_SWAPCACHE,
-    Sysctl,
     new_reclaim,
     vmstat,
+)
+from freehint.mm.reclaim.sysctl import Sysctl
+from freehint.mm.reclaim.writeback import (
+    add_to_swap,
+    end_writeback,
+    next_writeback,
+    start_writeback,
 )
 from freehint.mm.zone import free_pages
 from memories import free_memory

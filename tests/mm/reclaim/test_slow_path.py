@@ -11,21 +11,10 @@ from freehint.formats.snapshots import load_snapshot
 from freehint.mm.check import check_memory
 from freehint.mm.memory import BUDDY, MOVABLE, PCP, UNMOVABLE, copy_memory, frame_order
 from freehint.mm.reclaim.kswapd import kswapd_step
-from freehint.mm.reclaim.lru import (
-    add_anon_page,
-    add_file_page,
-    end_writeback,
-    next_writeback,
-    set_bits,
-    touch,
-)
+from freehint.mm.reclaim.lists import set_bits
+from freehint.mm.reclaim.lru import add_anon_page, add_file_page, touch
 from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
-from freehint.mm.reclaim.slowpath import (
-    NEEDS_CALLBACK,
-    WAITS,
-    alloc,
-    alloc_no_reclaim,
-)
+from freehint.mm.reclaim.slowpath import NEEDS_CALLBACK, WAITS, alloc, alloc_no_reclaim
 from freehint.mm.reclaim.state import (
     CACHE_NEVER_RECLAIMED,
     PG_MAPPED,
@@ -33,6 +22,7 @@ from freehint.mm.reclaim.state import (
     new_reclaim,
     vmstat,
 )
+from freehint.mm.reclaim.writeback import end_writeback, next_writeback
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages
 
 TRUTH = Path(__file__).parents[4] / "shared" / "ground-truth" / "reclaim"

@@ -5,31 +5,28 @@ from lru_guest import lru_guest, page_of, pages_on, places_on, two_zones
 
 from freehint.mm.check import check_memory
 from freehint.mm.memory import MOVABLE
+from freehint.mm.reclaim.fate import ACTIVATE, KEEP, RECLAIM, look_at_page
+from freehint.mm.reclaim.lists import set_bits
 from freehint.mm.reclaim.lru import (
     activate_page,
     add_file_page,
     add_huge_page,
-    end_writeback,
     mark_page_accessed,
-    next_writeback,
-    set_bits,
     touch,
 )
-from freehint.mm.reclaim.scan import (
-    ACTIVATE,
-    KEEP,
-    RECLAIM,
-    begin_shrink_node,
-    get_scan_count,
-    inactive_is_low,
+from freehint.mm.reclaim.pages import (
     isolate_lru_pages,
-    keep_proportion,
-    look_at_page,
     next_isolated,
-    prepare_scan_count,
     putback_page,
     shrink_active_list,
     shrink_inactive_list,
+)
+from freehint.mm.reclaim.scan import (
+    begin_shrink_node,
+    get_scan_count,
+    inactive_is_low,
+    keep_proportion,
+    prepare_scan_count,
     shrink_slab,
 )
 from freehint.mm.reclaim.state import (
@@ -53,6 +50,7 @@ from freehint.mm.reclaim.state import (
     SWAP_IGNORED,
     vmstat,
 )
+from freehint.mm.reclaim.writeback import end_writeback, next_writeback
 from freehint.mm.zone import alloc_pages
 
 
