@@ -28,8 +28,9 @@ from freehint.mm.reclaim.lru import (
     touch,
     unmap_page,
 )
+from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
 from freehint.mm.reclaim.scan import evict_page, free_reclaimed
-from freehint.mm.reclaim.slowpath import alloc, drop_caches, memory_reclaim
+from freehint.mm.reclaim.slowpath import alloc
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
