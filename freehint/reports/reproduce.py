@@ -52,9 +52,10 @@ class Reproduction:
             more = len(self.differences) - 3
             names += f" and {more} more" if more > 0 else ""
             return f"NOT reproduced: simulated again, the run differs in {names}."
+        tables = len(self.run.table_names) - 1
         return (
             f"Reproduced exactly: in a simulation from its provenance all {len(self.run.summary)}"
-            f" entries of the summary and all {len(self.run.table_names) - 1} other tables are equal."
+            f" entries of the summary and all {tables} other tables are equal."
         )
 
 

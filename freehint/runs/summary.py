@@ -16,7 +16,7 @@ from freehint.engine.world.jobs import (
 )
 from freehint.engine.world.records import TALLY_DTYPE, WAIT_ALLOC
 from freehint.mm.memory import ZONE_NAMES
-from freehint.mm.reclaim.state import COUNTS
+from freehint.mm.reclaim.counts import COUNTS
 from freehint.runs.tables import WALK_COLUMNS, rows_of, work_table
 from freehint.units import NS_PER_S
 

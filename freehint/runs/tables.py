@@ -11,7 +11,7 @@ from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.jobs import COURSE, LOG_COLUMNS, OUTCOMES
 from freehint.engine.world.records import WAIT_KINDS
 from freehint.mm.memory import zone_name
-from freehint.mm.reclaim.state import COUNTS
+from freehint.mm.reclaim.counts import COUNTS
 
 LOCK_COLUMNS = ("user", "stroke", "zone", "since_ns", "held_ns", "blocks")
 WALK_COLUMNS = (

@@ -14,7 +14,8 @@ from freehint.engine.world.records import new_record
 from freehint.mm.compact.state import Compaction, new_compaction
 from freehint.mm.memory import new_memory, new_zones
 from freehint.mm.profile import LINUX_6_1
-from freehint.mm.reclaim.state import COUNTS, Reclaim, new_reclaim
+from freehint.mm.reclaim.counts import COUNTS
+from freehint.mm.reclaim.state import Reclaim, new_reclaim
 
 JOB, KSWAPD, KCOMPACTD, NR_TASKS = range(4)  # the tasks that share the CPU
 NOBODY = -1

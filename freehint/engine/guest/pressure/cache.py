@@ -17,15 +17,20 @@ from freehint.engine.world.clock import NEVER
 from freehint.engine.world.jobs import R_READ, R_REREAD, R_RM, R_WRITE
 from freehint.jit import kernel
 from freehint.mm.memory import WMARK_HIGH
-from freehint.mm.reclaim.lru import (
+from freehint.mm.reclaim.lists import has
+from freehint.mm.reclaim.lru import mark_page_accessed
+from freehint.mm.reclaim.state import (
+    ACTIVE_FILE,
+    INACTIVE_FILE,
+    PG_DIRTY,
+    PG_WRITEBACK,
+)
+from freehint.mm.reclaim.writeback import (
     end_writeback,
-    has,
-    mark_page_accessed,
     next_writeback,
     set_page_dirty,
     start_writeback,
 )
-from freehint.mm.reclaim.state import ACTIVE_FILE, INACTIVE_FILE, PG_DIRTY, PG_WRITEBACK
 from freehint.units import NS_PER_S
 
 READAHEAD_PAGES = 32  # read_ahead_kb = 128

@@ -13,9 +13,7 @@ from freehint.engine.world.jobs import L_ALLOCATIONS
 from freehint.engine.world.records import WAIT_COMPACT, WAIT_RECLAIM
 from freehint.jit import kernel
 from freehint.mm.memory import MOVABLE, RECLAIMABLE, UNMOVABLE
-from freehint.mm.reclaim.lru import add_anon_page, add_file_page, forget_place
-from freehint.mm.reclaim.slowpath import alloc, alloc_no_reclaim
-from freehint.mm.reclaim.state import (
+from freehint.mm.reclaim.counts import (
     WORK_COMPACT_SCANNED,
     WORK_DEACTIVATED,
     WORK_MIGRATED,
@@ -24,6 +22,8 @@ from freehint.mm.reclaim.state import (
     WORK_SWAPPED,
     WORK_THROTTLED,
 )
+from freehint.mm.reclaim.lru import add_anon_page, add_file_page, forget_place
+from freehint.mm.reclaim.slowpath import alloc, alloc_no_reclaim
 from freehint.mm.zone import free_pages
 
 PLACES_PER_TABLE = 512  # pages that one page table maps

@@ -25,7 +25,8 @@ from freehint.mm.memory import (
     PAGEBLOCK_TYPE_MASK,
     PCP,
 )
-from freehint.mm.reclaim.lru import activate_page, add_anon_page, add_file_page, set_bits
+from freehint.mm.reclaim.lists import set_bits
+from freehint.mm.reclaim.lru import activate_page, add_anon_page, add_file_page
 from freehint.mm.reclaim.state import PG_REFERENCED
 from freehint.units import NS_PER_MS
 

@@ -9,9 +9,10 @@ from freehint.engine.guest.pressure.forked import exit_forked
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.jobs import NR_COURSE_STATE
 from freehint.jit import kernel
+from freehint.mm.reclaim.counts import NR_COUNTS
 from freehint.mm.reclaim.kswapd import end_nap
-from freehint.mm.reclaim.lru import lru_pages
-from freehint.mm.reclaim.state import NR_COUNTS, UNEVICTABLE
+from freehint.mm.reclaim.lists import lru_pages
+from freehint.mm.reclaim.state import UNEVICTABLE
 from freehint.units import NS_PER_MS
 
 LATER_NS = NS_PER_MS  # the vmstat worker tries again if a stroke holds a zone lock

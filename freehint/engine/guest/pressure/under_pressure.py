@@ -36,7 +36,8 @@ from freehint.inputs.rules import (
 )
 from freehint.mm.compact.state import new_compaction
 from freehint.mm.memory import Memory
-from freehint.mm.reclaim.state import RANGES, WRONG_RULES, Sysctl, new_reclaim
+from freehint.mm.reclaim.state import WRONG_RULES, new_reclaim
+from freehint.mm.reclaim.sysctl import RANGES, Sysctl
 from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
 
 MOST_RATE_NS = 10 * NS_PER_MS
