@@ -162,7 +162,7 @@ def shell_step(world, row, now_ns):
             return 0
     elif kind == DROP_CACHES:
         dropped = drop_caches(world.memory, world.reclaim, 0, BATCH)
-        if dropped > 0:
+        if dropped == BATCH:
             return dropped * world.jobs.rate[R_RM]
     elif kind == RECLAIM and state.at < row[S_PAGES]:
         got = memory_reclaim(world.memory, world.reclaim, 0, min(BATCH, row[S_PAGES] - state.at))
@@ -200,4 +200,11 @@ def job_step(world, now_ns):
             state.part = NEXT
         return spent
     spent = exec_step(world, now_ns) if state.part == EXEC else work_step(world, row, now_ns)
-    return out_of_memory(world, now_ns) if spent == OUT else spent
+    if spent != OUT:
+        return spent
+    if world.reclaim.node[0].nr_writeback > 0:
+        # Pages are on their way to the disk: as reclaim_throttle() does, wait for some of them.
+        world.reclaim.node[0].oom = 0
+        state.waits_io = state.waits_some = 1
+        return 0
+    return out_of_memory(world, now_ns)
