@@ -20,7 +20,7 @@ from freehint.mm.compact.state import (
 )
 from freehint.mm.compact.zone import begin_zone, step_zone
 from freehint.mm.memory import UNMOVABLE
-from freehint.mm.reclaim.state import WORK_MIGRATED
+from freehint.mm.reclaim.counts import WORK_MIGRATED
 
 
 @kernel(cold=True)
