@@ -9,7 +9,7 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_block, free_one_page, merge_buddies, place_block
-from freehint.mm.compact.state import hand_head
+from freehint.mm.compact.state import FREED, hand_head, note
 from freehint.mm.list import list_del, list_empty, list_next, list_prev
 from freehint.mm.memory import (
     CMA,
@@ -102,6 +102,7 @@ def compaction_free_page(memory, compaction, who, node, order):
     Source: __free_pages(), free_unref_page().
     """
     cc = compaction.control[who]
+    note(compaction, FREED, node + memory.base_pfn, 0, 0, 0)
     migratetype = get_pageblock_migratetype(memory, node)
     if not pcp_allowed_order(memory, order) or migratetype == ISOLATE:
         if order <= PAGEBLOCK_ORDER:

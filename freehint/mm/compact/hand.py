@@ -9,7 +9,10 @@ Source: mm/compaction.c of Linux 6.1, unless a docstring names another release.
 from freehint.jit import kernel
 from freehint.mm.buddy import del_page_from_free_list
 from freehint.mm.compact.state import (
+    ISOLATED,
+    SCANNED,
     hand_head,
+    note,
 )
 from freehint.mm.isolate import make_movable_around, may_isolate
 from freehint.mm.list import list_add, list_add_tail, list_del, list_empty, list_next
@@ -39,6 +42,7 @@ def take_in_hand(memory, compaction, who, node):
     cc = compaction.control[who]
     frame = memory.frame[node]
     order = frame_order(frame)
+    note(compaction, ISOLATED, node + memory.base_pfn, order, 0, 0)
     if not may_isolate(memory, node, cc.zone, order):
         return 0
     if frame_type(frame) != ISOLATE:
@@ -88,6 +92,7 @@ def isolate_freepages_block(memory, reclaim, compaction, who, start_pfn, end_pfn
                 scanned += PAGEBLOCK_NR_PAGES - 1
         pfn += stride
     cc.total_free_scanned += scanned
+    note(compaction, SCANNED, start_pfn, min(pfn, end_pfn), scanned, total)
     return min(pfn, end_pfn), total
 
 

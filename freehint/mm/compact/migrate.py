@@ -10,6 +10,8 @@ from freehint.mm.compact.capture import (
 from freehint.mm.compact.free_scanner import compaction_alloc
 from freehint.mm.compact.migrate_scanner import putback_pages
 from freehint.mm.compact.state import (
+    MIGRATED,
+    note,
     sources_head,
 )
 from freehint.mm.list import list_del, list_empty, list_next
@@ -44,7 +46,7 @@ def migrate_pages(memory, reclaim, compaction, who):
     """
     cc = compaction.control[who]
     head, moves = sources_head(memory, who), compaction.moves[who]
-    first = cc.nr_moves
+    first, before = cc.nr_moves, cc.migrated
     targets = first
     while not list_empty(compaction.links, head):
         target = compaction_alloc(memory, reclaim, compaction, who)
@@ -62,4 +64,5 @@ def migrate_pages(memory, reclaim, compaction, who):
     failed = putback_pages(memory, reclaim, compaction, who)
     cc.failed += min(failed, 1)
     cc.nr_migratepages = 0
+    note(compaction, MIGRATED, cc.migrated - before, failed, 0, 0)
     return failed

@@ -19,6 +19,9 @@ from freehint.mm.compact.state import (
     MIGRATE_ASYNC,
     NO_FAST_START,
     PAGE_ALLOC_COSTLY_ORDER,
+    TURNED_HEAD,
+    TURNED_TAIL,
+    note,
     pageblock_end_pfn,
     pageblock_start_pfn,
     zone_end_pfn,
@@ -60,7 +63,7 @@ def next_search_order(cc, order):
 
 
 @kernel
-def search_free_list(memory, cc, order, limit, low_pfn, min_pfn, highest):
+def search_free_list(memory, compaction, cc, order, limit, low_pfn, min_pfn, highest):
     """Look from a MOVABLE list's end for a block of the upper quarter, and turn the list.
 
     A block of the upper half will do if there is no better one; each such block halves what is
@@ -97,6 +100,7 @@ def search_free_list(memory, cc, order, limit, low_pfn, min_pfn, highest):
     if found < 0 and high_node >= 0:
         found = node = high_node
     if node != head:
+        note(compaction, TURNED_HEAD, node + memory.base_pfn, 0, 0, 0)
         move_freelist_head(memory, head, node)
     return found, scanned, limit, highest
 
@@ -161,7 +165,7 @@ def fast_isolate_freepages(memory, reclaim, compaction, who):
     while page_pfn < 0 and order >= 0:
         if memory.nr_free[cc.zone, order].sum() > 0:
             node, scanned, limit, highest = search_free_list(
-                memory, cc, order, limit, low_pfn, min_pfn, highest
+                memory, compaction, cc, order, limit, low_pfn, min_pfn, highest
             )
             all_scanned += scanned
             if node >= 0:
@@ -250,10 +254,12 @@ def fast_find_migrateblock(memory, compaction, who):
                 continue
             scanned += 1
             if scanned > limit:
+                note(compaction, TURNED_TAIL, node + memory.base_pfn, 0, 0, 0)
                 move_freelist_tail(memory, head, node)
                 break
             free_pfn = node + memory.base_pfn
             if free_pfn < high_pfn and not get_pageblock_skip(memory, free_pfn):
+                note(compaction, TURNED_TAIL, free_pfn, 0, 0, 0)
                 move_freelist_tail(memory, head, node)
                 found = free_pfn
                 break

@@ -45,6 +45,11 @@ RESULT_NAMES = (
 
 KCOMPACTD, PROCESS, NR_CONTROLS = range(3)
 NR_HANDS = NR_ORDERS + 1  # lists of a control: free blocks in hand by order, pages to be moved
+# Rows of ``log``, each (kind, ..), as the kernel's tracepoints and our probes tell them:
+# ISOLATED (pfn, order): a block is to be taken in hand; TURNED_TAIL, TURNED_HEAD (pfn): a list was
+# turned; SCANNED (first pfn, pfn behind, scanned, taken): isolate_freepages_block(); FREED (pfn);
+# MIGRATED (moved, left): migrate_pages()
+ISOLATED, TURNED_TAIL, TURNED_HEAD, SCANNED, FREED, MIGRATED = range(6)
 NO_FAST_START = -1  # fast_start_pfn: the lowest pfn of the fast search was used up
 
 COMPACT_ZONE_DTYPE = np.dtype(
@@ -111,6 +116,7 @@ DAEMON_DTYPE = np.dtype(
         ("running", np.int64),  # 1: that zone's compaction has begun
         ("score", np.int64),  # the node's score when a proactive compaction began
         ("progress", np.int64),  # 1: the last proactive compaction lowered it
+        ("logged", np.int64),  # rows of ``log`` in use
     ]
 )
 
@@ -124,6 +130,8 @@ class Compaction(NamedTuple):
     links : int32[2 * (nr_pages + 24)]  next and prev of pages that are isolated; each control has
                              11 lists of free blocks by order and one of pages to be moved
     moves : int32[2, 1024, 2]  source and target of each page that a control's last step moved
+    log : int64[L, 5]        what was done, ISOLATED .. MIGRATED, until the array is full; L is 0
+                             unless a compaction is held against a recording
     """
 
     zone: np.ndarray
@@ -131,9 +139,10 @@ class Compaction(NamedTuple):
     daemon: np.ndarray
     links: np.ndarray
     moves: np.ndarray
+    log: np.ndarray
 
 
-def new_compaction(memory: Memory) -> Compaction:
+def new_compaction(memory: Memory, log_rows: int = 0) -> Compaction:
     """Compaction as it is at boot: nothing is scanned, nothing deferred, kcompactd sleeps."""
     nodes = memory.nr_pages + NR_CONTROLS * NR_HANDS
     links = np.zeros(2 * nodes, np.int32)
@@ -149,12 +158,24 @@ def new_compaction(memory: Memory) -> Compaction:
         daemon=daemon,
         links=links,
         moves=np.zeros((NR_CONTROLS, 2 * PAGEBLOCK_NR_PAGES, 2), np.int32),
+        log=np.zeros((log_rows, 5), np.int64),
     )
 
 
 def copy_compaction(compaction: Compaction) -> Compaction:
     """An independent copy that shares no array with the original."""
     return Compaction(*(array.copy() for array in compaction))
+
+
+@kernel
+def note(compaction, kind, first, second, third, fourth):
+    """Write a row of the log, if it has room."""
+    at = compaction.daemon[0].logged
+    if at == compaction.log.shape[0]:
+        return
+    row = compaction.log[at]
+    row[0], row[1], row[2], row[3], row[4] = kind, first, second, third, fourth
+    compaction.daemon[0].logged = at + 1
 
 
 @kernel(inline=True)
