@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from freehint.config import InputError
 from freehint.formats.traces.read import read_trace
 from freehint.formats.traces.table import IRQ_COLUMN
-from freehint.record.order import Order, buffer_kib
+from freehint.record.order import MOST_MEMORY, Order, buffer_kib
 from freehint.record.probes import COMPACTION, GROUP, TRACEPOINTS, Chosen
 from freehint.record.qemu import Guest
 from freehint.record.reclaim.probes import TRACEPOINTS as RECLAIM_TRACEPOINTS
 
-MOST_PFN = (1 << 40) // 4096  # no guest has 1 TiB
+MOST_PFN = (MOST_MEMORY + (1 << 30)) // 4096  # with the hole below 4 GiB
 # The third of a row's flags: kernel/trace/trace_output.c, trace_print_lat_fmt().
 FLAGS = r"^ *.{0,15}?-[0-9]+ +\[[0-9]+\] +[^ ]{2}([.shHzZ])[^ ]* +[0-9]+\.[0-9]+: "
 CONTEXTS = {".": 0, "s": 1, "h": 2, "z": 2, "H": 3, "Z": 3}
@@ -119,7 +119,8 @@ def write_trace(text: Path, parquet: Path, entries: int, contexts: bool = False)
         raise InputError(f"the trace is not understood: {'; '.join(str(account).splitlines())}")
     if len(table) != entries:
         raise InputError(f"the trace has {len(table)} rows, but the kernel counted {entries}")
-    # The fast search found no block: the probe has the address of the list itself.
+    # The fast search found no block: the probe has the list itself, which is near the memory's end,
+    # so that a 64th of its address is no pfn.
     table.loc[(table["event"] == "turn_head") & (table["pfn"] > MOST_PFN), "pfn"] = -1
     if contexts:
         table[IRQ_COLUMN] = contexts_of(text)
