@@ -21,7 +21,7 @@ STEPS = {
     "compact_memory": "compact_memory: write 1 to vm.compact_memory",
     "swapon": "swapon: use the swap drive",
     "sysctl": "sysctl SETTING VALUE: write a number to a file of /proc/sys/vm",
-    "defrag": "defrag MODE: of transparent huge pages",
+    "thp": "thp SWITCH MODE: e.g. 'thp enabled always', which below 512 MiB no boot option does",
     "load fill": "load fill MIB: fill memory with random words, and free it",
     "load hold": "load hold MIB: fill memory, and hold it",
     "load dirty": "load dirty MIB RATE SECONDS: fill memory, then change RATE MiB a second",

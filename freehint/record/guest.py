@@ -109,8 +109,7 @@ def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
     if order.reporting:
         probes = probes._replace(probes=probes.probes + REPORTING)
     for probe in probes.missing:
-        known = " with the code that is known" if "+" in probe.function else ""
-        print(f"no probe {probe.event!r}: kernel {kernel.release} has no {probe.function}{known}")
+        print(f"no probe {probe.event!r}: kernel {kernel.release} has no {probe.function}")
     with steps.step("drives"):
         drives = make_drives(folder, order.files or {}, order.drives)
     with steps.step("initramfs"):

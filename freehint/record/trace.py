@@ -145,8 +145,8 @@ def contexts_of(text: Path) -> np.ndarray:
 
     Returns
     -------
-    uint8[n]
-        0 process, 1 softirq, 2 hardirq, 3 hardirq inside softirq.
+    ndarray
+        uint8: 0 process, 1 softirq, 2 hardirq, 3 hardirq inside softirq.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from freehint.record.lists.lru import COLUMNS, FLAGS, Pages, check_counts, write_lru
+from freehint.record.lists.lru import COLUMNS, FLAGS, Pages, check_counts, refs_of, write_lru
 from freehint.record.lists.tables import TornError
 
 SCHEMA = Path(__file__).parents[2] / "data/schemas/lru.json"
@@ -95,6 +95,14 @@ def test_links_that_do_not_lead_round_are_torn(damage):
     struct.pack_into("<Q", raw, SIZE + 8, damage)
     with pytest.raises(TornError, match="the links of active_anon do not lead round"):
         pages_from(bytes(raw)).walk(HEAD, "active_anon")
+
+
+def test_the_reads_of_a_page_stand_below_its_generation():
+    generation = np.array([5, 6, 7, -1, 6])
+    refs = np.array([1, 3, 0, 2, 2])
+    flags = ((generation % 4 + 1) << 54 | refs << 52 | np.array([3, 1, 0, 7, 2]) << 60).astype("u8")
+    assert refs_of(flags, generation).tolist() == [1, 3, 0, -1, 2]
+    assert refs_of(flags & ~np.uint64(7 << 54), generation).tolist() == [-1] * 5
 
 
 def listed() -> pd.DataFrame:

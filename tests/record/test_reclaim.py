@@ -12,16 +12,22 @@ from freehint.cli import main
 from freehint.config import InputError
 from freehint.formats.traces.recording import load_recording
 from freehint.formats.traces.table import NUMBERS, PROBE_EVENTS, TEXT_EVENTS
-from freehint.record import STEPS, WORKLOADS, commands
+from freehint.record import STEPS, WORKLOADS, commands, tools
 from freehint.record.guest import record_guest
 from freehint.record.initramfs import GUEST
 from freehint.record.kernels import Kernel
 from freehint.record.machine import Machine
-from freehint.record.probes import choose_probes
+from freehint.record.probes import Chosen, choose_probes
 from freehint.record.reclaim import balloon
 from freehint.record.reclaim.disks import disk_files, disk_mib, drives_bytes, make_drives
 from freehint.record.reclaim.figures import vmstat_delta, vmstat_of
-from freehint.record.reclaim.probes import PLACES, PROBES, TRACEPOINTS, reclaim_probes
+from freehint.record.reclaim.probes import (
+    PLACES,
+    PROBES,
+    TRACEPOINTS,
+    UNKNOWN_PLACE,
+    reclaim_probes,
+)
 from freehint.record.reclaim.steps import Balloon, Drives, parse_steps, steps_of
 from freehint.record.workloads import workload_of
 
@@ -75,7 +81,8 @@ def test_a_plain_workload_has_no_steps():
         ("fork 1; fork -1", "step 'fork -1': '-1' must be a whole number"),
         ("sysctl ../../x 1", r"'\.\./\.\./x' is no file of /proc/sys/vm"),
         ("sysctl swappiness -1", "'-1' must be a whole number in 0"),
-        ("defrag never;defrag often", "'often' must be one of always, "),
+        ("thp enabled never;thp enabled defer", "'defer' must be one of always, madvise, never$"),
+        ("thp disabled always", "'disabled' must be one of enabled, defrag$"),
         ("balloon", r"step 'balloon': must be balloon MIB \[SECONDS\]$"),
         ("swapon", "step 'swapon': needs --swap"),
     ],
@@ -166,6 +173,17 @@ def test_the_images_of_drives(programs):
     assert made[1].stat().st_size == 40 << 20
     assert drives_bytes(drives) == size + 40 << 20
     assert make_drives(programs, {}, Drives({})) == () and drives_bytes(Drives({})) == 0
+
+
+def test_missing_tools_of_drives_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(tools, "SYSTEM_PATH", str(tmp_path))
+    with pytest.raises(InputError) as error:
+        make_drives(tmp_path, {"a": 1}, Drives({"a": 1}, 9))
+    assert str(error.value) == (
+        "a guest with drives needs mkfs.ext4, mkswap, which are not installed (Debian: apt-get"
+        " install e2fsprogs util-linux)"
+    )
 
 
 def test_the_machine_has_the_drives_and_the_command_line(tmp_path):
@@ -259,7 +277,10 @@ def test_the_probes_of_reclaim(kernel):
 def test_other_code_gets_no_probe(kernel):
     elf(kernel.vmlinux, 0xFFFFFFFF81000000, b"\x90" * 0x2000)
     chosen = reclaim_probes(choose_probes(RELEASE, SYMBOLS), kernel, SYMBOLS)
-    assert [p.function for p in chosen.missing if "+" in p.function] == ["compaction_alloc+0x2a6"]
+    assert UNKNOWN_PLACE in chosen.missing
+    assert "turn_head" not in {probe.event for probe in chosen.probes}
+    of_5_10 = kernel._replace(release="5.10.0-32-cloud-amd64")
+    assert UNKNOWN_PLACE in reclaim_probes(Chosen((), ()), of_5_10, SYMBOLS).missing
     kernel.vmlinux.write_bytes(b"no kernel".ljust(99))
     with pytest.raises(InputError, match="vmlinux: is no ELF file of 64 bits"):
         reclaim_probes(choose_probes(RELEASE, SYMBOLS), kernel, SYMBOLS)
@@ -298,7 +319,7 @@ def test_a_guest_under_reclaim_is_recorded(folder, capsys):
     lru = pd.read_parquet(f"{stem}.T1.lru.parquet")
     assert lru["pfn"].tolist() == [7, 5]
     said = capsys.readouterr().out
-    assert "no probe 'turn_head': kernel 6.1.0-57-cloud-amd64 has no compaction_alloc+0x2a6" in said
+    assert "no probe 'turn_head': kernel 6.1.0-57-cloud-amd64 has no known place of move_" in said
 
 
 @pytest.mark.parametrize(("what", "reached"), [("", True), ("stuck", False)])

@@ -54,7 +54,7 @@ wl_drop_caches() { echo "$1" > /proc/sys/vm/drop_caches; }
 wl_compact_memory() { echo 1 > /proc/sys/vm/compact_memory; }
 wl_swapon() { swapon "$SWAP"; }
 wl_sysctl() { echo "$2" > "/proc/sys/vm/$1"; }
-wl_defrag() { echo "$1" > /sys/kernel/mm/transparent_hugepage/defrag; }
+wl_thp() { echo "$2" > "/sys/kernel/mm/transparent_hugepage/$1"; }
 wl_release() { killall load; }
 wl_load() {
   case $1 in

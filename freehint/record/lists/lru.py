@@ -25,6 +25,7 @@ COLUMNS = {
     "pfn": "uint32",
     "order": "uint8",
     **dict.fromkeys(FLAGS, "uint8"),
+    "refs": "int8",
     "mapped": "uint8",
     "anon": "uint8",
     "inode": "int64",
@@ -32,10 +33,17 @@ COLUMNS = {
 }
 LISTS = ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
 # The CPUs' batches; some kernels have other names for them.
-BATCHES = {"activate": "lru_activate", "lru_rotate": "lru_move_tail"}
+BATCHES = {
+    "activate": "lru_activate",
+    "activate_page": "lru_activate",
+    "lru_rotate": "lru_move_tail",
+}
+BATCH_TYPES = ("struct folio_batch", "struct pagevec")
 PAGE_MAPPING_ANON, PAGE_MAPPING_FLAGS = 1, 3  # include/linux/page-flags.h
 LIST_POISON1 = 0xDEAD000000000100  # include/linux/poison.h
 ACTIVE_GENERATIONS = 2  # the newest ones
+# LRU_GEN_MASK has the generation's number in its ring, plus 1; LRU_REFS_MASK is right below it.
+NR_GENERATIONS, GEN_WIDTH, REFS_WIDTH = 4, 3, 2
 NO_GENERATION, NO_CPU, NO_INODE = -1, -1, -1
 
 
@@ -181,6 +189,7 @@ class Pages:
         table["order"] = np.where(large, orders, 0)
         for name in FLAGS:
             table[name] = flags >> self.bit[name] & 1
+        table["refs"] = refs_of(flags, table["generation"].to_numpy())
         table["mapped"] = self._mapped(pfn, table["order"].to_numpy(), large)
         table["anon"] = mapping & PAGE_MAPPING_ANON
         numbers = {one: self._inode(int(one)) for one in np.unique(mapping)}
@@ -202,6 +211,35 @@ class Pages:
             return NO_INODE
         space = self.drgn.Object(self.program, "struct address_space", address=mapping)
         return int(space.host.i_ino) if space.host else NO_INODE
+
+
+def refs_of(flags: np.ndarray, generation: np.ndarray) -> np.ndarray:
+    """How often each page of a generation was read through a file descriptor, as its flags count.
+
+    The place of the counter depends on the kernel's configuration, and no debug symbol tells it.
+    The generation above it does: it is the only field that is right for every page.
+
+    Parameters
+    ----------
+    flags : ndarray
+        uint64: of ``struct page``.
+    generation : ndarray
+        The sequence number of the list that a page is on, or NO_GENERATION.
+
+    Returns
+    -------
+    ndarray
+        int8: folio_lru_refs() of include/linux/mm_inline.h, without PG_workingset; -1 if a page is
+        of no generation, or the place is not known.
+    """
+    found = np.full(len(flags), -1, np.int8)
+    on_list = generation != NO_GENERATION
+    mine, wanted = flags[on_list], generation[on_list] % NR_GENERATIONS + 1
+    mask = (1 << GEN_WIDTH) - 1
+    places = [at for at in range(24, 62) if (mine >> at & mask == wanted).all()]
+    if len(places) == 1:
+        found[on_list] = mine >> places[0] - REFS_WIDTH & (1 << REFS_WIDTH) - 1
+    return found
 
 
 def _lruvec(program):
@@ -235,7 +273,7 @@ def _generations(pages: Pages, lrugen) -> list[tuple]:
 def _batches(reader, pages: Pages) -> list[tuple]:
     """Rows of the CPUs' batches, in the order in which pages came into them."""
     rows = []
-    for variable in ("cpu_fbatches", "lru_rotate"):
+    for variable in ("cpu_fbatches", "lru_pvecs", "lru_rotate"):
         try:
             of_all = reader.program[variable]
         except KeyError:
@@ -243,12 +281,13 @@ def _batches(reader, pages: Pages) -> list[tuple]:
         for cpu in reader.cpus:
             batches = reader.percpu.per_cpu(of_all, cpu)
             for member in batches.type_.members:
-                if member.name and member.type.type_name() == "struct folio_batch":
+                if member.type.type_name() in BATCH_TYPES:
                     batch = batches.member_(member.name)
-                    name = variable if member.name == "fbatch" else member.name
+                    name = variable if variable == "lru_rotate" else member.name
                     name = BATCHES.get(name, name)
+                    entries = batch.folios if batch.type_.has_member("folios") else batch.pages
                     for at in range(int(batch.nr)):
-                        pfn = (batch.folios[at].value_() - pages.base) // pages.size
+                        pfn = (entries[at].value_() - pages.base) // pages.size
                         rows.append((name, NO_GENERATION, cpu, at, pfn))
     return rows
 

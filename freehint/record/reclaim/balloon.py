@@ -51,7 +51,7 @@ def run_parts(guest: Guest, workload: Workload, patience_s: float) -> tuple[str,
 
     Returns
     -------
-    (str, list of dict)
+    (str, list)
         What the guest said, and the course of each balloon step.
 
     Raises

@@ -82,8 +82,8 @@ def make_drives(folder: Path, files: dict[str, int], drives: Drives) -> tuple:
 
     Returns
     -------
-    tuple of Path
-        The disk and then the swap, those that there are.
+    tuple
+        The paths of the disk and then of the swap, those that there are.
 
     Raises
     ------

@@ -27,8 +27,9 @@ PROBES = (
     Probe("kswapd_balance_ret", "balance_pgdat", "a=$retval:s32"),
     Probe("turn", "move_freelist_tail", f"pfn=%si:{PAGE}"),
 )
-# move_freelist_head() is inlined: the place, and the code that must stand there.  The block is the
+# move_freelist_head() is inlined: its place, and the code that must stand there.  The block is the
 # one in %dx.
+UNKNOWN_PLACE = Probe("turn_head", "known place of move_freelist_head()")
 PLACES = {
     "6.1": (
         Probe("turn_head", "compaction_alloc+0x2a6", f"pfn=%dx:{PAGE} order=%bx:u32"),
@@ -57,13 +58,15 @@ def reclaim_probes(chosen: Chosen, kernel: Kernel, symbols: set[str]) -> Chosen:
     missing = [probe for probe in chosen.missing if probe.event not in LEFT_OUT]
     for probe in PROBES:
         (probes if probe.function in symbols else missing).append(probe)
-    if place := PLACES.get(series_of(kernel.release)):
-        probe, code = place
-        function, _, offset = probe.function.partition("+")
-        there = function in symbols and code_of(
-            kernel.vmlinux, address_of(kernel.symbols, function) + int(offset, 16), len(code)
-        )
-        (probes if there == code else missing).append(probe)
+    probe, code = PLACES.get(series_of(kernel.release), (UNKNOWN_PLACE, b""))
+    function, _, offset = probe.function.partition("+")
+    if function in symbols:
+        at = address_of(kernel.symbols, function) + int(offset, 16)
+        there = code_of(kernel.vmlinux, at, len(code)) == code
+    else:
+        there = False
+    probes += [probe] * there
+    missing += [UNKNOWN_PLACE] * (not there)
     return Chosen(tuple(probes), tuple(missing))
 
 

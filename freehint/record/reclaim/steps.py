@@ -9,7 +9,11 @@ from freehint.record import STEPS, WORKLOADS
 MOST = 10**6
 FILE_NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 SETTING = re.compile(r"[a-z][a-z0-9_]{0,40}")
-MODES = ("always", "defer", "defer+madvise", "madvise", "never")
+# Of transparent huge pages: mm/huge_memory.c, enabled_store() and defrag_store().
+MODES = {
+    "enabled": ("always", "madvise", "never"),
+    "defrag": ("always", "defer", "defer+madvise", "madvise", "never"),
+}
 BALLOON_S = 60
 MARK = re.compile(r"FH step (\d+) (begin|end) (.*?)(?: status (\d+))?")
 
@@ -74,8 +78,8 @@ def parse_steps(text: str, drives: Drives) -> tuple:
 
     Returns
     -------
-    tuple of str and Balloon
-        A str is a line for the guest's shell.
+    tuple
+        For each part a str, which is a line for the guest's shell, or a Balloon.
 
     Raises
     ------
@@ -142,8 +146,9 @@ def _check(words: list[str], kind: str, word: str, drives: Drives) -> None:
         raise InputError(f"{step}: {word!r} is no file name of small letters, digits and _")
     if kind == "SETTING" and not SETTING.fullmatch(word):
         raise InputError(f"{step}: {word!r} is no file of /proc/sys/vm")
-    if kind == "MODE" and word not in MODES:
-        raise InputError(f"{step}: {word!r} must be one of {', '.join(MODES)}")
+    modes = {"SWITCH": MODES, "MODE": MODES.get(words[1], ())}.get(kind)
+    if modes is not None and word not in modes:
+        raise InputError(f"{step}: {word!r} must be one of {', '.join(modes)}")
     if kind in ("MIB", "RATE", "SECONDS", "PAGES"):
         _number(words, word, 1, MOST)
     elif kind == "PERCENT":
@@ -171,9 +176,9 @@ def steps_of(trace) -> list[dict]:
 
     Returns
     -------
-    list of dict
-        For each step its number, text, first and last row, times in us, and exit status; None for
-        what the trace does not have.  The steps before T0 are not in it.
+    list
+        For each step a dict of its number, text, first and last row, times in us, and exit status;
+        None for what the trace does not have.  The steps before T0 are not in it.
     """
     found = []
     marks = trace[trace["event"] == "tracing_mark_write"]
