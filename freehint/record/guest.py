@@ -39,7 +39,13 @@ from freehint.record.reclaim.probes import reclaim_probes
 from freehint.record.reclaim.steps import steps_of
 from freehint.record.steps import Steps, signals_end_it
 from freehint.record.tools import require_tools
-from freehint.record.trace import begin_trace, check_profile, check_statistics, write_trace
+from freehint.record.trace import (
+    begin_trace,
+    check_profile,
+    check_statistics,
+    make_buffer,
+    write_trace,
+)
 from freehint.record.workloads import NOTHING
 
 TOOLS = ("qemu-system-x86_64", "busybox", "cpio", "gcc")
@@ -186,6 +192,8 @@ def _run(
         guest.shell("insmod /lib/modules/fhwalk.ko")
     for line in commands(order.files or {}, order.drives.swap_mib):
         guest.shell(line)
+    if order.reclaim:  # a full guest has no memory for them
+        make_buffer(guest, order)
     with steps.step("before"):
         _, info["balloon_before"] = run_parts(guest, order.before, WORK_S)
     record = {}
@@ -193,6 +201,8 @@ def _run(
         fill_mib = int(guest.shell("echo ${FILL_MIB:-0}"))
         workloads = order.before, order.workload
         record = record_of(order.migration, order.memory, *workloads, fill_mib)
+    if not order.reclaim:
+        make_buffer(guest, order)
     info["trace_setup"] = begin_trace(guest, order, probes)
     guest.shell("mark FH start")
     before = look_before(guest) if order.migration else {}

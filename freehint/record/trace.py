@@ -30,9 +30,13 @@ ENCODINGS = {
 }
 
 
+def make_buffer(guest: Guest, order: Order) -> None:
+    """Take the memory of the trace's buffers."""
+    guest.shell(f"trace_buffer {buffer_kib(order)} {int(order.reclaim)}")
+
+
 def begin_trace(guest: Guest, order: Order, probes: Chosen) -> str:
     """Set probes and tracepoints, begin to trace, and return what is set."""
-    guest.shell(f"trace_buffer {buffer_kib(order)} {int(order.reclaim)}")
     for probe in probes.probes:
         guest.shell(f"echo '{probe.line()}' >> $T/kprobe_events")
     events = [f"kmem/{name}" for name in TRACEPOINTS]
