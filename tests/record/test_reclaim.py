@@ -17,7 +17,7 @@ from freehint.record.guest import record_guest
 from freehint.record.initramfs import GUEST
 from freehint.record.kernels import Kernel
 from freehint.record.machine import Machine
-from freehint.record.probes import Chosen, choose_probes
+from freehint.record.probes import DRAIN_OF_ZONE, Chosen, choose_probes
 from freehint.record.reclaim import balloon
 from freehint.record.reclaim.disks import disk_files, disk_mib, drives_bytes, make_drives
 from freehint.record.reclaim.figures import vmstat_delta, vmstat_of
@@ -280,7 +280,9 @@ def test_other_code_gets_no_probe(kernel):
     assert UNKNOWN_PLACE in chosen.missing
     assert "turn_head" not in {probe.event for probe in chosen.probes}
     of_5_10 = kernel._replace(release="5.10.0-32-cloud-amd64")
-    assert UNKNOWN_PLACE in reclaim_probes(Chosen((), ()), of_5_10, SYMBOLS).missing
+    drain = Chosen((DRAIN_OF_ZONE,), ())
+    chosen = reclaim_probes(drain, of_5_10, SYMBOLS)
+    assert UNKNOWN_PLACE in chosen.missing and DRAIN_OF_ZONE in chosen.probes  # it alone tells
     kernel.vmlinux.write_bytes(b"no kernel".ljust(99))
     with pytest.raises(InputError, match="vmlinux: is no ELF file of 64 bits"):
         reclaim_probes(choose_probes(RELEASE, SYMBOLS), kernel, SYMBOLS)

@@ -1,7 +1,7 @@
 """Probes and tracepoints of reclaim and compaction, beside those of every recording.
 
 An interrupt that comes in the handler of one kprobe loses the rows of others, and block I/O brings
-interrupts.  So the probes ``drain`` and ``bulk``, which other rows tell too, are not set.
+interrupts.  So the probes ``drain`` and ``bulk`` are not set where other rows tell the same.
 
 Sources: balance_pgdat() in mm/vmscan.c; move_freelist_tail(), move_freelist_head() and
 fast_isolate_freepages() in mm/compaction.c; include/trace/events/vmscan.h.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from freehint.config import InputError
 from freehint.record.kernels import Kernel
-from freehint.record.probes import PAGE, Chosen, Probe, series_of
+from freehint.record.probes import NEEDED, PAGE, Chosen, Probe, series_of
 
 LEFT_OUT = {"drain", "bulk"}
 TRACEPOINTS = (
@@ -54,8 +54,9 @@ def reclaim_probes(chosen: Chosen, kernel: Kernel, symbols: set[str]) -> Chosen:
     symbols : set of str
         The names of the kernel's functions.
     """
-    probes = [probe for probe in chosen.probes if probe.event not in LEFT_OUT]
-    missing = [probe for probe in chosen.missing if probe.event not in LEFT_OUT]
+    left_out = LEFT_OUT - NEEDED[series_of(kernel.release)]
+    probes = [probe for probe in chosen.probes if probe.event not in left_out]
+    missing = [probe for probe in chosen.missing if probe.event not in left_out]
     for probe in PROBES:
         (probes if probe.function in symbols else missing).append(probe)
     probe, code = PLACES.get(series_of(kernel.release), (UNKNOWN_PLACE, b""))
