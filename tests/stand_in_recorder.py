@@ -11,7 +11,7 @@ import pandas as pd
 import freehint as fh
 from freehint.record import guest, qemu
 from freehint.record.kernels import Found, Kernel
-from freehint.record.lists.lru import COLUMNS as LRU_COLUMNS
+from freehint.record.lists.pages import COLUMNS as LRU_COLUMNS
 from freehint.record.lists.tables import COLUMNS, Lists
 from freehint.record.migration import move
 from freehint.record.probes import PROBES

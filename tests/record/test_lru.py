@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from freehint.record.lists.lru import COLUMNS, FLAGS, Pages, check_counts, refs_of, write_lru
+from freehint.record.lists.lru import check_counts, write_lru
+from freehint.record.lists.pages import COLUMNS, FLAGS, Pages, refs_of
 from freehint.record.lists.tables import TornError
 
 SCHEMA = Path(__file__).parents[2] / "data/schemas/lru.json"
