@@ -198,6 +198,7 @@ LIGHT = [
 
 LIGHT_MODULES = (
     *("", ".cli", ".config", ".inputs", ".inputs.source", ".record", ".replay", ".version"),
+    *(".record.reclaim", ".record.reclaim.options"),
 )
 
 
