@@ -81,8 +81,6 @@ class Strokes:
 
     def _register(self, user: User) -> None:
         policy, world = user.policy, self.world
-        if policy.on_empty:
-            world.memory.notify[WATCH_EMPTY] = 1
         if policy.shrink:
             world.state[0].shrinkers += 1
         if user.by_itself:
@@ -130,6 +128,8 @@ class Strokes:
         mark_free_pages(self.current.pinned, user.number)
         if user.by_itself:
             world.memory.notify[REPORT_REQUESTED] = 0
+        if user.policy.on_empty:
+            world.memory.notify[WATCH_EMPTY] = 1
         # A policy that holds blocks until DONE keeps its state from walk to walk.
         if user.policy.new_state and not user.policy.release:
             user.set_state()
@@ -140,6 +140,8 @@ class Strokes:
             user.call_checked("end_walk")
         self.close_walk(user, end_ns, completed)
         world = self.world
+        if user.policy.on_empty:
+            world.memory.notify[WATCH_EMPTY] = 0
         self.of_users.mode[user.number] = IDLE
         suspend(world, user.actor)
         # The end of a walk is a buffer of its own (STOP id), so the host is notified.

@@ -15,7 +15,9 @@ A policy may have further verbs::
         Choose the zone of the next stroke; -1 ends the walk.  Without it zones are walked
         ascending.
     on_empty(memory, state, zone, order, migratetype) -> nodes moved
-        Called under the zone's lock when a free list of the allocator has run empty.
+        Called under the zone's lock, while the policy's walk runs: a free list of the allocator has
+        run empty, or an allocation of this order finds no block of its type and is about to take
+        one of another type.  The allocation is repeated after the call.
     release(memory, state) -> blocks
         Give back all held blocks: the host has said DONE.
     end_walk(memory, state)

@@ -104,6 +104,7 @@ STATE_DTYPE = _record(
     "first_piece",  # oldest piece alive
     "nr_pieces",  # pieces begun since the start
     "piece_left",  # pages of the newest piece that are still to be mapped
+    "owed",  # 1 + the type of a page that the newest piece still lacks, or 0
     "life_ns",  # fork: time from a process's last allocation to its exit
     "oldest",  # cache: place in ``held`` where reclaim goes on
     "init_on_free",  # 1: pages are cleared as they are freed
