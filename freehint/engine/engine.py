@@ -39,10 +39,10 @@ from freehint.mm.memory import (
     HEADS,
     NR_ORDERS,
 )
+from freehint.mm.reclaim.shrinker import SHRINK_BATCH
 from freehint.units import NS_PER_S
 
 FIRST_WORDS = 512  # enough for a short run; a sweep has thousands of those
-SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 
 
 def run_events(engine, until_ns: int) -> tuple:
