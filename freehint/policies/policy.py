@@ -81,7 +81,10 @@ REPORT = ("under_lock", "unlocked", "acknowledged")
 KICK = ("each", "half_full")
 DESCRIPTION = ("colour", "mark", "promise", "host_discards", "knobs", "trusted")
 # Names of the palette's colours; freehint/figures/drawing/palette.py has their values.
-COLOURS = ("black", "orange", "sky", "green", "yellow", "blue", "vermilion", "purple", "grey")
+COLOURS = (
+    *("black", "orange", "sky", "green", "yellow", "blue", "vermilion", "purple", "grey"),
+    "wine",
+)
 MARKS = ("o", "s", "D", "^", "v", "<", ">", "P", "X", "p", "*", "h")  # Matplotlib's filled ones
 
 
@@ -141,6 +144,8 @@ class Policy(Checked):
         a free of a block of ``report_order`` or more, and ``delay_ns`` or more after its last walk.
     report_order : int
         See ``delay_ns``.
+    compacts : bool
+        Whether each walk waits until the guest has compacted all its memory (compact_memory).
     user : int
         The number of the private list, bookmark and marks in Memory that the policy uses;
         :func:`freehint.simulate` numbers the users of a scenario.
@@ -184,6 +189,7 @@ class Policy(Checked):
     feedback: Switch = False
     delay_ns: Annotated[int | None, Maybe(Whole(1, MOST_NS))] = None
     report_order: Order = 9
+    compacts: Switch = False
     user: Annotated[int, Whole(0, NR_USERS - 1)] = 0
     colour: Annotated[str, OneOf(COLOURS)] = field(default="vermilion", compare=False)
     mark: Annotated[str, OneOf(MARKS)] = field(default="^", compare=False)
