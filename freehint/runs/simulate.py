@@ -18,6 +18,8 @@ from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
 from freehint.runs.summary import summary_row
 from freehint.runs.tables import (
+    balloon_table,
+    held_table,
     locks_table,
     reports_table,
     resident_table,
@@ -86,6 +88,8 @@ def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
         rounds=rounds_table(engine),
         resident=resident_table(engine),
         work=work_table(engine),
+        held=held_table(engine),
+        balloon=balloon_table(engine),
         provenance=provenance(scenario, __version__, inputs, engine.world.memory),
         memory=engine.world.memory,
     )

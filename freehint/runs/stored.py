@@ -6,7 +6,7 @@ from freehint.config import InputError, require
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
 from freehint.engine.worker import REPORT_COLUMNS
-from freehint.runs.tables import LOCK_COLUMNS, WALK_COLUMNS
+from freehint.runs.tables import BALLOON_COLUMNS, HELD_COLUMNS, LOCK_COLUMNS, WALK_COLUMNS
 
 COLUMNS = {
     "reports": REPORT_COLUMNS,
@@ -17,11 +17,13 @@ COLUMNS = {
     "rounds": ROUND_COLUMNS,
     "resident": ("time_s", "resident_pages", "faults"),
     "work": ("time_s", "cpu", "rows", "slip_ns"),
+    "held": HELD_COLUMNS,
+    "balloon": BALLOON_COLUMNS,
 }
 # Types of columns and entries by name; all others are whole numbers.
 COLUMN_TYPES = {
     **dict.fromkeys(("user", "zone", "kind"), "category"),
-    **dict.fromkeys(("taken", "duplicate", "completed"), "bool"),
+    **dict.fromkeys(("taken", "duplicate", "completed", "out_of_puff"), "bool"),
     "time_s": "float64",
 }
 ENTRY_TYPES = {"policy": str, "migration": str, "coverage": float, "survival": float}
