@@ -14,16 +14,17 @@ from freehint.engine.guest.vcpu import QUANTILES
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.guest.workloads import WORDS
 from freehint.engine.host.device import GAP_ROWS
-from freehint.engine.rare import NR_RARE
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.balloon import new_balloon
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.dirty import CHUNK_SHIFT, new_dirty_log
+from freehint.engine.world.jobs import new_jobs, no_reclaim
 from freehint.engine.world.paging import no_paging
 from freehint.engine.world.records import (
     CPU_DTYPE,
     HOST_DTYPE,
     MIGRATION_DTYPE,
+    NR_RARE,
     STATE_DTYPE,
     TALLY_DTYPE,
     USER_DTYPE,
@@ -36,7 +37,7 @@ from freehint.formats.boot import make_memory
 from freehint.formats.digest import Files
 from freehint.formats.snapshots import read_snapshot
 from freehint.mm.change import with_cpus, with_profile
-from freehint.mm.compaction import new_compact_control
+from freehint.mm.compact.proactive import new_compact_control
 from freehint.mm.memory import Memory
 from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import find_policies
@@ -171,14 +172,16 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "present": np.zeros(frames // 64, np.uint64),
         "paging": no_paging(),
         "balloon": new_balloon(memory.nr_pages if scenario.control.names("balloon") else 0),
+        "reclaim": no_reclaim(),
+        "jobs": new_jobs(),
         "reports": np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
         "waits": np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
         "used": np.zeros((TABLE_ROWS, 3), np.int64),
         "apart": np.zeros(NR_RARE, np.int64),
     }
     world = World(**parts | workload.arrays(memory, scenario.duration_ns))
-    workload.begin(world, random_stream(scenario, nr_cpus + 1))
     schedule(world, nr_cpus, min(STAT_INTERVAL_NS, FRAG_CHECK_INTERVAL_NS))
+    workload.begin(world, random_stream(scenario, nr_cpus + 1))
     return world
 
 

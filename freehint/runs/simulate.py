@@ -20,7 +20,9 @@ from freehint.runs.summary import summary_row
 from freehint.runs.tables import (
     balloon_table,
     held_table,
+    jobs_table,
     locks_table,
+    reclaim_table,
     reports_table,
     resident_table,
     rounds_table,
@@ -90,6 +92,8 @@ def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
         work=work_table(engine),
         held=held_table(engine),
         balloon=balloon_table(engine),
+        reclaim=reclaim_table(engine),
+        jobs=jobs_table(engine, getattr(scenario.workload, "step_texts", ())),
         provenance=provenance(scenario, __version__, inputs, engine.world.memory),
         memory=engine.world.memory,
     )

@@ -10,10 +10,12 @@ import numpy as np
 
 from freehint.engine.world.balloon import Balloon
 from freehint.engine.world.dirty import DirtyLog
+from freehint.engine.world.jobs import Jobs
 from freehint.engine.world.paging import Paging
 from freehint.engine.world.ring import Ring
-from freehint.mm.compaction import CompactControl
+from freehint.mm.compact.proactive import CompactControl
 from freehint.mm.memory import Memory
+from freehint.mm.reclaim.state import Reclaim
 
 
 class World(NamedTuple):
@@ -64,8 +66,10 @@ class World(NamedTuple):
                                 with content
     paging : Paging             the guest's pages on a host that it shares with others
     balloon : Balloon           empty unless a command sets its target
+    reclaim : Reclaim           of a guest under pressure; without pages in others
+    jobs : Jobs                 likewise
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
-    apart : int64[4]            address in this process of each rare actor's kernel, or 0
+    apart : int64[6]            address in this process of each rare actor's kernel, or 0
     """
 
     memory: Memory
@@ -99,6 +103,8 @@ class World(NamedTuple):
     present: np.ndarray
     paging: Paging
     balloon: Balloon
+    reclaim: Reclaim
+    jobs: Jobs
     reports: np.ndarray
     waits: np.ndarray
     used: np.ndarray
