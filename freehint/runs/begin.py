@@ -15,6 +15,7 @@ from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.guest.workloads import WORDS
 from freehint.engine.host.device import GAP_ROWS
 from freehint.engine.worker import REPORT_COLUMNS
+from freehint.engine.world.balloon import new_balloon
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.dirty import CHUNK_SHIFT, new_dirty_log
 from freehint.engine.world.jobs import new_jobs, no_reclaim
@@ -170,6 +171,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "copy": np.zeros(frames, np.uint32),
         "present": np.zeros(frames // 64, np.uint64),
         "paging": no_paging(),
+        "balloon": new_balloon(memory.nr_pages if scenario.control.names("balloon") else 0),
         "reclaim": no_reclaim(),
         "jobs": new_jobs(),
         "reports": np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
@@ -206,6 +208,15 @@ def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> E
     migration = scenario.migration
     if migration is not None:
         engine.migrate(migration)
+    if len(world.balloon.pages):
+        engine.inflate(scenario.control.deflate_on_oom)
+    compacts = any(policy.compacts for policy in policies)
+    if engine.under_pressure and (compacts or scenario.control.names("compact_memory")):
+        named = "policy.compacts" if compacts else "control.at: compact_memory"
+        raise InputError(f"{named}: a guest under pressure compacts by its own jobs alone")
+    for name in scenario.control.given_at:
+        if name not in engine.commands.does:
+            raise InputError(f"control.at: only a guest under pressure takes the command {name!r}")
     commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns, migration)
     engine.begin(commands, scenario.duration_ns, scenario.control.acknowledge_on_stop)
     return engine

@@ -43,7 +43,7 @@ def next_round(memory, reclaim, who, cpu):
 def end_pass_over_node(memory, reclaim, who):
     """End a pass."""
     if lru_gen_enabled(reclaim):
-        lru_gen_end_pass(reclaim, who)
+        lru_gen_end_pass(memory, reclaim, who)
     else:
         end_shrink_node(memory, reclaim, who)
 

@@ -15,6 +15,7 @@ from freehint.config import InputError
 from freehint.mm.compact.state import Compaction, new_compaction
 from freehint.mm.memory import Memory
 from freehint.mm.reclaim.counts import COUNTS, NR_COUNTS, NR_WORK
+from freehint.mm.reclaim.shrinker import new_shrinkers
 from freehint.mm.reclaim.sysctl import Sysctl, set_sysctls
 
 INACTIVE_ANON, ACTIVE_ANON, INACTIVE_FILE, ACTIVE_FILE, UNEVICTABLE = range(5)
@@ -109,10 +110,6 @@ NODE_DTYPE = np.dtype(
             "nr_freed",  # entries of Reclaim.freed
             "drop_at",  # next place of drop_caches()
             "flusher_wanted",  # 1 if reclaim met unqueued dirty pages alone
-            # shrinkers: pages that policies could give back, deferred work, pages asked for
-            "shrink_count",
-            "shrink_deferred",
-            "shrink_wanted",
             # the allocation that is in the slow path
             "oom",  # 1 when an allocation has given up: a process must die
             "retrying",  # 1 after its first round
@@ -202,6 +199,7 @@ class Reclaim(NamedTuple):
     gen_pages : int64[4, 2, 4]  pages of each generation modulo 4, kind and zone
     tiers : int64[5, 2, 4]      AVG_REFAULTED .. PROTECTED of each kind and tier
     freed : int32[2 N]          pages that reclaim freed since the engine last set nr_freed to 0
+    shrinkers : record[3]       SHRINKER_DTYPE, of the policies that hold blocks for the host
     """
 
     links: np.ndarray
@@ -224,6 +222,7 @@ class Reclaim(NamedTuple):
     gen_pages: np.ndarray
     tiers: np.ndarray
     freed: np.ndarray
+    shrinkers: np.recarray
 
 
 def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -> Reclaim:
@@ -282,6 +281,7 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
         gen_pages=np.zeros((MAX_NR_GENS, 2, NR_GEN_ZONES), np.int64),
         tiers=np.zeros((5, 2, MAX_NR_TIERS), np.int64),
         freed=np.zeros(2 * memory.nr_pages, np.int32),
+        shrinkers=new_shrinkers(),
     )
 
 

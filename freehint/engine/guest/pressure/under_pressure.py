@@ -82,6 +82,9 @@ class UnderPressure(Checked):
         Of ``vm.``; min_free_kbytes None keeps the guest's watermarks.
     compaction_proactiveness, dirty_ratio, dirty_background_ratio : int
         Of ``vm.`` too.
+    lru_gen : int or None
+        1: the multi-generation LRU is on, as /sys/kernel/mm/lru_gen/enabled sets it; None is the
+        kernel's default.
     forks_per_s : float
         Of "fork"; see :class:`freehint.Program`.
     life_ms : int
@@ -132,6 +135,7 @@ class UnderPressure(Checked):
     compaction_proactiveness: Annotated[int, _sysctl("compaction_proactiveness")] = 20
     dirty_ratio: Annotated[int, _sysctl("dirty_ratio")] = 20
     dirty_background_ratio: Annotated[int, _sysctl("dirty_background_ratio")] = 10
+    lru_gen: Annotated[int | None, Maybe(_sysctl("lru_gen"))] = None
     forks_per_s: Annotated[float, Real(0, 1_000_000, above=True)] = 61.0
     life_ms: Annotated[int, Whole(0, 1 << 30)] = 51
     read_ns: PageTime = 17_000

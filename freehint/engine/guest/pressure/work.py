@@ -43,6 +43,7 @@ from freehint.engine.guest.pressure.steps import (
     SYNC,
     WRITE,
 )
+from freehint.engine.world.clock import ask_to_shrink
 from freehint.engine.world.jobs import (
     DONE,
     EXEC,
@@ -207,4 +208,7 @@ def job_step(world, now_ns):
         world.reclaim.node[0].oom = 0
         state.waits_io = state.waits_some = 1
         return 0
+    if ask_to_shrink(world, 0):  # then the step tries again
+        world.reclaim.node[0].oom = 0
+        return price_reclaim(world)
     return out_of_memory(world, now_ns)

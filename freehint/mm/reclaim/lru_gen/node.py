@@ -14,7 +14,7 @@ from freehint.mm.reclaim.lru_gen.aging import (
     try_to_inc_max_seq,
 )
 from freehint.mm.reclaim.lru_gen.evict import evict_folios, swappiness_now
-from freehint.mm.reclaim.scan import shrink_slab
+from freehint.mm.reclaim.scan import ask_shrinkers
 from freehint.mm.reclaim.state import (
     BY_KSWAPD,
     DEF_PRIORITY,
@@ -136,7 +136,7 @@ def let_disk_write(memory, reclaim):
 
 
 @kernel(cold=True)
-def lru_gen_end_pass(reclaim, who):
+def lru_gen_end_pass(memory, reclaim, who):
     """End a pass: ask shrinkers, and flushers if all pages that were met are dirty.
 
     Source: try_to_shrink_lruvec(), shrink_one(), lru_gen_shrink_node().
@@ -146,6 +146,6 @@ def lru_gen_end_pass(reclaim, who):
     if sc.unqueued_dirty and sc.unqueued_dirty == sc.file_taken:
         reclaim.node[0].flusher_wanted = 1
     if sc.gen_scanned >= 0:
-        shrink_slab(reclaim, sc.priority)
+        ask_shrinkers(memory, reclaim, sc.priority)
     if sc.lru_reclaimed > 0:
         reclaim.node[0].kswapd_failures = 0
