@@ -1,4 +1,4 @@
-"""What the recorder wrote beside a trace: /proc/vmstat at T0 and T1, the workload, the kernel's log.
+"""What the recorder wrote beside a trace: /proc/vmstat at T0 and T1, the workload, the log.
 
 Source: the recorder's NAME.info.json.gz; vmstat_text[] in mm/vmstat.c for the counters' names.
 """

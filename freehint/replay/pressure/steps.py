@@ -100,7 +100,7 @@ def steps_of(trace: pd.DataFrame, info: dict, where) -> pd.DataFrame:
 
 
 def _marked(found, where) -> list[tuple]:
-    """Steps from the recorder's marks: "FH step 2 begin read a", "FH step 2 end read a status 0"."""
+    """Steps from marks such as "FH step 2 begin read a" and "FH step 2 end read a status 0"."""
     steps = []
     begun = None
     for us, match in found:
