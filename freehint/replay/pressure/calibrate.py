@@ -47,7 +47,7 @@ def calibrate(stem) -> dict[str, int]:
 
     Returns
     -------
-    dict of str to int
+    dict
         Some of RATES, in ns: those of which the recording has steps with at least 1000 pages.
 
     Raises
