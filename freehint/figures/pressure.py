@@ -15,7 +15,7 @@ STRIP = 0.04  # height of the strip of kswapd's runs, in axes
 @figure(
     "Free memory of a recorded guest under pressure (black) and as predicted (orange) over time,"
     " logarithmic. Each predicted step is stretched to its recorded length. Grey lines: the"
-    " watermarks min, low and high, added up over the zones without what lower zones reserve. Below:"
+    " watermarks min, low and high, added up over the zones, without lowmem_reserve. Below:"
     " when kswapd balanced in the recording. Red lines: kills by the OOM killer, dashed where"
     " predicted.",
     source="freehint.replay.pressure.compare: a recording under pressure and its prediction",
