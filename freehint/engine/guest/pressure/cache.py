@@ -171,7 +171,9 @@ def note_dirty(world, place, now_ns):
     at = state.dirty_to % jobs.dirty.shape[0]
     jobs.dirty[at, 0], jobs.dirty[at, 1] = place, now_ns
     state.dirty_to += 1
-    if state.flush_at == NEVER:
+    if over_background(world):
+        state.flush_at = min(state.flush_at, now_ns)
+    elif state.flush_at == NEVER:
         state.flush_at = now_ns + PERIODIC_NS
 
 
@@ -216,7 +218,7 @@ def flush_turn(world, now_ns):
         if node >= 0 and has(reclaim, node, PG_DIRTY) and not has(reclaim, node, PG_WRITEBACK):
             start_writeback(world.memory, reclaim, node)
             given += 1
-    more = state.syncs > 0 or given == FLUSH_PAGES
+    more = state.syncs > 0 or given == FLUSH_PAGES or over_background(world)
     if state.dirty_from == state.dirty_to:
         state.flush_at = NEVER
     else:

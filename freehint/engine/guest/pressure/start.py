@@ -15,7 +15,15 @@ from freehint.formats.digest import Files
 from freehint.inputs.reading import json_of, text_of, unpacked
 from freehint.jit import kernel
 from freehint.jit.pinned import pinned
-from freehint.mm.memory import BUDDY, MOVABLE, PAGEBLOCK_NR_PAGES, PAGEBLOCK_TYPE_MASK, PCP
+from freehint.mm.memory import (
+    BUDDY,
+    MOVABLE,
+    NO_PAGEBLOCK,
+    ORDER_MASK,
+    PAGEBLOCK_NR_PAGES,
+    PAGEBLOCK_TYPE_MASK,
+    PCP,
+)
 from freehint.mm.reclaim.lru import activate_page, add_anon_page, add_file_page, set_bits
 from freehint.mm.reclaim.state import PG_REFERENCED
 from freehint.units import NS_PER_MS
@@ -73,40 +81,30 @@ def read_lists(stem) -> T0Lists:
     return T0Lists(*(counts[name] for name in COUNTED), files.inputs)
 
 
-def candidates(memory) -> np.ndarray:
-    """Frames that may hold the cache at T0: used ones of MOVABLE pageblocks, ascending.
-
-    In each zone the lowest used frames, as many as boot reserved, are left out.
-    """
-    frame = memory.frame
+def used_movable(memory) -> np.ndarray:
+    """The used frames of MOVABLE pageblocks, ascending."""
     used = np.ones(memory.nr_pages, bool)
-    for state in (BUDDY, PCP):
-        heads = np.flatnonzero(frame & state)
-        for order in np.unique(frame[heads] & 0xF):
-            first = heads[frame[heads] & 0xF == order]
-            for i in range(1 << int(order)):
-                used[first + i] = False
-    movable = np.repeat(memory.pageblock & PAGEBLOCK_TYPE_MASK == MOVABLE, PAGEBLOCK_NR_PAGES)
-    movable &= np.repeat(memory.pageblock != 0xFF, PAGEBLOCK_NR_PAGES)
-    found = []
-    for zone in memory.zones:
-        first = int(zone["start_pfn"]) - memory.base_pfn
-        in_zone = first + np.flatnonzero(used[first : first + int(zone["spanned"])])
-        reserved = int(zone["present"] - zone["managed"])
-        in_zone = in_zone[reserved:]
-        found.append(in_zone[movable[in_zone]])
-    return np.concatenate(found)
+    heads = np.flatnonzero(memory.frame & (BUDDY | PCP))
+    orders = memory.frame[heads] & ORDER_MASK
+    for order in np.unique(orders):
+        inside = np.arange(1 << int(order))
+        used[(heads[orders == order][:, None] + inside).ravel()] = False
+    kind = memory.pageblock & PAGEBLOCK_TYPE_MASK
+    movable = (kind == MOVABLE) & (memory.pageblock != NO_PAGEBLOCK)
+    return np.flatnonzero(used & np.repeat(movable, PAGEBLOCK_NR_PAGES))
 
 
 def place_lists(world, guest) -> None:
     """Put the pages of T0 on their LRU lists.
 
-    Inactive pages of files were read once; the oldest of a list has the lowest pfn.
+    They are the used frames of MOVABLE pageblocks with the highest pfns, because what boot keeps
+    lies below; the oldest of a list has the lowest pfn.  Inactive pages of files were read once.
+    Assumed.
     """
     lists, memory = guest.lists, world.memory
     if lists is None:
         return
-    nodes = candidates(memory)
+    nodes = used_movable(memory)
     wanted = lists.file_pages + lists.anon_pages
     if len(nodes) < wanted:
         raise InputError(
@@ -117,7 +115,7 @@ def place_lists(world, guest) -> None:
         [file_places(guest, lists.file_pages), anon_places(guest)[: lists.anon_pages]]
     )
     counts = lists.active_file, lists.file_pages, lists.active_anon
-    put_on_lists(pinned(world), nodes[:wanted], places, *counts)
+    put_on_lists(pinned(world), nodes[len(nodes) - wanted :], places, *counts)
 
 
 def file_places(guest, pages: int) -> np.ndarray:

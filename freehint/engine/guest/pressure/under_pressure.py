@@ -67,8 +67,8 @@ class UnderPressure(Checked):
         The files that exist at T0 and their sizes in MiB: ``"a=210,b=210"``.
     recording : str or Path, optional
         Stem of a recording at whose T0 the guest begins: its memory, and the page cache and
-        anonymous memory that NAME.info.json.gz counts.  They are placed on used frames of MOVABLE
-        pageblocks, in ascending order of pfn.  Assumed.
+        anonymous memory that NAME.info.json.gz counts.  They are placed on the used frames of
+        MOVABLE pageblocks with the highest pfns, the oldest lowest.  Assumed.
     cached : str
         The file whose first pages are the page cache of T0; without it that cache is of no file
         that the jobs name.
