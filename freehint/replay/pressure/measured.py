@@ -33,7 +33,7 @@ class Measured:
 
     Attributes
     ----------
-    name : str
+    stem : Path
     start : Memory
         The guest at T0.
     info : dict
@@ -57,7 +57,7 @@ class Measured:
         Blocks that the replay predicted wrongly; the course is exact if it is 0.
     """
 
-    name: str
+    stem: Path
     start: Memory
     info: dict
     time_s: np.ndarray
@@ -129,7 +129,7 @@ def measure(stem, points=2000) -> Measured:
     counts[FALLBACKS] = int((event == "mm_page_alloc_extfrag").sum())
     counts[FAILURES] = str(info.get("dmesg", "")).count("page allocation failure")
     return Measured(
-        name=Path(stem).name,
+        stem=Path(stem),
         start=recording.t0,
         info=info,
         time_s=time_s,

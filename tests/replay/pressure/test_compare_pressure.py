@@ -1,6 +1,7 @@
 """A prediction under pressure is held against a recording: bars, clock, wrong rules."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ def guest() -> Measured:
     free = np.where(time_s < 1, 10_000 - 9000 * time_s, 1000 + 9000 * (time_s - 1)).astype(int)
     steps = [(1, "fill 60", 0.0, 1.5), (2, "fork 1", 1.5, 2.0)]
     return Measured(
-        name="made",
+        stem=Path("made"),
         start=fh.make_memory("64MiB"),
         info={},
         time_s=time_s,
