@@ -76,6 +76,7 @@ def sawtooth():
         counts={"pageoutrun": len(runs), "oom_kill": 1},
         before={},
         oom_s=(1.8,),
+        oom_pages=(15_000,),
         kswapd=runs.assign(reclaimed=10),
         misses=0,
     )

@@ -52,7 +52,8 @@ def workload_of(measured: Measured, rates: dict | None = None, wrong: str = "") 
     if not isinstance(files, dict):
         raise InputError(f"{path}: field 'disk_MiB' must be an object, got {files!r:.80}")
     swapped = any(job == "swapon" for job in (*before, *measured.steps["job"]))
-    swap = whole(f"{path}: swap_MiB", info.get("swap_MiB", SWAP_MIB), 0) if swapped else 0
+    swap = info.get("swap_MiB", SWAP_MIB) if swapped else 0
+    whole(f"{path}: field 'swap_MiB'", swap, 0)
     read = [job.split()[1:] for job in before if job.startswith("read ")]
     return UnderPressure(
         jobs="; ".join(measured.steps["job"]),
@@ -111,6 +112,7 @@ def predict(measured: Measured, rates: dict | None = None, wrong: str | None = N
         free=course["free_pages"].to_numpy(),
         counts=counts,
         oom_s=tuple(np.repeat(time_s, kills).tolist()),
+        oom_pages=_pages_until_kills(run.jobs),
         steps_s=_steps(run.jobs, measured.steps["job"]),
     )
 
@@ -127,8 +129,16 @@ def _naps(counts: dict) -> int:
     return counts["kswapd_low_wmark_hit_quickly"] + counts["kswapd_high_wmark_hit_quickly"]
 
 
+def _pages_until_kills(jobs: pd.DataFrame) -> tuple:
+    """Blocks that all steps had allocated when each killed step was killed."""
+    return tuple(jobs["allocations"].cumsum()[jobs["outcome"] == "killed"].tolist())
+
+
 def _steps(jobs: pd.DataFrame, texts) -> np.ndarray:
-    """Begin and end (s) of each step; a step on several files has one row for each."""
+    """Begin and end (s) of each step; a step on several files has one row for each.
+
+    A killed step ends when its process has given back its pages: when the next one begins.
+    """
     found, at = [], 0
     for text in texts:
         verb, *words = text.split()
@@ -136,5 +146,8 @@ def _steps(jobs: pd.DataFrame, texts) -> np.ndarray:
         at += len(rows)
         if (rows["outcome"] == "not ended").any():
             break
-        found.append([rows["begin_ns"].iloc[0], rows["end_ns"].iloc[-1]])
+        end_ns = rows["end_ns"].iloc[-1]
+        if rows["outcome"].iloc[-1] == "killed" and at < len(jobs):
+            end_ns = max(end_ns, jobs["begin_ns"].iloc[at])
+        found.append([rows["begin_ns"].iloc[0], end_ns])
     return np.array(found, float).reshape(-1, 2) / NS_PER_S
