@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from freehint.config import InputError, whole
-from freehint.engine.guest.pressure.steps import VERBS
 from freehint.engine.guest.pressure.under_pressure import UnderPressure
 from freehint.engine.world.records import Costs
 from freehint.replay.pressure.compare import Predicted
@@ -25,6 +24,9 @@ COURSE_NS = 2 * NS_PER_MS
 LONGEST = 4  # times as long as the recording; a prediction that lasts longer is cut off
 # What recordings from before the steps' marks had on their drives.
 FILES, SWAP_MIB = {"a": 210, "b": 210}, 600
+# A round of the recorder's step "fork" lasts so long on the machine of the default times per page
+# (linux-6.1/rc_cache; 0.54 s while rc_oom was made); the model's "fork" takes seconds.
+ROUND_S = 0.27
 COSTS = ("scan_page_ns", "reclaim_page_ns")  # RATES that are fields of Costs
 _NUMBERED = re.compile(r"step \d+ ")
 
@@ -56,7 +58,7 @@ def workload_of(measured: Measured, rates: dict | None = None, wrong: str = "") 
     whole(f"{path}: field 'swap_MiB'", swap, 0)
     read = [job.split()[1:] for job in before if job.startswith("read ")]
     return UnderPressure(
-        jobs="; ".join(measured.steps["job"]),
+        jobs="; ".join(job for step in measured.steps["job"] for job in model_jobs(step)),
         files=",".join(f"{name}={mib}" for name, mib in files.items()),
         recording=measured.stem,
         cached=read[-1][-1] if read else "",
@@ -65,6 +67,18 @@ def workload_of(measured: Measured, rates: dict | None = None, wrong: str = "") 
         without=wrong,
         **{name: value for name, value in (rates or {}).items() if name not in COSTS},
     )
+
+
+def model_jobs(step: str) -> list[str]:
+    """The jobs of UnderPressure that do a recorded step; each becomes one or more rows."""
+    verb, *words = step.split()
+    if verb == "fork" and len(words) == 1 and words[0].isdigit():
+        return [f"fork {ROUND_S * int(words[0]):g}"]
+    if verb == "rm":
+        return [f"rm {name}" for name in words]
+    if verb == "drop_caches":
+        return ["drop_caches"]
+    return [step]
 
 
 def _jobs_before(info: dict, path) -> list[str]:
@@ -142,7 +156,7 @@ def _steps(jobs: pd.DataFrame, texts) -> np.ndarray:
     found, at = [], 0
     for text in texts:
         verb, *words = text.split()
-        rows = jobs.iloc[at : at + (len(words) if "FILE .." in VERBS[verb][1] else 1)]
+        rows = jobs.iloc[at : at + (len(words) if verb in ("read", "rm") else 1)]
         at += len(rows)
         if (rows["outcome"] == "not ended").any():
             break
