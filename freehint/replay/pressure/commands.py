@@ -6,6 +6,7 @@ import pandas as pd
 
 from freehint.config import InputError, one_of
 from freehint.files import whole_file
+from freehint.mm.profile import LINUX_6_1
 from freehint.replay.pressure.calibrate import calibrate, read_rates, write_rates
 from freehint.replay.pressure.compare import compare
 from freehint.replay.pressure.measured import measure
@@ -13,6 +14,7 @@ from freehint.replay.pressure.predict import predict
 from freehint.replay.pressure.wrong import WRONG_RULES, wrong_rules
 
 ALL_RULES = "all"
+NOT_HELD_OUT = "; this recording is NOT held out"
 CALIBRATED_ON = ("rc_cache", "rc_oom")  # of linux-6.1: the defaults of UnderPressure and Costs
 
 
@@ -30,6 +32,8 @@ def print_pressure(args) -> bool:
         raise InputError(f"{args.rates}: is a folder; --rates needs the name of a file")
     rates, said = _rates(args)
     measured = measure(args.folder)
+    if not rates and measured.stem.name in CALIBRATED_ON and measured.start.profile == LINUX_6_1:
+        said += NOT_HELD_OUT
     found = compare(measured, predict(measured, rates))
     good = found.good
     print(f"times per page: {said}")
@@ -60,13 +64,12 @@ def _rates(args) -> tuple[dict, str]:
         if args.rates:
             write_rates(rates, args.rates, args.calibrate)
         same = Path(args.calibrate).resolve() == Path(args.folder).resolve()
-        held = "; NOT held out" if same else ""
+        held = NOT_HELD_OUT if same else ""
         return rates, f"calibrated on {Path(args.calibrate).name}{held}: {_list(rates)}"
     if args.rates:
         rates = read_rates(args.rates)
         return rates, f"{args.rates}: {_list(rates)}"
-    held = "; NOT held out" if Path(args.folder).name in CALIBRATED_ON else ""
-    return {}, f"the defaults, calibrated on linux-6.1's {' and '.join(CALIBRATED_ON)}{held}"
+    return {}, f"the defaults, calibrated on linux-6.1's {' and '.join(CALIBRATED_ON)}"
 
 
 def _list(rates: dict) -> str:

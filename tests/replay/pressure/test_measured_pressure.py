@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import shutil
 from functools import cache
 from pathlib import Path
@@ -16,17 +15,9 @@ from freehint.replay.pressure.calibrate import RATES, calibrate, read_rates, wri
 from freehint.replay.pressure.info import read_info, vmstat
 from freehint.replay.pressure.measured import FALLBACKS, FULL_SLEEPS, Measured, measure
 from freehint.replay.pressure.steps import jobs_of_command, steps_of
+from pressured import stem
 
-TRUTH = Path(__file__).parents[4] / "shared" / "ground-truth" / "reclaim"
 NAMES = ("linux-6.1/rc_cache", "linux-6.1/rc_oom", "linux-6.12/rc_oom")
-
-
-def stem(name):
-    """One of the developers' recordings, such as "linux-6.1/rc_oom"."""
-    if not TRUTH.is_dir():
-        assert not os.environ.get("CI"), f"{TRUTH} is missing"
-        pytest.skip(f"{name} is not among the shipped recordings")
-    return TRUTH / name
 
 
 @cache
