@@ -198,6 +198,7 @@ LIGHT = [
 
 LIGHT_MODULES = (
     *("", ".cli", ".config", ".inputs", ".inputs.source", ".record", ".replay", ".version"),
+    *(".replay.pressure", ".replay.pressure.options"),
 )
 
 
