@@ -15,7 +15,7 @@ from freehint.config import InputError, require, whole
 from freehint.files import whole_file
 from freehint.formats.traces.recording import load_recording
 from freehint.inputs.reading import read_toml
-from freehint.replay.pressure.info import read_info
+from freehint.replay.pressure.info import read_info, vmstat_delta
 from freehint.replay.pressure.steps import steps_of
 
 # The constants, and the steps that they are fitted on.
@@ -60,9 +60,12 @@ def calibrate(stem) -> dict[str, int]:
     trace = recording.trace.sort_values("ts_us", kind="stable").reset_index(drop=True)
     trace["event"], trace["comm"] = trace["event"].astype(str), trace["comm"].astype(str)
     trace["own_us"] = trace["ts_us"].diff().fillna(0)
-    steps = steps_of(trace, read_info(stem), where)
+    info, path = read_info(stem), f"{stem}.info.json.gz"
+    steps = steps_of(trace, info, where)
     spent = [_work(trace, step) for step in steps.itertuples()]
-    found = _job_rates([work for work in spent if work]) | _kswapd_rates(trace, where)
+    found = _job_rates([work for work in spent if work])
+    if not vmstat_delta(info, path).get("pswpout"):  # else kswapd's time is that of the swap, too
+        found |= _kswapd_rates(trace, where)
     if not found:
         raise InputError(f"{where}: no step has {LEAST_PAGES} pages, so no time per page is told")
     return {name: round(value) for name, value in found.items()}
