@@ -175,7 +175,8 @@ class Engine:
             if user.walking:
                 self.strokes.close_walk(user, -1, False)
         names = " and ".join(user.policy.name for user in self.strokes.users) or "none"
-        require_whole(self.world.memory, f"policy {names}")
+        reclaim = self.world.reclaim if len(self.world.jobs.step) else None
+        require_whole(self.world.memory, f"policy {names}", reclaim)
         self.tell("finish")
 
     def _note_memory(self, time_ns: int) -> None:

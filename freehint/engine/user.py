@@ -48,8 +48,8 @@ def _plain(value) -> str:
         return shown(value)
 
 
-def require_whole(memory: Memory, where: str) -> None:
-    """Check the whole memory.
+def require_whole(memory: Memory, where: str, reclaim=None) -> None:
+    """Check the whole memory, and the LRU lists if a Reclaim is given.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def require_whole(memory: Memory, where: str) -> None:
         The message begins with ``where``.
     """
     try:
-        check_memory(memory)
+        check_memory(memory, reclaim)
     except InvariantError as error:
         raise InvariantError(f"{where}: {error}") from None
 

@@ -81,6 +81,8 @@ def guest_words(parameters: dict) -> str:
         does = f"which repeats its work in the recording {load['trace']}"
     elif load["kind"] == "Program":
         does = f"with a program in state \u201c{load['state']}\u201d"
+    elif load["kind"] == "UnderPressure":
+        does = f"which runs the jobs \u201c{load['jobs']}\u201d"
     else:
         share = format_share(load["live_share"])
         does = f"whose {load['nr_cpus']} CPUs come to hold {share} of free memory"

@@ -132,6 +132,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     looked_at = scenario.migration or scenario.host.discard or workload.keeps_content
     frames = memory.nr_pages if looked_at else 0
     chunk_shift = scenario.migration.chunk_shift if scenario.migration else CHUNK_SHIFT
+    reclaim, compaction = no_reclaim()
     parts = {
         "memory": memory,
         "key": np.full(nr_cpus + 2 + users + (scenario.migration is not None), NEVER, np.int64),
@@ -170,7 +171,8 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "copy": np.zeros(frames, np.uint32),
         "present": np.zeros(frames // 64, np.uint64),
         "paging": no_paging(),
-        "reclaim": no_reclaim(),
+        "reclaim": reclaim,
+        "compaction": compaction,
         "jobs": new_jobs(),
         "reports": np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
         "waits": np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),

@@ -6,13 +6,31 @@ import pandas as pd
 from freehint.engine.engine import Engine
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.user import PAGE_COUNTS
+from freehint.engine.world.jobs import (
+    DONE,
+    L_END,
+    L_OOMS,
+    L_OUTCOME,
+    L_STALL_NS,
+    L_STALLS,
+)
 from freehint.engine.world.records import TALLY_DTYPE, WAIT_ALLOC
+from freehint.mm.memory import ZONE_NAMES
+from freehint.mm.reclaim.state import COUNTS
 from freehint.runs.tables import WALK_COLUMNS, rows_of, work_table
 from freehint.units import NS_PER_S
 
 KIND, WAIT_NS = WAIT_COLUMNS.index("kind"), WAIT_COLUMNS.index("wait_ns")
 # Positions in a walk's tuple, which is a row of WALK_COLUMNS without the user.
 BEGIN_NS, END_NS, _, WALKABLE, COVERED = range(len(WALK_COLUMNS) - 1 - len(PAGE_COUNTS))
+
+# Counters of /proc/vmstat in the summary of a guest under pressure.
+SUMMED = (
+    *("pageoutrun", "pgscan_kswapd", "pgscan_direct", "pgsteal_kswapd", "pgsteal_direct"),
+    *("pgactivate", "pgdeactivate", "workingset_refault_anon", "workingset_refault_file"),
+    *("pswpin", "pswpout", "oom_kill", "compact_stall", "compact_daemon_wake"),
+    *("compact_migrate_scanned", "compact_free_scanned", "pgmigrate_success"),
+)
 
 
 def summary_row(scenario, engine: Engine) -> pd.Series:
@@ -62,6 +80,7 @@ def summary_row(scenario, engine: Engine) -> pd.Series:
         "migrated_pages": tally["migrated"],
         **_migration_summary(engine),
         **_work_summary(engine),
+        **_pressure_summary(engine),
         "guest_lock_holds": tally["lock_holds"],
         "guest_lock_held_ns": tally["lock_held_ns"],
     }
@@ -153,6 +172,26 @@ def _work_summary(engine: Engine) -> dict:
         "as_recorded": int(tally["as_recorded"]),
         "unknown_frees": int(tally["unknown_frees"]),
         "skipped_frees": int(tally["skipped_frees"]),
+    }
+
+
+def _pressure_summary(engine: Engine) -> dict:
+    """What reclaim did to a guest under pressure, and how its jobs ended; empty for others."""
+    jobs, reclaim = engine.world.jobs, engine.world.reclaim
+    if not len(jobs.step):
+        return {}
+    killed = jobs.log[:, L_OOMS] > 0
+    ended = jobs.log[:, L_OUTCOME] == DONE
+    return {
+        **{name: int(reclaim.count[COUNTS.index(name)]) for name in SUMMED},
+        "allocstall": int(reclaim.count[: len(ZONE_NAMES)].sum()),
+        "kswapd_sleeps": int(reclaim.node["kswapd_sleeps"][0]),
+        "stalls": int(jobs.log[:, L_STALLS].sum()),
+        "stall_ns": int(jobs.log[:, L_STALL_NS].sum()),
+        "jobs_done": int(ended.sum()),
+        "jobs_killed": int(killed.sum()),
+        "oom_ns": int(jobs.log[killed, L_END].min()) if killed.any() else -1,
+        "jobs_ns": int(jobs.log[:, L_END].max()) if (jobs.log[:, L_END] > 0).all() else -1,
     }
 
 

@@ -29,7 +29,13 @@ from freehint.mm.memory import (
     WMARK_MIN,
 )
 from freehint.mm.profile import LINUX_6_1, LINUX_6_12, LINUX_7_3
-from freehint.mm.reclaim.lru import add_anon_page, add_file_page, add_huge_page, forget_page
+from freehint.mm.reclaim.lru import (
+    add_anon_page,
+    add_file_page,
+    add_huge_page,
+    forget_page,
+    start_writeback,
+)
 from freehint.mm.reclaim.state import (
     COMPACT_FREE_SCANNED,
     COMPACT_ISOLATED,
@@ -40,9 +46,9 @@ from freehint.mm.reclaim.state import (
     PGMIGRATE_SUCCESS,
     new_reclaim,
 )
-from freehint.mm.reference import compact_zone as twin_zone_compaction
-from freehint.mm.reference import compaction as twin_compaction
 from freehint.mm.reference import zone as twin_zone
+from freehint.mm.reference.compact import callers
+from freehint.mm.reference.compact import data as twin_compaction
 from freehint.mm.reference.convert import differences, from_memory
 from memories import SPANS, busy_memory, empty_memory, examples
 
@@ -127,7 +133,7 @@ class Pair:
         add = self.chance.choice((add_file_page, add_anon_page))
         add(self.memory, self.reclaim, node, node, *((False,) if add is add_file_page else ()))
         if self.chance.random() < 0.01:
-            self.reclaim.page[node] |= PG_WRITEBACK
+            start_writeback(self.memory, self.reclaim, node)
 
     def places(self):
         slots = np.flatnonzero(self.reclaim.slot)
@@ -154,7 +160,7 @@ class Pair:
 
     def compare(self):
         memory, base = self.memory, self.memory.base_pfn
-        check_memory(memory)
+        check_memory(memory, self.reclaim)
         assert list(differences(self.twin.twin, memory)) == []
         assert set((np.flatnonzero(memory.frame & LRU) + base).tolist()) == self.twin.twin.lru
         marked = (memory.pageblock != NO_PAGEBLOCK) & (memory.pageblock & SKIP_BIT != 0)
@@ -209,7 +215,7 @@ class Pair:
             migratetype,
             (mark, 0, priority),
         )
-        theirs, pfn, used = twin_zone_compaction.try_to_compact_pages(
+        theirs, pfn, used = callers.try_to_compact_pages(
             self.twin, cpu, order, migratetype, mark, 0, priority
         )
         assert result == theirs
@@ -233,7 +239,7 @@ class Pair:
         highest = int(daemon.kcompactd_highest_zoneidx)
         while kcompactd.kcompactd_step(self.memory, self.reclaim, self.compaction, 0):
             self.done["steps"] += 1
-        used = twin_zone_compaction.kcompactd_do_work(self.twin, 0, order, highest)
+        used = callers.kcompactd_do_work(self.twin, 0, order, highest)
         self.account(before, used)
         self.done["kcompactd"] += bool(used)
 
@@ -245,14 +251,14 @@ class Pair:
             return
         while kcompactd.kcompactd_step(self.memory, self.reclaim, self.compaction, 0):
             self.done["steps"] += 1
-        used = twin_zone_compaction.proactive_compact_node(self.twin, 0, low)
+        used = callers.proactive_compact_node(self.twin, 0, low)
         self.account(before, used)
         self.done["proactive"] += 1
 
     def compact_node(self):
         before = self.counted()
         direct.compact_node(self.memory, self.reclaim, self.compaction, 0)
-        used = twin_zone_compaction.compact_node(self.twin, 0)
+        used = callers.compact_node(self.twin, 0)
         self.account(before, used)
         self.done["compact_memory"] += 1
 
@@ -286,7 +292,6 @@ class Pair:
         for _ in range(min(self.chance.choice((1, 60)), len(self.live))):
             node, order = self.live.pop(self.chance.randrange(len(self.live)))
             if self.reclaim.slot[node]:
-                self.reclaim.page[node] &= ~np.uint32(PG_WRITEBACK)
                 forget_page(self.memory, self.reclaim, node)
             zone.free_pages(self.memory, node, 0, order, 0)
             twin_zone.free_pages(self.twin.twin, node + self.memory.base_pfn, 0, order)

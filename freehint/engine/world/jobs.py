@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.engine.world.records import new_record
+from freehint.mm.compact.state import Compaction, new_compaction
 from freehint.mm.memory import new_memory, new_zones
 from freehint.mm.profile import LINUX_6_1
 from freehint.mm.reclaim.state import COUNTS, Reclaim, new_reclaim
@@ -73,6 +74,7 @@ JOB_DTYPE = np.dtype(
             "io_at",  # time_ns at which the page handed over first is done, or NEVER
             "dirty_from",  # oldest entry of Jobs.dirty
             "dirty_to",
+            "kcompactd_at",  # time_ns at which kcompactd looks at the score
             "nap_at",  # time_ns at which a nap of kswapd ends, or NEVER
             "flush_to",  # up to here the flusher writes all
             "flush_at",  # time_ns of the flusher's next turn
@@ -149,8 +151,9 @@ def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0) -> Job
 
 
 @cache
-def no_reclaim() -> Reclaim:
-    """The record of a guest whose memory is never reclaimed: without a page."""
+def no_reclaim() -> tuple:
+    """The Reclaim and the Compaction of a guest whose memory is never reclaimed: without a page."""
     zone = new_zones(index=[0], start_pfn=[0], spanned=[1024], present=[1024], managed=[1024])
-    reclaim = new_reclaim(new_memory(zone, 1, LINUX_6_1), 0)
-    return Reclaim(*(array[:0] for array in reclaim))
+    memory = new_memory(zone, 1, LINUX_6_1)
+    reclaim, compaction = new_reclaim(memory, 0), new_compaction(memory)
+    return Reclaim(*(array[:0] for array in reclaim)), Compaction(*(a[:0] for a in compaction))

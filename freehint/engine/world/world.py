@@ -13,6 +13,7 @@ from freehint.engine.world.jobs import Jobs
 from freehint.engine.world.paging import Paging
 from freehint.engine.world.ring import Ring
 from freehint.mm.compact.proactive import CompactControl
+from freehint.mm.compact.state import Compaction
 from freehint.mm.memory import Memory
 from freehint.mm.reclaim.state import Reclaim
 
@@ -64,6 +65,7 @@ class World(NamedTuple):
                                 with content
     paging : Paging             the guest's pages on a host that it shares with others
     reclaim : Reclaim           of a guest under pressure; without pages in others
+    compaction : Compaction     likewise
     jobs : Jobs                 likewise
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
     apart : int64[6]            address in this process of each rare actor's kernel, or 0
@@ -100,6 +102,7 @@ class World(NamedTuple):
     present: np.ndarray
     paging: Paging
     reclaim: Reclaim
+    compaction: Compaction
     jobs: Jobs
     reports: np.ndarray
     waits: np.ndarray

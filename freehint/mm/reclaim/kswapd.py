@@ -9,6 +9,7 @@ of mm/vmscan.c, Linux 6.1.
 """
 
 from freehint.jit import kernel
+from freehint.mm.compact.skip import reset_isolation_suitable
 from freehint.mm.memory import (
     PAGEBLOCK_ORDER,
     WMARK_HIGH,
@@ -181,6 +182,7 @@ def try_to_sleep(memory, reclaim):
     """Begin a nap if the zones are balanced.  Source: kswapd_try_to_sleep()."""
     state = reclaim.node[0]
     if prepare_kswapd_sleep(memory, reclaim):
+        reset_isolation_suitable(memory, reclaim, reclaim.compaction)
         wakeup_kcompactd(reclaim, state.alloc_order, state.zoneidx)
         state.kswapd_at = KSWAPD_NAPS
         state.kswapd_awake = 0

@@ -1,44 +1,39 @@
 """The allocation that may wait: wake kswapd, reclaim, compact, retry, and in the end give up.
 
-Direct compaction is not here yet: it counts as skipped.
-
 Source: __alloc_pages(), __alloc_pages_slowpath(), __alloc_pages_direct_reclaim(),
-should_reclaim_retry() and __alloc_pages_may_oom() of mm/page_alloc.c; try_to_free_pages() of
-mm/vmscan.c, Linux 6.1.
+should_reclaim_retry(), should_compact_retry() and __alloc_pages_may_oom() of mm/page_alloc.c,
+Linux 6.1.
 """
 
 from freehint.jit import kernel
+from freehint.mm.compact.direct import direct_compact
+from freehint.mm.compact.finish import compaction_suitable
+from freehint.mm.compact.state import (
+    COMPACT_COMPLETE,
+    COMPACT_CONTENDED,
+    COMPACT_DEFERRED,
+    COMPACT_PARTIAL_SKIPPED,
+    COMPACT_SKIPPED,
+    COMPACT_SUCCESS,
+    PRIO_ASYNC,
+    PRIO_SYNC_FULL,
+    PRIO_SYNC_LIGHT,
+)
 from freehint.mm.highatomic import unreserve_highatomic_pageblock
-from freehint.mm.memory import WMARK_HIGH, WMARK_LOW, WMARK_MIN, ZONE_MOVABLE
+from freehint.mm.memory import MOVABLE, WMARK_HIGH, WMARK_MIN
 from freehint.mm.pcp import drain_pages_zone
-from freehint.mm.reclaim.kswapd import (
-    allow_direct_reclaim,
-    compact_gap,
-    kswapd_step,
-    wakeup_kswapd,
-    zone_reclaimable_pages,
+from freehint.mm.reclaim.direct import (
+    skip_throttle_noprogress,
+    throttle_direct_reclaim,
+    try_to_free_pages,
 )
-from freehint.mm.reclaim.lru import lru_pages
-from freehint.mm.reclaim.scan import (
-    can_reclaim_anon_pages,
-    drop_page,
-    free_reclaimed,
-    shrink_node,
-    snapshot_refaults,
-)
+from freehint.mm.reclaim.kswapd import wakeup_kswapd, zone_reclaimable_pages
 from freehint.mm.reclaim.state import (
-    ALLOCSTALL_DMA,
-    BY_TASK,
-    DEF_PRIORITY,
-    DROP_PAGECACHE,
-    INACTIVE_ANON,
-    INACTIVE_FILE,
+    MAX_COMPACT_RETRIES,
     MAX_RECLAIM_RETRIES,
     NO_BOOST,
     OOM_KILL,
-    PAGEVEC_SIZE,
-    PGSCAN_DIRECT_THROTTLE,
-    SWAP_CLUSTER_MAX,
+    PAGE_ALLOC_COSTLY_ORDER,
     WORK_THROTTLED,
     WORK_UNDER_LOCK,
 )
@@ -53,7 +48,8 @@ from freehint.mm.zone import (
 )
 
 NEEDS_CALLBACK = -3  # policies are asked for pages (Reclaim.node.shrink_wanted): call alloc() again
-PAGE_ALLOC_COSTLY_ORDER = 3
+WAITS = -4  # the task sleeps for THROTTLE_NS while kswapd and the disk work: call alloc() again
+THROTTLE_NS = 4_000_000  # reclaim_throttle(): one jiffy at 250 Hz
 
 
 @kernel(cold=True)
@@ -78,8 +74,9 @@ def alloc(memory, reclaim, cpu, order, migratetype, locked):
     (node, zone, under_lock)
         As :func:`freehint.mm.zone.alloc_pages`.  ``node`` is NO_PAGE if the request has failed;
         if ``reclaim.node[0].oom`` is then set, a process must die, and the request is to be tried
-        again.  It is LOCKED, with nothing done, if a zone's lock is needed and held; and
-        NEEDS_CALLBACK if policies shall give back ``shrink_wanted`` pages before the next try.
+        again.  It is LOCKED, with nothing done, if a zone's lock is needed and held.  After
+        NEEDS_CALLBACK (policies shall give back ``shrink_wanted`` pages) and WAITS (the task sleeps
+        for THROTTLE_NS) call it again with the same arguments; retries are counted on.
     """
     boosts = all_boosts(memory)
     under_lock = 0
@@ -129,6 +126,8 @@ def all_boosts(memory):
 @kernel(inline=True)
 def end_alloc(memory, reclaim, boosts, node, zone, under_lock):
     """Wake kswapd if the request has boosted its zone by a steal; return the three last."""
+    if node > LOCKED:
+        reclaim.node[0].retrying = reclaim.node[0].waits = 0
     if all_boosts(memory) > boosts:
         after_boost(memory, reclaim, zone)
     return node, zone, under_lock
@@ -149,28 +148,149 @@ def after_boost(memory, reclaim, zone):
 @kernel(cold=True)
 def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
     """The slow path, from the wake-up of kswapd on.  Source: __alloc_pages_slowpath()."""
-    highest = highest_zone_of(migratetype)
-    under_lock = loops = 0
+    state, highest = reclaim.node[0], highest_zone_of(migratetype)
     wakeup_kswapd(memory, reclaim, order, highest, True)
-    while True:
-        node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
-        under_lock += taken
-        if node >= 0:
-            return node, zone, under_lock
+    node, zone, under_lock = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+    if node < 0 and not state.retrying:
+        node, zone, hopeless = begin_retries(memory, reclaim, cpu, order, migratetype)
+        if hopeless:
+            return NO_PAGE, -1, under_lock
+    while node < 0:
         wakeup_kswapd(memory, reclaim, order, highest, True)
-        progress = try_to_free_pages(memory, reclaim, cpu, order, highest)
-        if reclaim.node[0].shrink_wanted > 0:
-            return NEEDS_CALLBACK, zone, under_lock
-        if progress:
-            node, zone, taken = alloc_after_reclaim(memory, reclaim, cpu, order, migratetype)
-            under_lock += taken
-            if node >= 0:
-                return node, zone, under_lock
+        if throttle_direct_reclaim(memory, reclaim):
+            return WAITS, -1, under_lock
+        node, zone, taken = reclaim_and_compact(memory, reclaim, cpu, order, migratetype)
+        under_lock += taken
+        if node >= 0 or node == WAITS or node == NEEDS_CALLBACK:
+            break
         if order > PAGE_ALLOC_COSTLY_ORDER:
             return NO_PAGE, -1, under_lock
-        loops = 0 if progress else loops + 1
-        if not should_reclaim_retry(memory, reclaim, order, migratetype, loops):
-            return last_try(memory, reclaim, cpu, order, migratetype)
+        if not may_retry(memory, reclaim, order, migratetype):
+            node, zone, taken = last_try(memory, reclaim, cpu, order, migratetype)
+            return node, zone, under_lock + taken
+        if not state.progress and not skip_throttle_noprogress(memory, reclaim):
+            reclaim.work[WORK_THROTTLED] += 1
+            return WAITS, -1, under_lock
+        node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+        under_lock += taken
+    return node, zone, under_lock
+
+
+@kernel(cold=True)
+def begin_retries(memory, reclaim, cpu, order, migratetype):
+    """Compact before anything is reclaimed, for a costly order or one that is not MOVABLE.
+
+    Source: __alloc_pages_slowpath().
+
+    Returns
+    -------
+    node, zone, hopeless
+        ``hopeless``: a costly order is given up, because compaction was skipped or deferred.
+    """
+    state = reclaim.node[0]
+    state.retrying = 1
+    state.no_progress_loops = state.compact_retries = 0
+    state.compact_priority = PRIO_SYNC_LIGHT
+    costly = order > PAGE_ALLOC_COSTLY_ORDER
+    if not (costly or (order > 0 and migratetype != MOVABLE)):
+        return NO_PAGE, -1, False
+    request = (WMARK_MIN, 0, PRIO_ASYNC)
+    node, zone, result = direct_compact(
+        memory, reclaim, reclaim.compaction, cpu, order, migratetype, request
+    )
+    if costly:
+        state.compact_priority = PRIO_ASYNC
+    skipped = result == COMPACT_SKIPPED or result == COMPACT_DEFERRED
+    return node, zone, node < 0 and costly and skipped
+
+
+@kernel(cold=True)
+def reclaim_and_compact(memory, reclaim, cpu, order, migratetype):
+    """One round: direct reclaim, then direct compaction; as :func:`alloc`, or NEEDS_CALLBACK.
+
+    Source: __alloc_pages_slowpath().
+    """
+    state = reclaim.node[0]
+    progress = try_to_free_pages(memory, reclaim, cpu, order, highest_zone_of(migratetype))
+    state.progress = 1 if progress else 0
+    under_lock = 0
+    if progress:
+        node, zone, under_lock = alloc_after_reclaim(memory, reclaim, cpu, order, migratetype)
+        if node >= 0:
+            return node, zone, under_lock
+    if state.shrink_wanted > 0:
+        note_progress(reclaim, order)
+        return NEEDS_CALLBACK, -1, under_lock
+    request = (WMARK_MIN, 0, state.compact_priority)
+    node, zone, result = direct_compact(
+        memory, reclaim, reclaim.compaction, cpu, order, migratetype, request
+    )
+    state.compact_result = result
+    return node, zone, under_lock
+
+
+@kernel(inline=True)
+def note_progress(reclaim, order):
+    """Count rounds without progress; a costly order never makes any.
+
+    Source: should_reclaim_retry().
+    """
+    state = reclaim.node[0]
+    if state.progress and order <= PAGE_ALLOC_COSTLY_ORDER:
+        state.no_progress_loops = 0
+    else:
+        state.no_progress_loops += 1
+
+
+@kernel(cold=True)
+def may_retry(memory, reclaim, order, migratetype):
+    """Is another round worth while?  Source: __alloc_pages_slowpath()."""
+    state = reclaim.node[0]
+    note_progress(reclaim, order)
+    loops = state.no_progress_loops
+    if should_reclaim_retry(memory, reclaim, order, migratetype, loops):
+        return True
+    return state.progress != 0 and should_compact_retry(memory, reclaim, order, migratetype)
+
+
+@kernel(cold=True)
+def should_compact_retry(memory, reclaim, order, migratetype):
+    """May compaction succeed at the next try, perhaps by trying harder?
+
+    Source: should_compact_retry(), for orders that are not costly.
+    """
+    state, result = reclaim.node[0], reclaim.node[0].compact_result
+    if order == 0:
+        return False
+    if result == COMPACT_SUCCESS:
+        state.compact_retries += 1
+    if result == COMPACT_SKIPPED:
+        return compaction_zonelist_suitable(memory, reclaim, order, migratetype)
+    withdrawn = (COMPACT_COMPLETE, COMPACT_DEFERRED, COMPACT_CONTENDED, COMPACT_PARTIAL_SKIPPED)
+    if result not in withdrawn and state.compact_retries <= MAX_COMPACT_RETRIES:
+        return True
+    if state.compact_priority > PRIO_SYNC_FULL:
+        state.compact_priority -= 1
+        state.compact_retries = 0
+        return True
+    return False
+
+
+@kernel(cold=True)
+def compaction_zonelist_suitable(memory, reclaim, order, migratetype):
+    """Could compaction run if a part of the reclaimable pages were free?
+
+    Source: compaction_zonelist_suitable().
+    """
+    highest = highest_zone_of(migratetype)
+    for zone in range(memory.zones.shape[0]):
+        hoped = zone_reclaimable_pages(memory, reclaim, zone) // order
+        memory.zones[zone].nr_free_pages += hoped
+        suitable = compaction_suitable(memory, zone, order, highest)
+        memory.zones[zone].nr_free_pages -= hoped
+        if suitable:
+            return True
+    return False
 
 
 @kernel(cold=True)
@@ -220,173 +340,3 @@ def last_try(memory, reclaim, cpu, order, migratetype):
         reclaim.node[0].oom = 1
         reclaim.count[OOM_KILL] += 1
     return node, zone, taken
-
-
-@kernel(cold=True)
-def throttle_direct_reclaim(memory, reclaim, cpu):
-    """While free pages are below half of the reserves, kswapd works and the task waits.
-
-    Source: throttle_direct_reclaim().
-    """
-    if allow_direct_reclaim(memory, reclaim):
-        return
-    reclaim.count[PGSCAN_DIRECT_THROTTLE] += 1
-    reclaim.work[WORK_THROTTLED] += 1
-    while not allow_direct_reclaim(memory, reclaim) and kswapd_step(memory, reclaim, cpu):
-        pass
-
-
-@kernel(cold=True)
-def try_to_free_pages(memory, reclaim, cpu, order, highest_zoneidx):
-    """Reclaim at least 32 pages for a task; return the pages of the last attempt.
-
-    Source: try_to_free_pages(), do_try_to_free_pages(), shrink_zones().
-    """
-    throttle_direct_reclaim(memory, reclaim, cpu)
-    begin_direct_reclaim(reclaim, order, highest_zoneidx, SWAP_CLUSTER_MAX)
-    return reclaim_with_force(memory, reclaim, cpu)
-
-
-@kernel(cold=True)
-def reclaim_with_force(memory, reclaim, cpu):
-    """Raise the priorities; if that frees nothing, do so again and shrink active lists by force.
-
-    Source: do_try_to_free_pages().
-    """
-    sc = reclaim.control[BY_TASK]
-    while True:
-        if not sc.proactive:
-            reclaim.count[ALLOCSTALL_DMA + sc.reclaim_idx] += 1
-        raise_priorities(memory, reclaim, cpu)
-        snapshot_refaults(reclaim)
-        if sc.nr_reclaimed > 0 or not sc.skipped_deactivate:
-            return sc.nr_reclaimed
-        sc.priority = DEF_PRIORITY
-        sc.force_deactivate = 1
-        sc.skipped_deactivate = 0
-
-
-@kernel(inline=True)
-def begin_direct_reclaim(reclaim, order, highest_zoneidx, pages):
-    """Fill in the task's scan_control."""
-    sc = reclaim.control[BY_TASK]
-    sc.order = order
-    sc.priority = DEF_PRIORITY
-    sc.reclaim_idx = highest_zoneidx
-    sc.nr_to_reclaim = pages
-    sc.nr_reclaimed = sc.nr_scanned = sc.proactive = sc.compaction_ready = 0
-    sc.may_writepage = sc.may_swap = 1
-    sc.force_deactivate = sc.skipped_deactivate = sc.deactivate_anon = sc.deactivate_file = 0
-
-
-@kernel(cold=True)
-def raise_priorities(memory, reclaim, cpu):
-    """Pass after pass over a larger part of the lists, until enough is reclaimed.
-
-    Source: do_try_to_free_pages(), shrink_zones(), consider_reclaim_throttle().
-    """
-    sc = reclaim.control[BY_TASK]
-    while sc.priority >= 0:
-        sc.nr_scanned = 0
-        shrink_zones(memory, reclaim, cpu)
-        if sc.nr_reclaimed >= sc.nr_to_reclaim:
-            break
-        if sc.priority == 1 and sc.nr_reclaimed == 0:
-            reclaim.work[WORK_THROTTLED] += 1
-        sc.priority -= 1
-
-
-@kernel(cold=True)
-def shrink_zones(memory, reclaim, cpu):
-    """Passes over the node: for an order above 0 as long as each of them reclaims something.
-
-    Source: shrink_node(), should_continue_reclaim().
-    """
-    sc = reclaim.control[BY_TASK]
-    while True:
-        before = sc.nr_reclaimed
-        shrink_node(memory, reclaim, BY_TASK, cpu)
-        large = sc.order > PAGE_ALLOC_COSTLY_ORDER or sc.priority < DEF_PRIORITY - 2
-        if sc.order == 0 or not large or sc.nr_reclaimed == before:
-            return
-        if compaction_could_run(memory, sc.order, sc.reclaim_idx):
-            return
-        inactive = lru_pages(reclaim, INACTIVE_FILE)
-        if can_reclaim_anon_pages(reclaim):
-            inactive += lru_pages(reclaim, INACTIVE_ANON)
-        if inactive <= compact_gap(sc.order):
-            return
-
-
-@kernel(cold=True)
-def compaction_could_run(memory, order, highest_zoneidx):
-    """Has a zone a block of the order, or enough free pages to make one?
-
-    Source: compaction_suitable() of mm/compaction.c, without the fragmentation index.
-    """
-    for zone in range(memory.zones.shape[0]):
-        if memory.zones[zone].index > highest_zoneidx:
-            continue
-        if zone_watermark_ok(memory, zone, order, WMARK_MIN, 0, highest_zoneidx, 0):
-            return True
-        gap = compact_gap(order)
-        mark = WMARK_LOW if order > PAGE_ALLOC_COSTLY_ORDER else WMARK_MIN
-        if zone_watermark_ok(memory, zone, 0, mark, gap, highest_zoneidx, 0):
-            return True
-    return False
-
-
-# Operators' interfaces
-
-
-@kernel(cold=True)
-def memory_reclaim(memory, reclaim, cpu, nr_pages):
-    """Reclaim ``nr_pages`` pages from the guest as one cgroup; return the pages reclaimed.
-
-    Source: memory_reclaim() of mm/memcontrol.c, try_to_free_mem_cgroup_pages().
-    """
-    got, retries = 0, MAX_RECLAIM_RETRIES
-    sc = reclaim.control[BY_TASK]
-    while got < nr_pages:
-        pages = max(nr_pages - got, SWAP_CLUSTER_MAX)
-        begin_direct_reclaim(reclaim, 0, ZONE_MOVABLE, pages)
-        sc.proactive = 1
-        reclaim_with_force(memory, reclaim, cpu)
-        if sc.nr_reclaimed == 0:
-            if retries == 0:
-                break
-            retries -= 1
-        got += sc.nr_reclaimed
-    sc.proactive = 0
-    return got
-
-
-@kernel(cold=True)
-def drop_caches(memory, reclaim, cpu, limit):
-    """Drop clean pages of files that nobody has mapped, in the files' order.
-
-    Call it again while it returns ``limit`` pages; a call that drops fewer has come to the end.
-    Source: drop_pagecache_sb(), invalidate_mapping_pages().
-
-    Returns
-    -------
-    int
-        Pages dropped.
-    """
-    state = reclaim.node[0]
-    if state.drop_at == 0:
-        reclaim.count[DROP_PAGECACHE] += 1
-    dropped = batch = 0
-    while state.drop_at < reclaim.place.shape[0] and dropped < limit:
-        node = int(reclaim.place[state.drop_at]) - 1
-        state.drop_at += 1
-        if node >= 0 and drop_page(memory, reclaim, node):
-            dropped += 1
-            batch += 1
-            if batch == PAGEVEC_SIZE:
-                free_reclaimed(memory, reclaim, cpu)
-                batch = 0
-    free_reclaimed(memory, reclaim, cpu)
-    if dropped < limit:
-        state.drop_at = 0
-    return dropped

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.config import InputError
+from freehint.mm.compact.state import Compaction, new_compaction
 from freehint.mm.memory import WMARK_MIN, ZONE_NAMES, Memory
 from freehint.mm.watermark import watermarks_from
 
@@ -41,7 +42,8 @@ PG_EXEC = 0x1000  # mapped from an executable file (VM_EXEC)
 
 SWAP_CLUSTER_MAX = 32
 DEF_PRIORITY = 12
-MAX_RECLAIM_RETRIES = 16
+MAX_RECLAIM_RETRIES = MAX_COMPACT_RETRIES = 16
+PAGE_ALLOC_COSTLY_ORDER = 3
 MAX_NR_ZONES = 5
 PAGEVEC_SIZE = 15
 SHADOW_BITS = 30  # of nonresident_age, in a place's shadow
@@ -227,7 +229,13 @@ NODE_DTYPE = np.dtype(
             "shrink_wanted",
             # the allocation that is in the slow path
             "oom",  # 1 when an allocation has given up: a process must die
-            "asked",
+            "retrying",  # 1 after its first round
+            "progress",  # 1 if its last round has reclaimed something
+            "no_progress_loops",  # its rounds in a row without that
+            "compact_priority",  # PRIO_.., COMPACT_.. of mm/compact/state.py
+            "compact_result",
+            "compact_retries",
+            "waits",  # 1 while it waits for kswapd (throttle_direct_reclaim)
             # sysctls
             "swappiness",
             "min_free_kbytes",
@@ -356,6 +364,7 @@ class Reclaim(NamedTuple):
     nr : int64[2, 4]            pages that shrink_lruvec() still has to scan on each list
     targets : int64[2, 4]       pages that it had to scan at first
     boosts : int64[Z]           the zones' boosts when kswapd began to balance
+    compaction : Compaction     what mm/compact/ works with
     writeback : int32[N]        ring of pages handed to the disk, oldest first; -1: taken out
     freed : int32[2 N]          pages that reclaim freed since the engine last set nr_freed to 0
     """
@@ -374,6 +383,7 @@ class Reclaim(NamedTuple):
     nr: np.ndarray
     targets: np.ndarray
     boosts: np.ndarray
+    compaction: Compaction
     writeback: np.ndarray
     freed: np.ndarray
 
@@ -427,6 +437,7 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
         nr=np.zeros((2, 4), np.int64),
         targets=np.zeros((2, 4), np.int64),
         boosts=np.zeros(zones, np.int64),
+        compaction=new_compaction(memory),
         writeback=np.full(memory.nr_pages, -1, np.int32),
         freed=np.zeros(2 * memory.nr_pages, np.int32),
     )

@@ -157,7 +157,10 @@ def _policy(policy: dict):
 def _recordings(told: dict):
     """The recordings that the guest's memory and its load come from."""
     workload = told["workload"]
-    for used_for, name in (("memory", told["memory"]), ("load", workload.get("trace"))):
+    for used_for, name in (
+        ("memory", told["memory"]),
+        ("load", workload.get("trace") or workload.get("recording")),
+    ):
         folders = [one for one in RECORDINGS if one in str(name).split("/")]
         if folders:
             yield f"{used_for} {name}", RECORDINGS[folders[0]]

@@ -1,15 +1,97 @@
-"""kcompactd of a guest under pressure."""
+"""Compaction of a guest under pressure: kcompactd, and a write to compact_memory, step by step.
 
+A page that moves takes its content along.
+
+Source: kcompactd() and compact_node() of mm/compaction.c, Linux 6.1.
+"""
+
+from freehint.engine.guest.kthreads import FRAG_CHECK_INTERVAL_NS, MAX_DEFER_SHIFT
+from freehint.engine.world.content import arrive, copy_page, write_page_structure
+from freehint.engine.world.dirty import log_write
+from freehint.engine.world.hints import pages_allocated
 from freehint.jit import kernel
+from freehint.mm.compact.direct import set_request
+from freehint.mm.compact.kcompactd import answer_kswapd, kcompactd_step, wake_proactively
+from freehint.mm.compact.state import (
+    COMPACT_CONTINUE,
+    KCOMPACTD,
+    MIGRATE_SYNC,
+    PROCESS,
+    VIA_COMPACT_MEMORY,
+)
+from freehint.mm.compact.zone import begin_zone, step_zone
+from freehint.mm.memory import UNMOVABLE
 
 
-@kernel
+@kernel(cold=True)
+def carry_content(world, who):
+    """Let the content follow the pages that a step of compaction moved."""
+    for i in range(world.compaction.control[who].nr_moves):
+        source, target = world.compaction.moves[who, i, 0], world.compaction.moves[who, i, 1]
+        pages_allocated(world, target, 0)
+        copy_page(world, source, target)
+        write_page_structure(world, source)
+        write_page_structure(world, target)
+        world.tally[0].migrated += 1
+
+
+@kernel(cold=True)
+def find_moved(world):
+    """Let the content follow pages that were moved inside of an allocation, wherever they are."""
+    content = world.jobs.content
+    for place in range(content.shape[0]):
+        node = world.reclaim.place[place] - 1
+        if node >= 0 and world.version[node] != content[place]:
+            pages_allocated(world, node, 0)
+            world.version[node] = content[place]
+            log_write(world.dirty, node)
+            arrive(world, node)
+            world.tally[0].migrated += 1
+
+
+@kernel(cold=True)
 def kcompactd_is_due(world, now_ns):
-    """Has kcompactd something to do?"""
-    return False
+    """Has kcompactd something to do?  Twice a second it looks at the fragmentation score."""
+    memory, reclaim, compaction = world.memory, world.reclaim, world.compaction
+    state, daemon = world.jobs.state[0], world.compaction.daemon[0]
+    answer_kswapd(memory, reclaim, compaction)
+    if now_ns >= state.kcompactd_at:
+        state.kcompactd_at = now_ns + FRAG_CHECK_INTERVAL_NS
+        if wake_proactively(memory, reclaim, compaction):
+            world.tally[0].compactions += 1
+    return daemon.awake != 0
 
 
-@kernel
-def kcompactd_step(world, now_ns):
+@kernel(cold=True)
+def kcompactd_turn(world, now_ns):
     """Do one round; return True while there is more to do."""
-    return False
+    daemon, proactive = world.compaction.daemon[0], world.compaction.daemon[0].proactive
+    world.compaction.control[KCOMPACTD].nr_moves = 0
+    more = kcompactd_step(world.memory, world.reclaim, world.compaction, 0)
+    carry_content(world, KCOMPACTD)
+    if proactive and not more and not daemon.progress:
+        later = FRAG_CHECK_INTERVAL_NS << MAX_DEFER_SHIFT
+        world.jobs.state[0].kcompactd_at = now_ns + later
+    return more
+
+
+@kernel(cold=True)
+def compact_memory_step(world, at):
+    """Do one round of the compaction of all zones; return the state that goes on, or -1.
+
+    ``at`` is twice the zone's position, plus 1 if its compaction has begun.
+    """
+    memory, reclaim, compaction = world.memory, world.reclaim, world.compaction
+    zone = at >> 1
+    if zone == memory.zones.shape[0]:
+        return -1
+    if at & 1 == 0:
+        cc = compaction.control[PROCESS]
+        set_request(cc, 0, VIA_COMPACT_MEMORY, UNMOVABLE, 0)
+        cc.mode = MIGRATE_SYNC
+        cc.whole_zone = cc.ignore_skip_hint = 1
+        result = begin_zone(memory, reclaim, compaction, PROCESS, zone)
+        return at + 1 if result == COMPACT_CONTINUE else at + 2
+    result = step_zone(memory, reclaim, compaction, PROCESS)
+    carry_content(world, PROCESS)
+    return at if result == COMPACT_CONTINUE else at + 1

@@ -4,6 +4,7 @@ Whatever reclaim and compaction do inside of an allocation happens at once; the 
 for it, and the stall becomes a row of the waits.
 """
 
+from freehint.engine.guest.pressure.kcompactd import find_moved
 from freehint.engine.world.clock import hold_lock
 from freehint.engine.world.content import arrive, write_page, write_page_structure
 from freehint.engine.world.dirty import log_write
@@ -23,7 +24,7 @@ from freehint.mm.reclaim.state import (
     WORK_SWAPPED,
     WORK_THROTTLED,
 )
-from freehint.mm.zone import free_pages, mark_lru
+from freehint.mm.zone import free_pages
 
 PLACES_PER_TABLE = 512  # pages that one page table maps
 
@@ -57,6 +58,8 @@ def price_compaction(world):
 def note_stall(world):
     """Add the time of reclaim and compaction inside of an allocation to the job's stall."""
     state = world.jobs.state[0]
+    if world.reclaim.work[WORK_MIGRATED] > 0:
+        find_moved(world)
     reclaim_ns, compact_ns = price_reclaim(world), price_compaction(world)
     if reclaim_ns + compact_ns > 0:
         state.stall_kind = WAIT_COMPACT if compact_ns > reclaim_ns else WAIT_RECLAIM
@@ -69,20 +72,18 @@ def get_block(world, order, migratetype, now_ns):
     node, zone, blocks = alloc(world.memory, world.reclaim, 0, order, migratetype, 0)
     note_stall(world)
     if node >= 0:
-        note_block(world, node, zone, order, migratetype, blocks, now_ns)
+        note_block(world, node, zone, order, blocks, now_ns)
     return node
 
 
 @kernel(cold=True)
-def note_block(world, node, zone, order, migratetype, blocks, now_ns):
+def note_block(world, node, zone, order, blocks, now_ns):
     """Count an allocation: its time under the zone lock, the fate of hints, the page structure."""
     if blocks > 0:
         hold_ns = blocks * world.cost[0].buddy_ns
         hold_lock(world, zone, now_ns, hold_ns)
         world.tally[0].lock_holds += 1
         world.tally[0].lock_held_ns += hold_ns
-    if migratetype == MOVABLE:
-        mark_lru(world.memory, node, order)
     pages_allocated(world, node, order)
     write_page_structure(world, node)
     world.tally[0].allocations += 1
@@ -102,7 +103,7 @@ def get_slab_block(world, order, now_ns):
     node, zone, blocks = alloc_no_reclaim(world.memory, world.reclaim, 0, order, RECLAIMABLE, 0)
     if node < 0:
         return -1
-    note_block(world, node, zone, order, RECLAIMABLE, blocks, now_ns)
+    note_block(world, node, zone, order, blocks, now_ns)
     return written(world, node, order)
 
 

@@ -5,7 +5,7 @@ wait while a policy's stroke holds a zone lock.
 """
 
 from freehint.engine.guest.pressure.cache import flush_all, note_io
-from freehint.engine.guest.pressure.kcompactd import kcompactd_is_due, kcompactd_step
+from freehint.engine.guest.pressure.kcompactd import kcompactd_is_due, kcompactd_turn
 from freehint.engine.guest.pressure.pages import price_compaction, price_reclaim
 from freehint.engine.guest.pressure.sharing import account, sleep_task, wake_task
 from freehint.engine.guest.pressure.work import job_step
@@ -54,7 +54,7 @@ def task_step(world, task, now_ns):
             world.jobs.state[0].nap_at = now_ns + spent + NAP_NS
         return spent, not more
     if task == KCOMPACTD:
-        more = kcompactd_step(world, now_ns)
+        more = kcompactd_turn(world, now_ns)
         return price_compaction(world), not more
     state = world.jobs.state[0]
     spent = job_step(world, now_ns) + state.stall_ns

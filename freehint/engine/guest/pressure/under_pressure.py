@@ -34,6 +34,7 @@ from freehint.inputs.rules import (
     Text,
     Whole,
 )
+from freehint.mm.compact.state import new_compaction
 from freehint.mm.memory import Memory
 from freehint.mm.reclaim.state import RANGES, WRONG_RULES, Sysctl, new_reclaim
 from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
@@ -229,6 +230,7 @@ class UnderPressure(Checked):
             reclaim.node["ablations"] = WRONG_RULES[self.without]
         return {
             "reclaim": reclaim,
+            "compaction": new_compaction(memory),
             "jobs": new_jobs(rows, places, course, pieces, NR_BLOCKS + 1),
             "held": np.zeros((1, 1), np.int64),
             "mem_map": np.zeros(memory.nr_pages >> STRUCTURES_SHIFT, np.int64),

@@ -9,9 +9,11 @@ from freehint.engine.guest.pressure.cache import (
     write_step,
 )
 from freehint.engine.guest.pressure.forked import fork_step
+from freehint.engine.guest.pressure.kcompactd import compact_memory_step
 from freehint.engine.guest.pressure.pages import (
     free_kernel_block,
     get_kernel_block,
+    price_compaction,
     price_reclaim,
 )
 from freehint.engine.guest.pressure.process import (
@@ -22,6 +24,7 @@ from freehint.engine.guest.pressure.process import (
     out_of_memory,
 )
 from freehint.engine.guest.pressure.steps import (
+    COMPACT_MEMORY,
     COPY,
     DIRTY,
     DROP_CACHES,
@@ -166,6 +169,10 @@ def shell_step(world, row, now_ns):
         if got > 0:
             state.at += got
             return price_reclaim(world)
+    elif kind == COMPACT_MEMORY:
+        state.at = compact_memory_step(world, state.at)
+        if state.at >= 0:
+            return price_compaction(world)
     elif kind == SWAPON:
         world.reclaim.node[0].swap_free = world.reclaim.node[0].swap_total
     end_work(state, kind)

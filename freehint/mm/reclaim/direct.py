@@ -1,0 +1,183 @@
+"""Direct reclaim: a task frees pages for its own request, or waits until others have.
+
+Source: mm/vmscan.c of Linux 6.1: try_to_free_pages(), do_try_to_free_pages(), shrink_zones().
+"""
+
+from freehint.jit import kernel
+from freehint.mm.compact.finish import compaction_suitable
+from freehint.mm.memory import WMARK_HIGH, WMARK_MIN
+from freehint.mm.reclaim.kswapd import allow_direct_reclaim, compact_gap, zone_reclaimable_pages
+from freehint.mm.reclaim.lru import lru_pages
+from freehint.mm.reclaim.scan import can_reclaim_anon_pages, shrink_node, snapshot_refaults
+from freehint.mm.reclaim.state import (
+    ALLOCSTALL_DMA,
+    BY_TASK,
+    DEF_PRIORITY,
+    INACTIVE_ANON,
+    INACTIVE_FILE,
+    MAX_RECLAIM_RETRIES,
+    PAGE_ALLOC_COSTLY_ORDER,
+    PGSCAN_DIRECT_THROTTLE,
+    SWAP_CLUSTER_MAX,
+    WORK_THROTTLED,
+)
+from freehint.mm.zone import zone_watermark_ok
+
+
+@kernel(cold=True)
+def throttle_direct_reclaim(memory, reclaim):
+    """Must the task wait for kswapd, because free pages are below half of the reserves?
+
+    Source: throttle_direct_reclaim().
+    """
+    state = reclaim.node[0]
+    if allow_direct_reclaim(memory, reclaim):
+        state.waits = 0
+        return False
+    if not state.waits:
+        reclaim.count[PGSCAN_DIRECT_THROTTLE] += 1
+    state.waits = 1
+    reclaim.work[WORK_THROTTLED] += 1
+    return True
+
+
+@kernel(cold=True)
+def skip_throttle_noprogress(memory, reclaim):
+    """Is waiting useless: kswapd has given up, or less than half of the pages are to be written?
+
+    Source: skip_throttle_noprogress(), reclaim_throttle().
+    """
+    state = reclaim.node[0]
+    if state.kswapd_failures >= MAX_RECLAIM_RETRIES:
+        return True
+    reclaimable = 0
+    for zone in range(memory.zones.shape[0]):
+        reclaimable += zone_reclaimable_pages(memory, reclaim, zone)
+    return 2 * (state.nr_dirty + state.nr_writeback) <= reclaimable
+
+
+@kernel(cold=True)
+def try_to_free_pages(memory, reclaim, cpu, order, highest_zoneidx):
+    """Reclaim at least 32 pages for a task; return the pages of the last attempt.
+
+    Source: try_to_free_pages(), do_try_to_free_pages(), shrink_zones().
+    """
+    begin_direct_reclaim(reclaim, order, highest_zoneidx, SWAP_CLUSTER_MAX)
+    return reclaim_with_force(memory, reclaim, cpu)
+
+
+@kernel(cold=True)
+def reclaim_with_force(memory, reclaim, cpu):
+    """Raise the priorities; if that frees nothing, do so again and shrink active lists by force.
+
+    Source: do_try_to_free_pages().
+    """
+    sc = reclaim.control[BY_TASK]
+    while True:
+        if not sc.proactive:
+            reclaim.count[ALLOCSTALL_DMA + sc.reclaim_idx] += 1
+        raise_priorities(memory, reclaim, cpu)
+        snapshot_refaults(reclaim)
+        if sc.nr_reclaimed > 0:
+            return sc.nr_reclaimed
+        if sc.compaction_ready or not sc.skipped_deactivate:
+            return sc.compaction_ready
+        sc.priority = DEF_PRIORITY
+        sc.force_deactivate = 1
+        sc.skipped_deactivate = 0
+
+
+@kernel(inline=True)
+def begin_direct_reclaim(reclaim, order, highest_zoneidx, pages):
+    """Fill in the task's scan_control."""
+    sc = reclaim.control[BY_TASK]
+    sc.order = order
+    sc.priority = DEF_PRIORITY
+    sc.reclaim_idx = highest_zoneidx
+    sc.nr_to_reclaim = pages
+    sc.nr_reclaimed = sc.nr_scanned = sc.proactive = sc.compaction_ready = 0
+    sc.may_writepage = sc.may_swap = 1
+    sc.force_deactivate = sc.skipped_deactivate = sc.deactivate_anon = sc.deactivate_file = 0
+
+
+@kernel(cold=True)
+def raise_priorities(memory, reclaim, cpu):
+    """Pass after pass over a larger part of the lists, until enough is reclaimed.
+
+    Source: do_try_to_free_pages().
+    """
+    sc = reclaim.control[BY_TASK]
+    while sc.priority >= 0:
+        sc.nr_scanned = 0
+        shrink_zones(memory, reclaim, cpu)
+        if sc.nr_reclaimed >= sc.nr_to_reclaim or sc.compaction_ready:
+            break
+        sc.priority -= 1
+
+
+@kernel(cold=True)
+def compaction_ready(memory, order, zone, highest_zoneidx):
+    """Has the zone enough free pages for a costly order, so that reclaim is not needed there?
+
+    Source: compaction_ready().
+    """
+    if zone_watermark_ok(memory, zone, order, WMARK_MIN, 0, highest_zoneidx, 0):
+        return True
+    if not compaction_suitable(memory, zone, order, highest_zoneidx):
+        return False
+    gap = compact_gap(order)
+    return zone_watermark_ok(memory, zone, 0, WMARK_HIGH, gap, highest_zoneidx, 0)
+
+
+@kernel(cold=True)
+def shrink_zones(memory, reclaim, cpu):
+    """Reclaim from the node, unless compaction is ready in every zone.  Source: shrink_zones()."""
+    sc = reclaim.control[BY_TASK]
+    needed = False
+    for zone in range(memory.zones.shape[0]):
+        if memory.zones[zone].index > sc.reclaim_idx:
+            continue
+        costly = sc.order > PAGE_ALLOC_COSTLY_ORDER
+        if costly and compaction_ready(memory, sc.order, zone, sc.reclaim_idx):
+            sc.compaction_ready = 1
+        else:
+            needed = True
+    if needed:
+        shrink_as_long_as_it_helps(memory, reclaim, cpu)
+
+
+@kernel(cold=True)
+def shrink_as_long_as_it_helps(memory, reclaim, cpu):
+    """Pass over the node's lists; for an order above 0 again, until compaction can go on.
+
+    Source: shrink_node(), should_continue_reclaim().
+    """
+    sc = reclaim.control[BY_TASK]
+    while True:
+        before = sc.nr_reclaimed
+        shrink_node(memory, reclaim, BY_TASK, cpu)
+        large = sc.order > PAGE_ALLOC_COSTLY_ORDER or sc.priority < DEF_PRIORITY - 2
+        if sc.order == 0 or not large or sc.nr_reclaimed == before:
+            return
+        if compaction_could_run(memory, sc.order, sc.reclaim_idx):
+            return
+        inactive = lru_pages(reclaim, INACTIVE_FILE)
+        if can_reclaim_anon_pages(reclaim):
+            inactive += lru_pages(reclaim, INACTIVE_ANON)
+        if inactive <= compact_gap(sc.order):
+            return
+
+
+@kernel(cold=True)
+def compaction_could_run(memory, order, highest_zoneidx):
+    """Has a zone a block of the order, or enough free pages to make one?
+
+    Source: compaction_suitable() as should_continue_reclaim() asks it.
+    """
+    for zone in range(memory.zones.shape[0]):
+        if memory.zones[zone].index <= highest_zoneidx:
+            if zone_watermark_ok(memory, zone, order, WMARK_MIN, 0, highest_zoneidx, 0):
+                return True
+            if compaction_suitable(memory, zone, order, highest_zoneidx):
+                return True
+    return False

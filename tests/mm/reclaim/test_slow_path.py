@@ -1,0 +1,217 @@
+"""The order of the slow path: kswapd, direct reclaim, retries, OOM; and the recorded guests."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lru_guest import lru_guest, page_of
+
+from freehint.formats.snapshots import load_snapshot
+from freehint.mm.check import check_memory
+from freehint.mm.memory import BUDDY, MOVABLE, PCP, UNMOVABLE, copy_memory, frame_order
+from freehint.mm.reclaim.kswapd import kswapd_step
+from freehint.mm.reclaim.lru import (
+    add_anon_page,
+    add_file_page,
+    end_writeback,
+    next_writeback,
+    set_bits,
+    touch,
+)
+from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
+from freehint.mm.reclaim.slowpath import (
+    NEEDS_CALLBACK,
+    WAITS,
+    alloc,
+    alloc_no_reclaim,
+)
+from freehint.mm.reclaim.state import (
+    CACHE_NEVER_RECLAIMED,
+    PG_MAPPED,
+    SWAP_IGNORED,
+    new_reclaim,
+    vmstat,
+)
+from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages
+
+TRUTH = Path(__file__).parents[4] / "shared" / "ground-truth" / "reclaim"
+
+
+def exhaust(memory):
+    """Take pages until an ordinary allocation fails."""
+    while page_of(memory) >= 0:
+        pass
+
+
+def test_without_pressure_it_is_the_ordinary_allocation():
+    memory, reclaim = lru_guest()
+    other = copy_memory(memory)
+    for i in range(200):
+        order, migratetype = i % 4, i % 2
+        assert alloc(memory, reclaim, 0, order, migratetype, 0) == alloc_pages(
+            other, 0, order, migratetype, 0
+        )
+    assert np.array_equal(memory.links, other.links)
+
+
+def test_a_task_reclaims_when_kswapd_does_not():
+    memory, reclaim = lru_guest(files=1000)
+    exhaust(memory)
+    node, _, _ = alloc(memory, reclaim, 0, 0, MOVABLE, 0)
+    assert node >= 0 and reclaim.node[0].kswapd_awake
+    counts = vmstat(reclaim)
+    assert counts["allocstall_movable"] == 1
+    # Priority 12 to 5 scan 0, 0, 0, 1, 3, 7, 15 and 31 pages; the last is cut off at 32 in all.
+    assert counts["pgsteal_direct"] == counts["pgscan_direct"] >= 32
+    check_memory(memory, reclaim)
+
+
+def test_a_request_that_may_not_reclaim_fails_and_wakes_kswapd():
+    memory, reclaim = lru_guest(files=1000)
+    exhaust(memory)
+    assert alloc_no_reclaim(memory, reclaim, 0, 0, MOVABLE, 0)[0] == NO_PAGE
+    assert reclaim.node[0].kswapd_awake and vmstat(reclaim) == {}
+
+
+def test_a_held_lock_lets_the_request_wait_before_it_does_anything():
+    memory, reclaim = lru_guest(files=1000)
+    exhaust(memory)
+    before = memory.links.copy()
+    assert alloc(memory, reclaim, 0, 0, MOVABLE, 1)[0] == LOCKED
+    assert np.array_equal(memory.links, before) and vmstat(reclaim) == {}
+
+
+def test_after_17_rounds_without_progress_a_process_must_die():
+    memory, reclaim = lru_guest()
+    exhaust(memory)
+    assert alloc(memory, reclaim, 0, 0, MOVABLE, 0)[0] == NO_PAGE
+    assert reclaim.node[0].oom == 1
+    assert vmstat(reclaim) == {"allocstall_movable": 17, "oom_kill": 1}
+    check_memory(memory, reclaim)
+
+
+def test_a_huge_page_fails_without_a_victim():
+    memory, reclaim = lru_guest(files=20)
+    exhaust(memory)
+    assert alloc(memory, reclaim, 0, 9, MOVABLE, 0)[0] == NO_PAGE
+    # Compaction is skipped for want of free pages, and nothing is reclaimed for it.
+    assert reclaim.node[0].oom == 0 and vmstat(reclaim) == {}
+
+
+def test_policies_are_asked_before_a_process_dies():
+    memory, reclaim = lru_guest()
+    exhaust(memory)
+    reclaim.node[0].shrink_count = 4096
+    assert alloc(memory, reclaim, 0, 0, MOVABLE, 0)[0] == NEEDS_CALLBACK
+    assert reclaim.node[0].shrink_wanted >= 128 and reclaim.node[0].oom == 0
+
+
+def test_a_task_waits_for_kswapd_below_half_of_the_reserves():
+    memory, reclaim = lru_guest(files=1000)
+    exhaust(memory)
+    memory.zones.nr_free_pages[0] -= 20
+    memory.zones.free_pages_offset[0] -= 20
+    assert alloc(memory, reclaim, 0, 0, MOVABLE, 0)[0] == WAITS
+    assert alloc(memory, reclaim, 0, 0, MOVABLE, 0)[0] == WAITS
+    assert vmstat(reclaim) == {"pgscan_direct_throttle": 1}
+    while kswapd_step(memory, reclaim, 0):
+        pass
+    assert alloc(memory, reclaim, 0, 0, MOVABLE, 0)[0] >= 0
+    assert reclaim.node[0].waits == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "options", "stolen"),
+    [
+        (0, {"files": 1000}, True),
+        (CACHE_NEVER_RECLAIMED, {"files": 1000}, False),
+        (0, {"anon": 1000, "swap": 2000}, True),
+        (SWAP_IGNORED, {"anon": 1000, "swap": 2000}, False),
+    ],
+)
+def test_the_wrong_rules_end_in_an_oom_that_need_not_be(rule, options, stolen):
+    memory, reclaim = lru_guest(**options)
+    reclaim.node[0].ablations = rule
+    exhaust(memory)
+    node = alloc(memory, reclaim, 0, 0, MOVABLE, 0)[0]
+    while node == WAITS:  # for the pages that were handed to the disk
+        end_writeback(memory, reclaim, next_writeback(reclaim))
+        node = alloc(memory, reclaim, 0, 0, MOVABLE, 0)[0]
+    assert (vmstat(reclaim).get("pgsteal_direct", 0) > 0) is stolen is (node >= 0)
+    assert bool(reclaim.node[0].oom) is (not stolen)
+
+
+def test_drop_caches_takes_clean_pages_that_nobody_maps():
+    memory, reclaim = lru_guest(files=100, anon=5)
+    touch(memory, reclaim, 3, True)  # dirty
+    set_bits(reclaim, int(reclaim.place[4]) - 1, PG_MAPPED)
+    assert drop_caches(memory, reclaim, 0, 40) == 40
+    assert drop_caches(memory, reclaim, 0, 1000) == 100 - 40 - 2
+    assert np.flatnonzero(reclaim.place > 0).tolist() == [3, 4, *range(2000, 2005)]
+    assert vmstat(reclaim)["drop_pagecache"] == 1
+    assert reclaim.place[:3].tolist() == [0, 0, 0]  # no shadows
+    check_memory(memory, reclaim)
+
+
+def test_memory_reclaim_gives_what_was_asked_for_and_counts_no_stall():
+    memory, reclaim = lru_guest(files=1000)
+    got = memory_reclaim(memory, reclaim, 0, 200)
+    assert 200 <= got < 200 + 32 * 4 and reclaim.zone_lru.sum() == 1000 - got
+    assert vmstat(reclaim) == {"pgscan_file": got, "pgsteal_file": got}
+    assert memory_reclaim(memory, reclaim, 0, 5000) == 1000 - got
+    check_memory(memory, reclaim)
+
+
+def recorded(name):
+    """The guest of a recording at T0, with ``inactive`` file pages on its list."""
+    if not TRUTH.is_dir():
+        assert not os.environ.get("CI"), f"{TRUTH} is missing"
+        pytest.skip(f"{name} is not among the shipped recordings")
+    return load_snapshot(TRUTH / "linux-6.1" / f"{name}.T0")
+
+
+def allocated(memory):
+    """The MOVABLE pages of the last zone that are not free."""
+    free = np.zeros(memory.nr_pages, bool)
+    for node in np.flatnonzero(memory.frame & (BUDDY | PCP)):
+        free[node : node + (1 << frame_order(memory.frame[node]))] = True
+    start = int(memory.zones.start_pfn[-1]) - memory.base_pfn
+    nodes = np.arange(start, start + int(memory.zones.spanned[-1]))
+    movable = memory.pageblock[nodes >> 9] & 7 == MOVABLE
+    return nodes[movable & ~free[nodes]].tolist()
+
+
+def test_rc_oom_reclaims_in_the_recorded_steps_and_ends_at_the_recorded_page():
+    """fhload fills memory with 53,762 pages of cache: kswapd reclaims 194, 191, 191, 190, 190 ..
+
+    pages at a time, and the process dies with 62,815 pages (anon-rss 251,260 kB).
+    """
+    memory = recorded("rc_oom")
+    cache, first = 53_762, 60_000
+    reclaim = new_reclaim(memory, first + 600 * 256)
+    nodes = allocated(memory)
+    for place, node in enumerate(nodes[-cache:]):
+        add_file_page(memory, reclaim, node, place, False)
+    place, reclaimed = first, []
+    while True:
+        if place % 512 == first % 512 and alloc(memory, reclaim, 0, 0, UNMOVABLE, 0)[0] < 0:
+            break
+        node, _, _ = alloc(memory, reclaim, 0, 0, MOVABLE, 0)
+        if node < 0:
+            break
+        add_anon_page(memory, reclaim, node, place)
+        place += 1
+        before = vmstat(reclaim).get("pgsteal_kswapd", 0)
+        while kswapd_step(memory, reclaim, 0):
+            pass
+        gain = vmstat(reclaim).get("pgsteal_kswapd", 0) - before
+        reclaimed += [gain] if gain else []
+    # The recorded kswapd is interrupted by fhload in every third balance and then frees more.
+    assert np.abs(np.array(reclaimed[1:6]) - [194, 191, 191, 190, 190]).max() <= 4
+    assert place - first == pytest.approx(62_815, rel=0.001)
+    counts = vmstat(reclaim)
+    assert counts["pgsteal_kswapd"] == pytest.approx(53_723, rel=0.002)
+    assert counts["allocstall_movable"] == pytest.approx(25, rel=0.4)
+    assert counts["oom_kill"] == 1
+    check_memory(memory, reclaim)
