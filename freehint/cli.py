@@ -17,7 +17,7 @@ from importlib import import_module
 
 from freehint.config import InputError, nearest, one_of, require_name, shown
 from freehint.inputs.source import annotations, imported, keys
-from freehint.record import WORKLOADS
+from freehint.record.reclaim.options import WORKLOADS_HELP, add_reclaim_options
 from freehint.replay import INPUTS, LEVELS, REPLAY_LEVELS
 from freehint.version import __version__
 
@@ -201,7 +201,7 @@ def _add_record(commands) -> None:
     guest = kinds.add_parser(
         "guest",
         help="run a stock Debian kernel under QEMU and record T0, the trace and T1",
-        epilog=f"workloads: {'; '.join(WORKLOADS.values())}",
+        epilog=WORKLOADS_HELP,
     )
     guest.add_argument("name", help="the recording's name: NAME.T0, NAME.T1, NAME.trace, NAME.info")
     guest.add_argument("--out", required=True, metavar="DIR", help="the folder for its files")
@@ -238,6 +238,7 @@ def _add_record(commands) -> None:
     guest.add_argument(
         "--hints", action="store_true", help="with free-page-hint=on; implies --migrate"
     )
+    add_reclaim_options(guest)
     guest.set_defaults(run="freehint.record.commands.print_guest")
 
     lists = kinds.add_parser("snapshot", help="read the exact lists of this machine or of a dump")
