@@ -34,14 +34,15 @@ from freehint.engine.world.world import World
 from freehint.jit.apart import address_of
 from freehint.mm.bitmap import count_bits
 from freehint.mm.memory import (
+    CALLED,
     EMPTIED,
     HEADS,
     NR_ORDERS,
 )
+from freehint.mm.reclaim.shrinker import SHRINK_BATCH
 from freehint.units import NS_PER_S
 
 FIRST_WORDS = 512  # enough for a short run; a sweep has thousands of those
-SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 
 
 def run_events(engine, until_ns: int) -> tuple:
@@ -243,7 +244,7 @@ class Engine:
         elif why == NEED_ROOM:
             self._make_room()
         elif why == LIST_EMPTIED:
-            self._call_back(now_ns)
+            self._call_back(who, now_ns)
         elif why == REPORT_WANTED:
             self._want_report(now_ns)
         elif why == NEED_PAGES:
@@ -272,8 +273,11 @@ class Engine:
 
     # Notifications of the allocator.
 
-    def _call_back(self, now_ns: int) -> None:
-        """Tell the policies that watch for it that a free list ran empty."""
+    def _call_back(self, cpu: int, now_ns: int) -> None:
+        """Tell the policies that watch for it that a free list ran empty.
+
+        A CPU that sleeps has found it empty, and repeats its operation before any other event.
+        """
         memory = self.world.memory
         which = int(memory.notify[EMPTIED]) - 1
         memory.notify[EMPTIED] = 0
@@ -287,6 +291,8 @@ class Engine:
                     record.rows = min(record.rows, record.row)
                     user.interrupted = True
                     hold_lock(self.world, zone, now_ns, moved * int(self.world.cost[0].rotate_ns))
+        if memory.notify[CALLED] and self.world.key[cpu] == NEVER:
+            schedule(self.world, cpu, now_ns)
         self.tell("called_back", now_ns)
 
     def _want_report(self, now_ns: int) -> None:

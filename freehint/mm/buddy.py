@@ -20,6 +20,7 @@ from freehint.mm.list import list_add, list_add_tail, list_del, prefetch_links
 from freehint.mm.memory import (
     BUDDY,
     BUDDY_AND_ORDER,
+    CALLED,
     EMPTIED,
     HEADS,
     ISOLATE,
@@ -38,6 +39,8 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pageblock import get_pageblock_migratetype, set_pageblock_migratetype
 from freehint.mm.profile import MERGE_UNLESS_ISOLATE
+
+NEEDS_CALLBACK = -3  # a policy is to be called first, so nothing was done
 
 FPI_NONE = 0
 FPI_SKIP_REPORT_NOTIFY = 1
@@ -235,6 +238,42 @@ def note_empty_list(memory, zone, order, migratetype):
     """
     if memory.notify[WATCH_EMPTY] != 0:
         memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * HEADS + migratetype
+
+
+@kernel(inline=True)
+def has_block(memory, zone, order, migratetype):
+    """Has the zone a free block of a type that can serve an order?"""
+    for current in range(order, NR_ORDERS):
+        if memory.nr_free[zone, current, migratetype] > 0:
+            return True
+    return False
+
+
+@kernel(inline=True)
+def wants_callback(memory, zone, order, migratetype):
+    """Is a policy to be called before a request takes a block of another type, or finds none?
+
+    So it is if one watches and the type has no block that could serve the order, but only once for
+    each zone in an allocation: after that the request goes on.
+    """
+    if memory.notify[WATCH_EMPTY] == 0 or memory.notify[CALLED] >> zone & 1:
+        return False
+    return not has_block(memory, zone, order, migratetype)
+
+
+@kernel(cold=True)
+def call_back_first(memory, zone, order, migratetype):
+    """Ask for the policy to be called, and return NEEDS_CALLBACK for the allocation."""
+    memory.notify[CALLED] |= 1 << zone
+    note_empty_list(memory, zone, order, migratetype)
+    return NEEDS_CALLBACK
+
+
+@kernel(inline=True)
+def end_callbacks(memory, node):
+    """Let the next allocation call again, unless this one, which got ``node``, is repeated."""
+    if memory.notify[CALLED] != 0 and node != NEEDS_CALLBACK:
+        memory.notify[CALLED] = 0
 
 
 @kernel(inline=True)

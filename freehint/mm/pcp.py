@@ -13,7 +13,7 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import FPI_NONE, free_one_page
+from freehint.mm.buddy import FPI_NONE, free_one_page, wants_callback
 from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
 from freehint.mm.highatomic import ALLOC_HIGHATOMIC
 from freehint.mm.list import list_add, list_add_tail, list_del, list_empty, list_next, list_prev
@@ -68,12 +68,17 @@ def pindex_to_order(pindex):
 def rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags):
     """Refill a pcp list at its tail and return the number of blocks added.
 
+    While a policy watches for it, a refill ends where the lists of its type do, so that the policy
+    is called before the next one takes blocks of another type.
     The caller holds the zone lock.  Source: rmqueue_bulk().
     """
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     wanted = nr_pcp_alloc(memory, zone, cpu, order)
     mode = RMQUEUE_NORMAL
     for got in range(wanted):
+        if got > 0 and wants_callback(memory, zone, order, migratetype):
+            wanted = got
+            break
         node, mode = rmqueue(memory, zone, order, migratetype, alloc_flags, mode)
         if node < 0:
             wanted = got

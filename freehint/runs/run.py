@@ -42,7 +42,8 @@ class Run:
         kind, wait_ns.
     walks : DataFrame
         One row per walk: user, begin_ns, end_ns (-1 = not ended), completed (False = stopped),
-        walkable_pages, covered_pages, offered_pages, hinted_pages, lost_pages, duplicate_pages.
+        walkable_pages, covered_pages, offered_pages, hinted_pages, lost_pages, duplicate_pages,
+        compacted_pages and compact_ns (moved by a compaction before the walk, and its time).
     history : DataFrame
         Free memory over time at 101 moments: time_s, order, blocks, free_pages; order -1 holds
         the pages on pcp lists.

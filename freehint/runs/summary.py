@@ -7,12 +7,12 @@ from freehint.engine.engine import Engine
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.user import PAGE_COUNTS
 from freehint.engine.world.records import TALLY_DTYPE, WAIT_ALLOC
-from freehint.runs.tables import WALK_COLUMNS, rows_of, work_table
+from freehint.runs.tables import rows_of, work_table
 from freehint.units import NS_PER_S
 
 KIND, WAIT_NS = WAIT_COLUMNS.index("kind"), WAIT_COLUMNS.index("wait_ns")
 # Positions in a walk's tuple, which is a row of WALK_COLUMNS without the user.
-BEGIN_NS, END_NS, _, WALKABLE, COVERED = range(len(WALK_COLUMNS) - 1 - len(PAGE_COUNTS))
+BEGIN_NS, END_NS, _, WALKABLE, COVERED = range(5)  # of a row of User.walks
 
 
 def summary_row(scenario, engine: Engine) -> pd.Series:

@@ -14,6 +14,7 @@ LOCK_COLUMNS = ("user", "stroke", "zone", "since_ns", "held_ns", "blocks")
 WALK_COLUMNS = (
     *("user", "begin_ns", "end_ns", "completed", "walkable_pages", "covered_pages"),
     *(f"{name}_pages" for name in PAGE_COUNTS),
+    *("compacted_pages", "compact_ns"),
 )
 
 
@@ -56,7 +57,11 @@ def locks_table(engine: Engine) -> pd.DataFrame:
 
 def walks_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per walk; ``end_ns`` is -1 if the walk had not ended."""
-    rows = [(u.number, *walk) for u in engine.strokes.users for walk in u.walks]
+    rows = [
+        (u.number, *walk, *compaction)
+        for u in engine.strokes.users
+        for walk, compaction in zip(u.walks, u.compactions, strict=True)
+    ]
     table = np.array(rows, np.int64).reshape(-1, len(WALK_COLUMNS))
     frame = pd.DataFrame(table, columns=list(WALK_COLUMNS))
     frame["user"] = _user_names(engine, frame["user"])

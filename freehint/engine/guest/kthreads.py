@@ -3,7 +3,9 @@
 One actor plays both.  The vmstat worker looks at each CPU once per second and lets pcp.high decay
 (from 6.7 on).  kcompactd tests twice per second whether most free memory is in small blocks; if
 so, it compacts zone by zone, 32 pages at a time, until the score is down or the scanners meet.
-Both wait while a policy's stroke holds the lock of a zone that they need.
+When compact_memory is written it compacts every zone until the scanners meet.  (In a kernel the
+process that writes does that; here compaction that already runs ends first.)  Both wait while a
+policy's stroke holds the lock of a zone that they need.
 
 Source: refresh_cpu_vm_stats() of mm/vmstat.c; kcompactd(), proactive_compact_node() of
 mm/compaction.c, Linux 6.1 and 6.12.
@@ -123,6 +125,8 @@ def end_compaction(world):
 @kernel(inline=True)
 def zone_is_done(world, zone):
     """Is the compaction of a zone finished?  Source: __compact_finished()."""
+    if world.state[0].compact_all:
+        return scanners_met(world.control)
     return scanners_met(world.control) or fragmentation_score_zone(world.memory, zone) <= SCORE_LOW
 
 
@@ -137,12 +141,25 @@ def compact_step(world, now_ns):
         read_owners(world)
     stuck = world.control.at[MIGRATE_AT] == before and moved == 0
     done = now_ns + moved * world.cost[0].migrate_page_ns
+    if state.compact_all:
+        world.tally[0].compact_memory_ns += done - now_ns
     if moved > 0:
         hold_lock(world, zone, now_ns, moved * world.cost[0].buddy_ns)
     if not stuck and not zone_is_done(world, zone):
         return done
     end_compaction(world)
     return next_zone_to_compact(world, zone + 1, done)
+
+
+@kernel
+def end_compact_memory(world, now_ns):
+    """End compact_memory, and wake the policies that wait for it."""
+    world.state[0].compact_all = 0
+    first = world.cpu.shape[0] + 2  # the CPUs, these threads and the host come before the workers
+    for user in range(world.user.shape[0]):
+        if world.user[user].awaits:
+            world.user[user].awaits = 0
+            schedule(world, first + user, now_ns)
 
 
 @kernel
@@ -164,6 +181,11 @@ def next_zone_to_compact(world, zone, now_ns):
             return now_ns
         zone += 1
     state.compact_zone = -1
+    if state.compact_all:
+        end_compact_memory(world, now_ns)
+        return now_ns + FRAG_CHECK_INTERVAL_NS
+    if state.compact_asked:
+        return now_ns
     progress = fragmentation_score_node(world.memory) < state.compact_score
     return now_ns + (FRAG_CHECK_INTERVAL_NS << (0 if progress else MAX_DEFER_SHIFT))
 
@@ -174,6 +196,10 @@ def kcompactd_event(world, now_ns):
     state = world.state[0]
     if state.compact_zone >= 0:
         return compact_step(world, now_ns)
+    if state.compact_asked:
+        state.compact_asked, state.compact_all = 0, 1
+        read_owners(world)
+        return next_zone_to_compact(world, 0, now_ns)
     score = fragmentation_score_node(world.memory)
     if score <= SCORE_HIGH or not world.memory.profile.proactive_compaction:
         return now_ns + FRAG_CHECK_INTERVAL_NS
