@@ -3,6 +3,7 @@
 from freehint import figures, widgets
 from freehint.config import InputError
 from freehint.data import data
+from freehint.engine.guest.pressure.under_pressure import UnderPressure
 from freehint.engine.guest.programs import Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
@@ -99,6 +100,7 @@ __all__ = [
     "SharedHost",
     "Stroke",
     "Trajectory",
+    "UnderPressure",
     "Walker",
     "Workload",
     "__version__",

@@ -7,10 +7,11 @@ verbs may be anybody's), more random words, or more room for rows.
 
 from freehint.engine.guest.vcpu import cpu_event
 from freehint.engine.host.device import host_event
-from freehint.engine.rare import KTHREADS, MIGRATION, PROGRAM, RECORDED, rare_turn
+from freehint.engine.rare import rare_turn
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
 from freehint.engine.world.clock import ACTOR_BITS, next_actor
 from freehint.engine.world.paging import FREE, MIN
+from freehint.engine.world.records import MIGRATION
 from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, REPORT_REQUESTED
 
@@ -82,14 +83,12 @@ def turn(world, actor, now_ns):
     if actor < nr_cpus:
         if world.cpu[actor].word_at == world.words.shape[1]:
             return NEED_WORDS, actor
-        if state.recorded > 0:
-            return rare_event(world, RECORDED, actor, now_ns)
-        if state.program > 0:
-            return rare_event(world, PROGRAM, actor, now_ns)
+        if state.cpu_kernel > 0:
+            return rare_event(world, state.cpu_kernel - 1, actor, now_ns)
         cpu_event(world, actor, now_ns)
         return somebody_is_called(world), actor
     if actor == nr_cpus:
-        return rare_event(world, KTHREADS, actor, now_ns)
+        return rare_event(world, state.threads_kernel, actor, now_ns)
     host = nr_cpus + 1
     if actor == host:
         if state.gap_row + 1 == world.gaps.shape[0]:

@@ -119,6 +119,22 @@ def list_turn(links, head, last):
     list_insert(links, head, last, after)
 
 
+@kernel(inline=True)
+def list_splice(links, source, head):
+    """Put all nodes of the list ``source``, in order, first on ``head``; ``source`` is then empty.
+
+    Source: list_splice_init().
+    """
+    if not list_empty(links, source):
+        first, last = list_next(links, source), list_prev(links, source)
+        after = links[at(head, NEXT)]
+        links[at(first, PREV)] = head
+        links[at(head, NEXT)] = first
+        links[at(last, NEXT)] = after
+        links[at(after, PREV)] = last
+        init_list_head(links, source)
+
+
 @kernel
 def list_length(links, head):
     """Number of nodes on a list, bookmarks included."""

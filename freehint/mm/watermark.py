@@ -37,9 +37,18 @@ def zone_watermarks(managed, huge_pages=True) -> np.ndarray:
 
     Source: setup_per_zone_wmarks().
     """
+    return watermarks_from(managed, min_free_pages(managed, huge_pages))
+
+
+def watermarks_from(managed, min_free: int, scale_factor=10) -> np.ndarray:
+    """Every zone's watermarks, as int64[Z, 3] in pages, from the pages of vm.min_free_kbytes.
+
+    ``scale_factor`` is vm.watermark_scale_factor, the least distance in 1/10000 of a zone.
+    Source: __setup_per_zone_wmarks().
+    """
     managed = np.asarray(managed, np.int64)
-    lowest = min_free_pages(managed, huge_pages) * managed // managed.sum()
-    step = np.maximum(lowest // 4, managed * 10 // 10_000)
+    lowest = min_free * managed // managed.sum()
+    step = np.maximum(lowest // 4, managed * scale_factor // 10_000)
     return np.stack([lowest, lowest + step, lowest + 2 * step], axis=1)
 
 

@@ -237,31 +237,47 @@ def serving_zone(memory, order, migratetype):
 
 
 @kernel(inline=True)
-def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones):
-    """Try zone after zone at each attempt's watermark; see :func:`alloc_pages`.
+def get_page_from_freelist(memory, cpu, order, migratetype, mark, flags, locked_zones):
+    """Try zone after zone, from the highest down, at one watermark; see :func:`alloc_pages`.
 
-    ``reserve_flags`` are ALLOC_.. flags of mm/highatomic.py; they apply only at the min
-    watermark.  A request with ALLOC_HIGHATOMIC waits for a held lock even if a pcp list could
-    serve it.  Source: get_page_from_freelist().
+    Source: get_page_from_freelist().
     """
     highest = highest_zone_of(migratetype)
     under_lock = 0
+    for zone in range(memory.zones.shape[0] - 1, -1, -1):
+        if not has_room(memory, zone, order, mark, highest, flags):
+            if wants_callback(memory, zone, order, migratetype):
+                return call_back_first(memory, zone, order, migratetype), zone, under_lock
+            continue
+        atomic = uses_reserve(memory, order, flags)
+        if atomic and locked_zones >> zone & 1:
+            return LOCKED, zone, under_lock
+        node, taken = rmqueue_zone(memory, zone, cpu, order, migratetype, flags, locked_zones)
+        under_lock += taken
+        if node >= 0 and atomic and reserve_grows(memory, mark, taken == 0):
+            reserve_highatomic_pageblock(memory, node, zone, order)
+        if node != NO_PAGE:
+            return node, zone, under_lock
+    return NO_PAGE, -1, under_lock
+
+
+@kernel(inline=True)
+def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones):
+    """Try all zones at each attempt's watermark; see :func:`alloc_pages`.
+
+    ``reserve_flags`` are ALLOC_.. flags of mm/highatomic.py; they apply only at the min
+    watermark.  A request with ALLOC_HIGHATOMIC waits for a held lock even if a pcp list could
+    serve it.  Source: __alloc_pages().
+    """
+    under_lock = 0
     for attempt in range(first_attempt(memory), 3):
         mark, flags = attempt_rules(memory, attempt, reserve_flags)
-        for zone in range(memory.zones.shape[0] - 1, -1, -1):
-            if not has_room(memory, zone, order, mark, highest, flags):
-                if wants_callback(memory, zone, order, migratetype):
-                    return call_back_first(memory, zone, order, migratetype), zone, under_lock
-                continue
-            atomic = uses_reserve(memory, order, flags)
-            if atomic and locked_zones >> zone & 1:
-                return LOCKED, zone, under_lock
-            node, taken = rmqueue_zone(memory, zone, cpu, order, migratetype, flags, locked_zones)
-            under_lock += taken
-            if node >= 0 and atomic and reserve_grows(memory, mark, taken == 0):
-                reserve_highatomic_pageblock(memory, node, zone, order)
-            if node != NO_PAGE:
-                return node, zone, under_lock
+        node, zone, taken = get_page_from_freelist(
+            memory, cpu, order, migratetype, mark, flags, locked_zones
+        )
+        under_lock += taken
+        if node != NO_PAGE:
+            return node, zone, under_lock
     return NO_PAGE, -1, under_lock
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from freehint.config import InputError
 from freehint.runs.begin import guest_memory
-from freehint.runs.run import TABLES, Run
+from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_dict import scenario_of
 from freehint.runs.trajectory.trajectory import Trajectory, record, record_guest
@@ -54,7 +54,7 @@ class Reproduction:
             return f"NOT reproduced: simulated again, the run differs in {names}."
         return (
             f"Reproduced exactly: in a simulation from its provenance all {len(self.run.summary)}"
-            f" entries of the summary and all {len(TABLES) - 1} other tables are equal."
+            f" entries of the summary and all {len(self.run.table_names) - 1} other tables are equal."
         )
 
 
@@ -123,7 +123,7 @@ def differences(stored: Run, again: Run) -> list:
         values = [run.summary.get(name, "not there") for run in (stored, again)]
         if not _equal(*values):
             found.append((name, *map(str, values)))
-    for name in TABLES[1:]:
+    for name in stored.table_names[1:]:
         tables = [getattr(run, name) for run in (stored, again)]
         if not tables[0].equals(tables[1]):
             found.append((f"table {name}", *(f"{len(table):,} rows" for table in tables)))

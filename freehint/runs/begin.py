@@ -14,15 +14,16 @@ from freehint.engine.guest.vcpu import QUANTILES
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.guest.workloads import WORDS
 from freehint.engine.host.device import GAP_ROWS
-from freehint.engine.rare import NR_RARE
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.dirty import CHUNK_SHIFT, new_dirty_log
+from freehint.engine.world.jobs import new_jobs, no_reclaim
 from freehint.engine.world.paging import no_paging
 from freehint.engine.world.records import (
     CPU_DTYPE,
     HOST_DTYPE,
     MIGRATION_DTYPE,
+    NR_RARE,
     STATE_DTYPE,
     TALLY_DTYPE,
     USER_DTYPE,
@@ -169,14 +170,16 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "copy": np.zeros(frames, np.uint32),
         "present": np.zeros(frames // 64, np.uint64),
         "paging": no_paging(),
+        "reclaim": no_reclaim(),
+        "jobs": new_jobs(),
         "reports": np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
         "waits": np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
         "used": np.zeros((TABLE_ROWS, 3), np.int64),
         "apart": np.zeros(NR_RARE, np.int64),
     }
     world = World(**parts | workload.arrays(memory, scenario.duration_ns))
-    workload.begin(world, random_stream(scenario, nr_cpus + 1))
     schedule(world, nr_cpus, min(STAT_INTERVAL_NS, FRAG_CHECK_INTERVAL_NS))
+    workload.begin(world, random_stream(scenario, nr_cpus + 1))
     return world
 
 

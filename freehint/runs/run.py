@@ -21,6 +21,8 @@ from freehint.runs.tracks import trace_of
 from freehint.units import format_ns, format_pages, format_share, micro
 
 TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
+# Tables that only the run of a guest under pressure has.
+PRESSURE_TABLES = ("reclaim", "jobs")
 METADATA_KEY = b"freehint"
 
 
@@ -56,6 +58,14 @@ class Run:
     work : DataFrame
         For a recorded guest, at the moments of ``history``: time_s, cpu, rows (of the trace that
         are done), slip_ns (delay of the CPU against the recording).
+    reclaim : DataFrame
+        For a guest under pressure, every ``course_ns``: time_ns, free_pages, pcp_pages,
+        kswapd_awake, pages on the four LRU lists, dirty_pages, writeback_pages, swap_free_pages,
+        and the counters of /proc/vmstat since T0 by their names.
+    jobs : DataFrame
+        For a guest under pressure, one row per step: step, begin_ns, end_ns, outcome ("done",
+        "killed" by the OOM killer, "not ended"), stalls and stall_ns of direct reclaim and
+        compaction, allocations, ooms.
     provenance : dict
         Parameters, inputs with sha256, versions.
     memory : Memory or None
@@ -71,8 +81,15 @@ class Run:
     rounds: pd.DataFrame
     resident: pd.DataFrame
     work: pd.DataFrame
+    reclaim: pd.DataFrame
+    jobs: pd.DataFrame
     provenance: dict
     memory: Memory | None = None
+
+    @property
+    def table_names(self) -> tuple:
+        """The names of the tables that it has, the summary first."""
+        return TABLES + (PRESSURE_TABLES if under_pressure(self.provenance) else ())
 
     def save(self, folder) -> Path:
         """Write the tables as parquet files, each with the provenance inside.
@@ -92,7 +109,7 @@ class Run:
         folder = Path(folder)
         metadata = {METADATA_KEY: json.dumps(self.provenance).encode()}
         with whole_folder(folder) as temporary:
-            for name in TABLES:
+            for name in self.table_names:
                 table = getattr(self, name)
                 if name == "summary":
                     table = table.to_frame().T.infer_objects()
@@ -114,7 +131,8 @@ class Run:
         folder = Path(folder)
         tables = {}
         provenance = None
-        for name in TABLES:
+        names = list(TABLES)
+        for name in names:
             path = folder / f"{name}.parquet"
             arrow = table_of(read_bytes(path), path)
             stored = (arrow.schema.metadata or {}).get(METADATA_KEY)
@@ -122,15 +140,19 @@ class Run:
                 raise InputError(f"{path}: has no provenance, so it is no table of a run")
             if provenance not in (None, stored):
                 raise InputError(f"{path}: is the table of another run than those beside it")
+            if provenance is None:
+                facts = read_provenance(stored, path)
+                names += PRESSURE_TABLES if under_pressure(facts) else ()
             provenance = stored
             tables[name] = frame_of(arrow, path)
-        facts = read_provenance(provenance, folder / "summary.parquet")
         found = tables.pop("summary")
         shown = READABLE + (MIGRATION_READABLE if "migration" in found else ())
         entries = ("policy", "seed", *(entry for _, entry, _ in shown))
         summary = check_summary(found, entries, folder / "summary.parquet")
         for name, table in tables.items():
             check_table(name, table, folder / f"{name}.parquet")
+        for name in PRESSURE_TABLES:
+            tables.setdefault(name, pd.DataFrame())
         return cls(summary=summary, provenance=facts, **tables)
 
     def citations(self) -> pd.DataFrame:
@@ -188,6 +210,12 @@ class Run:
         head = f"policy <b>{escape(str(self.summary['policy']))}</b>,"
         head += f" seed {escape(str(self.summary['seed']))}"
         return f"<div><p>{head}</p><table>{rows}</table></div>"
+
+
+def under_pressure(facts: dict) -> bool:
+    """Is the provenance that of a guest under pressure?"""
+    workload = facts.get("parameters", {}).get("workload", {})
+    return isinstance(workload, dict) and workload.get("kind") == "UnderPressure"
 
 
 def _with_texts(table: pa.Table) -> pa.Table:

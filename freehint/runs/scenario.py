@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from freehint.config import InputError, require, with_values
+from freehint.engine.guest.pressure.under_pressure import UnderPressure
 from freehint.engine.guest.programs import Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
@@ -43,8 +44,9 @@ class Scenario(Checked):
     seed : int
         The seed of the guest's operations and the host's gaps: the same seed gives the same
         numbers, on any machine and with any number of threads.
-    workload : Workload, Program or RecordedGuest
-        What the guest does: random allocations and frees, a kind of load, or what was recorded.
+    workload : Workload, Program, RecordedGuest or UnderPressure
+        What the guest does: random allocations and frees, a kind of load, what was recorded, or
+        jobs under pressure.
     migration : MigrationConfig, optional
         The guest's live migration, whose rounds ask for the walks; None is none.
     ring : RingConfig
@@ -74,8 +76,11 @@ class Scenario(Checked):
     policy: object = "v24"
     seed: Annotated[int, Whole(0, MOST_SEED)] = 1
     workload: Annotated[
-        Workload | Program | RecordedGuest,
-        Kind(Workload | Program | RecordedGuest, "be a Workload, a Program or a RecordedGuest"),
+        Workload | Program | RecordedGuest | UnderPressure,
+        Kind(
+            Workload | Program | RecordedGuest | UnderPressure,
+            "be a Workload, a Program, a RecordedGuest or an UnderPressure",
+        ),
     ] = field(default_factory=Workload)
     migration: Annotated[
         MigrationConfig | None, Maybe(Kind(MigrationConfig, "be a MigrationConfig"))

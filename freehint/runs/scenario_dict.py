@@ -8,6 +8,7 @@ Fields that are left out keep their defaults, and a name may be dotted: ``{"ring
 from dataclasses import MISSING, fields, is_dataclass
 
 from freehint.config import InputError, one_of, parameters, require, shown
+from freehint.engine.guest.pressure.under_pressure import UnderPressure
 from freehint.engine.guest.programs import Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
@@ -23,7 +24,7 @@ KINDS = {
     for kind in (
         *map(type, (POLICIES | AGENTS).values()),
         *CALLED,
-        *(Workload, Program, RecordedGuest, MigrationConfig),
+        *(Workload, Program, RecordedGuest, UnderPressure, MigrationConfig),
     )
 }
 DEEPEST = 8  # levels of lists and tables in a value

@@ -18,7 +18,9 @@ from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
 from freehint.runs.summary import summary_row
 from freehint.runs.tables import (
+    jobs_table,
     locks_table,
+    reclaim_table,
     reports_table,
     resident_table,
     rounds_table,
@@ -86,6 +88,8 @@ def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
         rounds=rounds_table(engine),
         resident=resident_table(engine),
         work=work_table(engine),
+        reclaim=reclaim_table(engine),
+        jobs=jobs_table(engine, getattr(scenario.workload, "step_texts", ())),
         provenance=provenance(scenario, __version__, inputs, engine.world.memory),
         memory=engine.world.memory,
     )

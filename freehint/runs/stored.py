@@ -6,7 +6,8 @@ from freehint.config import InputError, require
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
 from freehint.engine.worker import REPORT_COLUMNS
-from freehint.runs.tables import LOCK_COLUMNS, WALK_COLUMNS
+from freehint.engine.world.jobs import LOG_COLUMNS
+from freehint.runs.tables import LOCK_COLUMNS, RECLAIM_COLUMNS, WALK_COLUMNS
 
 COLUMNS = {
     "reports": REPORT_COLUMNS,
@@ -16,12 +17,14 @@ COLUMNS = {
     "history": ("time_s", "order", "blocks", "free_pages"),
     "rounds": ROUND_COLUMNS,
     "resident": ("time_s", "resident_pages", "faults"),
+    "reclaim": RECLAIM_COLUMNS,
+    "jobs": ("step", *LOG_COLUMNS),
     "work": ("time_s", "cpu", "rows", "slip_ns"),
 }
 # Types of columns and entries by name; all others are whole numbers.
 COLUMN_TYPES = {
-    **dict.fromkeys(("user", "zone", "kind"), "category"),
-    **dict.fromkeys(("taken", "duplicate", "completed"), "bool"),
+    **dict.fromkeys(("user", "zone", "kind", "step", "outcome"), "category"),
+    **dict.fromkeys(("taken", "duplicate", "completed", "kswapd_awake"), "bool"),
     "time_s": "float64",
 }
 ENTRY_TYPES = {"policy": str, "migration": str, "coverage": float, "survival": float}

@@ -8,7 +8,10 @@ from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
 from freehint.engine.user import PAGE_COUNTS
 from freehint.engine.worker import REPORT_COLUMNS
+from freehint.engine.world.jobs import COURSE, LOG_COLUMNS, OUTCOMES
+from freehint.engine.world.records import WAIT_KINDS
 from freehint.mm.memory import zone_name
+from freehint.mm.reclaim.state import COUNTS
 
 LOCK_COLUMNS = ("user", "stroke", "zone", "since_ns", "held_ns", "blocks")
 WALK_COLUMNS = (
@@ -16,6 +19,8 @@ WALK_COLUMNS = (
     *(f"{name}_pages" for name in PAGE_COUNTS),
     *("compacted_pages", "compact_ns"),
 )
+
+RECLAIM_COLUMNS = (*COURSE, *COUNTS)
 
 
 def rows_of(engine: Engine, name: str) -> np.ndarray:
@@ -74,7 +79,7 @@ def waits_table(engine: Engine) -> pd.DataFrame:
     frame = pd.DataFrame(rows_of(engine, "waits").copy(), columns=list(WAIT_COLUMNS))
     frame["zone"] = _zone_names(engine, frame["zone"])
     frame["kind"] = pd.Categorical.from_codes(
-        frame["kind"].to_numpy(np.int8), categories=["alloc", "free"]
+        frame["kind"].to_numpy(np.int8), categories=list(WAIT_KINDS)
     )
     return frame
 
@@ -97,3 +102,29 @@ def rounds_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per sync of the migration's bitmap."""
     rows = engine.migration.rounds if engine.migration else []
     return pd.DataFrame(rows, columns=list(ROUND_COLUMNS)).astype(np.int64)
+
+
+def reclaim_table(engine: Engine) -> pd.DataFrame:
+    """A table of the course of memory and of /proc/vmstat's counters, of a guest under pressure."""
+    jobs = engine.world.jobs
+    rows = jobs.course[: jobs.state[0].nr_course]
+    frame = pd.DataFrame(rows.copy(), columns=list(RECLAIM_COLUMNS))
+    frame["kswapd_awake"] = frame["kswapd_awake"].astype(bool)
+    return frame
+
+
+def jobs_table(engine: Engine, texts=()) -> pd.DataFrame:
+    """A table with one row per step of a guest under pressure, begun or not.
+
+    Parameters
+    ----------
+    engine : Engine
+    texts : list of str
+        What the steps are called.
+    """
+    frame = pd.DataFrame(engine.world.jobs.log.copy(), columns=list(LOG_COLUMNS))
+    frame.insert(0, "step", pd.Categorical(texts))
+    frame["outcome"] = pd.Categorical.from_codes(
+        frame["outcome"].to_numpy(np.int8), categories=list(OUTCOMES)
+    )
+    return frame

@@ -22,6 +22,7 @@ from freehint.engine.guest.mapping import fill_region, forget_process, give_back
 from freehint.engine.guest.page_cache import cache_page, fill_cache
 from freehint.engine.world.clock import schedule
 from freehint.engine.world.content import STRUCTURES_SHIFT, write_page
+from freehint.engine.world.records import PROGRAM
 from freehint.inputs.rules import Checked, Mebibytes, OneOf, Pages, Real, Switch, Whole
 from freehint.jit import kernel
 from freehint.mm.memory import Memory
@@ -152,6 +153,7 @@ def prepare(world, program: Program, stream) -> None:
     world.state[0].init_on_free = program.init_on_free
     boot_content(world, program.footprint_pages)
     place_mem_map(world)
+    world.state[0].cpu_kernel = 1 + PROGRAM
     world.state[0].program = 1 + program.goes_on
     world.state[0].page_ns = program.page_ns
     world.state[0].huge_pages = program.huge_pages

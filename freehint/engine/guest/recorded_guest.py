@@ -24,6 +24,7 @@ from freehint.engine.guest.recorded import (
 )
 from freehint.engine.guest.recorded_trace import Trace, load_trace
 from freehint.engine.world.content import STRUCTURES_SHIFT
+from freehint.engine.world.records import RECORDED
 from freehint.formats.digest import memory_sha256
 from freehint.inputs.rules import Checked, Pages, Real, Stem, Whole
 from freehint.mm.memory import Memory
@@ -148,6 +149,7 @@ class RecordedGuest(Checked):
         world.held[0, NOBODYS] = GONE
         world.held[0, loaded.nr_slots :] = (loaded.t0_pages << 4) | IN_USE_AT_T0
         world.cpu[0].nr_blocks = world.held.shape[1]
+        state.cpu_kernel = 1 + RECORDED
         state.recorded, state.laps = 1, self.repeat or FOR_EVER
         state.lap_ns, state.nr_slots = int(loaded.lap_ns / self.speed), loaded.nr_slots
         for cpu, (first, last, end) in enumerate(loaded.bounds.tolist()):

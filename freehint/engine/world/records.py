@@ -38,6 +38,21 @@ class Costs(Checked):
     write_ns : int
         Writing one page of 4096 B at 10.3 GB/s, the rate of one thread
         (Wrenger et al., EuroSys '25, STREAM).
+    scan_page_ns : int
+        Looking at one page of an LRU list in reclaim.  Calibrated, with reclaim_page_ns, on
+        kswapd in linux-6.1/rc_cache and rc_oom, which ran under emulation and were traced.
+    deactivate_page_ns : int
+        Moving one page from an active list to its inactive one.  Assumed: as scanning.
+    reclaim_page_ns : int
+        Reclaiming one page: unmap, separate from its file, free.  Calibrated: 6.5 us a page in
+        rc_cache, 15 us in rc_oom, less what scanning takes.
+    swap_out_ns : int
+        Giving one page to swap: a slot, and the request to the disk.  Assumed.
+    throttle_ns : int
+        One wait of direct reclaim, which a kswapd at work cuts short.  Assumed: 1 of the 100 ms
+        of VMSCAN_THROTTLE_NOPROGRESS.
+    compact_scan_ns : int
+        Looking at one page frame in compaction.  Assumed.
     """
 
     walk_block_ns: Cost = 150
@@ -50,11 +65,21 @@ class Costs(Checked):
     migrate_page_ns: Cost = 2_000
     fault_ns: Cost = 2_000
     write_ns: Cost = 400
+    scan_page_ns: Cost = 1_000
+    deactivate_page_ns: Cost = 1_000
+    reclaim_page_ns: Cost = 6_500
+    swap_out_ns: Cost = 5_000
+    throttle_ns: Cost = 1_000_000
+    compact_scan_ns: Cost = 100
 
     where = "costs."
 
 
-WAIT_ALLOC, WAIT_FREE = 0, 1
+# Kinds of waits: for a zone lock to allocate or to free, and stalls of an allocation.
+WAIT_ALLOC, WAIT_FREE, WAIT_RECLAIM, WAIT_COMPACT = range(4)
+WAIT_KINDS = ("alloc", "free", "reclaim", "compact")
+# Numbers of the rare actors' kernels (engine/rare.py): entries of World.apart.
+KTHREADS, PROGRAM, RECORDED, MIGRATION, PRESSURE, PRESSURE_THREADS, NR_RARE = range(7)
 HINT_STOP, HINT_REQUESTED, HINT_START = range(3)  # hw/virtio/virtio-balloon.c
 IDLE, PUBLISHING, WAIT_RING, WAIT_USED, PUBLISHED, WAIT_LOCK, DRAINING = range(7)
 
@@ -87,6 +112,8 @@ STATE_DTYPE = _record(
     "shrinkers",  # number of policies that give pages back under pressure
     "starving",  # 1 + the CPU whose allocation failed and asks these policies, or 0
     "reporters",  # policies that wait for a free to ask for a report
+    "cpu_kernel",  # 1 + the rare kernel of the CPUs' turns (engine/rare.py), or 0
+    "threads_kernel",  # the rare kernel of the kernel threads
     # the workload
     "interval_ns",
     "target_pages",  # pages that a CPU comes to hold

@@ -9,10 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.engine.world.dirty import DirtyLog
+from freehint.engine.world.jobs import Jobs
 from freehint.engine.world.paging import Paging
 from freehint.engine.world.ring import Ring
 from freehint.mm.compaction import CompactControl
 from freehint.mm.memory import Memory
+from freehint.mm.reclaim.state import Reclaim
 
 
 class World(NamedTuple):
@@ -61,8 +63,10 @@ class World(NamedTuple):
     present : uint64[nr_pages / 64 or 0]  pages resident on the host; in a migration, pages sent
                                 with content
     paging : Paging             the guest's pages on a host that it shares with others
+    reclaim : Reclaim           of a guest under pressure; without pages in others
+    jobs : Jobs                 likewise
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
-    apart : int64[4]            address in this process of each rare actor's kernel, or 0
+    apart : int64[6]            address in this process of each rare actor's kernel, or 0
     """
 
     memory: Memory
@@ -95,6 +99,8 @@ class World(NamedTuple):
     copy: np.ndarray
     present: np.ndarray
     paging: Paging
+    reclaim: Reclaim
+    jobs: Jobs
     reports: np.ndarray
     waits: np.ndarray
     used: np.ndarray

@@ -1,0 +1,174 @@
+"""Steps on anonymous memory: fill, dirty and frag; exit; and the process that the OOM kills.
+
+A process touches its pages in order and writes each.  Page tables are pages of the kernel.
+
+Source: do_anonymous_page() and do_swap_page() of mm/memory.c, oom_badness() and
+oom_kill_process() of mm/oom_kill.c, Linux 6.1.
+"""
+
+from freehint.engine.guest.pressure.cache import OUT
+from freehint.engine.guest.pressure.pages import (
+    PLACES_PER_TABLE,
+    get_anon_page,
+    give_back,
+    give_back_tables,
+    is_resident,
+    store_page,
+)
+from freehint.engine.guest.pressure.steps import (
+    ANONYMOUS,
+    FRAG,
+    S_KIND,
+    S_LAST,
+    S_MORE,
+    S_PAGES,
+    S_PLACE,
+    S_SOURCE,
+)
+from freehint.engine.world.jobs import (
+    EXIT,
+    KILLED,
+    L_END,
+    L_OOMS,
+    L_OUTCOME,
+    NEXT,
+    R_EXIT,
+    R_FILL,
+    R_OOM,
+    R_REWRITE,
+)
+from freehint.jit import kernel
+from freehint.mm.reclaim.lru import touch
+from freehint.units import NS_PER_MS
+
+PACE_PAGES = 64  # "dirty" looks at the clock after so many pages
+PACE_NS = 2 * NS_PER_MS  # and sleeps if it is ahead by more than this
+
+
+@kernel(cold=True)
+def fill_page(world, row, now_ns):
+    """Fault in and write page ``at`` of a mapping; return the time in ns, or OUT."""
+    state = world.jobs.state[0]
+    if not get_anon_page(world, row[S_PLACE] + state.at, now_ns):
+        return OUT
+    state.at += 1
+    return world.jobs.rate[R_FILL]
+
+
+@kernel(cold=True)
+def rewrite_page(world, place, now_ns):
+    """Write a page again, which may have to come from swap; return the time in ns, or OUT.
+
+    The process sleeps while the page comes.
+    """
+    state, rate = world.jobs.state[0], world.jobs.rate
+    if is_resident(world, place):
+        touch(world.memory, world.reclaim, place, True)
+        store_page(world, place, world.reclaim.place[place] - 1)
+        return rate[R_REWRITE]
+    if not get_anon_page(world, place, now_ns):
+        return OUT
+    state.ready_ns = now_ns + state.swap_in_ns
+    return rate[R_FILL]
+
+
+@kernel(cold=True)
+def dirty_step(world, row, now_ns):
+    """DIRTY: fill, then rewrite page after page at a rate until its time is over."""
+    state, pages = world.jobs.state[0], row[S_PAGES]
+    if state.at < pages:
+        spent = fill_page(world, row, now_ns)
+        state.began_ns = now_ns  # the pace is that of the rewriting alone
+        return spent
+    spent = rewrite_page(world, row[S_PLACE] + state.at % pages, now_ns)
+    if spent == OUT:
+        return OUT
+    state.at += 1
+    written = state.at - pages
+    if written % PACE_PAGES == 1:
+        due_ns = state.began_ns + written * row[S_MORE]
+        if due_ns > now_ns + PACE_NS:
+            state.ready_ns = max(state.ready_ns, due_ns)
+    if now_ns - state.began_ns >= row[S_LAST]:
+        state.part = EXIT
+        state.exit_at = 0
+    return spent
+
+
+@kernel(cold=True)
+def frag_step(world, row, now_ns):
+    """FRAG: fill, then give back pieces in random order; what is left stays for good."""
+    jobs, state = world.jobs, world.jobs.state[0]
+    pages, chunk = row[S_PAGES], row[S_LAST]
+    if state.at < pages:
+        return fill_page(world, row, now_ns)
+    given = state.at - pages
+    if given // chunk >= pages // chunk * row[S_MORE] // 100:
+        state.part = NEXT
+        return 0
+    piece = jobs.pieces[row[S_SOURCE] + given // chunk]
+    give_back(world, row[S_PLACE] + piece * chunk + given % chunk)
+    state.at += 1
+    return jobs.rate[R_EXIT]
+
+
+@kernel(cold=True)
+def exit_step(world, row):
+    """Give back the next page of a process that exits, or its page tables after the last.
+
+    Returns
+    -------
+    (int, bool)
+        Time in ns; whether it is gone.
+    """
+    state = world.jobs.state[0]
+    while state.exit_at < row[S_PAGES]:
+        state.exit_at += 1
+        if give_back(world, row[S_PLACE] + state.exit_at - 1):
+            return world.jobs.rate[R_EXIT], False
+    give_back_tables(world, row[S_PLACE], row[S_PAGES])
+    return 0, True
+
+
+@kernel(cold=True)
+def badness(world, step):
+    """Pages of a step's process, in memory, in swap and in page tables; 0 if it is gone.
+
+    Source: oom_badness().
+    """
+    row, jobs = world.jobs.step[step], world.jobs
+    if row[S_KIND] not in ANONYMOUS or jobs.log[step, L_OUTCOME] == KILLED:
+        return 0
+    if step != jobs.state[0].step and row[S_KIND] != FRAG:
+        return 0
+    pages = 0
+    for place in range(row[S_PLACE], row[S_PLACE] + row[S_PAGES]):
+        pages += world.reclaim.place[place] != 0
+    first = row[S_PLACE] // PLACES_PER_TABLE
+    for table in range(first, (row[S_PLACE] + row[S_PAGES] - 1) // PLACES_PER_TABLE + 1):
+        pages += jobs.table[table] != 0
+    return pages
+
+
+@kernel(cold=True)
+def out_of_memory(world, now_ns):
+    """Kill the largest process: its step ends as soon as all its pages are given back.
+
+    If no process has anonymous memory, the one that runs is killed.  Its printed report takes time
+    too.  Source: out_of_memory(), select_bad_process(), oom_kill_process().
+    """
+    jobs, state = world.jobs, world.jobs.state[0]
+    victim = most = 0
+    for step in range(state.step + 1):
+        pages = badness(world, step)
+        if pages > most:
+            victim, most = step, pages
+    if most == 0:
+        victim = state.step
+    world.reclaim.node[0].oom = 0
+    state.ooms += 1
+    jobs.log[victim, L_OOMS] += 1
+    jobs.log[victim, L_OUTCOME] = KILLED
+    jobs.log[victim, L_END] = now_ns
+    state.oom_of, state.exit_at = 1 + victim, 0
+    return jobs.rate[R_OOM]

@@ -1,0 +1,455 @@
+"""The arrays of reclaim: LRU lists, places that pages back, counters, and what kswapd remembers.
+
+A *place* is one page of a file or of an anonymous mapping.  It stays the same while pages come and
+go, so it keeps the shadow of an evicted page.  ``place`` and ``slot`` are each other's reverse map.
+
+Source: include/linux/mmzone.h (struct lruvec, pg_data_t), struct scan_control of mm/vmscan.c,
+include/linux/vm_event_item.h, Linux 6.1.
+"""
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+
+from freehint.config import InputError
+from freehint.mm.memory import WMARK_MIN, ZONE_NAMES, Memory
+from freehint.mm.watermark import watermarks_from
+
+INACTIVE_ANON, ACTIVE_ANON, INACTIVE_FILE, ACTIVE_FILE, UNEVICTABLE = range(5)
+NR_LISTS = 5
+LIST_NAMES = ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
+# Lists of one batch, empty between batches: isolated pages, pages skipped because of their zone,
+# pages to be freed.
+ISOLATED, SKIPPED, FREED = range(NR_LISTS, NR_LISTS + 3)
+NR_HEADS = NR_LISTS + 3
+
+# The bits of Reclaim.page.
+PG_ON_LRU = 0x001  # stands on one of the lists
+PG_ACTIVE = 0x002
+PG_REFERENCED = 0x004
+PG_DIRTY = 0x008
+PG_WRITEBACK = 0x010
+PG_RECLAIM = 0x020  # to be reclaimed as soon as its writeback ends
+PG_SWAPBACKED = 0x040  # anonymous
+PG_WORKINGSET = 0x080
+PG_MAPPED = 0x100
+PTE_YOUNG = 0x200
+PG_HUGE = 0x400  # head of an order-9 folio
+PG_SWAPCACHE = 0x800  # has a swap slot, and stays in memory
+PG_EXEC = 0x1000  # mapped from an executable file (VM_EXEC)
+
+SWAP_CLUSTER_MAX = 32
+DEF_PRIORITY = 12
+MAX_RECLAIM_RETRIES = 16
+MAX_NR_ZONES = 5
+PAGEVEC_SIZE = 15
+SHADOW_BITS = 30  # of nonresident_age, in a place's shadow
+
+# /proc/vmstat's names; count[X] is the counter COUNTS[X].
+COUNTS = (
+    *(f"allocstall_{zone.lower()}" for zone in ZONE_NAMES),
+    *(f"pgskip_{zone.lower()}" for zone in ZONE_NAMES),
+    "pgactivate",
+    "pgdeactivate",
+    "pgrefill",
+    "pgsteal_kswapd",
+    "pgsteal_direct",
+    "pgscan_kswapd",
+    "pgscan_direct",
+    "pgscan_anon",
+    "pgscan_file",
+    "pgsteal_anon",
+    "pgsteal_file",
+    "pgscan_direct_throttle",
+    "slabs_scanned",
+    "kswapd_low_wmark_hit_quickly",
+    "kswapd_high_wmark_hit_quickly",
+    "pageoutrun",
+    "pgrotated",
+    "drop_pagecache",
+    "oom_kill",
+    "pswpin",
+    "pswpout",
+    "workingset_refault_anon",
+    "workingset_refault_file",
+    "workingset_activate_anon",
+    "workingset_activate_file",
+    "workingset_restore_anon",
+    "workingset_restore_file",
+    "nr_vmscan_write",
+    "nr_vmscan_immediate_reclaim",
+    "nr_dirtied",
+    "nr_written",
+    "pgmigrate_success",
+    "pgmigrate_fail",
+    "compact_migrate_scanned",
+    "compact_free_scanned",
+    "compact_isolated",
+    "compact_stall",
+    "compact_fail",
+    "compact_success",
+    "compact_daemon_wake",
+    "compact_daemon_migrate_scanned",
+    "compact_daemon_free_scanned",
+    "thp_split_page",
+    "thp_swpout_fallback",
+)
+NR_COUNTS = len(COUNTS)
+(
+    ALLOCSTALL_DMA,
+    _,
+    _,
+    _,
+    PGSKIP_DMA,
+    _,
+    _,
+    _,
+    PGACTIVATE,
+    PGDEACTIVATE,
+    PGREFILL,
+    PGSTEAL_KSWAPD,
+    PGSTEAL_DIRECT,
+    PGSCAN_KSWAPD,
+    PGSCAN_DIRECT,
+    PGSCAN_ANON,
+    PGSCAN_FILE,
+    PGSTEAL_ANON,
+    PGSTEAL_FILE,
+    PGSCAN_DIRECT_THROTTLE,
+    SLABS_SCANNED,
+    KSWAPD_LOW_WMARK_HIT_QUICKLY,
+    KSWAPD_HIGH_WMARK_HIT_QUICKLY,
+    PAGEOUTRUN,
+    PGROTATED,
+    DROP_PAGECACHE,
+    OOM_KILL,
+    PSWPIN,
+    PSWPOUT,
+    WORKINGSET_REFAULT_ANON,
+    WORKINGSET_REFAULT_FILE,
+    WORKINGSET_ACTIVATE_ANON,
+    WORKINGSET_ACTIVATE_FILE,
+    WORKINGSET_RESTORE_ANON,
+    WORKINGSET_RESTORE_FILE,
+    NR_VMSCAN_WRITE,
+    NR_VMSCAN_IMMEDIATE_RECLAIM,
+    NR_DIRTIED,
+    NR_WRITTEN,
+    PGMIGRATE_SUCCESS,
+    PGMIGRATE_FAIL,
+    COMPACT_MIGRATE_SCANNED,
+    COMPACT_FREE_SCANNED,
+    COMPACT_ISOLATED,
+    COMPACT_STALL,
+    COMPACT_FAIL,
+    COMPACT_SUCCESS,
+    COMPACT_DAEMON_WAKE,
+    COMPACT_DAEMON_MIGRATE_SCANNED,
+    COMPACT_DAEMON_FREE_SCANNED,
+    THP_SPLIT_PAGE,
+    THP_SWPOUT_FALLBACK,
+) = range(NR_COUNTS)
+
+# Reclaim.work, in pages unless noted: pages scanned, reclaimed, moved to other lists, handed to
+# the swap device, given to the buddy lists under the zone lock; batches; waits of direct reclaim
+# (reclaim_throttle()).
+(
+    WORK_SCANNED,
+    WORK_RECLAIMED,
+    WORK_DEACTIVATED,
+    WORK_SWAPPED,
+    WORK_UNDER_LOCK,
+    WORK_BATCHES,
+    WORK_THROTTLED,
+    WORK_COMPACT_SCANNED,
+    WORK_MIGRATED,
+    NR_WORK,
+) = range(10)
+
+# Wrong rules, for validation: bits of ``ablations``.
+NO_BOOST, NO_KSWAPD_FLAG, CACHE_NEVER_RECLAIMED, SWAP_IGNORED = 1, 2, 4, 8
+WRONG_RULES = {
+    "no_boost": NO_BOOST,
+    "no_kswapd_flag": NO_KSWAPD_FLAG,
+    "cache_never_reclaimed": CACHE_NEVER_RECLAIMED,
+    "swap_ignored": SWAP_IGNORED,
+}
+
+# kswapd_at: asleep; asleep for at most 100 ms; about to look whether it may sleep; at the top of
+# balance_pgdat()'s loop; inside shrink_lruvec().
+KSWAPD_ASLEEP, KSWAPD_NAPS, KSWAPD_TRIES_TO_SLEEP, KSWAPD_BALANCES, KSWAPD_SHRINKS = range(5)
+BY_KSWAPD, BY_TASK = range(2)  # who scans: rows of Reclaim.control
+
+NODE_DTYPE = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            # pg_data_t
+            "kswapd_order",
+            "kswapd_highest_zoneidx",  # MAX_NR_ZONES: no request since kswapd last read it
+            "kswapd_failures",
+            "dirty_pages_at_tail",  # PGDAT_DIRTY
+            "writeback_pages_at_tail",  # PGDAT_WRITEBACK
+            "congested",  # LRUVEC_CONGESTED
+            # struct lruvec
+            "anon_cost",
+            "file_cost",
+            "nonresident_age",
+            "refaults_anon",  # workingset_activate_.. at the end of the last reclaim
+            "refaults_file",
+            # kswapd
+            "kswapd_awake",  # 1 if it is to run
+            "kswapd_at",
+            "alloc_order",
+            "reclaim_order",
+            "zoneidx",
+            "boost_left",
+            "boosted",
+            "reclaimed_before",
+            "kcompactd_order",  # -1, or the order for which kcompactd was woken
+            "kcompactd_zoneidx",
+            "kswapd_sleeps",
+            # places
+            "swap_total",  # swap slots
+            "swap_free",
+            "swap_next",  # slot at which the next search begins
+            "nr_dirty",  # file pages
+            "nr_writeback",
+            "writeback_first",  # ring
+            "writeback_count",
+            "nr_freed",  # entries of Reclaim.freed
+            "drop_at",  # next place of drop_caches()
+            "flusher_wanted",  # 1 if reclaim met unqueued dirty pages alone
+            # shrinkers: pages that policies could give back, deferred work, pages asked for
+            "shrink_count",
+            "shrink_deferred",
+            "shrink_wanted",
+            # the allocation that is in the slow path
+            "oom",  # 1 when an allocation has given up: a process must die
+            "asked",
+            # sysctls
+            "swappiness",
+            "min_free_kbytes",
+            "watermark_scale_factor",
+            "watermark_boost_factor",
+            "compaction_proactiveness",
+            "dirty_ratio",
+            "dirty_background_ratio",
+            "ablations",
+            "lru_gen",
+        )
+    ]
+)
+
+# struct scan_control and the local variables of shrink_lruvec(); one record for kswapd and one for
+# the task in direct reclaim.
+CONTROL_DTYPE = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "order",
+            "priority",
+            "reclaim_idx",
+            "nr_to_reclaim",
+            "nr_scanned",
+            "nr_reclaimed",
+            "may_writepage",
+            "may_swap",
+            "deactivate_anon",
+            "deactivate_file",
+            "force_deactivate",
+            "skipped_deactivate",
+            "cache_trim_mode",
+            "file_is_tiny",
+            "compaction_ready",
+            "proactive",
+            # sc->nr
+            "dirty",
+            "unqueued_dirty",
+            "nr_congested",
+            "writeback",
+            "immediate",
+            "taken",
+            "file_taken",
+            # shrink_lruvec()
+            "lru_reclaimed",
+            "proportional",
+        )
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Sysctl:
+    """The sysctls that steer reclaim, by the kernel's names in ``vm.``
+
+    Attributes
+    ----------
+    swappiness : int
+        0 to 200.
+    min_free_kbytes : int or None
+        None: as the kernel computes it; the guest keeps its watermarks.
+    watermark_scale_factor : int
+        Distance between the watermarks in 1/10000 of the memory, 1 to 3000.
+    watermark_boost_factor : int
+        Largest boost in 1/10000 of the high watermark; 0 turns boosts off.
+    compaction_proactiveness : int
+        0 to 100.
+    dirty_ratio, dirty_background_ratio : int
+        Percentages of the memory that may be cache, 0 to 100.
+
+    Raises
+    ------
+    InputError
+        A value is outside of the kernel's range.
+    """
+
+    swappiness: int = 60
+    min_free_kbytes: int | None = None
+    watermark_scale_factor: int = 10
+    watermark_boost_factor: int = 15000
+    compaction_proactiveness: int = 20
+    dirty_ratio: int = 20
+    dirty_background_ratio: int = 10
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.name == "min_free_kbytes":
+                continue
+            least, most = RANGES[field.name]
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise InputError(f"vm.{field.name} must be an integer, got {value!r}")
+            if not least <= value <= most:
+                raise InputError(
+                    f"vm.{field.name} must lie in {least}..{most} (the kernel's range), got {value}"
+                )
+
+
+# kernel/sysctl.c; watermark_scale_factor's upper end is 10 % before 5.17 and 30 % since.
+RANGES = {
+    "swappiness": (0, 200),
+    "min_free_kbytes": (0, 2**31 - 1),
+    "watermark_scale_factor": (1, 3000),
+    "watermark_boost_factor": (0, 2**31 - 1),
+    "compaction_proactiveness": (0, 100),
+    "dirty_ratio": (0, 100),
+    "dirty_background_ratio": (0, 100),
+}
+
+
+class Reclaim(NamedTuple):
+    """What reclaim knows of a guest with ``N`` pages, ``Z`` zones and ``P`` places.
+
+    links : int32[2 (N + 8)]    the LRU lists; the head of list l is node N + l; first = newest
+    page : uint32[N]            PG_.. bits of each page
+    slot : int32[N]             1 + the place that the page backs; 0: reclaim does not know the page
+    place : int32[P]            1 + the page; 0: never there; < 0: evicted, -1 - shadow
+    swap : int32[P]             1 + the swap slot of the place, 0 if it has none
+    swap_map : int32[S]         1 + the place that a swap slot belongs to, 0: free
+    zone_lru : int64[Z, 5]      pages of each zone on each list
+    count : int64[NR_COUNTS]    counters of /proc/vmstat, COUNTS
+    work : int64[NR_WORK]       work since the engine last set it to 0, WORK_..
+    node : record[1]            NODE_DTYPE
+    control : record[2]         CONTROL_DTYPE, of kswapd and of the task in direct reclaim
+    nr : int64[2, 4]            pages that shrink_lruvec() still has to scan on each list
+    targets : int64[2, 4]       pages that it had to scan at first
+    boosts : int64[Z]           the zones' boosts when kswapd began to balance
+    writeback : int32[N]        ring of pages handed to the disk, oldest first; -1: taken out
+    freed : int32[2 N]          pages that reclaim freed since the engine last set nr_freed to 0
+    """
+
+    links: np.ndarray
+    page: np.ndarray
+    slot: np.ndarray
+    place: np.ndarray
+    swap: np.ndarray
+    swap_map: np.ndarray
+    zone_lru: np.ndarray
+    count: np.ndarray
+    work: np.ndarray
+    node: np.recarray
+    control: np.recarray
+    nr: np.ndarray
+    targets: np.ndarray
+    boosts: np.ndarray
+    writeback: np.ndarray
+    freed: np.ndarray
+
+
+def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -> Reclaim:
+    """LRU lists without a page, for a guest whose programs use ``places`` places.
+
+    If ``sysctl`` sets min_free_kbytes or watermark_scale_factor, the watermarks of ``memory`` are
+    set anew.
+
+    Raises
+    ------
+    InputError
+        Swap is smaller than 0, or larger than int32 can number.
+
+    Examples
+    --------
+    >>> import freehint as fh
+    >>> memory = fh.make_memory("64MiB")
+    >>> reclaim = new_reclaim(memory, places=1000, swap_pages=256)
+    >>> int(reclaim.node[0].swap_free)
+    256
+    """
+    sysctl = sysctl or Sysctl()
+    if not 0 <= swap_pages < 2**31:
+        raise InputError(f"swap must have 0 to {2**31 - 1} pages, got {swap_pages}")
+    if not 0 <= places < 2**31:
+        raise InputError(f"a guest has 0 to {2**31 - 1} places, got {places}")
+    heads = np.arange(memory.nr_pages, memory.nr_pages + NR_HEADS, dtype=np.int32)
+    links = np.zeros(2 * (memory.nr_pages + NR_HEADS), np.int32)
+    links[2 * memory.nr_pages :] = np.repeat(heads, 2)
+    node = np.zeros(1, NODE_DTYPE).view(np.recarray)
+    node.kswapd_highest_zoneidx = MAX_NR_ZONES
+    node.zoneidx = MAX_NR_ZONES - 1
+    node.kcompactd_order = -1
+    node.swap_total = node.swap_free = swap_pages
+    set_sysctls(memory, node, sysctl)
+    zones = len(memory.zones)
+    return Reclaim(
+        links=links,
+        page=np.zeros(memory.nr_pages, np.uint32),
+        slot=np.zeros(memory.nr_pages, np.int32),
+        place=np.zeros(places, np.int32),
+        swap=np.zeros(places, np.int32),
+        swap_map=np.zeros(swap_pages, np.int32),
+        zone_lru=np.zeros((zones, NR_LISTS), np.int64),
+        count=np.zeros(NR_COUNTS, np.int64),
+        work=np.zeros(NR_WORK, np.int64),
+        node=node,
+        control=np.zeros(2, CONTROL_DTYPE).view(np.recarray),
+        nr=np.zeros((2, 4), np.int64),
+        targets=np.zeros((2, 4), np.int64),
+        boosts=np.zeros(zones, np.int64),
+        writeback=np.full(memory.nr_pages, -1, np.int32),
+        freed=np.zeros(2 * memory.nr_pages, np.int32),
+    )
+
+
+def set_sysctls(memory: Memory, node: np.recarray, sysctl: Sysctl) -> None:
+    """Write the sysctls into the node's record, and the watermarks that follow from them."""
+    for field in fields(sysctl):
+        value = getattr(sysctl, field.name)
+        node[field.name] = -1 if value is None else value
+    lowest, scale = sysctl.min_free_kbytes, sysctl.watermark_scale_factor
+    if lowest is None and scale == Sysctl.watermark_scale_factor:
+        return
+    managed = memory.zones.managed
+    if lowest is not None and lowest // 4 >= managed.sum():
+        raise InputError(
+            f"vm.min_free_kbytes must be smaller than the guest's {managed.sum() * 4} kB of"
+            f" memory, got {lowest}"
+        )
+    pages = int(memory.zones.watermark[:, WMARK_MIN].sum()) if lowest is None else lowest // 4
+    memory.zones.watermark[:] = watermarks_from(managed, pages, scale)
+
+
+def vmstat(reclaim: Reclaim) -> dict[str, int]:
+    """The counters by their names in /proc/vmstat, those that are 0 left out."""
+    return {name: int(n) for name, n in zip(COUNTS, reclaim.count, strict=True) if n}
