@@ -146,15 +146,15 @@ def merge_pageblocks(memory, buddy, migratetype):
 
 
 @kernel(inline=True)
-def merge_buddies(memory, node, zone, order, migratetype):
-    """Merge a block upward with its free buddies, which leave their lists.
+def merge_buddies(memory, node, zone, order, migratetype, top):
+    """Merge a block upward with its free buddies, which leave their lists, to order ``top``.
 
     Returns
     -------
     node, order : int
         The merged block.
     """
-    while order < MAX_ORDER - 1:
+    while order < top:
         buddy = node ^ (1 << order)
         if not page_is_buddy(memory, buddy, order):
             break
@@ -176,13 +176,21 @@ def free_one_page(memory, node, zone, order, migratetype, fpi_flags):
     """
     if migratetype != ISOLATE:
         memory.zones[zone].nr_free_pages += 1 << order
-    node, order = merge_buddies(memory, node, zone, order, migratetype)
+    node, order = merge_buddies(memory, node, zone, order, migratetype, MAX_ORDER - 1)
+    place_block(memory, node, zone, order, migratetype, fpi_flags)
+
+
+@kernel(inline=True)
+def place_block(memory, node, zone, order, migratetype, fpi_flags):
+    """Put a merged block on its list, and note what a report is due for.
+
+    Source: __free_one_page(), from done_merging on; page_reporting_notify_free().
+    """
     to_tail = fpi_flags & FPI_TO_TAIL != 0 and memory.profile.fpi_flags
     if to_tail or buddy_merge_likely(memory, node, node ^ (1 << order), order):
         add_to_free_list_tail(memory, node, zone, order, migratetype)
     else:
         add_to_free_list(memory, node, zone, order, migratetype)
-    # page_reporting_notify_free()
     if order >= memory.notify[REPORT_ORDER] and not fpi_flags & FPI_SKIP_REPORT_NOTIFY:
         memory.notify[REPORT_REQUESTED] = 1
 

@@ -26,6 +26,9 @@ DRAIN_ROUND_ROBIN, DRAIN_WHOLE_LISTS = range(2)
 FREE_A_BATCH, FREE_DOUBLING, FREE_RUN_LENGTH = range(3)
 # Where does pcp.high come from?  (pageset_set_batch; zone_highsize)
 HIGH_SIX_BATCHES, HIGH_LOW_WATERMARK, HIGH_AUTO_TUNED = range(3)
+# How does compaction go on after a failure, and what does it keep in hand?  (compact_zone,
+# compaction_alloc)  COMPACT_BLOCKS has the rules of 6.3 to 6.10.
+COMPACT_PAGES, COMPACT_BLOCKS = range(2)
 
 
 class Profile(NamedTuple):
@@ -53,6 +56,7 @@ class Profile(NamedTuple):
     highatomic_skips_pcp : bool  a high-order atomic request never refills a pcp list but goes to
         the buddy lists, where alone the HIGHATOMIC reserve grows (7.3)
 
+    compaction : int         COMPACT_..
     proactive_compaction : bool  kcompactd compacts in the background (from 5.9 on)
     reporting_fits_ring : bool  a report of free page reporting is no larger than the ring (7.3)
 
@@ -86,6 +90,7 @@ class Profile(NamedTuple):
     freelist_hygiene: bool
     isolation_keeps_type: bool
     highatomic_skips_pcp: bool
+    compaction: int
     proactive_compaction: bool
     reporting_fits_ring: bool
     pcp_max_order: int
@@ -119,6 +124,7 @@ LINUX_4_15 = Profile(
     freelist_hygiene=False,
     isolation_keeps_type=False,
     highatomic_skips_pcp=False,
+    compaction=COMPACT_PAGES,
     proactive_compaction=False,
     reporting_fits_ring=False,
     pcp_max_order=0,
@@ -166,6 +172,7 @@ LINUX_6_12 = LINUX_6_1._replace(
     watermarks_count_reserve=False,
     high_ignores_boost=True,
     freelist_hygiene=True,
+    compaction=COMPACT_BLOCKS,
     pcp_free=FREE_RUN_LENGTH,
     pcp_high=HIGH_AUTO_TUNED,
 )

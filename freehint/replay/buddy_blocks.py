@@ -14,7 +14,7 @@ from freehint.formats.traces.rows import (
 )
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, del_page_from_free_list, expand, free_block, free_one_page
-from freehint.mm.compaction import move_freelist_head
+from freehint.mm.compact.turn import move_freelist_head
 from freehint.mm.fallback import find_fallback_block, find_suitable_fallback
 from freehint.mm.list import list_add, list_del, list_next
 from freehint.mm.memory import (

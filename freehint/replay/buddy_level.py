@@ -29,7 +29,7 @@ from freehint.formats.traces.rows import (
 )
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, FPI_TO_TAIL, del_page_from_free_list, free_one_page
-from freehint.mm.compaction import move_freelist_head, move_freelist_tail
+from freehint.mm.compact.turn import move_freelist_head, move_freelist_tail
 from freehint.mm.fallback import find_block_to_steal, rmqueue_claim, rmqueue_fallback, rmqueue_steal
 from freehint.mm.isolate import (
     make_movable_around,

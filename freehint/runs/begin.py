@@ -36,7 +36,7 @@ from freehint.formats.boot import make_memory
 from freehint.formats.digest import Files
 from freehint.formats.snapshots import read_snapshot
 from freehint.mm.change import with_cpus, with_profile
-from freehint.mm.compaction import new_compact_control
+from freehint.mm.compact.proactive import new_compact_control
 from freehint.mm.memory import Memory
 from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import find_policies

@@ -4,14 +4,13 @@ import pytest
 
 from freehint.mm.buddy import FPI_NONE, free_block
 from freehint.mm.check import check_memory
-from freehint.mm.compaction import (
+from freehint.mm.compact.proactive import (
     begin_compaction,
     isolate_freepages,
-    move_freelist_head,
-    move_freelist_tail,
     new_compact_control,
     take_target,
 )
+from freehint.mm.compact.turn import move_freelist_head, move_freelist_tail
 from freehint.mm.list import list_next, list_prev, set_list
 from freehint.mm.memory import (
     HINTED,

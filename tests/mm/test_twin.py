@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehint.mm import buddy, compaction, fallback, highatomic, isolate, pcp, pcp_limits, zone
+from freehint.mm import buddy, fallback, highatomic, isolate, pcp, pcp_limits, zone
 from freehint.mm.check import check_memory
+from freehint.mm.compact import turn
 from freehint.mm.highatomic import (
     ALLOC_HIGHATOMIC,
     ALLOC_MIN_RESERVE,
@@ -262,7 +263,7 @@ class Pair:
             pfn, which = pfns[(a ^ b) % len(pfns)], ("head", "tail")[b % 2]
             before = pfns.copy()
             name = f"move_freelist_{which}"
-            getattr(compaction, name)(self.memory, head, pfn - self.memory.base_pfn)
+            getattr(turn, name)(self.memory, head, pfn - self.memory.base_pfn)
             getattr(twin_compaction, name)(pfns, pfn)
             self.done[f"rotated to the {which}"] += pfns != before
 

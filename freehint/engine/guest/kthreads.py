@@ -15,7 +15,7 @@ from freehint.engine.world.clock import hold_lock, schedule, suspend
 from freehint.engine.world.content import copy_page, has_content, pages_freed, write_page_structure
 from freehint.engine.world.hints import pages_allocated
 from freehint.jit import kernel
-from freehint.mm.compaction import (
+from freehint.mm.compact.proactive import (
     COMPACT_CLUSTER_MAX,
     MIGRATE_AT,
     NR_TARGETS,

@@ -12,7 +12,7 @@ from freehint.engine.world.dirty import DirtyLog
 from freehint.engine.world.jobs import Jobs
 from freehint.engine.world.paging import Paging
 from freehint.engine.world.ring import Ring
-from freehint.mm.compaction import CompactControl
+from freehint.mm.compact.proactive import CompactControl
 from freehint.mm.memory import Memory
 from freehint.mm.reclaim.state import Reclaim
 

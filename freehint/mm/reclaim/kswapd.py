@@ -312,12 +312,15 @@ def kswapd_step(memory, reclaim, cpu):
 
 
 @kernel(inline=True)
-def zone_reclaimable_pages(reclaim, zone):
-    """Pages of a zone that reclaim may hope for.  Source: zone_reclaimable_pages()."""
+def zone_reclaimable_pages(memory, reclaim, zone):
+    """Pages of a zone that reclaim may hope for; if none, its free pages.
+
+    Source: zone_reclaimable_pages() of 6.1.124 and later.
+    """
     pages = reclaim.zone_lru[zone, INACTIVE_FILE] + reclaim.zone_lru[zone, ACTIVE_FILE]
     if can_reclaim_anon_pages(reclaim):
         pages += reclaim.zone_lru[zone, INACTIVE_ANON] + reclaim.zone_lru[zone, ACTIVE_ANON]
-    return pages
+    return pages if pages > 0 else memory.zones[zone].nr_free_pages
 
 
 @kernel(cold=True)
@@ -329,7 +332,7 @@ def allow_direct_reclaim(memory, reclaim):
     free = reserve = 0
     for zone in range(memory.zones.shape[0]):
         record = memory.zones[zone]
-        if record.index <= ZONE_NORMAL and zone_reclaimable_pages(reclaim, zone) > 0:
+        if record.index <= ZONE_NORMAL and zone_reclaimable_pages(memory, reclaim, zone) > 0:
             reserve += record.watermark[WMARK_MIN] + record.watermark_boost
             free += record.nr_free_pages
     enough = reserve == 0 or free > reserve // 2

@@ -202,7 +202,7 @@ def should_reclaim_retry(memory, reclaim, order, migratetype, loops):
         return unreserve_highatomic_pageblock(memory, migratetype, True)
     highest = highest_zone_of(migratetype)
     for zone in range(memory.zones.shape[0]):
-        hoped = zone_reclaimable_pages(reclaim, zone)
+        hoped = zone_reclaimable_pages(memory, reclaim, zone)
         if zone_watermark_ok(memory, zone, order, WMARK_MIN, -hoped, highest, 0):
             return True
     return False

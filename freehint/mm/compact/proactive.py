@@ -1,4 +1,4 @@
-"""Compaction: two scanners that move used pages to a zone's end, and the lists they rotate.
+"""Proactive compaction of the ordinary guest: two plain scanners that meet in a zone.
 
 The migration scanner goes up from a zone's start and takes movable pages, the free scanner comes
 down from its end and takes free ones; pages move from the first to the second until the two
@@ -16,7 +16,6 @@ import numpy as np
 from freehint.jit import kernel
 from freehint.mm.buddy import del_page_from_free_list
 from freehint.mm.isolate import make_movable_around, may_isolate
-from freehint.mm.list import list_next, list_prev, list_turn
 from freehint.mm.memory import (
     BUDDY,
     MOVABLE,
@@ -54,26 +53,6 @@ class CompactControl(NamedTuple):
 def new_compact_control() -> CompactControl:
     """A control record that no zone uses yet."""
     return CompactControl(np.zeros(NR_AT, np.int64), np.zeros(MAX_TARGETS, np.int32))
-
-
-@kernel
-def move_freelist_head(memory, head, node):
-    """Move the blocks before ``node``, in order, to the tail, so that ``node`` comes first.
-
-    Source: move_freelist_head().
-    """
-    if list_next(memory.links, head) != node:
-        list_turn(memory.links, head, list_prev(memory.links, node))
-
-
-@kernel
-def move_freelist_tail(memory, head, node):
-    """Move the blocks up to and including ``node``, in order, to the tail: ``node`` comes last.
-
-    Source: move_freelist_tail().
-    """
-    if list_prev(memory.links, head) != node:
-        list_turn(memory.links, head, node)
 
 
 @kernel

@@ -1,0 +1,369 @@
+"""One zone's compaction, in steps of one cluster of pages.
+
+:func:`begin_zone` sets the scanners, each :func:`step_zone` isolates pages, moves them and looks
+whether it is done.  A process calls both in a loop, kcompactd rests between the steps.
+
+Source: mm/compaction.c of Linux 6.1, unless a docstring names another release.
+"""
+
+from freehint.jit import kernel
+from freehint.mm.compact.capture import (
+    compaction_free_page,
+    drain_local_pages,
+    release_freepages,
+)
+from freehint.mm.compact.free_scanner import compaction_alloc
+from freehint.mm.compact.migrate_scanner import block_end_pfn, isolate_migratepages, putback_pages
+from freehint.mm.compact.proactive import COMPACTION_HPAGE_ORDER, fragmentation_score_zone
+from freehint.mm.compact.skip import (
+    compaction_restarting,
+    reset_cached_positions,
+    reset_isolation_zone,
+)
+from freehint.mm.compact.state import (
+    COMPACT_COMPLETE,
+    COMPACT_CONTENDED,
+    COMPACT_CONTINUE,
+    COMPACT_PARTIAL_SKIPPED,
+    COMPACT_SKIPPED,
+    COMPACT_SUCCESS,
+    EXTFRAG_THRESHOLD,
+    KCOMPACTD,
+    MIGRATE_ASYNC,
+    MIGRATE_SYNC,
+    PAGE_ALLOC_COSTLY_ORDER,
+    VIA_COMPACT_MEMORY,
+    pageblock_start_pfn,
+    sources_head,
+    zone_end_pfn,
+)
+from freehint.mm.fallback import can_steal_fallback, find_suitable_fallback
+from freehint.mm.list import list_del, list_empty, list_next
+from freehint.mm.memory import NR_ORDERS, PAGEBLOCK_ORDER, WMARK_LOW, WMARK_MIN
+from freehint.mm.profile import COMPACT_BLOCKS
+from freehint.mm.reclaim.lru import move_page
+from freehint.mm.reclaim.state import (
+    COMPACT_DAEMON_FREE_SCANNED,
+    COMPACT_DAEMON_MIGRATE_SCANNED,
+    COMPACT_FREE_SCANNED,
+    COMPACT_ISOLATED,
+    COMPACT_MIGRATE_SCANNED,
+    PGMIGRATE_FAIL,
+    PGMIGRATE_SUCCESS,
+    WORK_COMPACT_SCANNED,
+    WORK_MIGRATED,
+    WORK_UNDER_LOCK,
+)
+from freehint.mm.zone import zone_watermark_ok
+
+
+@kernel
+def fragmentation_index(memory, zone, order):
+    """0: a request would fail for want of memory; 1000: of blocks; -1000: it would not fail.
+
+    Source: __fragmentation_index() of mm/vmstat.c.
+    """
+    free = blocks = 0
+    for current in range(NR_ORDERS):
+        count = memory.nr_free[zone, current].sum()
+        if current >= order and count > 0:
+            return -1000
+        free += count << current
+        blocks += count
+    if blocks == 0:
+        return 0
+    return 1000 - (1000 + free * 1000 // (1 << order)) // blocks
+
+
+@kernel
+def compaction_suitable(memory, zone, order, highest_zoneidx):
+    """Are there enough free pages, and too few blocks, for compaction to help?
+
+    Source: __compaction_suitable(), compaction_suitable() from where they agree in 6.1 and 6.12.
+    """
+    mark = WMARK_LOW if order > PAGE_ALLOC_COSTLY_ORDER else WMARK_MIN
+    gap = 2 << order
+    if not zone_watermark_ok(memory, zone, 0, mark, gap, highest_zoneidx, 0):
+        return False
+    if order <= PAGE_ALLOC_COSTLY_ORDER:
+        return True
+    index = fragmentation_index(memory, zone, order)
+    return not 0 <= index <= EXTFRAG_THRESHOLD
+
+
+@kernel(inline=True)
+def scanners_met(cc):
+    """Is the free scanner in the migration scanner's pageblock or below it?
+
+    Source: compact_scanners_met().
+    """
+    return cc.free_pfn >> PAGEBLOCK_ORDER <= cc.migrate_pfn >> PAGEBLOCK_ORDER
+
+
+@kernel(inline=True)
+def block_is_free(memory, zone, order, migratetype):
+    """Could a request be served, if need be by a block that it may take from another type?
+
+    Source: the loop over orders in __compact_finished().
+    """
+    for current in range(order, NR_ORDERS):
+        if memory.nr_free[zone, current, migratetype] > 0:
+            return True
+        if can_steal_fallback(current, migratetype):
+            if find_suitable_fallback(memory, zone, current, migratetype) >= 0:
+                return True
+    return False
+
+
+@kernel
+def compact_finished(memory, reclaim, compaction, who):
+    """COMPACT_CONTINUE, or how the zone's compaction ends now.
+
+    Source: compact_finished(), __compact_finished().
+    """
+    cc = compaction.control[who]
+    if scanners_met(cc):
+        reset_cached_positions(memory, compaction, cc.zone)
+        if cc.direct_compaction:
+            compaction.zone[cc.zone].compact_blockskip_flush = 1
+        return COMPACT_COMPLETE if cc.whole_zone else COMPACT_PARTIAL_SKIPPED
+    if cc.proactive_compaction:
+        if reclaim.node[0].kswapd_awake:
+            return COMPACT_PARTIAL_SKIPPED
+        score = fragmentation_score_zone(memory, cc.zone)
+        return COMPACT_CONTINUE if score > cc.proactive_low else COMPACT_SUCCESS
+    if cc.order == VIA_COMPACT_MEMORY or cc.migrate_pfn != pageblock_start_pfn(cc.migrate_pfn):
+        return COMPACT_CONTINUE
+    free = block_is_free(memory, cc.zone, cc.order, cc.migratetype)
+    return COMPACT_SUCCESS if free else COMPACT_CONTINUE
+
+
+@kernel(inline=True)
+def set_scanners(memory, compaction, cc):
+    """Set the scanners to the zone's ends, or to where the last compaction stopped."""
+    state = compaction.zone[cc.zone]
+    start, end = memory.zones[cc.zone].start_pfn, zone_end_pfn(memory, cc.zone)
+    last = pageblock_start_pfn(end - 1)
+    if cc.whole_zone:
+        cc.migrate_pfn, cc.free_pfn = start, last
+        return
+    sync = 0 if cc.mode == MIGRATE_ASYNC else 1
+    cc.migrate_pfn = state.compact_cached_migrate_pfn[sync]
+    cc.free_pfn = state.compact_cached_free_pfn
+    if cc.free_pfn < start or cc.free_pfn >= end:
+        cc.free_pfn = state.compact_cached_free_pfn = last
+    if cc.migrate_pfn < start or cc.migrate_pfn >= end:
+        cc.migrate_pfn = start
+        state.compact_cached_migrate_pfn[0] = start
+        state.compact_cached_migrate_pfn[1] = start
+    if cc.migrate_pfn <= state.compact_init_migrate_pfn:
+        cc.whole_zone = 1
+
+
+@kernel
+def begin_zone(memory, reclaim, compaction, who, zone):
+    """Set the scanners, if the zone needs compaction and can be compacted.
+
+    Source: compact_zone(), up to mm_compaction_begin.
+
+    Returns
+    -------
+    int
+        COMPACT_CONTINUE: it has begun.  COMPACT_SUCCESS: nothing needs to be done.
+        COMPACT_SKIPPED: it would not help.
+    """
+    cc = compaction.control[who]
+    cc.zone = zone
+    cc.total_migrate_scanned = cc.total_free_scanned = 0
+    cc.nr_migratepages = cc.nr_freepages = 0
+    cc.isolated = cc.migrated = cc.failed = cc.drained = 0
+    cc.nr_moves = 0
+    if cc.order != VIA_COMPACT_MEMORY:
+        order, highest = cc.order, cc.highest_zoneidx
+        if zone_watermark_ok(memory, zone, order, cc.mark, 0, highest, cc.alloc_flags):
+            return COMPACT_SUCCESS
+        if not compaction_suitable(memory, zone, order, highest):
+            return COMPACT_SKIPPED
+    if compaction_restarting(compaction, zone, cc.order):
+        reset_isolation_zone(memory, reclaim, compaction, zone)
+    cc.fast_start_pfn = 0
+    set_scanners(memory, compaction, cc)
+    cc.last_migrated_pfn = 0
+    cached = compaction.zone[zone].compact_cached_migrate_pfn
+    cc.update_cached = 1 if cc.mode == MIGRATE_ASYNC and cached[0] == cached[1] else 0
+    return COMPACT_CONTINUE
+
+
+@kernel
+def move_one(memory, reclaim, compaction, who, source, target):
+    """The target takes the page's place, and the page is freed.
+
+    Source: migrate_folio_move(), migrate_folio_done() of 6.12.
+    """
+    cc = compaction.control[who]
+    memory.frame[target] = memory.frame[source]
+    memory.frame[source] = 0
+    move_page(memory, reclaim, source, target)
+    compaction_free_page(memory, compaction, who, source, 0)
+    compaction.moves[who, cc.nr_moves, 0] = source
+    compaction.moves[who, cc.nr_moves, 1] = target
+    cc.nr_moves += 1
+    cc.migrated += 1
+
+
+@kernel
+def migrate_pages(memory, reclaim, compaction, who):
+    """Move the isolated pages, the last isolated first; return the number that found no target.
+
+    /proc/vmstat counts the first of these only.  From 6.3 on all have their targets before the
+    first page is moved.
+    Source: migrate_pages(); migrate_pages_batch() of 6.12.
+    """
+    cc = compaction.control[who]
+    head, moves = sources_head(memory, who), compaction.moves[who]
+    first = cc.nr_moves
+    targets = first
+    while not list_empty(compaction.links, head):
+        target = compaction_alloc(memory, reclaim, compaction, who)
+        if target < 0:
+            break
+        source = list_next(compaction.links, head)
+        list_del(compaction.links, source)
+        if memory.profile.compaction == COMPACT_BLOCKS:
+            moves[targets, 0], moves[targets, 1] = source, target
+            targets += 1
+        else:
+            move_one(memory, reclaim, compaction, who, source, target)
+    for i in range(first, targets):
+        move_one(memory, reclaim, compaction, who, moves[i, 0], moves[i, 1])
+    failed = putback_pages(memory, reclaim, compaction, who)
+    cc.failed += min(failed, 1)
+    cc.nr_migratepages = 0
+    return failed
+
+
+@kernel(inline=True)
+def may_finish_pageblock(memory, cc):
+    """Is the rest of the pageblock tried at once after a failure?  From 6.3 on it may be."""
+    return (
+        memory.profile.compaction == COMPACT_BLOCKS
+        and cc.migrate_pfn != pageblock_start_pfn(cc.migrate_pfn)
+        and not cc.ignore_skip_hint
+        and not cc.finish_pageblock
+        and cc.mode < MIGRATE_SYNC
+    )
+
+
+@kernel
+def move_cluster(memory, reclaim, compaction, who):
+    """Isolate and move pages once, or twice if a pageblock is finished after a failure.
+
+    Source: one round of the loop in compact_zone(), up to check_drain.
+
+    Returns
+    -------
+    int
+        COMPACT_CONTINUE, or COMPACT_CONTENDED if no free page is left although the scanners have
+        not met.
+    """
+    cc = compaction.control[who]
+    iteration_start = cc.migrate_pfn
+    while isolate_migratepages(memory, reclaim, compaction, who):
+        cc.update_cached = 0
+        cc.last_migrated_pfn = iteration_start
+        if memory.profile.compaction == COMPACT_BLOCKS:
+            last = pageblock_start_pfn(cc.migrate_pfn - 1)
+            cc.last_migrated_pfn = max(memory.zones[cc.zone].start_pfn, last)
+        if migrate_pages(memory, reclaim, compaction, who) == 0:
+            return COMPACT_CONTINUE
+        if not scanners_met(cc):
+            return COMPACT_CONTENDED
+        if may_finish_pageblock(memory, cc):
+            cc.finish_pageblock = 1
+            if cc.order == COMPACTION_HPAGE_ORDER:
+                cc.last_migrated_pfn = 0
+            continue
+        skips = memory.profile.compaction != COMPACT_BLOCKS
+        if skips and cc.direct_compaction and cc.mode == MIGRATE_ASYNC:
+            cc.migrate_pfn = block_end_pfn(cc.migrate_pfn - 1, cc.order)
+            cc.last_migrated_pfn = 0
+        return COMPACT_CONTINUE
+    if cc.update_cached:
+        cached = compaction.zone[cc.zone].compact_cached_migrate_pfn
+        cached[1] = cached[0]
+    return COMPACT_CONTINUE
+
+
+@kernel
+def check_drain(memory, compaction, who):
+    """Drain the pcp lists once the scanner has left the block from which it moved pages.
+
+    Source: check_drain in compact_zone().
+    """
+    cc = compaction.control[who]
+    if cc.order <= 0 or cc.last_migrated_pfn == 0:
+        return
+    if cc.last_migrated_pfn < cc.migrate_pfn & ~((1 << cc.order) - 1):
+        drain_local_pages(memory, compaction, who)
+        cc.last_migrated_pfn = 0
+
+
+@kernel
+def step_zone(memory, reclaim, compaction, who):
+    """Do one round of a zone's compaction.
+
+    Source: the loop in compact_zone().
+
+    Returns
+    -------
+    int
+        COMPACT_CONTINUE while there is more to do, else how the compaction ended.
+    """
+    cc = compaction.control[who]
+    cc.nr_moves = 0
+    scanned, migrated = cc.total_migrate_scanned + cc.total_free_scanned, cc.migrated
+    drained = cc.drained
+    result = compact_finished(memory, reclaim, compaction, who)
+    if result == COMPACT_CONTINUE:
+        same = pageblock_start_pfn(cc.last_migrated_pfn) == pageblock_start_pfn(cc.migrate_pfn)
+        cc.finish_pageblock = 1 if same else 0
+        result = move_cluster(memory, reclaim, compaction, who)
+        early = memory.profile.compaction == COMPACT_BLOCKS and cc.captured >= 0
+        if result == COMPACT_CONTINUE and not early:
+            check_drain(memory, compaction, who)
+        if result == COMPACT_CONTINUE and cc.captured >= 0:
+            result = COMPACT_SUCCESS
+    if result != COMPACT_CONTINUE:
+        end_zone(memory, reclaim, compaction, who)
+    scanned = cc.total_migrate_scanned + cc.total_free_scanned - scanned
+    reclaim.work[WORK_COMPACT_SCANNED] += scanned
+    reclaim.work[WORK_MIGRATED] += cc.migrated - migrated
+    reclaim.work[WORK_UNDER_LOCK] += cc.drained - drained
+    return result
+
+
+@kernel
+def end_zone(memory, reclaim, compaction, who):
+    """Give back what is in hand, and count what was done.  Source: the end of compact_zone()."""
+    cc = compaction.control[who]
+    if cc.nr_freepages > 0:
+        free_pfn = pageblock_start_pfn(release_freepages(memory, compaction, who))
+        state = compaction.zone[cc.zone]
+        state.compact_cached_free_pfn = max(state.compact_cached_free_pfn, free_pfn)
+    reclaim.count[COMPACT_MIGRATE_SCANNED] += cc.total_migrate_scanned
+    reclaim.count[COMPACT_FREE_SCANNED] += cc.total_free_scanned
+    reclaim.count[COMPACT_ISOLATED] += cc.isolated
+    reclaim.count[PGMIGRATE_SUCCESS] += cc.migrated
+    reclaim.count[PGMIGRATE_FAIL] += cc.failed
+    if who == KCOMPACTD:
+        reclaim.count[COMPACT_DAEMON_MIGRATE_SCANNED] += cc.total_migrate_scanned
+        reclaim.count[COMPACT_DAEMON_FREE_SCANNED] += cc.total_free_scanned
+
+
+@kernel
+def compact_zone(memory, reclaim, compaction, who, zone):
+    """Compact a zone from beginning to end; return how it ended.  Source: compact_zone()."""
+    result = begin_zone(memory, reclaim, compaction, who, zone)
+    while result == COMPACT_CONTINUE:
+        result = step_zone(memory, reclaim, compaction, who)
+    return result
