@@ -9,6 +9,9 @@ Invariants (docs/model.md has them with their reasons):
 4. nr_free, pcp.count, nr_free_pages and nr_isolate_pageblock equal a recount.
 5. No two free buddies below pageblock order are unmerged.
 6. Where the profile has freelist hygiene, a block's list type is its pageblock's type.
+7. Given a Reclaim: the LRU lists hold allocated pages, each once and on the list of its bits, as
+   many as each zone counts; pages and places, places and swap slots name each other; what is
+   dirty, under writeback or in swap equals a recount.
 """
 
 import numpy as np
@@ -51,11 +54,25 @@ def _place(memory, where) -> str:
     return f"{name}, cpu {cpu}, pcp list {order_to_pindex(migratetype, order)}: "
 
 
-def check_memory(memory: Memory) -> None:
+def _check_lru(memory, reclaim) -> None:
+    # Imported here: a guest without reclaim need not load it.
+    from freehint.mm.reclaim.damage import lru_damage
+
+    sentence = lru_damage(memory, reclaim, zone_name)
+    if sentence:
+        raise InvariantError(sentence)
+
+
+def check_memory(memory: Memory, reclaim=None) -> None:
     """Raise if the arrays of ``memory`` contradict each other anywhere.
 
     It recounts every counter, walks every list both ways and looks at every frame, which takes
     about 3 ns per page frame.
+
+    Parameters
+    ----------
+    reclaim : Reclaim, optional
+        The guest's LRU lists, which are then checked too.
 
     Raises
     ------
@@ -70,6 +87,8 @@ def check_memory(memory: Memory) -> None:
     where = np.zeros(8, np.int64)
     code = find_damage(memory, where)
     if code == OK:
+        if reclaim is not None:
+            _check_lru(memory, reclaim)
         return
     node, value, count = (int(x) for x in where[5:])
     if code in (WRONG_ORDER, WRONG_TYPE, INSIDE_NOT_ZERO, WRONG_PAGEBLOCK) and (

@@ -128,21 +128,22 @@ def all_boosts(memory):
 
 @kernel(inline=True)
 def end_alloc(memory, reclaim, boosts, node, zone, under_lock):
-    """Wake kswapd if the request has boosted a zone.  Source: ZONE_BOOSTED_WATERMARK, rmqueue()."""
+    """Wake kswapd if the request has boosted its zone by a steal; return the three last."""
     if all_boosts(memory) > boosts:
-        after_boost(memory, reclaim)
+        after_boost(memory, reclaim, zone)
     return node, zone, under_lock
 
 
 @kernel(cold=True)
-def after_boost(memory, reclaim):
-    """A steal has boosted a zone: kswapd reclaims there, or by a wrong rule nothing happens."""
-    for zone in range(memory.zones.shape[0]):
-        record = memory.zones[zone]
-        if reclaim.node[0].ablations & NO_BOOST:
-            record.watermark_boost = 0
-        elif record.watermark_boost > 0:
-            wakeup_kswapd(memory, reclaim, 0, record.index, False)
+def after_boost(memory, reclaim, zone):
+    """Let kswapd reclaim in a zone that was boosted; by a wrong rule nothing comes of the boost.
+
+    Source: ZONE_BOOSTED_WATERMARK in rmqueue().
+    """
+    if reclaim.node[0].ablations & NO_BOOST:
+        memory.zones[zone].watermark_boost = 0
+    else:
+        wakeup_kswapd(memory, reclaim, 0, memory.zones[zone].index, False)
 
 
 @kernel(cold=True)
