@@ -67,7 +67,7 @@ def sawtooth():
     falls = np.maximum(12_000 * (1 - 2 * time_s), band[1] + (time_s * 10 % 1) * (band[2] - band[1]))
     runs = pd.DataFrame({"begin_s": np.arange(0.5, 1.8, 0.1), "end_s": np.arange(0.52, 1.82, 0.1)})
     measured = Measured(
-        name="sawtooth",
+        stem=Path("sawtooth"),
         start=start,
         info={},
         time_s=time_s,
@@ -76,6 +76,7 @@ def sawtooth():
         counts={"pageoutrun": len(runs), "oom_kill": 1},
         before={},
         oom_s=(1.8,),
+        oom_pages=(15_000,),
         kswapd=runs.assign(reclaimed=10),
         misses=0,
     )

@@ -1,11 +1,12 @@
 """Figures of guests under pressure: recorded and predicted."""
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from freehint.figures.drawing.palette import BLACK, GREY, ORANGE, PALE, VERMILION
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import SMALL, axes_or_new, legend_above, log_axis
-from freehint.replay.pressure.compare import Comparison, speed
+from freehint.replay.pressure.compare import Comparison, own_times
 from freehint.units import MIB
 
 WATERMARKS = ("min", "low", "high")
@@ -15,9 +16,8 @@ STRIP = 0.04  # height of the strip of kswapd's runs, in axes
 @figure(
     "Free memory of a recorded guest under pressure (black) and as predicted (orange) over time,"
     " logarithmic. Each predicted step is stretched to its recorded length. Grey lines: the"
-    " watermarks min, low and high, added up over the zones, without lowmem_reserve. Below:"
-    " when kswapd balanced in the recording. Red lines: kills by the OOM killer, dashed where"
-    " predicted.",
+    " watermarks min, low and high, added up over the zones, without lowmem_reserve. Below: when"
+    " kswapd balanced in the recording. Red lines: kills by the OOM killer, dashed if predicted.",
     source="freehint.replay.pressure.compare: a recording under pressure and its prediction",
     wide=True,
 )
@@ -42,7 +42,7 @@ def free_under_pressure(compared: Comparison, ax=None) -> Axes:
                         textcoords="offset points", fontsize=SMALL, color=GREY)  # fmt: skip
     ax.plot(measured.time_s, courses[0], color=BLACK, lw=1.2, label="recorded", zorder=2)
     ax.plot(measured.time_s, courses[1], color=ORANGE, lw=1.2, label="predicted", zorder=3)
-    said = [at / speed(measured, predicted) for at in predicted.oom_s]
+    said = np.interp(predicted.oom_s, own_times(measured, predicted), measured.time_s)
     for kills, dashes in ((measured.oom_s, "-"), (said, "--")):
         for at in kills:
             ax.axvline(at, color=VERMILION, lw=1.2, ls=dashes, zorder=1)

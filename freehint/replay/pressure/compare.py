@@ -10,8 +10,7 @@ The bars were fixed before the first prediction was made:
   right but for a clock 5 % slow has 0.63 of the best constant's error in linux-6.1/rc_cache.
 - Counts are within 25 %, or within 5 events if that is wider (``quantities.py``).
 - Failed allocations and kills by the OOM killer are as many as recorded, and each kill is within
-  10 % of its time since the first step began, after one factor for the machine's speed: the time of
-  all steps, recorded and predicted.
+  10 % of its time on the workload's own clock: the blocks allocated since the first step began.
 
 Rows without a bar are shown and not judged; counts that are 0 on both sides have no row.
 """
@@ -42,8 +41,8 @@ class Predicted:
         Free pages on the buddy lists of all zones, from each of these times to the next.
     counts : dict of str to int
         As in Measured; a missing one is 0.
-    oom_s : tuple of float
-        Times of kills by the OOM killer.
+    oom_s, oom_pages : tuple
+        Times of kills by the OOM killer, and blocks allocated until then.
     steps_s : float64[n, 2]
         Begin and end of the first steps, those that ended.
     """
@@ -52,6 +51,7 @@ class Predicted:
     free: np.ndarray
     counts: dict
     oom_s: tuple = ()
+    oom_pages: tuple = ()
     steps_s: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
 
 
@@ -167,12 +167,15 @@ def _course_row(name, measured: Measured, course, where, judged) -> tuple:
 
 
 def _oom_rows(measured: Measured, predicted: Predicted) -> list[tuple]:
-    factor, rows = speed(measured, predicted), []
-    pairs = zip_longest(measured.oom_s, predicted.oom_s, fillvalue=np.nan)
-    for number, (recorded, own) in enumerate(pairs, 1):
-        said = own / factor
+    rows = []
+    pairs = zip_longest(measured.oom_pages, predicted.oom_pages, fillvalue=np.nan)
+    for number, (recorded, said) in enumerate(pairs, 1):
         ok = bool(abs(said - recorded) <= OOM_SHARE * recorded)  # False if one is missing
-        rows.append((f"OOM kill {number}, s", recorded, said, _ratio(said, recorded), "10 %", ok))
+        name = f"blocks allocated until OOM kill {number}"
+        rows.append((name, recorded, said, _ratio(said, recorded), "10 %", ok))
+    pairs = zip_longest(measured.oom_s, predicted.oom_s, fillvalue=np.nan)
+    for number, (recorded, said) in enumerate(pairs, 1):
+        rows.append((f"OOM kill {number}, s", recorded, said, _ratio(said, recorded), "", None))
     return rows
 
 

@@ -33,7 +33,7 @@ class Measured:
 
     Attributes
     ----------
-    name : str
+    stem : Path
     start : Memory
         The guest at T0.
     info : dict
@@ -49,15 +49,16 @@ class Measured:
         FALLBACKS.
     before : dict of str to int
         /proc/vmstat at T0.
-    oom_s : tuple of float
-        Times at which the OOM killer chose a process.
+    oom_s, oom_pages : tuple
+        Times at which the OOM killer chose a process, and blocks allocated until then, which is the
+        workload's own clock.
     kswapd : DataFrame
         begin_s, end_s and reclaimed: one row per call of balance_pgdat().
     misses : int
         Blocks that the replay predicted wrongly; the course is exact if it is 0.
     """
 
-    name: str
+    stem: Path
     start: Memory
     info: dict
     time_s: np.ndarray
@@ -66,6 +67,7 @@ class Measured:
     counts: dict
     before: dict
     oom_s: tuple
+    oom_pages: tuple
     kswapd: pd.DataFrame
     misses: int
 
@@ -125,11 +127,12 @@ def measure(stem, points=2000) -> Measured:
     free, misses = _course(recording, origin + time_s * 1e6)
     event = trace["event"].astype(str).to_numpy()
     us = (trace["ts_us"].to_numpy() - origin) / 1e6
+    allocated = ((event == "mm_page_alloc") & (us >= 0)).cumsum()
     counts[FULL_SLEEPS] = int((event == "mm_vmscan_kswapd_sleep").sum())
     counts[FALLBACKS] = int((event == "mm_page_alloc_extfrag").sum())
     counts[FAILURES] = str(info.get("dmesg", "")).count("page allocation failure")
     return Measured(
-        name=Path(stem).name,
+        stem=Path(stem),
         start=recording.t0,
         info=info,
         time_s=time_s,
@@ -138,6 +141,7 @@ def measure(stem, points=2000) -> Measured:
         counts=counts,
         before=before,
         oom_s=tuple(us[event == "mark_victim"].tolist()),
+        oom_pages=tuple(allocated[event == "mark_victim"].tolist()),
         kswapd=_kswapd_runs(trace, event, us, stem),
         misses=misses,
     )

@@ -1,6 +1,7 @@
 """A prediction under pressure is held against a recording: bars, clock, wrong rules."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ def guest() -> Measured:
     free = np.where(time_s < 1, 10_000 - 9000 * time_s, 1000 + 9000 * (time_s - 1)).astype(int)
     steps = [(1, "fill 60", 0.0, 1.5), (2, "fork 1", 1.5, 2.0)]
     return Measured(
-        name="made",
+        stem=Path("made"),
         start=fh.make_memory("64MiB"),
         info={},
         time_s=time_s,
@@ -31,6 +32,7 @@ def guest() -> Measured:
         counts=COUNTS | {"oom_kill": 1, "pgsteal_file": 8000},
         before={},
         oom_s=(1.0,),
+        oom_pages=(9000,),
         kswapd=pd.DataFrame({"begin_s": [0.5], "end_s": [0.9], "reclaimed": [8000]}),
         misses=0,
     )
@@ -39,7 +41,9 @@ def guest() -> Measured:
 def said(guest, **changes) -> Predicted:
     """What was recorded, but for some changes."""
     steps = guest.steps[["begin_s", "end_s"]].to_numpy()
-    exact = Predicted(guest.time_s, guest.free[:, 0], dict(guest.counts), guest.oom_s, steps)
+    exact = Predicted(
+        guest.time_s, guest.free[:, 0], dict(guest.counts), guest.oom_s, (9000,), steps
+    )
     return replace(exact, **changes)
 
 
@@ -100,14 +104,15 @@ def test_time_goes_on_after_the_last_step_that_ended(guest):
 
 
 def test_a_kill_must_be_there_and_in_time(guest):
-    for oom_s, counts, missed in (
-        ((1.09,), 1, []),
-        ((1.11,), 1, ["OOM kill 1, s"]),
-        ((), 0, ["OOM kills", "OOM kill 1, s"]),
-        ((1.0, 1.2), 2, ["OOM kills", "OOM kill 2, s"]),
+    name = "blocks allocated until OOM kill"
+    for pages, counts, missed in (
+        ((9890,), 1, []),
+        ((9910,), 1, [f"{name} 1"]),
+        ((), 0, ["OOM kills", f"{name} 1"]),
+        ((9000, 9100), 2, ["OOM kills", f"{name} 2"]),
     ):
-        one = said(guest, oom_s=oom_s, counts=guest.counts | {"oom_kill": counts})
-        assert compare(guest, one).missed == missed, oom_s
+        one = said(guest, oom_pages=pages, counts=guest.counts | {"oom_kill": counts})
+        assert compare(guest, one).missed == missed, pages
 
 
 @pytest.mark.parametrize(
