@@ -41,7 +41,6 @@ from freehint.mm.pageblock import get_pageblock_migratetype, set_pageblock_migra
 from freehint.mm.profile import MERGE_UNLESS_ISOLATE
 
 NEEDS_CALLBACK = -3  # a policy is to be called first, so nothing was done
-
 FPI_NONE = 0
 FPI_SKIP_REPORT_NOTIFY = 1
 FPI_TO_TAIL = 2
@@ -63,8 +62,8 @@ def page_is_buddy(memory, node, order):
 @kernel(inline=True)
 def count_blocks(memory, zone, order, migratetype, change):
     """Add ``change`` to the number of blocks on a free list and return the new number."""
-    place = (zone * NR_ORDERS + order) * nr_types(memory) + migratetype
-    return add_at(memory.nr_free, place, change)
+    at = (zone * NR_ORDERS + order) * nr_types(memory) + migratetype
+    return add_at(memory.nr_free, at, change)
 
 
 @kernel(inline=True)
@@ -216,7 +215,7 @@ def expand(memory, node, zone, low, high, migratetype):
 
     Source: expand().
     """
-    # The loop compares sizes, not orders: LLVM would unroll it for rounds that never come.
+    # It compares sizes, not orders: LLVM would unroll it for rounds that never come.
     size, least = 1 << high, 1 << low
     while size > least:
         size >>= 1
@@ -239,11 +238,7 @@ def prefetch_block(memory, node, order):
 
 @kernel(inline=True)
 def note_empty_list(memory, zone, order, migratetype):
-    """Note, for a policy that watches, that a free list ran empty or was found empty.
-
-    This is the callback in step 1 of the five-step scheme (policies/five_step.py).  No kernel
-    has it.
-    """
+    """Note for a policy that watches (step 1 of policies/five_step.py): a free list is empty."""
     if memory.notify[WATCH_EMPTY] != 0:
         memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * HEADS + migratetype
 
@@ -259,10 +254,9 @@ def has_block(memory, zone, order, migratetype):
 
 @kernel(inline=True)
 def wants_callback(memory, zone, order, migratetype):
-    """Is a policy to be called before a request takes a block of another type, or finds none?
+    """Is a policy to be called first, because the type has no block that could serve the order?
 
-    So it is if one watches and the type has no block that could serve the order, but only once for
-    each zone in an allocation: after that the request goes on.
+    Only once for each zone in an allocation; then the request falls back to other types or fails.
     """
     if memory.notify[WATCH_EMPTY] == 0 or memory.notify[CALLED] >> zone & 1:
         return False
@@ -271,7 +265,7 @@ def wants_callback(memory, zone, order, migratetype):
 
 @kernel(cold=True)
 def call_back_first(memory, zone, order, migratetype):
-    """Ask for the policy to be called, and return NEEDS_CALLBACK for the allocation."""
+    """Ask for the policy to be called, and return NEEDS_CALLBACK."""
     memory.notify[CALLED] |= 1 << zone
     note_empty_list(memory, zone, order, migratetype)
     return NEEDS_CALLBACK

@@ -115,12 +115,11 @@ def new_zones(**columns) -> np.recarray:
     return zones.view(np.recarray)
 
 
-# Indices into Memory.notify.
-# REPORT_ORDER      smallest order whose free requests a report; NR_ORDERS if no user is registered
+# REPORT_ORDER      of Memory.notify: smallest order whose free requests a report, or NR_ORDERS
 # REPORT_REQUESTED  1 if a free has requested a report since this was last cleared
 # WATCH_EMPTY       1 if a policy watches for free lists that run empty
 # EMPTIED           0, or 1 + the index of a free list that ran empty
-# CALLED            the zones, one bit each, for which an allocation has had the policy called
+# CALLED            one bit for each zone for which an allocation has had the policy called
 REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY, EMPTIED, CALLED, NR_NOTIFY = range(6)
 
 

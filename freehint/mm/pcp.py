@@ -68,18 +68,15 @@ def pindex_to_order(pindex):
 def rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags):
     """Refill a pcp list at its tail and return the number of blocks added.
 
-    While a policy watches for it, a refill ends where the lists of its type do, so that the policy
-    is called before the next one takes blocks of another type.
+    It ends before a block of another type if a policy is to be called first.
     The caller holds the zone lock.  Source: rmqueue_bulk().
     """
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
-    wanted = nr_pcp_alloc(memory, zone, cpu, order)
-    mode = RMQUEUE_NORMAL
+    wanted, mode = nr_pcp_alloc(memory, zone, cpu, order), RMQUEUE_NORMAL
     for got in range(wanted):
-        if got > 0 and wants_callback(memory, zone, order, migratetype):
-            wanted = got
-            break
-        node, mode = rmqueue(memory, zone, order, migratetype, alloc_flags, mode)
+        node = -1
+        if got == 0 or not wants_callback(memory, zone, order, migratetype):
+            node, mode = rmqueue(memory, zone, order, migratetype, alloc_flags, mode)
         if node < 0:
             wanted = got
             break
@@ -235,8 +232,7 @@ def add_to_pcp_list(memory, node, zone, cpu, order, migratetype):
     HIGHATOMIC pages stand on the MOVABLE list and keep their type.
     Source: free_unref_page_commit().
     """
-    list_type = migratetype if migratetype < MIGRATE_PCPTYPES else MOVABLE
-    pindex = order_to_pindex(list_type, order)
+    pindex = order_to_pindex(migratetype if migratetype < MIGRATE_PCPTYPES else MOVABLE, order)
     memory.frame[node] = PCP | order | (migratetype << TYPE_SHIFT)
     list_add(memory.links, node, pcp_list_head(memory, zone, cpu, pindex))
     memory.pcp[zone, cpu].count += 1 << order

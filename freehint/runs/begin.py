@@ -15,6 +15,7 @@ from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.guest.workloads import WORDS
 from freehint.engine.host.device import GAP_ROWS
 from freehint.engine.worker import REPORT_COLUMNS
+from freehint.engine.world.balloon import new_balloon
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.dirty import CHUNK_SHIFT, new_dirty_log
 from freehint.engine.world.jobs import new_jobs, no_reclaim
@@ -172,6 +173,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "paging": no_paging(),
         "reclaim": no_reclaim(),
         "jobs": new_jobs(),
+        "balloon": new_balloon(memory.nr_pages if scenario.control.names("balloon") else 0),
         "reports": np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
         "waits": np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
         "used": np.zeros((TABLE_ROWS, 3), np.int64),
@@ -206,6 +208,11 @@ def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> E
     migration = scenario.migration
     if migration is not None:
         engine.migrate(migration)
+    if len(world.balloon.pages):
+        engine.inflate(scenario.control.deflate_on_oom)
+    for name in scenario.control.given_at:
+        if name not in engine.commands.does:
+            raise InputError(f"control.at: only a guest under pressure takes the command {name!r}")
     commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns, migration)
     engine.begin(commands, scenario.duration_ns, scenario.control.acknowledge_on_stop)
     return engine

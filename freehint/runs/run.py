@@ -15,14 +15,14 @@ from freehint.inputs.reading import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
 from freehint.runs.cited.citations import citations
 from freehint.runs.provenance import read_provenance
-from freehint.runs.stored import check_summary, check_table
+from freehint.runs.stored import COLUMNS, check_summary, check_table
 from freehint.runs.summary import waiting
 from freehint.runs.tracks import trace_of
 from freehint.units import format_ns, format_pages, format_share, micro
 
-TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
 # Tables that only the run of a guest under pressure has.
 PRESSURE_TABLES = ("reclaim", "jobs")
+TABLES = ("summary", *(name for name in COLUMNS if name not in PRESSURE_TABLES))
 METADATA_KEY = b"freehint"
 
 
@@ -47,17 +47,14 @@ class Run:
         walkable_pages, covered_pages, offered_pages, hinted_pages, lost_pages, duplicate_pages,
         compacted_pages and compact_ns (moved by a compaction before the walk, and its time).
     history : DataFrame
-        Free memory over time at 101 moments: time_s, order, blocks, free_pages; order -1 holds
-        the pages on pcp lists.
+        Free memory at 101 moments: time_s, order, blocks, free_pages; order -1: on pcp lists.
     rounds : DataFrame
-        One row per sync of the migration's bitmap, with counts since its start: time_ns,
-        sent_bytes, normal_pages, zero_pages, hinted_pages, dirty_pages (new in the bitmap),
-        left_pages.
+        One row per sync of the migration's bitmap: time_ns, sent_bytes, normal_pages, zero_pages,
+        hinted_pages (since its start), dirty_pages (new in the bitmap), left_pages.
     resident : DataFrame
         If the host discards: time_s, resident_pages of the guest's memory, faults so far.
     work : DataFrame
-        For a recorded guest, at the moments of ``history``: time_s, cpu, rows (of the trace that
-        are done), slip_ns (delay of the CPU against the recording).
+        A recorded guest's progress then: time_s, cpu, rows (of the trace, done), slip_ns (delay).
     reclaim : DataFrame
         For a guest under pressure, every ``course_ns``: time_ns, free_pages, pcp_pages,
         kswapd_awake, pages on the four LRU lists, dirty_pages, writeback_pages, swap_free_pages,
@@ -66,6 +63,9 @@ class Run:
         For a guest under pressure, one row per step: step, begin_ns, end_ns, outcome ("done",
         "killed" by the OOM killer, "not ended"), stalls and stall_ns of direct reclaim and
         compaction, allocations, ooms.
+    held, balloon : DataFrame
+        Pages that each policy holds for the host at these moments: time_s, user, pages; each batch
+        of the balloon: time_s, target_pages, pages, out_of_puff (True: no page was left).
     provenance : dict
         Parameters, inputs with sha256, versions.
     memory : Memory or None
@@ -83,6 +83,8 @@ class Run:
     work: pd.DataFrame
     reclaim: pd.DataFrame
     jobs: pd.DataFrame
+    held: pd.DataFrame
+    balloon: pd.DataFrame
     provenance: dict
     memory: Memory | None = None
 

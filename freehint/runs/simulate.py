@@ -19,6 +19,8 @@ from freehint.runs.scenario import Scenario
 from freehint.runs.summary import summary_row
 from freehint.runs.tables import (
     jobs_table,
+    balloon_table,
+    held_table,
     locks_table,
     reclaim_table,
     reports_table,
@@ -90,6 +92,8 @@ def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
         work=work_table(engine),
         reclaim=reclaim_table(engine),
         jobs=jobs_table(engine, getattr(scenario.workload, "step_texts", ())),
+        held=held_table(engine),
+        balloon=balloon_table(engine),
         provenance=provenance(scenario, __version__, inputs, engine.world.memory),
         memory=engine.world.memory,
     )

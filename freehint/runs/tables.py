@@ -19,6 +19,8 @@ WALK_COLUMNS = (
     *(f"{name}_pages" for name in PAGE_COUNTS),
     *("compacted_pages", "compact_ns"),
 )
+HELD_COLUMNS = ("time_s", "user", "pages")
+BALLOON_COLUMNS = ("time_s", "target_pages", "pages", "out_of_puff")
 
 RECLAIM_COLUMNS = (*COURSE, *COUNTS)
 
@@ -96,6 +98,20 @@ def work_table(engine: Engine) -> pd.DataFrame:
     """A table of the progress of a recorded guest over time."""
     columns = {"time_s": float, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
     return pd.DataFrame(engine.work, columns=list(columns)).astype(columns)
+
+
+def held_table(engine: Engine) -> pd.DataFrame:
+    """A table of the pages that each policy holds for the host, over time."""
+    frame = pd.DataFrame(engine.held, columns=list(HELD_COLUMNS))
+    frame["user"] = _user_names(engine, frame["user"])
+    return frame.astype({"time_s": float, "pages": np.int64})
+
+
+def balloon_table(engine: Engine) -> pd.DataFrame:
+    """A table with one row per batch of the balloon, and one for each target."""
+    rows = engine.inflation.course if engine.inflation else []
+    types = {"time_s": float, "target_pages": np.int64, "pages": np.int64, "out_of_puff": bool}
+    return pd.DataFrame(rows, columns=list(BALLOON_COLUMNS)).astype(types)
 
 
 def rounds_table(engine: Engine) -> pd.DataFrame:

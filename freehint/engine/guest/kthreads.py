@@ -11,6 +11,7 @@ Source: refresh_cpu_vm_stats() of mm/vmstat.c; kcompactd(), proactive_compact_no
 mm/compaction.c, Linux 6.1 and 6.12.
 """
 
+from freehint.engine.guest.balloon import move_balloon_page, note_places, place_of
 from freehint.engine.world.clock import hold_lock, schedule, suspend
 from freehint.engine.world.content import copy_page, has_content, pages_freed, write_page_structure
 from freehint.engine.world.hints import pages_allocated
@@ -38,6 +39,7 @@ CPU_SKEW_NS = 12 * NS_PER_MS  # round_jiffies(): 3 jiffies per CPU at 250 Hz
 FRAG_CHECK_INTERVAL_NS = 500 * NS_PER_MS  # HPAGE_FRAG_CHECK_INTERVAL_MSEC
 MAX_DEFER_SHIFT = 6  # COMPACT_MAX_DEFER_SHIFT: without progress, the next test is 32 s later
 RMAP_CLUSTERS = 64  # clusters moved between two calls of read_owners()
+NOBODY, IN_BALLOON = -1, -2  # whose a page is; see owned_slot()
 
 
 @kernel
@@ -50,22 +52,26 @@ def read_owners(world):
             block = world.held[cpu, i]
             if block & 0xF == 0:
                 world.owner[block >> 4] = 1 + cpu * room + i
+    note_places(world)
 
 
 @kernel(inline=True)
 def owned_slot(world, node):
-    """The place in ``held`` of a movable page of order 0, or -1.
+    """The place in ``held`` of a movable page of order 0, IN_BALLOON - its place there, or NOBODY.
 
     A page that has changed its place since read_owners() is skipped, like one that cannot be
     migrated at the moment.
     """
     if world.memory.frame[node] & LRU == 0:
-        return -1
+        return NOBODY
+    place = place_of(world, node)
+    if place >= 0:
+        return IN_BALLOON - place
     slot = int(world.owner[node]) - 1
     room = world.held.shape[1]
     if slot < 0 or slot % room >= world.cpu[slot // room].nr_blocks:
-        return -1
-    return slot if world.held[slot // room, slot % room] == node << 4 else -1
+        return NOBODY
+    return slot if world.held[slot // room, slot % room] == node << 4 else NOBODY
 
 
 @kernel
@@ -77,14 +83,18 @@ def migrate_page(world, source, target, slot, cpu):
     memory, room = world.memory, world.held.shape[1]
     pages_allocated(world, target, 0)
     if has_content(world):
-        copy_page(world, source, target)
+        if slot >= 0:
+            copy_page(world, source, target)
         write_page_structure(world, source)
         write_page_structure(world, target)
         pages_freed(world, source, 0)
     memory.frame[target] = LRU
     memory.frame[source] = 0
-    world.held[slot // room, slot % room] = target << 4
-    world.owner[target], world.owner[source] = slot + 1, 0
+    if slot >= 0:
+        world.held[slot // room, slot % room] = target << 4
+    else:
+        move_balloon_page(world, IN_BALLOON - slot, target)
+    world.owner[target], world.owner[source] = world.owner[source], 0
     free_unref_page(memory, source, cpu, 0, get_pageblock_migratetype(memory, source))
     world.tally[0].migrated += 1
 
@@ -101,7 +111,7 @@ def migrate_cluster(world, zone):
     node = start
     while node < end and moved < COMPACT_CLUSTER_MAX:
         slot = owned_slot(world, node)
-        if slot >= 0:
+        if slot != NOBODY:
             if control.at[NR_TARGETS] == 0:
                 wanted = COMPACT_CLUSTER_MAX - moved
                 if isolate_freepages(world.memory, control, zone, wanted) == 0:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from freehint.engine.world.balloon import Balloon
 from freehint.engine.world.dirty import DirtyLog
 from freehint.engine.world.jobs import Jobs
 from freehint.engine.world.paging import Paging
@@ -42,8 +43,9 @@ class World(NamedTuple):
     trace : int64[rows, 8]      a recorded guest's allocations and frees, CPU after CPU: T_TIME ..
                                 T_AT of guest/recorded.py
     mem_map : int64[nr_pages / 64 or 0]   pages that hold the array of page structures
-    owner : int32[nr_pages]     1 + the index in the flat ``held`` of each page of order 0, or 0;
-                                kcompactd updates it from time to time: valid where ``held`` agrees
+    owner : int32[nr_pages]     1 + the index in the flat ``held`` of each page of order 0, -1 -
+                                the place in the balloon, or 0; kcompactd updates it from time to
+                                time: valid where ``held`` or the balloon agrees
     control : CompactControl    kcompactd's scanners
     wish : uint8[2, 4096]       quantiles of the wanted orders (row 0) and types (row 1)
     gaps : int64[n, 2]          the host's gaps, drawn beforehand: time until the next, its length
@@ -65,6 +67,7 @@ class World(NamedTuple):
     paging : Paging             the guest's pages on a host that it shares with others
     reclaim : Reclaim           of a guest under pressure; without pages in others
     jobs : Jobs                 likewise
+    balloon : Balloon           empty unless a command sets its target
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
     apart : int64[6]            address in this process of each rare actor's kernel, or 0
     """
@@ -101,6 +104,7 @@ class World(NamedTuple):
     paging: Paging
     reclaim: Reclaim
     jobs: Jobs
+    balloon: Balloon
     reports: np.ndarray
     waits: np.ndarray
     used: np.ndarray
