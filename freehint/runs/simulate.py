@@ -18,9 +18,9 @@ from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
 from freehint.runs.summary import summary_row
 from freehint.runs.tables import (
-    jobs_table,
     balloon_table,
     held_table,
+    jobs_table,
     locks_table,
     reclaim_table,
     reports_table,
