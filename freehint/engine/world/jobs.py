@@ -45,7 +45,7 @@ JOB_DTYPE = np.dtype(
             "ahead",  # next page that readahead brings
             "window",  # end of the readahead window
             "copied",  # pages of a copy that were read
-            "syncs",  # 1: everything dirty is to be written
+            "syncs",  # 1: the job waits until all is written
             "began_ns",  # of the part
             "ready_ns",  # time until which the job sleeps
             "waits_io",  # 1: until the disk has done what it waits for
@@ -74,6 +74,7 @@ JOB_DTYPE = np.dtype(
             "dirty_from",  # oldest entry of Jobs.dirty
             "dirty_to",
             "nap_at",  # time_ns at which a nap of kswapd ends, or NEVER
+            "flush_to",  # up to here the flusher writes all
             "flush_at",  # time_ns of the flusher's next turn
             "dirty_ratio",
             "dirty_background_ratio",

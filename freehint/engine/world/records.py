@@ -45,7 +45,7 @@ class Costs(Checked):
         Moving one page from an active list to its inactive one.  Assumed: as scanning.
     reclaim_page_ns : int
         Reclaiming one page: unmap, separate from its file, free.  Calibrated: 6.5 us a page in
-        rc_cache, 15 us in rc_oom, less what scanning takes.
+        rc_cache, 18 us in rc_oom, less what scanning takes.
     swap_out_ns : int
         Giving one page to swap: a slot, and the request to the disk.  Assumed.
     throttle_ns : int

@@ -112,7 +112,12 @@ def compaction_free_page(memory, compaction, who, node, order):
         return
     drain, pindex = push_page(memory, node, cc.zone, cc.cpu, order, migratetype)
     if drain != NO_DRAIN:
-        drain_pcp(memory, compaction, who, cc.zone, cc.cpu, drain, pindex)
+        # From 7.3 on batch by batch; drain_in_chunks() of mm/pcp.py is the same for other frees.
+        chunked = memory.profile.drain_in_chunks
+        chunk = max(memory.pcp[cc.zone, cc.cpu].batch, 1) if chunked else drain
+        while drain > 0 and memory.pcp[cc.zone, cc.cpu].count > 0:
+            drain_pcp(memory, compaction, who, cc.zone, cc.cpu, min(drain, chunk), pindex)
+            drain -= chunk
         end_shortage(memory, cc.zone)
 
 

@@ -67,6 +67,15 @@ def wakeup_kcompactd(memory, compaction, order, highest_zoneidx):
             break
 
 
+@kernel
+def answer_kswapd(memory, reclaim, compaction):
+    """Wake kcompactd if kswapd has asked for it since this was last called."""
+    node = reclaim.node[0]
+    if node.kcompactd_order >= 0:
+        wakeup_kcompactd(memory, compaction, node.kcompactd_order, node.kcompactd_zoneidx)
+        node.kcompactd_order = -1
+
+
 @kernel(inline=True)
 def proactive_low(reclaim):
     """The score at which proactive compaction ends.  Source: fragmentation_score_wmark()."""

@@ -355,7 +355,9 @@ def end_zone(memory, reclaim, compaction, who):
     reclaim.count[COMPACT_ISOLATED] += cc.isolated
     reclaim.count[PGMIGRATE_SUCCESS] += cc.migrated
     reclaim.count[PGMIGRATE_FAIL] += cc.failed
-    if who == KCOMPACTD:
+    # 6.1 does not count proactive compaction as kcompactd's (recorded in rc_cache).
+    counted = memory.profile.compaction == COMPACT_BLOCKS or cc.proactive_compaction == 0
+    if who == KCOMPACTD and counted:
         reclaim.count[COMPACT_DAEMON_MIGRATE_SCANNED] += cc.total_migrate_scanned
         reclaim.count[COMPACT_DAEMON_FREE_SCANNED] += cc.total_free_scanned
 

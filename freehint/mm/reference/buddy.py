@@ -6,6 +6,7 @@ Source: mm/page_alloc.c, Linux 6.1 and 6.12.
 from freehint.mm.reference.lists import (
     ISOLATE,
     MAX_ORDER,
+    MOVABLE,
     PAGEBLOCK_ORDER,
     PCPTYPES,
     add_to_free_list,
@@ -50,6 +51,22 @@ def buddy_merge_likely(twin, zone, pfn, order):
     return page_is_buddy(twin, zone, merged ^ (2 << order), order + 1)
 
 
+def compaction_capture(twin, zone, pfn, order, migratetype):
+    """Does the process in direct compaction take the block, instead of the free lists?
+
+    Source: task_capc(), compaction_capture().
+    """
+    waits = twin.capture
+    if waits is None or waits.pfn is not None or waits.zone is not zone or waits.order != order:
+        return False
+    if migratetype == ISOLATE:
+        return False
+    if order < PAGEBLOCK_ORDER and migratetype == MOVABLE and waits.migratetype != MOVABLE:
+        return False
+    waits.pfn = pfn
+    return True
+
+
 def free_one_page(twin, zone, pfn, order, migratetype, fpi_flags=FPI_NONE):
     """Merge a block with its free buddies and list it under ``migratetype``.
 
@@ -57,6 +74,8 @@ def free_one_page(twin, zone, pfn, order, migratetype, fpi_flags=FPI_NONE):
     Source: __free_one_page().
     """
     while order < MAX_ORDER - 1:
+        if compaction_capture(twin, zone, pfn, order, migratetype):
+            return
         buddy = pfn ^ (1 << order)
         if not page_is_buddy(twin, zone, buddy, order):
             break

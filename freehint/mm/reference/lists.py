@@ -64,6 +64,16 @@ class Zone:
 
 
 @dataclass
+class Capture:
+    """``struct capture_control``: a process in direct compaction of a zone waits for a block."""
+
+    zone: Zone
+    order: int
+    migratetype: int
+    pfn: int | None = None
+
+
+@dataclass
 class Twin:
     """A guest's memory: zones ascending by pfn, and the data that ``struct page`` holds.
 
@@ -73,6 +83,7 @@ class Twin:
     pageblock        pfn >> 9 -> migratetype; a hole has no entry
     private          one list of (pfn, order) for each user that isolates free blocks
     kept_type        pfn >> 9 -> the type below an isolated pageblock's isolation (7.3)
+    capture          current->capture_control, or None
     release          kernel version: 415, 510, 601, 612 or 703
     """
 
@@ -84,6 +95,7 @@ class Twin:
     pageblock: dict[int, int]
     private: list[list[tuple[int, int]]] = field(default_factory=lambda: [[], [], []])
     kept_type: dict[int, int] = field(default_factory=dict)
+    capture: Capture | None = None
 
 
 def get_pageblock_migratetype(twin, pfn):

@@ -7,7 +7,7 @@ balance_dirty_pages() of mm/page-writeback.c, wb_writeback() of fs/fs-writeback.
 from freehint.engine.guest.pressure.pages import (
     free_kernel_block,
     get_file_page,
-    get_kernel_block,
+    get_slab_block,
     give_back,
     is_resident,
     store_page,
@@ -16,7 +16,7 @@ from freehint.engine.guest.pressure.steps import S_PAGES, S_PLACE, S_SOURCE
 from freehint.engine.world.clock import NEVER
 from freehint.engine.world.jobs import R_READ, R_REREAD, R_RM, R_WRITE
 from freehint.jit import kernel
-from freehint.mm.memory import RECLAIMABLE, WMARK_HIGH
+from freehint.mm.memory import WMARK_HIGH
 from freehint.mm.reclaim.lru import (
     end_writeback,
     has,
@@ -26,7 +26,7 @@ from freehint.mm.reclaim.lru import (
     start_writeback,
 )
 from freehint.mm.reclaim.state import ACTIVE_FILE, INACTIVE_FILE, PG_DIRTY, PG_WRITEBACK
-from freehint.units import NS_PER_MS, NS_PER_S
+from freehint.units import NS_PER_S
 
 READAHEAD_PAGES = 32  # read_ahead_kb = 128
 # Pages of a file for one slab block of the cache's tree: 14 nodes of 64 pages in a block of order
@@ -34,7 +34,6 @@ READAHEAD_PAGES = 32  # read_ahead_kb = 128
 # 405 for 32,000 and 799 for 53,760).
 PAGES_PER_NODES, PAGES_PER_HEADS = 896, 72
 FLUSH_PAGES = 256  # pages that the flusher hands over at a time
-FLUSH_NS = 10 * NS_PER_MS  # between two turns while there is more to write.  Assumed
 PERIODIC_NS = 5 * NS_PER_S  # vm.dirty_writeback_centisecs
 EXPIRE_NS = 30 * NS_PER_S  # vm.dirty_expire_centisecs
 IO_PAGES = 32  # pages that the disk does between two interrupts.  Assumed
@@ -43,16 +42,13 @@ OUT = -1  # memory is out
 
 @kernel(cold=True)
 def note_slab(world, order, place, now_ns):
-    """Allocate a slab block for a file whose first place is ``place``; False if memory is out."""
+    """Allocate a slab block for the file whose first place is ``place``."""
     jobs, state = world.jobs, world.jobs.state[0]
-    if state.nr_slabs == jobs.slab.shape[0]:
-        return True
-    block = get_kernel_block(world, order, RECLAIMABLE, now_ns)
-    if block < 0:
-        return False
-    jobs.slab[state.nr_slabs, 0], jobs.slab[state.nr_slabs, 1] = block, place
-    state.nr_slabs += 1
-    return True
+    if state.nr_slabs < jobs.slab.shape[0]:
+        block = get_slab_block(world, order, now_ns)
+        if block >= 0:
+            jobs.slab[state.nr_slabs, 0], jobs.slab[state.nr_slabs, 1] = block, place
+            state.nr_slabs += 1
 
 
 @kernel(cold=True)
@@ -212,17 +208,17 @@ def flush_turn(world, now_ns):
         at = state.dirty_from % jobs.dirty.shape[0]
         node = reclaim.place[jobs.dirty[at, 0]] - 1
         old = now_ns - jobs.dirty[at, 1] > EXPIRE_NS
-        if not (old or state.syncs > 0 or over_background(world)):
+        if not (old or state.dirty_from < state.flush_to or over_background(world)):
             break
         state.dirty_from += 1
         if node >= 0 and has(reclaim, node, PG_DIRTY) and not has(reclaim, node, PG_WRITEBACK):
             start_writeback(world.memory, reclaim, node)
             given += 1
-    more = state.syncs > 0 or given == FLUSH_PAGES or over_background(world)
+    more = state.dirty_from < state.flush_to or over_background(world)
     if state.dirty_from == state.dirty_to:
         state.flush_at = NEVER
     else:
-        state.flush_at = now_ns + (FLUSH_NS if more else PERIODIC_NS)
+        state.flush_at = now_ns + (FLUSH_PAGES * state.disk_ns if more else PERIODIC_NS)
     note_io(world, now_ns)
 
 
@@ -257,6 +253,13 @@ def must_wait(world):
     return over_limit(world)
 
 
+@kernel(cold=True)
+def flush_all(world, now_ns):
+    """Let the flusher write all that is dirty now.  Source: wakeup_flusher_threads()."""
+    world.jobs.state[0].flush_to = world.jobs.state[0].dirty_to
+    world.jobs.state[0].flush_at = now_ns
+
+
 @kernel
 def sync_step(world, now_ns):
     """SYNC: let the flusher write everything, and wait until the disk has it."""
@@ -264,7 +267,7 @@ def sync_step(world, now_ns):
     state.syncs = 1
     if must_wait(world):
         state.waits_io = 1
-        state.flush_at = now_ns
+        flush_all(world, now_ns)
         return False
     state.syncs = 0
     return True

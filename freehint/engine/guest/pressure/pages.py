@@ -11,9 +11,9 @@ from freehint.engine.world.hints import pages_allocated
 from freehint.engine.world.jobs import L_ALLOCATIONS
 from freehint.engine.world.records import WAIT_COMPACT, WAIT_RECLAIM
 from freehint.jit import kernel
-from freehint.mm.memory import MOVABLE, UNMOVABLE
+from freehint.mm.memory import MOVABLE, RECLAIMABLE, UNMOVABLE
 from freehint.mm.reclaim.lru import add_anon_page, add_file_page, forget_place
-from freehint.mm.reclaim.slowpath import alloc
+from freehint.mm.reclaim.slowpath import alloc, alloc_no_reclaim
 from freehint.mm.reclaim.state import (
     WORK_COMPACT_SCANNED,
     WORK_DEACTIVATED,
@@ -68,8 +68,14 @@ def get_block(world, order, migratetype, now_ns):
     """Allocate a block through the slow path; return its node, or -1 when memory is out."""
     node, zone, blocks = alloc(world.memory, world.reclaim, 0, order, migratetype, 0)
     note_stall(world)
-    if node < 0:
-        return -1
+    if node >= 0:
+        note_block(world, node, zone, order, migratetype, blocks, now_ns)
+    return node
+
+
+@kernel(cold=True)
+def note_block(world, node, zone, order, migratetype, blocks, now_ns):
+    """Count an allocation: its time under the zone lock, the fate of hints, the page structure."""
     if blocks > 0:
         hold_ns = blocks * world.cost[0].buddy_ns
         hold_lock(world, zone, now_ns, hold_ns)
@@ -80,16 +86,36 @@ def get_block(world, order, migratetype, now_ns):
     pages_allocated(world, node, order)
     write_page_structure(world, node)
     world.tally[0].allocations += 1
-    world.jobs.log[world.jobs.state[0].step, L_ALLOCATIONS] += 1
-    return node
+    jobs = world.jobs
+    jobs.log[min(jobs.state[0].step, jobs.log.shape[0] - 1), L_ALLOCATIONS] += 1
+
+
+@kernel(cold=True)
+def get_slab_block(world, order, now_ns):
+    """Allocate and write a RECLAIMABLE block of a request that does not wait (GFP_NOWAIT).
+
+    Returns
+    -------
+    int
+        ``node << 4 | order``, or -1: the cache then goes without it.
+    """
+    node, zone, blocks = alloc_no_reclaim(world.memory, world.reclaim, 0, order, RECLAIMABLE, 0)
+    if node < 0:
+        return -1
+    note_block(world, node, zone, order, RECLAIMABLE, blocks, now_ns)
+    return written(world, node, order)
 
 
 @kernel(cold=True)
 def get_kernel_block(world, order, migratetype, now_ns):
     """Allocate and write a block that reclaim never sees; return ``node << 4 | order`` or -1."""
     node = get_block(world, order, migratetype, now_ns)
-    if node < 0:
-        return -1
+    return written(world, node, order) if node >= 0 else -1
+
+
+@kernel
+def written(world, node, order):
+    """Write the pages of a block; return ``node << 4 | order``."""
     for page in range(node, node + (1 << order)):
         write_page(world, page)
     return node << 4 | order

@@ -6,6 +6,7 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.engine.guest.forks import step_ns
+from freehint.engine.guest.pressure.cache import PAGES_PER_HEADS, PAGES_PER_NODES
 from freehint.engine.guest.pressure.pages import get_anon_page, get_file_page
 from freehint.engine.guest.pressure.steps import FRAG, S_KIND, S_LAST, S_PAGES, SHELLS, SWAPON
 from freehint.engine.world.clock import NEVER, schedule
@@ -203,6 +204,9 @@ def begin_jobs(world, guest, stream) -> None:
     state.fork_ns, state.life_ns = step_ns(guest.forks_per_s), guest.life_ms * NS_PER_MS
     state.disk_ns, state.swap_in_ns = guest.disk_page_ns, guest.swap_in_ns
     state.course_ns = guest.course_ns
+    # How full the slabs of T0 are is not known.
+    state.cached = int(stream.integers(PAGES_PER_NODES))
+    state.written = int(stream.integers(PAGES_PER_HEADS))
     state.dirty_ratio = guest.dirty_ratio
     state.dirty_background_ratio = guest.dirty_background_ratio
     at = 0

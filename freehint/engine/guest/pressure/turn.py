@@ -4,7 +4,7 @@ The tasks are the job, kswapd and kcompactd (:mod:`freehint.engine.guest.pressur
 wait while a policy's stroke holds a zone lock.
 """
 
-from freehint.engine.guest.pressure.cache import note_io
+from freehint.engine.guest.pressure.cache import flush_all, note_io
 from freehint.engine.guest.pressure.kcompactd import kcompactd_is_due, kcompactd_step
 from freehint.engine.guest.pressure.pages import price_compaction, price_reclaim
 from freehint.engine.guest.pressure.sharing import account, sleep_task, wake_task
@@ -100,6 +100,9 @@ def pressure_event(world, cpu, now_ns):
     spent, sleeps = task_step(world, task, now_ns)
     spent += pay_faults(world)
     note_io(world, now_ns)
+    if world.reclaim.node[0].flusher_wanted:
+        world.reclaim.node[0].flusher_wanted = 0
+        flush_all(world, now_ns)
     account(jobs, task, spent, now_ns + spent)
     if sleeps:
         sleep_task(jobs, task, now_ns + spent)

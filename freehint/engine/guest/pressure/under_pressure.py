@@ -88,7 +88,7 @@ class UnderPressure(Checked):
         What the job itself needs for a page: read from the disk, read from the cache, written to
         the cache, faulted in and filled, written again, given back on exit, removed with its file.
         Calibrated on linux-6.1/rc_cache and rc_oom, which ran under emulation and were traced:
-        the own time of each process by its number of pages.
+        the time of each process by its number of pages, less that of kswapd.
     exec_ns, oom_ns : int
         What a process needs to begin, and the report of the OOM killer; likewise.
     disk_page_ns : int
@@ -132,9 +132,9 @@ class UnderPressure(Checked):
     dirty_background_ratio: Annotated[int, _sysctl("dirty_background_ratio")] = 10
     forks_per_s: Annotated[float, Real(0, 1_000_000, above=True)] = 61.0
     life_ms: Annotated[int, Whole(0, 1 << 30)] = 51
-    read_ns: PageTime = 17_700
+    read_ns: PageTime = 17_000
     reread_ns: PageTime = 5_000
-    write_ns: PageTime = 34_000
+    write_ns: PageTime = 42_000
     fill_ns: PageTime = 30_000
     rewrite_ns: PageTime = 2_000
     exit_ns: PageTime = 9_000
