@@ -40,9 +40,9 @@ from freehint.mm.reclaim.state import (
     PGMIGRATE_SUCCESS,
     new_reclaim,
 )
-from freehint.mm.reference import compact_zone as twin_zone_compaction
-from freehint.mm.reference import compaction as twin_compaction
 from freehint.mm.reference import zone as twin_zone
+from freehint.mm.reference.compact import callers
+from freehint.mm.reference.compact import data as twin_compaction
 from freehint.mm.reference.convert import differences, from_memory
 from memories import SPANS, busy_memory, empty_memory, examples
 
@@ -209,7 +209,7 @@ class Pair:
             migratetype,
             (mark, 0, priority),
         )
-        theirs, pfn, used = twin_zone_compaction.try_to_compact_pages(
+        theirs, pfn, used = callers.try_to_compact_pages(
             self.twin, cpu, order, migratetype, mark, 0, priority
         )
         assert result == theirs
@@ -233,7 +233,7 @@ class Pair:
         highest = int(daemon.kcompactd_highest_zoneidx)
         while kcompactd.kcompactd_step(self.memory, self.reclaim, self.compaction, 0):
             self.done["steps"] += 1
-        used = twin_zone_compaction.kcompactd_do_work(self.twin, 0, order, highest)
+        used = callers.kcompactd_do_work(self.twin, 0, order, highest)
         self.account(before, used)
         self.done["kcompactd"] += bool(used)
 
@@ -245,14 +245,14 @@ class Pair:
             return
         while kcompactd.kcompactd_step(self.memory, self.reclaim, self.compaction, 0):
             self.done["steps"] += 1
-        used = twin_zone_compaction.proactive_compact_node(self.twin, 0, low)
+        used = callers.proactive_compact_node(self.twin, 0, low)
         self.account(before, used)
         self.done["proactive"] += 1
 
     def compact_node(self):
         before = self.counted()
         direct.compact_node(self.memory, self.reclaim, self.compaction, 0)
-        used = twin_zone_compaction.compact_node(self.twin, 0)
+        used = callers.compact_node(self.twin, 0)
         self.account(before, used)
         self.done["compact_memory"] += 1
 

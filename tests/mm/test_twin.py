@@ -37,13 +37,13 @@ from freehint.mm.memory import (
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.profile import LINUX_4_15, LINUX_5_10, LINUX_6_1, LINUX_6_12, LINUX_7_3
 from freehint.mm.reference import buddy as twin_buddy
-from freehint.mm.reference import compaction as twin_compaction
 from freehint.mm.reference import fallback as twin_fallback
 from freehint.mm.reference import highatomic as twin_highatomic
 from freehint.mm.reference import isolate as twin_isolate
 from freehint.mm.reference import pcp as twin_pcp
 from freehint.mm.reference import zone as twin_zone
 from freehint.mm.reference.check import verify
+from freehint.mm.reference.compact import data as twin_compaction
 from freehint.mm.reference.convert import differences, from_memory
 from memories import SETTINGS, SPANS, block_type, busy_memory, empty_memory, examples
 

@@ -8,6 +8,7 @@ Source: mm/compaction.c of Linux 6.1.
 
 from freehint.jit import kernel
 from freehint.mm.compact.direct import set_request
+from freehint.mm.compact.finish import compaction_suitable
 from freehint.mm.compact.proactive import fragmentation_score_node
 from freehint.mm.compact.skip import (
     compaction_defer_reset,
@@ -23,7 +24,7 @@ from freehint.mm.compact.state import (
     MIGRATE_SYNC_LIGHT,
     VIA_COMPACT_MEMORY,
 )
-from freehint.mm.compact.zone import begin_zone, compaction_suitable, step_zone
+from freehint.mm.compact.zone import begin_zone, step_zone
 from freehint.mm.memory import UNMOVABLE, WMARK_MIN
 from freehint.mm.pcp import drain_pages_zone
 from freehint.mm.reclaim.state import COMPACT_DAEMON_WAKE, WORK_UNDER_LOCK

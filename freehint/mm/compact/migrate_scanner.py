@@ -1,8 +1,8 @@
 """The migration scanner: which pages are moved.
 
-It goes up from the zone's start.  For a large block it first searches the free lists for a
-pageblock near the start that has free pages already, and turns the lists.  It isolates up to 32
-pages of one pageblock at a time, or all that are left if it comes to the same pageblock again.
+It goes up from the zone's start, or to where its search through the free lists (search.py) leads.
+It isolates up to 32 pages of one pageblock at a time, or all that are left if it comes to the same
+pageblock again.
 
 Every movable page can be moved, but for those under writeback and for huge pages.
 
@@ -10,9 +10,8 @@ Source: mm/compaction.c of Linux 6.1, unless a docstring names another release.
 """
 
 from freehint.jit import kernel
-from freehint.mm.compact.free_scanner import freelist_scan_limit
+from freehint.mm.compact.search import fast_find_migrateblock
 from freehint.mm.compact.skip import (
-    get_pageblock_skip,
     isolation_suitable,
     pageblock_exists,
     pageblock_skip_persistent,
@@ -22,21 +21,16 @@ from freehint.mm.compact.skip import (
 from freehint.mm.compact.state import (
     COMPACT_CLUSTER_MAX,
     MIGRATE_ASYNC,
-    NO_FAST_START,
-    PAGE_ALLOC_COSTLY_ORDER,
     pageblock_end_pfn,
     pageblock_start_pfn,
     sources_head,
 )
-from freehint.mm.compact.turn import move_freelist_tail
 from freehint.mm.list import list_add, list_del, list_empty, list_next
 from freehint.mm.memory import (
     BUDDY,
     LRU,
-    MOVABLE,
     PAGEBLOCK_NR_PAGES,
     frame_order,
-    free_list_head,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.profile import COMPACT_BLOCKS
@@ -52,86 +46,6 @@ def page_movable(memory, reclaim, node):
     """
     known = memory.frame[node] & LRU != 0 or reclaim.slot[node] != 0
     return known and reclaim.page[node] & PG_WRITEBACK == 0
-
-
-@kernel(inline=True)
-def update_fast_start_pfn(cc, pfn):
-    """Keep the lowest pfn that the search has found.  Source: update_fast_start_pfn()."""
-    if cc.fast_start_pfn == NO_FAST_START:
-        return
-    if cc.fast_start_pfn == 0 or pfn < cc.fast_start_pfn:
-        cc.fast_start_pfn = pfn
-
-
-@kernel(inline=True)
-def reinit_migrate_pfn(cc):
-    """Where the scan goes on after a search in vain: once at the lowest pfn found before.
-
-    Source: reinit_migrate_pfn().
-    """
-    if cc.fast_start_pfn != 0 and cc.fast_start_pfn != NO_FAST_START:
-        cc.migrate_pfn = cc.fast_start_pfn
-        cc.fast_start_pfn = NO_FAST_START
-    return cc.migrate_pfn
-
-
-@kernel(inline=True)
-def may_search(memory, cc):
-    """May the migration scanner search the free lists?  Source: fast_find_migrateblock()."""
-    pfn = cc.migrate_pfn
-    if cc.ignore_skip_hint:
-        return False
-    if memory.profile.compaction == COMPACT_BLOCKS and cc.finish_pageblock:
-        return False
-    if pfn != memory.zones[cc.zone].start_pfn and pfn != pageblock_start_pfn(pfn):
-        return False
-    if cc.order <= PAGE_ALLOC_COSTLY_ORDER:
-        return False
-    return not cc.direct_compaction or cc.migratetype == MOVABLE
-
-
-@kernel
-def fast_find_migrateblock(memory, compaction, who):
-    """The pfn at which the migration scanner goes on: that of a pageblock with free pages, if any.
-
-    Source: fast_find_migrateblock().
-    """
-    cc = compaction.control[who]
-    pfn = cc.migrate_pfn
-    if not may_search(memory, cc):
-        return pfn
-    limit = freelist_scan_limit(cc)
-    distance = (cc.free_pfn - pfn) >> 1
-    if pfn != memory.zones[cc.zone].start_pfn:
-        distance >>= 2
-    high_pfn = pageblock_start_pfn(pfn + distance)
-    scanned, found = 0, -1
-    order = cc.order - 1
-    while order >= PAGE_ALLOC_COSTLY_ORDER and found < 0 and scanned < limit:
-        head = free_list_head(memory, cc.zone, order, MOVABLE)
-        node = list_next(memory.links, head)
-        while node != head:
-            if node >= memory.nr_pages:  # a policy's bookmark
-                node = list_next(memory.links, node)
-                continue
-            scanned += 1
-            if scanned > limit:
-                move_freelist_tail(memory, head, node)
-                break
-            free_pfn = node + memory.base_pfn
-            if free_pfn < high_pfn and not get_pageblock_skip(memory, free_pfn):
-                move_freelist_tail(memory, head, node)
-                found = free_pfn
-                break
-            node = list_next(memory.links, node)
-        order -= 1
-    cc.total_migrate_scanned += scanned
-    if found < 0:
-        cc.fast_search_fail += 1
-        return reinit_migrate_pfn(cc)
-    update_fast_start_pfn(cc, found)
-    cc.fast_search_fail = 0
-    return max(pageblock_start_pfn(found), memory.zones[cc.zone].start_pfn)
 
 
 @kernel

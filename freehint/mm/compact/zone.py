@@ -8,40 +8,30 @@ Source: mm/compaction.c of Linux 6.1, unless a docstring names another release.
 
 from freehint.jit import kernel
 from freehint.mm.compact.capture import (
-    compaction_free_page,
     drain_local_pages,
     release_freepages,
 )
-from freehint.mm.compact.free_scanner import compaction_alloc
-from freehint.mm.compact.migrate_scanner import block_end_pfn, isolate_migratepages, putback_pages
-from freehint.mm.compact.proactive import COMPACTION_HPAGE_ORDER, fragmentation_score_zone
+from freehint.mm.compact.finish import compact_finished, compaction_suitable, scanners_met
+from freehint.mm.compact.migrate import migrate_pages
+from freehint.mm.compact.migrate_scanner import block_end_pfn, isolate_migratepages
+from freehint.mm.compact.proactive import COMPACTION_HPAGE_ORDER
 from freehint.mm.compact.skip import (
     compaction_restarting,
-    reset_cached_positions,
     reset_isolation_zone,
 )
 from freehint.mm.compact.state import (
-    COMPACT_COMPLETE,
     COMPACT_CONTENDED,
     COMPACT_CONTINUE,
-    COMPACT_PARTIAL_SKIPPED,
     COMPACT_SKIPPED,
     COMPACT_SUCCESS,
-    EXTFRAG_THRESHOLD,
     KCOMPACTD,
     MIGRATE_ASYNC,
     MIGRATE_SYNC,
-    PAGE_ALLOC_COSTLY_ORDER,
     VIA_COMPACT_MEMORY,
     pageblock_start_pfn,
-    sources_head,
     zone_end_pfn,
 )
-from freehint.mm.fallback import can_steal_fallback, find_suitable_fallback
-from freehint.mm.list import list_del, list_empty, list_next
-from freehint.mm.memory import NR_ORDERS, PAGEBLOCK_ORDER, WMARK_LOW, WMARK_MIN
 from freehint.mm.profile import COMPACT_BLOCKS
-from freehint.mm.reclaim.lru import move_page
 from freehint.mm.reclaim.state import (
     COMPACT_DAEMON_FREE_SCANNED,
     COMPACT_DAEMON_MIGRATE_SCANNED,
@@ -55,87 +45,6 @@ from freehint.mm.reclaim.state import (
     WORK_UNDER_LOCK,
 )
 from freehint.mm.zone import zone_watermark_ok
-
-
-@kernel
-def fragmentation_index(memory, zone, order):
-    """0: a request would fail for want of memory; 1000: of blocks; -1000: it would not fail.
-
-    Source: __fragmentation_index() of mm/vmstat.c.
-    """
-    free = blocks = 0
-    for current in range(NR_ORDERS):
-        count = memory.nr_free[zone, current].sum()
-        if current >= order and count > 0:
-            return -1000
-        free += count << current
-        blocks += count
-    if blocks == 0:
-        return 0
-    return 1000 - (1000 + free * 1000 // (1 << order)) // blocks
-
-
-@kernel
-def compaction_suitable(memory, zone, order, highest_zoneidx):
-    """Are there enough free pages, and too few blocks, for compaction to help?
-
-    Source: __compaction_suitable(), compaction_suitable() from where they agree in 6.1 and 6.12.
-    """
-    mark = WMARK_LOW if order > PAGE_ALLOC_COSTLY_ORDER else WMARK_MIN
-    gap = 2 << order
-    if not zone_watermark_ok(memory, zone, 0, mark, gap, highest_zoneidx, 0):
-        return False
-    if order <= PAGE_ALLOC_COSTLY_ORDER:
-        return True
-    index = fragmentation_index(memory, zone, order)
-    return not 0 <= index <= EXTFRAG_THRESHOLD
-
-
-@kernel(inline=True)
-def scanners_met(cc):
-    """Is the free scanner in the migration scanner's pageblock or below it?
-
-    Source: compact_scanners_met().
-    """
-    return cc.free_pfn >> PAGEBLOCK_ORDER <= cc.migrate_pfn >> PAGEBLOCK_ORDER
-
-
-@kernel(inline=True)
-def block_is_free(memory, zone, order, migratetype):
-    """Could a request be served, if need be by a block that it may take from another type?
-
-    Source: the loop over orders in __compact_finished().
-    """
-    for current in range(order, NR_ORDERS):
-        if memory.nr_free[zone, current, migratetype] > 0:
-            return True
-        if can_steal_fallback(current, migratetype):
-            if find_suitable_fallback(memory, zone, current, migratetype) >= 0:
-                return True
-    return False
-
-
-@kernel
-def compact_finished(memory, reclaim, compaction, who):
-    """COMPACT_CONTINUE, or how the zone's compaction ends now.
-
-    Source: compact_finished(), __compact_finished().
-    """
-    cc = compaction.control[who]
-    if scanners_met(cc):
-        reset_cached_positions(memory, compaction, cc.zone)
-        if cc.direct_compaction:
-            compaction.zone[cc.zone].compact_blockskip_flush = 1
-        return COMPACT_COMPLETE if cc.whole_zone else COMPACT_PARTIAL_SKIPPED
-    if cc.proactive_compaction:
-        if reclaim.node[0].kswapd_awake:
-            return COMPACT_PARTIAL_SKIPPED
-        score = fragmentation_score_zone(memory, cc.zone)
-        return COMPACT_CONTINUE if score > cc.proactive_low else COMPACT_SUCCESS
-    if cc.order == VIA_COMPACT_MEMORY or cc.migrate_pfn != pageblock_start_pfn(cc.migrate_pfn):
-        return COMPACT_CONTINUE
-    free = block_is_free(memory, cc.zone, cc.order, cc.migratetype)
-    return COMPACT_SUCCESS if free else COMPACT_CONTINUE
 
 
 @kernel(inline=True)
@@ -192,54 +101,6 @@ def begin_zone(memory, reclaim, compaction, who, zone):
     cached = compaction.zone[zone].compact_cached_migrate_pfn
     cc.update_cached = 1 if cc.mode == MIGRATE_ASYNC and cached[0] == cached[1] else 0
     return COMPACT_CONTINUE
-
-
-@kernel
-def move_one(memory, reclaim, compaction, who, source, target):
-    """The target takes the page's place, and the page is freed.
-
-    Source: migrate_folio_move(), migrate_folio_done() of 6.12.
-    """
-    cc = compaction.control[who]
-    memory.frame[target] = memory.frame[source]
-    memory.frame[source] = 0
-    move_page(memory, reclaim, source, target)
-    compaction_free_page(memory, compaction, who, source, 0)
-    compaction.moves[who, cc.nr_moves, 0] = source
-    compaction.moves[who, cc.nr_moves, 1] = target
-    cc.nr_moves += 1
-    cc.migrated += 1
-
-
-@kernel
-def migrate_pages(memory, reclaim, compaction, who):
-    """Move the isolated pages, the last isolated first; return the number that found no target.
-
-    /proc/vmstat counts the first of these only.  From 6.3 on all have their targets before the
-    first page is moved.
-    Source: migrate_pages(); migrate_pages_batch() of 6.12.
-    """
-    cc = compaction.control[who]
-    head, moves = sources_head(memory, who), compaction.moves[who]
-    first = cc.nr_moves
-    targets = first
-    while not list_empty(compaction.links, head):
-        target = compaction_alloc(memory, reclaim, compaction, who)
-        if target < 0:
-            break
-        source = list_next(compaction.links, head)
-        list_del(compaction.links, source)
-        if memory.profile.compaction == COMPACT_BLOCKS:
-            moves[targets, 0], moves[targets, 1] = source, target
-            targets += 1
-        else:
-            move_one(memory, reclaim, compaction, who, source, target)
-    for i in range(first, targets):
-        move_one(memory, reclaim, compaction, who, moves[i, 0], moves[i, 1])
-    failed = putback_pages(memory, reclaim, compaction, who)
-    cc.failed += min(failed, 1)
-    cc.nr_migratepages = 0
-    return failed
 
 
 @kernel(inline=True)

@@ -12,9 +12,7 @@ operations and compare every list, order included.
     pcp.py       per-CPU lists
     highatomic.py  reserves
     isolate.py   isolated free blocks and pageblocks
-    compaction.py  what compaction remembers; rotated free lists, skip bits, deferral
-    compact_scanners.py  the free scanner and the migration scanner
-    compact_zone.py  a zone's compaction; direct compaction and kcompactd
+    compact/     compaction: what it remembers and turns, its scanners, a zone, who starts it
     zone.py      watermarks and the zonelist: alloc_pages, free_pages
     check.py     verify, which recounts everything
     convert.py   builds a twin of a Memory and compares the two

@@ -1,30 +1,22 @@
-"""A zone's compaction from beginning to end, and who starts it.
+"""A zone's compaction from beginning to end.
 
-Source: mm/compaction.c, mm/migrate.c and mm/page_alloc.c, Linux 6.1 and 6.12.
+Source: mm/compaction.c and mm/migrate.c, Linux 6.1 and 6.12.
 """
 
 from freehint.mm.reference.buddy import free_block, free_one_page
-from freehint.mm.reference.compact_scanners import (
-    compaction_alloc,
-    isolate_migratepages,
-    putback,
-)
-from freehint.mm.reference.compaction import (
+from freehint.mm.reference.compact.data import (
     ASYNC,
     PAGE_ALLOC_COSTLY_ORDER,
     SYNC,
-    SYNC_LIGHT,
-    Control,
     block_of,
-    compaction_defer_reset,
-    compaction_deferred,
     compaction_restarting,
-    defer_compaction,
     is_aligned,
     nr_freepages,
     reset_cached_positions,
     reset_isolation_suitable,
 )
+from freehint.mm.reference.compact.free import compaction_alloc
+from freehint.mm.reference.compact.migrate import isolate_migratepages, putback
 from freehint.mm.reference.fallback import can_steal_fallback, find_suitable_fallback
 from freehint.mm.reference.lists import (
     ISOLATE,
@@ -32,16 +24,14 @@ from freehint.mm.reference.lists import (
     MIGRATETYPES,
     WMARK_LOW,
     WMARK_MIN,
-    Capture,
     get_pageblock_migratetype,
     page_zone,
 )
 from freehint.mm.reference.pcp import drain_pages_zone, free_unref_page, pcp_allowed_order
-from freehint.mm.reference.zone import gfp_zone, zone_watermark_ok
+from freehint.mm.reference.zone import zone_watermark_ok
 
 # enum compact_result
 SKIPPED, DEFERRED, _, CONTINUE, COMPLETE, PARTIAL_SKIPPED, CONTENDED, SUCCESS = range(1, 9)
-PRIO_SYNC_FULL, PRIO_SYNC_LIGHT, PRIO_ASYNC = range(3)
 
 
 def fragmentation_score(zone):
@@ -242,90 +232,3 @@ def compact_zone(compactor, cc):
         start = block_of(release_freepages(compactor, cc))[0]
         memory.cached_free_pfn = max(memory.cached_free_pfn, start)
     return result
-
-
-def try_to_compact_pages(compactor, cpu, order, migratetype, mark, flags, priority):
-    """Compact for a request; return (result, captured pfn or None, controls used).
-
-    Source: try_to_compact_pages(), compact_zone_order().
-    """
-    best, used = SKIPPED, []
-    full = priority == PRIO_SYNC_FULL
-    for memory in reversed(compactor.zones):
-        if not full and compaction_deferred(memory, order):
-            best = max(best, DEFERRED)
-            continue
-        cc = Control(
-            memory,
-            order,
-            ASYNC if priority == PRIO_ASYNC else SYNC_LIGHT,
-            cpu=cpu,
-            migratetype=migratetype,
-            mark=mark,
-            alloc_flags=flags,
-            highest_zoneidx=gfp_zone(migratetype),
-            direct=True,
-            whole_zone=full,
-            ignore_skip_hint=full,
-            ignore_block_suitable=full,
-            search_order=order,
-        )
-        used.append(cc)
-        compactor.twin.capture = waits = Capture(memory.zone, order, migratetype)
-        result = compact_zone(compactor, cc)
-        compactor.twin.capture = None
-        result = result if waits.pfn is None else SUCCESS
-        best = max(best, result)
-        if result == SUCCESS:
-            compaction_defer_reset(memory, order, False)
-            return best, waits.pfn, used
-        if priority != PRIO_ASYNC and result in (COMPLETE, PARTIAL_SKIPPED):
-            defer_compaction(memory, order)
-    return best, None, used
-
-
-def compact_node(compactor, cpu):
-    """A write to compact_memory; return the controls used.  Source: compact_node()."""
-    used = []
-    for memory in compactor.zones:
-        cc = Control(memory, -1, SYNC, cpu=cpu, whole_zone=True, ignore_skip_hint=True)
-        cc.search_order = -1
-        used.append(cc)
-        compact_zone(compactor, cc)
-    return used
-
-
-def proactive_compact_node(compactor, cpu, low):
-    """Compact down to a score; return the controls used.  Source: proactive_compact_node()."""
-    used = []
-    for memory in compactor.zones:
-        cc = Control(memory, -1, SYNC_LIGHT, cpu=cpu, whole_zone=True, ignore_skip_hint=True)
-        cc.search_order, cc.proactive_low = -1, low
-        used.append(cc)
-        compact_zone(compactor, cc)
-    return used
-
-
-def kcompactd_do_work(compactor, cpu, order, highest):
-    """kcompactd's work for an order; return the controls used.  Source: kcompactd_do_work()."""
-    twin, used = compactor.twin, []
-    for memory in compactor.zones:
-        zone = memory.zone
-        if zone.index > highest or compaction_deferred(memory, order):
-            continue
-        if watermark_ok(twin, zone, order, WMARK_MIN, 0, zone.index):
-            continue
-        if not compaction_suitable(twin, zone, order, zone.index):
-            continue
-        cc = Control(
-            memory, order, SYNC_LIGHT, cpu=cpu, highest_zoneidx=highest, search_order=order
-        )
-        used.append(cc)
-        result = compact_zone(compactor, cc)
-        if result == SUCCESS:
-            compaction_defer_reset(memory, order, False)
-        elif result in (PARTIAL_SKIPPED, COMPLETE):
-            for each in range(len(zone.pcp)):
-                drain_pages_zone(twin, zone, each)
-            defer_compaction(memory, order)
-    return used
