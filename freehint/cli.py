@@ -19,6 +19,7 @@ from freehint.config import InputError, nearest, one_of, require_name, shown
 from freehint.inputs.source import annotations, imported, keys
 from freehint.record.reclaim.options import WORKLOADS_HELP, add_reclaim_options
 from freehint.replay import INPUTS, LEVELS, REPLAY_LEVELS
+from freehint.replay.pressure.options import add_pressure
 from freehint.version import __version__
 
 FAILED, BAD_INPUT = 1, 2
@@ -153,11 +154,11 @@ def _add_replays(commands) -> None:
     validate = commands.add_parser("validate", help="compare the model with recordings")
     kinds = validate.add_subparsers(dest="kind", required=True, parser_class=_Parser)
 
-    def kind(name, help, function, row, folder="the folder of the recordings"):
+    def kind(name, help, function, row, folder="the folder of the recordings", room="replay"):
         made = kinds.add_parser(name, help=help)
         made.add_argument("folder", help=folder)
         made.add_argument("--out", help=f"write the table, one row per {row}, as parquet")
-        made.set_defaults(run=f"freehint.replay.commands.{function}")
+        made.set_defaults(run=f"freehint.{room}.commands.{function}")
         return made
 
     traces = kind(
@@ -191,6 +192,7 @@ def _add_replays(commands) -> None:
         "migration",
         "a folder with a migrations.csv",
     )
+    add_pressure(kind)
 
 
 def _add_record(commands) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from freehint.replay.pressure.compare import Predicted, compare
+from freehint.replay.pressure.compare import Comparison, Predicted, compare
 from freehint.replay.pressure.measured import FALLBACKS, Measured
 
-Predictor = Callable[[Measured, str | None], Predicted]
+Predictor = Callable[[Measured, str], Predicted]
 
 # Wrong rules, and the counters of which one must not be 0 for the rule to matter.
 WRONG_RULES = {
@@ -23,33 +23,34 @@ def exercises(measured: Measured, rule: str) -> bool:
     return any(measured.counts.get(name, 0) for name in WRONG_RULES[rule])
 
 
-def wrong_rules(measured: Measured, predict: Predictor, rules=tuple(WRONG_RULES)) -> pd.DataFrame:
-    """Predict a recording by wrong rules, which must miss.
+def wrong_rules(right: Comparison, predict: Predictor, rules=tuple(WRONG_RULES)) -> pd.DataFrame:
+    """Predict a recording by wrong rules, which must miss what the right ones hold.
 
     Parameters
     ----------
-    measured : Measured
+    right : Comparison
+        The recording and its prediction by the right rules.
     predict : callable
-        (Measured, name of a wrong rule or None) -> Predicted.
+        (Measured, name of a wrong rule) -> Predicted.
     rules : sequence of str
 
     Returns
     -------
     DataFrame
         rule; error and constant, the RMS errors in units of (high - min); missed, the number of
-        bars missed; first, the first of them; verdict: "misses", "HOLDS", or "not exercised" if
-        the recording has nothing that the rule changes.
+        bars missed; more, the number of those that the right rules hold; first, the first of them;
+        verdict: "misses" if there is one, "HOLDS" if not, or "not exercised" if the recording has
+        nothing that the rule changes.
     """
     found = []
     for rule in rules:
-        one = compare(measured, predict(measured, rule))
+        one = compare(right.measured, predict(right.measured, rule))
         course = one.rows.iloc[0]
-        verdict = "misses" if one.missed else "HOLDS"
-        if not exercises(measured, rule):
+        more = [name for name in one.missed if name not in right.missed]
+        verdict = "misses" if more else "HOLDS"
+        if not exercises(right.measured, rule):
             verdict = "not exercised"
-        first = one.missed[0] if one.missed else ""
-        found.append(
-            (rule, course["predicted"], course["recorded"], len(one.missed), first, verdict)
-        )
-    columns = ["rule", "error", "constant", "missed", "first", "verdict"]
+        counts = len(one.missed), len(more), more[0] if more else ""
+        found.append((rule, course["predicted"], course["recorded"], *counts, verdict))
+    columns = ["rule", "error", "constant", "missed", "more", "first", "verdict"]
     return pd.DataFrame(found, columns=columns)

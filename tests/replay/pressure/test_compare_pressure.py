@@ -152,7 +152,7 @@ def test_wrong_rules_must_miss_where_they_matter(guest):
         worse = {"cache_never_reclaimed": {"pgsteal_kswapd": 0}}.get(rule, {})
         return said(measured, counts=measured.counts | worse)
 
-    found = wrong_rules(guest, predict).set_index("rule")
+    found = wrong_rules(compare(guest, said(guest)), predict).set_index("rule")
     assert found["verdict"].to_dict() == {
         "no_boost": "not exercised",  # no fallback
         "no_kswapd_flag": "HOLDS",
@@ -161,3 +161,12 @@ def test_wrong_rules_must_miss_where_they_matter(guest):
     }
     assert list(found.index) == list(WRONG_RULES)
     assert found["first"]["cache_never_reclaimed"] == "pages reclaimed by kswapd"
+
+
+def test_a_wrong_rule_misses_only_where_the_right_ones_hold(guest):
+    def predict(measured, rule):
+        return said(measured, counts=measured.counts | {"pgsteal_kswapd": 0})
+
+    right = compare(guest, predict(guest, ""))
+    found = wrong_rules(right, predict, ("cache_never_reclaimed",)).iloc[0]
+    assert (found["missed"], found["more"], found["verdict"]) == (1, 0, "HOLDS")
