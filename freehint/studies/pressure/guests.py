@@ -5,11 +5,10 @@ decides what happens:
 
 calm      File and fill have room side by side: nothing is ever reclaimed.
 pressed   A fill needs room that the cache has: kswapd reclaims it, and the next read begins anew.
-brink     A fill needs all there is: cache and free memory run out, and at some sizes the OOM
-          killer comes, whatever the policy.
+brink     A fill needs nearly all there is.  Without hints no process is killed yet.
 
 The host asks for a walk ten times per second, as in the rounds of a migration that does not end,
-and never says DONE.  It is away a third of the time.
+and never says DONE.
 """
 
 import numpy as np
@@ -24,10 +23,12 @@ from freehint.units import NS_PER_MS, NS_PER_S
 MEMORY = "256MiB"
 # State -> bounds in MiB of the file and of the fills.
 SIZES = {"calm": ((40, 60), (60, 120)), "pressed": ((80, 120), (140, 215))}
-SIZES["brink"] = ((80, 120), (215, 228))
+SIZES["brink"] = ((80, 120), (212, 220))
 STATES = tuple(SIZES)
 FILLS = 2
-EVERY_NS, GAP_NS, HURRIED_NS = 100 * NS_PER_MS, 10 * NS_PER_MS, 200 * NS_PER_MS
+EVERY_NS = 100 * NS_PER_MS
+DURATION_S = {"calm": 3, "pressed": 7, "brink": 8}
+HURRIED_NS = 200 * NS_PER_MS  # between passes of page reporting: two seconds are too seldom here
 
 
 def drawn_jobs(state: str, seed: int) -> UnderPressure:
@@ -53,22 +54,25 @@ def drawn_jobs(state: str, seed: int) -> UnderPressure:
     return UnderPressure(jobs="; ".join(["read a", *steps]), files=f"a={size}")
 
 
-def drawn_guest(state: str, **values):
+def drawn_guest(state: str, values: dict):
     """A function that gives the scenario of a policy and a seed, for a guest in one of STATES.
 
     Parameters
     ----------
     state : str
-    values
-        Further values of the scenario by path, with ``__`` for the dot: ``host__gap_ns=0``.
+    values : dict
+        Further values of the scenario by path.
+
+    Raises
+    ------
+    InputError
+        The state is not known.
     """
-    values = {path.replace("__", "."): value for path, value in values.items()}
+    one_of("state", state, STATES)
 
     def guest(policy, seed):
         policy = find_policy(policy)
-        base = {"host.gap_ns": GAP_NS}
-        if policy.delay_ns is not None:  # The kernel's two seconds are half a run.
-            base["policy.delay_ns"] = HURRIED_NS
+        hurried = {} if policy.delay_ns is None else {"policy.delay_ns": HURRIED_NS}
         scenario = Scenario(
             memory=MEMORY,
             policy=policy,
@@ -76,8 +80,8 @@ def drawn_guest(state: str, **values):
             workload=drawn_jobs(state, seed),
             control=Control(every_ns=EVERY_NS),
             walk_at_ns=0,
-            duration_ns=6 * NS_PER_S,
+            duration_ns=DURATION_S[state] * NS_PER_S,
         )
-        return scenario.with_values(base | values)
+        return scenario.with_values(hurried | values)
 
     return guest
