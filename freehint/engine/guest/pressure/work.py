@@ -56,8 +56,7 @@ from freehint.engine.world.jobs import (
     WORK,
 )
 from freehint.jit import kernel
-from freehint.mm.memory import CALLED, MOVABLE, UNMOVABLE
-from freehint.mm.reclaim.shrinker import count_objects
+from freehint.mm.memory import MOVABLE, UNMOVABLE
 from freehint.mm.reclaim.slowpath import drop_caches, memory_reclaim
 
 # Blocks of order 0 of a process that runs a command, beside what its step allocates: 12 UNMOVABLE
@@ -175,18 +174,6 @@ def shell_step(world, row, now_ns):
 
 
 @kernel(cold=True)
-def may_try_again(world):
-    """Is a policy to be called first, or does one hold pages that reclaim could not ask for?"""
-    if world.memory.notify[CALLED] != 0:
-        return True
-    for user in range(world.user.shape[0]):
-        asked = world.reclaim.shrinkers[user].registered
-        if not asked and count_objects(world.memory, user) > 0:
-            return ask_to_shrink(world, 0)
-    return False
-
-
-@kernel(cold=True)
 def job_step(world, now_ns):
     """A bit of work of the job; return the time in ns."""
     jobs, state = world.jobs, world.jobs.state[0]
@@ -209,4 +196,4 @@ def job_step(world, now_ns):
     spent = exec_step(world, now_ns) if state.part == EXEC else work_step(world, row, now_ns)
     if spent != OUT:
         return spent
-    return 0 if may_try_again(world) else out_of_memory(world, now_ns)
+    return 0 if ask_to_shrink(world, 0) else out_of_memory(world, now_ns)
