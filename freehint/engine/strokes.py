@@ -83,8 +83,6 @@ class Strokes:
         policy, world = user.policy, self.world
         if policy.shrink:
             world.state[0].shrinkers += 1
-        if policy.allocates and len(world.reclaim.shrinkers):
-            world.reclaim.shrinkers[user.number].registered = 1
         if user.by_itself:
             world.memory.notify[REPORT_ORDER] = policy.report_order
             schedule(world, user.actor, policy.delay_ns)

@@ -8,7 +8,6 @@ mm/vmscan.c, Linux 6.1.
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import NEEDS_CALLBACK, end_callbacks
 from freehint.mm.highatomic import unreserve_highatomic_pageblock
 from freehint.mm.memory import WMARK_HIGH, WMARK_LOW, WMARK_MIN, ZONE_MOVABLE
 from freehint.mm.pcp import drain_pages_zone
@@ -53,6 +52,7 @@ from freehint.mm.zone import (
     zone_watermark_ok,
 )
 
+NEEDS_CALLBACK = -3  # policies are asked for pages (Reclaim.node.shrink_wanted): call alloc() again
 PAGE_ALLOC_COSTLY_ORDER = 3
 
 
@@ -79,7 +79,7 @@ def alloc(memory, reclaim, cpu, order, migratetype, locked):
         As :func:`freehint.mm.zone.alloc_pages`.  ``node`` is NO_PAGE if the request has failed;
         if ``reclaim.node[0].oom`` is then set, a process must die, and the request is to be tried
         again.  It is LOCKED, with nothing done, if a zone's lock is needed and held; and
-        NEEDS_CALLBACK if a policy is to be called before the same request is tried again.
+        NEEDS_CALLBACK if policies shall give back ``shrink_wanted`` pages before the next try.
     """
     boosts = all_boosts(memory)
     under_lock = 0
@@ -110,13 +110,11 @@ def alloc_no_reclaim(memory, reclaim, cpu, order, migratetype, locked):
         mark, flags = attempt_rules(memory, attempt, 0)
         if attempt == 2:
             wakeup_kswapd(memory, reclaim, order, highest_zone_of(migratetype), False)
-        node = NEEDS_CALLBACK
-        while node == NEEDS_CALLBACK:  # it cannot wait: the policy is called afterwards
-            node, zone, taken = take_page(memory, cpu, order, migratetype, mark, flags, locked)
-            under_lock += taken
+        node, zone, taken = take_page(memory, cpu, order, migratetype, mark, flags, locked)
+        under_lock += taken
         if node != NO_PAGE:
             return end_alloc(memory, reclaim, boosts, node, zone, under_lock)
-    return end_alloc(memory, reclaim, boosts, NO_PAGE, -1, under_lock)
+    return NO_PAGE, -1, under_lock
 
 
 @kernel(inline=True)
@@ -131,7 +129,6 @@ def all_boosts(memory):
 @kernel(inline=True)
 def end_alloc(memory, reclaim, boosts, node, zone, under_lock):
     """Wake kswapd if the request has boosted its zone by a steal; return the three last."""
-    end_callbacks(memory, node)
     if all_boosts(memory) > boosts:
         after_boost(memory, reclaim, zone)
     return node, zone, under_lock
@@ -158,10 +155,12 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
     while True:
         node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
         under_lock += taken
-        if node != NO_PAGE:
+        if node >= 0:
             return node, zone, under_lock
         wakeup_kswapd(memory, reclaim, order, highest, True)
         progress = try_to_free_pages(memory, reclaim, cpu, order, highest)
+        if reclaim.node[0].shrink_wanted > 0:
+            return NEEDS_CALLBACK, zone, under_lock
         if progress:
             node, zone, taken = alloc_after_reclaim(memory, reclaim, cpu, order, migratetype)
             under_lock += taken

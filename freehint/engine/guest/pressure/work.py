@@ -40,7 +40,6 @@ from freehint.engine.guest.pressure.steps import (
     SYNC,
     WRITE,
 )
-from freehint.engine.world.clock import ask_to_shrink
 from freehint.engine.world.jobs import (
     DONE,
     EXEC,
@@ -194,6 +193,4 @@ def job_step(world, now_ns):
             state.part = NEXT
         return spent
     spent = exec_step(world, now_ns) if state.part == EXEC else work_step(world, row, now_ns)
-    if spent != OUT:
-        return spent
-    return 0 if ask_to_shrink(world, 0) else out_of_memory(world, now_ns)
+    return out_of_memory(world, now_ns) if spent == OUT else spent
