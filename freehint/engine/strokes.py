@@ -81,7 +81,9 @@ class Strokes:
 
     def _register(self, user: User) -> None:
         policy, world = user.policy, self.world
-        if policy.shrink:
+        if policy.has_shrinker and len(world.reclaim.shrinkers):
+            world.reclaim.shrinkers[user.number].registered = 1
+        elif policy.shrink:
             world.state[0].shrinkers += 1
         if user.by_itself:
             world.memory.notify[REPORT_ORDER] = policy.report_order

@@ -165,6 +165,11 @@ class BalloonAlloc(Policy):
         return True
 
     @property
+    def has_shrinker(self) -> bool:
+        """True: virtio_balloon registers one."""
+        return True
+
+    @property
     def smallest_order(self) -> int:
         """The largest order, because only its blocks are hinted."""
         return HINT_ORDER

@@ -238,6 +238,11 @@ class Policy(Checked):
         """
         return tuple(knob.name for knob in self.knobs) if self.fill is not None else ()
 
+    @property
+    def has_shrinker(self) -> bool:
+        """Do the kernel's own passes of reclaim free what it holds, without its verb?"""
+        return False
+
     def fitted(self, ring_size: int) -> "Policy":
         """The policy as it works with a ring of that size; most take the ring as it is."""
         return self

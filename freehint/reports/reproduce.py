@@ -54,7 +54,8 @@ class Reproduction:
             return f"NOT reproduced: simulated again, the run differs in {names}."
         return (
             f"Reproduced exactly: in a simulation from its provenance all {len(self.run.summary)}"
-            f" entries of the summary and all {len(self.run.table_names) - 1} other tables are equal."
+            f" entries of the summary and all {len(self.run.table_names) - 1} other tables are"
+            " equal."
         )
 
 

@@ -55,6 +55,9 @@ class Run:
         If the host discards: time_s, resident_pages of the guest's memory, faults so far.
     work : DataFrame
         A recorded guest's progress then: time_s, cpu, rows (of the trace, done), slip_ns (delay).
+    held, balloon : DataFrame
+        Pages that each policy holds for the host at these moments: time_s, user, pages; each batch
+        of the balloon: time_s, target_pages, pages, out_of_puff (True: no page was left).
     reclaim : DataFrame
         For a guest under pressure, every ``course_ns``: time_ns, free_pages, pcp_pages,
         kswapd_awake, pages on the four LRU lists, dirty_pages, writeback_pages, swap_free_pages,
@@ -63,9 +66,6 @@ class Run:
         For a guest under pressure, one row per step: step, begin_ns, end_ns, outcome ("done",
         "killed" by the OOM killer, "not ended"), stalls and stall_ns of direct reclaim and
         compaction, allocations, ooms.
-    held, balloon : DataFrame
-        Pages that each policy holds for the host at these moments: time_s, user, pages; each batch
-        of the balloon: time_s, target_pages, pages, out_of_puff (True: no page was left).
     provenance : dict
         Parameters, inputs with sha256, versions.
     memory : Memory or None
@@ -81,10 +81,10 @@ class Run:
     rounds: pd.DataFrame
     resident: pd.DataFrame
     work: pd.DataFrame
-    reclaim: pd.DataFrame
-    jobs: pd.DataFrame
     held: pd.DataFrame
     balloon: pd.DataFrame
+    reclaim: pd.DataFrame
+    jobs: pd.DataFrame
     provenance: dict
     memory: Memory | None = None
 

@@ -90,10 +90,10 @@ def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
         rounds=rounds_table(engine),
         resident=resident_table(engine),
         work=work_table(engine),
-        reclaim=reclaim_table(engine),
-        jobs=jobs_table(engine, getattr(scenario.workload, "step_texts", ())),
         held=held_table(engine),
         balloon=balloon_table(engine),
+        reclaim=reclaim_table(engine),
+        jobs=jobs_table(engine, getattr(scenario.workload, "step_texts", ())),
         provenance=provenance(scenario, __version__, inputs, engine.world.memory),
         memory=engine.world.memory,
     )

@@ -89,7 +89,7 @@ COUNTS = [
     ("control.off_at_ns", "walk", NS_PER_MS),
     ("control.on_at_ns", "reporting", 7 * NS_PER_MS),
     ("control.acknowledge_on_stop", "balloon", True),
-    ("control.at", "slow", "0.1 compact_memory"),
+    ("control.at", "squeezed", "0 balloon 8"),
     ("control.deflate_on_oom", "squeezed", True),
     ("migration.start_at_ns", "fast", 0),
     ("migration.bandwidth_Bps", "slow", 50 << 20),

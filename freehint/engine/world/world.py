@@ -65,9 +65,9 @@ class World(NamedTuple):
     present : uint64[nr_pages / 64 or 0]  pages resident on the host; in a migration, pages sent
                                 with content
     paging : Paging             the guest's pages on a host that it shares with others
+    balloon : Balloon           empty unless a command sets its target
     reclaim : Reclaim           of a guest under pressure; without pages in others
     jobs : Jobs                 likewise
-    balloon : Balloon           empty unless a command sets its target
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
     apart : int64[6]            address in this process of each rare actor's kernel, or 0
     """
@@ -102,9 +102,9 @@ class World(NamedTuple):
     copy: np.ndarray
     present: np.ndarray
     paging: Paging
+    balloon: Balloon
     reclaim: Reclaim
     jobs: Jobs
-    balloon: Balloon
     reports: np.ndarray
     waits: np.ndarray
     used: np.ndarray

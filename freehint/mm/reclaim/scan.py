@@ -1,7 +1,7 @@
 """How much of which list is scanned, and what becomes of the pages: one batch at a time.
 
 ``who`` is the row of Reclaim.control: kswapd, or the task in direct reclaim.  Slab caches are not
-modelled: shrink_slab() only asks policies that hold pages for the host.
+modelled: shrink_slab() only frees what policies hold for the host.
 
 Source: mm/vmscan.c of Linux 6.1 (classic LRU).
 """
@@ -30,6 +30,7 @@ from freehint.mm.reclaim.lru import (
     vm_swap_full,
     workingset_eviction,
 )
+from freehint.mm.reclaim.shrinker import shrink_slab
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -84,7 +85,6 @@ from freehint.mm.zone import free_pages
 SCAN_EQUAL, SCAN_FRACT, SCAN_ANON, SCAN_FILE = range(4)
 REFERENCED_ACTIVATE, REFERENCED_KEEP, REFERENCED_CLEAN, REFERENCED_NOT = range(4)
 KEEP, ACTIVATE, RECLAIM = range(3)  # what becomes of a page
-SHRINK_BATCH, SHRINK_SEEKS = 128, 2
 MAX_NR_SWAPPINESS = 200
 
 
@@ -571,32 +571,6 @@ def age_anon(memory, reclaim, who):
 
 
 @kernel(cold=True)
-def shrink_slab(reclaim, priority):
-    """Ask policies for pages that they hold for the host: Reclaim.node.shrink_wanted.
-
-    The pages do not count as progress of reclaim, as in the kernel.
-    Source: do_shrink_slab(); virtio_balloon_shrinker_scan() of drivers/virtio/virtio_balloon.c.
-    """
-    state = reclaim.node[0]
-    freeable = state.shrink_count - state.shrink_wanted
-    if freeable <= 0:
-        return
-    deferred = state.shrink_deferred
-    delta = (freeable >> priority) * 4 // SHRINK_SEEKS
-    total = min((deferred >> priority) + delta, 2 * freeable)
-    scanned = 0
-    while total >= SHRINK_BATCH or total >= freeable:
-        batch = min(SHRINK_BATCH, total)
-        if batch <= 0:
-            break
-        total -= batch
-        scanned += batch
-    state.shrink_wanted += scanned
-    state.shrink_deferred = min(max(deferred + delta - scanned, 0), 2 * freeable)
-    reclaim.count[SLABS_SCANNED] += scanned
-
-
-@kernel(cold=True)
 def end_shrink_node(memory, reclaim, who):
     """End a pass: age anonymous pages, ask shrinkers, look at what was dirty.
 
@@ -605,7 +579,8 @@ def end_shrink_node(memory, reclaim, who):
     state, sc = reclaim.node[0], reclaim.control[who]
     sc.nr_reclaimed += sc.lru_reclaimed
     age_anon(memory, reclaim, who)
-    shrink_slab(reclaim, sc.priority)
+    _, scanned = shrink_slab(memory, reclaim.shrinkers, sc.priority)
+    reclaim.count[SLABS_SCANNED] += scanned
     if who == BY_KSWAPD:
         if sc.writeback and sc.writeback == sc.taken:
             state.writeback_pages_at_tail = 1

@@ -8,6 +8,7 @@ mm/vmscan.c, Linux 6.1.
 """
 
 from freehint.jit import kernel
+from freehint.mm.buddy import end_callbacks
 from freehint.mm.highatomic import unreserve_highatomic_pageblock
 from freehint.mm.memory import WMARK_HIGH, WMARK_LOW, WMARK_MIN, ZONE_MOVABLE
 from freehint.mm.pcp import drain_pages_zone
@@ -35,7 +36,6 @@ from freehint.mm.reclaim.state import (
     INACTIVE_FILE,
     MAX_RECLAIM_RETRIES,
     NO_BOOST,
-    OOM_KILL,
     PAGEVEC_SIZE,
     PGSCAN_DIRECT_THROTTLE,
     SWAP_CLUSTER_MAX,
@@ -52,7 +52,6 @@ from freehint.mm.zone import (
     zone_watermark_ok,
 )
 
-NEEDS_CALLBACK = -3  # policies are asked for pages (Reclaim.node.shrink_wanted): call alloc() again
 PAGE_ALLOC_COSTLY_ORDER = 3
 
 
@@ -79,7 +78,8 @@ def alloc(memory, reclaim, cpu, order, migratetype, locked):
         As :func:`freehint.mm.zone.alloc_pages`.  ``node`` is NO_PAGE if the request has failed;
         if ``reclaim.node[0].oom`` is then set, a process must die, and the request is to be tried
         again.  It is LOCKED, with nothing done, if a zone's lock is needed and held; and
-        NEEDS_CALLBACK if policies shall give back ``shrink_wanted`` pages before the next try.
+        NEEDS_CALLBACK if a policy is to be called before the request takes another type's block
+        or reclaims, and is then to be tried again.
     """
     boosts = all_boosts(memory)
     under_lock = 0
@@ -114,7 +114,7 @@ def alloc_no_reclaim(memory, reclaim, cpu, order, migratetype, locked):
         under_lock += taken
         if node != NO_PAGE:
             return end_alloc(memory, reclaim, boosts, node, zone, under_lock)
-    return NO_PAGE, -1, under_lock
+    return end_alloc(memory, reclaim, boosts, NO_PAGE, -1, under_lock)
 
 
 @kernel(inline=True)
@@ -129,6 +129,7 @@ def all_boosts(memory):
 @kernel(inline=True)
 def end_alloc(memory, reclaim, boosts, node, zone, under_lock):
     """Wake kswapd if the request has boosted its zone by a steal; return the three last."""
+    end_callbacks(memory, node)
     if all_boosts(memory) > boosts:
         after_boost(memory, reclaim, zone)
     return node, zone, under_lock
@@ -155,16 +156,14 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
     while True:
         node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
         under_lock += taken
-        if node >= 0:
+        if node != NO_PAGE:
             return node, zone, under_lock
         wakeup_kswapd(memory, reclaim, order, highest, True)
         progress = try_to_free_pages(memory, reclaim, cpu, order, highest)
-        if reclaim.node[0].shrink_wanted > 0:
-            return NEEDS_CALLBACK, zone, under_lock
         if progress:
             node, zone, taken = alloc_after_reclaim(memory, reclaim, cpu, order, migratetype)
             under_lock += taken
-            if node >= 0:
+            if node != NO_PAGE:
                 return node, zone, under_lock
         if order > PAGE_ALLOC_COSTLY_ORDER:
             return NO_PAGE, -1, under_lock
@@ -174,13 +173,32 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
 
 
 @kernel(cold=True)
+def alloc_noretry(memory, reclaim, cpu, order, migratetype, locked):
+    """Allocate a block for a request that reclaims once and then gives up (__GFP_NORETRY).
+
+    Returns
+    -------
+    (node, zone, under_lock)
+        As :func:`alloc`, without OOM.
+    """
+    node, zone, under_lock = alloc_no_reclaim(memory, reclaim, cpu, order, migratetype, locked)
+    if node != NO_PAGE or locked:
+        return node if node != NO_PAGE else LOCKED, zone, under_lock
+    if try_to_free_pages(memory, reclaim, cpu, order, highest_zone_of(migratetype)):
+        node, zone, taken = alloc_after_reclaim(memory, reclaim, cpu, order, migratetype)
+        under_lock += taken
+    end_callbacks(memory, node)
+    return node, zone, under_lock
+
+
+@kernel(cold=True)
 def alloc_after_reclaim(memory, reclaim, cpu, order, migratetype):
     """Take a block after reclaim, if need be after draining the pcp lists.
 
     Source: __alloc_pages_direct_reclaim().
     """
     node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
-    if node >= 0:
+    if node != NO_PAGE:
         return node, zone, taken
     unreserve_highatomic_pageblock(memory, migratetype, False)
     drain_all_pages(memory, reclaim)
@@ -216,9 +234,8 @@ def last_try(memory, reclaim, cpu, order, migratetype):
     Source: __alloc_pages_may_oom(), out_of_memory().
     """
     node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_HIGH, 0, 0)
-    if node < 0:
+    if node == NO_PAGE:
         reclaim.node[0].oom = 1
-        reclaim.count[OOM_KILL] += 1
     return node, zone, taken
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.mm.memory import WMARK_MIN, ZONE_NAMES, Memory
+from freehint.mm.reclaim.shrinker import new_shrinkers
 from freehint.mm.watermark import watermarks_from
 
 INACTIVE_ANON, ACTIVE_ANON, INACTIVE_FILE, ACTIVE_FILE, UNEVICTABLE = range(5)
@@ -221,10 +222,6 @@ NODE_DTYPE = np.dtype(
             "nr_freed",  # entries of Reclaim.freed
             "drop_at",  # next place of drop_caches()
             "flusher_wanted",  # 1 if reclaim met unqueued dirty pages alone
-            # shrinkers: pages that policies could give back, deferred work, pages asked for
-            "shrink_count",
-            "shrink_deferred",
-            "shrink_wanted",
             # the allocation that is in the slow path
             "oom",  # 1 when an allocation has given up: a process must die
             "asked",
@@ -358,6 +355,7 @@ class Reclaim(NamedTuple):
     boosts : int64[Z]           the zones' boosts when kswapd began to balance
     writeback : int32[N]        ring of pages handed to the disk, oldest first; -1: taken out
     freed : int32[2 N]          pages that reclaim freed since the engine last set nr_freed to 0
+    shrinkers : record[3]       SHRINKER_DTYPE, of the policies that hold blocks for the host
     """
 
     links: np.ndarray
@@ -376,6 +374,7 @@ class Reclaim(NamedTuple):
     boosts: np.ndarray
     writeback: np.ndarray
     freed: np.ndarray
+    shrinkers: np.recarray
 
 
 def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -> Reclaim:
@@ -429,6 +428,7 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
         boosts=np.zeros(zones, np.int64),
         writeback=np.full(memory.nr_pages, -1, np.int32),
         freed=np.zeros(2 * memory.nr_pages, np.int32),
+        shrinkers=new_shrinkers(),
     )
 
 

@@ -40,6 +40,7 @@ from freehint.engine.guest.pressure.steps import (
     SYNC,
     WRITE,
 )
+from freehint.engine.world.clock import ask_to_shrink
 from freehint.engine.world.jobs import (
     DONE,
     EXEC,
@@ -193,4 +194,9 @@ def job_step(world, now_ns):
             state.part = NEXT
         return spent
     spent = exec_step(world, now_ns) if state.part == EXEC else work_step(world, row, now_ns)
-    return out_of_memory(world, now_ns) if spent == OUT else spent
+    if spent != OUT:
+        return spent
+    if ask_to_shrink(world, 0):  # then the step tries again
+        world.reclaim.node[0].oom = 0
+        return price_reclaim(world)
+    return out_of_memory(world, now_ns)
