@@ -6,16 +6,12 @@ differences are those of pairs (:mod:`freehint.sweeps.paired`).
 
 import pandas as pd
 
-from freehint.config import require
-from freehint.policies import find_policy
 from freehint.policies.five_step import FiveStep
-from freehint.runs.simulate import simulate
-from freehint.studies.disputes import checked_seeds
 from freehint.studies.pressure.guests import drawn_guest
+from freehint.studies.pressure.liveness import NONE, memory_runs_out
 from freehint.sweeps.paired import NO_DIFFERENCE, Measure, judged, paired
 from freehint.units import MIB, NS_PER_MS, NS_PER_S
 
-NONE = "none"
 # Hosts: one that answers after 10 ms at most times, and one that is away for a second at a time.
 PROMPT = {"host.gap_ns": 10 * NS_PER_MS, "host.gap_every_ns": 20 * NS_PER_MS}
 AWAY = {"host.gap_ns": NS_PER_S, "host.gap_every_ns": NS_PER_S}
@@ -25,8 +21,8 @@ STEP_5 = (
     FiveStep("callback alone", shrink=None),
     FiveStep("no step 5", shrink=None, on_empty=None),
 )
+KILLS = "kills more (seeds)"
 MEASURES = (
-    Measure("ooms", "processes killed"),
     Measure("stalls", "stalls"),
     Measure("stall_ms", "time in stalls", "ms"),
     Measure("reclaimed_MiB", "memory reclaimed", "MiB"),
@@ -76,6 +72,7 @@ def toll(state: str, policies, seeds, values=PROMPT) -> pd.DataFrame:
     state : str
         "calm", "pressed" or "brink".
     policies : sequence of str or Policy
+        "none" is added if it is not there.
     seeds : sequence of int
     values : dict
         Further values of the scenario by path, such as PROMPT or AWAY.
@@ -90,15 +87,7 @@ def toll(state: str, policies, seeds, values=PROMPT) -> pd.DataFrame:
     InputError
         A state or a policy is not known, or the seeds are no list of different whole numbers.
     """
-    policies = [find_policy(policy) for policy in policies]
-    require(len(policies) > 0, "policies", "name at least one", policies)
-    guest = drawn_guest(state, values)
-    rows = [
-        {"policy": policy.name, "seed": seed, **toll_of(simulate(guest(policy, seed)))}
-        for seed in checked_seeds(seeds)
-        for policy in policies
-    ]
-    return pd.DataFrame(rows)
+    return memory_runs_out(policies, seeds, drawn_guest(state, values), toll_of)
 
 
 def changed(table: pd.DataFrame, against: str = NONE, measures=MEASURES) -> pd.DataFrame:
@@ -115,17 +104,20 @@ def changed(table: pd.DataFrame, against: str = NONE, measures=MEASURES) -> pd.D
     Returns
     -------
     DataFrame
-        One row for each other policy, one column for each measure that all runs have: the mean
-        difference with its interval where it leaves out 0, else a dot.
+        One row for each other policy, in the order of the runs; one column for each measure that
+        all runs have: the mean difference with its interval where it leaves out 0, else a dot;
+        and the last, the seeds in which the policy had a process killed and the other had not.
     """
     known = [one for one in measures if not table[one.outcome].isna().any()]
     found = paired(table, [one.outcome for one in known], against)
+    levels = [name for name in table["policy"].unique() if name != against]
+    kills = table.pivot(index="seed", columns="policy", values="ooms") > 0
     cells = {}
     for one in known:
-        rows = found[found["outcome"] == one.outcome]
+        rows = found[found["outcome"] == one.outcome].set_index("level")
         name = f"{one.words} ({one.unit})" if one.unit else one.words
-        cells[name] = [_cell(row) for row in rows.itertuples()]
-    levels = found["level"].drop_duplicates()
+        cells[name] = [_cell(rows.loc[level]) for level in levels]
+    cells[KILLS] = [int((kills[level] & ~kills[against]).sum()) for level in levels]
     return pd.DataFrame(cells, index=pd.Index(levels, name="policy"))
 
 
@@ -134,17 +126,3 @@ def _cell(row) -> str:
     text = f"{row.difference:+,.{digits}f} ± {row.half_width:,.{digits}f}"
     words = judged(row.difference, row.half_width, text, text)
     return "·" if words == NO_DIFFERENCE else text
-
-
-def extra_kills(table: pd.DataFrame, against: str = NONE) -> pd.Series:
-    """In how many seeds a policy had a process killed, and ``against`` had not.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The result of :func:`toll`.
-    against : str
-    """
-    kills = table.pivot(index="seed", columns="policy", values="ooms") > 0
-    others = [name for name in table["policy"].unique() if name != against]
-    return pd.Series({name: int((kills[name] & ~kills[against]).sum()) for name in others})
