@@ -6,6 +6,7 @@ random words or more room; :class:`Engine` deals with that and calls it again.
 
 from freehint.engine.commands import Commands
 from freehint.engine.current import Current
+from freehint.engine.guest.pressure.outside import drop_everything, reclaim_pages
 from freehint.engine.guest.workloads import WORDS, draw_words
 from freehint.engine.host.device import draw_gaps
 from freehint.engine.host.migration import Migration, MigrationConfig
@@ -41,7 +42,7 @@ from freehint.mm.memory import (
     NR_ORDERS,
 )
 from freehint.mm.reclaim.shrinker import SHRINK_BATCH, count_objects
-from freehint.units import NS_PER_S
+from freehint.units import NS_PER_S, PAGES_PER_MIB
 
 FIRST_WORDS = 512  # enough for a short run; a sweep has thousands of those
 
@@ -95,7 +96,17 @@ class Engine:
         self.stopped = False  # True when a shared host out of memory has killed the guest
         draw_gaps(world, host_config, self.host_stream)
         world.state[0].gap_at = world.gaps[0, 0] if host_config.gap_ns else NEVER
+        if self.under_pressure:
+            self.commands.does |= {
+                "drop_caches": self._drop_caches,
+                "reclaim": self._memory_reclaim,
+            }
         self.tell("begin", self)
+
+    @property
+    def under_pressure(self) -> bool:
+        """Can the guest reclaim memory?"""
+        return len(self.world.reclaim.shrinkers) > 0
 
     @property
     def world(self) -> World:
@@ -268,6 +279,12 @@ class Engine:
             self._reclaim()
         elif why == NEED_KERNEL:
             self.world.apart[who] = address_of(RARE[who], self.pinned, 0, 0)
+
+    def _drop_caches(self, now_ns: int) -> None:
+        drop_everything(self.pinned)
+
+    def _memory_reclaim(self, now_ns: int, mib: int) -> None:
+        reclaim_pages(self.pinned, mib * PAGES_PER_MIB)
 
     def _reclaim(self) -> None:
         self.shared.direct_reclaim(self)

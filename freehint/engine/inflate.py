@@ -1,9 +1,9 @@
 """The balloon's course: towards a target, a batch of 256 pages at a time.
 
 Each batch is one turn of the driver's work item: it allocates or frees, tells the host, and waits
-until the host has used the buffer.  When the guest has no page left above its min watermark, and
-no policy that holds blocks gives any back, the driver tells the host what it got and sleeps for
-200 ms.
+until the host has used the buffer.  A page that is not there is reclaimed, once, by a guest that
+can do so.  When none is left above the min watermark, and no policy that holds blocks gives any
+back, the driver tells the host what it got and sleeps for 200 ms.
 
 Source: update_balloon_size_func(), towards_target(), virtio_balloon_oom_notify() of
 drivers/virtio/virtio_balloon.c, Linux 6.1.  In a 2 MiB host page's place QEMU's device takes away
@@ -12,6 +12,7 @@ drivers/virtio/virtio_balloon.c, Linux 6.1.  In a 2 MiB host page's place QEMU's
 
 from freehint.config import InputError
 from freehint.engine.guest.balloon import ARRAY_PFNS_MAX, keep_pages, leak_pages, take_pages
+from freehint.engine.guest.pressure.outside import take_pages_reclaiming
 from freehint.engine.world.clock import hold_lock
 from freehint.mm.buddy import NEEDS_CALLBACK
 from freehint.mm.zone import LOCKED, NO_PAGE
@@ -44,6 +45,7 @@ class Inflation:
         self.taken = 0  # pages of a batch that waits for a lock
         self.course = []
         self.largest = len(engine.world.balloon.pages)
+        self.take = take_pages_reclaiming if engine.under_pressure else take_pages
 
     @property
     def pages(self) -> int:
@@ -82,13 +84,13 @@ class Inflation:
         world, pinned = self.engine.world, self.engine.pinned
         first = int(world.balloon.at[0])
         world.balloon.at[0] = first + self.taken
-        got, blocks, last = take_pages(pinned, wanted - self.taken)
+        got, blocks, last = self.take(pinned, wanted - self.taken)
         while last == NEEDS_CALLBACK or (last == NO_PAGE and self.engine.shrink()):
             if last == NEEDS_CALLBACK:
                 self.engine.call_back(-1, now_ns)
             world.balloon.at[0] += got
             self.taken += got
-            got, more, last = take_pages(pinned, wanted - self.taken)
+            got, more, last = self.take(pinned, wanted - self.taken)
             blocks += more
         self.taken += got
         world.balloon.at[0] = first

@@ -20,6 +20,15 @@ ARRAY_PFNS_MAX = 256  # VIRTIO_BALLOON_ARRAY_PFNS_MAX
 KWORKER_CPU = 0  # where the work item runs
 
 
+@kernel(inline=True)
+def add_page(world, place, node):
+    """Put a page that was just allocated in a place of the balloon; it is movable."""
+    pages_allocated(world, node, 0)
+    mark_lru(world.memory, node, 0)
+    write_page_structure(world, node)
+    world.balloon.pages[place] = node
+
+
 @kernel
 def take_pages(world, wanted):
     """Allocate up to ``wanted`` pages behind the balloon's last.
@@ -30,17 +39,14 @@ def take_pages(world, wanted):
         Pages got; blocks taken from the buddy lists; NO_PAGE, LOCKED or NEEDS_CALLBACK if that
         ended it, else 0.
     """
-    first, got, under_lock = world.balloon.at[0], 0, 0
+    first, under_lock = world.balloon.at[0], 0
     for got in range(wanted):
         locked = world.state[0].locked_zones
         node, _, blocks = alloc_pages(world.memory, KWORKER_CPU, 0, MOVABLE, locked)
         under_lock += blocks
         if node < 0:
             return got, under_lock, node
-        pages_allocated(world, node, 0)
-        mark_lru(world.memory, node, 0)
-        write_page_structure(world, node)
-        world.balloon.pages[first + got] = node
+        add_page(world, first + got, node)
     return wanted, under_lock, 0
 
 
