@@ -43,7 +43,7 @@ def full_guest(policy, seed: int) -> Scenario:
     return scenario
 
 
-def _outcomes(run) -> dict:
+def outcomes_of(run) -> dict:
     """The outcomes of a run; a guest that cannot reclaim has no OOM killer."""
     summary = run.summary
     failed = int(summary["failed_allocations"])
@@ -60,7 +60,9 @@ def _outcomes(run) -> dict:
     }
 
 
-def memory_runs_out(policies=None, seeds=range(1, 6), guest=full_guest) -> pd.DataFrame:
+def memory_runs_out(
+    policies=None, seeds=range(1, 6), guest=full_guest, outcomes=outcomes_of
+) -> pd.DataFrame:
     """Run a guest out of memory under each policy, with the same seeds.
 
     Parameters
@@ -70,6 +72,8 @@ def memory_runs_out(policies=None, seeds=range(1, 6), guest=full_guest) -> pd.Da
     seeds : sequence of int
     guest : callable
         ``guest(policy, seed)`` gives the Scenario.
+    outcomes : callable
+        ``outcomes(run)`` gives the other columns of a row as a dict.
 
     Returns
     -------
@@ -93,20 +97,22 @@ def memory_runs_out(policies=None, seeds=range(1, 6), guest=full_guest) -> pd.Da
     if NONE not in [one.name for one in chosen]:
         chosen.insert(0, find_policy(NONE))
     rows = [
-        {"policy": policy.name, "seed": seed, **_outcomes(simulate(guest(policy, seed)))}
+        {"policy": policy.name, "seed": seed, **outcomes(simulate(guest(policy, seed)))}
         for seed in checked_seeds(seeds)
         for policy in chosen
     ]
     return pd.DataFrame(rows)
 
 
-def against_none(runs: pd.DataFrame) -> pd.DataFrame:
+def against_none(runs: pd.DataFrame, outcomes=OUTCOMES) -> pd.DataFrame:
     """What each policy adds to "none", seed by seed.
 
     Parameters
     ----------
     runs : DataFrame
-        The result of :func:`memory_runs_out`.
+        The result of :func:`memory_runs_out`, with a column ooms.
+    outcomes : sequence of str
+        The columns that are compared.
 
     Returns
     -------
@@ -114,7 +120,7 @@ def against_none(runs: pd.DataFrame) -> pd.DataFrame:
         The rows of :func:`freehint.sweeps.paired.paired`, with a column more: extra_ooms, the
         number of seeds in which the policy had an OOM and "none" had none (L3: it must be 0).
     """
-    found = paired(runs, list(OUTCOMES), NONE)
+    found = paired(runs, list(outcomes), NONE)
     ooms = runs.pivot(index="seed", columns="policy", values="ooms") > 0
     extra = {name: int((ooms[name] & ~ooms[NONE]).sum()) for name in ooms.columns}
     return found.assign(extra_ooms=found["level"].map(extra))
