@@ -31,7 +31,9 @@ COSTS = ("scan_page_ns", "reclaim_page_ns")  # RATES that are fields of Costs
 _NUMBERED = re.compile(r"step \d+ ")
 
 
-def workload_of(measured: Measured, rates: dict | None = None, wrong: str = "") -> UnderPressure:
+def workload_of(
+    measured: Measured, rates: dict | None = None, wrong: str | None = None
+) -> UnderPressure:
     """The guest of a recording, with its jobs.
 
     Parameters
@@ -40,7 +42,7 @@ def workload_of(measured: Measured, rates: dict | None = None, wrong: str = "") 
         Of which only T0 and the workload are used.
     rates : dict, optional
         Times per page, some of RATES.
-    wrong : str
+    wrong : str, optional
         A rule to leave out, such as "no_boost".
 
     Raises
@@ -61,7 +63,7 @@ def workload_of(measured: Measured, rates: dict | None = None, wrong: str = "") 
         jobs="; ".join(job for step in measured.steps["job"] for job in model_jobs(step)),
         files=",".join(f"{name}={mib}" for name, mib in files.items()),
         recording=measured.stem,
-        cached=read[-1][-1] if read else "",
+        cached=read[-1][-1] if read else None,
         swap_MiB=swap,
         course_ns=COURSE_NS,
         without=wrong,
@@ -104,7 +106,7 @@ def predict(measured: Measured, rates: dict | None = None, wrong: str | None = N
     -------
     Predicted
     """
-    guest = workload_of(measured, rates, wrong or "")
+    guest = workload_of(measured, rates, wrong)
     costs = Costs(**{name: value for name, value in (rates or {}).items() if name in COSTS})
     run = simulate(
         Scenario(

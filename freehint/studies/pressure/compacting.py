@@ -15,13 +15,13 @@ from freehint.jit.pinned import pinned
 from freehint.mm.compact.direct import compact_node
 from freehint.mm.compact.state import new_compaction
 from freehint.mm.memory import LRU, NR_ORDERS, Memory, copy_memory
-from freehint.mm.reclaim.lru import add_anon_page
-from freehint.mm.reclaim.state import (
+from freehint.mm.reclaim.counts import (
     COMPACT_FREE_SCANNED,
     COMPACT_MIGRATE_SCANNED,
     PGMIGRATE_SUCCESS,
-    new_reclaim,
 )
+from freehint.mm.reclaim.lru import add_anon_page
+from freehint.mm.reclaim.state import new_reclaim
 from freehint.policies.compact_report import CompactReport
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate

@@ -8,7 +8,8 @@ from lru_guest import lru_guest, page_of, places_on
 from freehint.mm.check import check_memory
 from freehint.mm.memory import WMARK_HIGH
 from freehint.mm.reclaim.lru import add_anon_page, add_file_page, mark_page_accessed, touch
-from freehint.mm.reclaim.scan import shrink_node, snapshot_refaults
+from freehint.mm.reclaim.scan import snapshot_refaults
+from freehint.mm.reclaim.shrink import shrink_node
 from freehint.mm.reclaim.state import BY_KSWAPD, BY_TASK
 from freehint.mm.reclaim.writeback import end_writeback, next_writeback
 from freehint.mm.reference.reclaim import ANON, FILE, TwinReclaim

@@ -6,9 +6,10 @@ The memory changes at once; the time that reclaim takes is paid by the task that
 from freehint.engine.guest.balloon import KWORKER_CPU, add_page
 from freehint.jit import kernel
 from freehint.mm.memory import MOVABLE
+from freehint.mm.reclaim.counts import SLABS_SCANNED
+from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
 from freehint.mm.reclaim.shrinker import shrink_slab
-from freehint.mm.reclaim.slowpath import alloc_noretry, drop_caches, memory_reclaim
-from freehint.mm.reclaim.state import SLABS_SCANNED
+from freehint.mm.reclaim.slowpath import alloc_noretry
 
 
 @kernel(cold=True)
