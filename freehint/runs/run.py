@@ -15,10 +15,17 @@ from freehint.inputs.reading import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
 from freehint.runs.cited.citations import citations
 from freehint.runs.provenance import read_provenance
+from freehint.runs.readable import (
+    MIGRATION_READABLE,
+    MORE_READABLE,
+    READABLE,
+    WAITS_READABLE,
+    WALK_ONLY,
+)
 from freehint.runs.stored import COLUMNS, check_summary, check_table
 from freehint.runs.summary import waiting
 from freehint.runs.tracks import trace_of
-from freehint.units import format_ns, format_pages, format_share, micro
+from freehint.units import micro
 
 # Tables that only the run of a guest under pressure has.
 PRESSURE_TABLES = ("reclaim", "jobs")
@@ -232,45 +239,6 @@ def _with_texts(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields, table.schema.metadata))
 
 
-# Label, entry of the summary, and the function that formats it.
-READABLE = (
-    ("offered", "offered_pages", format_pages),
-    ("hinted", "hinted_pages", format_pages),
-    ("lost on a full ring", "lost_pages", format_pages),
-    ("hinted twice", "duplicate_pages", format_pages),
-    ("coverage", "coverage", format_share),
-    ("stale", "stale_pages", format_pages),
-    ("survival", "survival", format_share),
-    ("walk took", "walk_ns", lambda ns: format_ns(ns) if ns >= 0 else "not finished"),
-    ("strokes", "strokes", "{:,}".format),
-    ("lock held p50", "lock_held_p50_ns", format_ns),
-    ("lock held p99", "lock_held_p99_ns", format_ns),
-    ("lock held max", "lock_held_max_ns", format_ns),
-    ("allocation wait max", "alloc_wait_max_ns", format_ns),
-    ("operations that waited", "waits", "{:,}".format),
-    ("allocations", "allocations", "{:,}".format),
-    ("steps over bookmarks", "bookmark_ns", format_ns),
-)
-MIGRATION_READABLE = (
-    ("migration", "migration", str),
-    ("sent", "sent_bytes", lambda sent: f"{sent / 1e6:,.1f} MB"),
-    ("migration took", "total_ns", lambda ns: format_ns(ns) if ns >= 0 else "not ended"),
-    ("downtime", "downtime_ns", lambda ns: format_ns(ns) if ns >= 0 else "not stopped"),
-    ("rounds", "rounds", "{:,}".format),
-    ("skipped by hints", "skipped_pages", format_pages),
-    ("lost writes", "lost_writes", lambda pages: f"{pages:,}" if pages >= 0 else "not compared"),
-    ("faults afterwards", "faults", "{:,}".format),
-)
-# The entries of waiting(), which is made of the table of waits.
-WAITS_READABLE = (
-    ("allocation wait p99.9", "alloc_wait_p999_ns", format_ns),
-    ("mean of the waits", "alloc_wait_mean_ns", format_ns),
-    ("allocations that waited", "alloc_waited", format_share),
-)
-RETRIES_READABLE = (("offered again when lost", "retried_pages", format_pages),)
-WALK_ONLY = {"coverage", "survival", "walk_ns"}
-
-
 def readable(run: Run) -> dict:
     """A run's summary for people: label -> text with the unit that reads best.
 
@@ -286,7 +254,7 @@ def readable(run: Run) -> dict:
     walked = run.summary["strokes"] > 0
     found = {**run.summary, **waiting(run.summary, run.waits)}
     rows = READABLE + WAITS_READABLE
-    for more, entry in ((RETRIES_READABLE, "retried_pages"), (MIGRATION_READABLE, "migration")):
+    for more, entry in MORE_READABLE:
         rows += more if entry in found else ()
     return {
         label: write(found[name]) if walked or name not in WALK_ONLY else "–"
