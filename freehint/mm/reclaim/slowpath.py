@@ -41,6 +41,7 @@ from freehint.mm.zone import (
 )
 
 WAITS = -4  # the task sleeps for THROTTLE_NS while kswapd and the disk work: call alloc() again
+LARGE_REFILLS_FROM = 612
 ROUNDS_OF_A_TURN = 10  # of kswapd, until a tick takes the CPU away from it: 2.3 to 4 ms
 THROTTLE_NS = 4_000_000  # reclaim_throttle(): one jiffy at 250 Hz
 
@@ -177,11 +178,14 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
 def yield_to_kswapd(memory, reclaim, cpu):
     """On a guest of one CPU, kswapd that was just woken runs before the task reclaims.
 
-    Between tasks that have both run for a while, the engine decides.
+    From 6.12 on a refill takes up to 480 pages: the request that wakes kswapd is often the one
+    that has to reclaim.  Before, kswapd has had its turn by then, and the engine gives it.
     Source: __perform_reclaim(), cond_resched().
     """
     at = reclaim.node[0].kswapd_at
-    if memory.nr_cpus > 1 or (at != KSWAPD_ASLEEP and at != KSWAPD_NAPS):
+    if memory.nr_cpus > 1 or memory.profile.release < LARGE_REFILLS_FROM:
+        return
+    if at != KSWAPD_ASLEEP and at != KSWAPD_NAPS:
         return
     rounds = 0
     while rounds < ROUNDS_OF_A_TURN and kswapd_step(memory, reclaim, cpu):
