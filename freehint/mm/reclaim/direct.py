@@ -1,14 +1,20 @@
-"""Direct reclaim: a task frees pages for its own request, or waits until others have.
+"""Direct reclaim: a task frees pages for its own request or an operator's, or waits for others.
 
 Source: mm/vmscan.c of Linux 6.1: try_to_free_pages(), do_try_to_free_pages(), shrink_zones().
 """
 
 from freehint.jit import kernel
 from freehint.mm.compact.finish import compaction_suitable
-from freehint.mm.memory import WMARK_HIGH, WMARK_MIN, ZONE_NORMAL
-from freehint.mm.reclaim.counts import ALLOCSTALL_DMA, PGSCAN_DIRECT_THROTTLE, WORK_THROTTLED
+from freehint.mm.memory import WMARK_HIGH, WMARK_MIN, ZONE_MOVABLE, ZONE_NORMAL
+from freehint.mm.reclaim.counts import (
+    ALLOCSTALL_DMA,
+    DROP_PAGECACHE,
+    PGSCAN_DIRECT_THROTTLE,
+    WORK_THROTTLED,
+)
 from freehint.mm.reclaim.kswapd import wake
 from freehint.mm.reclaim.lists import lru_pages
+from freehint.mm.reclaim.pages import drop_page, free_reclaimed
 from freehint.mm.reclaim.scan import (
     can_reclaim_anon_pages,
     compact_gap,
@@ -24,6 +30,7 @@ from freehint.mm.reclaim.state import (
     INACTIVE_FILE,
     MAX_RECLAIM_RETRIES,
     PAGE_ALLOC_COSTLY_ORDER,
+    PAGEVEC_SIZE,
     SWAP_CLUSTER_MAX,
 )
 from freehint.mm.zone import zone_watermark_ok
@@ -232,3 +239,59 @@ def compaction_could_run(memory, order, highest_zoneidx):
             if compaction_suitable(memory, zone, order, highest_zoneidx):
                 return True
     return False
+
+
+# What an operator asks for: memory.reclaim and drop_caches
+
+
+@kernel(cold=True)
+def memory_reclaim(memory, reclaim, cpu, nr_pages):
+    """Reclaim ``nr_pages`` pages from the guest as one cgroup; return the pages reclaimed.
+
+    Source: memory_reclaim() of mm/memcontrol.c, try_to_free_mem_cgroup_pages().
+    """
+    got, retries = 0, MAX_RECLAIM_RETRIES
+    sc = reclaim.control[BY_TASK]
+    while got < nr_pages:
+        pages = max(nr_pages - got, SWAP_CLUSTER_MAX)
+        begin_direct_reclaim(reclaim, 0, ZONE_MOVABLE, pages)
+        sc.proactive = 1
+        reclaim_with_force(memory, reclaim, cpu)
+        if sc.nr_reclaimed == 0:
+            if retries == 0:
+                break
+            retries -= 1
+        got += sc.nr_reclaimed
+    sc.proactive = 0
+    return got
+
+
+@kernel(cold=True)
+def drop_caches(memory, reclaim, cpu, limit):
+    """Drop clean pages of files that nobody has mapped, in the files' order.
+
+    Call it again while it returns ``limit`` pages; a call that drops fewer has come to the end.
+    Source: drop_pagecache_sb(), invalidate_mapping_pages().
+
+    Returns
+    -------
+    int
+        Pages dropped.
+    """
+    state = reclaim.node[0]
+    if state.drop_at == 0:
+        reclaim.count[DROP_PAGECACHE] += 1
+    dropped = batch = 0
+    while state.drop_at < reclaim.place.shape[0] and dropped < limit:
+        node = int(reclaim.place[state.drop_at]) - 1
+        state.drop_at += 1
+        if node >= 0 and drop_page(memory, reclaim, node):
+            dropped += 1
+            batch += 1
+            if batch == PAGEVEC_SIZE:
+                free_reclaimed(memory, reclaim, cpu)
+                batch = 0
+    free_reclaimed(memory, reclaim, cpu)
+    if dropped < limit:
+        state.drop_at = 0
+    return dropped

@@ -6,7 +6,7 @@ Linux 6.1.
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import end_callbacks
+from freehint.mm.callback import end_callbacks
 from freehint.mm.compact.direct import direct_compact
 from freehint.mm.compact.state import (
     COMPACT_DEFERRED,

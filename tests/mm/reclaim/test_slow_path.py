@@ -10,10 +10,10 @@ from lru_guest import lru_guest, page_of
 from freehint.formats.snapshots import load_snapshot
 from freehint.mm.check import check_memory
 from freehint.mm.memory import BUDDY, MOVABLE, PCP, UNMOVABLE, copy_memory, frame_order
+from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 from freehint.mm.reclaim.kswapd import kswapd_step
 from freehint.mm.reclaim.lists import set_bits
 from freehint.mm.reclaim.lru import add_anon_page, add_file_page, touch
-from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
 from freehint.mm.reclaim.slowpath import WAITS, alloc, alloc_no_reclaim
 from freehint.mm.reclaim.state import (
     CACHE_NEVER_RECLAIMED,

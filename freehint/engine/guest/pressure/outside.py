@@ -7,7 +7,7 @@ from freehint.engine.guest.balloon import KWORKER_CPU, add_page
 from freehint.jit import kernel
 from freehint.mm.memory import MOVABLE
 from freehint.mm.reclaim.counts import SLABS_SCANNED
-from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
+from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 from freehint.mm.reclaim.shrinker import shrink_slab
 from freehint.mm.reclaim.slowpath import alloc_noretry
 

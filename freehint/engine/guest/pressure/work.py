@@ -60,7 +60,7 @@ from freehint.engine.world.jobs import (
 )
 from freehint.jit import kernel
 from freehint.mm.memory import MOVABLE, UNMOVABLE
-from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
+from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 
 # Blocks of order 0 of a process that runs a command, beside what its step allocates: 12 UNMOVABLE
 # and 19 MOVABLE ones (rc_cache, cat, dd and tail).
