@@ -14,7 +14,7 @@ from freehint.mm.compact.state import (
     PRIO_SYNC_LIGHT,
 )
 from freehint.mm.highatomic import unreserve_highatomic_pageblock
-from freehint.mm.memory import MOVABLE, WMARK_HIGH, WMARK_MIN
+from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES, WMARK_HIGH, WMARK_MIN
 from freehint.mm.pcp import drain_pages_zone
 from freehint.mm.reclaim.counts import OOM_KILL, WORK_THROTTLED, WORK_UNDER_LOCK
 from freehint.mm.reclaim.direct import (
@@ -129,14 +129,18 @@ def end_alloc(memory, reclaim, boosts, node, zone, under_lock):
 
 @kernel(cold=True)
 def after_boost(memory, reclaim, zone):
-    """Let kswapd reclaim in a zone that was boosted; by a wrong rule nothing comes of the boost.
+    """Let kswapd reclaim in a zone that was boosted, as far as vm.watermark_boost_factor allows.
 
-    Source: ZONE_BOOSTED_WATERMARK in rmqueue().
+    Larger factors than the default 15,000 are no larger boosts: mm/fallback.py limits them.
+    Source: boost_watermark(), ZONE_BOOSTED_WATERMARK in rmqueue().
     """
-    if reclaim.node[0].ablations & NO_BOOST:
-        memory.zones[zone].watermark_boost = 0
-    else:
-        wakeup_kswapd(memory, reclaim, 0, memory.zones[zone].index, False)
+    state, record = reclaim.node[0], memory.zones[zone]
+    most = record.watermark[WMARK_HIGH] * state.watermark_boost_factor // 10000
+    if most == 0 or state.ablations & NO_BOOST:
+        record.watermark_boost = 0
+        return
+    record.watermark_boost = min(record.watermark_boost, max(most, PAGEBLOCK_NR_PAGES))
+    wakeup_kswapd(memory, reclaim, 0, record.index, False)
 
 
 @kernel(cold=True)

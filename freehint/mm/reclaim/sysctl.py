@@ -26,7 +26,8 @@ class Sysctl:
     watermark_scale_factor : int
         Distance between the watermarks in 1/10000 of the memory, 1 to 3000.
     watermark_boost_factor : int
-        Largest boost in 1/10000 of the high watermark; 0 turns boosts off.
+        Largest boost in 1/10000 of the high watermark; 0 turns boosts off.  Values above 15000
+        have the effect of 15000.
     compaction_proactiveness : int
         0 to 100.
     dirty_ratio, dirty_background_ratio : int
