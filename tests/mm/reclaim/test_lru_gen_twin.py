@@ -61,8 +61,9 @@ def step(memory, reclaim, twin, chance, can_swap):
         free_pages(memory, forget_place(memory, reclaim, place), 0, 0, 0)
         twin.forget(place)
     elif kind:
-        mark_page_accessed(memory, reclaim, int(reclaim.place[place]) - 1)
-        twin.pages[place].reads += 1
+        for _ in range(chance.randrange(6)):
+            mark_page_accessed(memory, reclaim, int(reclaim.place[place]) - 1)
+            twin.pages[place].reads += 1
     else:
         touch(memory, reclaim, place, False)
         twin.pages[place].young = True
