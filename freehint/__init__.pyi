@@ -26,6 +26,7 @@ from freehint.policies import POLICIES
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.call_five_step import CallFiveStep
 from freehint.policies.call_walker import CallWalker
+from freehint.policies.compact_report import CompactReport
 from freehint.policies.five_step import FiveStep
 from freehint.policies.interface import v24, walk_free_mem_block
 from freehint.policies.page_reporting import PageReporting
@@ -74,6 +75,7 @@ __all__ = [
     "BalloonAlloc",
     "CallFiveStep",
     "CallWalker",
+    "CompactReport",
     "Control",
     "Costs",
     "FiveStep",

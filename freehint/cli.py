@@ -17,8 +17,9 @@ from importlib import import_module
 
 from freehint.config import InputError, nearest, one_of, require_name, shown
 from freehint.inputs.source import annotations, imported, keys
-from freehint.record import WORKLOADS
+from freehint.record.reclaim.options import WORKLOADS_HELP, add_reclaim_options
 from freehint.replay import INPUTS, LEVELS, REPLAY_LEVELS
+from freehint.replay.pressure.options import add_pressure
 from freehint.version import __version__
 
 FAILED, BAD_INPUT = 1, 2
@@ -153,11 +154,11 @@ def _add_replays(commands) -> None:
     validate = commands.add_parser("validate", help="compare the model with recordings")
     kinds = validate.add_subparsers(dest="kind", required=True, parser_class=_Parser)
 
-    def kind(name, help, function, row, folder="the folder of the recordings"):
+    def kind(name, help, function, row, folder="the folder of the recordings", room="replay"):
         made = kinds.add_parser(name, help=help)
         made.add_argument("folder", help=folder)
         made.add_argument("--out", help=f"write the table, one row per {row}, as parquet")
-        made.set_defaults(run=f"freehint.replay.commands.{function}")
+        made.set_defaults(run=f"freehint.{room}.commands.{function}")
         return made
 
     traces = kind(
@@ -191,6 +192,7 @@ def _add_replays(commands) -> None:
         "migration",
         "a folder with a migrations.csv",
     )
+    add_pressure(kind)
 
 
 def _add_record(commands) -> None:
@@ -201,7 +203,7 @@ def _add_record(commands) -> None:
     guest = kinds.add_parser(
         "guest",
         help="run a stock Debian kernel under QEMU and record T0, the trace and T1",
-        epilog=f"workloads: {'; '.join(WORKLOADS.values())}",
+        epilog=WORKLOADS_HELP,
     )
     guest.add_argument("name", help="the recording's name: NAME.T0, NAME.T1, NAME.trace, NAME.info")
     guest.add_argument("--out", required=True, metavar="DIR", help="the folder for its files")
@@ -238,6 +240,7 @@ def _add_record(commands) -> None:
     guest.add_argument(
         "--hints", action="store_true", help="with free-page-hint=on; implies --migrate"
     )
+    add_reclaim_options(guest)
     guest.set_defaults(run="freehint.record.commands.print_guest")
 
     lists = kinds.add_parser("snapshot", help="read the exact lists of this machine or of a dump")
@@ -266,8 +269,7 @@ def _add_reports(commands) -> None:
     report.add_argument("-o", "--out", default="out/report.html")
     report.add_argument("--pdf", action="store_true", help="also print a PDF beside the HTML")
     report.add_argument(
-        "-p",
-        "--parameter",
+        *("-p", "--parameter"),
         action="append",
         default=[],
         type=_setting,
@@ -285,7 +287,7 @@ def _add_reports(commands) -> None:
 
 
 def main(arguments=None) -> int:
-    """Run the command line and return the exit code."""
+    """Run the command line."""
     try:
         args = _parser().parse_args(arguments)
         module, _, function = args.run.rpartition(".")

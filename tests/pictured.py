@@ -6,12 +6,15 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 
 import freehint as fh
 from compile_runs import END_NS, sweep_of_summaries
 from freehint import figures
 from freehint.figures.compile import compile_figure
+from freehint.replay.pressure.compare import Predicted, compare
+from freehint.replay.pressure.measured import Measured
 from freehint.replay.validate import validate_migration
 from freehint.studies import speed
 from freehint.studies.blocks import block_story
@@ -53,6 +56,32 @@ def moved() -> list:
 @cache
 def history() -> pd.DataFrame:
     return fh.replay_history(fh.data("linux-6.1/traces") / "frag")
+
+
+@cache
+def sawtooth():
+    """A made-up recording under pressure that ends in an OOM, and a prediction that is late."""
+    start = fh.make_memory("64MiB")
+    time_s = np.linspace(0, 2, 401)
+    band = start.zones["watermark"].sum(axis=0)
+    falls = np.maximum(12_000 * (1 - 2 * time_s), band[1] + (time_s * 10 % 1) * (band[2] - band[1]))
+    runs = pd.DataFrame({"begin_s": np.arange(0.5, 1.8, 0.1), "end_s": np.arange(0.52, 1.82, 0.1)})
+    measured = Measured(
+        stem=Path("sawtooth"),
+        start=start,
+        info={},
+        time_s=time_s,
+        free=falls.astype(int)[:, None],
+        steps=pd.DataFrame([(1, "fill 60", 0.0, 1.9)], columns=["step", "job", "begin_s", "end_s"]),
+        counts={"pageoutrun": len(runs), "oom_kill": 1},
+        before={},
+        oom_s=(1.8,),
+        oom_pages=(15_000,),
+        kswapd=runs.assign(reclaimed=10),
+        misses=0,
+    )
+    said = Predicted(time_s * 1.1, falls.astype(int), dict(measured.counts), (1.9,))
+    return compare(measured, said)
 
 
 @cache
@@ -176,6 +205,7 @@ DRAWN = {
     "resident_over_time": lambda: figures.resident_over_time(
         pd.read_csv(fh.data("linux-6.1/reporting/fpr.rss.csv"))
     ),
+    "free_under_pressure": lambda: figures.free_under_pressure(sawtooth()),
     "pages_by_fate": lambda: figures.pages_by_fate(
         fh.summaries(moved()).set_index("policy", drop=False)
     ),

@@ -1,10 +1,11 @@
 """A stand-in for QEMU, first in PATH: it answers on the same sockets, and runs nothing.
 
 What it does differently is chosen by words in $STAND_IN: "full" lets a dump fail as on a full disk,
-"lost" counts a lost row, "complains" has a warning in dmesg, "hangs" never ends its workload, and
-"dies" ends when the workload begins.  A migration sends the marks of the trace to the other
-stand-in; with "fails" it fails, with "endless" it never completes, with "damages" a file of the
-guest is another one afterwards, and with "refuses" the destination ends.
+"lost" counts a lost row, "complains" has a warning in dmesg, "hangs" never ends its workload,
+"dies" ends when the workload begins, and with "stuck" a balloon never reaches its target.  A
+migration sends the marks of the trace to the other stand-in; with "fails" it fails, with "endless"
+it never completes, with "damages" a file of the guest is another one afterwards, and with "refuses"
+the destination ends.
 """
 
 import json
@@ -17,7 +18,8 @@ import time
 from pathlib import Path
 
 STATISTICS = "### 0\nentries: {}\noverrun: {}\ncommit overrun: 0\ndropped events: 0"
-TRACE = "            init-1       [000]      2.{:06d}: tracing_mark_write: {}\n"
+TRACE = "            init-1       [000] {}     2.{:06d}: tracing_mark_write: {}\n"
+VM_FILES = "### /proc/vmstat\nnr_free_pages {}\npgfree {}\n### /proc/meminfo\nMemFree: 5 kB"
 
 
 def words() -> list[str]:
@@ -30,6 +32,7 @@ class Guest:
     def __init__(self, incoming):
         self.marks, self.incoming, self.moved = [], incoming, False
         self.files = {}
+        self.flags, self.balloon = "", 1 << 30
 
     def answer(self, command: str, arguments: dict, files: list):
         """What the monitor returns."""
@@ -39,10 +42,13 @@ class Guest:
                 raise OSError("dump: failed to save memory: No space left on device")
         if command == "getfd":
             self.files[arguments["fdname"]] = socket.socket(fileno=files[0])
+        if command == "balloon":
+            self.balloon = arguments["value"] + (1 << 20) * ("stuck" in words())
         if command == "migrate":
             self.send(self.files[arguments["uri"].removeprefix("fd:")])
         return {
             "query-version": {"qemu": {"major": 7, "minor": 2, "micro": 22}},
+            "query-balloon": {"actual": self.balloon},
             "query-migrate-capabilities": [{"capability": "xbzrle", "state": False}],
             "query-migrate-parameters": {"downtime-limit": 300},
             "query-migrate": self.progress(),
@@ -97,10 +103,14 @@ def shell(connection, data: Path, guest: Guest) -> None:
         connection.sendall(b"noise of the boot\n::READY\n")
     for line in connection.makefile():
         command, said, status = line.strip(), "", 0
-        if found := re.match(r"mark (FH \w+)", command):
+        if found := re.match(r"mark (FH [\w ]+)", command):
             guest.marks.append(found[1])
         if command == "statistics":
             said = STATISTICS.format(len(guest.marks), int("lost" in words()))
+        elif command.startswith("trace_buffer"):
+            guest.flags = "..s1." if command.endswith(" 1") else ""
+        elif command == "vm_files":
+            said = VM_FILES.format(7 - len(guest.marks), 100 * len(guest.marks))
         elif command == "cat $T/kprobe_profile":
             said = "  isolate     0     0"
         elif command == "echo ${FILL_MIB:-0}":
@@ -110,7 +120,7 @@ def shell(connection, data: Path, guest: Guest) -> None:
         elif command.startswith("complaints") and "complains" in words():
             said = "[    9.1] WARNING: CPU: 0 PID: 1 at mm/page_alloc.c"
         elif command.startswith("cat $T/trace >"):
-            lines = [TRACE.format(i, text) for i, text in enumerate(guest.marks)]
+            lines = [TRACE.format(guest.flags, i, text) for i, text in enumerate(guest.marks)]
             data.write_text("".join(lines))
         elif command.startswith("wl_"):
             if "dies" in words():

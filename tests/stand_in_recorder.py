@@ -11,6 +11,7 @@ import pandas as pd
 import freehint as fh
 from freehint.record import guest, qemu
 from freehint.record.kernels import Found, Kernel
+from freehint.record.lists.pages import COLUMNS as LRU_COLUMNS
 from freehint.record.lists.tables import COLUMNS, Lists
 from freehint.record.migration import move
 from freehint.record.probes import PROBES
@@ -29,6 +30,12 @@ def made_lists() -> Lists:
         _typed("pageblock", fh.pageblocks(memory)),
         _meta(memory),
     )
+
+
+def made_lru() -> pd.DataFrame:
+    """LRU lists of two pages."""
+    made = pd.DataFrame({"list": ["inactive_file", "active_file"], "pfn": [7, 5]})
+    return made.reindex(columns=list(LRU_COLUMNS), fill_value=0).astype(LRU_COLUMNS)
 
 
 def _typed(kind: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -82,6 +89,7 @@ def install(folder: Path, patch=setattr) -> None:
     patch(guest, "write_initramfs", lambda path, *_: path.write_text("an initramfs"))
     patch(guest, "open_program", lambda dump, vmlinux: dump)
     patch(guest, "Reader", Reader)
+    patch(guest, "read_lru", lambda _: made_lru())
     for name in ("SETTLE_S", "MARK_S"):
         patch(guest, name, 0.0)
 

@@ -31,7 +31,7 @@ ENGINE = [
     {"worker", "moment", "user", "canary", "watchdog", "current", "watcher", "rare"},
     {"loop", "stroke_kernels"},
     {"strokes"},
-    {"commands"},
+    {"commands", "inflate"},
     {"engine"},
 ]
 

@@ -28,6 +28,7 @@ class Commands:
             "acknowledge": self.acknowledge,
             "off": self.off,
             "on": self.on,
+            "compact_memory": strokes.compact_memory,
         }
 
     @property
@@ -38,7 +39,8 @@ class Commands:
     def do_next(self) -> None:
         """Carry out the command that is due first."""
         due_ns, command = self.waiting.pop(0)
-        self.does[command](due_ns)
+        name, *amounts = command.split()
+        self.does[name](due_ns, *map(int, amounts))
 
     def later(self, time_ns: int, command: str) -> None:
         """Add a command that follows from an event of the run."""

@@ -6,9 +6,11 @@ random words or more room; :class:`Engine` deals with that and calls it again.
 
 from freehint.engine.commands import Commands
 from freehint.engine.current import Current
+from freehint.engine.guest.pressure.outside import drop_everything, reclaim_pages
 from freehint.engine.guest.workloads import WORDS, draw_words
 from freehint.engine.host.device import draw_gaps
 from freehint.engine.host.migration import Migration, MigrationConfig
+from freehint.engine.inflate import Inflation
 from freehint.engine.loop import (
     HOST_SHORT,
     LIST_EMPTIED,
@@ -34,14 +36,15 @@ from freehint.engine.world.world import World
 from freehint.jit.apart import address_of
 from freehint.mm.bitmap import count_bits
 from freehint.mm.memory import (
+    CALLED,
     EMPTIED,
     HEADS,
     NR_ORDERS,
 )
-from freehint.units import NS_PER_S
+from freehint.mm.reclaim.shrinker import SHRINK_BATCH, count_objects
+from freehint.units import NS_PER_S, PAGES_PER_MIB
 
 FIRST_WORDS = 512  # enough for a short run; a sweep has thousands of those
-SHRINK_BATCH = 128  # pages that a shrinker is asked for at a time (mm/vmscan.c)
 
 
 def run_events(engine, until_ns: int) -> tuple:
@@ -83,15 +86,27 @@ class Engine:
         self.host_config = host_config
         self.cpu_streams, self.host_stream = streams[:-1], streams[-1]
         self.history = []  # rows of moment()
+        self.held = []  # rows of time_s, user, pages held for the host
         self.resident = []  # rows of time_s, resident pages, faults so far
         self.work = []  # for a recorded guest, rows of time_s, CPU, rows done, slip_ns
         self.words = FIRST_WORDS  # number of words to draw next
         self.migration = None
+        self.inflation = None
         self.shared = None  # the HostMemory, if the guest shares its host
         self.stopped = False  # True when a shared host out of memory has killed the guest
         draw_gaps(world, host_config, self.host_stream)
         world.state[0].gap_at = world.gaps[0, 0] if host_config.gap_ns else NEVER
+        if self.under_pressure:
+            self.commands.does |= {
+                "drop_caches": self._drop_caches,
+                "reclaim": self._memory_reclaim,
+            }
         self.tell("begin", self)
+
+    @property
+    def under_pressure(self) -> bool:
+        """Can the guest reclaim memory?"""
+        return len(self.world.reclaim.shrinkers) > 0
 
     @property
     def world(self) -> World:
@@ -114,6 +129,13 @@ class Engine:
         self.commands.does |= {"migrate": self.migration.begin, "cancel": self.migration.cancel}
         return self.migration
 
+    def inflate(self, deflate_on_oom: bool) -> Inflation:
+        """Let the guest have a balloon, whose target the command "balloon MiB" sets."""
+        self.inflation = Inflation(self, deflate_on_oom)
+        self.commands.does |= {"balloon": self.inflation.aim, "inflate": self.inflation.work}
+        self.world.state[0].shrinkers += deflate_on_oom
+        return self.inflation
+
     def begin(self, commands, until_ns: int, acknowledges=False) -> None:
         """Prepare a run before its first event.
 
@@ -122,7 +144,7 @@ class Engine:
         commands : list of (int, str)
             Times in ns and commands from outside, in the order of time: "start", "stop" and
             "done" from the host, "migrate" and "cancel" for the migration, "on" and "off" from
-            the enable switch.
+            the enable switch, and those of :class:`freehint.Control`'s ``at``.
         until_ns : int
             The run's end; the memory is noted 100 times on the way.
         acknowledges : bool
@@ -181,6 +203,12 @@ class Engine:
 
     def _note_memory(self, time_ns: int) -> None:
         self.history.append(moment(self.current.pinned_memory, time_ns / NS_PER_S))
+        for user in self.strokes.users:
+            policy = user.policy
+            holds = policy.release or policy.shrink or policy.report != "under_lock"
+            # The kernel is compiled only for policies that hold blocks.
+            pages = int(count_objects(self.current.pinned_memory, user.number)) if holds else 0
+            self.held.append((time_ns / NS_PER_S, user.number, pages))
         if self.world.host[0].discards:
             pages = int(count_bits(self.world.present))
             faults = int(self.world.host[0].faults)
@@ -244,7 +272,7 @@ class Engine:
         elif why == NEED_ROOM:
             self._make_room()
         elif why == LIST_EMPTIED:
-            self._call_back(now_ns)
+            self.call_back(who, now_ns)
         elif why == REPORT_WANTED:
             self._want_report(now_ns)
         elif why == NEED_PAGES:
@@ -255,6 +283,12 @@ class Engine:
             self._reclaim()
         elif why == NEED_KERNEL:
             self.world.apart[who] = address_of(RARE[who], self.pinned, 0, 0)
+
+    def _drop_caches(self, now_ns: int) -> None:
+        drop_everything(self.pinned)
+
+    def _memory_reclaim(self, now_ns: int, mib: int) -> None:
+        reclaim_pages(self.pinned, mib * PAGES_PER_MIB)
 
     def _reclaim(self) -> None:
         self.shared.direct_reclaim(self)
@@ -273,8 +307,17 @@ class Engine:
 
     # Notifications of the allocator.
 
-    def _call_back(self, now_ns: int) -> None:
-        """Tell the policies that watch for it that a free list ran empty."""
+    def call_back(self, cpu: int, now_ns: int) -> None:
+        """Tell the policies that watch for it that a free list ran empty.
+
+        A CPU that sleeps has found it empty, and repeats its operation before any other event.
+
+        Parameters
+        ----------
+        cpu : int
+            The actor whose event came before; -1 if it was none.
+        now_ns : int
+        """
         memory = self.world.memory
         which = int(memory.notify[EMPTIED]) - 1
         memory.notify[EMPTIED] = 0
@@ -288,6 +331,8 @@ class Engine:
                     record.rows = min(record.rows, record.row)
                     user.interrupted = True
                     hold_lock(self.world, zone, now_ns, moved * int(self.world.cost[0].rotate_ns))
+        if cpu >= 0 and memory.notify[CALLED] and self.world.key[cpu] == NEVER:
+            schedule(self.world, cpu, now_ns)
         self.tell("called_back", now_ns)
 
     def _want_report(self, now_ns: int) -> None:
@@ -295,14 +340,21 @@ class Engine:
         self.strokes.wake_reporters(now_ns)
         self.world.state[0].reporters = 0
 
+    def shrink(self) -> int:
+        """Let the first policy that holds pages give some back; return their number."""
+        for user in self.strokes.users:
+            freed = user.count("shrink", SHRINK_BATCH) if user.policy.shrink else 0
+            if freed:
+                user.interrupted = True
+                return freed
+        return 0
+
     def _shrink(self, cpu: int, now_ns: int) -> None:
         """Let a policy that holds pages for the host give some back: an allocation found none."""
         self.world.state[0].starving = 0
-        freed = 0
-        for user in self.strokes.users:
-            if user.policy.shrink and not freed:
-                freed = user.count("shrink", SHRINK_BATCH)
-                user.interrupted |= freed > 0
+        freed = self.shrink()
+        if self.inflation and not freed:
+            freed = self.inflation.oom_notify(now_ns)
         if freed:
             self.world.cpu[cpu].asked = 0
         schedule(self.world, cpu, now_ns + int(self.world.cost[0].buddy_ns))

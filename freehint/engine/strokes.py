@@ -81,9 +81,9 @@ class Strokes:
 
     def _register(self, user: User) -> None:
         policy, world = user.policy, self.world
-        if policy.on_empty:
-            world.memory.notify[WATCH_EMPTY] = 1
-        if policy.shrink:
+        if policy.has_shrinker and len(world.reclaim.shrinkers):
+            world.reclaim.shrinkers[user.number].registered = 1
+        elif policy.shrink:
             world.state[0].shrinkers += 1
         if user.by_itself:
             world.memory.notify[REPORT_ORDER] = policy.report_order
@@ -110,6 +110,25 @@ class Strokes:
             if user.by_itself and not user.walking and self.world.key[user.actor] == NEVER:
                 schedule(self.world, user.actor, now_ns + user.policy.delay_ns)
 
+    def compact_memory(self, now_ns: int) -> None:
+        """Let the kernel threads compact all memory, as /proc/sys/vm/compact_memory does."""
+        threads, state = self.host - 1, self.world.state[0]
+        state.compact_asked = 1
+        if state.compact_zone < 0:
+            state.kcompactd_at = now_ns
+            schedule(self.world, threads, now_ns)
+
+    def _compacts_first(self, user: User, now_ns: int) -> bool:
+        """Has a policy that compacts before each walk still to wait for that?"""
+        record = self.world.user[user.number]
+        if user.policy.compacts and not (user.compacted or record.awaits):
+            user.compacted = True
+            record.awaits = 1
+            tally = self.world.tally[0]
+            user.before = (int(tally.migrated), int(tally.compact_memory_ns))
+            self.compact_memory(now_ns)
+        return bool(record.awaits)
+
     def page_counts(self, user: User) -> list:
         """The user's PAGE_COUNTS so far."""
         return [int(getattr(self.of_users, name)[user.number]) for name in PAGE_COUNTS]
@@ -121,7 +140,11 @@ class Strokes:
         user.walks.append([now_ns, -1, False, 0, 0, *self.page_counts(user)])
         user.zone = 0
         user.strokes = user.gathered = 0
-        user.asked = False
+        user.asked = user.compacted = False
+        tally = world.tally[0]
+        now = (int(tally.migrated), int(tally.compact_memory_ns))
+        user.compactions.append(tuple(b - a for a, b in zip(user.before or now, now)))
+        user.before = None
         record.stop = 0
         if record.hinting == HINT_REQUESTED:
             # The command id goes out as a buffer of its own, before the first block.
@@ -130,6 +153,8 @@ class Strokes:
         mark_free_pages(self.current.pinned, user.number)
         if user.by_itself:
             world.memory.notify[REPORT_REQUESTED] = 0
+        if user.policy.on_empty:
+            world.memory.notify[WATCH_EMPTY] = 1
         # A policy that holds blocks until DONE keeps its state from walk to walk.
         if user.policy.new_state and not user.policy.release:
             user.set_state()
@@ -140,6 +165,8 @@ class Strokes:
             user.call_checked("end_walk")
         self.close_walk(user, end_ns, completed)
         world = self.world
+        if user.policy.on_empty:
+            world.memory.notify[WATCH_EMPTY] = 0
         self.of_users.mode[user.number] = IDLE
         suspend(world, user.actor)
         # The end of a walk is a buffer of its own (STOP id), so the host is notified.
@@ -175,6 +202,9 @@ class Strokes:
         number = user.number
         if not user.walking:
             if not self.enabled:
+                suspend(self.world, user.actor)
+                return False
+            if self._compacts_first(user, now_ns):
                 suspend(self.world, user.actor)
                 return False
             self._begin_walk(user, now_ns)

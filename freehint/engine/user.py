@@ -120,6 +120,9 @@ class User:
         self.mixed = False  # True: the rows of the report lie in several zones
         self.to_settle = []  # zones in which they are still to be settled
         self.asked = False  # True: a walk is to follow the one that runs
+        self.compacted = False  # True: compact_memory was asked for before the next walk
+        self.before = None  # pages moved and ns spent when it was
+        self.compactions = []  # pages moved and ns spent before each walk
         self.is_foreign = is_foreign(policy)
         self.guarded = self.is_foreign and not policy.trusted
         self.checked = self.guarded if check is None else check

@@ -47,6 +47,7 @@ from freehint.figures.migration import (
     rounds_side_by_side,
     sent_by_round,
 )
+from freehint.figures.pressure import free_under_pressure
 from freehint.figures.savings import (
     bytes_and_times,
     effect,
@@ -89,6 +90,7 @@ __all__ = [
     "free_by_order",
     "free_lines",
     "free_over_time",
+    "free_under_pressure",
     "guests_resident",
     "hint_balance",
     "hints_over_time",

@@ -16,11 +16,11 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 import numpy as np
 
 from freehint.jit import add_at, kernel, prefetch
+from freehint.mm.callback import note_empty_list
 from freehint.mm.list import list_add, list_add_tail, list_del, prefetch_links
 from freehint.mm.memory import (
     BUDDY,
     BUDDY_AND_ORDER,
-    EMPTIED,
     HEADS,
     ISOLATE,
     MAX_ORDER,
@@ -60,8 +60,8 @@ def page_is_buddy(memory, node, order):
 @kernel(inline=True)
 def count_blocks(memory, zone, order, migratetype, change):
     """Add ``change`` to the number of blocks on a free list and return the new number."""
-    place = (zone * NR_ORDERS + order) * nr_types(memory) + migratetype
-    return add_at(memory.nr_free, place, change)
+    at = (zone * NR_ORDERS + order) * nr_types(memory) + migratetype
+    return add_at(memory.nr_free, at, change)
 
 
 @kernel(inline=True)
@@ -213,7 +213,7 @@ def expand(memory, node, zone, low, high, migratetype):
 
     Source: expand().
     """
-    # The loop compares sizes, not orders: LLVM would unroll it for rounds that never come.
+    # It compares sizes, not orders: LLVM would unroll it for rounds that never come.
     size, least = 1 << high, 1 << low
     while size > least:
         size >>= 1
@@ -232,17 +232,6 @@ def prefetch_block(memory, node, order):
         prefetch_links(memory.links, page)
     for page in range(node, node + (1 << order), 32):
         prefetch(memory.frame, page)
-
-
-@kernel(inline=True)
-def note_empty_list(memory, zone, order, migratetype):
-    """Note, for a policy that watches, that a free list ran empty or was found empty.
-
-    This is the callback in step 1 of the five-step scheme (policies/five_step.py).  No kernel
-    has it.
-    """
-    if memory.notify[WATCH_EMPTY] != 0:
-        memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * HEADS + migratetype
 
 
 @kernel(inline=True)

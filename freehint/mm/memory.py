@@ -115,12 +115,12 @@ def new_zones(**columns) -> np.recarray:
     return zones.view(np.recarray)
 
 
-# Indices into Memory.notify.
-# REPORT_ORDER      smallest order whose free requests a report; NR_ORDERS if no user is registered
+# REPORT_ORDER      of Memory.notify: smallest order whose free requests a report, or NR_ORDERS
 # REPORT_REQUESTED  1 if a free has requested a report since this was last cleared
 # WATCH_EMPTY       1 if a policy watches for free lists that run empty
 # EMPTIED           0, or 1 + the index of a free list that ran empty
-REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY, EMPTIED, NR_NOTIFY = range(5)
+# CALLED            one bit for each zone for which an allocation has had the policy called
+REPORT_ORDER, REPORT_REQUESTED, WATCH_EMPTY, EMPTIED, CALLED, NR_NOTIFY = range(6)
 
 
 class Memory(NamedTuple):
@@ -132,7 +132,7 @@ class Memory(NamedTuple):
     nr_free : int64[Z, 11, T]           blocks on each free list; T is 5, or 6 with CMA
     zones : record[Z]                   ZONE_DTYPE
     pcp : record[Z, C]                  PCP_DTYPE
-    notify : int64[4]                   REPORT_ORDER .. EMPTIED
+    notify : int64[5]                   REPORT_ORDER .. CALLED
     profile : Profile
     base_pfn : int           pfn of node 0, a multiple of 1024
     nr_pages : int           frames, a multiple of 1024
@@ -192,7 +192,7 @@ def new_memory(
         nr_free=np.zeros((nr_zones, NR_ORDERS, types), np.int64),
         zones=zones,
         pcp=pcp,
-        notify=np.array([NR_ORDERS, 0, 0, 0], np.int64),
+        notify=np.array([NR_ORDERS, 0, 0, 0, 0], np.int64),
         profile=profile,
         base_pfn=base_pfn,
         nr_pages=nr_pages,

@@ -14,6 +14,7 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_one_page
+from freehint.mm.callback import wants_callback
 from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
 from freehint.mm.highatomic import ALLOC_HIGHATOMIC
 from freehint.mm.list import list_add, list_add_tail, list_del, list_empty, list_next, list_prev
@@ -68,13 +69,14 @@ def pindex_to_order(pindex):
 def rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags):
     """Refill a pcp list at its tail and return the number of blocks added.
 
-    The caller holds the zone lock.  Source: rmqueue_bulk().
+    It ends early if a policy is to be called.  The caller holds the zone lock.  Source: same name.
     """
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
-    wanted = nr_pcp_alloc(memory, zone, cpu, order)
-    mode = RMQUEUE_NORMAL
+    wanted, mode = nr_pcp_alloc(memory, zone, cpu, order), RMQUEUE_NORMAL
     for got in range(wanted):
-        node, mode = rmqueue(memory, zone, order, migratetype, alloc_flags, mode)
+        node = -1
+        if got == 0 or not wants_callback(memory, zone, order, migratetype):
+            node, mode = rmqueue(memory, zone, order, migratetype, alloc_flags, mode)
         if node < 0:
             wanted = got
             break
@@ -230,8 +232,7 @@ def add_to_pcp_list(memory, node, zone, cpu, order, migratetype):
     HIGHATOMIC pages stand on the MOVABLE list and keep their type.
     Source: free_unref_page_commit().
     """
-    list_type = migratetype if migratetype < MIGRATE_PCPTYPES else MOVABLE
-    pindex = order_to_pindex(list_type, order)
+    pindex = order_to_pindex(migratetype if migratetype < MIGRATE_PCPTYPES else MOVABLE, order)
     memory.frame[node] = PCP | order | (migratetype << TYPE_SHIFT)
     list_add(memory.links, node, pcp_list_head(memory, zone, cpu, pindex))
     memory.pcp[zone, cpu].count += 1 << order

@@ -56,6 +56,7 @@ class Profile(NamedTuple):
     highatomic_skips_pcp : bool  a high-order atomic request never refills a pcp list but goes to
         the buddy lists, where alone the HIGHATOMIC reserve grows (7.3)
 
+    lru_gen : bool           the multi-generation LRU is on by default, as 6.12 has it
     compaction : int         COMPACT_..
     proactive_compaction : bool  kcompactd compacts in the background (from 5.9 on)
     reporting_fits_ring : bool  a report of free page reporting is no larger than the ring (7.3)
@@ -90,6 +91,7 @@ class Profile(NamedTuple):
     freelist_hygiene: bool
     isolation_keeps_type: bool
     highatomic_skips_pcp: bool
+    lru_gen: bool
     compaction: int
     proactive_compaction: bool
     reporting_fits_ring: bool
@@ -124,6 +126,7 @@ LINUX_4_15 = Profile(
     freelist_hygiene=False,
     isolation_keeps_type=False,
     highatomic_skips_pcp=False,
+    lru_gen=False,
     compaction=COMPACT_PAGES,
     proactive_compaction=False,
     reporting_fits_ring=False,
@@ -172,6 +175,7 @@ LINUX_6_12 = LINUX_6_1._replace(
     watermarks_count_reserve=False,
     high_ignores_boost=True,
     freelist_hygiene=True,
+    lru_gen=True,
     compaction=COMPACT_BLOCKS,
     pcp_free=FREE_RUN_LENGTH,
     pcp_high=HIGH_AUTO_TUNED,

@@ -7,6 +7,7 @@ __alloc_pages_slowpath() for the order of attempts.
 
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, free_block
+from freehint.mm.callback import call_back_first, end_callbacks, wants_callback
 from freehint.mm.fallback import ALLOC_NOFRAGMENT, RMQUEUE_NORMAL, rmqueue
 from freehint.mm.highatomic import (
     ALLOC_HIGHATOMIC,
@@ -122,15 +123,19 @@ def rmqueue_zone(memory, zone, cpu, order, migratetype, alloc_flags, locked_zone
     Returns
     -------
     node, taken : int
-        The block's node, NO_PAGE or LOCKED; the blocks taken under the zone lock.
+        The block's node, NO_PAGE, LOCKED or NEEDS_CALLBACK; the blocks taken under the zone lock.
     """
     if not pcp_allowed_order(memory, order):
         if locked_zones >> zone & 1:
             return LOCKED, 0
+        if wants_callback(memory, zone, order, migratetype):
+            return call_back_first(memory, zone, order, migratetype), 0
         return rmqueue_buddy(memory, zone, order, migratetype, alloc_flags), 1
     refills = pcp_list_empty(memory, zone, cpu, order, migratetype)
     if refills and locked_zones >> zone & 1:
         return LOCKED, 0
+    if refills and wants_callback(memory, zone, order, migratetype):
+        return call_back_first(memory, zone, order, migratetype), 0
     before = memory.pcp[zone, cpu].count
     node = rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags)
     if node < 0 and alloc_flags & ALLOC_RESERVES:
@@ -236,6 +241,8 @@ def get_page_from_freelist(memory, cpu, order, migratetype, mark, flags, locked_
     under_lock = 0
     for zone in range(memory.zones.shape[0] - 1, -1, -1):
         if not has_room(memory, zone, order, mark, highest, flags):
+            if wants_callback(memory, zone, order, migratetype):
+                return call_back_first(memory, zone, order, migratetype), zone, under_lock
             continue
         atomic = uses_reserve(memory, order, flags)
         if atomic and locked_zones >> zone & 1:
@@ -285,11 +292,14 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zones):
     Returns
     -------
     (node, zone, under_lock)
-        ``node`` is NO_PAGE if all attempts failed, and LOCKED (with no page taken) if the
-        lock of ``zone`` is needed and held; ``under_lock`` counts the blocks taken from the
-        buddy lists, and an attempt that finds none as one.
+        ``node`` is NO_PAGE if all attempts failed, LOCKED (with no page taken) if the lock of
+        ``zone`` is needed and held, and NEEDS_CALLBACK (with no page taken) if a policy watches
+        and is to be called for ``zone`` before the same allocation is tried again.  ``under_lock``
+        counts the blocks taken from the buddy lists, and an attempt that finds none as one.
     """
-    return alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zones)
+    node, zone, taken = alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zones)
+    end_callbacks(memory, node)
+    return node, zone, taken
 
 
 @kernel(inline=True)

@@ -7,6 +7,7 @@ from freehint.mm.memory import NR_USERS
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.policies.call_five_step import CallFiveStep
 from freehint.policies.call_walker import CallWalker
+from freehint.policies.compact_report import CompactReport
 from freehint.policies.five_step import FiveStep
 from freehint.policies.page_reporting import PageReporting
 from freehint.policies.policy import Policy
@@ -86,6 +87,8 @@ POLICIES = {
     # Since 5.7: it reports all the time, a little at a time.
     "page_reporting": PageReporting(),
 }
+# What agents in guests do beside the kernel's policies; comparisons of the nine leave it out.
+AGENTS = {"compact_report": CompactReport()}
 # Kinds of policies of which none is listed above: those that a real kernel was recorded with.
 CALLED = (CallWalker, CallFiveStep)
 # Versions of the thread that are not policies of their own, and the reasons.
@@ -106,8 +109,9 @@ def find_policy(policy) -> Policy:
         return policy
     if isinstance(policy, str) and policy in REFUSED:
         raise InputError(f"policy {policy!r} {REFUSED[policy]}")
-    one_of("policy", policy, POLICIES)
-    return POLICIES[policy]
+    named = POLICIES | AGENTS
+    one_of("policy", policy, named)
+    return named[policy]
 
 
 def find_policies(policy) -> tuple:

@@ -18,23 +18,19 @@ import numpy as np
 
 from freehint.config import require
 from freehint.jit import kernel
-from freehint.mm.buddy import FPI_NONE, free_block
-from freehint.mm.list import list_add, list_del, list_empty, list_length, list_next
-from freehint.mm.memory import (
-    ISOLATED,
-    MAX_ORDER,
-    UNMOVABLE,
-    USER_LIST,
-    frame_order,
-    page_zone,
-    user_node,
+from freehint.mm.list import list_add, list_next
+from freehint.mm.memory import ISOLATED, UNMOVABLE, USER_LIST, user_node
+from freehint.mm.reclaim.shrinker import (
+    HINT_ORDER,
+    count_objects,
+    free_held,
+    return_free_pages_to_mm,
+    scan_in_batches,
 )
 from freehint.mm.zone import rmqueue_buddy, serving_zone
 from freehint.policies.policy import FULL_RING, Outcome, Policy, Stroke
 from freehint.policies.promise import ONCE, Promise
 
-HINT_ORDER = MAX_ORDER - 1  # VIRTIO_BALLOON_HINT_BLOCK_ORDER
-SHRINK_BATCH = 128  # pages that mm/vmscan.c asks a shrinker for at a time
 REFUSED, TAKEN, LOST, USED = map(int, Outcome)
 MORE = int(Stroke.MORE)
 
@@ -42,20 +38,18 @@ MORE = int(Stroke.MORE)
 class BalloonState(NamedTuple):
     """The state of a pass.
 
-    at : int64[3]   USER; ALLOC_FLAGS of the allocation that next_zone() found a zone for; HELD:
-                    blocks held, those of earlier passes included
+    at : int64[2]   USER; ALLOC_FLAGS of the allocation that next_zone() found a zone for
     """
 
     at: np.ndarray
 
 
-USER, ALLOC_FLAGS, HELD = range(3)
+USER, ALLOC_FLAGS = range(2)
 
 
 def new_state(memory, policy):
     """The state of a new pass; blocks of earlier passes stay held until DONE."""
-    held = list_length(memory.links, user_node(memory, policy.user, USER_LIST))
-    return BalloonState(np.array([policy.user, 0, held], np.int64))
+    return BalloonState(np.array([policy.user, 0], np.int64))
 
 
 @kernel(inline=True)
@@ -84,7 +78,6 @@ def fill(memory, state, zone, report, capacity):
         return 0, MORE
     memory.frame[node] = ISOLATED | HINT_ORDER
     list_add(memory.links, node, held_list(memory, state))
-    state.at[HELD] += 1
     report[0, 0] = node
     report[0, 1] = HINT_ORDER
     report[0, 2] = 1
@@ -102,60 +95,30 @@ def drain(memory, state, zone, report, n, outcome):
     for row in range(n):
         refused = outcome[row] == LOST or outcome[row] == REFUSED
         if refused and list_next(memory.links, held_list(memory, state)) == report[row, 0]:
-            free_held(memory, state, report[row, 0])
+            free_held(memory, report[row, 0])
             freed += 1
-    return freed
-
-
-@kernel(inline=True)
-def free_held(memory, state, node):
-    """Free a held block like any allocated block: order 10 goes to the head of its list."""
-    order = frame_order(memory.frame[node])
-    list_del(memory.links, node)
-    memory.frame[node] = 0
-    free_block(memory, node, page_zone(memory, node), order, FPI_NONE)
-    state.at[HELD] -= 1
-
-
-@kernel
-def return_free_pages_to_mm(memory, state, most):
-    """Free up to ``most`` blocks, the last taken first, and return how many.  Source: same name."""
-    head = held_list(memory, state)
-    freed = 0
-    while freed < most and not list_empty(memory.links, head):
-        free_held(memory, state, list_next(memory.links, head))
-        freed += 1
     return freed
 
 
 @kernel
 def release(memory, state):
     """Free all blocks after DONE, the last taken first."""
-    return return_free_pages_to_mm(memory, state, state.at[HELD])
+    return return_free_pages_to_mm(memory, state.at[USER], memory.nr_pages)
 
 
 @kernel
 def shrink(memory, state, nr_pages):
     """Free blocks for the shrinker, up to eight times the pages that it asked for.
 
-    Each scan for at most SHRINK_BATCH pages frees a block of 1024 pages but does not change
-    nr_scanned, so that only SHRINK_BATCH pages count as done.  A rest below SHRINK_BATCH waits for
-    the next call.  Source: do_shrink_slab() of mm/vmscan.c, virtio_balloon_shrinker_scan().
+    A rest below a scan of SHRINK_BATCH pages waits for the next call.
 
     Returns
     -------
     int
         Pages freed.
     """
-    freeable = state.at[HELD] << HINT_ORDER
-    left = nr_pages
-    freed = 0
-    while left > 0 and (left >= SHRINK_BATCH or left >= freeable):
-        blocks = return_free_pages_to_mm(memory, state, 1)
-        if blocks == 0:
-            break
-        freed += blocks << HINT_ORDER
-        left -= min(left, SHRINK_BATCH)
+    user = state.at[USER]
+    freed, _ = scan_in_batches(memory, user, nr_pages, count_objects(memory, user))
     return freed
 
 
@@ -199,6 +162,11 @@ class BalloonAlloc(Policy):
     @property
     def allocates(self) -> bool:
         """True: blocks are allocated and freed, by alloc_pages() and free_pages()."""
+        return True
+
+    @property
+    def has_shrinker(self) -> bool:
+        """True: virtio_balloon registers one."""
         return True
 
     @property

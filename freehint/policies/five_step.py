@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from freehint.config import require
 from freehint.jit import kernel
 from freehint.mm.buddy import page_is_buddy
+from freehint.mm.callback import has_block
 from freehint.mm.isolate import isolate_free_page, putback_isolated_page
 from freehint.mm.list import (
     list_add,
@@ -194,15 +195,6 @@ def readd_zone(memory, state, zone):
         node = after
     state.held[zone] = 0
     return moved
-
-
-@kernel(inline=True)
-def has_block(memory, zone, order, migratetype):
-    """Has the zone a free block of a type that can serve an order?"""
-    for current in range(order, NR_ORDERS):
-        if memory.nr_free[zone, current, migratetype] > 0:
-            return True
-    return False
 
 
 @kernel

@@ -19,7 +19,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from freehint.config import require
-from freehint.inputs.rules import OneOf
+from freehint.inputs.rules import OneOf, Whole
 from freehint.jit import kernel
 from freehint.mm.buddy import FPI_NONE, FPI_SKIP_REPORT_NOTIFY, FPI_TO_TAIL, page_is_buddy
 from freehint.mm.isolate import isolate_free_page, putback_page
@@ -39,7 +39,6 @@ from freehint.policies.policy import Outcome, Policy, Stroke
 from freehint.policies.promise import ONCE, Promise
 from freehint.units import NS_PER_S
 
-SHARE_OF_LIST = 16  # a pass reports a sixteenth of a list
 PUTBACK = ("tail", "head")
 USED = int(Outcome.USED)
 MORE, ZONE_DONE, STOPPED, _ = map(int, Stroke)
@@ -48,7 +47,7 @@ MORE, ZONE_DONE, STOPPED, _ = map(int, Stroke)
 class ReportingState(NamedTuple):
     """The progress of a pass.
 
-    knob : int64[4]   K_USER, K_ORDER, K_CAPACITY, K_PUTBACK (fpi flags)
+    knob : int64[5]   K_USER, K_ORDER, K_CAPACITY, K_PUTBACK (fpi flags), K_SHARE
     at : int64[4]     AT_ZONE: the current zone, or -1 between zones; AT_LIST: its current list,
                       ascending; AT_BUDGET: reports left for the list, or NOT_BEGUN; AT_FAILED: 1
                       if a report was refused
@@ -58,7 +57,7 @@ class ReportingState(NamedTuple):
     at: np.ndarray
 
 
-K_USER, K_ORDER, K_CAPACITY, K_PUTBACK = range(4)
+K_USER, K_ORDER, K_CAPACITY, K_PUTBACK, K_SHARE = range(5)
 AT_ZONE, AT_LIST, AT_BUDGET, AT_FAILED = range(4)
 NOT_BEGUN = -2
 
@@ -68,7 +67,9 @@ def new_state(memory, policy):
     to_tail = FPI_TO_TAIL if policy.putback == "tail" else FPI_NONE
     flags = FPI_SKIP_REPORT_NOTIFY | to_tail
     return ReportingState(
-        knob=np.array([policy.user, policy.report_order, policy.capacity, flags], np.int64),
+        knob=np.array(
+            [policy.user, policy.report_order, policy.capacity, flags, policy.share], np.int64
+        ),
         at=np.array([-1, 0, NOT_BEGUN, 0], np.int64),
     )
 
@@ -93,7 +94,7 @@ def begin_list(memory, state, zone, order):
     free = 0
     for migratetype in range(nr_types(memory)):
         free += memory.nr_free[zone, order, migratetype]
-    share = state.knob[K_CAPACITY] * SHARE_OF_LIST
+    share = state.knob[K_CAPACITY] * state.knob[K_SHARE]
     state.at[AT_BUDGET] = (free + share - 1) // share
 
 
@@ -213,6 +214,8 @@ class PageReporting(Policy):
     putback : "tail" or "head"
         The end of the list to which blocks are put back.  "head" is what 5.7 to 5.9 did: they put
         a block back like any freed block, so it was reused first.
+    share : int
+        A pass reports this part of a list: a sixteenth from 5.9 on; 1 reports all of it.
     """
 
     name: str = "page_reporting"
@@ -227,6 +230,7 @@ class PageReporting(Policy):
     delay_ns: int | None = 2 * NS_PER_S
     report_order: int = 9
     putback: Annotated[str, OneOf(PUTBACK)] = "tail"
+    share: Annotated[int, Whole(1, 1 << 10)] = 16
     colour: str = "green"
     mark: str = "s"
     promise: Promise = ONCE  # No more: a pass reports only a sixteenth of a list.

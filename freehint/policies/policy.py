@@ -15,7 +15,9 @@ A policy may have further verbs::
         Choose the zone of the next stroke; -1 ends the walk.  Without it zones are walked
         ascending.
     on_empty(memory, state, zone, order, migratetype) -> nodes moved
-        Called under the zone's lock when a free list of the allocator has run empty.
+        Called under the zone's lock, while the policy's walk runs: a free list of the allocator has
+        run empty, or an allocation of this order finds no block of its type and is about to take
+        one of another type.  The allocation is repeated after the call.
     release(memory, state) -> blocks
         Give back all held blocks: the host has said DONE.
     end_walk(memory, state)
@@ -79,7 +81,10 @@ REPORT = ("under_lock", "unlocked", "acknowledged")
 KICK = ("each", "half_full")
 DESCRIPTION = ("colour", "mark", "promise", "host_discards", "knobs", "trusted")
 # Names of the palette's colours; freehint/figures/drawing/palette.py has their values.
-COLOURS = ("black", "orange", "sky", "green", "yellow", "blue", "vermilion", "purple", "grey")
+COLOURS = (
+    *("black", "orange", "sky", "green", "yellow", "blue", "vermilion", "purple", "grey"),
+    "wine",
+)
 MARKS = ("o", "s", "D", "^", "v", "<", ">", "P", "X", "p", "*", "h")  # Matplotlib's filled ones
 
 
@@ -139,6 +144,8 @@ class Policy(Checked):
         a free of a block of ``report_order`` or more, and ``delay_ns`` or more after its last walk.
     report_order : int
         See ``delay_ns``.
+    compacts : bool
+        Whether each walk waits until the guest has compacted all its memory (compact_memory).
     user : int
         The number of the private list, bookmark and marks in Memory that the policy uses;
         :func:`freehint.simulate` numbers the users of a scenario.
@@ -182,6 +189,7 @@ class Policy(Checked):
     feedback: Switch = False
     delay_ns: Annotated[int | None, Maybe(Whole(1, MOST_NS))] = None
     report_order: Order = 9
+    compacts: Switch = False
     user: Annotated[int, Whole(0, NR_USERS - 1)] = 0
     colour: Annotated[str, OneOf(COLOURS)] = field(default="vermilion", compare=False)
     mark: Annotated[str, OneOf(MARKS)] = field(default="^", compare=False)
@@ -229,6 +237,11 @@ class Policy(Checked):
             Their names; empty for a policy that never walks.
         """
         return tuple(knob.name for knob in self.knobs) if self.fill is not None else ()
+
+    @property
+    def has_shrinker(self) -> bool:
+        """Do the kernel's own passes of reclaim free what it holds, without its verb?"""
+        return False
 
     def fitted(self, ring_size: int) -> "Policy":
         """The policy as it works with a ring of that size; most take the ring as it is."""

@@ -13,6 +13,8 @@ from freehint.record.guest import Order, record_guest
 from freehint.record.lists.snapshot import record_snapshot
 from freehint.record.migration.move import MB, Migration
 from freehint.record.policy import parse_policy
+from freehint.record.reclaim.disks import disk_files
+from freehint.record.reclaim.steps import Drives
 from freehint.record.workloads import NOTHING, workload_of
 
 SIZE = re.compile(r"([0-9]{1,6})(M|G)(?:iB)?")
@@ -26,17 +28,26 @@ def print_guest(args) -> bool:
     workload = args.workload
     if workload is None:
         workload = None if migration else "fork"
+    files = disk_files(args.disk) if args.disk is not None else {}
+    drives = Drives(files, args.swap)
+    before = NOTHING
+    if args.before is not None:
+        before = workload_of(args.before, "before", drives)
     order = Order(
         args.name,
         Path(args.out),
         args.kernel,
         memory_of(args.memory),
         args.cpus,
-        workload_of(workload, "workload") if workload is not None else NOTHING,
-        workload_of(args.before, "before") if args.before is not None else NOTHING,
+        workload_of(workload, "workload", drives) if workload is not None else NOTHING,
+        before,
         parse_policy(args.policy) if args.policy is not None else None,
         args.reporting,
         migration,
+        files=files,
+        drives=drives,
+        append=args.append,
+        reclaim=args.reclaim or bool(files or args.swap),
     )
     stem = record_guest(order)
     print(f"recording: {stem}")

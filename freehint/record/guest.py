@@ -23,24 +23,29 @@ from freehint.record import module
 from freehint.record.initramfs import write_initramfs
 from freehint.record.kernels import Kernel, fetch_kernel, find_kernel
 from freehint.record.lists.kernel import Reader
+from freehint.record.lists.lru import read_lru, write_lru
 from freehint.record.lists.program import open_program, reading_kernel, require_drgn
 from freehint.record.lists.tables import checked, write_lists
+from freehint.record.machine import Machine
 from freehint.record.migration.move import EVENTS, SOCKET, look_after, look_before, migrate
 from freehint.record.migration.table import TABLE, record_of, write_table
 from freehint.record.order import Order, check_order, info_of
-from freehint.record.probes import (
-    COMPACTION,
-    GROUP,
-    REPORTING,
-    TRACEPOINTS,
-    Chosen,
-    choose_probes,
-    read_symbols,
-)
+from freehint.record.probes import REPORTING, Chosen, choose_probes, read_symbols
 from freehint.record.qemu import WORK_S, Destination, Guest
+from freehint.record.reclaim.balloon import run_parts
+from freehint.record.reclaim.disks import commands, drive_tools, drives_bytes, make_drives
+from freehint.record.reclaim.figures import vmstat_delta
+from freehint.record.reclaim.probes import reclaim_probes
+from freehint.record.reclaim.steps import steps_of
 from freehint.record.steps import Steps, signals_end_it
 from freehint.record.tools import require_tools
-from freehint.record.trace import check_profile, check_statistics, write_trace
+from freehint.record.trace import (
+    begin_trace,
+    check_profile,
+    check_statistics,
+    make_buffer,
+    write_trace,
+)
 from freehint.record.workloads import NOTHING
 
 TOOLS = ("qemu-system-x86_64", "busybox", "cpio", "gcc")
@@ -48,6 +53,7 @@ SETTLE_S = 1.0
 MARK_S = 0.3  # between a marker and the stop of the guest
 RESIDENT_S = 0.25
 ROW_BYTES = 250  # a row of the trace's text has about 140
+OUT_OF_MEMORY = "'Out of memory'"
 PATIENCE_S, LEAST_ROWS_PER_S = 60, 1_000  # of the trace on its way out; TCG has 75,000 a second
 
 
@@ -68,7 +74,8 @@ def record_guest(order: Order) -> Path:
         A program or the guest failed, or a signal ended the recording.
     """
     check_order(order)
-    require_tools(TOOLS, "freehint record guest")
+    tools = drive_tools(bool(order.files), bool(order.drives.swap_mib))
+    require_tools((*TOOLS, *tools), "freehint record guest")
     require_drgn()
     if order.knobs is not None:
         module.sources(order.modules)
@@ -77,7 +84,9 @@ def record_guest(order: Order) -> Path:
         with steps.step("packages"):
             found = find_kernel(order.kernel, headers=order.knobs is not None)
         order.out.mkdir(parents=True, exist_ok=True)
-        _require_space(order.out, 2 * order.memory, "two dumps of the guest")
+        space = 2 * order.memory + drives_bytes(order.drives)
+        what = " and its drives" if space > 2 * order.memory else ""
+        _require_space(order.out, space, f"two dumps of the guest{what}")
         with scratch_folder(order.out) as folder:
             with steps.step("kernel"):
                 kernel = fetch_kernel(found)
@@ -99,22 +108,29 @@ def _require_space(folder: Path, needed: int, what_for: str) -> None:
 
 def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
     """All steps after the kernel is there; the files are in ``folder`` afterwards."""
-    probes = choose_probes(kernel.release, read_symbols(kernel.symbols))
+    symbols = read_symbols(kernel.symbols)
+    probes = choose_probes(kernel.release, symbols)
+    if order.reclaim:
+        probes = reclaim_probes(probes, kernel, symbols)
     if order.reporting:
         probes = probes._replace(probes=probes.probes + REPORTING)
     for probe in probes.missing:
         print(f"no probe {probe.event!r}: kernel {kernel.release} has no {probe.function}")
+    with steps.step("drives"):
+        drives = make_drives(folder, order.files or {}, order.drives)
     with steps.step("initramfs"):
         walker = None
         if order.knobs is not None:
             walker = module.build(order.modules, kernel.headers, kernel.release)
         scripts = {"workload": order.workload, "before": order.before}
-        write_initramfs(folder / "initramfs", kernel, scripts, walker)
+        write_initramfs(folder / "initramfs", kernel, scripts, walker, bool(drives))
     info = info_of(order, kernel, probes)
     dumps = {moment: folder / f"{moment}.dump" for moment in MARKERS}
-    machine = (kernel, folder / "initramfs", order.memory, order.cpus, order.reporting)
-    moving = (order.migration.hints, EVENTS) if order.migration else ()
-    guest = Guest(folder, *machine, *moving)
+    machine = Machine(kernel, folder / "initramfs", order.memory, order.cpus, order.reporting)
+    machine = machine._replace(drives=drives, append=order.append)
+    if order.migration:
+        machine = machine._replace(hinting=order.migration.hints, events=EVENTS)
+    guest = Guest(folder, machine)
     with contextlib.ExitStack() as ends:
         with steps.step("boot"):
             ends.enter_context(guest)
@@ -122,21 +138,25 @@ def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
         if order.migration:
             (folder / "destination").mkdir()
             outgoing, incoming = socket.socketpair()
-            destination = Destination(guest, incoming, folder / "destination", *machine, *moving)
+            destination = Destination(guest, incoming, folder / "destination", machine)
             ends.enter_context(destination)
             with outgoing:
                 guest.qmp("getfd", [outgoing.fileno()], fdname=SOCKET)
         moved = _run(order, guest, destination, probes, info, dumps, steps)
         last = destination or guest
-        entries = _end(last, info, steps)
+        entries = _end(order, last, info, steps)
     for moment, dump in dumps.items():
         with steps.step(f"lists {moment}"), reading_kernel(moment):
-            lists = Reader(open_program(dump, kernel.vmlinux)).lists()
-            write_lists(checked(lists, moment), folder / f"{order.name}.{moment}")
+            reader = Reader(open_program(dump, kernel.vmlinux))
+            write_lists(checked(reader.lists(), moment), folder / f"{order.name}.{moment}")
+            if order.reclaim:
+                write_lru(read_lru(reader), folder / f"{order.name}.{moment}.lru.parquet")
             dump.unlink()
     with steps.step("parquet"):
-        rows = write_trace(last.data, folder / f"{order.name}.trace.parquet", entries)
-    info |= {"rows": rows, "steps_s": steps.seconds}
+        trace = write_trace(
+            last.data, folder / f"{order.name}.trace.parquet", entries, order.reclaim
+        )
+    info |= {"rows": len(trace), "steps": steps_of(trace), "steps_s": steps.seconds}
     _write_json(folder / f"{order.name}.info.json.gz", info)
     if moved:
         # The checks have held.
@@ -170,17 +190,25 @@ def _run(
     info["proc_boot"] = guest.shell("proc_files")
     if order.knobs is not None:
         guest.shell("insmod /lib/modules/fhwalk.ko")
+    for line in commands(order.files or {}, order.drives.swap_mib):
+        guest.shell(line)
+    if order.reclaim:  # a full guest has no memory for them
+        make_buffer(guest, order)
     with steps.step("before"):
-        guest.shell(order.before.command, WORK_S)
+        _, info["balloon_before"] = run_parts(guest, order.before, WORK_S)
     record = {}
     if order.migration:
         fill_mib = int(guest.shell("echo ${FILL_MIB:-0}"))
         workloads = order.before, order.workload
         record = record_of(order.migration, order.memory, *workloads, fill_mib)
-    info["trace_setup"] = _begin_trace(guest, probes, info["buffer_kib"], order.knobs is not None)
+    if not order.reclaim:
+        make_buffer(guest, order)
+    info["trace_setup"] = begin_trace(guest, order, probes)
     guest.shell("mark FH start")
     before = look_before(guest) if order.migration else {}
     time.sleep(SETTLE_S)
+    if order.reclaim:
+        info["proc_T0"] = guest.shell("vm_files")
     with steps.step("T0"):
         _snapshot(order, guest, "T0", dumps["T0"])
     resident, stop = [], threading.Event()
@@ -188,7 +216,7 @@ def _run(
     watcher.start()
     began, cpu = time.monotonic(), guest.cpu_s()
     with steps.step("migration" if order.migration else "workload"):
-        output = _work(order, guest, destination, record)
+        output, info["balloon"] = _work(order, guest, destination, record)
     info["workload"] = {
         "rc": 0,
         "output": output[-2000:],
@@ -205,19 +233,23 @@ def _run(
         time.sleep(SETTLE_S)
     if order.knobs is not None:
         info["walker"] = guest.shell("knobs")
+    if order.reclaim:
+        info["vm_T1"] = guest.shell("vm_files")
+        info["vmstat_delta"] = vmstat_delta(info["proc_T0"], info["vm_T1"])
     with steps.step("T1"):
         _snapshot(order, guest, "T1", dumps["T1"])
     return record
 
 
-def _end(guest: Guest, info: dict, steps: Steps) -> int:
+def _end(order: Order, guest: Guest, info: dict, steps: Steps) -> int:
     """Check a guest after T1, take its trace, fill in ``info``, and return the trace's rows."""
     info["proc_T1"] = guest.shell("proc_files")
     guest.shell("mark FH end; echo 0 > $T/tracing_on")
-    info["dmesg"] = guest.shell("dmesg | tail -n 20")
+    info["dmesg"] = guest.shell("dmesg | tail -n 60")
     info["trace_stats"] = guest.shell("statistics")
     info["kprobe_profile"] = guest.shell("cat $T/kprobe_profile")
-    complaint = guest.shell("complaints || true")
+    # Under reclaim the OOM killer may be what is recorded.
+    complaint = guest.shell(f"complaints {'' if order.reclaim else OUT_OF_MEMORY} || true")
     if complaint:
         raise InputError(f"the guest's kernel complains: {complaint}")
     check_profile(info["kprobe_profile"])
@@ -229,41 +261,32 @@ def _end(guest: Guest, info: dict, steps: Steps) -> int:
     return entries
 
 
-def _begin_trace(guest: Guest, probes: Chosen, buffer_kib: int, walker: bool) -> str:
-    """Set probes and tracepoints, begin to trace, and return what is set."""
-    guest.shell(f"trace_buffer {buffer_kib}")
-    for probe in probes.probes:
-        guest.shell(f"echo '{probe.line()}' >> $T/kprobe_events")
-    events = [f"kmem/{name}" for name in TRACEPOINTS]
-    for event in (GROUP, *events, *(("fhwalk",) if walker else ())):
-        guest.shell(f"echo 1 > $T/events/{event}/enable")
-    for event in COMPACTION:
-        guest.shell(f"[ ! -d $T/events/{event} ] || echo 1 > $T/events/{event}/enable")
-    guest.shell("echo 1 > $T/tracing_on")
-    return guest.shell("cat $T/kprobe_events $T/set_event $T/buffer_size_kb")
-
-
 def _snapshot(order: Order, guest: Guest, moment: str, dump: Path) -> None:
     guest.shell(f"mark {MARKERS[moment][order.migration is not None]}")
     time.sleep(MARK_S)
     guest.dump(dump)
 
 
-def _work(order: Order, guest: Guest, destination: Destination | None, record: dict) -> str:
-    """Run the workload; it runs beside a walk or a migration, and ends with it."""
+def _work(
+    order: Order, guest: Guest, destination: Destination | None, record: dict
+) -> tuple[str, list]:
+    """Run the workload; it runs beside a walk or a migration, and ends with it.
+
+    It returns what the guest said, and the courses of the balloon.
+    """
     beside = order.workload != NOTHING
     if order.migration:
         if beside:
             guest.shell(f"begin_background '{order.workload.command}'; sleep 1")
         record |= migrate(guest, destination, order.migration, order.memory)
-        return destination.shell("end_background") if beside else ""
+        return destination.shell("end_background") if beside else "", []
     if order.knobs is None:
-        return guest.shell(order.workload.command, WORK_S)
+        return run_parts(guest, order.workload, WORK_S)
     words = " ".join(f"{name}={value}" for name, value in order.knobs.items())
     guest.shell(f"begin_background '{order.workload.command}'; sleep 1")
     output = guest.shell(f"walk {words}", WORK_S)
     guest.shell("end_background")
-    return output
+    return output, []
 
 
 def _watch(guest: Guest, resident: list, stop: threading.Event) -> None:

@@ -13,18 +13,25 @@ from freehint.record.tools import last_line, run
 from freehint.record.workloads import Workload
 
 GUEST = Path(__file__).parent / "guest"
-FOLDERS = ("bin", "dev", "proc", "sys", "tmp", "lib/modules")
+FOLDERS = ("bin", "dev", "mnt", "proc", "sys", "tmp", "lib/modules")
 # In the order in which they can be loaded; a kernel may have some of them built in.
 MODULES = (
     *("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
     *("virtio_console", "virtio_balloon", "qemu_fw_cfg"),
 )
-# Parts of virtio_pci that are modules of their own from 5.12 or 5.18 on.
-SPLIT_OFF = {"virtio_pci_legacy_dev", "virtio_pci_modern_dev"}
+# For a disk with ext4 and for swap.
+DRIVE_MODULES = ("crc16", "crc32c_generic", "mbcache", "jbd2", "ext4", "virtio_blk")
+# Parts of virtio_pci that are modules of their own from 5.12 or 5.18 on, and one that later
+# kernels have no more.
+SPLIT_OFF = {"virtio_pci_legacy_dev", "virtio_pci_modern_dev", "crc32c_generic"}
 
 
 def write_initramfs(
-    path: Path, kernel: Kernel, workloads: dict[str, Workload], walker: Path | None
+    path: Path,
+    kernel: Kernel,
+    workloads: dict[str, Workload],
+    walker: Path | None,
+    drives: bool = False,
 ) -> None:
     """Write the initramfs of one guest.
 
@@ -37,6 +44,8 @@ def write_initramfs(
         Those with scripts, by the scripts' names in the guest.
     walker : Path or None
         The walker's module, which is there and not loaded.
+    drives : bool
+        With the modules that virtio drives and ext4 need.
 
     Raises
     ------
@@ -52,7 +61,8 @@ def write_initramfs(
         _install_programs(root / "bin", workloads)
         shutil.copy(GUEST / "init.sh", root / "init")
         (root / "init").chmod(0o755)
-        order = [_install_module(root / "lib/modules", kernel, name) for name in MODULES]
+        names = MODULES + DRIVE_MODULES if drives else MODULES
+        order = [_install_module(root / "lib/modules", kernel, name) for name in names]
         (root / "lib/modules/order").write_text("\n".join(filter(None, order)) + "\n")
         if walker:
             shutil.copy(walker, root / "lib/modules/fhwalk.ko")

@@ -65,7 +65,7 @@ SAME = (
 # From 5.17 on a drain begins with a list; before it is told the zone.
 DRAIN = Probe("drain", "free_pcppages_bulk", "a=%si:s32 b=%cx:s32")
 DRAIN_OF_ZONE = Probe("drain", "free_pcppages_bulk", f"a=%si:s32 b=%di:{ZONE}")
-DRAIN_ZONE = Probe("drain_zone", "drain_pages_zone", f"a=%si:{ZONE}")
+DRAIN_ZONE = Probe("drain_zone", "drain_pages_zone", f"a=%si:{ZONE} b=%di:s32")
 PROBES = {
     "5.10": (
         *SAME,

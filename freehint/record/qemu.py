@@ -12,17 +12,13 @@ import subprocess
 import time
 from pathlib import Path
 
-from freehint.record.kernels import Kernel
 from freehint.record.lines import Lines
+from freehint.record.machine import Machine, escaped
 from freehint.record.tools import last_line
 
 KVM = "/dev/kvm"
 KVM_CREATE_VM = 0xAE01  # include/uapi/linux/kvm.h
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
-# Lists that huge pages do not empty; pages that nobody reads are not written.
-MEMORY_LINE = "transparent_hugepage=never init_on_alloc=0"
-# A starved host fails the check of the 8254.
-COMMAND_LINE = f"console=ttyS0 nokaslr panic=-1 loglevel=4 no_timer_check {MEMORY_LINE}"
 LOGGED = re.compile(r"(?:\S+ )?(?:\d+@)?(\d+\.\d+):(\w+) (.*)")
 TCG = "tcg,thread=single"
 BOOT_S = {"kvm": 15, TCG: 300}  # most seconds from QEMU's start to the guest's first answer
@@ -46,11 +42,6 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _escaped(path: Path) -> str:
-    """A path inside of an option of QEMU, where a comma separates."""
-    return str(path).replace(",", ",,")
-
-
 class Guest:
     """A running guest; the end of its ``with`` block is its end.
 
@@ -61,15 +52,7 @@ class Guest:
     ----------
     folder : Path
         For its console and for what it sends through its port "data".
-    kernel : Kernel
-    initramfs : Path
-    memory : int
-        Bytes.
-    cpus : int
-    reporting, hinting : bool
-        Whether its balloon has free-page-reporting and free-page-hint.
-    events : tuple of str
-        QEMU's own trace events that :meth:`logged` returns.
+    machine : Machine
 
     Attributes
     ----------
@@ -81,39 +64,18 @@ class Guest:
         The file with what came through the port "data".
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        kernel: Kernel,
-        initramfs: Path,
-        memory: int,
-        cpus: int,
-        reporting: bool = False,
-        hinting: bool = False,
-        events: tuple = (),
-    ):
+    def __init__(self, folder: Path, machine: Machine):
         self.data = folder / "data"
         self._console, self._output = folder / "console", folder / "qemu"
         self._log = folder / "log"
-        balloon = "virtio-balloon-pci" + (",free-page-reporting=on" if reporting else "")
-        balloon += ",free-page-hint=on,iothread=hints" if hinting else ""
         self.arguments = [
-            *("qemu-system-x86_64", "-M", "pc", "-m", f"{memory >> 20}M"),
-            *("-smp", str(cpus)),
-            *("-display", "none", "-nodefaults", "-no-reboot", "-vga", "none"),
-            *("-kernel", str(kernel.image), "-initrd", str(initramfs), "-append", COMMAND_LINE),
-            *("-serial", f"file:{_escaped(self._console)}"),
-            *("-device", "vmcoreinfo", "-device", balloon, "-device", "virtio-serial-pci"),
-            *("-device", "virtserialport,nr=1,chardev=ctl,name=ctl"),
-            *("-chardev", f"file,id=data,path={_escaped(self.data)}"),
+            *machine.arguments(),
+            *("-serial", f"file:{escaped(self._console)}"),
+            *("-chardev", f"file,id=data,path={escaped(self.data)}"),
             *("-device", "virtserialport,nr=2,chardev=data,name=data"),
         ]
-        if hinting:
-            self.arguments += ["-object", "iothread,id=hints"]
-        if events:
+        if machine.events:
             self.arguments += ["-msg", "timestamp=on", "-D", str(self._log)]
-        for event in events:
-            self.arguments += ["-trace", f"enable={event}"]
 
     def __enter__(self):
         *others, last = accelerators()

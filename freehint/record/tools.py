@@ -16,7 +16,10 @@ PACKAGES = {
     "apt-get": "apt",
     "apt-cache": "apt",
     "dpkg-deb": "dpkg",
+    "mkfs.ext4": "e2fsprogs",
+    "mkswap": "util-linux",
 }
+SYSTEM_PATH = "/usr/sbin:/sbin"  # a user's PATH may lack them
 INTERPRETER = b"/lib64/ld-linux"  # a program that is linked dynamically names it
 
 
@@ -47,10 +50,15 @@ def require_tools(names, what_for: str) -> None:
 
 def _usable(name: str) -> bool:
     """Whether a program is there; busybox must be the static one, because guests have no libc."""
-    path = shutil.which(name)
+    path = find_program(name)
     if path is None:
         return False
     return name != "busybox" or INTERPRETER not in Path(path).read_bytes()
+
+
+def find_program(name: str) -> str | None:
+    """The path of a program; None if there is none."""
+    return shutil.which(name) or shutil.which(name, path=SYSTEM_PATH)
 
 
 def run(*command, cwd=None, stdin=None) -> str:

@@ -6,8 +6,7 @@ from typing import NamedTuple
 from freehint.config import InputError
 from freehint.inputs.reading import exists, reading
 from freehint.record import WORKLOADS
-
-MOST = 10**6
+from freehint.record.reclaim.steps import MOST, Balloon, Drives, is_steps, parse_steps
 
 
 class Workload(NamedTuple):
@@ -15,31 +14,40 @@ class Workload(NamedTuple):
 
     command : str          a line for the guest's shell
     script : Path or None  a file that the guest gets as /bin/NAME.sh
+    parts : tuple          its steps: lines for the guest's shell, and a Balloon for each of the
+                           host's; () if the command is all
     """
 
     command: str
     script: Path | None = None
+    parts: tuple = ()
 
 
 NOTHING = Workload("true")
 
 
-def workload_of(text: str, name: str) -> Workload:
-    """The workload that a user names: one of WORKLOADS with numbers, or a script's path.
+def workload_of(text: str, name: str, drives: Drives | None = None) -> Workload:
+    """The workload that a user names: one of WORKLOADS with numbers, steps, or a script's path.
 
     Parameters
     ----------
     text : str
-        For instance "fork 20" or "./mine.sh".
+        For instance "fork 20", "read a; load fill 60" or "./mine.sh".
     name : str
         The script's name in the guest.
+    drives : Drives, optional
+        What steps find on the guest's drives, which they change; nothing by default.
 
     Raises
     ------
     InputError
-        There is no such workload or script, or a number is none.
+        There is no such workload, step or script, or a number is none.
     """
     words = text.split()
+    if is_steps(text):
+        parts = parse_steps(text, drives or Drives({}))
+        said = (f"step {p.number} {p.text}" if isinstance(p, Balloon) else p for p in parts)
+        return Workload(" && ".join(said), parts=parts)
     if words and words[0] in WORKLOADS:
         for word in words[1:]:
             if not (word.isascii() and word.isdigit() and 0 < int(word) <= MOST):

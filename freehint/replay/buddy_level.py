@@ -255,7 +255,13 @@ def list_row(memory, run, rows, row):
 @kernel
 def replay_buddy(memory, rows, run, resync, ablation):
     """Replay all rows at buddy level; ``run`` is a :class:`Scratch`."""
-    for row in range(rows.kind.shape[0]):
+    replay_buddy_part(memory, rows, run, 0, rows.kind.shape[0], resync, ablation)
+
+
+@kernel
+def replay_buddy_part(memory, rows, run, first, last, resync, ablation):
+    """Replay the rows from ``first`` to before ``last`` at buddy level."""
+    for row in range(first, last):
         kind = rows.kind[row]
         node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
         if kind == ZONE_LOCKED:

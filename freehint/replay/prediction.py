@@ -9,7 +9,7 @@ from freehint.formats.traces.columns import PROBE_KINDS, settle, trace_rows
 from freehint.formats.traces.recording import Recording
 from freehint.inputs.reading import exists
 from freehint.mm.memory import copy_memory
-from freehint.replay.buddy_level import forget_pcp, replay_buddy
+from freehint.replay.buddy_level import forget_pcp, replay_buddy_part
 from freehint.replay.replay import scratch
 
 
@@ -66,8 +66,9 @@ class Advance:
 
     def _apply(self, row: int) -> None:
         if row > self.row:
-            part = rows.Rows(*(column[self.row : row] for column in self.columns))
-            replay_buddy(self.memory, part, self.run, False, rows.FAITHFUL)
+            replay_buddy_part(
+                self.memory, self.columns, self.run, self.row, row, False, rows.FAITHFUL
+            )
             self.row = row
 
 

@@ -15,6 +15,7 @@ from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.guest.workloads import WORDS
 from freehint.engine.host.device import GAP_ROWS
 from freehint.engine.worker import REPORT_COLUMNS
+from freehint.engine.world.balloon import new_balloon
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.dirty import CHUNK_SHIFT, new_dirty_log
 from freehint.engine.world.jobs import new_jobs, no_reclaim
@@ -132,7 +133,6 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     looked_at = scenario.migration or scenario.host.discard or workload.keeps_content
     frames = memory.nr_pages if looked_at else 0
     chunk_shift = scenario.migration.chunk_shift if scenario.migration else CHUNK_SHIFT
-    reclaim, compaction = no_reclaim()
     parts = {
         "memory": memory,
         "key": np.full(nr_cpus + 2 + users + (scenario.migration is not None), NEVER, np.int64),
@@ -171,8 +171,8 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "copy": np.zeros(frames, np.uint32),
         "present": np.zeros(frames // 64, np.uint64),
         "paging": no_paging(),
-        "reclaim": reclaim,
-        "compaction": compaction,
+        "balloon": new_balloon(memory.nr_pages if scenario.control.names("balloon") else 0),
+        "reclaim": no_reclaim(),
         "jobs": new_jobs(),
         "reports": np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
         "waits": np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
@@ -208,6 +208,15 @@ def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> E
     migration = scenario.migration
     if migration is not None:
         engine.migrate(migration)
+    if len(world.balloon.pages):
+        engine.inflate(scenario.control.deflate_on_oom)
+    compacts = any(policy.compacts for policy in policies)
+    if engine.under_pressure and (compacts or scenario.control.names("compact_memory")):
+        named = "policy.compacts" if compacts else "control.at: compact_memory"
+        raise InputError(f"{named}: a guest under pressure compacts by its own jobs alone")
+    for name in scenario.control.given_at:
+        if name not in engine.commands.does:
+            raise InputError(f"control.at: only a guest under pressure takes the command {name!r}")
     commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns, migration)
     engine.begin(commands, scenario.duration_ns, scenario.control.acknowledge_on_stop)
     return engine

@@ -15,14 +15,21 @@ from freehint.inputs.reading import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
 from freehint.runs.cited.citations import citations
 from freehint.runs.provenance import read_provenance
-from freehint.runs.stored import check_summary, check_table
+from freehint.runs.readable import (
+    MIGRATION_READABLE,
+    MORE_READABLE,
+    READABLE,
+    WAITS_READABLE,
+    WALK_ONLY,
+)
+from freehint.runs.stored import COLUMNS, check_summary, check_table
 from freehint.runs.summary import waiting
 from freehint.runs.tracks import trace_of
-from freehint.units import format_ns, format_pages, format_share, micro
+from freehint.units import micro
 
-TABLES = ("summary", "reports", "locks", "waits", "walks", "history", "rounds", "resident", "work")
 # Tables that only the run of a guest under pressure has.
 PRESSURE_TABLES = ("reclaim", "jobs")
+TABLES = ("summary", *(name for name in COLUMNS if name not in PRESSURE_TABLES))
 METADATA_KEY = b"freehint"
 
 
@@ -44,19 +51,20 @@ class Run:
         kind, wait_ns.
     walks : DataFrame
         One row per walk: user, begin_ns, end_ns (-1 = not ended), completed (False = stopped),
-        walkable_pages, covered_pages, offered_pages, hinted_pages, lost_pages, duplicate_pages.
+        walkable_pages, covered_pages, offered_pages, hinted_pages, lost_pages, duplicate_pages,
+        compacted_pages and compact_ns (moved by a compaction before the walk, and its time).
     history : DataFrame
-        Free memory over time at 101 moments: time_s, order, blocks, free_pages; order -1 holds
-        the pages on pcp lists.
+        Free memory at 101 moments: time_s, order, blocks, free_pages; order -1: on pcp lists.
     rounds : DataFrame
-        One row per sync of the migration's bitmap, with counts since its start: time_ns,
-        sent_bytes, normal_pages, zero_pages, hinted_pages, dirty_pages (new in the bitmap),
-        left_pages.
+        One row per sync of the migration's bitmap: time_ns, sent_bytes, normal_pages, zero_pages,
+        hinted_pages (since its start), dirty_pages (new in the bitmap), left_pages.
     resident : DataFrame
         If the host discards: time_s, resident_pages of the guest's memory, faults so far.
     work : DataFrame
-        For a recorded guest, at the moments of ``history``: time_s, cpu, rows (of the trace that
-        are done), slip_ns (delay of the CPU against the recording).
+        A recorded guest's progress then: time_s, cpu, rows (of the trace, done), slip_ns (delay).
+    held, balloon : DataFrame
+        Pages that each policy holds for the host at these moments: time_s, user, pages; each batch
+        of the balloon: time_s, target_pages, pages, out_of_puff (True: no page was left).
     reclaim : DataFrame
         For a guest under pressure, every ``course_ns``: time_ns, free_pages, pcp_pages,
         kswapd_awake, pages on the four LRU lists, dirty_pages, writeback_pages, swap_free_pages,
@@ -80,6 +88,8 @@ class Run:
     rounds: pd.DataFrame
     resident: pd.DataFrame
     work: pd.DataFrame
+    held: pd.DataFrame
+    balloon: pd.DataFrame
     reclaim: pd.DataFrame
     jobs: pd.DataFrame
     provenance: dict
@@ -229,45 +239,6 @@ def _with_texts(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields, table.schema.metadata))
 
 
-# Label, entry of the summary, and the function that formats it.
-READABLE = (
-    ("offered", "offered_pages", format_pages),
-    ("hinted", "hinted_pages", format_pages),
-    ("lost on a full ring", "lost_pages", format_pages),
-    ("hinted twice", "duplicate_pages", format_pages),
-    ("coverage", "coverage", format_share),
-    ("stale", "stale_pages", format_pages),
-    ("survival", "survival", format_share),
-    ("walk took", "walk_ns", lambda ns: format_ns(ns) if ns >= 0 else "not finished"),
-    ("strokes", "strokes", "{:,}".format),
-    ("lock held p50", "lock_held_p50_ns", format_ns),
-    ("lock held p99", "lock_held_p99_ns", format_ns),
-    ("lock held max", "lock_held_max_ns", format_ns),
-    ("allocation wait max", "alloc_wait_max_ns", format_ns),
-    ("operations that waited", "waits", "{:,}".format),
-    ("allocations", "allocations", "{:,}".format),
-    ("steps over bookmarks", "bookmark_ns", format_ns),
-)
-MIGRATION_READABLE = (
-    ("migration", "migration", str),
-    ("sent", "sent_bytes", lambda sent: f"{sent / 1e6:,.1f} MB"),
-    ("migration took", "total_ns", lambda ns: format_ns(ns) if ns >= 0 else "not ended"),
-    ("downtime", "downtime_ns", lambda ns: format_ns(ns) if ns >= 0 else "not stopped"),
-    ("rounds", "rounds", "{:,}".format),
-    ("skipped by hints", "skipped_pages", format_pages),
-    ("lost writes", "lost_writes", lambda pages: f"{pages:,}" if pages >= 0 else "not compared"),
-    ("faults afterwards", "faults", "{:,}".format),
-)
-# The entries of waiting(), which is made of the table of waits.
-WAITS_READABLE = (
-    ("allocation wait p99.9", "alloc_wait_p999_ns", format_ns),
-    ("mean of the waits", "alloc_wait_mean_ns", format_ns),
-    ("allocations that waited", "alloc_waited", format_share),
-)
-RETRIES_READABLE = (("offered again when lost", "retried_pages", format_pages),)
-WALK_ONLY = {"coverage", "survival", "walk_ns"}
-
-
 def readable(run: Run) -> dict:
     """A run's summary for people: label -> text with the unit that reads best.
 
@@ -283,7 +254,7 @@ def readable(run: Run) -> dict:
     walked = run.summary["strokes"] > 0
     found = {**run.summary, **waiting(run.summary, run.waits)}
     rows = READABLE + WAITS_READABLE
-    for more, entry in ((RETRIES_READABLE, "retried_pages"), (MIGRATION_READABLE, "migration")):
+    for more, entry in MORE_READABLE:
         rows += more if entry in found else ()
     return {
         label: write(found[name]) if walked or name not in WALK_ONLY else "–"

@@ -15,14 +15,14 @@ from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.migration import MigrationConfig
 from freehint.formats.digest import memory_sha256
 from freehint.mm.memory import Memory
-from freehint.policies import CALLED, POLICIES
+from freehint.policies import AGENTS, CALLED, POLICIES
 from freehint.policies.policy import VERBS, Policy
 from freehint.runs.scenario import Scenario
 
 KINDS = {
     kind.__name__: kind
     for kind in (
-        *map(type, POLICIES.values()),
+        *map(type, (POLICIES | AGENTS).values()),
         *CALLED,
         *(Workload, Program, RecordedGuest, UnderPressure, MigrationConfig),
     )

@@ -18,6 +18,8 @@ from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
 from freehint.runs.summary import summary_row
 from freehint.runs.tables import (
+    balloon_table,
+    held_table,
     jobs_table,
     locks_table,
     reclaim_table,
@@ -88,6 +90,8 @@ def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
         rounds=rounds_table(engine),
         resident=resident_table(engine),
         work=work_table(engine),
+        held=held_table(engine),
+        balloon=balloon_table(engine),
         reclaim=reclaim_table(engine),
         jobs=jobs_table(engine, getattr(scenario.workload, "step_texts", ())),
         provenance=provenance(scenario, __version__, inputs, engine.world.memory),

@@ -7,7 +7,13 @@ from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.jobs import LOG_COLUMNS
-from freehint.runs.tables import LOCK_COLUMNS, RECLAIM_COLUMNS, WALK_COLUMNS
+from freehint.runs.tables import (
+    BALLOON_COLUMNS,
+    HELD_COLUMNS,
+    LOCK_COLUMNS,
+    RECLAIM_COLUMNS,
+    WALK_COLUMNS,
+)
 
 COLUMNS = {
     "reports": REPORT_COLUMNS,
@@ -20,11 +26,13 @@ COLUMNS = {
     "reclaim": RECLAIM_COLUMNS,
     "jobs": ("step", *LOG_COLUMNS),
     "work": ("time_s", "cpu", "rows", "slip_ns"),
+    "held": HELD_COLUMNS,
+    "balloon": BALLOON_COLUMNS,
 }
 # Types of columns and entries by name; all others are whole numbers.
 COLUMN_TYPES = {
     **dict.fromkeys(("user", "zone", "kind", "step", "outcome"), "category"),
-    **dict.fromkeys(("taken", "duplicate", "completed", "kswapd_awake"), "bool"),
+    **dict.fromkeys(("taken", "duplicate", "completed", "kswapd_awake", "out_of_puff"), "bool"),
     "time_s": "float64",
 }
 ENTRY_TYPES = {"policy": str, "migration": str, "coverage": float, "survival": float}

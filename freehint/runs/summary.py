@@ -17,12 +17,12 @@ from freehint.engine.world.jobs import (
 from freehint.engine.world.records import TALLY_DTYPE, WAIT_ALLOC
 from freehint.mm.memory import ZONE_NAMES
 from freehint.mm.reclaim.counts import COUNTS
-from freehint.runs.tables import WALK_COLUMNS, rows_of, work_table
+from freehint.runs.tables import rows_of, work_table
 from freehint.units import NS_PER_S
 
 KIND, WAIT_NS = WAIT_COLUMNS.index("kind"), WAIT_COLUMNS.index("wait_ns")
 # Positions in a walk's tuple, which is a row of WALK_COLUMNS without the user.
-BEGIN_NS, END_NS, _, WALKABLE, COVERED = range(len(WALK_COLUMNS) - 1 - len(PAGE_COUNTS))
+BEGIN_NS, END_NS, _, WALKABLE, COVERED = range(5)  # of a row of User.walks
 
 # Counters of /proc/vmstat in the summary of a guest under pressure.
 SUMMED = (

@@ -17,7 +17,10 @@ LOCK_COLUMNS = ("user", "stroke", "zone", "since_ns", "held_ns", "blocks")
 WALK_COLUMNS = (
     *("user", "begin_ns", "end_ns", "completed", "walkable_pages", "covered_pages"),
     *(f"{name}_pages" for name in PAGE_COUNTS),
+    *("compacted_pages", "compact_ns"),
 )
+HELD_COLUMNS = ("time_s", "user", "pages")
+BALLOON_COLUMNS = ("time_s", "target_pages", "pages", "out_of_puff")
 
 RECLAIM_COLUMNS = (*COURSE, *COUNTS)
 
@@ -61,7 +64,11 @@ def locks_table(engine: Engine) -> pd.DataFrame:
 
 def walks_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per walk; ``end_ns`` is -1 if the walk had not ended."""
-    rows = [(u.number, *walk) for u in engine.strokes.users for walk in u.walks]
+    rows = [
+        (u.number, *walk, *compaction)
+        for u in engine.strokes.users
+        for walk, compaction in zip(u.walks, u.compactions, strict=True)
+    ]
     table = np.array(rows, np.int64).reshape(-1, len(WALK_COLUMNS))
     frame = pd.DataFrame(table, columns=list(WALK_COLUMNS))
     frame["user"] = _user_names(engine, frame["user"])
@@ -91,6 +98,20 @@ def work_table(engine: Engine) -> pd.DataFrame:
     """A table of the progress of a recorded guest over time."""
     columns = {"time_s": float, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
     return pd.DataFrame(engine.work, columns=list(columns)).astype(columns)
+
+
+def held_table(engine: Engine) -> pd.DataFrame:
+    """A table of the pages that each policy holds for the host, over time."""
+    frame = pd.DataFrame(engine.held, columns=list(HELD_COLUMNS))
+    frame["user"] = _user_names(engine, frame["user"])
+    return frame.astype({"time_s": float, "pages": np.int64})
+
+
+def balloon_table(engine: Engine) -> pd.DataFrame:
+    """A table with one row per batch of the balloon, and one for each target."""
+    rows = engine.inflation.course if engine.inflation else []
+    types = {"time_s": float, "target_pages": np.int64, "pages": np.int64, "out_of_puff": bool}
+    return pd.DataFrame(rows, columns=list(BALLOON_COLUMNS)).astype(types)
 
 
 def rounds_table(engine: Engine) -> pd.DataFrame:

@@ -106,6 +106,7 @@ def test_the_profiles_are_known_by_release_and_differ_from_their_neighbour_as_na
         "watermarks_count_reserve",
         "high_ignores_boost",
         "freelist_hygiene",
+        "lru_gen",
         "compaction",
         "pcp_free",
         "pcp_high",

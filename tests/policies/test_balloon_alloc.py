@@ -16,7 +16,8 @@ from freehint.mm.memory import (
     list_nodes,
     user_node,
 )
-from freehint.policies.balloon_alloc import SHRINK_BATCH, BalloonAlloc
+from freehint.mm.reclaim.shrinker import SHRINK_BATCH
+from freehint.policies.balloon_alloc import BalloonAlloc
 from memories import empty_memory, free_everything
 from strokes import Strokes
 

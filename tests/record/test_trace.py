@@ -38,7 +38,7 @@ def text_of(folder, *lines):
 
 def test_text_becomes_rows(tmp_path):
     out = tmp_path / "x.trace.parquet"
-    assert write_trace(text_of(tmp_path, *LINES), out, len(LINES)) == len(LINES)
+    assert len(write_trace(text_of(tmp_path, *LINES), out, len(LINES))) == len(LINES)
     trace = read_recorded_trace(out)
     assert trace["seq"].tolist() == list(range(len(LINES)))
     names = ["event", "pfn", "order", "migratetype", "a", "b", "c", "gfp"]
@@ -60,6 +60,28 @@ def test_a_walker_row_without_a_field_is_not_understood(tmp_path):
     path = text_of(tmp_path, LINES[4].replace("c=300", "c=-7"))
     with pytest.raises(InputError, match="line 3: c -7 must lie in"):
         read_trace(path)
+
+
+FLAGGED = (
+    "            init-1       [000] .....     2.198620: tracing_mark_write: FH T0",
+    "    a] 0..s1 -36      [000] d.s2.    13.584246: mm_vmscan_write_folio: page=00000000ad21c3d0"
+    " pfn=0xbc8a flags=RECLAIM_WB_ANON|RECLAIM_WB_ASYNC",
+    "            load-164     [000] d.h1.   113.584273: turn_head: (compaction_alloc+0x2a6/0xb40)"
+    " pfn=6262759 order=3",
+    "            load-164     [000] d.H1.   113.584274: turn_head: (compaction_alloc+0x2a6/0xb40)"
+    " pfn=59776 order=3",
+)
+
+
+def test_the_context_of_each_row(tmp_path):
+    out = tmp_path / "x.trace.parquet"
+    write_trace(text_of(tmp_path, *FLAGGED), out, len(FLAGGED), contexts=True)
+    trace = read_recorded_trace(out)
+    assert trace["irq"].tolist() == [0, 1, 2, 3]
+    assert trace["pfn"].tolist() == [-1, 0xBC8A, -1, 59776]
+    assert trace["gfp"].iloc[1] == "RECLAIM_WB_ANON|RECLAIM_WB_ASYNC"
+    with pytest.raises(InputError, match="does not tell the contexts of 7 rows"):
+        write_trace(text_of(tmp_path, *LINES), out, len(LINES), contexts=True)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,13 @@ from freehint.mm.compact.state import (
     TURNED_TAIL,
 )
 from freehint.mm.memory import LRU, MOVABLE, SKIP_BIT, UNMOVABLE
-from freehint.replay.compactions import LruPages, Predictions, compared, marks_of, recorded_rows
+from freehint.replay.pressure.compactions import (
+    LruPages,
+    Predictions,
+    compared,
+    marks_of,
+    recorded_rows,
+)
 from memories import empty_memory
 
 COLUMNS = ("event", "comm", "pfn", "order", "migratetype", "gfp")

@@ -38,6 +38,9 @@ KINDS = {
     "walk": scenario(),
     "cursor": scenario("restartable_cursor"),
     "five_step": scenario("five_step"),
+    "squeezed": scenario("none").with_values(
+        {"control.at": "0 balloon 50", "workload.live_share": 0.9}
+    ),
     "balloon": scenario("balloon_alloc"),
     "reporting": scenario("page_reporting").with_values(
         {"policy.delay_ns": 2 * NS_PER_MS, "host.discard": True}
@@ -86,6 +89,8 @@ COUNTS = [
     ("control.off_at_ns", "walk", NS_PER_MS),
     ("control.on_at_ns", "reporting", 7 * NS_PER_MS),
     ("control.acknowledge_on_stop", "balloon", True),
+    ("control.at", "squeezed", "0 balloon 8"),
+    ("control.deflate_on_oom", "squeezed", True),
     ("migration.start_at_ns", "fast", 0),
     ("migration.bandwidth_Bps", "slow", 50 << 20),
     ("migration.downtime_limit_ms", "slow", 700),

@@ -7,13 +7,14 @@ from freehint.engine.guest.mapping import (
     append_page,
     forget_process,
     map_block,
+    map_owed,
     page_node,
     unmap_blocks,
 )
 from freehint.engine.world.clock import ask_to_shrink
 from freehint.engine.world.content import write_page
 from freehint.jit import kernel
-from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, UNMOVABLE
+from freehint.mm.memory import CALLED, MOVABLE, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, UNMOVABLE
 
 SMALLEST_PIECE, LARGEST_PIECE = 64, 4096  # pages: 256 KiB .. 16 MiB
 
@@ -44,14 +45,15 @@ def map_next(world):
     slot, size = -1, 1
     if state.huge_pages and state.piece_left >= PAGEBLOCK_NR_PAGES:
         slot, size = map_block(world, PAGEBLOCK_ORDER, MOVABLE), PAGEBLOCK_NR_PAGES
-    if slot < 0:
+    if slot < 0 and world.memory.notify[CALLED] == 0:
         slot, size = map_block(world, 0, MOVABLE), 1
     if slot < 0:
         return False
     for i in range(size):
         append_page(world, (slot << PAGEBLOCK_ORDER) | i)
     if state.piece_left % PAGEBLOCK_NR_PAGES == 0:
-        map_block(world, 0, UNMOVABLE)
+        state.owed = 1 + UNMOVABLE
+        map_owed(world)
     state.piece_left -= size
     world.pieces[(state.nr_pieces - 1) % world.pieces.shape[0], 1] = world.cpu[0].nr_blocks
     return True
@@ -62,6 +64,8 @@ def churn_page(world, word):
     """Write the next page, mapped as it is touched; return False if it has to wait for memory."""
     state = world.state[0]
     if state.next_page == state.nr_pages:
+        if not map_owed(world):
+            return False
         if state.piece_left == 0:
             begin_piece(world, word)
         if not map_next(world):
@@ -81,6 +85,8 @@ def burst_page(world, now_ns):
         When the process goes on, in ns; -1 if it has to wait.
     """
     state = world.state[0]
+    if state.next_page == state.nr_pages and not map_owed(world):
+        return -1
     if state.next_page == state.nr_pages and state.alive > 0 and state.piece_left == 0:
         forget_process(world)
         state.alive = state.next_page = 0

@@ -3,12 +3,15 @@
 One actor plays both.  The vmstat worker looks at each CPU once per second and lets pcp.high decay
 (from 6.7 on).  kcompactd tests twice per second whether most free memory is in small blocks; if
 so, it compacts zone by zone, 32 pages at a time, until the score is down or the scanners meet.
-Both wait while a policy's stroke holds the lock of a zone that they need.
+When compact_memory is written it compacts every zone until the scanners meet.  (In a kernel the
+process that writes does that; here compaction that already runs ends first.)  Both wait while a
+policy's stroke holds the lock of a zone that they need.
 
 Source: refresh_cpu_vm_stats() of mm/vmstat.c; kcompactd(), proactive_compact_node() of
 mm/compaction.c, Linux 6.1 and 6.12.
 """
 
+from freehint.engine.guest.balloon import move_balloon_page, note_places, place_of
 from freehint.engine.world.clock import hold_lock, schedule, suspend
 from freehint.engine.world.content import copy_page, has_content, pages_freed, write_page_structure
 from freehint.engine.world.hints import pages_allocated
@@ -36,6 +39,7 @@ CPU_SKEW_NS = 12 * NS_PER_MS  # round_jiffies(): 3 jiffies per CPU at 250 Hz
 FRAG_CHECK_INTERVAL_NS = 500 * NS_PER_MS  # HPAGE_FRAG_CHECK_INTERVAL_MSEC
 MAX_DEFER_SHIFT = 6  # COMPACT_MAX_DEFER_SHIFT: without progress, the next test is 32 s later
 RMAP_CLUSTERS = 64  # clusters moved between two calls of read_owners()
+NOBODY, IN_BALLOON = -1, -2  # whose a page is; see owned_slot()
 
 
 @kernel
@@ -48,22 +52,26 @@ def read_owners(world):
             block = world.held[cpu, i]
             if block & 0xF == 0:
                 world.owner[block >> 4] = 1 + cpu * room + i
+    note_places(world)
 
 
 @kernel(inline=True)
 def owned_slot(world, node):
-    """The place in ``held`` of a movable page of order 0, or -1.
+    """The place in ``held`` of a movable page of order 0, IN_BALLOON - its place there, or NOBODY.
 
     A page that has changed its place since read_owners() is skipped, like one that cannot be
     migrated at the moment.
     """
     if world.memory.frame[node] & LRU == 0:
-        return -1
+        return NOBODY
+    place = place_of(world, node)
+    if place >= 0:
+        return IN_BALLOON - place
     slot = int(world.owner[node]) - 1
     room = world.held.shape[1]
     if slot < 0 or slot % room >= world.cpu[slot // room].nr_blocks:
-        return -1
-    return slot if world.held[slot // room, slot % room] == node << 4 else -1
+        return NOBODY
+    return slot if world.held[slot // room, slot % room] == node << 4 else NOBODY
 
 
 @kernel
@@ -75,14 +83,18 @@ def migrate_page(world, source, target, slot, cpu):
     memory, room = world.memory, world.held.shape[1]
     pages_allocated(world, target, 0)
     if has_content(world):
-        copy_page(world, source, target)
+        if slot >= 0:
+            copy_page(world, source, target)
         write_page_structure(world, source)
         write_page_structure(world, target)
         pages_freed(world, source, 0)
     memory.frame[target] = LRU
     memory.frame[source] = 0
-    world.held[slot // room, slot % room] = target << 4
-    world.owner[target], world.owner[source] = slot + 1, 0
+    if slot >= 0:
+        world.held[slot // room, slot % room] = target << 4
+    else:
+        move_balloon_page(world, IN_BALLOON - slot, target)
+    world.owner[target], world.owner[source] = world.owner[source], 0
     free_unref_page(memory, source, cpu, 0, get_pageblock_migratetype(memory, source))
     world.tally[0].migrated += 1
 
@@ -99,7 +111,7 @@ def migrate_cluster(world, zone):
     node = start
     while node < end and moved < COMPACT_CLUSTER_MAX:
         slot = owned_slot(world, node)
-        if slot >= 0:
+        if slot != NOBODY:
             if control.at[NR_TARGETS] == 0:
                 wanted = COMPACT_CLUSTER_MAX - moved
                 if isolate_freepages(world.memory, control, zone, wanted) == 0:
@@ -123,6 +135,8 @@ def end_compaction(world):
 @kernel(inline=True)
 def zone_is_done(world, zone):
     """Is the compaction of a zone finished?  Source: __compact_finished()."""
+    if world.state[0].compact_all:
+        return scanners_met(world.control)
     return scanners_met(world.control) or fragmentation_score_zone(world.memory, zone) <= SCORE_LOW
 
 
@@ -137,12 +151,25 @@ def compact_step(world, now_ns):
         read_owners(world)
     stuck = world.control.at[MIGRATE_AT] == before and moved == 0
     done = now_ns + moved * world.cost[0].migrate_page_ns
+    if state.compact_all:
+        world.tally[0].compact_memory_ns += done - now_ns
     if moved > 0:
         hold_lock(world, zone, now_ns, moved * world.cost[0].buddy_ns)
     if not stuck and not zone_is_done(world, zone):
         return done
     end_compaction(world)
     return next_zone_to_compact(world, zone + 1, done)
+
+
+@kernel
+def end_compact_memory(world, now_ns):
+    """End compact_memory, and wake the policies that wait for it."""
+    world.state[0].compact_all = 0
+    first = world.cpu.shape[0] + 2  # the CPUs, these threads and the host come before the workers
+    for user in range(world.user.shape[0]):
+        if world.user[user].awaits:
+            world.user[user].awaits = 0
+            schedule(world, first + user, now_ns)
 
 
 @kernel
@@ -164,6 +191,11 @@ def next_zone_to_compact(world, zone, now_ns):
             return now_ns
         zone += 1
     state.compact_zone = -1
+    if state.compact_all:
+        end_compact_memory(world, now_ns)
+        return now_ns + FRAG_CHECK_INTERVAL_NS
+    if state.compact_asked:
+        return now_ns
     progress = fragmentation_score_node(world.memory) < state.compact_score
     return now_ns + (FRAG_CHECK_INTERVAL_NS << (0 if progress else MAX_DEFER_SHIFT))
 
@@ -174,6 +206,10 @@ def kcompactd_event(world, now_ns):
     state = world.state[0]
     if state.compact_zone >= 0:
         return compact_step(world, now_ns)
+    if state.compact_asked:
+        state.compact_asked, state.compact_all = 0, 1
+        read_owners(world)
+        return next_zone_to_compact(world, 0, now_ns)
     score = fragmentation_score_node(world.memory)
     if score <= SCORE_HIGH or not world.memory.profile.proactive_compaction:
         return now_ns + FRAG_CHECK_INTERVAL_NS

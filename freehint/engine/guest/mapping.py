@@ -14,11 +14,13 @@ from freehint.engine.world.content import pages_freed, write_block, write_page, 
 from freehint.engine.world.hints import pages_allocated
 from freehint.jit import kernel
 from freehint.mm.memory import (
+    CALLED,
     ISOLATED,
     MOVABLE,
     ORDER_MASK,
     PAGEBLOCK_NR_PAGES,
     PAGEBLOCK_ORDER,
+    RECLAIMABLE,
     UNMOVABLE,
     USER_LIST,
     list_nodes,
@@ -61,6 +63,29 @@ def unmap_blocks(world, first, behind):
             free_pages(world.memory, block >> 4, 0, block & 0xF, world.state[0].locked_zones)
             world.held[0, slot] = FREED
             world.tally[0].frees += 1
+
+
+@kernel(cold=True)
+def map_owed(world):
+    """Allocate the page that the last piece still owes, its page table or its slab page.
+
+    Returns
+    -------
+    bool
+        False if a policy is to be called first, so that the page stays owed.
+    """
+    state = world.state[0]
+    if state.owed == 0:
+        return True
+    migratetype = state.owed - 1
+    slot = map_block(world, 0, migratetype)
+    if slot < 0 and world.memory.notify[CALLED] != 0:
+        return False
+    if slot >= 0 and migratetype == RECLAIMABLE:
+        write_block(world, world.held[0, slot] >> 4, 0, False)
+    state.owed = 0
+    world.pieces[(state.nr_pieces - 1) % world.pieces.shape[0], 1] = world.cpu[0].nr_blocks
+    return True
 
 
 @kernel

@@ -11,7 +11,7 @@ Source: data/linux-6.1/traces/cache; pgdat_balanced() of mm/vmscan.c, Linux 6.1.
 
 import numpy as np
 
-from freehint.engine.guest.mapping import FREED, map_block, unmap_blocks
+from freehint.engine.guest.mapping import FREED, map_block, map_owed, unmap_blocks
 from freehint.engine.world.clock import ask_to_shrink
 from freehint.engine.world.content import write_block
 from freehint.jit import kernel
@@ -92,6 +92,8 @@ def cache_page(world):
     If there is no memory even after the wait, the page is not cached.
     """
     state = world.state[0]
+    if not map_owed(world):
+        return False
     if state.piece_left == 0:
         begin_file(world)
     reclaim(world)
@@ -101,7 +103,8 @@ def cache_page(world):
         world.tally[0].failed_allocations += 1
     state.piece_left -= 1
     if state.piece_left % PAGES_PER_SLAB == 0:
-        map_written(world, RECLAIMABLE)
+        state.owed = 1 + RECLAIMABLE
+        map_owed(world)
     world.pieces[(state.nr_pieces - 1) % world.pieces.shape[0], 1] = world.cpu[0].nr_blocks
     return True
 

@@ -18,7 +18,7 @@ from freehint.engine.world.records import WAIT_ALLOC, WAIT_FREE
 from freehint.formats.traces.rows import ALLOC, FREE, FREE_BATCHED, TO_PCP_LATER
 from freehint.jit import kernel
 from freehint.mm.memory import MOVABLE
-from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, free_pages, mark_lru
+from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 
 # Columns of World.trace: ns since the first row, ALLOC or FREE, order, migratetype, first place in
 # ``held``, recorded block.  The run writes the last two for an allocation, in its last lap: the
@@ -118,7 +118,7 @@ def recorded_alloc(world, cpu, now_ns):
     order, migratetype, slot = row[T_ORDER], row[T_TYPE], row[T_SLOT]
     locked = world.state[0].locked_zones
     node, zone, blocks = alloc_pages(world.memory, cpu, order, migratetype, locked)
-    if node == LOCKED or (node == NO_PAGE and ask_to_shrink(world, cpu)):
+    if node < NO_PAGE or (node == NO_PAGE and ask_to_shrink(world, cpu)):
         wait_for_release(world, cpu, now_ns)
         return -1
     done = now_ns + world.cost[0].pcp_ns

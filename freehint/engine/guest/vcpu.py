@@ -13,7 +13,7 @@ from freehint.engine.world.hints import pages_allocated
 from freehint.engine.world.records import WAIT_ALLOC, WAIT_FREE
 from freehint.jit import kernel, prefetch
 from freehint.mm.memory import MOVABLE
-from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages, free_pages, mark_lru
+from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 
 # A word's bits, from the lowest: 8 choose write or not, 8 allocate or free, then 12 the order and
 # 12 the type of an allocation, or 24 the victim of a free; the highest 11 draw the interval.
@@ -34,7 +34,7 @@ def alloc_event(world, cpu, word, now_ns):
     migratetype = int(world.wish[WISH_TYPE, (word >> 28) & (QUANTILES - 1)])
     locked = world.state[0].locked_zones
     node, zone, blocks = alloc_pages(world.memory, cpu, order, migratetype, locked)
-    if node == LOCKED:
+    if node < NO_PAGE:  # a lock is held, or a policy is called first
         return -1
     done = now_ns + world.cost[0].pcp_ns
     if node == NO_PAGE and ask_to_shrink(world, cpu):

@@ -11,14 +11,13 @@ from typing import Annotated
 import numpy as np
 
 from freehint.engine.world.clock import schedule, suspend
+from freehint.engine.world.content import discard_page
 from freehint.engine.world.dirty import clear_hinted
 from freehint.engine.world.hints import IN_FLIGHT, pages_used
-from freehint.engine.world.paging import page_discarded, shares_host
 from freehint.engine.world.records import HINT_START, WAIT_RING, WAIT_USED
 from freehint.engine.world.ring import SCATTERLIST, USED, ring_in_flight, ring_use
 from freehint.inputs.rules import Checked, Duration, OneOf, Switch, Time, Whole
 from freehint.jit import kernel
-from freehint.mm.bitmap import clear_bit, test_bit
 from freehint.units import NS_PER_S
 
 GAPS = ("exponential", "uniform", "fixed")
@@ -103,12 +102,7 @@ def discard_block(world, user, node, order):
         for page in range(node, node + (1 << order)):
             stale = world.fate[page] & IN_FLIGHT << user == 0
             world.tally[0].lost_to_discard += stale and world.version[page] > 0
-            resident = test_bit(world.present, page)
-            world.tally[0].discarded += resident
-            if shares_host(world.paging):
-                page_discarded(world.paging, page, resident)
-            clear_bit(world.present, page)
-            world.version[page] = 0
+            discard_page(world, page)
 
 
 @kernel(inline=True)

@@ -1,6 +1,7 @@
 """Time: the next turn of each actor, and the time from which a zone lock is free."""
 
 from freehint.jit import kernel
+from freehint.mm.memory import CALLED
 
 ACTOR_BITS = 5
 MAX_CPUS = 24  # the kernel threads, the host and the policies' workers take the rest
@@ -40,8 +41,11 @@ def ask_to_shrink(world, cpu):
     Returns
     -------
     bool
-        Whether a policy is asked, so that the CPU tries again; at most once per allocation.
+        Whether a policy is asked, so that the CPU tries again; at most once per allocation.  Also
+        True if the allocation has not failed but returned NEEDS_CALLBACK.
     """
+    if world.memory.notify[CALLED] != 0:
+        return True
     asked = world.cpu[cpu].asked
     world.cpu[cpu].asked = 0
     if world.state[0].shrinkers == 0 or asked:

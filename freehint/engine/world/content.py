@@ -1,9 +1,9 @@
 """The content of pages: versions, writes, faults."""
 
 from freehint.engine.world.dirty import log_write
-from freehint.engine.world.paging import SWAP_IN_NS, page_in, shares_host
+from freehint.engine.world.paging import SWAP_IN_NS, page_discarded, page_in, shares_host
 from freehint.jit import kernel
-from freehint.mm.bitmap import set_bit, test_bit
+from freehint.mm.bitmap import clear_bit, set_bit, test_bit
 
 STRUCTURES_SHIFT = 6  # struct page takes 64 bytes
 
@@ -86,6 +86,17 @@ def copy_page(world, source, target):
     world.version[target] = world.version[source]
     log_write(world.dirty, target)
     arrive(world, target)
+
+
+@kernel(inline=True)
+def discard_page(world, page):
+    """Take away the host's memory behind a page."""
+    resident = test_bit(world.present, page)
+    world.tally[0].discarded += resident
+    if shares_host(world.paging):
+        page_discarded(world.paging, page, resident)
+    clear_bit(world.present, page)
+    world.version[page] = 0
 
 
 @kernel(inline=True)

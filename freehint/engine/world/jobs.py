@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.engine.world.records import new_record
-from freehint.mm.compact.state import Compaction, new_compaction
 from freehint.mm.memory import new_memory, new_zones
 from freehint.mm.profile import LINUX_6_1
 from freehint.mm.reclaim.counts import COUNTS
@@ -50,6 +49,7 @@ JOB_DTYPE = np.dtype(
             "syncs",  # 1: the job waits until all is written
             "began_ns",  # of the part
             "ready_ns",  # time until which the job sleeps
+            "waits_some",  # 1: until the disk has done any page
             "waits_io",  # 1: until the disk has done what it waits for
             "oom_of",  # 1 + the step whose process is killed and gives back its pages
             "exit_at",  # next place to give back
@@ -152,9 +152,14 @@ def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0) -> Job
 
 
 @cache
-def no_reclaim() -> tuple:
-    """The Reclaim and the Compaction of a guest whose memory is never reclaimed: without a page."""
+def no_reclaim() -> Reclaim:
+    """The Reclaim of a guest whose memory is never reclaimed: without a page."""
     zone = new_zones(index=[0], start_pfn=[0], spanned=[1024], present=[1024], managed=[1024])
-    memory = new_memory(zone, 1, LINUX_6_1)
-    reclaim, compaction = new_reclaim(memory, 0), new_compaction(memory)
-    return Reclaim(*(array[:0] for array in reclaim)), Compaction(*(a[:0] for a in compaction))
+    return _emptied(new_reclaim(new_memory(zone, 1, LINUX_6_1), 0))
+
+
+def _emptied(value):
+    """A tuple of arrays, or of such tuples, with all arrays cut to nothing."""
+    if isinstance(value, np.ndarray):
+        return value[:0]
+    return type(value)(*map(_emptied, value))

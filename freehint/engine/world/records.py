@@ -131,6 +131,7 @@ STATE_DTYPE = _record(
     "first_piece",  # oldest piece alive
     "nr_pieces",  # pieces begun since the start
     "piece_left",  # pages of the newest piece that are still to be mapped
+    "owed",  # 1 + the type of a page that the newest piece still lacks, or 0
     "life_ns",  # fork: time from a process's last allocation to its exit
     "oldest",  # cache: place in ``held`` where reclaim goes on
     "init_on_free",  # 1: pages are cleared as they are freed
@@ -152,6 +153,8 @@ STATE_DTYPE = _record(
     "compact_zone",  # the zone that it compacts, or -1
     "compact_score",  # the node's score when it began
     "clusters",  # rounds since the start
+    "compact_asked",  # 1: compact_memory was written, and kcompactd has not begun
+    "compact_all",  # 1: it compacts every zone until the scanners meet
     "kthreads_since",  # time_ns since which they wait for a zone lock
     # the host
     "service_ns",
@@ -188,6 +191,7 @@ USER_DTYPE = _record(
     "all_zones",  # 1: it takes the locks of all zones, and keeps them for a whole call
     "holds",  # 1: it has kept them from its last stroke
     "allocates",  # 1: a block that a full ring lost is freed, and soon offered again
+    "awaits",  # 1: it waits for compact_memory to end
     # pages
     "offered",
     "hinted",
@@ -211,6 +215,7 @@ TALLY_DTYPE = _record(
     "decayed",  # drained as pcp.high decayed
     "compactions",  # number of times that kcompactd began
     "migrated",  # by kcompactd
+    "compact_memory_ns",  # time that compact_memory spent on moving pages
     "rows",  # rows done of a recorded trace
     "as_recorded",  # number of allocations that returned the recorded block
     "unknown_frees",  # number of rows that free a block which the guest does not have

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from freehint.engine.world.balloon import Balloon
 from freehint.engine.world.dirty import DirtyLog
 from freehint.engine.world.jobs import Jobs
 from freehint.engine.world.paging import Paging
 from freehint.engine.world.ring import Ring
 from freehint.mm.compact.proactive import CompactControl
-from freehint.mm.compact.state import Compaction
 from freehint.mm.memory import Memory
 from freehint.mm.reclaim.state import Reclaim
 
@@ -43,8 +43,9 @@ class World(NamedTuple):
     trace : int64[rows, 8]      a recorded guest's allocations and frees, CPU after CPU: T_TIME ..
                                 T_AT of guest/recorded.py
     mem_map : int64[nr_pages / 64 or 0]   pages that hold the array of page structures
-    owner : int32[nr_pages]     1 + the index in the flat ``held`` of each page of order 0, or 0;
-                                kcompactd updates it from time to time: valid where ``held`` agrees
+    owner : int32[nr_pages]     1 + the index in the flat ``held`` of each page of order 0, -1 -
+                                the place in the balloon, or 0; kcompactd updates it from time to
+                                time: valid where ``held`` or the balloon agrees
     control : CompactControl    kcompactd's scanners
     wish : uint8[2, 4096]       quantiles of the wanted orders (row 0) and types (row 1)
     gaps : int64[n, 2]          the host's gaps, drawn beforehand: time until the next, its length
@@ -64,8 +65,8 @@ class World(NamedTuple):
     present : uint64[nr_pages / 64 or 0]  pages resident on the host; in a migration, pages sent
                                 with content
     paging : Paging             the guest's pages on a host that it shares with others
+    balloon : Balloon           empty unless a command sets its target
     reclaim : Reclaim           of a guest under pressure; without pages in others
-    compaction : Compaction     likewise
     jobs : Jobs                 likewise
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
     apart : int64[6]            address in this process of each rare actor's kernel, or 0
@@ -101,8 +102,8 @@ class World(NamedTuple):
     copy: np.ndarray
     present: np.ndarray
     paging: Paging
+    balloon: Balloon
     reclaim: Reclaim
-    compaction: Compaction
     jobs: Jobs
     reports: np.ndarray
     waits: np.ndarray

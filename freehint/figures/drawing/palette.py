@@ -9,7 +9,7 @@ kinds of colour blindness, and reads the meanings from figures, players and sent
 A policy has the name of its colour, and its mark; BY_NAME has the colour's value.
 """
 
-from freehint.policies import POLICIES
+from freehint.policies import AGENTS, POLICIES
 from freehint.policies.policy import Policy
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -26,6 +26,7 @@ BY_NAME = {
     "vermilion": VERMILION,
     "purple": PURPLE,
     "grey": GREY,
+    "wine": WINE,
 }
 
 # The colour of each meaning, the same in every theme, figure and player.
@@ -111,13 +112,13 @@ WORDS = {
 
 
 def policy_colour(name: str) -> str:
-    """The colour of the policy with a name; the default colour if POLICIES does not have it."""
-    return BY_NAME[POLICIES.get(name, Policy).colour]
+    """The colour of the policy with a name; the default colour if no policy has the name."""
+    return BY_NAME[(POLICIES | AGENTS).get(name, Policy).colour]
 
 
 def policy_mark(name: str) -> str:
-    """The mark of the policy with a name; the default mark if POLICIES does not have it."""
-    return POLICIES.get(name, Policy).mark
+    """The mark of the policy with a name; the default mark if no policy has the name."""
+    return (POLICIES | AGENTS).get(name, Policy).mark
 
 
 def meanings_in(text: str) -> set:

@@ -49,7 +49,8 @@ LIMITS = {  # largest value of a column
     "c": INT32_MAX,
 }
 
-# Fields that each tracepoint must print: printed name -> column (include/trace/events/kmem.h).
+# Fields that each tracepoint must print: printed name -> column (include/trace/events/kmem.h and
+# vmscan.h).
 _PAGE = {"pfn": "pfn", "order": "order"}
 _TYPED = {**_PAGE, "migratetype": "migratetype"}
 KMEM_FIELDS = {
@@ -66,6 +67,7 @@ KMEM_FIELDS = {
         "fallback_migratetype": "b",
         "change_ownership": "c",
     },
+    "mm_vmscan_write_folio": {"pfn": "pfn", "flags": "gfp"},
 }
 # Tracepoints whose lines one regular expression takes apart; it is tried on every line.
 PLAIN_EVENTS = tuple(KMEM_FIELDS)[:5]
@@ -91,6 +93,7 @@ TEXT_EVENTS = (
     *("mm_compaction_fast_isolate_freepages", "mm_compaction_migratepages", "mark_victim"),
     *("mm_vmscan_kswapd_wake", "mm_vmscan_kswapd_sleep", "mm_vmscan_lru_shrink_inactive"),
     *("mm_vmscan_direct_reclaim_begin", "mm_vmscan_direct_reclaim_end"),
+    "mm_vmscan_lru_shrink_active",
 )
 
 SHOWN = 5  # unmatched lines that the account quotes

@@ -6,8 +6,19 @@ from freehint.jit import kernel
 from freehint.mm.list import list_next, list_prev
 from freehint.mm.memory import LRU, page_zone
 from freehint.mm.reclaim.lists import has, is_file, list_head, lru_of, nr_pages_of
+from freehint.mm.reclaim.lru_gen.generations import folio_lru_gen, kind_of, nr_gens
+from freehint.mm.reclaim.lru_gen.recount import (
+    KINDS,
+    column_of,
+    generation_list_name,
+    stands_wrong,
+    wrong_generation_count,
+    wrong_number_of_generations,
+)
 from freehint.mm.reclaim.state import (
+    GENERATION_HEADS,
     LIST_NAMES,
+    NR_GEN_ZONES,
     NR_HEADS,
     NR_LISTS,
     PG_DIRTY,
@@ -39,6 +50,9 @@ MESSAGES = (
     "{value} pages are PG_WRITEBACK but {count} are counted",
     "{value} file pages are dirty but {count} are counted",
     "a batch has left pages on an internal list",
+    "pfn {pfn} is of another kind, zone or generation, or active (flags {value:#x})",
+    "{value} pages have a generation that counts {count}",
+    "{value} pages have {count} generations, where 2 to 4 can be",
 )
 (
     _,
@@ -61,6 +75,9 @@ MESSAGES = (
     WRONG_WRITEBACK,
     WRONG_DIRTY,
     LEFT_OVER,
+    WRONG_GENERATION,
+    WRONG_GEN_PAGES,
+    WRONG_GENERATIONS,
 ) = range(len(MESSAGES))
 
 # Indices of ``where``: the list or -1, the node, value and count of the message, the zone.
@@ -96,7 +113,10 @@ def check_lru_page(memory, reclaim, seen, node, lru, where):
         return note(where, NOT_ON_LRU, node, 0, 0)
     if memory.frame[node] != LRU:
         return note(where, NOT_ALLOCATED, node, memory.frame[node], 0)
-    if lru != UNEVICTABLE and lru_of(reclaim, node) != lru:
+    if lru >= GENERATION_HEADS:
+        if stands_wrong(memory, reclaim, node, lru):
+            return note(where, WRONG_GENERATION, node, reclaim.page[node], 0)
+    elif lru != UNEVICTABLE and lru_of(reclaim, node) != lru:
         return note(where, WRONG_LIST, node, lru_of(reclaim, node), reclaim.page[node])
     if reclaim.slot[node] == 0:
         return note(where, NO_PLACE, node, 0, 0)
@@ -105,7 +125,8 @@ def check_lru_page(memory, reclaim, seen, node, lru, where):
 
 @kernel(cold=True)
 def check_lru_list(memory, reclaim, seen, counted, lru, where):
-    """Walk a list both ways and count its pages by zone."""
+    """Walk a list both ways and count its pages by zone, and by generation."""
+    lists, gens = counted
     head = list_head(memory, lru)
     where[AT_LIST] = lru
     node, code = head, OK
@@ -118,20 +139,33 @@ def check_lru_list(memory, reclaim, seen, counted, lru, where):
         code = check_lru_page(memory, reclaim, seen, node, lru, where)
         if code:
             return code
-        counted[page_zone(memory, node), lru] += nr_pages_of(reclaim, node)
+        zone, pages = page_zone(memory, node), nr_pages_of(reclaim, node)
+        if lru >= GENERATION_HEADS:
+            lists[zone, column_of(reclaim, node)] += pages
+            gens[folio_lru_gen(reclaim, node), kind_of(reclaim, node), zone] += pages
+        else:
+            lists[zone, lru] += pages
 
 
 @kernel(cold=True)
 def check_lru_counts(memory, reclaim, counted, where):
     """Compare the counters with the recount; the lists of a batch must be empty."""
+    lists, gens = counted
+    wrong = wrong_generation_count(memory, reclaim, gens)
+    if wrong >= 0:
+        where[AT_LIST] = GENERATION_HEADS + wrong
+        gen, rest = wrong // (2 * NR_GEN_ZONES), wrong % (2 * NR_GEN_ZONES)
+        kind, zone = rest // NR_GEN_ZONES, rest % NR_GEN_ZONES
+        right, told = gens[gen, kind, zone], reclaim.gen_pages[gen, kind, zone]
+        return note(where, WRONG_GEN_PAGES, 0, right, told)
     for lru in range(NR_LISTS):
-        for zone in range(counted.shape[0]):
-            if counted[zone, lru] != reclaim.zone_lru[zone, lru]:
+        for zone in range(lists.shape[0]):
+            if lists[zone, lru] != reclaim.zone_lru[zone, lru]:
                 where[AT_LIST], where[AT_ZONE] = lru, zone
-                right, wrong = counted[zone, lru], reclaim.zone_lru[zone, lru]
-                return note(where, WRONG_ZONE_LRU, 0, right, wrong)
+                right, told = lists[zone, lru], reclaim.zone_lru[zone, lru]
+                return note(where, WRONG_ZONE_LRU, 0, right, told)
     where[AT_LIST] = -1
-    for lru in range(NR_LISTS, NR_HEADS):
+    for lru in range(NR_LISTS, GENERATION_HEADS):
         head = list_head(memory, lru)
         if list_next(reclaim.links, head) != head or list_prev(reclaim.links, head) != head:
             return note(where, LEFT_OVER, head, 0, 0)
@@ -201,8 +235,13 @@ def check_ring(memory, reclaim, where):
 def find_lru_damage(memory, reclaim, where):
     """First contradiction: its code, with ``where`` filled for the message."""
     seen = np.zeros(memory.nr_pages, np.bool_)
-    counted = np.zeros((memory.zones.shape[0], NR_LISTS), np.int64)
-    for lru in range(NR_LISTS):
+    lists = np.zeros((memory.zones.shape[0], NR_LISTS), np.int64)
+    counted = lists, np.zeros_like(reclaim.gen_pages)
+    kind = wrong_number_of_generations(reclaim)
+    if kind >= 0:
+        return note(where, WRONG_GENERATIONS, 0, kind, nr_gens(reclaim, kind))
+    for i in range(NR_HEADS - GENERATION_HEADS + NR_LISTS):
+        lru = i if i < NR_LISTS else i - NR_LISTS + GENERATION_HEADS
         code = check_lru_list(memory, reclaim, seen, counted, lru, where)
         if code:
             return code
@@ -210,6 +249,11 @@ def find_lru_damage(memory, reclaim, where):
     code = code or check_ring(memory, reclaim, where)
     code = code or check_pages(memory, reclaim, seen, where)
     return code or check_places(memory, reclaim, where)
+
+
+def name_of_list(lru: int) -> str:
+    """Name of a list, the generations' included."""
+    return LIST_NAMES[lru] if lru < NR_LISTS else generation_list_name(lru)
 
 
 def lru_damage(memory, reclaim, name_of_zone) -> str:
@@ -220,7 +264,9 @@ def lru_damage(memory, reclaim, name_of_zone) -> str:
     if code == OK:
         return ""
     lru, node, value, count, zone = (int(x) for x in where)
-    place = f"LRU list {LIST_NAMES[lru]}: " if lru >= 0 else ""
+    place = f"LRU list {name_of_list(lru)}: " if lru >= 0 else ""
+    if code == WRONG_GENERATIONS:
+        value = KINDS[value]
     if code == WRONG_LIST:
         value = LIST_NAMES[value]
     return place + MESSAGES[code].format(

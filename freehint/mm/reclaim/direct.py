@@ -1,20 +1,26 @@
-"""Direct reclaim: a task frees pages for its own request, or waits until others have.
+"""Direct reclaim: a task frees pages for its own request or an operator's, or waits for others.
 
 Source: mm/vmscan.c of Linux 6.1: try_to_free_pages(), do_try_to_free_pages(), shrink_zones().
 """
 
 from freehint.jit import kernel
 from freehint.mm.compact.finish import compaction_suitable
-from freehint.mm.memory import WMARK_HIGH, WMARK_MIN, ZONE_NORMAL
-from freehint.mm.reclaim.counts import ALLOCSTALL_DMA, PGSCAN_DIRECT_THROTTLE, WORK_THROTTLED
+from freehint.mm.memory import WMARK_HIGH, WMARK_MIN, ZONE_MOVABLE, ZONE_NORMAL
+from freehint.mm.reclaim.counts import (
+    ALLOCSTALL_DMA,
+    DROP_PAGECACHE,
+    PGSCAN_DIRECT_THROTTLE,
+    WORK_THROTTLED,
+)
 from freehint.mm.reclaim.kswapd import wake
 from freehint.mm.reclaim.lists import lru_pages
+from freehint.mm.reclaim.pages import drop_page, free_reclaimed
 from freehint.mm.reclaim.scan import (
     can_reclaim_anon_pages,
     compact_gap,
-    shrink_node,
     snapshot_refaults,
 )
+from freehint.mm.reclaim.shrink import shrink_node
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -24,9 +30,12 @@ from freehint.mm.reclaim.state import (
     INACTIVE_FILE,
     MAX_RECLAIM_RETRIES,
     PAGE_ALLOC_COSTLY_ORDER,
+    PAGEVEC_SIZE,
     SWAP_CLUSTER_MAX,
 )
 from freehint.mm.zone import zone_watermark_ok
+
+FULL_WALK_FROM = 612  # memcg_full_walk
 
 
 @kernel(inline=True)
@@ -116,11 +125,24 @@ def reclaim_with_force(memory, reclaim, cpu):
         snapshot_refaults(reclaim)
         if sc.nr_reclaimed > 0:
             return sc.nr_reclaimed
-        if sc.compaction_ready or not sc.skipped_deactivate:
+        if sc.compaction_ready or not goes_round_again(memory, sc):
             return sc.compaction_ready
         sc.priority = DEF_PRIORITY
-        sc.force_deactivate = 1
-        sc.skipped_deactivate = 0
+        if sc.full_walk or memory.profile.release < FULL_WALK_FROM:
+            sc.force_deactivate = 1
+            sc.skipped_deactivate = 0
+        sc.full_walk = 1
+
+
+@kernel(inline=True)
+def goes_round_again(memory, sc):
+    """A fruitless attempt is made once more: over all cgroups, then by force on active lists.
+
+    Source: do_try_to_free_pages(); memcg_full_walk is there from 6.12 on.
+    """
+    if memory.profile.release >= FULL_WALK_FROM and not sc.full_walk:
+        return True
+    return sc.skipped_deactivate != 0
 
 
 @kernel(inline=True)
@@ -131,7 +153,7 @@ def begin_direct_reclaim(reclaim, order, highest_zoneidx, pages):
     sc.priority = DEF_PRIORITY
     sc.reclaim_idx = highest_zoneidx
     sc.nr_to_reclaim = pages
-    sc.nr_reclaimed = sc.nr_scanned = sc.proactive = sc.compaction_ready = 0
+    sc.nr_reclaimed = sc.nr_scanned = sc.proactive = sc.compaction_ready = sc.full_walk = 0
     sc.may_writepage = sc.may_swap = 1
     sc.force_deactivate = sc.skipped_deactivate = sc.deactivate_anon = sc.deactivate_file = 0
 
@@ -217,3 +239,59 @@ def compaction_could_run(memory, order, highest_zoneidx):
             if compaction_suitable(memory, zone, order, highest_zoneidx):
                 return True
     return False
+
+
+# What an operator asks for: memory.reclaim and drop_caches
+
+
+@kernel(cold=True)
+def memory_reclaim(memory, reclaim, cpu, nr_pages):
+    """Reclaim ``nr_pages`` pages from the guest as one cgroup; return the pages reclaimed.
+
+    Source: memory_reclaim() of mm/memcontrol.c, try_to_free_mem_cgroup_pages().
+    """
+    got, retries = 0, MAX_RECLAIM_RETRIES
+    sc = reclaim.control[BY_TASK]
+    while got < nr_pages:
+        pages = max(nr_pages - got, SWAP_CLUSTER_MAX)
+        begin_direct_reclaim(reclaim, 0, ZONE_MOVABLE, pages)
+        sc.proactive = 1
+        reclaim_with_force(memory, reclaim, cpu)
+        if sc.nr_reclaimed == 0:
+            if retries == 0:
+                break
+            retries -= 1
+        got += sc.nr_reclaimed
+    sc.proactive = 0
+    return got
+
+
+@kernel(cold=True)
+def drop_caches(memory, reclaim, cpu, limit):
+    """Drop clean pages of files that nobody has mapped, in the files' order.
+
+    Call it again while it returns ``limit`` pages; a call that drops fewer has come to the end.
+    Source: drop_pagecache_sb(), invalidate_mapping_pages().
+
+    Returns
+    -------
+    int
+        Pages dropped.
+    """
+    state = reclaim.node[0]
+    if state.drop_at == 0:
+        reclaim.count[DROP_PAGECACHE] += 1
+    dropped = batch = 0
+    while state.drop_at < reclaim.place.shape[0] and dropped < limit:
+        node = int(reclaim.place[state.drop_at]) - 1
+        state.drop_at += 1
+        if node >= 0 and drop_page(memory, reclaim, node):
+            dropped += 1
+            batch += 1
+            if batch == PAGEVEC_SIZE:
+                free_reclaimed(memory, reclaim, cpu)
+                batch = 0
+    free_reclaimed(memory, reclaim, cpu)
+    if dropped < limit:
+        state.drop_at = 0
+    return dropped

@@ -16,6 +16,8 @@ from freehint.mm.reclaim.counts import (
 )
 from freehint.mm.reclaim.lists import clear_bits, has, is_file, list_head, nr_pages_of, set_bits
 from freehint.mm.reclaim.lru import split_huge_page
+from freehint.mm.reclaim.lru_gen.aging import lru_gen_look_around
+from freehint.mm.reclaim.lru_gen.generations import lru_gen_enabled
 from freehint.mm.reclaim.state import (
     BY_KSWAPD,
     ISOLATED,
@@ -36,9 +38,14 @@ KEEP, ACTIVATE, RECLAIM = range(3)  # what becomes of a page
 
 
 @kernel(inline=True)
-def check_references(reclaim, node):
+def check_references(memory, reclaim, node):
     """Was the page used since it was last looked at?  Source: folio_check_references()."""
     young, referenced = has(reclaim, node, PTE_YOUNG), has(reclaim, node, PG_REFERENCED)
+    if lru_gen_enabled(reclaim):
+        if referenced and has(reclaim, node, PG_MAPPED):
+            return REFERENCED_KEEP
+        if young:
+            lru_gen_look_around(memory, reclaim, node)
     clear_bits(reclaim, node, PTE_YOUNG | PG_REFERENCED)
     if young:
         set_bits(reclaim, node, PG_REFERENCED)
@@ -130,7 +137,7 @@ def look_at_page(memory, reclaim, who, node):
     reclaim.control[who].nr_scanned += nr_pages_of(reclaim, node)
     if has(reclaim, node, PG_WRITEBACK):
         return page_in_writeback(reclaim, who, node), 0
-    references = check_references(reclaim, node)
+    references = check_references(memory, reclaim, node)
     if references == REFERENCED_ACTIVATE:
         return ACTIVATE, 0
     if references == REFERENCED_KEEP:

@@ -20,13 +20,12 @@ from freehint.mm.reclaim.counts import (
     KSWAPD_LOW_WMARK_HIT_QUICKLY,
     PAGEOUTRUN,
 )
-from freehint.mm.reclaim.scan import (
-    age_anon,
-    begin_shrink_node,
-    compact_gap,
-    end_shrink_node,
-    shrink_round,
-    snapshot_refaults,
+from freehint.mm.reclaim.scan import compact_gap, snapshot_refaults
+from freehint.mm.reclaim.shrink import (
+    age_node,
+    begin_pass_over_node,
+    end_pass_over_node,
+    next_round,
 )
 from freehint.mm.reclaim.state import (
     BY_KSWAPD,
@@ -220,14 +219,14 @@ def begin_pass(memory, reclaim):
     sc.may_swap = 0 if state.boost_left else 1
     sc.may_writepage = 1 if state.boost_left == 0 or sc.priority < DEF_PRIORITY - 2 else 0
     state.reclaimed_before = sc.nr_reclaimed
-    age_anon(memory, reclaim, BY_KSWAPD)
+    age_node(memory, reclaim, BY_KSWAPD)
     sc.nr_scanned = sc.nr_to_reclaim = 0
     for zone in range(memory.zones.shape[0]):
         record = memory.zones[zone]
         if record.index <= sc.reclaim_idx:
             high = record.watermark[WMARK_HIGH] + record.watermark_boost
             sc.nr_to_reclaim += max(high, SWAP_CLUSTER_MAX)
-    begin_shrink_node(memory, reclaim, BY_KSWAPD)
+    begin_pass_over_node(memory, reclaim, BY_KSWAPD)
     state.kswapd_at = KSWAPD_SHRINKS
 
 
@@ -238,7 +237,7 @@ def end_pass(memory, reclaim):
     Source: balance_pgdat(), kswapd_shrink_node().
     """
     state, sc = reclaim.node[0], reclaim.control[BY_KSWAPD]
-    end_shrink_node(memory, reclaim, BY_KSWAPD)
+    end_pass_over_node(memory, reclaim, BY_KSWAPD)
     if sc.order > 0 and sc.nr_reclaimed >= compact_gap(sc.order):
         sc.order = 0
     lazy = sc.nr_scanned < sc.nr_to_reclaim
@@ -295,6 +294,6 @@ def kswapd_step(memory, reclaim, cpu):
         try_to_sleep(memory, reclaim)
     elif at == KSWAPD_BALANCES:
         begin_pass(memory, reclaim)
-    elif not shrink_round(memory, reclaim, BY_KSWAPD, cpu):
+    elif not next_round(memory, reclaim, BY_KSWAPD, cpu):
         end_pass(memory, reclaim)
     return state.kswapd_awake != 0

@@ -6,6 +6,11 @@ Source: include/linux/mm_inline.h, include/linux/page-flags.h of Linux 6.1.
 from freehint.jit import kernel
 from freehint.mm.list import list_add, list_add_tail, list_del
 from freehint.mm.memory import PAGEBLOCK_NR_PAGES, page_zone
+from freehint.mm.reclaim.lru_gen.generations import (
+    lru_gen_add_folio,
+    lru_gen_del_folio,
+    lru_gen_enabled,
+)
 from freehint.mm.reclaim.state import PG_ACTIVE, PG_HUGE, PG_ON_LRU, PG_SWAPBACKED
 
 
@@ -70,17 +75,34 @@ def count_on_list(memory, reclaim, node, lru, sign):
 @kernel(cold=True)
 def add_to_lru(memory, reclaim, node):
     """Put a page first on its list.  Source: lruvec_add_folio()."""
-    lru = lru_of(reclaim, node)
     set_bits(reclaim, node, PG_ON_LRU)
+    if lru_gen_enabled(reclaim):
+        lru_gen_add_folio(memory, reclaim, node, False)
+        return
+    lru = lru_of(reclaim, node)
     list_add(reclaim.links, node, list_head(memory, lru))
     count_on_list(memory, reclaim, node, lru, 1)
+
+
+@kernel(inline=True)
+def add_faulted(memory, reclaim, node):
+    """Put a page on its list in a page fault: active, if there are generations.
+
+    Source: folio_add_lru(), lru_gen_in_fault().
+    """
+    if lru_gen_enabled(reclaim):
+        set_bits(reclaim, node, PG_ACTIVE)
+    add_to_lru(memory, reclaim, node)
 
 
 @kernel(cold=True)
 def add_to_lru_tail(memory, reclaim, node):
     """Put a page last on its list.  Source: lruvec_add_folio_tail()."""
-    lru = lru_of(reclaim, node)
     set_bits(reclaim, node, PG_ON_LRU)
+    if lru_gen_enabled(reclaim):
+        lru_gen_add_folio(memory, reclaim, node, True)
+        return
+    lru = lru_of(reclaim, node)
     list_add_tail(reclaim.links, node, list_head(memory, lru))
     count_on_list(memory, reclaim, node, lru, 1)
 
@@ -89,5 +111,8 @@ def add_to_lru_tail(memory, reclaim, node):
 def del_from_lru(memory, reclaim, node):
     """Take a page off its list.  Source: lruvec_del_folio()."""
     clear_bits(reclaim, node, PG_ON_LRU)
+    if lru_gen_enabled(reclaim):
+        lru_gen_del_folio(memory, reclaim, node, False)
+        return
     list_del(reclaim.links, node)
     count_on_list(memory, reclaim, node, lru_of(reclaim, node), -1)

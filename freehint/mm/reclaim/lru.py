@@ -10,6 +10,7 @@ from freehint.jit import kernel
 from freehint.mm.memory import LRU, PAGEBLOCK_NR_PAGES
 from freehint.mm.reclaim.counts import PGACTIVATE, PSWPIN
 from freehint.mm.reclaim.lists import (
+    add_faulted,
     add_to_lru,
     clear_bits,
     del_from_lru,
@@ -18,6 +19,7 @@ from freehint.mm.reclaim.lists import (
     nr_pages_of,
     set_bits,
 )
+from freehint.mm.reclaim.lru_gen.generations import folio_inc_refs, lru_gen_enabled
 from freehint.mm.reclaim.state import (
     PG_ACTIVE,
     PG_DIRTY,
@@ -86,7 +88,7 @@ def add_anon_page(memory, reclaim, node, place):
         set_bits(reclaim, node, PG_SWAPCACHE)
         workingset_refault(reclaim, node, shadow)
     back_place(memory, reclaim, node, place)
-    add_to_lru(memory, reclaim, node)
+    add_faulted(memory, reclaim, node)
     set_bits(reclaim, node, PG_MAPPED | PTE_YOUNG)
     if shadow == 0:
         set_bits(reclaim, node, PG_DIRTY)
@@ -104,7 +106,7 @@ def add_huge_page(memory, reclaim, node, place):
     for i in range(1, PAGEBLOCK_NR_PAGES):
         reclaim.page[node + i] = 0
     back_place(memory, reclaim, node, place)
-    add_to_lru(memory, reclaim, node)
+    add_faulted(memory, reclaim, node)
 
 
 @kernel(cold=True)
@@ -237,7 +239,9 @@ def mark_page_accessed(memory, reclaim, node):
 
     Source: folio_mark_accessed(), workingset_activation().
     """
-    if not has(reclaim, node, PG_REFERENCED):
+    if lru_gen_enabled(reclaim):
+        folio_inc_refs(reclaim, node)
+    elif not has(reclaim, node, PG_REFERENCED):
         set_bits(reclaim, node, PG_REFERENCED)
     elif not has(reclaim, node, PG_ACTIVE):
         activate_page(memory, reclaim, node)
@@ -248,7 +252,8 @@ def mark_page_accessed(memory, reclaim, node):
 @kernel(cold=True)
 def deactivate_page(memory, reclaim, node):
     """Put an active page first on the inactive list.  Source: lru_deactivate_fn()."""
-    if has(reclaim, node, PG_ACTIVE) and has(reclaim, node, PG_ON_LRU):
+    active = lru_gen_enabled(reclaim) or has(reclaim, node, PG_ACTIVE)
+    if active and has(reclaim, node, PG_ON_LRU):
         del_from_lru(memory, reclaim, node)
         clear_bits(reclaim, node, PG_ACTIVE | PG_REFERENCED)
         add_to_lru(memory, reclaim, node)

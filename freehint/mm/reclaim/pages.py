@@ -35,6 +35,7 @@ from freehint.mm.reclaim.lists import (
     set_bits,
 )
 from freehint.mm.reclaim.lru import unlink_place
+from freehint.mm.reclaim.lru_gen.generations import keep_off_oldest, lru_gen_enabled
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -136,6 +137,8 @@ def keep_page(memory, reclaim, node, fate):
                 free_swap(reclaim, node)
         set_bits(reclaim, node, PG_ACTIVE)
         reclaim.count[PGACTIVATE] += nr_pages_of(reclaim, node)
+    if lru_gen_enabled(reclaim):
+        keep_off_oldest(reclaim, node)
     putback_page(memory, reclaim, node)
 
 

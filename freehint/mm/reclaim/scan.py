@@ -1,7 +1,7 @@
 """How much of which list is scanned, and what becomes of the pages: one batch at a time.
 
 ``who`` is the row of Reclaim.control: kswapd, or the task in direct reclaim.  Slab caches are not
-modelled: shrink_slab() only asks policies that hold pages for the host.
+modelled: shrink_slab() only frees what policies hold for the host.
 
 Source: mm/vmscan.c of Linux 6.1 (classic LRU).
 """
@@ -16,6 +16,7 @@ from freehint.mm.reclaim.counts import (
 )
 from freehint.mm.reclaim.lists import lru_pages
 from freehint.mm.reclaim.pages import shrink_active_list, shrink_list
+from freehint.mm.reclaim.shrinker import shrink_slab
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -30,7 +31,6 @@ from freehint.mm.reclaim.state import (
 from freehint.mm.reclaim.writeback import swap_pages_free
 
 SCAN_EQUAL, SCAN_FRACT, SCAN_ANON, SCAN_FILE = range(4)
-SHRINK_BATCH, SHRINK_SEEKS = 128, 2
 MAX_NR_SWAPPINESS = 200
 
 
@@ -211,30 +211,10 @@ def age_anon(memory, reclaim, who):
         shrink_active_list(memory, reclaim, who, SWAP_CLUSTER_MAX, ACTIVE_ANON)
 
 
-@kernel(cold=True)
-def shrink_slab(reclaim, priority):
-    """Ask policies for pages that they hold for the host: Reclaim.node.shrink_wanted.
-
-    The pages do not count as progress of reclaim, as in the kernel.
-    Source: do_shrink_slab(); virtio_balloon_shrinker_scan() of drivers/virtio/virtio_balloon.c.
-    """
-    state = reclaim.node[0]
-    freeable = state.shrink_count - state.shrink_wanted
-    if freeable <= 0:
-        return
-    deferred = state.shrink_deferred
-    delta = (freeable >> priority) * 4 // SHRINK_SEEKS
-    total = min((deferred >> priority) + delta, 2 * freeable)
-    scanned = 0
-    while total >= SHRINK_BATCH or total >= freeable:
-        batch = min(SHRINK_BATCH, total)
-        if batch <= 0:
-            break
-        total -= batch
-        scanned += batch
-    state.shrink_wanted += scanned
-    state.shrink_deferred = min(max(deferred + delta - scanned, 0), 2 * freeable)
-    reclaim.count[SLABS_SCANNED] += scanned
+@kernel(inline=True)
+def ask_shrinkers(memory, reclaim, priority):
+    """Ask the policies that hold pages for the host, and count what they looked at."""
+    reclaim.count[SLABS_SCANNED] += shrink_slab(memory, reclaim.shrinkers, priority)[1]
 
 
 @kernel(cold=True)
@@ -246,7 +226,7 @@ def end_shrink_node(memory, reclaim, who):
     state, sc = reclaim.node[0], reclaim.control[who]
     sc.nr_reclaimed += sc.lru_reclaimed
     age_anon(memory, reclaim, who)
-    shrink_slab(reclaim, sc.priority)
+    ask_shrinkers(memory, reclaim, sc.priority)
     if who == BY_KSWAPD:
         if sc.writeback and sc.writeback == sc.taken:
             state.writeback_pages_at_tail = 1
@@ -260,15 +240,6 @@ def end_shrink_node(memory, reclaim, who):
         reclaim.work[WORK_THROTTLED] += 1
     if sc.lru_reclaimed > 0:
         state.kswapd_failures = 0
-
-
-@kernel(cold=True)
-def shrink_node(memory, reclaim, who, cpu):
-    """A whole pass over the node's lists.  Source: shrink_node()."""
-    begin_shrink_node(memory, reclaim, who)
-    while shrink_round(memory, reclaim, who, cpu):
-        pass
-    end_shrink_node(memory, reclaim, who)
 
 
 @kernel(inline=True)

@@ -6,6 +6,7 @@ Linux 6.1.
 """
 
 from freehint.jit import kernel
+from freehint.mm.callback import end_callbacks
 from freehint.mm.compact.direct import direct_compact
 from freehint.mm.compact.state import (
     COMPACT_DEFERRED,
@@ -14,17 +15,22 @@ from freehint.mm.compact.state import (
     PRIO_SYNC_LIGHT,
 )
 from freehint.mm.highatomic import unreserve_highatomic_pageblock
-from freehint.mm.memory import MOVABLE, WMARK_HIGH, WMARK_MIN
+from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES, WMARK_HIGH, WMARK_MIN
 from freehint.mm.pcp import drain_pages_zone
-from freehint.mm.reclaim.counts import OOM_KILL, WORK_THROTTLED, WORK_UNDER_LOCK
+from freehint.mm.reclaim.counts import WORK_THROTTLED, WORK_UNDER_LOCK
 from freehint.mm.reclaim.direct import (
     skip_throttle_noprogress,
     throttle_direct_reclaim,
     try_to_free_pages,
 )
-from freehint.mm.reclaim.kswapd import wakeup_kswapd
-from freehint.mm.reclaim.retry import may_retry, note_progress
-from freehint.mm.reclaim.state import NO_BOOST, PAGE_ALLOC_COSTLY_ORDER
+from freehint.mm.reclaim.kswapd import kswapd_step, wakeup_kswapd
+from freehint.mm.reclaim.retry import may_retry
+from freehint.mm.reclaim.state import (
+    KSWAPD_ASLEEP,
+    KSWAPD_NAPS,
+    NO_BOOST,
+    PAGE_ALLOC_COSTLY_ORDER,
+)
 from freehint.mm.zone import (
     LOCKED,
     NO_PAGE,
@@ -34,8 +40,9 @@ from freehint.mm.zone import (
     highest_zone_of,
 )
 
-NEEDS_CALLBACK = -3  # policies are asked for pages (Reclaim.node.shrink_wanted): call alloc() again
 WAITS = -4  # the task sleeps for THROTTLE_NS while kswapd and the disk work: call alloc() again
+LARGE_REFILLS_FROM = 612
+ROUNDS_OF_A_TURN = 10  # of kswapd, until a tick takes the CPU away from it: 2.3 to 4 ms
 THROTTLE_NS = 4_000_000  # reclaim_throttle(): one jiffy at 250 Hz
 
 
@@ -62,8 +69,9 @@ def alloc(memory, reclaim, cpu, order, migratetype, locked):
         As :func:`freehint.mm.zone.alloc_pages`.  ``node`` is NO_PAGE if the request has failed;
         if ``reclaim.node[0].oom`` is then set, a process must die, and the request is to be tried
         again.  It is LOCKED, with nothing done, if a zone's lock is needed and held.  After
-        NEEDS_CALLBACK (policies shall give back ``shrink_wanted`` pages) and WAITS (the task sleeps
-        for THROTTLE_NS) call it again with the same arguments; retries are counted on.
+        NEEDS_CALLBACK (a policy is to be called before the request takes another type's block or
+        reclaims) and WAITS (the task sleeps for THROTTLE_NS) call it again with the same
+        arguments; retries are counted on.
     """
     boosts = all_boosts(memory)
     under_lock = 0
@@ -98,7 +106,7 @@ def alloc_no_reclaim(memory, reclaim, cpu, order, migratetype, locked):
         under_lock += taken
         if node != NO_PAGE:
             return end_alloc(memory, reclaim, boosts, node, zone, under_lock)
-    return NO_PAGE, -1, under_lock
+    return end_alloc(memory, reclaim, boosts, NO_PAGE, -1, under_lock)
 
 
 @kernel(inline=True)
@@ -113,6 +121,8 @@ def all_boosts(memory):
 @kernel(inline=True)
 def end_alloc(memory, reclaim, boosts, node, zone, under_lock):
     """Wake kswapd if the request has boosted its zone by a steal; return the three last."""
+    if node != WAITS:
+        end_callbacks(memory, node)
     if node > LOCKED:
         reclaim.node[0].retrying = reclaim.node[0].waits = 0
     if all_boosts(memory) > boosts:
@@ -122,14 +132,18 @@ def end_alloc(memory, reclaim, boosts, node, zone, under_lock):
 
 @kernel(cold=True)
 def after_boost(memory, reclaim, zone):
-    """Let kswapd reclaim in a zone that was boosted; by a wrong rule nothing comes of the boost.
+    """Let kswapd reclaim in a zone that was boosted, as far as vm.watermark_boost_factor allows.
 
-    Source: ZONE_BOOSTED_WATERMARK in rmqueue().
+    Larger factors than the default 15,000 are no larger boosts: mm/fallback.py limits them.
+    Source: boost_watermark(), ZONE_BOOSTED_WATERMARK in rmqueue().
     """
-    if reclaim.node[0].ablations & NO_BOOST:
-        memory.zones[zone].watermark_boost = 0
-    else:
-        wakeup_kswapd(memory, reclaim, 0, memory.zones[zone].index, False)
+    state, record = reclaim.node[0], memory.zones[zone]
+    most = record.watermark[WMARK_HIGH] * state.watermark_boost_factor // 10000
+    if most == 0 or state.ablations & NO_BOOST:
+        record.watermark_boost = 0
+        return
+    record.watermark_boost = min(record.watermark_boost, max(most, PAGEBLOCK_NR_PAGES))
+    wakeup_kswapd(memory, reclaim, 0, record.index, False)
 
 
 @kernel(cold=True)
@@ -138,17 +152,18 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
     state, highest = reclaim.node[0], highest_zone_of(migratetype)
     wakeup_kswapd(memory, reclaim, order, highest, True)
     node, zone, under_lock = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
-    if node < 0 and not state.retrying:
+    if node == NO_PAGE and not state.retrying:
         node, zone, hopeless = begin_retries(memory, reclaim, cpu, order, migratetype)
         if hopeless:
             return NO_PAGE, -1, under_lock
-    while node < 0:
+    while node == NO_PAGE:
         wakeup_kswapd(memory, reclaim, order, highest, True)
+        yield_to_kswapd(memory, reclaim, cpu)
         if throttle_direct_reclaim(memory, reclaim):
             return WAITS, -1, under_lock
         node, zone, taken = reclaim_and_compact(memory, reclaim, cpu, order, migratetype)
         under_lock += taken
-        if node >= 0 or node == WAITS or node == NEEDS_CALLBACK:
+        if node != NO_PAGE:
             break
         if order > PAGE_ALLOC_COSTLY_ORDER:
             return NO_PAGE, -1, under_lock
@@ -161,6 +176,24 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
         node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
         under_lock += taken
     return node, zone, under_lock
+
+
+@kernel(cold=True)
+def yield_to_kswapd(memory, reclaim, cpu):
+    """On a guest of one CPU, kswapd that was just woken runs before the task reclaims.
+
+    From 6.12 on a refill takes up to 480 pages: the request that wakes kswapd is often the one
+    that has to reclaim.  Before, kswapd has had its turn by then, and the engine gives it.
+    Source: __perform_reclaim(), cond_resched().
+    """
+    at = reclaim.node[0].kswapd_at
+    if memory.nr_cpus > 1 or memory.profile.release < LARGE_REFILLS_FROM:
+        return
+    if at != KSWAPD_ASLEEP and at != KSWAPD_NAPS:
+        return
+    rounds = 0
+    while rounds < ROUNDS_OF_A_TURN and kswapd_step(memory, reclaim, cpu):
+        rounds += 1
 
 
 @kernel(cold=True)
@@ -203,16 +236,32 @@ def reclaim_and_compact(memory, reclaim, cpu, order, migratetype):
     under_lock = 0
     if progress:
         node, zone, under_lock = alloc_after_reclaim(memory, reclaim, cpu, order, migratetype)
-        if node >= 0:
+        if node != NO_PAGE:
             return node, zone, under_lock
-    if state.shrink_wanted > 0:
-        note_progress(reclaim, order)
-        return NEEDS_CALLBACK, -1, under_lock
     request = (WMARK_MIN, 0, state.compact_priority)
     node, zone, result = direct_compact(
         memory, reclaim, reclaim.compaction, cpu, order, migratetype, request
     )
     state.compact_result = result
+    return node, zone, under_lock
+
+
+@kernel(cold=True)
+def alloc_noretry(memory, reclaim, cpu, order, migratetype, locked):
+    """Allocate a block for a request that reclaims once and then gives up (__GFP_NORETRY).
+
+    Returns
+    -------
+    (node, zone, under_lock)
+        As :func:`alloc`, without OOM.
+    """
+    node, zone, under_lock = alloc_no_reclaim(memory, reclaim, cpu, order, migratetype, locked)
+    if node != NO_PAGE or locked:
+        return node if node != NO_PAGE else LOCKED, zone, under_lock
+    if try_to_free_pages(memory, reclaim, cpu, order, highest_zone_of(migratetype)):
+        node, zone, taken = alloc_after_reclaim(memory, reclaim, cpu, order, migratetype)
+        under_lock += taken
+    end_callbacks(memory, node)
     return node, zone, under_lock
 
 
@@ -223,7 +272,7 @@ def alloc_after_reclaim(memory, reclaim, cpu, order, migratetype):
     Source: __alloc_pages_direct_reclaim().
     """
     node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
-    if node >= 0:
+    if node != NO_PAGE:
         return node, zone, taken
     unreserve_highatomic_pageblock(memory, migratetype, False)
     drain_all_pages(memory, reclaim)
@@ -246,7 +295,6 @@ def last_try(memory, reclaim, cpu, order, migratetype):
     Source: __alloc_pages_may_oom(), out_of_memory().
     """
     node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_HIGH, 0, 0)
-    if node < 0:
+    if node == NO_PAGE:
         reclaim.node[0].oom = 1
-        reclaim.count[OOM_KILL] += 1
     return node, zone, taken

@@ -15,6 +15,7 @@ from freehint.config import InputError
 from freehint.mm.compact.state import Compaction, new_compaction
 from freehint.mm.memory import Memory
 from freehint.mm.reclaim.counts import COUNTS, NR_COUNTS, NR_WORK
+from freehint.mm.reclaim.shrinker import new_shrinkers
 from freehint.mm.reclaim.sysctl import Sysctl, set_sysctls
 
 INACTIVE_ANON, ACTIVE_ANON, INACTIVE_FILE, ACTIVE_FILE, UNEVICTABLE = range(5)
@@ -23,7 +24,10 @@ LIST_NAMES = ("inactive_anon", "active_anon", "inactive_file", "active_file", "u
 # Lists of one batch, empty between batches: isolated pages, pages skipped because of their zone,
 # pages to be freed.
 ISOLATED, SKIPPED, FREED = range(NR_LISTS, NR_LISTS + 3)
-NR_HEADS = NR_LISTS + 3
+# The multi-generation LRU's lists: one for each generation, kind of page and zone.
+GENERATION_HEADS = NR_LISTS + 3
+MAX_NR_GENS, MIN_NR_GENS, MAX_NR_TIERS, NR_GEN_ZONES = 4, 2, 4, 4
+NR_HEADS = GENERATION_HEADS + 2 * MAX_NR_GENS * NR_GEN_ZONES
 
 # The bits of Reclaim.page.
 PG_ON_LRU = 0x001  # stands on one of the lists
@@ -39,6 +43,10 @@ PTE_YOUNG = 0x200
 PG_HUGE = 0x400  # head of an order-9 folio
 PG_SWAPCACHE = 0x800  # has a swap slot, and stays in memory
 PG_EXEC = 0x1000  # mapped from an executable file (VM_EXEC)
+PG_GENERATION, PG_GENERATION_SHIFT = 0xE000, 13  # 1 + the generation modulo 4 (LRU_GEN_MASK)
+PG_REFS, PG_REFS_SHIFT, REFS_WIDTH = 0x30000, 16, 2  # uses beyond the second (LRU_REFS_MASK)
+# Reclaim.tiers: what the controller of the multi-generation LRU counts (struct lru_gen_folio).
+AVG_REFAULTED, AVG_TOTAL, REFAULTED, EVICTED, PROTECTED = range(5)
 
 SWAP_CLUSTER_MAX = 32
 DEF_PRIORITY = 12
@@ -102,10 +110,6 @@ NODE_DTYPE = np.dtype(
             "nr_freed",  # entries of Reclaim.freed
             "drop_at",  # next place of drop_caches()
             "flusher_wanted",  # 1 if reclaim met unqueued dirty pages alone
-            # shrinkers: pages that policies could give back, deferred work, pages asked for
-            "shrink_count",
-            "shrink_deferred",
-            "shrink_wanted",
             # the allocation that is in the slow path
             "oom",  # 1 when an allocation has given up: a process must die
             "retrying",  # 1 after its first round
@@ -124,7 +128,9 @@ NODE_DTYPE = np.dtype(
             "dirty_ratio",
             "dirty_background_ratio",
             "ablations",
+            # the multi-generation LRU: in use?  the youngest generation
             "lru_gen",
+            "max_seq",
         )
     ]
 )
@@ -147,6 +153,7 @@ CONTROL_DTYPE = np.dtype(
             "deactivate_file",
             "force_deactivate",
             "skipped_deactivate",
+            "full_walk",
             "cache_trim_mode",
             "file_is_tiny",
             "compaction_ready",
@@ -162,6 +169,8 @@ CONTROL_DTYPE = np.dtype(
             # shrink_lruvec()
             "lru_reclaimed",
             "proportional",
+            # try_to_shrink_lruvec(): pages scanned, -1 if nothing is to be scanned
+            "gen_scanned",
         )
     ]
 )
@@ -170,7 +179,7 @@ CONTROL_DTYPE = np.dtype(
 class Reclaim(NamedTuple):
     """What reclaim knows of a guest with ``N`` pages, ``Z`` zones and ``P`` places.
 
-    links : int32[2 (N + 8)]    the LRU lists; the head of list l is node N + l; first = newest
+    links : int32[2 (N + 40)]   the LRU lists; the head of list l is node N + l; first = newest
     page : uint32[N]            PG_.. bits of each page
     slot : int32[N]             1 + the place that the page backs; 0: reclaim does not know the page
     place : int32[P]            1 + the page; 0: never there; < 0: evicted, -1 - shadow
@@ -186,7 +195,11 @@ class Reclaim(NamedTuple):
     boosts : int64[Z]           the zones' boosts when kswapd began to balance
     compaction : Compaction     what mm/compact/ works with
     writeback : int32[N]        ring of pages handed to the disk, oldest first; -1: taken out
+    min_seq : int64[2]          oldest generation of anonymous pages, of files' pages
+    gen_pages : int64[4, 2, 4]  pages of each generation modulo 4, kind and zone
+    tiers : int64[5, 2, 4]      AVG_REFAULTED .. PROTECTED of each kind and tier
     freed : int32[2 N]          pages that reclaim freed since the engine last set nr_freed to 0
+    shrinkers : record[3]       SHRINKER_DTYPE, of the policies that hold blocks for the host
     """
 
     links: np.ndarray
@@ -205,7 +218,11 @@ class Reclaim(NamedTuple):
     boosts: np.ndarray
     compaction: Compaction
     writeback: np.ndarray
+    min_seq: np.ndarray
+    gen_pages: np.ndarray
+    tiers: np.ndarray
     freed: np.ndarray
+    shrinkers: np.recarray
 
 
 def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -> Reclaim:
@@ -239,6 +256,7 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
     node.kswapd_highest_zoneidx = MAX_NR_ZONES
     node.zoneidx = MAX_NR_ZONES - 1
     node.kcompactd_order = -1
+    node.max_seq = MIN_NR_GENS + 1
     node.swap_total = node.swap_free = swap_pages
     set_sysctls(memory, node, sysctl)
     zones = len(memory.zones)
@@ -259,7 +277,11 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
         boosts=np.zeros(zones, np.int64),
         compaction=new_compaction(memory),
         writeback=np.full(memory.nr_pages, -1, np.int32),
+        min_seq=np.zeros(2, np.int64),
+        gen_pages=np.zeros((MAX_NR_GENS, 2, NR_GEN_ZONES), np.int64),
+        tiers=np.zeros((5, 2, MAX_NR_TIERS), np.int64),
         freed=np.zeros(2 * memory.nr_pages, np.int32),
+        shrinkers=new_shrinkers(),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.mm.memory import WMARK_MIN, Memory
+from freehint.mm.profile import profile_name
 from freehint.mm.watermark import watermarks_from
 
 
@@ -25,11 +26,15 @@ class Sysctl:
     watermark_scale_factor : int
         Distance between the watermarks in 1/10000 of the memory, 1 to 3000.
     watermark_boost_factor : int
-        Largest boost in 1/10000 of the high watermark; 0 turns boosts off.
+        Largest boost in 1/10000 of the high watermark; 0 turns boosts off.  Values above 15000
+        have the effect of 15000.
     compaction_proactiveness : int
         0 to 100.
     dirty_ratio, dirty_background_ratio : int
         Percentages of the memory that may be cache, 0 to 100.
+    lru_gen : int or None
+        1: the multi-generation LRU, 0: active and inactive lists; None: as the kernel's build has
+        it (/sys/kernel/mm/lru_gen/enabled, which is not below ``vm.``).
 
     Raises
     ------
@@ -44,11 +49,12 @@ class Sysctl:
     compaction_proactiveness: int = 20
     dirty_ratio: int = 20
     dirty_background_ratio: int = 10
+    lru_gen: int | None = None
 
     def __post_init__(self):
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is None and field.name == "min_free_kbytes":
+            if value is None and field.default is None:
                 continue
             least, most = RANGES[field.name]
             if isinstance(value, bool) or not isinstance(value, int | np.integer):
@@ -68,6 +74,7 @@ RANGES = {
     "compaction_proactiveness": (0, 100),
     "dirty_ratio": (0, 100),
     "dirty_background_ratio": (0, 100),
+    "lru_gen": (0, 1),
 }
 
 
@@ -76,6 +83,13 @@ def set_sysctls(memory: Memory, node: np.recarray, sysctl: Sysctl) -> None:
     for field in fields(sysctl):
         value = getattr(sysctl, field.name)
         node[field.name] = -1 if value is None else value
+    if sysctl.lru_gen is None:
+        node.lru_gen = memory.profile.lru_gen
+    elif sysctl.lru_gen and not memory.profile.lru_gen:
+        raise InputError(
+            "lru_gen 1 needs a kernel from 6.12 on, got a guest with Linux"
+            f" {profile_name(memory.profile)}"
+        )
     lowest, scale = sysctl.min_free_kbytes, sysctl.watermark_scale_factor
     if lowest is None and scale == Sysctl.watermark_scale_factor:
         return

@@ -10,6 +10,11 @@ from freehint.mm.reclaim.counts import (
     WORKINGSET_RESTORE_ANON,
 )
 from freehint.mm.reclaim.lists import is_file, lru_pages, nr_pages_of, set_bits
+from freehint.mm.reclaim.lru_gen.generations import (
+    lru_gen_enabled,
+    lru_gen_eviction,
+    lru_gen_refault,
+)
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -28,6 +33,8 @@ SHADOW_MASK = (1 << SHADOW_BITS) - 1
 @kernel(inline=True)
 def workingset_eviction(reclaim, node):
     """The shadow that an evicted page leaves.  Source: workingset_eviction(), pack_shadow()."""
+    if lru_gen_enabled(reclaim):
+        return lru_gen_eviction(reclaim, node)
     state = reclaim.node[0]
     age = state.nonresident_age & SHADOW_MASK
     state.nonresident_age += nr_pages_of(reclaim, node)
@@ -69,6 +76,9 @@ def workingset_refault(reclaim, node, shadow):
 
     Source: workingset_refault(), workingset_age_nonresident().
     """
+    if lru_gen_enabled(reclaim):
+        lru_gen_refault(reclaim, node, shadow)
+        return
     state, file, pages = reclaim.node[0], is_file(reclaim, node), nr_pages_of(reclaim, node)
     reclaim.count[WORKINGSET_REFAULT_ANON + file] += pages
     eviction = (-1 - shadow) >> 1

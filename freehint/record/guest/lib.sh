@@ -4,10 +4,10 @@ P=/sys/module/fhwalk/parameters
 
 # --- the trace
 
-trace_buffer() { # KiB per CPU
+trace_buffer() { # KiB per CPU, and whether to write the contexts of rows
   echo 0 > $T/tracing_on
   echo 0 > $T/options/overwrite # a full buffer drops new rows and counts them
-  echo 0 > $T/options/irq-info
+  echo "${2:-0}" > $T/options/irq-info
   echo mono > $T/trace_clock
   echo "$1" > $T/buffer_size_kb
 }
@@ -20,7 +20,8 @@ proc_files() {
     cat "/proc/$file"
   done
 }
-complaints() { dmesg | grep -E -m 1 'BUG:|Oops|WARNING:|Bad page|Out of memory'; }
+vm_files() { for file in vmstat meminfo buddyinfo; do echo "### /proc/$file"; cat "/proc/$file"; done; }
+complaints() { dmesg | grep -E -m 1 "BUG:|Oops|WARNING:|Bad page${1:+|$1}"; }
 
 # --- the walker
 
@@ -31,6 +32,39 @@ walk() { # KNOB=VALUE ...
   while [ "$(cat $P/busy)" != 0 ]; do usleep 200000; done
 }
 knobs() { for file in "$P"/*; do case $file in */go) ;; *) echo "${file##*/}=$(cat "$file")" ;; esac; done; }
+
+# --- workloads in steps
+
+step() { # NUMBER WORDS; a load that the OOM killer ends is no failure
+  number=$1
+  shift
+  mark "FH step $number begin $*"
+  "wl_$@"
+  status=$?
+  mark "FH step $number end $* status $status"
+  [ $status = 0 ] || [ $status = 137 ]
+}
+in_disk() { cd /mnt && "$@"; status=$?; cd /; return $status; }
+wl_read() { in_disk cat "$@" > /dev/null; }
+wl_copy() { in_disk cp "$1" "$2"; }
+wl_write() { in_disk dd if=/dev/zero of="$1" bs=64k count=$(($2 * 16)) status=none; }
+wl_rm() { in_disk rm "$@"; }
+wl_sync() { sync; }
+wl_drop_caches() { echo "$1" > /proc/sys/vm/drop_caches; }
+wl_compact_memory() { echo 1 > /proc/sys/vm/compact_memory; }
+wl_swapon() { swapon "$SWAP"; }
+wl_sysctl() { echo "$2" > "/proc/sys/vm/$1"; }
+wl_thp() { echo "$2" > "/sys/kernel/mm/transparent_hugepage/$1"; }
+wl_release() { killall load; }
+wl_load() {
+  case $1 in
+    dirty) timeout "$4" load dirty "$2" "$3" ;;
+    churn) timeout "$4" load churn "$2" "$3" ;;
+    *) load "$@" ;;
+  esac
+  status=$?
+  [ $status = 143 ] || return $status # its time is over
+}
 
 # --- a workload beside the walker, in a group of its own
 

@@ -1,6 +1,7 @@
 /* Loads on a guest's memory, linked statically.
  *
  *   load fill MIB             fill memory with random words, free it, end
+ *   load hold MIB             fill memory with random words, and leave a child that holds it
  *   load frag MIB PCT PAGES   fill single pages, give back PCT % of the pieces of PAGES pages in
  *                             random order, and leave a child that holds the rest
  *   load dirty MIB RATE       fill memory, then change one word per page, RATE MiB of pages a second
@@ -67,6 +68,19 @@ static void keep_rate(double start, double bytes, double mib_per_second)
 		usleep(ahead * 1e6);
 }
 
+/* Leave a child that holds the memory; the end of the workload's group is not its end. */
+static int leave_child(void)
+{
+	if (fork() == 0) {
+		setsid();
+		close(0);
+		close(1);
+		close(2);
+		pause();
+	}
+	return 0;
+}
+
 static int frag(size_t bytes, size_t percent, size_t piece)
 {
 	size_t n = bytes / piece;
@@ -83,14 +97,7 @@ static int frag(size_t bytes, size_t percent, size_t piece)
 	}
 	for (size_t i = 0; i < n * percent / 100; i++)
 		madvise(memory + order[i] * piece, piece, MADV_DONTNEED);
-	if (fork() == 0) {
-		setsid(); /* the end of the workload's group is not its end */
-		close(0);
-		close(1);
-		close(2);
-		pause();
-	}
-	return 0;
+	return leave_child();
 }
 
 static void dirty(size_t bytes, double rate)
@@ -143,12 +150,16 @@ int main(int count, char **word)
 		fill(map(bytes), bytes);
 		return 0;
 	}
+	if (bytes && !strcmp(word[1], "hold")) {
+		fill(map(bytes), bytes);
+		return leave_child();
+	}
 	if (bytes && count > 4 && !strcmp(word[1], "frag"))
 		return frag(bytes, number, strtoul(word[4], NULL, 10) * PAGE);
 	if (bytes && number && !strcmp(word[1], "dirty"))
 		dirty(bytes, number);
 	if (bytes && number && !strcmp(word[1], "churn"))
 		churn(bytes, number);
-	fprintf(stderr, "load: fill MIB | frag MIB PCT PAGES | dirty MIB RATE | churn LIVE RATE\n");
+	fprintf(stderr, "load: fill MIB | hold MIB | frag MIB PCT PAGES | dirty MIB RATE | churn LIVE RATE\n");
 	return 2;
 }

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from freehint.config import InputError
 from freehint.inputs.reading import csv_of, exists, read_bytes
+from freehint.record.machine import MEMORY_LINE
 from freehint.record.migration.move import MB, Migration
-from freehint.record.qemu import MEMORY_LINE
 from freehint.record.workloads import NOTHING, Workload
 
 TABLE = "migrations.csv"

@@ -17,13 +17,13 @@ from freehint.reports.glossary import glossary_script
 from freehint.reports.knobs.combinations import combinations, counted, own_key, read_knobs
 from freehint.reports.page import guest_words
 from freehint.reports.pictures import micro
-from freehint.runs.run import (
+from freehint.runs.readable import (
     MIGRATION_READABLE,
     READABLE,
     RETRIES_READABLE,
     WAITS_READABLE,
-    readable,
 )
+from freehint.runs.run import readable
 from freehint.runs.scenario_file import read_scenario, scenario_toml
 from freehint.runs.summary import waiting
 from freehint.runs.trajectory.trajectory import Trajectory, record

@@ -158,17 +158,21 @@ def test_an_unbalanced_node_ends_the_boost_first():
     assert memory.zones.nr_free_pages[0] > 48 + 50
 
 
-def test_a_steal_wakes_kswapd_for_its_zone_and_by_the_wrong_rule_does_not():
-    for ablations, awake in ((0, 1), (NO_BOOST, 0)):
-        memory, reclaim = lru_guest()
-        reclaim.node[0].ablations = ablations
-        for _ in range(1600):
-            page_of(memory)
-        # The first UNMOVABLE page steals a MOVABLE block that is smaller than a pageblock.
-        assert alloc(memory, reclaim, 0, 0, 0, 0)[0] >= 0
-        assert reclaim.node[0].kswapd_awake == awake
-        assert (memory.zones.watermark_boost[0] > 0) == awake
-        assert reclaim.node[0].kswapd_highest_zoneidx == (1 if awake else MAX_NR_ZONES)
+@pytest.mark.parametrize(
+    ("ablations", "factor", "awake"), [(0, 15000, 1), (NO_BOOST, 15000, 0), (0, 0, 0)]
+)
+def test_a_steal_wakes_kswapd_for_its_zone_but_for_the_wrong_rule_or_factor_0(
+    ablations, factor, awake
+):
+    memory, reclaim = lru_guest(watermark_boost_factor=factor)
+    reclaim.node[0].ablations = ablations
+    for _ in range(1600):
+        page_of(memory)
+    # The first UNMOVABLE page steals a MOVABLE block that is smaller than a pageblock.
+    assert alloc(memory, reclaim, 0, 0, 0, 0)[0] >= 0
+    assert reclaim.node[0].kswapd_awake == awake
+    assert (memory.zones.watermark_boost[0] > 0) == awake
+    assert reclaim.node[0].kswapd_highest_zoneidx == (1 if awake else MAX_NR_ZONES)
 
 
 def test_the_wrong_rule_leaves_the_pcp_lists_alone():

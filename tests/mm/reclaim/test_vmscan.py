@@ -27,7 +27,6 @@ from freehint.mm.reclaim.scan import (
     inactive_is_low,
     keep_proportion,
     prepare_scan_count,
-    shrink_slab,
 )
 from freehint.mm.reclaim.state import (
     ACTIVE_FILE,
@@ -289,19 +288,6 @@ def test_a_pass_of_direct_reclaim_at_the_first_priority_is_proportional():
         control(reclaim, who, priority)
         begin_shrink_node(memory, reclaim, who)
         assert reclaim.control[who].proportional == proportional
-
-
-def test_policies_are_asked_for_pages_in_batches_and_the_rest_is_deferred():
-    # 2,048 pages at priority 12: nothing.  At priority 4: 2048 / 16 * 4 / 2 = 256 pages.
-    _, reclaim = lru_guest()
-    reclaim.node[0].shrink_count = 2048
-    shrink_slab(reclaim, 12)
-    assert reclaim.node[0].shrink_wanted == 0
-    shrink_slab(reclaim, 6)  # 64 pages: less than a batch of 128
-    assert (reclaim.node[0].shrink_wanted, reclaim.node[0].shrink_deferred) == (0, 64)
-    shrink_slab(reclaim, 4)
-    assert (reclaim.node[0].shrink_wanted, reclaim.node[0].shrink_deferred) == (256, 64)
-    assert vmstat(reclaim) == {"slabs_scanned": 256}
 
 
 def test_a_page_read_twice_survives_a_stream_of_others():

@@ -253,6 +253,9 @@ def io_turn(world, now_ns):
 def must_wait(world):
     """Is there more for the disk to do before the job goes on?"""
     node, state = world.reclaim.node[0], world.jobs.state[0]
+    if state.waits_some:
+        state.waits_some = 0
+        return False
     if state.syncs:
         return node.nr_dirty + node.nr_writeback > 0
     return over_limit(world)

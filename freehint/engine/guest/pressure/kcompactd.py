@@ -6,7 +6,7 @@ Source: kcompactd() and compact_node() of mm/compaction.c, Linux 6.1.
 """
 
 from freehint.engine.guest.kthreads import FRAG_CHECK_INTERVAL_NS, MAX_DEFER_SHIFT
-from freehint.engine.world.content import arrive, copy_page, write_page_structure
+from freehint.engine.world.content import arrive, write_page_structure
 from freehint.engine.world.dirty import log_write
 from freehint.engine.world.hints import pages_allocated
 from freehint.jit import kernel
@@ -14,35 +14,26 @@ from freehint.mm.compact.direct import set_request
 from freehint.mm.compact.kcompactd import answer_kswapd, kcompactd_step, wake_proactively
 from freehint.mm.compact.state import (
     COMPACT_CONTINUE,
-    KCOMPACTD,
     MIGRATE_SYNC,
     PROCESS,
     VIA_COMPACT_MEMORY,
 )
 from freehint.mm.compact.zone import begin_zone, step_zone
 from freehint.mm.memory import UNMOVABLE
-
-
-@kernel(cold=True)
-def carry_content(world, who):
-    """Let the content follow the pages that a step of compaction moved."""
-    for i in range(world.compaction.control[who].nr_moves):
-        source, target = world.compaction.moves[who, i, 0], world.compaction.moves[who, i, 1]
-        pages_allocated(world, target, 0)
-        copy_page(world, source, target)
-        write_page_structure(world, source)
-        write_page_structure(world, target)
-        world.tally[0].migrated += 1
+from freehint.mm.reclaim.counts import WORK_MIGRATED
 
 
 @kernel(cold=True)
 def find_moved(world):
-    """Let the content follow pages that were moved inside of an allocation, wherever they are."""
+    """Let the content follow the pages that compaction has moved since this was last called."""
     content = world.jobs.content
+    if world.reclaim.work[WORK_MIGRATED] == 0:
+        return
     for place in range(content.shape[0]):
         node = world.reclaim.place[place] - 1
         if node >= 0 and world.version[node] != content[place]:
             pages_allocated(world, node, 0)
+            write_page_structure(world, node)
             world.version[node] = content[place]
             log_write(world.dirty, node)
             arrive(world, node)
@@ -52,8 +43,8 @@ def find_moved(world):
 @kernel(cold=True)
 def kcompactd_is_due(world, now_ns):
     """Has kcompactd something to do?  Twice a second it looks at the fragmentation score."""
-    memory, reclaim, compaction = world.memory, world.reclaim, world.compaction
-    state, daemon = world.jobs.state[0], world.compaction.daemon[0]
+    memory, reclaim, compaction = world.memory, world.reclaim, world.reclaim.compaction
+    state, daemon = world.jobs.state[0], world.reclaim.compaction.daemon[0]
     answer_kswapd(memory, reclaim, compaction)
     if now_ns >= state.kcompactd_at:
         state.kcompactd_at = now_ns + FRAG_CHECK_INTERVAL_NS
@@ -65,10 +56,12 @@ def kcompactd_is_due(world, now_ns):
 @kernel(cold=True)
 def kcompactd_turn(world, now_ns):
     """Do one round; return True while there is more to do."""
-    daemon, proactive = world.compaction.daemon[0], world.compaction.daemon[0].proactive
-    world.compaction.control[KCOMPACTD].nr_moves = 0
-    more = kcompactd_step(world.memory, world.reclaim, world.compaction, 0)
-    carry_content(world, KCOMPACTD)
+    daemon, proactive = (
+        world.reclaim.compaction.daemon[0],
+        world.reclaim.compaction.daemon[0].proactive,
+    )
+    more = kcompactd_step(world.memory, world.reclaim, world.reclaim.compaction, 0)
+    find_moved(world)
     if proactive and not more and not daemon.progress:
         later = FRAG_CHECK_INTERVAL_NS << MAX_DEFER_SHIFT
         world.jobs.state[0].kcompactd_at = now_ns + later
@@ -81,7 +74,7 @@ def compact_memory_step(world, at):
 
     ``at`` is twice the zone's position, plus 1 if its compaction has begun.
     """
-    memory, reclaim, compaction = world.memory, world.reclaim, world.compaction
+    memory, reclaim, compaction = world.memory, world.reclaim, world.reclaim.compaction
     zone = at >> 1
     if zone == memory.zones.shape[0]:
         return -1
@@ -93,5 +86,5 @@ def compact_memory_step(world, at):
         result = begin_zone(memory, reclaim, compaction, PROCESS, zone)
         return at + 1 if result == COMPACT_CONTINUE else at + 2
     result = step_zone(memory, reclaim, compaction, PROCESS)
-    carry_content(world, PROCESS)
+    find_moved(world)
     return at if result == COMPACT_CONTINUE else at + 1

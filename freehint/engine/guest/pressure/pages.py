@@ -58,8 +58,7 @@ def price_compaction(world):
 def note_stall(world):
     """Add the time of reclaim and compaction inside of an allocation to the job's stall."""
     state = world.jobs.state[0]
-    if world.reclaim.work[WORK_MIGRATED] > 0:
-        find_moved(world)
+    find_moved(world)
     reclaim_ns, compact_ns = price_reclaim(world), price_compaction(world)
     if reclaim_ns + compact_ns > 0:
         state.stall_kind = WAIT_COMPACT if compact_ns > reclaim_ns else WAIT_RECLAIM

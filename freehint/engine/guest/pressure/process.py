@@ -38,6 +38,7 @@ from freehint.engine.world.jobs import (
     R_REWRITE,
 )
 from freehint.jit import kernel
+from freehint.mm.reclaim.counts import OOM_KILL
 from freehint.mm.reclaim.lru import touch
 from freehint.units import NS_PER_MS
 
@@ -166,6 +167,7 @@ def out_of_memory(world, now_ns):
     if most == 0:
         victim = state.step
     world.reclaim.node[0].oom = 0
+    world.reclaim.count[OOM_KILL] += 1
     state.ooms += 1
     jobs.log[victim, L_OOMS] += 1
     jobs.log[victim, L_OUTCOME] = KILLED

@@ -85,7 +85,10 @@ def read_lists(stem) -> T0Lists:
 
 def used_movable(memory) -> np.ndarray:
     """The used frames of MOVABLE pageblocks, ascending."""
-    used = np.ones(memory.nr_pages, bool)
+    used = np.zeros(memory.nr_pages, bool)
+    for zone in memory.zones:  # the last pageblock may reach beyond its zone
+        first = int(zone["start_pfn"]) - memory.base_pfn
+        used[first : first + int(zone["spanned"])] = True
     heads = np.flatnonzero(memory.frame & (BUDDY | PCP))
     orders = memory.frame[heads] & ORDER_MASK
     for order in np.unique(orders):

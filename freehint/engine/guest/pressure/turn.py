@@ -15,6 +15,7 @@ from freehint.engine.world.content import pay_faults
 from freehint.engine.world.jobs import JOB, KCOMPACTD, KSWAPD, L_STALL_NS, L_STALLS
 from freehint.engine.world.records import WAIT_ALLOC
 from freehint.jit import kernel
+from freehint.mm.memory import CALLED
 from freehint.mm.reclaim.kswapd import NAP_NS, kswapd_step
 
 
@@ -106,5 +107,8 @@ def pressure_event(world, cpu, now_ns):
     account(jobs, task, spent, now_ns + spent)
     if sleeps:
         sleep_task(jobs, task, now_ns + spent)
-    schedule(world, cpu, now_ns + spent)
+    if world.memory.notify[CALLED] != 0 or world.state[0].starving > 0:
+        suspend(world, cpu)  # until the policies have been asked
+    else:
+        schedule(world, cpu, now_ns + spent)
     plan_threads(world)

@@ -26,6 +26,7 @@ from freehint.engine.world.jobs import new_jobs
 from freehint.inputs.rules import (
     Checked,
     Duration,
+    Kind,
     Maybe,
     Mebibytes,
     OneOf,
@@ -34,7 +35,6 @@ from freehint.inputs.rules import (
     Text,
     Whole,
 )
-from freehint.mm.compact.state import new_compaction
 from freehint.mm.memory import Memory
 from freehint.mm.reclaim.state import WRONG_RULES, new_reclaim
 from freehint.mm.reclaim.sysctl import RANGES, Sysctl
@@ -71,7 +71,7 @@ class UnderPressure(Checked):
         Stem of a recording at whose T0 the guest begins: its memory, and the page cache and
         anonymous memory that NAME.info.json.gz counts.  They are placed on the used frames of
         MOVABLE pageblocks with the highest pfns, the oldest lowest.  Assumed.
-    cached : str
+    cached : str, optional
         The file whose first pages are the page cache of T0; without it that cache is of no file
         that the jobs name.
     cache_MiB, anon_MiB : int
@@ -82,6 +82,9 @@ class UnderPressure(Checked):
         Of ``vm.``; min_free_kbytes None keeps the guest's watermarks.
     compaction_proactiveness, dirty_ratio, dirty_background_ratio : int
         Of ``vm.`` too.
+    lru_gen : int or None
+        1: the multi-generation LRU is on, as /sys/kernel/mm/lru_gen/enabled sets it; None is the
+        kernel's default.
     forks_per_s : float
         Of "fork"; see :class:`freehint.Program`.
     life_ms : int
@@ -99,9 +102,9 @@ class UnderPressure(Checked):
         Time until a page from swap is there.  Assumed.
     course_ns : int
         Time between two rows of ``Run.reclaim``.
-    without : str
+    without : str, optional
         A rule of the kernel that is left out, to see whether it matters: "no_boost",
-        "no_kswapd_flag", "cache_never_reclaimed", "swap_ignored"; "" is none.
+        "no_kswapd_flag", "cache_never_reclaimed", "swap_ignored".
 
     Raises
     ------
@@ -119,9 +122,9 @@ class UnderPressure(Checked):
     """
 
     jobs: Annotated[str, Text(100_000)] = "read a b; copy a c; fill 100; sync; rm c"
-    files: str = "a=100,b=100"
+    files: Annotated[str, Kind(str, "be a text such as 'a=210,b=210'")] = "a=100,b=100"
     recording: Annotated[str | Path | None, Maybe(Stem("the stem of a recording"))] = None
-    cached: str = ""
+    cached: Annotated[str | None, Maybe(Text())] = None
     cache_MiB: Mebibytes = 0
     anon_MiB: Mebibytes = 0
     swap_MiB: Mebibytes = 0
@@ -132,6 +135,7 @@ class UnderPressure(Checked):
     compaction_proactiveness: Annotated[int, _sysctl("compaction_proactiveness")] = 20
     dirty_ratio: Annotated[int, _sysctl("dirty_ratio")] = 20
     dirty_background_ratio: Annotated[int, _sysctl("dirty_background_ratio")] = 10
+    lru_gen: Annotated[int | None, Maybe(_sysctl("lru_gen"))] = None
     forks_per_s: Annotated[float, Real(0, 1_000_000, above=True)] = 61.0
     life_ms: Annotated[int, Whole(0, 1 << 30)] = 51
     read_ns: PageTime = 17_000
@@ -146,7 +150,7 @@ class UnderPressure(Checked):
     disk_page_ns: PageTime = 4_000
     swap_in_ns: PageTime = 100_000
     course_ns: Duration = 10 * NS_PER_MS
-    without: Annotated[str, OneOf(("", *WRONG_RULES))] = ""
+    without: Annotated[str | None, Maybe(OneOf(tuple(WRONG_RULES)))] = None
 
     nr_cpus = 1
     keeps_content = True
@@ -154,9 +158,7 @@ class UnderPressure(Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        require(isinstance(self.files, str), "workload.files", "be a text", self.files)
         files = parse_files(self.files, "workload.files")
-        require(isinstance(self.cached, str), "workload.cached", "be a text", self.cached)
         if self.cached:
             one_of("workload.cached", self.cached, files)
         steps = parse_jobs(self.jobs, files, "workload.jobs")
@@ -231,7 +233,6 @@ class UnderPressure(Checked):
             reclaim.node["ablations"] = WRONG_RULES[self.without]
         return {
             "reclaim": reclaim,
-            "compaction": new_compaction(memory),
             "jobs": new_jobs(rows, places, course, pieces, NR_BLOCKS + 1),
             "held": np.zeros((1, 1), np.int64),
             "mem_map": np.zeros(memory.nr_pages >> STRUCTURES_SHIFT, np.int64),

@@ -43,6 +43,7 @@ from freehint.engine.guest.pressure.steps import (
     SYNC,
     WRITE,
 )
+from freehint.engine.world.clock import ask_to_shrink
 from freehint.engine.world.jobs import (
     DONE,
     EXEC,
@@ -59,7 +60,7 @@ from freehint.engine.world.jobs import (
 )
 from freehint.jit import kernel
 from freehint.mm.memory import MOVABLE, UNMOVABLE
-from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
+from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 
 # Blocks of order 0 of a process that runs a command, beside what its step allocates: 12 UNMOVABLE
 # and 19 MOVABLE ones (rc_cache, cat, dd and tail).
@@ -162,7 +163,7 @@ def shell_step(world, row, now_ns):
             return 0
     elif kind == DROP_CACHES:
         dropped = drop_caches(world.memory, world.reclaim, 0, BATCH)
-        if dropped > 0:
+        if dropped == BATCH:
             return dropped * world.jobs.rate[R_RM]
     elif kind == RECLAIM and state.at < row[S_PAGES]:
         got = memory_reclaim(world.memory, world.reclaim, 0, min(BATCH, row[S_PAGES] - state.at))
@@ -200,4 +201,14 @@ def job_step(world, now_ns):
             state.part = NEXT
         return spent
     spent = exec_step(world, now_ns) if state.part == EXEC else work_step(world, row, now_ns)
-    return out_of_memory(world, now_ns) if spent == OUT else spent
+    if spent != OUT:
+        return spent
+    if world.reclaim.node[0].nr_writeback > 0:
+        # Pages are on their way to the disk: as reclaim_throttle() does, wait for some of them.
+        world.reclaim.node[0].oom = 0
+        state.waits_io = state.waits_some = 1
+        return 0
+    if ask_to_shrink(world, 0):  # then the step tries again
+        world.reclaim.node[0].oom = 0
+        return price_reclaim(world)
+    return out_of_memory(world, now_ns)

@@ -1,0 +1,1 @@
+"""Guests under reclaim: steps, drives, a balloon that is inflated, and rows of vmscan."""

@@ -1,0 +1,1 @@
+"""Guests under pressure: what a recording of one shows, and a prediction held against it."""

@@ -1,0 +1,183 @@
+"""A prediction of a guest under pressure, held against its recording row by row.
+
+The bars were fixed before the first prediction was made:
+
+- The course of free pages: its RMS error is at most a third of the best constant's.  The best
+  constant is the recorded mean, because no other has a smaller RMS error, the median least of all.
+  The course is taken step by step: each step, and each of its parts before and after an OOM kill,
+  is stretched to its recorded length.  An emulated machine's speed is not in T0 and differs by 2
+  between recordings, and without the stretching the clock alone would decide: a course that is
+  right but for a clock 5 % slow has 0.63 of the best constant's error in linux-6.1/rc_cache.
+- Counts are within 25 %, or within 5 events if that is wider (``quantities.py``).
+- Failed allocations and kills by the OOM killer are as many as recorded, and each kill is within
+  10 % of its time on the workload's own clock: the blocks allocated since the first step began.
+
+Rows without a bar are shown and not judged; counts that are 0 on both sides have no row.
+"""
+
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+import numpy as np
+import pandas as pd
+
+from freehint.replay.pressure.measured import Measured
+from freehint.replay.pressure.quantities import JUDGED, QUANTITIES, SHOWN
+
+COLUMNS = ("quantity", "recorded", "predicted", "ratio", "bar", "ok")
+TIMES_SMALLER = 3
+OOM_SHARE = 0.10
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a predictor says of a recording under pressure; times count as in Measured.
+
+    Attributes
+    ----------
+    time_s : float64[n]
+        Ascending.
+    free : int64[n]
+        Free pages on the buddy lists of all zones, from each of these times to the next.
+    counts : dict of str to int
+        As in Measured; a missing one is 0.
+    oom_s, oom_pages : tuple
+        Times of kills by the OOM killer, and blocks allocated until then.
+    steps_s : float64[n, 2]
+        Begin and end of the first steps, those that ended.
+    """
+
+    time_s: np.ndarray
+    free: np.ndarray
+    counts: dict
+    oom_s: tuple = ()
+    oom_pages: tuple = ()
+    steps_s: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A recording and a prediction of it.
+
+    Attributes
+    ----------
+    measured : Measured
+    predicted : Predicted
+    rows : DataFrame
+        COLUMNS.  In rows of the course "recorded" is the best constant's error, and "ok" is None
+        where nothing is judged.
+    course : float64[G]
+        The predicted free pages at the recording's times.
+    """
+
+    measured: Measured
+    predicted: Predicted
+    rows: pd.DataFrame = field(repr=False)
+    course: np.ndarray = field(repr=False)
+
+    @property
+    def missed(self) -> list[str]:
+        """The quantities of which the bar is missed."""
+        return self.rows.loc[self.rows["ok"] == False, "quantity"].tolist()  # noqa: E712
+
+    @property
+    def good(self) -> bool:
+        """Whether every bar holds."""
+        return not self.missed
+
+
+def compare(measured: Measured, predicted: Predicted) -> Comparison:
+    """Compare a prediction with a recording.
+
+    Parameters
+    ----------
+    measured : Measured
+    predicted : Predicted
+
+    Returns
+    -------
+    Comparison
+    """
+    course = resampled(predicted, own_times(measured, predicted))
+    found = [
+        _course_row("error of free pages", measured, course, slice(None), JUDGED),
+        _course_row("the same while kswapd works", measured, course, measured.reclaiming, SHOWN),
+        _course_row(
+            "the same by the predicted clock",
+            measured,
+            resampled(predicted, measured.time_s),
+            slice(None),
+            SHOWN,
+        ),
+    ]
+    for one in QUANTITIES:
+        recorded, said = one.of(measured.counts), one.of(predicted.counts)
+        if recorded or said:
+            ok = abs(said - recorded) <= one.allowed(recorded) if one.judged else None
+            found.append((one.name, recorded, said, _ratio(said, recorded), one.bar, ok))
+    found += _oom_rows(measured, predicted)
+    for number, step in enumerate(measured.steps.itertuples()):
+        lasts = step.end_s - step.begin_s
+        said = np.nan
+        if number < len(predicted.steps_s):
+            said = float(np.diff(predicted.steps_s[number])[0])
+        found.append(
+            (f"step {step.step}, {step.job}, s", lasts, said, _ratio(said, lasts), "", None)
+        )
+    rows = pd.DataFrame(found, columns=list(COLUMNS)).astype({"ok": object})
+    return Comparison(measured, predicted, rows, course)
+
+
+def own_times(measured: Measured, predicted: Predicted) -> np.ndarray:
+    """The predictor's times (s) of the recording's grid: each step is stretched to its length."""
+    both = min(len(measured.steps), len(predicted.steps_s))
+    recorded = measured.steps[["begin_s", "end_s"]].to_numpy()[:both].ravel()
+    said = np.asarray(predicted.steps_s, float)[:both].ravel()
+    if len(measured.oom_s) == len(predicted.oom_s):
+        recorded = np.sort(np.append(recorded, measured.oom_s))
+        said = np.sort(np.append(said, predicted.oom_s))
+    recorded, said = np.append(0, recorded), np.append(0, said)
+    late = np.maximum(0, measured.time_s - recorded[-1])  # after the last step that both ended
+    return np.interp(measured.time_s, recorded, said) + late * speed(measured, predicted)
+
+
+def speed(measured: Measured, predicted: Predicted) -> float:
+    """Predicted time by recorded time, over all steps that ended; 1 if none did."""
+    both = min(len(measured.steps), len(predicted.steps_s))
+    ends = measured.steps["end_s"].to_numpy()[:both]
+    return float(predicted.steps_s[both - 1][1] / ends[-1]) if both and ends[-1] > 0 else 1.0
+
+
+def resampled(predicted: Predicted, time_s) -> np.ndarray:
+    """The predicted free pages at these times: the last value that is not later, or the first."""
+    at = np.searchsorted(predicted.time_s, time_s, "right") - 1
+    return predicted.free[np.maximum(at, 0)].astype(float)
+
+
+def _course_row(name, measured: Measured, course, where, judged) -> tuple:
+    """The RMS errors of the best constant and of the model, in units of (high - min)."""
+    free = measured.free.sum(axis=1)[where]
+    if not len(free):
+        return (f"{name}, / (high - min)", np.nan, np.nan, np.nan, "", None)
+    constant = free.std() / measured.band
+    error = float(np.sqrt(np.mean((course[where] - free) ** 2))) / measured.band
+    ok = bool(error * TIMES_SMALLER <= constant) if judged else None
+    bar = f"{TIMES_SMALLER} times below the best constant" if judged else ""
+    return (f"{name}, / (high - min)", constant, error, _ratio(error, constant), bar, ok)
+
+
+def _oom_rows(measured: Measured, predicted: Predicted) -> list[tuple]:
+    rows = []
+    pairs = zip_longest(measured.oom_pages, predicted.oom_pages, fillvalue=np.nan)
+    for number, (recorded, said) in enumerate(pairs, 1):
+        ok = bool(abs(said - recorded) <= OOM_SHARE * recorded)  # False if one is missing
+        name = f"blocks allocated until OOM kill {number}"
+        rows.append((name, recorded, said, _ratio(said, recorded), "10 %", ok))
+    pairs = zip_longest(measured.oom_s, predicted.oom_s, fillvalue=np.nan)
+    for number, (recorded, said) in enumerate(pairs, 1):
+        rows.append((f"OOM kill {number}, s", recorded, said, _ratio(said, recorded), "", None))
+    return rows
+
+
+def _ratio(predicted, recorded) -> float:
+    return float(predicted) / recorded if recorded else np.nan

@@ -1,0 +1,169 @@
+"""A recording under pressure, simulated from its T0 and the parameters of its workload alone.
+
+What is taken from the recording: the snapshot T0, the lengths of the LRU lists then, the steps'
+texts, the sizes of the files, swap, and which file was read last before T0.  The times per page are
+those of UnderPressure, or of another recording (``calibrate.py``).
+"""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from freehint.config import InputError, whole
+from freehint.engine.guest.pressure.under_pressure import UnderPressure
+from freehint.engine.world.records import Costs
+from freehint.replay.pressure.compare import Predicted
+from freehint.replay.pressure.measured import FAILURES, FULL_SLEEPS, Measured
+from freehint.replay.pressure.steps import jobs_of_command
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
+from freehint.units import NS_PER_MS, NS_PER_S
+
+COURSE_NS = 2 * NS_PER_MS
+LONGEST = 4  # times as long as the recording; a prediction that lasts longer is cut off
+# What recordings from before the steps' marks had on their drives.
+FILES, SWAP_MIB = {"a": 210, "b": 210}, 600
+# A round of the recorder's step "fork" lasts so long on the machine of the default times per page
+# (linux-6.1/rc_cache; 0.54 s while rc_oom was made); the model's "fork" takes seconds.
+ROUND_S = 0.27
+COSTS = ("scan_page_ns", "reclaim_page_ns")  # RATES that are fields of Costs
+_NUMBERED = re.compile(r"step \d+ ")
+
+
+def workload_of(
+    measured: Measured, rates: dict | None = None, wrong: str | None = None
+) -> UnderPressure:
+    """The guest of a recording, with its jobs.
+
+    Parameters
+    ----------
+    measured : Measured
+        Of which only T0 and the workload are used.
+    rates : dict, optional
+        Times per page, some of RATES.
+    wrong : str, optional
+        A rule to leave out, such as "no_boost".
+
+    Raises
+    ------
+    InputError
+        A step or a value is not one that the model knows.
+    """
+    info, path = measured.info, f"{measured.stem}.info.json.gz"
+    before = _jobs_before(info, path)
+    files = info.get("disk_MiB", FILES)
+    if not isinstance(files, dict):
+        raise InputError(f"{path}: field 'disk_MiB' must be an object, got {files!r:.80}")
+    swapped = any(job == "swapon" for job in (*before, *measured.steps["job"]))
+    swap = info.get("swap_MiB", SWAP_MIB) if swapped else 0
+    whole(f"{path}: field 'swap_MiB'", swap, 0)
+    read = [job.split()[1:] for job in before if job.startswith("read ")]
+    return UnderPressure(
+        jobs="; ".join(job for step in measured.steps["job"] for job in model_jobs(step)),
+        files=",".join(f"{name}={mib}" for name, mib in files.items()),
+        recording=measured.stem,
+        cached=read[-1][-1] if read else None,
+        swap_MiB=swap,
+        course_ns=COURSE_NS,
+        without=wrong,
+        **{name: value for name, value in (rates or {}).items() if name not in COSTS},
+    )
+
+
+def model_jobs(step: str) -> list[str]:
+    """The jobs of UnderPressure that do a recorded step; each becomes one or more rows."""
+    verb, *words = step.split()
+    if verb == "fork" and len(words) == 1 and words[0].isdigit():
+        return [f"fork {ROUND_S * int(words[0]):g}"]
+    if verb == "rm":
+        return [f"rm {name}" for name in words]
+    if verb == "drop_caches":
+        return ["drop_caches"]
+    return [step]
+
+
+def _jobs_before(info: dict, path) -> list[str]:
+    """The jobs before T0, as far as they matter to the model."""
+    if "disk_MiB" not in info:
+        return [job for job, _ in jobs_of_command(info["pre"], f"{path}: field 'pre'")]
+    parts = (_NUMBERED.sub("", part.strip(), count=1) for part in info["pre"].split("&&"))
+    return [part.removeprefix("load ") for part in parts]
+
+
+def predict(measured: Measured, rates: dict | None = None, wrong: str | None = None) -> Predicted:
+    """Simulate the guest of a recording from T0 on.
+
+    Parameters
+    ----------
+    measured : Measured
+    rates : dict, optional
+        Times per page, some of RATES; the defaults of UnderPressure and Costs for the others.
+    wrong : str, optional
+        A rule to leave out, one of WRONG_RULES.
+
+    Returns
+    -------
+    Predicted
+    """
+    guest = workload_of(measured, rates, wrong)
+    costs = Costs(**{name: value for name, value in (rates or {}).items() if name in COSTS})
+    run = simulate(
+        Scenario(
+            workload=guest,
+            policy="none",
+            costs=costs,
+            duration_ns=int(LONGEST * measured.time_s[-1] * NS_PER_S),
+        )
+    )
+    course = run.reclaim
+    time_s = course["time_ns"].to_numpy() / NS_PER_S
+    last = course.iloc[-1]
+    kills = course["oom_kill"].diff().fillna(0).to_numpy().astype(int)
+    counts = {name: int(last[name]) for name in course.columns if name not in STATES}
+    counts[FULL_SLEEPS] = max(0, counts["pageoutrun"] - _naps(counts))
+    counts[FAILURES] = int(run.summary.get("failed_allocations", 0))
+    return Predicted(
+        time_s=time_s,
+        free=course["free_pages"].to_numpy(),
+        counts=counts,
+        oom_s=tuple(np.repeat(time_s, kills).tolist()),
+        oom_pages=_pages_until_kills(run.jobs),
+        steps_s=_steps(run.jobs, measured.steps["job"]),
+    )
+
+
+STATES = (
+    *("time_ns", "free_pages", "pcp_pages", "kswapd_awake"),
+    *("inactive_anon", "active_anon", "inactive_file", "active_file"),
+    *("dirty_pages", "writeback_pages", "swap_free_pages"),
+)
+
+
+def _naps(counts: dict) -> int:
+    """Times that kswapd was woken from a nap, or did not sleep at all."""
+    return counts["kswapd_low_wmark_hit_quickly"] + counts["kswapd_high_wmark_hit_quickly"]
+
+
+def _pages_until_kills(jobs: pd.DataFrame) -> tuple:
+    """Blocks that all steps had allocated when each killed step was killed."""
+    return tuple(jobs["allocations"].cumsum()[jobs["outcome"] == "killed"].tolist())
+
+
+def _steps(jobs: pd.DataFrame, texts) -> np.ndarray:
+    """Begin and end (s) of each step; a step on several files has one row for each.
+
+    A killed step ends when its process has given back its pages: when the next one begins.
+    """
+    found, at = [], 0
+    for text in texts:
+        verb, *words = text.split()
+        rows = jobs.iloc[at : at + (len(words) if verb in ("read", "rm") else 1)]
+        at += len(rows)
+        if (rows["outcome"] == "not ended").any():
+            break
+        end_ns = rows["end_ns"].iloc[-1]
+        if rows["outcome"].iloc[-1] == "killed" and at < len(jobs):
+            end_ns = max(end_ns, jobs["begin_ns"].iloc[at])
+        found.append([rows["begin_ns"].iloc[0], end_ns])
+    return np.array(found, float).reshape(-1, 2) / NS_PER_S

@@ -1,0 +1,1 @@
+"""What hints do to a guest whose memory runs out."""
