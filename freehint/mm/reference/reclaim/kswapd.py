@@ -194,4 +194,3 @@ def kswapd_shrink_node(reclaimer, sc, zones, cpu):
     if sc.order and sc.nr_reclaimed >= 2 << sc.order:
         sc.order = 0
     return sc.nr_scanned >= sc.nr_to_reclaim
-

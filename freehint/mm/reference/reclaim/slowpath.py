@@ -248,5 +248,4 @@ def may_oom(reclaimer, cpu, order, migratetype):
     if pfn is not None:
         return pfn
     reclaimer.request.oom = 1
-    reclaimer.counts["oom_kill"] += 1
     return FAILED
