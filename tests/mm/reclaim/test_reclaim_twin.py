@@ -56,8 +56,8 @@ class Pair:
         self.reclaim = new_reclaim(memory, PLACES, swap)
         self.twin = from_reclaim(memory, self.reclaim)
         self.blocks, self.done = [], Counter()
-        self.next_file = 0
         self.set_swappiness()
+        self.take_memory(chance.choice((150, 300, 600, 1200)))
         self.compare("at first")
 
     @property
@@ -101,6 +101,16 @@ class Pair:
             self.done["oom"] += 1
             self.end_process()
         return None
+
+    def take_memory(self, left):
+        """The kernel takes all memory but about ``left`` pages, in single pages and in blocks."""
+        largest = self.chance.choice((0, 3, 6))
+        while int(self.memory.zones.nr_free_pages.sum()) > left:
+            order = self.chance.randint(0, largest)
+            node = self.alloc(order, self.chance.choice((0, 0, 1, 2)), may_reclaim=False)
+            if node is None:
+                break
+            self.blocks.append((node, order))
 
     def fill_place(self, place, dirty=False):
         """Let a page back a place that has none; False if there is no page."""
@@ -192,7 +202,7 @@ class Pair:
             self.touch_place(self.chance.randrange(PLACES))
 
     def map_code(self):
-        for place in self.chance.sample(self.resident(0, FILES), min(20, len(self.twin.page) // 9)):
+        for place in self.chance.sample(self.resident(0, FILES), len(self.resident(0, FILES)) // 9):
             if kernel_lru.touch(self.memory, self.reclaim, place, False) >= 0:
                 lru.touch(self.twin, place, False)
                 self.reclaim.page[self.node(place)] |= PG_EXEC
