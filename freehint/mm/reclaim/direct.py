@@ -13,14 +13,15 @@ from freehint.mm.reclaim.counts import (
     WORK_THROTTLED,
 )
 from freehint.mm.reclaim.kswapd import wake
-from freehint.mm.reclaim.lists import lru_pages
+from freehint.mm.reclaim.lists import is_file
+from freehint.mm.reclaim.lru import folio_head
 from freehint.mm.reclaim.pages import drop_page, free_reclaimed
 from freehint.mm.reclaim.scan import (
     can_reclaim_anon_pages,
     compact_gap,
     snapshot_refaults,
 )
-from freehint.mm.reclaim.shrink import shrink_node
+from freehint.mm.reclaim.shrink import should_continue_reclaim, shrink_node
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -189,56 +190,35 @@ def compaction_ready(memory, order, zone, highest_zoneidx):
 
 @kernel(cold=True)
 def shrink_zones(memory, reclaim, cpu):
-    """Reclaim from the node, unless compaction is ready in every zone.  Source: shrink_zones()."""
+    """Reclaim from the node at the first zone where compaction is not ready, the highest first.
+
+    Source: shrink_zones().
+    """
     sc = reclaim.control[BY_TASK]
-    needed = False
-    for zone in range(memory.zones.shape[0]):
+    shrunk = False
+    for zone in range(memory.zones.shape[0] - 1, -1, -1):
         if memory.zones[zone].index > sc.reclaim_idx:
             continue
         costly = sc.order > PAGE_ALLOC_COSTLY_ORDER
         if costly and compaction_ready(memory, sc.order, zone, sc.reclaim_idx):
             sc.compaction_ready = 1
-        else:
-            needed = True
-    if needed:
-        shrink_as_long_as_it_helps(memory, reclaim, cpu)
+        elif not shrunk:
+            shrunk = True
+            shrink_as_long_as_it_helps(memory, reclaim, cpu)
 
 
 @kernel(cold=True)
 def shrink_as_long_as_it_helps(memory, reclaim, cpu):
     """Pass over the node's lists; for an order above 0 again, until compaction can go on.
 
-    Source: shrink_node(), should_continue_reclaim().
+    Source: shrink_node().
     """
     sc = reclaim.control[BY_TASK]
     while True:
         before = sc.nr_reclaimed
         shrink_node(memory, reclaim, BY_TASK, cpu)
-        large = sc.order > PAGE_ALLOC_COSTLY_ORDER or sc.priority < DEF_PRIORITY - 2
-        if sc.order == 0 or not large or sc.nr_reclaimed == before:
+        if not should_continue_reclaim(memory, reclaim, BY_TASK, sc.nr_reclaimed - before):
             return
-        if compaction_could_run(memory, sc.order, sc.reclaim_idx):
-            return
-        inactive = lru_pages(reclaim, INACTIVE_FILE)
-        if can_reclaim_anon_pages(reclaim):
-            inactive += lru_pages(reclaim, INACTIVE_ANON)
-        if inactive <= compact_gap(sc.order):
-            return
-
-
-@kernel(cold=True)
-def compaction_could_run(memory, order, highest_zoneidx):
-    """Has a zone a block of the order, or enough free pages to make one?
-
-    Source: compaction_suitable() as should_continue_reclaim() asks it.
-    """
-    for zone in range(memory.zones.shape[0]):
-        if memory.zones[zone].index <= highest_zoneidx:
-            if zone_watermark_ok(memory, zone, order, WMARK_MIN, 0, highest_zoneidx, 0):
-                return True
-            if compaction_suitable(memory, zone, order, highest_zoneidx):
-                return True
-    return False
 
 
 # What an operator asks for: memory.reclaim and drop_caches
@@ -268,10 +248,12 @@ def memory_reclaim(memory, reclaim, cpu, nr_pages):
 
 @kernel(cold=True)
 def drop_caches(memory, reclaim, cpu, limit):
-    """Drop clean pages of files that nobody has mapped, in the files' order.
+    """Drop clean pages of files that nobody has mapped, and shadows, in the files' order.
+
+    Pages that are dirty or on their way to the disk become inactive.
 
     Call it again while it returns ``limit`` pages; a call that drops fewer has come to the end.
-    Source: drop_pagecache_sb(), invalidate_mapping_pages().
+    Source: drop_pagecache_sb(), invalidate_mapping_pages(), clear_shadow_entry().
 
     Returns
     -------
@@ -283,15 +265,30 @@ def drop_caches(memory, reclaim, cpu, limit):
         reclaim.count[DROP_PAGECACHE] += 1
     dropped = batch = 0
     while state.drop_at < reclaim.place.shape[0] and dropped < limit:
-        node = int(reclaim.place[state.drop_at]) - 1
+        place = state.drop_at
         state.drop_at += 1
-        if node >= 0 and drop_page(memory, reclaim, node):
+        if not in_a_cache(reclaim, place):
+            continue
+        batch += 1
+        node = int(reclaim.place[place]) - 1
+        if node < 0:
+            reclaim.place[place] = 0
+        elif drop_page(memory, reclaim, node):
             dropped += 1
-            batch += 1
-            if batch == PAGEVEC_SIZE:
-                free_reclaimed(memory, reclaim, cpu)
-                batch = 0
+        if batch == PAGEVEC_SIZE:
+            free_reclaimed(memory, reclaim, cpu)
+            batch = 0
     free_reclaimed(memory, reclaim, cpu)
     if dropped < limit:
         state.drop_at = 0
     return dropped
+
+
+@kernel(inline=True)
+def in_a_cache(reclaim, place):
+    """Has a file's place a page, or the shadow of one?"""
+    node = int(reclaim.place[place]) - 1
+    if node >= 0:
+        head = folio_head(reclaim, node)
+        return is_file(reclaim, head) != 0
+    return reclaim.place[place] < 0 and reclaim.swap[place] == 0

@@ -26,6 +26,7 @@ from freehint.mm.reclaim.shrink import (
     begin_pass_over_node,
     end_pass_over_node,
     next_round,
+    should_continue_reclaim,
 )
 from freehint.mm.reclaim.state import (
     BY_KSWAPD,
@@ -232,12 +233,15 @@ def begin_pass(memory, reclaim):
 
 @kernel(cold=True)
 def end_pass(memory, reclaim):
-    """After a pass: raise the priority if it was too lazy; perhaps give up.
+    """After a pass: one more for a large order; raise a priority that was too lazy; or give up.
 
     Source: balance_pgdat(), kswapd_shrink_node().
     """
     state, sc = reclaim.node[0], reclaim.control[BY_KSWAPD]
     end_pass_over_node(memory, reclaim, BY_KSWAPD)
+    if should_continue_reclaim(memory, reclaim, BY_KSWAPD, sc.lru_reclaimed):
+        begin_pass_over_node(memory, reclaim, BY_KSWAPD)
+        return
     if sc.order > 0 and sc.nr_reclaimed >= compact_gap(sc.order):
         sc.order = 0
     lazy = sc.nr_scanned < sc.nr_to_reclaim

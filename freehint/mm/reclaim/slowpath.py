@@ -158,6 +158,10 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
             return NO_PAGE, -1, under_lock
     while node == NO_PAGE:
         wakeup_kswapd(memory, reclaim, order, highest, True)
+        node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+        under_lock += taken
+        if node != NO_PAGE:
+            break
         yield_to_kswapd(memory, reclaim, cpu)
         if throttle_direct_reclaim(memory, reclaim):
             return WAITS, -1, under_lock
@@ -173,8 +177,6 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
         if not state.progress and not skip_throttle_noprogress(memory, reclaim):
             reclaim.work[WORK_THROTTLED] += 1
             return WAITS, -1, under_lock
-        node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
-        under_lock += taken
     return node, zone, under_lock
 
 
