@@ -107,8 +107,9 @@ def changed(table: pd.DataFrame, against: str = NONE, measures=MEASURES) -> pd.D
     -------
     DataFrame
         One row for each other policy, in the order of the runs; one column for each measure that
-        all runs have: the mean difference with its interval where it leaves out 0 and is not below LEAST, else NOTHING;
-        and the last, the seeds in which the policy had a process killed and the other had not.
+        all runs have: the mean difference with its interval where it leaves out 0 and is not below
+        LEAST, else NOTHING; and the last, the number of seeds in which the policy had a process
+        killed and the other had not.
     """
     known = [one for one in measures if not table[one.outcome].isna().any()]
     found = paired(table, [one.outcome for one in known], against)
