@@ -97,7 +97,7 @@ def memory_that_can_leave(table: pd.DataFrame, axes=None):
         ax.set_title(f"in blocks of {size_of(order)} or more")
         ax.set_xlabel("given back in pieces of")
     axes[0].set_ylabel("memory that can leave (MiB)")
-    legend_above(axes[0], 2)
+    legend_beside(axes[-1])
     return axes
 
 
