@@ -203,7 +203,10 @@ class Engine:
     def _note_memory(self, time_ns: int) -> None:
         self.history.append(moment(self.current.pinned_memory, time_ns / NS_PER_S))
         for user in self.strokes.users:
-            pages = int(count_objects(self.current.pinned_memory, user.number))
+            policy = user.policy
+            holds = policy.release or policy.shrink or policy.report != "under_lock"
+            # The kernel is compiled only for policies that hold blocks.
+            pages = int(count_objects(self.current.pinned_memory, user.number)) if holds else 0
             self.held.append((time_ns / NS_PER_S, user.number, pages))
         if self.world.host[0].discards:
             pages = int(count_bits(self.world.present))

@@ -154,6 +154,7 @@ class Story:
         """A walk begins."""
         mark_free_pages(self.engine.pinned, 0)
         self.user.walks.append([now_ns, -1, False, 0, 0, *self.strokes.page_counts(self.user)])
+        self.user.compactions.append((0, 0))
 
     def w_walk_end(self, now_ns: int, row) -> None:
         """A walk ends."""

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from functools import cache
 
+from freehint.engine.guest.pressure.under_pressure import UnderPressure
 from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.device import HostConfig
 from freehint.engine.host.migration import GENERATIONS, MigrationConfig
@@ -13,7 +14,7 @@ from freehint.policies import POLICIES, find_policy
 from freehint.policies.policy import Policy
 from freehint.runs.control import Control
 from freehint.runs.scenario import Scenario
-from freehint.units import NS_PER_MS
+from freehint.units import NS_PER_MS, PAGES_PER_MIB
 
 DURATION_NS = 1_500_000
 MIGRATION_NS = 40 * NS_PER_MS
@@ -92,6 +93,42 @@ def history(policy, number: int) -> Scenario:
         walk_at_ns=chance.choice((0, 100_000)),
         duration_ns=DURATION_NS,
     )
+
+
+# Guests under pressure.
+
+# Of a guest that has already filled all but a fifth of its memory; {} MiB are more than is left.
+JOBS = (
+    *("fill {}", "read a; fill {}", "write c 4; fill {}; rm c", "frag {} 50 4; fill 4"),
+    *("fill {}; fill {}", "read a; drop_caches; fill {}", "fill {}; reclaim 4; read a"),
+)
+
+
+def pressed(policy, number: int) -> Scenario:
+    """Draw a history whose guest runs out of memory.
+
+    Parameters
+    ----------
+    policy : str or Policy
+    number : int
+        The seed of the draw.
+    """
+    chance = random.Random(f"pressed {number}")
+    quiet = history(policy, number)
+    free_MiB = int(quiet.memory.zones.nr_free_pages.sum()) // PAGES_PER_MIB
+    cache_MiB = int(chance.choice((0, 0.4, 0.7)) * free_MiB)
+    guest = UnderPressure(
+        jobs=chance.choice(JOBS).replace("{}", str(free_MiB * 3 // 10)),
+        files="a=4",
+        cache_MiB=cache_MiB,
+        anon_MiB=free_MiB * 8 // 10 - cache_MiB,
+        swap_MiB=chance.choice((0, 0, 16)),
+        **dict.fromkeys(("read_ns", "write_ns", "fill_ns", "exit_ns", "rm_ns"), 150),
+        exec_ns=1_000,
+        oom_ns=10_000,
+        course_ns=DURATION_NS // 10,
+    )
+    return replace(quiet, workload=guest, duration_ns=2 * DURATION_NS)
 
 
 # Migrations.

@@ -34,7 +34,7 @@ from freehint.policies import POLICIES, find_policy
 from freehint.policies.policy import ON_FULL, Policy
 from freehint.policies.promise import Promise
 from freehint.policies.walker import LOCK, RESUME, ROTATE, Walker
-from freehint.studies.histories import history
+from freehint.studies.histories import history, pressed
 from freehint.studies.observer import observe
 
 # The table.
@@ -42,7 +42,7 @@ from freehint.studies.observer import observe
 COUNTS = ("walks", "stopped", "stayed", "unoffered", "untaken", "twice")
 
 
-def properties(policy, histories=1000, promise=None, first=0) -> pd.Series:
+def properties(policy, histories=1000, promise=None, first=0, draw=history) -> pd.Series:
     """Test a policy on random histories.
 
     Parameters
@@ -54,6 +54,9 @@ def properties(policy, histories=1000, promise=None, first=0) -> pd.Series:
         By default it is the policy's own.
     first : int
         The number of the first history.
+    draw : callable
+        ``draw(policy, number)`` gives a history's Scenario:
+        :func:`freehint.studies.histories.history`, or ``pressed`` beside it.
 
     Returns
     -------
@@ -72,14 +75,14 @@ def properties(policy, histories=1000, promise=None, first=0) -> pd.Series:
     """
     policy = find_policy(policy)
     promise = promise or policy.promise
-    return _row(policy, promise, [_observe_some(policy, first, histories)])
+    return _row(policy, promise, [_observe_some(policy, first, histories, draw)])
 
 
-def _observe_some(policy: Policy, first: int, histories: int) -> tuple:
+def _observe_some(policy: Policy, first: int, histories: int, draw=history) -> tuple:
     """Observe some histories and return (histories, tally, first fault of each kind)."""
     tally, faults = dict.fromkeys(COUNTS, 0), {}
     for number in range(first, first + histories):
-        engine = observe(history(policy, number))
+        engine = observe(draw(policy, number))
         for name in COUNTS:
             tally[name] += engine.tally[name]
         for name, sentence in engine.faults.items():
@@ -130,14 +133,14 @@ def walkers():
 CHUNK = 25  # histories per task
 
 
-def table(policies, histories: int) -> pd.DataFrame:
+def table(policies, histories: int, draw=history) -> pd.DataFrame:
     """One row of :func:`properties` per policy, from one worker process per CPU."""
     policies = list(policies)
     parts = {policy.name: [] for policy in policies}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), context) as pool:
         for policy, first in product(policies, range(0, histories, CHUNK)):
-            task = pool.submit(_observe_some, policy, first, min(CHUNK, histories - first))
+            task = pool.submit(_observe_some, policy, first, min(CHUNK, histories - first), draw)
             parts[policy.name].append(task)
         return pd.DataFrame(
             _row(one, one.promise, [task.result() for task in parts[one.name]]) for one in policies
@@ -145,7 +148,7 @@ def table(policies, histories: int) -> pd.DataFrame:
 
 
 def main(arguments) -> int:
-    """Print the table of all policies, and a smaller one of the walker's combinations.
+    """Print the table of all policies, a smaller one of the walker's, and one under pressure.
 
     Returns
     -------
@@ -155,11 +158,12 @@ def main(arguments) -> int:
     histories = int(arguments[0]) if arguments else 1000
     named = table(POLICIES.values(), histories)
     knobs = table(walkers(), -(-histories // 40))
-    for rows in (named, knobs):
+    under_pressure = table([*POLICIES.values()], histories, pressed)
+    for rows in (named, knobs, under_pressure):
         print(rows.drop(columns=["broken", "examples"]).to_string(index=False), end="\n\n")
     for _, row in named.iterrows():
         print(f"{row['policy']}: {row['examples'] or 'no counterexample'}")
-    broken = pd.concat([named, knobs]).query("broken != ''")
+    broken = pd.concat([named, knobs, under_pressure]).query("broken != ''")
     for _, row in broken.iterrows():
         print(f"BROKEN: {row['policy']}: {row['broken']}")
     return int(len(broken) > 0)

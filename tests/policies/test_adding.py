@@ -57,7 +57,7 @@ from freehint.widgets.lab_knobs import Bench
 
 promised, hosts, warmed = [], {}, []
 promises._row = lambda policy, promise, parts: promised.append(promise)
-promises._observe_some = lambda policy, first, histories: None
+promises._observe_some = lambda policy, first, histories, draw: None
 promises.properties("added")
 
 compile.told = compile.pd.concat = lambda runs, *_, **__: runs

@@ -14,7 +14,7 @@ from freehint.mm.list import list_add
 from freehint.mm.memory import USER_BOOKMARK, frame_order, free_list_head
 from freehint.policies.promise import Promise
 from freehint.policies.walker import Walker
-from freehint.studies.histories import history
+from freehint.studies.histories import history, pressed
 from freehint.studies.observer import observe
 from freehint.studies.promises import properties, walkers
 
@@ -35,6 +35,15 @@ def test_a_policy_keeps_its_promises(policy):
     assert [row[name] for name in ("whole", "clean", "counted")] == ["yes"] * 3
     # Not in vain: walks were seen to end, and blocks to stay free all the while.
     assert policy == "none" or (row["walks"] > 5 and row["stayed"] > 100)
+
+
+@pytest.mark.parametrize("policy", list(fh.POLICIES))
+def test_a_policy_keeps_its_promises_when_memory_runs_out(policy):
+    # In 0, 2, 4 and 5 the guest reclaims, and in 5 it has an OOM.
+    row = properties(policy, 6, draw=pressed)
+    assert row["broken"] == ""
+    assert [row[name] for name in ("whole", "clean", "counted")] == ["yes"] * 3
+    assert policy == "none" or row["walks"] + row["stopped"] > 0
 
 
 @pytest.mark.parametrize("walker", list(walkers()), ids=lambda w: w.name)
