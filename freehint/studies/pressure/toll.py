@@ -135,3 +135,17 @@ def _cell(row, measure: Measure) -> str:
 def silent(table: pd.DataFrame) -> pd.Series:
     """In which rows of a table made by :func:`changed` nothing differs."""
     return table.drop(columns=KILLS).eq(NOTHING).all(axis=1) & (table[KILLS] == 0)
+
+
+def killed(table: pd.DataFrame) -> str:
+    """In how many guests a process was killed under each policy, in one sentence.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The result of :func:`toll`.
+    """
+    seeds = table.groupby("policy")["seed"].nunique().max()
+    deaths = table.groupby("policy", sort=False)["ooms"].agg(lambda ooms: int((ooms > 0).sum()))
+    parts = [f"{n} with {name}" if not n else f"**{n} with {name}**" for name, n in deaths.items()]
+    return f"Of {seeds} guests, a process is killed in {', '.join(parts)}."
