@@ -46,12 +46,3 @@ def end_pass_over_node(memory, reclaim, who):
         lru_gen_end_pass(memory, reclaim, who)
     else:
         end_shrink_node(memory, reclaim, who)
-
-
-@kernel(cold=True)
-def shrink_node(memory, reclaim, who, cpu):
-    """A whole pass over the node's lists.  Source: shrink_node()."""
-    begin_pass_over_node(memory, reclaim, who)
-    while next_round(memory, reclaim, who, cpu):
-        pass
-    end_pass_over_node(memory, reclaim, who)
