@@ -53,7 +53,9 @@ JOB_DTYPE = np.dtype(
             "waits_io",  # 1: until the disk has done what it waits for
             "oom_of",  # 1 + the step whose process is killed and gives back its pages
             "exit_at",  # next place to give back
-            "stall_ns",  # stall of the unit of work that runs
+            "stall_ns",  # work of the task in the stall that lasts, or has just ended
+            "stall_from",  # time_ns at which it began
+            "paid_ns",  # part of stall_ns that the clock has paid
             "stall_kind",  # WAIT_RECLAIM or WAIT_COMPACT
             "nr_slabs",  # entries of Jobs.slab
             "nr_process",  # entries of Jobs.process

@@ -21,12 +21,20 @@ from freehint.mm.reclaim.scan import (
     compact_gap,
     snapshot_refaults,
 )
-from freehint.mm.reclaim.shrink import should_continue_reclaim, shrink_node
+from freehint.mm.reclaim.shrink import (
+    begin_pass_over_node,
+    end_pass_over_node,
+    next_round,
+    should_continue_reclaim,
+)
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
     BY_TASK,
     DEF_PRIORITY,
+    DIRECT_BEGINS,
+    DIRECT_PASSES,
+    DIRECT_SHRINKS,
     INACTIVE_ANON,
     INACTIVE_FILE,
     MAX_RECLAIM_RETRIES,
@@ -114,25 +122,82 @@ def try_to_free_pages(memory, reclaim, cpu, order, highest_zoneidx):
 
 @kernel(cold=True)
 def reclaim_with_force(memory, reclaim, cpu):
-    """Raise the priorities; if that frees nothing, do so again and shrink active lists by force.
+    """Reclaim to the end; return the pages reclaimed, or whether compaction is ready.
+
+    Source: do_try_to_free_pages().
+    """
+    while direct_reclaim_step(memory, reclaim, cpu):
+        pass
+    return reclaim_result(reclaim)
+
+
+@kernel(inline=True)
+def reclaim_result(reclaim):
+    """Pages that the last direct reclaim got; 1 if it got none because compaction is ready."""
+    sc = reclaim.control[BY_TASK]
+    return sc.nr_reclaimed if sc.nr_reclaimed > 0 else sc.compaction_ready
+
+
+@kernel(cold=True)
+def direct_reclaim_step(memory, reclaim, cpu):
+    """Let a task do one round of its direct reclaim, between two points where it may lose the CPU.
+
+    Passes go over a larger and larger part of the lists, until enough is reclaimed; if all free
+    nothing, they are made again, and active lists are shrunk by force.
+    Source: do_try_to_free_pages(), shrink_zones(); cond_resched() of shrink_lruvec().
+
+    Returns
+    -------
+    bool
+        True while there is more to do.
+    """
+    sc = reclaim.control[BY_TASK]
+    if sc.at == DIRECT_BEGINS:
+        if not sc.proactive:
+            reclaim.count[ALLOCSTALL_DMA + sc.reclaim_idx] += 1
+        sc.at = DIRECT_PASSES
+    if sc.at == DIRECT_PASSES:
+        sc.nr_scanned = 0
+        sc.zone = next_zone_to_shrink(memory, reclaim, memory.zones.shape[0] - 1)
+        if sc.zone >= 0:
+            sc.before = sc.nr_reclaimed
+            begin_pass_over_node(memory, reclaim, BY_TASK)
+            sc.at = DIRECT_SHRINKS
+            return True
+        return end_direct_pass(memory, reclaim)
+    if next_round(memory, reclaim, BY_TASK, cpu):
+        return True
+    end_pass_over_node(memory, reclaim, BY_TASK)
+    if should_continue_reclaim(memory, reclaim, BY_TASK, sc.nr_reclaimed - sc.before):
+        sc.before = sc.nr_reclaimed
+        begin_pass_over_node(memory, reclaim, BY_TASK)
+        return True
+    end_zones(memory, reclaim)
+    return end_direct_pass(memory, reclaim)
+
+
+@kernel(cold=True)
+def end_direct_pass(memory, reclaim):
+    """Raise the priority, or begin once more, or end; True while there is more to do.
 
     Source: do_try_to_free_pages().
     """
     sc = reclaim.control[BY_TASK]
-    while True:
-        if not sc.proactive:
-            reclaim.count[ALLOCSTALL_DMA + sc.reclaim_idx] += 1
-        raise_priorities(memory, reclaim, cpu)
-        snapshot_refaults(reclaim)
-        if sc.nr_reclaimed > 0:
-            return sc.nr_reclaimed
-        if sc.compaction_ready or not goes_round_again(memory, sc):
-            return sc.compaction_ready
-        sc.priority = DEF_PRIORITY
-        if sc.full_walk or memory.profile.release < FULL_WALK_FROM:
-            sc.force_deactivate = 1
-            sc.skipped_deactivate = 0
-        sc.full_walk = 1
+    sc.at = DIRECT_PASSES
+    if sc.nr_reclaimed < sc.nr_to_reclaim and not sc.compaction_ready:
+        sc.priority -= 1
+        if sc.priority >= 0:
+            return True
+    snapshot_refaults(reclaim)
+    if sc.nr_reclaimed > 0 or sc.compaction_ready or not goes_round_again(memory, sc):
+        return False
+    sc.at = DIRECT_BEGINS
+    sc.priority = DEF_PRIORITY
+    if sc.full_walk or memory.profile.release < FULL_WALK_FROM:
+        sc.force_deactivate = 1
+        sc.skipped_deactivate = 0
+    sc.full_walk = 1
+    return True
 
 
 @kernel(inline=True)
@@ -150,6 +215,7 @@ def goes_round_again(memory, sc):
 def begin_direct_reclaim(reclaim, order, highest_zoneidx, pages):
     """Fill in the task's scan_control."""
     sc = reclaim.control[BY_TASK]
+    sc.at = DIRECT_BEGINS
     sc.order = order
     sc.priority = DEF_PRIORITY
     sc.reclaim_idx = highest_zoneidx
@@ -157,21 +223,6 @@ def begin_direct_reclaim(reclaim, order, highest_zoneidx, pages):
     sc.nr_reclaimed = sc.nr_scanned = sc.proactive = sc.compaction_ready = sc.full_walk = 0
     sc.may_writepage = sc.may_swap = 1
     sc.force_deactivate = sc.skipped_deactivate = sc.deactivate_anon = sc.deactivate_file = 0
-
-
-@kernel(cold=True)
-def raise_priorities(memory, reclaim, cpu):
-    """Pass after pass over a larger part of the lists, until enough is reclaimed.
-
-    Source: do_try_to_free_pages().
-    """
-    sc = reclaim.control[BY_TASK]
-    while sc.priority >= 0:
-        sc.nr_scanned = 0
-        shrink_zones(memory, reclaim, cpu)
-        if sc.nr_reclaimed >= sc.nr_to_reclaim or sc.compaction_ready:
-            break
-        sc.priority -= 1
 
 
 @kernel(cold=True)
@@ -189,39 +240,31 @@ def compaction_ready(memory, order, zone, highest_zoneidx):
 
 
 @kernel(cold=True)
-def shrink_zones(memory, reclaim, cpu):
-    """Reclaim from the node at the first zone where compaction is not ready, the highest first.
+def next_zone_to_shrink(memory, reclaim, zone):
+    """From a zone downwards, the first where compaction for a costly order is not ready, or -1.
 
     Source: shrink_zones().
     """
     sc = reclaim.control[BY_TASK]
-    shrunk = False
-    for zone in range(memory.zones.shape[0] - 1, -1, -1):
-        if memory.zones[zone].index > sc.reclaim_idx:
-            continue
-        costly = sc.order > PAGE_ALLOC_COSTLY_ORDER
-        if costly and compaction_ready(memory, sc.order, zone, sc.reclaim_idx):
+    while zone >= 0:
+        if memory.zones[zone].index <= sc.reclaim_idx:
+            costly = sc.order > PAGE_ALLOC_COSTLY_ORDER
+            if not costly or not compaction_ready(memory, sc.order, zone, sc.reclaim_idx):
+                break
             sc.compaction_ready = 1
-        elif not shrunk:
-            shrunk = True
-            shrink_as_long_as_it_helps(memory, reclaim, cpu)
+        zone -= 1
+    return zone
 
 
 @kernel(cold=True)
-def shrink_as_long_as_it_helps(memory, reclaim, cpu):
-    """Pass over the node's lists; for an order above 0 again, until compaction can go on.
+def end_zones(memory, reclaim):
+    """The node is shrunk once; look at the lower zones only for compaction.
 
-    Source: shrink_node().
+    Source: shrink_zones().
     """
-    sc = reclaim.control[BY_TASK]
-    while True:
-        before = sc.nr_reclaimed
-        shrink_node(memory, reclaim, BY_TASK, cpu)
-        if not should_continue_reclaim(memory, reclaim, BY_TASK, sc.nr_reclaimed - before):
-            return
-
-
-# What an operator asks for: memory.reclaim and drop_caches
+    zone = reclaim.control[BY_TASK].zone
+    while zone >= 0:
+        zone = next_zone_to_shrink(memory, reclaim, zone - 1)
 
 
 @kernel(cold=True)

@@ -1,11 +1,9 @@
 """kswapd: who wakes it, what it does step by step, and when it sleeps.
 
 One call of kswapd_step() does one round of scanning (at most 32 pages of each list) or one
-decision.  kswapd first naps for 100 ms: the engine then calls end_nap(), unless a wake-up came
-before.
+decision.  After 100 ms of a nap without a wake-up the engine calls end_nap().
 
-Source: wakeup_kswapd(), kswapd(), kswapd_try_to_sleep(), balance_pgdat() and kswapd_shrink_node()
-of mm/vmscan.c, Linux 6.1.
+Source: wakeup_kswapd(), kswapd(), balance_pgdat() and others of mm/vmscan.c, Linux 6.1.
 """
 
 from freehint.jit import kernel

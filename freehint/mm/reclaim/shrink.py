@@ -61,15 +61,6 @@ def end_pass_over_node(memory, reclaim, who):
 
 
 @kernel(cold=True)
-def shrink_node(memory, reclaim, who, cpu):
-    """A whole pass over the node's lists.  Source: shrink_node()."""
-    begin_pass_over_node(memory, reclaim, who)
-    while next_round(memory, reclaim, who, cpu):
-        pass
-    end_pass_over_node(memory, reclaim, who)
-
-
-@kernel(cold=True)
 def should_continue_reclaim(memory, reclaim, who, reclaimed):
     """Is one more pass needed, until compaction for the order can go on?
 

@@ -19,17 +19,19 @@ from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES, WMARK_HIGH, WMARK_MI
 from freehint.mm.pcp import drain_pages_zone
 from freehint.mm.reclaim.counts import WORK_THROTTLED, WORK_UNDER_LOCK
 from freehint.mm.reclaim.direct import (
+    begin_direct_reclaim,
+    direct_reclaim_step,
+    reclaim_result,
     skip_throttle_noprogress,
     throttle_direct_reclaim,
     try_to_free_pages,
 )
-from freehint.mm.reclaim.kswapd import kswapd_step, wakeup_kswapd
+from freehint.mm.reclaim.kswapd import wakeup_kswapd
 from freehint.mm.reclaim.retry import may_retry
 from freehint.mm.reclaim.state import (
-    KSWAPD_ASLEEP,
-    KSWAPD_NAPS,
     NO_BOOST,
     PAGE_ALLOC_COSTLY_ORDER,
+    SWAP_CLUSTER_MAX,
 )
 from freehint.mm.zone import (
     LOCKED,
@@ -41,8 +43,7 @@ from freehint.mm.zone import (
 )
 
 WAITS = -4  # the task sleeps for THROTTLE_NS while kswapd and the disk work: call alloc() again
-LARGE_REFILLS_FROM = 612
-ROUNDS_OF_A_TURN = 10  # of kswapd, until a tick takes the CPU away from it: 2.3 to 4 ms
+PREEMPTED = -5  # another task may have the CPU now: call alloc() again
 THROTTLE_NS = 4_000_000  # reclaim_throttle(): one jiffy at 250 Hz
 
 
@@ -70,11 +71,15 @@ def alloc(memory, reclaim, cpu, order, migratetype, locked):
         if ``reclaim.node[0].oom`` is then set, a process must die, and the request is to be tried
         again.  It is LOCKED, with nothing done, if a zone's lock is needed and held.  After
         NEEDS_CALLBACK (a policy is to be called before the request takes another type's block or
-        reclaims) and WAITS (the task sleeps for THROTTLE_NS) call it again with the same
-        arguments; retries are counted on.
+        reclaims), WAITS (the task sleeps for THROTTLE_NS) and, if ``reclaim.node[0].step_by_step``
+        is set, PREEMPTED (a round of direct reclaim is done) call it again with the same arguments;
+        it goes on where it was.
     """
     boosts = all_boosts(memory)
     under_lock = 0
+    if reclaim.node[0].reclaiming:
+        node, zone, taken = alloc_slowpath(memory, reclaim, cpu, order, migratetype)
+        return end_alloc(memory, reclaim, boosts, node, zone, taken)
     for attempt in range(first_attempt(memory), 2):
         mark, flags = attempt_rules(memory, attempt, 0)
         node, zone, taken = take_page(memory, cpu, order, migratetype, mark, flags, locked)
@@ -121,7 +126,7 @@ def all_boosts(memory):
 @kernel(inline=True)
 def end_alloc(memory, reclaim, boosts, node, zone, under_lock):
     """Wake kswapd if the request has boosted its zone by a steal; return the three last."""
-    if node != WAITS:
+    if node != WAITS and node != PREEMPTED:
         end_callbacks(memory, node)
     if node > LOCKED:
         reclaim.node[0].retrying = reclaim.node[0].waits = 0
@@ -150,21 +155,31 @@ def after_boost(memory, reclaim, zone):
 def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
     """The slow path, from the wake-up of kswapd on.  Source: __alloc_pages_slowpath()."""
     state, highest = reclaim.node[0], highest_zone_of(migratetype)
-    wakeup_kswapd(memory, reclaim, order, highest, True)
-    node, zone, under_lock = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
-    if node == NO_PAGE and not state.retrying:
-        node, zone, hopeless = begin_retries(memory, reclaim, cpu, order, migratetype)
-        if hopeless:
-            return NO_PAGE, -1, under_lock
-    while node == NO_PAGE:
+    node, zone, under_lock = NO_PAGE, -1, 0
+    if not state.reclaiming:
         wakeup_kswapd(memory, reclaim, order, highest, True)
-        node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
-        under_lock += taken
-        if node != NO_PAGE:
-            break
-        yield_to_kswapd(memory, reclaim, cpu)
-        if throttle_direct_reclaim(memory, reclaim):
-            return WAITS, -1, under_lock
+        node, zone, under_lock = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+        if node == NO_PAGE and not state.retrying:
+            node, zone, hopeless = begin_retries(memory, reclaim, cpu, order, migratetype)
+            if hopeless:
+                return NO_PAGE, -1, under_lock
+    while node == NO_PAGE:
+        if not state.reclaiming:
+            wakeup_kswapd(memory, reclaim, order, highest, True)
+            node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+            under_lock += taken
+            if node != NO_PAGE:
+                break
+            if throttle_direct_reclaim(memory, reclaim):
+                return WAITS, -1, under_lock
+            begin_direct_reclaim(reclaim, order, highest, SWAP_CLUSTER_MAX)
+            state.reclaiming = 1
+            if state.step_by_step:  # cond_resched() of __perform_reclaim(): kswapd runs first
+                return PREEMPTED, -1, under_lock
+        while direct_reclaim_step(memory, reclaim, cpu):
+            if state.step_by_step:
+                return PREEMPTED, -1, under_lock
+        state.reclaiming = 0
         node, zone, taken = reclaim_and_compact(memory, reclaim, cpu, order, migratetype)
         under_lock += taken
         if node != NO_PAGE:
@@ -178,24 +193,6 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
             reclaim.work[WORK_THROTTLED] += 1
             return WAITS, -1, under_lock
     return node, zone, under_lock
-
-
-@kernel(cold=True)
-def yield_to_kswapd(memory, reclaim, cpu):
-    """On a guest of one CPU, kswapd that was just woken runs before the task reclaims.
-
-    From 6.12 on a refill takes up to 480 pages: the request that wakes kswapd is often the one
-    that has to reclaim.  Before, kswapd has had its turn by then, and the engine gives it.
-    Source: __perform_reclaim(), cond_resched().
-    """
-    at = reclaim.node[0].kswapd_at
-    if memory.nr_cpus > 1 or memory.profile.release < LARGE_REFILLS_FROM:
-        return
-    if at != KSWAPD_ASLEEP and at != KSWAPD_NAPS:
-        return
-    rounds = 0
-    while rounds < ROUNDS_OF_A_TURN and kswapd_step(memory, reclaim, cpu):
-        rounds += 1
 
 
 @kernel(cold=True)
@@ -228,12 +225,12 @@ def begin_retries(memory, reclaim, cpu, order, migratetype):
 
 @kernel(cold=True)
 def reclaim_and_compact(memory, reclaim, cpu, order, migratetype):
-    """One round: direct reclaim, then direct compaction; as :func:`alloc`, or NEEDS_CALLBACK.
+    """After direct reclaim: an attempt, then direct compaction; as :func:`alloc`.
 
     Source: __alloc_pages_slowpath().
     """
     state = reclaim.node[0]
-    progress = try_to_free_pages(memory, reclaim, cpu, order, highest_zone_of(migratetype))
+    progress = reclaim_result(reclaim)
     state.progress = 1 if progress else 0
     under_lock = 0
     if progress:

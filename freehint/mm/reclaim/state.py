@@ -68,6 +68,8 @@ WRONG_RULES = {
 # kswapd_at: asleep; asleep for at most 100 ms; about to look whether it may sleep; at the top of
 # balance_pgdat()'s loop; inside shrink_lruvec().
 KSWAPD_ASLEEP, KSWAPD_NAPS, KSWAPD_TRIES_TO_SLEEP, KSWAPD_BALANCES, KSWAPD_SHRINKS = range(5)
+# Of a task in direct reclaim: at the top of do_try_to_free_pages(), before a pass, inside of it.
+DIRECT_BEGINS, DIRECT_PASSES, DIRECT_SHRINKS = range(3)
 BY_KSWAPD, BY_TASK = range(2)  # who scans: rows of Reclaim.control
 
 NODE_DTYPE = np.dtype(
@@ -113,6 +115,8 @@ NODE_DTYPE = np.dtype(
             # the allocation that is in the slow path
             "oom",  # 1 when an allocation has given up: a process must die
             "retrying",  # 1 after its first round
+            "reclaiming",  # 1 while it reclaims and has given up the CPU
+            "step_by_step",  # 1: alloc() returns PREEMPTED after each round of direct reclaim
             "progress",  # 1 if its last round has reclaimed something
             "no_progress_loops",  # its rounds in a row without that
             "compact_priority",  # PRIO_.., COMPACT_.. of mm/compact/state.py
@@ -141,6 +145,9 @@ CONTROL_DTYPE = np.dtype(
     [
         (name, np.int64)
         for name in (
+            "at",  # DIRECT_.. of a task
+            "before",  # pages reclaimed before the pass
+            "zone",  # that the pass is for
             "order",
             "priority",
             "reclaim_idx",

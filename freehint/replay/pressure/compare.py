@@ -45,6 +45,8 @@ class Predicted:
         Times of kills by the OOM killer, and blocks allocated until then.
     steps_s : float64[n, 2]
         Begin and end of the first steps, those that ended.
+    slowness : float
+        The factor on all times per page, which was taken from the recording; 1: none was.
     """
 
     time_s: np.ndarray
@@ -53,6 +55,7 @@ class Predicted:
     oom_s: tuple = ()
     oom_pages: tuple = ()
     steps_s: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    slowness: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,16 @@ def compare(measured: Measured, predicted: Predicted) -> Comparison:
         _course_row("error of free pages", measured, course, slice(None), JUDGED),
         _course_row("the same while kswapd works", measured, course, measured.reclaiming, SHOWN),
         _course_row(
+            "the same, one factor for the clock",
+            measured,
+            resampled(predicted, measured.time_s * speed(measured, predicted)),
+            slice(None),
+            SHOWN,
+        ),
+        _course_row(
             "the same by the predicted clock",
             measured,
-            resampled(predicted, measured.time_s),
+            resampled(predicted, measured.time_s * predicted.slowness),
             slice(None),
             SHOWN,
         ),

@@ -3,14 +3,20 @@
 What is taken from the recording: the snapshot T0, the lengths of the LRU lists then, the steps'
 texts, the sizes of the files, swap, and which file was read last before T0.  The times per page are
 those of UnderPressure, or of another recording (``calibrate.py``).
+
+One number more comes from the recording, the speed of its machine (:func:`slowness_of`).  An
+emulated machine is up to twice as slow as another, which T0 does not tell, while the tick and the
+sleeps keep their length: how much a task gets done between two ticks depends on it.
 """
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from freehint.config import InputError, whole
+from freehint.engine.guest.pressure.start import RATES as JOB_RATES
 from freehint.engine.guest.pressure.under_pressure import UnderPressure
 from freehint.engine.world.records import Costs
 from freehint.replay.pressure.compare import Predicted
@@ -25,14 +31,22 @@ LONGEST = 4  # times as long as the recording; a prediction that lasts longer is
 # What recordings from before the steps' marks had on their drives.
 FILES, SWAP_MIB = {"a": 210, "b": 210}, 600
 # A round of the recorder's step "fork" lasts so long on the machine of the default times per page
-# (linux-6.1/rc_cache; 0.54 s while rc_oom was made); the model's "fork" takes seconds.
+# (linux-6.1/rc_cache); the model's "fork" takes seconds.
 ROUND_S = 0.27
 COSTS = ("scan_page_ns", "reclaim_page_ns")  # RATES that are fields of Costs
+# What a slow machine does slowly: fields of UnderPressure and of Costs.
+GUEST_TIMES = (*JOB_RATES, "disk_page_ns", "swap_in_ns")
+COST_TIMES = (*COSTS, "deactivate_page_ns", "swap_out_ns", "migrate_page_ns", "compact_scan_ns")
+# Steps that do what they do at a pace, or until a time is over: they tell nothing of the speed.
+PACED = ("dirty", "sleep", "fork")
 _NUMBERED = re.compile(r"step \d+ ")
 
 
 def workload_of(
-    measured: Measured, rates: dict | None = None, wrong: str | None = None
+    measured: Measured,
+    rates: dict | None = None,
+    wrong: str | None = None,
+    slowness: float = 1.0,
 ) -> UnderPressure:
     """The guest of a recording, with its jobs.
 
@@ -44,6 +58,8 @@ def workload_of(
         Times per page, some of RATES.
     wrong : str, optional
         A rule to leave out, such as "no_boost".
+    slowness : float
+        Time that the machine needs for anything, by that of the times per page.
 
     Raises
     ------
@@ -59,8 +75,9 @@ def workload_of(
     swap = info.get("swap_MiB", SWAP_MIB) if swapped else 0
     whole(f"{path}: field 'swap_MiB'", swap, 0)
     read = [job.split()[1:] for job in before if job.startswith("read ")]
-    return UnderPressure(
-        jobs="; ".join(job for step in measured.steps["job"] for job in model_jobs(step)),
+    jobs = (job for step in measured.steps["job"] for job in model_jobs(step, slowness))
+    guest = UnderPressure(
+        jobs="; ".join(jobs),
         files=",".join(f"{name}={mib}" for name, mib in files.items()),
         recording=measured.stem,
         cached=read[-1][-1] if read else None,
@@ -69,13 +86,21 @@ def workload_of(
         without=wrong,
         **{name: value for name, value in (rates or {}).items() if name not in COSTS},
     )
+    slower = _slower(guest, GUEST_TIMES, slowness)
+    return replace(slower, forks_per_s=guest.forks_per_s / slowness)
 
 
-def model_jobs(step: str) -> list[str]:
+def _slower(record, names, slowness: float):
+    """The same record with times that are so much longer."""
+    times = {name: round(getattr(record, name) * slowness) for name in names}
+    return replace(record, **times)
+
+
+def model_jobs(step: str, slowness: float = 1.0) -> list[str]:
     """The jobs of UnderPressure that do a recorded step; each becomes one or more rows."""
     verb, *words = step.split()
     if verb == "fork" and len(words) == 1 and words[0].isdigit():
-        return [f"fork {ROUND_S * int(words[0]):g}"]
+        return [f"fork {ROUND_S * slowness * int(words[0]):g}"]
     if verb == "rm":
         return [f"rm {name}" for name in words]
     if verb == "drop_caches":
@@ -91,7 +116,25 @@ def _jobs_before(info: dict, path) -> list[str]:
     return [part.removeprefix("load ") for part in parts]
 
 
-def predict(measured: Measured, rates: dict | None = None, wrong: str | None = None) -> Predicted:
+def slowness_of(measured: Measured, rates: dict | None = None) -> float:
+    """How slow the recorded machine was: the recorded time by the predicted one, one number.
+
+    Only steps that end in both and have no pace of their own are added up.
+    """
+    said = predict(measured, rates).steps_s
+    steps = measured.steps[: len(said)]
+    own = ~steps["job"].str.startswith(PACED).to_numpy()
+    lasts = np.diff(said, axis=1)[:, 0][own].sum()
+    recorded = (steps["end_s"] - steps["begin_s"]).to_numpy()[own].sum()
+    return float(recorded / lasts) if lasts > 0 and recorded > 0 else 1.0
+
+
+def predict(
+    measured: Measured,
+    rates: dict | None = None,
+    wrong: str | None = None,
+    slowness: float = 1.0,
+) -> Predicted:
     """Simulate the guest of a recording from T0 on.
 
     Parameters
@@ -101,13 +144,16 @@ def predict(measured: Measured, rates: dict | None = None, wrong: str | None = N
         Times per page, some of RATES; the defaults of UnderPressure and Costs for the others.
     wrong : str, optional
         A rule to leave out, one of WRONG_RULES.
+    slowness : float
+        That of :func:`slowness_of`, or 1.
 
     Returns
     -------
     Predicted
     """
-    guest = workload_of(measured, rates, wrong)
+    guest = workload_of(measured, rates, wrong, slowness)
     costs = Costs(**{name: value for name, value in (rates or {}).items() if name in COSTS})
+    costs = _slower(costs, COST_TIMES, slowness)
     run = simulate(
         Scenario(
             workload=guest,
@@ -130,6 +176,7 @@ def predict(measured: Measured, rates: dict | None = None, wrong: str | None = N
         oom_s=tuple(np.repeat(time_s, kills).tolist()),
         oom_pages=_pages_until_kills(run.jobs),
         steps_s=_steps(run.jobs, measured.steps["job"]),
+        slowness=slowness,
     )
 
 

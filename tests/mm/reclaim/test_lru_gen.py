@@ -38,7 +38,11 @@ from freehint.mm.reclaim.lru_gen.generations import (
     lru_tier_from_refs,
 )
 from freehint.mm.reclaim.lru_gen.node import set_initial_priority
-from freehint.mm.reclaim.shrink import shrink_node
+from freehint.mm.reclaim.shrink import (
+    begin_pass_over_node,
+    end_pass_over_node,
+    next_round,
+)
 from freehint.mm.reclaim.slowpath import alloc
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
@@ -64,6 +68,14 @@ from memories import empty_memory, free_everything, free_memory
 
 ANON, FILE = 0, 1
 ANON_PLACES = 2048
+
+
+def shrink_node(memory, reclaim, who, cpu):
+    """A whole pass."""
+    begin_pass_over_node(memory, reclaim, who)
+    while next_round(memory, reclaim, who, cpu):
+        pass
+    end_pass_over_node(memory, reclaim, who)
 
 
 def guest(files=0, anon=0, swap=0, pages=2048, **sysctls):

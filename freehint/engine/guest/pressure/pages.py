@@ -1,7 +1,7 @@
 """A job's pages: allocated through the slow path, priced, known to reclaim, and given back.
 
-Whatever reclaim and compaction do inside of an allocation happens at once; the job pays the time
-for it, and the stall becomes a row of the waits.
+A round of direct reclaim inside of an allocation happens at once; then the job pays its time, and
+may lose the CPU.  All rounds of an allocation are one stall, a row of the waits.
 """
 
 from freehint.engine.guest.pressure.kcompactd import find_moved
@@ -55,9 +55,11 @@ def price_compaction(world):
 
 
 @kernel(cold=True)
-def note_stall(world):
+def note_stall(world, now_ns):
     """Add the time of reclaim and compaction inside of an allocation to the job's stall."""
     state = world.jobs.state[0]
+    if state.stall_ns == 0:
+        state.stall_from = now_ns
     find_moved(world)
     reclaim_ns, compact_ns = price_reclaim(world), price_compaction(world)
     if reclaim_ns + compact_ns > 0:
@@ -69,7 +71,7 @@ def note_stall(world):
 def get_block(world, order, migratetype, now_ns):
     """Allocate a block through the slow path; return its node, or -1 when memory is out."""
     node, zone, blocks = alloc(world.memory, world.reclaim, 0, order, migratetype, 0)
-    note_stall(world)
+    note_stall(world, now_ns)
     if node >= 0:
         note_block(world, node, zone, order, blocks, now_ns)
     return node

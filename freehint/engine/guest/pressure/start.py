@@ -180,7 +180,7 @@ def fill_before(world, guest) -> None:
     world.reclaim.count[:] = 0
     world.reclaim.work[:] = 0
     world.jobs.log[:] = 0
-    world.jobs.state[0].stall_ns = 0
+    world.jobs.state[0].stall_ns = world.jobs.state[0].paid_ns = 0
 
 
 @kernel
@@ -204,6 +204,7 @@ def begin_jobs(world, guest, stream) -> None:
     first = int(jobs.step[0, S_KIND])
     state.part = WORK if first in SHELLS else EXEC
     state.task = NOBODY
+    world.reclaim.node["step_by_step"] = 1
     state.io_at = state.flush_at = state.nap_at = NEVER
     state.fork_ns, state.life_ns = step_ns(guest.forks_per_s), guest.life_ms * NS_PER_MS
     state.disk_ns, state.swap_in_ns = guest.disk_page_ns, guest.swap_in_ns

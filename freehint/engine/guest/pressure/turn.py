@@ -21,16 +21,16 @@ from freehint.mm.reclaim.kswapd import NAP_NS, kswapd_step
 
 @kernel(cold=True)
 def write_stall(world, now_ns):
-    """A stall of the job, as a row of the waits and in the log of its step."""
+    """A stall of the job that is over, as a row of the waits and in the log of its step."""
     jobs, state = world.jobs, world.jobs.state[0]
-    if state.stall_ns == 0:
+    if state.stall_ns == 0 or world.reclaim.node[0].reclaiming:
         return
     log = jobs.log[min(state.step, jobs.step.shape[0] - 1)]
     log[L_STALLS] += 1
-    log[L_STALL_NS] += state.stall_ns
-    world.cpu[0].wait_since = now_ns - state.stall_ns
+    log[L_STALL_NS] += now_ns - state.stall_from
+    world.cpu[0].wait_since = state.stall_from
     end_wait(world, 0, 0, state.stall_kind, now_ns, now_ns)
-    state.stall_ns = 0
+    state.stall_ns = state.paid_ns = 0
 
 
 @kernel(cold=True)
@@ -58,7 +58,9 @@ def task_step(world, task, now_ns):
         more = kcompactd_turn(world, now_ns)
         return price_compaction(world), not more
     state = world.jobs.state[0]
-    spent = job_step(world, now_ns) + state.stall_ns
+    spent = job_step(world, now_ns)
+    spent += state.stall_ns - state.paid_ns
+    state.paid_ns = state.stall_ns
     return spent, is_over(world) or state.waits_io > 0 or state.ready_ns > now_ns + spent
 
 

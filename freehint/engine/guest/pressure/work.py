@@ -203,6 +203,8 @@ def job_step(world, now_ns):
     spent = exec_step(world, now_ns) if state.part == EXEC else work_step(world, row, now_ns)
     if spent != OUT:
         return spent
+    if world.reclaim.node[0].reclaiming:
+        return 0  # a round of direct reclaim is done; the step goes on with the next
     if world.reclaim.node[0].nr_writeback > 0:
         # Pages are on their way to the disk: as reclaim_throttle() does, wait for some of them.
         world.reclaim.node[0].oom = 0
