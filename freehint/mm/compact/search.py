@@ -232,9 +232,9 @@ def may_search(memory, cc):
 def fast_find_migrateblock(memory, compaction, who):
     """The pfn at which the migration scanner goes on: that of a pageblock with free pages, if any.
 
-    Before 6.3 the pageblock is marked as soon as it is found, so the scanner passes over it, and
-    the search does not lead there again: a pageblock of which nothing can be isolated would else
-    be found for ever.  Source: fast_find_migrateblock().
+    Before 6.3 the pageblock is marked at once, so that no search finds it twice: the scanner then
+    passes over it.  Source: fast_find_migrateblock(); 6.1.8, Revert "mm/compaction: fix set skip in
+    fast_find_migrateblock" (without it a search may go on for ever).
     """
     cc = compaction.control[who]
     pfn = cc.migrate_pfn

@@ -8,13 +8,13 @@ import random
 from collections import Counter
 
 import numpy as np
+from lru_guest import shrink_node
 
 from freehint.mm.check import check_memory
 from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES
 from freehint.mm.reclaim import direct as kernel_direct
 from freehint.mm.reclaim import kswapd as kernel_kswapd
 from freehint.mm.reclaim import lru as kernel_lru
-from freehint.mm.reclaim import shrink as kernel_shrink
 from freehint.mm.reclaim import slowpath as kernel_slowpath
 from freehint.mm.reclaim import writeback as kernel_writeback
 from freehint.mm.reclaim.state import BY_KSWAPD, BY_TASK, PG_EXEC, new_reclaim
@@ -33,9 +33,10 @@ from freehint.mm.reference.reclaim.convert import differences, from_reclaim
 from freehint.mm.zone import NO_PAGE, free_pages
 from memories import empty_memory, examples, free_everything
 
-GUESTS = (
+GUESTS = (  # zones of less than four pageblocks have no boosts
+    {"DMA32": (0, 1536)},
     {"DMA32": (0, 2048)},
-    {"DMA": (1, 1024), "DMA32": (1024, 3072)},
+    {"DMA": (1, 1024), "DMA32": (1024, 2560)},
     {"DMA32": (1024, 2048), "Normal": (2048, 4096)},
 )
 FILES, PLACES = 1800, 3600  # places below FILES are of files, the others anonymous
@@ -57,7 +58,9 @@ class Pair:
         self.twin = from_reclaim(memory, self.reclaim)
         self.blocks, self.done = [], Counter()
         self.set_swappiness()
-        self.take_memory(chance.choice((150, 300, 600, 1200)))
+        self.take_memory(chance.choice((150, 400, 1000, 1800, 4096)))
+        if chance.random() < 0.4:
+            self.fill_and_scatter()
         self.compare("at first")
 
     @property
@@ -129,7 +132,8 @@ class Pair:
 
     def read_file(self):
         """Read a stretch of a file; what is in the cache is used."""
-        first, length = self.chance.randrange(FILES), self.chance.choice((1, 30, 300))
+        first = self.chance.randrange(self.chance.choice((100, FILES)))  # some are read often
+        length = self.chance.choice((1, 30, 300))
         for place in range(first, min(first + length, FILES)):
             if place in self.twin.page:
                 self.mark(place)
@@ -148,7 +152,8 @@ class Pair:
 
     def use_memory(self):
         """A process uses some of its memory, or maps more."""
-        first, length = self.chance.randrange(FILES, PLACES), self.chance.choice((1, 30, 300))
+        end = self.chance.choice((FILES + 100, PLACES))
+        first, length = self.chance.randrange(FILES, end), self.chance.choice((1, 30, 300))
         for place in range(first, min(first + length, PLACES)):
             if place in self.twin.page:
                 self.touch_place(place)
@@ -247,6 +252,19 @@ class Pair:
         first = self.chance.randrange(FILES, PLACES)
         self.forget(range(first, min(first + 600, PLACES)))
 
+    def scatter(self):
+        """Pages here and there become free, so that there are hardly any blocks."""
+        self.forget(self.chance.sample(list(self.twin.page), len(self.twin.page) // 3))
+
+    def fill_and_scatter(self):
+        """The cache takes all memory, and then pages become free between others."""
+        for place in range(FILES):
+            if int(self.memory.zones.nr_free_pages.sum()) < 70:
+                break
+            if place not in self.twin.page and not self.fill_place(place):
+                break
+        self.scatter()
+
     def truncate(self):
         first = self.chance.randrange(FILES)
         self.forget(range(first, min(first + self.chance.choice((1, 200)), FILES)))
@@ -296,7 +314,7 @@ class Pair:
         kernel_direct.begin_direct_reclaim(self.reclaim, order, 3, wanted)
         self.reclaim.control[who] = self.reclaim.control[BY_TASK]
         self.reclaim.control[who].priority = priority
-        kernel_shrink.shrink_node(self.memory, self.reclaim, who, 0)
+        shrink_node(self.memory, self.reclaim, who, 0)
         sc = ScanControl(who == BY_KSWAPD, 3, wanted, order, priority=priority)
         for _ in scan.shrink_node(self.twin, sc, 0):
             pass
@@ -332,7 +350,7 @@ STEPS = (
     *("kswapd", "kswapd", "kswapd", "disk", "disk", "sync", "touch", "kernel_memory"),
     *("free_kernel_memory", "huge_page", "map_code", "unmap", "end_process", "truncate"),
     *("one_pass", "memory_reclaim", "drop_caches", "set_swappiness", "set_watermarks"),
-    *("deactivate", "kcompactd"),
+    *("deactivate", "kcompactd", "scatter", "kernel_memory", "fill_and_scatter"),
 )
 
 

@@ -50,6 +50,8 @@ def fast_find_migrateblock(compactor, cc):
                 if compactor.twin.release < 603:
                     set_skip(compactor, free_pfn)
                 found = free_pfn
+                if compactor.twin.release < 603:
+                    set_skip(compactor, found)
                 break
     cc.migrate_scanned += scanned
     if found is not None:
