@@ -45,6 +45,7 @@ from freehint.mm.reclaim.state import (
     PG_ACTIVE,
     PG_DIRTY,
     PG_EXEC,
+    PG_HELD,
     PG_MAPPED,
     PG_ON_LRU,
     PG_SWAPCACHE,
@@ -250,7 +251,7 @@ def drop_page(memory, reclaim, node):
 
     Source: mapping_evict_folio().
     """
-    busy = PG_DIRTY | PG_WRITEBACK | PG_MAPPED
+    busy = PG_DIRTY | PG_WRITEBACK | PG_MAPPED | PG_HELD
     if has(reclaim, node, busy) or not is_file(reclaim, node):
         return False
     del_from_lru(memory, reclaim, node)
