@@ -23,6 +23,7 @@ from freehint.mm.reclaim.state import (
     ISOLATED,
     PG_DIRTY,
     PG_EXEC,
+    PG_HELD,
     PG_HUGE,
     PG_MAPPED,
     PG_RECLAIM,
@@ -154,4 +155,4 @@ def look_at_page(memory, reclaim, who, node):
     clear_bits(reclaim, node, PG_MAPPED)
     if has(reclaim, node, PG_DIRTY):
         return write_dirty(memory, reclaim, who, node, references)
-    return RECLAIM, 0
+    return ACTIVATE if has(reclaim, node, PG_HELD) else RECLAIM, 0

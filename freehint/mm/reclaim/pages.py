@@ -45,6 +45,7 @@ from freehint.mm.reclaim.state import (
     PG_ACTIVE,
     PG_DIRTY,
     PG_EXEC,
+    PG_HELD,
     PG_MAPPED,
     PG_ON_LRU,
     PG_SWAPCACHE,
@@ -257,7 +258,7 @@ def drop_page(memory, reclaim, node):
 
     Source: mapping_evict_folio(), mapping_try_invalidate().
     """
-    if has(reclaim, node, PG_DIRTY | PG_WRITEBACK | PG_MAPPED):
+    if has(reclaim, node, PG_DIRTY | PG_WRITEBACK | PG_MAPPED | PG_HELD):
         deactivate_file(memory, reclaim, node)
         return False
     del_from_lru(memory, reclaim, node)

@@ -45,6 +45,7 @@ PG_SWAPCACHE = 0x800  # has a swap slot, and stays in memory
 PG_EXEC = 0x1000  # mapped from an executable file (VM_EXEC)
 PG_GENERATION, PG_GENERATION_SHIFT = 0xE000, 13  # 1 + the generation modulo 4 (LRU_GEN_MASK)
 PG_REFS, PG_REFS_SHIFT, REFS_WIDTH = 0x30000, 16, 2  # uses beyond the second (LRU_REFS_MASK)
+PG_HELD = 0x40000  # a file system holds its buffers (PG_private, filemap_release_folio() fails)
 # Reclaim.tiers: what the controller of the multi-generation LRU counts (struct lru_gen_folio).
 AVG_REFAULTED, AVG_TOTAL, REFAULTED, EVICTED, PROTECTED = range(5)
 

@@ -10,7 +10,7 @@ from freehint.mm.profile import LINUX_6_1
 from freehint.replay.pressure.calibrate import calibrate, read_rates, write_rates
 from freehint.replay.pressure.compare import compare
 from freehint.replay.pressure.measured import measure
-from freehint.replay.pressure.predict import predict
+from freehint.replay.pressure.predict import predict, slowness_of
 from freehint.replay.pressure.wrong import WRONG_RULES, wrong_rules
 
 ALL_RULES = "all"
@@ -34,15 +34,17 @@ def print_pressure(args) -> bool:
     measured = measure(args.folder)
     if not rates and measured.stem.name in CALIBRATED_ON and measured.start.profile == LINUX_6_1:
         said += NOT_HELD_OUT
-    found = compare(measured, predict(measured, rates))
+    slowness = slowness_of(measured, rates)
+    found = compare(measured, predict(measured, rates, None, slowness))
     good = found.good
     print(f"times per page: {said}")
+    print(f"the machine's slowness, one number from this recording: {slowness:.2f}")
     if measured.misses:
         print(f"the replay misses {measured.misses} blocks, so the recorded course is not exact")
     print(readable_rows(found.rows).to_string(index=False))
     if args.wrong is not None:
         rules = tuple(WRONG_RULES) if args.wrong == ALL_RULES else (args.wrong,)
-        wrong = wrong_rules(found, lambda one, rule: predict(one, rates, rule), rules)
+        wrong = wrong_rules(found, lambda one, rule: predict(one, rates, rule, slowness), rules)
         print("\nbars missed by wrong rules, and those among them that the right rules hold")
         print(wrong.round(2).to_string(index=False))
         good &= not (wrong["verdict"] == "HOLDS").any()

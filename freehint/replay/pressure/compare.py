@@ -1,16 +1,25 @@
 """A prediction of a guest under pressure, held against its recording row by row.
 
-The bars were fixed before the first prediction was made:
+Fixed before the first prediction was made:
 
 - The course of free pages: its RMS error is at most a third of the best constant's.  The best
   constant is the recorded mean, because no other has a smaller RMS error, the median least of all.
   The course is taken step by step: each step, and each of its parts before and after an OOM kill,
-  is stretched to its recorded length.  An emulated machine's speed is not in T0 and differs by 2
-  between recordings, and without the stretching the clock alone would decide: a course that is
-  right but for a clock 5 % slow has 0.63 of the best constant's error in linux-6.1/rc_cache.
+  is stretched to its recorded length, so the row is conditional on these lengths.  An emulated
+  machine's speed is not in T0 and differs by 2 between recordings, and without the stretching the
+  clock alone would decide: a course that is right but for a clock 5 % slow has 0.63 of the best
+  constant's error in linux-6.1/rc_cache.
 - Counts are within 25 %, or within 5 events if that is wider (``quantities.py``).
-- Failed allocations and kills by the OOM killer are as many as recorded, and each kill is within
-  10 % of its time on the workload's own clock: the blocks allocated since the first step began.
+- Failed allocations and kills by the OOM killer are as many as recorded.
+
+Chosen after the first predictions had been seen:
+
+- Each OOM kill is within 10 % of its time on the workload's own clock, the blocks allocated since
+  the first step began, and not on the wall's.
+- The course is also shown with one factor for the whole clock, the recorded time of all steps by
+  the predicted one, and without any.  Neither is judged.
+- The times per page are multiplied by one number that is taken from the recording, its machine's
+  slowness (``predict.py``); "the predicted clock" is that of the times before.
 
 Rows without a bar are shown and not judged; counts that are 0 on both sides have no row.
 """

@@ -89,6 +89,9 @@ def test_swap_takes_what_would_have_been_killed():
     assert run.summary["oom_kill"] == 0 and run.summary["jobs_done"] == 2
     assert run.summary["pswpout"] > 1000 and run.summary["pswpin"] > 0
     assert run.reclaim["swap_free_pages"].iloc[-1] == 100 * 256
+    # "dirty" ends when its time is over, that of the filling included.
+    lasts = run.jobs["end_ns"][1] - run.jobs["begin_ns"][1]
+    assert 500_000_000 <= lasts < 900_000_000
     off = fh.simulate(scenario("fill 80", 4, swap_MiB=100, without="swap_ignored"))
     assert off.summary["oom_kill"] == 1
 

@@ -14,7 +14,7 @@ from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 from freehint.mm.reclaim.kswapd import kswapd_step
 from freehint.mm.reclaim.lists import set_bits
 from freehint.mm.reclaim.lru import add_anon_page, add_file_page, mark_page_accessed, touch
-from freehint.mm.reclaim.slowpath import WAITS, alloc, alloc_no_reclaim
+from freehint.mm.reclaim.slowpath import PREEMPTED, WAITS, alloc, alloc_no_reclaim
 from freehint.mm.reclaim.state import (
     CACHE_NEVER_RECLAIMED,
     INACTIVE_FILE,
@@ -59,6 +59,25 @@ def test_a_task_reclaims_when_kswapd_does_not():
     # Priority 12 to 5 scan 0, 0, 0, 1, 3, 7, 15 and 31 pages; the last is cut off at 32 in all.
     assert counts["pgsteal_direct"] == counts["pgscan_direct"] >= 32
     check_memory(memory, reclaim)
+
+
+def test_a_task_may_lose_the_cpu_between_rounds_and_goes_on_where_it_was():
+    memory, reclaim = lru_guest(files=1000)
+    exhaust(memory)
+    reclaim.node[0].step_by_step = 1
+    found = alloc(memory, reclaim, 0, 0, MOVABLE, 0)
+    # kswapd has been woken and runs before anything is reclaimed.
+    assert found[0] == PREEMPTED and reclaim.node[0].kswapd_awake and vmstat(reclaim) == {}
+    turns = 0
+    while found[0] == PREEMPTED:
+        found = alloc(memory, reclaim, 0, 0, MOVABLE, 0)
+        turns += 1
+    assert turns >= 8 and reclaim.node[0].reclaiming == 0  # a turn for each priority at least
+    other, at_once = lru_guest(files=1000)
+    exhaust(other)
+    assert alloc(other, at_once, 0, 0, MOVABLE, 0)[:2] == found[:2]
+    assert vmstat(reclaim) == vmstat(at_once)
+    assert np.array_equal(memory.links, other.links)
 
 
 def test_a_request_that_may_not_reclaim_fails_and_wakes_kswapd():

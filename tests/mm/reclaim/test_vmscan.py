@@ -38,6 +38,7 @@ from freehint.mm.reclaim.state import (
     PG_ACTIVE,
     PG_DIRTY,
     PG_EXEC,
+    PG_HELD,
     PG_HUGE,
     PG_MAPPED,
     PG_RECLAIM,
@@ -155,6 +156,7 @@ FATES = {
         PG_MAPPED | PG_REFERENCED | PG_EXEC,
     ),
     "mapped, not used": (PG_MAPPED, True, BY_TASK, RECLAIM, 0),
+    "held by its file system": (PG_HELD, True, BY_KSWAPD, ACTIVATE, PG_HELD),
     "dirty": (PG_DIRTY, True, BY_KSWAPD, ACTIVATE, PG_DIRTY | PG_RECLAIM),
     "dirty, read once": (PG_DIRTY | PG_REFERENCED, True, BY_TASK, ACTIVATE, PG_DIRTY | PG_RECLAIM),
     "under writeback": (PG_WRITEBACK, True, BY_TASK, ACTIVATE, PG_WRITEBACK | PG_RECLAIM),
@@ -176,6 +178,7 @@ CHANGING = (
     | PG_WRITEBACK
     | PG_SWAPCACHE
     | PG_EXEC
+    | PG_HELD
 )
 
 

@@ -9,7 +9,7 @@ import freehint as fh
 from freehint.cli import main
 from freehint.replay.pressure.compare import COLUMNS
 from freehint.replay.pressure.measured import measure
-from freehint.replay.pressure.predict import model_jobs, predict, workload_of
+from freehint.replay.pressure.predict import model_jobs, predict, slowness_of, workload_of
 from pressured import stem
 
 
@@ -30,6 +30,21 @@ def test_recorded_steps_become_jobs():
     jobs = {"fork 3": ["fork 0.81"], "rm a b": ["rm a", "rm b"], "drop_caches 3": ["drop_caches"]}
     assert {step: model_jobs(step) for step in jobs} == jobs
     assert model_jobs("dirty 290 60 14") == ["dirty 290 60 14"]
+
+
+def test_a_slow_machine_needs_longer_for_all_that_has_no_pace_of_its_own(oom):
+    fast, slow = workload_of(oom), workload_of(oom, slowness=2.0)
+    assert slow.jobs == "fill 600; fork 0.54; fill 60"
+    assert (slow.fill_ns, slow.swap_in_ns) == (2 * fast.fill_ns, 2 * fast.swap_in_ns)
+    assert slow.forks_per_s == fast.forks_per_s / 2
+    # The recorded machine was twice as slow as that of the times per page; fitted again, it is not.
+    slowness = slowness_of(oom)
+    assert 1.8 < slowness < 2.4
+    assert slowness_of(oom, {"fill_ns": round(fast.fill_ns * slowness)}) < 1.3
+    own = predict(oom, slowness=slowness)
+    recorded = oom.steps["end_s"] - oom.steps["begin_s"]
+    assert own.steps_s[0][1] == pytest.approx(recorded[0], rel=0.1)
+    assert own.slowness == slowness
 
 
 def test_the_prediction_fills_memory_until_the_kill(oom):

@@ -22,8 +22,10 @@ from freehint.mm.reclaim.counts import (
     WORK_SWAPPED,
     WORK_THROTTLED,
 )
-from freehint.mm.reclaim.lru import add_anon_page, add_file_page, forget_place
+from freehint.mm.reclaim.lists import clear_bits
+from freehint.mm.reclaim.lru import add_anon_page, add_file_page, forget_place, touch
 from freehint.mm.reclaim.slowpath import alloc, alloc_no_reclaim
+from freehint.mm.reclaim.state import PG_MAPPED, PTE_YOUNG
 from freehint.mm.zone import free_pages
 
 PLACES_PER_TABLE = 512  # pages that one page table maps
@@ -176,8 +178,11 @@ def get_file_page(world, place, dirty, now_ns):
 
 
 @kernel(cold=True)
-def get_anon_page(world, place, now_ns):
-    """Fault in a page of anonymous memory and write it, with its page table if that is missing.
+def get_anon_page(world, place, faulted, now_ns):
+    """Bring in a page of anonymous memory, with its page table if that is missing.
+
+    If it is ``faulted``, the process writes it; otherwise it is read ahead from swap, and nobody
+    has it mapped yet.
 
     Returns
     -------
@@ -195,7 +200,12 @@ def get_anon_page(world, place, now_ns):
     if node < 0:
         return False
     add_anon_page(world.memory, world.reclaim, node, place)
-    store_page(world, place, node)
+    if faulted:
+        touch(world.memory, world.reclaim, place, True)
+        store_page(world, place, node)
+    else:
+        clear_bits(world.reclaim, node, PG_MAPPED | PTE_YOUNG)
+        load_page(world, place, node)
     return True
 
 

@@ -28,6 +28,7 @@ from freehint.engine.guest.pressure.steps import (
 from freehint.engine.world.jobs import (
     EXIT,
     KILLED,
+    L_BEGIN,
     L_END,
     L_OOMS,
     L_OUTCOME,
@@ -42,6 +43,7 @@ from freehint.mm.reclaim.counts import OOM_KILL
 from freehint.mm.reclaim.lru import touch
 from freehint.units import NS_PER_MS
 
+SWAP_AHEAD_PAGES = 8  # vm.page-cluster = 3
 PACE_PAGES = 64  # "dirty" looks at the clock after so many pages
 PACE_NS = 2 * NS_PER_MS  # and sleeps if it is ahead by more than this
 
@@ -50,49 +52,72 @@ PACE_NS = 2 * NS_PER_MS  # and sleeps if it is ahead by more than this
 def fill_page(world, row, now_ns):
     """Fault in and write page ``at`` of a mapping; return the time in ns, or OUT."""
     state = world.jobs.state[0]
-    if not get_anon_page(world, row[S_PLACE] + state.at, now_ns):
+    if not get_anon_page(world, row[S_PLACE] + state.at, True, now_ns):
         return OUT
     state.at += 1
     return world.jobs.rate[R_FILL]
 
 
 @kernel(cold=True)
-def rewrite_page(world, place, now_ns):
-    """Write a page again, which may have to come from swap; return the time in ns, or OUT.
+def rewrite_page(world, place, end, now_ns):
+    """Write a page again.  If it is in swap, it comes with those that follow, up to ``end``.
 
-    The process sleeps while the page comes.
+    The process sleeps while they come; the pages that were read ahead are not mapped.
+    Source: do_swap_page(), swap_vma_readahead() for a process that goes forward.
+
+    Returns
+    -------
+    (int, bool)
+        Time in ns, or OUT; whether the page is written.
     """
     state, rate = world.jobs.state[0], world.jobs.rate
+    if state.ahead < state.window:
+        coming = state.ahead
+        if world.reclaim.place[coming] >= 0:
+            state.ahead += 1
+            return 0, False
+        if not get_anon_page(world, coming, False, now_ns):
+            return OUT, False
+        state.ahead += 1
+        if state.ahead == state.window:
+            state.ready_ns = now_ns + state.swap_in_ns
+        return rate[R_FILL], False
     if is_resident(world, place):
         touch(world.memory, world.reclaim, place, True)
         store_page(world, place, world.reclaim.place[place] - 1)
-        return rate[R_REWRITE]
-    if not get_anon_page(world, place, now_ns):
-        return OUT
-    state.ready_ns = now_ns + state.swap_in_ns
-    return rate[R_FILL]
+        return rate[R_REWRITE], True
+    state.ahead = place
+    state.window = min(
+        place + SWAP_AHEAD_PAGES, end, (place // PLACES_PER_TABLE + 1) * PLACES_PER_TABLE
+    )
+    return 0, False
 
 
 @kernel(cold=True)
 def dirty_step(world, row, now_ns):
-    """DIRTY: fill, then rewrite page after page at a rate until its time is over."""
+    """DIRTY: fill, then rewrite page after page at a rate until its time, the fill's too, is over.
+
+    Source: the recorder's load, which a timeout kills.
+    """
     state, pages = world.jobs.state[0], row[S_PAGES]
+    if now_ns - world.jobs.log[state.step, L_BEGIN] >= row[S_LAST]:
+        state.part = EXIT
+        state.exit_at = 0
+        return 0
     if state.at < pages:
         spent = fill_page(world, row, now_ns)
         state.began_ns = now_ns  # the pace is that of the rewriting alone
         return spent
-    spent = rewrite_page(world, row[S_PLACE] + state.at % pages, now_ns)
-    if spent == OUT:
-        return OUT
+    at = state.at % pages
+    spent, done = rewrite_page(world, row[S_PLACE] + at, row[S_PLACE] + pages, now_ns)
+    if not done:
+        return spent
     state.at += 1
     written = state.at - pages
     if written % PACE_PAGES == 1:
         due_ns = state.began_ns + written * row[S_MORE]
         if due_ns > now_ns + PACE_NS:
             state.ready_ns = max(state.ready_ns, due_ns)
-    if now_ns - state.began_ns >= row[S_LAST]:
-        state.part = EXIT
-        state.exit_at = 0
     return spent
 
 

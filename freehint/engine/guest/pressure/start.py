@@ -27,7 +27,7 @@ from freehint.mm.memory import (
 )
 from freehint.mm.reclaim.lists import set_bits
 from freehint.mm.reclaim.lru import activate_page, add_anon_page, add_file_page
-from freehint.mm.reclaim.state import PG_REFERENCED
+from freehint.mm.reclaim.state import PG_HELD, PG_REFERENCED
 from freehint.units import NS_PER_MS
 
 COUNTED = ("nr_inactive_file", "nr_active_file", "nr_inactive_anon", "nr_active_anon")
@@ -104,7 +104,8 @@ def place_lists(world, guest) -> None:
 
     They are the used frames of MOVABLE pageblocks with the highest pfns, because what boot keeps
     lies below; the oldest of a list has the lowest pfn.  Inactive pages of files were read once.
-    Assumed.
+    Assumed.  Active pages of files are the file system's own blocks, which it holds: so it is in
+    the lists of linux-6.1/rc_oom2, rc_cache2 and rc_swap2 at T0, and none of them was reclaimed.
     """
     lists, memory = guest.lists, world.memory
     if lists is None:
@@ -145,9 +146,9 @@ def put_on_lists(world, nodes, places, active_file, file_pages, active_anon):
     for i in range(nodes.shape[0]):
         node, place = nodes[i], places[i]
         if i < file_pages:
+            active = i >= file_pages - active_file
             add_file_page(memory, reclaim, node, place, False)
-            set_bits(reclaim, node, PG_REFERENCED)
-            active = i < active_file
+            set_bits(reclaim, node, PG_REFERENCED | PG_HELD if active else PG_REFERENCED)
         else:
             add_anon_page(memory, reclaim, node, place)
             active = i - file_pages < active_anon
@@ -191,7 +192,7 @@ def fill_places(world, files, anon):
             return False
         set_bits(world.reclaim, world.reclaim.place[place] - 1, PG_REFERENCED)
     for place in anon:
-        if not get_anon_page(world, place, 0):
+        if not get_anon_page(world, place, True, 0):
             return False
     return True
 
