@@ -56,7 +56,8 @@ def take_page(memory, cpu, order, migratetype, mark, flags, locked):
 def alloc(memory, reclaim, cpu, order, migratetype, locked):
     """Allocate a block for a request that may reclaim (GFP_KERNEL, GFP_HIGHUSER_MOVABLE).
 
-    Orders above 3 are given up after one round, as huge pages are (__GFP_NORETRY).
+    Orders above 3 are huge pages (GFP_TRANSHUGE | __GFP_NORETRY): they do not wake kswapd, and are
+    given up after one round.
 
     Parameters
     ----------
@@ -148,17 +149,20 @@ def after_boost(memory, reclaim, zone):
 
 @kernel(cold=True)
 def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
-    """The slow path, from the wake-up of kswapd on.  Source: __alloc_pages_slowpath()."""
+    """The slow path after the first looks at the lists.  Source: __alloc_pages_slowpath()."""
     state, highest = reclaim.node[0], highest_zone_of(migratetype)
-    wakeup_kswapd(memory, reclaim, order, highest, True)
+    wakes = order <= PAGE_ALLOC_COSTLY_ORDER
+    if wakes:
+        wakeup_kswapd(memory, reclaim, order, highest, True)
     node, zone, under_lock = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
     if node == NO_PAGE and not state.retrying:
         node, zone, hopeless = begin_retries(memory, reclaim, cpu, order, migratetype)
         if hopeless:
             return NO_PAGE, -1, under_lock
     while node == NO_PAGE:
-        wakeup_kswapd(memory, reclaim, order, highest, True)
-        yield_to_kswapd(memory, reclaim, cpu)
+        if wakes:
+            wakeup_kswapd(memory, reclaim, order, highest, True)
+            yield_to_kswapd(memory, reclaim, cpu)
         if throttle_direct_reclaim(memory, reclaim):
             return WAITS, -1, under_lock
         node, zone, taken = reclaim_and_compact(memory, reclaim, cpu, order, migratetype)
@@ -182,9 +186,8 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
 def yield_to_kswapd(memory, reclaim, cpu):
     """On a guest of one CPU, kswapd that was just woken runs before the task reclaims.
 
-    From 6.12 on a refill takes up to 480 pages: the request that wakes kswapd is often the one
-    that has to reclaim.  Before, kswapd has had its turn by then, and the engine gives it.
-    Source: __perform_reclaim(), cond_resched().
+    Before 6.12, whose refills take up to 480 pages, kswapd has had its turn by then, and the
+    engine gives it.  Source: __perform_reclaim(), cond_resched().
     """
     at = reclaim.node[0].kswapd_at
     if memory.nr_cpus > 1 or memory.profile.release < LARGE_REFILLS_FROM:
@@ -200,12 +203,11 @@ def yield_to_kswapd(memory, reclaim, cpu):
 def begin_retries(memory, reclaim, cpu, order, migratetype):
     """Compact before anything is reclaimed, for a costly order or one that is not MOVABLE.
 
-    Source: __alloc_pages_slowpath().
-
     Returns
     -------
     node, zone, hopeless
         ``hopeless``: a costly order is given up, because compaction was skipped or deferred.
+    Source: __alloc_pages_slowpath().
     """
     state = reclaim.node[0]
     state.retrying = 1
@@ -290,10 +292,7 @@ def drain_all_pages(memory, reclaim):
 
 @kernel(cold=True)
 def last_try(memory, reclaim, cpu, order, migratetype):
-    """One more look at the high watermark, then the OOM killer.
-
-    Source: __alloc_pages_may_oom(), out_of_memory().
-    """
+    """One more look at the high watermark, then OOM.  Source: __alloc_pages_may_oom()."""
     node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_HIGH, 0, 0)
     if node == NO_PAGE:
         reclaim.node[0].oom = 1
