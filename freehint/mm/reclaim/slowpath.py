@@ -57,7 +57,8 @@ def take_page(memory, cpu, order, migratetype, mark, flags, locked):
 def alloc(memory, reclaim, cpu, order, migratetype, locked):
     """Allocate a block for a request that may reclaim (GFP_KERNEL, GFP_HIGHUSER_MOVABLE).
 
-    Orders above 3 are given up after one round, as huge pages are (__GFP_NORETRY).
+    Orders above 3 are huge pages (GFP_TRANSHUGE | __GFP_NORETRY): they do not wake kswapd, and are
+    given up after one round.
 
     Parameters
     ----------
@@ -153,11 +154,13 @@ def after_boost(memory, reclaim, zone):
 
 @kernel(cold=True)
 def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
-    """The slow path, from the wake-up of kswapd on.  Source: __alloc_pages_slowpath()."""
+    """The slow path after the first looks at the lists.  Source: __alloc_pages_slowpath()."""
     state, highest = reclaim.node[0], highest_zone_of(migratetype)
+    wakes = order <= PAGE_ALLOC_COSTLY_ORDER
     node, zone, under_lock = NO_PAGE, -1, 0
     if not state.reclaiming:
-        wakeup_kswapd(memory, reclaim, order, highest, True)
+        if wakes:
+            wakeup_kswapd(memory, reclaim, order, highest, True)
         node, zone, under_lock = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
         if node == NO_PAGE and not state.retrying:
             node, zone, hopeless = begin_retries(memory, reclaim, cpu, order, migratetype)
@@ -165,7 +168,8 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
                 return NO_PAGE, -1, under_lock
     while node == NO_PAGE:
         if not state.reclaiming:
-            wakeup_kswapd(memory, reclaim, order, highest, True)
+            if wakes:
+                wakeup_kswapd(memory, reclaim, order, highest, True)
             node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
             under_lock += taken
             if node != NO_PAGE:
@@ -199,12 +203,11 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
 def begin_retries(memory, reclaim, cpu, order, migratetype):
     """Compact before anything is reclaimed, for a costly order or one that is not MOVABLE.
 
-    Source: __alloc_pages_slowpath().
-
     Returns
     -------
     node, zone, hopeless
         ``hopeless``: a costly order is given up, because compaction was skipped or deferred.
+    Source: __alloc_pages_slowpath().
     """
     state = reclaim.node[0]
     state.retrying = 1
@@ -289,10 +292,7 @@ def drain_all_pages(memory, reclaim):
 
 @kernel(cold=True)
 def last_try(memory, reclaim, cpu, order, migratetype):
-    """One more look at the high watermark, then the OOM killer.
-
-    Source: __alloc_pages_may_oom(), out_of_memory().
-    """
+    """One more look at the high watermark, then OOM.  Source: __alloc_pages_may_oom()."""
     node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_HIGH, 0, 0)
     if node == NO_PAGE:
         reclaim.node[0].oom = 1
