@@ -10,11 +10,7 @@ of mm/vmscan.c, Linux 6.1.
 
 from freehint.jit import kernel
 from freehint.mm.compact.skip import reset_isolation_suitable
-from freehint.mm.memory import (
-    PAGEBLOCK_ORDER,
-    WMARK_HIGH,
-    ZONE_RECLAIM_ACTIVE,
-)
+from freehint.mm.memory import PAGEBLOCK_ORDER, WMARK_HIGH, ZONE_RECLAIM_ACTIVE
 from freehint.mm.reclaim.counts import (
     KSWAPD_HIGH_WMARK_HIT_QUICKLY,
     KSWAPD_LOW_WMARK_HIT_QUICKLY,
