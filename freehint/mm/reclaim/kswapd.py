@@ -8,11 +8,7 @@ Source: wakeup_kswapd(), kswapd(), balance_pgdat() and others of mm/vmscan.c, Li
 
 from freehint.jit import kernel
 from freehint.mm.compact.skip import reset_isolation_suitable
-from freehint.mm.memory import (
-    PAGEBLOCK_ORDER,
-    WMARK_HIGH,
-    ZONE_RECLAIM_ACTIVE,
-)
+from freehint.mm.memory import PAGEBLOCK_ORDER, WMARK_HIGH, ZONE_RECLAIM_ACTIVE
 from freehint.mm.reclaim.counts import (
     KSWAPD_HIGH_WMARK_HIT_QUICKLY,
     KSWAPD_LOW_WMARK_HIT_QUICKLY,

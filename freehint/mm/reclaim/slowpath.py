@@ -1,8 +1,7 @@
 """The allocation that may wait: wake kswapd, reclaim, compact, retry, and in the end give up.
 
-Source: __alloc_pages(), __alloc_pages_slowpath(), __alloc_pages_direct_reclaim(),
-should_reclaim_retry(), should_compact_retry() and __alloc_pages_may_oom() of mm/page_alloc.c,
-Linux 6.1.
+Source: mm/page_alloc.c of Linux 6.1: __alloc_pages(), __alloc_pages_slowpath(),
+__alloc_pages_direct_reclaim() and __alloc_pages_may_oom().
 """
 
 from freehint.jit import kernel

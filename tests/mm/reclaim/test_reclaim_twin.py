@@ -370,5 +370,5 @@ def test_reclaim_and_its_twin_agree():
         history(seed, 40, done)
     seen = {what for what, times in done.items() if times}
     assert {"steps", "pgsteal_kswapd", "pgsteal_direct", "pswpout", "pswpin"} <= seen, done
-    assert {"workingset_refault_anon", "workingset_restore_file", "compact_stall"} <= seen, done
+    assert {"workingset_refault_anon", "workingset_restore_file", "pgmigrate_success"} <= seen, done
     assert np.all([done[name] for name in ("huge", "pgrotated", "pageoutrun")]), done
