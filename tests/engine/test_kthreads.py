@@ -8,7 +8,7 @@ from freehint.engine.guest.kthreads import FRAG_CHECK_INTERVAL_NS, STAT_INTERVAL
 from freehint.engine.rare import kthreads_turn
 from freehint.engine.world.clock import NEVER
 from freehint.jit.pinned import pinned
-from freehint.mm.compaction import SCORE_HIGH, SCORE_LOW, fragmentation_score_node
+from freehint.mm.compact.proactive import SCORE_HIGH, SCORE_LOW, fragmentation_score_node
 from freehint.mm.memory import BUDDY, LRU, MOVABLE
 from freehint.mm.pcp import drain_pages_zone
 from freehint.mm.zone import alloc_pages, free_pages, mark_lru
