@@ -10,22 +10,20 @@ import pandas as pd
 from freehint.engine.guest.pressure.start import used_movable
 from freehint.engine.guest.programs import Program
 from freehint.engine.world.records import Costs
-from freehint.jit import kernel
 from freehint.jit.pinned import pinned
-from freehint.mm.compact.direct import compact_node
 from freehint.mm.compact.state import new_compaction
-from freehint.mm.memory import LRU, NR_ORDERS, Memory, copy_memory
+from freehint.mm.memory import NR_ORDERS, Memory, copy_memory
 from freehint.mm.reclaim.counts import (
     COMPACT_FREE_SCANNED,
     COMPACT_MIGRATE_SCANNED,
     PGMIGRATE_SUCCESS,
 )
-from freehint.mm.reclaim.lru import add_anon_page
 from freehint.mm.reclaim.state import new_reclaim
 from freehint.policies.compact_report import CompactReport
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.studies.disputes import checked_seeds
+from freehint.studies.pressure.whole_memory import compact_movable
 from freehint.sweeps.paired import amount, paired
 from freehint.units import MIB, NS_PER_MS
 
@@ -177,7 +175,7 @@ def compacted_snapshot(memory: Memory) -> pd.DataFrame:
     nodes = used_movable(memory)
     reclaim, compaction = new_reclaim(memory, len(nodes)), new_compaction(memory)
     before = _free_MiB(memory)
-    _compact(pinned(memory), pinned(reclaim), pinned(compaction), nodes)
+    compact_movable(pinned(memory), pinned(reclaim), pinned(compaction), nodes)
     count, costs = reclaim.count, Costs()
     copied = int(count[PGMIGRATE_SUCCESS])
     scanned = int(count[COMPACT_MIGRATE_SCANNED] + count[COMPACT_FREE_SCANNED])
@@ -214,12 +212,3 @@ def _free_MiB(memory: Memory) -> np.ndarray:
     """Free memory of each order."""
     blocks = memory.nr_free.sum(axis=(0, 2))
     return (blocks << np.arange(NR_ORDERS)) * MIB
-
-
-@kernel
-def _compact(memory, reclaim, compaction, nodes):
-    """Put all movable pages on the LRU lists, and compact all zones."""
-    for place in range(nodes.shape[0]):
-        memory.frame[nodes[place]] |= LRU
-        add_anon_page(memory, reclaim, nodes[place], place)
-    return compact_node(memory, reclaim, compaction, 0)
