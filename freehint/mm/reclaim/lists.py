@@ -70,6 +70,7 @@ def count_on_list(memory, reclaim, node, lru, sign):
     """Add a page to the counter of its zone and list, or take it away."""
     zone = page_zone(memory, node)
     reclaim.zone_lru[zone, lru] += sign * nr_pages_of(reclaim, node)
+    reclaim.node[0].stat_changes += nr_pages_of(reclaim, node)
 
 
 @kernel(cold=True)

@@ -45,10 +45,33 @@ def lruvec_lru_size(memory, reclaim, lru, zone_idx):
 
 
 @kernel(inline=True)
+def counted_pages(reclaim, lru):
+    """Pages of a list by its counter.  Source: lruvec_page_state()."""
+    return reclaim.seen[lru] if reclaim.node[0].stat_lag else lru_pages(reclaim, lru)
+
+
+@kernel(inline=True)
+def flush_stats(reclaim):
+    """Bring the lists' counters up to date if enough has changed.
+
+    Source: mem_cgroup_flush_stats(), memcg_rstat_updated().
+    """
+    if reclaim.node[0].stat_changes > reclaim.node[0].stat_lag:
+        reclaim.node[0].stat_changes = 0
+        for lru in range(4):
+            reclaim.seen[lru] = lru_pages(reclaim, lru)
+
+
+@kernel(inline=True)
 def inactive_is_low(reclaim, inactive_lru):
-    """Has the inactive list too few pages for the active one?  Source: inactive_is_low()."""
-    inactive = lru_pages(reclaim, inactive_lru)
-    active = lru_pages(reclaim, inactive_lru + 1)
+    """Has the inactive list too few pages for the active one?
+
+    The counters that it compares may lag behind: short lists look as they were before.  So in
+    linux-6.1/rc_oom2, where kswapd leaves a last page on the list.
+    Source: inactive_is_low(), lruvec_page_state().
+    """
+    inactive = counted_pages(reclaim, inactive_lru)
+    active = counted_pages(reclaim, inactive_lru + 1)
     square = 10 * ((inactive + active) >> 18)  # GiB
     ratio = 1
     while (ratio + 1) * (ratio + 1) <= square:
@@ -77,6 +100,7 @@ def prepare_scan_count(memory, reclaim, who):
     """
     state, sc = reclaim.node[0], reclaim.control[who]
     anon, file = reclaim.count[WORKINGSET_ACTIVATE_ANON], reclaim.count[WORKINGSET_ACTIVATE_FILE]
+    flush_stats(reclaim)
     if sc.force_deactivate:
         sc.deactivate_anon = sc.deactivate_file = 1
     else:

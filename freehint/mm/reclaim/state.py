@@ -136,6 +136,9 @@ NODE_DTYPE = np.dtype(
             # the multi-generation LRU: in use?  the youngest generation
             "lru_gen",
             "max_seq",
+            # counters of the lists (struct lruvec_stats), which lag behind the lists
+            "stat_lag",  # changes after which they are brought up to date; 0: at once
+            "stat_changes",
         )
     ]
 )
@@ -206,6 +209,7 @@ class Reclaim(NamedTuple):
     min_seq : int64[2]          oldest generation of anonymous pages, of files' pages
     gen_pages : int64[4, 2, 4]  pages of each generation modulo 4, kind and zone
     tiers : int64[5, 2, 4]      AVG_REFAULTED .. PROTECTED of each kind and tier
+    seen : int64[4]             pages on each list when its counter was last brought up to date
     freed : int32[2 N]          pages that reclaim freed since the engine last set nr_freed to 0
     shrinkers : record[3]       SHRINKER_DTYPE, of the policies that hold blocks for the host
     """
@@ -229,6 +233,7 @@ class Reclaim(NamedTuple):
     min_seq: np.ndarray
     gen_pages: np.ndarray
     tiers: np.ndarray
+    seen: np.ndarray
     freed: np.ndarray
     shrinkers: np.recarray
 
@@ -288,6 +293,7 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
         min_seq=np.zeros(2, np.int64),
         gen_pages=np.zeros((MAX_NR_GENS, 2, NR_GEN_ZONES), np.int64),
         tiers=np.zeros((5, 2, MAX_NR_TIERS), np.int64),
+        seen=np.zeros(4, np.int64),
         freed=np.zeros(2 * memory.nr_pages, np.int32),
         shrinkers=new_shrinkers(),
     )

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from freehint.config import InputError, require, whole
+from freehint.engine.guest.pressure.under_pressure import UnderPressure
+from freehint.engine.world.records import Costs
 from freehint.files import whole_file
 from freehint.formats.traces.recording import load_recording
 from freehint.inputs.reading import read_toml
@@ -28,6 +30,7 @@ RATES = {
     "oom_ns": "fill, if the OOM killer ended it",
     "scan_page_ns": "kswapd",
     "reclaim_page_ns": "kswapd",
+    "swap_out_ns": "kswapd, if it swaps",
 }
 MOST_NS = 10**9
 LEAST_PAGES = 1000  # a rate is not fitted on fewer
@@ -64,8 +67,8 @@ def calibrate(stem) -> dict[str, int]:
     steps = steps_of(trace, info, where)
     spent = [_work(trace, step) for step in steps.itertuples()]
     found = _job_rates([work for work in spent if work])
-    if not vmstat_delta(info, path).get("pswpout"):  # else kswapd's time is that of the swap, too
-        found |= _kswapd_rates(trace, where)
+    swapped = bool(vmstat_delta(info, path).get("pswpout"))
+    found |= _swap_rates(trace, where, found) if swapped else _kswapd_rates(trace, where)
     if not found:
         raise InputError(f"{where}: no step has {LEAST_PAGES} pages, so no time per page is told")
     return {name: round(value) for name, value in found.items()}
@@ -139,8 +142,8 @@ def _job_rates(spent: list[dict]) -> dict[str, float]:
     return {name: value for name, value in found.items() if value}
 
 
-def _kswapd_rates(trace: pd.DataFrame, where) -> dict[str, float]:
-    """ns per page that kswapd scans and reclaims: the fit of all its batches, neither below 0."""
+def _kswapd_batches(trace: pd.DataFrame, where) -> tuple:
+    """The rows of kswapd, which of them end a batch, and the pages that each scanned, reclaimed."""
     rows = trace[trace["comm"] == "kswapd0"]
     batch = rows["event"] == "mm_vmscan_lru_shrink_inactive"
     texts = rows.loc[batch, "gfp"].astype(str)
@@ -149,9 +152,33 @@ def _kswapd_rates(trace: pd.DataFrame, where) -> dict[str, float]:
         if not (match := _PAGES.search(text)):
             raise InputError(f"{where}: row {seq}: {text!r:.80} has no nr_scanned, nr_reclaimed")
         pages.append([int(match[1]), int(match[2])])
-    if sum(reclaimed for _, reclaimed in pages) < LEAST_PAGES:
+    return rows, batch, np.array(pages, float).reshape(-1, 2).T
+
+
+def _swap_rates(trace: pd.DataFrame, where, found: dict) -> dict[str, float]:
+    """What kswapd needs for a page that it gives to swap, beside scanning and reclaiming it.
+
+    These two take the default time, by the recorded machine's slowness in fill.
+    """
+    rows, _, (scanned, reclaimed) = _kswapd_batches(trace, where)
+    written = (rows["event"] == "mm_vmscan_write_folio").sum()
+    if written < LEAST_PAGES or "fill_ns" not in found:
         return {}
-    scanned, reclaimed = np.array(pages, float).T
+    slowness = found["fill_ns"] / UnderPressure.fill_ns
+    scan, reclaim = Costs.scan_page_ns * slowness, Costs.reclaim_page_ns * slowness
+    spent = 1e3 * rows["own_us"].sum() - scan * scanned.sum() - reclaim * reclaimed.sum()
+    return {
+        "scan_page_ns": scan,
+        "reclaim_page_ns": reclaim,
+        "swap_out_ns": max(0.0, spent) / written,
+    }
+
+
+def _kswapd_rates(trace: pd.DataFrame, where) -> dict[str, float]:
+    """ns per page that kswapd scans and reclaims: the fit of all its batches, neither below 0."""
+    rows, batch, (scanned, reclaimed) = _kswapd_batches(trace, where)
+    if reclaimed.sum() < LEAST_PAGES:
+        return {}
     own_ns = 1e3 * rows["own_us"].to_numpy(float)
     ends = np.flatnonzero(batch.to_numpy())
     time_ns = np.add.reduceat(own_ns[: ends[-1] + 1], np.r_[0, ends[:-1] + 1])

@@ -36,10 +36,10 @@ FILES, SWAP_MIB = {"a": 210, "b": 210}, 600
 ROUND_S = 0.27
 SETTINGS = (*SYSCTLS, "dirty_ratio", "dirty_background_ratio")
 BALLOON_S = 60  # how long the recorder waits unless its step says
-COSTS = ("scan_page_ns", "reclaim_page_ns")  # RATES that are fields of Costs
+COSTS = ("scan_page_ns", "reclaim_page_ns", "swap_out_ns")  # RATES that are fields of Costs
 # What a slow machine does slowly: fields of UnderPressure and of Costs.
 GUEST_TIMES = (*JOB_RATES, "disk_page_ns", "swap_in_ns")
-COST_TIMES = (*COSTS, "deactivate_page_ns", "swap_out_ns", "migrate_page_ns", "compact_scan_ns")
+COST_TIMES = (*COSTS, "deactivate_page_ns", "migrate_page_ns", "compact_scan_ns")
 # Steps that do what they do at a pace, or until a time is over: they tell nothing of the speed.
 PACED = ("dirty", "sleep", "fork")
 _NUMBERED = re.compile(r"step \d+ ")

@@ -31,6 +31,7 @@ from freehint.mm.reclaim.lru import activate_page, add_anon_page, add_file_page
 from freehint.mm.reclaim.state import PG_HELD, PG_REFERENCED
 from freehint.units import NS_PER_MS, PAGES_PER_MIB
 
+STAT_LAG = 128  # MEMCG_CHARGE_BATCH changes for more than num_online_cpus() times
 COUNTED = ("nr_inactive_file", "nr_active_file", "nr_inactive_anon", "nr_active_anon")
 # The fields of UnderPressure that are rates, in the order of R_READ .. R_HUGE.
 RATES = (
@@ -216,6 +217,7 @@ def begin_jobs(world, guest, stream) -> None:
     state.part = WORK if first in SHELLS else EXEC
     state.task = NOBODY
     world.reclaim.node["step_by_step"] = 1
+    world.reclaim.node["stat_lag"] = STAT_LAG
     state.io_at = state.flush_at = state.nap_at = NEVER
     state.fork_ns, state.life_ns = step_ns(guest.forks_per_s), guest.life_ms * NS_PER_MS
     state.disk_ns, state.swap_in_ns = guest.disk_page_ns, guest.swap_in_ns
