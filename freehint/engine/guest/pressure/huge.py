@@ -68,7 +68,7 @@ def get_huge_page(world, place, now_ns):
     """Fault in 512 places as one page, and write them all; return HUGE, FALLBACK or AGAIN."""
     state = world.reclaim.node[0]
     node, zone, blocks = alloc_huge(world)
-    note_stall(world)
+    note_stall(world, now_ns)
     if node == WAITS and state.nr_writeback == 0:
         state.retrying = state.waits = 0
         node = NO_PAGE
