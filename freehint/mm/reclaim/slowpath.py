@@ -1,7 +1,6 @@
 """The allocation that may wait: wake kswapd, reclaim, compact, retry, and in the end give up.
 
-Source: mm/page_alloc.c of Linux 6.1: __alloc_pages(), __alloc_pages_slowpath(),
-__alloc_pages_direct_reclaim() and __alloc_pages_may_oom().
+Source: __alloc_pages(), __alloc_pages_slowpath() of mm/page_alloc.c, Linux 6.1.
 """
 
 from freehint.jit import kernel
