@@ -239,13 +239,14 @@ def test_the_migration_scanner_goes_to_a_pageblock_with_free_pages_and_turns_the
 def test_a_pageblock_of_which_nothing_can_be_isolated_is_not_searched_for_ever(profile):
     spans = {"DMA32": (4096, 4096 + PAGES)}
     memory = empty_memory(spans, nr_cpus=1, watermark=(8, 10, 12), profile=profile)
-    for node in (1280, *range(4096, PAGES, 16)):  # pageblock 2 has free pages, and the upper half
-        free_block(memory, node, 0, 3, FPI_NONE)
+    # Pageblock 2 begins with free pages, then a page that can be moved and one that cannot.
+    for node, order in ((1024, 3), *((node, 6) for node in range(4096, PAGES, 192))):
+        free_block(memory, node, 0, order, FPI_NONE)
     guest = Guest.__new__(Guest)
     guest.memory, guest.compaction = memory, new_compaction(memory)
     guest.reclaim = new_reclaim(memory, PAGES)
-    memory.frame[1025] = LRU  # it can be moved, but neither of its neighbours can
-    add_file_page(memory, guest.reclaim, 1025, 1025, False)
+    memory.frame[1032] = LRU
+    add_file_page(memory, guest.reclaim, 1032, 1032, False)
     cc = guest.control(PROCESS)
     direct.set_request(cc, 0, 9, MOVABLE, 1)
     cc.mode, cc.direct_compaction = MIGRATE_ASYNC, 1
