@@ -6,9 +6,11 @@ never damages the lists.
 """
 
 from freehint.formats.traces.rows import (
+    ALLOC,
     BY_LATER_ROW,
     C_REFUSED,
     CLAIMED,
+    COMPACTED,
     COMPACTION,
     DIRECT,
     EXTFRAG,
@@ -70,6 +72,7 @@ from freehint.replay.buddy_blocks import (
     take_block,
     take_observed,
 )
+from freehint.replay.captures import begin_waiting, captured_row, end_waiting
 
 
 @kernel
@@ -237,7 +240,7 @@ def list_row(memory, run, rows, row):
     kind = rows.kind[row]
     if kind == FREE_DIRECT:
         node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
-        replay_free(memory, run.counts, node, order, migratetype, rows.value[row], 0)
+        replay_free(memory, run, rows.task[row], node, order, migratetype, rows.value[row], 0)
     elif kind == ISOLATE_PAGE:
         isolate_row(memory, run, rows, row)
     elif kind == PUTBACK:
@@ -250,6 +253,9 @@ def list_row(memory, run, rows, row):
         turn_row(memory, run, rows, row)
     elif kind == COMPACTION:
         run.compacting[rows.value[row]] = True
+        begin_waiting(run, rows, row)
+    elif kind == COMPACTED:
+        end_waiting(run, rows.task[row])
 
 
 @kernel
@@ -267,12 +273,14 @@ def replay_buddy_part(memory, rows, run, first, last, resync, ablation):
         if kind == ZONE_LOCKED:
             zone_locked_row(memory, run, rows, row, resync, ablation)
         elif kind == PCPU_DRAIN:
-            replay_free(memory, run.counts, node, order, migratetype, FPI_NONE, ablation)
+            replay_free(memory, run, rows.task[row], node, order, migratetype, FPI_NONE, ablation)
         elif kind == FREE:
             fate = rows.fate[row]
             direct = fate == DIRECT or not pcp_allowed_order(memory, order)
             if direct and fate != BY_LATER_ROW and fate != RETURNED:
-                replay_free(memory, run.counts, node, order, -1, FPI_NONE, ablation)
+                replay_free(memory, run, rows.task[row], node, order, -1, FPI_NONE, ablation)
+        elif kind == ALLOC:
+            captured_row(run, rows, row)
         elif kind == EXTFRAG:
             fallback_row(memory, run, rows, row)
         elif kind == STEAL:

@@ -57,14 +57,15 @@ from freehint.mm.pcp import (
 )
 from freehint.mm.pcp_limits import NO_DRAIN, count_free, end_run_of_frees, end_shortage
 from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
-from freehint.replay.boost import (
+from freehint.replay.buddy_blocks import block_in_use, replay_free
+from freehint.replay.buddy_level import list_row
+from freehint.replay.captures import captured_row, free_waiting, waiting
+from freehint.replay.inferred.boost import (
     balance_row,
     doubt_after_drain,
     end_as_inferred,
     look_at_zone,
 )
-from freehint.replay.buddy_blocks import block_in_use, replay_free
-from freehint.replay.buddy_level import list_row
 from freehint.replay.pcp_drains import (
     AFTER_FREE,
     begin_drain,
@@ -160,6 +161,8 @@ def alloc_row(memory, run, rows, row, ablation):
     """Replay mm_page_alloc through a pcp list, or straight from the buddy lists."""
     order, migratetype, cpu = rows.order[row], rows.migratetype[row], rows.cpu[row]
     end_as_inferred(memory, run, rows, row)
+    if captured_row(run, rows, row):
+        return
     told = run.told[cpu, told_list(memory, order, migratetype)]
     if pcp_allowed_order(memory, order):
         pcp_alloc_row(memory, run, rows, row, ablation)
@@ -181,7 +184,11 @@ def pcp_free(memory, run, rows, row, order, migratetype):
         run.counts[C_REFUSED] += 1
         return
     end_as_inferred(memory, run, rows, row)
-    drained = free_unref_page(memory, node, cpu, order, migratetype)
+    who = waiting(run, rows.task[row])
+    if who >= 0:
+        drained = free_waiting(memory, run, who, node, cpu, order, migratetype)
+    else:
+        drained = free_unref_page(memory, node, cpu, order, migratetype)
     if drained > 0:
         note_drained(run, cpu, drained)
         doubt_after_drain(memory, run, row, page_zone(memory, node))
@@ -226,7 +233,7 @@ def pcp_free_row(memory, run, rows, row):
     if fate == BY_LATER_ROW or fate == RETURNED:
         return
     if not pcp_allowed_order(memory, order) or fate == DIRECT or migratetype == ISOLATE:
-        replay_free(memory, run.counts, node, order, migratetype, FPI_NONE, FAITHFUL)
+        replay_free(memory, run, rows.task[row], node, order, migratetype, FPI_NONE, FAITHFUL)
     elif fate == TO_PCP_LATER:
         run.later_type[node] = migratetype
     elif fate == TO_PCP:

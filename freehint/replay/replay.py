@@ -35,10 +35,11 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pcp import order_to_pindex
 from freehint.replay import INPUTS, LEVELS
-from freehint.replay.boost import NR_DOUBTS, infer_balance_ends, infer_boost_ends
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
-from freehint.replay.overtaken import Inferred, infer_overtaken, put_in_order
+from freehint.replay.captures import no_captures
+from freehint.replay.inferred.boost import NR_DOUBTS, infer_balance_ends, infer_boost_ends
+from freehint.replay.inferred.overtaken import Inferred, infer_overtaken, put_in_order
 from freehint.replay.pcp_drains import no_drains_due, pages_due
 from freehint.replay.pcp_level import replay_pcp, replay_pcp_part
 from freehint.replay.result import (
@@ -53,6 +54,7 @@ from freehint.replay.result import (
 ABLATIONS = dict.fromkeys(("always_head", "lowest_first", "no_rotation"), "buddy")
 ABLATIONS |= dict.fromkeys(("no_claim", "wrong_batch", "no_zone_drain", "free_returned"), "pcp")
 ABLATIONS |= {"no_told_turn": "buddy", "no_reclaim_flag": "pcp", "boosts_stay": "pcp"}
+ABLATIONS |= {"no_capture": "buddy"}
 ABLATIONS |= dict.fromkeys(("no_look_in_vain", "own_lists_drained"), "pcp")
 TOLD_BLOCKS = 1 << 13  # most blocks of one list that rows named and the model has yet to take
 ROTATIONS = 4096  # most rotations that are kept; further ones are only counted
@@ -187,6 +189,7 @@ def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
     told = columns is not None and bool((columns.kind == rows.DRAIN_CHUNK).any())
     counts = np.zeros(rows.NR_COUNTS, np.int64)
     counts[rows.C_FIRST_MISS] = counts[rows.C_FIRST_DRAIN_MISS] = -1
+    control, waits = no_captures()
     return rows.Scratch(
         counts=counts,
         compacting=np.zeros(len(memory.zones), np.bool_),
@@ -199,6 +202,8 @@ def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
         due=no_drains_due(memory.nr_cpus, told),
         doubts=np.zeros(NR_DOUBTS, np.int64),
         boosts=memory.zones["watermark_boost"].copy(),
+        control=control,
+        waits=waits,
     )
 
 

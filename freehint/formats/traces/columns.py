@@ -5,7 +5,12 @@ import numpy as np
 from freehint.config import InputError
 from freehint.formats.traces import rows
 from freehint.formats.traces.balance import fill_balanced, infer_balances
-from freehint.formats.traces.compaction import fill_compacted, mark_returned, pair_searches
+from freehint.formats.traces.compaction import (
+    fill_compacted,
+    mark_captures,
+    mark_returned,
+    pair_searches,
+)
 from freehint.formats.traces.recording import Recording
 from freehint.formats.traces.types import fill_wanted, own_types, pair_bulk_allocations
 from freehint.formats.traces.zones import fill_cpus, fill_drains, fill_zones
@@ -33,6 +38,7 @@ PROBE_KINDS = {
     "move_block": rows.MOVE_BLOCK,
     "mm_compaction_fast_isolate_freepages": rows.FAST_ISOLATE,
     "mm_compaction_begin": rows.COMPACTION,
+    "mm_compaction_end": rows.COMPACTED,
     "bulk_alloc_ret": rows.BULK_ALLOC,
     "decay": rows.DECAY,
     "drain_zone": rows.DRAIN_ZONE,
@@ -56,7 +62,6 @@ SILENT_KINDS = {
     "free_ok",
     "isolate_ret",
     "mark_victim",
-    "mm_compaction_end",
     "mm_compaction_isolate_freepages",
     "mm_compaction_migratepages",
     "mm_vmscan_direct_reclaim_begin",
@@ -141,7 +146,9 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     balances = (kind == rows.BALANCE).any()
     failed = (kind == rows.ALLOC) & (pfn == 0)
     if memory.profile.pcp_high == HIGH_AUTO_TUNED:
-        kind[failed], failed = rows.LOOKED, np.zeros_like(failed)
+        order = trace["order"].to_numpy()
+        looked = failed & (order >= 0) & (order < MAX_ORDER)
+        kind[looked], failed = rows.LOOKED, failed & ~looked
     for what, idle in (
         ("mm_page_alloc that failed", failed),
         # The fast search found no block: the whole list moves to its own end.
@@ -284,6 +291,8 @@ def ablate_rows(columns, ablation) -> None:
         columns.kind[np.isin(columns.kind, (rows.BALANCE, rows.WAKE))] = rows.IGNORED
     elif ablation == "no_told_turn":
         columns.kind[columns.kind == rows.TURN] = rows.IGNORED
+    elif ablation == "no_capture":
+        columns.kind[columns.kind == rows.COMPACTED] = rows.IGNORED
     elif ablation == "no_look_in_vain":
         columns.kind[columns.kind == rows.LOOKED] = rows.IGNORED
     elif ablation == "own_lists_drained":
@@ -297,6 +306,7 @@ def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
     with_pushes = bool((columns.kind == rows.PCP_PUSH).any())
     rows.settle_fates(memory, columns, pending, inputs == "probes", with_pushes)
     rows.settle_claims(memory.profile, columns, memory.nr_cpus)
+    mark_captures(columns)
     if infer and memory.profile.reclaim_limits_pcp:
         infer_balances(memory, columns)
     if inputs == "probes" or not infer:
