@@ -1,8 +1,7 @@
 """Replay at buddy level: the trace tells which pages pass between pcp lists and buddy lists.
 
 Every block that leaves the buddy lists is predicted before the observed one is read.  A row that
-the model's lists contradict (such as a free of a free page) is refused and counted, so a trace
-never damages the lists.
+the lists contradict (such as a free of a free page) is refused and counted: none damages them.
 """
 
 from freehint.formats.traces.rows import (
@@ -78,10 +77,8 @@ from freehint.replay.captures import begin_waiting, captured_row, end_waiting
 @kernel
 def zone_locked_row(memory, run, rows, row, resync, ablation):
     """Predict the block that leaves the buddy lists, then compare it with the observed one."""
-    counts = run.counts
-    observed, order = rows.node[row], rows.order[row]
-    migratetype = rows.migratetype[row]
-    zone = page_zone(memory, observed)
+    observed, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
+    counts, zone = run.counts, page_zone(memory, observed)
     predicted, current = smallest_block(memory, zone, order, migratetype, ablation)
     if predicted < 0 and rows.fate[row] == CLAIMED:
         predicted = rmqueue_claim(memory, zone, order, migratetype, 0, rows.value[row])
@@ -190,8 +187,8 @@ def turn_row(memory, run, rows, row):
 def putback_row(memory, counts, node, order):
     """Put a block back, at the tail of its list; no block of two types was ever isolated."""
     migratetype = get_pageblock_migratetype(memory, node)
-    last = get_pageblock_migratetype(memory, node + (1 << order) - 1)
-    mixed = memory.profile.freelist_hygiene and last != migratetype
+    end = get_pageblock_migratetype(memory, node + (1 << order) - 1)
+    mixed = memory.profile.freelist_hygiene and end != migratetype
     if mixed or not block_in_use(memory, node, order):
         counts[C_REFUSED] += 1
         return

@@ -12,11 +12,8 @@ Source: rmqueue_pcplist(), __alloc_pages() in mm/page_alloc.c; balance_pgdat() i
 __irq_exit_rcu() in kernel/softirq.c.
 """
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 
-from freehint.formats.traces.recording import Recording
 from freehint.formats.traces.rows import (
     ALLOC,
     BALANCE,
@@ -30,24 +27,6 @@ from freehint.formats.traces.rows import (
 
 TRIES = 8  # allocations that the first thing wrong may be due to, the nearest first
 REPLAYS = 128  # most replays that are made in all
-
-
-@dataclass(frozen=True)
-class Inferred:
-    """What a replay inferred, in numbers; ``order`` is that of the rows, None if none moved."""
-
-    boost_ends: int = 0
-    balance_ends: int = 0
-    overtaken: int = 0
-    order: np.ndarray | None = None
-
-
-def put_in_order(recording: Recording, found: Inferred) -> Recording:
-    """A recording with its rows in the inferred order."""
-    if not found.overtaken:
-        return recording
-    moved = recording.moved + found.overtaken
-    return replace(recording, trace=recording.trace.iloc[found.order], moved=moved)
 
 
 def first_wrong(run) -> int:
