@@ -141,3 +141,4 @@ def test_overtaken_allocations_without_a_refill_are_inferred(tmp_path):
     assert told.moved_rows == 0 and told.misses > told.silent_rows
     found = fh.replay(tmp_path / "compile", "pcp", "probes")
     assert found.misses == found.silent_rows and found.t1_equal
+    assert found.moved_rows > 0 and f"{found.moved_rows} of them because" in found.notes[0]
