@@ -32,6 +32,7 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.profile import FALLBACK_CLAIMS
+from freehint.replay.captures import free_or_wait
 
 ROTATION_COLUMNS = ("row", "zone", "order", "node", "inferred")
 
@@ -59,24 +60,25 @@ def block_in_use(memory, node, order):
 
 
 @kernel(inline=True)
-def replay_free(memory, counts, node, order, migratetype, fpi_flags, ablation):
+def replay_free(memory, run, task, node, order, migratetype, fpi_flags, ablation):
     """Free a block to the buddy lists, unless it is free in the model already.
 
+    If the process ``task`` waits for a block, it may capture what the free merges.
     ``migratetype`` is the trace's, or -1.  With freelist hygiene the model reads the pageblock's
     type, and a row with another type is counted as refused.
     """
     if not block_in_use(memory, node, order):
-        counts[C_REFUSED] += 1
+        run.counts[C_REFUSED] += 1
         return
     block_type = get_pageblock_migratetype(memory, node)
     if migratetype < 0:
         migratetype = block_type
     if memory.profile.freelist_hygiene and migratetype != block_type:
-        counts[C_REFUSED] += 1
+        run.counts[C_REFUSED] += 1
         migratetype = block_type
     if order > PAGEBLOCK_ORDER:
         free_block(memory, node, page_zone(memory, node), order, fpi_flags)
-    else:
+    elif not free_or_wait(memory, run, task, node, page_zone(memory, node), order, migratetype):
         free_one_page(memory, node, page_zone(memory, node), order, migratetype, fpi_flags)
     if ablation == ALWAYS_HEAD:
         put_first(memory, node)

@@ -1,14 +1,15 @@
 """Replay at buddy level: the trace tells which pages pass between pcp lists and buddy lists.
 
 Every block that leaves the buddy lists is predicted before the observed one is read.  A row that
-the model's lists contradict (such as a free of a free page) is refused and counted, so a trace
-never damages the lists.
+the lists contradict (such as a free of a free page) is refused and counted: none damages them.
 """
 
 from freehint.formats.traces.rows import (
+    ALLOC,
     BY_LATER_ROW,
     C_REFUSED,
     CLAIMED,
+    COMPACTED,
     COMPACTION,
     DIRECT,
     EXTFRAG,
@@ -70,15 +71,14 @@ from freehint.replay.buddy_blocks import (
     take_block,
     take_observed,
 )
+from freehint.replay.captures import begin_waiting, captured_row, end_waiting
 
 
 @kernel
 def zone_locked_row(memory, run, rows, row, resync, ablation):
     """Predict the block that leaves the buddy lists, then compare it with the observed one."""
-    counts = run.counts
-    observed, order = rows.node[row], rows.order[row]
-    migratetype = rows.migratetype[row]
-    zone = page_zone(memory, observed)
+    observed, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
+    counts, zone = run.counts, page_zone(memory, observed)
     predicted, current = smallest_block(memory, zone, order, migratetype, ablation)
     if predicted < 0 and rows.fate[row] == CLAIMED:
         predicted = rmqueue_claim(memory, zone, order, migratetype, 0, rows.value[row])
@@ -187,8 +187,8 @@ def turn_row(memory, run, rows, row):
 def putback_row(memory, counts, node, order):
     """Put a block back, at the tail of its list; no block of two types was ever isolated."""
     migratetype = get_pageblock_migratetype(memory, node)
-    last = get_pageblock_migratetype(memory, node + (1 << order) - 1)
-    mixed = memory.profile.freelist_hygiene and last != migratetype
+    end = get_pageblock_migratetype(memory, node + (1 << order) - 1)
+    mixed = memory.profile.freelist_hygiene and end != migratetype
     if mixed or not block_in_use(memory, node, order):
         counts[C_REFUSED] += 1
         return
@@ -237,7 +237,7 @@ def list_row(memory, run, rows, row):
     kind = rows.kind[row]
     if kind == FREE_DIRECT:
         node, order, migratetype = rows.node[row], rows.order[row], rows.migratetype[row]
-        replay_free(memory, run.counts, node, order, migratetype, rows.value[row], 0)
+        replay_free(memory, run, rows.task[row], node, order, migratetype, rows.value[row], 0)
     elif kind == ISOLATE_PAGE:
         isolate_row(memory, run, rows, row)
     elif kind == PUTBACK:
@@ -250,6 +250,9 @@ def list_row(memory, run, rows, row):
         turn_row(memory, run, rows, row)
     elif kind == COMPACTION:
         run.compacting[rows.value[row]] = True
+        begin_waiting(run, rows, row)
+    elif kind == COMPACTED:
+        end_waiting(run, rows.task[row])
 
 
 @kernel
@@ -267,12 +270,14 @@ def replay_buddy_part(memory, rows, run, first, last, resync, ablation):
         if kind == ZONE_LOCKED:
             zone_locked_row(memory, run, rows, row, resync, ablation)
         elif kind == PCPU_DRAIN:
-            replay_free(memory, run.counts, node, order, migratetype, FPI_NONE, ablation)
+            replay_free(memory, run, rows.task[row], node, order, migratetype, FPI_NONE, ablation)
         elif kind == FREE:
             fate = rows.fate[row]
             direct = fate == DIRECT or not pcp_allowed_order(memory, order)
             if direct and fate != BY_LATER_ROW and fate != RETURNED:
-                replay_free(memory, run.counts, node, order, -1, FPI_NONE, ablation)
+                replay_free(memory, run, rows.task[row], node, order, -1, FPI_NONE, ablation)
+        elif kind == ALLOC:
+            captured_row(run, rows, row)
         elif kind == EXTFRAG:
             fallback_row(memory, run, rows, row)
         elif kind == STEAL:

@@ -11,6 +11,7 @@ from freehint.formats.traces.rows import (
     C_DRAIN_MISSES,
     C_DRAINS,
     C_FIRST_DRAIN_MISS,
+    C_REFUSED,
 )
 from freehint.jit import kernel
 from freehint.mm.pcp import (
@@ -24,6 +25,7 @@ from freehint.mm.pcp_limits import (
     largest_batch,
     lower_high,
 )
+from freehint.replay.captures import drain_waiting, waiting
 
 # Columns of Scratch.due; a drain is that of a free, of a decay, or of all pages.
 DUE_COLUMNS = DUE_WHY, DUE_TASK, DUE_ZONE, DUE_PINDEX, DUE_PAGES = range(5)
@@ -158,7 +160,13 @@ def drain_zone_row(memory, run, rows, row):
     The CPU need not be the one that drains: an isolation of pages drains them all.
     """
     zone, cpu = rows.value[row], rows.node[row]
+    if not 0 <= cpu < memory.nr_cpus:
+        run.counts[C_REFUSED] += 1
+        return 0
     if not tells_chunks(memory, run):
+        who = waiting(run, rows.task[row])
+        if who >= 0:
+            return drain_waiting(memory, run, who, zone, cpu)
         return drain_pages_zone(memory, zone, cpu)
     if memory.pcp[zone, cpu].count > 0:
         begin_drain(run, EVERYTHING, zone, cpu, rows.task[row], 0, 0)

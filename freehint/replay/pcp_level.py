@@ -42,8 +42,6 @@ from freehint.mm.memory import (
     HIGHATOMIC,
     ISOLATE,
     MOVABLE,
-    ZONE_MOVABLE,
-    ZONE_NORMAL,
     page_zone,
     pcp_list_head,
 )
@@ -56,15 +54,16 @@ from freehint.mm.pcp import (
     push_page,
 )
 from freehint.mm.pcp_limits import NO_DRAIN, count_free, end_run_of_frees, end_shortage
-from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
-from freehint.replay.boost import (
+from freehint.mm.profile import FALLBACK_CLAIMS
+from freehint.replay.buddy_blocks import block_in_use, replay_free
+from freehint.replay.buddy_level import list_row
+from freehint.replay.captures import captured_row, free_waiting, waiting
+from freehint.replay.inferred.boost import (
     balance_row,
     doubt_after_drain,
     end_as_inferred,
-    look_at_zone,
+    look_at_zones,
 )
-from freehint.replay.buddy_blocks import block_in_use, replay_free
-from freehint.replay.buddy_level import list_row
 from freehint.replay.pcp_drains import (
     AFTER_FREE,
     begin_drain,
@@ -138,28 +137,13 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
     take_from_pcp(memory, predicted, zone, cpu, order)
 
 
-@kernel(inline=True)
-def look_at_zones(memory, run, row, zone, order, migratetype):
-    """Check the high watermarks of all zones down to the one that served an allocation.
-
-    That is the lowest zone, 0, if none served it: it fails, or reclaims before it looks again.
-    The zones above were checked and passed over; each check may set ZONE_BELOW_HIGH.  The
-    zonelist is taken to begin at the highest zone, since rows do not show __GFP_DMA32.  There is
-    no such check where pcp.high does not tune itself, nor in the bulk allocator.
-    Source: get_page_from_freelist(), alloc_pages_bulk_noprof() of 6.12.
-    """
-    if memory.profile.pcp_high != HIGH_AUTO_TUNED:
-        return
-    highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
-    for looked_at in range(memory.zones.shape[0] - 1, zone - 1, -1):
-        look_at_zone(memory, run, row, looked_at, order, highest)
-
-
 @kernel
 def alloc_row(memory, run, rows, row, ablation):
     """Replay mm_page_alloc through a pcp list, or straight from the buddy lists."""
     order, migratetype, cpu = rows.order[row], rows.migratetype[row], rows.cpu[row]
     end_as_inferred(memory, run, rows, row)
+    if captured_row(run, rows, row):
+        return
     told = run.told[cpu, told_list(memory, order, migratetype)]
     if pcp_allowed_order(memory, order):
         pcp_alloc_row(memory, run, rows, row, ablation)
@@ -181,7 +165,11 @@ def pcp_free(memory, run, rows, row, order, migratetype):
         run.counts[C_REFUSED] += 1
         return
     end_as_inferred(memory, run, rows, row)
-    drained = free_unref_page(memory, node, cpu, order, migratetype)
+    who = waiting(run, rows.task[row])
+    if who >= 0:
+        drained = free_waiting(memory, run, who, node, cpu, order, migratetype)
+    else:
+        drained = free_unref_page(memory, node, cpu, order, migratetype)
     if drained > 0:
         note_drained(run, cpu, drained)
         doubt_after_drain(memory, run, row, page_zone(memory, node))
@@ -226,7 +214,7 @@ def pcp_free_row(memory, run, rows, row):
     if fate == BY_LATER_ROW or fate == RETURNED:
         return
     if not pcp_allowed_order(memory, order) or fate == DIRECT or migratetype == ISOLATE:
-        replay_free(memory, run.counts, node, order, migratetype, FPI_NONE, FAITHFUL)
+        replay_free(memory, run, rows.task[row], node, order, migratetype, FPI_NONE, FAITHFUL)
     elif fate == TO_PCP_LATER:
         run.later_type[node] = migratetype
     elif fate == TO_PCP:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from freehint.formats.traces import rows
-from freehint.formats.traces.columns import PROBE_KINDS, settle, trace_rows
+from freehint.formats.traces.columns import settle, trace_rows
+from freehint.formats.traces.events import PROBE_KINDS
 from freehint.formats.traces.recording import Recording
 from freehint.inputs.reading import exists
 from freehint.mm.memory import copy_memory

@@ -20,7 +20,6 @@ from freehint.formats.tables import history_table
 from freehint.formats.traces import rows
 from freehint.formats.traces.columns import CLAIMS, ablate_rows, settle, trace_rows
 from freehint.formats.traces.recording import Recording, load_recording
-from freehint.formats.traces.table import IRQ_COLUMN
 from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATETYPE_NAMES,
@@ -35,10 +34,11 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pcp import order_to_pindex
 from freehint.replay import INPUTS, LEVELS
-from freehint.replay.boost import NR_DOUBTS, infer_balance_ends, infer_boost_ends
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
-from freehint.replay.overtaken import Inferred, infer_overtaken, put_in_order
+from freehint.replay.captures import no_captures
+from freehint.replay.inferred.boost import NR_DOUBTS
+from freehint.replay.inferred.infer import Inferred, infer_all, put_in_order
 from freehint.replay.pcp_drains import no_drains_due, pages_due
 from freehint.replay.pcp_level import replay_pcp, replay_pcp_part
 from freehint.replay.result import (
@@ -53,6 +53,7 @@ from freehint.replay.result import (
 ABLATIONS = dict.fromkeys(("always_head", "lowest_first", "no_rotation"), "buddy")
 ABLATIONS |= dict.fromkeys(("no_claim", "wrong_batch", "no_zone_drain", "free_returned"), "pcp")
 ABLATIONS |= {"no_told_turn": "buddy", "no_reclaim_flag": "pcp", "boosts_stay": "pcp"}
+ABLATIONS |= {"no_capture": "buddy"}
 ABLATIONS |= dict.fromkeys(("no_look_in_vain", "own_lists_drained"), "pcp")
 TOLD_BLOCKS = 1 << 13  # most blocks of one list that rows named and the model has yet to take
 ROTATIONS = 4096  # most rotations that are kept; further ones are only counted
@@ -126,7 +127,7 @@ def replay(
 
     done, found = run_all(), Inferred()
     if infer:
-        done, found = _infer(recording, columns, level, done, run_all)
+        done, found = infer_all(recording, columns, level, done, run_all)
         recording = put_in_order(recording, found)
     memory, run, seconds = done
     counts = run.counts
@@ -168,17 +169,6 @@ def replay(
     )
 
 
-def _infer(recording: Recording, columns, level: str, done, run_all):
-    """Infer what no row tells; return the last of the replays that it took, and the findings."""
-    done, boost_ends = infer_boost_ends(columns, done, run_all)
-    done, balance_ends = infer_balance_ends(columns, done, run_all)
-    if level == "buddy" or not recording.contexts:
-        return done, Inferred(boost_ends, balance_ends)
-    depth = recording.trace[IRQ_COLUMN].to_numpy()
-    done, order, overtaken = infer_overtaken(columns, depth, done, run_all)
-    return done, Inferred(boost_ends, balance_ends, overtaken, order)
-
-
 def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
     """The arrays that the replay kernels write besides the memory, before the first row.
 
@@ -187,6 +177,7 @@ def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
     told = columns is not None and bool((columns.kind == rows.DRAIN_CHUNK).any())
     counts = np.zeros(rows.NR_COUNTS, np.int64)
     counts[rows.C_FIRST_MISS] = counts[rows.C_FIRST_DRAIN_MISS] = -1
+    control, waits = no_captures()
     return rows.Scratch(
         counts=counts,
         compacting=np.zeros(len(memory.zones), np.bool_),
@@ -199,6 +190,8 @@ def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
         due=no_drains_due(memory.nr_cpus, told),
         doubts=np.zeros(NR_DOUBTS, np.int64),
         boosts=memory.zones["watermark_boost"].copy(),
+        control=control,
+        waits=waits,
     )
 
 
@@ -295,7 +288,7 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     def run_all():
         return _run(recording.t0, columns, "pcp", False, None)
 
-    _infer(recording, columns, "pcp", run_all(), run_all)
+    infer_all(recording, columns, "pcp", run_all(), run_all)
     memory = recording.t0
     run, time_us = scratch(memory, columns), recording.trace["ts_us"].to_numpy()
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)

@@ -70,6 +70,7 @@ def any_rows(memory, chance):
         task=chance.integers(0, 3, NR_ROWS).astype(np.int32),
     )
     drawn.order[kind == rows.DRAIN_CHUNK] %= NR_PCP_LISTS
+    drawn.node[kind == rows.DRAIN_ZONE] %= memory.nr_cpus + 1
     rows.settle_orders(drawn, np.zeros(memory.nr_pages, np.int8))
     settle(memory, drawn, "probes", infer=True)
     return drawn

@@ -14,8 +14,8 @@ from freehint.formats.traces.lock_order import softirq_order
 from freehint.formats.traces.table import TEXT_EVENTS
 from freehint.mm.buddy import FPI_NONE, free_one_page
 from freehint.mm.memory import MOVABLE, UNMOVABLE, ZONE_RECLAIM_ACTIVE, free_list_head, list_nodes
-from freehint.replay.boost import balance_row
 from freehint.replay.buddy_level import turn_row
+from freehint.replay.inferred.boost import balance_row
 from freehint.replay.replay import scratch
 from memories import empty_memory
 

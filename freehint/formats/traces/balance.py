@@ -3,7 +3,7 @@
 mm_vmscan_kswapd_wake stands right before balance_pgdat(), and after that function kswapd neither
 frees nor allocates until it wakes again.  So where the probes are missing, it has balanced after
 its last row before its next wake.  What it does without a row makes the end later; see
-``replay/boost.py``.
+``replay/inferred/boost.py``.
 
 Source: kswapd(), balance_pgdat() in mm/vmscan.c.
 """

@@ -5,7 +5,19 @@ import numpy as np
 from freehint.config import InputError
 from freehint.formats.traces import rows
 from freehint.formats.traces.balance import fill_balanced, infer_balances
-from freehint.formats.traces.compaction import fill_compacted, mark_returned, pair_searches
+from freehint.formats.traces.compaction import (
+    fill_compacted,
+    mark_captures,
+    mark_returned,
+    pair_searches,
+)
+from freehint.formats.traces.events import (
+    KINDS,
+    MOVES_BLOCKS,
+    PROBE_KINDS,
+    SILENT_KINDS,
+    probe_kinds,
+)
 from freehint.formats.traces.recording import Recording
 from freehint.formats.traces.types import fill_wanted, own_types, pair_bulk_allocations
 from freehint.formats.traces.zones import fill_cpus, fill_drains, fill_zones
@@ -16,74 +28,8 @@ from freehint.mm.memory import (
     PAGEBLOCK_ORDER,
     Memory,
 )
-from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
+from freehint.mm.profile import HIGH_AUTO_TUNED
 
-KINDS = {
-    "mm_page_alloc": rows.ALLOC,
-    "mm_page_free": rows.FREE,
-    "mm_page_free_batched": rows.FREE_BATCHED,
-    "mm_page_alloc_zone_locked": rows.ZONE_LOCKED,
-    "mm_page_alloc_extfrag": rows.EXTFRAG,
-    "mm_page_pcpu_drain": rows.PCPU_DRAIN,
-}
-PROBE_KINDS = {
-    "free_direct": rows.FREE_DIRECT,
-    "isolate": rows.ISOLATE_PAGE,
-    "putback": rows.PUTBACK,
-    "move_block": rows.MOVE_BLOCK,
-    "mm_compaction_fast_isolate_freepages": rows.FAST_ISOLATE,
-    "mm_compaction_begin": rows.COMPACTION,
-    "bulk_alloc_ret": rows.BULK_ALLOC,
-    "decay": rows.DECAY,
-    "drain_zone": rows.DRAIN_ZONE,
-    "pcp_push": rows.PCP_PUSH,
-    "bulk_pop": rows.BULK_POP,
-    "prepared": rows.PREPARED,
-    "move_isolate": rows.MOVE_ISOLATE,
-    "turn": rows.TURN,
-    "turn_head": rows.TURN,
-    "kswapd_balance": rows.BALANCE,
-    "kswapd_balance_ret": rows.BALANCE,
-    "mm_vmscan_kswapd_wake": rows.WAKE,
-}
-# Events that say nothing about the lists beyond what the kinds above say.
-SILENT_KINDS = {
-    "bulk",
-    "bulk_alloc",
-    "claim_block",
-    "claim_block_ret",
-    "drain",
-    "free_ok",
-    "isolate_ret",
-    "mark_victim",
-    "mm_compaction_end",
-    "mm_compaction_isolate_freepages",
-    "mm_compaction_migratepages",
-    "mm_vmscan_direct_reclaim_begin",
-    "mm_vmscan_direct_reclaim_end",
-    "mm_vmscan_kswapd_sleep",
-    "mm_vmscan_lru_shrink_active",
-    "mm_vmscan_lru_shrink_inactive",
-    "mm_vmscan_write_folio",
-    "move_block_ret",
-    "pcp_pop",
-    "rep",
-    "proc",
-    "set_pbmt",
-    "steal",
-    "steal_ret",
-    "tracing_mark_write",
-    "unreserve",
-}
-# Other tracepoints and probes of events that move blocks on and off the buddy lists, which the
-# replay does not follow: CMA, memory hotplug and hardware poison (mm/cma.c, mm/memory_hotplug.c,
-# mm/memory-failure.c, mm/page_alloc.c).
-MOVES_BLOCKS = {
-    *("cma_alloc_start", "cma_alloc_finish", "cma_release"),
-    *("alloc_contig_range", "alloc_contig_pages", "free_contig_range"),
-    *("online_pages", "offline_pages", "__offline_isolated_pages"),
-    *("take_page_off_buddy", "put_page_back_buddy", "split_free_page"),
-}
 # Kinds of rows that name a page, and kinds that name its migratetype.
 WITH_PAGE = (
     *range(rows.ALLOC, rows.FREE_DIRECT + 1),
@@ -141,7 +87,9 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     balances = (kind == rows.BALANCE).any()
     failed = (kind == rows.ALLOC) & (pfn == 0)
     if memory.profile.pcp_high == HIGH_AUTO_TUNED:
-        kind[failed], failed = rows.LOOKED, np.zeros_like(failed)
+        order = trace["order"].to_numpy()
+        looked = failed & (order >= 0) & (order < MAX_ORDER)
+        kind[looked], failed = rows.LOOKED, failed & ~looked
     for what, idle in (
         ("mm_page_alloc that failed", failed),
         # The fast search found no block: the whole list moves to its own end.
@@ -168,20 +116,6 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     _check_rows(trace, memory, columns, pfn, path)
     mark_returned(trace, columns, memory)
     return columns, ignored, unknown
-
-
-def probe_kinds(profile) -> dict:
-    """The kinds of the events that a kernel's tracepoints and probes write, by name."""
-    kinds = {**KINDS, **PROBE_KINDS}
-    if profile.fallback == FALLBACK_CLAIMS:
-        kinds["steal"] = rows.STEAL
-    if profile.pcp_high != HIGH_AUTO_TUNED:  # later kernels have a probe for drained zones
-        kinds["drain"] = rows.DRAIN
-        return kinds
-    kinds["mm_vmscan_direct_reclaim_begin"] = rows.LOOKED
-    if profile.drain_in_chunks:
-        kinds["drain"] = rows.DRAIN_CHUNK
-    return kinds
 
 
 def _fill_values(recording: Recording, columns, path) -> None:
@@ -284,6 +218,8 @@ def ablate_rows(columns, ablation) -> None:
         columns.kind[np.isin(columns.kind, (rows.BALANCE, rows.WAKE))] = rows.IGNORED
     elif ablation == "no_told_turn":
         columns.kind[columns.kind == rows.TURN] = rows.IGNORED
+    elif ablation == "no_capture":
+        columns.kind[columns.kind == rows.COMPACTED] = rows.IGNORED
     elif ablation == "no_look_in_vain":
         columns.kind[columns.kind == rows.LOOKED] = rows.IGNORED
     elif ablation == "own_lists_drained":
@@ -297,6 +233,7 @@ def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:
     with_pushes = bool((columns.kind == rows.PCP_PUSH).any())
     rows.settle_fates(memory, columns, pending, inputs == "probes", with_pushes)
     rows.settle_claims(memory.profile, columns, memory.nr_cpus)
+    mark_captures(columns)
     if infer and memory.profile.reclaim_limits_pcp:
         infer_balances(memory, columns)
     if inputs == "probes" or not infer:

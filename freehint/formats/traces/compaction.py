@@ -4,13 +4,17 @@ Source: fast_isolate_freepages(), compaction_alloc(), compaction_free(), release
 compact_zone() in mm/compaction.c.
 """
 
+import itertools
 import re
 
 import numpy as np
 
 from freehint.formats.traces.rows import (
     ALLOC,
+    CAPTURED,
+    COMPACTED,
     COMPACTION,
+    EXTFRAG,
     FAST_ISOLATE,
     FREE,
     FREE_BATCHED,
@@ -21,6 +25,8 @@ from freehint.formats.traces.rows import (
     RETURNED,
     ROTATES,
     TO_PCP,
+    WAITS,
+    ZONE_LOCKED,
 )
 from freehint.jit import kernel
 
@@ -171,7 +177,10 @@ def _settle_told(events, columns, compactor) -> bool:
 
 
 def fill_compacted(trace, columns, memory) -> None:
-    """Fill in the zones that compaction begins with, which its rows name by their first pages."""
+    """Fill in the zone of each compaction, which rows name by its first page, and its success."""
+    ended = columns.kind == COMPACTED
+    texts = trace["gfp"].to_numpy()[ended]
+    columns.value[ended] = ["status=success" in str(text) for text in texts]
     starts = memory.zones.start_pfn.tolist()
     for at in np.flatnonzero(columns.kind == COMPACTION):
         told = re.search(r"zone_start=0x([0-9a-f]+)", str(trace["gfp"].iloc[at]))
@@ -180,3 +189,26 @@ def fill_compacted(trace, columns, memory) -> None:
             columns.value[at] = starts.index(start)
         else:
             columns.kind[at] = IGNORED
+
+
+def mark_captures(columns) -> None:
+    """Mark the compactions that may capture a block, and the allocations that then get it.
+
+    A process whose compaction succeeded goes on to its mm_page_alloc row of order > 0.  If it took
+    no block from the lists before that row, the block was captured, or stood on a pcp list.
+    Source: __alloc_pages_direct_compact().
+    """
+    kind = columns.kind
+    own = np.isin(kind, (ALLOC, ZONE_LOCKED, EXTFRAG, COMPACTION, COMPACTED))
+    good = (kind == COMPACTED) & (columns.value == 1)
+    for task in np.unique(columns.task[good]):
+        mine = np.flatnonzero(own & (columns.task == task))
+        begun = -1
+        for row, after in itertools.pairwise(mine):
+            if kind[row] == COMPACTION:
+                begun = row
+            elif good[row] and begun >= 0 and kind[after] == ALLOC and columns.order[after] > 0:
+                columns.fate[begun], columns.fate[after] = WAITS, CAPTURED
+                columns.order[begun] = columns.order[after]
+                columns.migratetype[begun] = columns.migratetype[after]
+                begun = -1

@@ -112,8 +112,9 @@ def find_overtaken(kind, cpu, depth, pid, pfn, place):
     """Write to ``place`` the row after which each row happened, or the row itself.
 
     An mm_page_alloc row moves to the last row of its refill if rows of a deeper context (``depth``)
-    stand between the two on its CPU.  It is known by the first page of the refill, which it names,
-    and by its process; the context must not have gone on to free pages before.
+    on its CPU, or of another CPU, stand between the two.  It is known by the first page of the
+    refill, which it names, and by its process; the context must not have gone on to free pages
+    before.
 
     Returns
     -------
@@ -123,6 +124,7 @@ def find_overtaken(kind, cpu, depth, pid, pfn, place):
     first = np.full((256, MOST_IRQ + 1), -1, np.int64)  # pages: refills without an mm_page_alloc
     last = np.zeros((256, MOST_IRQ + 1), np.int64)  # their last rows
     overtaken = np.zeros((256, MOST_IRQ + 1), np.bool_)
+    cpus = int(cpu.max()) + 1 if cpu.shape[0] else 0
     moved = 0
     for row in range(kind.shape[0]):
         what, here, level = kind[row], cpu[row], depth[row]
@@ -130,6 +132,9 @@ def find_overtaken(kind, cpu, depth, pid, pfn, place):
         if what == OTHER:
             continue
         overtaken[here, :level] = True
+        for other in range(cpus):
+            if other != here:
+                overtaken[other, :] = True
         if what == REFILL:
             if first[here, level] < 0:
                 first[here, level] = pfn[row]
@@ -147,10 +152,11 @@ def find_overtaken(kind, cpu, depth, pid, pfn, place):
 
 @kernel
 def find_late_drains(kind, cpu, depth, place):
-    """Write to ``place`` the rows behind which frees happened whose drains a softirq came before.
+    """Write to ``place`` the first row of a drain that others came before, for the row it is of.
 
-    The row of the free stands right before rows of a deeper context on its CPU, in which each free
-    was direct because the pcp lock was taken; right behind these stands the drain's first row.
+    The row is that of a free or of drain_zone, the last one on its CPU before the drain.  Between
+    the two stand rows of other CPUs, which held the zone lock, or of a deeper context, in which
+    each free was direct because the pcp lock was taken.
 
     Returns
     -------
@@ -160,6 +166,8 @@ def find_late_drains(kind, cpu, depth, place):
     pushed = np.full((256, MOST_IRQ + 1), -1, np.int64)  # the last row, if it is a free
     held = np.zeros((256, MOST_IRQ + 1), np.int64)  # direct frees behind it, in deeper contexts
     frees = np.zeros((256, MOST_IRQ + 1), np.int64)  # all frees behind it, in deeper contexts
+    others = np.zeros((256, MOST_IRQ + 1), np.bool_)  # rows of other CPUs stand behind it
+    cpus = int(cpu.max()) + 1 if cpu.shape[0] else 0
     moved = 0
     for row in range(kind.shape[0]):
         what, here, level = kind[row], cpu[row], depth[row]
@@ -173,12 +181,16 @@ def find_late_drains(kind, cpu, depth, place):
             else:
                 pushed[here, above] = -1
         before = pushed[here, level]
-        if what == DRAINED and before >= 0 and 0 < held[here, level] == frees[here, level]:
-            if place[before] == before:
-                place[before] = row - 1
+        if what == DRAINED and before >= 0 and held[here, level] == frees[here, level]:
+            if (held[here, level] > 0 or others[here, level]) and place[before] == before:
+                place[before] = row
                 moved += 1
         pushed[here, level] = row if what == PUSH else -1
         held[here, level] = frees[here, level] = 0
+        others[here, level] = False
+        for other in range(cpus):
+            if other != here:
+                others[other, :] = True
     return moved
 
 
@@ -189,9 +201,10 @@ def softirq_order(trace: pd.DataFrame) -> LockOrder:
     cpu, depth, pid, pfn = (trace[name].to_numpy() for name in ("cpu", IRQ_COLUMN, "pid", "pfn"))
     own, place = np.arange(len(trace)), np.empty(len(trace), np.int64)
     moved = find_overtaken(_kinds(trace, kinds), cpu, depth, pid, pfn, place)
-    kinds |= {"mm_page_free": PUSH, "mm_page_free_batched": PUSH, "free_direct": DIRECT}
+    kinds |= dict.fromkeys(("mm_page_free", "mm_page_free_batched", "drain_zone"), PUSH)
+    kinds |= {"free_direct": DIRECT, "bulk_alloc_ret": BUDDY}
     moved += find_late_drains(_kinds(trace, kinds), cpu, depth, place)
-    rows = np.argsort(2 * place + (place != own), kind="stable")
+    rows = np.argsort(2 * place + np.sign(own - place), kind="stable")
     return LockOrder(rows, place[rows], int(moved))
 
 

@@ -38,14 +38,17 @@ from freehint.mm.profile import FALLBACK_CLAIMS
     BALANCE,
     WAKE,
     LOOKED,
+    COMPACTED,
     NR_KINDS,
-) = range(28)
+) = range(29)
 
 # Fates of mm_page_free rows, and then two of other rows that a neighbour tells more about.
 TO_PCP, TO_PCP_LATER, DIRECT, BY_LATER_ROW = range(4)
 CLAIMED = 4  # zone_locked: a pageblock was claimed to serve it; extfrag: this is that claim
 ROTATES = 5  # isolate: compaction's fast search brought the block to the head before
 RETURNED = 6  # free: compaction keeps the page, which it could not use, for its next migration
+WAITS = 7  # compaction: it may capture a block of ``order`` for the process
+CAPTURED = 8  # alloc: of the block that the compaction before it may have captured
 # change: before this row kswapd was inferred to have ended all boosts, or its balancing
 ENDS_BOOST, ENDS_BALANCE = 2, 3
 
@@ -53,7 +56,7 @@ ENDS_BOOST, ENDS_BALANCE = 2, 3
 class Rows(NamedTuple):
     """A trace between its snapshots, with one entry per row.
 
-    kind : int8      IGNORED .. LOOKED
+    kind : int8      IGNORED .. COMPACTED
     cpu : int16
     node : int32     pfn - base_pfn, or another number where no page is named; drain: pages;
                      drain_zone: the CPU that is drained
@@ -67,8 +70,9 @@ class Rows(NamedTuple):
                      old type; steal: the list's order; pcp_push: fpi flags; prepared:
                      pages; move_isolate: 1 to isolate; turn: 1 if the block becomes its
                      list's last, 0 if its first; balance: zones that kswapd begins to
-                     balance, the lowest ones, 0 if it has done
-    fate : int8      TO_PCP .. RETURNED
+                     balance, the lowest ones, 0 if it has done; compacted: 1 if it
+                     succeeded
+    fate : int8      TO_PCP .. CAPTURED
     task : int32     pid of the process that ran
     """
 
@@ -104,6 +108,10 @@ class Scratch(NamedTuple):
                                   when a chunk is drained
     doubts : int64[n]             the newest rows at which a boost decided, number C_DOUBTS in all
     boosts : int64[Z]             boosts of the watermarks when kswapd began to balance
+
+    both levels
+    control : record[n]           CONTROL_DTYPE: direct compactions that may capture a block
+    waits : int32[n]              the processes that they are for
     """
 
     counts: np.ndarray
@@ -117,6 +125,8 @@ class Scratch(NamedTuple):
     due: np.ndarray
     doubts: np.ndarray
     boosts: np.ndarray
+    control: np.ndarray
+    waits: np.ndarray
 
 
 # Counts of a replay.
@@ -137,8 +147,9 @@ class Scratch(NamedTuple):
     C_DRAIN_MISSES,
     C_FIRST_DRAIN_MISS,
     C_DOUBTS,
+    C_WAITING,
     NR_COUNTS,
-) = range(17)
+) = range(18)
 
 # The right rules, and rules made wrong on purpose to show that validation notices it.
 FAITHFUL, ALWAYS_HEAD, LOWEST_FIRST, NO_CLAIM, BOOSTS_STAY = range(5)

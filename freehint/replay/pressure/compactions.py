@@ -53,7 +53,7 @@ from freehint.mm.memory import (
     zone_name,
 )
 from freehint.mm.reclaim.state import new_reclaim
-from freehint.replay.boost import infer_balance_ends, infer_boost_ends
+from freehint.replay.inferred.boost import infer_balance_ends, infer_boost_ends
 from freehint.replay.pcp_level import replay_pcp_part
 from freehint.replay.replay import _run, scratch
 

@@ -79,7 +79,7 @@ def give(page_of, recorded, order, node):
 
 
 @kernel
-def give_back(memory, counts, page_of, recorded, order, migratetype, fpi_flags):
+def give_back(memory, run, task, page_of, recorded, order, migratetype, fpi_flags):
     """Free the model's pages of a recorded block: as one block if they are one."""
     first = page_of[recorded]
     whole = first >= 0 and first & ((1 << order) - 1) == 0
@@ -88,11 +88,11 @@ def give_back(memory, counts, page_of, recorded, order, migratetype, fpi_flags):
     if whole:
         # The type that the trace tells is that of the recorded page's pageblock.
         told = migratetype if first == recorded else -1
-        replay_free(memory, counts, first, order, told, fpi_flags, FAITHFUL)
+        replay_free(memory, run, task, first, order, told, fpi_flags, FAITHFUL)
     for i in range(1 << order):
         page = page_of[recorded + i]
         if not whole and page >= 0:
-            replay_free(memory, counts, page, 0, -1, fpi_flags, FAITHFUL)
+            replay_free(memory, run, task, page, 0, -1, fpi_flags, FAITHFUL)
         page_of[recorded + i] = NOWHERE
 
 
@@ -125,21 +125,21 @@ def replay_demand(memory, rows, run, page_of, first, last, got):
         elif kind == ALLOC:
             got[row] = page_of[node]
         elif kind == PCPU_DRAIN:
-            give_back(memory, run.counts, page_of, node, order, migratetype, FPI_NONE)
+            give_back(memory, run, rows.task[row], page_of, node, order, migratetype, FPI_NONE)
         elif kind == FREE:
             fate = rows.fate[row]
             direct = fate == DIRECT or not pcp_allowed_order(memory, order)
             if direct and fate != BY_LATER_ROW:
-                give_back(memory, run.counts, page_of, node, order, -1, FPI_NONE)
+                give_back(memory, run, rows.task[row], page_of, node, order, -1, FPI_NONE)
         elif kind == FREE_DIRECT:
             flags = rows.value[row]
-            give_back(memory, run.counts, page_of, node, order, migratetype, flags)
+            give_back(memory, run, rows.task[row], page_of, node, order, migratetype, flags)
         elif kind == EXTFRAG:
             got[row] = extfrag_row(memory, rows, row, page_of)
         elif kind == ISOLATE_PAGE:
             demand_isolation(memory, run, rows, row, page_of)
         elif kind == PUTBACK:
-            give_back(memory, run.counts, page_of, node, order, -1, FPI_TO_TAIL)
+            give_back(memory, run, rows.task[row], page_of, node, order, -1, FPI_TO_TAIL)
         elif kind == MOVE_BLOCK:
             move_block_row(memory, rows, row)
 

@@ -5,18 +5,18 @@ between runs its softirq, which frees pages first.  An allocation that refilled 
 by its rows (``formats/traces/lock_order.py``); of one that did not refill, nothing tells when it
 took its page.  But it can only have been overtaken by the softirq that stands right before its row.
 If the first thing that the model gets wrong (a page or a drain) comes later once the allocation is
-put before that softirq, it was overtaken.
+put before that softirq, it was overtaken.  The same holds of the row at which kswapd has balanced:
+it clears ZONE_RECLAIM_ACTIVE a little earlier.
 
-Source: rmqueue_pcplist(), __alloc_pages() in mm/page_alloc.c; __irq_exit_rcu() in kernel/softirq.c.
+Source: rmqueue_pcplist(), __alloc_pages() in mm/page_alloc.c; balance_pgdat() in mm/vmscan.c;
+__irq_exit_rcu() in kernel/softirq.c.
 """
-
-from dataclasses import dataclass, replace
 
 import numpy as np
 
-from freehint.formats.traces.recording import Recording
 from freehint.formats.traces.rows import (
     ALLOC,
+    BALANCE,
     C_FIRST_DRAIN_MISS,
     C_FIRST_MISS,
     FREE,
@@ -29,24 +29,6 @@ TRIES = 8  # allocations that the first thing wrong may be due to, the nearest f
 REPLAYS = 128  # most replays that are made in all
 
 
-@dataclass(frozen=True)
-class Inferred:
-    """What a replay inferred, in numbers; ``order`` is that of the rows, None if none moved."""
-
-    boost_ends: int = 0
-    balance_ends: int = 0
-    overtaken: int = 0
-    order: np.ndarray | None = None
-
-
-def put_in_order(recording: Recording, found: Inferred) -> Recording:
-    """A recording with its rows in the inferred order."""
-    if not found.overtaken:
-        return recording
-    moved = recording.moved + found.overtaken
-    return replace(recording, trace=recording.trace.iloc[found.order], moved=moved)
-
-
 def first_wrong(run) -> int:
     """The first row at which a page or a drain is wrong, or -1."""
     wrong = [int(run.counts[at]) for at in (C_FIRST_MISS, C_FIRST_DRAIN_MISS)]
@@ -54,7 +36,7 @@ def first_wrong(run) -> int:
 
 
 def overtakable(columns, depth) -> tuple[np.ndarray, np.ndarray]:
-    """The allocations right behind rows of a deeper context in which pages were freed.
+    """The rows that may have come late: right behind a deeper context in which pages were freed.
 
     Parameters
     ----------
@@ -68,11 +50,12 @@ def overtakable(columns, depth) -> tuple[np.ndarray, np.ndarray]:
         Their rows, and for each the first row of the deeper context before it.
     """
     frees = np.isin(columns.kind, (FREE, FREE_BATCHED, FREE_DIRECT))
+    late = (columns.kind == ALLOC) | ((columns.kind == BALANCE) & (columns.value == 0))
     begins, rows = [], []
     for cpu in np.unique(columns.cpu):
         mine = np.flatnonzero((columns.cpu == cpu) & (columns.kind != IGNORED))
-        level, allocates = depth[mine].astype(int), columns.kind[mine] == ALLOC
-        for at in np.flatnonzero(allocates[1:] & (level[:-1] > level[1:])) + 1:
+        level = depth[mine].astype(int)
+        for at in np.flatnonzero(late[mine][1:] & (level[:-1] > level[1:])) + 1:
             begin = at
             while begin > 0 and level[begin - 1] > level[at]:
                 begin -= 1

@@ -26,8 +26,16 @@ from freehint.formats.traces.rows import (
 )
 from freehint.jit import kernel
 from freehint.mm.highatomic import unusable_highatomic
-from freehint.mm.memory import WMARK_HIGH, ZONE_BELOW_HIGH, ZONE_MOVABLE, ZONE_RECLAIM_ACTIVE
+from freehint.mm.memory import (
+    MOVABLE,
+    WMARK_HIGH,
+    ZONE_BELOW_HIGH,
+    ZONE_MOVABLE,
+    ZONE_NORMAL,
+    ZONE_RECLAIM_ACTIVE,
+)
 from freehint.mm.pcp_limits import zone_flag
+from freehint.mm.profile import HIGH_AUTO_TUNED
 from freehint.mm.zone import above_high, zone_watermark_ok
 
 NR_DOUBTS = 16  # the newest rows at which a boost decided
@@ -101,6 +109,23 @@ def look_at_zone(memory, run, row, zone, order, highest):
         if zone_watermark_ok(memory, zone, order, WMARK_HIGH, 0, highest, 0):
             note_doubt(run, row)
         memory.zones[zone].watermark_boost = boost
+
+
+@kernel(inline=True)
+def look_at_zones(memory, run, row, zone, order, migratetype):
+    """Check the high watermarks of all zones down to the one that served an allocation.
+
+    That is the lowest zone, 0, if none served it: it fails, or reclaims before it looks again.
+    The zones above were checked and passed over; each check may set ZONE_BELOW_HIGH.  The
+    zonelist is taken to begin at the highest zone, since rows do not show __GFP_DMA32.  There is
+    no such check where pcp.high does not tune itself, nor in the bulk allocator.
+    Source: get_page_from_freelist(), alloc_pages_bulk_noprof() of 6.12.
+    """
+    if memory.profile.pcp_high != HIGH_AUTO_TUNED:
+        return
+    highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
+    for looked_at in range(memory.zones.shape[0] - 1, zone - 1, -1):
+        look_at_zone(memory, run, row, looked_at, order, highest)
 
 
 def infer_boost_ends(columns, first, again):
