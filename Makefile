@@ -41,9 +41,10 @@ bench-quick: need-gcc $(STAMP) ## measure the same on smaller guests, in 2 minut
 growth: need-gcc $(STAMP) ## measure time and memory against size, up to 1 TiB: out/growth.csv, out/growth_*.svg
 	@$(BIN)/python -m benchmarks.growth
 
-properties: $(STAMP) ## hold every policy against 1,000 random histories, and 4 times the examples of make test
+properties: $(STAMP) ## hold every policy against 1,000 random histories, reclaim against its twin in as many, and 4 times the examples of make test
 	@$(BIN)/python -m freehint.studies.promises 1000
 	@FREEHINT_EXAMPLES=4 $(BIN)/python -m pytest `grep -rl 'examples(' tests --include='test_*.py'`
+	@FREEHINT_EXAMPLES=84 $(BIN)/python -m pytest tests/mm/reclaim/test_reclaim_twin.py  # 1,008
 
 safety: $(STAMP) ## run 2 x 10,000 random migrations: is a write ever lost?
 	@$(BIN)/python -m freehint.studies.random_migrations 10000

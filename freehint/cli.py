@@ -269,8 +269,7 @@ def _add_reports(commands) -> None:
     report.add_argument("-o", "--out", default="out/report.html")
     report.add_argument("--pdf", action="store_true", help="also print a PDF beside the HTML")
     report.add_argument(
-        "-p",
-        "--parameter",
+        *("-p", "--parameter"),
         action="append",
         default=[],
         type=_setting,
@@ -288,7 +287,7 @@ def _add_reports(commands) -> None:
 
 
 def main(arguments=None) -> int:
-    """Run the command line and return the exit code."""
+    """Run the command line."""
     try:
         args = _parser().parse_args(arguments)
         module, _, function = args.run.rpartition(".")

@@ -20,6 +20,8 @@ from freehint.studies import speed
 from freehint.studies.blocks import block_story
 from freehint.studies.compile import told
 from freehint.studies.migrations import after_the_migration, recorded_resident, savings
+from freehint.studies.pressure.compacting import compacting
+from freehint.studies.pressure.inflating import full_guest
 from freehint.studies.real_walks import blocks_in_holds
 from freehint.studies.tables import holds_of_lists, reuse_by_position
 from freehint.studies.thread import thread_story
@@ -206,6 +208,12 @@ DRAWN = {
         pd.read_csv(fh.data("linux-6.1/reporting/fpr.rss.csv"))
     ),
     "free_under_pressure": lambda: figures.free_under_pressure(sawtooth()),
+    "memory_that_can_leave": lambda: figures.memory_that_can_leave(
+        compacting([1, 2], orders=(0, 9), pieces=(1, 1024))
+    ),
+    "balloon_course": lambda: figures.balloon_course(
+        {kind: fh.simulate(full_guest(kind, 1, 1)[0]).balloon for kind in ("cache", "anonymous")}
+    ),
     "pages_by_fate": lambda: figures.pages_by_fate(
         fh.summaries(moved()).set_index("policy", drop=False)
     ),

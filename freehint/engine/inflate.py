@@ -14,7 +14,7 @@ from freehint.config import InputError
 from freehint.engine.guest.balloon import ARRAY_PFNS_MAX, keep_pages, leak_pages, take_pages
 from freehint.engine.guest.pressure.outside import take_pages_reclaiming
 from freehint.engine.world.clock import hold_lock
-from freehint.mm.buddy import NEEDS_CALLBACK
+from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.zone import LOCKED, NO_PAGE
 from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
 

@@ -47,7 +47,11 @@ from freehint.figures.migration import (
     rounds_side_by_side,
     sent_by_round,
 )
-from freehint.figures.pressure import free_under_pressure
+from freehint.figures.pressure import (
+    balloon_course,
+    free_under_pressure,
+    memory_that_can_leave,
+)
 from freehint.figures.savings import (
     bytes_and_times,
     effect,
@@ -72,6 +76,7 @@ __all__ = [
     "FIGURES",
     "Picture",
     "balance",
+    "balloon_course",
     "beside_others",
     "block_lists",
     "blocks_by_order",
@@ -101,6 +106,7 @@ __all__ = [
     "longer_than",
     "main_effects",
     "measures",
+    "memory_that_can_leave",
     "new_figure",
     "pages_by_fate",
     "pcp_over_time",

@@ -1,15 +1,27 @@
-"""Figures of guests under pressure: recorded and predicted."""
+"""Figures of guests under pressure: recorded and predicted; compaction; balloons."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
-from freehint.figures.drawing.palette import BLACK, GREY, ORANGE, PALE, VERMILION
+from freehint.figures.drawing.palette import BLACK, GREY, ORANGE, PALE, VERMILION, WINE
 from freehint.figures.drawing.registry import figure
-from freehint.figures.drawing.style import SMALL, axes_or_new, legend_above, log_axis
+from freehint.figures.drawing.style import (
+    PENS,
+    SMALL,
+    axes_or_new,
+    every,
+    legend_above,
+    legend_beside,
+    log_axis,
+    new_figure,
+)
 from freehint.replay.pressure.compare import Comparison, own_times
+from freehint.studies.pressure.compacting import COMPACTS, LEAVES
 from freehint.units import MIB
 
 WATERMARKS = ("min", "low", "high")
+PASSES = {LEAVES: GREY, COMPACTS: WINE}
 STRIP = 0.04  # height of the strip of kswapd's runs, in axes
 
 
@@ -55,4 +67,80 @@ def free_under_pressure(compared: Comparison, ax=None) -> Axes:
     ax.set(xlabel="time since the first step began (s)", ylabel="free memory (MiB)")
     ax.set_xlim(0, measured.time_s[-1])
     legend_above(ax, 3)
+    return ax
+
+
+@figure(
+    "Memory that can leave for the host in free blocks of a granularity or more, with compaction"
+    " before the report and without; a group of bars for each size of the pieces in which the"
+    " guest gave memory back. Each panel is one granularity, each bar a mean, each dot a seed.",
+    source="freehint.studies.pressure.compacting.compacting",
+    unitless="x",
+    wide=True,
+)
+def memory_that_can_leave(table: pd.DataFrame, axes=None):
+    """Memory that can leave (MiB) by granularity, with compaction and without.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The result of :func:`freehint.studies.pressure.compacting.compacting`.
+    axes : array of Axes, optional
+        One for each granularity.
+    """
+    orders, pieces = (list(dict.fromkeys(table[name])) for name in ("order", "piece"))
+    if axes is None:
+        axes = new_figure(12, 3.2, columns=len(orders), sharey=True)[1]
+    axes = every(axes)
+    for order, ax in zip(orders, axes, strict=True):
+        _bars_by_piece(table[table["order"] == order], pieces, ax)
+        ax.set_title(f"in blocks of {size_of(order)} or more")
+        ax.set_xlabel("given back in pieces of")
+    axes[0].set_ylabel("memory that can leave (MiB)")
+    legend_beside(axes[-1])
+    return axes
+
+
+def size_of(order: int) -> str:
+    """The size of a block, such as "2 MiB"."""
+    kib = 4 << order
+    return f"{kib} KiB" if kib < 1024 else f"{kib >> 10} MiB"
+
+
+def _bars_by_piece(table, pieces, ax) -> None:
+    for i, (name, colour) in enumerate(PASSES.items()):
+        rows = table[table["policy"] == name]
+        x = np.arange(len(pieces)) + (i - 0.5) * 0.4
+        means = rows.groupby("piece")["can_leave_MiB"].mean()[pieces]
+        ax.bar(x, means, 0.4, color=colour, label=name)
+        at = x[[pieces.index(piece) for piece in rows["piece"]]]
+        ax.scatter(at, rows["can_leave_MiB"], color=BLACK, s=10, zorder=3)
+    names = [size_of(int(piece).bit_length() - 1) for piece in pieces]
+    ax.set_xticks(range(len(pieces)), names)
+
+
+@figure(
+    "The balloon of each guest over time. The dashed line is the target.",
+    source="Run.balloon",
+)
+def balloon_course(courses: dict, ax=None) -> Axes:
+    """The size of the balloon (MiB) over time (s), with one line per guest.
+
+    Parameters
+    ----------
+    courses : dict
+        Name -> ``Run.balloon`` of runs of the same length.
+    """
+    ax = axes_or_new(ax)
+    target = max(course["target_pages"].max() for course in courses.values()) * MIB
+    last_s = max(course["time_s"].max() for course in courses.values())
+    for (name, course), (colour, dashes) in zip(courses.items(), PENS):
+        time_s = [*course["time_s"], last_s]
+        size = np.array([*course["pages"], course["pages"].iloc[-1]]) * MIB
+        ax.plot(time_s, size, color=colour, ls=dashes, label=name, drawstyle="steps-post")
+    ax.axhline(target, color=GREY, lw=1, ls="--")
+    ax.set(xlabel="simulated time (s)", ylabel="balloon (MiB)")
+    ax.set_ylim(0, 1.15 * target)
+    ax.margins(x=0)
+    legend_beside(ax)
     return ax

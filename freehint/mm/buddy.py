@@ -16,12 +16,11 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 import numpy as np
 
 from freehint.jit import add_at, kernel, prefetch
+from freehint.mm.callback import note_empty_list
 from freehint.mm.list import list_add, list_add_tail, list_del, prefetch_links
 from freehint.mm.memory import (
     BUDDY,
     BUDDY_AND_ORDER,
-    CALLED,
-    EMPTIED,
     HEADS,
     ISOLATE,
     MAX_ORDER,
@@ -40,7 +39,6 @@ from freehint.mm.memory import (
 from freehint.mm.pageblock import get_pageblock_migratetype, set_pageblock_migratetype
 from freehint.mm.profile import MERGE_UNLESS_ISOLATE
 
-NEEDS_CALLBACK = -3  # a policy is to be called first, so nothing was done
 FPI_NONE = 0
 FPI_SKIP_REPORT_NOTIFY = 1
 FPI_TO_TAIL = 2
@@ -234,48 +232,6 @@ def prefetch_block(memory, node, order):
         prefetch_links(memory.links, page)
     for page in range(node, node + (1 << order), 32):
         prefetch(memory.frame, page)
-
-
-@kernel(inline=True)
-def note_empty_list(memory, zone, order, migratetype):
-    """Note for a policy that watches (step 1 of policies/five_step.py): a free list is empty."""
-    if memory.notify[WATCH_EMPTY] != 0:
-        memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * HEADS + migratetype
-
-
-@kernel(inline=True)
-def has_block(memory, zone, order, migratetype):
-    """Has the zone a free block of a type that can serve an order?"""
-    for current in range(order, NR_ORDERS):
-        if memory.nr_free[zone, current, migratetype] > 0:
-            return True
-    return False
-
-
-@kernel(inline=True)
-def wants_callback(memory, zone, order, migratetype):
-    """Is a policy to be called first, because the type has no block that could serve the order?
-
-    Only once for each zone in an allocation; then the request falls back to other types or fails.
-    """
-    if memory.notify[WATCH_EMPTY] == 0 or memory.notify[CALLED] >> zone & 1:
-        return False
-    return not has_block(memory, zone, order, migratetype)
-
-
-@kernel(cold=True)
-def call_back_first(memory, zone, order, migratetype):
-    """Ask for the policy to be called, and return NEEDS_CALLBACK."""
-    memory.notify[CALLED] |= 1 << zone
-    note_empty_list(memory, zone, order, migratetype)
-    return NEEDS_CALLBACK
-
-
-@kernel(inline=True)
-def end_callbacks(memory, node):
-    """Let the next allocation call again, unless this one, which got ``node``, is repeated."""
-    if memory.notify[CALLED] != 0 and node != NEEDS_CALLBACK:
-        memory.notify[CALLED] = 0
 
 
 @kernel(inline=True)

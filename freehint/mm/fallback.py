@@ -10,7 +10,8 @@ __rmqueue_fallback(), find_suitable_fallback(), steal_suitable_fallback(), boost
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import del_page_of_type, expand, note_empty_list, rmqueue_smallest
+from freehint.mm.buddy import del_page_of_type, expand, rmqueue_smallest
+from freehint.mm.callback import note_empty_list
 from freehint.mm.memory import (
     HIGHATOMIC,
     MAX_ORDER,

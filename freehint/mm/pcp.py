@@ -13,7 +13,8 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import FPI_NONE, free_one_page, wants_callback
+from freehint.mm.buddy import FPI_NONE, free_one_page
+from freehint.mm.callback import wants_callback
 from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
 from freehint.mm.highatomic import ALLOC_HIGHATOMIC
 from freehint.mm.list import list_add, list_add_tail, list_del, list_empty, list_next, list_prev
@@ -68,8 +69,7 @@ def pindex_to_order(pindex):
 def rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags):
     """Refill a pcp list at its tail and return the number of blocks added.
 
-    It ends before a block of another type if a policy is to be called first.
-    The caller holds the zone lock.  Source: rmqueue_bulk().
+    It ends early if a policy is to be called.  The caller holds the zone lock.  Source: same name.
     """
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     wanted, mode = nr_pcp_alloc(memory, zone, cpu, order), RMQUEUE_NORMAL

@@ -6,13 +6,8 @@ __alloc_pages_slowpath() for the order of attempts.
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import (
-    FPI_NONE,
-    call_back_first,
-    end_callbacks,
-    free_block,
-    wants_callback,
-)
+from freehint.mm.buddy import FPI_NONE, free_block
+from freehint.mm.callback import call_back_first, end_callbacks, wants_callback
 from freehint.mm.fallback import ALLOC_NOFRAGMENT, RMQUEUE_NORMAL, rmqueue
 from freehint.mm.highatomic import (
     ALLOC_HIGHATOMIC,

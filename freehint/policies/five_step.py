@@ -27,7 +27,8 @@ from dataclasses import dataclass
 
 from freehint.config import require
 from freehint.jit import kernel
-from freehint.mm.buddy import has_block, page_is_buddy
+from freehint.mm.buddy import page_is_buddy
+from freehint.mm.callback import has_block
 from freehint.mm.isolate import isolate_free_page, putback_isolated_page
 from freehint.mm.list import (
     list_add,

@@ -153,8 +153,11 @@ def decay_row(memory, run, rows, row):
 
 @kernel(cold=True)
 def drain_zone_row(memory, run, rows, row):
-    """Replay a drain of all pages of a zone, and return the pages drained so far."""
-    zone, cpu = rows.value[row], rows.cpu[row]
+    """Replay a drain of all pages of a CPU in a zone, and return the pages drained so far.
+
+    The CPU need not be the one that drains: an isolation of pages drains them all.
+    """
+    zone, cpu = rows.value[row], rows.node[row]
     if not tells_chunks(memory, run):
         return drain_pages_zone(memory, zone, cpu)
     if memory.pcp[zone, cpu].count > 0:

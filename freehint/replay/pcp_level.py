@@ -25,6 +25,7 @@ from freehint.formats.traces.rows import (
     FREE,
     FREE_BATCHED,
     IGNORED,
+    LOOKED,
     PCP_PUSH,
     PCPU_DRAIN,
     RETURNED,
@@ -141,6 +142,7 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
 def look_at_zones(memory, run, row, zone, order, migratetype):
     """Check the high watermarks of all zones down to the one that served an allocation.
 
+    That is the lowest zone, 0, if none served it: it fails, or reclaims before it looks again.
     The zones above were checked and passed over; each check may set ZONE_BELOW_HIGH.  The
     zonelist is taken to begin at the highest zone, since rows do not show __GFP_DMA32.  There is
     no such check where pcp.high does not tune itself, nor in the bulk allocator.
@@ -253,6 +255,8 @@ def rare_row(memory, run, rows, row, ablation):
         drain_row(memory, run, rows, row)
     elif kind == BALANCE:
         balance_row(memory, run, rows.value[row], ablation)
+    elif kind == LOOKED:
+        look_at_zones(memory, run, row, 0, rows.order[row], rows.migratetype[row])
     else:
         list_row(memory, run, rows, row)
 

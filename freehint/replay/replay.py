@@ -20,6 +20,7 @@ from freehint.formats.tables import history_table
 from freehint.formats.traces import rows
 from freehint.formats.traces.columns import CLAIMS, ablate_rows, settle, trace_rows
 from freehint.formats.traces.recording import Recording, load_recording
+from freehint.formats.traces.table import IRQ_COLUMN
 from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATETYPE_NAMES,
@@ -37,6 +38,7 @@ from freehint.replay import INPUTS, LEVELS
 from freehint.replay.boost import NR_DOUBTS, infer_balance_ends, infer_boost_ends
 from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
+from freehint.replay.overtaken import Inferred, infer_overtaken, put_in_order
 from freehint.replay.pcp_drains import no_drains_due, pages_due
 from freehint.replay.pcp_level import replay_pcp, replay_pcp_part
 from freehint.replay.result import (
@@ -51,6 +53,7 @@ from freehint.replay.result import (
 ABLATIONS = dict.fromkeys(("always_head", "lowest_first", "no_rotation"), "buddy")
 ABLATIONS |= dict.fromkeys(("no_claim", "wrong_batch", "no_zone_drain", "free_returned"), "pcp")
 ABLATIONS |= {"no_told_turn": "buddy", "no_reclaim_flag": "pcp", "boosts_stay": "pcp"}
+ABLATIONS |= dict.fromkeys(("no_look_in_vain", "own_lists_drained"), "pcp")
 TOLD_BLOCKS = 1 << 13  # most blocks of one list that rows named and the model has yet to take
 ROTATIONS = 4096  # most rotations that are kept; further ones are only counted
 
@@ -77,7 +80,7 @@ def replay(
         The kmem tracepoints alone, or the recorded probe rows as well.
     infer : bool
         Infer, with std inputs, the frees that bypass the pcp lists, from their position; and at
-        pcp level the ends of boosts, from drains.
+        pcp level the ends of boosts, and allocations that a softirq overtook.
     resync : bool
         At buddy level, correct the model after every miss, to show what that hides.
     ablation : str, optional
@@ -121,10 +124,10 @@ def replay(
     def run_all():
         return _run(recording.t0, columns, level, resync, ablation)
 
-    done, boost_ends, balance_ends = run_all(), 0, 0
+    done, found = run_all(), Inferred()
     if infer:
-        done, boost_ends = infer_boost_ends(columns, done, run_all)
-        done, balance_ends = infer_balance_ends(columns, done, run_all)
+        done, found = _infer(recording, columns, level, done, run_all)
+        recording = put_in_order(recording, found)
     memory, run, seconds = done
     counts = run.counts
     lists = compare_lists(memory, recording.t1)
@@ -141,8 +144,8 @@ def replay(
         silent_rows=int(counts[rows.C_SILENT_ROWS]),
         silent_pages=int(counts[rows.C_SILENT_PAGES]),
         inferred_frees=inferred,
-        boost_ends=boost_ends,
-        balance_ends=balance_ends,
+        boost_ends=found.boost_ends,
+        balance_ends=found.balance_ends,
         rotations=int(counts[rows.C_ROTATIONS]) - int((~rotations["inferred"]).sum()),
         rotation_rows=rotations,
         refused=int(counts[rows.C_REFUSED]),
@@ -158,11 +161,22 @@ def replay(
         drain_misses=_drain_misses(memory, run),
         given_up=pages_due(run.due) if memory.nr_cpus > 1 else 0,
         moved_rows=recording.moved,
-        notes=order_notes(recording, columns, level),
+        notes=order_notes(recording, columns, level, found.overtaken),
         first_miss=_first_miss(recording, columns, counts, level, resync, ablation),
         seconds=seconds,
         memory=memory,
     )
+
+
+def _infer(recording: Recording, columns, level: str, done, run_all):
+    """Infer what no row tells; return the last of the replays that it took, and the findings."""
+    done, boost_ends = infer_boost_ends(columns, done, run_all)
+    done, balance_ends = infer_balance_ends(columns, done, run_all)
+    if level == "buddy" or not recording.contexts:
+        return done, Inferred(boost_ends, balance_ends)
+    depth = recording.trace[IRQ_COLUMN].to_numpy()
+    done, order, overtaken = infer_overtaken(columns, depth, done, run_all)
+    return done, Inferred(boost_ends, balance_ends, overtaken, order)
 
 
 def scratch(memory: Memory, columns: rows.Rows | None = None) -> rows.Scratch:
@@ -281,8 +295,7 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     def run_all():
         return _run(recording.t0, columns, "pcp", False, None)
 
-    done, _ = infer_boost_ends(columns, run_all(), run_all)
-    infer_balance_ends(columns, done, run_all)
+    _infer(recording, columns, "pcp", run_all(), run_all)
     memory = recording.t0
     run, time_us = scratch(memory, columns), recording.trace["ts_us"].to_numpy()
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)

@@ -98,7 +98,7 @@ class Replay:
     moved_rows : int
         Rows of mm_page_alloc that the kernel wrote after those of other pages, and that were put
         back to where their pages were taken; 0 without the probes of the pcp lock and without
-        the column ``irq``.
+        the column ``irq``.  At pcp level some of them may be inferred; ``notes`` tells how many.
     notes : tuple of str
         What is to be known of the order of the rows, and of kswapd if it ran and no row in use
         tells when it balanced, in sentences; often empty.
@@ -205,13 +205,16 @@ def same_pcp(model: Memory, recorded: Memory) -> bool:
     return equal and pcp_lists(model).equals(pcp_lists(recorded))
 
 
-def order_notes(recording: Recording, columns: Rows, level: str) -> tuple:
+def order_notes(recording: Recording, columns: Rows, level: str, overtaken: int) -> tuple:
     """What is to be known of the order of the rows, and of kswapd if no row tells of it."""
     notes, moved = [], f"{recording.moved} mm_page_alloc rows were put back"
     if recording.in_lock_order:
         notes.append(f"the rows are in lock order: {moved} to where their pages were taken")
     elif recording.contexts:
-        notes.append(f"the column irq is used: {moved} before the softirq that overtook them")
+        inferred = f", {overtaken} of them because pages or drains tell" if overtaken else ""
+        notes.append(
+            f"the column irq is used: {moved} before the softirq that overtook them{inferred}"
+        )
     elif recording.kernel.release >= PREEMPTIBLE:
         notes.append(
             "the kernel is preemptible, and no rows pcp_push and pcp_pop tell the order of its"

@@ -210,10 +210,6 @@ def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> E
         engine.migrate(migration)
     if len(world.balloon.pages):
         engine.inflate(scenario.control.deflate_on_oom)
-    compacts = any(policy.compacts for policy in policies)
-    if engine.under_pressure and (compacts or scenario.control.names("compact_memory")):
-        named = "policy.compacts" if compacts else "control.at: compact_memory"
-        raise InputError(f"{named}: a guest under pressure compacts by its own jobs alone")
     for name in scenario.control.given_at:
         if name not in engine.commands.does:
             raise InputError(f"control.at: only a guest under pressure takes the command {name!r}")

@@ -273,15 +273,13 @@ def _twice(laps: pd.DataFrame) -> list:
 
 def _both(question: str, walks: list, counts: pd.DataFrame, tell) -> list:
     """What the recorded rows tell on a question, and what the predicted ones tell."""
-    names = [walk.recording for walk in that_ask(question, walks)]
-    if not names:
+    if not (names := [walk.recording for walk in that_ask(question, walks)]):
         return [NONE, NONE]
     return [tell(counts.xs(side, level="side").loc[names]) for side in SIDES]
 
 
 def _hold(rows: pd.DataFrame) -> str:
-    most = rows["most_in_a_hold"].max()
-    return f"up to {most:,} blocks in a hold, {rows['stale'].sum()} stale"
+    return f"up to {rows['most_in_a_hold'].max():,} blocks in a hold, {rows['stale'].sum()} stale"
 
 
 def _steps(rows: pd.DataFrame) -> str:

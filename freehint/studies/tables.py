@@ -116,6 +116,8 @@ RULES = {
     "no_told_turn": "no list is turned, though rows tell",
     "no_reclaim_flag": "kswapd limits no list",
     "boosts_stay": "kswapd ends no boost",
+    "no_look_in_vain": "a request that fails looks at no zone",
+    "own_lists_drained": "a CPU drains no lists but its own",
 }
 
 

@@ -63,10 +63,3 @@ def test_drop_caches_and_memory_reclaim_at_a_time():
         gone = cache[table["time_ns"] < 1_000 * MS].max() - cache.iloc[-1]
         assert least <= gone <= most
     assert dropped["drop_pagecache"].iloc[-1] == 1
-
-
-def test_compaction_from_outside_is_refused_there():
-    with pytest.raises(fh.InputError, match="a guest under pressure compacts by its own jobs"):
-        simulate(**{"control.at": "1 compact_memory"})
-    with pytest.raises(fh.InputError, match=r"policy\.compacts"):
-        simulate("compact_report")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from freehint.mm.buddy import FPI_NONE, NEEDS_CALLBACK, free_block
+from freehint.mm.buddy import FPI_NONE, free_block
+from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.memory import (
     CALLED,
     EMPTIED,

@@ -15,9 +15,11 @@ from freehint.mm.compact.state import (
     COMPACT_CONTINUE,
     COMPACT_DEFERRED,
     COMPACT_MAX_DEFER_SHIFT,
+    COMPACT_PARTIAL_SKIPPED,
     COMPACT_SKIPPED,
     COMPACT_SUCCESS,
     KCOMPACTD,
+    MIGRATE_ASYNC,
     MIGRATE_SYNC_LIGHT,
     PRIO_ASYNC,
     PRIO_SYNC_FULL,
@@ -231,6 +233,29 @@ def test_the_migration_scanner_goes_to_a_pageblock_with_free_pages_and_turns_the
     assert left.tolist() == [11000, 5640, 6000]
     assert (cc.fast_start_pfn, cc.total_migrate_scanned) == (6000, 1)
     assert cc.fast_search_fail == 0
+
+
+@PROFILES
+def test_a_pageblock_of_which_nothing_can_be_isolated_is_not_searched_for_ever(profile):
+    spans = {"DMA32": (4096, 4096 + PAGES)}
+    memory = empty_memory(spans, nr_cpus=1, watermark=(8, 10, 12), profile=profile)
+    for node in (1280, *range(4096, PAGES, 16)):  # pageblock 2 has free pages, and the upper half
+        free_block(memory, node, 0, 3, FPI_NONE)
+    guest = Guest.__new__(Guest)
+    guest.memory, guest.compaction = memory, new_compaction(memory)
+    guest.reclaim = new_reclaim(memory, PAGES)
+    memory.frame[1025] = LRU  # it can be moved, but neither of its neighbours can
+    add_file_page(memory, guest.reclaim, 1025, 1025, False)
+    cc = guest.control(PROCESS)
+    direct.set_request(cc, 0, 9, MOVABLE, 1)
+    cc.mode, cc.direct_compaction = MIGRATE_ASYNC, 1
+    result = begin_zone(memory, guest.reclaim, guest.compaction, PROCESS, 0)
+    assert result == COMPACT_CONTINUE
+    rounds = 0
+    while result == COMPACT_CONTINUE and rounds < 100:
+        result = step_zone(memory, guest.reclaim, guest.compaction, PROCESS)
+        rounds += 1
+    assert result == COMPACT_PARTIAL_SKIPPED, f"{rounds} rounds"
 
 
 def test_attempts_are_put_off_twice_as_long_after_each_failure():

@@ -53,7 +53,10 @@ ANSWERS = {
 # The contents have no code, and papermill runs the report.
 LIVE = [name for name in book.CHAPTERS if name not in (FIRST, "report", *ANSWERS)]
 # Most of their time goes with the number of seeds, which is a parameter; two give an interval.
-LONG = ("verdict", "10_is_it_the_real_kernel", "14_the_thread_on_a_real_kernel")
+LONG = (
+    *("verdict", "10_is_it_the_real_kernel", "14_the_thread_on_a_real_kernel"),
+    "16_under_pressure",
+)
 
 
 @pytest.fixture(scope="module")

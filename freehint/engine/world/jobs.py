@@ -84,6 +84,8 @@ JOB_DTYPE = np.dtype(
             "flush_at",  # time_ns of the flusher's next turn
             "dirty_ratio",
             "dirty_background_ratio",
+            "huge_pages",  # 1: anonymous memory gets huge pages
+            "thp_defrag",  # position in THP_DEFRAG: what a fault does if there is none
             # the run's tables
             "course_at",  # time_ns of the next row
             "course_ns",  # time between two rows
@@ -93,7 +95,9 @@ JOB_DTYPE = np.dtype(
     ]
 )
 # Entries of Jobs.rate: time in ns that a job needs for a page, or for a process.
-R_READ, R_REREAD, R_WRITE, R_FILL, R_REWRITE, R_EXIT, R_RM, R_EXEC, R_OOM, NR_RATES = range(10)
+R_READ, R_REREAD, R_WRITE, R_FILL, R_REWRITE, R_EXIT, R_RM, R_EXEC, R_OOM, R_HUGE, NR_RATES = range(
+    11
+)
 
 
 class Jobs(NamedTuple):
@@ -102,7 +106,7 @@ class Jobs(NamedTuple):
     step : int64[n, 6]           S_KIND .. S_LAST of steps.py
     log : int64[n, 7]            L_BEGIN .. L_OOMS
     state : record[1]            JOB_DTYPE
-    rate : int64[9]              R_READ .. R_OOM, ns
+    rate : int64[10]             R_READ .. R_HUGE, ns
     vruntime : int64[3]          of each task, ns
     runnable : uint8[3]
     content : uint32[P]          version of what the place holds, resident or not

@@ -7,8 +7,8 @@ from freehint.formats.traces import rows
 from freehint.formats.traces.balance import fill_balanced, infer_balances
 from freehint.formats.traces.compaction import fill_compacted, mark_returned, pair_searches
 from freehint.formats.traces.recording import Recording
-from freehint.formats.traces.types import own_types, pair_bulk_allocations
-from freehint.formats.traces.zones import fill_drains, fill_zones
+from freehint.formats.traces.types import fill_wanted, own_types, pair_bulk_allocations
+from freehint.formats.traces.zones import fill_cpus, fill_drains, fill_zones
 from freehint.mm.memory import (
     MAX_ORDER,
     MIGRATE_PCPTYPES,
@@ -139,8 +139,11 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
     if (kind == rows.BULK_POP).any():
         kind[kind == rows.BULK_ALLOC] = rows.IGNORED
     balances = (kind == rows.BALANCE).any()
+    failed = (kind == rows.ALLOC) & (pfn == 0)
+    if memory.profile.pcp_high == HIGH_AUTO_TUNED:
+        kind[failed], failed = rows.LOOKED, np.zeros_like(failed)
     for what, idle in (
-        ("mm_page_alloc that failed", (kind == rows.ALLOC) & (pfn == 0)),
+        ("mm_page_alloc that failed", failed),
         # The fast search found no block: the whole list moves to its own end.
         ("turn_head of no block", (kind == rows.TURN) & (pfn < 0)),
         ("mm_vmscan_kswapd_wake", (kind == rows.WAKE) & balances),
@@ -174,7 +177,9 @@ def probe_kinds(profile) -> dict:
         kinds["steal"] = rows.STEAL
     if profile.pcp_high != HIGH_AUTO_TUNED:  # later kernels have a probe for drained zones
         kinds["drain"] = rows.DRAIN
-    elif profile.drain_in_chunks:
+        return kinds
+    kinds["mm_vmscan_direct_reclaim_begin"] = rows.LOOKED
+    if profile.drain_in_chunks:
         kinds["drain"] = rows.DRAIN_CHUNK
     return kinds
 
@@ -197,8 +202,10 @@ def _fill_values(recording: Recording, columns, path) -> None:
     pair_searches(trace, columns)
     pair_bulk_allocations(trace, columns, path)
     fill_compacted(trace, columns, recording.t0)
+    fill_wanted(trace, columns)
     fill_zones(recording, columns, (rows.DECAY, rows.DRAIN_ZONE), "a", path)
     fill_drains(recording, columns, path)
+    fill_cpus(recording, columns, path)
     fill_balanced(recording, columns, path)
     columns.value[(kind == rows.TURN) & (trace["event"] == "turn").to_numpy()] = 1
 
@@ -277,6 +284,11 @@ def ablate_rows(columns, ablation) -> None:
         columns.kind[np.isin(columns.kind, (rows.BALANCE, rows.WAKE))] = rows.IGNORED
     elif ablation == "no_told_turn":
         columns.kind[columns.kind == rows.TURN] = rows.IGNORED
+    elif ablation == "no_look_in_vain":
+        columns.kind[columns.kind == rows.LOOKED] = rows.IGNORED
+    elif ablation == "own_lists_drained":
+        drains = columns.kind == rows.DRAIN_ZONE
+        columns.node[drains] = columns.cpu[drains]
 
 
 def settle(memory: Memory, columns, inputs: str, infer: bool) -> int:

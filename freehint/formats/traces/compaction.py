@@ -137,6 +137,8 @@ def mark_returned(trace, columns, memory) -> None:
     compactor = np.where(processes[at] == pids, at, -1).astype(np.int16)
     if not mark_held(columns, compactor, np.full(memory.nr_pages, -1, np.int16)):
         return
+    if _settle_told(trace["event"].to_numpy(), columns, compactor):
+        return
     alloc = (trace["event"] == "mm_page_alloc").to_numpy()
     settle_returned(
         columns,
@@ -146,6 +148,26 @@ def mark_returned(trace, columns, memory) -> None:
         np.full(len(processes), len(alloc), np.int64),
         np.zeros(len(processes), np.bool_),
     )
+
+
+def _settle_told(events, columns, compactor) -> bool:
+    """Settle them where rows tell when a compaction has moved its pages; return whether they do.
+
+    Pages are kept while others are moved, and what is left is given back after the last move,
+    before the compaction ends.  Source: compact_zone().
+    """
+    moves = events == "mm_compaction_migratepages"
+    if not moves.any():
+        return False
+    edges = moves | np.isin(events, ("mm_compaction_begin", "mm_compaction_end"))
+    returned = columns.fate == RETURNED
+    for process in np.unique(compactor[returned]):
+        mine = compactor == process
+        at, frees = np.flatnonzero(mine & edges), np.flatnonzero(mine & returned)
+        after = np.searchsorted(at, frees)
+        kept = (after < len(at)) & moves[at[np.minimum(after, len(at) - 1)]]
+        columns.fate[frees[~kept]] = TO_PCP
+    return True
 
 
 def fill_compacted(trace, columns, memory) -> None:

@@ -12,7 +12,9 @@ lists under the zone lock.  So
 
 In any kernel an interrupt may come as soon as a refill lets go of the zone lock, and its softirq
 frees pages before the row of the allocation is written.  Where the column ``irq`` tells in which
-context each row was written, such an mm_page_alloc row goes back to its refill.
+context each row was written, such an mm_page_alloc row goes back to its refill.  And where a
+softirq found the pcp lock taken by a free whose drain has its rows only behind the softirq's, the
+row of that free goes there.
 """
 
 from typing import NamedTuple
@@ -24,7 +26,7 @@ from freehint.formats.traces.table import IRQ_COLUMN, MOST_IRQ
 from freehint.jit import kernel
 
 # What a row is to the order of the locks.
-OTHER, ALLOC, POP, PUSH, BUDDY, REFILL, DRAIN, DRAINED = range(8)
+OTHER, ALLOC, POP, PUSH, BUDDY, REFILL, DRAIN, DRAINED, DIRECT = range(9)
 EVENTS = {
     "mm_page_alloc": ALLOC,
     "pcp_pop": POP,
@@ -44,7 +46,8 @@ class LockOrder(NamedTuple):
 
     rows : int64[n]    the rows, by their places, in lock order
     place : int64[n]   in that order, the row at which each of them happened
-    moved : int        mm_page_alloc rows that other rows stood before
+    moved : int        mm_page_alloc rows that other rows stood before, and frees that they came
+                       behind
     """
 
     rows: np.ndarray
@@ -85,11 +88,15 @@ def find_places(kind, cpu, pfn, place, taken_at):
                 taken_at[page] = -1
 
 
+def _kinds(trace: pd.DataFrame, kinds: dict) -> np.ndarray:
+    """What each row is to the order of the locks, int8[n]."""
+    kind = np.array([kinds.get(name, OTHER) for name in trace["event"].cat.categories], np.int8)
+    return kind[trace["event"].cat.codes.to_numpy()]
+
+
 def lock_order(trace: pd.DataFrame) -> LockOrder:
     """The lock order of a trace (a table of TRACE_COLUMNS)."""
-    names = trace["event"].cat.categories
-    kind = np.array([EVENTS.get(name, OTHER) for name in names], np.int8)
-    kind = kind[trace["event"].cat.codes.to_numpy()]
+    kind = _kinds(trace, EVENTS)
     locked = trace["event"].to_numpy() == "mm_page_alloc_zone_locked"
     refills = (kind == BUDDY) & (~locked | (trace["a"].to_numpy() == 1))
     kind[refills] = REFILL
@@ -138,16 +145,52 @@ def find_overtaken(kind, cpu, depth, pid, pfn, place):
     return moved
 
 
+@kernel
+def find_late_drains(kind, cpu, depth, place):
+    """Write to ``place`` the rows behind which frees happened whose drains a softirq came before.
+
+    The row of the free stands right before rows of a deeper context on its CPU, in which each free
+    was direct because the pcp lock was taken; right behind these stands the drain's first row.
+
+    Returns
+    -------
+    int
+        The number of rows moved.
+    """
+    pushed = np.full((256, MOST_IRQ + 1), -1, np.int64)  # the last row, if it is a free
+    held = np.zeros((256, MOST_IRQ + 1), np.int64)  # direct frees behind it, in deeper contexts
+    frees = np.zeros((256, MOST_IRQ + 1), np.int64)  # all frees behind it, in deeper contexts
+    moved = 0
+    for row in range(kind.shape[0]):
+        what, here, level = kind[row], cpu[row], depth[row]
+        if what == OTHER:
+            continue
+        for above in range(level):
+            if what == PUSH:
+                frees[here, above] += 1
+            elif what == DIRECT:
+                held[here, above] += 1
+            else:
+                pushed[here, above] = -1
+        before = pushed[here, level]
+        if what == DRAINED and before >= 0 and 0 < held[here, level] == frees[here, level]:
+            if place[before] == before:
+                place[before] = row - 1
+                moved += 1
+        pushed[here, level] = row if what == PUSH else -1
+        held[here, level] = frees[here, level] = 0
+    return moved
+
+
 def softirq_order(trace: pd.DataFrame) -> LockOrder:
     """The order of a trace (TRACE_COLUMNS and ``irq``) in which pages left the buddy lists."""
-    names = trace["event"].cat.categories
     kinds = dict.fromkeys((*GOES_ON, "free_direct"), DRAINED) | {"mm_page_alloc": ALLOC}
     kinds |= dict.fromkeys(("mm_page_alloc_zone_locked", "mm_page_alloc_extfrag"), REFILL)
-    kind = np.array([kinds.get(name, OTHER) for name in names], np.int8)
-    kind = kind[trace["event"].cat.codes.to_numpy()]
-    columns = (trace[name].to_numpy() for name in ("cpu", IRQ_COLUMN, "pid", "pfn"))
+    cpu, depth, pid, pfn = (trace[name].to_numpy() for name in ("cpu", IRQ_COLUMN, "pid", "pfn"))
     own, place = np.arange(len(trace)), np.empty(len(trace), np.int64)
-    moved = find_overtaken(kind, *columns, place)
+    moved = find_overtaken(_kinds(trace, kinds), cpu, depth, pid, pfn, place)
+    kinds |= {"mm_page_free": PUSH, "mm_page_free_batched": PUSH, "free_direct": DIRECT}
+    moved += find_late_drains(_kinds(trace, kinds), cpu, depth, place)
     rows = np.argsort(2 * place + (place != own), kind="stable")
     return LockOrder(rows, place[rows], int(moved))
 

@@ -37,8 +37,9 @@ from freehint.mm.profile import FALLBACK_CLAIMS
     TURN,
     BALANCE,
     WAKE,
+    LOOKED,
     NR_KINDS,
-) = range(27)
+) = range(28)
 
 # Fates of mm_page_free rows, and then two of other rows that a neighbour tells more about.
 TO_PCP, TO_PCP_LATER, DIRECT, BY_LATER_ROW = range(4)
@@ -52,9 +53,10 @@ ENDS_BOOST, ENDS_BALANCE = 2, 3
 class Rows(NamedTuple):
     """A trace between its snapshots, with one entry per row.
 
-    kind : int8      IGNORED .. WAKE
+    kind : int8      IGNORED .. LOOKED
     cpu : int16
-    node : int32     pfn - base_pfn, or another number where no page is named; drain: pages
+    node : int32     pfn - base_pfn, or another number where no page is named; drain: pages;
+                     drain_zone: the CPU that is drained
     order : int8     of the block; drain_chunk: pindex of the list that it begins with
     migratetype : int8
     change : int8    extfrag: the pageblock has the wanted type afterwards;

@@ -7,9 +7,11 @@ import numpy as np
 from freehint.config import InputError
 from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording
-from freehint.mm.memory import CMA, MIGRATE_PCPTYPES, UNMOVABLE
+from freehint.mm.memory import CMA, MAX_ORDER, MIGRATE_PCPTYPES, MOVABLE, UNMOVABLE
 
 GFP_MOVABLE_SHIFT = 3  # include/linux/gfp_types.h: two bits, MOVABLE and RECLAIMABLE
+
+DIRECT_RECLAIM = re.compile(r"order=(\d{1,2}) gfp_flags=(\S+)")
 
 
 def own_types(recording: Recording, typed, path) -> np.ndarray:
@@ -59,3 +61,19 @@ def pair_bulk_allocations(trace, columns, path) -> None:
 def _gfp_migratetype(flags: int) -> int:
     """The migratetype that gfp flags ask for.  Source: include/linux/gfp.h, gfp_migratetype()."""
     return flags >> GFP_MOVABLE_SHIFT & 3
+
+
+def fill_wanted(trace, columns) -> None:
+    """Fill in order and type of the requests that direct reclaim is for.
+
+    Only a MOVABLE request may use ZONE_MOVABLE, so nothing else is told of the type.
+    """
+    events = trace["event"].to_numpy()
+    here = columns.kind == rows.LOOKED
+    for at in np.flatnonzero(here & (events == "mm_vmscan_direct_reclaim_begin")):
+        told = DIRECT_RECLAIM.match(str(trace["gfp"].iloc[at]))
+        if not told or int(told[1]) >= MAX_ORDER:
+            columns.kind[at] = rows.IGNORED
+            continue
+        columns.order[at] = int(told[1])
+        columns.migratetype[at] = MOVABLE if "MOVABLE" in told[2] else UNMOVABLE

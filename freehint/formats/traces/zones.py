@@ -47,3 +47,17 @@ def fill_drains(recording: Recording, columns, path) -> None:
     columns.value[drains] = np.maximum(
         np.searchsorted(memory.zones.start_pfn, pfns, "right") - 1, 0
     )
+
+
+def fill_cpus(recording: Recording, columns, path) -> None:
+    """Fill in the CPU whose lists a drain_zone row drains; a task on another CPU may drain them.
+
+    Rows that do not name it drain their own CPU's.
+    """
+    trace, drains = recording.trace, np.flatnonzero(columns.kind == rows.DRAIN_ZONE)
+    cpus = np.where(trace["event"] == "drain_zone", trace["b"], -1)[drains]
+    wrong = drains[cpus >= recording.t0.nr_cpus]
+    if len(wrong):
+        row, event, cpu = (trace[name].iloc[wrong[0]] for name in ("seq", "event", "b"))
+        raise InputError(f"{path}: row {row} ({event}): b {cpu} is no CPU of the snapshot")
+    columns.node[drains] = np.where(cpus < 0, columns.cpu[drains], cpus)

@@ -232,7 +232,9 @@ def may_search(memory, cc):
 def fast_find_migrateblock(memory, compaction, who):
     """The pfn at which the migration scanner goes on: that of a pageblock with free pages, if any.
 
-    Source: fast_find_migrateblock().
+    Before 6.3 the pageblock is marked at once, so that no search finds it twice: the scanner then
+    passes over it.  Source: fast_find_migrateblock(); 6.1.8, Revert "mm/compaction: fix set skip in
+    fast_find_migrateblock" (without it a search may go on for ever).
     """
     cc = compaction.control[who]
     pfn = cc.migrate_pfn
@@ -261,6 +263,8 @@ def fast_find_migrateblock(memory, compaction, who):
             if free_pfn < high_pfn and not get_pageblock_skip(memory, free_pfn):
                 note(compaction, TURNED_TAIL, free_pfn, 0, 0, 0)
                 move_freelist_tail(memory, head, node)
+                if memory.profile.compaction != COMPACT_BLOCKS:
+                    set_pageblock_skip(memory, free_pfn)
                 found = free_pfn
                 break
             node = list_next(memory.links, node)

@@ -53,6 +53,8 @@ COUNTS = (
     "compact_daemon_free_scanned",
     "thp_split_page",
     "thp_swpout_fallback",
+    "thp_fault_alloc",
+    "thp_fault_fallback",
 )
 NR_COUNTS = len(COUNTS)
 (
@@ -108,6 +110,8 @@ NR_COUNTS = len(COUNTS)
     COMPACT_DAEMON_FREE_SCANNED,
     THP_SPLIT_PAGE,
     THP_SWPOUT_FALLBACK,
+    THP_FAULT_ALLOC,
+    THP_FAULT_FALLBACK,
 ) = range(NR_COUNTS)
 
 # Reclaim.work, in pages unless noted: pages scanned, skipped because of their zone, reclaimed,

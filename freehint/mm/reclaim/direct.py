@@ -1,20 +1,32 @@
-"""Direct reclaim: a task frees pages for its own request, or waits until others have.
+"""Direct reclaim: a task frees pages for its own request or an operator's, or waits for others.
 
 Source: mm/vmscan.c of Linux 6.1: try_to_free_pages(), do_try_to_free_pages(), shrink_zones().
 """
 
 from freehint.jit import kernel
 from freehint.mm.compact.finish import compaction_suitable
-from freehint.mm.memory import WMARK_HIGH, WMARK_MIN, ZONE_NORMAL
-from freehint.mm.reclaim.counts import ALLOCSTALL_DMA, PGSCAN_DIRECT_THROTTLE, WORK_THROTTLED
+from freehint.mm.memory import WMARK_HIGH, WMARK_MIN, ZONE_MOVABLE, ZONE_NORMAL
+from freehint.mm.reclaim.counts import (
+    ALLOCSTALL_DMA,
+    DROP_PAGECACHE,
+    PGSCAN_DIRECT_THROTTLE,
+    WORK_THROTTLED,
+)
 from freehint.mm.reclaim.kswapd import wake
-from freehint.mm.reclaim.lists import lru_pages
+from freehint.mm.reclaim.lists import is_file
+from freehint.mm.reclaim.lru import folio_head
+from freehint.mm.reclaim.pages import drop_page, free_reclaimed
 from freehint.mm.reclaim.scan import (
     can_reclaim_anon_pages,
     compact_gap,
     snapshot_refaults,
 )
-from freehint.mm.reclaim.shrink import begin_pass_over_node, end_pass_over_node, next_round
+from freehint.mm.reclaim.shrink import (
+    begin_pass_over_node,
+    end_pass_over_node,
+    next_round,
+    should_continue_reclaim,
+)
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -27,6 +39,7 @@ from freehint.mm.reclaim.state import (
     INACTIVE_FILE,
     MAX_RECLAIM_RETRIES,
     PAGE_ALLOC_COSTLY_ORDER,
+    PAGEVEC_SIZE,
     SWAP_CLUSTER_MAX,
 )
 from freehint.mm.zone import zone_watermark_ok
@@ -145,7 +158,8 @@ def direct_reclaim_step(memory, reclaim, cpu):
         sc.at = DIRECT_PASSES
     if sc.at == DIRECT_PASSES:
         sc.nr_scanned = 0
-        if is_reclaim_needed(memory, reclaim):
+        sc.zone = next_zone_to_shrink(memory, reclaim, memory.zones.shape[0] - 1)
+        if sc.zone >= 0:
             sc.before = sc.nr_reclaimed
             begin_pass_over_node(memory, reclaim, BY_TASK)
             sc.at = DIRECT_SHRINKS
@@ -154,10 +168,11 @@ def direct_reclaim_step(memory, reclaim, cpu):
     if next_round(memory, reclaim, BY_TASK, cpu):
         return True
     end_pass_over_node(memory, reclaim, BY_TASK)
-    if should_continue_reclaim(memory, reclaim):
+    if should_continue_reclaim(memory, reclaim, BY_TASK, sc.nr_reclaimed - sc.before):
         sc.before = sc.nr_reclaimed
         begin_pass_over_node(memory, reclaim, BY_TASK)
         return True
+    end_zones(memory, reclaim)
     return end_direct_pass(memory, reclaim)
 
 
@@ -225,52 +240,98 @@ def compaction_ready(memory, order, zone, highest_zoneidx):
 
 
 @kernel(cold=True)
-def is_reclaim_needed(memory, reclaim):
-    """Is there a zone in which compaction for a costly order is not ready?
+def next_zone_to_shrink(memory, reclaim, zone):
+    """From a zone downwards, the first where compaction for a costly order is not ready, or -1.
 
     Source: shrink_zones().
     """
     sc = reclaim.control[BY_TASK]
-    needed = False
-    for zone in range(memory.zones.shape[0]):
-        if memory.zones[zone].index > sc.reclaim_idx:
-            continue
-        costly = sc.order > PAGE_ALLOC_COSTLY_ORDER
-        if costly and compaction_ready(memory, sc.order, zone, sc.reclaim_idx):
+    while zone >= 0:
+        if memory.zones[zone].index <= sc.reclaim_idx:
+            costly = sc.order > PAGE_ALLOC_COSTLY_ORDER
+            if not costly or not compaction_ready(memory, sc.order, zone, sc.reclaim_idx):
+                break
             sc.compaction_ready = 1
-        else:
-            needed = True
-    return needed
+        zone -= 1
+    return zone
 
 
 @kernel(cold=True)
-def should_continue_reclaim(memory, reclaim):
-    """For an order above 0: is another pass to be made, so that compaction can go on?
+def end_zones(memory, reclaim):
+    """The node is shrunk once; look at the lower zones only for compaction.
 
-    Source: should_continue_reclaim().
+    Source: shrink_zones().
     """
+    zone = reclaim.control[BY_TASK].zone
+    while zone >= 0:
+        zone = next_zone_to_shrink(memory, reclaim, zone - 1)
+
+
+@kernel(cold=True)
+def memory_reclaim(memory, reclaim, cpu, nr_pages):
+    """Reclaim ``nr_pages`` pages from the guest as one cgroup; return the pages reclaimed.
+
+    Source: memory_reclaim() of mm/memcontrol.c, try_to_free_mem_cgroup_pages().
+    """
+    got, retries = 0, MAX_RECLAIM_RETRIES
     sc = reclaim.control[BY_TASK]
-    large = sc.order > PAGE_ALLOC_COSTLY_ORDER or sc.priority < DEF_PRIORITY - 2
-    if sc.order == 0 or not large or sc.nr_reclaimed == sc.before:
-        return False
-    if compaction_could_run(memory, sc.order, sc.reclaim_idx):
-        return False
-    inactive = lru_pages(reclaim, INACTIVE_FILE)
-    if can_reclaim_anon_pages(reclaim):
-        inactive += lru_pages(reclaim, INACTIVE_ANON)
-    return inactive > compact_gap(sc.order)
+    while got < nr_pages:
+        pages = max(nr_pages - got, SWAP_CLUSTER_MAX)
+        begin_direct_reclaim(reclaim, 0, ZONE_MOVABLE, pages)
+        sc.proactive = 1
+        reclaim_with_force(memory, reclaim, cpu)
+        if sc.nr_reclaimed == 0:
+            if retries == 0:
+                break
+            retries -= 1
+        got += sc.nr_reclaimed
+    sc.proactive = 0
+    return got
 
 
 @kernel(cold=True)
-def compaction_could_run(memory, order, highest_zoneidx):
-    """Has a zone a block of the order, or enough free pages to make one?
+def drop_caches(memory, reclaim, cpu, limit):
+    """Drop clean pages of files that nobody has mapped, and shadows, in the files' order.
 
-    Source: compaction_suitable() as should_continue_reclaim() asks it.
+    Pages that are dirty or on their way to the disk become inactive.
+
+    Call it again while it returns ``limit`` pages; a call that drops fewer has come to the end.
+    Source: drop_pagecache_sb(), invalidate_mapping_pages(), clear_shadow_entry().
+
+    Returns
+    -------
+    int
+        Pages dropped.
     """
-    for zone in range(memory.zones.shape[0]):
-        if memory.zones[zone].index <= highest_zoneidx:
-            if zone_watermark_ok(memory, zone, order, WMARK_MIN, 0, highest_zoneidx, 0):
-                return True
-            if compaction_suitable(memory, zone, order, highest_zoneidx):
-                return True
-    return False
+    state = reclaim.node[0]
+    if state.drop_at == 0:
+        reclaim.count[DROP_PAGECACHE] += 1
+    dropped = batch = 0
+    while state.drop_at < reclaim.place.shape[0] and dropped < limit:
+        place = state.drop_at
+        state.drop_at += 1
+        if not in_a_cache(reclaim, place):
+            continue
+        batch += 1
+        node = int(reclaim.place[place]) - 1
+        if node < 0:
+            reclaim.place[place] = 0
+        elif drop_page(memory, reclaim, node):
+            dropped += 1
+        if batch == PAGEVEC_SIZE:
+            free_reclaimed(memory, reclaim, cpu)
+            batch = 0
+    free_reclaimed(memory, reclaim, cpu)
+    if dropped < limit:
+        state.drop_at = 0
+    return dropped
+
+
+@kernel(inline=True)
+def in_a_cache(reclaim, place):
+    """Has a file's place a page, or the shadow of one?"""
+    node = int(reclaim.place[place]) - 1
+    if node >= 0:
+        head = folio_head(reclaim, node)
+        return is_file(reclaim, head) != 0
+    return reclaim.place[place] < 0 and reclaim.swap[place] == 0

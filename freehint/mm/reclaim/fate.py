@@ -4,7 +4,7 @@ Source: shrink_folio_list(), folio_check_references(), pageout() of mm/vmscan.c,
 """
 
 from freehint.jit import kernel
-from freehint.mm.list import list_add
+from freehint.mm.list import list_add_tail
 from freehint.mm.memory import PAGEBLOCK_NR_PAGES
 from freehint.mm.reclaim.counts import (
     NR_VMSCAN_IMMEDIATE_RECLAIM,
@@ -32,7 +32,7 @@ from freehint.mm.reclaim.state import (
     PG_WRITEBACK,
     PTE_YOUNG,
 )
-from freehint.mm.reclaim.writeback import add_to_swap, start_writeback, swap_pages_free
+from freehint.mm.reclaim.writeback import add_to_swap, start_writeback
 
 REFERENCED_ACTIVATE, REFERENCED_KEEP, REFERENCED_CLEAN, REFERENCED_NOT = range(4)
 KEEP, ACTIVATE, RECLAIM = range(3)  # what becomes of a page
@@ -57,13 +57,17 @@ def check_references(memory, reclaim, node):
 
 
 @kernel(cold=True)
-def split_isolated(memory, reclaim, node):
-    """Split a huge page; its other pages are looked at next.  Source: split_folio_to_list()."""
+def split_isolated(memory, reclaim, who, node):
+    """Split a huge page; its other pages are looked at next, and counted then.
+
+    Source: split_folio_to_list(), shrink_folio_list().
+    """
     split_huge_page(memory, reclaim, node)
+    reclaim.control[who].nr_scanned -= PAGEBLOCK_NR_PAGES - 1
     reclaim.count[THP_SPLIT_PAGE] += 1
     reclaim.count[THP_SWPOUT_FALLBACK] += 1
-    for i in range(1, PAGEBLOCK_NR_PAGES):
-        list_add(reclaim.links, node + i, list_head(memory, ISOLATED))
+    for i in range(PAGEBLOCK_NR_PAGES - 1, 0, -1):
+        list_add_tail(reclaim.links, node + i, list_head(memory, ISOLATED))
 
 
 @kernel(cold=True)
@@ -144,11 +148,10 @@ def look_at_page(memory, reclaim, who, node):
     if references == REFERENCED_KEEP:
         return KEEP, 0
     if not is_file(reclaim, node) and not has(reclaim, node, PG_SWAPCACHE):
-        if swap_pages_free(reclaim) <= 0:
-            return ACTIVATE, 0
         if has(reclaim, node, PG_HUGE):
-            split_isolated(memory, reclaim, node)
-        add_to_swap(reclaim, node)
+            split_isolated(memory, reclaim, who, node)
+        if not add_to_swap(reclaim, node):
+            return ACTIVATE, 0
     clear_bits(reclaim, node, PG_MAPPED)
     if has(reclaim, node, PG_DIRTY):
         return write_dirty(memory, reclaim, who, node, references)

@@ -1,20 +1,14 @@
 """kswapd: who wakes it, what it does step by step, and when it sleeps.
 
 One call of kswapd_step() does one round of scanning (at most 32 pages of each list) or one
-decision.  kswapd first naps for 100 ms: the engine then calls end_nap(), unless a wake-up came
-before.
+decision.  After 100 ms of a nap without a wake-up the engine calls end_nap().
 
-Source: wakeup_kswapd(), kswapd(), kswapd_try_to_sleep(), balance_pgdat() and kswapd_shrink_node()
-of mm/vmscan.c, Linux 6.1.
+Source: wakeup_kswapd(), kswapd(), balance_pgdat() and others of mm/vmscan.c, Linux 6.1.
 """
 
 from freehint.jit import kernel
 from freehint.mm.compact.skip import reset_isolation_suitable
-from freehint.mm.memory import (
-    PAGEBLOCK_ORDER,
-    WMARK_HIGH,
-    ZONE_RECLAIM_ACTIVE,
-)
+from freehint.mm.memory import PAGEBLOCK_ORDER, WMARK_HIGH, ZONE_RECLAIM_ACTIVE
 from freehint.mm.reclaim.counts import (
     KSWAPD_HIGH_WMARK_HIT_QUICKLY,
     KSWAPD_LOW_WMARK_HIT_QUICKLY,
@@ -26,6 +20,7 @@ from freehint.mm.reclaim.shrink import (
     begin_pass_over_node,
     end_pass_over_node,
     next_round,
+    should_continue_reclaim,
 )
 from freehint.mm.reclaim.state import (
     BY_KSWAPD,
@@ -232,12 +227,15 @@ def begin_pass(memory, reclaim):
 
 @kernel(cold=True)
 def end_pass(memory, reclaim):
-    """After a pass: raise the priority if it was too lazy; perhaps give up.
+    """After a pass: one more for a large order; raise a priority that was too lazy; or give up.
 
     Source: balance_pgdat(), kswapd_shrink_node().
     """
     state, sc = reclaim.node[0], reclaim.control[BY_KSWAPD]
     end_pass_over_node(memory, reclaim, BY_KSWAPD)
+    if should_continue_reclaim(memory, reclaim, BY_KSWAPD, sc.lru_reclaimed):
+        begin_pass_over_node(memory, reclaim, BY_KSWAPD)
+        return
     if sc.order > 0 and sc.nr_reclaimed >= compact_gap(sc.order):
         sc.order = 0
     lazy = sc.nr_scanned < sc.nr_to_reclaim

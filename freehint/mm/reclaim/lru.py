@@ -8,7 +8,7 @@ Source: mm/swap.c, mm/workingset.c, include/linux/mm_inline.h, mm/migrate.c of L
 
 from freehint.jit import kernel
 from freehint.mm.memory import LRU, PAGEBLOCK_NR_PAGES
-from freehint.mm.reclaim.counts import PGACTIVATE, PSWPIN
+from freehint.mm.reclaim.counts import PGACTIVATE, PGDEACTIVATE, PSWPIN
 from freehint.mm.reclaim.lists import (
     add_faulted,
     add_to_lru,
@@ -27,6 +27,7 @@ from freehint.mm.reclaim.state import (
     PG_HUGE,
     PG_MAPPED,
     PG_ON_LRU,
+    PG_RECLAIM,
     PG_REFERENCED,
     PG_SWAPBACKED,
     PG_SWAPCACHE,
@@ -136,12 +137,14 @@ def touch(memory, reclaim, place, write):
     head = folio_head(reclaim, node)
     mapped = reclaim.page[head] & PG_MAPPED
     set_bits(reclaim, head, PG_MAPPED | PTE_YOUNG)
+    # should_try_to_free_swap(), for a fault on a page in the swap cache
+    unwanted = write or (not mapped and vm_swap_full(reclaim))
+    if unwanted and reclaim.page[head] & PG_WRITEBACK == 0:
+        free_swap(reclaim, head)
     if write:
         if is_file(reclaim, head):
             set_page_dirty(reclaim, head)
         else:
-            if reclaim.page[head] & PG_WRITEBACK == 0:
-                free_swap(reclaim, head)
             set_bits(reclaim, head, PG_DIRTY)
     return MAPPED if mapped else MINOR_FAULT
 
@@ -257,3 +260,19 @@ def deactivate_page(memory, reclaim, node):
         del_from_lru(memory, reclaim, node)
         clear_bits(reclaim, node, PG_ACTIVE | PG_REFERENCED)
         add_to_lru(memory, reclaim, node)
+        reclaim.count[PGDEACTIVATE] += nr_pages_of(reclaim, node)
+
+
+@kernel(cold=True)
+def deactivate_file(memory, reclaim, node):
+    """A dirty page that is not wanted goes as soon as the disk has it, unless it is mapped.
+
+    Source: deactivate_file_folio(), lru_deactivate_file_fn().
+    """
+    if has(reclaim, node, PG_MAPPED):
+        return
+    reclaim.count[PGDEACTIVATE] += 1 if has(reclaim, node, PG_ACTIVE) else 0
+    del_from_lru(memory, reclaim, node)
+    clear_bits(reclaim, node, PG_ACTIVE | PG_REFERENCED)
+    set_bits(reclaim, node, PG_RECLAIM)
+    add_to_lru(memory, reclaim, node)

@@ -35,7 +35,7 @@ from freehint.mm.reclaim.lists import (
     nr_pages_of,
     set_bits,
 )
-from freehint.mm.reclaim.lru import unlink_place
+from freehint.mm.reclaim.lru import deactivate_file, unlink_place
 from freehint.mm.reclaim.lru_gen.generations import keep_off_oldest, lru_gen_enabled
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
@@ -103,10 +103,12 @@ def next_isolated(memory, reclaim):
 
 @kernel(inline=True)
 def putback_page(memory, reclaim, node):
-    """Put an isolated page first on its list.  Source: move_folios_to_lru()."""
+    """Put an isolated page first on its list; return by how much pages in swap or file age.
+
+    Source: move_folios_to_lru().
+    """
     add_to_lru(memory, reclaim, node)
-    if has(reclaim, node, PG_ACTIVE):
-        reclaim.node[0].nonresident_age += nr_pages_of(reclaim, node)
+    return nr_pages_of(reclaim, node) if has(reclaim, node, PG_ACTIVE) else 0
 
 
 @kernel(cold=True)
@@ -127,13 +129,16 @@ def shrink_active_list(memory, reclaim, who, wanted, lru):
             set_bits(reclaim, node, PG_WORKINGSET)
             reclaim.count[PGDEACTIVATE] += pages
             reclaim.work[WORK_DEACTIVATED] += pages
-        putback_page(memory, reclaim, node)
+        reclaim.node[0].nonresident_age += putback_page(memory, reclaim, node)
         node = next_isolated(memory, reclaim)
 
 
 @kernel(inline=True)
 def keep_page(memory, reclaim, node, fate):
-    """Put a page that is not reclaimed back on a list.  Source: shrink_folio_list()."""
+    """Put a page that is not reclaimed back on a list, as :func:`putback_page`.
+
+    Source: shrink_folio_list().
+    """
     if fate == ACTIVATE:
         if has(reclaim, node, PG_SWAPCACHE) and vm_swap_full(reclaim):
             if not has(reclaim, node, PG_WRITEBACK):
@@ -142,7 +147,7 @@ def keep_page(memory, reclaim, node, fate):
         reclaim.count[PGACTIVATE] += nr_pages_of(reclaim, node)
     if lru_gen_enabled(reclaim):
         keep_off_oldest(reclaim, node)
-    putback_page(memory, reclaim, node)
+    return putback_page(memory, reclaim, node)
 
 
 @kernel(cold=True)
@@ -192,7 +197,7 @@ def shrink_page_list(memory, reclaim, who, cpu):
 
     Source: shrink_folio_list().
     """
-    handed = dirty = looked = 0
+    handed = dirty = looked = aged = 0
     node = next_isolated(memory, reclaim)
     while node >= 0:
         looked += nr_pages_of(reclaim, node)
@@ -202,8 +207,10 @@ def shrink_page_list(memory, reclaim, who, cpu):
         if fate == RECLAIM:
             evict_page(memory, reclaim, node)
         else:
-            keep_page(memory, reclaim, node, fate)
+            aged += keep_page(memory, reclaim, node, fate)
         node = next_isolated(memory, reclaim)
+    # The kernel puts pages back when the whole batch is evicted.
+    reclaim.node[0].nonresident_age += aged
     if looked > 0 and dirty == looked:
         reclaim.node[0].flusher_wanted = 1
     return free_reclaimed(memory, reclaim, cpu), handed
@@ -249,12 +256,12 @@ def shrink_list(memory, reclaim, who, cpu, wanted, lru):
 
 @kernel(cold=True)
 def drop_page(memory, reclaim, node):
-    """Take a page out of the cache, to be freed; return False if it is in use.
+    """Take a file's page out of the cache, to be freed; return False if it is in use.
 
-    Source: mapping_evict_folio().
+    Source: mapping_evict_folio(), mapping_try_invalidate().
     """
-    busy = PG_DIRTY | PG_WRITEBACK | PG_MAPPED | PG_HELD
-    if has(reclaim, node, busy) or not is_file(reclaim, node):
+    if has(reclaim, node, PG_DIRTY | PG_WRITEBACK | PG_MAPPED | PG_HELD):
+        deactivate_file(memory, reclaim, node)
         return False
     del_from_lru(memory, reclaim, node)
     unlink_place(reclaim, node, 0)

@@ -59,6 +59,8 @@ def should_reclaim_retry(memory, reclaim, order, migratetype, loops):
         return unreserve_highatomic_pageblock(memory, migratetype, True)
     highest = highest_zone_of(migratetype)
     for zone in range(memory.zones.shape[0]):
+        if memory.zones[zone].index > highest:
+            break
         hoped = zone_reclaimable_pages(memory, reclaim, zone)
         if zone_watermark_ok(memory, zone, order, WMARK_MIN, -hoped, highest, 0):
             return True
@@ -96,6 +98,8 @@ def compaction_zonelist_suitable(memory, reclaim, order, migratetype):
     """
     highest = highest_zone_of(migratetype)
     for zone in range(memory.zones.shape[0]):
+        if memory.zones[zone].index > highest:
+            break
         hoped = zone_reclaimable_pages(memory, reclaim, zone) // order
         memory.zones[zone].nr_free_pages += hoped
         suitable = compaction_suitable(memory, zone, order, highest)

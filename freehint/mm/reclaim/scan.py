@@ -117,7 +117,8 @@ def prepare_scan_count(memory, reclaim, who):
         cache += record.nr_free_pages
         high += record.watermark[WMARK_HIGH] + record.watermark_boost
     some = lru_pages(reclaim, INACTIVE_ANON) >> sc.priority
-    sc.file_is_tiny = 1 if cache <= high and not sc.deactivate_anon and some else 0
+    tiny = cache <= high and not sc.deactivate_anon and some and not sc.proactive
+    sc.file_is_tiny = 1 if tiny else 0
 
 
 @kernel(inline=True)

@@ -1,12 +1,10 @@
 """The allocation that may wait: wake kswapd, reclaim, compact, retry, and in the end give up.
 
-Source: __alloc_pages(), __alloc_pages_slowpath(), __alloc_pages_direct_reclaim(),
-should_reclaim_retry(), should_compact_retry() and __alloc_pages_may_oom() of mm/page_alloc.c,
-Linux 6.1.
+Source: __alloc_pages(), __alloc_pages_slowpath() of mm/page_alloc.c, Linux 6.1.
 """
 
 from freehint.jit import kernel
-from freehint.mm.buddy import end_callbacks
+from freehint.mm.callback import end_callbacks
 from freehint.mm.compact.direct import direct_compact
 from freehint.mm.compact.state import (
     COMPACT_DEFERRED,
@@ -59,7 +57,8 @@ def take_page(memory, cpu, order, migratetype, mark, flags, locked):
 def alloc(memory, reclaim, cpu, order, migratetype, locked):
     """Allocate a block for a request that may reclaim (GFP_KERNEL, GFP_HIGHUSER_MOVABLE).
 
-    Orders above 3 are given up after one round, as huge pages are (__GFP_NORETRY).
+    Orders above 3 are huge pages (GFP_TRANSHUGE | __GFP_NORETRY): they do not wake kswapd, and are
+    given up after one round.
 
     Parameters
     ----------
@@ -155,11 +154,13 @@ def after_boost(memory, reclaim, zone):
 
 @kernel(cold=True)
 def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
-    """The slow path, from the wake-up of kswapd on.  Source: __alloc_pages_slowpath()."""
+    """The slow path after the first looks at the lists.  Source: __alloc_pages_slowpath()."""
     state, highest = reclaim.node[0], highest_zone_of(migratetype)
+    wakes = order <= PAGE_ALLOC_COSTLY_ORDER
     node, zone, under_lock = NO_PAGE, -1, 0
     if not state.reclaiming:
-        wakeup_kswapd(memory, reclaim, order, highest, True)
+        if wakes:
+            wakeup_kswapd(memory, reclaim, order, highest, True)
         node, zone, under_lock = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
         if node == NO_PAGE and not state.retrying:
             node, zone, hopeless = begin_retries(memory, reclaim, cpu, order, migratetype)
@@ -167,7 +168,12 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
                 return NO_PAGE, -1, under_lock
     while node == NO_PAGE:
         if not state.reclaiming:
-            wakeup_kswapd(memory, reclaim, order, highest, True)
+            if wakes:
+                wakeup_kswapd(memory, reclaim, order, highest, True)
+            node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+            under_lock += taken
+            if node != NO_PAGE:
+                break
             begin_direct_reclaim(reclaim, order, highest, SWAP_CLUSTER_MAX)
             state.reclaiming = 1
             if state.step_by_step:  # cond_resched() of __perform_reclaim(): kswapd runs first
@@ -191,8 +197,6 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
         if not state.progress and not skip_throttle_noprogress(memory, reclaim):
             reclaim.work[WORK_THROTTLED] += 1
             return WAITS, -1, under_lock
-        node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
-        under_lock += taken
     return node, zone, under_lock
 
 
@@ -200,12 +204,11 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
 def begin_retries(memory, reclaim, cpu, order, migratetype):
     """Compact before anything is reclaimed, for a costly order or one that is not MOVABLE.
 
-    Source: __alloc_pages_slowpath().
-
     Returns
     -------
     node, zone, hopeless
         ``hopeless``: a costly order is given up, because compaction was skipped or deferred.
+    Source: __alloc_pages_slowpath().
     """
     state = reclaim.node[0]
     state.retrying = 1
@@ -290,10 +293,7 @@ def drain_all_pages(memory, reclaim):
 
 @kernel(cold=True)
 def last_try(memory, reclaim, cpu, order, migratetype):
-    """One more look at the high watermark, then the OOM killer.
-
-    Source: __alloc_pages_may_oom(), out_of_memory().
-    """
+    """One more look at the high watermark, then OOM.  Source: __alloc_pages_may_oom()."""
     node, zone, taken = take_page(memory, cpu, order, migratetype, WMARK_HIGH, 0, 0)
     if node == NO_PAGE:
         reclaim.node[0].oom = 1

@@ -151,6 +151,7 @@ CONTROL_DTYPE = np.dtype(
         for name in (
             "at",  # DIRECT_.. of a task
             "before",  # pages reclaimed before the pass
+            "zone",  # that the pass is for
             "order",
             "priority",
             "reclaim_idx",

@@ -17,11 +17,12 @@ import pandas as pd
 
 from freehint.config import InputError, whole
 from freehint.engine.guest.pressure.start import RATES as JOB_RATES
-from freehint.engine.guest.pressure.under_pressure import UnderPressure
+from freehint.engine.guest.pressure.under_pressure import SYSCTLS, UnderPressure
 from freehint.engine.world.records import Costs
 from freehint.replay.pressure.compare import Predicted
 from freehint.replay.pressure.measured import FAILURES, FULL_SLEEPS, Measured
 from freehint.replay.pressure.steps import jobs_of_command
+from freehint.runs.control import NONE, Control
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.units import NS_PER_MS, NS_PER_S
@@ -33,6 +34,8 @@ FILES, SWAP_MIB = {"a": 210, "b": 210}, 600
 # A round of the recorder's step "fork" lasts so long on the machine of the default times per page
 # (linux-6.1/rc_cache); the model's "fork" takes seconds.
 ROUND_S = 0.27
+SETTINGS = (*SYSCTLS, "dirty_ratio", "dirty_background_ratio")
+BALLOON_S = 60  # how long the recorder waits unless its step says
 COSTS = ("scan_page_ns", "reclaim_page_ns", "swap_out_ns")  # RATES that are fields of Costs
 # What a slow machine does slowly: fields of UnderPressure and of Costs.
 GUEST_TIMES = (*JOB_RATES, "disk_page_ns", "swap_in_ns")
@@ -84,6 +87,7 @@ def workload_of(
         swap_MiB=swap,
         course_ns=COURSE_NS,
         without=wrong,
+        **settings_before(before, path),
         **{name: value for name, value in (rates or {}).items() if name not in COSTS},
     )
     slower = _slower(guest, GUEST_TIMES, slowness)
@@ -103,9 +107,32 @@ def model_jobs(step: str, slowness: float = 1.0) -> list[str]:
         return [f"fork {ROUND_S * slowness * int(words[0]):g}"]
     if verb == "rm":
         return [f"rm {name}" for name in words]
+    if verb == "balloon" and len(words) == 1:
+        return [f"{step} {BALLOON_S}"]
     if verb == "drop_caches":
         return ["drop_caches"]
     return [step]
+
+
+def balloon_commands(measured: Measured) -> str:
+    """The host's commands of a recording as ``Control.at``: targets at the times of its steps.
+
+    Raises
+    ------
+    InputError
+        The recording does not say how much memory the guest has.
+    """
+    found = []
+    for job, begin_s in measured.steps[["job", "begin_s"]].itertuples(index=False):
+        if not job.startswith("balloon "):
+            continue
+        mem, mib = str(measured.info.get("mem", "")), job.split()[1]
+        if not (mem[-1:] == "M" and mem[:-1].isdigit() and mib.isdigit()):
+            raise InputError(
+                f"{measured.stem}.info.json.gz: field 'mem' must be MiB and M, got {mem!r:.80}"
+            )
+        found.append(f"{begin_s:.6f} balloon {max(0, int(mem[:-1]) - int(mib))}")
+    return "; ".join(found) or NONE
 
 
 def _jobs_before(info: dict, path) -> list[str]:
@@ -114,6 +141,25 @@ def _jobs_before(info: dict, path) -> list[str]:
         return [job for job, _ in jobs_of_command(info["pre"], f"{path}: field 'pre'")]
     parts = (_NUMBERED.sub("", part.strip(), count=1) for part in info["pre"].split("&&"))
     return [part.removeprefix("load ") for part in parts]
+
+
+def settings_before(before: list[str], path) -> dict:
+    """The parameters that sysctl and transparent_hugepage set before T0; others do not matter."""
+    found = {}
+    for job in before:
+        verb, *words = job.split()
+        if verb == "sysctl" and words[:1] and words[0] in SETTINGS:
+            value = words[1] if len(words) == 2 else ""
+            if not (value.isascii() and value.isdigit() and len(value) < 10):
+                raise InputError(f"{path}: field 'pre': {job!r:.80} is not sysctl SETTING VALUE")
+            found[words[0]] = int(value)
+        elif verb == "thp" and words[:1] == ["enabled"]:
+            found["huge_pages"] = words[1:] == ["always"]
+        elif verb == "thp" and words[:1] == ["defrag"]:
+            found["thp_defrag"] = words[1] if len(words) == 2 else ""
+        elif verb == "hold" and len(words) == 1 and words[0].isdigit():
+            found["held_MiB"] = int(words[0])
+    return found
 
 
 def slowness_of(measured: Measured, rates: dict | None = None) -> float:
@@ -159,6 +205,7 @@ def predict(
             workload=guest,
             policy="none",
             costs=costs,
+            control=Control(at=balloon_commands(measured)),
             duration_ns=int(LONGEST * measured.time_s[-1] * NS_PER_S),
         )
     )

@@ -27,7 +27,7 @@ SIZES["brink"] = ((80, 120), (212, 220))
 STATES = tuple(SIZES)
 FILLS = 2
 EVERY_NS = 100 * NS_PER_MS
-DURATION_S = {"calm": 3, "pressed": 7, "brink": 8}
+DURATION_S = {"calm": 4, "pressed": 8, "brink": 9}
 HURRIED_NS = 200 * NS_PER_MS  # between passes of page reporting: two seconds are too seldom here
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from freehint.policies.five_step import FiveStep
 from freehint.studies.pressure.guests import drawn_guest
 from freehint.studies.pressure.liveness import NONE, memory_runs_out
-from freehint.sweeps.paired import NO_DIFFERENCE, Measure, judged, paired
+from freehint.sweeps.paired import NO_DIFFERENCE, Measure, amount, judged, paired
 from freehint.units import MIB, NS_PER_MS, NS_PER_S
 
 # Hosts: one that answers after 10 ms at most times, and one that is away for a second at a time.
@@ -21,14 +21,16 @@ STEP_5 = (
     FiveStep("callback alone", shrink=None),
     FiveStep("no step 5", shrink=None, on_empty=None),
 )
-KILLS = "kills more (seeds)"
+KILLS = "kills more"
+NOTHING = "·"
+LEAST = {"took_s": 0.01}  # shorter differences are not worth a word
 MEASURES = (
     Measure("stalls", "stalls"),
-    Measure("stall_ms", "time in stalls", "ms"),
-    Measure("reclaimed_MiB", "memory reclaimed", "MiB"),
-    Measure("read_again_MiB", "cache read again", "MiB"),
-    Measure("took_s", "time for all jobs", "s"),
-    Measure("least_held_MiB", "held when least was free", "MiB"),
+    Measure("stall_ms", "in stalls", "ms"),
+    Measure("reclaimed_MiB", "reclaimed", "MiB"),
+    Measure("read_again_MiB", "read again", "MiB"),
+    Measure("took_s", "jobs took", "s"),
+    Measure("least_held_MiB", "held", "MiB"),
 )
 
 
@@ -105,8 +107,9 @@ def changed(table: pd.DataFrame, against: str = NONE, measures=MEASURES) -> pd.D
     -------
     DataFrame
         One row for each other policy, in the order of the runs; one column for each measure that
-        all runs have: the mean difference with its interval where it leaves out 0, else a dot;
-        and the last, the seeds in which the policy had a process killed and the other had not.
+        all runs have: the mean difference with its interval where it leaves out 0 and is not below
+        LEAST, else NOTHING; and the last, the number of seeds in which the policy had a process
+        killed and the other had not.
     """
     known = [one for one in measures if not table[one.outcome].isna().any()]
     found = paired(table, [one.outcome for one in known], against)
@@ -116,13 +119,33 @@ def changed(table: pd.DataFrame, against: str = NONE, measures=MEASURES) -> pd.D
     for one in known:
         rows = found[found["outcome"] == one.outcome].set_index("level")
         name = f"{one.words} ({one.unit})" if one.unit else one.words
-        cells[name] = [_cell(rows.loc[level]) for level in levels]
+        cells[name] = [_cell(rows.loc[level], one) for level in levels]
     cells[KILLS] = [int((kills[level] & ~kills[against]).sum()) for level in levels]
     return pd.DataFrame(cells, index=pd.Index(levels, name="policy"))
 
 
-def _cell(row) -> str:
-    digits = 0 if abs(row.difference) >= 100 else 1 if abs(row.difference) >= 1 else 2
-    text = f"{row.difference:+,.{digits}f} ± {row.half_width:,.{digits}f}"
+def _cell(row, measure: Measure) -> str:
+    text = amount(row.difference, row.half_width, "")
+    if abs(row.difference) < LEAST.get(measure.outcome, 0):
+        return NOTHING
     words = judged(row.difference, row.half_width, text, text)
-    return "·" if words == NO_DIFFERENCE else text
+    return NOTHING if words == NO_DIFFERENCE else text
+
+
+def silent(table: pd.DataFrame) -> pd.Series:
+    """In which rows of a table made by :func:`changed` nothing differs."""
+    return table.drop(columns=KILLS).eq(NOTHING).all(axis=1) & (table[KILLS] == 0)
+
+
+def killed(table: pd.DataFrame) -> str:
+    """In how many guests a process was killed under each policy, in one sentence.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The result of :func:`toll`.
+    """
+    seeds = table.groupby("policy")["seed"].nunique().max()
+    deaths = table.groupby("policy", sort=False)["ooms"].agg(lambda ooms: int((ooms > 0).sum()))
+    parts = [f"{n} with {name}" if not n else f"**{n} with {name}**" for name, n in deaths.items()]
+    return f"Of {seeds} guests, a process is killed in {', '.join(parts)}."

@@ -17,7 +17,8 @@ from freehint.engine.guest.pressure.steps import (
 
 ALL = (
     "read a b; copy b c; write z 3; read c; sync; rm c; fork 1; fill 6; dirty 2 60 1.5;"
-    " frag 4 50 16; drop_caches; compact_memory; reclaim 6; sleep 0.1; swapon"
+    " frag 4 50 16; drop_caches; compact_memory; reclaim 6; sleep 0.1; swapon;"
+    " hold 2; release; balloon 40 1"
 )
 FILES = {"a": 2, "b": 3}
 
@@ -29,7 +30,7 @@ def plan(text):
 def test_every_step_is_read_and_a_read_of_two_files_is_two_rows():
     found = plan(ALL)
     assert [text.split()[0] for text in found.texts[:3]] == ["read", "read", "copy"]
-    assert len(found.rows) == 16
+    assert len(found.rows) == 19
     assert found.rows[2][S_KIND] == COPY
     assert found.rows[2][S_SOURCE] == found.rows[1][S_PLACE]
     assert [row[S_PAGES] for row in found.rows[:4]] == [512, 768, 768, 768]

@@ -121,14 +121,14 @@ def test_what_is_filled_before_time_0_is_there():
 
 
 def test_policies_hint_and_the_host_discards_while_the_guest_reclaims():
-    jobs = "read a; fill 40; sleep 2; read b"
-    watch = Content()
-    run = fh.simulate(
-        scenario(jobs, 5, "page_reporting", host=fh.HostConfig(discard=True)), watchers=[watch]
-    )
+    jobs = "fill 150; sleep 3; read a; fill 220"  # page_reporting needs 64 MiB free
+    watch = Content(200_000_000)
+    small = scenario(jobs, 9, "page_reporting", host=fh.HostConfig(discard=True))
+    run = fh.simulate(small.with_values({"memory": "256MiB"}), watchers=[watch])
     assert watch.seen and run.summary["hinted_pages"] > 0
     assert run.summary["lost_to_discard_pages"] == 0
     assert run.summary["discarded_pages"] > 0 and run.summary["jobs_done"] == 4
+    assert run.summary["pgsteal_kswapd"] > 1000
     assert run.resident["faults"].iloc[-1] > 0
 
 

@@ -3,6 +3,11 @@
 from freehint.mm.list import list_next
 from freehint.mm.memory import MOVABLE
 from freehint.mm.reclaim.lru import add_anon_page, add_file_page
+from freehint.mm.reclaim.shrink import (
+    begin_pass_over_node,
+    end_pass_over_node,
+    next_round,
+)
 from freehint.mm.reclaim.state import new_reclaim
 from freehint.mm.reclaim.sysctl import Sysctl
 from freehint.mm.zone import alloc_pages
@@ -49,3 +54,11 @@ def pages_on(memory, reclaim, lru):
 def places_on(memory, reclaim, lru):
     """The places of the pages on a list, first to last."""
     return [int(reclaim.slot[node]) - 1 for node in pages_on(memory, reclaim, lru)]
+
+
+def shrink_node(memory, reclaim, who, cpu):
+    """A whole pass."""
+    begin_pass_over_node(memory, reclaim, who)
+    while next_round(memory, reclaim, who, cpu):
+        pass
+    end_pass_over_node(memory, reclaim, who)

@@ -6,12 +6,16 @@ from lru_guest import lru_guest, page_of
 from freehint.mm.check import check_memory
 from freehint.mm.memory import MOVABLE, ZONE_RECLAIM_ACTIVE
 from freehint.mm.reclaim.direct import allow_direct_reclaim
-from freehint.mm.reclaim.kswapd import end_nap, kswapd_step, pgdat_balanced, wakeup_kswapd
+from freehint.mm.reclaim.kswapd import end_nap, end_pass, kswapd_step, pgdat_balanced, wakeup_kswapd
 from freehint.mm.reclaim.lru import add_file_page
 from freehint.mm.reclaim.slowpath import alloc
 from freehint.mm.reclaim.state import (
+    BY_KSWAPD,
+    DEF_PRIORITY,
     KSWAPD_ASLEEP,
+    KSWAPD_BALANCES,
     KSWAPD_NAPS,
+    KSWAPD_SHRINKS,
     MAX_NR_ZONES,
     NO_BOOST,
     NO_KSWAPD_FLAG,
@@ -86,6 +90,19 @@ def test_memory_taken_during_the_nap_is_a_high_watermark_hit_quickly():
     assert vmstat(reclaim)["kswapd_high_wmark_hit_quickly"] == 1 and reclaim.node[0].kswapd_awake
     until_it_rests(memory, reclaim)
     assert vmstat(reclaim)["pageoutrun"] == 2
+
+
+@pytest.mark.parametrize(
+    ("order", "reclaimed", "again"), [(9, 5, True), (9, 0, False), (0, 5, False), (3, 5, False)]
+)
+def test_kswapd_passes_again_until_compaction_can_begin(order, reclaimed, again):
+    memory, reclaim = full(34)
+    sc = reclaim.control[BY_KSWAPD]
+    sc.order, sc.priority, sc.lru_reclaimed = order, DEF_PRIORITY, reclaimed
+    reclaim.node.kswapd_at = KSWAPD_SHRINKS
+    end_pass(memory, reclaim)
+    assert reclaim.node[0].kswapd_at == (KSWAPD_SHRINKS if again else KSWAPD_BALANCES)
+    assert sc.nr_reclaimed == reclaimed
 
 
 def test_a_hopeless_node_is_left_to_direct_reclaim():

@@ -3,18 +3,16 @@
 import random
 
 import pytest
-from lru_guest import page_of, places_on
+from lru_guest import page_of, places_on, shrink_node
 
 from freehint.config import InputError
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.list import list_empty
-from freehint.mm.memory import MOVABLE
 from freehint.mm.profile import LINUX_6_1, LINUX_6_12
 from freehint.mm.reclaim.counts import (
     ALLOCSTALL_DMA,
     PGSCAN_DIRECT,
     PGSTEAL_DIRECT,
-    PGSTEAL_KSWAPD,
     WORKINGSET_ACTIVATE_ANON,
     WORKINGSET_REFAULT_ANON,
 )
@@ -38,8 +36,6 @@ from freehint.mm.reclaim.lru_gen.generations import (
     lru_tier_from_refs,
 )
 from freehint.mm.reclaim.lru_gen.node import set_initial_priority
-from freehint.mm.reclaim.shrink import shrink_node
-from freehint.mm.reclaim.slowpath import alloc
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,
@@ -410,22 +406,6 @@ def test_any_history_keeps_the_lists_whole(seed):
         if chance.random() < 0.1:
             check_memory(memory, reclaim)
     assert reclaim.gen_pages.sum() == reclaim.zone_lru.sum() > 0
-
-
-# The slow path
-
-
-@pytest.mark.parametrize("cpus", [1, 2])
-def test_a_kswapd_that_was_just_woken_runs_before_the_task_reclaims(cpus):
-    memory = free_memory(pages=2048, nr_cpus=cpus, profile=LINUX_6_12)
-    reclaim = new_reclaim(memory, 4096)
-    for place in range(1900):
-        add_file_page(memory, reclaim, page_of(memory), place, False)
-    free = int(memory.zones.nr_free_pages[0])
-    memory.zones.watermark[:] = free + 10, free + 20, free + 60
-    alloc(memory, reclaim, 0, 0, MOVABLE, 0)
-    assert (reclaim.count[PGSTEAL_KSWAPD] > 0) == (cpus == 1)
-    assert reclaim.count[PGSTEAL_DIRECT] > 0  # the task reclaims its batch nevertheless
 
 
 def test_a_fruitless_attempt_is_made_twice_over_all_cgroups():

@@ -5,24 +5,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lru_guest import lru_guest, page_of
+from lru_guest import lru_guest, page_of, places_on
 
 from freehint.formats.snapshots import load_snapshot
 from freehint.mm.check import check_memory
 from freehint.mm.memory import BUDDY, MOVABLE, PCP, UNMOVABLE, copy_memory, frame_order
+from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 from freehint.mm.reclaim.kswapd import kswapd_step
 from freehint.mm.reclaim.lists import set_bits
-from freehint.mm.reclaim.lru import add_anon_page, add_file_page, touch
-from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
+from freehint.mm.reclaim.lru import add_anon_page, add_file_page, mark_page_accessed, touch
 from freehint.mm.reclaim.slowpath import PREEMPTED, WAITS, alloc, alloc_no_reclaim
 from freehint.mm.reclaim.state import (
     CACHE_NEVER_RECLAIMED,
+    INACTIVE_FILE,
+    PG_DIRTY,
     PG_MAPPED,
+    PG_ON_LRU,
+    PG_RECLAIM,
     SWAP_IGNORED,
     new_reclaim,
     vmstat,
 )
-from freehint.mm.reclaim.writeback import end_writeback, next_writeback
+from freehint.mm.reclaim.writeback import end_writeback, next_writeback, set_page_dirty
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages
 
 TRUTH = Path(__file__).parents[4] / "shared" / "ground-truth" / "reclaim"
@@ -152,6 +156,21 @@ def test_drop_caches_takes_clean_pages_that_nobody_maps():
     assert np.flatnonzero(reclaim.place > 0).tolist() == [3, 4, *range(2000, 2005)]
     assert vmstat(reclaim)["drop_pagecache"] == 1
     assert reclaim.place[:3].tolist() == [0, 0, 0]  # no shadows
+    check_memory(memory, reclaim)
+
+
+def test_drop_caches_takes_shadows_and_makes_dirty_pages_inactive():
+    memory, reclaim = lru_guest(files=4, anon=1, swap=1)
+    reclaim.place[7] = reclaim.place[2007] = -3  # evicted from a file, and from a process
+    reclaim.swap[2007], reclaim.swap_map[0], reclaim.node.swap_free = 1, 2008, 0
+    dirty = int(reclaim.place[2]) - 1
+    set_page_dirty(reclaim, dirty)
+    for _ in range(2):
+        mark_page_accessed(memory, reclaim, dirty)
+    assert drop_caches(memory, reclaim, 0, 1000) == 3
+    assert np.flatnonzero(reclaim.place).tolist() == [2, 2000, 2007]
+    assert reclaim.page[dirty] == PG_ON_LRU | PG_DIRTY | PG_RECLAIM
+    assert places_on(memory, reclaim, INACTIVE_FILE) == [2]
     check_memory(memory, reclaim)
 
 

@@ -269,6 +269,7 @@ def test_a_huge_page_is_split_before_it_goes_to_swap():
     control(reclaim, BY_KSWAPD)
     shrink_inactive_list(memory, reclaim, BY_KSWAPD, 0, 32, INACTIVE_ANON)
     assert not reclaim.page[block] & PG_HUGE and reclaim.node[0].swap_free == 600 - 512
+    assert reclaim.control[BY_KSWAPD].nr_scanned == 512
     assert (vmstat(reclaim)["thp_split_page"], vmstat(reclaim)["pswpout"]) == (1, 512)
     assert reclaim.zone_lru[0, INACTIVE_ANON] == 512
     check_memory(memory, reclaim)

@@ -7,6 +7,13 @@ oom_kill_process() of mm/oom_kill.c, Linux 6.1.
 """
 
 from freehint.engine.guest.pressure.cache import OUT
+from freehint.engine.guest.pressure.huge import (
+    AGAIN,
+    HUGE,
+    get_huge_page,
+    give_back_huge,
+    may_be_huge,
+)
 from freehint.engine.guest.pressure.pages import (
     PLACES_PER_TABLE,
     get_anon_page,
@@ -17,7 +24,7 @@ from freehint.engine.guest.pressure.pages import (
 )
 from freehint.engine.guest.pressure.steps import (
     ANONYMOUS,
-    FRAG,
+    KEPT,
     S_KIND,
     S_LAST,
     S_MORE,
@@ -35,10 +42,12 @@ from freehint.engine.world.jobs import (
     NEXT,
     R_EXIT,
     R_FILL,
+    R_HUGE,
     R_OOM,
     R_REWRITE,
 )
 from freehint.jit import kernel
+from freehint.mm.memory import PAGEBLOCK_NR_PAGES
 from freehint.mm.reclaim.counts import OOM_KILL
 from freehint.mm.reclaim.lru import touch
 from freehint.units import NS_PER_MS
@@ -50,8 +59,15 @@ PACE_NS = 2 * NS_PER_MS  # and sleeps if it is ahead by more than this
 
 @kernel(cold=True)
 def fill_page(world, row, now_ns):
-    """Fault in and write page ``at`` of a mapping; return the time in ns, or OUT."""
+    """Fault in and write page ``at`` of a mapping, or 512; return the time in ns, or OUT."""
     state = world.jobs.state[0]
+    if may_be_huge(world, row, state.at):
+        got = get_huge_page(world, row[S_PLACE] + state.at, now_ns)
+        if got == HUGE:
+            state.at += PAGEBLOCK_NR_PAGES
+            return PAGEBLOCK_NR_PAGES * world.jobs.rate[R_HUGE]
+        if got == AGAIN:
+            return OUT
     if not get_anon_page(world, row[S_PLACE] + state.at, True, now_ns):
         return OUT
     state.at += 1
@@ -164,11 +180,47 @@ def exit_step(world, row):
     """
     state = world.jobs.state[0]
     while state.exit_at < row[S_PAGES]:
+        place = row[S_PLACE] + state.exit_at
+        if give_back_huge(world, place):
+            state.exit_at += PAGEBLOCK_NR_PAGES
+            return world.jobs.rate[R_EXIT], False
         state.exit_at += 1
-        if give_back(world, row[S_PLACE] + state.exit_at - 1):
+        if give_back(world, place):
             return world.jobs.rate[R_EXIT], False
     give_back_tables(world, row[S_PLACE], row[S_PAGES])
     return 0, True
+
+
+@kernel(cold=True)
+def release_step(world, row):
+    """RELEASE: give back the next page that is held; return the time in ns, 0 if none is left.
+
+    First come those of the steps before, then those of a process from before time 0.
+    """
+    state, pages, more = world.jobs.state[0], row[S_PAGES], row[S_MORE]
+    while state.at < pages + more:
+        at = state.at
+        place = row[S_PLACE] + at if at < pages else row[S_SOURCE] + at - pages
+        if give_back_huge(world, place):
+            state.at += PAGEBLOCK_NR_PAGES
+            return world.jobs.rate[R_EXIT]
+        state.at += 1
+        if give_back(world, place):
+            return world.jobs.rate[R_EXIT]
+    if pages > 0:
+        give_back_tables(world, row[S_PLACE], pages)
+    if more > 0:
+        give_back_tables(world, row[S_SOURCE], more)
+    return 0
+
+
+@kernel(inline=True)
+def is_kept(kind):
+    """Does what a step of this kind has mapped stay after its end?"""
+    kept = False
+    for one in KEPT:
+        kept = kept or kind == one
+    return kept
 
 
 @kernel(cold=True)
@@ -180,7 +232,7 @@ def badness(world, step):
     row, jobs = world.jobs.step[step], world.jobs
     if row[S_KIND] not in ANONYMOUS or jobs.log[step, L_OUTCOME] == KILLED:
         return 0
-    if step != jobs.state[0].step and row[S_KIND] != FRAG:
+    if step != jobs.state[0].step and not is_kept(row[S_KIND]):
         return 0
     pages = 0
     for place in range(row[S_PLACE], row[S_PLACE] + row[S_PAGES]):

@@ -7,6 +7,7 @@ import numpy as np
 from freehint.config import InputError
 from freehint.engine.guest.forks import step_ns
 from freehint.engine.guest.pressure.cache import PAGES_PER_HEADS, PAGES_PER_NODES
+from freehint.engine.guest.pressure.huge import THP_DEFRAG
 from freehint.engine.guest.pressure.pages import get_anon_page, get_file_page
 from freehint.engine.guest.pressure.steps import FRAG, S_KIND, S_LAST, S_PAGES, SHELLS, SWAPON
 from freehint.engine.world.clock import NEVER, schedule
@@ -28,14 +29,14 @@ from freehint.mm.memory import (
 from freehint.mm.reclaim.lists import set_bits
 from freehint.mm.reclaim.lru import activate_page, add_anon_page, add_file_page
 from freehint.mm.reclaim.state import PG_HELD, PG_REFERENCED
-from freehint.units import NS_PER_MS
+from freehint.units import NS_PER_MS, PAGES_PER_MIB
 
 STAT_LAG = 128  # MEMCG_CHARGE_BATCH changes for more than num_online_cpus() times
 COUNTED = ("nr_inactive_file", "nr_active_file", "nr_inactive_anon", "nr_active_anon")
-# The fields of UnderPressure that are rates, in the order of R_READ .. R_OOM.
+# The fields of UnderPressure that are rates, in the order of R_READ .. R_HUGE.
 RATES = (
     *("read_ns", "reread_ns", "write_ns", "fill_ns", "rewrite_ns"),
-    *("exit_ns", "rm_ns", "exec_ns", "oom_ns"),
+    *("exit_ns", "rm_ns", "exec_ns", "oom_ns", "huge_ns"),
 )
 
 
@@ -140,6 +141,15 @@ def anon_places(guest) -> np.ndarray:
     return first + np.arange(anon)
 
 
+def held_places(guest) -> tuple:
+    """The first place and the number of T0's anonymous places that "release" gives back."""
+    places = anon_places(guest)
+    behind = int(places[-1]) + 1 if len(places) else 0
+    first = behind - min(guest.held_MiB * PAGES_PER_MIB, len(places))
+    first = min(-(-first // 512) * 512, behind)  # what else its first page table maps stays
+    return first, behind - first
+
+
 @kernel
 def put_on_lists(world, nodes, places, active_file, file_pages, active_anon):
     """Let used frames back places: first the cache's, then anonymous memory's; oldest first."""
@@ -217,6 +227,7 @@ def begin_jobs(world, guest, stream) -> None:
     state.written = int(stream.integers(PAGES_PER_HEADS))
     state.dirty_ratio = guest.dirty_ratio
     state.dirty_background_ratio = guest.dirty_background_ratio
+    state.huge_pages, state.thp_defrag = guest.huge_pages, THP_DEFRAG.index(guest.thp_defrag)
     at = 0
     for step in guest.plan.rows:
         if step[S_KIND] == FRAG:

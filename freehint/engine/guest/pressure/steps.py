@@ -28,7 +28,10 @@ from freehint.units import NS_PER_S, PAGES_PER_MIB
     RECLAIM,
     SLEEP,
     SWAPON,
-) = range(14)
+    HOLD,
+    RELEASE,
+    BALLOON,
+) = range(17)
 # Verb -> its kind, and what it takes: files and numbers.
 VERBS = {
     "read": (READ, "FILE .."),
@@ -45,6 +48,9 @@ VERBS = {
     "reclaim": (RECLAIM, "MiB"),
     "sleep": (SLEEP, "S"),
     "swapon": (SWAPON, ""),
+    "hold": (HOLD, "MiB"),
+    "release": (RELEASE, ""),
+    "balloon": (BALLOON, "MiB S"),
 }
 BOUNDS = {
     "MiB": (1, MOST_MIB, True),
@@ -53,8 +59,10 @@ BOUNDS = {
     "PERCENT": (0, 100, True),
     "CHUNK": (1, 1 << 20, True),
 }
-SHELLS = (DROP_CACHES, COMPACT_MEMORY, RECLAIM, SLEEP, SWAPON)  # no process of their own
-ANONYMOUS = (FILL, DIRTY, FRAG)  # these map anonymous memory
+# These have no process of their own.
+SHELLS = (DROP_CACHES, COMPACT_MEMORY, RECLAIM, SLEEP, SWAPON, RELEASE, BALLOON)
+KEPT = (FRAG, HOLD)  # what these have mapped stays until "release"
+ANONYMOUS = (FILL, DIRTY, FRAG, HOLD)  # these map anonymous memory
 MOST_STEPS = 1000
 MOST_PLACES = 1 << 28
 # Columns of the table of steps.  PLACE and PAGES are those of the file or mapping; SOURCE is the
@@ -188,7 +196,8 @@ def plan_jobs(steps: list, files: dict, where: str) -> Plan:
     """Give every file and mapping its places.
 
     A file that is made anew after its removal has places of its own.  All fills and dirties share
-    the same places, because one process runs at a time; what "frag" leaves keeps its own.
+    the same places, because one process runs at a time; what "frag" and "hold" leave keeps its
+    own, and "release" has all of them up to there.
 
     Raises
     ------
@@ -221,12 +230,15 @@ def plan_jobs(steps: list, files: dict, where: str) -> Plan:
     anonymous = behind = _whole_tables(behind)
     shared = max((row[S_PAGES] for row in rows if row[S_KIND] in (FILL, DIRTY)), default=0)
     behind += _whole_tables(shared)
+    kept = behind
     for row in rows:
         if row[S_KIND] in (FILL, DIRTY):
             row[S_PLACE] = anonymous
-        elif row[S_KIND] == FRAG:
+        elif row[S_KIND] in KEPT:
             row[S_PLACE] = behind
             behind += _whole_tables(row[S_PAGES])
+        elif row[S_KIND] == RELEASE:
+            row[S_PLACE], row[S_PAGES] = kept, behind - kept
     if behind > MOST_PLACES:
         raise InputError(f"{where} must use at most {MOST_PLACES} pages of files and memory")
     return Plan(rows, texts, first_of, behind)
@@ -244,6 +256,8 @@ def _numbers(step: Step) -> list:
     if kind == DIRTY:
         page_ns = max(1, round(NS_PER_S / (numbers[1] * PAGES_PER_MIB)))
         return [numbers[0] * PAGES_PER_MIB, 0, page_ns, round(numbers[2] * NS_PER_S)]
+    if kind == BALLOON:
+        return [0, numbers[0] * PAGES_PER_MIB, round(numbers[1] * NS_PER_S), 0]
     if kind == FRAG:
         return [numbers[0] * PAGES_PER_MIB, 0, numbers[1], numbers[2]]
     pages = numbers[0] * PAGES_PER_MIB if numbers else 0

@@ -6,6 +6,7 @@ They take no time of the CPU here.  The clock notes the course of free memory an
 from freehint.engine.guest.kthreads import vmstat_event
 from freehint.engine.guest.pressure.cache import flush_turn, io_turn
 from freehint.engine.guest.pressure.forked import exit_forked
+from freehint.engine.guest.pressure.outside import compact_everything
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.jobs import NR_COURSE_STATE
 from freehint.jit import kernel
@@ -59,7 +60,10 @@ def threads_event(world, actor, now_ns):
             state.vmstat_at = vmstat_event(world, now_ns)
     if not state.locked_zones:
         exit_forked(world, now_ns)
+    waits = state.compact_asked and (state.locked_zones or not compact_everything(world, now_ns))
     if jobs.task < 0 and world.cpu[0].wait_since < 0:
         schedule(world, 0, now_ns)
     due_ns = min(jobs.course_at, jobs.io_at, jobs.flush_at, jobs.nap_at, state.vmstat_at)
+    if waits:
+        due_ns = min(due_ns, now_ns + LATER_NS)
     schedule(world, actor, max(due_ns, now_ns + 1))

@@ -9,11 +9,21 @@ import numpy as np
 from freehint.config import one_of, require
 from freehint.engine.guest.content import boot_content, place_mem_map
 from freehint.engine.guest.forks import NR_BLOCKS
-from freehint.engine.guest.pressure.start import begin_jobs, fill_before, place_lists, read_lists
+from freehint.engine.guest.pressure.huge import THP_DEFRAG
+from freehint.engine.guest.pressure.start import (
+    begin_jobs,
+    fill_before,
+    held_places,
+    place_lists,
+    read_lists,
+)
 from freehint.engine.guest.pressure.steps import (
+    BALLOON,
     FRAG,
+    RELEASE,
     S_KIND,
     S_LAST,
+    S_MORE,
     S_PAGES,
     S_SOURCE,
     parse_files,
@@ -32,6 +42,7 @@ from freehint.inputs.rules import (
     OneOf,
     Real,
     Stem,
+    Switch,
     Text,
     Whole,
 )
@@ -64,7 +75,9 @@ class UnderPressure(Checked):
         "write NEW MiB", "sync", "rm FILE", "fork S", "fill MiB" (map, write, exit),
         "dirty MiB RATE S" (rewrite at RATE MiB/s, exit), "frag MiB PERCENT CHUNK" (give back that
         share in pieces of CHUNK pages, keep the rest), "drop_caches", "compact_memory",
-        "reclaim MiB" (memory.reclaim), "sleep S", "swapon".
+        "reclaim MiB" (memory.reclaim), "sleep S", "swapon", "hold MiB" (map, write, keep),
+        "release" (end what "frag" and "hold" keep), "balloon MiB S" (wait at most S until the
+        balloon, whose target ``Control.at`` sets, leaves the guest so much of its memory).
     files : str
         The files that exist at T0 and their sizes in MiB: ``"a=210,b=210"``.
     recording : str or Path, optional
@@ -76,6 +89,8 @@ class UnderPressure(Checked):
         that the jobs name.
     cache_MiB, anon_MiB : int
         Page cache, and anonymous memory of a process that sleeps, filled before time 0.
+    held_MiB : int
+        Anonymous memory of T0 that the step "release" gives back, too.
     swap_MiB : int
         Swap space, in use from T0 on, or from the step "swapon" if there is one.
     swappiness, min_free_kbytes, watermark_scale_factor, watermark_boost_factor : int
@@ -85,6 +100,12 @@ class UnderPressure(Checked):
     lru_gen : int or None
         1: the multi-generation LRU is on, as /sys/kernel/mm/lru_gen/enabled sets it; None is the
         kernel's default.
+    huge_pages : bool
+        Whether "fill" and "dirty" get huge pages (transparent_hugepage/enabled "always"); reclaim
+        splits them.
+    thp_defrag : str
+        What a fault does if no huge page is free (transparent_hugepage/defrag): "always" reclaims
+        and compacts, "defer" wakes kswapd and kcompactd, the others take single pages at once.
     forks_per_s : float
         Of "fork"; see :class:`freehint.Program`.
     life_ms : int
@@ -98,6 +119,9 @@ class UnderPressure(Checked):
         machine was twice as slow while it was made (0.54 s for a fork load that took 0.27 s).
     exec_ns, oom_ns : int
         What a process needs to begin, and the report of the OOM killer; likewise.
+    huge_ns : int
+        Time for each 4 KiB of a huge page: cleared, mapped and filled.  Calibrated on the last fill
+        of rc_thp, which reclaims nothing: 100 MiB in 0.195 s.
     disk_page_ns : int
         Time in which the disk writes a page.  Assumed.
     swap_in_ns : int
@@ -129,6 +153,7 @@ class UnderPressure(Checked):
     cached: Annotated[str | None, Maybe(Text())] = None
     cache_MiB: Mebibytes = 0
     anon_MiB: Mebibytes = 0
+    held_MiB: Mebibytes = 0
     swap_MiB: Mebibytes = 0
     swappiness: Annotated[int, _sysctl("swappiness")] = 60
     min_free_kbytes: Annotated[int | None, Maybe(_sysctl("min_free_kbytes"))] = None
@@ -138,6 +163,8 @@ class UnderPressure(Checked):
     dirty_ratio: Annotated[int, _sysctl("dirty_ratio")] = 20
     dirty_background_ratio: Annotated[int, _sysctl("dirty_background_ratio")] = 10
     lru_gen: Annotated[int | None, Maybe(_sysctl("lru_gen"))] = None
+    huge_pages: Switch = False
+    thp_defrag: Annotated[str, OneOf(THP_DEFRAG)] = "madvise"
     forks_per_s: Annotated[float, Real(0, 1_000_000, above=True)] = 61.0
     life_ms: Annotated[int, Whole(0, 1 << 30)] = 51
     read_ns: PageTime = 17_000
@@ -149,6 +176,7 @@ class UnderPressure(Checked):
     rm_ns: PageTime = 5_500
     exec_ns: Annotated[int, Whole(0, NS_PER_S)] = 5_000_000
     oom_ns: Annotated[int, Whole(0, NS_PER_S)] = 15_000_000
+    huge_ns: PageTime = 7_000
     disk_page_ns: PageTime = 4_000
     swap_in_ns: PageTime = 100_000
     course_ns: Duration = 10 * NS_PER_MS
@@ -222,6 +250,11 @@ class UnderPressure(Checked):
         for row in rows:
             if row[S_KIND] == FRAG:
                 row[S_SOURCE], pieces = pieces, pieces + row[S_PAGES] // row[S_LAST]
+            elif row[S_KIND] == BALLOON:
+                whole_MiB = -(-int(memory.zones["present"].sum()) // PAGES_PER_MIB)
+                row[S_SOURCE] = max(0, whole_MiB * PAGES_PER_MIB - row[S_SOURCE])
+            elif row[S_KIND] == RELEASE:
+                row[S_SOURCE], row[S_MORE] = held_places(self)
         sysctl = Sysctl(**{name: getattr(self, name) for name in SYSCTLS})
         places = plan.places + cache + -(-anon // 512) * 512 + 512
         reclaim = new_reclaim(memory, places, self.swap_MiB * PAGES_PER_MIB, sysctl)

@@ -22,8 +22,10 @@ from freehint.engine.guest.pressure.process import (
     fill_page,
     frag_step,
     out_of_memory,
+    release_step,
 )
 from freehint.engine.guest.pressure.steps import (
+    BALLOON,
     COMPACT_MEMORY,
     COPY,
     DIRTY,
@@ -31,12 +33,15 @@ from freehint.engine.guest.pressure.steps import (
     FILL,
     FORK,
     FRAG,
+    HOLD,
     READ,
     RECLAIM,
+    RELEASE,
     RM,
     S_KIND,
     S_MORE,
     S_PAGES,
+    S_SOURCE,
     SHELLS,
     SLEEP,
     SWAPON,
@@ -60,13 +65,15 @@ from freehint.engine.world.jobs import (
 )
 from freehint.jit import kernel
 from freehint.mm.memory import CALLED, MOVABLE, UNMOVABLE
-from freehint.mm.reclaim.operators import drop_caches, memory_reclaim
+from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 from freehint.mm.reclaim.slowpath import THROTTLE_NS
+from freehint.units import NS_PER_MS
 
 # Blocks of order 0 of a process that runs a command, beside what its step allocates: 12 UNMOVABLE
 # and 19 MOVABLE ones (rc_cache, cat, dd and tail).
 PROCESS_UNMOVABLE = 12
 LOOK_NS = 100_000  # a throttled task looks so often whether kswapd lets it go.  Assumed
+BALLOON_LOOK_NS = 10 * NS_PER_MS  # the host's script looks so often at the balloon
 BATCH = 32  # pages of drop_caches and memory.reclaim at a time
 
 
@@ -139,7 +146,7 @@ def work_step(world, row, now_ns):
         return copy_step(world, row, now_ns)
     if kind == WRITE and not over:
         return write_step(world, row, now_ns)
-    if kind == FILL and not over:
+    if (kind == FILL or kind == HOLD) and not over:
         return fill_page(world, row, now_ns)
     if kind == RM and not over:
         return rm_step(world, row)
@@ -176,6 +183,15 @@ def shell_step(world, row, now_ns):
         state.at = compact_memory_step(world, state.at)
         if state.at >= 0:
             return price_compaction(world)
+    elif kind == RELEASE:
+        spent = release_step(world, row)
+        if spent > 0:
+            return spent
+    elif kind == BALLOON:
+        until_ns = state.began_ns + row[S_MORE]
+        if world.balloon.at[0] != row[S_SOURCE] and now_ns < until_ns:
+            state.ready_ns = min(now_ns + BALLOON_LOOK_NS, until_ns)
+            return 0
     elif kind == SWAPON:
         world.reclaim.node[0].swap_free = world.reclaim.node[0].swap_total
     end_work(state, kind)

@@ -47,7 +47,11 @@ def fast_find_migrateblock(compactor, cc):
                 break
             if free_pfn < high_pfn and not is_skipped(compactor, free_pfn):
                 move_freelist_tail(pfns, free_pfn)
+                if compactor.twin.release < 603:
+                    set_skip(compactor, free_pfn)
                 found = free_pfn
+                if compactor.twin.release < 603:
+                    set_skip(compactor, found)
                 break
     cc.migrate_scanned += scanned
     if found is not None:

@@ -1,0 +1,1 @@
+"""A plain twin of mm/reclaim/: LRU lists, vmscan and the slow path of an allocation."""
