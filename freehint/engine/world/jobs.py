@@ -45,6 +45,7 @@ JOB_DTYPE = np.dtype(
             "at",  # next page of the step
             "ahead",  # next page that readahead brings
             "window",  # end of the readahead window
+            "extents",  # reads from swap that the window takes
             "copied",  # pages of a copy that were read
             "syncs",  # 1: the job waits until all is written
             "began_ns",  # of the part

@@ -114,11 +114,12 @@ NR_COUNTS = len(COUNTS)
     THP_FAULT_FALLBACK,
 ) = range(NR_COUNTS)
 
-# Reclaim.work, in pages unless noted: pages scanned, reclaimed, moved to other lists, handed to
-# the swap device, given to the buddy lists under the zone lock; batches; waits of direct reclaim
-# (reclaim_throttle()).
+# Reclaim.work, in pages unless noted: pages scanned, skipped because of their zone, reclaimed,
+# moved to other lists, handed to the swap device, given to the buddy lists under the zone lock;
+# batches; waits of direct reclaim (reclaim_throttle()).
 (
     WORK_SCANNED,
+    WORK_SKIPPED,
     WORK_RECLAIMED,
     WORK_DEACTIVATED,
     WORK_SWAPPED,
@@ -128,4 +129,4 @@ NR_COUNTS = len(COUNTS)
     WORK_COMPACT_SCANNED,
     WORK_MIGRATED,
     NR_WORK,
-) = range(10)
+) = range(11)

@@ -20,6 +20,7 @@ from freehint.mm.reclaim.counts import (
     WORK_DEACTIVATED,
     WORK_RECLAIMED,
     WORK_SCANNED,
+    WORK_SKIPPED,
     WORK_UNDER_LOCK,
 )
 from freehint.mm.reclaim.fate import ACTIVATE, RECLAIM, look_at_page, note_dirty
@@ -84,7 +85,8 @@ def isolate_lru_pages(memory, reclaim, who, wanted, lru):
         count_on_list(memory, reclaim, node, lru, -1)
         list_add(links, node, isolated)
     list_splice(links, skipped, source)
-    reclaim.work[WORK_SCANNED] += total
+    reclaim.work[WORK_SCANNED] += scan
+    reclaim.work[WORK_SKIPPED] += total - scan
     return total, scan
 
 

@@ -27,6 +27,8 @@ from freehint.mm.reclaim.direct import (
 from freehint.mm.reclaim.kswapd import wakeup_kswapd
 from freehint.mm.reclaim.retry import may_retry
 from freehint.mm.reclaim.state import (
+    BY_TASK,
+    DIRECT_BEGINS,
     NO_BOOST,
     PAGE_ALLOC_COSTLY_ORDER,
     SWAP_CLUSTER_MAX,
@@ -172,12 +174,13 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
             under_lock += taken
             if node != NO_PAGE:
                 break
-            if throttle_direct_reclaim(memory, reclaim):
-                return WAITS, -1, under_lock
             begin_direct_reclaim(reclaim, order, highest, SWAP_CLUSTER_MAX)
             state.reclaiming = 1
             if state.step_by_step:  # cond_resched() of __perform_reclaim(): kswapd runs first
                 return PREEMPTED, -1, under_lock
+        begins = reclaim.control[BY_TASK].at == DIRECT_BEGINS
+        if begins and throttle_direct_reclaim(memory, reclaim):
+            return WAITS, -1, under_lock
         while direct_reclaim_step(memory, reclaim, cpu):
             if state.step_by_step:
                 return PREEMPTED, -1, under_lock

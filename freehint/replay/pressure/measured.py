@@ -15,14 +15,15 @@ from freehint.config import InputError, whole
 from freehint.formats.digest import Files
 from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording, load_recording
-from freehint.mm.memory import Memory, zone_name
+from freehint.mm.memory import PAGEBLOCK_ORDER, Memory, zone_name
 from freehint.replay.prediction import Advance
 from freehint.replay.pressure.info import read_info, vmstat, vmstat_delta
 from freehint.replay.pressure.steps import steps_of
 
 FULL_SLEEPS = "kswapd_sleep"  # times that kswapd slept until the next wake, not for 100 ms at most
 FAILURES = "page_allocation_failure"  # what the kernel's log warns of
-FALLBACKS = "extfrag"  # rows of mm_page_alloc_extfrag, some of which boost the watermarks
+# Rows of mm_page_alloc_extfrag that may boost the watermarks: they take less than a pageblock.
+FALLBACKS = "extfrag"
 MOST_POINTS = 1_000_000
 _RECLAIMED = re.compile(r"nr_reclaimed=(\d{1,15})")
 
@@ -129,7 +130,8 @@ def measure(stem, points=2000) -> Measured:
     us = (trace["ts_us"].to_numpy() - origin) / 1e6
     allocated = ((event == "mm_page_alloc") & (us >= 0)).cumsum()
     counts[FULL_SLEEPS] = int((event == "mm_vmscan_kswapd_sleep").sum())
-    counts[FALLBACKS] = int((event == "mm_page_alloc_extfrag").sum())
+    parts = trace["a"].to_numpy() < PAGEBLOCK_ORDER  # the column is fallback_order
+    counts[FALLBACKS] = int(((event == "mm_page_alloc_extfrag") & parts).sum())
     counts[FAILURES] = str(info.get("dmesg", "")).count("page allocation failure")
     return Measured(
         stem=Path(stem),

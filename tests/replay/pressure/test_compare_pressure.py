@@ -55,7 +55,7 @@ def test_an_exact_prediction_holds_every_bar(guest):
     found = compare(guest, said(guest))
     assert found.good and found.missed == []
     errors = found.rows["quantity"].str.contains("high - min")
-    assert errors.sum() == 3
+    assert errors.sum() == 4
     assert (found.rows.loc[errors, "predicted"] == 0).all()
     assert (found.rows.loc[~errors, "ratio"] == 1).all()
 
@@ -92,6 +92,11 @@ def test_the_clock_alone_misses_nothing_but_is_shown(guest):
     assert found.good
     assert row(found, "error of free pages, / (high - min)")["ratio"] < 0.01
     assert row(found, "the same by the predicted clock, / (high - min)")["ratio"] > 0.9
+    assert row(found, "the same, one factor for the clock, / (high - min)")["ratio"] < 0.01
+    # The same course, predicted with the machine's slowness: its own clock is that without it.
+    told = compare(guest, replace(said(guest), slowness=2.0))
+    assert row(told, "the same, one factor for the clock, / (high - min)")["predicted"] == 0
+    assert row(told, "the same by the predicted clock, / (high - min)")["ratio"] > 0.9
     assert row(found, "step 1, fill 60, s")["ratio"] == pytest.approx(2)
     assert own_times(guest, slow(guest, 2)) == pytest.approx(2 * guest.time_s)
 

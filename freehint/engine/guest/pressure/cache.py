@@ -58,12 +58,15 @@ def note_slab(world, order, place, now_ns):
 
 @kernel(cold=True)
 def bring_page(world, first, place, dirty, now_ns):
-    """Bring a page of the file at ``first`` into the cache; False if memory is out."""
-    state = world.jobs.state[0]
+    """Bring a page of the file at ``first`` into the cache; False if memory is out.
+
+    A page that was there before has its node of the tree still, for the shadow.
+    """
+    state, fresh = world.jobs.state[0], world.reclaim.place[place] == 0
     if not get_file_page(world, place, dirty, now_ns):
         return False
-    state.cached += 1
-    if state.cached % PAGES_PER_NODES == 0:
+    state.cached += fresh
+    if fresh and state.cached % PAGES_PER_NODES == 0:
         note_slab(world, 1, first, now_ns)
     return True
 

@@ -19,6 +19,7 @@ from freehint.mm.reclaim.counts import (
     WORK_MIGRATED,
     WORK_RECLAIMED,
     WORK_SCANNED,
+    WORK_SKIPPED,
     WORK_SWAPPED,
     WORK_THROTTLED,
 )
@@ -28,6 +29,9 @@ from freehint.mm.reclaim.slowpath import alloc, alloc_no_reclaim
 from freehint.mm.reclaim.state import PG_MAPPED, PTE_YOUNG
 from freehint.mm.zone import free_pages
 
+# Pages that are skipped because of their zone in the time in which one is scanned: 59,248 took
+# 12 ms in linux-6.1/rc_cache.
+SKIPPED_FOR_ONE = 5
 PLACES_PER_TABLE = 512  # pages that one page table maps
 
 
@@ -37,6 +41,7 @@ def price_reclaim(world):
     work, cost = world.reclaim.work, world.cost[0]
     spent = (
         work[WORK_SCANNED] * cost.scan_page_ns
+        + work[WORK_SKIPPED] * cost.scan_page_ns // SKIPPED_FOR_ONE
         + work[WORK_DEACTIVATED] * cost.deactivate_page_ns
         + work[WORK_RECLAIMED] * cost.reclaim_page_ns
         + work[WORK_SWAPPED] * cost.swap_out_ns

@@ -125,7 +125,7 @@ class UnderPressure(Checked):
     disk_page_ns : int
         Time in which the disk writes a page.  Assumed.
     swap_in_ns : int
-        Time until a page from swap is there.  Assumed.
+        Time until a page from swap is there, or pages that are neighbours there.  Assumed.
     course_ns : int
         Time between two rows of ``Run.reclaim``.
     without : str, optional

@@ -64,13 +64,15 @@ from freehint.engine.world.jobs import (
     WORK,
 )
 from freehint.jit import kernel
-from freehint.mm.memory import MOVABLE, UNMOVABLE
+from freehint.mm.memory import CALLED, MOVABLE, UNMOVABLE
 from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
+from freehint.mm.reclaim.slowpath import THROTTLE_NS
 from freehint.units import NS_PER_MS
 
 # Blocks of order 0 of a process that runs a command, beside what its step allocates: 12 UNMOVABLE
 # and 19 MOVABLE ones (rc_cache, cat, dd and tail).
 PROCESS_UNMOVABLE = 12
+LOOK_NS = 100_000  # a throttled task looks so often whether kswapd lets it go.  Assumed
 BALLOON_LOOK_NS = 10 * NS_PER_MS  # the host's script looks so often at the balloon
 BATCH = 32  # pages of drop_caches and memory.reclaim at a time
 
@@ -219,12 +221,18 @@ def job_step(world, now_ns):
     spent = exec_step(world, now_ns) if state.part == EXEC else work_step(world, row, now_ns)
     if spent != OUT:
         return spent
-    if world.reclaim.node[0].reclaiming:
-        return 0  # a round of direct reclaim is done; the step goes on with the next
-    if world.reclaim.node[0].nr_writeback > 0:
+    node = world.reclaim.node[0]
+    if node.reclaiming:  # the step goes on with the next round, or when kswapd has freed some pages
+        if node.waits:
+            state.ready_ns = now_ns + LOOK_NS
+        return 0
+    if node.nr_writeback > 0:
         # Pages are on their way to the disk: as reclaim_throttle() does, wait for some of them.
         world.reclaim.node[0].oom = 0
         state.waits_io = state.waits_some = 1
+        return 0
+    if not node.oom and world.memory.notify[CALLED] == 0:
+        state.ready_ns = now_ns + THROTTLE_NS
         return 0
     if ask_to_shrink(world, 0):  # then the step tries again
         world.reclaim.node[0].oom = 0
