@@ -62,6 +62,16 @@ KINDS = {
     "frag": program("frag", frag_MiB=16),
     "fork": program("fork"),
     "cache": program("cache", cache_MiB=8, rate_MiBps=100.0),
+    "pressed": scenario(
+        "none",
+        ms=6_000,
+        workload=fh.UnderPressure(
+            jobs="fill 20; read a; read a; dirty 50 200 1; fill 70; compact_memory; fill 60",
+            files="a=30",
+            swap_MiB=40,
+            course_ns=50 * NS_PER_MS,
+        ),
+    ),
     "burst": program("burst", dirty_MiB=4, rate_MiBps=400.0, rest_ms=10),
 }
 # A parameter, the kind of scenario in which it counts, and another value.
@@ -76,6 +86,12 @@ COUNTS = [
     ("costs.migrate_page_ns", "reporting", 20_000),
     ("costs.fault_ns", "reporting", 20_000),
     ("costs.write_ns", "balloon", 4_000),
+    ("costs.scan_page_ns", "pressed", 20_000),
+    ("costs.deactivate_page_ns", "pressed", 50_000),
+    ("costs.reclaim_page_ns", "pressed", 50_000),
+    ("costs.swap_out_ns", "pressed", 50_000),
+    ("costs.throttle_ns", "pressed", 20_000_000),
+    ("costs.compact_scan_ns", "pressed", 10_000),
     ("ring.size", "cursor", 8),
     ("host.service_ns", "walk", 10_000),
     ("host.kick_ns", "walk", 200_000),
@@ -131,6 +147,7 @@ def told(case: fh.Scenario) -> tuple:
     """All that a run tells, but for what only repeats the scenario."""
     run = fh.simulate(case)
     tables = (run.reports, run.locks, run.waits, run.history, run.rounds, run.resident, run.work)
+    tables += (run.reclaim, run.jobs)
     return tuple(run.summary.items()), *(table.to_csv() for table in tables)
 
 

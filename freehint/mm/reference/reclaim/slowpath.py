@@ -82,12 +82,12 @@ def slowpath(reclaimer, cpu, order, migratetype):
     """Source: __alloc_pages_slowpath().  Costly orders have __GFP_NORETRY."""
     request, asked = reclaimer.request, (cpu, order, migratetype)
     costly = order > PAGE_ALLOC_COSTLY_ORDER
-    wakeup_kswapd(reclaimer, order, gfp_zone(migratetype), True)
+    wake_for(reclaimer, order, migratetype)
     pfn = get(reclaimer, *asked, WMARK_MIN)
     if pfn is None and not request.retrying:
         pfn = first_compaction(reclaimer, *asked)
     while pfn is None:
-        wakeup_kswapd(reclaimer, order, gfp_zone(migratetype), True)
+        wake_for(reclaimer, order, migratetype)
         pfn = get(reclaimer, *asked, WMARK_MIN)
         if pfn is not None:
             break
@@ -105,6 +105,12 @@ def slowpath(reclaimer, cpu, order, migratetype):
         if pfn is None and not request.progress and not skip_throttle_noprogress(reclaimer):
             return WAITS
     return pfn
+
+
+def wake_for(reclaimer, order, migratetype):
+    """Huge pages leave kswapd alone (GFP_TRANSHUGE).  Source: wake_all_kswapds()."""
+    if order <= PAGE_ALLOC_COSTLY_ORDER:
+        wakeup_kswapd(reclaimer, order, gfp_zone(migratetype), True)
 
 
 def first_compaction(reclaimer, cpu, order, migratetype):
