@@ -140,7 +140,7 @@ def _jobs_before(info: dict, path) -> list[str]:
     if "disk_MiB" not in info:
         return [job for job, _ in jobs_of_command(info["pre"], f"{path}: field 'pre'")]
     parts = (_NUMBERED.sub("", part.strip(), count=1) for part in info["pre"].split("&&"))
-    return [part.removeprefix("load ") for part in parts]
+    return [part.removeprefix("load ") for part in parts if part]
 
 
 def settings_before(before: list[str], path) -> dict:

@@ -97,7 +97,7 @@ def test_bad_options_are_refused(options, match, capsys):
         ({"disk_MiB": {"a": 210}, "pre": "", "swap_MiB": -1}, "swapon", "'swap_MiB' must be"),
         ({"disk_MiB": 7, "pre": ""}, "fill 60", "field 'disk_MiB' must be an object, got 7"),
         ({"disk_MiB": {"a": 0}, "pre": ""}, "fill 60", "MiB must be a whole number"),
-        ({}, "balloon 200", "'balloon 200', must begin with one of read"),
+        ({}, "melt 200", "'melt 200', must begin with one of read"),
     ],
 )
 def test_a_workload_that_cannot_be_is_refused(oom, fields, job, match):
