@@ -248,14 +248,6 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
     ------
     InputError
         Swap is smaller than 0, or larger than int32 can number.
-
-    Examples
-    --------
-    >>> import freehint as fh
-    >>> memory = fh.make_memory("64MiB")
-    >>> reclaim = new_reclaim(memory, places=1000, swap_pages=256)
-    >>> int(reclaim.node[0].swap_free)
-    256
     """
     sysctl = sysctl or Sysctl()
     if not 0 <= swap_pages < 2**31:

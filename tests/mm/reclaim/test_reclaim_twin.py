@@ -99,6 +99,7 @@ class Pair:
                 break
             self.kswapd()
             self.disk()
+        self.reclaim.node.reclaiming = self.twin.request.reclaiming = 0
         if self.reclaim.node[0].oom:
             self.reclaim.node.oom = self.twin.request.oom = 0
             self.done["oom"] += 1
@@ -366,7 +367,7 @@ def history(seed, steps, done):
 
 def test_reclaim_and_its_twin_agree():
     done = Counter()
-    for seed in range(examples(12)):
+    for seed in range(examples(20)):
         history(seed, 40, done)
     seen = {what for what, times in done.items() if times}
     assert {"steps", "pgsteal_kswapd", "pgsteal_direct", "pswpout", "pswpin"} <= seen, done

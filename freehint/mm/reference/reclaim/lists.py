@@ -47,6 +47,7 @@ class Request:
     """What the allocation in the slow path remembers; the fields are named as in Reclaim.node."""
 
     oom: int = 0
+    reclaiming: int = 0
     retrying: int = 0
     progress: int = 0
     no_progress_loops: int = 0

@@ -46,7 +46,8 @@ def alloc(reclaimer, cpu, order, migratetype, may_reclaim=True):
     twin, boosts = reclaimer.compactor.twin, boosts_of(reclaimer)
     nofragment = alloc_flags_nofragment(twin, migratetype)
     pfn = None
-    for flags in [nofragment, 0] if nofragment else [0]:
+    lists = [] if reclaimer.request.reclaiming else [nofragment, 0] if nofragment else [0]
+    for flags in lists:
         pfn = pfn if pfn is not None else get(reclaimer, cpu, order, migratetype, WMARK_LOW, flags)
     if pfn is None:
         path = slowpath if may_reclaim else slowpath_without_reclaim
@@ -82,17 +83,22 @@ def slowpath(reclaimer, cpu, order, migratetype):
     """Source: __alloc_pages_slowpath().  Costly orders have __GFP_NORETRY."""
     request, asked = reclaimer.request, (cpu, order, migratetype)
     costly = order > PAGE_ALLOC_COSTLY_ORDER
-    wake_for(reclaimer, order, migratetype)
-    pfn = get(reclaimer, *asked, WMARK_MIN)
+    pfn = None
+    if not request.reclaiming:
+        wake_for(reclaimer, order, migratetype)
+        pfn = get(reclaimer, *asked, WMARK_MIN)
     if pfn is None and not request.retrying:
         pfn = first_compaction(reclaimer, *asked)
     while pfn is None:
-        wake_for(reclaimer, order, migratetype)
-        pfn = get(reclaimer, *asked, WMARK_MIN)
+        if not request.reclaiming:
+            wake_for(reclaimer, order, migratetype)
+            pfn = get(reclaimer, *asked, WMARK_MIN)
         if pfn is not None:
             break
+        request.reclaiming = 1
         if throttle_direct_reclaim(reclaimer):
             return WAITS
+        request.reclaiming = 0
         pfn = direct_reclaim(reclaimer, *asked)
         if pfn is None:
             pfn, request.compact_result = direct_compact(
