@@ -35,7 +35,7 @@ def test_the_balloon_makes_a_calm_guest_drop_cache_and_a_walker_does_not():
 
 def test_a_policy_that_never_gives_back_costs_a_process_on_the_brink():
     miser = FiveStep("miser", on_empty=None, shrink=None)
-    found = toll.toll("brink", [miser, "five_step"], [3, 5], toll.AWAY)
+    found = toll.toll("brink", [miser, "five_step"], [1, 4], toll.AWAY)
     kills = found.groupby("policy")["ooms"].sum()
     assert kills["none"] == kills["five_step"] == 0 < kills["miser"]
     assert toll.changed(found).loc["miser", KILLS] > 0

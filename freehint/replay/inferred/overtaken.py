@@ -46,7 +46,7 @@ def overtakable(columns, depth) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    (int64[m], int64[m])
+    rows, before : int64[m]
         Their rows, and for each the first row of the deeper context before it.
     """
     frees = np.isin(columns.kind, (FREE, FREE_BATCHED, FREE_DIRECT))
@@ -94,9 +94,12 @@ def infer_overtaken(columns, depth, first, again):
 
     Returns
     -------
-    (tuple, int64[n], int)
-        The last replay that explains more than the one before, the rows in their new order, by
-        their old places, and the number of those put back.
+    found : tuple
+        The last replay that explains more than the one before.
+    order : int64[n]
+        The rows in their new order, by their old places.
+    moved : int
+        The number of those put back.
     """
     order, depth = np.arange(len(columns.kind)), depth.copy()
     all_columns = (*columns, depth, order)

@@ -158,4 +158,4 @@ def test_it_is_written_and_read_as_any_scenario(tmp_path):
 def test_other_guests_have_no_entry_and_no_row_of_reclaim():
     run = fh.simulate(fh.Scenario(memory="64MiB", policy="none", duration_ns=10_000_000))
     assert "oom_kill" not in run.summary and not len(run.reclaim) and not len(run.jobs)
-    assert run.table_names[-1] == "work"
+    assert run.table_names[-1] == "balloon"
