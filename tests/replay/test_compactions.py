@@ -1,5 +1,8 @@
 """Recorded compactions: what their rows tell, and our log beside them."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +22,7 @@ from freehint.replay.pressure.compactions import (
     Predictions,
     compared,
     marks_of,
+    predict_compactions,
     recorded_rows,
 )
 from memories import empty_memory
@@ -114,3 +118,20 @@ def test_a_compaction_is_predicted_from_the_state_before_it():
     assert memory.frame[7683 - 4096] == LRU
     assert (found["recorded"], found["equal"], found["others"]) == (7, 7, 0)
     assert (found["status"], found["predicted_status"]) == ("complete", "complete")
+
+
+TRUTH = Path(__file__).parents[3] / "shared" / "ground-truth" / "reclaim" / "linux-6.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "equal"),
+    [("rc_cache", [(726, 729), (300, 300), (70, 75)]), ("rc_oom", [(47, 48)])],
+)
+def test_recorded_compactions_in_calm_are_predicted(name, equal):
+    """The figures of docs/model.md: zone DMA32, while others wrote fewer than 500 rows."""
+    if not TRUTH.is_dir():
+        assert not os.environ.get("CI"), f"{TRUTH} is missing"
+        pytest.skip(f"{TRUTH} is not here")
+    found = predict_compactions(TRUTH / name)
+    calm = found[(found["zone"] == "DMA32") & (found["others"] < 500)]
+    assert list(zip(calm["equal"], calm["recorded"])) == equal

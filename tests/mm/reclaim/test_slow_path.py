@@ -232,6 +232,8 @@ def test_rc_oom_reclaims_in_the_recorded_steps_and_ends_at_the_recorded_page():
     assert place - first == pytest.approx(62_815, rel=0.001)
     counts = vmstat(reclaim)
     assert counts["pgsteal_kswapd"] == pytest.approx(53_723, rel=0.002)
-    assert counts["allocstall_movable"] == pytest.approx(25, rel=0.4)
+    # As many as recorded rows of mm_vmscan_direct_reclaim_begin.  The recorded counter has 7 more,
+    # for attempts made twice because of active pages, which this guest has not.
+    assert counts["allocstall_movable"] == 18
     assert reclaim.node[0].oom == 1  # the engine counts the kill
     check_memory(memory, reclaim)
