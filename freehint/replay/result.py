@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from freehint.formats.tables import free_lists, pcp_lists
+from freehint.formats.traces.events import is_category, is_event
 from freehint.formats.traces.recording import Recording
 from freehint.formats.traces.rows import BALANCE, ENDS_BALANCE, Rows
 from freehint.mm.memory import (
@@ -234,9 +235,8 @@ def _kswapd_notes(recording: Recording, columns: Rows) -> list:
             f" from its last rows, {ends} times"
         ]
     trace = recording.trace
-    comm, event = (trace[name].cat.remove_unused_categories().cat for name in ("comm", "event"))
-    ran = any(name.startswith("kswapd") for name in comm.categories)
-    ran = ran or "mm_vmscan_kswapd_wake" in event.categories
+    ran = is_event(trace, "mm_vmscan_kswapd_wake").any()
+    ran = ran or is_category(trace["comm"], lambda name: name.startswith("kswapd")).any()
     if not ran or (columns.kind == BALANCE).any():
         return []
     return [

@@ -1,5 +1,7 @@
 """The tables of a run, from an engine at its end; docs/model.md says what each column means."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 
@@ -19,10 +21,32 @@ WALK_COLUMNS = (
     *(f"{name}_pages" for name in PAGE_COUNTS),
     *("compacted_pages", "compact_ns"),
 )
-HELD_COLUMNS = ("time_s", "user", "pages")
-BALLOON_COLUMNS = ("time_s", "target_pages", "pages", "out_of_puff")
-
+HELD_COLUMNS = {"time_s": np.float64, "user": np.int8, "pages": np.int64}
+BALLOON_COLUMNS = {
+    **{"time_s": np.float64, "target_pages": np.int64, "pages": np.int64},
+    "out_of_puff": np.bool_,
+}
+RESIDENT_COLUMNS = {"time_s": np.float64, "resident_pages": np.int64, "faults": np.int64}
+WORK_COLUMNS = {"time_s": np.float64, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
 RECLAIM_COLUMNS = (*COURSE, *COUNTS)
+
+
+@cache
+def _index(columns: tuple) -> pd.Index:
+    """The columns as pandas wants them, which takes it longer to make than a short table."""
+    return pd.Index(columns)
+
+
+def _table(rows: np.ndarray, columns) -> pd.DataFrame:
+    """A table of whole numbers, int64[n, len(columns)]."""
+    return pd.DataFrame(rows, columns=_index(tuple(columns)))
+
+
+def _typed_table(rows: list, types: dict) -> pd.DataFrame:
+    """A table of tuples, with a type for each column."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(types)
+    arrays = map(np.array, columns, types.values())
+    return pd.DataFrame(dict(zip(types, arrays, strict=True)))
 
 
 def rows_of(engine: Engine, name: str) -> np.ndarray:
@@ -45,7 +69,7 @@ def _zone_names(engine: Engine, column) -> pd.Categorical:
 
 def reports_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per block offered to the ring."""
-    frame = pd.DataFrame(rows_of(engine, "reports").copy(), columns=list(REPORT_COLUMNS))
+    frame = _table(rows_of(engine, "reports").copy(), REPORT_COLUMNS)
     frame["user"] = _user_names(engine, frame["user"])
     frame["zone"] = _zone_names(engine, frame["zone"])
     for name in ("taken", "duplicate"):
@@ -56,7 +80,7 @@ def reports_table(engine: Engine) -> pd.DataFrame:
 def locks_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per hold of a zone lock by a policy."""
     rows = np.array(engine.strokes.locks, np.int64).reshape(-1, len(LOCK_COLUMNS))
-    frame = pd.DataFrame(rows, columns=list(LOCK_COLUMNS))
+    frame = _table(rows, LOCK_COLUMNS)
     frame["user"] = _user_names(engine, frame["user"])
     frame["zone"] = _zone_names(engine, frame["zone"])
     return frame
@@ -70,7 +94,7 @@ def walks_table(engine: Engine) -> pd.DataFrame:
         for walk, compaction in zip(u.walks, u.compactions, strict=True)
     ]
     table = np.array(rows, np.int64).reshape(-1, len(WALK_COLUMNS))
-    frame = pd.DataFrame(table, columns=list(WALK_COLUMNS))
+    frame = _table(table, WALK_COLUMNS)
     frame["user"] = _user_names(engine, frame["user"])
     frame["completed"] = frame["completed"].astype(bool)
     return frame.sort_values("begin_ns", kind="stable", ignore_index=True)
@@ -78,7 +102,7 @@ def walks_table(engine: Engine) -> pd.DataFrame:
 
 def waits_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per operation of a guest CPU that waited for a zone lock."""
-    frame = pd.DataFrame(rows_of(engine, "waits").copy(), columns=list(WAIT_COLUMNS))
+    frame = _table(rows_of(engine, "waits").copy(), WAIT_COLUMNS)
     frame["zone"] = _zone_names(engine, frame["zone"])
     frame["kind"] = pd.Categorical.from_codes(
         frame["kind"].to_numpy(np.int8), categories=list(WAIT_KINDS)
@@ -88,43 +112,38 @@ def waits_table(engine: Engine) -> pd.DataFrame:
 
 def resident_table(engine: Engine) -> pd.DataFrame:
     """A table of resident pages and faults over time, on a host that discards."""
-    columns = ["time_s", "resident_pages", "faults"]
-    return pd.DataFrame(engine.resident, columns=columns).astype(
-        {"time_s": float, "resident_pages": np.int64, "faults": np.int64}
-    )
+    return _typed_table(engine.resident, RESIDENT_COLUMNS)
 
 
 def work_table(engine: Engine) -> pd.DataFrame:
     """A table of the progress of a recorded guest over time."""
-    columns = {"time_s": float, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
-    return pd.DataFrame(engine.work, columns=list(columns)).astype(columns)
+    return _typed_table(engine.work, WORK_COLUMNS)
 
 
 def held_table(engine: Engine) -> pd.DataFrame:
     """A table of the pages that each policy holds for the host, over time."""
-    frame = pd.DataFrame(engine.held, columns=list(HELD_COLUMNS))
+    frame = _typed_table(engine.held, HELD_COLUMNS)
     frame["user"] = _user_names(engine, frame["user"])
-    return frame.astype({"time_s": float, "pages": np.int64})
+    return frame
 
 
 def balloon_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per batch of the balloon, and one for each target."""
     rows = engine.inflation.course if engine.inflation else []
-    types = {"time_s": float, "target_pages": np.int64, "pages": np.int64, "out_of_puff": bool}
-    return pd.DataFrame(rows, columns=list(BALLOON_COLUMNS)).astype(types)
+    return _typed_table(rows, BALLOON_COLUMNS)
 
 
 def rounds_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per sync of the migration's bitmap."""
     rows = engine.migration.rounds if engine.migration else []
-    return pd.DataFrame(rows, columns=list(ROUND_COLUMNS)).astype(np.int64)
+    return _table(np.array(rows, np.int64).reshape(-1, len(ROUND_COLUMNS)), ROUND_COLUMNS)
 
 
 def reclaim_table(engine: Engine) -> pd.DataFrame:
     """A table of the course of memory and of /proc/vmstat's counters, of a guest under pressure."""
     jobs = engine.world.jobs
     rows = jobs.course[: jobs.state[0].nr_course]
-    frame = pd.DataFrame(rows.copy(), columns=list(RECLAIM_COLUMNS))
+    frame = _table(rows.copy(), RECLAIM_COLUMNS)
     frame["kswapd_awake"] = frame["kswapd_awake"].astype(bool)
     return frame
 
@@ -138,7 +157,7 @@ def jobs_table(engine: Engine, texts=()) -> pd.DataFrame:
     texts : list of str
         What the steps are called.
     """
-    frame = pd.DataFrame(engine.world.jobs.log.copy(), columns=list(LOG_COLUMNS))
+    frame = _table(engine.world.jobs.log.copy(), LOG_COLUMNS)
     frame.insert(0, "step", pd.Categorical(texts))
     frame["outcome"] = pd.Categorical.from_codes(
         frame["outcome"].to_numpy(np.int8), categories=list(OUTCOMES)

@@ -12,6 +12,7 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.formats.traces import rows
+from freehint.formats.traces.events import is_event
 from freehint.formats.traces.recording import Recording
 from freehint.mm.memory import ZONE_NAMES, ZONE_RECLAIM_ACTIVE, Memory
 
@@ -21,9 +22,9 @@ def fill_balanced(recording: Recording, columns, path) -> None:
 
     The row of its beginning names the highest zone index.  Source: balance_pgdat().
     """
-    begins = recording.trace["event"] == "kswapd_balance"
+    begins = is_event(recording.trace, "kswapd_balance")
     index = recording.t0.zones["index"]
-    for at in np.flatnonzero((columns.kind == rows.BALANCE) & begins.to_numpy()):
+    for at in np.flatnonzero((columns.kind == rows.BALANCE) & begins):
         highest = int(recording.trace["a"].iloc[at])
         if not 0 <= highest < len(ZONE_NAMES):
             row, most = recording.trace["seq"].iloc[at], len(ZONE_NAMES) - 1

@@ -16,6 +16,7 @@ from freehint.formats.traces.events import (
     MOVES_BLOCKS,
     PROBE_KINDS,
     SILENT_KINDS,
+    is_event,
     probe_kinds,
 )
 from freehint.formats.traces.recording import Recording
@@ -77,7 +78,7 @@ def trace_rows(recording: Recording, inputs: str, strict: bool = False):
         why = "changes the lists, and no rule covers it" if name in MOVES_BLOCKS else ""
         why = why or ("is of an unknown kind" if strict else "")
         if why:
-            row = int(trace["seq"].iloc[int(np.argmax(trace["event"] == name))])
+            row = int(trace["seq"].iloc[int(np.argmax(is_event(trace, name)))])
             raise InputError(f"{path}: row {row}: event {name!r} {why}")
     pfn = trace["pfn"].to_numpy().astype(np.int64)
     if (kind == rows.PCP_PUSH).any():  # the rows of batched frees say no more
@@ -141,7 +142,7 @@ def _fill_values(recording: Recording, columns, path) -> None:
     fill_drains(recording, columns, path)
     fill_cpus(recording, columns, path)
     fill_balanced(recording, columns, path)
-    columns.value[(kind == rows.TURN) & (trace["event"] == "turn").to_numpy()] = 1
+    columns.value[(kind == rows.TURN) & is_event(trace, "turn")] = 1
 
 
 def _fill_orders(trace, columns) -> None:
@@ -157,10 +158,9 @@ def _pair_isolations(trace, columns) -> None:
     The next isolate_ret row of its CPU gives that number.  Recordings before 6.12 have no such
     row; there each isolation is taken to have succeeded.
     """
-    events = trace["event"].to_numpy()
     here = np.flatnonzero(columns.kind == rows.ISOLATE_PAGE)
     columns.value[here] = np.left_shift(1, np.clip(columns.order[here], 0, MAX_ORDER))
-    answers = np.flatnonzero(events == "isolate_ret")
+    answers = np.flatnonzero(is_event(trace, "isolate_ret"))
     got, cpus = trace["a"].to_numpy(), trace["cpu"].to_numpy()
     for cpu in np.unique(cpus[answers]):
         mine = answers[cpus[answers] == cpu]

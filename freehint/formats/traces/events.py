@@ -1,5 +1,7 @@
 """What the replay makes of the events of a trace, by their names."""
 
+import numpy as np
+
 from freehint.formats.traces import rows
 from freehint.mm.profile import FALLBACK_CLAIMS, HIGH_AUTO_TUNED
 
@@ -69,6 +71,20 @@ MOVES_BLOCKS = {
     *("online_pages", "offline_pages", "__offline_isolated_pages"),
     *("take_page_off_buddy", "put_page_back_buddy", "split_free_page"),
 }
+
+
+def is_event(trace, *names) -> np.ndarray:
+    """Whether each row of a trace is of one of these events, bool[n].
+
+    The codes of the column's categories decide; to make texts of them takes longer than a replay.
+    """
+    return is_category(trace["event"], lambda name: name in names)
+
+
+def is_category(column, wanted) -> np.ndarray:
+    """Whether the text of each entry of a categorical column is ``wanted``, bool[n]."""
+    found = [wanted(name) for name in column.cat.categories]
+    return np.array([*found, False])[column.cat.codes.to_numpy()]  # code -1: no entry
 
 
 def probe_kinds(profile) -> dict:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from freehint.formats.traces.events import is_event
 from freehint.formats.traces.table import IRQ_COLUMN, MOST_IRQ
 from freehint.jit import kernel
 
@@ -97,7 +98,7 @@ def _kinds(trace: pd.DataFrame, kinds: dict) -> np.ndarray:
 def lock_order(trace: pd.DataFrame) -> LockOrder:
     """The lock order of a trace (a table of TRACE_COLUMNS)."""
     kind = _kinds(trace, EVENTS)
-    locked = trace["event"].to_numpy() == "mm_page_alloc_zone_locked"
+    locked = is_event(trace, "mm_page_alloc_zone_locked")
     refills = (kind == BUDDY) & (~locked | (trace["a"].to_numpy() == 1))
     kind[refills] = REFILL
     pfn, own = trace["pfn"].to_numpy(), np.arange(len(trace))

@@ -10,6 +10,7 @@ from freehint.config import InputError
 from freehint.formats.digest import Files
 from freehint.formats.snapshot_lists import migratetype_codes
 from freehint.formats.snapshots import read_snapshot
+from freehint.formats.traces.events import is_event
 from freehint.formats.traces.lock_order import LockOrder, lock_order, softirq_order
 from freehint.formats.traces.read import read_recorded_trace
 from freehint.formats.traces.table import IRQ_COLUMN
@@ -152,8 +153,8 @@ def _zone_addresses(path, files: Files) -> tuple:
 
 
 def _has_marker(rows: pd.DataFrame, texts: tuple) -> bool:
-    marks = rows["event"] == "tracing_mark_write"
-    return bool(rows.loc[marks, "gfp"].astype(str).isin(texts).any())
+    marks = np.flatnonzero(is_event(rows, "tracing_mark_write"))
+    return any(text in texts for text in rows["gfp"].iloc[marks])
 
 
 def _entries(path, files: Files) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.formats.traces import rows
+from freehint.formats.traces.events import is_event
 from freehint.formats.traces.recording import Recording
 from freehint.mm.memory import CMA, MAX_ORDER, MIGRATE_PCPTYPES, MOVABLE, UNMOVABLE
 
@@ -37,11 +38,11 @@ def pair_bulk_allocations(trace, columns, path) -> None:
     Where no row tells of each page, its pages are taken at the return row, because the allocator
     may sleep before it begins.
     """
-    events, pids = trace["event"].to_numpy(), trace["pid"].to_numpy()
+    enters, pids = is_event(trace, "bulk_alloc"), trace["pid"].to_numpy()
     asked = {}
     takes = np.isin(columns.kind, (rows.BULK_ALLOC, rows.BULK_POP))
-    for at in np.flatnonzero((events == "bulk_alloc") | takes):
-        if events[at] == "bulk_alloc":
+    for at in np.flatnonzero(enters | takes):
+        if enters[at]:
             flags = str(trace["gfp"].iloc[at])
             if not re.fullmatch("0x[0-9a-f]{1,8}", flags):
                 row = trace["seq"].iloc[at]
@@ -68,9 +69,8 @@ def fill_wanted(trace, columns) -> None:
 
     Only a MOVABLE request may use ZONE_MOVABLE, so nothing else is told of the type.
     """
-    events = trace["event"].to_numpy()
     here = columns.kind == rows.LOOKED
-    for at in np.flatnonzero(here & (events == "mm_vmscan_direct_reclaim_begin")):
+    for at in np.flatnonzero(here & is_event(trace, "mm_vmscan_direct_reclaim_begin")):
         told = DIRECT_RECLAIM.match(str(trace["gfp"].iloc[at]))
         if not told or int(told[1]) >= MAX_ORDER:
             columns.kind[at] = rows.IGNORED

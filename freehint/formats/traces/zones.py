@@ -7,6 +7,7 @@ import numpy as np
 
 from freehint.config import InputError
 from freehint.formats.traces import rows
+from freehint.formats.traces.events import is_event
 from freehint.formats.traces.recording import Recording
 from freehint.mm.profile import DRAIN_ROUND_ROBIN
 
@@ -55,7 +56,7 @@ def fill_cpus(recording: Recording, columns, path) -> None:
     Rows that do not name it drain their own CPU's.
     """
     trace, drains = recording.trace, np.flatnonzero(columns.kind == rows.DRAIN_ZONE)
-    cpus = np.where(trace["event"] == "drain_zone", trace["b"], -1)[drains]
+    cpus = np.where(is_event(trace, "drain_zone"), trace["b"], -1)[drains]
     wrong = drains[cpus >= recording.t0.nr_cpus]
     if len(wrong):
         row, event, cpu = (trace[name].iloc[wrong[0]] for name in ("seq", "event", "b"))
