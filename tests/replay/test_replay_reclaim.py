@@ -297,7 +297,7 @@ def test_overtaken_rows_are_put_back(tmp_path):
     found = fh.replay(copy_of(tmp_path, overtaken), "pcp", "probes")
     assert found.misses == found.silent_rows and found.t1_equal
     assert found.moved_rows == OVERTAKEN
-    assert f"{found.moved_rows} mm_page_alloc rows" in found.notes[0]
+    assert f"{found.moved_rows} rows that a softirq" in found.notes[0]
 
 
 def test_overtaken_rows_miss_where_their_contexts_are_not_told(tmp_path):
