@@ -60,8 +60,7 @@ def test_a_table_keeps_to_its_schema(path):
 
 
 def test_every_schema_is_used():
-    # Recordings have LRU lists since they are made under reclaim: tests/record/test_lru.py.
-    assert {path.name.split(".")[-2] for path in TABLES} | {"lru"} == set(SCHEMAS)
+    assert {path.name.split(".")[-2] for path in TABLES} == set(SCHEMAS)
 
 
 def test_a_broken_table_is_told():

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from freehint.config import InputError
 from freehint.files import scratch_folder, writing
+from freehint.formats.info import events_of, vmstat_delta
+from freehint.formats.traces.marks import marked_steps
 from freehint.formats.traces.recording import MARKERS
 from freehint.record import module
 from freehint.record.initramfs import write_initramfs
@@ -34,9 +36,7 @@ from freehint.record.probes import REPORTING, Chosen, choose_probes, read_symbol
 from freehint.record.qemu import WORK_S, Destination, Guest
 from freehint.record.reclaim.balloon import run_parts
 from freehint.record.reclaim.disks import commands, drive_tools, drives_bytes, make_drives
-from freehint.record.reclaim.figures import vmstat_delta
 from freehint.record.reclaim.probes import reclaim_probes
-from freehint.record.reclaim.steps import steps_of
 from freehint.record.steps import Steps, signals_end_it
 from freehint.record.tools import require_tools
 from freehint.record.trace import (
@@ -156,7 +156,8 @@ def _record(order: Order, kernel: Kernel, folder: Path, steps: Steps) -> None:
         trace = write_trace(
             last.data, folder / f"{order.name}.trace.parquet", entries, order.reclaim
         )
-    info |= {"rows": len(trace), "steps": steps_of(trace), "steps_s": steps.seconds}
+    marked = [step._asdict() for step in marked_steps(trace)]
+    info |= {"rows": len(trace), "steps": marked, "steps_s": steps.seconds}
     _write_json(folder / f"{order.name}.info.json.gz", info)
     if moved:
         # The checks have held.
@@ -235,7 +236,7 @@ def _run(
         info["walker"] = guest.shell("knobs")
     if order.reclaim:
         info["vm_T1"] = guest.shell("vm_files")
-        info["vmstat_delta"] = vmstat_delta(info["proc_T0"], info["vm_T1"])
+        info["vmstat_delta"] = events_of(vmstat_delta(info, "the guest"))
     with steps.step("T1"):
         _snapshot(order, guest, "T1", dumps["T1"])
     return record

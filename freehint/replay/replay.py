@@ -46,6 +46,7 @@ from freehint.replay.result import (
     Replay,
     compare_lists,
     order_notes,
+    rotation_table,
     same_pcp,
 )
 
@@ -123,7 +124,7 @@ def replay(
     inferred = settle(recording.t0, columns, inputs, infer)
 
     def run_all():
-        return _run(recording.t0, columns, level, resync, ablation)
+        return replay_rows(recording.t0, columns, level, resync, ablation)
 
     done, found = run_all(), Inferred()
     if infer:
@@ -133,7 +134,7 @@ def replay(
     counts = run.counts
     lists = compare_lists(memory, recording.t1)
     pcp_equal = same_pcp(memory, recording.t1) if level == "pcp" else None
-    rotations = _rotation_rows(recording, memory, run)
+    rotations = rotation_table(recording, memory, run)
     return Replay(
         stem=str(stem),
         level=level,
@@ -206,7 +207,7 @@ def _told_for_nothing(run: rows.Scratch) -> int:
     return (run.told[:, :, 1] - run.told[:, :, 0]).sum()
 
 
-def _run(start: Memory, columns, level: str, resync: bool, ablation):
+def replay_rows(start: Memory, columns, level="pcp", resync=False, ablation=None):
     """Replay on a copy of ``start``, and return (memory, scratch, seconds in the compiled loop)."""
     memory = copy_memory(start)
     run = scratch(memory, columns)
@@ -226,23 +227,13 @@ def _run(start: Memory, columns, level: str, resync: bool, ablation):
     return memory, run, time.perf_counter() - begin
 
 
-def _rotation_rows(recording: Recording, memory: Memory, run: rows.Scratch) -> pd.DataFrame:
-    kept = run.rotations[: min(run.counts[rows.C_ROTATIONS], ROTATIONS)]
-    table = pd.DataFrame(kept, columns=list(ROTATION_COLUMNS))
-    table["row"] = recording.trace["seq"].to_numpy()[table["row"]]
-    table["zone"] = [zone_name(memory, zone) for zone in table["zone"]]
-    table["pfn"] = table.pop("node") + memory.base_pfn
-    table["inferred"] = table["inferred"].astype(bool)
-    return table
-
-
 def _first_miss(recording, columns, counts, level, resync, ablation) -> Miss | None:
     """The first unexplained miss; all rows before it are replayed again to show its list."""
     at = int(counts[rows.C_FIRST_MISS])
     if at < 0:
         return None
     before = rows.Rows(*(column[:at] for column in columns))
-    memory, _, _ = _run(recording.t0, before, level, resync, ablation)
+    memory, _, _ = replay_rows(recording.t0, before, level, resync, ablation)
     observed, predicted = int(columns.node[at]), int(counts[rows.C_PREDICTED])
     order, migratetype = int(columns.order[at]), int(columns.migratetype[at])
     zone = page_zone(memory, observed)
@@ -265,6 +256,19 @@ def _first_miss(recording, columns, counts, level, resync, ablation) -> Miss | N
     )
 
 
+def load_inferred(stem, inputs) -> tuple[Recording, rows.Rows]:
+    """A recording and its rows, with all that a replay at pcp level infers in them."""
+    recording = load_recording(stem, in_lock_order=inputs == "probes")
+    columns, _, _ = trace_rows(recording, inputs)
+    settle(recording.t0, columns, inputs, infer=True)
+
+    def run_all():
+        return replay_rows(recording.t0, columns)
+
+    _, found = infer_all(recording, columns, "pcp", run_all(), run_all)
+    return put_in_order(recording, found), columns
+
+
 def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     """Free memory over the time of a recording, as the model at pcp level replays it.
 
@@ -281,14 +285,7 @@ def replay_history(stem, samples=200, inputs="std") -> pd.DataFrame:
     DataFrame
         See :func:`freehint.formats.tables.history_table`; time_s counts from T0.
     """
-    recording = load_recording(stem, in_lock_order=inputs == "probes")
-    columns, _, _ = trace_rows(recording, inputs)
-    settle(recording.t0, columns, inputs, infer=True)
-
-    def run_all():
-        return _run(recording.t0, columns, "pcp", False, None)
-
-    infer_all(recording, columns, "pcp", run_all(), run_all)
+    recording, columns = load_inferred(stem, inputs)
     memory = recording.t0
     run, time_us = scratch(memory, columns), recording.trace["ts_us"].to_numpy()
     edges = np.linspace(0, len(columns.kind), samples + 1).astype(int)

@@ -9,12 +9,10 @@ import pandas as pd
 from freehint.formats.tables import free_lists, pcp_lists
 from freehint.formats.traces.events import is_category, is_event
 from freehint.formats.traces.recording import Recording
-from freehint.formats.traces.rows import BALANCE, ENDS_BALANCE, Rows
-from freehint.mm.memory import (
-    PCP_DTYPE,
-    Memory,
-)
+from freehint.formats.traces.rows import BALANCE, C_ROTATIONS, ENDS_BALANCE, Rows, Scratch
+from freehint.mm.memory import PCP_DTYPE, Memory, zone_name
 from freehint.mm.profile import PREEMPTIBLE
+from freehint.replay.buddy_blocks import ROTATION_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -97,9 +95,10 @@ class Replay:
     given_up : int
         At pcp level, pages of drains that another CPU ended half-way; 0 with one CPU.
     moved_rows : int
-        Rows of mm_page_alloc that the kernel wrote after those of other pages, and that were put
-        back to where their pages were taken; 0 without the probes of the pcp lock and without
-        the column ``irq``.  At pcp level some of them may be inferred; ``notes`` tells how many.
+        Rows that stand after others which happened later, or before others which happened
+        earlier, and that were put into order: mm_page_alloc rows, and rows of frees, of drain_zone
+        and of kswapd_balance_ret.  0 without the probes of the pcp lock and without the column
+        ``irq``.  At pcp level some of them may be inferred; ``notes`` tells how many.
     notes : tuple of str
         What is to be known of the order of the rows, and of kswapd if it ran and no row in use
         tells when it balanced, in sentences; often empty.
@@ -158,6 +157,7 @@ class Replay:
             "boost_ends": self.boost_ends,
             "balance_ends": self.balance_ends,
             "rotations": self.rotations,
+            "told_rotations": int((~self.rotation_rows["inferred"]).sum()),
             "refused": self.refused,
             "unknown": sum(self.unknown.values()),
             "t1_lists": len(self.t1_lists),
@@ -206,15 +206,30 @@ def same_pcp(model: Memory, recorded: Memory) -> bool:
     return equal and pcp_lists(model).equals(pcp_lists(recorded))
 
 
+def rotation_table(recording: Recording, memory: Memory, run: Scratch) -> pd.DataFrame:
+    """``Replay.rotation_rows``: as many rotations as were kept."""
+    kept = run.rotations[: run.counts[C_ROTATIONS]]
+    table = pd.DataFrame(kept, columns=list(ROTATION_COLUMNS))
+    table["row"] = recording.trace["seq"].to_numpy()[table["row"]]
+    table["zone"] = [zone_name(memory, zone) for zone in table["zone"]]
+    table["pfn"] = table.pop("node") + memory.base_pfn
+    table["inferred"] = table["inferred"].astype(bool)
+    return table
+
+
 def order_notes(recording: Recording, columns: Rows, level: str, overtaken: int) -> tuple:
     """What is to be known of the order of the rows, and of kswapd if no row tells of it."""
-    notes, moved = [], f"{recording.moved} mm_page_alloc rows were put back"
+    notes, moved = [], recording.moved
     if recording.in_lock_order:
-        notes.append(f"the rows are in lock order: {moved} to where their pages were taken")
+        notes.append(
+            f"the rows are in lock order: {moved} mm_page_alloc rows were put back to where their"
+            " pages were taken"
+        )
     elif recording.contexts:
         inferred = f", {overtaken} of them because pages or drains tell" if overtaken else ""
         notes.append(
-            f"the column irq is used: {moved} before the softirq that overtook them{inferred}"
+            f"the column irq is used: {moved} rows that a softirq or another CPU overtook were put"
+            f" into order{inferred}"
         )
     elif recording.kernel.release >= PREEMPTIBLE:
         notes.append(

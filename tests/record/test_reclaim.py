@@ -20,7 +20,6 @@ from freehint.record.machine import Machine
 from freehint.record.probes import DRAIN_OF_ZONE, Chosen, choose_probes
 from freehint.record.reclaim import balloon
 from freehint.record.reclaim.disks import disk_files, disk_mib, drives_bytes, make_drives
-from freehint.record.reclaim.figures import vmstat_delta, vmstat_of
 from freehint.record.reclaim.probes import (
     PLACES,
     PROBES,
@@ -28,7 +27,7 @@ from freehint.record.reclaim.probes import (
     UNKNOWN_PLACE,
     reclaim_probes,
 )
-from freehint.record.reclaim.steps import Balloon, Drives, parse_steps, steps_of
+from freehint.record.reclaim.steps import Balloon, Drives, parse_steps
 from freehint.record.workloads import workload_of
 
 RELEASE = "6.1.0-57-cloud-amd64"
@@ -105,22 +104,6 @@ def test_every_step_of_the_guest_is_a_function():
     loads = (GUEST / "load.c").read_text()
     for name in (name.split()[1] for name in STEPS if name.startswith("load ")):
         assert f'strcmp(word[1], "{name}")' in loads
-
-
-def test_the_marks_of_steps_tell_their_rows_and_times():
-    texts = [
-        *("FH T0", "FH step 1 begin read a b", "FH step 1 end read a b status 0"),
-        *("FH step 2 begin load fill 600", "FH step 2 end load fill 600 status 137"),
-        *("FH step 3 begin fork 1", "FH T1"),
-    ]
-    trace = pd.DataFrame({"seq": range(7), "ts_us": range(0, 70, 10), "gfp": texts})
-    found = steps_of(trace.assign(event="tracing_mark_write"))
-    assert [one["text"] for one in found] == ["read a b", "load fill 600", "fork 1"]
-    assert found[1] == {
-        **{"step": 2, "text": "load fill 600", "begin_row": 3, "begin_us": 30},
-        **{"end_row": 4, "end_us": 40, "status": 137},
-    }
-    assert (found[2]["end_us"], found[2]["status"]) == (None, None)
 
 
 # -- drives
@@ -298,12 +281,6 @@ def test_every_row_of_reclaim_has_a_place_in_the_table():
 
 
 # -- a recording
-
-
-def test_what_vmstat_counts():
-    text = "### /proc/vmstat\nnr_free_pages {}\npgfree {}\nnew 3\n### /proc/meminfo\npgfree: 5 kB\n"
-    assert vmstat_of(text.format(1, 2)) == {"nr_free_pages": 1, "pgfree": 2, "new": 3}
-    assert vmstat_delta(text.format(1, 2), text.format(9, 7)) == {"pgfree": 5}
 
 
 def json_of(stem) -> dict:

@@ -13,9 +13,17 @@ from freehint.formats.traces.balance import infer_balances
 from freehint.formats.traces.lock_order import softirq_order
 from freehint.formats.traces.table import TEXT_EVENTS
 from freehint.mm.buddy import FPI_NONE, free_one_page
-from freehint.mm.memory import MOVABLE, UNMOVABLE, ZONE_RECLAIM_ACTIVE, free_list_head, list_nodes
+from freehint.mm.memory import (
+    MOVABLE,
+    UNMOVABLE,
+    ZONE_BELOW_HIGH,
+    ZONE_RECLAIM_ACTIVE,
+    free_list_head,
+    list_nodes,
+)
+from freehint.mm.profile import LINUX_6_12
 from freehint.replay.buddy_level import turn_row
-from freehint.replay.inferred.boost import balance_row
+from freehint.replay.inferred.boost import balance_row, look_at_zones
 from freehint.replay.replay import scratch
 from memories import empty_memory
 
@@ -151,6 +159,19 @@ def test_kswapd_sets_its_flag_and_ends_the_boosts_that_it_found():
     assert memory.zones["watermark_boost"].tolist() == [0, 4, 6]
 
 
+@pytest.mark.parametrize(
+    ("free", "below"),
+    [((99, 49), []), ((99, 41), [1]), ((99, 40), [1]), ((48, 41), [1]), ((48, 40), [0, 1])],
+)
+def test_a_zone_below_low_serves_after_all_zones_were_looked_at(free, below):
+    spans = {"DMA": (0, 4096), "DMA32": (4096, 8192)}
+    memory = empty_memory(spans, watermark=(32, 40, 48), profile=LINUX_6_12)
+    memory.zones["nr_free_pages"] = free
+    look_at_zones(memory, scratch(memory), 0, 1, 0, MOVABLE)
+    assert np.flatnonzero(memory.zones["flags"]).tolist() == below
+    assert set(memory.zones["flags"]) <= {0, ZONE_BELOW_HIGH}
+
+
 def rows_of(*told):
     """Rows from tuples of (kind, node, value, task)."""
     kind, node, value, task = np.array(told).T
@@ -276,7 +297,7 @@ def test_overtaken_rows_are_put_back(tmp_path):
     found = fh.replay(copy_of(tmp_path, overtaken), "pcp", "probes")
     assert found.misses == found.silent_rows and found.t1_equal
     assert found.moved_rows == OVERTAKEN
-    assert f"{found.moved_rows} mm_page_alloc rows" in found.notes[0]
+    assert f"{found.moved_rows} rows that a softirq" in found.notes[0]
 
 
 def test_overtaken_rows_miss_where_their_contexts_are_not_told(tmp_path):

@@ -28,9 +28,9 @@ class Recording:
 
     If a recording has no T1 and needs none, ``t1`` is None and the rows reach the trace's end.
     ``codes`` has freehint's number for each migratetype of the rows, and ``moved`` the number of
-    mm_page_alloc rows that were moved to where their pages were taken, by rows of the pcp lock if
-    ``in_lock_order``, by the rows' interrupt contexts if ``contexts``.  ``kernel`` is the profile
-    of the recorded kernel.
+    rows that were moved to where their pages moved: mm_page_alloc rows, by rows of the pcp lock,
+    if ``in_lock_order``; those and rows of frees and drains, by the rows' interrupt contexts and
+    CPUs, if ``contexts``.  ``kernel`` is the profile of the recorded kernel.
     """
 
     stem: Path

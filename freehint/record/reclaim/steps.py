@@ -15,7 +15,6 @@ MODES = {
     "defrag": ("always", "defer", "defer+madvise", "madvise", "never"),
 }
 BALLOON_S = 60
-MARK = re.compile(r"FH step (\d+) (begin|end) (.*?)(?: status (\d+))?")
 
 
 class Balloon(NamedTuple):
@@ -164,33 +163,3 @@ def _number(words: list[str], word: str, least: int, most: int) -> None:
         raise InputError(
             f"step {' '.join(words)!r:.80}: {word!r} must be a whole number in {least}..{most}"
         )
-
-
-def steps_of(trace) -> list[dict]:
-    """The steps of a recording, from the marks in its trace.
-
-    Parameters
-    ----------
-    trace : DataFrame
-        With the columns seq, ts_us, event and gfp.
-
-    Returns
-    -------
-    list
-        For each step a dict of its number, text, first and last row, times in us, and exit status;
-        None for what the trace does not have.  The steps before T0 are not in it.
-    """
-    found = []
-    marks = trace[trace["event"] == "tracing_mark_write"]
-    for row in marks[["seq", "ts_us", "gfp"]].itertuples():
-        match = MARK.fullmatch(str(row.gfp))
-        if not match:
-            continue
-        if match[2] == "begin":
-            found.append(
-                {"step": int(match[1]), "text": match[3], "begin_row": row.seq}
-                | {"begin_us": row.ts_us, "end_row": None, "end_us": None, "status": None}
-            )
-        elif found:
-            found[-1] |= {"end_row": row.seq, "end_us": row.ts_us, "status": int(match[4])}
-    return found

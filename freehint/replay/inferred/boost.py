@@ -29,6 +29,7 @@ from freehint.mm.highatomic import unusable_highatomic
 from freehint.mm.memory import (
     MOVABLE,
     WMARK_HIGH,
+    WMARK_LOW,
     ZONE_BELOW_HIGH,
     ZONE_MOVABLE,
     ZONE_NORMAL,
@@ -113,9 +114,11 @@ def look_at_zone(memory, run, row, zone, order, highest):
 
 @kernel(inline=True)
 def look_at_zones(memory, run, row, zone, order, migratetype):
-    """Check the high watermarks of all zones down to the one that served an allocation.
+    """Check the high watermarks of all zones that an allocation came to.
 
-    That is the lowest zone, 0, if none served it: it fails, or reclaims before it looks again.
+    Those are the zones down to the one that served it, or down to the lowest, 0, if none did: it
+    fails, or reclaims before it looks again.  All are looked at too if the zone that served it was
+    below its low watermark, for then it served the slow path, after every zone was refused.
     The zones above were checked and passed over; each check may set ZONE_BELOW_HIGH.  The
     zonelist is taken to begin at the highest zone, since rows do not show __GFP_DMA32.  There is
     no such check where pcp.high does not tune itself, nor in the bulk allocator.
@@ -126,6 +129,11 @@ def look_at_zones(memory, run, row, zone, order, migratetype):
     highest = ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
     for looked_at in range(memory.zones.shape[0] - 1, zone - 1, -1):
         look_at_zone(memory, run, row, looked_at, order, highest)
+    if zone == 0 or not zone_flag(memory, zone, ZONE_BELOW_HIGH):
+        return
+    if not zone_watermark_ok(memory, zone, order, WMARK_LOW, 0, highest, 0):
+        for looked_at in range(zone - 1, -1, -1):
+            look_at_zone(memory, run, row, looked_at, order, highest)
 
 
 def infer_boost_ends(columns, first, again):

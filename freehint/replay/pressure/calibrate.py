@@ -15,9 +15,9 @@ from freehint.config import InputError, require, whole
 from freehint.engine.guest.pressure.under_pressure import UnderPressure
 from freehint.engine.world.records import Costs
 from freehint.files import whole_file
+from freehint.formats.info import read_info, vmstat_delta
 from freehint.formats.traces.recording import load_recording
 from freehint.inputs.reading import read_toml
-from freehint.replay.pressure.info import read_info, vmstat_delta
 from freehint.replay.pressure.steps import steps_of
 
 # The constants, and the steps that they are fitted on.

@@ -19,8 +19,6 @@ import numpy as np
 import pandas as pd
 
 from freehint.formats.traces import rows
-from freehint.formats.traces.columns import settle, trace_rows
-from freehint.formats.traces.recording import load_recording
 from freehint.mm.compact.direct import set_request
 from freehint.mm.compact.proactive import SCORE_LOW
 from freehint.mm.compact.state import (
@@ -53,9 +51,8 @@ from freehint.mm.memory import (
     zone_name,
 )
 from freehint.mm.reclaim.state import new_reclaim
-from freehint.replay.inferred.boost import infer_balance_ends, infer_boost_ends
 from freehint.replay.pcp_level import replay_pcp_part
-from freehint.replay.replay import _run, scratch
+from freehint.replay.replay import load_inferred, scratch
 
 LOG_ROWS = 1 << 17
 KIND = {"isolate": ISOLATED, "turn": TURNED_TAIL, "turn_head": TURNED_HEAD, "mm_page_free": FREED}
@@ -247,15 +244,7 @@ def predict_compactions(stem: str | Path, inputs="probes") -> pd.DataFrame:
         processes meanwhile), recorded and equal (rows), first_difference (its number), status and
         predicted_status, migrate_scanned and free_scanned (predicted).
     """
-    recording = load_recording(stem, in_lock_order=inputs == "probes")
-    columns, _, _ = trace_rows(recording, inputs)
-    settle(recording.t0, columns, inputs, infer=True)
-
-    def run_all():
-        return _run(recording.t0, columns, "pcp", False, None)
-
-    done, _ = infer_boost_ends(columns, run_all(), run_all)
-    infer_balance_ends(columns, done, run_all)
+    recording, columns = load_inferred(stem, inputs)
     memory = copy_memory(recording.t0)
     events, run = recording.trace["event"].to_numpy(), scratch(memory, columns)
     predictions, low, found = Predictions(recording.trace, memory), 0, []

@@ -13,11 +13,11 @@ import pandas as pd
 
 from freehint.config import InputError, whole
 from freehint.formats.digest import Files
+from freehint.formats.info import read_info, vmstat, vmstat_delta
 from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import PAGEBLOCK_ORDER, Memory, zone_name
 from freehint.replay.prediction import Advance
-from freehint.replay.pressure.info import read_info, vmstat, vmstat_delta
 from freehint.replay.pressure.steps import steps_of
 
 FULL_SLEEPS = "kswapd_sleep"  # times that kswapd slept until the next wake, not for 100 ms at most

@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from freehint.config import InputError
-from freehint.formats.traces.table import MARKER
+from freehint.formats.traces.marks import marked_steps
 
 STEP_COLUMNS = ("step", "job", "begin_us", "end_us")
-_MARK = re.compile(r"FH step (\d{1,6}) (begin|end) (.*?)(?: status \d+)?", re.DOTALL)
 _FILE = r"/mnt/([a-z][a-z0-9_]*)"
 # Shell commands of recordings without marks: pattern, job, and the name of their processes.
 _COMMANDS = (
@@ -90,30 +89,21 @@ def steps_of(trace: pd.DataFrame, info: dict, where) -> pd.DataFrame:
     InputError
         There are neither marks nor known commands, or the marks do not pair.
     """
-    marks = trace.loc[trace["event"] == MARKER, ["ts_us", "gfp"]]
-    found = [(int(us), _MARK.fullmatch(str(text))) for us, text in marks.to_numpy()]
-    found = [(us, match) for us, match in found if match]
-    steps = _marked(found, where) if found else _by_process(trace, info, where)
+    steps = _marked(trace, where) or _by_process(trace, info, where)
     if not steps:
         raise InputError(f"{where}: has no step of the workload between T0 and T1")
     return pd.DataFrame(steps, columns=list(STEP_COLUMNS))
 
 
-def _marked(found, where) -> list[tuple]:
-    """Steps from marks such as "FH step 2 begin read a" and "FH step 2 end read a status 0"."""
+def _marked(trace: pd.DataFrame, where) -> list[tuple]:
+    """Steps from the recorder's marks; [] if there are none."""
     steps = []
-    begun = None
-    for us, match in found:
-        number, what, job = int(match[1]), match[2], match[3].removeprefix("load ")
-        if what == "begin" and begun is None:
-            begun = number, job, us
-        elif what == "end" and begun is not None and begun[0] == number:
-            steps.append((*begun, us))
-            begun = None
-        else:
-            raise InputError(f"{where}: mark {match[0]!r:.80} has no partner")
-    if begun is not None:
-        raise InputError(f"{where}: step {begun[0]} ({begun[1]!r:.80}) does not end before T1")
+    for step in marked_steps(trace):
+        job = step.text.removeprefix("load ")
+        for us, what in ((step.begin_us, "begin after T0"), (step.end_us, "end before T1")):
+            if us is None:
+                raise InputError(f"{where}: step {step.step} ({job!r:.80}) does not {what}")
+        steps.append((step.step, job, step.begin_us, step.end_us))
     return steps
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 import freehint as fh
+from freehint.formats.info import events_of, read_info, vmstat, vmstat_delta
+from freehint.formats.traces.marks import Step, marked_steps
 from freehint.replay.pressure.calibrate import RATES, calibrate, read_rates, write_rates
-from freehint.replay.pressure.info import read_info, vmstat
 from freehint.replay.pressure.measured import FALLBACKS, FULL_SLEEPS, Measured, measure
 from freehint.replay.pressure.steps import jobs_of_command, steps_of
 from pressured import stem
@@ -91,7 +92,8 @@ def test_steps_follow_one_another(name):
 
 
 def trace_of(*rows) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["ts_us", "event", "comm", "pid", "gfp"])
+    trace = pd.DataFrame(rows, columns=["ts_us", "event", "comm", "pid", "gfp"])
+    return trace.assign(seq=range(100, 100 + len(rows)))
 
 
 def test_marks_tell_the_steps():
@@ -105,9 +107,12 @@ def test_marks_tell_the_steps():
     )
     found = steps_of(trace, {}, "x")
     assert found.to_numpy().tolist() == [[1, "fill 300", 5, 9], [2, "read a", 9, 12]]
+    assert marked_steps(trace)[0] == Step(1, "load fill 300", 100, 5, 102, 9, 137)
     for rows, match in (
-        (trace.iloc[:2], r"x: step 1 \('fill 300'\) does not end"),
-        (trace.iloc[1:], "'FH step 1 end load fill 300 status 137' has no partner"),
+        (trace.iloc[:2], r"x: step 1 \('fill 300'\) does not end before T1"),
+        (trace.iloc[1:], r"x: step 1 \('fill 300'\) does not begin after T0"),
+        (trace.drop(2), r"x: step 1 \('fill 300'\) does not end before T1"),
+        (trace.drop(3), r"x: step 2 \('read a'\) does not begin after T0"),
     ):
         with pytest.raises(fh.InputError, match=match):
             steps_of(rows, {}, "x")
@@ -159,9 +164,13 @@ def test_a_recording_without_info_is_refused(tmp_path):
         measure(tmp_path / "nothing", points=1)
 
 
-def test_vmstat_reads_negative_counts():
-    info = {"vm_T1": "### /proc/meminfo\nA: 3 kB\n### /proc/vmstat\nnr_x -2\npgfree 5\n"}
-    assert vmstat(info, "vm_T1", "x") == {"nr_x": -2, "pgfree": 5}
+def test_what_vmstat_counts():
+    text = "### /proc/meminfo\nA: 3 kB\n### /proc/vmstat\nnr_x {}\npgfree {}\npgfault 2\n"
+    info = {"proc_T0": text.format(9, 2), "vm_T1": text.format(-2, 7)}
+    assert vmstat(info, "vm_T1", "x") == {"nr_x": -2, "pgfree": 7, "pgfault": 2}
+    grown = vmstat_delta(info, "x")
+    assert grown == {"nr_x": -11, "pgfree": 5, "pgfault": 0}
+    assert events_of(grown) == {"pgfree": 5}
 
 
 def test_times_per_page_are_fitted_and_kept(tmp_path):

@@ -33,40 +33,46 @@ def read_info(stem, files: Files | None = None) -> dict:
     return info
 
 
-def vmstat(info: dict, field: str, path) -> dict[str, int]:
-    """The counters of /proc/vmstat in a field of NAME.info.json.gz.
+def vmstat_of(text: str, where) -> dict[str, int]:
+    """The counters of /proc/vmstat among files of /proc that stand one after another.
 
     Parameters
     ----------
-    info : dict
-        The file's content.
-    field : str
-        "proc_T0" or "vm_T1": files of /proc one after another, each below ``### /proc/NAME``.
-    path : str or Path
-        The file, for the message.
+    text : str
+        As the recorder's guest prints them: before each file a line ``### /proc/NAME``.
+    where : str
+        What holds the text, for the message.
 
     Raises
     ------
     InputError
-        The field has no /proc/vmstat, or a counter is no whole number.
+        There is no /proc/vmstat, or a counter is no whole number.
     """
-    _, *parts = _HEAD.split(info[field])
-    text = dict(zip(parts[::2], parts[1::2], strict=True)).get("vmstat")
-    if text is None:
-        raise InputError(f"{path}: field {field!r} has no part '### /proc/vmstat'")
+    _, *parts = _HEAD.split(text)
+    lines = dict(zip(parts[::2], parts[1::2], strict=True)).get("vmstat")
+    if lines is None:
+        raise InputError(f"{where} has no part '### /proc/vmstat'")
     counters = {}
-    for line in filter(None, text.splitlines()):
+    for line in filter(None, lines.splitlines()):
         name, _, value = line.partition(" ")
         digits = value.removeprefix("-")
         if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
-            raise InputError(
-                f"{path}: field {field!r}: line {line!r:.80} of /proc/vmstat is not NAME COUNT"
-            )
+            raise InputError(f"{where}: line {line!r:.80} of /proc/vmstat is not NAME COUNT")
         counters[name] = int(value)
     return counters
+
+
+def vmstat(info: dict, field: str, path) -> dict[str, int]:
+    """The counters of /proc/vmstat in a field of NAME.info.json.gz, "proc_T0" or "vm_T1"."""
+    return vmstat_of(info[field], f"{path}: field {field!r}")
 
 
 def vmstat_delta(info: dict, path) -> dict[str, int]:
     """By how much each counter of /proc/vmstat grew from T0 to T1."""
     first, last = vmstat(info, "proc_T0", path), vmstat(info, "vm_T1", path)
     return {name: last[name] - first[name] for name in last if name in first}
+
+
+def events_of(delta: dict[str, int]) -> dict[str, int]:
+    """The counters that grew and count events; names of states of the memory begin with ``nr_``."""
+    return {name: grown for name, grown in delta.items() if grown and not name.startswith("nr_")}
