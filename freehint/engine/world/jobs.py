@@ -72,6 +72,8 @@ JOB_DTYPE = np.dtype(
             "task",  # JOB .. KCOMPACTD, or NOBODY
             "picked_ns",  # time since which that task runs
             "tick_at",  # time_ns of the next tick
+            "eevdf",  # 1: the kernel shares by EEVDF, 0: by CFS
+            "protected",  # 1: EEVDF has not yet given the running task a new slice
             # the disk and dirty pages
             "disk_ns",  # time in which it writes a page
             "swap_in_ns",  # time until a page from swap is there
@@ -108,7 +110,9 @@ class Jobs(NamedTuple):
     state : record[1]            JOB_DTYPE
     rate : int64[10]             R_READ .. R_HUGE, ns
     vruntime : int64[3]          of each task, ns
-    runnable : uint8[3]
+    runnable : uint8[3]          0: asleep, 1: runnable, 2: asleep, but still on EEVDF's queue
+    deadline : int64[3]          EEVDF: virtual time at which the task's slice ends, ns
+    vlag : int64[3]              EEVDF: virtual time that the task lacked when it went to sleep, ns
     content : uint32[P]          version of what the place holds, resident or not
     table : int32[P / 512]       1 + the page table page of 512 places, or 0
     slab : int64[s, 2]           RECLAIMABLE blocks of the page cache: node << 4 | order, place of
@@ -126,6 +130,8 @@ class Jobs(NamedTuple):
     rate: np.ndarray
     vruntime: np.ndarray
     runnable: np.ndarray
+    deadline: np.ndarray
+    vlag: np.ndarray
     content: np.ndarray
     table: np.ndarray
     slab: np.ndarray
@@ -147,6 +153,8 @@ def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0) -> Job
         rate=np.zeros(NR_RATES, np.int64),
         vruntime=np.zeros(NR_TASKS, np.int64),
         runnable=np.zeros(NR_TASKS, np.uint8),
+        deadline=np.zeros(NR_TASKS, np.int64),
+        vlag=np.zeros(NR_TASKS, np.int64),
         content=np.zeros(places, np.uint32),
         table=np.zeros(places // 512, np.int32),
         slab=np.zeros((some * 2 * (places // 64 + 64), 2), np.int64),

@@ -9,6 +9,7 @@ from freehint.engine.guest.forks import step_ns
 from freehint.engine.guest.pressure.cache import PAGES_PER_HEADS, PAGES_PER_NODES
 from freehint.engine.guest.pressure.huge import THP_DEFRAG
 from freehint.engine.guest.pressure.pages import get_anon_page, get_file_page
+from freehint.engine.guest.pressure.sharing import EEVDF_FROM
 from freehint.engine.guest.pressure.steps import FRAG, S_KIND, S_LAST, S_PAGES, SHELLS, SWAPON
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.jobs import EXEC, L_OUTCOME, NOBODY, NOT_ENDED, WORK
@@ -216,6 +217,7 @@ def begin_jobs(world, guest, stream) -> None:
     first = int(jobs.step[0, S_KIND])
     state.part = WORK if first in SHELLS else EXEC
     state.task = NOBODY
+    state.eevdf = world.memory.profile.release >= EEVDF_FROM
     world.reclaim.node["step_by_step"] = 1
     world.reclaim.node["stat_lag"] = STAT_LAG
     state.io_at = state.flush_at = state.nap_at = NEVER
