@@ -4,6 +4,7 @@ Source: mm/page_alloc.c of Linux 6.1.
 """
 
 from freehint.jit import kernel
+from freehint.mm.compact.direct import direct_compact
 from freehint.mm.compact.finish import compaction_suitable
 from freehint.mm.compact.state import (
     COMPACT_COMPLETE,
@@ -12,20 +13,46 @@ from freehint.mm.compact.state import (
     COMPACT_PARTIAL_SKIPPED,
     COMPACT_SKIPPED,
     COMPACT_SUCCESS,
+    PRIO_ASYNC,
     PRIO_SYNC_FULL,
+    PRIO_SYNC_LIGHT,
 )
 from freehint.mm.highatomic import unreserve_highatomic_pageblock
-from freehint.mm.memory import WMARK_MIN
+from freehint.mm.memory import MOVABLE, WMARK_MIN
 from freehint.mm.reclaim.direct import zone_reclaimable_pages
 from freehint.mm.reclaim.state import (
     MAX_COMPACT_RETRIES,
     MAX_RECLAIM_RETRIES,
     PAGE_ALLOC_COSTLY_ORDER,
 )
-from freehint.mm.zone import (
-    highest_zone_of,
-    zone_watermark_ok,
-)
+from freehint.mm.zone import NO_PAGE, highest_zone_of, zone_watermark_ok
+
+
+@kernel(cold=True)
+def begin_retries(memory, reclaim, cpu, order, migratetype):
+    """Compact before anything is reclaimed, for a costly order or one that is not MOVABLE.
+
+    Returns
+    -------
+    node, zone, hopeless
+        ``hopeless``: a costly order is given up, because compaction was skipped or deferred.
+    Source: __alloc_pages_slowpath().
+    """
+    state = reclaim.node[0]
+    state.retrying = 1
+    state.no_progress_loops = state.compact_retries = 0
+    state.compact_priority = PRIO_SYNC_LIGHT
+    costly = order > PAGE_ALLOC_COSTLY_ORDER
+    if not (costly or (order > 0 and migratetype != MOVABLE)):
+        return NO_PAGE, -1, False
+    request = (WMARK_MIN, 0, PRIO_ASYNC)
+    node, zone, result = direct_compact(
+        memory, reclaim, reclaim.compaction, cpu, order, migratetype, request
+    )
+    if costly:
+        state.compact_priority = PRIO_ASYNC
+    skipped = result == COMPACT_SKIPPED or result == COMPACT_DEFERRED
+    return node, zone, node < 0 and costly and skipped
 
 
 @kernel(inline=True)

@@ -1,19 +1,15 @@
 """The allocation that may wait: wake kswapd, reclaim, compact, retry, and in the end give up.
 
-Source: __alloc_pages(), __alloc_pages_slowpath() of mm/page_alloc.c, Linux 6.1.
+Source: __alloc_pages(), __alloc_pages_slowpath() of mm/page_alloc.c, vma_alloc_folio() of
+mm/mempolicy.c, Linux 6.1.
 """
 
 from freehint.jit import kernel
 from freehint.mm.callback import end_callbacks
 from freehint.mm.compact.direct import direct_compact
-from freehint.mm.compact.state import (
-    COMPACT_DEFERRED,
-    COMPACT_SKIPPED,
-    PRIO_ASYNC,
-    PRIO_SYNC_LIGHT,
-)
+from freehint.mm.compact.state import PRIO_ASYNC
 from freehint.mm.highatomic import unreserve_highatomic_pageblock
-from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES, WMARK_HIGH, WMARK_MIN
+from freehint.mm.memory import PAGEBLOCK_NR_PAGES, WMARK_HIGH, WMARK_MIN
 from freehint.mm.pcp import drain_pages_zone
 from freehint.mm.reclaim.counts import WORK_THROTTLED, WORK_UNDER_LOCK
 from freehint.mm.reclaim.direct import (
@@ -25,7 +21,7 @@ from freehint.mm.reclaim.direct import (
     try_to_free_pages,
 )
 from freehint.mm.reclaim.kswapd import wakeup_kswapd
-from freehint.mm.reclaim.retry import may_retry
+from freehint.mm.reclaim.retry import begin_retries, may_retry
 from freehint.mm.reclaim.state import (
     BY_TASK,
     DIRECT_BEGINS,
@@ -58,7 +54,7 @@ def alloc(memory, reclaim, cpu, order, migratetype, locked):
     """Allocate a block for a request that may reclaim (GFP_KERNEL, GFP_HIGHUSER_MOVABLE).
 
     Orders above 3 are huge pages (GFP_TRANSHUGE | __GFP_NORETRY): they do not wake kswapd, and are
-    given up after one round.
+    given up after one round.  They are requested twice, first from this node only.
 
     Parameters
     ----------
@@ -81,14 +77,21 @@ def alloc(memory, reclaim, cpu, order, migratetype, locked):
     if reclaim.node[0].reclaiming:
         node, zone, taken = alloc_slowpath(memory, reclaim, cpu, order, migratetype)
         return end_alloc(memory, reclaim, boosts, node, zone, taken)
-    for attempt in range(first_attempt(memory), 2):
-        mark, flags = attempt_rules(memory, attempt, 0)
-        node, zone, taken = take_page(memory, cpu, order, migratetype, mark, flags, locked)
-        under_lock += taken
-        if node != NO_PAGE:
-            return end_alloc(memory, reclaim, boosts, node, zone, under_lock)
-    if locked:
-        return LOCKED, memory.zones.shape[0] - 1, under_lock
+    requests = 2 if order > PAGE_ALLOC_COSTLY_ORDER else 1
+    for request in range(requests):
+        for attempt in range(first_attempt(memory), 2):
+            mark, flags = attempt_rules(memory, attempt, 0)
+            node, zone, taken = take_page(memory, cpu, order, migratetype, mark, flags, locked)
+            under_lock += taken
+            if node != NO_PAGE:
+                return end_alloc(memory, reclaim, boosts, node, zone, under_lock)
+        if locked:
+            return LOCKED, memory.zones.shape[0] - 1, under_lock
+        if request < requests - 1:
+            node, zone, taken = alloc_this_node(memory, reclaim, cpu, order, migratetype)
+            under_lock += taken
+            if node != NO_PAGE:
+                return end_alloc(memory, reclaim, boosts, node, zone, under_lock)
     node, zone, taken = alloc_slowpath(memory, reclaim, cpu, order, migratetype)
     return end_alloc(memory, reclaim, boosts, node, zone, under_lock + taken)
 
@@ -201,30 +204,18 @@ def alloc_slowpath(memory, reclaim, cpu, order, migratetype):
 
 
 @kernel(cold=True)
-def begin_retries(memory, reclaim, cpu, order, migratetype):
-    """Compact before anything is reclaimed, for a costly order or one that is not MOVABLE.
+def alloc_this_node(memory, reclaim, cpu, order, migratetype):
+    """A huge page's first request, for this node only: it compacts, but never reclaims.
 
-    Returns
-    -------
-    node, zone, hopeless
-        ``hopeless``: a costly order is given up, because compaction was skipped or deferred.
-    Source: __alloc_pages_slowpath().
+    Source: __alloc_pages_slowpath() (__GFP_THISNODE with a costly order, in 6.1.192).
     """
-    state = reclaim.node[0]
-    state.retrying = 1
-    state.no_progress_loops = state.compact_retries = 0
-    state.compact_priority = PRIO_SYNC_LIGHT
-    costly = order > PAGE_ALLOC_COSTLY_ORDER
-    if not (costly or (order > 0 and migratetype != MOVABLE)):
-        return NO_PAGE, -1, False
-    request = (WMARK_MIN, 0, PRIO_ASYNC)
-    node, zone, result = direct_compact(
-        memory, reclaim, reclaim.compaction, cpu, order, migratetype, request
-    )
-    if costly:
-        state.compact_priority = PRIO_ASYNC
-    skipped = result == COMPACT_SKIPPED or result == COMPACT_DEFERRED
-    return node, zone, node < 0 and costly and skipped
+    node, zone, under_lock = take_page(memory, cpu, order, migratetype, WMARK_MIN, 0, 0)
+    if node == NO_PAGE:
+        request = (WMARK_MIN, 0, PRIO_ASYNC)
+        node, zone, _ = direct_compact(
+            memory, reclaim, reclaim.compaction, cpu, order, migratetype, request
+        )
+    return node, zone, under_lock
 
 
 @kernel(cold=True)

@@ -47,17 +47,12 @@ def may_be_huge(world, row, at):
 def alloc_huge(world):
     """An order-9 block, by the GFP flags that thp_defrag stands for.
 
-    If the request may wait it is made twice: for this node only, then for any.
-    Source: vma_thp_gfp_mask(); vma_alloc_folio() of mm/mempolicy.c.
+    Source: vma_thp_gfp_mask().
     """
     memory, reclaim = world.memory, world.reclaim
     defrag = world.jobs.state[0].thp_defrag
     if defrag == DEFRAG_ALWAYS:
-        node, zone, blocks = alloc(memory, reclaim, 0, PAGEBLOCK_ORDER, MOVABLE, 0)
-        if node != NO_PAGE:
-            return node, zone, blocks
-        node, zone, more = alloc(memory, reclaim, 0, PAGEBLOCK_ORDER, MOVABLE, 0)
-        return node, zone, blocks + more
+        return alloc(memory, reclaim, 0, PAGEBLOCK_ORDER, MOVABLE, 0)
     if defrag == DEFRAG_DEFER:
         return alloc_no_reclaim(memory, reclaim, 0, PAGEBLOCK_ORDER, MOVABLE, 0)
     return alloc_pages(memory, 0, PAGEBLOCK_ORDER, MOVABLE, 0)

@@ -41,14 +41,21 @@ FAILED, WAITS = "failed", "waits"
 def alloc(reclaimer, cpu, order, migratetype, may_reclaim=True):
     """A pfn; FAILED; or WAITS, after which the task sleeps and asks again.
 
-    Source: __alloc_pages(), rmqueue() (the wake-up after a boost).
+    A huge page is first asked for on this node, where it only compacts.
+    Source: __alloc_pages(), rmqueue() (the wake-up after a boost); vma_alloc_folio().
     """
     twin, boosts = reclaimer.compactor.twin, boosts_of(reclaimer)
     nofragment = alloc_flags_nofragment(twin, migratetype)
-    pfn = None
+    pfn, asked = None, (cpu, order, migratetype)
     lists = [] if reclaimer.request.reclaiming else [nofragment, 0] if nofragment else [0]
-    for flags in lists:
-        pfn = pfn if pfn is not None else get(reclaimer, cpu, order, migratetype, WMARK_LOW, flags)
+    twice = may_reclaim and order > PAGE_ALLOC_COSTLY_ORDER and lists
+    for this_node in [True, False] if twice else [False]:
+        for flags in lists:
+            pfn = pfn if pfn is not None else get(reclaimer, *asked, WMARK_LOW, flags)
+        if this_node and pfn is None:
+            pfn = get(reclaimer, *asked, WMARK_MIN)
+        if this_node and pfn is None:
+            pfn, _ = direct_compact(reclaimer, *asked, PRIO_ASYNC)
     if pfn is None:
         path = slowpath if may_reclaim else slowpath_without_reclaim
         pfn = path(reclaimer, cpu, order, migratetype)
