@@ -6,7 +6,7 @@ from freehint.jit import kernel
 from freehint.mm.list import list_next, list_prev
 from freehint.mm.memory import LRU, page_zone
 from freehint.mm.reclaim.lists import has, is_file, list_head, lru_of, nr_pages_of
-from freehint.mm.reclaim.lru_gen.generations import folio_lru_gen, kind_of, nr_gens
+from freehint.mm.reclaim.lru_gen.generations import folio_lru_gen, nr_gens
 from freehint.mm.reclaim.lru_gen.recount import (
     KINDS,
     column_of,
@@ -142,7 +142,7 @@ def check_lru_list(memory, reclaim, seen, counted, lru, where):
         zone, pages = page_zone(memory, node), nr_pages_of(reclaim, node)
         if lru >= GENERATION_HEADS:
             lists[zone, column_of(reclaim, node)] += pages
-            gens[folio_lru_gen(reclaim, node), kind_of(reclaim, node), zone] += pages
+            gens[folio_lru_gen(reclaim, node), is_file(reclaim, node), zone] += pages
         else:
             lists[zone, lru] += pages
 

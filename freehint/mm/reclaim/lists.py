@@ -7,11 +7,12 @@ from freehint.jit import kernel
 from freehint.mm.list import list_add, list_add_tail, list_del
 from freehint.mm.memory import PAGEBLOCK_NR_PAGES, page_zone
 from freehint.mm.reclaim.lru_gen.generations import (
+    is_file,
     lru_gen_add_folio,
     lru_gen_del_folio,
     lru_gen_enabled,
 )
-from freehint.mm.reclaim.state import PG_ACTIVE, PG_HUGE, PG_ON_LRU, PG_SWAPBACKED
+from freehint.mm.reclaim.state import PG_ACTIVE, PG_HUGE, PG_ON_LRU
 
 
 @kernel(inline=True)
@@ -36,12 +37,6 @@ def set_bits(reclaim, node, bits):
 def clear_bits(reclaim, node, bits):
     """Clear bits of a page."""
     reclaim.page[node] &= 0xFFFFFFFF ^ bits
-
-
-@kernel(inline=True)
-def is_file(reclaim, node):
-    """1 for a page of a file, 0 for an anonymous one.  Source: folio_is_file_lru()."""
-    return 0 if reclaim.page[node] & PG_SWAPBACKED else 1
 
 
 @kernel(inline=True)

@@ -10,6 +10,7 @@ from lru_guest import lru_guest, page_of, places_on
 from freehint.formats.snapshots import load_snapshot
 from freehint.mm.check import check_memory
 from freehint.mm.memory import BUDDY, MOVABLE, PCP, UNMOVABLE, copy_memory, frame_order
+from freehint.mm.profile import LINUX_6_1, LINUX_6_12
 from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 from freehint.mm.reclaim.kswapd import kswapd_step
 from freehint.mm.reclaim.lists import set_bits
@@ -26,8 +27,10 @@ from freehint.mm.reclaim.state import (
     new_reclaim,
     vmstat,
 )
+from freehint.mm.reclaim.sysctl import Sysctl
 from freehint.mm.reclaim.writeback import end_writeback, next_writeback, set_page_dirty
 from freehint.mm.zone import LOCKED, NO_PAGE, alloc_pages
+from memories import free_memory
 
 TRUTH = Path(__file__).parents[4] / "shared" / "ground-truth" / "reclaim"
 
@@ -180,6 +183,18 @@ def test_memory_reclaim_gives_what_was_asked_for_and_counts_no_stall():
     assert 200 <= got < 200 + 32 * 4 and reclaim.zone_lru.sum() == 1000 - got
     assert vmstat(reclaim) == {"pgscan_file": got, "pgsteal_file": got}
     assert memory_reclaim(memory, reclaim, 0, 5000) == 1000 - got
+    check_memory(memory, reclaim)
+
+
+@pytest.mark.parametrize(
+    ("profile", "least", "most"), [(LINUX_6_1, 1400, 1600), (LINUX_6_12, 1000, 1064)]
+)
+def test_memory_reclaim_overshoots_but_in_quarters_by_a_batch_or_two(profile, least, most):
+    memory = free_memory(pages=16384, nr_cpus=1, profile=profile)
+    reclaim = new_reclaim(memory, 12_000, 0, Sysctl(lru_gen=0))
+    for place in range(12_000):
+        add_file_page(memory, reclaim, page_of(memory), place, False)
+    assert least <= memory_reclaim(memory, reclaim, 0, 1000) <= most
     check_memory(memory, reclaim)
 
 

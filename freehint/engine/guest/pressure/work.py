@@ -64,7 +64,8 @@ from freehint.engine.world.jobs import (
     WORK,
 )
 from freehint.jit import kernel
-from freehint.mm.memory import CALLED, MOVABLE, UNMOVABLE
+from freehint.mm.list import list_empty
+from freehint.mm.memory import CALLED, MOVABLE, NR_USERS, UNMOVABLE, USER_LIST, user_node
 from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 from freehint.mm.reclaim.slowpath import THROTTLE_NS
 from freehint.units import NS_PER_MS
@@ -199,6 +200,15 @@ def shell_step(world, row, now_ns):
 
 
 @kernel(cold=True)
+def somebody_holds_pages(world):
+    """Does a policy hold free blocks, or the balloon pages, that they could give back?"""
+    for user in range(NR_USERS):
+        if not list_empty(world.memory.links, user_node(world.memory, user, USER_LIST)):
+            return True
+    return world.balloon.at[0] > 0
+
+
+@kernel(cold=True)
 def job_step(world, now_ns):
     """A bit of work of the job; return the time in ns."""
     jobs, state = world.jobs, world.jobs.state[0]
@@ -234,7 +244,8 @@ def job_step(world, now_ns):
     if not node.oom and world.memory.notify[CALLED] == 0:
         state.ready_ns = now_ns + THROTTLE_NS
         return 0
-    if ask_to_shrink(world, 0):  # then the step tries again
+    can_give = world.memory.notify[CALLED] != 0 or somebody_holds_pages(world)
+    if can_give and ask_to_shrink(world, 0):  # then the step tries again
         world.reclaim.node[0].oom = 0
         return price_reclaim(world)
     return out_of_memory(world, now_ns)

@@ -17,7 +17,7 @@ from freehint.mm.reclaim.lru_gen.generations import (
     folio_update_gen,
     gen_from_seq,
     gen_head,
-    kind_of,
+    is_file,
     nr_gens,
 )
 from freehint.mm.reclaim.state import (
@@ -166,7 +166,7 @@ def inc_min_seq(memory, reclaim, kind, can_swap):
 def move_to_generation(memory, reclaim, node, gen):
     """Put a page last on a generation's list.  Source: list_move_tail()."""
     list_del(reclaim.links, node)
-    head = gen_head(memory, gen, kind_of(reclaim, node), page_zone(memory, node))
+    head = gen_head(memory, gen, is_file(reclaim, node), page_zone(memory, node))
     list_add_tail(reclaim.links, node, head)
 
 
@@ -261,7 +261,7 @@ def walk_mm(memory, reclaim, can_swap):
     """Look at the accessed bits of all mapped pages.  Source: walk_mm(), walk_pte_range()."""
     for place in range(reclaim.place.shape[0]):
         node = folio_of(reclaim, place)
-        if node >= 0 and (can_swap or kind_of(reclaim, node) == FILE):
+        if node >= 0 and (can_swap or is_file(reclaim, node) == FILE):
             promote_if_young(memory, reclaim, node)
 
 
@@ -279,5 +279,5 @@ def lru_gen_look_around(memory, reclaim, node):
     begin = min(max(place - MIN_LRU_BATCH // 2, first), max(last - MIN_LRU_BATCH, first))
     for other in range(begin, min(begin + MIN_LRU_BATCH, last)):
         near = folio_of(reclaim, other)
-        if near >= 0 and near != node and kind_of(reclaim, near) == kind_of(reclaim, node):
+        if near >= 0 and near != node and is_file(reclaim, near) == is_file(reclaim, node):
             promote_if_young(memory, reclaim, near)

@@ -39,7 +39,7 @@ from freehint.mm.reclaim.lru_gen.generations import (
     folio_lru_refs,
     gen_from_seq,
     gen_head,
-    kind_of,
+    is_file,
     lru_gen_del_folio,
     lru_tier_from_refs,
     nr_gens,
@@ -75,7 +75,7 @@ def sort_folio(memory, reclaim, who, node, last_tier):
     It was promoted already, or is of a tier worth keeping, or of a zone that is not wanted, or
     waits to be written.  Source: sort_folio().
     """
-    kind, gen, sc = kind_of(reclaim, node), folio_lru_gen(reclaim, node), reclaim.control[who]
+    kind, gen, sc = is_file(reclaim, node), folio_lru_gen(reclaim, node), reclaim.control[who]
     if gen != gen_from_seq(reclaim.min_seq[kind]):
         move_first(memory, reclaim, node, gen)
         return True
@@ -103,7 +103,7 @@ def sort_folio(memory, reclaim, who, node, last_tier):
 def move_first(memory, reclaim, node, gen):
     """Put a page first on a generation's list.  Source: list_move()."""
     list_del(reclaim.links, node)
-    head = gen_head(memory, gen, kind_of(reclaim, node), page_zone(memory, node))
+    head = gen_head(memory, gen, is_file(reclaim, node), page_zone(memory, node))
     list_add(reclaim.links, node, head)
 
 

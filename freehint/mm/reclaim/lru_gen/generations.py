@@ -65,7 +65,7 @@ def folio_lru_gen(reclaim, node):
 
 
 @kernel(inline=True)
-def kind_of(reclaim, node):
+def is_file(reclaim, node):
     """1 for a page of a file, 0 for an anonymous one.  Source: folio_is_file_lru()."""
     return 0 if reclaim.page[node] & PG_SWAPBACKED else 1
 
@@ -102,7 +102,7 @@ def lru_gen_update_size(memory, reclaim, node, old, new):
 
     Source: lru_gen_update_size().
     """
-    kind, zone = kind_of(reclaim, node), page_zone(memory, node)
+    kind, zone = is_file(reclaim, node), page_zone(memory, node)
     pages = PAGEBLOCK_NR_PAGES if reclaim.page[node] & PG_HUGE else 1
     if old >= 0:
         reclaim.gen_pages[old, kind, zone] -= pages
@@ -120,7 +120,7 @@ def seq_of_new(reclaim, node, reclaiming):
     one that waited for its writeback to the oldest; other pages, as those read by read(2), to the
     second oldest, or the oldest if there are only three.
     """
-    page, kind, newest = reclaim.page[node], kind_of(reclaim, node), reclaim.node[0].max_seq
+    page, kind, newest = reclaim.page[node], is_file(reclaim, node), reclaim.node[0].max_seq
     oldest = reclaim.min_seq[kind]
     if page & PG_ACTIVE:
         return newest
@@ -143,7 +143,7 @@ def lru_gen_add_folio(memory, reclaim, node, reclaiming):
     reclaim.page[node] &= 0xFFFFFFFF ^ PG_ACTIVE
     set_generation(reclaim, node, gen)
     lru_gen_update_size(memory, reclaim, node, -1, gen)
-    head = gen_head(memory, gen, kind_of(reclaim, node), page_zone(memory, node))
+    head = gen_head(memory, gen, is_file(reclaim, node), page_zone(memory, node))
     if reclaiming:
         list_add_tail(reclaim.links, node, head)
     else:
@@ -176,7 +176,7 @@ def folio_inc_gen(memory, reclaim, node, reclaiming):
 
     The caller puts it on the list of the generation that is returned.  Source: folio_inc_gen().
     """
-    oldest = gen_from_seq(reclaim.min_seq[kind_of(reclaim, node)])
+    oldest = gen_from_seq(reclaim.min_seq[is_file(reclaim, node)])
     gen = folio_lru_gen(reclaim, node)
     if gen != oldest:
         return gen
@@ -267,7 +267,7 @@ def lru_gen_eviction(reclaim, node):
 
     Source: lru_gen_eviction(), pack_shadow().
     """
-    kind, refs = kind_of(reclaim, node), folio_lru_refs(reclaim, node)
+    kind, refs = is_file(reclaim, node), folio_lru_refs(reclaim, node)
     pages = PAGEBLOCK_NR_PAGES if reclaim.page[node] & PG_HUGE else 1
     reclaim.tiers[EVICTED, kind, lru_tier_from_refs(refs)] += pages
     token = (reclaim.min_seq[kind] << REFS_WIDTH) | max(refs - 1, 0)
@@ -280,7 +280,7 @@ def lru_gen_refault(reclaim, node, shadow):
 
     Source: lru_gen_refault(), lru_gen_test_recent().
     """
-    kind = kind_of(reclaim, node)
+    kind = is_file(reclaim, node)
     pages = PAGEBLOCK_NR_PAGES if reclaim.page[node] & PG_HUGE else 1
     reclaim.count[WORKINGSET_REFAULT_ANON + kind] += pages
     token, workingset = (-1 - shadow) >> 1, (-1 - shadow) & 1

@@ -4,7 +4,7 @@ from freehint.jit import kernel
 from freehint.mm.memory import page_zone
 from freehint.mm.reclaim.lru_gen.generations import (
     folio_lru_gen,
-    kind_of,
+    is_file,
     lru_gen_is_active,
     nr_gens,
 )
@@ -32,7 +32,7 @@ def stands_wrong(memory, reclaim, node, lru):
     The list's generation is not asked for: a promoted page stays on its list.  Without swap,
     anonymous pages may be older than the oldest generation.
     """
-    kind, gen = kind_of(reclaim, node), folio_lru_gen(reclaim, node)
+    kind, gen = is_file(reclaim, node), folio_lru_gen(reclaim, node)
     if (lru - GENERATION_HEADS) % (2 * NR_GEN_ZONES) != NR_GEN_ZONES * kind + page_zone(
         memory, node
     ):
@@ -47,7 +47,7 @@ def stands_wrong(memory, reclaim, node, lru):
 def column_of(reclaim, node):
     """The list in whose name the page counts in zone_lru."""
     active = lru_gen_is_active(reclaim, folio_lru_gen(reclaim, node))
-    return 2 * kind_of(reclaim, node) + (1 if active else 0)
+    return 2 * is_file(reclaim, node) + (1 if active else 0)
 
 
 @kernel(cold=True)
