@@ -72,6 +72,8 @@ JOB_DTYPE = np.dtype(
             "task",  # JOB .. KCOMPACTD, or NOBODY
             "picked_ns",  # time since which that task runs
             "tick_at",  # time_ns of the next tick
+            "host_turn",  # row of Jobs.turns
+            "host_left_ns",  # work of the tasks until the host takes the CPU away
             # the disk and dirty pages
             "disk_ns",  # time in which it writes a page
             "swap_in_ns",  # time until a page from swap is there
@@ -117,6 +119,7 @@ class Jobs(NamedTuple):
     fork : int64[F, blocks + 1]  blocks of forked processes, and the time of exit
     dirty : int64[d, 2]          ring: places that became dirty, the oldest first, and when
     pieces : int64[p]            the order in which "frag" gives back its pieces
+    turns : int64[t, 2]          ring: time in ns that the host lets the CPU run, and then takes away
     course : int64[rows, columns]    COURSE and the counters over time
     """
 
@@ -133,10 +136,11 @@ class Jobs(NamedTuple):
     fork: np.ndarray
     dirty: np.ndarray
     pieces: np.ndarray
+    turns: np.ndarray
     course: np.ndarray
 
 
-def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0) -> Jobs:
+def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0, turns=()) -> Jobs:
     """Jobs that have not begun; without steps, of a guest that has none."""
     n = len(steps)
     some = int(n > 0)
@@ -154,6 +158,7 @@ def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0) -> Job
         fork=np.zeros((some * MOST_FORKS, fork_columns), np.int64),
         dirty=np.zeros((some * (places + 1), 2), np.int64),
         pieces=np.zeros(pieces, np.int64),
+        turns=np.array(turns, np.int64).reshape(-1, 2),
         course=np.zeros((course_rows, len(COURSE) + len(COUNTS)), np.int64),
     )
 

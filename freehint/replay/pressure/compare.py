@@ -19,7 +19,8 @@ Chosen after the first predictions had been seen:
 - The course is also shown with one factor for the whole clock, the recorded time of all steps by
   the predicted one, and without any.  Neither is judged.
 - The times per page are multiplied by one number that is taken from the recording, its machine's
-  slowness (``predict.py``); "the predicted clock" is that of the times before.
+  slowness, and its host takes the CPU away as it did in the recording (``predict.py``); "the
+  predicted clock" is that of the times before.
 
 Rows without a bar are shown and not judged; counts that are 0 on both sides have no row.
 """
@@ -55,7 +56,8 @@ class Predicted:
     steps_s : float64[n, 2]
         Begin and end of the first steps, those that ended.
     slowness : float
-        The factor on all times per page, which was taken from the recording; 1: none was.
+        The factor on the clock that was taken from the recording, for its slow machine and for
+        what its host ran beside it; 1: none was.
     """
 
     time_s: np.ndarray

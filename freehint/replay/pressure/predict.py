@@ -4,9 +4,11 @@ What is taken from the recording: the snapshot T0, the lengths of the LRU lists 
 texts, the sizes of the files, swap, and which file was read last before T0.  The times per page are
 those of UnderPressure, or of another recording (``calibrate.py``).
 
-One number more comes from the recording, the speed of its machine (:func:`slowness_of`).  An
-emulated machine is up to twice as slow as another, which T0 does not tell, while the tick and the
-sleeps keep their length: how much a task gets done between two ticks depends on it.
+Two things more come from the recording, because T0 does not tell them: the speed of its machine
+(:func:`slowness_of`) and how its host shared out the CPU (``measured.py``, host_turns_of()).  An
+emulated machine is up to twice as slow as another, and some hosts ran others in more than half of
+the time, while the tick and the sleeps keep their length: how much a task gets done between two
+ticks depends on both.
 """
 
 import re
@@ -78,20 +80,29 @@ def workload_of(
     swap = info.get("swap_MiB", SWAP_MIB) if swapped else 0
     whole(f"{path}: field 'swap_MiB'", swap, 0)
     read = [job.split()[1:] for job in before if job.startswith("read ")]
-    jobs = (job for step in measured.steps["job"] for job in model_jobs(step, slowness))
+    longer = slowness * host_factor(measured)
+    jobs = (job for step in measured.steps["job"] for job in model_jobs(step, longer))
+    turns = ", ".join(f"{runs:.3f}+{away:.3f}" for runs, away in measured.host_turns)
     guest = UnderPressure(
         jobs="; ".join(jobs),
         files=",".join(f"{name}={mib}" for name, mib in files.items()),
         recording=measured.stem,
         cached=read[-1][-1] if read else None,
         swap_MiB=swap,
+        host_turns=turns or None,
         course_ns=COURSE_NS,
         without=wrong,
         **settings_before(before, path),
         **{name: value for name, value in (rates or {}).items() if name not in COSTS},
     )
     slower = _slower(guest, GUEST_TIMES, slowness)
-    return replace(slower, forks_per_s=guest.forks_per_s / slowness)
+    return replace(slower, forks_per_s=guest.forks_per_s / longer)
+
+
+def host_factor(measured: Measured) -> float:
+    """How much longer all took than on a host that ran nothing else; at least 1."""
+    runs, away = np.sum(measured.host_turns, axis=0) if measured.host_turns else (1, 0)
+    return float((runs + away) / runs)
 
 
 def _slower(record, names, slowness: float):
@@ -165,14 +176,18 @@ def settings_before(before: list[str], path) -> dict:
 def slowness_of(measured: Measured, rates: dict | None = None) -> float:
     """How slow the recorded machine was: the recorded time by the predicted one, one number.
 
-    Only steps that end in both and have no pace of their own are added up.
+    Only steps that end in both and have no pace of their own are added up; the part of the time in
+    which the host ran others does not count.
     """
-    said = predict(measured, rates).steps_s
+    alone = replace(measured, host_turns=())
+    said = predict(alone, rates).steps_s
     steps = measured.steps[: len(said)]
     own = ~steps["job"].str.startswith(PACED).to_numpy()
     lasts = np.diff(said, axis=1)[:, 0][own].sum()
     recorded = (steps["end_s"] - steps["begin_s"]).to_numpy()[own].sum()
-    return float(recorded / lasts) if lasts > 0 and recorded > 0 else 1.0
+    if lasts <= 0 or recorded <= 0:
+        return 1.0
+    return float(recorded / lasts) / host_factor(measured)
 
 
 def predict(
@@ -223,7 +238,7 @@ def predict(
         oom_s=tuple(np.repeat(time_s, kills).tolist()),
         oom_pages=_pages_until_kills(run.jobs),
         steps_s=_steps(run.jobs, measured.steps["job"]),
-        slowness=slowness,
+        slowness=slowness * host_factor(measured),
     )
 
 
