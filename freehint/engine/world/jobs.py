@@ -119,7 +119,7 @@ class Jobs(NamedTuple):
     fork : int64[F, blocks + 1]  blocks of forked processes, and the time of exit
     dirty : int64[d, 2]          ring: places that became dirty, the oldest first, and when
     pieces : int64[p]            the order in which "frag" gives back its pieces
-    turns : int64[t, 2]          ring: time in ns that the host lets the CPU run, and then takes away
+    turns : int64[t, 2]          ring: ns that the host lets the CPU run, and then takes it away
     course : int64[rows, columns]    COURSE and the counters over time
     """
 
