@@ -236,6 +236,9 @@ def begin_jobs(world, guest, stream) -> None:
             pieces = step[S_PAGES] // step[S_LAST]
             jobs.pieces[at : at + pieces] = stream.permutation(pieces)
             at += pieces
+    if len(jobs.turns):
+        state.host_turn = int(stream.integers(len(jobs.turns)))
+        state.host_left_ns = jobs.turns[state.host_turn, 0]
     if (jobs.step[:, S_KIND] == SWAPON).any():
         world.reclaim.node["swap_free"] = 0  # swap is off until then
     world.state[0].cpu_kernel = 1 + PRESSURE
