@@ -72,6 +72,12 @@ JOB_DTYPE = np.dtype(
             "task",  # JOB .. KCOMPACTD, or NOBODY
             "picked_ns",  # time since which that task runs
             "tick_at",  # time_ns of the next tick
+            # what everything takes longer than usual, in thousandths: now; in "dirty", before
+            # kswapd has run in it and from then on
+            "slow",
+            "slow_fill",
+            "slow_swap",
+            "runs_before",  # of kswapd, before the step
             # the disk and dirty pages
             "disk_ns",  # time in which it writes a page
             "swap_in_ns",  # time until a page from swap is there

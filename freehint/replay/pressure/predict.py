@@ -19,6 +19,7 @@ from freehint.config import InputError, whole
 from freehint.engine.guest.pressure.start import RATES as JOB_RATES
 from freehint.engine.guest.pressure.under_pressure import SYSCTLS, UnderPressure
 from freehint.engine.world.records import Costs
+from freehint.replay.pressure.calibrate import LEAST_PAGES
 from freehint.replay.pressure.compare import Predicted
 from freehint.replay.pressure.measured import FAILURES, FULL_SLEEPS, Measured
 from freehint.replay.pressure.steps import jobs_of_command
@@ -91,7 +92,42 @@ def workload_of(
         **{name: value for name, value in (rates or {}).items() if name not in COSTS},
     )
     slower = _slower(guest, GUEST_TIMES, slowness)
-    return replace(slower, forks_per_s=guest.forks_per_s / slowness)
+    fill, swap = (one / slowness for one in dirty_slowness(measured, guest, slowness))
+    return replace(
+        slower,
+        forks_per_s=guest.forks_per_s / slowness,
+        fill_slowness=fill,
+        swap_slowness=swap,
+    )
+
+
+def dirty_slowness(measured: Measured, guest: UnderPressure, otherwise: float) -> tuple:
+    """How slow the recorded machine was in "dirty" steps, which end by the clock.
+
+    Before kswapd runs, the time of a page that is filled tells it; from then on the time that
+    kswapd takes for its pages, by their price.  Neither tells how many pages come and go.
+
+    Parameters
+    ----------
+    measured : Measured
+    guest : UnderPressure
+        With the times of the default machine.
+    otherwise : float
+        For a part that allocates, or of which kswapd looks at, less than LEAST_PAGES.
+    """
+    paces = measured.paces.sum()
+    costs = Costs()
+    price_ns = (
+        paces["scanned"] * costs.scan_page_ns
+        + paces["reclaimed"] * costs.reclaim_page_ns
+        + paces["swapped"] * costs.swap_out_ns
+    )
+    fill = paces["filled_s"] * NS_PER_S / max(1, paces["filled"] * guest.fill_ns)
+    swap = paces["kswapd_s"] * NS_PER_S / max(1, price_ns)
+    return (
+        fill if paces["filled"] >= LEAST_PAGES else otherwise,
+        swap if paces["scanned"] >= LEAST_PAGES else otherwise,
+    )
 
 
 def _slower(record, names, slowness: float):

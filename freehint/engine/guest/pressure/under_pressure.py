@@ -126,6 +126,8 @@ class UnderPressure(Checked):
         Time in which the disk writes a page.  Assumed.
     swap_in_ns : int
         Time until a page from swap is there, or pages that are neighbours there.  Assumed.
+    fill_slowness, swap_slowness : float
+        How much longer all takes during "dirty": before kswapd runs in it, and from then on.
     course_ns : int
         Time between two rows of ``Run.reclaim``.
     without : str, optional
@@ -179,6 +181,8 @@ class UnderPressure(Checked):
     huge_ns: PageTime = 7_000
     disk_page_ns: PageTime = 4_000
     swap_in_ns: PageTime = 100_000
+    fill_slowness: Annotated[float, Real(0.001, 1000)] = 1.0
+    swap_slowness: Annotated[float, Real(0.001, 1000)] = 1.0
     course_ns: Duration = 10 * NS_PER_MS
     without: Annotated[str | None, Maybe(OneOf(tuple(WRONG_RULES)))] = None
 
