@@ -76,6 +76,12 @@ JOB_DTYPE = np.dtype(
             "protected",  # 1: EEVDF has not yet given the running task a new slice
             "host_turn",  # row of Jobs.turns
             "host_left_ns",  # work of the tasks until the host takes the CPU away
+            # what everything takes longer than usual, in thousandths: now; in "dirty", before
+            # kswapd has run in it and from then on
+            "slow",
+            "slow_fill",
+            "slow_swap",
+            "runs_before",  # of kswapd, before the step
             # the disk and dirty pages
             "disk_ns",  # time in which it writes a page
             "swap_in_ns",  # time until a page from swap is there

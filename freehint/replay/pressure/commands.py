@@ -9,8 +9,9 @@ from freehint.files import whole_file
 from freehint.mm.profile import LINUX_6_1
 from freehint.replay.pressure.calibrate import calibrate, read_rates, write_rates
 from freehint.replay.pressure.compare import compare
+from freehint.replay.pressure.machine import host_factor
 from freehint.replay.pressure.measured import measure
-from freehint.replay.pressure.predict import SEEDS, host_factor, predict, slowness_of
+from freehint.replay.pressure.predict import SEEDS, predict, slowness_of
 from freehint.replay.pressure.wrong import WRONG_RULES, wrong_rules
 
 ALL_RULES = "all"
@@ -39,7 +40,7 @@ def print_pressure(args) -> bool:
     good = found.good
     print(f"times per page: {said}")
     print(f"the machine's slowness, one number from this recording: {slowness:.2f}")
-    ran = 1 / host_factor(measured)
+    ran = 1 / host_factor(measured.host_turns)
     turns = len(measured.host_turns)
     print(f"its host let it run {ran:.0%} of the time, by {turns} gaps in steps without reclaim")
     if measured.misses:

@@ -18,6 +18,7 @@ from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import PAGEBLOCK_ORDER, Memory, zone_name
 from freehint.replay.prediction import Advance
+from freehint.replay.pressure.machine import paces_of
 from freehint.replay.pressure.steps import steps_of
 
 FULL_SLEEPS = "kswapd_sleep"  # times that kswapd slept until the next wake, not for 100 ms at most
@@ -61,6 +62,10 @@ class Measured:
     host_turns : tuple of (float, float)
         How the host shared out the CPU: ms that the guest ran and that it then stood still, in
         their order.  See :func:`host_turns_of`.
+    paces : DataFrame
+        One row for each "dirty" step: filled, filled_s: pages allocated until kswapd first ran in
+        it, and that time; kswapd_s, scanned, reclaimed, swapped: kswapd's own time from then on,
+        and its pages.
     kswapd : DataFrame
         begin_s, end_s and reclaimed: one row per call of balance_pgdat().
     misses : int
@@ -77,6 +82,7 @@ class Measured:
     before: dict
     oom_s: tuple
     oom_pages: tuple
+    paces: pd.DataFrame
     kswapd: pd.DataFrame
     misses: int
     host_turns: tuple = ()
@@ -154,6 +160,7 @@ def measure(stem, points=2000) -> Measured:
         before=before,
         oom_s=tuple(us[event == "mark_victim"].tolist()),
         oom_pages=tuple(allocated[event == "mark_victim"].tolist()),
+        paces=paces_of(trace, steps, us),
         kswapd=_kswapd_runs(trace, event, us, stem),
         misses=misses,
         host_turns=turns,

@@ -22,6 +22,7 @@ from freehint.engine.guest.pressure.start import RATES as JOB_RATES
 from freehint.engine.guest.pressure.under_pressure import SYSCTLS, UnderPressure
 from freehint.engine.world.records import Costs
 from freehint.replay.pressure.compare import Predicted
+from freehint.replay.pressure.machine import dirty_slowness, host_factor
 from freehint.replay.pressure.measured import FAILURES, FULL_SLEEPS, Measured
 from freehint.replay.pressure.steps import jobs_of_command
 from freehint.runs.control import NONE, Control
@@ -81,7 +82,7 @@ def workload_of(
     swap = info.get("swap_MiB", SWAP_MIB) if swapped else 0
     whole(f"{path}: field 'swap_MiB'", swap, 0)
     read = [job.split()[1:] for job in before if job.startswith("read ")]
-    longer = slowness * host_factor(measured)
+    longer = slowness * host_factor(measured.host_turns)
     jobs = (job for step in measured.steps["job"] for job in model_jobs(step, longer))
     turns = ", ".join(f"{runs:.3f}+{away:.3f}" for runs, away in measured.host_turns)
     guest = UnderPressure(
@@ -97,13 +98,13 @@ def workload_of(
         **{name: value for name, value in (rates or {}).items() if name not in COSTS},
     )
     slower = _slower(guest, GUEST_TIMES, slowness)
-    return replace(slower, forks_per_s=guest.forks_per_s / longer)
-
-
-def host_factor(measured: Measured) -> float:
-    """How much longer all took than on a host that ran nothing else; at least 1."""
-    runs, away = np.sum(measured.host_turns, axis=0) if measured.host_turns else (1, 0)
-    return float((runs + away) / runs)
+    fill, swap = (one / longer for one in dirty_slowness(measured.paces, guest.fill_ns, longer))
+    return replace(
+        slower,
+        forks_per_s=guest.forks_per_s / longer,
+        fill_slowness=fill,
+        swap_slowness=swap,
+    )
 
 
 def _slower(record, names, slowness: float):
@@ -188,7 +189,7 @@ def slowness_of(measured: Measured, rates: dict | None = None) -> float:
     recorded = (steps["end_s"] - steps["begin_s"]).to_numpy()[own].sum()
     if lasts <= 0 or recorded <= 0:
         return 1.0
-    return float(recorded / lasts) / host_factor(measured)
+    return float(recorded / lasts) / host_factor(measured.host_turns)
 
 
 def predict(
@@ -225,7 +226,7 @@ def predict(
         control=Control(at=balloon_commands(measured)),
         duration_ns=int(LONGEST * measured.time_s[-1] * NS_PER_S),
     )
-    factor = slowness * host_factor(measured)
+    factor = slowness * host_factor(measured.host_turns)
     first, *others = (
         _predicted(simulate(replace(scenario, seed=seed)), measured, factor) for seed in seeds
     )

@@ -8,10 +8,10 @@ import pytest
 import freehint as fh
 from freehint.cli import main
 from freehint.replay.pressure.compare import COLUMNS
+from freehint.replay.pressure.machine import host_factor
 from freehint.replay.pressure.measured import measure
 from freehint.replay.pressure.predict import (
     SEEDS,
-    host_factor,
     model_jobs,
     predict,
     slowness_of,
@@ -27,7 +27,7 @@ def oom():
 
 def test_the_workload_is_that_of_the_recording(oom):
     guest = workload_of(oom, {"fill_ns": 7, "reclaim_page_ns": 9}, "no_boost")
-    assert guest.jobs == f"fill 600; fork {0.27 * host_factor(oom):g}; fill 60"
+    assert guest.jobs == f"fill 600; fork {0.27 * host_factor(oom.host_turns):g}; fill 60"
     assert (guest.files, guest.cached, guest.swap_MiB) == ("a=210,b=210", "a", 0)
     assert (guest.fill_ns, guest.without) == (7, "no_boost")
     assert str(guest.recording) == str(oom.stem)
@@ -41,11 +41,11 @@ def test_recorded_steps_become_jobs():
 
 def test_a_slow_machine_needs_longer_for_all_that_has_no_pace_of_its_own(oom):
     fast, slow = workload_of(oom), workload_of(oom, slowness=2.0)
-    assert slow.jobs == f"fill 600; fork {0.54 * host_factor(oom):g}; fill 60"
+    assert slow.jobs == f"fill 600; fork {0.54 * host_factor(oom.host_turns):g}; fill 60"
     assert (slow.fill_ns, slow.swap_in_ns) == (2 * fast.fill_ns, 2 * fast.swap_in_ns)
     assert slow.forks_per_s == fast.forks_per_s / 2
     alone = workload_of(replace(oom, host_turns=()))
-    assert 1 < host_factor(oom) < 1.1 and host_factor(replace(oom, host_turns=())) == 1
+    assert 1 < host_factor(oom.host_turns) < 1.1 and host_factor(()) == 1
     assert (fast.host_turns.count("+"), alone.host_turns) == (len(oom.host_turns), None)
     # The recorded machine was twice as slow as that of the times per page; fitted again, it is not.
     slowness = slowness_of(oom)
@@ -54,7 +54,7 @@ def test_a_slow_machine_needs_longer_for_all_that_has_no_pace_of_its_own(oom):
     own = predict(oom, slowness=slowness)
     recorded = oom.steps["end_s"] - oom.steps["begin_s"]
     assert own.steps_s[0][1] == pytest.approx(recorded[0], rel=0.1)
-    assert own.slowness == slowness * host_factor(oom)
+    assert own.slowness == slowness * host_factor(oom.host_turns)
 
 
 def test_the_prediction_fills_memory_until_the_kill(oom):

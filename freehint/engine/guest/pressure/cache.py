@@ -235,7 +235,7 @@ def note_io(world, now_ns):
     """If the disk was idle and has pages to write now, let it begin."""
     state = world.jobs.state[0]
     if state.io_at == NEVER and world.reclaim.node[0].nr_writeback > 0:
-        state.io_at = now_ns + state.disk_ns * IO_PAGES
+        state.io_at = now_ns + state.disk_ns * IO_PAGES * state.slow // 1000
 
 
 @kernel(cold=True)

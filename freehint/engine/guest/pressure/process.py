@@ -48,8 +48,8 @@ from freehint.engine.world.jobs import (
 )
 from freehint.jit import kernel
 from freehint.mm.memory import PAGEBLOCK_NR_PAGES
-from freehint.mm.reclaim.counts import OOM_KILL
-from freehint.mm.reclaim.lru import touch
+from freehint.mm.reclaim.counts import OOM_KILL, PAGEOUTRUN
+from freehint.mm.reclaim.lru import MINOR_FAULT, touch
 from freehint.units import NS_PER_MS
 
 SWAP_AHEAD_PAGES = 8  # vm.page-cluster = 3
@@ -94,7 +94,8 @@ def swap_extents(reclaim, first, end):
 def rewrite_page(world, place, end, now_ns):
     """Write a page again.  If it is in swap, it comes with those that follow, up to ``end``.
 
-    The process sleeps while they come; the pages that were read ahead are not mapped.
+    The read is the process's own time, as in the recordings, where kswapd never runs meanwhile.
+    The pages that were read ahead are not mapped: each takes a fault of its own.
     Source: do_swap_page(), swap_vma_readahead() for a process that goes forward.
 
     Returns
@@ -112,12 +113,12 @@ def rewrite_page(world, place, end, now_ns):
             return OUT, False
         state.ahead += 1
         if state.ahead == state.window:
-            state.ready_ns = now_ns + state.extents * state.swap_in_ns
+            return rate[R_FILL] + state.extents * state.swap_in_ns, False
         return rate[R_FILL], False
     if is_resident(world, place):
-        touch(world.memory, world.reclaim, place, True)
+        met = touch(world.memory, world.reclaim, place, True)
         store_page(world, place, world.reclaim.place[place] - 1)
-        return rate[R_REWRITE], True
+        return rate[R_FILL] if met == MINOR_FAULT else rate[R_REWRITE], True
     table_end = (place // PLACES_PER_TABLE + 1) * PLACES_PER_TABLE
     state.ahead, state.window = place, min(place + SWAP_AHEAD_PAGES, end, table_end)
     state.extents = swap_extents(world.reclaim, state.ahead, state.window)
@@ -131,6 +132,8 @@ def dirty_step(world, row, now_ns):
     Source: the recorder's load, which a timeout kills.
     """
     state, pages = world.jobs.state[0], row[S_PAGES]
+    swaps = world.reclaim.count[PAGEOUTRUN] > state.runs_before
+    state.slow = state.slow_swap if swaps else state.slow_fill
     if now_ns - world.jobs.log[state.step, L_BEGIN] >= row[S_LAST]:
         state.part = EXIT
         state.exit_at = 0

@@ -10,7 +10,6 @@ from freehint.config import one_of, require
 from freehint.engine.guest.content import boot_content, place_mem_map
 from freehint.engine.guest.forks import NR_BLOCKS
 from freehint.engine.guest.pressure.huge import THP_DEFRAG
-from freehint.engine.guest.pressure.stolen import parse_turns
 from freehint.engine.guest.pressure.start import (
     begin_jobs,
     fill_before,
@@ -31,6 +30,7 @@ from freehint.engine.guest.pressure.steps import (
     parse_jobs,
     plan_jobs,
 )
+from freehint.engine.guest.pressure.stolen import parse_turns
 from freehint.engine.guest.recorded_guest import recording_stem
 from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.engine.world.jobs import new_jobs
@@ -131,6 +131,8 @@ class UnderPressure(Checked):
         How the host shares out the CPU: milliseconds that the guest runs, and that others then run,
         ``"3.5+4.5, 3.4+8.6"``, over and over from a turn that the seed draws.  The guest does not
         know of it, so its scheduler charges the task that ran.  None: the CPU is the guest's alone.
+    fill_slowness, swap_slowness : float
+        How much longer all takes during "dirty": before kswapd runs in it, and from then on.
     course_ns : int
         Time between two rows of ``Run.reclaim``.
     without : str, optional
@@ -185,6 +187,8 @@ class UnderPressure(Checked):
     disk_page_ns: PageTime = 4_000
     swap_in_ns: PageTime = 100_000
     host_turns: Annotated[str | None, Maybe(Text(100_000))] = None
+    fill_slowness: Annotated[float, Real(0.001, 1000)] = 1.0
+    swap_slowness: Annotated[float, Real(0.001, 1000)] = 1.0
     course_ns: Duration = 10 * NS_PER_MS
     without: Annotated[str | None, Maybe(OneOf(tuple(WRONG_RULES)))] = None
 

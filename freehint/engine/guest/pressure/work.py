@@ -66,6 +66,7 @@ from freehint.engine.world.jobs import (
 from freehint.jit import kernel
 from freehint.mm.list import list_empty
 from freehint.mm.memory import CALLED, MOVABLE, NR_USERS, UNMOVABLE, USER_LIST, user_node
+from freehint.mm.reclaim.counts import PAGEOUTRUN
 from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 from freehint.mm.reclaim.slowpath import THROTTLE_NS
 from freehint.units import NS_PER_MS
@@ -128,6 +129,7 @@ def begin_step(world, now_ns):
             state.part = WORK
     state.at = state.ahead = state.window = state.copied = state.exit_at = 0
     state.began_ns = now_ns
+    state.slow, state.runs_before = 1000, world.reclaim.count[PAGEOUTRUN]
 
 
 @kernel
