@@ -74,6 +74,8 @@ JOB_DTYPE = np.dtype(
             "tick_at",  # time_ns of the next tick
             "eevdf",  # 1: the kernel shares by EEVDF, 0: by CFS
             "protected",  # 1: EEVDF has not yet given the running task a new slice
+            "host_turn",  # row of Jobs.turns
+            "host_left_ns",  # work of the tasks until the host takes the CPU away
             # the disk and dirty pages
             "disk_ns",  # time in which it writes a page
             "swap_in_ns",  # time until a page from swap is there
@@ -121,6 +123,7 @@ class Jobs(NamedTuple):
     fork : int64[F, blocks + 1]  blocks of forked processes, and the time of exit
     dirty : int64[d, 2]          ring: places that became dirty, the oldest first, and when
     pieces : int64[p]            the order in which "frag" gives back its pieces
+    turns : int64[t, 2]          ring: ns that the host lets the CPU run, and then takes it away
     course : int64[rows, columns]    COURSE and the counters over time
     """
 
@@ -139,10 +142,11 @@ class Jobs(NamedTuple):
     fork: np.ndarray
     dirty: np.ndarray
     pieces: np.ndarray
+    turns: np.ndarray
     course: np.ndarray
 
 
-def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0) -> Jobs:
+def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0, turns=()) -> Jobs:
     """Jobs that have not begun; without steps, of a guest that has none."""
     n = len(steps)
     some = int(n > 0)
@@ -162,6 +166,7 @@ def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0) -> Job
         fork=np.zeros((some * MOST_FORKS, fork_columns), np.int64),
         dirty=np.zeros((some * (places + 1), 2), np.int64),
         pieces=np.zeros(pieces, np.int64),
+        turns=np.array(turns, np.int64).reshape(-1, 2),
         course=np.zeros((course_rows, len(COURSE) + len(COUNTS)), np.int64),
     )
 

@@ -10,7 +10,7 @@ from freehint.mm.profile import LINUX_6_1
 from freehint.replay.pressure.calibrate import calibrate, read_rates, write_rates
 from freehint.replay.pressure.compare import compare
 from freehint.replay.pressure.measured import measure
-from freehint.replay.pressure.predict import predict, slowness_of
+from freehint.replay.pressure.predict import SEEDS, host_factor, predict, slowness_of
 from freehint.replay.pressure.wrong import WRONG_RULES, wrong_rules
 
 ALL_RULES = "all"
@@ -39,8 +39,12 @@ def print_pressure(args) -> bool:
     good = found.good
     print(f"times per page: {said}")
     print(f"the machine's slowness, one number from this recording: {slowness:.2f}")
+    ran = 1 / host_factor(measured)
+    turns = len(measured.host_turns)
+    print(f"its host let it run {ran:.0%} of the time, by {turns} gaps in steps without reclaim")
     if measured.misses:
         print(f"the replay misses {measured.misses} blocks, so the recorded course is not exact")
+    print(f"predicted: the middle one of {len(SEEDS)} seeds; least and most: their range")
     print(readable_rows(found.rows).to_string(index=False))
     if args.wrong is not None:
         rules = tuple(WRONG_RULES) if args.wrong == ALL_RULES else (args.wrong,)
@@ -86,9 +90,9 @@ def readable_rows(rows: pd.DataFrame) -> pd.DataFrame:
             return "-"
         return f"{value:.0f}" if float(value).is_integer() else f"{value:.3f}"
 
+    shown = ("recorded", "predicted", "least", "most")
     return rows.assign(
-        recorded=rows["recorded"].map(number),
-        predicted=rows["predicted"].map(number),
+        **{name: rows[name].map(number) for name in shown},
         ratio=rows["ratio"].map(lambda value: "-" if pd.isna(value) else f"{value:.2f}"),
         ok=rows["ok"].map({True: "yes", False: "NO", None: ""}).fillna(""),
     )

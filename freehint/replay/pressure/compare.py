@@ -19,13 +19,20 @@ Chosen after the first predictions had been seen:
 - The course is also shown with one factor for the whole clock, the recorded time of all steps by
   the predicted one, and without any.  Neither is judged.
 - The times per page are multiplied by one number that is taken from the recording, its machine's
-  slowness (``predict.py``); "the predicted clock" is that of the times before.
+  slowness, and its host takes the CPU away as it did in the recording (``predict.py``); "the
+  predicted clock" is that of the times before.
+
+- Predictions are made with several seeds, because what T0 does not tell is drawn: how full its
+  slabs are, and where in its turns the host is.  Judged is the middle one of the values.
 
 Rows without a bar are shown and not judged; counts that are 0 on both sides have no row.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import zip_longest
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,7 +40,7 @@ import pandas as pd
 from freehint.replay.pressure.measured import Measured
 from freehint.replay.pressure.quantities import JUDGED, QUANTITIES, SHOWN
 
-COLUMNS = ("quantity", "recorded", "predicted", "ratio", "bar", "ok")
+COLUMNS = ("quantity", "recorded", "predicted", "least", "most", "ratio", "bar", "ok")
 TIMES_SMALLER = 3
 OOM_SHARE = 0.10
 
@@ -55,7 +62,10 @@ class Predicted:
     steps_s : float64[n, 2]
         Begin and end of the first steps, those that ended.
     slowness : float
-        The factor on all times per page, which was taken from the recording; 1: none was.
+        The factor on the clock that was taken from the recording, for its slow machine and for
+        what its host ran beside it; 1: none was.
+    others : tuple of Predicted
+        The same with other seeds.
     """
 
     time_s: np.ndarray
@@ -65,6 +75,7 @@ class Predicted:
     oom_pages: tuple = ()
     steps_s: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     slowness: float = 1.0
+    others: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -76,10 +87,11 @@ class Comparison:
     measured : Measured
     predicted : Predicted
     rows : DataFrame
-        COLUMNS.  In rows of the course "recorded" is the best constant's error, and "ok" is None
-        where nothing is judged.
+        COLUMNS.  "predicted" is the middle one of all seeds' values, which is judged; "least" and
+        "most" are their range.  In rows of the course "recorded" is the best constant's error, and
+        "ok" is None where nothing is judged.
     course : float64[G]
-        The predicted free pages at the recording's times.
+        The predicted free pages at the recording's times, by the first seed.
     """
 
     measured: Measured
@@ -110,41 +122,74 @@ def compare(measured: Measured, predicted: Predicted) -> Comparison:
     -------
     Comparison
     """
+    each = [_rows_of(measured, one) for one in (predicted, *predicted.others)]
+    found = []
+    for name in dict.fromkeys(name for rows in each for name in rows):
+        first = next(rows[name] for rows in each if name in rows)
+        said = np.sort([rows[name].said if name in rows else np.nan for rows in each])
+        middle = said[len(said) // 2]
+        if first.counted and not first.recorded and not said.any():
+            continue
+        ok = first.holds(middle) if first.holds else None
+        shown = (first.recorded, middle, said[0], said[-1], _ratio(middle, first.recorded))
+        found.append((name, *shown, first.bar, ok))
+    rows = pd.DataFrame(found, columns=list(COLUMNS)).astype({"ok": object})
     course = resampled(predicted, own_times(measured, predicted))
-    found = [
-        _course_row("error of free pages", measured, course, slice(None), JUDGED),
-        _course_row("the same while kswapd works", measured, course, measured.reclaiming, SHOWN),
-        _course_row(
+    return Comparison(measured, predicted, rows, course)
+
+
+class Row(NamedTuple):
+    """What was recorded and what one prediction says, and whether a value holds the bar."""
+
+    recorded: float
+    said: float
+    bar: str = ""
+    holds: Callable | None = None
+    counted: bool = False
+
+
+def _rows_of(measured: Measured, predicted: Predicted) -> dict[str, Row]:
+    """The rows of one prediction, by quantity."""
+    courses = (
+        ("error of free pages", own_times(measured, predicted), slice(None), JUDGED),
+        (
+            "the same while kswapd works",
+            own_times(measured, predicted),
+            measured.reclaiming,
+            SHOWN,
+        ),
+        (
             "the same, one factor for the clock",
-            measured,
-            resampled(predicted, measured.time_s * speed(measured, predicted)),
+            measured.time_s * speed(measured, predicted),
             slice(None),
             SHOWN,
         ),
-        _course_row(
+        (
             "the same by the predicted clock",
-            measured,
-            resampled(predicted, measured.time_s * predicted.slowness),
+            measured.time_s * predicted.slowness,
             slice(None),
             SHOWN,
         ),
-    ]
+    )
+    found = {}
+    for name, time_s, where, judged in courses:
+        course = resampled(predicted, time_s)
+        found[f"{name}, / (high - min)"] = _course_row(measured, course, where, judged)
     for one in QUANTITIES:
         recorded, said = one.of(measured.counts), one.of(predicted.counts)
-        if recorded or said:
-            ok = abs(said - recorded) <= one.allowed(recorded) if one.judged else None
-            found.append((one.name, recorded, said, _ratio(said, recorded), one.bar, ok))
-    found += _oom_rows(measured, predicted)
+        holds = partial(_within, recorded, one.allowed(recorded)) if one.judged else None
+        found[one.name] = Row(recorded, said, one.bar, holds, True)
+    found |= _oom_rows(measured, predicted)
     for number, step in enumerate(measured.steps.itertuples()):
-        lasts = step.end_s - step.begin_s
         said = np.nan
         if number < len(predicted.steps_s):
             said = float(np.diff(predicted.steps_s[number])[0])
-        found.append(
-            (f"step {step.step}, {step.job}, s", lasts, said, _ratio(said, lasts), "", None)
-        )
-    rows = pd.DataFrame(found, columns=list(COLUMNS)).astype({"ok": object})
-    return Comparison(measured, predicted, rows, course)
+        found[f"step {step.step}, {step.job}, s"] = Row(step.end_s - step.begin_s, said)
+    return found
+
+
+def _within(recorded, allowed, said) -> bool:
+    return bool(abs(said - recorded) <= allowed)  # False if it is missing
 
 
 def own_times(measured: Measured, predicted: Predicted) -> np.ndarray:
@@ -173,29 +218,29 @@ def resampled(predicted: Predicted, time_s) -> np.ndarray:
     return predicted.free[np.maximum(at, 0)].astype(float)
 
 
-def _course_row(name, measured: Measured, course, where, judged) -> tuple:
+def _course_row(measured: Measured, course, where, judged) -> Row:
     """The RMS errors of the best constant and of the model, in units of (high - min)."""
     free = measured.free.sum(axis=1)[where]
     if not len(free):
-        return (f"{name}, / (high - min)", np.nan, np.nan, np.nan, "", None)
+        return Row(np.nan, np.nan)
     constant = free.std() / measured.band
     error = float(np.sqrt(np.mean((course[where] - free) ** 2))) / measured.band
-    ok = bool(error * TIMES_SMALLER <= constant) if judged else None
-    bar = f"{TIMES_SMALLER} times below the best constant" if judged else ""
-    return (f"{name}, / (high - min)", constant, error, _ratio(error, constant), bar, ok)
+    if not judged:
+        return Row(constant, error)
+    bar = f"{TIMES_SMALLER} times below the best constant"
+    return Row(constant, error, bar, lambda said: bool(said * TIMES_SMALLER <= constant))
 
 
-def _oom_rows(measured: Measured, predicted: Predicted) -> list[tuple]:
-    rows = []
+def _oom_rows(measured: Measured, predicted: Predicted) -> dict[str, Row]:
+    found = {}
     pairs = zip_longest(measured.oom_pages, predicted.oom_pages, fillvalue=np.nan)
     for number, (recorded, said) in enumerate(pairs, 1):
-        ok = bool(abs(said - recorded) <= OOM_SHARE * recorded)  # False if one is missing
-        name = f"blocks allocated until OOM kill {number}"
-        rows.append((name, recorded, said, _ratio(said, recorded), "10 %", ok))
+        holds = partial(_within, recorded, OOM_SHARE * recorded)
+        found[f"blocks allocated until OOM kill {number}"] = Row(recorded, said, "10 %", holds)
     pairs = zip_longest(measured.oom_s, predicted.oom_s, fillvalue=np.nan)
     for number, (recorded, said) in enumerate(pairs, 1):
-        rows.append((f"OOM kill {number}, s", recorded, said, _ratio(said, recorded), "", None))
-    return rows
+        found[f"OOM kill {number}, s"] = Row(recorded, said)
+    return found
 
 
 def _ratio(predicted, recorded) -> float:

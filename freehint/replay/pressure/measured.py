@@ -24,6 +24,11 @@ FULL_SLEEPS = "kswapd_sleep"  # times that kswapd slept until the next wake, not
 FAILURES = "page_allocation_failure"  # what the kernel's log warns of
 # Rows of mm_page_alloc_extfrag that may boost the watermarks: they take less than a pageblock.
 FALLBACKS = "extfrag"
+AWAY_US = 2000  # longer than anything that a fault or a removed page does
+FAULTING = ("fill ", "frag ", "hold ")  # steps that fault in anonymous memory, and need no disk
+ALLOCATIONS = ("mm_page_alloc", "mm_page_alloc_zone_locked")
+RECLAIM_BEGINS = ("kswapd_balance", "mm_vmscan_direct_reclaim_begin")
+RECLAIM_ENDS = ("kswapd_balance_ret", "mm_vmscan_direct_reclaim_end")
 MOST_POINTS = 1_000_000
 _RECLAIMED = re.compile(r"nr_reclaimed=(\d{1,15})")
 
@@ -53,6 +58,9 @@ class Measured:
     oom_s, oom_pages : tuple
         Times at which the OOM killer chose a process, and blocks allocated until then, which is the
         workload's own clock.
+    host_turns : tuple of (float, float)
+        How the host shared out the CPU: ms that the guest ran and that it then stood still, in
+        their order.  See :func:`host_turns_of`.
     kswapd : DataFrame
         begin_s, end_s and reclaimed: one row per call of balance_pgdat().
     misses : int
@@ -71,6 +79,7 @@ class Measured:
     oom_pages: tuple
     kswapd: pd.DataFrame
     misses: int
+    host_turns: tuple = ()
 
     @property
     def zones(self) -> list[str]:
@@ -118,15 +127,16 @@ def measure(stem, points=2000) -> Measured:
     counts, before = vmstat_delta(info, path), vmstat(info, "proc_T0", path)
     recording = load_recording(stem, files=files, in_lock_order=True)
     trace = recording.trace
+    event = trace["event"].astype(str).to_numpy()
     steps = steps_of(trace.sort_values("ts_us", kind="stable"), info, f"{stem}.trace.parquet")
     origin, end = int(steps["begin_us"].iloc[0]), int(steps["end_us"].iloc[-1])
     if end <= origin:
         raise InputError(f"{stem}.trace.parquet: the steps from T0 to T1 take no time")
+    turns = host_turns_of(trace, event, steps)
     steps["begin_s"] = (steps.pop("begin_us") - origin) / 1e6
     steps["end_s"] = (steps.pop("end_us") - origin) / 1e6
     time_s = np.linspace(0, (end - origin) / 1e6, points)
     free, misses = _course(recording, origin + time_s * 1e6)
-    event = trace["event"].astype(str).to_numpy()
     us = (trace["ts_us"].to_numpy() - origin) / 1e6
     allocated = ((event == "mm_page_alloc") & (us >= 0)).cumsum()
     counts[FULL_SLEEPS] = int((event == "mm_vmscan_kswapd_sleep").sum())
@@ -146,7 +156,49 @@ def measure(stem, points=2000) -> Measured:
         oom_pages=tuple(allocated[event == "mark_victim"].tolist()),
         kswapd=_kswapd_runs(trace, event, us, stem),
         misses=misses,
+        host_turns=turns,
     )
+
+
+def host_turns_of(trace: pd.DataFrame, event, steps: pd.DataFrame) -> tuple:
+    """How the host shared out the CPU, seen in steps that need no disk while nothing is reclaimed.
+
+    There the guest writes a row every few microseconds.  If it writes none for AWAY_US it did not
+    run.  Looked at are a process that faults in its pages (from one allocation to the next), and
+    one that removes a file; no row of reclaim is.
+
+    Parameters
+    ----------
+    trace : DataFrame
+    event : array of str
+        Its events.
+    steps : DataFrame
+        STEP_COLUMNS.
+
+    Returns
+    -------
+    tuple of (float, float)
+        Milliseconds that the guest ran, and that it then stood still.
+    """
+    order = np.argsort(trace["ts_us"].to_numpy(), kind="stable")
+    us, event = trace["ts_us"].to_numpy()[order], np.asarray(event)[order]
+    pid = trace["pid"].to_numpy()[order]
+    busy = np.isin(event, RECLAIM_BEGINS).astype(int) - np.isin(event, RECLAIM_ENDS)
+    alone = busy.cumsum()[:-1] == 0
+    allocates = np.isin(event, ALLOCATIONS)
+    faults = alone & allocates[:-1] & allocates[1:] & (pid[:-1] == pid[1:])
+    seen = np.zeros(len(us) - 1, bool)
+    for step in steps.itertuples():
+        inside = (us[:-1] >= step.begin_us) & (us[:-1] < step.end_us)
+        if step.job.startswith(FAULTING):
+            seen |= inside & faults
+        elif step.job.startswith("rm "):
+            seen |= inside & alone
+    gaps = np.diff(us)[seen]
+    ran = np.where(gaps < AWAY_US, gaps, 0).cumsum()
+    away = np.flatnonzero(gaps >= AWAY_US)
+    runs = np.maximum(1, np.diff(ran[away], prepend=0))
+    return tuple(zip((runs / 1000).tolist(), (gaps[away] / 1000).tolist()))
 
 
 def _course(recording: Recording, moments_us):

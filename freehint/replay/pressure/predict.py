@@ -4,9 +4,11 @@ What is taken from the recording: the snapshot T0, the lengths of the LRU lists 
 texts, the sizes of the files, swap, and which file was read last before T0.  The times per page are
 those of UnderPressure, or of another recording (``calibrate.py``).
 
-One number more comes from the recording, the speed of its machine (:func:`slowness_of`).  An
-emulated machine is up to twice as slow as another, which T0 does not tell, while the tick and the
-sleeps keep their length: how much a task gets done between two ticks depends on it.
+Two things more come from the recording, because T0 does not tell them: the speed of its machine
+(:func:`slowness_of`) and how its host shared out the CPU (``measured.py``, host_turns_of()).  An
+emulated machine is up to twice as slow as another, and some hosts ran others in more than half of
+the time, while the tick and the sleeps keep their length: how much a task gets done between two
+ticks depends on both.
 """
 
 import re
@@ -34,6 +36,7 @@ FILES, SWAP_MIB = {"a": 210, "b": 210}, 600
 # A round of the recorder's step "fork" lasts so long on the machine of the default times per page
 # (linux-6.1/rc_cache); the model's "fork" takes seconds.
 ROUND_S = 0.27
+SEEDS = (1, 2, 3, 4, 5)
 SETTINGS = (*SYSCTLS, "dirty_ratio", "dirty_background_ratio")
 BALLOON_S = 60  # how long the recorder waits unless its step says
 COSTS = ("scan_page_ns", "reclaim_page_ns", "swap_out_ns")  # RATES that are fields of Costs
@@ -78,20 +81,29 @@ def workload_of(
     swap = info.get("swap_MiB", SWAP_MIB) if swapped else 0
     whole(f"{path}: field 'swap_MiB'", swap, 0)
     read = [job.split()[1:] for job in before if job.startswith("read ")]
-    jobs = (job for step in measured.steps["job"] for job in model_jobs(step, slowness))
+    longer = slowness * host_factor(measured)
+    jobs = (job for step in measured.steps["job"] for job in model_jobs(step, longer))
+    turns = ", ".join(f"{runs:.3f}+{away:.3f}" for runs, away in measured.host_turns)
     guest = UnderPressure(
         jobs="; ".join(jobs),
         files=",".join(f"{name}={mib}" for name, mib in files.items()),
         recording=measured.stem,
         cached=read[-1][-1] if read else None,
         swap_MiB=swap,
+        host_turns=turns or None,
         course_ns=COURSE_NS,
         without=wrong,
         **settings_before(before, path),
         **{name: value for name, value in (rates or {}).items() if name not in COSTS},
     )
     slower = _slower(guest, GUEST_TIMES, slowness)
-    return replace(slower, forks_per_s=guest.forks_per_s / slowness)
+    return replace(slower, forks_per_s=guest.forks_per_s / longer)
+
+
+def host_factor(measured: Measured) -> float:
+    """How much longer all took than on a host that ran nothing else; at least 1."""
+    runs, away = np.sum(measured.host_turns, axis=0) if measured.host_turns else (1, 0)
+    return float((runs + away) / runs)
 
 
 def _slower(record, names, slowness: float):
@@ -165,14 +177,18 @@ def settings_before(before: list[str], path) -> dict:
 def slowness_of(measured: Measured, rates: dict | None = None) -> float:
     """How slow the recorded machine was: the recorded time by the predicted one, one number.
 
-    Only steps that end in both and have no pace of their own are added up.
+    Only steps that end in both and have no pace of their own are added up; the part of the time in
+    which the host ran others does not count.
     """
-    said = predict(measured, rates).steps_s
+    alone = replace(measured, host_turns=())
+    said = predict(alone, rates, seeds=SEEDS[:1]).steps_s
     steps = measured.steps[: len(said)]
     own = ~steps["job"].str.startswith(PACED).to_numpy()
     lasts = np.diff(said, axis=1)[:, 0][own].sum()
     recorded = (steps["end_s"] - steps["begin_s"]).to_numpy()[own].sum()
-    return float(recorded / lasts) if lasts > 0 and recorded > 0 else 1.0
+    if lasts <= 0 or recorded <= 0:
+        return 1.0
+    return float(recorded / lasts) / host_factor(measured)
 
 
 def predict(
@@ -180,8 +196,9 @@ def predict(
     rates: dict | None = None,
     wrong: str | None = None,
     slowness: float = 1.0,
+    seeds: tuple = SEEDS,
 ) -> Predicted:
-    """Simulate the guest of a recording from T0 on.
+    """Simulate the guest of a recording from T0 on, with several seeds.
 
     Parameters
     ----------
@@ -192,23 +209,31 @@ def predict(
         A rule to leave out, one of WRONG_RULES.
     slowness : float
         That of :func:`slowness_of`, or 1.
+    seeds : tuple of int
 
     Returns
     -------
     Predicted
+        By the first seed; ``others`` are by the others.
     """
     guest = workload_of(measured, rates, wrong, slowness)
     costs = Costs(**{name: value for name, value in (rates or {}).items() if name in COSTS})
-    costs = _slower(costs, COST_TIMES, slowness)
-    run = simulate(
-        Scenario(
-            workload=guest,
-            policy="none",
-            costs=costs,
-            control=Control(at=balloon_commands(measured)),
-            duration_ns=int(LONGEST * measured.time_s[-1] * NS_PER_S),
-        )
+    scenario = Scenario(
+        workload=guest,
+        policy="none",
+        costs=_slower(costs, COST_TIMES, slowness),
+        control=Control(at=balloon_commands(measured)),
+        duration_ns=int(LONGEST * measured.time_s[-1] * NS_PER_S),
     )
+    factor = slowness * host_factor(measured)
+    first, *others = (
+        _predicted(simulate(replace(scenario, seed=seed)), measured, factor) for seed in seeds
+    )
+    return replace(first, others=tuple(others))
+
+
+def _predicted(run, measured: Measured, factor: float) -> Predicted:
+    """What a run says."""
     course = run.reclaim
     time_s = course["time_ns"].to_numpy() / NS_PER_S
     last = course.iloc[-1]
@@ -223,7 +248,7 @@ def predict(
         oom_s=tuple(np.repeat(time_s, kills).tolist()),
         oom_pages=_pages_until_kills(run.jobs),
         steps_s=_steps(run.jobs, measured.steps["job"]),
-        slowness=slowness,
+        slowness=factor,
     )
 
 

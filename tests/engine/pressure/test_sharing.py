@@ -2,15 +2,8 @@
 
 import pytest
 
-from freehint.engine.guest.pressure.sharing import (
-    DELAYED,
-    RUNNABLE,
-    SLICE_NS,
-    TICK_NS,
-    account,
-    sleep_task,
-    wake_task,
-)
+from freehint.engine.guest.pressure.eevdf import DELAYED, RUNNABLE, SLICE_NS, TICK_NS
+from freehint.engine.guest.pressure.sharing import account, sleep_task, wake_task
 from freehint.engine.world.jobs import JOB, KSWAPD, NOBODY, new_jobs
 from freehint.units import NS_PER_MS
 

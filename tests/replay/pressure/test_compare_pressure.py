@@ -60,6 +60,17 @@ def test_an_exact_prediction_holds_every_bar(guest):
     assert (found.rows.loc[~errors, "ratio"] == 1).all()
 
 
+def test_the_middle_one_of_the_seeds_is_judged(guest):
+    wakes = [said(guest, counts=guest.counts | {"pageoutrun": n}) for n in (90, 45, 48)]
+    found = compare(guest, replace(wakes[0], others=tuple(wakes[1:])))
+    assert row(found, "kswapd wakes")[["predicted", "least", "most"]].tolist() == [48, 45, 90]
+    assert row(found, "kswapd wakes")["ok"] and found.good
+    # A kill that two of three seeds miss is missing.
+    spared = said(guest, oom_pages=(), oom_s=(), counts=guest.counts | {"oom_kill": 0})
+    found = compare(guest, replace(spared, others=(said(guest), spared)))
+    assert found.missed == ["OOM kills", "blocks allocated until OOM kill 1"]
+
+
 def test_the_best_constant_is_the_mean_and_misses(guest):
     free = guest.free[:, 0]
     mean = compare(guest, said(guest, free=np.full(201, round(free.mean()))))

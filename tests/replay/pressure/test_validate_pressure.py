@@ -9,7 +9,14 @@ import freehint as fh
 from freehint.cli import main
 from freehint.replay.pressure.compare import COLUMNS
 from freehint.replay.pressure.measured import measure
-from freehint.replay.pressure.predict import model_jobs, predict, slowness_of, workload_of
+from freehint.replay.pressure.predict import (
+    SEEDS,
+    host_factor,
+    model_jobs,
+    predict,
+    slowness_of,
+    workload_of,
+)
 from pressured import stem
 
 
@@ -20,7 +27,7 @@ def oom():
 
 def test_the_workload_is_that_of_the_recording(oom):
     guest = workload_of(oom, {"fill_ns": 7, "reclaim_page_ns": 9}, "no_boost")
-    assert guest.jobs == "fill 600; fork 0.27; fill 60"
+    assert guest.jobs == f"fill 600; fork {0.27 * host_factor(oom):g}; fill 60"
     assert (guest.files, guest.cached, guest.swap_MiB) == ("a=210,b=210", "a", 0)
     assert (guest.fill_ns, guest.without) == (7, "no_boost")
     assert str(guest.recording) == str(oom.stem)
@@ -34,9 +41,12 @@ def test_recorded_steps_become_jobs():
 
 def test_a_slow_machine_needs_longer_for_all_that_has_no_pace_of_its_own(oom):
     fast, slow = workload_of(oom), workload_of(oom, slowness=2.0)
-    assert slow.jobs == "fill 600; fork 0.54; fill 60"
+    assert slow.jobs == f"fill 600; fork {0.54 * host_factor(oom):g}; fill 60"
     assert (slow.fill_ns, slow.swap_in_ns) == (2 * fast.fill_ns, 2 * fast.swap_in_ns)
     assert slow.forks_per_s == fast.forks_per_s / 2
+    alone = workload_of(replace(oom, host_turns=()))
+    assert 1 < host_factor(oom) < 1.1 and host_factor(replace(oom, host_turns=())) == 1
+    assert (fast.host_turns.count("+"), alone.host_turns) == (len(oom.host_turns), None)
     # The recorded machine was twice as slow as that of the times per page; fitted again, it is not.
     slowness = slowness_of(oom)
     assert 1.8 < slowness < 2.4
@@ -44,7 +54,7 @@ def test_a_slow_machine_needs_longer_for_all_that_has_no_pace_of_its_own(oom):
     own = predict(oom, slowness=slowness)
     recorded = oom.steps["end_s"] - oom.steps["begin_s"]
     assert own.steps_s[0][1] == pytest.approx(recorded[0], rel=0.1)
-    assert own.slowness == slowness
+    assert own.slowness == slowness * host_factor(oom)
 
 
 def test_the_prediction_fills_memory_until_the_kill(oom):
@@ -53,6 +63,8 @@ def test_the_prediction_fills_memory_until_the_kill(oom):
     assert len(found.steps_s) == 3
     assert found.steps_s[0][0] <= found.oom_s[0] <= found.steps_s[0][1]
     assert (found.steps_s[:, 1] >= found.steps_s[:, 0]).all()
+    assert [one.counts["oom_kill"] for one in found.others] == [1] * (len(SEEDS) - 1)
+    assert len({one.counts["pageoutrun"] for one in (found, *found.others)}) > 1
     assert found.free[0] == pytest.approx(oom.free[0].sum(), abs=200)
     slow = predict(oom, {"fill_ns": 90_000})
     assert slow.oom_s[0] > 2 * found.oom_s[0]

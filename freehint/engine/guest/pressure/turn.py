@@ -7,7 +7,7 @@ wait while a policy's stroke holds a zone lock.
 from freehint.engine.guest.pressure.cache import flush_all, note_io
 from freehint.engine.guest.pressure.kcompactd import kcompactd_is_due, kcompactd_turn
 from freehint.engine.guest.pressure.pages import price_compaction, price_reclaim
-from freehint.engine.guest.pressure.sharing import account, sleep_task, wake_task
+from freehint.engine.guest.pressure.sharing import account, sleep_task, taken_away, wake_task
 from freehint.engine.guest.pressure.work import job_step
 from freehint.engine.guest.waiting import end_wait, wait_for_release
 from freehint.engine.world.clock import ACTOR_BITS, schedule, suspend
@@ -102,6 +102,7 @@ def pressure_event(world, cpu, now_ns):
         return
     spent, sleeps = task_step(world, task, now_ns)
     spent += pay_faults(world)
+    spent += taken_away(jobs, spent)
     note_io(world, now_ns)
     if world.reclaim.node[0].flusher_wanted:
         world.reclaim.node[0].flusher_wanted = 0

@@ -10,6 +10,7 @@ from freehint.config import one_of, require
 from freehint.engine.guest.content import boot_content, place_mem_map
 from freehint.engine.guest.forks import NR_BLOCKS
 from freehint.engine.guest.pressure.huge import THP_DEFRAG
+from freehint.engine.guest.pressure.sharing import parse_turns
 from freehint.engine.guest.pressure.start import (
     begin_jobs,
     fill_before,
@@ -126,6 +127,10 @@ class UnderPressure(Checked):
         Time in which the disk writes a page.  Assumed.
     swap_in_ns : int
         Time until a page from swap is there, or pages that are neighbours there.  Assumed.
+    host_turns : str, optional
+        How the host shares out the CPU: milliseconds that the guest runs, and that others then run,
+        ``"3.5+4.5, 3.4+8.6"``, over and over from a turn that the seed draws.  The guest does not
+        know of it, so its scheduler charges the task that ran.  None: the CPU is the guest's alone.
     course_ns : int
         Time between two rows of ``Run.reclaim``.
     without : str, optional
@@ -179,6 +184,7 @@ class UnderPressure(Checked):
     huge_ns: PageTime = 7_000
     disk_page_ns: PageTime = 4_000
     swap_in_ns: PageTime = 100_000
+    host_turns: Annotated[str | None, Maybe(Text(100_000))] = None
     course_ns: Duration = 10 * NS_PER_MS
     without: Annotated[str | None, Maybe(OneOf(tuple(WRONG_RULES)))] = None
 
@@ -195,6 +201,7 @@ class UnderPressure(Checked):
         object.__setattr__(self, "_plan", plan_jobs(steps, files, "workload.jobs"))
         lists = read_lists(recording_stem(self.recording)) if self.recording else None
         object.__setattr__(self, "_lists", lists)
+        object.__setattr__(self, "_turns", parse_turns(self.host_turns, "workload.host_turns"))
 
     def __reduce__(self):
         return _made_again, ({one: getattr(self, one) for one in self.__dataclass_fields__},)
@@ -268,7 +275,7 @@ class UnderPressure(Checked):
             reclaim.node["ablations"] = WRONG_RULES[self.without]
         return {
             "reclaim": reclaim,
-            "jobs": new_jobs(rows, places, course, pieces, NR_BLOCKS + 1),
+            "jobs": new_jobs(rows, places, course, pieces, NR_BLOCKS + 1, self._turns),
             "held": np.zeros((1, 1), np.int64),
             "mem_map": np.zeros(memory.nr_pages >> STRUCTURES_SHIFT, np.int64),
         }
