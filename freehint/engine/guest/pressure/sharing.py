@@ -50,8 +50,8 @@ def parse_turns(text: str | None, name: str) -> tuple:
 
     Returns
     -------
-    tuple of (int, int)
-        Time that the guest's CPU runs, and that the host then runs others.
+    tuple
+        Pairs of int: time in ns that the guest's CPU runs, and that the host then runs others.
 
     Raises
     ------
