@@ -59,7 +59,7 @@ class Measured:
     oom_s, oom_pages : tuple
         Times at which the OOM killer chose a process, and blocks allocated until then, which is the
         workload's own clock.
-    host_turns : tuple of (float, float)
+    host_turns : tuple
         How the host shared out the CPU: ms that the guest ran and that it then stood still, in
         their order.  See :func:`host_turns_of`.
     paces : DataFrame
@@ -184,8 +184,8 @@ def host_turns_of(trace: pd.DataFrame, event, steps: pd.DataFrame) -> tuple:
 
     Returns
     -------
-    tuple of (float, float)
-        Milliseconds that the guest ran, and that it then stood still.
+    tuple
+        Pairs of float: milliseconds that the guest ran, and that it then stood still.
     """
     order = np.argsort(trace["ts_us"].to_numpy(), kind="stable")
     us, event = trace["ts_us"].to_numpy()[order], np.asarray(event)[order]

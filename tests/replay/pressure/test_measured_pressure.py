@@ -14,7 +14,13 @@ import freehint as fh
 from freehint.formats.info import events_of, read_info, vmstat, vmstat_delta
 from freehint.formats.traces.marks import Step, marked_steps
 from freehint.replay.pressure.calibrate import RATES, calibrate, read_rates, write_rates
-from freehint.replay.pressure.measured import FALLBACKS, FULL_SLEEPS, Measured, measure
+from freehint.replay.pressure.measured import (
+    FALLBACKS,
+    FULL_SLEEPS,
+    Measured,
+    host_turns_of,
+    measure,
+)
 from freehint.replay.pressure.steps import jobs_of_command, steps_of
 from pressured import stem
 
@@ -89,6 +95,29 @@ def test_steps_follow_one_another(name):
     times = steps[["begin_s", "end_s"]].to_numpy().ravel()
     assert times[0] == 0 and (np.diff(times) > 0).all()
     assert measured(name).time_s[-1] == times[-1]
+
+
+def test_gaps_tell_how_the_host_shared_its_cpu():
+    ran = [sum(turn) for turn in zip(*measured("linux-6.1/rc_oom").host_turns)]
+    assert ran[1] / sum(ran) == pytest.approx(0.047, abs=0.001)
+    alloc, free, begin, end = (
+        *("mm_page_alloc", "mm_page_free"),
+        *("kswapd_balance", "kswapd_balance_ret"),
+    )
+    rows = [
+        *((0, alloc, 9), (1000, alloc, 9), (5000, alloc, 9), (6500, alloc, 9)),
+        *((9000, begin, 2), (20_000, alloc, 9), (21_000, end, 2)),  # kswapd's time does not count
+        *((22_000, alloc, 9), (30_000, free, 9), (33_000, alloc, 9)),  # nor that of an exit
+        *((37_000, alloc, 8), (45_000, alloc, 9), (47_500, alloc, 9)),  # nor of another process
+        *((50_000, free, 7), (50_500, free, 7), (55_000, free, 7)),  # rm
+        (65_000, alloc, 6),  # after the steps
+    ]
+    trace = pd.DataFrame(rows, columns=["ts_us", "event", "pid"])
+    steps = [(1, "fill 9", 0, 50_000), (2, "rm a", 50_000, 60_000), (3, "read b", 60_000, 70_000)]
+    steps = pd.DataFrame(steps, columns=["step", "job", "begin_us", "end_us"])
+    found = host_turns_of(trace, trace["event"], steps)
+    assert found == ((1.0, 4.0), (1.5, 2.5), (0.5, 4.5), (0.001, 10.0))
+    assert host_turns_of(trace, trace["event"], steps.iloc[:0]) == ()
 
 
 def trace_of(*rows) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from freehint.engine.world.jobs import NOBODY, NR_TASKS
 from freehint.jit import kernel
 from freehint.units import NS_PER_MS
 
+EEVDF_FROM = 606
 TICK_NS = 4 * NS_PER_MS
 SLICE_NS = 750_000  # sysctl_sched_base_slice
 ASLEEP, RUNNABLE, DELAYED = range(3)  # values of Jobs.runnable

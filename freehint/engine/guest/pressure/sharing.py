@@ -30,7 +30,6 @@ from freehint.engine.world.jobs import NOBODY, NR_TASKS
 from freehint.jit import kernel
 from freehint.units import NS_PER_MS
 
-EEVDF_FROM = 606
 LATENCY_NS = 6 * NS_PER_MS  # sysctl_sched_latency
 LEAST_NS = 750_000  # sysctl_sched_min_granularity
 WAKEUP_NS = NS_PER_MS  # sysctl_sched_wakeup_granularity

@@ -7,9 +7,9 @@ import numpy as np
 from freehint.config import InputError
 from freehint.engine.guest.forks import step_ns
 from freehint.engine.guest.pressure.cache import PAGES_PER_HEADS, PAGES_PER_NODES
+from freehint.engine.guest.pressure.eevdf import EEVDF_FROM
 from freehint.engine.guest.pressure.huge import THP_DEFRAG
 from freehint.engine.guest.pressure.pages import get_anon_page, get_file_page
-from freehint.engine.guest.pressure.sharing import EEVDF_FROM
 from freehint.engine.guest.pressure.steps import FRAG, S_KIND, S_LAST, S_PAGES, SHELLS, SWAPON
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.jobs import EXEC, L_OUTCOME, NOBODY, NOT_ENDED, WORK
