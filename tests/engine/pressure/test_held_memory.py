@@ -33,6 +33,16 @@ def test_the_oom_killer_ends_a_process_that_holds_memory():
     assert list(run.jobs["outcome"]) == ["killed", "done"]
 
 
+def test_a_policy_that_holds_no_pages_is_not_asked_before_the_oom_killer_comes():
+    late = {"walk_at_ns": 4_000 * MS}
+    runs = [
+        fh.simulate(scenario("fill 90", 3, policy).with_values(late))
+        for policy in ("none", "five_step")
+    ]
+    assert list(runs[0].jobs["outcome"]) == ["killed"]
+    assert runs[0].jobs.equals(runs[1].jobs)
+
+
 def test_a_balloon_step_waits_for_the_host_or_until_its_time_is_over():
     jobs = "balloon 44 5; sleep 0.1; balloon 64 5; balloon 40 0.2"
     at = {"control.at": "0.1 balloon 20; 0.6 balloon 0"}
