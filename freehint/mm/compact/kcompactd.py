@@ -104,6 +104,22 @@ def wake_proactively(memory, reclaim, compaction):
 
 
 @kernel
+def kcompactd_timeout(memory, reclaim, compaction):
+    """The sleep of 500 ms is over; begin what is to be done, and return whether it is proactive.
+
+    An order that was asked for while it could not be had, so that nobody was woken, is tried now;
+    the score is then only looked at after the next sleep.
+    Source: kcompactd(), kcompactd_work_requested().
+    """
+    daemon = compaction.daemon[0]
+    if daemon.awake or daemon.kcompactd_max_order == 0:
+        return wake_proactively(memory, reclaim, compaction)
+    daemon.awake = 1
+    daemon.proactive = daemon.zone = daemon.running = 0
+    return False
+
+
+@kernel
 def begin_next_zone(memory, reclaim, compaction, cpu):
     """Begin with the zone whose turn it is, if it needs compaction; return whether it has begun.
 

@@ -6,12 +6,13 @@ Source: kcompactd() and compact_node() of mm/compaction.c, Linux 6.1.
 """
 
 from freehint.engine.guest.kthreads import FRAG_CHECK_INTERVAL_NS, MAX_DEFER_SHIFT
+from freehint.engine.guest.pressure.sharing import TICK_NS
 from freehint.engine.world.content import arrive, write_page_structure
 from freehint.engine.world.dirty import log_write
 from freehint.engine.world.hints import pages_allocated
 from freehint.jit import kernel
 from freehint.mm.compact.direct import set_request
-from freehint.mm.compact.kcompactd import answer_kswapd, kcompactd_step, wake_proactively
+from freehint.mm.compact.kcompactd import answer_kswapd, kcompactd_step, kcompactd_timeout
 from freehint.mm.compact.state import (
     COMPACT_CONTINUE,
     MIGRATE_SYNC,
@@ -21,6 +22,8 @@ from freehint.mm.compact.state import (
 from freehint.mm.compact.zone import begin_zone, step_zone
 from freehint.mm.memory import UNMOVABLE
 from freehint.mm.reclaim.counts import WORK_MIGRATED
+
+WHEEL_TICKS = 8
 
 
 @kernel(cold=True)
@@ -40,6 +43,16 @@ def find_moved(world):
             world.tally[0].migrated += 1
 
 
+@kernel(inline=True)
+def look_after(now_ns, jiffies):
+    """When a sleep for so many ticks ends: at the next border of 8 (125 ticks last 512 ms).
+
+    Source: calc_wheel_index() of kernel/time/timer.c, for 63 to 503 ticks.
+    """
+    ticks = (now_ns // TICK_NS + jiffies) // WHEEL_TICKS + 1
+    return ticks * WHEEL_TICKS * TICK_NS
+
+
 @kernel(cold=True)
 def kcompactd_is_due(world, now_ns):
     """Has kcompactd something to do?  Twice a second it looks at the fragmentation score."""
@@ -47,24 +60,26 @@ def kcompactd_is_due(world, now_ns):
     state, daemon = world.jobs.state[0], world.reclaim.compaction.daemon[0]
     answer_kswapd(memory, reclaim, compaction)
     if now_ns >= state.kcompactd_at:
-        state.kcompactd_at = now_ns + FRAG_CHECK_INTERVAL_NS
-        if wake_proactively(memory, reclaim, compaction):
+        state.kcompactd_at = look_after(now_ns, FRAG_CHECK_INTERVAL_NS // TICK_NS)
+        if kcompactd_timeout(memory, reclaim, compaction):
             world.tally[0].compactions += 1
     return daemon.awake != 0
 
 
 @kernel(cold=True)
 def kcompactd_turn(world, now_ns):
-    """Do one round; return True while there is more to do."""
-    daemon, proactive = (
-        world.reclaim.compaction.daemon[0],
-        world.reclaim.compaction.daemon[0].proactive,
-    )
+    """Do one round; return True while there is more to do.
+
+    The time until the next look at the score begins when the work is done.
+    """
+    state, daemon = world.jobs.state[0], world.reclaim.compaction.daemon[0]
+    proactive = daemon.proactive
     more = kcompactd_step(world.memory, world.reclaim, world.reclaim.compaction, 0)
     find_moved(world)
-    if proactive and not more and not daemon.progress:
-        later = FRAG_CHECK_INTERVAL_NS << MAX_DEFER_SHIFT
-        world.jobs.state[0].kcompactd_at = now_ns + later
+    if not more:
+        state.kcompactd_at = look_after(now_ns, FRAG_CHECK_INTERVAL_NS // TICK_NS)
+        if proactive and not daemon.progress:
+            state.kcompactd_at = now_ns + (FRAG_CHECK_INTERVAL_NS << MAX_DEFER_SHIFT)
     return more
 
 
