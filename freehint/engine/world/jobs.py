@@ -71,6 +71,8 @@ JOB_DTYPE = np.dtype(
             # the CPU
             "task",  # JOB .. KCOMPACTD, or NOBODY
             "picked_ns",  # time since which that task runs
+            "tick_ns",  # time from one tick to the next
+            "interrupts_ns",  # time that interrupts took, which the running task still has to pay
             "tick_at",  # time_ns of the next tick
             # what everything takes longer than usual, in thousandths: now; in "dirty", before
             # kswapd has run in it and from then on

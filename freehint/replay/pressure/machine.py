@@ -1,4 +1,4 @@
-"""What the rows of a "dirty" step tell of the machine's speed: it ends by the clock, not by itself."""
+"""What the rows tell of the recorded machine, whose speed T0 does not tell."""
 
 import re
 
@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 
 PACES = ("filled", "filled_s", "kswapd_s", "scanned", "reclaimed", "swapped")
+LEAST_TURN_S = 0.003  # CFS leaves a task this share; turns that ended sooner did not by a tick
+LEAST_TURNS = 20
+TICK_S = 0.004  # CONFIG_HZ=250
 _PAGES = re.compile(r"nr_scanned=(\d{1,15}) nr_reclaimed=(\d{1,15})")
 
 
@@ -46,3 +49,18 @@ def paces_of(trace: pd.DataFrame, steps: pd.DataFrame, time_s) -> pd.DataFrame:
         kswapd_s = own_s[kswapd & (time_s > first_s)].sum()
         found.append([filled.sum(), first_s - step.begin_s, kswapd_s, *pages, swapped])
     return pd.DataFrame(found, columns=list(PACES), dtype=float)
+
+
+def tick_of(trace: pd.DataFrame, time_s) -> float:
+    """Mean time between two ticks (s), from the turns of kswapd that the job's turn followed.
+
+    The kernel's 4 ms where there are fewer than LEAST_TURNS.  Ticks come late, and turns are long,
+    where the host itself is short of CPU.
+    """
+    event = trace["event"].astype(str).to_numpy()
+    kswapd = trace["comm"].astype(str).to_numpy() == "kswapd0"
+    begins = np.flatnonzero(np.r_[True, kswapd[1:] != kswapd[:-1]])
+    last, lasts_s = begins[1:] - 1, np.diff(time_s[begins])
+    balances = np.cumsum(event == "kswapd_balance") > np.cumsum(event == "kswapd_balance_ret")
+    turns = lasts_s[kswapd[last] & balances[last] & (lasts_s >= LEAST_TURN_S)]
+    return max(TICK_S, float(turns.mean())) if len(turns) >= LEAST_TURNS else TICK_S

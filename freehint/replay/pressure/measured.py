@@ -18,7 +18,7 @@ from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import PAGEBLOCK_ORDER, Memory, zone_name
 from freehint.replay.prediction import Advance
 from freehint.replay.pressure.info import read_info, vmstat, vmstat_delta
-from freehint.replay.pressure.machine import paces_of
+from freehint.replay.pressure.machine import paces_of, tick_of
 from freehint.replay.pressure.steps import steps_of
 
 FULL_SLEEPS = "kswapd_sleep"  # times that kswapd slept until the next wake, not for 100 ms at most
@@ -58,6 +58,8 @@ class Measured:
         One row for each "dirty" step: filled, filled_s: pages allocated until kswapd first ran in
         it, and that time; kswapd_s, scanned, reclaimed, swapped: kswapd's own time from then on,
         and its pages.
+    tick_s : float
+        Mean time from one tick of the scheduler to the next.
     kswapd : DataFrame
         begin_s, end_s and reclaimed: one row per call of balance_pgdat().
     misses : int
@@ -75,6 +77,7 @@ class Measured:
     oom_s: tuple
     oom_pages: tuple
     paces: pd.DataFrame
+    tick_s: float
     kswapd: pd.DataFrame
     misses: int
 
@@ -151,6 +154,7 @@ def measure(stem, points=2000) -> Measured:
         oom_s=tuple(us[event == "mark_victim"].tolist()),
         oom_pages=tuple(allocated[event == "mark_victim"].tolist()),
         paces=paces_of(trace, steps, us),
+        tick_s=tick_of(trace, us),
         kswapd=_kswapd_runs(trace, event, us, stem),
         misses=misses,
     )

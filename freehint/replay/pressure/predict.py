@@ -98,6 +98,7 @@ def workload_of(
         forks_per_s=guest.forks_per_s / slowness,
         fill_slowness=fill,
         swap_slowness=swap,
+        tick_ns=round(measured.tick_s * NS_PER_S),
     )
 
 

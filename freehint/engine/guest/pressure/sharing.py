@@ -16,7 +16,6 @@ from freehint.engine.world.jobs import NOBODY, NR_TASKS
 from freehint.jit import kernel
 from freehint.units import NS_PER_MS
 
-TICK_NS = 4 * NS_PER_MS
 LATENCY_NS = 6 * NS_PER_MS  # sysctl_sched_latency
 LEAST_NS = 750_000  # sysctl_sched_min_granularity
 WAKEUP_NS = NS_PER_MS  # sysctl_sched_wakeup_granularity
@@ -69,7 +68,7 @@ def account(jobs, task, spent_ns, now_ns):
     jobs.vruntime[task] += spent_ns
     if now_ns < state.tick_at:
         return
-    state.tick_at = (now_ns // TICK_NS + 1) * TICK_NS
+    state.tick_at = (now_ns // state.tick_ns + 1) * state.tick_ns
     runnable = 0
     for one in range(NR_TASKS):
         runnable += jobs.runnable[one]

@@ -221,7 +221,7 @@ def begin_jobs(world, guest, stream) -> None:
     state.io_at = state.flush_at = state.nap_at = NEVER
     state.fork_ns, state.life_ns = step_ns(guest.forks_per_s), guest.life_ms * NS_PER_MS
     state.disk_ns, state.swap_in_ns = guest.disk_page_ns, guest.swap_in_ns
-    state.slow = 1000
+    state.slow, state.tick_ns = 1000, guest.tick_ns
     state.slow_fill = round(1000 * guest.fill_slowness)
     state.slow_swap = round(1000 * guest.swap_slowness)
     state.course_ns = guest.course_ns

@@ -101,7 +101,8 @@ def pressure_event(world, cpu, now_ns):
             suspend(world, cpu)
         return
     spent, sleeps = task_step(world, task, now_ns)
-    spent = spent * state.slow // 1000
+    spent = (spent + state.interrupts_ns) * state.slow // 1000
+    state.interrupts_ns = 0
     spent += pay_faults(world)
     note_io(world, now_ns)
     if world.reclaim.node[0].flusher_wanted:

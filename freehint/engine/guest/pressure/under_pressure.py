@@ -126,6 +126,9 @@ class UnderPressure(Checked):
         Time in which the disk writes a page.  Assumed.
     swap_in_ns : int
         Time until a page from swap is there, or pages that are neighbours there.  Assumed.
+    tick_ns : int
+        Time between two ticks, which end the turns of tasks that share the CPU.  They come late
+        where the host itself is short of CPU.
     fill_slowness, swap_slowness : float
         How much longer all takes during "dirty": before kswapd runs in it, and from then on.
     course_ns : int
@@ -181,6 +184,7 @@ class UnderPressure(Checked):
     huge_ns: PageTime = 7_000
     disk_page_ns: PageTime = 4_000
     swap_in_ns: PageTime = 100_000
+    tick_ns: Annotated[int, Whole(NS_PER_MS, NS_PER_S)] = 4 * NS_PER_MS
     fill_slowness: Annotated[float, Real(0.001, 1000)] = 1.0
     swap_slowness: Annotated[float, Real(0.001, 1000)] = 1.0
     course_ns: Duration = 10 * NS_PER_MS
