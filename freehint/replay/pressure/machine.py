@@ -12,6 +12,11 @@ TICK_S = 0.004  # CONFIG_HZ=250
 _PAGES = re.compile(r"nr_scanned=(\d{1,15}) nr_reclaimed=(\d{1,15})")
 
 
+def no_paces() -> pd.DataFrame:
+    """What :func:`paces_of` finds without a "dirty" step."""
+    return pd.DataFrame(columns=list(PACES), dtype=float)
+
+
 def paces_of(trace: pd.DataFrame, steps: pd.DataFrame, time_s) -> pd.DataFrame:
     """How fast the machine was in each "dirty" step.
 

@@ -5,7 +5,7 @@ nothing: NR_FREE_PAGES of each zone, without the pages on pcp lists.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import PAGEBLOCK_ORDER, Memory, zone_name
 from freehint.replay.prediction import Advance
 from freehint.replay.pressure.info import read_info, vmstat, vmstat_delta
-from freehint.replay.pressure.machine import paces_of, tick_of
+from freehint.replay.pressure.machine import TICK_S, no_paces, paces_of, tick_of
 from freehint.replay.pressure.steps import steps_of
 
 FULL_SLEEPS = "kswapd_sleep"  # times that kswapd slept until the next wake, not for 100 ms at most
@@ -54,16 +54,16 @@ class Measured:
     oom_s, oom_pages : tuple
         Times at which the OOM killer chose a process, and blocks allocated until then, which is the
         workload's own clock.
+    kswapd : DataFrame
+        begin_s, end_s and reclaimed: one row per call of balance_pgdat().
+    misses : int
+        Blocks that the replay predicted wrongly; the course is exact if it is 0.
     paces : DataFrame
         One row for each "dirty" step: filled, filled_s: pages allocated until kswapd first ran in
         it, and that time; kswapd_s, scanned, reclaimed, swapped: kswapd's own time from then on,
         and its pages.
     tick_s : float
         Mean time from one tick of the scheduler to the next.
-    kswapd : DataFrame
-        begin_s, end_s and reclaimed: one row per call of balance_pgdat().
-    misses : int
-        Blocks that the replay predicted wrongly; the course is exact if it is 0.
     """
 
     stem: Path
@@ -76,10 +76,10 @@ class Measured:
     before: dict
     oom_s: tuple
     oom_pages: tuple
-    paces: pd.DataFrame
-    tick_s: float
     kswapd: pd.DataFrame
     misses: int
+    paces: pd.DataFrame = field(default_factory=no_paces)
+    tick_s: float = TICK_S
 
     @property
     def zones(self) -> list[str]:

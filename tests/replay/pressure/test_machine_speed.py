@@ -1,0 +1,97 @@
+"""What rows tell of the recorded machine: how fast it was in "dirty", and when its ticks came."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import freehint as fh
+from freehint.replay.pressure.machine import LEAST_TURNS, TICK_S, no_paces, paces_of, tick_of
+from freehint.replay.pressure.measured import Measured
+from freehint.replay.pressure.predict import dirty_slowness
+
+SHRINK = "nid=0 nr_scanned={} nr_reclaimed={} nr_dirty=0"
+
+
+def rows(*those):
+    """A trace of (time in s, task, event, text), and the times."""
+    times, comm, event, text = zip(*those)
+    trace = pd.DataFrame({"comm": comm, "event": event, "gfp": text})
+    return trace, np.array(times)
+
+
+def guest(**changes):
+    """A recording of which only the speed is known."""
+    nothing = np.zeros(0)
+    measured = Measured(
+        *("made", fh.make_memory("64MiB"), {}, nothing, nothing, pd.DataFrame(), {}, {}),
+        *((), (), pd.DataFrame(), 0),
+    )
+    return replace(measured, **changes)
+
+
+def test_dirty_is_timed_by_its_pages_and_then_by_those_of_kswapd():
+    trace, time_s = rows(
+        (0.5, "load", "mm_page_alloc", ""),  # of the step before
+        (1.1, "load", "mm_page_alloc", ""),
+        (1.2, "load", "mm_page_alloc", ""),
+        (1.5, "kswapd0", "kswapd_balance", ""),
+        (1.6, "kswapd0", "mm_vmscan_write_folio", ""),
+        (1.8, "kswapd0", "mm_vmscan_lru_shrink_inactive", SHRINK.format(3, 2)),
+        (1.9, "load", "mm_page_alloc", ""),
+        (2.0, "kswapd0", "mm_vmscan_lru_shrink_inactive", SHRINK.format(1, 1)),
+        (2.1, "load", "mm_vmscan_lru_shrink_inactive", SHRINK.format(9, 9)),
+    )
+    steps = pd.DataFrame(
+        [("fill 1", 0.0, 1.0), ("dirty 1 1 1", 1.0, 3.0)], columns=["job", "begin_s", "end_s"]
+    )
+    found = paces_of(trace, steps, time_s).loc[0].to_dict()
+    assert found == pytest.approx(
+        {
+            "filled": 2,
+            "filled_s": 0.5,
+            "kswapd_s": 0.4,
+            "scanned": 4,
+            "reclaimed": 3,
+            "swapped": 1,
+        }
+    )
+    assert paces_of(trace, steps[:1], time_s).empty
+
+
+def test_two_numbers_tell_how_slow_the_machine_was_in_dirty():
+    default, costs = fh.UnderPressure(), fh.Costs()
+    price_ns = 9 * costs.scan_page_ns + 4 * costs.reclaim_page_ns + 5 * costs.swap_out_ns
+    pace = {
+        "filled": 2000,
+        "filled_s": 2000 * default.fill_ns * 1.5e-9,
+        "kswapd_s": 1000 * price_ns * 2.5e-9,
+        "scanned": 9000,
+        "reclaimed": 4000,
+        "swapped": 5000,
+    }
+    measured = guest(paces=pd.DataFrame([pace]))
+    assert dirty_slowness(measured, default, 7.0) == pytest.approx((1.5, 2.5))
+    # Too few pages tell nothing.
+    few = guest(paces=pd.DataFrame([pace | {"filled": 3, "scanned": 3}]))
+    assert dirty_slowness(few, default, 7.0) == (7.0, 7.0)
+    assert dirty_slowness(guest(paces=no_paces()), default, 7.0) == (7.0, 7.0)
+
+
+def test_a_late_tick_is_told_by_the_turns_of_kswapd():
+    def turns(kswapd_s, number):
+        those, at_s = [(0.0, "kswapd0", "kswapd_balance", "")], 0.0
+        for _ in range(number):
+            those += [
+                (at_s + kswapd_s / 2, "kswapd0", "mm_page_free", ""),
+                (at_s + kswapd_s, "load", "mm_page_alloc", ""),
+                (at_s + kswapd_s + 0.001, "kswapd0", "mm_page_free", ""),
+            ]
+            at_s += kswapd_s + 0.001
+        return rows(*those)
+
+    assert tick_of(*turns(0.008, LEAST_TURNS)) == pytest.approx(0.008)
+    assert tick_of(*turns(0.0035, LEAST_TURNS)) == TICK_S  # none comes early
+    assert tick_of(*turns(0.0020, LEAST_TURNS)) == TICK_S  # not ended by a tick
+    assert tick_of(*turns(0.008, LEAST_TURNS - 1)) == TICK_S  # too few
