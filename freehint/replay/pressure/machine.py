@@ -9,7 +9,9 @@ PACES = ("filled", "filled_s", "kswapd_s", "scanned", "reclaimed", "swapped")
 LEAST_TURN_S = 0.003  # CFS leaves a task this share; turns that ended sooner did not by a tick
 LEAST_TURNS = 20
 TICK_S = 0.004  # CONFIG_HZ=250
-_PAGES = re.compile(r"nr_scanned=(\d{1,15}) nr_reclaimed=(\d{1,15})")
+_NUMBER = re.compile(r"(nr_[a-z_]+)=(\d{1,15})")
+# Pages of a batch that are neither reclaimed nor given to swap.
+_STAY = ("nr_writeback", "nr_immediate", "nr_activate_anon", "nr_activate_file", "nr_ref_keep")
 
 
 def no_paces() -> pd.DataFrame:
@@ -46,14 +48,23 @@ def paces_of(trace: pd.DataFrame, steps: pd.DataFrame, time_s) -> pd.DataFrame:
         first_s = time_s[kswapd].min(initial=step.end_s)
         filled = inside & (event == "mm_page_alloc") & (time_s < first_s)
         shrinks = kswapd & (event == "mm_vmscan_lru_shrink_inactive")
-        pages = np.zeros(2, np.int64)
-        for text in texts[shrinks]:
-            if match := _PAGES.search(text):
-                pages += [int(match[1]), int(match[2])]
-        swapped = int((kswapd & (event == "mm_vmscan_write_folio")).sum())
+        pages = sum((_pages_of(text) for text in texts[shrinks]), np.zeros(3))
+        if (writes := event == "mm_vmscan_write_folio").any():
+            pages[2] = (kswapd & writes).sum()
         kswapd_s = own_s[kswapd & (time_s > first_s)].sum()
-        found.append([filled.sum(), first_s - step.begin_s, kswapd_s, *pages, swapped])
+        found.append([filled.sum(), first_s - step.begin_s, kswapd_s, *pages])
     return pd.DataFrame(found, columns=list(PACES), dtype=float)
+
+
+def _pages_of(text: str) -> np.ndarray:
+    """Pages that a batch of 6.1 has scanned, reclaimed and given to swap.
+
+    Recordings from before the step marks have no rows of the pages that are written.
+    """
+    told = {name: int(number) for name, number in _NUMBER.findall(text)}
+    scanned, reclaimed = told.get("nr_scanned", 0), told.get("nr_reclaimed", 0)
+    left = scanned - reclaimed - sum(told.get(name, 0) for name in _STAY)
+    return np.array([scanned, reclaimed, left if "RECLAIM_WB_ANON" in text else 0])
 
 
 def tick_of(trace: pd.DataFrame, time_s) -> float:

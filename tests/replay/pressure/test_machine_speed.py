@@ -11,7 +11,7 @@ from freehint.replay.pressure.machine import LEAST_TURNS, TICK_S, no_paces, pace
 from freehint.replay.pressure.measured import Measured
 from freehint.replay.pressure.predict import dirty_slowness
 
-SHRINK = "nid=0 nr_scanned={} nr_reclaimed={} nr_dirty=0"
+SHRINK = "nid=0 nr_scanned={} nr_reclaimed={} nr_dirty=0 nr_ref_keep={} flags=RECLAIM_WB_{}"
 
 
 def rows(*those):
@@ -37,11 +37,11 @@ def test_dirty_is_timed_by_its_pages_and_then_by_those_of_kswapd():
         (1.1, "load", "mm_page_alloc", ""),
         (1.2, "load", "mm_page_alloc", ""),
         (1.5, "kswapd0", "kswapd_balance", ""),
-        (1.6, "kswapd0", "mm_vmscan_write_folio", ""),
-        (1.8, "kswapd0", "mm_vmscan_lru_shrink_inactive", SHRINK.format(3, 2)),
+        (1.6, "kswapd0", "mm_page_free", ""),
+        (1.8, "kswapd0", "mm_vmscan_lru_shrink_inactive", SHRINK.format(7, 2, 4, "ANON")),
         (1.9, "load", "mm_page_alloc", ""),
-        (2.0, "kswapd0", "mm_vmscan_lru_shrink_inactive", SHRINK.format(1, 1)),
-        (2.1, "load", "mm_vmscan_lru_shrink_inactive", SHRINK.format(9, 9)),
+        (2.0, "kswapd0", "mm_vmscan_lru_shrink_inactive", SHRINK.format(2, 1, 0, "FILE")),
+        (2.1, "load", "mm_vmscan_lru_shrink_inactive", SHRINK.format(9, 9, 0, "ANON")),
     )
     steps = pd.DataFrame(
         [("fill 1", 0.0, 1.0), ("dirty 1 1 1", 1.0, 3.0)], columns=["job", "begin_s", "end_s"]
@@ -52,12 +52,15 @@ def test_dirty_is_timed_by_its_pages_and_then_by_those_of_kswapd():
             "filled": 2,
             "filled_s": 0.5,
             "kswapd_s": 0.4,
-            "scanned": 4,
+            "scanned": 9,
             "reclaimed": 3,
             "swapped": 1,
         }
     )
     assert paces_of(trace, steps[:1], time_s).empty
+    # A recording that has rows of the pages that are written says so itself.
+    trace.loc[[4, 6], "event"] = "mm_vmscan_write_folio"
+    assert paces_of(trace, steps, time_s)["swapped"].tolist() == [1]
 
 
 def test_two_numbers_tell_how_slow_the_machine_was_in_dirty():
