@@ -1,6 +1,7 @@
 """Dirty pages, the ring of pages that the disk is writing, and swap slots.
 
-Source: mm/page-writeback.c, mm/filemap.c, mm/swapfile.c, mm/swap_state.c of Linux 6.1.
+Source: mm/page-writeback.c, mm/filemap.c, mm/swapfile.c, mm/swap_state.c,
+block/blk-mq.c of Linux 6.1.
 """
 
 from freehint.jit import kernel

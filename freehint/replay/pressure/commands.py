@@ -9,8 +9,14 @@ from freehint.files import whole_file
 from freehint.mm.profile import LINUX_6_1
 from freehint.replay.pressure.calibrate import calibrate, read_rates, write_rates
 from freehint.replay.pressure.compare import compare
+from freehint.replay.pressure.machine import dirty_slowness
 from freehint.replay.pressure.measured import measure
-from freehint.replay.pressure.predict import predict, slowness_of
+from freehint.replay.pressure.predict import (
+    costs_of,
+    predict,
+    slowness_of,
+    workload_of,
+)
 from freehint.replay.pressure.wrong import WRONG_RULES, wrong_rules
 
 ALL_RULES = "all"
@@ -39,6 +45,11 @@ def print_pressure(args) -> bool:
     good = found.good
     print(f"times per page: {said}")
     print(f"the machine's slowness, one number from this recording: {slowness:.2f}")
+    print(f"its ticks: one in {1e3 * measured.tick_s:.1f} ms")
+    if len(measured.paces):
+        guest = workload_of(measured, rates)
+        fill, swap = dirty_slowness(measured.paces, guest, costs_of(rates), slowness)
+        print(f"its slowness in dirty: {fill:.2f} until kswapd runs, then {swap:.2f}")
     if measured.misses:
         print(f"the replay misses {measured.misses} blocks, so the recorded course is not exact")
     print(readable_rows(found.rows).to_string(index=False))

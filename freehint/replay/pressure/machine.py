@@ -5,6 +5,11 @@ import re
 import numpy as np
 import pandas as pd
 
+from freehint.engine.guest.pressure.under_pressure import UnderPressure
+from freehint.engine.world.records import Costs
+from freehint.replay.pressure.calibrate import LEAST_PAGES
+from freehint.units import NS_PER_S
+
 PACES = ("filled", "filled_s", "kswapd_s", "scanned", "reclaimed", "swapped")
 LEAST_TURN_S = 0.003  # CFS leaves a task this share; turns that ended sooner did not by a tick
 LEAST_TURNS = 20
@@ -80,3 +85,34 @@ def tick_of(trace: pd.DataFrame, time_s) -> float:
     balances = np.cumsum(event == "kswapd_balance") > np.cumsum(event == "kswapd_balance_ret")
     turns = lasts_s[kswapd[last] & balances[last] & (lasts_s >= LEAST_TURN_S)]
     return max(TICK_S, float(turns.mean())) if len(turns) >= LEAST_TURNS else TICK_S
+
+
+def dirty_slowness(
+    paces: pd.DataFrame, guest: UnderPressure, costs: Costs, otherwise: float
+) -> tuple[float, float]:
+    """How slow the recorded machine was in "dirty" steps, which end by the clock.
+
+    Before kswapd runs, the time of a page that is filled tells it; from then on the time that
+    kswapd takes for its pages, by their price.  Neither tells how many pages come and go.
+
+    Parameters
+    ----------
+    paces : DataFrame
+        What :func:`paces_of` found.
+    guest, costs : UnderPressure, Costs
+        With the times of the default machine.
+    otherwise : float
+        For a part that allocates, or of which kswapd looks at, less than LEAST_PAGES.
+    """
+    paces = paces.sum()
+    price_ns = (
+        paces["scanned"] * costs.scan_page_ns
+        + paces["reclaimed"] * costs.reclaim_page_ns
+        + paces["swapped"] * costs.swap_out_ns
+    )
+    fill = paces["filled_s"] * NS_PER_S / max(1, paces["filled"] * guest.fill_ns)
+    swap = paces["kswapd_s"] * NS_PER_S / max(1, price_ns)
+    return (
+        fill if paces["filled"] >= LEAST_PAGES else otherwise,
+        swap if paces["scanned"] >= LEAST_PAGES else otherwise,
+    )

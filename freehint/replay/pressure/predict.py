@@ -4,9 +4,10 @@ What is taken from the recording: the snapshot T0, the lengths of the LRU lists 
 texts, the sizes of the files, swap, and which file was read last before T0.  The times per page are
 those of UnderPressure, or of another recording (``calibrate.py``).
 
-One number more comes from the recording, the speed of its machine (:func:`slowness_of`).  An
-emulated machine is up to twice as slow as another, which T0 does not tell, while the tick and the
-sleeps keep their length: how much a task gets done between two ticks depends on it.
+The speed of its machine comes from the recording too: one number (:func:`slowness_of`), two more
+for "dirty", and the time between two ticks (``machine.py``).  An emulated
+machine is up to twice as slow as another, which T0 does not tell: how much a task gets done between
+two ticks depends on it.
 """
 
 import re
@@ -19,8 +20,8 @@ from freehint.config import InputError, whole
 from freehint.engine.guest.pressure.start import RATES as JOB_RATES
 from freehint.engine.guest.pressure.under_pressure import SYSCTLS, UnderPressure
 from freehint.engine.world.records import Costs
-from freehint.replay.pressure.calibrate import LEAST_PAGES
 from freehint.replay.pressure.compare import Predicted
+from freehint.replay.pressure.machine import dirty_slowness
 from freehint.replay.pressure.measured import FAILURES, FULL_SLEEPS, Measured
 from freehint.replay.pressure.steps import jobs_of_command
 from freehint.runs.control import NONE, Control
@@ -92,7 +93,8 @@ def workload_of(
         **{name: value for name, value in (rates or {}).items() if name not in COSTS},
     )
     slower = _slower(guest, GUEST_TIMES, slowness)
-    fill, swap = (one / slowness for one in dirty_slowness(measured, guest, slowness))
+    told = dirty_slowness(measured.paces, guest, costs_of(rates), slowness)
+    fill, swap = (one / slowness for one in told)
     return replace(
         slower,
         forks_per_s=guest.forks_per_s / slowness,
@@ -102,33 +104,9 @@ def workload_of(
     )
 
 
-def dirty_slowness(measured: Measured, guest: UnderPressure, otherwise: float) -> tuple:
-    """How slow the recorded machine was in "dirty" steps, which end by the clock.
-
-    Before kswapd runs, the time of a page that is filled tells it; from then on the time that
-    kswapd takes for its pages, by their price.  Neither tells how many pages come and go.
-
-    Parameters
-    ----------
-    measured : Measured
-    guest : UnderPressure
-        With the times of the default machine.
-    otherwise : float
-        For a part that allocates, or of which kswapd looks at, less than LEAST_PAGES.
-    """
-    paces = measured.paces.sum()
-    costs = Costs()
-    price_ns = (
-        paces["scanned"] * costs.scan_page_ns
-        + paces["reclaimed"] * costs.reclaim_page_ns
-        + paces["swapped"] * costs.swap_out_ns
-    )
-    fill = paces["filled_s"] * NS_PER_S / max(1, paces["filled"] * guest.fill_ns)
-    swap = paces["kswapd_s"] * NS_PER_S / max(1, price_ns)
-    return (
-        fill if paces["filled"] >= LEAST_PAGES else otherwise,
-        swap if paces["scanned"] >= LEAST_PAGES else otherwise,
-    )
+def costs_of(rates: dict | None) -> Costs:
+    """The costs of reclaim, some of them from RATES."""
+    return Costs(**{name: value for name, value in (rates or {}).items() if name in COSTS})
 
 
 def _slower(record, names, slowness: float):
@@ -235,8 +213,7 @@ def predict(
     Predicted
     """
     guest = workload_of(measured, rates, wrong, slowness)
-    costs = Costs(**{name: value for name, value in (rates or {}).items() if name in COSTS})
-    costs = _slower(costs, COST_TIMES, slowness)
+    costs = _slower(costs_of(rates), COST_TIMES, slowness)
     run = simulate(
         Scenario(
             workload=guest,

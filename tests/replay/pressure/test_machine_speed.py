@@ -1,15 +1,18 @@
 """What rows tell of the recorded machine: how fast it was in "dirty", and when its ticks came."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import freehint as fh
-from freehint.replay.pressure.machine import LEAST_TURNS, TICK_S, no_paces, paces_of, tick_of
-from freehint.replay.pressure.measured import Measured
-from freehint.replay.pressure.predict import dirty_slowness
+from freehint.replay.pressure.machine import (
+    LEAST_TURNS,
+    TICK_S,
+    dirty_slowness,
+    no_paces,
+    paces_of,
+    tick_of,
+)
 
 SHRINK = "nid=0 nr_scanned={} nr_reclaimed={} nr_dirty=0 nr_ref_keep={} flags=RECLAIM_WB_{}"
 
@@ -19,16 +22,6 @@ def rows(*those):
     times, comm, event, text = zip(*those)
     trace = pd.DataFrame({"comm": comm, "event": event, "gfp": text})
     return trace, np.array(times)
-
-
-def guest(**changes):
-    """A recording of which only the speed is known."""
-    nothing = np.zeros(0)
-    measured = Measured(
-        *("made", fh.make_memory("64MiB"), {}, nothing, nothing, pd.DataFrame(), {}, {}),
-        *((), (), pd.DataFrame(), 0),
-    )
-    return replace(measured, **changes)
 
 
 def test_dirty_is_timed_by_its_pages_and_then_by_those_of_kswapd():
@@ -74,12 +67,11 @@ def test_two_numbers_tell_how_slow_the_machine_was_in_dirty():
         "reclaimed": 4000,
         "swapped": 5000,
     }
-    measured = guest(paces=pd.DataFrame([pace]))
-    assert dirty_slowness(measured, default, 7.0) == pytest.approx((1.5, 2.5))
+    assert dirty_slowness(pd.DataFrame([pace]), default, costs, 7.0) == pytest.approx((1.5, 2.5))
     # Too few pages tell nothing.
-    few = guest(paces=pd.DataFrame([pace | {"filled": 3, "scanned": 3}]))
-    assert dirty_slowness(few, default, 7.0) == (7.0, 7.0)
-    assert dirty_slowness(guest(paces=no_paces()), default, 7.0) == (7.0, 7.0)
+    few = pd.DataFrame([pace | {"filled": 3, "scanned": 3}])
+    assert dirty_slowness(few, default, costs, 7.0) == (7.0, 7.0)
+    assert dirty_slowness(no_paces(), default, costs, 7.0) == (7.0, 7.0)
 
 
 def test_a_late_tick_is_told_by_the_turns_of_kswapd():

@@ -2,11 +2,11 @@
 
 The rule is CFS of 6.1 with its numbers for one CPU, for tasks of equal weight.  A task that wakes
 is placed half a latency before the others and preempts the one that runs if that one is ahead of
-it by more than the wakeup granularity; each tick of 4 ms ends a turn that has lasted its share of
-the latency.  So kswapd, which sleeps most of the time, begins as soon as an allocation wakes it
-and runs until the zones are balanced, 1 to 4 ms in the recordings; when it has more to do, job and
-kswapd take turns of 3 to 4 ms (recordings linux-6.1/rc_cache and rc_oom).  6.12 shares by EEVDF;
-the same rule stands for it.
+it by more than the wakeup granularity; each tick, 4 ms after the last or later, ends a turn that
+has lasted its share of the latency.  So kswapd, which sleeps most of the time, begins as soon as an
+allocation wakes it and runs until the zones are balanced, 1 to 4 ms in the recordings; when it has
+more to do, job and kswapd take turns of a tick (recordings linux-6.1/rc_cache and rc_oom).  6.12
+shares by EEVDF; the same rule stands for it.
 
 Source: place_entity(), wakeup_preempt_entity(), check_preempt_tick() of kernel/sched/fair.c of
 Linux 6.1; CONFIG_HZ=250.
