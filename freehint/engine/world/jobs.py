@@ -71,6 +71,7 @@ JOB_DTYPE = np.dtype(
             # the CPU
             "task",  # JOB .. KCOMPACTD, or NOBODY
             "picked_ns",  # time since which that task runs
+            "interrupts_ns",  # time that interrupts took, which the running task still has to pay
             "tick_at",  # time_ns of the next tick
             "eevdf",  # 1: the kernel shares by EEVDF, 0: by CFS
             "protected",  # 1: EEVDF has not yet given the running task a new slice

@@ -27,6 +27,7 @@ from freehint.mm.reclaim.state import (
     PG_WRITEBACK,
     UNEVICTABLE,
 )
+from freehint.mm.reclaim.writeback import REQUEST_END
 
 OK = 0
 MESSAGES = (
@@ -47,6 +48,7 @@ MESSAGES = (
     "{value} swap slots are free but {count} are counted",
     "the writeback ring holds pfn {pfn}, which is not PG_WRITEBACK",
     "the writeback ring holds pfn {pfn}, which is free or unmovable (frame {value:#x})",
+    "a plug holds pfn {pfn}, which is not PG_WRITEBACK",
     "{value} pages are PG_WRITEBACK but {count} are counted",
     "{value} file pages are dirty but {count} are counted",
     "a batch has left pages on an internal list",
@@ -72,6 +74,7 @@ MESSAGES = (
     WRONG_SWAP_FREE,
     RING_STRANGER,
     RING_FREE,
+    PLUG_STRANGER,
     WRONG_WRITEBACK,
     WRONG_DIRTY,
     LEFT_OVER,
@@ -218,7 +221,7 @@ def check_places(memory, reclaim, where):
 
 @kernel(cold=True)
 def check_ring(memory, reclaim, where):
-    """The writeback ring holds allocated pages under writeback."""
+    """The writeback ring holds allocated pages under writeback; so do the plugs before it."""
     state, size = reclaim.node[0], reclaim.writeback.shape[0]
     for i in range(state.writeback_count):
         node = int(reclaim.writeback[(state.writeback_first + i) % size])
@@ -228,6 +231,11 @@ def check_ring(memory, reclaim, where):
             return note(where, RING_FREE, node, memory.frame[node], 0)
         if not has(reclaim, node, PG_WRITEBACK):
             return note(where, RING_STRANGER, node, 0, 0)
+    for who in range(2):
+        for i in range(reclaim.control[who].plugged):
+            node = int(reclaim.plug[who, i])
+            if node >= 0 and not has(reclaim, node & ~REQUEST_END, PG_WRITEBACK):
+                return note(where, PLUG_STRANGER, node & ~REQUEST_END, 0, 0)
     return OK
 
 

@@ -32,7 +32,7 @@ from freehint.mm.reclaim.state import (
     PG_WRITEBACK,
     PTE_YOUNG,
 )
-from freehint.mm.reclaim.writeback import add_to_swap, start_writeback
+from freehint.mm.reclaim.writeback import add_to_swap, plug_page, start_writeback
 
 REFERENCED_ACTIVATE, REFERENCED_KEEP, REFERENCED_CLEAN, REFERENCED_NOT = range(4)
 KEEP, ACTIVATE, RECLAIM = range(3)  # what becomes of a page
@@ -71,15 +71,17 @@ def split_isolated(memory, reclaim, who, node):
 
 
 @kernel(cold=True)
-def pageout(memory, reclaim, node):
+def pageout(memory, reclaim, who, node):
     """Begin to write a dirty page.  Source: pageout(), swap_writepage()."""
     pages = nr_pages_of(reclaim, node)
     set_bits(reclaim, node, PG_RECLAIM)
     reclaim.count[NR_VMSCAN_WRITE] += pages
-    if not is_file(reclaim, node):
-        reclaim.count[PSWPOUT] += pages
-        reclaim.work[WORK_SWAPPED] += pages
-    start_writeback(memory, reclaim, node)
+    if is_file(reclaim, node):
+        start_writeback(memory, reclaim, node)
+        return
+    reclaim.count[PSWPOUT] += pages
+    reclaim.work[WORK_SWAPPED] += pages
+    plug_page(reclaim, who, node)
 
 
 @kernel(inline=True)
@@ -129,7 +131,7 @@ def write_dirty(memory, reclaim, who, node, references):
         return ACTIVATE, 0
     if references == REFERENCED_CLEAN or not reclaim.control[who].may_writepage:
         return KEEP, 0
-    pageout(memory, reclaim, node)
+    pageout(memory, reclaim, who, node)
     return KEEP, nr_pages_of(reclaim, node)
 
 

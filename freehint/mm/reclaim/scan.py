@@ -28,7 +28,7 @@ from freehint.mm.reclaim.state import (
     SWAP_CLUSTER_MAX,
     SWAP_IGNORED,
 )
-from freehint.mm.reclaim.writeback import swap_pages_free
+from freehint.mm.reclaim.writeback import flush_plug, swap_pages_free
 
 SCAN_EQUAL, SCAN_FRACT, SCAN_ANON, SCAN_FILE = range(4)
 MAX_NR_SWAPPINESS = 200
@@ -249,6 +249,7 @@ def end_shrink_node(memory, reclaim, who):
     Source: shrink_lruvec(), shrink_node_memcgs(), shrink_node().
     """
     state, sc = reclaim.node[0], reclaim.control[who]
+    flush_plug(reclaim, who)
     sc.nr_reclaimed += sc.lru_reclaimed
     age_anon(memory, reclaim, who)
     ask_shrinkers(memory, reclaim, sc.priority)

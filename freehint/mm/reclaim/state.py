@@ -73,6 +73,9 @@ KSWAPD_ASLEEP, KSWAPD_NAPS, KSWAPD_TRIES_TO_SLEEP, KSWAPD_BALANCES, KSWAPD_SHRIN
 DIRECT_BEGINS, DIRECT_PASSES, DIRECT_SHRINKS = range(3)
 BY_KSWAPD, BY_TASK = range(2)  # who scans: rows of Reclaim.control
 
+# Pages that a plug can hold: 31 requests of less than 32 pages, and one of 254.
+PLUG_PAGES = 1280
+
 NODE_DTYPE = np.dtype(
     [
         (name, np.int64)
@@ -182,6 +185,11 @@ CONTROL_DTYPE = np.dtype(
             "proportional",
             # try_to_shrink_lruvec(): pages scanned, -1 if nothing is to be scanned
             "gen_scanned",
+            # struct blk_plug: its pages, its requests, pages of its last request, their last slot
+            "plugged",
+            "plug_requests",
+            "plug_run",
+            "plug_slot",
         )
     ]
 )
@@ -206,6 +214,8 @@ class Reclaim(NamedTuple):
     boosts : int64[Z]           the zones' boosts when kswapd began to balance
     compaction : Compaction     what mm/compact/ works with
     writeback : int32[N]        ring of pages handed to the disk, oldest first; -1: taken out
+    request_ends : uint8[N]     1 where a page of the ring is the last of its request
+    plug : int32[2, 1280]       pages that kswapd or the task has still to hand to the disk
     min_seq : int64[2]          oldest generation of anonymous pages, of files' pages
     gen_pages : int64[4, 2, 4]  pages of each generation modulo 4, kind and zone
     tiers : int64[5, 2, 4]      AVG_REFAULTED .. PROTECTED of each kind and tier
@@ -230,6 +240,8 @@ class Reclaim(NamedTuple):
     boosts: np.ndarray
     compaction: Compaction
     writeback: np.ndarray
+    request_ends: np.ndarray
+    plug: np.ndarray
     min_seq: np.ndarray
     gen_pages: np.ndarray
     tiers: np.ndarray
@@ -282,6 +294,8 @@ def new_reclaim(memory: Memory, places: int, swap_pages: int = 0, sysctl=None) -
         boosts=np.zeros(zones, np.int64),
         compaction=new_compaction(memory),
         writeback=np.full(memory.nr_pages, -1, np.int32),
+        request_ends=np.zeros(memory.nr_pages, np.uint8),
+        plug=np.full((2, PLUG_PAGES), -1, np.int32),
         min_seq=np.zeros(2, np.int64),
         gen_pages=np.zeros((MAX_NR_GENS, 2, NR_GEN_ZONES), np.int64),
         tiers=np.zeros((5, 2, MAX_NR_TIERS), np.int64),

@@ -1,6 +1,7 @@
 """Dirty pages, the ring of pages that the disk is writing, and swap slots.
 
-Source: mm/page-writeback.c, mm/filemap.c, mm/swapfile.c, mm/swap_state.c of Linux 6.1.
+Source: mm/page-writeback.c, mm/filemap.c, mm/swapfile.c, mm/swap_state.c,
+block/blk-mq.c of Linux 6.1.
 """
 
 from freehint.jit import kernel
@@ -23,6 +24,11 @@ from freehint.mm.reclaim.state import (
     PG_WRITEBACK,
     SWAP_IGNORED,
 )
+
+# A virtio disk takes requests of at most 254 pages.  A plug is flushed when it has 32 requests, or
+# when a new one follows one of at least 128 KiB.
+REQUEST_PAGES, PLUG_REQUESTS, PLUG_FLUSH_PAGES = 254, 32, 32
+REQUEST_END = 1 << 30  # in Reclaim.plug: the page is the last of its request
 
 
 @kernel(inline=True)
@@ -52,13 +58,87 @@ def start_writeback(memory, reclaim, node):
 
     Source: folio_start_writeback(), folio_clear_dirty_for_io().
     """
-    state = reclaim.node[0]
+    set_writeback(reclaim, node)
+    hand_over(reclaim, node)
+
+
+@kernel(inline=True)
+def set_writeback(reclaim, node):
+    """The page is on its way to the disk.  Source: folio_start_writeback()."""
     clear_dirty(reclaim, node)
     set_bits(reclaim, node, PG_WRITEBACK)
-    state.nr_writeback += 1
+    reclaim.node[0].nr_writeback += 1
+
+
+@kernel(inline=True)
+def hand_over(reclaim, node):
+    """Put a page last in the ring."""
+    state = reclaim.node[0]
     at = (state.writeback_first + state.writeback_count) % reclaim.writeback.shape[0]
     reclaim.writeback[at] = node
+    reclaim.request_ends[at] = 0
     state.writeback_count += 1
+
+
+@kernel(inline=True)
+def end_request(reclaim):
+    """The page that is last in the ring is the last of its request."""
+    state, size = reclaim.node[0], reclaim.writeback.shape[0]
+    if state.writeback_count > 0:
+        reclaim.request_ends[(state.writeback_first + state.writeback_count - 1) % size] = 1
+
+
+@kernel(cold=True)
+def plug_page(reclaim, who, node):
+    """Write a page of the swap cache: it waits in the plug, with its neighbours in one request.
+
+    The plug is flushed when it has many requests, or when a large one is complete.
+    Source: swap_writepage(), blk_attempt_plug_merge(), blk_add_rq_to_plug().
+    """
+    sc, slot = reclaim.control[who], int(reclaim.swap[int(reclaim.slot[node]) - 1])
+    set_writeback(reclaim, node)
+    if sc.plug_run == 0 or slot != sc.plug_slot + 1 or sc.plug_run == REQUEST_PAGES:
+        if sc.plug_requests >= PLUG_REQUESTS or sc.plug_run >= PLUG_FLUSH_PAGES:
+            flush_plug(reclaim, who)
+        elif sc.plugged > 0:
+            reclaim.plug[who, sc.plugged - 1] |= REQUEST_END
+        sc.plug_requests += 1
+        sc.plug_run = 0
+    sc.plug_run += 1
+    sc.plug_slot = slot
+    reclaim.plug[who, sc.plugged] = node
+    sc.plugged += 1
+
+
+@kernel(cold=True)
+def flush_plug(reclaim, who):
+    """Hand all that waits to the disk.  Source: blk_finish_plug()."""
+    sc = reclaim.control[who]
+    if sc.plugged == 0:
+        return
+    end_request(reclaim)
+    for i in range(sc.plugged):
+        entry = int(reclaim.plug[who, i])
+        if entry >= 0:
+            hand_over(reclaim, entry & ~REQUEST_END)
+            if entry & REQUEST_END:
+                end_request(reclaim)
+    end_request(reclaim)
+    sc.plugged = sc.plug_requests = sc.plug_run = 0
+
+
+@kernel(cold=True)
+def request_pages(reclaim, most):
+    """Pages of the oldest request in the ring; pages of files are done ``most`` at a time."""
+    state, size = reclaim.node[0], reclaim.writeback.shape[0]
+    for i in range(state.writeback_count):
+        at = (state.writeback_first + i) % size
+        node = reclaim.writeback[at]
+        if reclaim.request_ends[at]:
+            return i + 1
+        if i + 1 == most and (node < 0 or is_file(reclaim, node)):
+            return most
+    return state.writeback_count
 
 
 @kernel(cold=True)
@@ -98,13 +178,17 @@ def end_writeback(memory, reclaim, node):
 
 @kernel(cold=True)
 def leave_writeback(memory, reclaim, node):
-    """End the writeback of a page that goes; its entry of the ring becomes -1."""
+    """End the writeback of a page that goes; its entry of the ring or of a plug becomes -1."""
     state, size = reclaim.node[0], reclaim.writeback.shape[0]
     for i in range(state.writeback_count):
         at = (state.writeback_first + i) % size
         if reclaim.writeback[at] == node:
             reclaim.writeback[at] = -1
             break
+    for who in range(2):
+        for i in range(reclaim.control[who].plugged):
+            if reclaim.plug[who, i] & ~REQUEST_END == node:
+                reclaim.plug[who, i] = -1
     clear_bits(reclaim, node, PG_RECLAIM)
     end_writeback(memory, reclaim, node)
 

@@ -9,9 +9,9 @@ from freehint.files import whole_file
 from freehint.mm.profile import LINUX_6_1
 from freehint.replay.pressure.calibrate import calibrate, read_rates, write_rates
 from freehint.replay.pressure.compare import compare
-from freehint.replay.pressure.machine import host_factor
+from freehint.replay.pressure.machine import dirty_slowness, host_factor
 from freehint.replay.pressure.measured import measure
-from freehint.replay.pressure.predict import SEEDS, predict, slowness_of
+from freehint.replay.pressure.predict import SEEDS, costs_of, predict, slowness_of, workload_of
 from freehint.replay.pressure.wrong import WRONG_RULES, wrong_rules
 
 ALL_RULES = "all"
@@ -40,9 +40,14 @@ def print_pressure(args) -> bool:
     good = found.good
     print(f"times per page: {said}")
     print(f"the machine's slowness, one number from this recording: {slowness:.2f}")
-    ran = 1 / host_factor(measured.host_turns)
-    turns = len(measured.host_turns)
-    print(f"its host let it run {ran:.0%} of the time, by {turns} gaps in steps without reclaim")
+    factor, turns = host_factor(measured.host_turns), len(measured.host_turns)
+    print(
+        f"its host let it run {1 / factor:.0%} of the time, by {turns} gaps in steps without reclaim"
+    )
+    if len(measured.paces):
+        guest = workload_of(measured, rates)
+        told = dirty_slowness(measured.paces, guest.fill_ns, costs_of(rates), slowness * factor)
+        print("its slowness in dirty: {:.2f} until kswapd runs, then {:.2f}".format(*told))
     if measured.misses:
         print(f"the replay misses {measured.misses} blocks, so the recorded course is not exact")
     print(f"predicted: the middle one of {len(SEEDS)} seeds; least and most: their range")

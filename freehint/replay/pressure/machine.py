@@ -10,7 +10,14 @@ from freehint.replay.pressure.calibrate import LEAST_PAGES
 from freehint.units import NS_PER_S
 
 PACES = ("filled", "filled_s", "kswapd_s", "scanned", "reclaimed", "swapped")
-_PAGES = re.compile(r"nr_scanned=(\d{1,15}) nr_reclaimed=(\d{1,15})")
+_NUMBER = re.compile(r"(nr_[a-z_]+)=(\d{1,15})")
+# Pages of a batch that are neither reclaimed nor given to swap.
+_STAY = ("nr_writeback", "nr_immediate", "nr_activate_anon", "nr_activate_file", "nr_ref_keep")
+
+
+def no_paces() -> pd.DataFrame:
+    """What :func:`paces_of` finds without a "dirty" step."""
+    return pd.DataFrame(columns=list(PACES), dtype=float)
 
 
 def paces_of(trace: pd.DataFrame, steps: pd.DataFrame, time_s) -> pd.DataFrame:
@@ -42,17 +49,28 @@ def paces_of(trace: pd.DataFrame, steps: pd.DataFrame, time_s) -> pd.DataFrame:
         first_s = time_s[kswapd].min(initial=step.end_s)
         filled = inside & (event == "mm_page_alloc") & (time_s < first_s)
         shrinks = kswapd & (event == "mm_vmscan_lru_shrink_inactive")
-        pages = np.zeros(2, np.int64)
-        for text in texts[shrinks]:
-            if match := _PAGES.search(text):
-                pages += [int(match[1]), int(match[2])]
-        swapped = int((kswapd & (event == "mm_vmscan_write_folio")).sum())
+        pages = sum((_pages_of(text) for text in texts[shrinks]), np.zeros(3))
+        if (writes := event == "mm_vmscan_write_folio").any():
+            pages[2] = (kswapd & writes).sum()
         kswapd_s = own_s[kswapd & (time_s > first_s)].sum()
-        found.append([filled.sum(), first_s - step.begin_s, kswapd_s, *pages, swapped])
+        found.append([filled.sum(), first_s - step.begin_s, kswapd_s, *pages])
     return pd.DataFrame(found, columns=list(PACES), dtype=float)
 
 
-def dirty_slowness(paces: pd.DataFrame, fill_ns: int, otherwise: float) -> tuple[float, float]:
+def _pages_of(text: str) -> np.ndarray:
+    """Pages that a batch of 6.1 has scanned, reclaimed and given to swap.
+
+    Recordings from before the step marks have no rows of the pages that are written.
+    """
+    told = {name: int(number) for name, number in _NUMBER.findall(text)}
+    scanned, reclaimed = told.get("nr_scanned", 0), told.get("nr_reclaimed", 0)
+    left = scanned - reclaimed - sum(told.get(name, 0) for name in _STAY)
+    return np.array([scanned, reclaimed, left if "RECLAIM_WB_ANON" in text else 0])
+
+
+def dirty_slowness(
+    paces: pd.DataFrame, fill_ns: int, costs: Costs, otherwise: float
+) -> tuple[float, float]:
     """How slow the recorded machine was in "dirty" steps, which end by the clock.
 
     Before kswapd runs, the time of a page that is filled tells it; from then on the time that
@@ -64,10 +82,12 @@ def dirty_slowness(paces: pd.DataFrame, fill_ns: int, otherwise: float) -> tuple
         Of :func:`paces_of`.
     fill_ns : int
         Time per filled page on the default machine.
+    costs : Costs
+        Of the default machine.
     otherwise : float
         For a part that allocates, or of which kswapd looks at, less than LEAST_PAGES.
     """
-    total, costs = paces.sum(), Costs()
+    total = paces.sum()
     price_ns = (
         total["scanned"] * costs.scan_page_ns
         + total["reclaimed"] * costs.reclaim_page_ns

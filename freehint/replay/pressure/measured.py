@@ -5,7 +5,7 @@ nothing: NR_FREE_PAGES of each zone, without the pages on pcp lists.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from freehint.formats.traces import rows
 from freehint.formats.traces.recording import Recording, load_recording
 from freehint.mm.memory import PAGEBLOCK_ORDER, Memory, zone_name
 from freehint.replay.prediction import Advance
-from freehint.replay.pressure.machine import paces_of
+from freehint.replay.pressure.machine import no_paces, paces_of
 from freehint.replay.pressure.steps import steps_of
 
 FULL_SLEEPS = "kswapd_sleep"  # times that kswapd slept until the next wake, not for 100 ms at most
@@ -62,14 +62,14 @@ class Measured:
     host_turns : tuple
         How the host shared out the CPU: ms that the guest ran and that it then stood still, in
         their order.  See :func:`host_turns_of`.
-    paces : DataFrame
-        One row for each "dirty" step: filled, filled_s: pages allocated until kswapd first ran in
-        it, and that time; kswapd_s, scanned, reclaimed, swapped: kswapd's own time from then on,
-        and its pages.
     kswapd : DataFrame
         begin_s, end_s and reclaimed: one row per call of balance_pgdat().
     misses : int
         Blocks that the replay predicted wrongly; the course is exact if it is 0.
+    paces : DataFrame
+        One row for each "dirty" step: filled, filled_s: pages allocated until kswapd first ran in
+        it, and that time; kswapd_s, scanned, reclaimed, swapped: kswapd's own time from then on,
+        and its pages.
     """
 
     stem: Path
@@ -82,10 +82,10 @@ class Measured:
     before: dict
     oom_s: tuple
     oom_pages: tuple
-    paces: pd.DataFrame
     kswapd: pd.DataFrame
     misses: int
     host_turns: tuple = ()
+    paces: pd.DataFrame = field(default_factory=no_paces)
 
     @property
     def zones(self) -> list[str]:

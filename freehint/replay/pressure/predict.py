@@ -4,11 +4,11 @@ What is taken from the recording: the snapshot T0, the lengths of the LRU lists 
 texts, the sizes of the files, swap, and which file was read last before T0.  The times per page are
 those of UnderPressure, or of another recording (``calibrate.py``).
 
-Two things more come from the recording, because T0 does not tell them: the speed of its machine
-(:func:`slowness_of`) and how its host shared out the CPU (``measured.py``, host_turns_of()).  An
-emulated machine is up to twice as slow as another, and some hosts ran others in more than half of
-the time, while the tick and the sleeps keep their length: how much a task gets done between two
-ticks depends on both.
+Three things more come from the recording, because T0 does not tell them: the speed of its machine
+(:func:`slowness_of`), two more numbers for "dirty" (``machine.py``), and how its host shared out
+the CPU (``measured.py``, host_turns_of()).  An emulated machine is up to twice as slow as another,
+and some hosts ran others in more than half of the time, while the tick and the sleeps keep their
+length: how much a task gets done between two ticks depends on both.
 """
 
 import re
@@ -101,13 +101,20 @@ def workload_of(
         **{name: value for name, value in (rates or {}).items() if name not in COSTS},
     )
     slower = _slower(guest, GUEST_TIMES, slowness)
-    fill, swap = (one / longer for one in dirty_slowness(measured.paces, guest.fill_ns, longer))
+    told = dirty_slowness(measured.paces, guest.fill_ns, costs_of(rates), longer)
+    fill, swap = (one / longer for one in told)
     return replace(
         slower,
         forks_per_s=guest.forks_per_s / longer,
         fill_slowness=fill,
         swap_slowness=swap,
     )
+
+
+def costs_of(rates: dict | None) -> Costs:
+    """The costs of reclaim and compaction, some of them from RATES."""
+    fitted = {name: value for name, value in (rates or {}).items() if name in COSTS}
+    return Costs(**COMPACTION, **fitted)
 
 
 def _slower(record, names, slowness: float):
@@ -221,11 +228,10 @@ def predict(
         By the first seed; ``others`` are by the others.
     """
     guest = workload_of(measured, rates, wrong, slowness)
-    fitted = {name: value for name, value in (rates or {}).items() if name in COSTS}
     scenario = Scenario(
         workload=guest,
         policy="none",
-        costs=_slower(Costs(**COMPACTION, **fitted), COST_TIMES, slowness),
+        costs=_slower(costs_of(rates), COST_TIMES, slowness),
         control=Control(at=balloon_commands(measured)),
         duration_ns=int(LONGEST * measured.time_s[-1] * NS_PER_S),
     )

@@ -18,7 +18,7 @@ from freehint.mm.reclaim.state import (
     PG_WRITEBACK,
     new_reclaim,
 )
-from freehint.mm.reclaim.writeback import add_to_swap, start_writeback
+from freehint.mm.reclaim.writeback import REQUEST_END, add_to_swap, start_writeback
 from freehint.mm.zone import alloc_pages, free_pages
 from memories import free_memory
 
@@ -156,6 +156,12 @@ def ring_lists_a_free_page(memory, reclaim, nodes):
 @damage("the writeback ring holds pfn {0}, which is not PG_WRITEBACK")
 def ring_lists_a_page_at_rest(_memory, reclaim, nodes):
     reclaim.writeback[0] = nodes[0]
+
+
+@damage("a plug holds pfn {0}, which is not PG_WRITEBACK")
+def plug_lists_a_page_at_rest(_memory, reclaim, nodes):
+    reclaim.plug[1, 0] = nodes[0] | REQUEST_END
+    reclaim.control[1].plugged = 1
 
 
 @damage("2 pages are PG_WRITEBACK but 1 are counted")

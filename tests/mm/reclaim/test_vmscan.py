@@ -11,6 +11,7 @@ from freehint.mm.reclaim.lru import (
     activate_page,
     add_file_page,
     add_huge_page,
+    forget_page,
     mark_page_accessed,
     touch,
 )
@@ -50,7 +51,16 @@ from freehint.mm.reclaim.state import (
     SWAP_IGNORED,
     vmstat,
 )
-from freehint.mm.reclaim.writeback import end_writeback, next_writeback
+from freehint.mm.reclaim.writeback import (
+    add_to_swap,
+    end_writeback,
+    flush_plug,
+    next_writeback,
+    plug_page,
+    request_pages,
+    set_page_dirty,
+    start_writeback,
+)
 from freehint.mm.zone import alloc_pages
 
 
@@ -231,6 +241,8 @@ def test_anonymous_pages_go_through_swap():
     assert shrink_inactive_list(memory, reclaim, BY_KSWAPD, 0, 2, INACTIVE_ANON) == 0
     assert places_on(memory, reclaim, INACTIVE_ANON) == [2001, 2000, 2002]
     assert reclaim.node[0].swap_free == 6 and reclaim.node[0].anon_cost == 1  # 2 fade at once
+    assert next_writeback(reclaim) == -1  # they wait in the plug until the pass ends
+    flush_plug(reclaim, BY_KSWAPD)
     node = next_writeback(reclaim)
     while node >= 0:
         end_writeback(memory, reclaim, node)
@@ -239,6 +251,68 @@ def test_anonymous_pages_go_through_swap():
     assert shrink_inactive_list(memory, reclaim, BY_KSWAPD, 0, 2, INACTIVE_ANON) == 2
     assert reclaim.place[2000:2002].max() < 0 and reclaim.node[0].swap_free == 6
     check_memory(memory, reclaim)
+
+
+def requests(reclaim, most=32):
+    """The lengths of all requests that the disk has, in their order."""
+    found = []
+    while pages := request_pages(reclaim, most):
+        found.append(pages)
+        for _ in range(pages):
+            next_writeback(reclaim)
+    return found
+
+
+def test_neighbours_in_swap_are_one_request_of_at_most_254_pages():
+    memory, reclaim = lru_guest(anon=600, swap=700)
+    nodes = pages_on(memory, reclaim, INACTIVE_ANON)[::-1]
+    for node in nodes:
+        add_to_swap(reclaim, node)
+    for node in nodes[:300]:
+        plug_page(reclaim, BY_KSWAPD, node)
+    # The 255th page begins a request, and the one before, of more than 31 pages, goes to the disk.
+    assert reclaim.control[BY_KSWAPD].plugged == 46
+    assert requests(reclaim) == [254]
+    for node in nodes[300:310]:
+        plug_page(reclaim, BY_TASK, node)
+    plug_page(reclaim, BY_KSWAPD, nodes[310])  # no neighbour of the 46, which therefore go
+    check_memory(memory, reclaim)
+    flush_plug(reclaim, BY_TASK)
+    flush_plug(reclaim, BY_KSWAPD)
+    assert requests(reclaim) == [46, 10, 1]
+    assert reclaim.node[0].nr_writeback == 311
+
+
+def test_a_plug_of_32_requests_is_full():
+    memory, reclaim = lru_guest(anon=100, swap=128)
+    nodes = pages_on(memory, reclaim, INACTIVE_ANON)[::-1]
+    for node in nodes:
+        add_to_swap(reclaim, node)
+    for node in nodes[:64:2]:
+        plug_page(reclaim, BY_TASK, node)
+    assert requests(reclaim) == []
+    plug_page(reclaim, BY_TASK, nodes[64])
+    assert requests(reclaim) == [1] * 32 and reclaim.control[BY_TASK].plugged == 1
+
+
+def test_a_page_that_goes_leaves_the_plug():
+    memory, reclaim = lru_guest(anon=3, swap=8)
+    nodes = pages_on(memory, reclaim, INACTIVE_ANON)[::-1]
+    for node in nodes:
+        add_to_swap(reclaim, node)
+        plug_page(reclaim, BY_KSWAPD, node)
+    forget_page(memory, reclaim, nodes[1])
+    flush_plug(reclaim, BY_KSWAPD)
+    assert [next_writeback(reclaim) for _ in range(3)] == [nodes[0], nodes[2], -1]
+    assert reclaim.node[0].nr_writeback == 2
+
+
+def test_files_are_written_32_pages_at_a_time():
+    memory, reclaim = lru_guest(files=70)
+    for node in pages_on(memory, reclaim, INACTIVE_FILE):
+        set_page_dirty(reclaim, node)
+        start_writeback(memory, reclaim, node)
+    assert requests(reclaim) == [32, 32, 6]
 
 
 def test_the_active_list_gives_all_but_used_code():

@@ -17,7 +17,7 @@ from freehint.engine.world.clock import NEVER
 from freehint.engine.world.jobs import R_READ, R_REREAD, R_RM, R_WRITE
 from freehint.jit import kernel
 from freehint.mm.memory import WMARK_HIGH
-from freehint.mm.reclaim.lists import has
+from freehint.mm.reclaim.lists import has, is_file
 from freehint.mm.reclaim.lru import mark_page_accessed
 from freehint.mm.reclaim.state import (
     ACTIVE_FILE,
@@ -28,6 +28,7 @@ from freehint.mm.reclaim.state import (
 from freehint.mm.reclaim.writeback import (
     end_writeback,
     next_writeback,
+    request_pages,
     set_page_dirty,
     start_writeback,
 )
@@ -42,6 +43,9 @@ FLUSH_PAGES = 256  # pages that the flusher hands over at a time
 PERIODIC_NS = 5 * NS_PER_S  # vm.dirty_writeback_centisecs
 EXPIRE_NS = 30 * NS_PER_S  # vm.dirty_expire_centisecs
 IO_PAGES = 32  # pages that the disk does between two interrupts.  Assumed
+# The interrupt that ends the writing of a page to swap takes a part of what giving it away took; in
+# the times of files' writers it is included.  Assumed.
+SUBMIT_FOR_END = 2
 OUT = -1  # memory is out
 
 
@@ -234,17 +238,20 @@ def flush_turn(world, now_ns):
 def note_io(world, now_ns):
     """If the disk was idle and has pages to write now, let it begin."""
     state = world.jobs.state[0]
-    if state.io_at == NEVER and world.reclaim.node[0].nr_writeback > 0:
-        state.io_at = now_ns + state.disk_ns * IO_PAGES * state.slow // 1000
+    if state.io_at == NEVER and world.reclaim.node[0].writeback_count > 0:
+        pages = request_pages(world.reclaim, IO_PAGES)
+        state.io_at = now_ns + state.disk_ns * max(pages, IO_PAGES) * state.slow // 1000
 
 
 @kernel(cold=True)
 def io_turn(world, now_ns):
     """The disk has done its oldest pages.  Source: end_page_writeback()."""
     state, reclaim = world.jobs.state[0], world.reclaim
-    for _ in range(IO_PAGES):
+    for _ in range(request_pages(reclaim, IO_PAGES)):
         node = next_writeback(reclaim)
         if node >= 0:
+            if not is_file(reclaim, node):
+                state.interrupts_ns += world.cost[0].swap_out_ns // SUBMIT_FOR_END
             end_writeback(world.memory, reclaim, node)
     state.io_at = NEVER
     note_io(world, now_ns)

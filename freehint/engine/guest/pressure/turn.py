@@ -102,7 +102,8 @@ def pressure_event(world, cpu, now_ns):
             suspend(world, cpu)
         return
     spent, sleeps = task_step(world, task, now_ns)
-    spent = spent * state.slow // 1000
+    spent = (spent + state.interrupts_ns) * state.slow // 1000
+    state.interrupts_ns = 0
     spent += pay_faults(world)
     spent += taken_away(jobs, spent)
     note_io(world, now_ns)

@@ -21,7 +21,7 @@ from freehint.mm.reclaim.state import (
     INACTIVE_ANON,
     INACTIVE_FILE,
 )
-from freehint.mm.reclaim.writeback import end_writeback, next_writeback, swap_pages_free
+from freehint.mm.reclaim.writeback import end_writeback, flush_plug, next_writeback, swap_pages_free
 from freehint.mm.zone import zone_watermark_ok
 
 # Pages that the disk has not written yet when the next batch is scanned.  6.12's rc_swap: tasks
@@ -115,6 +115,7 @@ def lru_gen_round(memory, reclaim, who, cpu):
     if wanted <= 0:
         return False
     scanned = evict_folios(memory, reclaim, who, cpu, swappiness)
+    flush_plug(reclaim, who)
     sc.gen_scanned += scanned
     if who != BY_KSWAPD:
         let_disk_write(memory, reclaim)

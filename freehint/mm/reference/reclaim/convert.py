@@ -10,6 +10,7 @@ from freehint.mm.list import NEXT
 from freehint.mm.memory import Memory
 from freehint.mm.reclaim import state
 from freehint.mm.reclaim.state import Reclaim, vmstat
+from freehint.mm.reclaim.writeback import REQUEST_END
 from freehint.mm.reference.compact.data import Compactor, ZoneMemory
 from freehint.mm.reference.convert import differences as memory_differences
 from freehint.mm.reference.convert import from_memory
@@ -95,6 +96,18 @@ def on_disk(reclaim: Reclaim, base_pfn: int) -> list[int]:
     return [int(page) + base_pfn for page in ring if page >= 0]
 
 
+def in_plug(reclaim: Reclaim, who: int, base_pfn: int) -> list[int]:
+    """The pfns that kswapd or the task has still to hand to the disk."""
+    entries = reclaim.plug[who, : reclaim.control[who].plugged]
+    return [int(entry & ~REQUEST_END) + base_pfn for entry in entries if entry >= 0]
+
+
+def plugged(reclaimer: Reclaimer, kswapd: bool) -> list[int]:
+    """The same of the twin."""
+    requests = reclaimer.plugs[kswapd]
+    return [pfn for request in requests for pfn, _ in request if pfn is not None]
+
+
 def differences(reclaimer: Reclaimer, memory: Memory, reclaim: Reclaim) -> Iterator[str]:
     """Yield a sentence for each list, page, place and counter in which the two differ."""
     base, node, compactor = memory.base_pfn, reclaim.node[0], reclaimer.compactor
@@ -111,7 +124,12 @@ def differences(reclaimer: Reclaimer, memory: Memory, reclaim: Reclaim) -> Itera
         "swap_free": (reclaimer.slots.count(None), int(node.swap_free)),
         "swap_next": (reclaimer.swap_next, int(node.swap_next)),
         "pages on their way to the disk": (reclaimer.disk, on_disk(reclaim, base)),
-        "nr_writeback": (len(reclaimer.disk), int(node.nr_writeback)),
+        "kswapd's plug": (plugged(reclaimer, True), in_plug(reclaim, state.BY_KSWAPD, base)),
+        "the task's plug": (plugged(reclaimer, False), in_plug(reclaim, state.BY_TASK, base)),
+        "nr_writeback": (
+            sum("writeback" in flags for flags in reclaimer.flags.values()),
+            int(node.nr_writeback),
+        ),
         "nr_dirty": (nr_dirty(reclaimer), int(node.nr_dirty)),
         "freed pages": (reclaimer.freed, (reclaim.freed[: node.nr_freed] + base).tolist()),
         "counters": ({name: n for name, n in reclaimer.counts.items() if n}, vmstat(reclaim)),

@@ -6,7 +6,7 @@ Source: shrink_folio_list(), folio_check_references(), pageout() of mm/vmscan.c,
 from freehint.mm.reference.lists import PAGEBLOCK_NR_PAGES
 from freehint.mm.reference.reclaim.lists import is_file, nr_pages
 from freehint.mm.reference.reclaim.lru import split_huge_page
-from freehint.mm.reference.reclaim.writeback import add_to_swap, start_writeback
+from freehint.mm.reference.reclaim.writeback import add_to_swap, plug_page, start_writeback
 
 ACTIVATE, KEEP, FREE = "activate", "keep", "free"
 USED, ONCE, CLEAN, UNUSED = "used", "once", "clean", "unused"
@@ -64,9 +64,12 @@ def pageout(reclaimer, sc, pfn):
     flags = reclaimer.flags[pfn]
     flags.add("reclaim")
     reclaimer.counts["nr_vmscan_write"] += 1
-    reclaimer.counts["pswpout"] += not is_file(flags)
     sc.nr["pageout"] += 1
-    start_writeback(reclaimer, pfn)
+    if is_file(flags):
+        start_writeback(reclaimer, pfn)
+        return
+    reclaimer.counts["pswpout"] += 1
+    plug_page(reclaimer, sc.kswapd, pfn)
 
 
 def meet_dirty(reclaimer, sc, pfn, references):

@@ -70,6 +70,7 @@ class Reclaimer:
     slots      for each swap slot the place that it belongs to, or None
     swap_next  slot at which the next search begins
     disk       pfns that the disk is writing, the oldest first
+    plugs      is it kswapd's?  -> requests that have still to go to the disk: (pfn, slot) each
     counts     the counters by their names in /proc/vmstat
     freed      pages that reclaim has freed
     kswapd     the thread, which yields at the end of each step
@@ -85,6 +86,7 @@ class Reclaimer:
     swap: dict[int, int] = field(default_factory=dict)
     swap_next: int = 0
     disk: list[int] = field(default_factory=list)
+    plugs: dict[bool, list] = field(default_factory=lambda: {True: [], False: []})
     counts: Counter = field(default_factory=Counter)
     freed: list[int] = field(default_factory=list)
     node: Node = field(default_factory=Node)

@@ -11,6 +11,7 @@ from freehint.mm.reference.reclaim.writeback import (
     end_writeback,
     free_slot,
     free_swap,
+    leave_disk,
     vm_swap_full,
 )
 
@@ -132,7 +133,7 @@ def forget_page(reclaimer, pfn):
     if "lru" in flags:
         del_folio(reclaimer, pfn)
     if "writeback" in flags:  # the caller has waited for it
-        reclaimer.disk.remove(pfn)
+        leave_disk(reclaimer, pfn)
         flags.discard("reclaim")
         end_writeback(reclaimer, pfn)
     free_swap(reclaimer, pfn)

@@ -20,6 +20,7 @@ from freehint.mm.reference.reclaim.lists import (
     zones_up_to,
 )
 from freehint.mm.reference.reclaim.pages import shrink_active_list, shrink_list
+from freehint.mm.reference.reclaim.writeback import flush_plug
 
 PAGE_ALLOC_COSTLY_ORDER = 3
 PAGES_PER_GIB = 1 << 18
@@ -126,6 +127,7 @@ def shrink_lruvec(reclaimer, sc, cpu):
             keep_proportion(left, targets)
         if left[INACTIVE_ANON] or left[ACTIVE_FILE] or left[INACTIVE_FILE]:
             yield
+    flush_plug(reclaimer, sc.kswapd)
     sc.nr_reclaimed += reclaimed
     age_anon(reclaimer, sc)
 

@@ -5,6 +5,8 @@ Source: mm/page-writeback.c, mm/filemap.c, mm/swapfile.c, mm/swap_state.c of Lin
 
 from freehint.mm.reference.reclaim.lists import add_folio, del_folio, is_file, nr_pages
 
+REQUEST_PAGES, PLUG_REQUESTS, PLUG_FLUSH_PAGES = 254, 32, 32
+
 
 def account_dirtied(reclaimer, flags):
     """A file's page is written.  Source: folio_account_dirtied()."""
@@ -19,6 +21,39 @@ def start_writeback(reclaimer, pfn):
     flags.discard("dirty")
     flags.add("writeback")
     reclaimer.disk.append(pfn)
+
+
+def plug_page(reclaimer, kswapd, pfn):
+    """Write a page of the swap cache: neighbours there are one request.
+
+    Source: swap_writepage(), blk_attempt_plug_merge(), blk_add_rq_to_plug().
+    """
+    flags, plug = reclaimer.flags[pfn], reclaimer.plugs[kswapd]
+    flags.discard("dirty")
+    flags.add("writeback")
+    slot = reclaimer.swap[reclaimer.compactor.place[pfn]]
+    last = plug[-1] if plug else []
+    if not last or last[-1][1] + 1 != slot or len(last) == REQUEST_PAGES:
+        if len(plug) == PLUG_REQUESTS or len(last) >= PLUG_FLUSH_PAGES:
+            flush_plug(reclaimer, kswapd)
+        plug.append([])
+    plug[-1].append((pfn, slot))
+
+
+def flush_plug(reclaimer, kswapd):
+    """Hand all requests to the disk.  Source: blk_finish_plug()."""
+    plug = reclaimer.plugs[kswapd]
+    reclaimer.disk += [pfn for request in plug for pfn, _ in request if pfn is not None]
+    plug.clear()
+
+
+def leave_disk(reclaimer, pfn):
+    """A page goes before it is written."""
+    if pfn in reclaimer.disk:
+        reclaimer.disk.remove(pfn)
+    for plug in reclaimer.plugs.values():
+        for request in plug:
+            request[:] = [(None if one == pfn else one, slot) for one, slot in request]
 
 
 def end_writeback(reclaimer, pfn):
