@@ -72,6 +72,8 @@ JOB_DTYPE = np.dtype(
             "task",  # JOB .. KCOMPACTD, or NOBODY
             "picked_ns",  # time since which that task runs
             "tick_at",  # time_ns of the next tick
+            "eevdf",  # 1: the scheduler is EEVDF, not CFS
+            "parity_ns",  # EEVDF: deadline that the running task had when it was picked
             "host_turn",  # row of Jobs.turns
             "host_left_ns",  # work of the tasks until the host takes the CPU away
             # the disk and dirty pages
@@ -111,6 +113,9 @@ class Jobs(NamedTuple):
     rate : int64[10]             R_READ .. R_HUGE, ns
     vruntime : int64[3]          of each task, ns
     runnable : uint8[3]
+    deadline : int64[3]          EEVDF: vruntime at which the slice ends
+    lag : int64[3]               EEVDF: by how much it was behind when it went to sleep
+    delayed : uint8[3]           EEVDF: it sleeps, but is still queued
     content : uint32[P]          version of what the place holds, resident or not
     table : int32[P / 512]       1 + the page table page of 512 places, or 0
     slab : int64[s, 2]           RECLAIMABLE blocks of the page cache: node << 4 | order, place of
@@ -129,6 +134,9 @@ class Jobs(NamedTuple):
     rate: np.ndarray
     vruntime: np.ndarray
     runnable: np.ndarray
+    deadline: np.ndarray
+    lag: np.ndarray
+    delayed: np.ndarray
     content: np.ndarray
     table: np.ndarray
     slab: np.ndarray
@@ -151,6 +159,9 @@ def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0, turns=
         rate=np.zeros(NR_RATES, np.int64),
         vruntime=np.zeros(NR_TASKS, np.int64),
         runnable=np.zeros(NR_TASKS, np.uint8),
+        deadline=np.zeros(NR_TASKS, np.int64),
+        lag=np.zeros(NR_TASKS, np.int64),
+        delayed=np.zeros(NR_TASKS, np.uint8),
         content=np.zeros(places, np.uint32),
         table=np.zeros(places // 512, np.int32),
         slab=np.zeros((some * 2 * (places // 64 + 64), 2), np.int64),
