@@ -41,9 +41,7 @@ def print_pressure(args) -> bool:
     print(f"times per page: {said}")
     print(f"the machine's slowness, one number from this recording: {slowness:.2f}")
     factor, turns = host_factor(measured.host_turns), len(measured.host_turns)
-    print(
-        f"its host let it run {1 / factor:.0%} of the time, by {turns} gaps in steps without reclaim"
-    )
+    print(f"its host let it run {1 / factor:.0%} of the time, by {turns} gaps")
     if len(measured.paces):
         guest = workload_of(measured, rates)
         told = dirty_slowness(measured.paces, guest.fill_ns, costs_of(rates), slowness * factor)
