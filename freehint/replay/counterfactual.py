@@ -126,7 +126,7 @@ def counterfactual(
     found = [find_policy(one) for one in several]
     stem = recording_stem(recording)
     loaded = load_recording(stem)
-    at = np.flatnonzero(loaded.trace["event"].astype(str).str.startswith("w_"))
+    at = np.flatnonzero(loaded.trace["event"].str.startswith("w_"))
     asked = Asked(loaded, at, reuse)
     table = [_recorded(asked)] if len(at) else []
     for policy in found:
@@ -155,7 +155,7 @@ def recorded_policy(recording) -> CallWalker:
         The recording cannot be used, or has no walk.
     """
     loaded = load_recording(recording_stem(recording))
-    begins = np.flatnonzero(loaded.trace["event"].astype(str) == "w_walk_begin")
+    begins = np.flatnonzero(loaded.trace["event"] == "w_walk_begin")
     if not len(begins):
         raise InputError(f"{loaded.stem}.trace.parquet: has no row w_walk_begin")
     return policy_of(knobs_before(loaded, int(begins[0])))

@@ -150,7 +150,7 @@ def predict_walker(stem, ablation: str | None = None) -> WalkerPrediction | None
 
 def walker_rows(recording: Recording) -> np.ndarray:
     """int64[n]: the positions of the walker's rows between T0 and T1."""
-    return np.flatnonzero(recording.trace["event"].astype(str).str.startswith("w_"))
+    return np.flatnonzero(recording.trace["event"].str.startswith("w_"))
 
 
 def walks_of(recording: Recording, at: np.ndarray, ablation: str | None = None) -> Walks:

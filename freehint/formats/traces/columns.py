@@ -157,10 +157,9 @@ def _pair_isolations(trace, columns) -> None:
     The next isolate_ret row of its CPU gives that number.  Recordings before 6.12 have no such
     row; there each isolation is taken to have succeeded.
     """
-    events = trace["event"].to_numpy()
     here = np.flatnonzero(columns.kind == rows.ISOLATE_PAGE)
     columns.value[here] = np.left_shift(1, np.clip(columns.order[here], 0, MAX_ORDER))
-    answers = np.flatnonzero(events == "isolate_ret")
+    answers = np.flatnonzero(trace["event"] == "isolate_ret")
     got, cpus = trace["a"].to_numpy(), trace["cpu"].to_numpy()
     for cpu in np.unique(cpus[answers]):
         mine = answers[cpus[answers] == cpu]

@@ -143,7 +143,7 @@ def mark_returned(trace, columns, memory) -> None:
     compactor = np.where(processes[at] == pids, at, -1).astype(np.int16)
     if not mark_held(columns, compactor, np.full(memory.nr_pages, -1, np.int16)):
         return
-    if _settle_told(trace["event"].to_numpy(), columns, compactor):
+    if _settle_told(trace["event"], columns, compactor):
         return
     alloc = (trace["event"] == "mm_page_alloc").to_numpy()
     settle_returned(
@@ -162,10 +162,10 @@ def _settle_told(events, columns, compactor) -> bool:
     Pages are kept while others are moved, and what is left is given back after the last move,
     before the compaction ends.  Source: compact_zone().
     """
-    moves = events == "mm_compaction_migratepages"
+    moves = (events == "mm_compaction_migratepages").to_numpy()
     if not moves.any():
         return False
-    edges = moves | np.isin(events, ("mm_compaction_begin", "mm_compaction_end"))
+    edges = moves | events.isin(("mm_compaction_begin", "mm_compaction_end")).to_numpy()
     returned = columns.fate == RETURNED
     for process in np.unique(compactor[returned]):
         mine = compactor == process
@@ -179,8 +179,7 @@ def _settle_told(events, columns, compactor) -> bool:
 def fill_compacted(trace, columns, memory) -> None:
     """Fill in the zone of each compaction, which rows name by its first page, and its success."""
     ended = columns.kind == COMPACTED
-    texts = trace["gfp"].to_numpy()[ended]
-    columns.value[ended] = ["status=success" in str(text) for text in texts]
+    columns.value[ended] = ["status=success" in str(text) for text in trace["gfp"][ended]]
     starts = memory.zones.start_pfn.tolist()
     for at in np.flatnonzero(columns.kind == COMPACTION):
         told = re.search(r"zone_start=0x([0-9a-f]+)", str(trace["gfp"].iloc[at]))

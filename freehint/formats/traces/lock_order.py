@@ -97,7 +97,7 @@ def _kinds(trace: pd.DataFrame, kinds: dict) -> np.ndarray:
 def lock_order(trace: pd.DataFrame) -> LockOrder:
     """The lock order of a trace (a table of TRACE_COLUMNS)."""
     kind = _kinds(trace, EVENTS)
-    locked = trace["event"].to_numpy() == "mm_page_alloc_zone_locked"
+    locked = (trace["event"] == "mm_page_alloc_zone_locked").to_numpy()
     refills = (kind == BUDDY) & (~locked | (trace["a"].to_numpy() == 1))
     kind[refills] = REFILL
     pfn, own = trace["pfn"].to_numpy(), np.arange(len(trace))

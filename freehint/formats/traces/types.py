@@ -37,11 +37,11 @@ def pair_bulk_allocations(trace, columns, path) -> None:
     Where no row tells of each page, its pages are taken at the return row, because the allocator
     may sleep before it begins.
     """
-    events, pids = trace["event"].to_numpy(), trace["pid"].to_numpy()
+    asks, pids = (trace["event"] == "bulk_alloc").to_numpy(), trace["pid"].to_numpy()
     asked = {}
     takes = np.isin(columns.kind, (rows.BULK_ALLOC, rows.BULK_POP))
-    for at in np.flatnonzero((events == "bulk_alloc") | takes):
-        if events[at] == "bulk_alloc":
+    for at in np.flatnonzero(asks | takes):
+        if asks[at]:
             flags = str(trace["gfp"].iloc[at])
             if not re.fullmatch("0x[0-9a-f]{1,8}", flags):
                 row = trace["seq"].iloc[at]
@@ -68,9 +68,8 @@ def fill_wanted(trace, columns) -> None:
 
     Only a MOVABLE request may use ZONE_MOVABLE, so nothing else is told of the type.
     """
-    events = trace["event"].to_numpy()
-    here = columns.kind == rows.LOOKED
-    for at in np.flatnonzero(here & (events == "mm_vmscan_direct_reclaim_begin")):
+    begins = trace["event"] == "mm_vmscan_direct_reclaim_begin"
+    for at in np.flatnonzero((columns.kind == rows.LOOKED) & begins.to_numpy()):
         told = DIRECT_RECLAIM.match(str(trace["gfp"].iloc[at]))
         if not told or int(told[1]) >= MAX_ORDER:
             columns.kind[at] = rows.IGNORED

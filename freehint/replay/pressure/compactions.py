@@ -257,10 +257,11 @@ def predict_compactions(stem: str | Path, inputs="probes") -> pd.DataFrame:
     done, _ = infer_boost_ends(columns, run_all(), run_all)
     infer_balance_ends(columns, done, run_all)
     memory = copy_memory(recording.t0)
-    events, run = recording.trace["event"].to_numpy(), scratch(memory, columns)
+    begins, ends = (recording.trace["event"] == f"mm_compaction_{x}" for x in ("begin", "end"))
+    run, ends = scratch(memory, columns), ends.to_numpy()
     predictions, low, found = Predictions(recording.trace, memory), 0, []
-    for begin in np.flatnonzero(events == "mm_compaction_begin"):
-        end = int(begin + np.argmax(events[begin:] == "mm_compaction_end"))
+    for begin in np.flatnonzero(begins):
+        end = int(begin + np.argmax(ends[begin:]))
         replay_pcp_part(memory, columns, run, low, begin, rows.FAITHFUL)
         found.append(predictions.predict(copy_memory(memory), int(begin), end))
         low = begin

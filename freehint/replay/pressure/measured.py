@@ -126,9 +126,9 @@ def measure(stem, points=2000) -> Measured:
     steps["end_s"] = (steps.pop("end_us") - origin) / 1e6
     time_s = np.linspace(0, (end - origin) / 1e6, points)
     free, misses = _course(recording, origin + time_s * 1e6)
-    event = trace["event"].astype(str).to_numpy()
+    event = trace["event"]
     us = (trace["ts_us"].to_numpy() - origin) / 1e6
-    allocated = ((event == "mm_page_alloc") & (us >= 0)).cumsum()
+    allocated = ((event == "mm_page_alloc").to_numpy() & (us >= 0)).cumsum()
     counts[FULL_SLEEPS] = int((event == "mm_vmscan_kswapd_sleep").sum())
     parts = trace["a"].to_numpy() < PAGEBLOCK_ORDER  # the column is fallback_order
     counts[FALLBACKS] = int(((event == "mm_page_alloc_extfrag") & parts).sum())

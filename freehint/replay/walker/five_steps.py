@@ -40,13 +40,11 @@ AT_HOLD, IN_ALLOCATOR = range(2)  # why a block was put back: step 4, step 5
 
 def leave_out_own_rows(trace: pd.DataFrame, kind: np.ndarray) -> None:
     """Set the kernel's rows of isolations and putbacks that the recorder made to IGNORED."""
-    events, pids = trace["event"].astype(str).to_numpy(), trace["pid"].to_numpy()
+    told, pids = trace["event"].isin(("w_isolate", "w_putback")).to_numpy(), trace["pid"].to_numpy()
     own: dict[int, list] = {}  # by process, its rows since its last isolation or putback
-    for row in np.flatnonzero(
-        np.isin(kind, (rows.ISOLATE_PAGE, rows.PUTBACK, rows.MOVE_BLOCK))
-        | np.isin(events, ("w_isolate", "w_putback"))
-    ):
-        if events[row] in ("w_isolate", "w_putback"):
+    theirs = np.isin(kind, (rows.ISOLATE_PAGE, rows.PUTBACK, rows.MOVE_BLOCK))
+    for row in np.flatnonzero(theirs | told):
+        if told[row]:
             kind[own.pop(pids[row], [])] = rows.IGNORED
         elif kind[row] == rows.MOVE_BLOCK:
             own.setdefault(pids[row], []).append(row)
