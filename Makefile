@@ -44,7 +44,8 @@ growth: need-gcc $(STAMP) ## measure time and memory against size, up to 1 TiB: 
 properties: $(STAMP) ## hold every policy against 1,000 random histories, reclaim against its twin in as many, and 4 times the examples of make test
 	@$(BIN)/python -m freehint.studies.promises 1000
 	@FREEHINT_EXAMPLES=4 $(BIN)/python -m pytest `grep -rl 'examples(' tests --include='test_*.py'`
-	@FREEHINT_EXAMPLES=84 $(BIN)/python -m pytest tests/mm/reclaim/test_reclaim_twin.py  # 1,008
+	@FREEHINT_EXAMPLES=252 $(BIN)/python -m pytest tests/mm/reclaim/test_reclaim_twin.py  # 1,008
+	@FREEHINT_EXAMPLES=12 $(BIN)/python -m pytest tests/mm/reclaim/test_huge_allocations.py tests/mm/test_compact_twin.py
 
 safety: $(STAMP) ## run 2 x 10,000 random migrations: is a write ever lost?
 	@$(BIN)/python -m freehint.studies.random_migrations 10000

@@ -90,7 +90,7 @@ class Guest:
 @pytest.mark.parametrize("profile", [LINUX_6_1, LINUX_6_12], ids=["6.1", "6.12"])
 def test_huge_pages_are_captured_compacted_or_given_up(profile):
     done = Counter()
-    for seed in range(examples(12)):
+    for seed in range(examples(4)):
         guest = Guest(seed, profile)
         for _ in range(8):
             guest.fault()
