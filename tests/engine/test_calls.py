@@ -122,7 +122,7 @@ def test_a_command_in_the_middle_of_a_call_leaves_nothing_held(command, at_ns):
 def test_a_busy_guest_interrupts_calls_and_no_page_is_lost(keep, interval_ns):
     policy = fh.CallFiveStep(capacity=0, keep=keep, strokes=40, pause_ns=MS // 2)
     values = {"workload.interval_ns": interval_ns, "workload.live_share": 0.98}
-    run = simulate(policy, **values, **{"workload.growth": 1.0})
+    run = simulate(policy, **values, **{"workload.growth": 1.0, "duration_ns": 30 * MS})
     assert not (run.memory.frame & ISOLATED).any() and len(run.locks) > 80
 
 
