@@ -36,6 +36,7 @@ PLAYER = ".fh-player[data-ready]"
 MOMENT = "Number(document.querySelector('.fh-player').dataset.moment)"
 # JupyterLab 4.6 asks a kernel for a subshell, and complains if the kernel is left meanwhile.
 OWN_COMPLAINT = "Canceled future for create_subshell_request"
+POLL_MS = 100
 SCREENSHOTS = Path(__file__).parent.parent / "out" / "screenshots"
 
 CHROMIUM_MISSING = (
@@ -182,7 +183,7 @@ class NotebookPage:
 
     def wait_idle(self, timeout: float = 60) -> None:
         """Wait up to ``timeout`` seconds until the kernel has nothing to do."""
-        self.page.wait_for_function(IDLE, timeout=timeout * 1000)
+        self.page.wait_for_function(IDLE, timeout=timeout * 1000, polling=POLL_MS)
 
     def run_all(self, timeout: float = 300) -> None:
         """Run every cell; returns when the last has finished or one has failed."""
@@ -235,7 +236,10 @@ class NotebookPage:
         """Wait until the pictures are not ``before`` any more, and return their new fingerprint."""
         look = "([pictures, before]) => { const now = window.freehintShown(pictures);"
         look += " return now !== before && now; }"
-        changed = self.page.wait_for_function(look, arg=[pictures, before], timeout=timeout * 1000)
+        # Each look reads every pixel, so not at every frame, as Playwright would.
+        changed = self.page.wait_for_function(
+            look, arg=[pictures, before], timeout=timeout * 1000, polling=POLL_MS
+        )
         return changed.json_value()
 
     def turn_ms(self, label: str, to: str, pictures: str, timeout: float = 30) -> float:
