@@ -54,8 +54,9 @@ ANSWERS = {
 LIVE = [name for name in book.CHAPTERS if name not in (FIRST, "report", *ANSWERS)]
 # Most of their time goes with the number of seeds, which is a parameter; two give an interval.
 LONG = (
-    *("verdict", "10_is_it_the_real_kernel", "14_the_thread_on_a_real_kernel"),
-    "16_under_pressure",
+    *("03_rotation", "04_the_cursor", "05_hold_the_lock", "06_five_steps", "07_the_ring"),
+    *("09_live_migration", "10_is_it_the_real_kernel", "11_after_the_migration"),
+    *("14_the_thread_on_a_real_kernel", "16_under_pressure", "verdict"),
 )
 
 
@@ -66,8 +67,10 @@ def jupyterlab(tmp_path_factory):
         yield lab
 
 
-def with_two_seeds(name: str, folder: Path) -> Path:
-    """A copy of a notebook whose runs have two seeds."""
+def chapter(name: str, folder: Path) -> Path:
+    """A notebook; of a long one a copy whose runs have two seeds."""
+    if name not in LONG:
+        return book.FOLDER / f"{name}.ipynb"
     notebook = book.read(name)
     (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     assert re.search(r"^seeds = ", cell.source, re.MULTILINE)
@@ -78,17 +81,15 @@ def with_two_seeds(name: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", LIVE)
 def test_notebook_runs_in_jupyterlab(name, jupyterlab, tmp_path):
-    page = jupyterlab.open(
-        with_two_seeds(name, tmp_path) if name in LONG else book.FOLDER / f"{name}.ipynb"
-    )
+    page = jupyterlab.open(chapter(name, tmp_path))
     page.run_all()
     page.assert_clean()
     assert page.screenshot(name).is_file()
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_a_knob_of_each_answer_changes_the_picture(jupyterlab, name):
-    page = jupyterlab.open(book.FOLDER / f"{name}.ipynb")
+def test_a_knob_of_each_answer_changes_the_picture(jupyterlab, name, tmp_path):
+    page = jupyterlab.open(chapter(name, tmp_path))
     page.run_all()
     page.assert_clean()
     assert page.screenshot(name).is_file()
