@@ -336,6 +336,20 @@ def test_kswapd_wakes_kcompactd_for_its_order_and_only_if_it_can_help():
     assert guest.compaction.daemon[0].awake == 0
 
 
+def test_an_order_that_woke_nobody_is_tried_before_the_score_is_looked_at():
+    guest = Guest()
+    daemon = guest.compaction.daemon[0]
+    guest.memory.zones.watermark[:] = guest.memory.zones.nr_free_pages[0]
+    kcompactd.wakeup_kcompactd(guest.memory, guest.compaction, 9, 3)
+    assert (daemon.awake, daemon.kcompactd_max_order) == (0, 9)
+    parts = guest.memory, guest.reclaim, guest.compaction
+    assert not kcompactd.kcompactd_timeout(*parts)
+    assert not kcompactd.kcompactd_step(*parts, 0)
+    assert vmstat(guest.reclaim)["compact_daemon_wake"] == 1
+    assert kcompactd.kcompactd_timeout(*parts)
+    assert (daemon.awake, daemon.proactive) == (1, 1)
+
+
 def test_an_order_asked_for_meanwhile_is_worked_on_next():
     guest = Guest()
     daemon = guest.compaction.daemon[0]

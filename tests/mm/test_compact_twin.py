@@ -224,10 +224,9 @@ class Pair:
         daemon = self.compaction.daemon[0]
         before = self.counted()
         kcompactd.wakeup_kcompactd(self.memory, self.compaction, order, highest)
-        if not daemon.awake:
-            daemon.kcompactd_max_order = 0
-            daemon.kcompactd_highest_zoneidx = self.memory.zones.index[-1]
-            return
+        if not daemon.awake:  # the order stays pending until the sleep is over
+            assert not kcompactd.kcompactd_timeout(self.memory, self.reclaim, self.compaction)
+            self.done["pending"] += 1
         highest = int(daemon.kcompactd_highest_zoneidx)
         while kcompactd.kcompactd_step(self.memory, self.reclaim, self.compaction, 0):
             self.done["steps"] += 1
