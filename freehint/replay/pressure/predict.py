@@ -41,7 +41,8 @@ SETTINGS = (*SYSCTLS, "dirty_ratio", "dirty_background_ratio")
 BALLOON_S = 60  # how long the recorder waits unless its step says
 COSTS = ("scan_page_ns", "reclaim_page_ns", "swap_out_ns")  # RATES that are fields of Costs
 # What a slow machine does slowly: fields of UnderPressure and of Costs.
-GUEST_TIMES = (*JOB_RATES, "disk_page_ns", "swap_in_ns")
+GUEST_TIMES = JOB_RATES
+DISK_TIMES = ("disk_page_ns", "swap_in_ns")  # the host works for them, so its other load counts too
 COST_TIMES = (*COSTS, "deactivate_page_ns", "migrate_page_ns", "compact_scan_ns")
 # Steps that do what they do at a pace, or until a time is over: they tell nothing of the speed.
 PACED = ("dirty", "sleep", "fork")
@@ -96,7 +97,7 @@ def workload_of(
         **settings_before(before, path),
         **{name: value for name, value in (rates or {}).items() if name not in COSTS},
     )
-    slower = _slower(guest, GUEST_TIMES, slowness)
+    slower = _slower(_slower(guest, GUEST_TIMES, slowness), DISK_TIMES, longer)
     return replace(slower, forks_per_s=guest.forks_per_s / longer)
 
 
