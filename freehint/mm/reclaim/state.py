@@ -128,13 +128,8 @@ NODE_DTYPE = np.dtype(
             "compact_retries",
             "waits",  # 1 while it waits for kswapd (throttle_direct_reclaim)
             # sysctls
-            "swappiness",
-            "min_free_kbytes",
-            "watermark_scale_factor",
-            "watermark_boost_factor",
-            "compaction_proactiveness",
-            "dirty_ratio",
-            "dirty_background_ratio",
+            *("swappiness", "min_free_kbytes", "watermark_scale_factor", "watermark_boost_factor"),
+            *("compaction_proactiveness", "dirty_ratio", "dirty_background_ratio"),
             "ablations",
             # the multi-generation LRU: in use?  the youngest generation
             "lru_gen",
@@ -173,23 +168,15 @@ CONTROL_DTYPE = np.dtype(
             "compaction_ready",
             "proactive",
             # sc->nr
-            "dirty",
-            "unqueued_dirty",
-            "nr_congested",
-            "writeback",
-            "immediate",
-            "taken",
-            "file_taken",
+            *("dirty", "unqueued_dirty", "nr_congested", "writeback", "immediate"),
+            *("taken", "file_taken"),
             # shrink_lruvec()
             "lru_reclaimed",
             "proportional",
             # try_to_shrink_lruvec(): pages scanned, -1 if nothing is to be scanned
             "gen_scanned",
             # struct blk_plug: its pages, its requests, pages of its last request, their last slot
-            "plugged",
-            "plug_requests",
-            "plug_run",
-            "plug_slot",
+            *("plugged", "plug_requests", "plug_run", "plug_slot"),
         )
     ]
 )
