@@ -72,8 +72,8 @@ JOB_DTYPE = np.dtype(
             "task",  # JOB .. KCOMPACTD, or NOBODY
             "picked_ns",  # time since which that task runs
             "tick_at",  # time_ns of the next tick
-            "eevdf",  # 1: the kernel shares by EEVDF, 0: by CFS
-            "protected",  # 1: EEVDF has not yet given the running task a new slice
+            "eevdf",  # 1: the scheduler is EEVDF, not CFS
+            "parity_ns",  # EEVDF: deadline that the running task had when it was picked
             "host_turn",  # row of Jobs.turns
             "host_left_ns",  # work of the tasks until the host takes the CPU away
             # the disk and dirty pages
@@ -112,9 +112,10 @@ class Jobs(NamedTuple):
     state : record[1]            JOB_DTYPE
     rate : int64[10]             R_READ .. R_HUGE, ns
     vruntime : int64[3]          of each task, ns
-    runnable : uint8[3]          0: asleep, 1: runnable, 2: asleep, but still on EEVDF's queue
-    deadline : int64[3]          EEVDF: virtual time at which the task's slice ends, ns
-    vlag : int64[3]              EEVDF: virtual time that the task lacked when it went to sleep, ns
+    runnable : uint8[3]
+    deadline : int64[3]          EEVDF: vruntime at which the slice ends
+    lag : int64[3]               EEVDF: by how much it was behind when it went to sleep
+    delayed : uint8[3]           EEVDF: it sleeps, but is still queued
     content : uint32[P]          version of what the place holds, resident or not
     table : int32[P / 512]       1 + the page table page of 512 places, or 0
     slab : int64[s, 2]           RECLAIMABLE blocks of the page cache: node << 4 | order, place of
@@ -134,7 +135,8 @@ class Jobs(NamedTuple):
     vruntime: np.ndarray
     runnable: np.ndarray
     deadline: np.ndarray
-    vlag: np.ndarray
+    lag: np.ndarray
+    delayed: np.ndarray
     content: np.ndarray
     table: np.ndarray
     slab: np.ndarray
@@ -158,7 +160,8 @@ def new_jobs(steps=(), places=0, course_rows=0, pieces=0, fork_columns=0, turns=
         vruntime=np.zeros(NR_TASKS, np.int64),
         runnable=np.zeros(NR_TASKS, np.uint8),
         deadline=np.zeros(NR_TASKS, np.int64),
-        vlag=np.zeros(NR_TASKS, np.int64),
+        lag=np.zeros(NR_TASKS, np.int64),
+        delayed=np.zeros(NR_TASKS, np.uint8),
         content=np.zeros(places, np.uint32),
         table=np.zeros(places // 512, np.int32),
         slab=np.zeros((some * 2 * (places // 64 + 64), 2), np.int64),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from freehint.engine.guest.pressure.eevdf import DELAYED, RUNNABLE, SLICE_NS, TICK_NS
-from freehint.engine.guest.pressure.sharing import account, sleep_task, wake_task
+from freehint.engine.guest.pressure.eevdf import DELAYED, RUNS, SLEEPS, SLICE_NS, queue_of
+from freehint.engine.guest.pressure.sharing import TICK_NS, account, sleep_task, wake_task
 from freehint.engine.world.jobs import JOB, KSWAPD, NOBODY, new_jobs
 from freehint.units import NS_PER_MS
 
@@ -76,11 +76,11 @@ def test_who_had_more_than_its_share_waits_although_it_slept(cpu):
     cpu.run(3 * NS_PER_MS)
     cpu.sleep()
     assert cpu.task == JOB
-    assert cpu.jobs.runnable[KSWAPD] == DELAYED
+    assert queue_of(cpu.jobs, KSWAPD) == DELAYED
     cpu.run(NS_PER_MS)  # less than kswapd has had
     cpu.wake(KSWAPD)
     assert cpu.task == JOB
-    assert cpu.jobs.runnable[KSWAPD] == RUNNABLE
+    assert queue_of(cpu.jobs, KSWAPD) == RUNS
 
 
 def test_after_a_long_sleep_nothing_is_owed(cpu):
@@ -89,8 +89,8 @@ def test_after_a_long_sleep_nothing_is_owed(cpu):
     cpu.run(3 * NS_PER_MS)
     cpu.sleep()
     cpu.run(2 * TICK_NS - cpu.now + SLICE_NS)
-    assert cpu.jobs.runnable[KSWAPD] == 0
-    assert cpu.jobs.vlag[KSWAPD] == 0
+    assert queue_of(cpu.jobs, KSWAPD) == SLEEPS
+    assert cpu.jobs.lag[KSWAPD] == 0
     cpu.wake(KSWAPD)
     assert cpu.task == KSWAPD
 

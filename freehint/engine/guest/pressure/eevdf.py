@@ -1,155 +1,108 @@
-"""EEVDF, by which kernels from 6.6 on share the one CPU among tasks of equal weight.
+"""Who has the one CPU of a guest from 6.6 on: EEVDF, for tasks of equal weight.
 
-Of the tasks that have had no more than the average, the one whose slice of 0.75 ms ends first is
-next.  A task that wakes gets no credit for its sleep: it preempts only a task whose slice is over,
-and not at all while it has itself had more than its share.  A task that sleeps with more than its
-share stays on the queue until the others have had as much.
+The task that is eligible (it has had at most the average) with the earliest deadline runs.  A
+deadline is one slice of 0.75 ms ahead, and only a tick of 4 ms, a wake-up or a sleep looks at it.
+So kswapd is cut off by the first tick after 0.75 ms, unless it was behind, and the job then has the
+CPU until the next (recordings linux-6.12/rc_oom).
 
-Source: kernel/sched/fair.c of Linux 6.12: pick_eevdf(), place_entity(), update_deadline(),
-requeue_delayed_entity(); CONFIG_HZ=250.
+Source: avg_vruntime(), entity_eligible(), update_deadline(), pick_eevdf(), place_entity(),
+update_entity_lag(), requeue_delayed_entity() of kernel/sched/fair.c of Linux 6.12, with its
+features PLACE_LAG, RUN_TO_PARITY, DELAY_DEQUEUE and DELAY_ZERO.
 """
 
 from freehint.engine.world.jobs import NOBODY, NR_TASKS
 from freehint.jit import kernel
-from freehint.units import NS_PER_MS
 
-EEVDF_FROM = 606
-TICK_NS = 4 * NS_PER_MS
 SLICE_NS = 750_000  # sysctl_sched_base_slice
-ASLEEP, RUNNABLE, DELAYED = range(3)  # values of Jobs.runnable
+MOST_LAG_NS = 4_000_000  # max(2 * slice, TICK_NSEC)
+SLEEPS, DELAYED, RUNS = range(3)  # a task that sleeps too early stays queued: it is delayed
 
 
 @kernel(inline=True)
-def queued(jobs):
-    """Tasks on the queue, with the one that runs.  Source: cfs_rq->nr_running."""
-    tasks = 0
+def queue_of(jobs, task):
+    """Whether a task sleeps, sleeps but is still queued, or is runnable."""
+    if jobs.runnable[task]:
+        return RUNS
+    return DELAYED if jobs.delayed[task] else SLEEPS
+
+
+@kernel
+def average(jobs):
+    """Number and average vruntime of the queued tasks."""
+    queued = total = most = 0
     for task in range(NR_TASKS):
-        tasks += jobs.runnable[task] != ASLEEP
-    return tasks
+        most = max(most, jobs.vruntime[task])
+        if queue_of(jobs, task) != SLEEPS:
+            queued += 1
+            total += jobs.vruntime[task]
+    if queued == 0:
+        return 0, most
+    return queued, total // queued
 
 
-@kernel(inline=True)
-def sum_of_vruntime(jobs):
-    """Sum of the virtual times of the tasks on the queue.  Source: avg_vruntime()."""
-    total = 0
-    for task in range(NR_TASKS):
-        total += jobs.vruntime[task] if jobs.runnable[task] != ASLEEP else 0
-    return total
-
-
-@kernel(inline=True)
-def eligible(jobs, task):
-    """Has a task on the queue had no more than the average?  Source: entity_eligible()."""
-    return jobs.vruntime[task] * queued(jobs) <= sum_of_vruntime(jobs)
-
-
-@kernel(inline=True)
-def lag_of(jobs, task):
-    """What a task on the queue lacks to the average, at most a tick.  Source: entity_lag()."""
-    lag = sum_of_vruntime(jobs) // queued(jobs) - jobs.vruntime[task]
-    return max(-TICK_NS, min(lag, TICK_NS))
-
-
-@kernel(inline=True)
-def new_slice(jobs, task):
-    """Begin a new slice if that of a task is over; return whether it was.
-
-    Source: update_curr(), update_deadline().
-    """
-    if jobs.vruntime[task] < jobs.deadline[task]:
+@kernel
+def renew_deadline(jobs, task):
+    """Set the next deadline if the task has had its slice; has it?"""
+    if task < 0 or jobs.vruntime[task] < jobs.deadline[task]:
         return False
     jobs.deadline[task] = jobs.vruntime[task] + SLICE_NS
-    if jobs.state[0].task == task:
-        jobs.state[0].protected = 0
     return True
 
 
-@kernel(cold=True)
-def pick_eevdf(jobs):
-    """The task that is to run, or NOBODY: the running one until it has had its slice or its share.
-
-    Source: pick_eevdf() with RUN_TO_PARITY.
-    """
-    running = jobs.state[0].task
-    if running >= 0 and jobs.state[0].protected and jobs.runnable[running] == RUNNABLE:
-        if eligible(jobs, running):
-            return running
-    best = NOBODY
-    for task in range(NR_TASKS):
-        if jobs.runnable[task] != ASLEEP and eligible(jobs, task):
-            if best < 0 or jobs.deadline[task] < jobs.deadline[best]:
-                best = task
-            elif jobs.deadline[task] == jobs.deadline[best] and best == running:
-                best = task
-    return best
-
-
-@kernel(cold=True)
-def pick_next(jobs):
-    """Give the CPU to the next task; delayed ones, whose turn it is, leave the queue.
-
-    Source: pick_next_entity(), set_next_entity().
-    """
+@kernel
+def earliest(jobs):
+    """The task that is to run next, or NOBODY; delayed ones that come up go to sleep."""
     state = jobs.state[0]
-    best = pick_eevdf(jobs)
-    while best >= 0 and jobs.runnable[best] == DELAYED:
-        jobs.vlag[best] = min(lag_of(jobs, best), 0)  # DELAY_ZERO
-        jobs.runnable[best] = ASLEEP
-        best = pick_eevdf(jobs)
-    if best != state.task:
-        state.protected = 1
-    state.task = best
+    running = state.task
+    if running >= 0 and jobs.runnable[running] and jobs.deadline[running] == state.parity_ns:
+        return running
+    while True:
+        _, mean = average(jobs)
+        best = running if running >= 0 and queue_of(jobs, running) != SLEEPS else NOBODY
+        if best >= 0 and jobs.vruntime[best] > mean:
+            best = NOBODY
+        for task in range(NR_TASKS):
+            eligible = queue_of(jobs, task) != SLEEPS and jobs.vruntime[task] <= mean
+            if task != running and eligible:
+                if best < 0 or jobs.deadline[task] < jobs.deadline[best]:
+                    best = task
+                elif best == running and jobs.deadline[task] == jobs.deadline[best]:
+                    best = task
+        if best < 0 or jobs.runnable[best]:
+            return best
+        jobs.delayed[best] = jobs.lag[best] = 0
 
 
-@kernel(cold=True)
-def place(jobs, task):
-    """Put a task on the queue at the average, but for what it lacked or had too much.
-
-    Source: place_entity() with PLACE_LAG.
-    """
-    others = queued(jobs)
+@kernel
+def place(jobs, task, lag_ns):
+    """Put a task among the queued ones, with what it was behind when it went to sleep."""
+    others, mean = average(jobs)
     if others:
-        lag = jobs.vlag[task] * (others + 1) // others
-        jobs.vruntime[task] = sum_of_vruntime(jobs) // others - lag
-    jobs.deadline[task] = jobs.vruntime[task] + SLICE_NS
-    jobs.runnable[task] = RUNNABLE
+        mean -= lag_ns * (others + 1) // others
+    jobs.vruntime[task] = mean
+    jobs.deadline[task] = mean + SLICE_NS
 
 
-@kernel(cold=True)
+@kernel
 def enqueue(jobs, task):
-    """A task wakes.  Source: enqueue_entity(), requeue_delayed_entity()."""
-    running = jobs.state[0].task
-    if jobs.runnable[task] == ASLEEP:
-        if running >= 0 and queued(jobs) == 1:
-            new_slice(jobs, running)
-        place(jobs, task)
-    elif lag_of(jobs, task) > 0:
-        jobs.runnable[task] = ASLEEP
-        jobs.vlag[task] = 0  # DELAY_ZERO
-        place(jobs, task)
-    jobs.runnable[task] = RUNNABLE
+    """Make a task runnable."""
+    renew_deadline(jobs, jobs.state[0].task)
+    if jobs.delayed[task]:
+        _, mean = average(jobs)
+        if mean > jobs.vruntime[task]:
+            jobs.delayed[task] = 0
+            place(jobs, task, 0)
+    else:
+        place(jobs, task, jobs.lag[task])
+    jobs.delayed[task] = 0
+    jobs.runnable[task] = 1
 
 
-@kernel(cold=True)
-def preempt_by(jobs, task):
-    """Let a task that wakes have the CPU if it is now the next.
-
-    Source: check_preempt_wakeup_fair().
-    """
-    running = jobs.state[0].task
-    if running < 0 or new_slice(jobs, running) or pick_eevdf(jobs) == task:
-        pick_next(jobs)
-
-
-@kernel(cold=True)
+@kernel
 def dequeue(jobs, task):
-    """A task sleeps; with more than its share, it stays on the queue for a while.
-
-    Source: dequeue_entity() with DELAY_DEQUEUE.
-    """
-    new_slice(jobs, task)
-    if not eligible(jobs, task):
-        jobs.runnable[task] = DELAYED
-        return
-    jobs.vlag[task] = lag_of(jobs, task)
-    jobs.runnable[task] = ASLEEP
+    """Let a task sleep; one that has had more than the average stays queued."""
+    _, mean = average(jobs)
+    lag_ns = mean - jobs.vruntime[task]
+    jobs.delayed[task] = 1 if lag_ns < 0 else 0
+    jobs.lag[task] = min(max(lag_ns, -MOST_LAG_NS), MOST_LAG_NS)
+    jobs.runnable[task] = 0

@@ -1,11 +1,12 @@
-"""Who has the one CPU: the job, kswapd or kcompactd.  All are tasks of equal weight.
+"""Who has the one CPU: the job, kswapd or kcompactd.
 
-Before 6.6 the rule is CFS, with its numbers for one CPU; then it is EEVDF (``eevdf.py``).  By CFS a
-task that wakes is placed half a latency before the others and preempts the one that runs if that
-one is ahead of it by more than the wakeup granularity; each tick of 4 ms ends a turn that has
-lasted its share of the latency.  So kswapd, which sleeps most of the time, begins as soon as an
-allocation wakes it and runs until the zones are balanced, 1 to 4 ms in the recordings; when it has
-more to do, job and kswapd take turns of 3 to 4 ms (recordings linux-6.1/rc_cache and rc_oom).
+The rule is EEVDF from 6.6 on (``eevdf.py``), and until then CFS of 6.1 with its numbers for one
+CPU, for tasks of equal weight.  A task of CFS that wakes
+is placed half a latency before the others and preempts the one that runs if that one is ahead of
+it by more than the wakeup granularity; each tick of 4 ms ends a turn that has lasted its share of
+the latency.  So kswapd, which sleeps most of the time, begins as soon as an allocation wakes it
+and runs until the zones are balanced, 1 to 4 ms in the recordings; when it has more to do, job and
+kswapd take turns of 3 to 4 ms (recordings linux-6.1/rc_cache and rc_oom).
 
 The host may take the CPU away for a while.  A guest that is not told of stolen time charges it to
 the task that ran, and takes its tick when it is back: a kswapd that was cut off for 8 ms has to
@@ -18,21 +19,12 @@ kernel/sched/fair.c and update_rq_clock_task() of kernel/sched/core.c of Linux 6
 """
 
 from freehint.config import InputError
-from freehint.engine.guest.pressure.eevdf import (
-    ASLEEP,
-    RUNNABLE,
-    TICK_NS,
-    dequeue,
-    enqueue,
-    new_slice,
-    pick_next,
-    preempt_by,
-    queued,
-)
+from freehint.engine.guest.pressure.eevdf import average, dequeue, earliest, enqueue, renew_deadline
 from freehint.engine.world.jobs import NOBODY, NR_TASKS
 from freehint.jit import kernel
 from freehint.units import NS_PER_MS
 
+TICK_NS = 4 * NS_PER_MS
 LATENCY_NS = 6 * NS_PER_MS  # sysctl_sched_latency
 LEAST_NS = 750_000  # sysctl_sched_min_granularity
 WAKEUP_NS = NS_PER_MS  # sysctl_sched_wakeup_granularity
@@ -85,26 +77,34 @@ def leftmost(jobs):
 
 @kernel(cold=True)
 def pick(jobs, now_ns):
-    """Give the CPU to the leftmost task."""
-    jobs.state[0].task = leftmost(jobs)
-    jobs.state[0].picked_ns = now_ns
+    """Give the CPU to the leftmost task, or to that of EEVDF."""
+    state = jobs.state[0]
+    if not state.eevdf:
+        state.task = leftmost(jobs)
+    else:
+        state.parity_ns = -1
+        state.task = earliest(jobs)
+        if state.task >= 0:
+            state.parity_ns = jobs.deadline[state.task]
+    state.picked_ns = now_ns
 
 
 @kernel(cold=True)
 def wake_task(jobs, task, now_ns):
-    """Make a task runnable; it may preempt the one that runs."""
-    if jobs.runnable[task] == RUNNABLE:
-        return
-    if jobs.state[0].eevdf:
-        enqueue(jobs, task)
-        preempt_by(jobs, task)
+    """Make a task runnable; it preempts the one that runs if that one is far ahead of it."""
+    if jobs.runnable[task]:
         return
     running = jobs.state[0].task
+    if jobs.state[0].eevdf:
+        enqueue(jobs, task)
+        if running < 0 or earliest(jobs) == task:
+            pick(jobs, now_ns)
+        return
     first = leftmost(jobs)
     if first >= 0:
         placed = jobs.vruntime[first] - LATENCY_NS // 2
         jobs.vruntime[task] = max(jobs.vruntime[task], placed)
-    jobs.runnable[task] = RUNNABLE
+    jobs.runnable[task] = 1
     if running < 0 or jobs.vruntime[running] - jobs.vruntime[task] > WAKEUP_NS:
         pick(jobs, now_ns)
 
@@ -114,10 +114,7 @@ def sleep_task(jobs, task, now_ns):
     """Let a task sleep; another takes the CPU."""
     if jobs.state[0].eevdf:
         dequeue(jobs, task)
-        if jobs.state[0].task == task:
-            pick_next(jobs)
-        return
-    jobs.runnable[task] = ASLEEP
+    jobs.runnable[task] = 0
     if jobs.state[0].task == task:
         pick(jobs, now_ns)
 
@@ -131,10 +128,12 @@ def account(jobs, task, spent_ns, now_ns):
         return
     state.tick_at = (now_ns // TICK_NS + 1) * TICK_NS
     if state.eevdf:
-        if new_slice(jobs, task) and queued(jobs) > 1:
-            pick_next(jobs)
+        if renew_deadline(jobs, task) and average(jobs)[0] > 1:
+            pick(jobs, now_ns)
         return
-    runnable = queued(jobs)
+    runnable = 0
+    for one in range(NR_TASKS):
+        runnable += jobs.runnable[one]
     first, had_ns = leftmost(jobs), now_ns - state.picked_ns
     if runnable < 2 or first == task or had_ns < LEAST_NS:
         return

@@ -7,7 +7,6 @@ import numpy as np
 from freehint.config import InputError
 from freehint.engine.guest.forks import step_ns
 from freehint.engine.guest.pressure.cache import PAGES_PER_HEADS, PAGES_PER_NODES
-from freehint.engine.guest.pressure.eevdf import EEVDF_FROM
 from freehint.engine.guest.pressure.huge import THP_DEFRAG
 from freehint.engine.guest.pressure.pages import get_anon_page, get_file_page
 from freehint.engine.guest.pressure.steps import FRAG, S_KIND, S_LAST, S_PAGES, SHELLS, SWAPON
@@ -32,6 +31,7 @@ from freehint.mm.reclaim.lru import activate_page, add_anon_page, add_file_page
 from freehint.mm.reclaim.state import PG_HELD, PG_REFERENCED
 from freehint.units import NS_PER_MS, PAGES_PER_MIB
 
+EEVDF_FROM = 606
 STAT_LAG = 128  # MEMCG_CHARGE_BATCH changes for more than num_online_cpus() times
 COUNTED = ("nr_inactive_file", "nr_active_file", "nr_inactive_anon", "nr_active_anon")
 # The fields of UnderPressure that are rates, in the order of R_READ .. R_HUGE.
@@ -217,7 +217,7 @@ def begin_jobs(world, guest, stream) -> None:
     first = int(jobs.step[0, S_KIND])
     state.part = WORK if first in SHELLS else EXEC
     state.task = NOBODY
-    state.eevdf = world.memory.profile.release >= EEVDF_FROM
+    state.eevdf = int(world.memory.profile.release >= EEVDF_FROM)
     world.reclaim.node["step_by_step"] = 1
     world.reclaim.node["stat_lag"] = STAT_LAG
     state.io_at = state.flush_at = state.nap_at = NEVER
