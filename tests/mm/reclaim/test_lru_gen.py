@@ -46,6 +46,7 @@ from freehint.mm.reclaim.state import (
     PG_ACTIVE,
     PG_DIRTY,
     PG_GENERATION,
+    PG_REFERENCED,
     PG_REFS,
     PG_WORKINGSET,
     PROTECTED,
@@ -129,6 +130,18 @@ def test_a_page_that_waited_for_its_writeback_is_the_next_to_be_evicted():
     start_writeback(memory, reclaim, node)
     end_writeback(memory, reclaim, next_writeback(reclaim))
     assert on_generation(memory, reclaim, 1, FILE) == [2]
+
+
+def test_a_page_that_is_isolated_is_not_referenced_any_more_but_keeps_its_uses():
+    memory, reclaim = guest(files=2)
+    used, unused = node_of(reclaim, 0), node_of(reclaim, 1)
+    set_bits(reclaim, used, PG_REFERENCED | PG_WORKINGSET)
+    set_bits(reclaim, unused, PG_WORKINGSET)
+    reclaim.min_seq[:] = 1
+    begin_direct_reclaim(reclaim, 0, 3, 32)
+    scan_folios(memory, reclaim, BY_TASK, FILE, 3)
+    flags = PG_REFERENCED | PG_WORKINGSET
+    assert [int(reclaim.page[node] & flags) for node in (used, unused)] == [PG_WORKINGSET, 0]
 
 
 def test_activated_pages_and_pages_that_move_stay_as_young_as_they_are():

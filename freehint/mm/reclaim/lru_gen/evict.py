@@ -112,7 +112,7 @@ def isolate_folio(memory, reclaim, node):
     """Take a page off its list, to be looked at.  Source: isolate_folio()."""
     if not has(reclaim, node, PG_REFERENCED):
         clear_bits(reclaim, node, PG_REFS | PG_WORKINGSET)
-    clear_bits(reclaim, node, PG_RECLAIM | PG_ON_LRU)
+    clear_bits(reclaim, node, PG_RECLAIM | PG_REFERENCED | PG_ON_LRU)
     lru_gen_del_folio(memory, reclaim, node, True)
     list_add(reclaim.links, node, list_head(memory, ISOLATED))
 
