@@ -45,8 +45,8 @@ COSTS = ("scan_page_ns", "reclaim_page_ns", "swap_out_ns")  # RATES that are fie
 # 2 ms, are 17.7 ms for 1267 moved pages and 2.6 ms for 16,769 scanned ones.
 COMPACTION = {"migrate_page_ns": 14_000, "compact_scan_ns": 150}
 # What a slow machine does slowly: fields of UnderPressure and of Costs.
-GUEST_TIMES = JOB_RATES
-DISK_TIMES = ("disk_page_ns", "swap_in_ns")  # the host works for them, so its other load counts too
+GUEST_TIMES = (*JOB_RATES, "swap_in_ns")  # a read from swap is the reader's own time
+DISK_TIMES = ("disk_page_ns",)  # the host works for it, so its other load counts too
 COST_TIMES = (*COSTS, "deactivate_page_ns", "migrate_page_ns", "compact_scan_ns")
 # Steps that do what they do at a pace, or until a time is over: they tell nothing of the speed.
 PACED = ("dirty", "sleep", "fork")
