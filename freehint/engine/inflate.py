@@ -13,6 +13,7 @@ drivers/virtio/virtio_balloon.c, Linux 6.1.  In a 2 MiB host page's place QEMU's
 from freehint.config import InputError
 from freehint.engine.guest.balloon import ARRAY_PFNS_MAX, keep_pages, leak_pages, take_pages
 from freehint.engine.guest.pressure.outside import take_pages_reclaiming
+from freehint.engine.world.balloon import IN_IT, TAKEN
 from freehint.engine.world.clock import hold_lock
 from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.zone import LOCKED, NO_PAGE
@@ -42,7 +43,6 @@ class Inflation:
         self.engine, self.deflate_on_oom = engine, deflate_on_oom
         self.target = 0
         self.queued = False  # True: the work item is queued
-        self.taken = 0  # pages of a batch that waits for a lock
         self.course = []
         self.largest = len(engine.world.balloon.pages)
         self.take = take_pages_reclaiming if engine.under_pressure else take_pages
@@ -50,7 +50,12 @@ class Inflation:
     @property
     def pages(self) -> int:
         """Pages in the balloon."""
-        return int(self.engine.world.balloon.at[0])
+        return int(self.engine.world.balloon.at[IN_IT])
+
+    @property
+    def taken(self) -> int:
+        """Pages of a batch that waits for a lock."""
+        return int(self.engine.world.balloon.at[TAKEN])
 
     def aim(self, now_ns: int, target_MiB: int) -> None:
         """Set the target, as the host does by its config interrupt.
@@ -82,22 +87,19 @@ class Inflation:
 
     def _fill(self, wanted: int, now_ns: int) -> None:
         world, pinned = self.engine.world, self.engine.pinned
-        first = int(world.balloon.at[0])
-        world.balloon.at[0] = first + self.taken
+        at = world.balloon.at
         got, blocks, last = self.take(pinned, wanted - self.taken)
         while last == NEEDS_CALLBACK or (last == NO_PAGE and self.engine.shrink()):
             if last == NEEDS_CALLBACK:
                 self.engine.call_back(-1, now_ns)
-            world.balloon.at[0] += got
-            self.taken += got
+            at[TAKEN] += got
             got, more, last = self.take(pinned, wanted - self.taken)
             blocks += more
-        self.taken += got
-        world.balloon.at[0] = first
+        at[TAKEN] += got
         if last == LOCKED:
             self._later(now_ns + RETRY_NS)
             return
-        got, self.taken = self.taken, 0
+        got = self.taken
         keep_pages(pinned, got)
         out_of_puff = got < wanted
         done_ns = self._told_ns(now_ns, got, blocks, INFLATE_PAGE_NS) + out_of_puff * OUT_OF_PUFF_NS

@@ -10,6 +10,7 @@ Source: fill_balloon(), leak_balloon(), release_pages_balloon(), virtballoon_mig
 drivers/virtio/virtio_balloon.c; mm/balloon_compaction.c, Linux 6.1.
 """
 
+from freehint.engine.world.balloon import IN_IT, TAKEN
 from freehint.engine.world.content import discard_page, write_page_structure
 from freehint.engine.world.hints import pages_allocated
 from freehint.jit import kernel
@@ -18,6 +19,12 @@ from freehint.mm.zone import alloc_pages, free_pages, mark_lru
 
 ARRAY_PFNS_MAX = 256  # VIRTIO_BALLOON_ARRAY_PFNS_MAX
 KWORKER_CPU = 0  # where the work item runs
+
+
+@kernel(inline=True)
+def nr_places(world):
+    """The number of the balloon's pages, those of a batch under way included."""
+    return world.balloon.at[IN_IT] + world.balloon.at[TAKEN]
 
 
 @kernel(inline=True)
@@ -31,7 +38,7 @@ def add_page(world, place, node):
 
 @kernel
 def take_pages(world, wanted):
-    """Allocate up to ``wanted`` pages behind the balloon's last.
+    """Allocate up to ``wanted`` pages behind the balloon's last and those taken already.
 
     Returns
     -------
@@ -39,7 +46,7 @@ def take_pages(world, wanted):
         Pages got; blocks taken from the buddy lists; NO_PAGE, LOCKED or NEEDS_CALLBACK if that
         ended it, else 0.
     """
-    first, under_lock = world.balloon.at[0], 0
+    first, under_lock = nr_places(world), 0
     for got in range(wanted):
         locked = world.state[0].locked_zones
         node, _, blocks = alloc_pages(world.memory, KWORKER_CPU, 0, MOVABLE, locked)
@@ -53,13 +60,14 @@ def take_pages(world, wanted):
 @kernel
 def keep_pages(world, got):
     """Keep the pages of a batch, the first on top, and tell the host, which discards them."""
-    first = world.balloon.at[0]
+    first = world.balloon.at[IN_IT]
     batch = world.balloon.pages[first : first + got]
     batch[:] = batch[::-1].copy()
     if world.host[0].discards:
         for node in batch:
             discard_page(world, node)
-    world.balloon.at[0] = first + got
+    world.balloon.at[IN_IT] = first + got
+    world.balloon.at[TAKEN] = 0
 
 
 @kernel
@@ -68,7 +76,7 @@ def leak_pages(world, wanted):
 
     The caller knows that no stroke holds a zone's lock.
     """
-    behind = world.balloon.at[0]
+    behind = world.balloon.at[IN_IT]
     first = max(behind - min(wanted, ARRAY_PFNS_MAX), 0)
     under_lock = 0
     for i in range(first, behind):
@@ -76,7 +84,7 @@ def leak_pages(world, wanted):
         write_page_structure(world, node)
         _, _, blocks = free_pages(world.memory, node, KWORKER_CPU, 0, 0)
         under_lock += blocks
-    world.balloon.at[0] = first
+    world.balloon.at[IN_IT] = first
     return behind - first, under_lock
 
 
@@ -84,7 +92,7 @@ def leak_pages(world, wanted):
 def place_of(world, node):
     """The place in the balloon of a page that read_owners() found there, or -1."""
     place = -1 - int(world.owner[node])
-    if place < 0 or place >= world.balloon.at[0]:
+    if place < 0 or place >= nr_places(world):
         return -1
     return place if world.balloon.pages[place] == node else -1
 
@@ -92,7 +100,7 @@ def place_of(world, node):
 @kernel
 def note_places(world):
     """Note in ``owner`` which pages are the balloon's: -1 - place."""
-    for place in range(world.balloon.at[0]):
+    for place in range(nr_places(world)):
         world.owner[world.balloon.pages[place]] = -1 - place
 
 

@@ -26,6 +26,11 @@ def move_one(memory, reclaim, compaction, who, source, target):
     Source: migrate_folio_move(), migrate_folio_done() of 6.12.
     """
     cc = compaction.control[who]
+    if reclaim.slot[source] == 0:
+        daemon = compaction.daemon[0]
+        compaction.strangers[daemon.nr_strangers, 0] = source
+        compaction.strangers[daemon.nr_strangers, 1] = target
+        daemon.nr_strangers += 1
     memory.frame[target] = memory.frame[source]
     memory.frame[source] = 0
     move_page(memory, reclaim, source, target)

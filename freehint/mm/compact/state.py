@@ -117,6 +117,7 @@ DAEMON_DTYPE = np.dtype(
         ("score", np.int64),  # the node's score when a proactive compaction began
         ("progress", np.int64),  # 1: the last proactive compaction lowered it
         ("logged", np.int64),  # rows of ``log`` in use
+        ("nr_strangers", np.int64),  # rows of ``strangers`` in use
     ]
 )
 
@@ -130,6 +131,8 @@ class Compaction(NamedTuple):
     links : int32[2 * (nr_pages + 24)]  next and prev of pages that are isolated; each control has
                              11 lists of free blocks by order and one of pages to be moved
     moves : int32[2, 1024, 2]  source and target of each page that a control's last step moved
+    strangers : int32[n, 2]  source and target of each moved page that reclaim does not know, until
+                             their owner is told: pages of a balloon
     log : int64[L, 5]        what was done, ISOLATED .. MIGRATED, until the array is full; L is 0
                              unless a compaction is held against a recording
     """
@@ -139,6 +142,7 @@ class Compaction(NamedTuple):
     daemon: np.ndarray
     links: np.ndarray
     moves: np.ndarray
+    strangers: np.ndarray
     log: np.ndarray
 
 
@@ -158,6 +162,7 @@ def new_compaction(memory: Memory, log_rows: int = 0) -> Compaction:
         daemon=daemon,
         links=links,
         moves=np.zeros((NR_CONTROLS, 2 * PAGEBLOCK_NR_PAGES, 2), np.int32),
+        strangers=np.zeros((memory.nr_pages, 2), np.int32),
         log=np.zeros((log_rows, 5), np.int64),
     )
 

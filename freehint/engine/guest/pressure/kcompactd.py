@@ -5,6 +5,7 @@ A page that moves takes its content along.
 Source: kcompactd() and compact_node() of mm/compaction.c, Linux 6.1.
 """
 
+from freehint.engine.guest.balloon import move_balloon_page, note_places, place_of
 from freehint.engine.guest.kthreads import FRAG_CHECK_INTERVAL_NS, MAX_DEFER_SHIFT
 from freehint.engine.guest.pressure.sharing import TICK_NS
 from freehint.engine.world.content import arrive, write_page_structure
@@ -27,11 +28,29 @@ WHEEL_TICKS = 8
 
 
 @kernel(cold=True)
+def move_in_balloon(world):
+    """Let the balloon know which of its pages compaction has moved."""
+    compaction = world.reclaim.compaction
+    moved = compaction.daemon[0].nr_strangers
+    if moved:
+        note_places(world)
+    for row in range(moved):
+        source, target = compaction.strangers[row]
+        place = place_of(world, source)
+        if place >= 0:
+            move_balloon_page(world, place, target)
+            world.owner[target] = -1 - place
+            world.owner[source] = 0
+    compaction.daemon[0].nr_strangers = 0
+
+
+@kernel(cold=True)
 def find_moved(world):
     """Let the content follow the pages that compaction has moved since this was last called."""
     content = world.jobs.content
     if world.reclaim.work[WORK_MIGRATED] == 0:
         return
+    move_in_balloon(world)
     for place in range(content.shape[0]):
         node = world.reclaim.place[place] - 1
         if node >= 0 and world.version[node] != content[place]:

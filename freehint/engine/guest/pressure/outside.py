@@ -3,7 +3,7 @@
 The memory changes at once; the time that it takes is paid by the task that runs next.
 """
 
-from freehint.engine.guest.balloon import KWORKER_CPU, add_page
+from freehint.engine.guest.balloon import KWORKER_CPU, add_page, nr_places
 from freehint.engine.guest.kthreads import end_compact_memory
 from freehint.engine.guest.pressure.kcompactd import find_moved
 from freehint.engine.guest.pressure.steps import COMPACT_MEMORY, S_KIND
@@ -22,7 +22,7 @@ def take_pages_reclaiming(world, wanted):
 
     Returns as :func:`freehint.engine.guest.balloon.take_pages`.
     """
-    first, under_lock = world.balloon.at[0], 0
+    first, under_lock = nr_places(world), 0
     for got in range(wanted):
         locked = world.state[0].locked_zones
         node, _, blocks = alloc_noretry(
