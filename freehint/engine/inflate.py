@@ -11,10 +11,17 @@ drivers/virtio/virtio_balloon.c, Linux 6.1.  In a 2 MiB host page's place QEMU's
 """
 
 from freehint.config import InputError
-from freehint.engine.guest.balloon import ARRAY_PFNS_MAX, keep_pages, leak_pages, take_pages
+from freehint.engine.guest.balloon import (
+    ARRAY_PFNS_MAX,
+    KWORKER_CPU,
+    keep_pages,
+    leak_pages,
+    take_pages,
+)
+from freehint.engine.guest.pressure.eevdf import TICK_NS
 from freehint.engine.guest.pressure.outside import take_pages_reclaiming
 from freehint.engine.world.balloon import IN_IT, TAKEN
-from freehint.engine.world.clock import hold_lock
+from freehint.engine.world.clock import NEVER, hold_lock, schedule
 from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.zone import LOCKED, NO_PAGE
 from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
@@ -23,6 +30,7 @@ OUT_OF_PUFF_NS = 200 * NS_PER_MS
 # What the host takes for each page beside the guest's own time: together 1.05 and 0.43 s for 1 GiB
 # (Wrenger et al., EuroSys '25: 20 GiB shrunk in 21.02 s and grown in 8.53 s).
 INFLATE_PAGE_NS, DEFLATE_PAGE_NS = 3_900, 1_500
+LOOK_NS = 100_000  # until it looks again whether kswapd still runs
 RETRY_NS = 1_000  # until it looks again whether a stroke still holds the lock
 OOM_NR_PAGES = 256  # VIRTIO_BALLOON_OOM_NR_PAGES
 
@@ -43,6 +51,8 @@ class Inflation:
         self.engine, self.deflate_on_oom = engine, deflate_on_oom
         self.target = 0
         self.queued = False  # True: the work item is queued
+        self.waits_since = NEVER  # time_ns since which kswapd has the CPU
+        self.until = 0  # time_ns until which kswapd waits for the driver
         self.course = []
         self.largest = len(engine.world.balloon.pages)
         self.take = take_pages_reclaiming if engine.under_pressure else take_pages
@@ -80,10 +90,29 @@ class Inflation:
         """One turn of the work item."""
         self.queued = False
         wanted = self.target - self.pages
-        if wanted > 0 or self.taken:
+        if (wanted > 0 or self.taken) and self._kswapd_has_the_cpu(now_ns):
+            self._later(now_ns + LOOK_NS)
+        elif wanted > 0 or self.taken:
             self._fill(max(min(wanted, ARRAY_PFNS_MAX), self.taken), now_ns)
         elif wanted < 0:
             self._leak(-wanted, now_ns)
+
+    def _kswapd_has_the_cpu(self, now_ns: int) -> bool:
+        """Does kswapd run?  It begins when it is woken; the driver and it have turns of a tick."""
+        world = self.engine.world
+        if not self.engine.under_pressure or not world.reclaim.node[0].kswapd_awake:
+            self.waits_since, self.until = NEVER, 0
+            return False
+        if now_ns < self.until:
+            return False
+        if self.waits_since == NEVER:
+            self.waits_since = now_ns
+            if world.key[KWORKER_CPU] == NEVER:
+                schedule(world, KWORKER_CPU, now_ns)
+        if now_ns < self.waits_since + TICK_NS:
+            return True
+        self.waits_since, self.until = NEVER, now_ns + TICK_NS
+        return False
 
     def _fill(self, wanted: int, now_ns: int) -> None:
         world, pinned = self.engine.world, self.engine.pinned

@@ -14,15 +14,18 @@ from freehint.mm.reclaim.counts import SLABS_SCANNED, WORK_COMPACT_SCANNED, WORK
 from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
 from freehint.mm.reclaim.shrinker import shrink_slab
 from freehint.mm.reclaim.slowpath import alloc_noretry
+from freehint.mm.zone import LOCKED
 
 
 @kernel(cold=True)
 def take_pages_reclaiming(world, wanted):
     """Allocate pages for the balloon, with one round of reclaim for each that is not there.
 
-    Returns as :func:`freehint.engine.guest.balloon.take_pages`.
+    Returns as :func:`freehint.engine.guest.balloon.take_pages`; LOCKED too once kswapd is woken.
     """
     first, under_lock = nr_places(world), 0
+    node_state = world.reclaim.node[0]
+    slept = node_state.kswapd_awake == 0
     for got in range(wanted):
         locked = world.state[0].locked_zones
         node, _, blocks = alloc_noretry(
@@ -32,6 +35,8 @@ def take_pages_reclaiming(world, wanted):
         if node < 0:
             return got, under_lock, node
         add_page(world, first + got, node)
+        if slept and node_state.kswapd_awake:
+            return got + 1, under_lock, LOCKED
     return wanted, under_lock, 0
 
 
