@@ -3,6 +3,8 @@
 from test_under_pressure import Content, scenario
 
 import freehint as fh
+from freehint.mm.memory import LRU
+from freehint.runs.begin import guest_memory, new_engine
 
 MS = 1_000_000
 
@@ -55,3 +57,15 @@ def test_a_balloon_step_waits_for_the_host_or_until_its_time_is_over():
     free = run.reclaim.set_index("time_ns")["free_pages"]
     least = free[(free.index > run.jobs["end_ns"][0]) & (free.index < 590 * MS)].max()
     assert least < free.iloc[0] - 19 * 256
+
+
+def test_a_balloon_keeps_its_pages_when_compaction_moves_them():
+    given = scenario("frag 30 50 1; sleep 1; compact_memory", 2)
+    given = given.with_values({"control.at": "0.6 balloon 20"})
+    engine = new_engine(given, guest_memory(given)[0])
+    engine.advance_to(1_000 * MS)
+    before = set(engine.world.balloon.pages[: engine.inflation.pages].tolist())
+    engine.run()
+    pages = engine.world.balloon.pages[: engine.inflation.pages].tolist()
+    assert len(before) == len(set(pages)) == 20 * 256 and before != set(pages)
+    assert all(engine.world.memory.frame[page] & LRU for page in pages)
