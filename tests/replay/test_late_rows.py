@@ -104,7 +104,7 @@ def test_the_first_block_that_frees_merge_is_captured():
 
 
 def recording_of(columns, cpus, nr_cpus=2):
-    trace = pd.DataFrame({"seq": 5, "event": "drain_zone", "b": cpus})
+    trace = pd.DataFrame({"seq": 5, "event": "drain_zone", "b": cpus}).astype({"event": "category"})
     return SimpleNamespace(trace=trace, t0=SimpleNamespace(nr_cpus=nr_cpus))
 
 

@@ -44,7 +44,8 @@ def test_a_slow_machine_needs_longer_for_all_that_has_no_pace_of_its_own(oom):
     factor = host_factor(oom.host_turns)
     assert slow.jobs == f"fill 600; fork {0.54 * factor:g}; fill 60"
     assert slow.fill_ns == 2 * fast.fill_ns
-    assert slow.swap_in_ns == round(2 * factor * fh.UnderPressure.swap_in_ns)
+    assert slow.swap_in_ns == 2 * fast.swap_in_ns
+    assert slow.disk_page_ns == round(2 * factor * fh.UnderPressure.disk_page_ns)
     assert slow.forks_per_s == fast.forks_per_s / 2
     alone = workload_of(replace(oom, host_turns=()))
     assert 1 < host_factor(oom.host_turns) < 1.1 and host_factor(()) == 1
