@@ -37,6 +37,16 @@ def _index(columns: tuple) -> pd.Index:
     return pd.Index(columns)
 
 
+@cache
+def _categories(names: tuple) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(names)
+
+
+def _names(codes, names) -> pd.Categorical:
+    """A column of names, from their numbers."""
+    return pd.Categorical.from_codes(np.asarray(codes, np.int8), dtype=_categories(tuple(names)))
+
+
 def _table(rows: np.ndarray, columns) -> pd.DataFrame:
     """A table of whole numbers, int64[n, len(columns)]."""
     return pd.DataFrame(rows, columns=_index(tuple(columns)))
@@ -58,13 +68,13 @@ def _user_names(engine: Engine, column) -> pd.Categorical:
     names = [user.policy.name for user in engine.strokes.users]
     if len(set(names)) < len(names):
         names = [f"{name} #{number}" for number, name in enumerate(names)]
-    return pd.Categorical.from_codes(np.asarray(column, np.int8), categories=names)
+    return _names(column, names)
 
 
 def _zone_names(engine: Engine, column) -> pd.Categorical:
     memory = engine.world.memory
     names = [zone_name(memory, z) for z in range(memory.nr_free.shape[0])]
-    return pd.Categorical.from_codes(np.asarray(column, np.int8), categories=names)
+    return _names(column, names)
 
 
 def reports_table(engine: Engine) -> pd.DataFrame:
@@ -104,9 +114,7 @@ def waits_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per operation of a guest CPU that waited for a zone lock."""
     frame = _table(rows_of(engine, "waits").copy(), WAIT_COLUMNS)
     frame["zone"] = _zone_names(engine, frame["zone"])
-    frame["kind"] = pd.Categorical.from_codes(
-        frame["kind"].to_numpy(np.int8), categories=list(WAIT_KINDS)
-    )
+    frame["kind"] = _names(frame["kind"], WAIT_KINDS)
     return frame
 
 
@@ -159,7 +167,5 @@ def jobs_table(engine: Engine, texts=()) -> pd.DataFrame:
     """
     frame = _table(engine.world.jobs.log.copy(), LOG_COLUMNS)
     frame.insert(0, "step", pd.Categorical(texts))
-    frame["outcome"] = pd.Categorical.from_codes(
-        frame["outcome"].to_numpy(np.int8), categories=list(OUTCOMES)
-    )
+    frame["outcome"] = _names(frame["outcome"], OUTCOMES)
     return frame
