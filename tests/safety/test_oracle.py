@@ -3,6 +3,7 @@
 import csv
 import re
 from dataclasses import astuple, replace
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ from freehint.mm import bitmap
 from freehint.safety import oracle
 from freehint.safety.oracle import MODEL, VERDICTS, Cell, Verdict
 
+ROOT = Path(__file__).parent.parent.parent
 # What spin 6.5.2 printed, without the lines that nothing reads.
 EXHAUSTED = """
 Depth=      40 States= 5.53e+05 Transitions= 2.48e+06 Memory=   189.426    t=     1.31 R=   4e+05
@@ -186,6 +188,24 @@ def test_the_table_has_a_row_for_each_cell(tmp_path):
     assert row["generation"] == cell.generation and row["verdict"] == "violated"
     assert row["trail"] == "write page 0; sync"
     assert len(row) == len(astuple(cell)) + len(astuple(found[cell]))
+
+
+def test_the_page_tells_the_verdicts():
+    known = oracle.known_verdicts()
+    page = (ROOT / "docs" / "safety_oracle.md").read_text()
+    rows = re.findall(r"^\| (G\d) \| (\d) \| (\d) of (\d) pages \| (.*) \| (.*) \|$", page, re.M)
+    told = {}
+    for generation, chunk, blocks, pages, *verdicts in rows:
+        for acknowledged, verdict in zip((False, True), verdicts, strict=True):
+            key = (generation, int(pages), int(blocks), int(chunk), acknowledged)
+            told[key] = verdict
+    assert len(told) == 18
+    for cell, verdict in known.items():
+        key = (cell.generation, cell.block_pages, cell.blocks, cell.chunk_pages, cell.acknowledged)
+        if cell.violation == "destroyed":
+            assert verdict == ("exhausted" if cell.acknowledged else "violated")
+        else:
+            assert verdict == told[key]
 
 
 # A page of the model stands for a word of the engine's bitmaps, whose chunks hold whole words.
