@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo need-chromium need-gcc
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo spin need-chromium need-gcc need-spin
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -49,6 +49,9 @@ properties: $(STAMP) ## hold every policy against 1,000 random histories, reclai
 
 safety: $(STAMP) ## run 2 x 10,000 random migrations: is a write ever lost?
 	@$(BIN)/python -m freehint.studies.random_migrations 10000
+
+spin: need-spin $(STAMP) ## search the protocol core, written in Promela, with spin: out/spin.csv; has a verdict changed? 10 minutes
+	@$(BIN)/python -m freehint.safety.oracle out/spin.csv
 
 summaries: $(STAMP) ## compare the hashes of 135 runs: has any result changed?
 	@$(BIN)/python tests/summaries.py
@@ -144,3 +147,7 @@ need-chromium:
 need-gcc:
 	@echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || \
 	  { echo "The benchmark compiles a C baseline and needs gcc with the C headers, which are not installed (Debian: apt-get install gcc libc6-dev)." >&2; exit 1; }
+
+need-spin:
+	@command -v spin >/dev/null && echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || \
+	  { echo "The oracle needs spin, and gcc with the C headers, which are not installed (Debian: apt-get install spin gcc libc6-dev)." >&2; exit 1; }

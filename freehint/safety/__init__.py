@@ -1,0 +1,1 @@
+"""Is it safe?  Everything that can happen in a small guest, searched through."""
