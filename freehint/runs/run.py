@@ -58,6 +58,10 @@ class Run:
     rounds : DataFrame
         One row per sync of the migration's bitmap: time_ns, sent_bytes, normal_pages, zero_pages,
         hinted_pages (since its start), dirty_pages (new in the bitmap), left_pages.
+    violations : DataFrame
+        Rules of the virtio specification that were broken, one row per policy and rule: paragraph,
+        rule ("MUST", "SHOULD"), who ("driver", "device"), what (it did), user, times (blocks, pages
+        or commands), first_ns, pfn of the first (-1: it is about no page).
     resident : DataFrame
         If the host discards: time_s, resident_pages of the guest's memory, faults so far.
     work : DataFrame
@@ -86,6 +90,7 @@ class Run:
     walks: pd.DataFrame
     history: pd.DataFrame
     rounds: pd.DataFrame
+    violations: pd.DataFrame
     resident: pd.DataFrame
     work: pd.DataFrame
     held: pd.DataFrame
@@ -256,10 +261,13 @@ def readable(run: Run) -> dict:
     rows = READABLE + WAITS_READABLE
     for more, entry in MORE_READABLE:
         rows += more if entry in found else ()
-    return {
+    facts = {
         label: write(found[name]) if walked or name not in WALK_ONLY else "–"
         for label, name, write in rows
     }
+    for who, table in run.violations.groupby("who", observed=True):
+        facts[f"virtio rules broken by the {who}"] = f"{len(table)}, see run.violations"
+    return facts
 
 
 def comparison(runs) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import pandas as pd
 from freehint.config import InputError, require
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
+from freehint.engine.monitor import Rule
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.jobs import LOG_COLUMNS
 from freehint.runs.tables import (
@@ -12,6 +13,7 @@ from freehint.runs.tables import (
     HELD_COLUMNS,
     LOCK_COLUMNS,
     RECLAIM_COLUMNS,
+    VIOLATION_COLUMNS,
     WALK_COLUMNS,
 )
 
@@ -22,6 +24,7 @@ COLUMNS = {
     "walks": WALK_COLUMNS,
     "history": ("time_s", "order", "blocks", "free_pages"),
     "rounds": ROUND_COLUMNS,
+    "violations": VIOLATION_COLUMNS,
     "resident": ("time_s", "resident_pages", "faults"),
     "reclaim": RECLAIM_COLUMNS,
     "jobs": ("step", *LOG_COLUMNS),
@@ -31,7 +34,7 @@ COLUMNS = {
 }
 # Types of columns and entries by name; all others are whole numbers.
 COLUMN_TYPES = {
-    **dict.fromkeys(("user", "zone", "kind", "step", "outcome"), "category"),
+    **dict.fromkeys(("user", "zone", "kind", "step", "outcome", *Rule._fields), "category"),
     **dict.fromkeys(("taken", "duplicate", "completed", "kswapd_awake", "out_of_puff"), "bool"),
     "time_s": "float64",
 }

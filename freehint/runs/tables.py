@@ -8,10 +8,12 @@ import pandas as pd
 from freehint.engine.engine import Engine
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
+from freehint.engine.monitor import RULES, Rule
 from freehint.engine.user import PAGE_COUNTS
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.jobs import COURSE, LOG_COLUMNS, OUTCOMES
 from freehint.engine.world.records import WAIT_KINDS
+from freehint.engine.world.violations import TIMES
 from freehint.mm.memory import zone_name
 from freehint.mm.reclaim.counts import COUNTS
 
@@ -28,7 +30,10 @@ BALLOON_COLUMNS = {
 }
 RESIDENT_COLUMNS = {"time_s": np.float64, "resident_pages": np.int64, "faults": np.int64}
 WORK_COLUMNS = {"time_s": np.float64, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
+VIOLATION_COLUMNS = (*Rule._fields, "user", "times", "first_ns", "pfn")
 RECLAIM_COLUMNS = (*COURSE, *COUNTS)
+
+_RULE_VALUES = [list(dict.fromkeys(values)) for values in zip(*RULES.values())]
 
 
 @cache
@@ -137,6 +142,20 @@ def rounds_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per sync of the migration's bitmap."""
     rows = engine.migration.rounds if engine.migration else []
     return _table(np.array(rows, np.int64).reshape(-1, len(ROUND_COLUMNS)), ROUND_COLUMNS)
+
+
+def violations_table(engine: Engine) -> pd.DataFrame:
+    """A table with one row per policy and rule of the virtio specification that was broken."""
+    found = engine.world.violations
+    users, kinds = np.nonzero(found[:, :, TIMES])
+    rules = [RULES[kind] for kind in kinds.tolist()]
+    parts = {
+        name: pd.Categorical([rule[at] for rule in rules], categories=known)
+        for at, (name, known) in enumerate(zip(Rule._fields, _RULE_VALUES))
+    }
+    parts["user"] = _user_names(engine, users)
+    numbers = zip(VIOLATION_COLUMNS[-3:], found[users, kinds].T)
+    return pd.DataFrame(parts | dict(numbers), columns=_index(VIOLATION_COLUMNS))
 
 
 def reclaim_table(engine: Engine) -> pd.DataFrame:
