@@ -22,7 +22,7 @@ from freehint.runs.readable import (
     WAITS_READABLE,
     WALK_ONLY,
 )
-from freehint.runs.stored import COLUMNS, check_summary, check_table
+from freehint.runs.stored import COLUMNS, check_summary, check_table, with_texts
 from freehint.runs.summary import waiting
 from freehint.runs.tracks import trace_of
 from freehint.units import micro
@@ -127,7 +127,7 @@ class Run:
                 table = getattr(self, name)
                 if name == "summary":
                     table = table.to_frame().T.infer_objects()
-                arrow = _with_texts(pa.Table.from_pandas(table, preserve_index=False))
+                arrow = with_texts(pa.Table.from_pandas(table, preserve_index=False))
                 arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, **metadata})
                 pq.write_table(arrow, temporary / f"{name}.parquet", compression="zstd")
         return folder
@@ -230,18 +230,6 @@ def under_pressure(facts: dict) -> bool:
     """Is the provenance that of a guest under pressure?"""
     workload = facts.get("parameters", {}).get("workload", {})
     return isinstance(workload, dict) and workload.get("kind") == "UnderPressure"
-
-
-def _with_texts(table: pa.Table) -> pa.Table:
-    """The table with a dictionary of texts where pandas has categories but no row."""
-    texts = pa.dictionary(pa.int8(), pa.string())
-    fields = [
-        field.with_type(texts)
-        if pa.types.is_dictionary(field.type) and pa.types.is_null(field.type.value_type)
-        else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 def readable(run: Run) -> dict:

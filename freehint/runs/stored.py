@@ -1,6 +1,7 @@
 """The columns of a run's stored tables and the entries of its summary, and their types."""
 
 import pandas as pd
+import pyarrow as pa
 
 from freehint.config import InputError, require
 from freehint.engine.guest.waiting import WAIT_COLUMNS
@@ -57,6 +58,18 @@ def check_table(name: str, table: pd.DataFrame, path) -> None:
             raise InputError(
                 f"{path}: column {column!r} must have type {wanted}, got {table[column].dtype}"
             )
+
+
+def with_texts(table: pa.Table) -> pa.Table:
+    """The table with a dictionary of texts where pandas has categories but no row."""
+    texts = pa.dictionary(pa.int8(), pa.string())
+    fields = [
+        field.with_type(texts)
+        if pa.types.is_dictionary(field.type) and pa.types.is_null(field.type.value_type)
+        else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 def check_summary(table: pd.DataFrame, entries, path) -> pd.Series:
