@@ -82,6 +82,8 @@ class Commands:
             user.asked = False
             if not user.walking:
                 suspend(world, user.actor)  # a walk that was asked for has not begun
+                # The end of the compaction that it waits for may not begin it either.
+                world.user[user.number].awaits, user.compacted = 0, False
                 continue
             record = world.user[user.number]
             record.stop = 1

@@ -8,6 +8,7 @@ import pytest
 
 import freehint as fh
 from freehint.engine.commands import Commands
+from freehint.engine.guest.kthreads import end_compact_memory
 from freehint.engine.host.device import take_hint
 from freehint.engine.monitor import RULES
 from freehint.engine.world.clock import schedule
@@ -223,3 +224,18 @@ def test_a_report_shows_the_rows_if_there_are_any():
     assert heading not in page(simulated(scenario(), 10), "")
     html = page(simulated(scenario(**{"control.off_at_ns": 0}), 10), "")
     assert heading in html and RULES[NOT_SUPPLIED].what in html
+
+
+def test_a_walk_that_waits_for_compaction_does_not_outlive_stop():
+    given = scenario(replace(fh.POLICIES["v24"], name="compacts first", compacts=True))
+    engine = new_engine(given, guest_memory(given)[0])
+    world, (user,) = engine.world, engine.strokes.users
+    engine.commands.start(0)
+    assert not engine.strokes.begin(user, 0) and world.user[0].awaits
+    engine.commands.stop(0)
+    as_python(end_compact_memory)(world, 0)
+    engine.advance_to(WALK_AT // 2)
+    assert not user.walks
+    # The next command finds it ready, and it compacts anew.
+    engine.run()
+    assert len(user.walks) == 1 and new_run(given, engine, ()).violations.empty
