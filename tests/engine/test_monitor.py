@@ -12,7 +12,7 @@ from freehint.engine.guest.kthreads import end_compact_memory
 from freehint.engine.host.device import take_hint
 from freehint.engine.monitor import RULES
 from freehint.engine.world.clock import schedule
-from freehint.engine.world.hints import IN_FLIGHT
+from freehint.engine.world.hints import IN_FLIGHT, pages_allocated
 from freehint.engine.world.records import HINT_START
 from freehint.engine.world.ring import USED
 from freehint.engine.world.violations import (
@@ -209,6 +209,16 @@ def test_the_host_may_change_reported_pages(world):
     world.version[64:72] = 1_000
     as_python(check_discard)(world, 0, 64, 3, 0, IN_FLIGHT)
     assert not world.violations.any()
+
+
+def test_a_page_under_a_hint_and_a_report_counts_for_the_reporter():
+    given = scenario(("v24", "page_reporting"))
+    world = new_engine(given, guest_memory(given)[0]).world
+    hint, report = IN_FLIGHT, IN_FLIGHT << 1
+    world.fate[64:68] = 0, hint, report, hint | report
+    as_python(pages_allocated)(world, 64, 2)
+    assert world.tally[0].stale == 3
+    assert world.violations[:, REPORTED_IN_USE, TIMES].tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("values", [{}, {**DISCARDS, "control.done_at_ns": 2 * NS_PER_MS}])
