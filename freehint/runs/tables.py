@@ -13,7 +13,7 @@ from freehint.engine.user import PAGE_COUNTS
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.jobs import COURSE, LOG_COLUMNS, OUTCOMES
 from freehint.engine.world.records import WAIT_KINDS
-from freehint.engine.world.violations import TIMES
+from freehint.engine.world.violations import NR_COLUMNS, TIMES
 from freehint.mm.memory import zone_name
 from freehint.mm.reclaim.counts import COUNTS
 
@@ -148,14 +148,27 @@ def violations_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per policy and rule of the virtio specification that was broken."""
     found = engine.world.violations
     users, kinds = np.nonzero(found[:, :, TIMES])
+    names = _user_names(engine, users)
+    if not len(users):
+        return _no_violations(tuple(names.categories)).copy()
+    return _violations(kinds, names, found[users, kinds])
+
+
+@cache
+def _no_violations(users: tuple) -> pd.DataFrame:
+    """The table that most runs have, which takes as long to make as six copies."""
+    names = pd.Categorical([], categories=users)
+    return _violations(np.zeros(0, int), names, np.zeros((0, NR_COLUMNS), np.int64))
+
+
+def _violations(kinds: np.ndarray, users: pd.Categorical, numbers: np.ndarray) -> pd.DataFrame:
     rules = [RULES[kind] for kind in kinds.tolist()]
     parts = {
         name: pd.Categorical([rule[at] for rule in rules], categories=known)
         for at, (name, known) in enumerate(zip(Rule._fields, _RULE_VALUES))
     }
-    parts["user"] = _user_names(engine, users)
-    numbers = zip(VIOLATION_COLUMNS[-3:], found[users, kinds].T)
-    return pd.DataFrame(parts | dict(numbers), columns=_index(VIOLATION_COLUMNS))
+    columns = dict(zip(VIOLATION_COLUMNS[-NR_COLUMNS:], numbers.T))
+    return pd.DataFrame({**parts, "user": users, **columns})
 
 
 def reclaim_table(engine: Engine) -> pd.DataFrame:
