@@ -29,7 +29,7 @@ ENGINE = [
     {"world"},
     {"guest", "host"},
     {"worker", "moment", "user", "canary", "watchdog", "current", "watcher", "rare"},
-    {"loop", "stroke_kernels"},
+    {"loop", "monitor", "stroke_kernels"},
     {"strokes"},
     {"commands", "inflate"},
     {"engine"},

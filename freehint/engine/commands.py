@@ -4,8 +4,9 @@ import numpy as np
 
 from freehint.engine.strokes import Strokes
 from freehint.engine.world.clock import NEVER, hold_lock, schedule, suspend
-from freehint.engine.world.records import WAIT_RING
+from freehint.engine.world.records import HINT_REQUESTED, WAIT_RING
 from freehint.engine.world.ring import ring_in_flight
+from freehint.engine.world.violations import ID_DONE
 
 
 class Commands:
@@ -21,6 +22,7 @@ class Commands:
     def __init__(self, strokes: Strokes, tell):
         self.strokes, self.tell = strokes, tell
         self.waiting = strokes.commands
+        self.last_id = ID_DONE  # ids are the numbers above it
         self.does = {
             "start": self.start,
             "stop": self.stop,
@@ -52,6 +54,8 @@ class Commands:
 
     def start(self, now_ns: int) -> None:
         """Send a new command id: a walk begins, or follows the one that runs."""
+        if not (self.strokes.of_users.hinting == HINT_REQUESTED).any():
+            self.new_id(now_ns)  # a migration has issued its own before
         for user in self.strokes.users:
             if user.policy.fill is None or user.by_itself:
                 continue
@@ -60,16 +64,26 @@ class Commands:
                 user.asked = True
             elif self.strokes.enabled:
                 schedule(self.strokes.world, user.actor, now_ns)
+            else:
+                self.strokes.monitor.not_supplied(user, now_ns)
+
+    def new_id(self, now_ns: int) -> None:
+        """Issue a command id; the guest sees it when :meth:`start` comes."""
+        self.last_id += 1
+        self.strokes.monitor.id_issued(self.last_id, now_ns)
 
     def stop(self, now_ns: int) -> None:
         """Send STOP: the walk ends at its next block, and blocks that are held stay held."""
         world = self.strokes.world
+        self.strokes.monitor.stopped()
         for user in self.strokes.users:
             if user.by_itself:
                 continue
             user.asked = False
             if not user.walking:
                 suspend(world, user.actor)  # a walk that was asked for has not begun
+                # The end of the compaction that it waits for may not begin it either.
+                world.user[user.number].awaits, user.compacted = 0, False
                 continue
             record = world.user[user.number]
             record.stop = 1
@@ -82,6 +96,7 @@ class Commands:
         for user in self.strokes.users:
             if user.policy.release:
                 self._give_back(user.count("release"), now_ns)
+        self.strokes.monitor.done(now_ns)
         self.tell("done", now_ns)
 
     def acknowledge(self, now_ns: int) -> None:

@@ -199,15 +199,15 @@ class Engine:
         names = " and ".join(user.policy.name for user in self.strokes.users) or "none"
         reclaim = self.world.reclaim if len(self.world.jobs.step) else None
         require_whole(self.world.memory, f"policy {names}", reclaim)
+        self.strokes.monitor.finish(self.until_ns, self.migration)
         self.tell("finish")
 
     def _note_memory(self, time_ns: int) -> None:
         self.history.append(moment(self.current.pinned_memory, time_ns / NS_PER_S))
         for user in self.strokes.users:
-            policy = user.policy
-            holds = policy.release or policy.shrink or policy.report != "under_lock"
             # The kernel is compiled only for policies that hold blocks.
-            pages = int(count_objects(self.current.pinned_memory, user.number)) if holds else 0
+            held = user.may_hold and count_objects(self.current.pinned_memory, user.number)
+            pages = int(held)
             self.held.append((time_ns / NS_PER_S, user.number, pages))
         if self.world.host[0].discards:
             pages = int(count_bits(self.world.present))

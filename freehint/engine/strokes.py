@@ -10,6 +10,7 @@ import numpy as np
 
 from freehint.engine.current import Current
 from freehint.engine.host.device import notify_host
+from freehint.engine.monitor import Monitor
 from freehint.engine.stroke_kernels import (
     begin_rows,
     finish_stroke,
@@ -22,7 +23,7 @@ from freehint.engine.stroke_kernels import (
 from freehint.engine.user import PAGE_COUNTS, User
 from freehint.engine.world.clock import NEVER, schedule, suspend
 from freehint.engine.world.content import has_content, write_block
-from freehint.engine.world.hints import count_covered, mark_free_pages
+from freehint.engine.world.hints import IN_FLIGHT, count_covered, mark_free_pages
 from freehint.engine.world.paging import FREE, MIN
 from freehint.engine.world.records import HINT_REQUESTED, HINT_START, IDLE, PUBLISHED
 from freehint.engine.world.ring import ADDED
@@ -71,6 +72,7 @@ class Strokes:
         self.users = [
             User(n, self.host + 1 + n, policy, current, check) for n, policy in enumerate(policies)
         ]
+        self.monitor = Monitor(current, self.users)
         for user in self.users:
             self._register(user)
 
@@ -89,6 +91,9 @@ class Strokes:
             world.memory.notify[REPORT_ORDER] = policy.report_order
             schedule(world, user.actor, policy.delay_ns)
         record = world.user[user.number]
+        if user.by_itself:
+            record.reports = 1
+            world.state[0].reporting |= IN_FLIGHT << user.number
         record.on_full = ON_FULL.index(policy.on_full)
         record.under_lock = policy.report == "under_lock"
         record.all_zones = policy.locks_all_zones
@@ -150,6 +155,7 @@ class Strokes:
             # The command id goes out as a buffer of its own, before the first block.
             record.hinting = HINT_START
             record.valid_from = world.ring.count[user.number, ADDED]
+        self.monitor.walk_begins(user, now_ns)
         mark_free_pages(self.current.pinned, user.number)
         if user.by_itself:
             world.memory.notify[REPORT_REQUESTED] = 0

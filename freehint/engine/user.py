@@ -144,6 +144,12 @@ class User:
         """Does the user walk when the allocator asks, not when the host does?"""
         return self.policy.delay_ns is not None
 
+    @property
+    def may_hold(self) -> bool:
+        """Can the policy hold blocks for the host?"""
+        policy = self.policy
+        return bool(policy.release or policy.shrink or policy.report != "under_lock")
+
     def set_state(self) -> None:
         """Make the policy's state anew, for a walk that has not begun."""
         make = self.policy.new_state

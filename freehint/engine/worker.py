@@ -23,6 +23,7 @@ from freehint.engine.world.ring import (
     ring_half_full,
     ring_in_flight,
 )
+from freehint.engine.world.violations import note_hint
 from freehint.jit import kernel
 from freehint.mm.memory import (
     BUDDY,
@@ -85,6 +86,8 @@ def offer_block(world, user, node, order):
             return False, False
         ring_add(world.ring, user, node, order)
     record.hinted += pages
+    if record.id_sent != record.id:
+        note_hint(world, user, node)
     pages_hinted(world, user, node, order)
     on_list = frame & BUDDY != 0 and frame_order(frame) == order
     duplicate = on_list and frame & HINTED != 0

@@ -173,6 +173,13 @@ def _tables(run: Run) -> str:
         parts.append(
             f'<section><h2>Rounds of the migration</h2><p class="dim">{about}</p>{rows}</section>'
         )
+    if len(run.violations):
+        about = "Each row is a rule that the policy's driver or the device broke in this run."
+        rows = _table(run.violations.assign(first_ns=run.violations["first_ns"].map(format_ns)))
+        parts.append(
+            "<section><h2>Rules of the virtio specification that were broken</h2>"
+            f'<p class="dim">{about}</p>{rows}</section>'
+        )
     return "\n".join(parts)
 
 

@@ -32,6 +32,7 @@ from freehint.engine.world.records import (
     new_record,
 )
 from freehint.engine.world.ring import new_ring
+from freehint.engine.world.violations import NR_COLUMNS, NR_KINDS
 from freehint.engine.world.world import World
 from freehint.formats.boot import make_memory
 from freehint.formats.digest import Files
@@ -177,6 +178,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "reports": np.zeros((TABLE_ROWS, len(REPORT_COLUMNS)), np.int64),
         "waits": np.zeros((TABLE_ROWS, len(WAIT_COLUMNS)), np.int64),
         "used": np.zeros((TABLE_ROWS, 3), np.int64),
+        "violations": np.zeros((users, NR_KINDS, NR_COLUMNS), np.int64),
         "apart": np.zeros(NR_RARE, np.int64),
     }
     world = World(**parts | workload.arrays(memory, scenario.duration_ns))

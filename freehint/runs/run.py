@@ -22,7 +22,7 @@ from freehint.runs.readable import (
     WAITS_READABLE,
     WALK_ONLY,
 )
-from freehint.runs.stored import COLUMNS, check_summary, check_table
+from freehint.runs.stored import COLUMNS, check_summary, check_table, with_texts
 from freehint.runs.summary import waiting
 from freehint.runs.tracks import trace_of
 from freehint.units import micro
@@ -58,6 +58,10 @@ class Run:
     rounds : DataFrame
         One row per sync of the migration's bitmap: time_ns, sent_bytes, normal_pages, zero_pages,
         hinted_pages (since its start), dirty_pages (new in the bitmap), left_pages.
+    violations : DataFrame
+        Rules of the virtio specification that were broken, one row per policy and rule: paragraph,
+        rule ("MUST", "SHOULD"), who ("driver", "device"), what (it did), user, times (blocks, pages
+        or commands), first_ns, pfn of the first (-1: it is about no page).
     resident : DataFrame
         If the host discards: time_s, resident_pages of the guest's memory, faults so far.
     work : DataFrame
@@ -86,6 +90,7 @@ class Run:
     walks: pd.DataFrame
     history: pd.DataFrame
     rounds: pd.DataFrame
+    violations: pd.DataFrame
     resident: pd.DataFrame
     work: pd.DataFrame
     held: pd.DataFrame
@@ -122,7 +127,7 @@ class Run:
                 table = getattr(self, name)
                 if name == "summary":
                     table = table.to_frame().T.infer_objects()
-                arrow = _with_texts(pa.Table.from_pandas(table, preserve_index=False))
+                arrow = with_texts(pa.Table.from_pandas(table, preserve_index=False))
                 arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, **metadata})
                 pq.write_table(arrow, temporary / f"{name}.parquet", compression="zstd")
         return folder
@@ -227,18 +232,6 @@ def under_pressure(facts: dict) -> bool:
     return isinstance(workload, dict) and workload.get("kind") == "UnderPressure"
 
 
-def _with_texts(table: pa.Table) -> pa.Table:
-    """The table with a dictionary of texts where pandas has categories but no row."""
-    texts = pa.dictionary(pa.int8(), pa.string())
-    fields = [
-        field.with_type(texts)
-        if pa.types.is_dictionary(field.type) and pa.types.is_null(field.type.value_type)
-        else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields, table.schema.metadata))
-
-
 def readable(run: Run) -> dict:
     """A run's summary for people: label -> text with the unit that reads best.
 
@@ -256,10 +249,13 @@ def readable(run: Run) -> dict:
     rows = READABLE + WAITS_READABLE
     for more, entry in MORE_READABLE:
         rows += more if entry in found else ()
-    return {
+    facts = {
         label: write(found[name]) if walked or name not in WALK_ONLY else "–"
         for label, name, write in rows
     }
+    for who, table in run.violations.groupby("who", observed=True):
+        facts[f"virtio rules broken by the {who}"] = f"{len(table)}, see run.violations"
+    return facts
 
 
 def comparison(runs) -> pd.DataFrame:

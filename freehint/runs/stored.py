@@ -1,10 +1,12 @@
 """The columns of a run's stored tables and the entries of its summary, and their types."""
 
 import pandas as pd
+import pyarrow as pa
 
 from freehint.config import InputError, require
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
+from freehint.engine.monitor import Rule
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.jobs import LOG_COLUMNS
 from freehint.runs.tables import (
@@ -12,6 +14,7 @@ from freehint.runs.tables import (
     HELD_COLUMNS,
     LOCK_COLUMNS,
     RECLAIM_COLUMNS,
+    VIOLATION_COLUMNS,
     WALK_COLUMNS,
 )
 
@@ -22,6 +25,7 @@ COLUMNS = {
     "walks": WALK_COLUMNS,
     "history": ("time_s", "order", "blocks", "free_pages"),
     "rounds": ROUND_COLUMNS,
+    "violations": VIOLATION_COLUMNS,
     "resident": ("time_s", "resident_pages", "faults"),
     "reclaim": RECLAIM_COLUMNS,
     "jobs": ("step", *LOG_COLUMNS),
@@ -31,7 +35,7 @@ COLUMNS = {
 }
 # Types of columns and entries by name; all others are whole numbers.
 COLUMN_TYPES = {
-    **dict.fromkeys(("user", "zone", "kind", "step", "outcome"), "category"),
+    **dict.fromkeys(("user", "zone", "kind", "step", "outcome", *Rule._fields), "category"),
     **dict.fromkeys(("taken", "duplicate", "completed", "kswapd_awake", "out_of_puff"), "bool"),
     "time_s": "float64",
 }
@@ -54,6 +58,18 @@ def check_table(name: str, table: pd.DataFrame, path) -> None:
             raise InputError(
                 f"{path}: column {column!r} must have type {wanted}, got {table[column].dtype}"
             )
+
+
+def with_texts(table: pa.Table) -> pa.Table:
+    """The table with a dictionary of texts where pandas has categories but no row."""
+    texts = pa.dictionary(pa.int8(), pa.string())
+    fields = [
+        field.with_type(texts)
+        if pa.types.is_dictionary(field.type) and pa.types.is_null(field.type.value_type)
+        else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 def check_summary(table: pd.DataFrame, entries, path) -> pd.Series:

@@ -8,10 +8,12 @@ import pandas as pd
 from freehint.engine.engine import Engine
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
+from freehint.engine.monitor import RULES, Rule
 from freehint.engine.user import PAGE_COUNTS
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.jobs import COURSE, LOG_COLUMNS, OUTCOMES
 from freehint.engine.world.records import WAIT_KINDS
+from freehint.engine.world.violations import NR_COLUMNS, TIMES
 from freehint.mm.memory import zone_name
 from freehint.mm.reclaim.counts import COUNTS
 
@@ -28,7 +30,10 @@ BALLOON_COLUMNS = {
 }
 RESIDENT_COLUMNS = {"time_s": np.float64, "resident_pages": np.int64, "faults": np.int64}
 WORK_COLUMNS = {"time_s": np.float64, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
+VIOLATION_COLUMNS = (*Rule._fields, "user", "times", "first_ns", "pfn")
 RECLAIM_COLUMNS = (*COURSE, *COUNTS)
+
+_RULE_VALUES = [list(dict.fromkeys(values)) for values in zip(*RULES.values())]
 
 
 @cache
@@ -145,6 +150,33 @@ def rounds_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per sync of the migration's bitmap."""
     rows = engine.migration.rounds if engine.migration else []
     return _table(np.array(rows, np.int64).reshape(-1, len(ROUND_COLUMNS)), ROUND_COLUMNS)
+
+
+def violations_table(engine: Engine) -> pd.DataFrame:
+    """A table with one row per policy and rule of the virtio specification that was broken."""
+    found = engine.world.violations
+    users, kinds = np.nonzero(found[:, :, TIMES])
+    names = _user_names(engine, users)
+    if not len(users):
+        return _no_violations(tuple(names.categories)).copy()
+    return _violations(kinds, names, found[users, kinds])
+
+
+@cache
+def _no_violations(users: tuple) -> pd.DataFrame:
+    """The table that most runs have, which takes as long to make as six copies."""
+    names = pd.Categorical([], categories=users)
+    return _violations(np.zeros(0, int), names, np.zeros((0, NR_COLUMNS), np.int64))
+
+
+def _violations(kinds: np.ndarray, users: pd.Categorical, numbers: np.ndarray) -> pd.DataFrame:
+    rules = [RULES[kind] for kind in kinds.tolist()]
+    parts = {
+        name: pd.Categorical([rule[at] for rule in rules], categories=known)
+        for at, (name, known) in enumerate(zip(Rule._fields, _RULE_VALUES))
+    }
+    columns = dict(zip(VIOLATION_COLUMNS[-NR_COLUMNS:], numbers.T))
+    return pd.DataFrame({**parts, "user": users, **columns})
 
 
 def reclaim_table(engine: Engine) -> pd.DataFrame:

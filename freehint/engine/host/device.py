@@ -16,6 +16,12 @@ from freehint.engine.world.dirty import clear_hinted
 from freehint.engine.world.hints import IN_FLIGHT, pages_used
 from freehint.engine.world.records import HINT_START, WAIT_RING, WAIT_USED
 from freehint.engine.world.ring import SCATTERLIST, USED, ring_in_flight, ring_use
+from freehint.engine.world.violations import (
+    NOT_CURRENT,
+    check_discard,
+    note_violation,
+    under_current_id,
+)
 from freehint.inputs.rules import Checked, Duration, OneOf, Switch, Time, Whole
 from freehint.jit import kernel
 from freehint.units import NS_PER_S
@@ -99,6 +105,8 @@ def discard_block(world, user, node, order):
     Source: ram_block_discard_range(), called for reports by QEMU.
     """
     if world.host[0].discards:
+        used = world.ring.count[user, USED]
+        check_discard(world, user, node, order, used, IN_FLIGHT << user)
         for page in range(node, node + (1 << order)):
             stale = world.fate[page] & IN_FLIGHT << user == 0
             world.tally[0].lost_to_discard += stale and world.version[page] > 0
@@ -118,6 +126,8 @@ def take_hint(world, user, node, order):
         cleared = clear_hinted(world.dirty, node, order)
         record.hinted += cleared
         record.pages_left -= cleared
+        if not under_current_id(world, user, world.ring.count[user, USED]):
+            note_violation(world, user, NOT_CURRENT, node, 1)
 
 
 @kernel(inline=True)

@@ -156,6 +156,7 @@ class Migration:
         for user in self.engine.strokes.users:
             if not user.by_itself:
                 self.engine.world.user[user.number].hinting = HINT_REQUESTED
+        self.engine.commands.new_id(now_ns)
         self.engine.commands.later(now_ns + self.config.hint_latency_ns, "start")
 
     def _stop_hints(self, now_ns: int) -> None:

@@ -1,5 +1,6 @@
 """The fate of every hint, page by page."""
 
+from freehint.engine.world.violations import note_reuse
 from freehint.jit import kernel
 from freehint.mm.memory import BUDDY, ISOLATED, NR_USERS, frame_order
 
@@ -68,6 +69,8 @@ def pages_allocated(world, node, order):
         if bits:
             if bits & IN_ANY_FLIGHT:
                 world.tally[0].stale += 1
+                if bits & world.state[0].reporting:
+                    note_reuse(world, page, bits, IN_FLIGHT)
             if bits & (IN_ANY_FLIGHT | HOST_HAS):
                 world.tally[0].reused += 1
             if bits & IN_ANY_FLIGHT:

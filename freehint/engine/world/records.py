@@ -112,6 +112,7 @@ STATE_DTYPE = _record(
     "locked_zones",  # one bit for each zone whose lock a stroke holds
     "shrinkers",  # number of policies that give pages back under pressure
     "starving",  # 1 + the CPU whose allocation failed and asks these policies, or 0
+    "reporting",  # bits of World.fate: users whose pages may not be used before the host has
     "reporters",  # policies that wait for a free to ask for a report
     "cpu_kernel",  # 1 + the rare kernel of the CPUs' turns (engine/rare.py), or 0
     "threads_kernel",  # the rare kernel of the kernel threads
@@ -187,6 +188,13 @@ USER_DTYPE = _record(
     "stop",  # 1: the host has sent STOP
     "hinting",  # HINT_STOP, HINT_REQUESTED, HINT_START: how the device treats its buffers
     "valid_from",  # earlier buffers belong to an older command id
+    # for the monitor, which trusts neither side
+    "reports",  # 1: free page reporting, without command ids; 0: hints
+    "id",  # the host's command id, STOP or DONE
+    "id_stamp",  # versions given before it was issued
+    "id_sent",  # the command id of the walk
+    "id_from",  # buffers added before that was sent
+    "sent_stamp",  # versions given before it was issued
     "stroke",  # number of strokes ended
     "zone",
     "all_zones",  # 1: it takes the locks of all zones, and keeps them for a whole call

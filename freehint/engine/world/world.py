@@ -69,6 +69,7 @@ class World(NamedTuple):
     reclaim : Reclaim           of a guest under pressure; without pages in others
     jobs : Jobs                 likewise
     reports, waits, used : int64[rows, columns]   tables; their lengths are in ``state``
+    violations : int64[U, kinds, 3]   times, first time_ns, pfn then: see violations.py
     apart : int64[6]            address in this process of each rare actor's kernel, or 0
     """
 
@@ -108,4 +109,5 @@ class World(NamedTuple):
     reports: np.ndarray
     waits: np.ndarray
     used: np.ndarray
+    violations: np.ndarray
     apart: np.ndarray
