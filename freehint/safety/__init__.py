@@ -1,0 +1,1 @@
+"""Can hinting corrupt memory?  Every interleaving of a small guest: ``freehint explore``."""
