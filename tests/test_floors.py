@@ -17,7 +17,7 @@ FLOORS = [
     {"engine"},
     {"runs"},
     {"sweeps", "replay", "record"},
-    {"studies"},
+    {"studies", "safety"},
     {"figures", "warm"},
     {"widgets"},
     {"reports"},
