@@ -3,7 +3,7 @@
 from freehint.jit import kernel
 from freehint.mm.damage import OK, pages_at_hand, pages_held, recount
 from freehint.safety.guest import ENDED, FRAMES, PHASE
-from freehint.safety.steps import DISCARDED, FINE, LOST_WRITE
+from freehint.safety.migrating import DISCARDED, FINE, LOST_WRITE
 
 DAMAGED, STILL_HELD, STUCK = range(DISCARDED + 1, DISCARDED + 4)
 PROPERTIES = {

@@ -6,7 +6,7 @@ from freehint.config import parameters
 from freehint.safety.check import PROPERTIES
 from freehint.safety.explore import Exploration, explore
 from freehint.safety.guest import Case
-from freehint.safety.steps import FINE
+from freehint.safety.migrating import FINE
 from freehint.safety.trace import replay, schedule_string
 
 

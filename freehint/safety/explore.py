@@ -14,8 +14,9 @@ from freehint.jit import kernel
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
 from freehint.safety.guest import Case, new_guest, pages_of_nobody
+from freehint.safety.migrating import FINE, IMPOSSIBLE
 from freehint.safety.pack import digest, pack, settle, unpack
-from freehint.safety.steps import FINE, IMPOSSIBLE, NR_STEPS, take_step
+from freehint.safety.steps import NR_STEPS, take_step
 from freehint.safety.worker import verbs_of
 
 # Entries of ``count``.

@@ -4,7 +4,7 @@ The World is the engine's own.  All arrays that a step may change lie one after 
 ``arena``, so a state of the guest is the bytes of it that ever change.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -45,6 +45,7 @@ from freehint.mm.memory import (
 from freehint.mm.profile import LINUX_6_1
 from freehint.policies import POLICIES
 from freehint.policies.policy import REPORT, Policy
+from freehint.safety.arena import Arena
 
 # Frames of the guest.  Pages between the two blocks of order 2 belong to nobody, so nothing merges
 # beyond that order.
@@ -277,42 +278,6 @@ def _new_world(case: Case, policy: Policy) -> World:
     )
 
 
-class Arena:
-    """Arrays that move into one block of bytes."""
-
-    def __init__(self):
-        self.size, self.bytes = 0, None
-        self.arrays, self.moved = [], {}
-
-    def place(self, array: np.ndarray) -> np.ndarray:
-        """Give an array its place; :meth:`final` gives the array that lies there."""
-        self.arrays.append((array, self.size))
-        self.size += -(-array.nbytes // 8) * 8
-        return array
-
-    def of(self, value: tuple, names) -> tuple:
-        """Give the named arrays of a NamedTuple their places."""
-        for name in names:
-            self.place(getattr(value, name))
-        return value
-
-    def settle(self) -> None:
-        """Copy all arrays to their places."""
-        self.bytes = np.zeros(self.size // 8, np.uint64).view(np.uint8)
-        for array, begin in self.arrays:
-            place = np.ndarray(array.shape, array.dtype, self.bytes, begin)
-            place[...] = array
-            self.moved[id(array)] = place.view(type(array)) if array.dtype.names else place
-
-    def final(self, value):
-        """The same tuple or array with the arrays that have moved."""
-        if isinstance(value, np.ndarray):
-            return self.moved.get(id(value), value)
-        if isinstance(value, tuple):
-            return type(value)(*map(self.final, value))
-        return value
-
-
 def pages_of_nobody(guest: Guest) -> np.ndarray:
     """Which bytes of the arena belong to pages that the guest does not have: bool[n]."""
     begin, memory = guest.arena.ctypes.data, guest.world.memory
@@ -326,8 +291,3 @@ def pages_of_nobody(guest: Guest) -> np.ndarray:
         at = array.ctypes.data - begin
         found[at : at + array.nbytes] = np.repeat(of_node, array.nbytes // nodes)
     return found
-
-
-def options(case: Case) -> dict:
-    """The fields of a case by name."""
-    return {field.name: getattr(case, field.name) for field in fields(case)}

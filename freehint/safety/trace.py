@@ -25,14 +25,12 @@ from freehint.safety.guest import (
     Case,
     new_guest,
 )
+from freehint.safety.migrating import CANCEL, FINE, GO_ON
 from freehint.safety.pack import settle
 from freehint.safety.steps import (
-    CANCEL,
     CHOICES,
     COMMAND,
-    FINE,
     FREE,
-    GO_ON,
     HOST,
     MIGRATION,
     NR_STEPS,

@@ -8,21 +8,10 @@ what is left out.
 from typing import NamedTuple
 
 from freehint.engine.host.device import notify_host
-from freehint.engine.stroke_kernels import (
-    begin_rows,
-    finish_stroke,
-    lock_for_drain,
-    lock_zone,
-)
+from freehint.engine.stroke_kernels import begin_rows, finish_stroke, lock_for_drain, lock_zone
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
 from freehint.engine.world.clock import schedule, suspend
-from freehint.engine.world.records import (
-    HINT_REQUESTED,
-    HINT_START,
-    HINT_STOP,
-    IDLE,
-    WAIT_RING,
-)
+from freehint.engine.world.records import HINT_REQUESTED, HINT_START, HINT_STOP, IDLE, WAIT_RING
 from freehint.engine.world.ring import ADDED
 from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, WATCH_EMPTY
