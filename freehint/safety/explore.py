@@ -262,12 +262,7 @@ def explore(case: Case, most_states=100_000_000, most_bytes=2 << 30, progress=No
     whole("explore.most_states", most_states, 1)
     whole("explore.most_bytes", most_bytes, 1)
     began = time.perf_counter()
-    # No byte is packed that never changes: one that changes for the first time begins anew.
-    cells, came_to = set(), NOT_PACKED
-    while came_to == NOT_PACKED:
-        search = Search(case, cells)
-        came_to = _search(search, most_states, most_bytes, progress)
-        cells |= search.changed()
+    search, came_to = search_all(case, most_states, most_bytes, progress)
     return Exploration(
         case=case,
         states=int(search.count[STATES]),
@@ -279,6 +274,25 @@ def explore(case: Case, most_states=100_000_000, most_bytes=2 << 30, progress=No
         state_bytes=len(search.cells),
         seconds=time.perf_counter() - began,
     )
+
+
+def search_all(case: Case, most_states: int, most_bytes: int, progress=None) -> tuple[Search, int]:
+    """Search a case, anew whenever a byte changes that was never seen to change before.
+
+    The arguments are those of :func:`explore`.
+
+    Returns
+    -------
+    (Search, int)
+        The search that packs all that changed; LEVEL_DONE or VIOLATED.
+    """
+    cells, came_to = set(), NOT_PACKED
+    while came_to == NOT_PACKED:
+        search = Search(case, cells)
+        came_to = _search(search, most_states, most_bytes, progress)
+        if came_to == NOT_PACKED:
+            cells |= search.changed()
+    return search, came_to
 
 
 def _search(search: Search, most_states: int, most_bytes: int, progress) -> int:

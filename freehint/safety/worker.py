@@ -220,9 +220,15 @@ def end_stroke(guest, verbs):
 
 
 @kernel
+def worker_turn(guest):
+    """Let the worker publish a row, or tell what is due.  The result is worker_event()'s."""
+    return worker_event(guest.world, 0, worker_actor(guest.world), 0)
+
+
+@kernel
 def worker_step(guest, verbs):
     """The worker's next turn."""
-    due = worker_event(guest.world, 0, worker_actor(guest.world), 0)
+    due = worker_turn(guest)
     if due == STROKE_BEGINS:
         begin_stroke(guest, verbs)
     elif due == STROKE_ENDS:
