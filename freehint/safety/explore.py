@@ -156,7 +156,7 @@ class Search:
         self.packed = self.one.view(np.uint8)
         self.packed[: len(self.cells)] = guest.arena[self.cells]
         self.table = np.zeros(FIRST_SLOTS, np.uint64)
-        enter_all(self.table, np.array([digest(self.one)], np.uint64))
+        enter(self.table, self.one)
         self.parents = np.zeros(FIRST_SLOTS, np.uint32)
         self.steps = np.zeros(FIRST_SLOTS, np.uint8)
         self.count = np.zeros(NR_COUNT, np.int64)
@@ -228,6 +228,12 @@ class Search:
             taken.append(int(self.steps[at]))
             at = int(self.parents[at])
         return tuple(reversed(taken))
+
+
+@kernel
+def enter(table, words):
+    """Enter a packed state into a table."""
+    is_new(table, digest(words))
 
 
 @kernel

@@ -72,7 +72,7 @@ TOO_SMALL_FOR = {
     OPERATIONS,  # operations that the vCPUs may still do; -1: any number
     NR_OWN,
 ) = range(10)
-NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, COMPLETION, ENDED = range(6)
+NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED = range(5)
 
 
 class Guest(NamedTuple):

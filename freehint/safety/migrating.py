@@ -11,7 +11,6 @@ from freehint.engine.host.precopy import PRECOPY as ENGINE_PRECOPY
 from freehint.engine.world.dirty import LOGGING, next_dirty, sync_bitmap
 from freehint.jit import kernel
 from freehint.safety.guest import (
-    COMPLETION,
     ENDED,
     FRAMES,
     HINTS_STOPPED,
@@ -70,30 +69,37 @@ def end_migration(guest, verbs):
 
 @kernel
 def complete(guest, verbs):
-    """Compare what the destination has with the guest.  Source: Migration._complete()."""
-    came_to = LOST_WRITE if lost_writes(guest.world) > 0 else FINE
+    """Stop the guest, sync, send the rest and compare what the destination has with the guest.
+
+    Nobody else acts meanwhile, so all of it is one step.
+    Source: Migration.turn(), migration_event(), Migration._complete().
+    """
+    world = guest.world
+    sync_bitmap(world.dirty)
+    world.migration[0].phase = ENGINE_COMPLETION
+    page = take_next(guest)
+    while page >= 0:
+        read_page(world, page)
+        page = take_next(guest)
+    guest.own[READING] = 0
+    came_to = LOST_WRITE if lost_writes(world) > 0 else FINE
     end_migration(guest, verbs)
     return came_to
 
 
 @kernel(inline=True)
-def turn_step(guest):
+def turn_step(guest, verbs):
     """Before, at and after a sync.  Source: Migration.turn()."""
-    world, own = guest.world, guest.own
-    phase = own[PHASE]
-    if phase == PRECOPY:
+    own = guest.own
+    if own[PHASE] == PRECOPY:
         stop_hints(guest)
         own[PHASE] = HINTS_STOPPED
-    elif phase == HINTS_STOPPED:
-        sync_bitmap(world.dirty)
+        return FINE
+    if own[PHASE] == HINTS_STOPPED:
+        sync_bitmap(guest.world.dirty)
         own[PHASE] = SYNCED
-    elif phase == SYNCED:  # the guest is stopped
-        sync_bitmap(world.dirty)
-        world.migration[0].phase = ENGINE_COMPLETION
-        own[PHASE] = COMPLETION
-    else:
-        return IMPOSSIBLE
-    return FINE
+        return FINE
+    return complete(guest, verbs)
 
 
 @kernel
@@ -101,7 +107,7 @@ def migration_step(guest, verbs, choice):
     """One step of the migration's thread.
 
     GO_ON begins, takes a page out of the bitmap, reads it, or begins another round; TURN goes on
-    to the next sync; CANCEL ends it.
+    to the next sync, and to the end; CANCEL ends it.
     """
     own = guest.own
     phase = own[PHASE]
@@ -112,24 +118,19 @@ def migration_step(guest, verbs, choice):
             return IMPOSSIBLE
         read_page(guest.world, own[READING] - 1)
         own[READING] = 0
-        return FINE
-    if choice == TURN:
-        return turn_step(guest)
-    if choice == CANCEL:
-        if phase == COMPLETION:
-            return IMPOSSIBLE
+    elif choice == TURN:
+        return turn_step(guest, verbs)
+    elif choice == CANCEL:
         stop_hints(guest)
         end_migration(guest, verbs)
-        return FINE
-    if phase == NOT_YET:
+    elif phase == NOT_YET:
         begin_migration(guest)
+    elif phase == PRECOPY:
+        return FINE if take_next(guest) >= 0 else IMPOSSIBLE
     elif phase == SYNCED and own[ROUNDS] > 0:
         own[ROUNDS] -= 1
         own[PHASE] = PRECOPY
         start_hints(guest)
-    elif phase == PRECOPY or phase == COMPLETION:
-        if take_next(guest) < 0:
-            return complete(guest, verbs) if phase == COMPLETION else IMPOSSIBLE
     else:
         return IMPOSSIBLE
     return FINE

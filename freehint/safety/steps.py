@@ -13,7 +13,7 @@ from freehint.mm.memory import EMPTIED, MOVABLE
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 from freehint.safety.guest import (
     BLOCKS,
-    COMPLETION,
+    ENDED,
     FRAMES,
     MOST_ORDER,
     OPERATIONS,
@@ -51,7 +51,7 @@ def may_operate(guest, cpu):
     """May a vCPU do something?  Not after the migration, whose end is the end of a schedule."""
     if cpu >= guest.rule[VCPUS] or guest.own[OPERATIONS] == 0:
         return False
-    return guest.own[PHASE] < COMPLETION
+    return guest.own[PHASE] != ENDED
 
 
 @kernel(inline=True)
@@ -173,7 +173,7 @@ def take_step(guest, verbs, step):
         if choice > FREE + 1:
             return IMPOSSIBLE
         return vcpu_step(guest, verbs, actor, choice)
-    if choice > 0 or own[PHASE] == COMPLETION:  # the VM is stopped
+    if choice > 0:
         return IMPOSSIBLE
     if actor == COMMAND:
         if own[START_DUE] == 0:

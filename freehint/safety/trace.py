@@ -14,8 +14,6 @@ from freehint.engine.world.ring import ADDED, USED
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
 from freehint.safety.guest import (
-    COMPLETION,
-    ENDED,
     NOT_YET,
     PHASE,
     PRECOPY,
@@ -256,14 +254,13 @@ class Player:
             return "begins, with all pages to send, and asks for hints"
         if choice == GO_ON and phase == SYNCED:
             return "asks for hints again"
-        if choice == GO_ON and own[PHASE] == ENDED:
-            return "has sent all: the guest goes on at the destination"
         if choice == GO_ON:
             return f"takes page {int(own[READING]) - 1} out of the bitmap"
         if phase == PRECOPY:
             return "tells the guest to stop hinting"
-        stops = "stops the guest and " if own[PHASE] == COMPLETION else ""
-        return f"{stops}syncs: {dirty}"
+        if phase == SYNCED:
+            return "stops the guest, syncs and sends the rest: the guest goes on at the destination"
+        return f"syncs: {dirty}"
 
 
 def replay(text: str):

@@ -78,7 +78,7 @@ def test_a_block_that_stays_held_at_the_end_is_seen():
         assert player.play(step)[1] == FINE
     player.guest.world.key[:] = 1 << 62
     player.guest.own[:] = 0
-    player.guest.own[0] = 5  # ENDED
+    player.guest.own[0] = 4  # ENDED
     assert player.end() == STILL_HELD
 
 
