@@ -84,6 +84,12 @@ class Kernel(CPUDispatcher):
         """Pickled by name, as functions are: a worker process finds what is compiled already."""
         return self.__qualname__
 
+    def __repr__(self):
+        """A kernel that is an argument is named in the cache's keys: the same in all processes."""
+        if not is_ours(self):
+            return super().__repr__()
+        return f"Kernel({self.py_func.__module__}.{self.py_func.__qualname__})"
+
     def __call__(self, *args):
         entry = self.entry
         if entry is None:
