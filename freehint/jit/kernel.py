@@ -84,12 +84,6 @@ class Kernel(CPUDispatcher):
         """Pickled by name, as functions are: a worker process finds what is compiled already."""
         return self.__qualname__
 
-    def __repr__(self):
-        """A kernel that is an argument is named in the cache's keys: the same in all processes."""
-        if not is_ours(self):
-            return super().__repr__()
-        return f"Kernel({self.py_func.__module__}.{self.py_func.__qualname__})"
-
     def __call__(self, *args):
         entry = self.entry
         if entry is None:
@@ -194,6 +188,9 @@ def _inner(function, forceinline: bool, checks=False) -> Kernel:
     )(function)
     made.__class__ = Kernel
     made.checks = checks
+    if is_ours(function):
+        # The name of a kernel that is an argument, in the cache's keys: no address stands in it.
+        made._type.name = f"Kernel({function.__module__}.{function.__qualname__})"
     made.twin = made.entry = made.checked_entry = None  # compiled at the first call
     return made
 
