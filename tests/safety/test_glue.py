@@ -40,6 +40,8 @@ class Mirror(Player):
         super().__init__(case)
         current = Current(self.guest.world)
         self.strokes = Strokes(current, (case.made_policy(),), None, None, None)
+        # new_guest() had registered the policy before.
+        self.guest.world.state[0].shrinkers = case.made_policy().shrink is not None
         self.commands = Commands(self.strokes, lambda *about: None)
         self.user = self.strokes.users[0]
         settle(self.pinned, self.verbs)
@@ -113,7 +115,7 @@ def test_worker_and_commands_are_those_of_the_engine(policy):
             mirror.follow(step)
             hints += step in HINT_STEPS
         assert np.array_equal(player.guest.arena, mirror.guest.arena), hex(step or 0)
-    assert hints > 100
+    assert hints > 50
 
 
 @pytest.mark.parametrize("policy", POLICIES)
