@@ -3,7 +3,7 @@
 from freehint.jit import kernel
 from freehint.mm.damage import OK, pages_at_hand, pages_held, recount
 from freehint.safety.guest import ENDED, FRAMES, PHASE
-from freehint.safety.migrating import DISCARDED, FINE, LOST_WRITE
+from freehint.safety.migrating import ALL_FRAMES, DISCARDED, FINE, LOST_WRITE
 
 DAMAGED, STILL_HELD, STUCK = range(DISCARDED + 1, DISCARDED + 4)
 PROPERTIES = {
@@ -27,7 +27,8 @@ def check_owners(guest):
         for block in range(world.cpu[cpu].nr_blocks):
             node, order = world.held[cpu, block] >> 4, world.held[cpu, block] & 15
             for page in range(node, node + (1 << order)):
-                if owned >> page & 1 or guest.listed[page]:
+                mine = ALL_FRAMES >> page & 1
+                if not mine or owned >> page & 1 or guest.listed[page]:
                     return DAMAGED
                 owned |= 1 << page
                 pages += 1

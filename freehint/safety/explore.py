@@ -15,7 +15,7 @@ from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
 from freehint.safety.guest import Case, new_guest, pages_of_nobody
 from freehint.safety.migrating import FINE, IMPOSSIBLE
-from freehint.safety.pack import digest, pack, settle, unpack
+from freehint.safety.pack import digest, enter, enter_all, is_new, pack, settle, unpack
 from freehint.safety.steps import NR_STEPS, take_step
 from freehint.safety.worker import verbs_of
 
@@ -25,19 +25,6 @@ LEVEL_DONE, NEED_ROOM, VIOLATED, NOT_PACKED = range(4)
 FIRST_SLOTS = 1 << 16
 FIRST_ROWS = 1 << 12
 STATE_BYTES = 64 + 5  # a state's slots in a table at most half full, parent and step
-
-
-@kernel(inline=True)
-def is_new(table, key):
-    """Enter a hash into the table; was it not there?"""
-    mask = np.uint64(table.shape[0] - 1)
-    slot = key & mask
-    while table[slot] != 0:
-        if table[slot] == key:
-            return False
-        slot = (slot + np.uint64(1)) & mask
-    table[slot] = key
-    return True
 
 
 @kernel(inline=True)
@@ -228,20 +215,6 @@ class Search:
             taken.append(int(self.steps[at]))
             at = int(self.parents[at])
         return tuple(reversed(taken))
-
-
-@kernel
-def enter(table, words):
-    """Enter a packed state into a table."""
-    is_new(table, digest(words))
-
-
-@kernel
-def enter_all(table, old):
-    """Enter the hashes of one table into another."""
-    for key in old:
-        if key != 0:
-            is_new(table, key)
 
 
 def explore(case: Case, most_states=100_000_000, most_bytes=2 << 30, progress=None) -> Exploration:

@@ -169,3 +169,30 @@ def digest(words):
     value *= np.uint64(0xC4CEB9FE1A85EC53)
     value ^= value >> np.uint64(29)
     return value if value != 0 else np.uint64(1)
+
+
+@kernel(inline=True)
+def is_new(table, key):
+    """Enter a hash into the table; was it not there?"""
+    mask = np.uint64(table.shape[0] - 1)
+    slot = key & mask
+    while table[slot] != 0:
+        if table[slot] == key:
+            return False
+        slot = (slot + np.uint64(1)) & mask
+    table[slot] = key
+    return True
+
+
+@kernel
+def enter(table, words):
+    """Enter a packed state into a table."""
+    is_new(table, digest(words))
+
+
+@kernel
+def enter_all(table, old):
+    """Enter the hashes of one table into another."""
+    for key in old:
+        if key != 0:
+            is_new(table, key)
