@@ -20,6 +20,7 @@ from freehint.inputs.source import annotations, imported, keys
 from freehint.record.reclaim.options import WORKLOADS_HELP, add_reclaim_options
 from freehint.replay import INPUTS, LEVELS, REPLAY_LEVELS
 from freehint.replay.pressure.options import add_pressure
+from freehint.safety.options import add_explore
 from freehint.version import __version__
 
 FAILED, BAD_INPUT = 1, 2
@@ -103,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     _add_runs(commands)
+    add_explore(commands)
     _add_replays(commands)
     _add_record(commands)
     _add_reports(commands)
@@ -175,12 +177,8 @@ def _add_replays(commands) -> None:
         "print_predictions",
         "block",
     )
-    kind(
-        "reporting",
-        "every pass of free page reporting, block by block",
-        "print_predictions",
-        "block",
-    )
+    passes = "every pass of free page reporting, block by block"
+    kind("reporting", passes, "print_predictions", "block")
     walker = kind(
         "walker", "every recorded walk of the thread, row by row", "print_walkers", "recorded row"
     )

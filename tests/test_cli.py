@@ -199,7 +199,7 @@ LIGHT = [
 LIGHT_MODULES = (
     *("", ".cli", ".config", ".inputs", ".inputs.source", ".record", ".replay", ".version"),
     *(".record.reclaim", ".record.reclaim.options"),
-    *(".replay.pressure", ".replay.pressure.options"),
+    *(".replay.pressure", ".replay.pressure.options", ".safety", ".safety.options"),
 )
 
 

@@ -188,6 +188,9 @@ def _inner(function, forceinline: bool, checks=False) -> Kernel:
     )(function)
     made.__class__ = Kernel
     made.checks = checks
+    if is_ours(function):
+        # The name of a kernel that is an argument, in the cache's keys: no address stands in it.
+        made._type.name = f"Kernel({function.__module__}.{function.__qualname__})"
     made.twin = made.entry = made.checked_entry = None  # compiled at the first call
     return made
 

@@ -314,7 +314,12 @@ def check_isolate_counts(memory, where):
 def find_damage(memory, where):
     """First contradiction: its code, with ``where`` = kind, zone, order, migratetype, cpu or
     user, node, value, count."""
-    owned = np.zeros(memory.nr_pages, np.bool_)
+    return recount(memory, np.zeros(memory.nr_pages, np.bool_), where)
+
+
+@kernel(inline=True)
+def recount(memory, owned, where):
+    """As :func:`find_damage`; ``owned``, all False before, says which pages stand on lists."""
     code = check_free_lists(memory, owned, where)
     code = code or check_pcp_lists(memory, owned, where)
     code = code or check_private_lists(memory, owned, where)

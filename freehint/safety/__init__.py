@@ -1,1 +1,1 @@
-"""Is it safe?  Everything that can happen in a small guest, searched through."""
+"""Can hinting corrupt memory?  Every interleaving of a small guest: ``freehint explore``."""

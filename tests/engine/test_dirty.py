@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from freehint.engine.world.dirty import G1, G3, clear_hinted, new_dirty_log, next_dirty, sync_bitmap
+from freehint.engine.world.dirty import (
+    G1,
+    G2,
+    G3,
+    clear_chunk,
+    clear_hinted,
+    new_dirty_log,
+    next_dirty,
+    sync_bitmap,
+)
 from freehint.mm.bitmap import clear_bits, count_bits
 
 WORDS = 64
@@ -39,6 +48,24 @@ def test_a_hint_takes_a_blocks_pages_and_no_others(order):
     hit = set(range(node, node + (1 << order)))
     assert clear_hinted(log, node, order) == len(before & hit)
     assert pages(log.bitmap) == before - hit
+
+
+@pytest.mark.parametrize("shift", [0, 1, 5, 6, 7, 11, 12, 18])
+def test_a_chunk_of_any_size_is_cleared_once_in_what_the_sync_saw(shift):
+    log = new_dirty_log(64 * WORDS, G2, shift)
+    log.log[:] = drawn(1, 0.5)
+    sync_bitmap(log)
+    log.log[:] |= drawn(2, 0.5)
+    before, seen = pages(log.log), pages(log.seen)
+    for page in (0, 1, 77, 64 * WORDS - 1):
+        first = page >> shift << shift
+        before -= seen & set(range(first, first + (1 << shift)))
+        clear_chunk(log, page)
+        assert pages(log.log) == before
+        log.log[page >> 6] |= np.uint64(1 << (page & 63))  # written again, and not cleared again
+        before.add(page)
+        clear_chunk(log, page)
+        assert pages(log.log) == before
 
 
 @pytest.mark.parametrize("generation", [G1, G3])

@@ -37,16 +37,25 @@ def begin_window(record, now_ns):
 
 
 @kernel(inline=True)
-def send_page(world, page):
-    """Send one page as it is now, and return its (bytes, ns).
+def take_page(world, page):
+    """Take a page out of the bitmap, and clear the log of its chunk: the page is sent next.
 
-    Source: ram_save_target_page_legacy().
+    Source: migration_bitmap_clear_dirty().
     """
     record = world.migration[0]
     clear_bit(world.dirty.bitmap, page)
     clear_chunk(world.dirty, page)
     record.pages_left -= 1
     record.at = page + 1
+
+
+@kernel(inline=True)
+def read_page(world, page):
+    """Send a page as it is now, and return its (bytes, ns).
+
+    Source: ram_save_target_page_legacy().
+    """
+    record = world.migration[0]
     if world.copy[page] != world.version[page]:  # a copy that stays 0 takes none of our memory
         world.copy[page] = world.version[page]
     if world.version[page] == 0:
@@ -85,7 +94,8 @@ def migration_event(world, actor, now_ns):
     if page < 0:
         suspend(world, actor)
         return True
-    sent, took_ns = send_page(world, page)
+    take_page(world, page)
+    sent, took_ns = read_page(world, page)
     record.sent_bytes += sent
     record.window_bytes += sent
     due = now_ns + took_ns

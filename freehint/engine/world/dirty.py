@@ -27,6 +27,7 @@ from freehint.jit import kernel
 from freehint.mm.bitmap import ONE, bits_from, clear_bits, popcount, set_bit
 
 G1, G2, G3 = range(3)
+WORD_SHIFT = 6  # 64 pages; QEMU's chunks are no smaller, those of freehint/safety may be
 CHUNK_SHIFT = 18  # CLEAR_BITMAP_SHIFT_DEFAULT: 2^18 pages, 1 GiB
 
 
@@ -75,12 +76,17 @@ def clear_chunk(dirty, page):
 
     Source: migration_clear_memory_region_dirty_bitmap().
     """
-    chunk = page >> dirty.rule[SHIFT]
+    shift = dirty.rule[SHIFT]
+    chunk = page >> shift
     if not dirty.unclear[chunk]:
         return
     dirty.unclear[chunk] = False
-    first = (chunk << dirty.rule[SHIFT]) >> 6
-    last = min(((chunk + 1) << dirty.rule[SHIFT]) >> 6, dirty.log.shape[0])
+    first = (chunk << shift) >> 6
+    if shift < WORD_SHIFT:
+        bits = ((ONE << np.uint64(1 << shift)) - ONE) << np.uint64((chunk << shift) & 63)
+        dirty.log[first] &= ~(dirty.seen[first] & bits)
+        return
+    last = min(((chunk + 1) << shift) >> 6, dirty.log.shape[0])
     for word in range(first, last):
         dirty.log[word] &= ~dirty.seen[word]
 

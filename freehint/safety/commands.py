@@ -1,0 +1,71 @@
+"""The output of ``freehint explore``."""
+
+from itertools import product
+
+from freehint.config import parameters
+from freehint.safety.check import PROPERTIES
+from freehint.safety.explore import Exploration, explore
+from freehint.safety.guest import Case
+from freehint.safety.migrating import FINE
+from freehint.safety.trace import replay, schedule_string
+
+
+def print_exploration(args) -> bool:
+    """Explore each case that the options name, or play one schedule."""
+    if args.replay is not None:
+        return print_replay(args.replay)
+    cases = list(_cases(args))
+    found = [_print_one(case, args) for case in cases]
+    if len(found) > 1:
+        print(f"{sum(one.exhausted for one in found)} of {len(found)} exhausted without violation,")
+        print(f"{sum(one.violation != FINE for one in found)} with a violation")
+    return not any(one.violation for one in found)
+
+
+def _cases(args):
+    """A case for each combination of what was given several times."""
+    given = {
+        name: value
+        for name in (one.name for one in parameters(Case))
+        if (value := getattr(args, name)) is not None
+    }
+    several = {name: value for name, value in given.items() if isinstance(value, list)}
+    for values in product(*several.values()):
+        yield Case(**given | dict(zip(several, values, strict=True)))
+
+
+def _print_one(case: Case, args) -> Exploration:
+    found = explore(case, args.most_states, args.most_mib << 20)
+    named = schedule_string(case, ()).rstrip(":")
+    rate = found.states / max(found.seconds, 1e-9)
+    if found.violation:
+        verdict = f"violation of {PROPERTIES[found.violation]}"
+    elif found.exhausted:
+        verdict = "exhausted, no violation"
+    else:
+        verdict = "not exhausted, no violation so far"
+    print(f"{named}: {verdict}")
+    print(
+        f"  {found.states:,} states of {found.state_bytes} bytes, {found.transitions:,} steps,"
+        f" depth {found.depth}, {found.seconds:.1f} s, {rate:,.0f} states/s"
+    )
+    if found.violation:
+        text = schedule_string(case, found.steps)
+        _tell(text)
+        print(f"  next: freehint explore --replay {text}")
+    return found
+
+
+def _tell(text: str) -> int:
+    came_to = FINE
+    for number, (sentence, now) in enumerate(replay(text), 1):
+        print(f"  {number:3} {sentence}")
+        came_to = came_to or now
+    return came_to
+
+
+def print_replay(text: str) -> bool:
+    """Play one schedule, and tell what it violates."""
+    came_to = _tell(text)
+    print(PROPERTIES.get(came_to, "no violation"))
+    return came_to == FINE

@@ -1,0 +1,288 @@
+"""Breadth first through every state of the small guest: ``explore``.
+
+A state is known by a 64-bit hash of its canonical bytes.  Parents and steps of all states are kept,
+packed states only of two levels, so the first violation has a shortest schedule.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from freehint.config import whole
+from freehint.jit import kernel
+from freehint.jit.pinned import pinned
+from freehint.safety.check import check_end, check_owners
+from freehint.safety.guest import Case, new_guest, pages_of_nobody
+from freehint.safety.migrating import FINE, IMPOSSIBLE
+from freehint.safety.pack import digest, enter, enter_all, is_new, pack, settle, unpack
+from freehint.safety.steps import NR_STEPS, take_step
+from freehint.safety.worker import verbs_of
+
+# Entries of ``count``.
+ROW, NEXT, STATES, FIRST, TRANSITIONS, VIOLATION, BY_STATE, BY_STEP, NR_COUNT = range(9)
+LEVEL_DONE, NEED_ROOM, VIOLATED, NOT_PACKED = range(4)
+FIRST_SLOTS = 1 << 16
+FIRST_ROWS = 1 << 12
+STATE_BYTES = 64 + 5  # a state's slots in a table at most half full, parent and step
+
+
+@kernel(inline=True)
+def all_packed(words, first, watched):
+    """Do all watched words outside of the packed bytes have their first values?"""
+    for i in range(watched.shape[0]):
+        if (words[watched[i, 0]] ^ first[watched[i, 0]]) & watched[i, 1]:
+            return False
+    return True
+
+
+@kernel
+def expand(guest, verbs, cells, watch, level, tables, count):
+    """Do every step in every state of a level, and note the new states.
+
+    ``watch``: (words of the arena, their first values, watched words and bits); ``level``: this
+    level's states, the next level's, one state, its bytes; ``tables``: hashes, parents, steps.
+    """
+    states, following, one, packed = level
+    words, first, watched = watch
+    table, parents, steps = tables
+    while count[ROW] < states.shape[0]:
+        full = count[NEXT] + NR_STEPS > following.shape[0]
+        full = full or count[STATES] + NR_STEPS > parents.shape[0]
+        if full or 2 * (count[STATES] + NR_STEPS) > table.shape[0]:
+            return NEED_ROOM
+        parent = count[FIRST] + count[ROW]
+        changed, possible = True, 0
+        for step in range(NR_STEPS):
+            if changed:
+                one[:] = states[count[ROW]]
+                unpack(guest, cells, packed)
+            came_to = take_step(guest, verbs, step)
+            changed = came_to != IMPOSSIBLE
+            if came_to < FINE:
+                continue
+            possible += 1
+            count[TRANSITIONS] += 1
+            settle(guest, verbs)
+            if not all_packed(words, first, watched):
+                return NOT_PACKED
+            pack(guest, cells, packed)
+            if came_to == FINE:
+                if not is_new(table, digest(one)):
+                    continue
+                came_to = check_owners(guest)
+            if came_to != FINE:
+                count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, step
+                return VIOLATED
+            following[count[NEXT]] = one
+            count[NEXT] += 1
+            parents[count[STATES]] = parent
+            steps[count[STATES]] = step
+            count[STATES] += 1
+        if possible == 0:
+            one[:] = states[count[ROW]]
+            unpack(guest, cells, packed)
+            came_to = check_end(guest)
+            if came_to != FINE:
+                count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, -1
+                return VIOLATED
+        count[ROW] += 1
+    return LEVEL_DONE
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What an exploration came to.
+
+    Attributes
+    ----------
+    case : Case
+    states, transitions, depth : int
+        Numbers of different states and of steps done, and the number of the last level.
+    exhausted : bool
+        Whether every state within the bounds was seen.
+    violation : int
+        0, or one of :data:`freehint.safety.check.PROPERTIES`.
+    steps : tuple of int
+        The shortest schedule to the violation.
+    state_bytes : int
+        Bytes of a packed state.
+    seconds : float
+    """
+
+    case: Case
+    states: int
+    transitions: int
+    depth: int
+    exhausted: bool
+    violation: int
+    steps: tuple
+    state_bytes: int
+    seconds: float
+
+
+class Search:
+    """The tables of a breadth-first search from a guest's first state.
+
+    Parameters
+    ----------
+    case : Case
+    cells : sorted list of int
+        Places in the arena of the bytes that are packed.
+    """
+
+    def __init__(self, case: Case, cells):
+        self.case, self.cells = case, np.array(sorted(cells), np.int64)
+        guest, policy = new_guest(case)
+        self.guest, self.verbs = guest, verbs_of(policy)
+        self.pinned = pinned(guest)
+        settle(self.pinned, self.verbs)
+        self.words = guest.arena.view(np.uint64)
+        self.first = self.words.copy()
+        self.one = np.zeros(len(self.cells) // 8 + 1, np.uint64)
+        self.packed = self.one.view(np.uint8)
+        self.packed[: len(self.cells)] = guest.arena[self.cells]
+        self.table = np.zeros(FIRST_SLOTS, np.uint64)
+        enter(self.table, self.one)
+        self.parents = np.zeros(FIRST_SLOTS, np.uint32)
+        self.steps = np.zeros(FIRST_SLOTS, np.uint8)
+        self.count = np.zeros(NR_COUNT, np.int64)
+        self.count[STATES] = 1
+        self.level = self.one[None].copy()
+        self.following = np.zeros((FIRST_ROWS, len(self.one)), np.uint64)
+        self.watched = self._watched()
+        self.depth = 0
+
+    def _watched(self) -> np.ndarray:
+        """Words of the arena, and their bits that are not packed: uint64[n, 2]."""
+        bits = np.full(len(self.words), ~np.uint64(0))
+        bits.view(np.uint8)[self.cells] = 0
+        bits.view(np.uint8)[pages_of_nobody(self.guest)] = 0
+        at = np.flatnonzero(bits).astype(np.uint64)
+        return np.stack([at, bits[bits != 0]], axis=1)
+
+    def changed(self) -> set:
+        """Places of the bytes that differ from the first state."""
+        return set(np.flatnonzero(self.guest.arena != self.first.view(np.uint8)).tolist())
+
+    def expand(self) -> int:
+        """Go on with this level; returns LEVEL_DONE, VIOLATED or NOT_PACKED."""
+        while True:
+            came_to = expand(
+                self.pinned,
+                self.verbs,
+                self.cells,
+                (self.words, self.first, self.watched),
+                (self.level, self.following, self.one, self.packed),
+                (self.table, self.parents, self.steps),
+                self.count,
+            )
+            if came_to != NEED_ROOM:
+                return came_to
+            self._make_room()
+
+    def _make_room(self) -> None:
+        count = self.count
+        if count[NEXT] + NR_STEPS > len(self.following):
+            self.following = np.concatenate([self.following, np.zeros_like(self.following)])
+        if count[STATES] + NR_STEPS > len(self.parents):
+            self.parents = np.concatenate([self.parents, np.zeros_like(self.parents)])
+            self.steps = np.concatenate([self.steps, np.zeros_like(self.steps)])
+        if 2 * (count[STATES] + NR_STEPS) > len(self.table):
+            old, self.table = self.table, np.zeros(2 * len(self.table), np.uint64)
+            enter_all(self.table, old)
+
+    def next_level(self) -> None:
+        """Let the new states be the level."""
+        count = self.count
+        count[FIRST] = count[STATES] - count[NEXT]
+        self.level = self.following[: count[NEXT]].copy()
+        count[ROW] = count[NEXT] = 0
+        self.depth += 1
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the tables take."""
+        tables = (self.table, self.parents, self.steps, self.level, self.following)
+        return sum(one.nbytes for one in tables)
+
+    def schedule(self) -> tuple:
+        """The steps to the violation."""
+        at, taken = int(self.count[BY_STATE]), []
+        if self.count[BY_STEP] >= 0:
+            taken.append(int(self.count[BY_STEP]))
+        while at > 0:
+            taken.append(int(self.steps[at]))
+            at = int(self.parents[at])
+        return tuple(reversed(taken))
+
+
+def explore(case: Case, most_states=100_000_000, most_bytes=2 << 30, progress=None) -> Exploration:
+    """Every schedule of a small guest, the shortest first, up to the first violation.
+
+    Parameters
+    ----------
+    case : Case
+    most_states, most_bytes : int
+        The search stops there, and says that it is not exhausted.
+    progress : callable, optional
+        It is called after each level with its number and the numbers of states so far and of this
+        level.
+
+    Returns
+    -------
+    Exploration
+
+    Raises
+    ------
+    InputError
+        A bound cannot be used, or the policy cannot work so.
+    """
+    whole("explore.most_states", most_states, 1)
+    whole("explore.most_bytes", most_bytes, 1)
+    began = time.perf_counter()
+    search, came_to = search_all(case, most_states, most_bytes, progress)
+    return Exploration(
+        case=case,
+        states=int(search.count[STATES]),
+        transitions=int(search.count[TRANSITIONS]),
+        depth=search.depth,
+        exhausted=came_to == LEVEL_DONE and not len(search.level),
+        violation=int(search.count[VIOLATION]),
+        steps=search.schedule() if came_to == VIOLATED else (),
+        state_bytes=len(search.cells),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def search_all(case: Case, most_states: int, most_bytes: int, progress=None) -> tuple[Search, int]:
+    """Search a case, anew whenever a byte changes that was never seen to change before.
+
+    The arguments are those of :func:`explore`.
+
+    Returns
+    -------
+    (Search, int)
+        The search that packs all that changed; LEVEL_DONE or VIOLATED.
+    """
+    cells, came_to = set(), NOT_PACKED
+    while came_to == NOT_PACKED:
+        search = Search(case, cells)
+        came_to = _search(search, most_states, most_bytes, progress)
+        if came_to == NOT_PACKED:
+            cells |= search.changed()
+    return search, came_to
+
+
+def _search(search: Search, most_states: int, most_bytes: int, progress) -> int:
+    """Level after level, until the end, a limit, a violation, or a byte that is not packed."""
+    while len(search.level):
+        came_to = search.expand()
+        if came_to != LEVEL_DONE:
+            return came_to
+        search.next_level()
+        if progress:
+            progress(search.depth, int(search.count[STATES]), len(search.level))
+        if search.count[STATES] > most_states or search.bytes > most_bytes:
+            break
+    return LEVEL_DONE

@@ -1,0 +1,293 @@
+"""The small guest of the explorer: 8 frames, a ring, a host and a migration, in one block of bytes.
+
+The World is the engine's own.  All arrays that a step may change lie one after the other in
+``arena``, so a state of the guest is the bytes of it that ever change.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, NamedTuple
+
+import numpy as np
+
+from freehint.config import InputError, require
+from freehint.engine.current import Current
+from freehint.engine.host.migration import GENERATIONS
+from freehint.engine.strokes import Strokes
+from freehint.engine.world.balloon import new_balloon
+from freehint.engine.world.clock import NEVER
+from freehint.engine.world.dirty import GENERATION, new_dirty_log
+from freehint.engine.world.jobs import new_jobs, no_reclaim
+from freehint.engine.world.paging import no_paging
+from freehint.engine.world.records import (
+    COST_DTYPE,
+    CPU_DTYPE,
+    HOST_DTYPE,
+    MIGRATION_DTYPE,
+    NR_RARE,
+    STATE_DTYPE,
+    TALLY_DTYPE,
+    USER_DTYPE,
+    new_record,
+)
+from freehint.engine.world.ring import new_ring
+from freehint.engine.world.world import World
+from freehint.inputs.rules import Checked, OneOf, Switch, Whole
+from freehint.mm.buddy import FPI_NONE, free_block
+from freehint.mm.compact.proactive import new_compact_control
+from freehint.mm.memory import (
+    MOVABLE,
+    PAGEBLOCK_NR_PAGES,
+    WITHOUT_CMA,
+    ZONE_NORMAL,
+    new_memory,
+    new_zones,
+)
+from freehint.mm.profile import LINUX_6_1
+from freehint.policies import POLICIES
+from freehint.policies.policy import REPORT, Policy
+from freehint.safety.arena import Arena
+
+# Frames of the guest.  Pages between the two blocks of order 2 belong to nobody, so nothing merges
+# beyond that order.
+FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
+SPAN = 64  # pages that the bitmaps cover
+MOST_ORDER = 2
+ROWS = 12  # more blocks than the guest can have
+# Policies that cannot work in a guest of 8 frames, or walk by themselves.
+TOO_SMALL_FOR = {
+    "balloon_alloc": "it takes only blocks of order 10",
+    "page_reporting": "it walks by itself, and hints are not what it reports",
+}
+
+# Entries of Guest.own: what the engine keeps in Python.
+(
+    PHASE,  # of the migration: NOT_YET .. ENDED
+    READING,  # 1 + the page that was taken out of the bitmap and is now read, or 0
+    ROUNDS,  # rounds of hints that may still begin
+    START_DUE,  # 1: the command "start" is under way
+    WALKING,
+    ASKED,  # 1: a walk is to follow the one that runs
+    STATUS,  # what ``fill`` returned
+    ZONE,
+    OPERATIONS,  # operations that the vCPUs may still do; -1: any number
+    NR_OWN,
+) = range(10)
+NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED = range(5)
+
+
+class Guest(NamedTuple):
+    """The world of a small guest, and what the explorer keeps beside it.
+
+    world : World
+    state : the policy's state
+    own : int64[NR_OWN]     PHASE .. OPERATIONS
+    rule : int64[4]         VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, KEEPS_STATE
+    arena : uint8[n]        the bytes of all arrays that steps change
+    fresh : uint8[m]        the policy's state before a walk
+    span : int64[1]         where it begins in ``arena``
+    listed : bool[nr_pages], where : int64[8]   room for check_owners()
+    """
+
+    world: World
+    state: tuple
+    own: np.ndarray
+    rule: np.ndarray
+    arena: np.ndarray
+    fresh: np.ndarray
+    span: np.ndarray
+    listed: np.ndarray
+    where: np.ndarray
+
+
+VCPUS, BLOCKS, INITIALLY_SET, KEEPS_STATE = range(4)
+
+
+@dataclass(frozen=True)
+class Case(Checked):
+    """What is explored: a policy in a small guest, and the bounds.
+
+    Attributes
+    ----------
+    policy : str
+        One of POLICIES.
+    report : str
+        "own": as the policy reports; or one of "under_lock", "unlocked" and "acknowledged".
+    generation : "G1", "G2", "G3"
+        How the dirty log is cleared; see :mod:`freehint.engine.world.dirty`.
+    chunk : int
+        It is cleared ``2^chunk`` pages at a time; 1 is smaller than a block, 4 holds all frames.
+    initially_set : bool
+        Whether the log begins with every page dirty.
+    discard : bool
+        Whether the host discards the pages of a used hint.
+    vcpus, blocks : int
+        Number of vCPUs, and of blocks that each may hold at once.
+    ring : int
+        Number of descriptors.
+    rounds : int
+        Rounds of hints; a migration syncs at most twice more.
+    capacity : int
+        Blocks in a stroke, for policies that have a capacity.
+    operations : int
+        The vCPUs' operations in all; -1 for any number.
+    """
+
+    policy: Annotated[str, OneOf(tuple(POLICIES))] = "v24"
+    report: Annotated[str, OneOf(("own", *REPORT))] = "own"
+    generation: Annotated[str, OneOf(GENERATIONS)] = "G3"
+    chunk: Annotated[int, Whole(0, 5)] = 4
+    initially_set: Switch = False
+    discard: Switch = False
+    vcpus: Annotated[int, Whole(1, 2)] = 1
+    blocks: Annotated[int, Whole(1, 2)] = 1
+    ring: Annotated[int, Whole(1, 4)] = 2
+    rounds: Annotated[int, Whole(1, 3)] = 2
+    capacity: Annotated[int, Whole(1, 4)] = 2
+    operations: Annotated[int, Whole(-1, 100)] = -1
+
+    where = "explore."
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.policy in TOO_SMALL_FOR:
+            raise InputError(
+                f"policy {self.policy!r} cannot be explored in 8 frames: "
+                f"{TOO_SMALL_FOR[self.policy]}"
+            )
+        require(self.ring & (self.ring - 1) == 0, "explore.ring", "be a power of two", self.ring)
+
+    def made_policy(self) -> Policy:
+        """The policy with the case's report and capacity; a walker of large blocks walks all.
+
+        Raises
+        ------
+        InputError
+            The policy cannot report so.
+        """
+        policy = POLICIES[self.policy]
+        changes = {"capacity": min(self.capacity, policy.capacity)} if policy.capacity else {}
+        if self.report != "own":
+            changes["report"] = self.report
+        if getattr(policy, "min_order", 0) > MOST_ORDER:
+            changes["min_order"] = MOST_ORDER
+        return replace(policy, **changes)
+
+
+def small_memory(vcpus: int):
+    """A zone whose only frames are FRAMES, all free; pcp lists keep nothing, as during boot."""
+    zones = new_zones(
+        start_pfn=np.array([0]),
+        spanned=np.array([PAGEBLOCK_NR_PAGES]),
+        present=np.array([len(FRAMES)]),
+        managed=np.array([len(FRAMES)]),
+        index=np.array([ZONE_NORMAL]),
+    )
+    memory = new_memory(zones, vcpus, LINUX_6_1, types=WITHOUT_CMA)
+    memory.pageblock[0] = MOVABLE
+    memory.pcp.batch[:] = 1
+    for first in FRAMES[:: 1 << MOST_ORDER]:
+        free_block(memory, first, 0, MOST_ORDER, FPI_NONE)
+    return memory
+
+
+def new_guest(case: Case) -> tuple[Guest, Policy]:
+    """The guest of a case before its first step, and its policy."""
+    policy = case.made_policy()
+    world = _new_world(case, policy)
+    if policy.fill is not None:
+        Strokes(Current(world), (policy,), None, None, None)
+    make = policy.new_state
+    state = make(world.memory, policy) if make else np.zeros(64, np.int64)
+    own = np.zeros(NR_OWN, np.int64)
+    own[ROUNDS], own[OPERATIONS] = case.rounds, case.operations
+    rule = [case.vcpus, case.blocks, case.initially_set, policy.release is not None]
+    arena = Arena()
+    laid_world = world._replace(
+        memory=arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify")),
+        dirty=arena.of(world.dirty, ("bitmap", "log", "seen", "unclear", "rule")),
+        ring=arena.of(world.ring, ("blocks", "count")),
+    )
+    names = ("key", "lock_until", "state", "user", "cpu", "held", "report", "outcome")
+    laid_world = arena.of(laid_world, (*names, "migration", "version", "copy"))
+    own = arena.place(own)
+    begin = arena.size
+    laid_state = arena.of(state, state._fields) if isinstance(state, tuple) else arena.place(state)
+    fresh_end = arena.size
+    arena.settle()
+    guest = Guest(
+        world=arena.final(laid_world),
+        state=arena.final(laid_state),
+        own=arena.final(own),
+        rule=np.array(rule, np.int64),
+        arena=arena.bytes,
+        fresh=arena.bytes[begin:fresh_end].copy(),
+        span=np.array([begin], np.int64),
+        listed=np.zeros(world.memory.nr_pages, np.bool_),
+        where=np.zeros(8, np.int64),
+    )
+    return guest, policy
+
+
+def _new_world(case: Case, policy: Policy) -> World:
+    """The engine's world for a case: nothing costs time, and no actor acts before its choice."""
+    memory = small_memory(case.vcpus)
+    users = int(policy.fill is not None)
+    frames = memory.nr_pages
+    dirty = new_dirty_log(SPAN, chunk_shift=case.chunk)
+    dirty.rule[GENERATION] = GENERATIONS.index(case.generation)
+    nothing = np.zeros(0, np.int64)
+    rows = np.zeros((2 * ROWS, 10), np.int64)
+    return World(
+        memory=memory,
+        key=np.full(case.vcpus + 2 + max(users, 1), NEVER, np.int64),
+        lock_until=np.zeros(1, np.int64),
+        cost=new_record(COST_DTYPE),
+        state=new_record(STATE_DTYPE, compact_zone=-1, gap_at=NEVER, asleep=1),
+        tally=new_record(TALLY_DTYPE),
+        user=new_record(USER_DTYPE, max(users, 1)),
+        cpu=new_record(CPU_DTYPE, case.vcpus, wait_since=-1),
+        words=np.zeros((case.vcpus, 1), np.int64),
+        held=np.zeros((case.vcpus, case.blocks + 1), np.int64),
+        pages=nothing,
+        pieces=np.zeros((0, 3), np.int64),
+        background=nothing,
+        trace=np.zeros((0, 8), np.int64),
+        mem_map=nothing,
+        owner=np.zeros(0, np.int32),
+        control=new_compact_control(),
+        wish=np.zeros((2, 1), np.uint8),
+        gaps=np.zeros((2, 2), np.int64),
+        ring=new_ring(case.ring, max(users, 1)),
+        report=np.zeros((max(users, 1), ROWS + 1, 3), np.int64),
+        outcome=np.zeros((max(users, 1), ROWS), np.uint8),
+        fate=np.zeros(frames, np.uint16),
+        migration=new_record(MIGRATION_DTYPE),
+        host=new_record(HOST_DTYPE, discards=case.discard),
+        dirty=dirty,
+        version=np.zeros(frames, np.uint32),
+        copy=np.zeros(frames, np.uint32),
+        present=np.zeros(frames // 64, np.uint64),
+        paging=no_paging(),
+        balloon=new_balloon(0),
+        reclaim=no_reclaim(),
+        jobs=new_jobs(),
+        reports=rows,
+        waits=rows.copy(),
+        used=np.zeros((2 * ROWS, 3), np.int64),
+        apart=np.zeros(NR_RARE, np.int64),
+    )
+
+
+def pages_of_nobody(guest: Guest) -> np.ndarray:
+    """Which bytes of the arena belong to pages that the guest does not have: bool[n]."""
+    begin, memory = guest.arena.ctypes.data, guest.world.memory
+    nobodys = np.ones(memory.nr_pages, np.bool_)
+    nobodys[list(FRAMES)] = False
+    found = np.zeros(len(guest.arena), np.bool_)
+    for array in (memory.links, memory.frame, guest.world.version, guest.world.copy):
+        nodes = len(memory.links) // 2 if array is memory.links else memory.nr_pages
+        of_node = np.zeros(nodes, np.bool_)
+        of_node[: memory.nr_pages] = nobodys
+        at = array.ctypes.data - begin
+        found[at : at + array.nbytes] = np.repeat(of_node, array.nbytes // nodes)
+    return found

@@ -1,0 +1,26 @@
+"""The options of ``freehint explore``; importing this costs nothing."""
+
+from freehint.inputs.source import keys
+
+
+def add_explore(commands) -> None:
+    """Add the command to the parser of the command line."""
+    every = commands.add_parser(
+        "explore", help="can it corrupt memory? every interleaving of a small guest"
+    )
+    names = keys("freehint.policies", "POLICIES")
+    several = {"action": "append"}
+    every.add_argument("--policy", choices=names, help="v24 by default; repeatable", **several)
+    every.add_argument("--report", choices=("own", "under_lock", "unlocked", "acknowledged"))
+    every.add_argument("--generation", choices=("G1", "G2", "G3"), help="repeatable", **several)
+    every.add_argument(
+        "--chunk", type=int, help="log2 of its pages: 1 below a block, 4 all pages", **several
+    )
+    for name in ("initially-set", "discard"):
+        every.add_argument(f"--{name}", action="store_const", const=True)
+    for name in ("vcpus", "blocks", "ring", "rounds", "capacity", "operations"):
+        every.add_argument(f"--{name}", type=int, metavar="N", help="a bound; docs/safety.md")
+    every.add_argument("--most-states", type=int, default=100_000_000, metavar="N")
+    every.add_argument("--most-mib", type=int, default=2048, metavar="N", help="of its tables")
+    every.add_argument("--replay", metavar="SCHEDULE", help="play one schedule, told in words")
+    every.set_defaults(run="freehint.safety.commands.print_exploration")

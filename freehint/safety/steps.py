@@ -1,0 +1,190 @@
+"""One step of one actor of the small guest, chosen by a number.
+
+A step is ``actor * 16 + choice``.  Each is what one turn of the engine's event loop does, at time
+0 and with costs of 0, so that any actor may be next; ``take_step`` does it if it can be done.
+"""
+
+from freehint.engine.host.device import host_event
+from freehint.engine.world.clock import NEVER
+from freehint.engine.world.content import write_page
+from freehint.jit import kernel
+from freehint.mm.callback import NEEDS_CALLBACK
+from freehint.mm.memory import EMPTIED, MOVABLE
+from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
+from freehint.safety.guest import (
+    BLOCKS,
+    ENDED,
+    FRAMES,
+    MOST_ORDER,
+    OPERATIONS,
+    PHASE,
+    START_DUE,
+    VCPUS,
+)
+from freehint.safety.migrating import (
+    CANCEL,
+    DISCARDED,
+    FINE,
+    IMPOSSIBLE,
+    SPOILED,
+    migration_step,
+)
+from freehint.safety.worker import (
+    call_back,
+    start,
+    worker_actor,
+    worker_step,
+)
+
+# Actors, and the choices of those that have some.
+ACTORS = 6
+VCPU_0, VCPU_1, WORKER, HOST, MIGRATION, COMMAND = range(ACTORS)
+CHOICES = 16
+ALLOC, WRITE, FREE = 0, 3, 11  # + order; + 4 * block + page; + block
+PAGES_OF_BLOCK = 1 << MOST_ORDER
+NR_STEPS = ACTORS * CHOICES
+SHRINK_PAGES = 128  # SHRINK_BATCH
+
+
+@kernel(inline=True)
+def may_operate(guest, cpu):
+    """May a vCPU do something?  Not after the migration, whose end is the end of a schedule."""
+    if cpu >= guest.rule[VCPUS] or guest.own[OPERATIONS] == 0:
+        return False
+    return guest.own[PHASE] != ENDED
+
+
+@kernel(inline=True)
+def try_to_alloc(guest, verbs, cpu, order):
+    """Allocate a block, with the policy's callback; ``node`` is as in alloc_pages()."""
+    world = guest.world
+    locked = world.state[0].locked_zones
+    node, _, _ = alloc_pages(world.memory, cpu, order, MOVABLE, locked)
+    if world.memory.notify[EMPTIED] != 0:
+        call_back(guest, verbs)
+    if node == NEEDS_CALLBACK:
+        node, _, _ = alloc_pages(world.memory, cpu, order, MOVABLE, locked)
+        if world.memory.notify[EMPTIED] != 0:
+            call_back(guest, verbs)
+    return node
+
+
+@kernel
+def alloc_step(guest, verbs, cpu, order):
+    """Allocate a block; its pages have no content yet.  Before it fails, the shrinker is called."""
+    world = guest.world
+    held = world.cpu[cpu].nr_blocks
+    if held == guest.rule[BLOCKS]:
+        return IMPOSSIBLE
+    node = try_to_alloc(guest, verbs, cpu, order)
+    if node == NO_PAGE and verbs.shrink(world.memory, guest.state, SHRINK_PAGES) > 0:
+        node = try_to_alloc(guest, verbs, cpu, order)
+    if node < NO_PAGE:
+        return SPOILED
+    if node >= 0:
+        mark_lru(world.memory, node, order)
+        world.held[cpu, held] = (node << 4) | order
+        world.cpu[cpu].nr_blocks = held + 1
+    return FINE
+
+
+@kernel(inline=True)
+def write_step(guest, cpu, block, page):
+    """Write a page of a block."""
+    world = guest.world
+    if block >= world.cpu[cpu].nr_blocks:
+        return IMPOSSIBLE
+    entry = world.held[cpu, block]
+    if page >> (entry & 15):
+        return IMPOSSIBLE
+    write_page(world, (entry >> 4) + page)
+    return FINE
+
+
+@kernel
+def free_step(guest, cpu, block):
+    """Free a block.  What free pages hold matters to nobody, so it counts as zero."""
+    world = guest.world
+    last = world.cpu[cpu].nr_blocks - 1
+    if block > last:
+        return IMPOSSIBLE
+    node, order = world.held[cpu, block] >> 4, world.held[cpu, block] & 15
+    freed, _, _ = free_pages(world.memory, node, cpu, order, world.state[0].locked_zones)
+    if not freed:
+        return IMPOSSIBLE
+    for page in range(node, node + (1 << order)):
+        world.version[page] = world.copy[page] = 0
+    world.held[cpu, block] = world.held[cpu, last]
+    world.held[cpu, last] = 0
+    world.cpu[cpu].nr_blocks = last
+    return FINE
+
+
+@kernel(inline=True)
+def vcpu_step(guest, verbs, cpu, choice):
+    """One operation of a vCPU."""
+    if not may_operate(guest, cpu):
+        return IMPOSSIBLE
+    if choice < WRITE:
+        came_to = alloc_step(guest, verbs, cpu, choice)
+    elif choice < FREE:
+        place = choice - WRITE
+        came_to = write_step(guest, cpu, place // PAGES_OF_BLOCK, place % PAGES_OF_BLOCK)
+    else:
+        came_to = free_step(guest, cpu, choice - FREE)
+    if came_to >= FINE and guest.own[OPERATIONS] > 0:
+        guest.own[OPERATIONS] -= 1
+    return came_to
+
+
+@kernel(inline=True)
+def pages_with_content(world):
+    """Number of pages that the guest has written and not freed."""
+    written = 0
+    for page in FRAMES:
+        written += world.version[page] > 0
+    return written
+
+
+@kernel
+def host_step(guest):
+    """Use the next buffer, or go to sleep."""
+    world = guest.world
+    before = pages_with_content(world)
+    host_event(world, worker_actor(world) - 1, 0)
+    return DISCARDED if pages_with_content(world) < before else FINE
+
+
+@kernel
+def take_step(guest, verbs, step):
+    """Do a step if it can be done.
+
+    Returns
+    -------
+    int
+        IMPOSSIBLE, if nothing has changed; SPOILED, if it is impossible too, and the guest is to be
+        unpacked again; FINE; or the violation that it is, LOST_WRITE or DISCARDED.
+    """
+    world, own = guest.world, guest.own
+    actor, choice = step // CHOICES, step % CHOICES
+    if actor == MIGRATION:
+        return migration_step(guest, verbs, choice) if choice <= CANCEL else IMPOSSIBLE
+    if actor <= VCPU_1:
+        if choice > FREE + 1:
+            return IMPOSSIBLE
+        return vcpu_step(guest, verbs, actor, choice)
+    if choice > 0:
+        return IMPOSSIBLE
+    if actor == COMMAND:
+        if own[START_DUE] == 0:
+            return IMPOSSIBLE
+        start(guest)
+    elif actor == WORKER:
+        if world.key[worker_actor(world)] == NEVER:
+            return IMPOSSIBLE
+        worker_step(guest, verbs)
+    else:
+        if world.key[worker_actor(world) - 1] == NEVER:
+            return IMPOSSIBLE
+        return host_step(guest)
+    return FINE

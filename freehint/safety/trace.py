@@ -1,0 +1,290 @@
+"""A schedule as a short string, played again step by step and told in words."""
+
+import re
+
+import numpy as np
+
+from freehint.config import InputError, parameters, shown
+from freehint.engine.world.records import (
+    HINT_START,
+    WAIT_RING,
+    WAIT_USED,
+)
+from freehint.engine.world.ring import ADDED, USED
+from freehint.jit.pinned import pinned
+from freehint.safety.check import check_end, check_owners
+from freehint.safety.guest import (
+    NOT_YET,
+    PHASE,
+    PRECOPY,
+    READING,
+    SYNCED,
+    WALKING,
+    Case,
+    new_guest,
+)
+from freehint.safety.migrating import CANCEL, FINE, GO_ON
+from freehint.safety.pack import settle
+from freehint.safety.steps import (
+    CHOICES,
+    COMMAND,
+    FREE,
+    HOST,
+    MIGRATION,
+    NR_STEPS,
+    PAGES_OF_BLOCK,
+    WORKER,
+    WRITE,
+    take_step,
+)
+from freehint.safety.worker import verbs_of
+
+MOST_STEPS = 1000
+
+
+def schedule_string(case: Case, steps) -> str:
+    """A case and a schedule as a string, for :func:`replay`.
+
+    Returns
+    -------
+    str
+        The policy's name, the fields of the case that are not the default ones, and two
+        hexadecimal digits for each step, as ``v24,generation=G2:4043``.
+    """
+    plain = Case()
+    named = [
+        f"{one.name}={getattr(case, one.name)}"
+        for one in parameters(Case)
+        if one.name != "policy" and getattr(case, one.name) != getattr(plain, one.name)
+    ]
+    return ",".join([case.policy, *named]) + ":" + "".join(f"{step:02x}" for step in steps)
+
+
+def read_schedule(text: str) -> tuple[Case, tuple]:
+    """The case and the steps of a string.
+
+    Raises
+    ------
+    InputError
+        It is no such string.
+    """
+    head, colon, digits = text.strip().partition(":")
+    policy, *named = head.split(",")
+    if not colon or not re.fullmatch("([0-9a-f]{2})*", digits):
+        raise InputError(
+            f"--replay must be a schedule that freehint explore printed, got {shown(text, 80)}"
+        )
+    values = {"policy": policy}
+    known = {one.name: type(getattr(Case(), one.name)) for one in parameters(Case)}
+    for one in named:
+        name, _, value = one.partition("=")
+        if name not in known:
+            raise InputError(
+                f"--replay: there is no {shown(name, 80)}; there are {', '.join(known)}"
+            )
+        values[name] = _value(name, value, known[name])
+    steps = tuple(bytes.fromhex(digits))
+    if len(steps) > MOST_STEPS:
+        raise InputError(f"--replay: a schedule has at most {MOST_STEPS} steps, got {len(steps)}")
+    return Case(**values), steps
+
+
+def _value(name: str, text: str, kind):
+    """A value of a case from its text."""
+    if kind is bool and text in ("True", "False"):
+        return text == "True"
+    if kind is int and re.fullmatch("-?[0-9]{1,9}", text):
+        return int(text)
+    if kind is str:
+        return text
+    raise InputError(f"--replay: {name} cannot be {shown(text, 80)}")
+
+
+def pages_named(node: int, order: int) -> str:
+    """The pages of a block, as ``pages 8..11``."""
+    return f"page {node}" if order == 0 else f"pages {node}..{node + (1 << order) - 1}"
+
+
+def pages_of(bits: int) -> str:
+    """The pages whose bits are set, in words."""
+    pages = [str(page) for page in range(bits.bit_length()) if bits >> page & 1]
+    return f"pages {', '.join(pages)}" if pages else "no page"
+
+
+class Player:
+    """A small guest whose steps are taken one by one and told.
+
+    Parameters
+    ----------
+    case : Case
+    """
+
+    def __init__(self, case: Case):
+        self.case = case
+        self.guest, policy = new_guest(case)
+        self.verbs = verbs_of(policy)
+        self.pinned = pinned(self.guest)
+        settle(self.pinned, self.verbs)
+
+    def possible(self) -> list:
+        """The steps that can be taken."""
+        arena, found = self.guest.arena.copy(), []
+        for step in range(NR_STEPS):
+            if take_step(self.pinned, self.verbs, step) >= FINE:
+                found.append(step)
+            self.guest.arena[:] = arena
+        return found
+
+    def play(self, step: int) -> tuple[str, int]:
+        """Take a step.
+
+        Returns
+        -------
+        (str, int)
+            A sentence, and FINE or the violation.
+
+        Raises
+        ------
+        InputError
+            The step cannot be taken now.
+        """
+        before = self._look()
+        came_to = take_step(self.pinned, self.verbs, step) if step < NR_STEPS else -1
+        if came_to < FINE:
+            raise InputError(f"--replay: step {step:02x} cannot be taken here")
+        sentence = self._tell(step, before)
+        settle(self.pinned, self.verbs)
+        return sentence, came_to or check_owners(self.pinned)
+
+    def end(self) -> int:
+        """FINE, or the violation of a guest in which nobody can do anything."""
+        return check_end(self.pinned) if not self.possible() else FINE
+
+    def _look(self) -> dict:
+        """What a sentence compares."""
+        world, own = self.guest.world, self.guest.own
+        return {
+            "bitmap": int(world.dirty.bitmap[0]),
+            "added": int(world.ring.count[0, ADDED]),
+            "used": int(world.ring.count[0, USED]),
+            "phase": int(own[PHASE]),
+            "reading": int(own[READING]),
+            "walking": int(own[WALKING]),
+            "held": world.held.copy(),
+            "row": int(world.user[0].row),
+            "filled": int(world.user[0].filled),
+            "rows": world.report[0].copy(),
+            "content": world.version.copy(),
+        }
+
+    def _tell(self, step: int, before: dict) -> str:
+        actor, choice = divmod(step, CHOICES)
+        if actor < WORKER:
+            return f"vCPU {actor} {self._operation(actor, choice, before)}"
+        if actor == MIGRATION:
+            return f"the migration {self._migration(choice, before)}"
+        if actor == COMMAND:
+            return "the guest sees the host's new command id"
+        return f"the host {self._host(before)}" if actor == HOST else self._worker(before)
+
+    def _operation(self, cpu: int, choice: int, before: dict) -> str:
+        held = self.guest.world.held
+        if choice < WRITE:
+            new = set(held[cpu].tolist()) - set(before["held"][cpu].tolist())
+            if not new:
+                return f"finds no free block of order {choice}"
+            block = new.pop()
+            return f"allocates {pages_named(block >> 4, block & 15)}"
+        if choice < FREE:
+            block, page = divmod(choice - WRITE, PAGES_OF_BLOCK)
+            return f"writes page {(int(before['held'][cpu, block]) >> 4) + page}"
+        block = int(before["held"][cpu, choice - FREE])
+        return f"frees {pages_named(block >> 4, block & 15)}"
+
+    def _worker(self, before: dict) -> str:
+        world = self.guest.world
+        record = world.user[0]
+        said = []
+        if self.guest.own[WALKING] and not before["walking"]:
+            said.append("begins a walk")
+        if record.filled and not before["filled"]:
+            rows = world.report[0, : record.filled]
+            blocks = ", ".join(pages_named(int(row[0]), int(row[1])) for row in rows)
+            said.append(f"chooses {blocks}")
+        elif record.row > before["row"] and before["filled"]:
+            node, order, _ = map(int, before["rows"][before["row"]])
+            taken = world.ring.count[0, ADDED] > before["added"]
+            did = "puts a hint on the ring" if taken else "finds the ring full and loses the hint"
+            said.append(f"{did} for {pages_named(node, order)}")
+        if before["filled"] and not record.filled:
+            said.append("ends its stroke")
+        if record.mode == WAIT_RING:
+            said.append("waits for a descriptor")
+        if record.mode == WAIT_USED:
+            said.append("waits until the host has used its hints")
+        if before["walking"] and not self.guest.own[WALKING]:
+            said.append("ends its walk")
+        return "the worker " + (" and ".join(said) or "goes on")
+
+    def _host(self, before: dict) -> str:
+        world = self.guest.world
+        if world.ring.count[0, USED] == before["used"]:
+            return "finds the ring empty and sleeps"
+        at = before["used"] % world.ring.blocks.shape[1]
+        node, order = map(int, world.ring.blocks[0, at])
+        said = f"uses the hint for {pages_named(node, order)}"
+        cleared = before["bitmap"] & ~int(world.dirty.bitmap[0])
+        record = world.user[0]
+        if record.hinting == HINT_START and world.ring.count[0, USED] > record.valid_from:
+            said += f", and takes {pages_of(cleared)} out of the bitmap"
+        else:
+            said += ", too late for the migration"
+        lost = np.flatnonzero((before["content"] > 0) & (world.version == 0)).tolist()
+        return said + (f"; it discards what was written to {lost}" if lost else "")
+
+    def _migration(self, choice: int, before: dict) -> str:
+        world, own = self.guest.world, self.guest.own
+        dirty = f"{pages_of(int(world.dirty.bitmap[0]))} to send"
+        phase = before["phase"]
+        if before["reading"]:
+            return f"reads and sends page {before['reading'] - 1}"
+        if choice == CANCEL:
+            return "is cancelled"
+        if choice == GO_ON and phase == NOT_YET:
+            return "begins, with all pages to send, and asks for hints"
+        if choice == GO_ON and phase == SYNCED:
+            return "asks for hints again"
+        if choice == GO_ON:
+            return f"takes page {int(own[READING]) - 1} out of the bitmap"
+        if phase == PRECOPY:
+            return "tells the guest to stop hinting"
+        if phase == SYNCED:
+            return "stops the guest, syncs and sends the rest: the guest goes on at the destination"
+        return f"syncs: {dirty}"
+
+
+def replay(text: str):
+    """Play a schedule.
+
+    Parameters
+    ----------
+    text : str
+        From :func:`schedule_string`.
+
+    Yields
+    ------
+    (str, int)
+        A sentence for each step, and FINE or a violation.
+
+    Raises
+    ------
+    InputError
+        The string is no schedule, or a step cannot be taken.
+    """
+    case, steps = read_schedule(text)
+    player = Player(case)
+    for step in steps:
+        yield player.play(step)
+    end = player.end()
+    if end != FINE:
+        yield "nobody can do anything", end

@@ -1,0 +1,296 @@
+"""The worker's strokes and walks in the small guest, around the policy's own verbs.
+
+``Strokes`` and ``Commands`` of the engine decide these in Python; here they are written once more
+for one user and one zone, and tests/safety holds both against each other.  docs/safety.md lists
+what is left out.
+"""
+
+from typing import NamedTuple
+
+from freehint.engine.host.device import notify_host
+from freehint.engine.stroke_kernels import begin_rows, finish_stroke, lock_for_drain, lock_zone
+from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
+from freehint.engine.world.clock import schedule, suspend
+from freehint.engine.world.records import HINT_REQUESTED, HINT_START, HINT_STOP, IDLE, WAIT_RING
+from freehint.engine.world.ring import ADDED
+from freehint.jit import kernel
+from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, WATCH_EMPTY
+from freehint.policies.five_step import FiveStep
+from freehint.policies.five_step_state import AT_INTERRUPTS
+from freehint.policies.policy import Outcome, Policy, Stroke
+from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, forget_user_nodes
+from freehint.policies.walker import Walker
+from freehint.safety.guest import (
+    ASKED,
+    KEEPS_STATE,
+    ROWS,
+    START_DUE,
+    STATUS,
+    WALKING,
+    ZONE,
+)
+
+TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
+_, ZONE_DONE, STOPPED, _ = map(int, Stroke)
+
+
+@kernel
+def no_fill(memory, state, zone, report, capacity):
+    """The stroke of a policy that never walks."""
+    return 0, STOPPED
+
+
+@kernel
+def no_drain(memory, state, zone, report, n, outcome):
+    """Move nothing."""
+    return 0
+
+
+@kernel
+def no_callback(memory, state, zone, order, migratetype):
+    """Move nothing."""
+    return 0
+
+
+@kernel
+def no_end(memory, state):
+    """Give back nothing."""
+    return 0
+
+
+@kernel
+def no_shrink(memory, state, nr_pages):
+    """Give back nothing."""
+    return 0
+
+
+@kernel
+def forget_nothing(state):
+    """All of a state decides something, or never changes."""
+
+
+@kernel
+def forget_in_walk(state):
+    """Zero what a walker of the thread only writes, and what it set of lists that it left."""
+    state.at[AT_NODE] = state.at[AT_END] = state.at[AT_ZONE] = 0
+    for i in range(state.begun.shape[0]):
+        if not state.begun[i]:
+            state.first[i] = -1
+            state.visited[i] = state.lap[i] = 0
+
+
+@kernel
+def forget_in_five_step(state):
+    """Zero the count of callbacks."""
+    state.at[AT_INTERRUPTS] = 0
+
+
+class Verbs(NamedTuple):
+    """The kernels of a policy, or kernels that do nothing, and what the engine asks of it.
+
+    ``forget`` zeroes what decides nothing of the policy's state.
+
+    capacity : int
+    watches, acknowledged : bool
+    """
+
+    fill: object
+    drain: object
+    on_empty: object
+    end_walk: object
+    release: object
+    shrink: object
+    forget: object
+    capacity: int
+    watches: bool
+    acknowledged: bool
+
+
+def verbs_of(policy: Policy) -> Verbs:
+    """The verbs of a policy."""
+    forget = forget_nothing
+    if isinstance(policy, Walker):
+        forget = forget_in_walk
+    elif isinstance(policy, FiveStep):
+        forget = forget_in_five_step
+    return Verbs(
+        policy.fill or no_fill,
+        policy.drain or no_drain,
+        policy.on_empty or no_callback,
+        policy.end_walk or no_end,
+        policy.release or no_end,
+        policy.shrink or no_shrink,
+        forget,
+        min(policy.stroke_capacity or ROWS, ROWS),
+        policy.on_empty is not None,
+        policy.report == "acknowledged",
+    )
+
+
+@kernel(inline=True)
+def worker_actor(world):
+    """The number of the worker among the actors."""
+    return world.cpu.shape[0] + 2
+
+
+@kernel(inline=True)
+def begin_walk(guest, verbs):
+    """A walk begins.  Source: Strokes._begin_walk()."""
+    world, own = guest.world, guest.own
+    own[WALKING], own[ASKED], own[ZONE] = 1, 0, 0
+    record = world.user[0]
+    record.stop = 0
+    if record.hinting == HINT_REQUESTED:
+        record.hinting = HINT_START
+        record.valid_from = world.ring.count[0, ADDED]
+    if verbs.watches:
+        world.memory.notify[WATCH_EMPTY] = 1
+    if not guest.rule[KEEPS_STATE]:
+        forget_user_nodes(world.memory, 0)
+        for at in range(guest.fresh.shape[0]):
+            guest.arena[guest.span[0] + at] = guest.fresh[at]
+
+
+@kernel(inline=True)
+def end_walk(guest, verbs):
+    """A walk is over; another follows if it was asked for.  Source: Strokes._end_walk()."""
+    world, own = guest.world, guest.own
+    actor = worker_actor(world)
+    verbs.end_walk(world.memory, guest.state)
+    own[WALKING] = 0
+    world.memory.notify[WATCH_EMPTY] = 0
+    world.user[0].mode = IDLE
+    suspend(world, actor)
+    notify_host(world, actor - 1, 0)
+    if own[ASKED]:
+        schedule(world, actor, 0)
+
+
+@kernel(inline=True)
+def begin_stroke(guest, verbs):
+    """Lock the zone, let the policy choose, begin to publish.  Source: Strokes.begin()."""
+    world, own = guest.world, guest.own
+    if not own[WALKING]:
+        begin_walk(guest, verbs)
+    if world.user[0].stop:
+        end_walk(guest, verbs)
+        return
+    if lock_zone(world, 0, 0, 0) < 0:
+        return
+    report = world.report[0, : verbs.capacity + 1]
+    report[:] = 0
+    n, own[STATUS] = verbs.fill(world.memory, guest.state, 0, report, verbs.capacity)
+    begin_rows(world, 0, 0, 0, n, False)
+
+
+@kernel(inline=True)
+def settle_rows(guest, verbs, n):
+    """Tell the policy the outcome of its rows.  Source: Strokes._drain()."""
+    world = guest.world
+    outcome = world.outcome[0, :n]
+    if verbs.acknowledged:
+        for row in range(n):
+            if outcome[row] == TAKEN:
+                outcome[row] = USED
+    return verbs.drain(world.memory, guest.state, 0, world.report[0, : n + 1], n, outcome)
+
+
+@kernel(inline=True)
+def end_stroke(guest, verbs):
+    """Settle the rows, release the lock, plan the next stroke.  Source: Strokes.end()."""
+    world, own = guest.world, guest.own
+    record = world.user[0]
+    n, moved, refused = record.filled, 0, False
+    if record.under_lock or n == 0:
+        if n > 0:
+            moved = settle_rows(guest, verbs, n)
+        _, refused = finish_stroke(world, 0, n, moved, False, 0)
+    else:
+        if lock_for_drain(world, 0, 0) < 0:
+            return
+        moved = settle_rows(guest, verbs, n)
+        _, refused = finish_stroke(world, 0, n, moved, False, 0)
+    world.user[0].filled = 0
+    if own[STATUS] == ZONE_DONE and not refused:
+        own[ZONE] += 1
+    if own[STATUS] == STOPPED or world.user[0].stop or own[ZONE] == 1:
+        end_walk(guest, verbs)
+    else:
+        schedule(world, worker_actor(world), 0)
+
+
+@kernel
+def worker_turn(guest):
+    """Let the worker publish a row, or tell what is due.  The result is worker_event()'s."""
+    return worker_event(guest.world, 0, worker_actor(guest.world), 0)
+
+
+@kernel
+def worker_step(guest, verbs):
+    """The worker's next turn."""
+    due = worker_turn(guest)
+    if due == STROKE_BEGINS:
+        begin_stroke(guest, verbs)
+    elif due == STROKE_ENDS:
+        end_stroke(guest, verbs)
+
+
+@kernel(inline=True)
+def call_back(guest, verbs):
+    """A free list ran empty: tell the policy if it watches.  Source: Engine.call_back()."""
+    world = guest.world
+    which = world.memory.notify[EMPTIED] - 1
+    world.memory.notify[EMPTIED] = 0
+    if guest.own[WALKING]:
+        order, migratetype = which // HEADS % NR_ORDERS, which % HEADS
+        if verbs.on_empty(world.memory, guest.state, 0, order, migratetype):
+            record = world.user[0]
+            record.rows = min(record.rows, record.row)
+
+
+# Commands of the host.
+
+
+@kernel(inline=True)
+def start_hints(guest):
+    """A new command id goes out.  Source: Migration._start_hints()."""
+    guest.world.user[0].hinting = HINT_REQUESTED
+    guest.own[START_DUE] = 1
+
+
+@kernel(inline=True)
+def start(guest):
+    """The guest sees the command id.  Source: Commands.start()."""
+    guest.own[START_DUE] = 0
+    if guest.own[WALKING]:
+        guest.own[ASKED] = 1
+    else:
+        schedule(guest.world, worker_actor(guest.world), 0)
+
+
+@kernel(inline=True)
+def stop(guest):
+    """The walk is to end at its next block.  Source: Commands.stop()."""
+    world, own = guest.world, guest.own
+    own[ASKED] = 0
+    if not own[WALKING]:
+        suspend(world, worker_actor(world))
+        return
+    world.user[0].stop = 1
+    if world.user[0].mode == WAIT_RING:
+        schedule(world, worker_actor(world), 0)
+
+
+@kernel(inline=True)
+def stop_hints(guest):
+    """Send STOP before a sync.  Source: Migration._stop_hints()."""
+    guest.world.user[0].hinting = HINT_STOP
+    guest.own[START_DUE] = 0
+    stop(guest)
+
+
+@kernel(inline=True)
+def done(guest, verbs):
+    """Send DONE: all held blocks are given back.  Source: Commands.done()."""
+    stop(guest)
+    verbs.release(guest.world.memory, guest.state)
