@@ -1,5 +1,8 @@
 """The explorer: what it finds, what it exhausts, and its schedules as strings."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from freehint.cli import main
@@ -10,7 +13,8 @@ from freehint.safety.guest import Case
 from freehint.safety.migrating import FINE
 from freehint.safety.trace import Player, read_schedule, replay, schedule_string
 
-LOSING = {"policy": "v24", "chunk": 4}
+DOCS = Path(__file__).parents[2] / "docs"
+LOSING = {"policy": "v24", "chunk": 4, "initially_set": True}
 
 
 def ends(case: Case, steps) -> list:
@@ -50,6 +54,13 @@ def test_a_discarding_host_destroys_a_page_of_v24():
     assert (
         "discards what was written" in list(replay(schedule_string(found.case, found.steps)))[-1][0]
     )
+
+
+def test_the_schedule_in_the_docs_loses_a_write_of_five_step():
+    found = re.findall(r"--replay (five_step\S+)", (DOCS / "safety.md").read_text())
+    assert len(found) == 1
+    *before, last = replay(found[0])
+    assert not any(came_to for _, came_to in before) and last[1] == LOST_WRITE
 
 
 def test_a_limit_is_not_taken_for_the_end():
@@ -108,7 +119,7 @@ def test_a_string_that_is_no_schedule_is_refused_in_a_sentence(text, complaint, 
 
 
 def test_the_command_tells_the_verdict_and_the_schedule(capsys):
-    arguments = ["explore", "--policy", "v24", "--generation", "G3", "--chunk", "4"]
+    arguments = ["explore", "--policy", "v24", "--generation", "G3", "--initially-set"]
     assert main(arguments) == 1
     said = capsys.readouterr().out
     assert "violation of P1" in said and "states/s" in said
