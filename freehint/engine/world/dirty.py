@@ -9,7 +9,8 @@ send.  ``K`` is the log: a bit is set if the page was written since the bit was 
          chunk is sent, and only in bits that the sync saw (S).  A hint clears B alone.  K keeps
          the page's bit, so the page is sent after the next sync and the hint was useless; but if
          another page of the chunk is sent before that sync, K's bit goes too.  Then the hint
-         counts, and if it came after the guest had written the page again, the write is lost.
+         counts, and if the guest has written the page again before that, the write is lost, even
+         if it came after the hint was used.
     G3   As G2, but a hint first clears all chunks of its range.  If the sync saw a page dirty and
          the guest writes it again before its chunk is cleared, a hint that comes after the write
          loses the write.
