@@ -30,6 +30,7 @@ from freehint.engine.world.records import (
     new_record,
 )
 from freehint.engine.world.ring import new_ring
+from freehint.engine.world.violations import NR_COLUMNS, NR_KINDS
 from freehint.engine.world.world import World
 from freehint.inputs.rules import Checked, OneOf, Switch, Whole
 from freehint.mm.buddy import FPI_NONE, free_block
@@ -275,6 +276,7 @@ def _new_world(case: Case, policy: Policy) -> World:
         waits=rows.copy(),
         used=np.zeros((2 * ROWS, 3), np.int64),
         apart=np.zeros(NR_RARE, np.int64),
+        violations=np.zeros((max(users, 1), NR_KINDS, NR_COLUMNS), np.int64),
     )
 
 

@@ -72,6 +72,8 @@ def settle_worker(guest, verbs):
     world, own = guest.world, guest.own
     record = world.user[0]
     record.wait_since = record.stroke = 0
+    # The monitor's own ids and stamps judge, but decide nothing.
+    record.id = record.id_stamp = record.id_sent = record.id_from = record.sent_stamp = 0
     record.offered = record.hinted = record.lost = record.duplicate = record.retried = 0
     if record.mode == IDLE or record.mode == WAIT_LOCK:
         record.row = record.rows = record.filled = 0
