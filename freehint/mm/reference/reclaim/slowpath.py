@@ -198,7 +198,8 @@ def follow(reclaimer, cc):
     for source, target in cc.moves:
         if source in reclaimer.flags:
             reclaimer.flags[target] = reclaimer.flags.pop(source)
-            reclaimer.page[reclaimer.compactor.place[target]] = target
+            if target in reclaimer.compactor.place:  # unless it was moved once more
+                reclaimer.page[reclaimer.compactor.place[target]] = target
     reclaimer.counts.update(
         compact_migrate_scanned=cc.migrate_scanned,
         compact_free_scanned=cc.free_scanned,
