@@ -126,9 +126,16 @@ def differences(stored: Run, again: Run) -> list:
             found.append((name, *map(str, values)))
     for name in stored.table_names[1:]:
         tables = [getattr(run, name) for run in (stored, again)]
-        if not tables[0].equals(tables[1]):
+        if not _same(*tables):
             found.append((f"table {name}", *(f"{len(table):,} rows" for table in tables)))
     return found
+
+
+def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Are two tables equal?  A file does not keep the categories of a column without rows."""
+    if len(one) == len(other) == 0:
+        return list(one.columns) == list(other.columns)
+    return one.equals(other)
 
 
 def _equal(one, other) -> bool:

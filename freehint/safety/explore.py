@@ -134,7 +134,7 @@ class Search:
     def __init__(self, case: Case, cells):
         self.case, self.cells = case, np.array(sorted(cells), np.int64)
         guest, policy = new_guest(case)
-        self.guest, self.verbs = guest, verbs_of(policy)
+        self.guest, self.verbs = guest, verbs_of(policy, guest.state)
         self.pinned = pinned(guest)
         settle(self.pinned, self.verbs)
         self.words = guest.arena.view(np.uint64)

@@ -54,11 +54,6 @@ FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
 SPAN = 64  # pages that the bitmaps cover
 MOST_ORDER = 2
 ROWS = 12  # more blocks than the guest can have
-# Policies that cannot work in a guest of 8 frames, or walk by themselves.
-TOO_SMALL_FOR = {
-    "balloon_alloc": "it takes only blocks of order 10",
-    "page_reporting": "it walks by itself, and hints are not what it reports",
-}
 
 # Entries of Guest.own: what the engine keeps in Python.
 (
@@ -150,11 +145,8 @@ class Case(Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.policy in TOO_SMALL_FOR:
-            raise InputError(
-                f"policy {self.policy!r} cannot be explored in 8 frames: "
-                f"{TOO_SMALL_FOR[self.policy]}"
-            )
+        if why := why_not(POLICIES[self.policy]):
+            raise InputError(f"policy {self.policy!r} cannot be explored in 8 frames: {why}")
         require(self.ring & (self.ring - 1) == 0, "explore.ring", "be a power of two", self.ring)
 
     def made_policy(self) -> Policy:
@@ -172,6 +164,15 @@ class Case(Checked):
         if getattr(policy, "min_order", 0) > MOST_ORDER:
             changes["min_order"] = MOST_ORDER
         return replace(policy, **changes)
+
+
+def why_not(policy: Policy) -> str:
+    """Why a policy cannot work in a guest of 8 frames; empty if it can."""
+    if policy.delay_ns is not None:
+        return "it walks by itself, and hints are not what it reports"
+    if policy.smallest_order > MOST_ORDER and not hasattr(policy, "min_order"):
+        return f"it takes only blocks of order {policy.smallest_order}"
+    return ""
 
 
 def small_memory(vcpus: int):

@@ -122,7 +122,7 @@ class Player:
     def __init__(self, case: Case):
         self.case = case
         self.guest, policy = new_guest(case)
-        self.verbs = verbs_of(policy)
+        self.verbs = verbs_of(policy, self.guest.state)
         self.pinned = pinned(self.guest)
         settle(self.pinned, self.verbs)
 

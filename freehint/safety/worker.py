@@ -15,11 +15,9 @@ from freehint.engine.world.records import HINT_REQUESTED, HINT_START, HINT_STOP,
 from freehint.engine.world.ring import ADDED
 from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, WATCH_EMPTY
-from freehint.policies.five_step import FiveStep
-from freehint.policies.five_step_state import AT_INTERRUPTS
+from freehint.policies.five_step_state import AT_INTERRUPTS, FiveStepState
 from freehint.policies.policy import Outcome, Policy, Stroke
-from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, forget_user_nodes
-from freehint.policies.walker import Walker
+from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, WalkState, forget_user_nodes
 from freehint.safety.guest import (
     ASKED,
     KEEPS_STATE,
@@ -106,12 +104,12 @@ class Verbs(NamedTuple):
     acknowledged: bool
 
 
-def verbs_of(policy: Policy) -> Verbs:
-    """The verbs of a policy."""
+def verbs_of(policy: Policy, state) -> Verbs:
+    """The verbs of a policy, and what of its state they never read again."""
     forget = forget_nothing
-    if isinstance(policy, Walker):
+    if isinstance(state, WalkState):
         forget = forget_in_walk
-    elif isinstance(policy, FiveStep):
+    elif isinstance(state, FiveStepState):
         forget = forget_in_five_step
     return Verbs(
         policy.fill or no_fill,
