@@ -30,7 +30,7 @@ OUT_OF_PUFF_NS = 200 * NS_PER_MS
 # What the host takes for each page beside the guest's own time: together 1.05 and 0.43 s for 1 GiB
 # (Wrenger et al., EuroSys '25: 20 GiB shrunk in 21.02 s and grown in 8.53 s).
 INFLATE_PAGE_NS, DEFLATE_PAGE_NS = 3_900, 1_500
-LOOK_NS = 100_000  # until it looks again whether kswapd still runs
+LOOK_NS = 100_000  # until it looks again whether kswapd still runs.  Assumed
 RETRY_NS = 1_000  # until it looks again whether a stroke still holds the lock
 OOM_NR_PAGES = 256  # VIRTIO_BALLOON_OOM_NR_PAGES
 

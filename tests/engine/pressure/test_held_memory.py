@@ -69,3 +69,16 @@ def test_a_balloon_keeps_its_pages_when_compaction_moves_them():
     pages = engine.world.balloon.pages[: engine.inflation.pages].tolist()
     assert len(before) == len(set(pages)) == 20 * 256 and before != set(pages)
     assert all(engine.world.memory.frame[page] & LRU for page in pages)
+
+
+def test_a_balloons_driver_and_a_kswapd_that_it_woke_take_turns_of_a_tick():
+    given = scenario("sleep 2", 2).with_values({"control.at": "1 balloon 24"})
+    engine = new_engine(given, guest_memory(given)[0])
+    engine.advance_to(500 * MS)
+    asks, node = engine.inflation._kswapd_has_the_cpu, engine.world.reclaim.node[0]
+    assert not asks(500 * MS)
+    node.kswapd_awake = 1
+    turns = [asks((500 + ms) * MS) for ms in range(12)]
+    assert turns == [True] * 4 + [False] * 4 + [True] * 4
+    node.kswapd_awake = 0
+    assert not asks(511 * MS)
