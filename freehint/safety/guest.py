@@ -47,6 +47,7 @@ from freehint.mm.profile import LINUX_6_1
 from freehint.policies import POLICIES
 from freehint.policies.policy import REPORT, Policy
 from freehint.safety.arena import Arena
+from freehint.safety.bugs import BUGS, bug_number
 
 # Frames of the guest.  Pages between the two blocks of order 2 belong to nobody, so nothing merges
 # beyond that order.
@@ -77,7 +78,7 @@ class Guest(NamedTuple):
     world : World
     state : the policy's state
     own : int64[NR_OWN]     PHASE .. OPERATIONS
-    rule : int64[4]         VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, KEEPS_STATE
+    rule : int64[5]         VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, KEEPS_STATE, BUG
     arena : uint8[n]        the bytes of all arrays that steps change
     fresh : uint8[m]        the policy's state before a walk
     span : int64[1]         where it begins in ``arena``
@@ -95,7 +96,7 @@ class Guest(NamedTuple):
     where: np.ndarray
 
 
-VCPUS, BLOCKS, INITIALLY_SET, KEEPS_STATE = range(4)
+VCPUS, BLOCKS, INITIALLY_SET, KEEPS_STATE, BUG = range(5)
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ class Case(Checked):
         Blocks in a stroke, for policies that have a capacity.
     operations : int
         The vCPUs' operations in all; -1 for any number.
+    bug : str
+        A bug that is put back, one of :data:`freehint.safety.bugs.BUGS`, or "none".
     """
 
     policy: Annotated[str, OneOf(tuple(POLICIES))] = "v24"
@@ -140,6 +143,7 @@ class Case(Checked):
     rounds: Annotated[int, Whole(1, 3)] = 2
     capacity: Annotated[int, Whole(1, 4)] = 2
     operations: Annotated[int, Whole(-1, 100)] = -1
+    bug: Annotated[str, OneOf(("none", *BUGS))] = "none"
 
     where = "explore."
 
@@ -203,6 +207,7 @@ def new_guest(case: Case) -> tuple[Guest, Policy]:
     own = np.zeros(NR_OWN, np.int64)
     own[ROUNDS], own[OPERATIONS] = case.rounds, case.operations
     rule = [case.vcpus, case.blocks, case.initially_set, policy.release is not None]
+    rule.append(bug_number(case.bug))
     arena = Arena()
     laid_world = world._replace(
         memory=arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify")),
