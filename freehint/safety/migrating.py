@@ -8,13 +8,14 @@ from freehint.engine.host.migration import lost_writes
 from freehint.engine.host.precopy import COMPLETION as ENGINE_COMPLETION
 from freehint.engine.host.precopy import OFF, read_page, take_page
 from freehint.engine.host.precopy import PRECOPY as ENGINE_PRECOPY
-from freehint.engine.world.dirty import LOGGING, next_dirty, sync_bitmap
+from freehint.engine.world.dirty import LOGGING, SHIFT, next_dirty, sync_bitmap
 from freehint.jit import kernel
 from freehint.safety.guest import (
     ENDED,
     FRAMES,
     HINTS_STOPPED,
     INITIALLY_SET,
+    MATE,
     NOT_YET,
     PHASE,
     PRECOPY,
@@ -26,7 +27,7 @@ from freehint.safety.worker import done, start_hints, stop_hints
 
 # What a step of any actor comes to.
 SPOILED, IMPOSSIBLE, FINE, LOST_WRITE, DISCARDED = range(-2, 3)
-GO_ON, TURN, CANCEL = range(3)
+GO_ON, TURN, CANCEL, SEND_MATE = range(4)
 ALL_FRAMES = sum(1 << page for page in FRAMES)
 
 
@@ -102,12 +103,25 @@ def turn_step(guest, verbs):
     return complete(guest, verbs)
 
 
+@kernel(inline=True)
+def send_mate(guest):
+    """Take and send another page of the watched page's chunk, which only clears the chunk."""
+    world, mate = guest.world, guest.rule[MATE]
+    if mate < 0 or guest.own[PHASE] != PRECOPY:
+        return IMPOSSIBLE
+    if not world.dirty.unclear[mate >> world.dirty.rule[SHIFT]]:
+        return IMPOSSIBLE  # It would change nothing.
+    take_page(world, mate)
+    return FINE
+
+
 @kernel
 def migration_step(guest, verbs, choice):
     """One step of the migration's thread.
 
     GO_ON begins, takes a page out of the bitmap, reads it, or begins another round; TURN goes on
-    to the next sync, and to the end; CANCEL ends it.
+    to the next sync, and to the end; CANCEL ends it; SEND_MATE, in a slice, sends a page of the
+    watched page's chunk.
     """
     own = guest.own
     phase = own[PHASE]
@@ -120,6 +134,8 @@ def migration_step(guest, verbs, choice):
         own[READING] = 0
     elif choice == TURN:
         return turn_step(guest, verbs)
+    elif choice == SEND_MATE:
+        return send_mate(guest)
     elif choice == CANCEL:
         stop_hints(guest)
         end_migration(guest, verbs)

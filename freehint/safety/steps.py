@@ -4,6 +4,8 @@ A step is ``actor * 16 + choice``.  Each is what one turn of the engine's event 
 0 and with costs of 0, so that any actor may be next; ``take_step`` does it if it can be done.
 """
 
+import numpy as np
+
 from freehint.engine.host.device import host_event
 from freehint.engine.world.clock import NEVER
 from freehint.engine.world.content import write_page
@@ -20,13 +22,17 @@ from freehint.safety.guest import (
     PHASE,
     START_DUE,
     VCPUS,
+    WATCHED,
 )
 from freehint.safety.migrating import (
     CANCEL,
     DISCARDED,
     FINE,
+    GO_ON,
     IMPOSSIBLE,
+    SEND_MATE,
     SPOILED,
+    TURN,
     migration_step,
 )
 from freehint.safety.worker import (
@@ -97,7 +103,10 @@ def write_step(guest, cpu, block, page):
     entry = world.held[cpu, block]
     if page >> (entry & 15):
         return IMPOSSIBLE
-    write_page(world, (entry >> 4) + page)
+    written = (entry >> 4) + page
+    if guest.rule[WATCHED] >> written & 1 == 0:
+        return IMPOSSIBLE
+    write_page(world, written)
     return FINE
 
 
@@ -155,6 +164,16 @@ def host_step(guest):
     return DISCARDED if pages_with_content(world) < before else FINE
 
 
+def choices_of(case) -> np.ndarray:
+    """The steps that are possible at all in a case, in ascending order: int64[n]."""
+    choices = {actor: [0] for actor in (WORKER, HOST, COMMAND)}
+    pages = range(WRITE, WRITE + PAGES_OF_BLOCK * case.blocks)
+    operations = [*range(MOST_ORDER + 1), *pages, *range(FREE, FREE + case.blocks)]
+    choices |= dict.fromkeys(range(case.vcpus), operations)
+    choices[MIGRATION] = [GO_ON, TURN, CANCEL, SEND_MATE]
+    return np.array([a * CHOICES + one for a in sorted(choices) for one in choices[a]], np.int64)
+
+
 @kernel
 def take_step(guest, verbs, step):
     """Do a step if it can be done.
@@ -168,7 +187,7 @@ def take_step(guest, verbs, step):
     world, own = guest.world, guest.own
     actor, choice = step // CHOICES, step % CHOICES
     if actor == MIGRATION:
-        return migration_step(guest, verbs, choice) if choice <= CANCEL else IMPOSSIBLE
+        return migration_step(guest, verbs, choice) if choice <= SEND_MATE else IMPOSSIBLE
     if actor <= VCPU_1:
         if choice > FREE + 1:
             return IMPOSSIBLE
