@@ -135,14 +135,14 @@ def settle_vcpus(guest):
             first = world.held[cpu, 0]
             world.held[cpu, 0] = world.held[cpu, 1]
             world.held[cpu, 1] = first
-    if guest.rule[SYMMETRIC] and world.cpu.shape[0] == 2 and world.held[0, 0] < world.held[1, 0]:
-        for block in range(world.held.shape[1]):
-            entry = world.held[0, block]
-            world.held[0, block] = world.held[1, block]
-            world.held[1, block] = entry
-        nr_blocks = world.cpu[0].nr_blocks
-        world.cpu[0].nr_blocks = world.cpu[1].nr_blocks
-        world.cpu[1].nr_blocks = nr_blocks
+    if guest.rule[SYMMETRIC] and world.cpu.shape[0] == 2:
+        one, other = world.cpu[0].nr_blocks, world.cpu[1].nr_blocks
+        if one < other or (one == other and world.held[0, 0] < world.held[1, 0]):
+            world.cpu[0].nr_blocks, world.cpu[1].nr_blocks = other, one
+            for block in range(world.held.shape[1]):
+                entry = world.held[0, block]
+                world.held[0, block] = world.held[1, block]
+                world.held[1, block] = entry
 
 
 @kernel
