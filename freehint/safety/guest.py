@@ -67,9 +67,20 @@ ROWS = 12  # more blocks than the guest can have
     STATUS,  # what ``fill`` returned
     ZONE,
     OPERATIONS,  # operations that the vCPUs may still do; -1: any number
+    HOST_AT,  # how far the host is with the oldest buffer; freehint/safety/host.py
+    HOST_WORD,  # 1 + the bitmap as the host read it, or 0
+    SENDER_WORD,  # 1 + the bitmap as the migration read it, or 0
+    REENTER,  # how the last walk's command id may start the device again
+    FIRST_PASS,  # 1: the migration has not yet walked all pages once
+    WITHOUT_SENDING,  # pages whose hint is to have its effect: they are not sent
+    RECEIVED,  # pages that the destination has
     NR_OWN,
-) = range(10)
-NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED = range(5)
+) = range(17)
+NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
+
+# What a step of any actor comes to: no step, no violation, or the violation of a property.
+SPOILED, IMPOSSIBLE, FINE, LOST_WRITE, DISCARDED = range(-2, 3)
+WRONG_SNAPSHOT, UNSERVED, NO_EFFECT = range(11, 14)
 
 
 class Guest(NamedTuple):
@@ -78,7 +89,7 @@ class Guest(NamedTuple):
     world : World
     state : the policy's state
     own : int64[NR_OWN]     PHASE .. OPERATIONS
-    rule : int64[5]         VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, KEEPS_STATE, BUG
+    rule : int64[9]         VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT
     arena : uint8[n]        the bytes of all arrays that steps change
     fresh : uint8[m]        the policy's state before a walk
     span : int64[1]         where it begins in ``arena``
@@ -96,7 +107,17 @@ class Guest(NamedTuple):
     where: np.ndarray
 
 
-VCPUS, BLOCKS, INITIALLY_SET, KEEPS_STATE, BUG = range(5)
+(
+    VCPUS,
+    BLOCKS,
+    INITIALLY_SET,
+    KEEPS_STATE,
+    BUG,
+    FINE_HOST,
+    EFFECT,
+    POSTCOPY,
+    SNAPSHOT,
+) = range(9)
 
 
 @dataclass(frozen=True)
@@ -129,6 +150,14 @@ class Case(Checked):
         The vCPUs' operations in all; -1 for any number.
     bug : str
         A bug that is put back, one of :data:`freehint.safety.bugs.BUGS`, or "none".
+    fine_host : bool
+        Whether the guest may act while the host uses a buffer, not only between two buffers.
+    effect : bool
+        Whether property P9 is checked: a hint that counts has its effect.
+    postcopy : bool
+        Whether the guest may go on at the destination before it has all pages.
+    snapshot : bool
+        Whether the vCPUs are paused and a snapshot is taken, in place of a migration.
     """
 
     policy: Annotated[str, OneOf(tuple(POLICIES))] = "v24"
@@ -144,6 +173,10 @@ class Case(Checked):
     capacity: Annotated[int, Whole(1, 4)] = 2
     operations: Annotated[int, Whole(-1, 100)] = -1
     bug: Annotated[str, OneOf(("none", *BUGS))] = "none"
+    fine_host: Switch = False
+    effect: Switch = False
+    postcopy: Switch = False
+    snapshot: Switch = False
 
     where = "explore."
 
@@ -152,6 +185,10 @@ class Case(Checked):
         if why := why_not(POLICIES[self.policy]):
             raise InputError(f"policy {self.policy!r} cannot be explored in 8 frames: {why}")
         require(self.ring & (self.ring - 1) == 0, "explore.ring", "be a power of two", self.ring)
+        for field in BUGS[self.bug].needs if self.bug in BUGS else ():
+            require(getattr(self, field), f"explore.{field}", f"be on for bug {self.bug}", False)
+        both = self.postcopy and self.snapshot
+        require(not both, "explore.postcopy", "be off in a case with a snapshot", self.postcopy)
 
     def made_policy(self) -> Policy:
         """The policy with the case's report and capacity; a walker of large blocks walks all.
@@ -207,7 +244,7 @@ def new_guest(case: Case) -> tuple[Guest, Policy]:
     own = np.zeros(NR_OWN, np.int64)
     own[ROUNDS], own[OPERATIONS] = case.rounds, case.operations
     rule = [case.vcpus, case.blocks, case.initially_set, policy.release is not None]
-    rule.append(bug_number(case.bug))
+    rule += [bug_number(case.bug), case.fine_host, case.effect, case.postcopy, case.snapshot]
     arena = Arena()
     laid_world = world._replace(
         memory=arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify")),

@@ -16,14 +16,19 @@ from freehint.mm.list import init_list_head
 from freehint.mm.memory import BUDDY, HINTED, ISOLATED, PCP, REPORTED
 from freehint.safety.guest import (
     ASKED,
+    AT_DESTINATION,
     ENDED,
+    FIRST_PASS,
     FRAMES,
     KEEPS_STATE,
     OPERATIONS,
     PHASE,
+    RECEIVED,
+    REENTER,
     ROUNDS,
     STATUS,
     WALKING,
+    WITHOUT_SENDING,
     ZONE,
 )
 
@@ -55,7 +60,8 @@ def settle_ring(guest):
     ring, record = world.ring, world.user[0]
     size = ring.blocks.shape[1]
     added, used = ring.count[0, ADDED], ring.count[0, USED]
-    if record.hinting != HINT_START or record.valid_from < used:
+    matters = record.hinting == HINT_START or guest.own[REENTER] != 0
+    if not matters or record.valid_from < used:
         record.valid_from = used
     laps = used // size * size
     ring.count[0, ADDED] -= laps
@@ -106,6 +112,10 @@ def settle_log(guest):
         dirty.unclear[:] = False
         record.at = 0
         guest.own[ROUNDS] = guest.own[OPERATIONS] = 0
+        guest.own[FIRST_PASS] = guest.own[WITHOUT_SENDING] = guest.own[RECEIVED] = 0
+    if guest.own[PHASE] == AT_DESTINATION:
+        dirty.log[0] = 0
+        dirty.unclear[:] = False
     if dirty.rule[GENERATION] == G1:
         dirty.unclear[:] = False
     shift = dirty.rule[SHIFT]
