@@ -26,7 +26,7 @@ class Bug(NamedTuple):
 
 # 1..19: the host's side.
 REPEATED_ID, ID_WITHOUT_LOCK, STOP_WITHOUT_LOCK, BULK_STAGE, POSTCOPY_HINTS = range(1, 6)
-FIRST_CHUNK, NO_BITMAP_MUTEX, HINT_AFTER_PAUSE = range(6, 9)
+FIRST_CHUNK, NO_CHUNK, NO_BITMAP_MUTEX, HINT_AFTER_PAUSE = range(6, 10)
 
 BUGS = {
     "repeated_id": Bug(
@@ -70,6 +70,13 @@ BUGS = {
         FIRST_CHUNK,
         "A hint clears the log of the first chunk of its range alone.",
         "planted beside QEMU 3143577d6a",
+        "P9",
+        ("fine_host", "effect"),
+    ),
+    "no_chunk": Bug(
+        NO_CHUNK,
+        "A hint clears no chunk of the log: what the last sync saw is sent after the next one.",
+        "QEMU 3143577d6a (6.1)",
         "P9",
         ("fine_host", "effect"),
     ),

@@ -34,6 +34,7 @@ from freehint.safety.bugs import (
     HINT_AFTER_PAUSE,
     ID_WITHOUT_LOCK,
     NO_BITMAP_MUTEX,
+    NO_CHUNK,
     POSTCOPY_HINTS,
     REPEATED_ID,
     STOP_WITHOUT_LOCK,
@@ -141,6 +142,7 @@ def take_popped(guest, node, order):
     expect_effect(guest, node, order)
     if guest.rule[BUG] == FIRST_CHUNK and generation == G3:
         clear_chunk(dirty, node)
+    if guest.rule[BUG] == FIRST_CHUNK or guest.rule[BUG] == NO_CHUNK:
         dirty.rule[GENERATION] = G1  # clear no other
     world.ring.count[0, USED] += 1  # the device counts it as it pops it
     take_hint(world, 0, node, order)
