@@ -130,6 +130,12 @@ def expect_effect(guest, node, order):
 
 
 @kernel(inline=True)
+def in_vain(guest, page):
+    """Is a page sent that a hint was to save?"""
+    return page >= 0 and guest.rule[EFFECT] != 0 and guest.own[WITHOUT_SENDING] >> page & 1 != 0
+
+
+@kernel(inline=True)
 def take_popped(guest, node, order):
     """Take a popped buffer's hint out of the bitmaps, by the device's state when it was popped.
 

@@ -20,14 +20,16 @@ from freehint.safety.trace import schedule_string
 # dirty; G1 loses no write of its own.
 _PLAIN = Case(policy="v24", generation="G1", initially_set=True, rounds=1, operations=3)
 _EFFECT = replace(_PLAIN, effect=True, fine_host=True)
+# Two chunks in a block, and a policy that loses no write in G3.
+_OF_CHUNKS = replace(_EFFECT, policy="hold_the_lock", generation="G3", chunk=1)
 CASES = {
     "repeated_id": _PLAIN,
     "id_without_lock": replace(_PLAIN, rounds=2),
     "stop_without_lock": replace(_PLAIN, fine_host=True),
     "bulk_stage": _EFFECT,
     "postcopy_hints": replace(_PLAIN, postcopy=True),
-    "first_chunk": replace(_EFFECT, generation="G3", chunk=1),
-    "no_chunk": replace(_EFFECT, generation="G3", chunk=1),
+    "first_chunk": _OF_CHUNKS,
+    "no_chunk": _OF_CHUNKS,
     "no_bitmap_mutex": _EFFECT,
     "hint_after_pause": replace(_PLAIN, snapshot=True, discard=True),
 }

@@ -15,7 +15,6 @@ from freehint.safety.bugs import BULK_STAGE, ID_WITHOUT_LOCK, NO_BITMAP_MUTEX
 from freehint.safety.guest import (
     AT_DESTINATION,
     BUG,
-    EFFECT,
     ENDED,
     FINE,
     FIRST_PASS,
@@ -38,7 +37,6 @@ from freehint.safety.guest import (
     START_DUE,
     SYNCED,
     UNSERVED,
-    WITHOUT_SENDING,
     WRONG_SNAPSHOT,
 )
 from freehint.safety.host import (
@@ -46,6 +44,7 @@ from freehint.safety.host import (
     ID_CHANGES,
     NOT_POPPED,
     holds_device,
+    in_vain,
     new_id,
     pages_in_use,
     send_stop,
@@ -98,12 +97,6 @@ def take_next(guest):
         else:
             take_page(guest.world, page)
     return page
-
-
-@kernel(inline=True)
-def in_vain(guest, page):
-    """Is a page sent that a hint was to save?"""
-    return guest.rule[EFFECT] != 0 and guest.own[WITHOUT_SENDING] >> page & 1 != 0
 
 
 @kernel(inline=True)
@@ -265,9 +258,8 @@ def go_on(guest, verbs):
         begin_migration(guest)
     elif phase == PRECOPY:
         page = take_next(guest)
-        if page < 0:
-            return IMPOSSIBLE
-        return NO_EFFECT if in_vain(guest, page) else FINE
+        came_to = NO_EFFECT if in_vain(guest, page) else FINE
+        return came_to if page >= 0 else IMPOSSIBLE
     elif phase == AT_DESTINATION:
         return send_behind(guest, verbs)
     elif phase == SYNCED and own[ROUNDS] > 0:
