@@ -14,15 +14,90 @@ class Bug(NamedTuple):
     what : str       what was wrong, in a sentence
     source : str     the commit that fixed it, or where it is described
     breaks : str     the property that it breaks, as "P1"
+    needs : tuple    fields of a Case that must be on, or the bug could do nothing
     """
 
     number: int
     what: str
     source: str
     breaks: str
+    needs: tuple = ()
 
 
-BUGS = {}
+# 1..19: the host's side.
+REPEATED_ID, ID_WITHOUT_LOCK, STOP_WITHOUT_LOCK, BULK_STAGE, POSTCOPY_HINTS = range(1, 6)
+FIRST_CHUNK, NO_CHUNK, NO_BITMAP_MUTEX, HINT_AFTER_PAUSE = range(6, 10)
+
+BUGS = {
+    "repeated_id": Bug(
+        REPEATED_ID,
+        "After STOP the buffer of the last command id, popped late or sent again, starts the"
+        " device anew; hints from before the sync then count after it.",
+        "QEMU 67808fda37 (5.1)",
+        "P1",
+    ),
+    "id_without_lock": Bug(
+        ID_WITHOUT_LOCK,
+        "The device is set to REQUESTED and to its new id without the lock; between the two the"
+        " buffer of the last id starts it.",
+        "QEMU 7eb63fccf4 (5.1)",
+        "P1",
+    ),
+    "stop_without_lock": Bug(
+        STOP_WITHOUT_LOCK,
+        "STOP does not wait for the hint that the host is using, which then clears its bits after"
+        " the sync.",
+        "virtio_balloon_free_page_stop(), which has taken free_page_lock since QEMU c13c4153f7",
+        "P1",
+        ("fine_host",),
+    ),
+    "bulk_stage": Bug(
+        BULK_STAGE,
+        "The first pass sends every page, whatever the bitmap says.  QEMU's own first pass looked"
+        " at every page, but asked the bitmap again before it sent one (1a37352277), so there it"
+        " cost time alone.",
+        "QEMU 6eeb63f740 (4.0)",
+        "P9",
+        ("effect",),
+    ),
+    "postcopy_hints": Bug(
+        POSTCOPY_HINTS,
+        "Pages are hinted although the guest may go on at the destination early; the source"
+        " refuses to send what is not in its bitmap, and the faulting vCPU waits for it.",
+        "QEMU fd51e54fa1 (6.2)",
+        "P8",
+        ("postcopy",),
+    ),
+    "first_chunk": Bug(
+        FIRST_CHUNK,
+        "A hint clears the log of the first chunk of its range alone.",
+        "planted beside QEMU 3143577d6a",
+        "P9",
+        ("fine_host", "effect"),
+    ),
+    "no_chunk": Bug(
+        NO_CHUNK,
+        "A hint clears no chunk of the log: what the last sync saw is sent after the next one.",
+        "QEMU 3143577d6a (6.1)",
+        "P9",
+        ("fine_host", "effect"),
+    ),
+    "no_bitmap_mutex": Bug(
+        NO_BITMAP_MUTEX,
+        "Hint and sender change a word of the bitmap without bitmap_mutex: each may write back"
+        " what it read before the other's change.",
+        "planted; QEMU's bitmap_mutex",
+        "P9",
+        ("fine_host", "effect"),
+    ),
+    "hint_after_pause": Bug(
+        HINT_AFTER_PAUSE,
+        "The host goes on with queued hints while the vCPUs are paused for a snapshot.",
+        "e2b-dev/infra #3001",
+        "P7",
+        ("snapshot",),
+    ),
+}
 
 
 def bug_number(name: str) -> int:

@@ -2,8 +2,18 @@
 
 from freehint.jit import kernel
 from freehint.mm.damage import OK, pages_at_hand, pages_held, recount
-from freehint.safety.guest import ENDED, FRAMES, PHASE
-from freehint.safety.migrating import ALL_FRAMES, DISCARDED, FINE, LOST_WRITE
+from freehint.safety.guest import (
+    DISCARDED,
+    ENDED,
+    FINE,
+    FRAMES,
+    LOST_WRITE,
+    NO_EFFECT,
+    PHASE,
+    UNSERVED,
+    WRONG_SNAPSHOT,
+)
+from freehint.safety.migrating import ALL_FRAMES
 
 DAMAGED, STILL_HELD, STUCK = range(DISCARDED + 1, DISCARDED + 4)
 PROPERTIES = {
@@ -12,6 +22,9 @@ PROPERTIES = {
     DAMAGED: "P2: a page is in two places, or nobody's",
     STILL_HELD: "P5: all is over, and a block or a lock is still held",
     STUCK: "no actor can go on, and the migration has not ended",
+    WRONG_SNAPSHOT: "P7: the snapshot lacks what the guest had as its vCPUs were paused",
+    UNSERVED: "P8: a page that the guest needs at the destination is never sent",
+    NO_EFFECT: "P9: a page is sent whose hint counted, and that stayed free and unwritten",
 }
 
 

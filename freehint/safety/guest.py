@@ -4,12 +4,10 @@ The World is the engine's own.  All arrays that a step may change lie one after 
 ``arena``, so a state of the guest is the bytes of it that ever change.
 """
 
-from dataclasses import dataclass, replace
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from freehint.config import InputError, require
 from freehint.engine.current import Current
 from freehint.engine.host.migration import GENERATIONS
 from freehint.engine.strokes import Strokes
@@ -32,7 +30,6 @@ from freehint.engine.world.records import (
 from freehint.engine.world.ring import new_ring
 from freehint.engine.world.violations import NR_COLUMNS, NR_KINDS
 from freehint.engine.world.world import World
-from freehint.inputs.rules import Checked, OneOf, Switch, Whole
 from freehint.mm.buddy import FPI_NONE, free_block
 from freehint.mm.compact.proactive import new_compact_control
 from freehint.mm.memory import (
@@ -44,17 +41,13 @@ from freehint.mm.memory import (
     new_zones,
 )
 from freehint.mm.profile import LINUX_6_1
-from freehint.policies import POLICIES
-from freehint.policies.policy import REPORT, Policy
+from freehint.policies.policy import Policy
 from freehint.safety.arena import Arena
-from freehint.safety.bugs import BUGS, bug_number
+from freehint.safety.bugs import bug_number
+from freehint.safety.case import FRAMES, MOST_ORDER, Case
 from freehint.safety.slice import watched_pages
 
-# Frames of the guest.  Pages between the two blocks of order 2 belong to nobody, so nothing merges
-# beyond that order.
-FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
 SPAN = 64  # nodes that are pages, and pages that the bitmaps cover
-MOST_ORDER = 2
 ROWS = 12  # more blocks than the guest can have
 
 # Entries of Guest.own: what the engine keeps in Python.
@@ -68,9 +61,20 @@ ROWS = 12  # more blocks than the guest can have
     STATUS,  # what ``fill`` returned
     ZONE,
     OPERATIONS,  # operations that the vCPUs may still do; -1: any number
+    HOST_AT,  # how far the host is with the oldest buffer; freehint/safety/host.py
+    HOST_WORD,  # 1 + the bitmap as the host read it, or 0
+    SENDER_WORD,  # 1 + the bitmap as the migration read it, or 0
+    REENTER,  # how the last walk's command id may start the device again
+    FIRST_PASS,  # 1: the migration has not yet walked all pages once
+    WITHOUT_SENDING,  # pages whose hint is to have its effect: they are not sent
+    RECEIVED,  # pages that the destination has
     NR_OWN,
-) = range(10)
-NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED = range(5)
+) = range(17)
+NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
+
+# What a step of any actor comes to: no step, no violation, or the violation of a property.
+SPOILED, IMPOSSIBLE, FINE, LOST_WRITE, DISCARDED = range(-2, 3)
+WRONG_SNAPSHOT, UNSERVED, NO_EFFECT = range(11, 14)
 
 
 class Guest(NamedTuple):
@@ -79,7 +83,7 @@ class Guest(NamedTuple):
     world : World
     state : the policy's state
     own : int64[NR_OWN]     PHASE .. OPERATIONS
-    rule : int64[8]         VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, KEEPS_STATE, BUG;
+    rule : int64[12]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
                             WATCHED (bits of pages), MATE (a page beside them in their chunk, or
                             -1): freehint.safety.slice; SYMMETRIC (1: vCPUs may change names)
     arena : uint8[n]        the bytes of all arrays that steps change
@@ -102,93 +106,20 @@ class Guest(NamedTuple):
 
 
 STATE_BEGINS, STATE_ENDS, MEMORY_ENDS = range(3)  # entries of Guest.span
-VCPUS, BLOCKS, INITIALLY_SET, KEEPS_STATE, BUG, WATCHED, MATE, SYMMETRIC = range(8)
-
-
-@dataclass(frozen=True)
-class Case(Checked):
-    """What is explored: a policy in a small guest, and the bounds.
-
-    Attributes
-    ----------
-    policy : str
-        One of POLICIES.
-    report : str
-        "own": as the policy reports; or one of "under_lock", "unlocked" and "acknowledged".
-    generation : "G1", "G2", "G3"
-        How the dirty log is cleared; see :mod:`freehint.engine.world.dirty`.
-    chunk : int
-        It is cleared ``2^chunk`` pages at a time; 1 is smaller than a block, 4 holds all frames.
-    initially_set : bool
-        Whether the log begins with every page dirty.
-    discard : bool
-        Whether the host discards the pages of a used hint.
-    vcpus, blocks : int
-        Number of vCPUs, and of blocks that each may hold at once.
-    ring : int
-        Number of descriptors.
-    rounds : int
-        Rounds of hints; a migration syncs at most twice more.
-    capacity : int
-        Blocks in a stroke, for policies that have a capacity.
-    operations : int
-        The vCPUs' operations in all; -1 for any number.
-    watched : int
-        -1 for the whole guest; or the only page whose content and dirty bits are kept, so that all
-        that the others may do is taken for possible: :mod:`freehint.safety.slice`.
-    bug : str
-        A bug that is put back, one of :data:`freehint.safety.bugs.BUGS`, or "none".
-    """
-
-    policy: Annotated[str, OneOf(tuple(POLICIES))] = "v24"
-    report: Annotated[str, OneOf(("own", *REPORT))] = "own"
-    generation: Annotated[str, OneOf(GENERATIONS)] = "G3"
-    chunk: Annotated[int, Whole(0, 5)] = 4
-    initially_set: Switch = False
-    discard: Switch = False
-    vcpus: Annotated[int, Whole(1, 2)] = 1
-    blocks: Annotated[int, Whole(1, 2)] = 1
-    ring: Annotated[int, Whole(1, 4)] = 2
-    rounds: Annotated[int, Whole(1, 3)] = 2
-    capacity: Annotated[int, Whole(1, 4)] = 2
-    operations: Annotated[int, Whole(-1, 100)] = -1
-    watched: Annotated[int, Whole(-1, FRAMES[-1])] = -1
-    bug: Annotated[str, OneOf(("none", *BUGS))] = "none"
-
-    where = "explore."
-
-    def __post_init__(self):
-        super().__post_init__()
-        if why := why_not(POLICIES[self.policy]):
-            raise InputError(f"policy {self.policy!r} cannot be explored in 8 frames: {why}")
-        known = self.watched < 0 or self.watched in FRAMES
-        require(known, "explore.watched", f"be -1 or one of {FRAMES}", self.watched)
-        require(self.ring & (self.ring - 1) == 0, "explore.ring", "be a power of two", self.ring)
-
-    def made_policy(self) -> Policy:
-        """The policy with the case's report and capacity; a walker of large blocks walks all.
-
-        Raises
-        ------
-        InputError
-            The policy cannot report so.
-        """
-        policy = POLICIES[self.policy]
-        changes = {"capacity": min(self.capacity, policy.capacity)} if policy.capacity else {}
-        if self.report != "own":
-            changes["report"] = self.report
-        if getattr(policy, "min_order", 0) > MOST_ORDER:
-            changes["min_order"] = MOST_ORDER
-        return replace(policy, **changes)
-
-
-def why_not(policy: Policy) -> str:
-    """Why a policy cannot work in a guest of 8 frames; empty if it can."""
-    if policy.delay_ns is not None:
-        return "it walks by itself, and hints are not what it reports"
-    if policy.smallest_order > MOST_ORDER and not hasattr(policy, "min_order"):
-        return f"it takes only blocks of order {policy.smallest_order}"
-    return ""
+(
+    VCPUS,
+    BLOCKS,
+    INITIALLY_SET,
+    KEEPS_STATE,
+    BUG,
+    FINE_HOST,
+    EFFECT,
+    POSTCOPY,
+    SNAPSHOT,
+    WATCHED,
+    MATE,
+    SYMMETRIC,
+) = range(12)
 
 
 def small_memory(vcpus: int):
@@ -234,7 +165,8 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
     own = np.zeros(NR_OWN, np.int64)
     own[ROUNDS], own[OPERATIONS] = case.rounds, case.operations
     rule = [case.vcpus, case.blocks, case.initially_set, policy.release is not None]
-    rule += [bug_number(case.bug), *watched_pages(case.watched, case.chunk, FRAMES), symmetric]
+    rule += [bug_number(case.bug), case.fine_host, case.effect, case.postcopy, case.snapshot]
+    rule += [*watched_pages(case.watched, case.chunk, FRAMES), symmetric]
     arena = Arena()
     memory = arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify"))
     memory_ends = arena.size

@@ -1,4 +1,4 @@
-"""The steps of the migration's thread in the small guest.
+"""The steps of the migration's thread in the small guest, or of one that takes a snapshot.
 
 ``Migration`` of the engine decides these in Python, a whole turn at once; here a turn is three
 steps, between which the guest goes on: STOP, sync, and what follows it.
@@ -9,25 +9,50 @@ from freehint.engine.host.precopy import COMPLETION as ENGINE_COMPLETION
 from freehint.engine.host.precopy import OFF, read_page, take_page
 from freehint.engine.host.precopy import PRECOPY as ENGINE_PRECOPY
 from freehint.engine.world.dirty import LOGGING, SHIFT, next_dirty, sync_bitmap
+from freehint.engine.world.records import HINT_REQUESTED
 from freehint.jit import kernel
+from freehint.safety.bugs import BULK_STAGE, ID_WITHOUT_LOCK, NO_BITMAP_MUTEX
 from freehint.safety.guest import (
+    AT_DESTINATION,
+    BUG,
     ENDED,
+    FINE,
+    FIRST_PASS,
     FRAMES,
     HINTS_STOPPED,
+    IMPOSSIBLE,
     INITIALLY_SET,
+    LOST_WRITE,
     MATE,
+    NO_EFFECT,
     NOT_YET,
     PHASE,
+    POSTCOPY,
     PRECOPY,
     READING,
+    RECEIVED,
+    REENTER,
     ROUNDS,
+    SENDER_WORD,
+    SNAPSHOT,
+    START_DUE,
     SYNCED,
+    UNSERVED,
+    WRONG_SNAPSHOT,
 )
-from freehint.safety.worker import done, start_hints, stop_hints
+from freehint.safety.host import (
+    CANNOT,
+    ID_CHANGES,
+    NOT_POPPED,
+    holds_device,
+    in_vain,
+    new_id,
+    pages_in_use,
+    send_stop,
+)
+from freehint.safety.worker import done
 
-# What a step of any actor comes to.
-SPOILED, IMPOSSIBLE, FINE, LOST_WRITE, DISCARDED = range(-2, 3)
-GO_ON, TURN, CANCEL, SEND_MATE = range(4)
+GO_ON, TURN, CANCEL, SWITCH, SEND_MATE = range(5)
 ALL_FRAMES = sum(1 << page for page in FRAMES)
 
 
@@ -35,28 +60,52 @@ ALL_FRAMES = sum(1 << page for page in FRAMES)
 def begin_migration(guest):
     """Set up the bitmaps, sync, ask for hints.  Source: Migration.begin()."""
     world, own = guest.world, guest.own
-    world.dirty.rule[LOGGING] = 1
-    world.dirty.log[0] = ALL_FRAMES if guest.rule[INITIALLY_SET] else 0
-    world.dirty.bitmap[0] = ALL_FRAMES
-    world.migration[0].phase = ENGINE_PRECOPY
-    world.migration[0].at = 0
-    sync_bitmap(world.dirty)
     own[PHASE] = PRECOPY
     own[ROUNDS] -= 1
-    start_hints(guest)
+    if guest.rule[SNAPSHOT] == 0:
+        world.dirty.rule[LOGGING] = 1
+        world.dirty.log[0] = ALL_FRAMES if guest.rule[INITIALLY_SET] else 0
+        world.dirty.bitmap[0] = ALL_FRAMES
+        world.migration[0].phase = ENGINE_PRECOPY
+        world.migration[0].at = 0
+        own[FIRST_PASS] = guest.rule[BUG] == BULK_STAGE
+        sync_bitmap(world.dirty)
+    new_id(guest)
+
+
+@kernel(inline=True)
+def next_to_send(guest):
+    """The next page that the migration takes; -1 if none is left.  Source: migration_event()."""
+    world = guest.world
+    at = world.migration[0].at
+    if guest.own[FIRST_PASS]:
+        for page in FRAMES:
+            if page >= at:
+                guest.own[FIRST_PASS] = page != FRAMES[-1]
+                return page
+    page = next_dirty(world.dirty, at)
+    return page if page >= 0 else next_dirty(world.dirty, 0)
 
 
 @kernel(inline=True)
 def take_next(guest):
-    """Take the next page out of the bitmap; -1 if none is left.  Source: migration_event()."""
-    world = guest.world
-    page = next_dirty(world.dirty, world.migration[0].at)
-    if page < 0:
-        page = next_dirty(world.dirty, 0)
+    """Take the next page out of the bitmap; -1 if none is left."""
+    page = next_to_send(guest)
     if page >= 0:
-        take_page(world, page)
         guest.own[READING] = 1 + page
+        if guest.rule[BUG] == NO_BITMAP_MUTEX and guest.own[PHASE] == PRECOPY:
+            guest.own[SENDER_WORD] = 1 + int(guest.world.dirty.bitmap[0])
+        else:
+            take_page(guest.world, page)
     return page
+
+
+@kernel(inline=True)
+def send_page(guest, page):
+    """Send a page that was taken."""
+    read_page(guest.world, page)
+    if guest.rule[POSTCOPY]:
+        guest.own[RECEIVED] |= 1 << page
 
 
 @kernel
@@ -65,6 +114,7 @@ def end_migration(guest, verbs):
     guest.world.migration[0].phase = OFF
     guest.world.dirty.rule[LOGGING] = 0
     guest.own[PHASE] = ENDED
+    guest.own[REENTER] = CANNOT
     done(guest, verbs)
 
 
@@ -78,12 +128,83 @@ def complete(guest, verbs):
     world = guest.world
     sync_bitmap(world.dirty)
     world.migration[0].phase = ENGINE_COMPLETION
+    guest.own[PHASE] = ENDED
+    came_to = FINE
     page = take_next(guest)
     while page >= 0:
+        if in_vain(guest, page):
+            came_to = NO_EFFECT
         read_page(world, page)
         page = take_next(guest)
     guest.own[READING] = 0
-    came_to = LOST_WRITE if lost_writes(world) > 0 else FINE
+    if lost_writes(world) > 0:
+        came_to = LOST_WRITE
+    end_migration(guest, verbs)
+    return came_to
+
+
+@kernel
+def switch_early(guest):
+    """Stop the guest, sync, and let it go on at the destination, which drops what is to be sent.
+
+    What it does not have and the source would not send is lost, if the guest has written it.
+    Source: postcopy_start(), ram_postcopy_send_discard_bitmap().
+    """
+    world, own = guest.world, guest.own
+    send_stop(guest)
+    sync_bitmap(world.dirty)
+    world.dirty.rule[LOGGING] = 0
+    own[PHASE] = AT_DESTINATION
+    own[RECEIVED] &= ~int(world.dirty.bitmap[0])
+    used, came_to = pages_in_use(world), FINE
+    for page in FRAMES:
+        if world.dirty.bitmap[0] >> page & 1:
+            world.copy[page] = 0
+        elif used >> page & 1 and world.copy[page] != world.version[page]:
+            came_to = LOST_WRITE if own[RECEIVED] >> page & 1 else UNSERVED
+    return came_to
+
+
+@kernel(inline=True)
+def arrives(guest, page):
+    """The guest touches a page at the destination; may it go on?
+
+    A page that is missing is asked for, and the source sends what is in its bitmap alone.  The
+    vCPU waits for it, which changes nothing for others, so it is one step.
+    Source: get_queued_page(), unqueue_page() of QEMU's migration/ram.c.
+    """
+    world, own = guest.world, guest.own
+    if world.dirty.bitmap[0] >> page & 1:
+        take_page(world, page)
+        send_page(guest, page)
+    return own[RECEIVED] >> page & 1 != 0
+
+
+@kernel(inline=True)
+def send_behind(guest, verbs):
+    """Send the next page to the guest that is at the destination, or end if it has all."""
+    page = take_next(guest)
+    if page >= 0:
+        send_page(guest, page)
+        guest.own[READING] = 0
+        return FINE
+    came_to = LOST_WRITE if lost_writes(guest.world) > 0 else FINE
+    end_migration(guest, verbs)
+    return came_to
+
+
+@kernel(inline=True)
+def snapshot_step(guest, verbs):
+    """Pause the vCPUs; then take the snapshot, compare it with what they had, and resume."""
+    world = guest.world
+    if guest.own[PHASE] == PRECOPY:
+        for page in FRAMES:
+            world.copy[page] = world.version[page]
+        guest.own[PHASE] = HINTS_STOPPED
+        return FINE
+    came_to = WRONG_SNAPSHOT if lost_writes(world) > 0 else FINE
+    for page in FRAMES:
+        world.copy[page] = 0
     end_migration(guest, verbs)
     return came_to
 
@@ -92,8 +213,10 @@ def complete(guest, verbs):
 def turn_step(guest, verbs):
     """Before, at and after a sync.  Source: Migration.turn()."""
     own = guest.own
+    if guest.rule[SNAPSHOT]:
+        return snapshot_step(guest, verbs)
     if own[PHASE] == PRECOPY:
-        stop_hints(guest)
+        send_stop(guest)
         own[PHASE] = HINTS_STOPPED
         return FINE
     if own[PHASE] == HINTS_STOPPED:
@@ -115,38 +238,78 @@ def send_mate(guest):
     return FINE
 
 
+@kernel(inline=True)
+def ask_again(guest):
+    """Give out a new id after a sync; without the lock, first the state changes, then the id."""
+    own = guest.own
+    if guest.rule[BUG] == ID_WITHOUT_LOCK and own[REENTER] != CANNOT:
+        if own[REENTER] == NOT_POPPED:
+            guest.world.user[0].hinting = HINT_REQUESTED
+            own[REENTER] = ID_CHANGES
+            return
+        own[REENTER] = CANNOT
+        own[START_DUE] = 1
+    else:
+        new_id(guest)
+    own[ROUNDS] -= 1
+    own[PHASE] = PRECOPY
+
+
+@kernel(inline=True)
+def go_on(guest, verbs):
+    """Begin, take a page out of the bitmap, read it, or begin another round."""
+    own = guest.own
+    phase = own[PHASE]
+    if own[SENDER_WORD] > 0:
+        guest.world.dirty.bitmap[0] = own[SENDER_WORD] - 1
+        own[SENDER_WORD] = 0
+        take_page(guest.world, own[READING] - 1)
+    elif own[READING] > 0:
+        send_page(guest, own[READING] - 1)
+        own[READING] = 0
+    elif phase == NOT_YET:
+        begin_migration(guest)
+    elif phase == PRECOPY:
+        page = take_next(guest)
+        came_to = NO_EFFECT if in_vain(guest, page) else FINE
+        return came_to if page >= 0 else IMPOSSIBLE
+    elif phase == AT_DESTINATION:
+        return send_behind(guest, verbs)
+    elif phase == SYNCED and own[ROUNDS] > 0:
+        if holds_device(guest):
+            return IMPOSSIBLE
+        ask_again(guest)
+    else:
+        return IMPOSSIBLE
+    return FINE
+
+
 @kernel
 def migration_step(guest, verbs, choice):
     """One step of the migration's thread.
 
     GO_ON begins, takes a page out of the bitmap, reads it, or begins another round; TURN goes on
-    to the next sync, and to the end; CANCEL ends it; SEND_MATE, in a slice, sends a page of the
-    watched page's chunk.
+    to the next sync, and to the end; CANCEL ends it; SWITCH lets the guest go on at the
+    destination early; SEND_MATE, in a slice, sends a page of the watched page's chunk.
     """
     own = guest.own
     phase = own[PHASE]
-    if phase == ENDED or (phase == NOT_YET and choice != GO_ON):
+    if phase == ENDED:
         return IMPOSSIBLE
-    if own[READING] > 0:
-        if choice != GO_ON:
-            return IMPOSSIBLE
-        read_page(guest.world, own[READING] - 1)
-        own[READING] = 0
-    elif choice == TURN:
+    if choice == GO_ON:
+        return go_on(guest, verbs)
+    if phase == NOT_YET or phase == AT_DESTINATION or own[READING] > 0 or holds_device(guest):
+        return IMPOSSIBLE
+    if own[REENTER] >= ID_CHANGES:
+        return IMPOSSIBLE
+    if choice == TURN:
         return turn_step(guest, verbs)
-    elif choice == SEND_MATE:
+    if choice == SEND_MATE:
         return send_mate(guest)
-    elif choice == CANCEL:
-        stop_hints(guest)
+    if choice == CANCEL:
+        send_stop(guest)
         end_migration(guest, verbs)
-    elif phase == NOT_YET:
-        begin_migration(guest)
-    elif phase == PRECOPY:
-        return FINE if take_next(guest) >= 0 else IMPOSSIBLE
-    elif phase == SYNCED and own[ROUNDS] > 0:
-        own[ROUNDS] -= 1
-        own[PHASE] = PRECOPY
-        start_hints(guest)
-    else:
+        return FINE
+    if guest.rule[POSTCOPY] == 0 or phase != PRECOPY:
         return IMPOSSIBLE
-    return FINE
+    return switch_early(guest)

@@ -16,16 +16,21 @@ from freehint.mm.list import init_list_head
 from freehint.mm.memory import BUDDY, HINTED, ISOLATED, PCP, REPORTED
 from freehint.safety.guest import (
     ASKED,
+    AT_DESTINATION,
     ENDED,
+    FIRST_PASS,
     FRAMES,
     KEEPS_STATE,
     OPERATIONS,
     PHASE,
+    RECEIVED,
+    REENTER,
     ROUNDS,
     STATUS,
     SYMMETRIC,
     WALKING,
     WATCHED,
+    WITHOUT_SENDING,
     ZONE,
 )
 from freehint.safety.migrating import ALL_FRAMES
@@ -45,9 +50,10 @@ def settle_pages(guest):
         version, copy = world.version[page], world.copy[page]
         if ended:
             copy = version
-        kept = version > 0 and watched >> page & 1 != 0
-        world.version[page] = kept
-        world.copy[page] = kept and copy == version
+        if watched >> page & 1 == 0:
+            version = copy = 0
+        world.version[page] = version > 0
+        world.copy[page] = copy == version if version > 0 else copy > 0
         memory.frame[page] &= STILL_MATTERS
         if memory.frame[page] & ON_A_LIST == 0:
             init_list_head(memory.links, page)
@@ -60,7 +66,8 @@ def settle_ring(guest):
     ring, record = world.ring, world.user[0]
     size = ring.blocks.shape[1]
     added, used = ring.count[0, ADDED], ring.count[0, USED]
-    if record.hinting != HINT_START or record.valid_from < used:
+    matters = record.hinting == HINT_START or guest.own[REENTER] != 0
+    if not matters or record.valid_from < used:
         record.valid_from = used
     laps = used // size * size
     ring.count[0, ADDED] -= laps
@@ -113,6 +120,10 @@ def settle_log(guest):
         dirty.unclear[:] = False
         record.at = 0
         guest.own[ROUNDS] = guest.own[OPERATIONS] = 0
+        guest.own[FIRST_PASS] = guest.own[WITHOUT_SENDING] = guest.own[RECEIVED] = 0
+    if guest.own[PHASE] == AT_DESTINATION:
+        dirty.log[0] = 0
+        dirty.unclear[:] = False
     if dirty.rule[GENERATION] == G1:
         dirty.unclear[:] = False
     shift = dirty.rule[SHIFT]

@@ -6,7 +6,6 @@ A step is ``actor * 16 + choice``.  Each is what one turn of the engine's event 
 
 import numpy as np
 
-from freehint.engine.host.device import host_event
 from freehint.engine.world.clock import NEVER
 from freehint.engine.world.content import write_page
 from freehint.jit import kernel
@@ -14,33 +13,25 @@ from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.memory import EMPTIED, MOVABLE
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 from freehint.safety.guest import (
+    AT_DESTINATION,
     BLOCKS,
     ENDED,
-    FRAMES,
+    FINE,
+    IMPOSSIBLE,
     MOST_ORDER,
     OPERATIONS,
     PHASE,
+    POSTCOPY,
+    SPOILED,
     START_DUE,
+    UNSERVED,
     VCPUS,
     WATCHED,
+    WITHOUT_SENDING,
 )
-from freehint.safety.migrating import (
-    CANCEL,
-    DISCARDED,
-    FINE,
-    GO_ON,
-    IMPOSSIBLE,
-    SEND_MATE,
-    SPOILED,
-    TURN,
-    migration_step,
-)
-from freehint.safety.worker import (
-    call_back,
-    start,
-    worker_actor,
-    worker_step,
-)
+from freehint.safety.host import host_rests, host_step, is_paused
+from freehint.safety.migrating import SEND_MATE, SWITCH, arrives, migration_step
+from freehint.safety.worker import call_back, start, worker_actor, worker_step
 
 # Actors, and the choices of those that have some.
 ACTORS = 6
@@ -55,7 +46,7 @@ SHRINK_PAGES = 128  # SHRINK_BATCH
 @kernel(inline=True)
 def may_operate(guest, cpu):
     """May a vCPU do something?  Not after the migration, whose end is the end of a schedule."""
-    if cpu >= guest.rule[VCPUS] or guest.own[OPERATIONS] == 0:
+    if cpu >= guest.rule[VCPUS] or guest.own[OPERATIONS] == 0 or is_paused(guest):
         return False
     return guest.own[PHASE] != ENDED
 
@@ -89,6 +80,7 @@ def alloc_step(guest, verbs, cpu, order):
         return SPOILED
     if node >= 0:
         mark_lru(world.memory, node, order)
+        guest.own[WITHOUT_SENDING] &= ~(((1 << (1 << order)) - 1) << node)
         world.held[cpu, held] = (node << 4) | order
         world.cpu[cpu].nr_blocks = held + 1
     return FINE
@@ -103,10 +95,15 @@ def write_step(guest, cpu, block, page):
     entry = world.held[cpu, block]
     if page >> (entry & 15):
         return IMPOSSIBLE
-    written = (entry >> 4) + page
-    if guest.rule[WATCHED] >> written & 1 == 0:
+    page += entry >> 4
+    if guest.rule[WATCHED] >> page & 1 == 0:
         return IMPOSSIBLE
-    write_page(world, written)
+    away = guest.own[PHASE] == AT_DESTINATION
+    if away and not arrives(guest, page):
+        return UNSERVED
+    write_page(world, page)
+    if away:
+        world.copy[page] = world.version[page]
     return FINE
 
 
@@ -146,31 +143,13 @@ def vcpu_step(guest, verbs, cpu, choice):
     return came_to
 
 
-@kernel(inline=True)
-def pages_with_content(world):
-    """Number of pages that the guest has written and not freed."""
-    written = 0
-    for page in FRAMES:
-        written += world.version[page] > 0
-    return written
-
-
-@kernel
-def host_step(guest):
-    """Use the next buffer, or go to sleep."""
-    world = guest.world
-    before = pages_with_content(world)
-    host_event(world, worker_actor(world) - 1, 0)
-    return DISCARDED if pages_with_content(world) < before else FINE
-
-
 def choices_of(case) -> np.ndarray:
     """The steps that are possible at all in a case, in ascending order: int64[n]."""
     choices = {actor: [0] for actor in (WORKER, HOST, COMMAND)}
     pages = range(WRITE, WRITE + PAGES_OF_BLOCK * case.blocks)
     operations = [*range(MOST_ORDER + 1), *pages, *range(FREE, FREE + case.blocks)]
     choices |= dict.fromkeys(range(case.vcpus), operations)
-    choices[MIGRATION] = [GO_ON, TURN, CANCEL, SEND_MATE]
+    choices[MIGRATION] = range(SEND_MATE + 1)
     return np.array([a * CHOICES + one for a in sorted(choices) for one in choices[a]], np.int64)
 
 
@@ -182,17 +161,19 @@ def take_step(guest, verbs, step):
     -------
     int
         IMPOSSIBLE, if nothing has changed; SPOILED, if it is impossible too, and the guest is to be
-        unpacked again; FINE; or the violation that it is, LOST_WRITE or DISCARDED.
+        unpacked again; FINE; or the violation that it is, as LOST_WRITE.
     """
     world, own = guest.world, guest.own
     actor, choice = step // CHOICES, step % CHOICES
     if actor == MIGRATION:
+        if choice == SWITCH and not guest.rule[POSTCOPY]:
+            return IMPOSSIBLE
         return migration_step(guest, verbs, choice) if choice <= SEND_MATE else IMPOSSIBLE
     if actor <= VCPU_1:
         if choice > FREE + 1:
             return IMPOSSIBLE
         return vcpu_step(guest, verbs, actor, choice)
-    if choice > 0:
+    if choice > 0 or (actor != HOST and is_paused(guest)):
         return IMPOSSIBLE
     if actor == COMMAND:
         if own[START_DUE] == 0:
@@ -203,7 +184,7 @@ def take_step(guest, verbs, step):
             return IMPOSSIBLE
         worker_step(guest, verbs)
     else:
-        if world.key[worker_actor(world) - 1] == NEVER:
+        if world.key[worker_actor(world) - 1] == NEVER or host_rests(guest):
             return IMPOSSIBLE
         return host_step(guest)
     return FINE

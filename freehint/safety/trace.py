@@ -2,8 +2,6 @@
 
 import re
 
-import numpy as np
-
 from freehint.config import InputError, parameters, shown
 from freehint.engine.world.records import (
     HINT_START,
@@ -36,6 +34,15 @@ from freehint.safety.steps import (
     WORKER,
     WRITE,
     take_step,
+)
+from freehint.safety.words import (
+    lost_pages,
+    own_look,
+    pages_named,
+    pages_of,
+    restarted,
+    tell_elsewhere,
+    tell_piece,
 )
 from freehint.safety.worker import verbs_of
 
@@ -98,17 +105,6 @@ def _value(name: str, text: str, kind):
     if kind is str:
         return text
     raise InputError(f"--replay: {name} cannot be {shown(text, 80)}")
-
-
-def pages_named(node: int, order: int) -> str:
-    """The pages of a block, as ``pages 8..11``."""
-    return f"page {node}" if order == 0 else f"pages {node}..{node + (1 << order) - 1}"
-
-
-def pages_of(bits: int) -> str:
-    """The pages whose bits are set, in words."""
-    pages = [str(page) for page in range(bits.bit_length()) if bits >> page & 1]
-    return f"pages {', '.join(pages)}" if pages else "no page"
 
 
 class Player:
@@ -175,7 +171,7 @@ class Player:
             "filled": int(world.user[0].filled),
             "rows": world.report[0].copy(),
             "content": world.version.copy(),
-        }
+        } | own_look(self.guest)
 
     def _tell(self, step: int, before: dict) -> str:
         actor, choice = divmod(step, CHOICES)
@@ -228,24 +224,27 @@ class Player:
 
     def _host(self, before: dict) -> str:
         world = self.guest.world
+        if said := tell_piece(self.guest, before):
+            return said
         if world.ring.count[0, USED] == before["used"]:
             return "finds the ring empty and sleeps"
         at = before["used"] % world.ring.blocks.shape[1]
         node, order = map(int, world.ring.blocks[0, at])
-        said = f"uses the hint for {pages_named(node, order)}"
+        said = f"{restarted(self.guest, before)}uses the hint for {pages_named(node, order)}"
         cleared = before["bitmap"] & ~int(world.dirty.bitmap[0])
         record = world.user[0]
         if record.hinting == HINT_START and world.ring.count[0, USED] > record.valid_from:
             said += f", and takes {pages_of(cleared)} out of the bitmap"
         else:
             said += ", too late for the migration"
-        lost = np.flatnonzero((before["content"] > 0) & (world.version == 0)).tolist()
-        return said + (f"; it discards what was written to {lost}" if lost else "")
+        return said + lost_pages(self.guest, before)
 
     def _migration(self, choice: int, before: dict) -> str:
         world, own = self.guest.world, self.guest.own
         dirty = f"{pages_of(int(world.dirty.bitmap[0]))} to send"
         phase = before["phase"]
+        if said := tell_elsewhere(self.guest, choice, before):
+            return said
         if before["reading"]:
             return f"reads and sends page {before['reading'] - 1}"
         if choice == CANCEL:

@@ -1,0 +1,120 @@
+"""What is explored: a policy in a small guest, its host, and the bounds."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from freehint.config import InputError, require
+from freehint.engine.host.migration import GENERATIONS
+from freehint.inputs.rules import Checked, OneOf, Switch, Whole
+from freehint.policies import POLICIES
+from freehint.policies.policy import REPORT, Policy
+from freehint.safety.bugs import BUGS
+
+# Frames of the guest.  Pages between the two blocks of order 2 belong to nobody, so nothing merges
+# beyond that order.
+FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
+MOST_ORDER = 2
+
+
+@dataclass(frozen=True)
+class Case(Checked):
+    """What is explored: a policy in a small guest, and the bounds.
+
+    Attributes
+    ----------
+    policy : str
+        One of POLICIES.
+    report : str
+        "own": as the policy reports; or one of "under_lock", "unlocked" and "acknowledged".
+    generation : "G1", "G2", "G3"
+        How the dirty log is cleared; see :mod:`freehint.engine.world.dirty`.
+    chunk : int
+        It is cleared ``2^chunk`` pages at a time; 1 is smaller than a block, 4 holds all frames.
+    initially_set : bool
+        Whether the log begins with every page dirty.
+    discard : bool
+        Whether the host discards the pages of a used hint.
+    vcpus, blocks : int
+        Number of vCPUs, and of blocks that each may hold at once.
+    ring : int
+        Number of descriptors.
+    rounds : int
+        Rounds of hints; a migration syncs at most twice more.
+    capacity : int
+        Blocks in a stroke, for policies that have a capacity.
+    operations : int
+        The vCPUs' operations in all; -1 for any number.
+    watched : int
+        -1 for the whole guest; or the only page whose content and dirty bits are kept, so that all
+        that the others may do is taken for possible: :mod:`freehint.safety.slice`.
+    bug : str
+        A bug that is put back, one of :data:`freehint.safety.bugs.BUGS`, or "none".
+    fine_host : bool
+        Whether the guest may act while the host uses a buffer, not only between two buffers.
+    effect : bool
+        Whether property P9 is checked: a hint that counts has its effect.
+    postcopy : bool
+        Whether the guest may go on at the destination before it has all pages.
+    snapshot : bool
+        Whether the vCPUs are paused and a snapshot is taken, in place of a migration.
+    """
+
+    policy: Annotated[str, OneOf(tuple(POLICIES))] = "v24"
+    report: Annotated[str, OneOf(("own", *REPORT))] = "own"
+    generation: Annotated[str, OneOf(GENERATIONS)] = "G3"
+    chunk: Annotated[int, Whole(0, 5)] = 4
+    initially_set: Switch = False
+    discard: Switch = False
+    vcpus: Annotated[int, Whole(1, 2)] = 1
+    blocks: Annotated[int, Whole(1, 2)] = 1
+    ring: Annotated[int, Whole(1, 4)] = 2
+    rounds: Annotated[int, Whole(1, 3)] = 2
+    capacity: Annotated[int, Whole(1, 4)] = 2
+    operations: Annotated[int, Whole(-1, 100)] = -1
+    watched: Annotated[int, Whole(-1, FRAMES[-1])] = -1
+    bug: Annotated[str, OneOf(("none", *BUGS))] = "none"
+    fine_host: Switch = False
+    effect: Switch = False
+    postcopy: Switch = False
+    snapshot: Switch = False
+
+    where = "explore."
+
+    def __post_init__(self):
+        super().__post_init__()
+        if why := why_not(POLICIES[self.policy]):
+            raise InputError(f"policy {self.policy!r} cannot be explored in 8 frames: {why}")
+        known = self.watched < 0 or self.watched in FRAMES
+        require(known, "explore.watched", f"be -1 or one of {FRAMES}", self.watched)
+        whole = self.watched < 0 or not (self.postcopy or self.effect)
+        require(whole, "explore.watched", "be -1 with postcopy or effect", self.watched)
+        require(self.ring & (self.ring - 1) == 0, "explore.ring", "be a power of two", self.ring)
+        for field in BUGS[self.bug].needs if self.bug in BUGS else ():
+            require(getattr(self, field), f"explore.{field}", f"be on for bug {self.bug}", False)
+        both = self.postcopy and self.snapshot
+        require(not both, "explore.postcopy", "be off in a case with a snapshot", self.postcopy)
+
+    def made_policy(self) -> Policy:
+        """The policy with the case's report and capacity; a walker of large blocks walks all.
+
+        Raises
+        ------
+        InputError
+            The policy cannot report so.
+        """
+        policy = POLICIES[self.policy]
+        changes = {"capacity": min(self.capacity, policy.capacity)} if policy.capacity else {}
+        if self.report != "own":
+            changes["report"] = self.report
+        if getattr(policy, "min_order", 0) > MOST_ORDER:
+            changes["min_order"] = MOST_ORDER
+        return replace(policy, **changes)
+
+
+def why_not(policy: Policy) -> str:
+    """Why a policy cannot work in a guest of 8 frames; empty if it can."""
+    if policy.delay_ns is not None:
+        return "it walks by itself, and hints are not what it reports"
+    if policy.smallest_order > MOST_ORDER and not hasattr(policy, "min_order"):
+        return f"it takes only blocks of order {policy.smallest_order}"
+    return ""
