@@ -1,13 +1,17 @@
 """The output of ``freehint explore``."""
 
+import sys
+import time
 from itertools import product
 
-from freehint.config import parameters
+from freehint.config import InputError, parameters
 from freehint.safety.check import PROPERTIES
 from freehint.safety.explore import Exploration, explore
 from freehint.safety.guest import Case
 from freehint.safety.migrating import FINE
 from freehint.safety.trace import replay, schedule_string
+
+TELL_EVERY_S = 5
 
 
 def print_exploration(args) -> bool:
@@ -15,6 +19,8 @@ def print_exploration(args) -> bool:
     if args.replay is not None:
         return print_replay(args.replay)
     cases = list(_cases(args))
+    if args.checkpoint and len(cases) > 1:
+        raise InputError("--checkpoint keeps one search, but the options name several cases")
     found = [_print_one(case, args) for case in cases]
     if len(found) > 1:
         print(f"{sum(one.exhausted for one in found)} of {len(found)} exhausted without violation,")
@@ -34,8 +40,23 @@ def _cases(args):
         yield Case(**given | dict(zip(several, values, strict=True)))
 
 
+class _Told:
+    """Tells about every 5 s how far a search is."""
+
+    def __init__(self):
+        self.began = self.last = time.monotonic()
+
+    def __call__(self, level: int, states: int, of_level: int) -> None:
+        now = time.monotonic()
+        if now - self.last > TELL_EVERY_S:
+            self.last = now
+            rate = states / (now - self.began)
+            line = f"  level {level}: {states:,} states, {of_level:,} to go on from, {rate:,.0f}/s"
+            print(line, file=sys.stderr, flush=True)
+
+
 def _print_one(case: Case, args) -> Exploration:
-    found = explore(case, args.most_states, args.most_mib << 20)
+    found = explore(case, args.most_states, args.most_mib << 20, _Told(), args.checkpoint)
     named = schedule_string(case, ()).rstrip(":")
     rate = found.states / max(found.seconds, 1e-9)
     if found.violation:

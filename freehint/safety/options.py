@@ -30,5 +30,8 @@ def add_explore(commands) -> None:
     )
     every.add_argument("--most-states", type=int, default=100_000_000, metavar="N")
     every.add_argument("--most-mib", type=int, default=2048, metavar="N", help="of its tables")
+    every.add_argument(
+        "--checkpoint", metavar="FILE", help="keep the search there, and go on from it"
+    )
     every.add_argument("--replay", metavar="SCHEDULE", help="play one schedule, told in words")
     every.set_defaults(run="freehint.safety.commands.print_exploration")

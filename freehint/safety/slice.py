@@ -14,10 +14,11 @@ can reach the whole guest cannot reach either: if the slices of all pages are ex
 violation, so is the guest.  A violation in a slice is only a hint, because it may need a neighbour
 that is not dirty; it counts when the whole guest has it too.
 
-Where a chunk has two pages, both are watched.
+Where a chunk is not larger than a block, all its pages are watched.
 """
 
-EXACT_CHUNK = 1  # the largest chunk shift with which all pages of a chunk are watched
+PAGES_OF_BLOCK = 4
+EXACT_CHUNK = 2  # the largest chunk shift with which all pages of a chunk are watched: a block
 
 
 def watched_pages(page: int, chunk: int, frames: tuple) -> tuple[int, int]:
@@ -38,3 +39,14 @@ def watched_pages(page: int, chunk: int, frames: tuple) -> tuple[int, int]:
     if chunk <= EXACT_CHUNK:
         return sum(1 << one for one in mates), -1
     return 1 << page, next((one for one in mates if one != page), -1)
+
+
+def slices_of(chunk: int) -> tuple[int, ...]:
+    """A page of each slice that is to be searched for a guest with two vCPUs.
+
+    Its two blocks of four pages differ only in their order on the free list, and two vCPUs that
+    take and free both reverse that before the migration begins; so the slices of the second block
+    reach what those of the first reach, with the blocks' names changed (tests/safety).
+    """
+    pages = 1 << chunk if chunk <= EXACT_CHUNK else 1
+    return tuple(range(0, PAGES_OF_BLOCK, pages))

@@ -1,0 +1,210 @@
+"""Every policy with every generation of the dirty log: what is exhausted, and what is lost.
+
+``make explore`` runs it: ``python -m freehint.safety.matrix out/explore.csv``.  A *cell* is a case
+with two vCPUs, a ring of 2, two rounds of hints and any number of operations.
+
+The guest may act between any two pieces of the host's work.
+
+1. Its slices are searched.  If all are exhausted without a violation, so is the cell.
+2. Otherwise a schedule of the whole guest is looked for, first with one vCPU, few operations
+   and a host that uses a buffer at once: these guests are smaller, and their schedules are
+   schedules of the cell too.
+
+A host that discards can do more harm, and no less: without a violation in such a cell there is none
+in the same cell without discarding, so that one follows.
+"""
+
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+
+from freehint.config import InputError
+from freehint.files import whole_file
+from freehint.policies import POLICIES
+from freehint.safety.case import Case, why_not
+from freehint.safety.check import PROPERTIES
+from freehint.safety.explore import explore
+from freehint.safety.slice import slices_of
+from freehint.safety.trace import schedule_string
+
+LOGS = (("G1", 4), ("G2", 1), ("G2", 4), ("G3", 1), ("G3", 4))  # generation, log2 of a chunk
+BOUNDS = {"vcpus": 2, "blocks": 1, "ring": 2, "rounds": 2, "operations": -1}
+BOUNDS |= {"initially_set": True, "fine_host": True}
+SMALLER = (
+    {"vcpus": 1, "operations": 2, "rounds": 1, "fine_host": False},
+    {"vcpus": 1, "operations": 3, "rounds": 1, "fine_host": False},
+    {"vcpus": 1, "operations": 4, "fine_host": False},
+    {"vcpus": 2, "operations": 4, "fine_host": False},
+    {"vcpus": 1, "operations": 4},
+)
+EXHAUSTED, FOLLOWS, VIOLATED, IN_A_SLICE, HOW_FAR = (
+    "exhausted",
+    "follows",
+    "violated",
+    "violated in a slice only",
+    "not exhausted",
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a search of a cell stops: states of a slice, states of a whole guest, bytes."""
+
+    slice_states: int = 60_000_000
+    whole_states: int = 4_000_000
+    most_bytes: int = 6 << 30
+
+
+def cells() -> list[Case]:
+    """All cells; those with a discarding host come first."""
+    found = []
+    for name, policy in POLICIES.items():
+        for report in ("own", "acknowledged"):
+            if why_not(policy) or report == policy.report:
+                continue
+            if policy.fill is None and report != "own":  # It reports nothing.
+                continue
+            for generation, chunk in LOGS:
+                try:
+                    case = Case(name, report, generation, chunk, **BOUNDS)
+                    case.made_policy()
+                except InputError:  # The policy cannot report so.
+                    continue
+                found.append(case)
+    return [replace(case, discard=discard) for discard in (True, False) for case in found]
+
+
+def verdict_of(case: Case, limits: Limits = Limits()) -> dict:
+    """Search a cell.
+
+    Returns
+    -------
+    dict
+        A row of :func:`table`.
+    """
+    began = time.perf_counter()
+    states = transitions = 0
+    verdict, property_, schedule, length = EXHAUSTED, "", "", 0
+    for page in slices_of(case.chunk):
+        found = explore(replace(case, watched=page), limits.slice_states, limits.most_bytes)
+        states, transitions = states + found.states, transitions + found.transitions
+        if found.violation:
+            verdict, property_ = IN_A_SLICE, PROPERTIES[found.violation]
+            schedule, length = schedule_string(found.case, found.steps), len(found.steps)
+            break
+        if not found.exhausted:
+            verdict = HOW_FAR
+    if verdict != EXHAUSTED:
+        whole = _whole(case, limits)
+        if whole is not None:
+            verdict, property_ = VIOLATED, PROPERTIES[whole.violation]
+            schedule, length = schedule_string(whole.case, whole.steps), len(whole.steps)
+            states, transitions = whole.states, whole.transitions
+    return {
+        **_named(case),
+        "verdict": verdict,
+        "property": property_,
+        "length": length,
+        "states": states,
+        "transitions": transitions,
+        "seconds": round(time.perf_counter() - began, 1),
+        "schedule": schedule,
+    }
+
+
+def _named(case: Case) -> dict:
+    """What tells a cell from the others."""
+    return {
+        "policy": case.policy,
+        "report": case.made_policy().report,
+        "generation": case.generation,
+        "chunk_pages": 1 << case.chunk,
+        "discard": case.discard,
+    }
+
+
+def _whole(case: Case, limits: Limits):
+    """A violation of the whole guest, or None if none was found within the limits."""
+    for smaller in SMALLER:
+        found = explore(replace(case, **smaller), limits.whole_states, limits.most_bytes)
+        if found.violation:
+            return found
+    return None
+
+
+def table(limits: Limits = Limits(), workers: int = 2, tell=None) -> pd.DataFrame:
+    """The verdict of every cell.
+
+    Parameters
+    ----------
+    limits : Limits
+    workers : int
+        Number of processes.
+    tell : callable, optional
+        It is called with each row when it is known.
+
+    Returns
+    -------
+    DataFrame
+        ``policy``, ``report``, ``generation``, ``chunk_pages``, ``discard``, ``verdict`` (one of
+        EXHAUSTED .. HOW_FAR), ``property``, ``length`` and ``schedule`` of the counterexample,
+        ``states``, ``transitions``, ``seconds``; sorted by the first five.
+    """
+    rows, every = [], cells()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for discard in (True, False):
+            safe = {_key(row) for row in rows if row["verdict"] == EXHAUSTED}
+            for case in (one for one in every if one.discard == discard):
+                if _key(_named(case)) in safe:
+                    rows.append(_follows(case))
+            asked = [
+                pool.submit(verdict_of, case, limits)
+                for case in every
+                if case.discard == discard and _key(_named(case)) not in safe
+            ]
+            for one in asked:
+                rows.append(one.result())
+                if tell:
+                    tell(rows[-1])
+    keys = ["policy", "report", "generation", "chunk_pages", "discard"]
+    return pd.DataFrame(rows).sort_values(keys, ignore_index=True)
+
+
+def _key(row: dict) -> tuple:
+    return row["policy"], row["report"], row["generation"], row["chunk_pages"]
+
+
+def _follows(case: Case) -> dict:
+    """The row of a cell that is safe because the same one with discarding is."""
+    nothing = {"property": "", "length": 0, "states": 0, "transitions": 0, "seconds": 0.0}
+    return {**_named(case), "verdict": FOLLOWS, **nothing, "schedule": ""}
+
+
+def _told(row: dict) -> str:
+    which = f"{row['policy']} {row['report']} {row['generation']} chunk of {row['chunk_pages']}"
+    which += " discarding" if row["discard"] else ""
+    what = f"{row['verdict']} {row['property']}".strip()
+    steps = f" in {row['length']} steps" if row["length"] else ""
+    return f"{which}: {what}{steps}; {row['states']:,} states, {row['seconds']} s"
+
+
+def main() -> int:
+    """Write the table to the file that the first argument names."""
+    path = Path(sys.argv[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    found = table(tell=lambda row: print(_told(row), flush=True))
+    with whole_file(path) as temporary:
+        found.to_csv(temporary, index=False)
+    counts = found["verdict"].value_counts().to_dict()
+    print(f"{len(found)} cells in {time.perf_counter() - began:.0f} s: {counts}; {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

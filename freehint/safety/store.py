@@ -1,0 +1,66 @@
+"""A search kept in a file between two levels, so that it goes on after the process has died."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from freehint.config import InputError, shown
+from freehint.files import whole_file
+from freehint.inputs.reading import reading
+from freehint.safety.guest import Case
+from freehint.safety.search import Search
+from freehint.safety.trace import schedule_string
+from freehint.version import __version__
+
+ARRAYS = ("cells", "table", "parents", "steps", "count", "level")
+
+
+def _name(case: Case, symmetric: bool) -> str:
+    return f"freehint {__version__} {schedule_string(case, ())}{'' if symmetric else ' whole'}"
+
+
+def keep_search(search: Search, path) -> None:
+    """Write a search that is between two levels.
+
+    Parameters
+    ----------
+    search : Search
+    path : path
+        An ``.npz`` file; it is replaced in one step.
+    """
+    arrays = {name: getattr(search, name) for name in ARRAYS}
+    with whole_file(Path(path)) as temporary, temporary.open("wb") as file:
+        name = np.array(_name(search.case, search.symmetric))
+        np.savez(file, case=name, depth=search.depth, **arrays)
+
+
+def kept_search(case: Case, path, symmetric: bool = True) -> Search | None:
+    """The search that a file keeps; None without a file.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or keeps another search.
+    """
+    if path is None or not Path(path).exists():
+        return None
+    try:
+        with (
+            reading(path),
+            Path(path).open("rb") as file,
+            np.load(file, allow_pickle=False) as kept,
+        ):
+            name, depth = str(kept["case"]), int(kept["depth"])
+            arrays = {one: kept[one] for one in ARRAYS}
+    except (KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: this is no checkpoint of a search, or a damaged one") from error
+    if name != _name(case, symmetric):
+        raise InputError(f"{path}: this is a checkpoint of {shown(name, 200)}, not of this search")
+    search = Search(case, set(arrays["cells"].tolist()), symmetric)
+    for one, now in arrays.items():
+        if now.dtype != getattr(search, one).dtype:
+            raise InputError(f"{path}: {one} has type {now.dtype} in this checkpoint")
+        setattr(search, one, np.ascontiguousarray(now))
+    search.depth = depth
+    return search
