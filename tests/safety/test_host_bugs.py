@@ -1,6 +1,8 @@
 """The host's pieces, snapshots, early switch-over, and bugs of the host's side put back."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,8 @@ from freehint.safety.trace import Player, replay, schedule_string
 PLAIN = Case(policy="v24", generation="G1", initially_set=True, rounds=1, operations=2)
 GO_ON, TURN, CANCEL, SWITCH = range(MIGRATION * CHOICES, MIGRATION * CHOICES + 4)
 COMMAND, WORKER, USE = 0x50, 0x20, HOST * CHOICES
+DOCS = (Path(__file__).parents[2] / "docs" / "safety.md").read_text()
+IN_DOCS = dict(re.findall(r"^\| (\w+) \| .* \| P\d \| (\d+) \|", DOCS, re.MULTILINE))
 HOSTS_SIDE = [name for name, bug in BUGS.items() if bug.number < 20]
 
 
@@ -35,6 +39,7 @@ def test_a_known_bug_is_found_and_its_schedule_replays(name):
     assert PROPERTIES[found.violation].startswith(BUGS[name].breaks + ":")
     *before, last = [end for _, end in replay(schedule_string(found.case, found.steps))]
     assert not any(before) and last == found.violation
+    assert len(found.steps) == int(IN_DOCS[name])
 
 
 @pytest.mark.parametrize("name", HOSTS_SIDE)
