@@ -10,6 +10,9 @@ from freehint.policies import POLICIES
 from freehint.policies.policy import REPORT, Policy
 from freehint.safety.bugs import BUGS
 
+# Frames of the guest.  Pages between the two blocks of order 2 belong to nobody, so nothing merges
+# beyond that order.
+FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
 MOST_ORDER = 2
 
 
@@ -41,6 +44,9 @@ class Case(Checked):
         Blocks in a stroke, for policies that have a capacity.
     operations : int
         The vCPUs' operations in all; -1 for any number.
+    watched : int
+        -1 for the whole guest; or the only page whose content and dirty bits are kept, so that all
+        that the others may do is taken for possible: :mod:`freehint.safety.slice`.
     bug : str
         A bug that is put back, one of :data:`freehint.safety.bugs.BUGS`, or "none".
     fine_host : bool
@@ -65,6 +71,7 @@ class Case(Checked):
     rounds: Annotated[int, Whole(1, 3)] = 2
     capacity: Annotated[int, Whole(1, 4)] = 2
     operations: Annotated[int, Whole(-1, 100)] = -1
+    watched: Annotated[int, Whole(-1, FRAMES[-1])] = -1
     bug: Annotated[str, OneOf(("none", *BUGS))] = "none"
     fine_host: Switch = False
     effect: Switch = False
@@ -77,6 +84,10 @@ class Case(Checked):
         super().__post_init__()
         if why := why_not(POLICIES[self.policy]):
             raise InputError(f"policy {self.policy!r} cannot be explored in 8 frames: {why}")
+        known = self.watched < 0 or self.watched in FRAMES
+        require(known, "explore.watched", f"be -1 or one of {FRAMES}", self.watched)
+        whole = self.watched < 0 or not (self.postcopy or self.effect)
+        require(whole, "explore.watched", "be -1 with postcopy or effect", self.watched)
         require(self.ring & (self.ring - 1) == 0, "explore.ring", "be a power of two", self.ring)
         for field in BUGS[self.bug].needs if self.bug in BUGS else ():
             require(getattr(self, field), f"explore.{field}", f"be on for bug {self.bug}", False)

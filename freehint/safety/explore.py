@@ -13,14 +13,25 @@ from freehint.config import whole
 from freehint.jit import kernel
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
-from freehint.safety.guest import Case, new_guest, pages_of_nobody
+from freehint.safety.guest import MEMORY_ENDS, Case, new_guest, pages_of_nobody
 from freehint.safety.migrating import FINE, IMPOSSIBLE
-from freehint.safety.pack import digest, enter, enter_all, is_new, pack, settle, unpack
-from freehint.safety.steps import NR_STEPS, take_step
+from freehint.safety.pack import (
+    digest,
+    enter,
+    enter_all,
+    is_changed,
+    is_new,
+    keep_words,
+    pack,
+    restore_words,
+    settle,
+    unpack,
+)
+from freehint.safety.steps import choices_of, take_step
 from freehint.safety.worker import verbs_of
 
-# Entries of ``count``.
-ROW, NEXT, STATES, FIRST, TRANSITIONS, VIOLATION, BY_STATE, BY_STEP, NR_COUNT = range(9)
+# Entries of ``count``.  MEMORY is the number of changing words that are the allocator's.
+ROW, NEXT, STATES, FIRST, TRANSITIONS, VIOLATION, BY_STATE, BY_STEP, MEMORY, NR_COUNT = range(10)
 LEVEL_DONE, NEED_ROOM, VIOLATED, NOT_PACKED = range(4)
 FIRST_SLOTS = 1 << 16
 FIRST_ROWS = 1 << 12
@@ -28,60 +39,65 @@ STATE_BYTES = 64 + 5  # a state's slots in a table at most half full, parent and
 
 
 @kernel(inline=True)
-def all_packed(words, first, watched):
-    """Do all watched words outside of the packed bytes have their first values?"""
-    for i in range(watched.shape[0]):
-        if (words[watched[i, 0]] ^ first[watched[i, 0]]) & watched[i, 1]:
-            return False
-    return True
+def all_packed(words, first, bits, runs):
+    """Do all bits outside of the packed bytes have their first values?
+
+    ``bits`` are set outside of them; ``runs``, an int64[n, 2], says which words to look at.
+    """
+    changed = np.uint64(0)
+    for run in range(runs.shape[0]):
+        begin, end = runs[run, 0], runs[run, 1]
+        now, before, where = words[begin:end], first[begin:end], bits[begin:end]
+        for i in range(now.shape[0]):  # from 0, so that it becomes vector code
+            changed |= (now[i] ^ before[i]) & where[i]
+    return changed == 0
 
 
 @kernel
 def expand(guest, verbs, cells, watch, level, tables, count):
     """Do every step in every state of a level, and note the new states.
 
-    ``watch``: (words of the arena, their first values, watched words and bits); ``level``: this
-    level's states, the next level's, one state, its bytes; ``tables``: hashes, parents, steps.
+    ``watch``: (words of the arena, their first values, bits and runs for all_packed(), the words
+    that change, room for their values); ``level``: this level's states, the next level's;
+    ``tables``: hashes, parents, steps, and the steps that are possible at all.
     """
-    states, following, one, packed = level
-    words, first, watched = watch
-    table, parents, steps = tables
+    states, following = level
+    words, first, bits, runs, at, base = watch
+    table, parents, steps, choices = tables
+    room = choices.shape[0]
     while count[ROW] < states.shape[0]:
-        full = count[NEXT] + NR_STEPS > following.shape[0]
-        full = full or count[STATES] + NR_STEPS > parents.shape[0]
-        if full or 2 * (count[STATES] + NR_STEPS) > table.shape[0]:
+        full = count[NEXT] + room > following.shape[0]
+        full = full or count[STATES] + room > parents.shape[0]
+        if full or 2 * (count[STATES] + room) > table.shape[0]:
             return NEED_ROOM
         parent = count[FIRST] + count[ROW]
-        changed, possible = True, 0
-        for step in range(NR_STEPS):
-            if changed:
-                one[:] = states[count[ROW]]
-                unpack(guest, cells, packed)
+        unpack(guest, cells, states[count[ROW]])
+        keep_words(words, at, base)
+        possible = 0
+        for step in choices:
             came_to = take_step(guest, verbs, step)
-            changed = came_to != IMPOSSIBLE
-            if came_to < FINE:
+            if came_to == IMPOSSIBLE:
                 continue
-            possible += 1
-            count[TRANSITIONS] += 1
-            settle(guest, verbs)
-            if not all_packed(words, first, watched):
-                return NOT_PACKED
-            pack(guest, cells, packed)
-            if came_to == FINE:
-                if not is_new(table, digest(one)):
-                    continue
-                came_to = check_owners(guest)
-            if came_to != FINE:
-                count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, step
-                return VIOLATED
-            following[count[NEXT]] = one
-            count[NEXT] += 1
-            parents[count[STATES]] = parent
-            steps[count[STATES]] = step
-            count[STATES] += 1
+            if came_to >= FINE:
+                possible += 1
+                count[TRANSITIONS] += 1
+                settle(guest, verbs)
+                if not all_packed(words, first, bits, runs):
+                    return NOT_PACKED
+                fine = came_to == FINE
+                if not fine or is_new(table, digest(words, at)):
+                    if fine and is_changed(words, at, base, count[MEMORY]):
+                        came_to = check_owners(guest)
+                    if came_to != FINE:
+                        count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, step
+                        return VIOLATED
+                    pack(guest, cells, following[count[NEXT]])
+                    count[NEXT] += 1
+                    parents[count[STATES]] = parent
+                    steps[count[STATES]] = step
+                    count[STATES] += 1
+            restore_words(words, at, base)
         if possible == 0:
-            one[:] = states[count[ROW]]
-            unpack(guest, cells, packed)
             came_to = check_end(guest)
             if came_to != FINE:
                 count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, -1
@@ -121,6 +137,23 @@ class Exploration:
     seconds: float
 
 
+def runs_of(wanted: np.ndarray) -> np.ndarray:
+    """Begins and ends of the runs that hold all True entries; short gaps belong to them.
+
+    Parameters
+    ----------
+    wanted : bool[n]
+
+    Returns
+    -------
+    int64[m, 2]
+    """
+    at = np.flatnonzero(wanted)
+    far = np.flatnonzero(np.diff(at) > 16)
+    begins, ends = at[np.r_[0, far + 1]], at[np.r_[far, len(at) - 1]] + 1
+    return np.ascontiguousarray(np.stack([begins, ends], axis=1))
+
+
 class Search:
     """The tables of a breadth-first search from a guest's first state.
 
@@ -137,29 +170,30 @@ class Search:
         self.guest, self.verbs = guest, verbs_of(policy, guest.state)
         self.pinned = pinned(guest)
         settle(self.pinned, self.verbs)
-        self.words = guest.arena.view(np.uint64)
+        self.words = guest.words
         self.first = self.words.copy()
-        self.one = np.zeros(len(self.cells) // 8 + 1, np.uint64)
-        self.packed = self.one.view(np.uint8)
-        self.packed[: len(self.cells)] = guest.arena[self.cells]
+        self.at = np.unique(self.cells // 8)
+        self.base = np.zeros(len(self.at), np.uint64)
+        self.choices = choices_of(case)
         self.table = np.zeros(FIRST_SLOTS, np.uint64)
-        enter(self.table, self.one)
+        enter(self.table, self.words, self.at)
         self.parents = np.zeros(FIRST_SLOTS, np.uint32)
         self.steps = np.zeros(FIRST_SLOTS, np.uint8)
         self.count = np.zeros(NR_COUNT, np.int64)
         self.count[STATES] = 1
-        self.level = self.one[None].copy()
-        self.following = np.zeros((FIRST_ROWS, len(self.one)), np.uint64)
-        self.watched = self._watched()
+        self.count[MEMORY] = np.searchsorted(self.at, guest.span[MEMORY_ENDS])
+        self.level = guest.arena[self.cells][None].copy()
+        self.following = np.zeros((FIRST_ROWS, len(self.cells)), np.uint8)
+        self.bits = self._bits()
+        self.runs = runs_of(self.bits != 0)
         self.depth = 0
 
-    def _watched(self) -> np.ndarray:
-        """Words of the arena, and their bits that are not packed: uint64[n, 2]."""
+    def _bits(self) -> np.ndarray:
+        """The bits of the arena that are not packed, and may belong to something: uint64[n]."""
         bits = np.full(len(self.words), ~np.uint64(0))
         bits.view(np.uint8)[self.cells] = 0
         bits.view(np.uint8)[pages_of_nobody(self.guest)] = 0
-        at = np.flatnonzero(bits).astype(np.uint64)
-        return np.stack([at, bits[bits != 0]], axis=1)
+        return bits
 
     def changed(self) -> set:
         """Places of the bytes that differ from the first state."""
@@ -172,9 +206,9 @@ class Search:
                 self.pinned,
                 self.verbs,
                 self.cells,
-                (self.words, self.first, self.watched),
-                (self.level, self.following, self.one, self.packed),
-                (self.table, self.parents, self.steps),
+                (self.words, self.first, self.bits, self.runs, self.at, self.base),
+                (self.level, self.following),
+                (self.table, self.parents, self.steps, self.choices),
                 self.count,
             )
             if came_to != NEED_ROOM:
@@ -182,13 +216,13 @@ class Search:
             self._make_room()
 
     def _make_room(self) -> None:
-        count = self.count
-        if count[NEXT] + NR_STEPS > len(self.following):
+        count, room = self.count, len(self.choices)
+        if count[NEXT] + room > len(self.following):
             self.following = np.concatenate([self.following, np.zeros_like(self.following)])
-        if count[STATES] + NR_STEPS > len(self.parents):
+        if count[STATES] + room > len(self.parents):
             self.parents = np.concatenate([self.parents, np.zeros_like(self.parents)])
             self.steps = np.concatenate([self.steps, np.zeros_like(self.steps)])
-        if 2 * (count[STATES] + NR_STEPS) > len(self.table):
+        if 2 * (count[STATES] + room) > len(self.table):
             old, self.table = self.table, np.zeros(2 * len(self.table), np.uint64)
             enter_all(self.table, old)
 

@@ -44,12 +44,10 @@ from freehint.mm.profile import LINUX_6_1
 from freehint.policies.policy import Policy
 from freehint.safety.arena import Arena
 from freehint.safety.bugs import bug_number
-from freehint.safety.case import MOST_ORDER, Case
+from freehint.safety.case import FRAMES, MOST_ORDER, Case
+from freehint.safety.slice import watched_pages
 
-# Frames of the guest.  Pages between the two blocks of order 2 belong to nobody, so nothing merges
-# beyond that order.
-FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
-SPAN = 64  # pages that the bitmaps cover
+SPAN = 64  # nodes that are pages, and pages that the bitmaps cover
 ROWS = 12  # more blocks than the guest can have
 
 # Entries of Guest.own: what the engine keeps in Python.
@@ -85,10 +83,13 @@ class Guest(NamedTuple):
     world : World
     state : the policy's state
     own : int64[NR_OWN]     PHASE .. OPERATIONS
-    rule : int64[9]         VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT
+    rule : int64[12]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
+                            WATCHED (bits of pages), MATE (a page beside them in their chunk, or
+                            -1): freehint.safety.slice; SYMMETRIC (1: vCPUs may change names)
     arena : uint8[n]        the bytes of all arrays that steps change
-    fresh : uint8[m]        the policy's state before a walk
-    span : int64[1]         where it begins in ``arena``
+    words : uint64[n / 8]   the same
+    fresh : uint64[m]       the policy's state before a walk
+    span : int64[3]         where in ``words`` it begins and ends, and where the memory's end
     listed : bool[nr_pages], where : int64[8]   room for check_owners()
     """
 
@@ -97,12 +98,14 @@ class Guest(NamedTuple):
     own: np.ndarray
     rule: np.ndarray
     arena: np.ndarray
+    words: np.ndarray
     fresh: np.ndarray
     span: np.ndarray
     listed: np.ndarray
     where: np.ndarray
 
 
+STATE_BEGINS, STATE_ENDS, MEMORY_ENDS = range(3)  # entries of Guest.span
 (
     VCPUS,
     BLOCKS,
@@ -113,7 +116,10 @@ class Guest(NamedTuple):
     EFFECT,
     POSTCOPY,
     SNAPSHOT,
-) = range(9)
+    WATCHED,
+    MATE,
+    SYMMETRIC,
+) = range(12)
 
 
 def small_memory(vcpus: int):
@@ -126,6 +132,14 @@ def small_memory(vcpus: int):
         index=np.array([ZONE_NORMAL]),
     )
     memory = new_memory(zones, vcpus, LINUX_6_1, types=WITHOUT_CMA)
+    nr_nodes = SPAN + len(memory.links) // 2 - memory.nr_pages
+    memory = memory._replace(  # Fewer nodes, so that a state is compared faster.
+        links=np.repeat(np.arange(nr_nodes, dtype=np.int32), 2),
+        frame=memory.frame[:SPAN].copy(),
+        pageblock=memory.pageblock[:1].copy(),
+        nr_pages=SPAN,
+    )
+    memory.links[: 2 * SPAN] = 0
     memory.pageblock[0] = MOVABLE
     memory.pcp.batch[:] = 1
     for first in FRAMES[:: 1 << MOST_ORDER]:
@@ -133,8 +147,15 @@ def small_memory(vcpus: int):
     return memory
 
 
-def new_guest(case: Case) -> tuple[Guest, Policy]:
-    """The guest of a case before its first step, and its policy."""
+def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
+    """The guest of a case before its first step, and its policy.
+
+    Parameters
+    ----------
+    case : Case
+    symmetric : bool
+        Whether states that differ only in the names of the vCPUs count as one.
+    """
     policy = case.made_policy()
     world = _new_world(case, policy)
     if policy.fill is not None:
@@ -145,9 +166,12 @@ def new_guest(case: Case) -> tuple[Guest, Policy]:
     own[ROUNDS], own[OPERATIONS] = case.rounds, case.operations
     rule = [case.vcpus, case.blocks, case.initially_set, policy.release is not None]
     rule += [bug_number(case.bug), case.fine_host, case.effect, case.postcopy, case.snapshot]
+    rule += [*watched_pages(case.watched, case.chunk, FRAMES), symmetric]
     arena = Arena()
+    memory = arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify"))
+    memory_ends = arena.size
     laid_world = world._replace(
-        memory=arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify")),
+        memory=memory,
         dirty=arena.of(world.dirty, ("bitmap", "log", "seen", "unclear", "rule")),
         ring=arena.of(world.ring, ("blocks", "count")),
     )
@@ -164,8 +188,9 @@ def new_guest(case: Case) -> tuple[Guest, Policy]:
         own=arena.final(own),
         rule=np.array(rule, np.int64),
         arena=arena.bytes,
-        fresh=arena.bytes[begin:fresh_end].copy(),
-        span=np.array([begin], np.int64),
+        words=arena.bytes.view(np.uint64),
+        fresh=arena.bytes[begin:fresh_end].view(np.uint64).copy(),
+        span=np.array([begin, fresh_end, memory_ends], np.int64) // 8,
         listed=np.zeros(world.memory.nr_pages, np.bool_),
         where=np.zeros(8, np.int64),
     )

@@ -8,7 +8,7 @@ from freehint.engine.host.migration import lost_writes
 from freehint.engine.host.precopy import COMPLETION as ENGINE_COMPLETION
 from freehint.engine.host.precopy import OFF, read_page, take_page
 from freehint.engine.host.precopy import PRECOPY as ENGINE_PRECOPY
-from freehint.engine.world.dirty import LOGGING, next_dirty, sync_bitmap
+from freehint.engine.world.dirty import LOGGING, SHIFT, next_dirty, sync_bitmap
 from freehint.engine.world.records import HINT_REQUESTED
 from freehint.jit import kernel
 from freehint.safety.bugs import BULK_STAGE, ID_WITHOUT_LOCK, NO_BITMAP_MUTEX
@@ -23,6 +23,7 @@ from freehint.safety.guest import (
     IMPOSSIBLE,
     INITIALLY_SET,
     LOST_WRITE,
+    MATE,
     NO_EFFECT,
     NOT_YET,
     PHASE,
@@ -51,7 +52,7 @@ from freehint.safety.host import (
 )
 from freehint.safety.worker import done
 
-GO_ON, TURN, CANCEL, SWITCH = range(4)
+GO_ON, TURN, CANCEL, SWITCH, SEND_MATE = range(5)
 ALL_FRAMES = sum(1 << page for page in FRAMES)
 
 
@@ -226,6 +227,18 @@ def turn_step(guest, verbs):
 
 
 @kernel(inline=True)
+def send_mate(guest):
+    """Take and send another page of the watched page's chunk, which only clears the chunk."""
+    world, mate = guest.world, guest.rule[MATE]
+    if mate < 0 or guest.own[PHASE] != PRECOPY:
+        return IMPOSSIBLE
+    if not world.dirty.unclear[mate >> world.dirty.rule[SHIFT]]:
+        return IMPOSSIBLE  # It would change nothing.
+    take_page(world, mate)
+    return FINE
+
+
+@kernel(inline=True)
 def ask_again(guest):
     """Give out a new id after a sync; without the lock, first the state changes, then the id."""
     own = guest.own
@@ -277,7 +290,7 @@ def migration_step(guest, verbs, choice):
 
     GO_ON begins, takes a page out of the bitmap, reads it, or begins another round; TURN goes on
     to the next sync, and to the end; CANCEL ends it; SWITCH lets the guest go on at the
-    destination early.
+    destination early; SEND_MATE, in a slice, sends a page of the watched page's chunk.
     """
     own = guest.own
     phase = own[PHASE]
@@ -291,6 +304,8 @@ def migration_step(guest, verbs, choice):
         return IMPOSSIBLE
     if choice == TURN:
         return turn_step(guest, verbs)
+    if choice == SEND_MATE:
+        return send_mate(guest)
     if choice == CANCEL:
         send_stop(guest)
         end_migration(guest, verbs)

@@ -21,6 +21,13 @@ def add_explore(commands) -> None:
     for name in ("vcpus", "blocks", "ring", "rounds", "capacity", "operations"):
         every.add_argument(f"--{name}", type=int, metavar="N", help="a bound; docs/safety.md")
     every.add_argument("--bug", metavar="NAME", help="a bug to put back; repeatable", **several)
+    every.add_argument(
+        "--watched",
+        type=int,
+        metavar="PAGE",
+        help="keep the content of this page only; repeatable",
+        **several,
+    )
     every.add_argument("--most-states", type=int, default=100_000_000, metavar="N")
     every.add_argument("--most-mib", type=int, default=2048, metavar="N", help="of its tables")
     every.add_argument("--replay", metavar="SCHEDULE", help="play one schedule, told in words")

@@ -27,10 +27,14 @@ from freehint.safety.guest import (
     REENTER,
     ROUNDS,
     STATUS,
+    SYMMETRIC,
     WALKING,
+    WATCHED,
     WITHOUT_SENDING,
     ZONE,
 )
+from freehint.safety.migrating import ALL_FRAMES
+from freehint.safety.worker import renew_state
 
 ON_A_LIST = BUDDY | PCP | ISOLATED
 STILL_MATTERS = 0xFFFF ^ (HINTED | REPORTED)
@@ -38,16 +42,18 @@ STILL_MATTERS = 0xFFFF ^ (HINTED | REPORTED)
 
 @kernel(inline=True)
 def settle_pages(guest):
-    """Versions: 0 is zero, 1 the copy's content, 2 another; links of what stands on no list."""
-    world = guest.world
+    """Is a page written, and does the copy have the last write?  Links of what is on no list."""
+    world, watched = guest.world, guest.rule[WATCHED]
     memory = world.memory
     ended = guest.own[PHASE] == ENDED
     for page in FRAMES:
         version, copy = world.version[page], world.copy[page]
         if ended:
             copy = version
+        if watched >> page & 1 == 0:
+            version = copy = 0
         world.version[page] = version > 0
-        world.copy[page] = 0 if copy == 0 else (1 if copy == version else 2)
+        world.copy[page] = copy == version if version > 0 else copy > 0
         memory.frame[page] &= STILL_MATTERS
         if memory.frame[page] & ON_A_LIST == 0:
             init_list_head(memory.links, page)
@@ -93,8 +99,7 @@ def settle_worker(guest, verbs):
     if not own[WALKING]:
         record.stop = own[ZONE] = own[ASKED] = 0
         if not guest.rule[KEEPS_STATE]:
-            for at in range(guest.fresh.shape[0]):
-                guest.arena[guest.span[0] + at] = guest.fresh[at]
+            renew_state(guest)
     verbs.forget(guest.state)
 
 
@@ -105,8 +110,11 @@ def settle_log(guest):
     dirty, record = world.dirty, world.migration[0]
     record.stamp = 2
     record.hinted = record.normal = record.zero = record.sent_bytes = record.pages_left = 0
-    if record.at > FRAMES[-1]:
+    watched = guest.rule[WATCHED]
+    if record.at > FRAMES[-1] or watched != ALL_FRAMES:
         record.at = 0
+    dirty.bitmap[0] &= np.uint64(watched)
+    dirty.log[0] &= np.uint64(watched)
     if guest.own[PHASE] == ENDED:
         dirty.bitmap[0] = dirty.log[0] = 0
         dirty.unclear[:] = False
@@ -119,24 +127,33 @@ def settle_log(guest):
     if dirty.rule[GENERATION] == G1:
         dirty.unclear[:] = False
     shift = dirty.rule[SHIFT]
-    lasting = np.uint64(0)
-    for page in FRAMES:
-        if dirty.unclear[page >> shift]:
-            lasting |= np.uint64(1) << np.uint64(page)
-    dirty.seen[0] &= lasting
-    for chunk in range((FRAMES[-1] >> shift) + 1, dirty.unclear.shape[0]):
-        dirty.unclear[chunk] = False
+    lasting, pages_of_chunk = np.uint64(0), np.uint64((1 << (1 << shift)) - 1)
+    seen = dirty.seen[0] & np.uint64(watched)
+    for chunk in range(dirty.unclear.shape[0]):
+        if dirty.unclear[chunk]:
+            bits = seen & pages_of_chunk << np.uint64(chunk << shift)
+            dirty.unclear[chunk] = bits != 0  # To clear nothing is no step.
+            lasting |= bits
+    dirty.seen[0] = lasting
 
 
 @kernel(inline=True)
 def settle_vcpus(guest):
-    """The blocks of a vCPU in ascending order."""
+    """The blocks of a vCPU in ascending order, and then the vCPUs, which are alike."""
     world = guest.world
     for cpu in range(world.cpu.shape[0]):
         if world.held[cpu, 0] > world.held[cpu, 1] > 0:
             first = world.held[cpu, 0]
             world.held[cpu, 0] = world.held[cpu, 1]
             world.held[cpu, 1] = first
+    if guest.rule[SYMMETRIC] and world.cpu.shape[0] == 2:
+        one, other = world.cpu[0].nr_blocks, world.cpu[1].nr_blocks
+        if one < other or (one == other and world.held[0, 0] < world.held[1, 0]):
+            world.cpu[0].nr_blocks, world.cpu[1].nr_blocks = other, one
+            for block in range(world.held.shape[1]):
+                entry = world.held[0, block]
+                world.held[0, block] = world.held[1, block]
+                world.held[1, block] = entry
 
 
 @kernel
@@ -172,13 +189,50 @@ def unpack(guest, cells, packed):
 
 
 @kernel(inline=True)
-def digest(words):
-    """A hash of 64 bits of a packed state, a uint64[n]; never 0."""
-    value = np.uint64(0x9E3779B97F4A7C15)
-    for word in words:
-        value = (value ^ word) * np.uint64(0xFF51AFD7ED558CCD)
-        value ^= value >> np.uint64(32)
-    value *= np.uint64(0xC4CEB9FE1A85EC53)
+def keep_words(words, at, base):
+    """Copy the words of the arena that change to ``base``, a uint64[n]."""
+    for i in range(at.shape[0]):
+        base[i] = words[at[i]]
+
+
+@kernel(inline=True)
+def restore_words(words, at, base):
+    """The reverse."""
+    for i in range(at.shape[0]):
+        words[at[i]] = base[i]
+
+
+@kernel(inline=True)
+def is_changed(words, at, base, n):
+    """Does one of the first ``n`` words differ?"""
+    for i in range(n):
+        if words[at[i]] != base[i]:
+            return True
+    return False
+
+
+@kernel(inline=True)
+def mixed(value, word):
+    """Bring a word into a lane of a hash."""
+    value = (value ^ word) * np.uint64(0xFF51AFD7ED558CCD)
+    return value ^ value >> np.uint64(32)
+
+
+@kernel(inline=True)
+def digest(words, at):
+    """A hash of 64 bits of the words of the arena that change; never 0.
+
+    Four lanes, because a multiplication waits for the one before it.
+    """
+    a, b = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
+    c, d = np.uint64(0xABC98388FB8FAC03), np.uint64(0x8CB92BA72F3D8DD7)
+    whole = at.shape[0] & ~3
+    for i in range(0, whole, 4):
+        a, b = mixed(a, words[at[i]]), mixed(b, words[at[i + 1]])
+        c, d = mixed(c, words[at[i + 2]]), mixed(d, words[at[i + 3]])
+    for i in range(whole, at.shape[0]):
+        a = mixed(a, words[at[i]])
+    value = mixed(mixed(mixed(a, b), c), d) * np.uint64(0xC4CEB9FE1A85EC53)
     value ^= value >> np.uint64(29)
     return value if value != 0 else np.uint64(1)
 
@@ -197,9 +251,9 @@ def is_new(table, key):
 
 
 @kernel
-def enter(table, words):
-    """Enter a packed state into a table."""
-    is_new(table, digest(words))
+def enter(table, words, at):
+    """Enter a state into a table."""
+    is_new(table, digest(words, at))
 
 
 @kernel

@@ -4,6 +4,8 @@ A step is ``actor * 16 + choice``.  Each is what one turn of the engine's event 
 0 and with costs of 0, so that any actor may be next; ``take_step`` does it if it can be done.
 """
 
+import numpy as np
+
 from freehint.engine.world.clock import NEVER
 from freehint.engine.world.content import write_page
 from freehint.jit import kernel
@@ -24,10 +26,11 @@ from freehint.safety.guest import (
     START_DUE,
     UNSERVED,
     VCPUS,
+    WATCHED,
     WITHOUT_SENDING,
 )
 from freehint.safety.host import host_rests, host_step, is_paused
-from freehint.safety.migrating import CANCEL, SWITCH, arrives, migration_step
+from freehint.safety.migrating import SEND_MATE, SWITCH, arrives, migration_step
 from freehint.safety.worker import call_back, start, worker_actor, worker_step
 
 # Actors, and the choices of those that have some.
@@ -93,6 +96,8 @@ def write_step(guest, cpu, block, page):
     if page >> (entry & 15):
         return IMPOSSIBLE
     page += entry >> 4
+    if guest.rule[WATCHED] >> page & 1 == 0:
+        return IMPOSSIBLE
     away = guest.own[PHASE] == AT_DESTINATION
     if away and not arrives(guest, page):
         return UNSERVED
@@ -138,6 +143,16 @@ def vcpu_step(guest, verbs, cpu, choice):
     return came_to
 
 
+def choices_of(case) -> np.ndarray:
+    """The steps that are possible at all in a case, in ascending order: int64[n]."""
+    choices = {actor: [0] for actor in (WORKER, HOST, COMMAND)}
+    pages = range(WRITE, WRITE + PAGES_OF_BLOCK * case.blocks)
+    operations = [*range(MOST_ORDER + 1), *pages, *range(FREE, FREE + case.blocks)]
+    choices |= dict.fromkeys(range(case.vcpus), operations)
+    choices[MIGRATION] = range(SEND_MATE + 1)
+    return np.array([a * CHOICES + one for a in sorted(choices) for one in choices[a]], np.int64)
+
+
 @kernel
 def take_step(guest, verbs, step):
     """Do a step if it can be done.
@@ -151,8 +166,9 @@ def take_step(guest, verbs, step):
     world, own = guest.world, guest.own
     actor, choice = step // CHOICES, step % CHOICES
     if actor == MIGRATION:
-        last = SWITCH if guest.rule[POSTCOPY] else CANCEL
-        return migration_step(guest, verbs, choice) if choice <= last else IMPOSSIBLE
+        if choice == SWITCH and not guest.rule[POSTCOPY]:
+            return IMPOSSIBLE
+        return migration_step(guest, verbs, choice) if choice <= SEND_MATE else IMPOSSIBLE
     if actor <= VCPU_1:
         if choice > FREE + 1:
             return IMPOSSIBLE

@@ -23,6 +23,8 @@ from freehint.safety.guest import (
     KEEPS_STATE,
     ROWS,
     START_DUE,
+    STATE_BEGINS,
+    STATE_ENDS,
     STATUS,
     WALKING,
     ZONE,
@@ -132,6 +134,14 @@ def worker_actor(world):
 
 
 @kernel(inline=True)
+def renew_state(guest):
+    """Let the policy's state be that before a walk."""
+    state = guest.words[guest.span[STATE_BEGINS] : guest.span[STATE_ENDS]]
+    for i in range(state.shape[0]):
+        state[i] = guest.fresh[i]
+
+
+@kernel(inline=True)
 def begin_walk(guest, verbs):
     """A walk begins.  Source: Strokes._begin_walk()."""
     world, own = guest.world, guest.own
@@ -145,8 +155,7 @@ def begin_walk(guest, verbs):
         world.memory.notify[WATCH_EMPTY] = 1
     if not guest.rule[KEEPS_STATE]:
         forget_user_nodes(world.memory, 0)
-        for at in range(guest.fresh.shape[0]):
-            guest.arena[guest.span[0] + at] = guest.fresh[at]
+        renew_state(guest)
 
 
 @kernel(inline=True)
