@@ -61,7 +61,7 @@ ROWS = 12  # more blocks than the guest can have
     STATUS,  # what ``fill`` returned
     ZONE,
     OPERATIONS,  # operations that the vCPUs may still do; -1: any number
-    HOST_AT,  # how far the host is with the oldest buffer; freehint/safety/host.py
+    HOST_AT,  # how far the host is with the oldest buffer; freehint/safety/host/device.py
     HOST_WORD,  # 1 + the bitmap as the host read it, or 0
     SENDER_WORD,  # 1 + the bitmap as the migration read it, or 0
     REENTER,  # how the last walk's command id may start the device again

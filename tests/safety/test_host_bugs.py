@@ -12,7 +12,7 @@ from freehint.safety.bugs import BUGS
 from freehint.safety.check import DISCARDED, LOST_WRITE, PROPERTIES
 from freehint.safety.explore import explore
 from freehint.safety.guest import AT_DESTINATION, FINE, HOST_AT, NO_EFFECT, PHASE, RECEIVED, Case
-from freehint.safety.host import IDLE
+from freehint.safety.host.device import IDLE
 from freehint.safety.known import CASES, FOUND, known_bugs
 from freehint.safety.steps import CHOICES, HOST, MIGRATION
 from freehint.safety.trace import Player, replay, schedule_string
@@ -108,6 +108,12 @@ def test_stop_and_the_new_id_wait_for_the_host():
     for _ in range(2):
         player.play(USE)
     assert TURN in player.possible()
+
+
+def test_in_a_slice_the_sender_does_not_wait_for_the_host_either():
+    case = replace(PLAIN, generation="G3", fine_host=True, watched=8)
+    player = played(case, [GO_ON, COMMAND, WORKER, WORKER, USE])
+    assert player.guest.own[HOST_AT] != IDLE and SWITCH + 1 in player.possible()
 
 
 def test_a_write_between_discard_and_bitmap_is_lost_in_pieces_alone():
