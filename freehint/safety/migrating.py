@@ -10,11 +10,13 @@ from freehint.engine.host.precopy import OFF, read_page, take_page
 from freehint.engine.host.precopy import PRECOPY as ENGINE_PRECOPY
 from freehint.engine.world.dirty import LOGGING, SHIFT, next_dirty, sync_bitmap
 from freehint.engine.world.records import HINT_REQUESTED
+from freehint.engine.world.ring import ring_in_flight
 from freehint.jit import kernel
 from freehint.safety.bugs import BULK_STAGE, ID_WITHOUT_LOCK, NO_BITMAP_MUTEX
 from freehint.safety.guest import (
     AT_DESTINATION,
     BUG,
+    DRAIN,
     ENDED,
     FINE,
     FIRST_PASS,
@@ -151,6 +153,8 @@ def snapshot_step(guest, verbs):
     """Pause the vCPUs; then take the snapshot, compare it with what they had, and resume."""
     world = guest.world
     if guest.own[PHASE] == PRECOPY:
+        if guest.rule[DRAIN] and ring_in_flight(world.ring, 0) > 0:
+            return IMPOSSIBLE
         for page in FRAMES:
             world.copy[page] = world.version[page]
         guest.own[PHASE] = HINTS_STOPPED

@@ -158,3 +158,10 @@ def test_while_the_vcpus_are_paused_nobody_acts_but_the_snapshot():
     with_bug = played(replace(case, bug="hint_after_pause"), steps)
     assert sorted(with_bug.possible()) == [USE, TURN, CANCEL]
     assert "snapshot" in with_bug.play(TURN)[0]
+
+
+def test_to_drain_the_ring_before_the_pause_is_as_good():
+    drained = explore(replace(CASES["hint_after_pause"], bug="hint_after_pause", drain=True))
+    assert drained.exhausted and drained.violation == FINE
+    with pytest.raises(InputError, match="drain"):
+        Case(drain=True)
