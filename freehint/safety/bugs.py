@@ -38,8 +38,8 @@ BUGS = {
     ),
     "id_without_lock": Bug(
         ID_WITHOUT_LOCK,
-        "The device is set to REQUESTED and to its new id without the lock; between the two the"
-        " buffer of the last id starts it.",
+        "The device gets its new id and the state REQUESTED without the lock; if the host sees the"
+        " state before the id, the buffer of the last id starts it.",
         "QEMU 7eb63fccf4 (5.1)",
         "P1",
     ),
@@ -47,7 +47,7 @@ BUGS = {
         STOP_WITHOUT_LOCK,
         "STOP does not wait for the hint that the host is using, which then clears its bits after"
         " the sync.",
-        "virtio_balloon_free_page_stop(), which has taken free_page_lock since QEMU c13c4153f7",
+        "planted; QEMU's free_page_lock in virtio_balloon_free_page_stop()",
         "P1",
         ("fine_host",),
     ),

@@ -57,6 +57,8 @@ class Case(Checked):
         Whether the guest may go on at the destination before it has all pages.
     snapshot : bool
         Whether the vCPUs are paused and a snapshot is taken, in place of a migration.
+    drain : bool
+        Whether the pause waits until the host has used all hints on the ring.
     """
 
     policy: Annotated[str, OneOf(tuple(POLICIES))] = "v24"
@@ -77,6 +79,7 @@ class Case(Checked):
     effect: Switch = False
     postcopy: Switch = False
     snapshot: Switch = False
+    drain: Switch = False
 
     where = "explore."
 
@@ -93,6 +96,8 @@ class Case(Checked):
             require(getattr(self, field), f"explore.{field}", f"be on for bug {self.bug}", False)
         both = self.postcopy and self.snapshot
         require(not both, "explore.postcopy", "be off in a case with a snapshot", self.postcopy)
+        vain = self.drain and not self.snapshot
+        require(not vain, "explore.drain", "be off in a case without a snapshot", self.drain)
 
     def made_policy(self) -> Policy:
         """The policy with the case's report and capacity; a walker of large blocks walks all.

@@ -61,7 +61,7 @@ ROWS = 12  # more blocks than the guest can have
     STATUS,  # what ``fill`` returned
     ZONE,
     OPERATIONS,  # operations that the vCPUs may still do; -1: any number
-    HOST_AT,  # how far the host is with the oldest buffer; freehint/safety/host.py
+    HOST_AT,  # how far the host is with the oldest buffer; freehint/safety/host/device.py
     HOST_WORD,  # 1 + the bitmap as the host read it, or 0
     SENDER_WORD,  # 1 + the bitmap as the migration read it, or 0
     REENTER,  # how the last walk's command id may start the device again
@@ -83,9 +83,10 @@ class Guest(NamedTuple):
     world : World
     state : the policy's state
     own : int64[NR_OWN]     PHASE .. OPERATIONS
-    rule : int64[12]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
+    rule : int64[13]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
                             WATCHED (bits of pages), MATE (a page beside them in their chunk, or
-                            -1): freehint.safety.slice; SYMMETRIC (1: vCPUs may change names)
+                            -1): freehint.safety.slice; SYMMETRIC (1: vCPUs may change names);
+                            DRAIN (1: the pause waits for an empty ring)
     arena : uint8[n]        the bytes of all arrays that steps change
     words : uint64[n / 8]   the same
     fresh : uint64[m]       the policy's state before a walk
@@ -119,7 +120,8 @@ STATE_BEGINS, STATE_ENDS, MEMORY_ENDS = range(3)  # entries of Guest.span
     WATCHED,
     MATE,
     SYMMETRIC,
-) = range(12)
+    DRAIN,
+) = range(13)
 
 
 def small_memory(vcpus: int):
@@ -166,7 +168,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
     own[ROUNDS], own[OPERATIONS] = case.rounds, case.operations
     rule = [case.vcpus, case.blocks, case.initially_set, policy.release is not None]
     rule += [bug_number(case.bug), case.fine_host, case.effect, case.postcopy, case.snapshot]
-    rule += [*watched_pages(case.watched, case.chunk, FRAMES), symmetric]
+    rule += [*watched_pages(case.watched, case.chunk, FRAMES), symmetric, case.drain]
     arena = Arena()
     memory = arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify"))
     memory_ends = arena.size

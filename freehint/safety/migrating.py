@@ -10,11 +10,13 @@ from freehint.engine.host.precopy import OFF, read_page, take_page
 from freehint.engine.host.precopy import PRECOPY as ENGINE_PRECOPY
 from freehint.engine.world.dirty import LOGGING, SHIFT, next_dirty, sync_bitmap
 from freehint.engine.world.records import HINT_REQUESTED
+from freehint.engine.world.ring import ring_in_flight
 from freehint.jit import kernel
 from freehint.safety.bugs import BULK_STAGE, ID_WITHOUT_LOCK, NO_BITMAP_MUTEX
 from freehint.safety.guest import (
     AT_DESTINATION,
     BUG,
+    DRAIN,
     ENDED,
     FINE,
     FIRST_PASS,
@@ -30,26 +32,24 @@ from freehint.safety.guest import (
     POSTCOPY,
     PRECOPY,
     READING,
-    RECEIVED,
     REENTER,
     ROUNDS,
     SENDER_WORD,
     SNAPSHOT,
     START_DUE,
     SYNCED,
-    UNSERVED,
     WRONG_SNAPSHOT,
 )
-from freehint.safety.host import (
+from freehint.safety.host.device import (
     CANNOT,
     ID_CHANGES,
     NOT_POPPED,
     holds_device,
     in_vain,
     new_id,
-    pages_in_use,
     send_stop,
 )
+from freehint.safety.host.early import send_page, switch_early
 from freehint.safety.worker import done
 
 GO_ON, TURN, CANCEL, SWITCH, SEND_MATE = range(5)
@@ -100,14 +100,6 @@ def take_next(guest):
     return page
 
 
-@kernel(inline=True)
-def send_page(guest, page):
-    """Send a page that was taken."""
-    read_page(guest.world, page)
-    if guest.rule[POSTCOPY]:
-        guest.own[RECEIVED] |= 1 << page
-
-
 @kernel
 def end_migration(guest, verbs):
     """Stop logging and send DONE.  Source: Migration._end()."""
@@ -143,43 +135,6 @@ def complete(guest, verbs):
     return came_to
 
 
-@kernel
-def switch_early(guest):
-    """Stop the guest, sync, and let it go on at the destination, which drops what is to be sent.
-
-    What it does not have and the source would not send is lost, if the guest has written it.
-    Source: postcopy_start(), ram_postcopy_send_discard_bitmap().
-    """
-    world, own = guest.world, guest.own
-    send_stop(guest)
-    sync_bitmap(world.dirty)
-    world.dirty.rule[LOGGING] = 0
-    own[PHASE] = AT_DESTINATION
-    own[RECEIVED] &= ~int(world.dirty.bitmap[0])
-    used, came_to = pages_in_use(world), FINE
-    for page in FRAMES:
-        if world.dirty.bitmap[0] >> page & 1:
-            world.copy[page] = 0
-        elif used >> page & 1 and world.copy[page] != world.version[page]:
-            came_to = LOST_WRITE if own[RECEIVED] >> page & 1 else UNSERVED
-    return came_to
-
-
-@kernel(inline=True)
-def arrives(guest, page):
-    """The guest touches a page at the destination; may it go on?
-
-    A page that is missing is asked for, and the source sends what is in its bitmap alone.  The
-    vCPU waits for it, which changes nothing for others, so it is one step.
-    Source: get_queued_page(), unqueue_page() of QEMU's migration/ram.c.
-    """
-    world, own = guest.world, guest.own
-    if world.dirty.bitmap[0] >> page & 1:
-        take_page(world, page)
-        send_page(guest, page)
-    return own[RECEIVED] >> page & 1 != 0
-
-
 @kernel(inline=True)
 def send_behind(guest, verbs):
     """Send the next page to the guest that is at the destination, or end if it has all."""
@@ -198,6 +153,8 @@ def snapshot_step(guest, verbs):
     """Pause the vCPUs; then take the snapshot, compare it with what they had, and resume."""
     world = guest.world
     if guest.own[PHASE] == PRECOPY:
+        if guest.rule[DRAIN] and ring_in_flight(world.ring, 0) > 0:
+            return IMPOSSIBLE
         for page in FRAMES:
             world.copy[page] = world.version[page]
         guest.own[PHASE] = HINTS_STOPPED
@@ -298,14 +255,16 @@ def migration_step(guest, verbs, choice):
         return IMPOSSIBLE
     if choice == GO_ON:
         return go_on(guest, verbs)
-    if phase == NOT_YET or phase == AT_DESTINATION or own[READING] > 0 or holds_device(guest):
+    if phase == NOT_YET or phase == AT_DESTINATION or own[READING] > 0:
+        return IMPOSSIBLE
+    if choice == SEND_MATE:
+        return send_mate(guest)
+    if holds_device(guest):
         return IMPOSSIBLE
     if own[REENTER] >= ID_CHANGES:
         return IMPOSSIBLE
     if choice == TURN:
         return turn_step(guest, verbs)
-    if choice == SEND_MATE:
-        return send_mate(guest)
     if choice == CANCEL:
         send_stop(guest)
         end_migration(guest, verbs)

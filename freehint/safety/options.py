@@ -16,7 +16,15 @@ def add_explore(commands) -> None:
     every.add_argument(
         "--chunk", type=int, help="log2 of its pages: 1 below a block, 4 all pages", **several
     )
-    for name in ("initially-set", "discard", "fine-host", "effect", "postcopy", "snapshot"):
+    for name in (
+        "initially-set",
+        "discard",
+        "fine-host",
+        "effect",
+        "postcopy",
+        "snapshot",
+        "drain",
+    ):
         every.add_argument(f"--{name}", action="store_const", const=True)
     for name in ("vcpus", "blocks", "ring", "rounds", "capacity", "operations"):
         every.add_argument(f"--{name}", type=int, metavar="N", help="a bound; docs/safety.md")

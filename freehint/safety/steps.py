@@ -29,8 +29,9 @@ from freehint.safety.guest import (
     WATCHED,
     WITHOUT_SENDING,
 )
-from freehint.safety.host import host_rests, host_step, is_paused
-from freehint.safety.migrating import SEND_MATE, SWITCH, arrives, migration_step
+from freehint.safety.host.device import host_rests, host_step, is_paused
+from freehint.safety.host.early import arrives
+from freehint.safety.migrating import SEND_MATE, SWITCH, migration_step
 from freehint.safety.worker import call_back, start, worker_actor, worker_step
 
 # Actors, and the choices of those that have some.

@@ -21,6 +21,15 @@ from freehint.safety.guest import (
     Case,
     new_guest,
 )
+from freehint.safety.host.words import (
+    lost_pages,
+    own_look,
+    pages_named,
+    pages_of,
+    restarted,
+    tell_elsewhere,
+    tell_piece,
+)
 from freehint.safety.migrating import CANCEL, FINE, GO_ON
 from freehint.safety.pack import settle
 from freehint.safety.steps import (
@@ -34,15 +43,6 @@ from freehint.safety.steps import (
     WORKER,
     WRITE,
     take_step,
-)
-from freehint.safety.words import (
-    lost_pages,
-    own_look,
-    pages_named,
-    pages_of,
-    restarted,
-    tell_elsewhere,
-    tell_piece,
 )
 from freehint.safety.worker import verbs_of
 

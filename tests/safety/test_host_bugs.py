@@ -1,6 +1,8 @@
 """The host's pieces, snapshots, early switch-over, and bugs of the host's side put back."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from freehint.safety.bugs import BUGS
 from freehint.safety.check import DISCARDED, LOST_WRITE, PROPERTIES
 from freehint.safety.explore import explore
 from freehint.safety.guest import AT_DESTINATION, FINE, HOST_AT, NO_EFFECT, PHASE, RECEIVED, Case
-from freehint.safety.host import IDLE
+from freehint.safety.host.device import IDLE
 from freehint.safety.known import CASES, FOUND, known_bugs
 from freehint.safety.steps import CHOICES, HOST, MIGRATION
 from freehint.safety.trace import Player, replay, schedule_string
@@ -18,6 +20,8 @@ from freehint.safety.trace import Player, replay, schedule_string
 PLAIN = Case(policy="v24", generation="G1", initially_set=True, rounds=1, operations=2)
 GO_ON, TURN, CANCEL, SWITCH = range(MIGRATION * CHOICES, MIGRATION * CHOICES + 4)
 COMMAND, WORKER, USE = 0x50, 0x20, HOST * CHOICES
+DOCS = (Path(__file__).parents[2] / "docs" / "safety.md").read_text()
+IN_DOCS = dict(re.findall(r"^\| (\w+) \| .* \| P\d \| (\d+) \|", DOCS, re.MULTILINE))
 HOSTS_SIDE = [name for name, bug in BUGS.items() if bug.number < 20]
 
 
@@ -35,6 +39,7 @@ def test_a_known_bug_is_found_and_its_schedule_replays(name):
     assert PROPERTIES[found.violation].startswith(BUGS[name].breaks + ":")
     *before, last = [end for _, end in replay(schedule_string(found.case, found.steps))]
     assert not any(before) and last == found.violation
+    assert len(found.steps) == int(IN_DOCS[name])
 
 
 @pytest.mark.parametrize("name", HOSTS_SIDE)
@@ -105,6 +110,12 @@ def test_stop_and_the_new_id_wait_for_the_host():
     assert TURN in player.possible()
 
 
+def test_in_a_slice_the_sender_does_not_wait_for_the_host_either():
+    case = replace(PLAIN, generation="G3", fine_host=True, watched=8)
+    player = played(case, [GO_ON, COMMAND, WORKER, WORKER, USE])
+    assert player.guest.own[HOST_AT] != IDLE and SWITCH + 1 in player.possible()
+
+
 def test_a_write_between_discard_and_bitmap_is_lost_in_pieces_alone():
     """A host at once sees the write before both, and P3 speaks, or after both, and nothing is lost.
 
@@ -147,3 +158,10 @@ def test_while_the_vcpus_are_paused_nobody_acts_but_the_snapshot():
     with_bug = played(replace(case, bug="hint_after_pause"), steps)
     assert sorted(with_bug.possible()) == [USE, TURN, CANCEL]
     assert "snapshot" in with_bug.play(TURN)[0]
+
+
+def test_to_drain_the_ring_before_the_pause_is_as_good():
+    drained = explore(replace(CASES["hint_after_pause"], bug="hint_after_pause", drain=True))
+    assert drained.exhausted and drained.violation == FINE
+    with pytest.raises(InputError, match="drain"):
+        Case(drain=True)

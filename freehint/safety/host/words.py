@@ -14,7 +14,7 @@ from freehint.safety.guest import (
     SNAPSHOT,
     SYNCED,
 )
-from freehint.safety.host import COUNTED, IDLE, TO_DISCARD, TO_USE
+from freehint.safety.host.device import COUNTED, IDLE, TO_DISCARD, TO_USE
 from freehint.safety.migrating import CANCEL, GO_ON, SWITCH
 
 OWN = {"host_at": HOST_AT, "reenter": REENTER, "sender_word": SENDER_WORD}

@@ -1,0 +1,1 @@
+"""The host of the small guest: its device, an early switch-over, and sentences for both."""
