@@ -48,7 +48,10 @@ properties: $(STAMP) ## hold every policy against 1,000 random histories, reclai
 	@FREEHINT_EXAMPLES=12 $(BIN)/python -m pytest tests/mm/reclaim/test_huge_allocations.py tests/mm/test_compact_twin.py
 
 safety: $(STAMP) ## run 2 x 10,000 random migrations: is a write ever lost?
-	@$(BIN)/python -m freehint.studies.random_migrations 10000
+	@$(BIN)/freehint explore --histories 10000
+
+pct: $(STAMP) ## a planted race of depth 2: 100,000 uniform schedules miss it, PCT finds it
+	@$(BIN)/python -m freehint.safety.chance.race 100000
 
 spin: need-spin $(STAMP) ## search the protocol core, written in Promela, with spin: out/spin.csv; has a verdict changed? 10 minutes
 	@$(BIN)/python -m freehint.safety.oracle out/spin.csv

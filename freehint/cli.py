@@ -11,6 +11,7 @@ whether all is well.
 
 import argparse
 import json
+import os
 import re
 import sys
 from importlib import import_module
@@ -289,7 +290,12 @@ def main(arguments=None) -> int:
     try:
         args = _parser().parse_args(arguments)
         module, _, function = args.run.rpartition(".")
-        return 0 if getattr(import_module(module), function)(args) else FAILED
+        well = getattr(import_module(module), function)(args)
+        sys.stdout.flush()
+        return 0 if well else FAILED
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except InputError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT

@@ -27,6 +27,8 @@ class Bug(NamedTuple):
 # 1..19: the host's side.
 REPEATED_ID, ID_WITHOUT_LOCK, STOP_WITHOUT_LOCK, BULK_STAGE, POSTCOPY_HINTS = range(1, 6)
 FIRST_CHUNK, NO_CHUNK, NO_BITMAP_MUTEX, HINT_AFTER_PAUSE = range(6, 10)
+# 41: planted for schedules at random.
+HOST_BEHIND = 41
 
 BUGS = {
     "repeated_id": Bug(
@@ -96,6 +98,13 @@ BUGS = {
         "e2b-dev/infra #3001",
         "P7",
         ("snapshot",),
+    ),
+    "host_behind": Bug(
+        HOST_BEHIND,
+        "A host that is 32 operations of the guest behind catches up: it discards all of the"
+        " guest's frames, as if they were one large page of its own.",
+        "planted; only a long run of one vCPU opens this window",
+        "P3",
     ),
 }
 

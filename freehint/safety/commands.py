@@ -5,6 +5,8 @@ import time
 from itertools import product
 
 from freehint.config import InputError, parameters
+from freehint.safety.chance.histories import print_histories
+from freehint.safety.chance.random import Chances, explore_at_random
 from freehint.safety.check import PROPERTIES
 from freehint.safety.explore import Exploration, explore
 from freehint.safety.guest import Case
@@ -18,9 +20,16 @@ def print_exploration(args) -> bool:
     """Explore each case that the options name, or play one schedule."""
     if args.replay is not None:
         return print_replay(args.replay)
+    if args.histories is not None:
+        return print_histories(args.histories)
+    if args.random is None and args.pct:
+        raise InputError("--pct needs --random N, the number of schedules")
     cases = list(_cases(args))
     if args.checkpoint and len(cases) > 1:
         raise InputError("--checkpoint keeps one search, but the options name several cases")
+    if args.random is not None:
+        chances = [_print_random(case, args) for case in cases]
+        return not any(one.violation for one in chances)
     found = [_print_one(case, args) for case in cases]
     if len(found) > 1:
         print(f"{sum(one.exhausted for one in found)} of {len(found)} exhausted without violation,")
@@ -74,6 +83,28 @@ def _print_one(case: Case, args) -> Exploration:
         text = schedule_string(case, found.steps)
         _tell(text)
         print(f"  next: freehint explore --replay {text}")
+    return found
+
+
+def _print_random(case: Case, args) -> Chances:
+    found = explore_at_random(case, args.random, args.pct, args.seed, args.steps)
+    named = schedule_string(case, ()).rstrip(":")
+    how = f"PCT of depth {found.depth}" if found.depth else "uniform"
+    print(f"{named}: {found.schedules:,} schedules at random, {how}, seed {found.seed}")
+    rate = found.transitions / max(found.seconds, 1e-9)
+    print(f"  {found.transitions:,} steps, {found.seconds:.1f} s, {rate:,.0f} steps/s")
+    for end, (number, first) in found.ends.items():
+        print(f"  {number:,} with a violation of {PROPERTIES[end]}, the first is number {first:,}")
+    if found.depth:
+        print(f"  a bug of this depth is found in one of {1 / found.bound:,.0f} schedules, or more")
+    if not found.violation:
+        print("  no violation")
+        return found
+    text = schedule_string(case, found.steps)
+    print(f"  as found, {len(found.found)} steps: {schedule_string(case, found.found)}")
+    print(f"  shortened to {len(found.steps)} steps:")
+    _tell(text)
+    print(f"  next: freehint explore --replay {text}")
     return found
 
 

@@ -68,8 +68,9 @@ ROWS = 12  # more blocks than the guest can have
     FIRST_PASS,  # 1: the migration has not yet walked all pages once
     WITHOUT_SENDING,  # pages whose hint is to have its effect: they are not sent
     RECEIVED,  # pages that the destination has
+    BEHIND,  # operations of the guest that the host is behind; freehint/safety/chance/behind.py
     NR_OWN,
-) = range(17)
+) = range(18)
 NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
 
 # What a step of any actor comes to: no step, no violation, or the violation of a property.

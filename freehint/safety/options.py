@@ -41,5 +41,18 @@ def add_explore(commands) -> None:
     every.add_argument(
         "--checkpoint", metavar="FILE", help="keep the search there, and go on from it"
     )
+    every.add_argument(
+        "--random", type=int, metavar="N", help="N schedules at random, not every one"
+    )
+    every.add_argument(
+        "--pct", type=int, metavar="DEPTH", default=0, help="with priorities, for bugs of a depth"
+    )
+    every.add_argument("--seed", type=int, metavar="S", default=0, help="of these schedules")
+    every.add_argument(
+        "--steps", type=int, metavar="K", default=200, help="the most of such a schedule"
+    )
+    every.add_argument(
+        "--histories", type=int, metavar="N", help="2 x N whole migrations, of 64 MiB guests"
+    )
     every.add_argument("--replay", metavar="SCHEDULE", help="play one schedule, told in words")
     every.set_defaults(run="freehint.safety.commands.print_exploration")

@@ -12,6 +12,7 @@ from freehint.jit import kernel
 from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.memory import EMPTIED, MOVABLE
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
+from freehint.safety.chance.behind import guest_goes_on
 from freehint.safety.guest import (
     AT_DESTINATION,
     BLOCKS,
@@ -139,8 +140,10 @@ def vcpu_step(guest, verbs, cpu, choice):
         came_to = write_step(guest, cpu, place // PAGES_OF_BLOCK, place % PAGES_OF_BLOCK)
     else:
         came_to = free_step(guest, cpu, choice - FREE)
-    if came_to >= FINE and guest.own[OPERATIONS] > 0:
-        guest.own[OPERATIONS] -= 1
+    if came_to >= FINE:
+        guest_goes_on(guest)
+        if guest.own[OPERATIONS] > 0:
+            guest.own[OPERATIONS] -= 1
     return came_to
 
 

@@ -85,6 +85,8 @@ def read_schedule(text: str) -> tuple[Case, tuple]:
     known = {one.name: type(getattr(Case(), one.name)) for one in parameters(Case)}
     for one in named:
         name, _, value = one.partition("=")
+        if name in values:
+            raise InputError(f"--replay: {name} is named twice")
         if name not in known:
             raise InputError(
                 f"--replay: there is no {shown(name, 80)}; there are {', '.join(known)}"

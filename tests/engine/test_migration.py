@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from collections import Counter
 from importlib import import_module
 
 import numpy as np
@@ -42,7 +41,6 @@ from freehint.replay.migrations import predict, read_migrations
 from freehint.replay.validate import validate_migration
 from freehint.runs.begin import guest_memory, new_engine
 from freehint.studies.histories import migrating
-from freehint.studies.random_migrations import run_many, told
 from freehint.units import NS_PER_MS, NS_PER_S
 
 BOOT = "linux-6.1/proc/boot_1g.txt.gz"
@@ -292,26 +290,6 @@ def test_the_first_touch_of_a_page_that_was_not_sent_faults_once():
     assert s["migration"] == "completed"
     assert 0 < s["faults"] <= run.memory.nr_pages - s["normal_pages"]
     assert s["fault_ns"] == s["faults"] * scenario.costs.fault_ns
-
-
-def test_random_migrations_lose_nothing_that_is_promised():
-    counts, broken = run_many(0, 60, (18, 6))
-    assert broken == []
-    for shift in (18, 6):
-        of = {(generation, what): n for (s, generation, what), n in counts.items() if s == shift}
-        statuses = {key: n for key, n in of.items() if key[1] not in ("compared", "lost")}
-        assert sum(statuses.values()) == 30
-        compared = sum(n for (_, what), n in of.items() if what == "compared")
-        assert compared == sum(n for (_, what), n in of.items() if what == "completed") >= 10
-
-
-def test_counts_of_lost_writes_say_the_chunk_shift_and_how_many_were_compared():
-    counts = Counter({(18, "G2", "completed"): 1_200, (18, "G2", "active"): 34})
-    counts.update({(18, "G2", "compared"): 1_200, (18, "G2", "lost"): 5})
-    assert told(counts) == [
-        "chunk shift 18, G2: 1,234 migrations (34 active, 1,200 completed), 1,200 compared, "
-        "5 lost a write"
-    ]
 
 
 def discarding(policy, **knobs):

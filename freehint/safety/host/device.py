@@ -39,6 +39,7 @@ from freehint.safety.bugs import (
     REPEATED_ID,
     STOP_WITHOUT_LOCK,
 )
+from freehint.safety.chance.behind import host_catches_up
 from freehint.safety.guest import (
     BUG,
     DISCARDED,
@@ -242,6 +243,7 @@ def host_step(guest):
     before = pages_with_content(world)
     if guest.rule[BUG] and guest.own[HOST_AT] == IDLE and next_user(world) >= 0:
         reenter(guest)
+    host_catches_up(guest)
     if in_pieces(guest):
         next_piece(guest)
     else:

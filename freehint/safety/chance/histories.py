@@ -1,17 +1,19 @@
-"""Migrations of small guests under random conditions: does the destination miss a write?
+"""Whole simulations under random conditions: does the destination miss a write?
 
-:func:`freehint.studies.histories.migrating` draws each from a number: a policy, a ring, a host,
-memory pressure, a cancel at any time, the switch, and one of three generations of the dirty log.
-``make safety`` runs 10,000 with QEMU's chunk shift, for which such a guest is one chunk, and the
-same 10,000 with small chunks.
+The engine itself, with its clock, in guests of 64 MiB.
+:func:`freehint.studies.histories.migrating` draws each migration from a number: a policy, a ring, a
+host, memory pressure, a cancel at any time, the switch, and one of three generations of the dirty
+log.
+``freehint explore --histories 10000`` (``make safety``) runs 10,000 with QEMU's chunk shift, for
+which such a guest is one chunk, and the same 10,000 with small chunks.
 """
 
-import sys
 from collections import Counter
 from dataclasses import replace
 
 from tqdm.auto import tqdm
 
+from freehint.config import whole
 from freehint.engine.world.dirty import CHUNK_SHIFT
 from freehint.runs.simulate import simulate
 from freehint.studies.histories import migrating
@@ -66,23 +68,19 @@ def told(counts: Counter) -> list[str]:
     return lines
 
 
-def main() -> int:
-    """Run as many migrations as the first argument says, twice, and print their counts.
+def print_histories(count: int) -> bool:
+    """Run as many migrations, twice, print their counts, and tell whether all promises held.
 
-    Returns
-    -------
-    int
-        The exit code: 1 if a promise is broken, else 0.
+    Raises
+    ------
+    InputError
+        The number is below 1.
     """
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    whole("explore.histories", count, 1)
     broken = []
     for name, shifts in (("QEMU's chunk shift", (CHUNK_SHIFT,)), ("small chunks", SMALL_CHUNKS)):
         counts, bad = run_many(0, count, shifts, lambda seeds, name=name: tqdm(seeds, desc=name))
         print(*told(counts), sep="\n", flush=True)
         broken += bad
     print(f"promises broken: {len(broken)} {broken[:20]}")
-    return 1 if broken else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return not broken

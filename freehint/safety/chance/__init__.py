@@ -1,0 +1,1 @@
+"""Schedules and whole simulations at random, for guests too large to exhaust."""
