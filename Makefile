@@ -53,11 +53,14 @@ safety: $(STAMP) ## run 2 x 10,000 random migrations: is a write ever lost?
 pct: $(STAMP) ## a planted race of depth 2: 100,000 uniform schedules miss it, PCT finds it
 	@$(BIN)/python -m freehint.safety.chance.race 100000
 
+explore: $(STAMP) ## search every policy and generation of the dirty log in the explorer's small guest: out/explore.csv; 15 minutes
+	@$(BIN)/python -m freehint.safety.exhaust.matrix out/explore.csv
+
 spin: need-spin $(STAMP) ## search the protocol core, written in Promela, with spin: out/spin.csv; has a verdict changed? 10 minutes
 	@$(BIN)/python -m freehint.safety.oracle out/spin.csv
 
 known-bugs: $(STAMP) ## put known bugs of hinting back, one by one: is each found, with a shortest schedule? out/known_bugs.csv
-	@$(BIN)/python -m freehint.safety.known out/known_bugs.csv
+	@$(BIN)/python -m freehint.safety.exhaust.known out/known_bugs.csv
 
 summaries: $(STAMP) ## compare the hashes of 135 runs: has any result changed?
 	@$(BIN)/python tests/summaries.py

@@ -16,6 +16,7 @@ from freehint.figures.compile import compile_figure
 from freehint.replay.pressure.compare import Predicted, compare
 from freehint.replay.pressure.measured import Measured
 from freehint.replay.validate import validate_migration
+from freehint.safety.exhaust.matrix import explored
 from freehint.studies import speed
 from freehint.studies.blocks import block_story
 from freehint.studies.compile import told
@@ -172,6 +173,7 @@ DRAWN = {
         {name: recorded_holds(name) for name in ("a_scan", "c_hold2", "c_fivekeep0")}
     ),
     "verdict_intervals": lambda: figures.verdict_intervals(fh.verdicts([1, 2, 3], QUICK)),
+    "explored_cells": lambda: figures.explored_cells(explored()),
     "story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
     "free_by_order": lambda: figures.free_by_order(walked().memory),
     "two_memories": lambda: figures.two_memories(walked().memory, runs()["five_step"].memory),

@@ -52,6 +52,7 @@ from freehint.figures.pressure import (
     free_under_pressure,
     memory_that_can_leave,
 )
+from freehint.figures.safety import explored_cells
 from freehint.figures.savings import (
     bytes_and_times,
     effect,
@@ -89,6 +90,7 @@ __all__ = [
     "effect",
     "effects",
     "every",
+    "explored_cells",
     "export",
     "figure",
     "fragmentation_over_time",

@@ -46,7 +46,7 @@ class Case(Checked):
         The vCPUs' operations in all; -1 for any number.
     watched : int
         -1 for the whole guest; or the only page whose content and dirty bits are kept, so that all
-        that the others may do is taken for possible: :mod:`freehint.safety.slice`.
+        that the others may do is taken for possible: :mod:`freehint.safety.exhaust.slice`.
     bug : str
         A bug that is put back, one of :data:`freehint.safety.bugs.BUGS`, or "none".
     fine_host : bool

@@ -8,7 +8,7 @@ from freehint.config import InputError, parameters
 from freehint.safety.chance.histories import print_histories
 from freehint.safety.chance.random import Chances, explore_at_random
 from freehint.safety.check import PROPERTIES
-from freehint.safety.explore import Exploration, explore
+from freehint.safety.exhaust.explore import Exploration, explore
 from freehint.safety.guest import Case
 from freehint.safety.migrating import FINE
 from freehint.safety.trace import replay, schedule_string

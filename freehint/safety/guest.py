@@ -45,7 +45,7 @@ from freehint.policies.policy import Policy
 from freehint.safety.arena import Arena
 from freehint.safety.bugs import bug_number
 from freehint.safety.case import FRAMES, MOST_ORDER, Case
-from freehint.safety.slice import watched_pages
+from freehint.safety.exhaust.slice import watched_pages
 
 SPAN = 64  # nodes that are pages, and pages that the bitmaps cover
 ROWS = 12  # more blocks than the guest can have
@@ -86,8 +86,8 @@ class Guest(NamedTuple):
     own : int64[NR_OWN]     PHASE .. OPERATIONS
     rule : int64[13]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
                             WATCHED (bits of pages), MATE (a page beside them in their chunk, or
-                            -1): freehint.safety.slice; SYMMETRIC (1: vCPUs may change names);
-                            DRAIN (1: the pause waits for an empty ring)
+                            -1): freehint.safety.exhaust.slice; SYMMETRIC (1: vCPUs may
+                            change names); DRAIN (1: the pause waits for an empty ring)
     arena : uint8[n]        the bytes of all arrays that steps change
     words : uint64[n / 8]   the same
     fresh : uint64[m]       the policy's state before a walk

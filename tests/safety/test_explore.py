@@ -8,7 +8,7 @@ import pytest
 from freehint.cli import main
 from freehint.config import InputError
 from freehint.safety.check import DAMAGED, DISCARDED, LOST_WRITE, STILL_HELD, check_owners
-from freehint.safety.explore import explore
+from freehint.safety.exhaust.explore import explore
 from freehint.safety.guest import Case
 from freehint.safety.migrating import FINE
 from freehint.safety.trace import Player, read_schedule, replay, schedule_string

@@ -11,7 +11,7 @@ from freehint.engine.strokes import Strokes
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS
 from freehint.engine.world.records import HINT_STOP
 from freehint.jit.pinned import pinned
-from freehint.safety.explore import Search
+from freehint.safety.exhaust.explore import Search
 from freehint.safety.guest import (
     ASKED,
     HINTS_STOPPED,

@@ -10,10 +10,10 @@ import pytest
 from freehint.config import InputError
 from freehint.safety.bugs import BUGS
 from freehint.safety.check import DISCARDED, LOST_WRITE, PROPERTIES
-from freehint.safety.explore import explore
+from freehint.safety.exhaust.explore import explore
+from freehint.safety.exhaust.known import CASES, FOUND, known_bugs
 from freehint.safety.guest import AT_DESTINATION, FINE, HOST_AT, NO_EFFECT, PHASE, RECEIVED, Case
 from freehint.safety.host.device import IDLE
-from freehint.safety.known import CASES, FOUND, known_bugs
 from freehint.safety.steps import CHOICES, HOST, MIGRATION
 from freehint.safety.trace import Player, replay, schedule_string
 

@@ -13,9 +13,9 @@ import pytest
 
 from freehint.config import InputError
 from freehint.safety.case import FRAMES, Case
-from freehint.safety.explore import explore
+from freehint.safety.exhaust.explore import explore
+from freehint.safety.exhaust.slice import slices_of
 from freehint.safety.guest import DISCARDED, FINE, LOST_WRITE, MATE, WATCHED, new_guest
-from freehint.safety.slice import slices_of
 
 LOGS = [("G1", 4), ("G2", 2), ("G2", 4), ("G3", 0)]
 
@@ -92,7 +92,7 @@ def test_what_needs_all_pages_is_not_sliced(field):
 
 KILLED = """
 import sys
-from freehint.safety import explore as module
+from freehint.safety.exhaust import explore as module
 from freehint.safety.case import Case
 module.KEEP_EVERY_S = 0
 case = Case("v24", generation="G1", operations=2, rounds=1)

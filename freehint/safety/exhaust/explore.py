@@ -4,8 +4,7 @@ import time
 from dataclasses import dataclass
 
 from freehint.config import whole
-from freehint.safety.guest import Case
-from freehint.safety.search import (
+from freehint.safety.exhaust.search import (
     LEVEL_DONE,
     NOT_PACKED,
     STATES,
@@ -14,7 +13,8 @@ from freehint.safety.search import (
     VIOLATION,
     Search,
 )
-from freehint.safety.store import keep_search, kept_search
+from freehint.safety.exhaust.store import keep_search, kept_search
+from freehint.safety.guest import Case
 
 KEEP_EVERY_S = 60
 

@@ -1,7 +1,7 @@
 """Known bugs found again: each is put back in a small guest, and taken out again.
 
-``python -m freehint.safety.known out/known_bugs.csv`` (``make known-bugs``) explores every row of
-BUGS twice and says whether one was missed.
+``make known-bugs`` (``python -m freehint.safety.exhaust.known out/known_bugs.csv``) explores every
+row of BUGS twice and says whether one was missed.
 """
 
 import sys
@@ -12,7 +12,7 @@ import pandas as pd
 
 from freehint.safety.bugs import BUGS
 from freehint.safety.check import PROPERTIES
-from freehint.safety.explore import Exploration, explore
+from freehint.safety.exhaust.explore import Exploration, explore
 from freehint.safety.guest import FINE, Case
 from freehint.safety.trace import schedule_string
 

@@ -8,8 +8,8 @@ import numpy as np
 from freehint.config import InputError, shown
 from freehint.files import whole_file
 from freehint.inputs.reading import reading
+from freehint.safety.exhaust.search import Search
 from freehint.safety.guest import Case
-from freehint.safety.search import Search
 from freehint.safety.trace import schedule_string
 from freehint.version import __version__
 

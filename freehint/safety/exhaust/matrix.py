@@ -1,7 +1,7 @@
 """Every policy with every generation of the dirty log: what is exhausted, and what is lost.
 
-``make explore`` runs it: ``python -m freehint.safety.matrix out/explore.csv``.  A *cell* is a case
-with two vCPUs, a ring of 2, two rounds of hints and any number of operations.
+``make explore`` runs it: ``python -m freehint.safety.exhaust.matrix out/explore.csv``.  A *cell* is a
+case with two vCPUs, a ring of 2, two rounds of hints and any number of operations.
 
 The guest may act between any two pieces of the host's work.
 
@@ -24,12 +24,13 @@ from pathlib import Path
 import pandas as pd
 
 from freehint.config import InputError
+from freehint.data import data
 from freehint.files import whole_file
 from freehint.policies import POLICIES
 from freehint.safety.case import Case, why_not
 from freehint.safety.check import PROPERTIES
-from freehint.safety.explore import explore
-from freehint.safety.slice import slices_of
+from freehint.safety.exhaust.explore import explore
+from freehint.safety.exhaust.slice import slices_of
 from freehint.safety.trace import schedule_string
 
 LOGS = (("G1", 4), ("G2", 1), ("G2", 4), ("G3", 1), ("G3", 4))  # generation, log2 of a chunk
@@ -49,6 +50,7 @@ EXHAUSTED, FOLLOWS, VIOLATED, IN_A_SLICE, HOW_FAR = (
     "violated in a slice only",
     "not exhausted",
 )
+SAFE = (EXHAUSTED, FOLLOWS)
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,38 @@ def _told(row: dict) -> str:
     what = f"{row['verdict']} {row['property']}".strip()
     steps = f" in {row['length']} steps" if row["length"] else ""
     return f"{which}: {what}{steps}; {row['states']:,} states, {row['seconds']} s"
+
+
+def explored() -> pd.DataFrame:
+    """The table that ``make explore`` wrote for ``data/safety/``, as :func:`table` returns it."""
+    return pd.read_csv(data("safety/explored.csv"), keep_default_na=False)
+
+
+def searched_again(policies) -> pd.DataFrame:
+    """The cells of some policies in the kept table, searched once more by this code.
+
+    Parameters
+    ----------
+    policies : iterable of str
+
+    Returns
+    -------
+    DataFrame
+        A row for each cell that has states of its own there: what names it, ``kept`` and ``now``,
+        the verdicts, ``states`` now, and ``same``: whether verdict and number of states are.
+    """
+    names = ["policy", "report", "generation", "chunk_pages", "discard"]
+    kept = explored().set_index(names)
+    rows = []
+    for case in cells():
+        name = _named(case)
+        before = kept.loc[tuple(name.values())]
+        if case.policy in policies and before["states"] > 0:
+            now = verdict_of(case)
+            same = now["verdict"] == before["verdict"] and now["states"] == before["states"]
+            now = {"kept": before["verdict"], "now": now["verdict"], "states": now["states"]}
+            rows.append({**name, **now, "same": same})
+    return pd.DataFrame(rows)
 
 
 def main() -> int:
