@@ -3,10 +3,9 @@
 The exit code is 0 if all is well, 1 if a run failed or a bar was missed, and 2 for bad input,
 which one sentence explains.
 
-What a command does stands in ``commands.py`` of its folder, which is imported when the command
-runs: the parser is made of texts alone, so that help and a refusal come at once.  Each command's
-function takes the parsed arguments, prints, tells in a last line what to do next, and returns
-whether all is well.
+A command stands in ``commands.py`` of its folder, imported when it runs: the parser is made of
+texts alone, so that help and a refusal come at once.  Its function takes the parsed arguments,
+prints, tells in a last line what to do next, and returns whether all is well.
 """
 
 import argparse
@@ -296,9 +295,6 @@ def main(arguments=None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except InputError as error:
+    except (InputError, ChildProcessError) as error:
         print(error, file=sys.stderr)
-        return BAD_INPUT
-    except ChildProcessError as error:
-        print(error, file=sys.stderr)
-        return FAILED
+        return BAD_INPUT if isinstance(error, InputError) else FAILED

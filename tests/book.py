@@ -28,6 +28,7 @@ ORDER = (
     *("05_hold_the_lock", "06_five_steps", "07_the_ring", "08_what_linux_merged"),
     *("09_live_migration", "10_is_it_the_real_kernel", "11_after_the_migration"),
     *("12_against_a_real_qemu", "13_how_fast", "14_the_thread_on_a_real_kernel"),
+    "15_can_it_corrupt",
     "16_under_pressure",
     *("compile", "overcommit", "factorial"),
     *("lab", "report"),

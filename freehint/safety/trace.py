@@ -44,7 +44,7 @@ from freehint.safety.steps import (
     WRITE,
     take_step,
 )
-from freehint.safety.worker import verbs_of
+from freehint.safety.verbs import verbs_of
 
 MOST_STEPS = 1000
 

@@ -15,7 +15,7 @@ from freehint.safety.guest import FINE, new_guest
 from freehint.safety.pack import settle
 from freehint.safety.steps import ACTORS, CHOICES, choices_of
 from freehint.safety.trace import MOST_STEPS
-from freehint.safety.worker import verbs_of
+from freehint.safety.verbs import verbs_of
 
 STEPS = 200
 SCHEDULES_AT_ONCE = 2000  # by one thread

@@ -4,13 +4,11 @@ Uniform: at each step every actor that can do something is next with the same ch
 
 PCT: each actor has a priority at random, and the one with the highest that can do something is
 next.  At ``d - 1`` steps, drawn from the first ``k``, the one that was to be next falls below all
-others.  If some bug needs ``d`` orderings between actors that do always the same, one schedule
-finds it with a chance of at least 1 / (n k^(d-1)), for n actors.
-Source: Burckhardt, Kothari, Musuvathi and Nagarakatte, A randomized scheduler with probabilistic
+others.  A bug that needs ``d`` orderings of n actors is found by one schedule with a chance of at
+least 1 / (n k^(d-1)).  Source: Burckhardt et al., A randomized scheduler with probabilistic
 guarantees of finding bugs, ASPLOS 2010.
 
-In both, an actor's operation is drawn from those it can do.  A migration seldom goes on to the next
-sync, and still more seldom it is cancelled.
+In both, an actor's operation is drawn from those it can do; syncs are seldom, cancels more so.
 """
 
 from typing import NamedTuple
@@ -35,11 +33,9 @@ class Room(NamedTuple):
     """What one thread needs to run schedules.
 
     first, base : uint64[n]     the guest's words before the first step, and before this one
-    plain, choices : int64[m]   the steps that are possible at all, actor by actor; choices are
-                                brought into other orders
+    plain, choices : int64[m]   the steps possible at all, by actor; choices change their order
     begins : int64[ACTORS + 1]  where an actor's steps begin in ``choices``
-    order : int64[ACTORS]       actors, the next one first
-    priority : int64[ACTORS]
+    order, priority : int64[ACTORS]   actors, the next one first; by actor
     change : int64[d - 1]       steps before which a priority falls
     swapped : int64[1]          1: the last step has exchanged the names of the vCPUs
     stream : uint64[1]

@@ -1,7 +1,7 @@
 """Every policy with every generation of the dirty log: what is exhausted, and what is lost.
 
-``make explore`` runs it: ``python -m freehint.safety.exhaust.matrix out/explore.csv``.  A *cell* is a
-case with two vCPUs, a ring of 2, two rounds of hints and any number of operations.
+``make explore`` (``python -m freehint.safety.exhaust.matrix out/explore.csv``) runs it.  A *cell*
+is a case with two vCPUs, a ring of 2, two rounds of hints and any number of operations.
 
 The guest may act between any two pieces of the host's work.
 

@@ -24,7 +24,7 @@ from freehint.safety.pack import (
     unpack,
 )
 from freehint.safety.steps import choices_of, take_step
-from freehint.safety.worker import verbs_of
+from freehint.safety.verbs import verbs_of
 
 # Entries of ``count``.  MEMORY is the number of changing words that are the allocator's.
 ROW, NEXT, STATES, FIRST, TRANSITIONS, VIOLATION, BY_STATE, BY_STEP, MEMORY, NR_COUNT = range(10)
