@@ -230,8 +230,9 @@ def release(memory, state):
 
 @kernel
 def end_walk(memory, state):
-    """Take all ENDs off the lists, wherever the walk was stopped."""
+    """Take all ENDs off the lists, wherever the walk was stopped; the next begins its zone anew."""
     forget_user_nodes(memory, state.at[AT_USER])
+    state.at[AT_ZONE] = -1
 
 
 @kernel

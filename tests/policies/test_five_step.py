@@ -54,6 +54,15 @@ def test_every_block_is_reported_once_and_comes_back_in_the_order_it_left(report
     assert [len(one.rows) for one in walk.done if one.rows] == [32, 32, 32, 4]
 
 
+def test_a_second_walk_of_the_only_zone_reports_its_blocks_again():
+    memory = free_memory(100 * 1024)
+    walk = Strokes(FiveStep(), memory).to_end()
+    first = walk.reported
+    walk.call("end_walk")
+    walk.done, walk.zone, walk.over = [], 0, False
+    assert walk.to_end().reported == first and len(first) == 100
+
+
 def test_blocks_are_neither_free_nor_lost_while_they_are_reported():
     memory = free_memory(100 * 1024)
     seen = []
