@@ -13,7 +13,7 @@ from freehint.safety.bugs import BUGS
 # Frames of the guest.  Pages between the two blocks of order 2 belong to nobody, so nothing merges
 # beyond that order.
 FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
-MOST_ORDER = 2
+MOST_ORDER = 2  # of FRAMES' two blocks
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,9 @@ class Case(Checked):
     drain: Switch = False
 
     where = "explore."
+    # Another guest than that of FRAMES: freehint.safety.core.
+    frames, block_order = FRAMES, MOST_ORDER
+    is_core, asked_for = False, 0
 
     def __post_init__(self):
         super().__post_init__()
@@ -98,6 +101,9 @@ class Case(Checked):
         require(not both, "explore.postcopy", "be off in a case with a snapshot", self.postcopy)
         vain = self.drain and not self.snapshot
         require(not vain, "explore.drain", "be off in a case without a snapshot", self.drain)
+
+    def prepare(self, world) -> None:
+        """Change the world before the first step; nothing here."""
 
     def made_policy(self) -> Policy:
         """The policy with the case's report and capacity; a walker of large blocks walks all.

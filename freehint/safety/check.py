@@ -3,17 +3,16 @@
 from freehint.jit import kernel
 from freehint.mm.damage import OK, pages_at_hand, pages_held, recount
 from freehint.safety.guest import (
+    ALL,
     DISCARDED,
     ENDED,
     FINE,
-    FRAMES,
     LOST_WRITE,
     NO_EFFECT,
     PHASE,
     UNSERVED,
     WRONG_SNAPSHOT,
 )
-from freehint.safety.migrating import ALL_FRAMES
 
 DAMAGED, STILL_HELD, STUCK = range(DISCARDED + 1, DISCARDED + 4)
 PROPERTIES = {
@@ -40,12 +39,12 @@ def check_owners(guest):
         for block in range(world.cpu[cpu].nr_blocks):
             node, order = world.held[cpu, block] >> 4, world.held[cpu, block] & 15
             for page in range(node, node + (1 << order)):
-                mine = ALL_FRAMES >> page & 1
+                mine = guest.rule[ALL] >> page & 1
                 if not mine or owned >> page & 1 or guest.listed[page]:
                     return DAMAGED
                 owned |= 1 << page
                 pages += 1
-    return FINE if pages + pages_at_hand(world.memory) == len(FRAMES) else DAMAGED
+    return FINE if pages + pages_at_hand(world.memory) == guest.frames.shape[0] else DAMAGED
 
 
 @kernel

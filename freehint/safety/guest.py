@@ -44,7 +44,7 @@ from freehint.mm.profile import LINUX_6_1
 from freehint.policies.policy import Policy
 from freehint.safety.arena import Arena
 from freehint.safety.bugs import bug_number
-from freehint.safety.case import FRAMES, MOST_ORDER, Case
+from freehint.safety.case import Case
 from freehint.safety.exhaust.slice import watched_pages
 
 SPAN = 64  # nodes that are pages, and pages that the bitmaps cover
@@ -84,10 +84,14 @@ class Guest(NamedTuple):
     world : World
     state : the policy's state
     own : int64[NR_OWN]     PHASE .. OPERATIONS
-    rule : int64[13]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
+    frames : int64[n]       its pages, ascending
+    rule : int64[17]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
                             WATCHED (bits of pages), MATE (a page beside them in their chunk, or
                             -1): freehint.safety.exhaust.slice; SYMMETRIC (1: vCPUs may
-                            change names); DRAIN (1: the pause waits for an empty ring)
+                            change names); DRAIN (1: the pause waits for an empty ring); ALL
+                            (bits of its pages); BLOCK_ORDER, CORE (1: the guest of
+                            freehint.safety.core), ASKED_FOR (0, or the only loss that is looked
+                            for)
     arena : uint8[n]        the bytes of all arrays that steps change
     words : uint64[n / 8]   the same
     fresh : uint64[m]       the policy's state before a walk
@@ -98,6 +102,7 @@ class Guest(NamedTuple):
     world: World
     state: tuple
     own: np.ndarray
+    frames: np.ndarray
     rule: np.ndarray
     arena: np.ndarray
     words: np.ndarray
@@ -122,16 +127,20 @@ STATE_BEGINS, STATE_ENDS, MEMORY_ENDS = range(3)  # entries of Guest.span
     MATE,
     SYMMETRIC,
     DRAIN,
-) = range(13)
+    ALL,
+    BLOCK_ORDER,
+    CORE,
+    ASKED_FOR,
+) = range(17)
 
 
-def small_memory(vcpus: int):
-    """A zone whose only frames are FRAMES, all free; pcp lists keep nothing, as during boot."""
+def small_memory(vcpus: int, frames: tuple, block_order: int):
+    """A zone with the frames of a few blocks, all free; pcp lists keep nothing, as during boot."""
     zones = new_zones(
         start_pfn=np.array([0]),
         spanned=np.array([PAGEBLOCK_NR_PAGES]),
-        present=np.array([len(FRAMES)]),
-        managed=np.array([len(FRAMES)]),
+        present=np.array([len(frames)]),
+        managed=np.array([len(frames)]),
         index=np.array([ZONE_NORMAL]),
     )
     memory = new_memory(zones, vcpus, LINUX_6_1, types=WITHOUT_CMA)
@@ -145,8 +154,8 @@ def small_memory(vcpus: int):
     memory.links[: 2 * SPAN] = 0
     memory.pageblock[0] = MOVABLE
     memory.pcp.batch[:] = 1
-    for first in FRAMES[:: 1 << MOST_ORDER]:
-        free_block(memory, first, 0, MOST_ORDER, FPI_NONE)
+    for first in frames[:: 1 << block_order]:
+        free_block(memory, first, 0, block_order, FPI_NONE)
     return memory
 
 
@@ -165,11 +174,14 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
         Strokes(Current(world), (policy,), None, None, None)
     make = policy.new_state
     state = make(world.memory, policy) if make else np.zeros(64, np.int64)
+    case.prepare(world)
     own = np.zeros(NR_OWN, np.int64)
     own[ROUNDS], own[OPERATIONS] = case.rounds, case.operations
     rule = [case.vcpus, case.blocks, case.initially_set, policy.release is not None]
     rule += [bug_number(case.bug), case.fine_host, case.effect, case.postcopy, case.snapshot]
-    rule += [*watched_pages(case.watched, case.chunk, FRAMES), symmetric, case.drain]
+    rule += [*watched_pages(case.watched, case.chunk, case.frames), symmetric, case.drain]
+    rule += [sum(1 << page for page in case.frames), case.block_order]
+    rule += [case.is_core, case.asked_for]
     arena = Arena()
     memory = arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify"))
     memory_ends = arena.size
@@ -189,6 +201,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
         world=arena.final(laid_world),
         state=arena.final(laid_state),
         own=arena.final(own),
+        frames=np.array(case.frames, np.int64),
         rule=np.array(rule, np.int64),
         arena=arena.bytes,
         words=arena.bytes.view(np.uint64),
@@ -202,7 +215,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
 
 def _new_world(case: Case, policy: Policy) -> World:
     """The engine's world for a case: nothing costs time, and no actor acts before its choice."""
-    memory = small_memory(case.vcpus)
+    memory = small_memory(case.vcpus, case.frames, case.block_order)
     users = int(policy.fill is not None)
     frames = memory.nr_pages
     dirty = new_dirty_log(SPAN, chunk_shift=case.chunk)
@@ -255,7 +268,7 @@ def pages_of_nobody(guest: Guest) -> np.ndarray:
     """Which bytes of the arena belong to pages that the guest does not have: bool[n]."""
     begin, memory = guest.arena.ctypes.data, guest.world.memory
     nobodys = np.ones(memory.nr_pages, np.bool_)
-    nobodys[list(FRAMES)] = False
+    nobodys[guest.frames] = False
     found = np.zeros(len(guest.arena), np.bool_)
     for array in (memory.links, memory.frame, guest.world.version, guest.world.copy):
         nodes = len(memory.links) // 2 if array is memory.links else memory.nr_pages

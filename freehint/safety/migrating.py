@@ -14,13 +14,15 @@ from freehint.engine.world.ring import ring_in_flight
 from freehint.jit import kernel
 from freehint.safety.bugs import BULK_STAGE, ID_WITHOUT_LOCK, NO_BITMAP_MUTEX
 from freehint.safety.guest import (
+    ALL,
+    ASKED_FOR,
     AT_DESTINATION,
     BUG,
+    DISCARDED,
     DRAIN,
     ENDED,
     FINE,
     FIRST_PASS,
-    FRAMES,
     HINTS_STOPPED,
     IMPOSSIBLE,
     INITIALLY_SET,
@@ -53,7 +55,6 @@ from freehint.safety.host.early import send_page, switch_early
 from freehint.safety.worker import done
 
 GO_ON, TURN, CANCEL, SWITCH, SEND_MATE = range(5)
-ALL_FRAMES = sum(1 << page for page in FRAMES)
 
 
 @kernel(inline=True)
@@ -64,8 +65,8 @@ def begin_migration(guest):
     own[ROUNDS] -= 1
     if guest.rule[SNAPSHOT] == 0:
         world.dirty.rule[LOGGING] = 1
-        world.dirty.log[0] = ALL_FRAMES if guest.rule[INITIALLY_SET] else 0
-        world.dirty.bitmap[0] = ALL_FRAMES
+        world.dirty.log[0] = guest.rule[ALL] if guest.rule[INITIALLY_SET] else 0
+        world.dirty.bitmap[0] = guest.rule[ALL]
         world.migration[0].phase = ENGINE_PRECOPY
         world.migration[0].at = 0
         own[FIRST_PASS] = guest.rule[BUG] == BULK_STAGE
@@ -79,9 +80,9 @@ def next_to_send(guest):
     world = guest.world
     at = world.migration[0].at
     if guest.own[FIRST_PASS]:
-        for page in FRAMES:
+        for page in guest.frames:
             if page >= at:
-                guest.own[FIRST_PASS] = page != FRAMES[-1]
+                guest.own[FIRST_PASS] = guest.rule[ALL] >> (page + 1) != 0
                 return page
     page = next_dirty(world.dirty, at)
     return page if page >= 0 else next_dirty(world.dirty, 0)
@@ -129,7 +130,7 @@ def complete(guest, verbs):
         read_page(world, page)
         page = take_next(guest)
     guest.own[READING] = 0
-    if lost_writes(world) > 0:
+    if lost_writes(world) > 0 and guest.rule[ASKED_FOR] != DISCARDED:
         came_to = LOST_WRITE
     end_migration(guest, verbs)
     return came_to
@@ -155,12 +156,12 @@ def snapshot_step(guest, verbs):
     if guest.own[PHASE] == PRECOPY:
         if guest.rule[DRAIN] and ring_in_flight(world.ring, 0) > 0:
             return IMPOSSIBLE
-        for page in FRAMES:
+        for page in guest.frames:
             world.copy[page] = world.version[page]
         guest.own[PHASE] = HINTS_STOPPED
         return FINE
     came_to = WRONG_SNAPSHOT if lost_writes(world) > 0 else FINE
-    for page in FRAMES:
+    for page in guest.frames:
         world.copy[page] = 0
     end_migration(guest, verbs)
     return came_to

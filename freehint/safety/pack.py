@@ -15,11 +15,11 @@ from freehint.jit import kernel
 from freehint.mm.list import init_list_head
 from freehint.mm.memory import BUDDY, HINTED, ISOLATED, PCP, REPORTED
 from freehint.safety.guest import (
+    ALL,
     ASKED,
     AT_DESTINATION,
     ENDED,
     FIRST_PASS,
-    FRAMES,
     KEEPS_STATE,
     OPERATIONS,
     PHASE,
@@ -33,7 +33,6 @@ from freehint.safety.guest import (
     WITHOUT_SENDING,
     ZONE,
 )
-from freehint.safety.migrating import ALL_FRAMES
 from freehint.safety.worker import renew_state
 
 ON_A_LIST = BUDDY | PCP | ISOLATED
@@ -46,7 +45,7 @@ def settle_pages(guest):
     world, watched = guest.world, guest.rule[WATCHED]
     memory = world.memory
     ended = guest.own[PHASE] == ENDED
-    for page in FRAMES:
+    for page in guest.frames:
         version, copy = world.version[page], world.copy[page]
         if ended:
             copy = version
@@ -111,7 +110,7 @@ def settle_log(guest):
     record.stamp = 2
     record.hinted = record.normal = record.zero = record.sent_bytes = record.pages_left = 0
     watched = guest.rule[WATCHED]
-    if record.at > FRAMES[-1] or watched != ALL_FRAMES:
+    if guest.rule[ALL] >> record.at == 0 or watched != guest.rule[ALL]:
         record.at = 0
     dirty.bitmap[0] &= np.uint64(watched)
     dirty.log[0] &= np.uint64(watched)

@@ -12,14 +12,17 @@ from freehint.jit import kernel
 from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.memory import EMPTIED, MOVABLE
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
+from freehint.safety.case import MOST_ORDER
 from freehint.safety.chance.behind import guest_goes_on
+from freehint.safety.core import bring_to_front, may_choose
 from freehint.safety.guest import (
     AT_DESTINATION,
     BLOCKS,
+    BLOCK_ORDER,
+    CORE,
     ENDED,
     FINE,
     IMPOSSIBLE,
-    MOST_ORDER,
     OPERATIONS,
     PHASE,
     POSTCOPY,
@@ -133,7 +136,12 @@ def vcpu_step(guest, verbs, cpu, choice):
     """One operation of a vCPU."""
     if not may_operate(guest, cpu):
         return IMPOSSIBLE
-    if choice < WRITE:
+    if guest.rule[CORE] and choice < WRITE:
+        order = guest.rule[BLOCK_ORDER]
+        if not bring_to_front(guest, choice):
+            return IMPOSSIBLE
+        came_to = alloc_step(guest, verbs, cpu, order)
+    elif choice < WRITE:
         came_to = alloc_step(guest, verbs, cpu, choice)
     elif choice < FREE:
         place = choice - WRITE
@@ -152,6 +160,9 @@ def choices_of(case) -> np.ndarray:
     choices = {actor: [0] for actor in (WORKER, HOST, COMMAND)}
     pages = range(WRITE, WRITE + PAGES_OF_BLOCK * case.blocks)
     operations = [*range(MOST_ORDER + 1), *pages, *range(FREE, FREE + case.blocks)]
+    if case.is_core:
+        choices[WORKER] = case.strokes()
+        operations = [*range(case.blocks), *operations[MOST_ORDER + 1 :]]
     choices |= dict.fromkeys(range(case.vcpus), operations)
     choices[MIGRATION] = range(SEND_MATE + 1)
     return np.array([a * CHOICES + one for a in sorted(choices) for one in choices[a]], np.int64)
@@ -177,7 +188,8 @@ def take_step(guest, verbs, step):
         if choice > FREE + 1:
             return IMPOSSIBLE
         return vcpu_step(guest, verbs, actor, choice)
-    if choice > 0 or (actor != HOST and is_paused(guest)):
+    chosen = guest.rule[CORE] and actor == WORKER
+    if (choice > 0 and not chosen) or (actor != HOST and is_paused(guest)):
         return IMPOSSIBLE
     if actor == COMMAND:
         if own[START_DUE] == 0:
@@ -186,6 +198,9 @@ def take_step(guest, verbs, step):
     elif actor == WORKER:
         if world.key[worker_actor(world)] == NEVER:
             return IMPOSSIBLE
+        if choice > 0 and not may_choose(guest, choice):
+            return IMPOSSIBLE
+        verbs.choose(guest.state, choice)
         worker_step(guest, verbs)
     else:
         if world.key[worker_actor(world) - 1] == NEVER or host_rests(guest):

@@ -42,6 +42,11 @@ def no_shrink(memory, state, nr_pages):
 
 
 @kernel
+def no_choice(state, choice):
+    """A policy's strokes are its own."""
+
+
+@kernel
 def forget_nothing(state):
     """All of a state decides something, or never changes."""
 
@@ -65,7 +70,8 @@ def forget_in_five_step(state):
 class Verbs(NamedTuple):
     """The kernels of a policy, or kernels that do nothing, and what the engine asks of it.
 
-    ``forget`` zeroes what decides nothing of the policy's state.
+    ``forget`` zeroes what decides nothing of the policy's state; ``choose`` sets the next stroke
+    where it is the explorer's choice: :mod:`freehint.safety.core`.
 
     capacity : int
     watches, acknowledged : bool
@@ -78,6 +84,7 @@ class Verbs(NamedTuple):
     release: object
     shrink: object
     forget: object
+    choose: object
     capacity: int
     watches: bool
     acknowledged: bool
@@ -98,6 +105,7 @@ def verbs_of(policy: Policy, state) -> Verbs:
         policy.release or no_end,
         policy.shrink or no_shrink,
         forget,
+        getattr(policy, "choose", no_choice),
         min(policy.stroke_capacity or ROWS, ROWS),
         policy.on_empty is not None,
         policy.report == "acknowledged",

@@ -8,7 +8,6 @@ the host takes its turns as others do, it is never so far behind.
 from freehint.engine.host.device import discard_page, next_user
 from freehint.jit import kernel
 from freehint.safety.bugs import HOST_BEHIND
-from freehint.safety.case import FRAMES
 from freehint.safety.guest import BEHIND, BUG
 
 FAR_BEHIND = 32  # operations
@@ -27,6 +26,6 @@ def host_catches_up(guest):
     if guest.rule[BUG] != HOST_BEHIND:
         return
     if guest.own[BEHIND] >= FAR_BEHIND:
-        for page in FRAMES:
+        for page in guest.frames:
             discard_page(guest.world, page)
     guest.own[BEHIND] = 0

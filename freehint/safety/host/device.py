@@ -40,16 +40,18 @@ from freehint.safety.bugs import (
     STOP_WITHOUT_LOCK,
 )
 from freehint.safety.chance.behind import host_catches_up
+from freehint.safety.core import forget_destroyed
 from freehint.safety.guest import (
+    ASKED_FOR,
     BUG,
     DISCARDED,
     EFFECT,
     FINE,
     FINE_HOST,
-    FRAMES,
     HINTS_STOPPED,
     HOST_AT,
     HOST_WORD,
+    LOST_WRITE,
     PHASE,
     POSTCOPY,
     REENTER,
@@ -79,11 +81,11 @@ def holds_device(guest):
 
 
 @kernel(inline=True)
-def pages_with_content(world):
+def pages_with_content(guest):
     """Number of pages that the guest has written and not freed."""
     written = 0
-    for page in FRAMES:
-        written += world.version[page] > 0
+    for page in guest.frames:
+        written += guest.world.version[page] > 0
     return written
 
 
@@ -240,7 +242,7 @@ def in_pieces(guest):
 def host_step(guest):
     """Go on with the oldest buffer, or go to sleep."""
     world = guest.world
-    before = pages_with_content(world)
+    before = pages_with_content(guest)
     if guest.rule[BUG] and guest.own[HOST_AT] == IDLE and next_user(world) >= 0:
         reenter(guest)
     host_catches_up(guest)
@@ -249,7 +251,10 @@ def host_step(guest):
     else:
         use_at_once(guest)
     # In a case with a snapshot, P7 is what is asked; without one P3 is.
-    lost = pages_with_content(world) < before and guest.rule[SNAPSHOT] == 0
+    lost = pages_with_content(guest) < before and guest.rule[SNAPSHOT] == 0
+    if guest.rule[ASKED_FOR] == LOST_WRITE:
+        lost = False
+        forget_destroyed(guest)
     return DISCARDED if lost else FINE
 
 

@@ -10,7 +10,6 @@ from freehint.jit import kernel
 from freehint.safety.guest import (
     AT_DESTINATION,
     FINE,
-    FRAMES,
     LOST_WRITE,
     PHASE,
     POSTCOPY,
@@ -42,7 +41,7 @@ def switch_early(guest):
     own[PHASE] = AT_DESTINATION
     own[RECEIVED] &= ~int(world.dirty.bitmap[0])
     used, came_to = pages_in_use(world), FINE
-    for page in FRAMES:
+    for page in guest.frames:
         if world.dirty.bitmap[0] >> page & 1:
             world.copy[page] = 0
         elif used >> page & 1 and world.copy[page] != world.version[page]:
