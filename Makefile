@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo spin known-bugs need-chromium need-gcc need-spin
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo spin explore-core known-bugs need-chromium need-gcc need-spin
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -58,6 +58,9 @@ explore: $(STAMP) ## search every policy and generation of the dirty log in the 
 
 spin: need-spin $(STAMP) ## search the protocol core, written in Promela, with spin: out/spin.csv; has a verdict changed? 10 minutes
 	@$(BIN)/python -m freehint.safety.oracle out/spin.csv
+
+explore-core: $(STAMP) ## ask the explorer every cell of the protocol core: does it say what spin says? out/explore_core.csv
+	@$(BIN)/python -m freehint.safety.exhaust.agree out/explore_core.csv
 
 known-bugs: $(STAMP) ## put known bugs of hinting back, one by one: is each found, with a shortest schedule? out/known_bugs.csv
 	@$(BIN)/python -m freehint.safety.exhaust.known out/known_bugs.csv

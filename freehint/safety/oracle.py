@@ -30,6 +30,8 @@ GENERATIONS = ("G1", "G2", "G3")
 # and yet holds two pages; two blocks of four pages are too many states.
 LAYOUTS = ((2, 2, 1), (4, 1, 2), (2, 2, 4))
 LOST, DESTROYED = "lost", "destroyed"
+# Bugs that the model can have, as in freehint/safety/bugs.py, and the model's numbers.
+BUGS = {"none": 0, "no_bitmap_mutex": 1, "repeated_id": 2}
 VIOLATED, EXHAUSTED, UNFINISHED = "violated", "exhausted", "not exhausted"
 ROUNDS, RING_SIZE = 2, 2
 MEMORY_MB = 2048
@@ -55,6 +57,8 @@ class Cell:
     violation : "lost", "destroyed"
         What is looked for: a write that is missing at the destination after the switch-over; or a
         page that the guest wrote after it took it back, and that a late discard hits.
+    bug : "none", "no_bitmap_mutex", "repeated_id"
+        A bug that is put back.
     """
 
     generation: str
@@ -65,6 +69,7 @@ class Cell:
     acknowledged: bool
     discarding: bool
     violation: str
+    bug: str = "none"
 
     def macros(self) -> list[str]:
         """The arguments of spin that set the model's macros."""
@@ -79,6 +84,7 @@ class Cell:
             "PROPERTY": self.violation.upper(),
             "ROUNDS": ROUNDS,
             "RING": RING_SIZE,
+            "KNOWN_BUG": BUGS[self.bug],
         }
         return [f"-D{name}={value}" for name, value in values.items()]
 
@@ -119,6 +125,19 @@ def cells() -> list[Cell]:
         Cell(generation, initially_set, *layout, acknowledged, discarding, violation)
         for generation, initially_set, layout, acknowledged, discarding in crossed
         for violation in ((LOST, DESTROYED) if discarding else (LOST,))
+    ]
+
+
+def cells_with_bugs() -> list[Cell]:
+    """Cells with a bug; without it each of them is exhausted."""
+    late, held = (False, False, LOST), (True, False, LOST)
+    return [
+        Cell("G1", True, *LAYOUTS[0], *late, "repeated_id"),
+        Cell("G1", True, *LAYOUTS[1], *late, "repeated_id"),
+        Cell("G2", True, *LAYOUTS[0], *late, "repeated_id"),
+        Cell("G1", True, *LAYOUTS[2], *held, "no_bitmap_mutex"),
+        Cell("G3", True, *LAYOUTS[1], *held, "no_bitmap_mutex"),
+        Cell("G3", True, *LAYOUTS[2], *held, "no_bitmap_mutex"),
     ]
 
 
@@ -226,7 +245,7 @@ def known_verdicts(path: Path = VERDICTS) -> dict[Cell, str]:
         The file cannot be read, or a row of it is no cell or no verdict.
     """
     known = {}
-    by_text = {tuple(map(str, astuple(cell))): cell for cell in cells()}
+    by_text = {tuple(map(str, astuple(cell))): cell for cell in cells() + cells_with_bugs()}
     for row in csv.DictReader(text_of(read_bytes(path), path).splitlines()):
         *key, verdict = row.values()
         if tuple(key) not in by_text or verdict not in (VIOLATED, EXHAUSTED):
@@ -254,7 +273,7 @@ def main(arguments: list[str]) -> int:
     """
     path = Path(arguments[0])
     require_tools(("spin", "gcc"), "The oracle")
-    asked = cells()
+    asked = cells() + cells_with_bugs()
     with ThreadPoolExecutor(WORKERS) as pool:
         found = dict(zip(asked, tqdm(pool.map(search, asked), total=len(asked)), strict=True))
     write_table(found, path)

@@ -17,8 +17,8 @@ from freehint.safety.chance.behind import guest_goes_on
 from freehint.safety.core import bring_to_front, may_choose
 from freehint.safety.guest import (
     AT_DESTINATION,
-    BLOCKS,
     BLOCK_ORDER,
+    BLOCKS,
     CORE,
     ENDED,
     FINE,

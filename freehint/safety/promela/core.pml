@@ -13,12 +13,18 @@
  *   PROPERTY       LOST or DESTROYED, see `kept`
  *   BLOCK, BLOCKS  pages of a block; number of blocks (at most 4, and 8 pages in all)
  *   ROUNDS, RING   rounds of hinting; descriptors of the ring
+ *   KNOWN_BUG      0; or a bug that is put back, NO_MUTEX or REPEATED_ID, see below
  *
  * Each step of an actor is one d_step and prints its words, so a trail reads as a story.
  */
 
 #define LOST 1
 #define DESTROYED 2
+
+/* Hint and sender take no bitmap_mutex, and each tests before it changes, in two steps. */
+#define NO_MUTEX 1
+/* START counts by the last id alone, also after STOP.  QEMU 67808fda37 (5.1) fixed it. */
+#define REPEATED_ID 2
 
 #define ALL ((1 << (BLOCK * BLOCKS)) - 1)
 #define BIT(n) (1 << (n))
@@ -45,6 +51,20 @@ byte handled;                              /* 1 + block whose hint the device ac
 bool clearing;                             /* the device holds bitmap_mutex */
 bool sending;                              /* the sender holds bitmap_mutex */
 chan ring = [RING] of { mtype, byte };
+
+#if KNOWN_BUG == NO_MUTEX
+#define MAY_LOCK(held) true
+#else
+#define MAY_LOCK(held) !(held)
+#endif
+#if KNOWN_BUG == REPEATED_ID
+byte last;                                 /* the last id that was given out */
+#define STARTS(id) (id == last)
+#define GIVE_OUT(id) command = id; last = id; device = REQUESTED
+#else
+#define STARTS(id) (device == REQUESTED && id == command)
+#define GIVE_OUT(id) command = id; device = REQUESTED
+#endif
 
 #if ACKNOWLEDGED
 #define TAKEN_BACK(block) (handled != 1 + (block) && !(ring??[HINT, eval(block)]))
@@ -139,10 +159,20 @@ end:
     od
 }
 
+/* A hint's bits may leave B: its chunks are cleared, where that comes before. */
+#if GENERATION == 3
+#define CHUNKS_CLEARED (clearing && page >= handled * BLOCK)
+#else
+#define CHUNKS_CLEARED (handled != 0 && MAY_LOCK(sending))
+#endif
+
 /* The host's thread.  A buffer is ignored unless the device is STARTED when it is popped. */
 active proctype balloon() {
     mtype kind;
     byte value, page;                      /* page: the next whose chunk a hint clears */
+#if KNOWN_BUG == NO_MUTEX
+    short word;                            /* 1 + B as it was read, or 0 */
+#endif
 end:
     do
     :: d_step { !paused && handled == 0 && nempty(ring) ->
@@ -160,7 +190,7 @@ end:
             :: device == STARTED -> handled = 1 + value; page = value * BLOCK
             :: else
             fi
-        :: kind == START && device == REQUESTED && value == command ->
+        :: kind == START && STARTS(value) ->
             device = STARTED; printf("pop START %d\n", value)
         :: else ->
             if
@@ -171,17 +201,26 @@ end:
         fi;
         kind = 0; value = 0 }
 #if GENERATION == 3
-    :: d_step { handled != 0 && !sending && page < handled * BLOCK ->
+    :: d_step { handled != 0 && MAY_LOCK(sending) && page < handled * BLOCK ->
         clearing = true;
         printf("clear the chunk of page %d for the hint\n", page);
         clear_chunk(page);
         page = (page / CHUNK + 1) * CHUNK }
-    :: d_step { clearing && page >= handled * BLOCK ->
+#endif
+#if KNOWN_BUG == NO_MUTEX
+    :: d_step { word == 0 && CHUNKS_CLEARED ->
+        word = 1 + bitmap; printf("read the bitmap for the hint\n") }
+    :: d_step { word != 0 ->
 #else
-    :: d_step { handled != 0 && !sending ->
+    :: d_step { CHUNKS_CLEARED ->
 #endif
         printf("use the hint of block %d\n", handled - 1);
+#if KNOWN_BUG == NO_MUTEX
+        bitmap = (word - 1) & ~PAGES_OF(handled - 1);
+        word = 0;
+#else
         bitmap = bitmap & ~PAGES_OF(handled - 1);
+#endif
         clearing = false; handled = 0; page = 0 }
     od
 }
@@ -189,10 +228,13 @@ end:
 /* QEMU's migration thread.  It may sync, or switch over, between any two pages. */
 active proctype migration() {
     byte round, page, next;
+#if KNOWN_BUG == NO_MUTEX
+    byte was;                              /* what the sync saw of the chunk, when last looked at */
+#endif
     d_step { sync_bitmap(); printf("sync\n") };
-    d_step { round = 1; command = 1; device = REQUESTED; printf("request round 1\n") };
+    d_step { round = 1; GIVE_OUT(round); printf("request round 1\n") };
     do
-    :: d_step { bitmap && !clearing ->
+    :: d_step { bitmap && MAY_LOCK(clearing) ->
         page = next;
         do
         :: bitmap & BIT(page) -> break
@@ -202,7 +244,13 @@ active proctype migration() {
         bitmap = bitmap & ~BIT(page);
         printf("take page %d\n", page) };
 #if GENERATION != 1
+#if KNOWN_BUG == NO_MUTEX
+       d_step { was = seen & CHUNK_OF(page); printf("look at the chunk of page %d\n", page) };
+       d_step { log = log & ~was; seen = seen & ~CHUNK_OF(page); was = 0;
+        printf("clear the chunk of page %d\n", page) };
+#else
        d_step { clear_chunk(page); printf("clear the chunk of page %d\n", page) };
+#endif
 #endif
        d_step {
 #if PROPERTY == LOST
@@ -214,7 +262,7 @@ active proctype migration() {
     :: d_step { round < ROUNDS && handled == 0 ->
         command = 0; device = STOPPED; printf("STOP\n") };
        d_step { sync_bitmap(); printf("sync\n") };
-       d_step { round++; command = round; device = REQUESTED; printf("request round %d\n", round) }
+       d_step { round++; GIVE_OUT(round); printf("request round %d\n", round) }
     :: d_step { paused = true; printf("pause the guest\n") };
        d_step { handled == 0 -> command = 0; device = STOPPED; printf("STOP\n") };
        d_step {
