@@ -33,7 +33,6 @@ from freehint.safety.guest import (
     WITHOUT_SENDING,
     ZONE,
 )
-from freehint.safety.migrating import ALL_FRAMES
 from freehint.safety.worker import renew_state
 
 ON_A_LIST = BUDDY | PCP | ISOLATED
@@ -111,8 +110,8 @@ def settle_log(guest):
     record.stamp = 2
     record.hinted = record.normal = record.zero = record.sent_bytes = record.pages_left = 0
     watched = guest.rule[WATCHED]
-    if record.at > FRAMES[-1] or watched != ALL_FRAMES:
-        record.at = 0
+    if watched >> record.at == 0 or watched & ((1 << record.at) - 1) == 0:
+        record.at = 0  # Behind all watched pages is as before them.
     dirty.bitmap[0] &= np.uint64(watched)
     dirty.log[0] &= np.uint64(watched)
     if guest.own[PHASE] == ENDED:
