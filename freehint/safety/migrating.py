@@ -40,6 +40,7 @@ from freehint.safety.guest import (
     SNAPSHOT,
     START_DUE,
     SYNCED,
+    WATCHED,
     WRONG_SNAPSHOT,
 )
 from freehint.safety.host.device import (
@@ -185,11 +186,27 @@ def turn_step(guest, verbs):
 
 
 @kernel(inline=True)
-def send_mate(guest):
-    """Take and send another page of the watched page's chunk, which only clears the chunk."""
-    world, mate = guest.world, guest.rule[MATE]
-    if mate < 0 or guest.own[PHASE] != PRECOPY:
+def leave_chunk(guest):
+    """Send a page of another chunk than the watched one, which only moves the cursor out of it."""
+    record = guest.world.migration[0]
+    if record.at == 0 or next_dirty(guest.world.dirty, record.at) >= 0:
         return IMPOSSIBLE
+    record.at = 0
+    return FINE
+
+
+@kernel(inline=True)
+def send_mate(guest):
+    """Take and send a page that is not watched, in what that changes of the slice.
+
+    A page of the watched page's chunk clears the chunk; where all of a chunk is watched, a page
+    of another one moves the cursor.
+    """
+    world, mate = guest.world, guest.rule[MATE]
+    if guest.own[PHASE] != PRECOPY or guest.rule[WATCHED] == guest.rule[ALL]:
+        return IMPOSSIBLE
+    if mate < 0:
+        return leave_chunk(guest)
     if not world.dirty.unclear[mate >> world.dirty.rule[SHIFT]]:
         return IMPOSSIBLE  # It would change nothing.
     take_page(world, mate)

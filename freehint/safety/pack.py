@@ -15,7 +15,6 @@ from freehint.jit import kernel
 from freehint.mm.list import init_list_head
 from freehint.mm.memory import BUDDY, HINTED, ISOLATED, PCP, REPORTED
 from freehint.safety.guest import (
-    ALL,
     ASKED,
     AT_DESTINATION,
     ENDED,
@@ -110,8 +109,8 @@ def settle_log(guest):
     record.stamp = 2
     record.hinted = record.normal = record.zero = record.sent_bytes = record.pages_left = 0
     watched = guest.rule[WATCHED]
-    if guest.rule[ALL] >> record.at == 0 or watched != guest.rule[ALL]:
-        record.at = 0
+    if watched >> record.at == 0 or watched & ((1 << record.at) - 1) == 0:
+        record.at = 0  # Behind all watched pages is as before them.
     dirty.bitmap[0] &= np.uint64(watched)
     dirty.log[0] &= np.uint64(watched)
     if guest.own[PHASE] == ENDED:

@@ -30,7 +30,7 @@ from freehint.safety.host.words import (
     tell_elsewhere,
     tell_piece,
 )
-from freehint.safety.migrating import CANCEL, FINE, GO_ON
+from freehint.safety.migrating import CANCEL, FINE, GO_ON, SEND_MATE
 from freehint.safety.pack import settle
 from freehint.safety.steps import (
     CHOICES,
@@ -251,6 +251,8 @@ class Player:
             return f"reads and sends page {before['reading'] - 1}"
         if choice == CANCEL:
             return "is cancelled"
+        if choice == SEND_MATE:
+            return "sends a page that is not watched"
         if choice == GO_ON and phase == NOT_YET:
             return "begins, with all pages to send, and asks for hints"
         if choice == GO_ON and phase == SYNCED:

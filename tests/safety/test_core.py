@@ -12,7 +12,6 @@ from freehint.safety.oracle import Cell, cells, known_verdicts
 from freehint.safety.trace import Player
 
 
-
 def small_cells() -> list[Cell]:
     """Cells that are violated: their search ends early."""
     known = known_verdicts()

@@ -38,8 +38,7 @@ class Room(NamedTuple):
     order, priority : int64[ACTORS]   actors, the next one first; by actor
     change : int64[d - 1]       steps before which a priority falls
     swapped : int64[1]          1: the last step has exchanged the names of the vCPUs
-    stream : uint64[1]
-    taken : uint8[k]            the steps of the schedule
+    stream : uint64[1], taken : uint8[k]   random numbers; the steps of the schedule
     """
 
     first: np.ndarray

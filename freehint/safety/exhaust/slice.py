@@ -14,7 +14,9 @@ can reach the whole guest cannot reach either: if the slices of all pages are ex
 violation, so is the guest.  A violation in a slice is only a hint, because it may need a neighbour
 that is not dirty; it counts when the whole guest has it too.
 
-Where a chunk is not larger than a block, all its pages are watched.
+Where a chunk is not larger than a block, all its pages are watched.  Then the cursor is kept as
+far as it decides which of them is next: a page of another chunk is sent only if no watched page
+from the cursor on is in the bitmap, and that puts the cursor before all of them.
 """
 
 PAGES_OF_BLOCK = 4
