@@ -59,8 +59,8 @@ explore: $(STAMP) ## search every policy and generation of the dirty log in the 
 spin: need-spin $(STAMP) ## search the protocol core, written in Promela, with spin: out/spin.csv; has a verdict changed? 10 minutes
 	@$(BIN)/python -m freehint.safety.oracle out/spin.csv
 
-explore-core: $(STAMP) ## ask the explorer every cell of the protocol core: does it say what spin says? out/explore_core.csv
-	@$(BIN)/python -m freehint.safety.exhaust.agree out/explore_core.csv
+explore-core: $(STAMP) ## ask the explorer every cell of the protocol core: does it say what spin says? out/explore_core.csv; 3 minutes
+	@$(BIN)/python -m freehint.safety.exhaust.agree out/explore_core.csv out/spin.csv
 
 known-bugs: $(STAMP) ## put known bugs of hinting back, one by one: is each found, with a shortest schedule? out/known_bugs.csv
 	@$(BIN)/python -m freehint.safety.exhaust.known out/known_bugs.csv

@@ -26,7 +26,7 @@ class Bug(NamedTuple):
 
 # 1..19: the host's side.
 REPEATED_ID, ID_WITHOUT_LOCK, STOP_WITHOUT_LOCK, BULK_STAGE, POSTCOPY_HINTS = range(1, 6)
-FIRST_CHUNK, NO_CHUNK, NO_BITMAP_MUTEX, HINT_AFTER_PAUSE = range(6, 10)
+FIRST_CHUNK, NO_CHUNK, NO_BITMAP_MUTEX, HINT_AFTER_PAUSE, CLEAR_WITHOUT_MUTEX = range(6, 11)
 # 41: planted for schedules at random.
 HOST_BEHIND = 41
 
@@ -91,6 +91,14 @@ BUGS = {
         "planted; QEMU's bitmap_mutex",
         "P9",
         ("fine_host", "effect"),
+    ),
+    "clear_without_mutex": Bug(
+        CLEAR_WITHOUT_MUTEX,
+        "Without bitmap_mutex the sender clears a chunk of the log some time after it looked at it;"
+        " a hint that is used meanwhile lets the guest write what is then cleared.",
+        "found by the oracle; QEMU's bitmap_mutex",
+        "P1",
+        ("fine_host",),
     ),
     "hint_after_pause": Bug(
         HINT_AFTER_PAUSE,

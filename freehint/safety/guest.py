@@ -64,13 +64,14 @@ ROWS = 12  # more blocks than the guest can have
     HOST_AT,  # how far the host is with the oldest buffer; freehint/safety/host/device.py
     HOST_WORD,  # 1 + the bitmap as the host read it, or 0
     SENDER_WORD,  # 1 + the bitmap as the migration read it, or 0
+    SENDER_SAW,  # 1 + what the migration is to clear of the log by a bug, or 0
     REENTER,  # how the last walk's command id may start the device again
     FIRST_PASS,  # 1: the migration has not yet walked all pages once
     WITHOUT_SENDING,  # pages whose hint is to have its effect: they are not sent
     RECEIVED,  # pages that the destination has
     BEHIND,  # operations of the guest that the host is behind; freehint/safety/chance/behind.py
     NR_OWN,
-) = range(18)
+) = range(19)
 NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
 
 # What a step of any actor comes to: no step, no violation, or the violation of a property.

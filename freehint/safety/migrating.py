@@ -36,6 +36,7 @@ from freehint.safety.guest import (
     READING,
     REENTER,
     ROUNDS,
+    SENDER_SAW,
     SENDER_WORD,
     SNAPSHOT,
     START_DUE,
@@ -53,6 +54,7 @@ from freehint.safety.host.device import (
     send_stop,
 )
 from freehint.safety.host.early import send_page, switch_early
+from freehint.safety.host.mutex import clear_what_it_saw, look_at_chunk
 from freehint.safety.worker import done
 
 GO_ON, TURN, CANCEL, SWITCH, SEND_MATE = range(5)
@@ -98,6 +100,7 @@ def take_next(guest):
         if guest.rule[BUG] == NO_BITMAP_MUTEX and guest.own[PHASE] == PRECOPY:
             guest.own[SENDER_WORD] = 1 + int(guest.world.dirty.bitmap[0])
         else:
+            look_at_chunk(guest, page)
             take_page(guest.world, page)
     return page
 
@@ -209,6 +212,8 @@ def send_mate(guest):
         return leave_chunk(guest)
     if not world.dirty.unclear[mate >> world.dirty.rule[SHIFT]]:
         return IMPOSSIBLE  # It would change nothing.
+    look_at_chunk(guest, mate)
+    guest.own[READING] = 1 + mate if guest.own[SENDER_SAW] else 0
     take_page(world, mate)
     return FINE
 
@@ -239,6 +244,8 @@ def go_on(guest, verbs):
         guest.world.dirty.bitmap[0] = own[SENDER_WORD] - 1
         own[SENDER_WORD] = 0
         take_page(guest.world, own[READING] - 1)
+    elif clear_what_it_saw(guest):
+        pass
     elif own[READING] > 0:
         send_page(guest, own[READING] - 1)
         own[READING] = 0

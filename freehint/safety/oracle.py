@@ -31,7 +31,7 @@ GENERATIONS = ("G1", "G2", "G3")
 LAYOUTS = ((2, 2, 1), (4, 1, 2), (2, 2, 4))
 LOST, DESTROYED = "lost", "destroyed"
 # Bugs that the model can have, as in freehint/safety/bugs.py, and the model's numbers.
-BUGS = {"none": 0, "no_bitmap_mutex": 1, "repeated_id": 2}
+BUGS = {"none": 0, "clear_without_mutex": 1, "repeated_id": 2}
 VIOLATED, EXHAUSTED, UNFINISHED = "violated", "exhausted", "not exhausted"
 ROUNDS, RING_SIZE = 2, 2
 MEMORY_MB = 2048
@@ -57,7 +57,7 @@ class Cell:
     violation : "lost", "destroyed"
         What is looked for: a write that is missing at the destination after the switch-over; or a
         page that the guest wrote after it took it back, and that a late discard hits.
-    bug : "none", "no_bitmap_mutex", "repeated_id"
+    bug : "none", "clear_without_mutex", "repeated_id"
         A bug that is put back.
     """
 
@@ -135,9 +135,9 @@ def cells_with_bugs() -> list[Cell]:
         Cell("G1", True, *LAYOUTS[0], *late, "repeated_id"),
         Cell("G1", True, *LAYOUTS[1], *late, "repeated_id"),
         Cell("G2", True, *LAYOUTS[0], *late, "repeated_id"),
-        Cell("G1", True, *LAYOUTS[2], *held, "no_bitmap_mutex"),
-        Cell("G3", True, *LAYOUTS[1], *held, "no_bitmap_mutex"),
-        Cell("G3", True, *LAYOUTS[2], *held, "no_bitmap_mutex"),
+        Cell("G1", True, *LAYOUTS[2], *held, "clear_without_mutex"),
+        Cell("G3", True, *LAYOUTS[1], *held, "clear_without_mutex"),
+        Cell("G3", True, *LAYOUTS[2], *held, "clear_without_mutex"),
     ]
 
 

@@ -1,22 +1,29 @@
 """The explorer's guest of the protocol core, and its verdicts beside the oracle's."""
 
+import re
+
 import pytest
 
 from freehint.config import InputError
 from freehint.safety.check import check_owners
 from freehint.safety.core import ACKNOWLEDGED, CoreCase
-from freehint.safety.exhaust.agree import case_of, compare, slices
+from freehint.safety.exhaust import agree
+from freehint.safety.exhaust.agree import BEGIN, END, PAGE, case_of, compare, slices
 from freehint.safety.exhaust.explore import explore
 from freehint.safety.guest import DISCARDED, FINE
-from freehint.safety.oracle import Cell, cells, known_verdicts
+from freehint.safety.oracle import Cell, cells, cells_with_bugs, known_verdicts
 from freehint.safety.trace import Player
 
 
 def small_cells() -> list[Cell]:
-    """Cells that are violated: their search ends early."""
-    known = known_verdicts()
-    violated = [cell for cell in cells() if known[cell] == "violated" and cell.initially_set]
-    return [cell for cell in violated if cell.blocks == 1][:12]
+    """Cells with one block that are searched in a second: some violated, some exhausted."""
+    small = [one for one in cells() + cells_with_bugs() if one.blocks == 1 and one.initially_set]
+    return [
+        one
+        for one in small
+        if one.discarding == (one.violation == "destroyed")
+        and (one.acknowledged or one.generation != "G1" or one.violation == "destroyed")
+    ]
 
 
 def test_every_cell_is_a_case_of_its_own():
@@ -30,7 +37,46 @@ def test_every_cell_is_a_case_of_its_own():
 
 def test_small_cells_have_spins_verdict():
     table = compare(small_cells())
-    assert len(table) > 1 and table.agree.all(), table.to_string()
+    assert len(table) == 12 and set(table.spin) == {"violated", "exhausted"}
+    assert table.agree.all(), table.to_string()
+
+
+def test_a_hinter_that_does_not_wait_is_told_from_one_that_does(monkeypatch):
+    """The comparison can fail: acknowledged cells, but blocks that are not isolated."""
+    monkeypatch.setattr(agree, "ACKNOWLEDGED", agree.UNLOCKED)
+    asked = [one for one in small_cells() if one.acknowledged and one.bug == "none"]
+    table = compare(asked)
+    assert set(table.spin) == {"exhausted"} and not table.agree.all()
+    assert set(table.verdict[~table.agree]) == {"violated"}
+
+
+def test_a_slice_says_what_the_whole_guest_says():
+    cell = Cell("G2", True, 4, 1, 2, True, False, "lost")
+    whole = explore(case_of(cell), most_states=2_000_000)
+    assert whole.exhausted and whole.violation == FINE
+    assert whole.states > 10 * sum(explore(one).states for one in slices(case_of(cell)))
+
+
+def test_the_page_has_the_comparison():
+    known = known_verdicts()
+    _, _, rest = PAGE.read_text().partition(BEGIN)
+    rows = re.findall(r"^\| (G\d) \| (.*) \|$", rest.partition(END)[0], re.MULTILINE)
+    count = 0
+    for generation, text in rows:
+        chunk, blocks, acknowledged, asked, bug, number, spin, _, _, explorer, *_ = text.split(
+            " | "
+        )
+        number_of_blocks, pages = map(int, blocks.split(" x "))
+        told = (generation, pages, number_of_blocks, int(chunk), acknowledged == "yes", asked, bug)
+        same = [verdict for cell, verdict in known.items() if _as_told(cell) == told]
+        assert {spin, explorer} == set(same) and len(same) == int(number)
+        count += len(same)
+    assert count == len(known)
+
+
+def _as_told(cell: Cell) -> tuple:
+    pages = (cell.block_pages, cell.blocks, cell.chunk_pages)
+    return (cell.generation, *pages, cell.acknowledged, cell.violation, cell.bug)
 
 
 def test_the_vcpu_has_all_blocks_at_first_and_takes_back_any():

@@ -1,8 +1,9 @@
 """The oracle's cells asked of the explorer: do both say the same of each?
 
 ``make explore-core`` (``python -m freehint.safety.exhaust.agree out/explore_core.csv``) asks the
-explorer all cells of :func:`freehint.safety.oracle.cells` and fails where its verdict is not the
-one that spin found.  The explorer never sees spin's verdict before it has its own.
+explorer all cells of :mod:`freehint.safety.oracle` and fails where its verdict is not the one that
+spin found.  The explorer never sees spin's verdict before it has its own.  If ``make spin`` has
+left its table, the page docs/safety_oracle.md gets the comparison.
 
 A cell is searched slice by slice first (:mod:`freehint.safety.exhaust.slice`).  If no slice has a
 violation, neither has the cell; else the whole guest is searched, and only that counts.
@@ -28,9 +29,12 @@ from freehint.safety.oracle import (
     VIOLATED,
     Cell,
     cells,
+    cells_with_bugs,
     known_verdicts,
 )
 
+PAGE = Path(__file__).parents[3] / "docs" / "safety_oracle.md"
+BEGIN, END = "<!-- make explore-core -->", "<!-- end -->"
 ALL_PAGES = 4  # the shift of a chunk that holds all pages: they lie at 0, 1, 8 and 9
 
 
@@ -46,6 +50,7 @@ def case_of(cell: Cell) -> CoreCase:
         discard=cell.discarding,
         rounds=ROUNDS,
         loses=cell.violation,
+        bug=cell.bug,
     )
 
 
@@ -117,8 +122,68 @@ def compare(asked, **bounds) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _span(numbers) -> str:
+    """The least and the most of numbers, as "13..16"; "-" if all are 0."""
+    low, high = min(numbers), max(numbers)
+    return "-" if high == 0 else f"{low}" if low == high else f"{low}..{high}"
+
+
+def page_table(table: pd.DataFrame, spin: pd.DataFrame) -> str:
+    """The comparison as a table in Markdown.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`compare`.
+    spin : DataFrame
+        What ``make spin`` has written.
+
+    Returns
+    -------
+    str
+        A row for each of the cells that differ only in how the log begins and whether the host
+        discards.
+    """
+    names = [field.name for field in fields(Cell)]
+    spins = spin.fillna({"trail": ""}).assign(
+        steps=[text.count("; ") + 1 if text else 0 for text in spin.trail.fillna("")]
+    )
+    both = table.merge(spins[[*names, "states", "steps"]], on=names, suffixes=("", "_spin"))
+    kept = [name for name in names if name not in ("initially_set", "discarding")]
+    head = ("", "chunk", "blocks", "acknowledged", "asked", "bug", "cells")
+    head += ("spin", "states", "steps", "explorer", "states", "steps")
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for key, cells_of_row in both.groupby(kept):
+        generation, pages, blocks, chunk, acknowledged, asked, bug = key
+        said = [generation, chunk, f"{blocks} x {pages}", "yes" if acknowledged else "no", asked]
+        said += [bug, len(cells_of_row)]
+        for verdict, which in (("spin", "_spin"), ("verdict", "")):
+            said.append(" and ".join(sorted(set(cells_of_row[verdict]))))
+            said.append(f"{cells_of_row['states' + which].sum():,}")
+            said.append(_span(cells_of_row["steps" + which]))
+        lines.append("| " + " | ".join(map(str, said)) + " |")
+    return "\n".join(lines)
+
+
+def write_page(text: str, page: Path = PAGE) -> None:
+    """Put a table between the two marks of the page.
+
+    Raises
+    ------
+    InputError
+        The page lacks a mark.
+    """
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"{page}: the marks {BEGIN} and {END} are missing")
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
 def main(arguments: list[str]) -> int:
-    """Compare all cells, and write the table to the path that is the first argument.
+    """Compare all cells; write the table to the first argument, and to the page if there is spin's.
+
+    The second argument is the table that ``make spin`` has written.
 
     Returns
     -------
@@ -127,8 +192,11 @@ def main(arguments: list[str]) -> int:
     """
     path = Path(arguments[0])
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = compare(cells())
+    table = compare(cells() + cells_with_bugs())
     table.to_csv(path, index=False)
+    spin = Path(arguments[1]) if len(arguments) > 1 else Path()
+    if spin.is_file():
+        write_page(page_table(table, pd.read_csv(spin)))
     print(f"{path}: {table.agree.sum()} of {len(table)} cells have the same verdict as spin's")
     if not table.agree.all():
         print(table[~table.agree].to_string(index=False))

@@ -31,6 +31,7 @@ CASES = {
     "first_chunk": _OF_CHUNKS,
     "no_chunk": _OF_CHUNKS,
     "no_bitmap_mutex": _EFFECT,
+    "clear_without_mutex": replace(_PLAIN, policy="hold_the_lock", generation="G3", fine_host=True),
     "hint_after_pause": replace(_PLAIN, snapshot=True, discard=True),
 }
 LARGE = {"vcpus": 2, "rounds": 2}

@@ -9,7 +9,9 @@ from freehint.safety.guest import (
     HOST_WORD,
     PHASE,
     PRECOPY,
+    READING,
     REENTER,
+    SENDER_SAW,
     SENDER_WORD,
     SNAPSHOT,
     SYNCED,
@@ -17,7 +19,7 @@ from freehint.safety.guest import (
 from freehint.safety.host.device import COUNTED, IDLE, TO_DISCARD, TO_USE
 from freehint.safety.migrating import CANCEL, GO_ON, SWITCH
 
-OWN = {"host_at": HOST_AT, "reenter": REENTER, "sender_word": SENDER_WORD}
+OWN = {"host_at": HOST_AT, "reenter": REENTER, "sender_word": SENDER_WORD, "sender_saw": SENDER_SAW}
 
 
 def pages_named(node: int, order: int) -> str:
@@ -83,6 +85,10 @@ def tell_elsewhere(guest, choice: int, before: dict) -> str:
         return "sends a page behind the guest" if own[PHASE] == phase else "has sent all"
     if own[SENDER_WORD]:
         return "reads a word of the bitmap, to take a page out of it"
+    if before["sender_saw"]:
+        return "clears what it saw of the chunk"
+    if own[SENDER_SAW]:
+        return f"takes page {int(own[READING]) - 1} out of the bitmap, and looks at its chunk"
     if before["sender_word"]:
         return "writes the word back without the page"
     if choice == GO_ON and phase == SYNCED == own[PHASE]:
