@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo spin explore-core known-bugs need-chromium need-gcc need-spin
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo explore spin explore-core known-bugs need-chromium need-gcc need-spin
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
