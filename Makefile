@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo explore spin explore-core known-bugs need-chromium need-gcc need-spin
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo pct explore spin explore-core known-bugs need-chromium need-gcc need-spin
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -53,7 +53,7 @@ safety: $(STAMP) ## run 2 x 10,000 random migrations: is a write ever lost?
 pct: $(STAMP) ## a planted race of depth 2: 100,000 uniform schedules miss it, PCT finds it
 	@$(BIN)/python -m freehint.safety.chance.race 100000
 
-explore: $(STAMP) ## search every policy and generation of the dirty log in the explorer's small guest: out/explore.csv; 15 minutes
+explore: $(STAMP) ## search every policy and generation of the dirty log in the explorer's small guest: out/explore.csv; has a verdict changed? 10 minutes
 	@$(BIN)/python -m freehint.safety.exhaust.matrix out/explore.csv
 
 spin: need-spin $(STAMP) ## search the protocol core, written in Promela, with spin: out/spin.csv; has a verdict changed? 10 minutes

@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 from freehint.figures.drawing.palette import GREEN, PALE, VERMILION
 from freehint.figures.drawing.registry import figure
 from freehint.figures.drawing.style import SMALL, axes_or_new
-from freehint.safety.exhaust.matrix import SAFE, VIOLATED
+from freehint.safety.verdicts import SAFE, VIOLATED
 
 FACE = 0.35  # opacity, so that the words on a colour can be read
 

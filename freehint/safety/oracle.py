@@ -22,6 +22,7 @@ from freehint.config import InputError
 from freehint.files import whole_file
 from freehint.inputs.reading import read_bytes, text_of
 from freehint.record.tools import require_tools, run
+from freehint.safety.verdicts import EXHAUSTED, UNFINISHED, VIOLATED
 
 MODEL = Path(__file__).parent / "promela" / "core.pml"
 VERDICTS = Path(__file__).parent / "promela" / "verdicts.csv"
@@ -32,7 +33,6 @@ LAYOUTS = ((2, 2, 1), (4, 1, 2), (2, 2, 4))
 LOST, DESTROYED = "lost", "destroyed"
 # Bugs that the model can have, as in freehint/safety/bugs.py, and the model's numbers.
 BUGS = {"clear_without_mutex": 1, "repeated_id": 2}
-VIOLATED, EXHAUSTED, UNFINISHED = "violated", "exhausted", "not exhausted"
 ROUNDS, RING_SIZE = 2, 2
 MEMORY_MB = 2048
 WORKERS = 2

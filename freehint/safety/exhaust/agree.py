@@ -23,15 +23,13 @@ from freehint.safety.exhaust.explore import Exploration, explore
 from freehint.safety.exhaust.slice import watched_pages
 from freehint.safety.guest import FINE
 from freehint.safety.oracle import (
-    EXHAUSTED,
     ROUNDS,
-    UNFINISHED,
-    VIOLATED,
     Cell,
     cells,
     cells_with_bugs,
     known_verdicts,
 )
+from freehint.safety.verdicts import EXHAUSTED, UNFINISHED, VIOLATED
 
 PAGE = Path(__file__).parents[3] / "docs" / "safety_oracle.md"
 BEGIN, END = "<!-- make explore-core -->", "<!-- end -->"

@@ -32,6 +32,7 @@ from freehint.safety.check import PROPERTIES
 from freehint.safety.exhaust.explore import explore
 from freehint.safety.exhaust.slice import slices_of
 from freehint.safety.trace import schedule_string
+from freehint.safety.verdicts import EXHAUSTED, FOLLOWS, IN_A_SLICE, UNFINISHED, VIOLATED
 
 LOGS = (("G1", 4), ("G2", 1), ("G2", 4), ("G3", 1), ("G3", 4))  # generation, log2 of a chunk
 BOUNDS = {"vcpus": 2, "blocks": 1, "ring": 2, "rounds": 2, "operations": -1}
@@ -43,14 +44,7 @@ SMALLER = (
     {"vcpus": 2, "operations": 4, "fine_host": False},
     {"vcpus": 1, "operations": 4},
 )
-EXHAUSTED, FOLLOWS, VIOLATED, IN_A_SLICE, HOW_FAR = (
-    "exhausted",
-    "follows",
-    "violated",
-    "violated in a slice only",
-    "not exhausted",
-)
-SAFE = (EXHAUSTED, FOLLOWS)
+NAMES = ["policy", "report", "generation", "chunk_pages", "discard"]  # what tells cells apart
 
 
 @dataclass(frozen=True)
@@ -100,7 +94,7 @@ def verdict_of(case: Case, limits: Limits = Limits()) -> dict:
             schedule, length = schedule_string(found.case, found.steps), len(found.steps)
             break
         if not found.exhausted:
-            verdict = HOW_FAR
+            verdict = UNFINISHED
     if verdict != EXHAUSTED:
         whole = _whole(case, limits)
         if whole is not None:
@@ -108,7 +102,7 @@ def verdict_of(case: Case, limits: Limits = Limits()) -> dict:
             schedule, length = schedule_string(whole.case, whole.steps), len(whole.steps)
             states, transitions = whole.states, whole.transitions
     return {
-        **_named(case),
+        **named(case),
         "verdict": verdict,
         "property": property_,
         "length": length,
@@ -119,7 +113,7 @@ def verdict_of(case: Case, limits: Limits = Limits()) -> dict:
     }
 
 
-def _named(case: Case) -> dict:
+def named(case: Case) -> dict:
     """What tells a cell from the others."""
     return {
         "policy": case.policy,
@@ -154,27 +148,26 @@ def table(limits: Limits = Limits(), workers: int = 2, tell=None) -> pd.DataFram
     -------
     DataFrame
         ``policy``, ``report``, ``generation``, ``chunk_pages``, ``discard``, ``verdict`` (one of
-        EXHAUSTED .. HOW_FAR), ``property``, ``length`` and ``schedule`` of the counterexample,
-        ``states``, ``transitions``, ``seconds``; sorted by the first five.
+        :mod:`freehint.safety.verdicts`), ``property``, ``length`` and ``schedule`` of the
+        counterexample, ``states``, ``transitions``, ``seconds``; sorted by the first five.
     """
     rows, every = [], cells()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for discard in (True, False):
             safe = {_key(row) for row in rows if row["verdict"] == EXHAUSTED}
             for case in (one for one in every if one.discard == discard):
-                if _key(_named(case)) in safe:
+                if _key(named(case)) in safe:
                     rows.append(_follows(case))
             asked = [
                 pool.submit(verdict_of, case, limits)
                 for case in every
-                if case.discard == discard and _key(_named(case)) not in safe
+                if case.discard == discard and _key(named(case)) not in safe
             ]
             for one in asked:
                 rows.append(one.result())
                 if tell:
                     tell(rows[-1])
-    keys = ["policy", "report", "generation", "chunk_pages", "discard"]
-    return pd.DataFrame(rows).sort_values(keys, ignore_index=True)
+    return pd.DataFrame(rows).sort_values(NAMES, ignore_index=True)
 
 
 def _key(row: dict) -> tuple:
@@ -184,7 +177,7 @@ def _key(row: dict) -> tuple:
 def _follows(case: Case) -> dict:
     """The row of a cell that is safe because the same one with discarding is."""
     nothing = {"property": "", "length": 0, "states": 0, "transitions": 0, "seconds": 0.0}
-    return {**_named(case), "verdict": FOLLOWS, **nothing, "schedule": ""}
+    return {**named(case), "verdict": FOLLOWS, **nothing, "schedule": ""}
 
 
 def _told(row: dict) -> str:
@@ -213,11 +206,10 @@ def searched_again(policies) -> pd.DataFrame:
         A row for each cell that has states of its own there: what names it, ``kept`` and ``now``,
         the verdicts, ``states`` now, and ``same``: whether verdict and number of states are.
     """
-    names = ["policy", "report", "generation", "chunk_pages", "discard"]
-    kept = explored().set_index(names)
+    kept = explored().set_index(NAMES)
     rows = []
     for case in cells():
-        name = _named(case)
+        name = named(case)
         before = kept.loc[tuple(name.values())]
         if case.policy in policies and before["states"] > 0:
             now = verdict_of(case)
@@ -227,8 +219,25 @@ def searched_again(policies) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def other_verdicts(found: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
+    """A sentence for each cell whose verdict is not that of the kept table, or that it lacks."""
+    before = kept.set_index(NAMES)["verdict"]
+    now = found.set_index(NAMES)["verdict"]
+    return [
+        f"{' '.join(map(str, cell))}: {verdict}, but the kept table has {before.get(cell, 'none')}"
+        for cell, verdict in now.items()
+        if before.get(cell) != verdict
+    ]
+
+
 def main() -> int:
-    """Write the table to the file that the first argument names."""
+    """Write the table to the file that the first argument names.
+
+    Returns
+    -------
+    int
+        The exit code: 1 if a verdict differs from the kept table's, else 0.
+    """
     path = Path(sys.argv[1])
     path.parent.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
@@ -237,7 +246,9 @@ def main() -> int:
         found.to_csv(temporary, index=False)
     counts = found["verdict"].value_counts().to_dict()
     print(f"{len(found)} cells in {time.perf_counter() - began:.0f} s: {counts}; {path}")
-    return 0
+    differ = other_verdicts(found, explored())
+    print(*differ, sep="\n", end="\n" if differ else "")
+    return 1 if differ else 0
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ ROW, NEXT, STATES, FIRST, TRANSITIONS, VIOLATION, BY_STATE, BY_STEP, MEMORY, NR_
 LEVEL_DONE, NEED_ROOM, VIOLATED, NOT_PACKED = range(4)
 FIRST_SLOTS = 1 << 16
 FIRST_ROWS = 1 << 12
-STATE_BYTES = 64 + 5  # a state's slots in a table at most half full, parent and step
 
 
 @kernel(inline=True)
