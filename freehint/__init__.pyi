@@ -9,6 +9,7 @@ from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.device import HostConfig
 from freehint.engine.host.migration import MigrationConfig
+from freehint.engine.host.park import ParkConfig
 from freehint.engine.host.shared import SharedHost
 from freehint.engine.world.records import Costs
 from freehint.engine.world.ring import RingConfig
@@ -89,6 +90,7 @@ __all__ = [
     "Outcome",
     "Overcommit",
     "PageReporting",
+    "ParkConfig",
     "Policy",
     "Program",
     "RecordedGuest",

@@ -10,6 +10,7 @@ from freehint.engine.guest.pressure.outside import drop_everything, reclaim_page
 from freehint.engine.guest.workloads import WORDS, draw_words
 from freehint.engine.host.device import draw_gaps
 from freehint.engine.host.migration import Migration, MigrationConfig
+from freehint.engine.host.park import Park, ParkConfig
 from freehint.engine.inflate import Inflation
 from freehint.engine.loop import (
     HOST_SHORT,
@@ -92,6 +93,7 @@ class Engine:
         self.words = FIRST_WORDS  # number of words to draw next
         self.migration = None
         self.inflation = None
+        self.parking = None
         self.shared = None  # the HostMemory, if the guest shares its host
         self.stopped = False  # True when a shared host out of memory has killed the guest
         draw_gaps(world, host_config, self.host_stream)
@@ -128,6 +130,11 @@ class Engine:
         self.migration = Migration(self, config)
         self.commands.does |= {"migrate": self.migration.begin, "cancel": self.migration.cancel}
         return self.migration
+
+    def park(self, config: ParkConfig) -> Park:
+        """Let the guest be parked when the command "park" says so."""
+        self.parking = Park(self, config)
+        return self.parking
 
     def inflate(self, deflate_on_oom: bool) -> Inflation:
         """Let the guest have a balloon, whose target the command "balloon MiB" sets."""
@@ -196,6 +203,8 @@ class Engine:
         for user in self.strokes.users:
             if user.walking:
                 self.strokes.close_walk(user, -1, False)
+        if self.parking:
+            self.parking.count_after()
         names = " and ".join(user.policy.name for user in self.strokes.users) or "none"
         reclaim = self.world.reclaim if len(self.world.jobs.step) else None
         require_whole(self.world.memory, f"policy {names}", reclaim)
@@ -270,7 +279,7 @@ class Engine:
         elif why == NEED_GAPS:
             self._draw_more_gaps()
         elif why == NEED_ROOM:
-            self._make_room()
+            self.make_room()
         elif why == LIST_EMPTIED:
             self.call_back(who, now_ns)
         elif why == REPORT_WANTED:
@@ -299,7 +308,8 @@ class Engine:
         draw_gaps(self.world, self.host_config, self.host_stream)
         self.world.gaps[0, 1] = length
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
+        """Lengthen the tables that are full."""
         for name in ("reports", "waits", "used"):
             table = getattr(self.world, name)
             if self.world.state[0][f"nr_{name}"] == len(table):

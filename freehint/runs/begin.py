@@ -1,5 +1,6 @@
 """The memory, world and engine of a scenario at time 0."""
 
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.guest.workloads import WORDS
 from freehint.engine.host.device import GAP_ROWS
 from freehint.engine.worker import REPORT_COLUMNS
+from freehint.engine.world.backing import new_backing
 from freehint.engine.world.balloon import new_balloon
 from freehint.engine.world.clock import NEVER, schedule
 from freehint.engine.world.dirty import CHUNK_SHIFT, new_dirty_log
@@ -131,7 +133,8 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     nr_cpus = workload.nr_cpus
     users = len(find_policies(scenario.policy))
     # The content of pages is only kept if something reads it.
-    looked_at = scenario.migration or scenario.host.discard or workload.keeps_content
+    looked_at = scenario.migration or scenario.host.discard or scenario.park
+    looked_at = looked_at or workload.keeps_content
     frames = memory.nr_pages if looked_at else 0
     chunk_shift = scenario.migration.chunk_shift if scenario.migration else CHUNK_SHIFT
     parts = {
@@ -171,6 +174,7 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
         "version": np.zeros(frames, np.uint32),
         "copy": np.zeros(frames, np.uint32),
         "present": np.zeros(frames // 64, np.uint64),
+        "backing": _backing(scenario, memory.nr_pages),
         "paging": no_paging(),
         "balloon": new_balloon(memory.nr_pages if scenario.control.names("balloon") else 0),
         "reclaim": no_reclaim(),
@@ -187,6 +191,14 @@ def new_world(scenario: Scenario, memory: Memory) -> World:
     return world
 
 
+def _backing(scenario: Scenario, nr_pages: int):
+    """What the host has behind the guest's pages."""
+    host, kept = scenario.host, scenario.host.discard or scenario.park
+    huge_fault_ns = scenario.costs.huge_fault_ns
+    parks = scenario.park is not None
+    return new_backing(nr_pages if kept else 0, host.backend, host.pages, huge_fault_ns, parks)
+
+
 def random_stream(scenario: Scenario, number: int) -> np.random.Generator:
     """The random stream of a CPU, of the host, or of a guest's load before time 0.
 
@@ -199,7 +211,7 @@ def random_stream(scenario: Scenario, number: int) -> np.random.Generator:
 def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> Engine:
     """The engine of a scenario before its first event."""
     world = new_world(scenario, memory)
-    if scenario.host.discard:
+    if scenario.host.discard or scenario.park:
         _make_resident(world)
     streams = [random_stream(scenario, n) for n in range(scenario.workload.nr_cpus + 1)]
     policies = tuple(
@@ -210,12 +222,18 @@ def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> E
     migration = scenario.migration
     if migration is not None:
         engine.migrate(migration)
+    if scenario.park is not None:
+        engine.park(scenario.park)
     if len(world.balloon.pages):
         engine.inflate(scenario.control.deflate_on_oom)
     for name in scenario.control.given_at:
         if name not in engine.commands.does:
             raise InputError(f"control.at: only a guest under pressure takes the command {name!r}")
     commands = scenario.control.commands(scenario.walk_at_ns, scenario.duration_ns, migration)
+    if scenario.park is not None:
+        commands = sorted(
+            commands + scenario.park.commands(scenario.duration_ns), key=itemgetter(0)
+        )
     engine.begin(commands, scenario.duration_ns, scenario.control.acknowledge_on_stop)
     return engine
 
@@ -223,5 +241,7 @@ def new_engine(scenario: Scenario, memory: Memory, check=None, watchers=()) -> E
 def _make_resident(world: World) -> None:
     """Make the pages with content resident on a host that discards; others fault when touched."""
     mark_written(world)
+    if len(world.backing.lazy):
+        world.host[0].noting = 1
     world.host[0].faulting = 1
     world.host[0].fault_ns = world.cost[0].fault_ns

@@ -27,9 +27,10 @@ from freehint.runs.summary import waiting
 from freehint.runs.tracks import trace_of
 from freehint.units import micro
 
-# Tables that only the run of a guest under pressure has.
-PRESSURE_TABLES = ("reclaim", "jobs")
-TABLES = ("summary", *(name for name in COLUMNS if name not in PRESSURE_TABLES))
+# Tables that only some runs have: of a guest under pressure, of one that is parked.
+PRESSURE_TABLES, PARK_TABLES = ("reclaim", "jobs"), ("parks", "stranded")
+FURTHER_TABLES = PRESSURE_TABLES + PARK_TABLES
+TABLES = ("summary", *(name for name in COLUMNS if name not in FURTHER_TABLES))
 METADATA_KEY = b"freehint"
 
 
@@ -77,6 +78,16 @@ class Run:
         For a guest under pressure, one row per step: step, begin_ns, end_ns, outcome ("done",
         "killed" by the OOM killer, "not ended"), stalls and stall_ns of direct reclaim and
         compaction, allocations, ooms.
+    parks : DataFrame
+        For a guest that is parked, one row per snapshot from which it was restored: the order's
+        time, order_ns, and pause_ns, written_ns, resume_ns; left_hints (on the ring at the pause),
+        late_hints (used while it was written), chunks, stored_chunks, stored_bytes,
+        resident_bytes, prefetched_bytes, lost_pages (in use, with other content than at the
+        pause); from the resume to the next order: faults, fault_ns, and the counts of
+        :data:`freehint.engine.world.backing.COUNTS`.
+    stranded : DataFrame
+        Why pages were resident at the pause and stored: park (row of ``parks``), cause,
+        resident_pages, stored_pages.
     provenance : dict
         Parameters, inputs with sha256, versions.
     memory : Memory or None
@@ -97,13 +108,15 @@ class Run:
     balloon: pd.DataFrame
     reclaim: pd.DataFrame
     jobs: pd.DataFrame
+    parks: pd.DataFrame
+    stranded: pd.DataFrame
     provenance: dict
     memory: Memory | None = None
 
     @property
     def table_names(self) -> tuple:
         """The names of the tables that it has, the summary first."""
-        return TABLES + (PRESSURE_TABLES if under_pressure(self.provenance) else ())
+        return TABLES + further_tables(self.provenance)
 
     def save(self, folder) -> Path:
         """Write the tables as parquet files, each with the provenance inside.
@@ -156,7 +169,7 @@ class Run:
                 raise InputError(f"{path}: is the table of another run than those beside it")
             if provenance is None:
                 facts = read_provenance(stored, path)
-                names += PRESSURE_TABLES if under_pressure(facts) else ()
+                names += further_tables(facts)
             provenance = stored
             tables[name] = frame_of(arrow, path)
         found = tables.pop("summary")
@@ -165,7 +178,7 @@ class Run:
         summary = check_summary(found, entries, folder / "summary.parquet")
         for name, table in tables.items():
             check_table(name, table, folder / f"{name}.parquet")
-        for name in PRESSURE_TABLES:
+        for name in FURTHER_TABLES:
             tables.setdefault(name, pd.DataFrame())
         return cls(summary=summary, provenance=facts, **tables)
 
@@ -224,6 +237,12 @@ class Run:
         head = f"policy <b>{escape(str(self.summary['policy']))}</b>,"
         head += f" seed {escape(str(self.summary['seed']))}"
         return f"<div><p>{head}</p><table>{rows}</table></div>"
+
+
+def further_tables(facts: dict) -> tuple:
+    """The names of the tables beyond TABLES that a run with this provenance has."""
+    parked = facts.get("parameters", {}).get("park") is not None
+    return PRESSURE_TABLES * under_pressure(facts) + PARK_TABLES * parked
 
 
 def under_pressure(facts: dict) -> bool:

@@ -11,6 +11,7 @@ from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.device import HostConfig
 from freehint.engine.host.migration import MigrationConfig
+from freehint.engine.host.park import ParkConfig
 from freehint.engine.world.records import Costs
 from freehint.engine.world.ring import RingConfig
 from freehint.inputs.rules import Checked, Duration, Kind, Maybe, OneOf, Stem, Time, Whole
@@ -49,6 +50,8 @@ class Scenario(Checked):
         jobs under pressure.
     migration : MigrationConfig, optional
         The guest's live migration, whose rounds ask for the walks; None is none.
+    park : ParkConfig, optional
+        How the guest is paused, written to a snapshot and restored; None is not at all.
     ring : RingConfig
     host : HostConfig
     costs : Costs
@@ -85,6 +88,7 @@ class Scenario(Checked):
     migration: Annotated[
         MigrationConfig | None, Maybe(Kind(MigrationConfig, "be a MigrationConfig"))
     ] = None
+    park: Annotated[ParkConfig | None, Maybe(Kind(ParkConfig, "be a ParkConfig"))] = None
     ring: Annotated[RingConfig, Kind(RingConfig, "be a RingConfig")] = field(
         default_factory=RingConfig
     )
@@ -107,6 +111,8 @@ class Scenario(Checked):
         walks = (self.duration_ns - self.walk_at_ns) // every_ns
         must = f"ask for at most {MOST_WALKS} walks in the run"
         require(walks <= MOST_WALKS, "control.every_ns", must, every_ns)
+        one = self.migration is None or self.park is None
+        require(one, "scenario.park", "be None in a scenario with a migration", self.park)
         if self.memory is None:
             object.__setattr__(self, "memory", self.workload.default_memory)
         if isinstance(self.workload, RecordedGuest):
@@ -133,10 +139,12 @@ class Scenario(Checked):
         return with_values(self, values)
 
     def _parts_named_by(self, values: dict) -> dict:
-        """A new Program or MigrationConfig, if ``values`` name its fields and there is none yet."""
+        """A new Program, MigrationConfig or ParkConfig, if ``values`` name its fields and there is none yet."""
         parts = {}
         if self.migration is None and any(name.startswith("migration.") for name in values):
             parts["migration"] = MigrationConfig()
+        if self.park is None and any(name.startswith("park.") for name in values):
+            parts["park"] = ParkConfig()
         if isinstance(values.get("workload", self.workload), Workload):
             if "workload.state" in values:
                 parts["workload"] = Program()

@@ -13,6 +13,7 @@ from freehint.engine.guest.programs import Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.migration import MigrationConfig
+from freehint.engine.host.park import ParkConfig
 from freehint.formats.digest import memory_sha256
 from freehint.mm.memory import Memory
 from freehint.policies import AGENTS, CALLED, POLICIES
@@ -24,7 +25,7 @@ KINDS = {
     for kind in (
         *map(type, (POLICIES | AGENTS).values()),
         *CALLED,
-        *(Workload, Program, RecordedGuest, UnderPressure, MigrationConfig),
+        *(Workload, Program, RecordedGuest, UnderPressure, MigrationConfig, ParkConfig),
     )
 }
 DEEPEST = 8  # levels of lists and tables in a value

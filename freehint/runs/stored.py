@@ -6,6 +6,7 @@ import pyarrow as pa
 from freehint.config import InputError, require
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
+from freehint.engine.host.park import AFTER_COLUMNS, PARK_COLUMNS
 from freehint.engine.monitor import Rule
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.jobs import LOG_COLUMNS
@@ -14,6 +15,7 @@ from freehint.runs.tables import (
     HELD_COLUMNS,
     LOCK_COLUMNS,
     RECLAIM_COLUMNS,
+    STRANDED_COLUMNS,
     VIOLATION_COLUMNS,
     WALK_COLUMNS,
 )
@@ -29,13 +31,17 @@ COLUMNS = {
     "resident": ("time_s", "resident_pages", "faults"),
     "reclaim": RECLAIM_COLUMNS,
     "jobs": ("step", *LOG_COLUMNS),
+    "parks": PARK_COLUMNS + AFTER_COLUMNS,
+    "stranded": STRANDED_COLUMNS,
     "work": ("time_s", "cpu", "rows", "slip_ns"),
     "held": HELD_COLUMNS,
     "balloon": BALLOON_COLUMNS,
 }
 # Types of columns and entries by name; all others are whole numbers.
 COLUMN_TYPES = {
-    **dict.fromkeys(("user", "zone", "kind", "step", "outcome", *Rule._fields), "category"),
+    **dict.fromkeys(
+        ("user", "zone", "kind", "step", "outcome", "cause", *Rule._fields), "category"
+    ),
     **dict.fromkeys(("taken", "duplicate", "completed", "kswapd_awake", "out_of_puff"), "bool"),
     "time_s": "float64",
 }

@@ -8,6 +8,8 @@ import pandas as pd
 from freehint.engine.engine import Engine
 from freehint.engine.guest.waiting import WAIT_COLUMNS
 from freehint.engine.host.migration import ROUND_COLUMNS
+from freehint.engine.host.park import AFTER_COLUMNS, PARK_COLUMNS
+from freehint.engine.host.snapshot import CAUSES
 from freehint.engine.monitor import RULES, Rule
 from freehint.engine.user import PAGE_COUNTS
 from freehint.engine.worker import REPORT_COLUMNS
@@ -32,6 +34,7 @@ RESIDENT_COLUMNS = {"time_s": np.float64, "resident_pages": np.int64, "faults": 
 WORK_COLUMNS = {"time_s": np.float64, "cpu": np.int64, "rows": np.int64, "slip_ns": np.int64}
 VIOLATION_COLUMNS = (*Rule._fields, "user", "times", "first_ns", "pfn")
 RECLAIM_COLUMNS = (*COURSE, *COUNTS)
+STRANDED_COLUMNS = ("park", "cause", "resident_pages", "stored_pages")
 
 _RULE_VALUES = [list(dict.fromkeys(values)) for values in zip(*RULES.values())]
 
@@ -150,6 +153,21 @@ def rounds_table(engine: Engine) -> pd.DataFrame:
     """A table with one row per sync of the migration's bitmap."""
     rows = engine.migration.rounds if engine.migration else []
     return _table(np.array(rows, np.int64).reshape(-1, len(ROUND_COLUMNS)), ROUND_COLUMNS)
+
+
+def parks_table(engine: Engine) -> pd.DataFrame:
+    """A table with one row per snapshot from which the guest was restored."""
+    rows = [list(row.values()) for row in engine.parking.rows] if engine.parking else []
+    columns = PARK_COLUMNS + AFTER_COLUMNS
+    return _table(np.array(rows, np.int64).reshape(-1, len(columns)), columns)
+
+
+def stranded_table(engine: Engine) -> pd.DataFrame:
+    """A table with one row per snapshot and cause for which pages were resident or stored."""
+    rows = engine.parking.causes if engine.parking else []
+    frame = _table(np.array(rows, np.int64).reshape(-1, len(STRANDED_COLUMNS)), STRANDED_COLUMNS)
+    frame["cause"] = _names(frame["cause"], CAUSES)
+    return frame
 
 
 def violations_table(engine: Engine) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import numpy as np
 from freehint.engine.current import Current
 from freehint.engine.host.migration import GENERATIONS
 from freehint.engine.strokes import Strokes
+from freehint.engine.world.backing import new_backing
 from freehint.engine.world.balloon import new_balloon
 from freehint.engine.world.clock import NEVER
 from freehint.engine.world.dirty import GENERATION, new_dirty_log
@@ -253,6 +254,7 @@ def _new_world(case: Case, policy: Policy) -> World:
         version=np.zeros(frames, np.uint32),
         copy=np.zeros(frames, np.uint32),
         present=np.zeros(frames // 64, np.uint64),
+        backing=new_backing(),
         paging=no_paging(),
         balloon=new_balloon(0),
         reclaim=no_reclaim(),

@@ -11,7 +11,7 @@ drivers/virtio/virtio_balloon.c; mm/balloon_compaction.c, Linux 6.1.
 """
 
 from freehint.engine.world.balloon import IN_IT, TAKEN
-from freehint.engine.world.content import discard_page, write_page_structure
+from freehint.engine.world.content import discard_own_page, write_page_structure
 from freehint.engine.world.hints import pages_allocated
 from freehint.jit import kernel
 from freehint.mm.memory import MOVABLE
@@ -65,7 +65,7 @@ def keep_pages(world, got):
     batch[:] = batch[::-1].copy()
     if world.host[0].discards:
         for node in batch:
-            discard_page(world, node)
+            discard_own_page(world, node)
     world.balloon.at[IN_IT] = first + got
     world.balloon.at[TAKEN] = 0
 
@@ -109,4 +109,4 @@ def move_balloon_page(world, place, target):
     """Let another page take a place in the balloon; its content does not matter."""
     world.balloon.pages[place] = target
     if world.host[0].discards:
-        discard_page(world, target)
+        discard_own_page(world, target)

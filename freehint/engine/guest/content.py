@@ -4,8 +4,9 @@ No table here has one row for each page, because a guest may have 2^28 pages.
 """
 
 from freehint.config import require
+from freehint.engine.world.backing import provide
 from freehint.jit import kernel
-from freehint.mm.bitmap import set_bit
+from freehint.mm.bitmap import test_bit
 from freehint.mm.memory import BUDDY, NR_ORDERS, PCP, frame_order
 
 IN_USE, ON_PCP, FREE = range(3)  # ranks of pages; in a free block it is FREE + the block's order
@@ -113,7 +114,8 @@ def place_background(world):
 
 @kernel
 def mark_written(world):
-    """Make all pages with content resident on the host."""
+    """Make all pages with content resident on the host, as their first touches did."""
     for page in range(world.version.shape[0]):
-        if world.version[page] != 0:
-            set_bit(world.present, page)
+        if world.version[page] != 0 and not test_bit(world.present, page):
+            provide(world.backing, world.present, page, 0)
+    world.backing.count[:] = 0

@@ -10,8 +10,10 @@ from typing import Annotated
 
 import numpy as np
 
+from freehint.config import require
+from freehint.engine.world.backing import BACKENDS, PAGES, is_special
 from freehint.engine.world.clock import schedule, suspend
-from freehint.engine.world.content import discard_page
+from freehint.engine.world.content import discard_page, may_free
 from freehint.engine.world.dirty import clear_hinted
 from freehint.engine.world.hints import IN_FLIGHT, pages_used
 from freehint.engine.world.records import HINT_START, WAIT_RING, WAIT_USED
@@ -50,6 +52,11 @@ class HostConfig(Checked):
         Whether the host takes away the memory behind a hinted or reported block (MADV_DONTNEED):
         QEMU does so with reported blocks, Firecracker with hinted ones too.  The guest's next
         touch faults.
+    backend : str
+        How it does so: "dontneed", "punch_hole", "free" or "nothing"; see
+        :mod:`freehint.engine.world.backing`.
+    pages : str
+        What backs the guest: "4KiB", "thp" (transparent huge pages) or "hugetlb".
     """
 
     service_ns: Annotated[int, Whole(1, NS_PER_S)] = 1_000
@@ -58,8 +65,15 @@ class HostConfig(Checked):
     gap_every_ns: Duration = 20_000_000
     gaps: Annotated[str, OneOf(GAPS)] = "exponential"
     discard: Switch = False
+    backend: Annotated[str, OneOf(BACKENDS)] = "dontneed"
+    pages: Annotated[str, OneOf(PAGES)] = "4KiB"
 
     where = "host."
+
+    def __post_init__(self):
+        super().__post_init__()
+        small = self.backend != "free" or self.pages != "hugetlb"
+        require(small, "host.backend", "not be free on hugetlb, which has no MADV_FREE", "free")
 
 
 GAP_ROWS = 256
@@ -104,13 +118,16 @@ def discard_block(world, user, node, order):
     If the guest took a page back while its hint was under way, its writes to it are lost.
     Source: ram_block_discard_range(), called for reports by QEMU.
     """
-    if world.host[0].discards:
-        used = world.ring.count[user, USED]
-        check_discard(world, user, node, order, used, IN_FLIGHT << user)
-        for page in range(node, node + (1 << order)):
-            stale = world.fate[page] & IN_FLIGHT << user == 0
-            world.tally[0].lost_to_discard += stale and world.version[page] > 0
-            discard_page(world, page)
+    if not world.host[0].discards:
+        return
+    mine = IN_FLIGHT << user
+    if is_special(world.backing) and not may_free(world, node, order, mine):
+        return
+    check_discard(world, user, node, order, world.ring.count[user, USED], mine)
+    for page in range(node, node + (1 << order)):
+        stale = world.fate[page] & mine == 0
+        world.tally[0].lost_to_discard += stale and world.version[page] > 0
+        discard_page(world, page)
 
 
 @kernel(inline=True)

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import numpy as np
 
+from freehint.engine.host.paused import Paused
 from freehint.engine.host.precopy import (
     COMPLETION,
     NORMAL_PAGE_BYTES,
@@ -22,7 +23,7 @@ from freehint.engine.host.precopy import (
     begin_window,
     few_left,
 )
-from freehint.engine.world.clock import ACTOR_BITS, NEVER, schedule, suspend
+from freehint.engine.world.clock import schedule, suspend
 from freehint.engine.world.dirty import (
     CHUNK_SHIFT,
     GENERATION,
@@ -118,7 +119,7 @@ class Migration:
         self.status = "none"
         self.begin_ns = self.stopped_ns = self.end_ns = -1
         self.lost_writes = -1  # not compared yet
-        self.asleep = {}
+        self.paused = Paused()
         self.actor = len(engine.world.key) - 1
         record = engine.world.migration[0]
         record.quota_bytes = config.bandwidth_Bps * WINDOW_NS // 1_000_000_000
@@ -183,11 +184,9 @@ class Migration:
 
     def _stop_guest(self, now_ns: int) -> None:
         """Let all actors sleep (vm_stop()), also the device's thread, which waits for the guest."""
-        world = self.engine.world
         self.stopped_ns = now_ns
-        for actor in range(len(world.key) - 1):
-            self.asleep[actor] = int(world.key[actor])
-            suspend(world, actor)
+        world = self.engine.world
+        self.paused.pause(world, range(len(world.key) - 1), now_ns)
 
     def _complete(self, now_ns: int) -> None:
         """When all is sent, compare contents, and let the guest go on at the destination."""
@@ -211,15 +210,6 @@ class Migration:
         world.migration[0].phase = OFF
         world.dirty.rule[LOGGING] = 0
         suspend(world, self.actor)
-        late = now_ns - self.stopped_ns if self.asleep else 0
-        for actor, key in self.asleep.items():
-            if key != NEVER:
-                world.key[actor] = key + (late << ACTOR_BITS)
-                if actor < len(world.cpu):  # a recorded guest is so much later than recorded
-                    world.cpu[actor].due_ns += late
-                    world.cpu[actor].slip_ns += late
-            else:
-                world.key[actor] = NEVER
-        self.asleep = {}
+        self.paused.go_on(world, now_ns)
         self.engine.note_work(now_ns)
         self.engine.commands.done(now_ns)

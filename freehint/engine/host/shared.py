@@ -15,6 +15,7 @@ from typing import Annotated
 
 import numpy as np
 
+from freehint.engine.world.content import take_lazy_pages
 from freehint.engine.world.paging import (
     FREE,
     MIN,
@@ -103,6 +104,7 @@ class HostMemory:
         world = engine.world
         nr_pages = world.memory.nr_pages
         engine.current.replace(paging=new_paging(nr_pages, self.count))
+        engine.world.host[0].noting = 1
         engine.shared = self
         self.engines[number] = engine
         self.reclaim_ns[number] = 0
@@ -122,6 +124,9 @@ class HostMemory:
         """Write up to ``wanted`` pages to swap, the oldest first; return the number written."""
         got, priority = 0, DEF_PRIORITY
         guests = list(self.engines.values())
+        for engine in guests:
+            if len(engine.world.backing.lazy):
+                got += int(take_lazy_pages(engine.pinned, wanted - got))
         while got < wanted and self.count[SWAP_FREE] > 0:
             if not any(engine.world.paging.count[RESIDENT] for engine in guests):
                 break
@@ -177,7 +182,9 @@ class HostMemory:
         count = engine.world.paging.count
         self.kills.append((victim, int(count[RESIDENT]), int(count[SWAPPED])))
         engine.stopped = True
-        engine.world.host[0].faulting = 0  # later writes of its last stroke take no memory
+        engine.world.host[0].faulting = engine.world.host[0].noting = (
+            0  # later writes of its last stroke take no memory
+        )
         unmap_all(engine.world.paging, engine.world.present)
 
     def check(self) -> None:

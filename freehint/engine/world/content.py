@@ -1,5 +1,15 @@
 """The content of pages: versions, writes, faults."""
 
+from freehint.engine.world.backing import (
+    BACKEND,
+    FREE,
+    free_lazily,
+    frees_block,
+    is_special,
+    note_write,
+    provide,
+    take_lazy,
+)
 from freehint.engine.world.dirty import log_write
 from freehint.engine.world.paging import SWAP_IN_NS, page_discarded, page_in, shares_host
 from freehint.jit import kernel
@@ -16,14 +26,25 @@ def has_content(world):
 
 @kernel(cold=True)
 def fault(world, page):
-    """Let the host provide a page, either cleared or from swap."""
+    """Let the host provide a page: cleared, from swap, or from a snapshot."""
     record = world.host[0]
-    set_bit(world.present, page)
     record.faults += 1
+    took_ns = record.fault_ns
     if shares_host(world.paging) and page_in(world.paging, page):
-        record.fault_debt_ns += world.paging.host[SWAP_IN_NS]
-    else:
-        record.fault_debt_ns += record.fault_ns
+        took_ns = world.paging.host[SWAP_IN_NS]
+    elif is_special(world.backing):
+        took_ns = provide(world.backing, world.present, page, took_ns)
+    set_bit(world.present, page)
+    record.fault_debt_ns += took_ns
+    record.fault_sum_ns += took_ns
+
+
+@kernel(cold=True)
+def note_touch(world, page):
+    """Note the touch of a present page, for a host that shares memory or frees it lazily."""
+    note_write(world.backing, page)
+    if shares_host(world.paging):
+        set_bit(world.paging.accessed, page)
 
 
 @kernel(inline=True)
@@ -32,8 +53,8 @@ def arrive(world, page):
     if world.host[0].faulting:
         if not test_bit(world.present, page):
             fault(world, page)
-        elif shares_host(world.paging):
-            set_bit(world.paging.accessed, page)
+        elif world.host[0].noting:
+            note_touch(world, page)
 
 
 @kernel(inline=True)
@@ -97,6 +118,56 @@ def discard_page(world, page):
         page_discarded(world.paging, page, resident)
     clear_bit(world.present, page)
     world.version[page] = 0
+
+
+@kernel(cold=True)
+def may_free(world, node, order, in_flight):
+    """Note a discard for a special backend; return whether it frees the block's pages at once.
+
+    Pages without a bit of ``in_flight`` in World.fate were taken back by the guest.
+    """
+    backing = world.backing
+    if backing.rule[BACKEND] == FREE:
+        for page in range(node, node + (1 << order)):
+            if test_bit(world.present, page):
+                free_lazily(backing, page, world.fate[page] & in_flight == 0)
+        return False
+    return frees_block(backing, world.present, node, order)
+
+
+@kernel
+def discard_own_page(world, page):
+    """Let the host discard a page that the guest gave up for good, as a balloon does."""
+    if is_special(world.backing):
+        if world.backing.rule[BACKEND] == FREE and test_bit(world.present, page):
+            free_lazily(world.backing, page, False)
+        if not frees_block(world.backing, world.present, page, 0):
+            return
+    discard_page(world, page)
+
+
+@kernel
+def take_lazy_pages(world, wanted):
+    """Free up to ``wanted`` pages that were given to MADV_FREE, as a host does that runs short.
+
+    Returns
+    -------
+    int
+        Pages freed.
+    """
+    lazy, got = world.backing.lazy, 0
+    for word in range(lazy.shape[0]):
+        if got >= wanted:
+            break
+        if lazy[word] == 0:
+            continue
+        for page in range(64 * word, 64 * word + 64):
+            if got < wanted and test_bit(lazy, page):
+                late = take_lazy(world.backing, page)
+                world.tally[0].lost_to_discard += late and world.version[page] > 0
+                discard_page(world, page)
+                got += 1
+    return got
 
 
 @kernel(inline=True)

@@ -33,6 +33,9 @@ class Costs(Checked):
     fault_ns : int
         The guest's first touch of a page that the destination host does not have: an EPT
         violation, and a page that the host allocates and clears.  Assumed.
+    huge_fault_ns : int
+        The same where the host backs 2 MiB at once: it clears 512 pages at the rate of ``write_ns``.
+        Assumed.
     migrate_page_ns : int
         Moving one page by compaction: unmap, copy, map.  Assumed.
     write_ns : int
@@ -65,6 +68,7 @@ class Costs(Checked):
     buddy_ns: Cost = 100
     migrate_page_ns: Cost = 2_000
     fault_ns: Cost = 2_000
+    huge_fault_ns: Cost = 205_000
     write_ns: Cost = 400
     scan_page_ns: Cost = 1_000
     deactivate_page_ns: Cost = 1_000
@@ -258,9 +262,11 @@ MIGRATION_DTYPE = _record(
 HOST_DTYPE = _record(
     "discards",  # 1: the host takes away the memory behind a hinted or reported block
     "faulting",  # 1: touching a page that is not present faults
+    "noting",  # 1: touching one that is present is noted
     "faults",  # number of touches of pages that were not present
     "fault_ns",  # cost of a fault, unless the page comes from swap
     "fault_debt_ns",  # time of faults that the CPU has still to spend
+    "fault_sum_ns",  # time of all faults
 )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from freehint.engine.world.backing import Backing
 from freehint.engine.world.balloon import Balloon
 from freehint.engine.world.dirty import DirtyLog
 from freehint.engine.world.jobs import Jobs
@@ -64,6 +65,7 @@ class World(NamedTuple):
     copy : uint32[nr_pages or 0]      content as last sent
     present : uint64[nr_pages / 64 or 0]  pages resident on the host; in a migration, pages sent
                                 with content
+    backing : Backing           what the host has behind the guest's pages
     paging : Paging             the guest's pages on a host that it shares with others
     balloon : Balloon           empty unless a command sets its target
     reclaim : Reclaim           of a guest under pressure; without pages in others
@@ -102,6 +104,7 @@ class World(NamedTuple):
     version: np.ndarray
     copy: np.ndarray
     present: np.ndarray
+    backing: Backing
     paging: Paging
     balloon: Balloon
     reclaim: Reclaim

@@ -5,7 +5,8 @@ catches up: it discards all the guest's frames, as if they were one large page o
 the host takes its turns as others do, it is never so far behind.
 """
 
-from freehint.engine.host.device import discard_page, next_user
+from freehint.engine.host.device import next_user
+from freehint.engine.world.content import discard_page
 from freehint.jit import kernel
 from freehint.safety.bugs import HOST_BEHIND
 from freehint.safety.guest import BEHIND, BUG
