@@ -139,7 +139,7 @@ class Scenario(Checked):
         return with_values(self, values)
 
     def _parts_named_by(self, values: dict) -> dict:
-        """A new Program, MigrationConfig or ParkConfig, if ``values`` name its fields and there is none yet."""
+        """New parts whose fields ``values`` name: a Program, MigrationConfig or ParkConfig."""
         parts = {}
         if self.migration is None and any(name.startswith("migration.") for name in values):
             parts["migration"] = MigrationConfig()
