@@ -182,9 +182,8 @@ class HostMemory:
         count = engine.world.paging.count
         self.kills.append((victim, int(count[RESIDENT]), int(count[SWAPPED])))
         engine.stopped = True
-        engine.world.host[0].faulting = engine.world.host[0].noting = (
-            0  # later writes of its last stroke take no memory
-        )
+        host = engine.world.host[0]
+        host.faulting = host.noting = 0  # later writes of its last stroke take no memory
         unmap_all(engine.world.paging, engine.world.present)
 
     def check(self) -> None:
