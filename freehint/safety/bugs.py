@@ -27,6 +27,8 @@ class Bug(NamedTuple):
 # 1..19: the host's side.
 REPEATED_ID, ID_WITHOUT_LOCK, STOP_WITHOUT_LOCK, BULK_STAGE, POSTCOPY_HINTS = range(1, 6)
 FIRST_CHUNK, NO_CHUNK, NO_BITMAP_MUTEX, HINT_AFTER_PAUSE, CLEAR_WITHOUT_MUTEX = range(6, 11)
+# 31..34: what the monitor or P5 sees.
+NO_DONE_ON_CANCEL, EARLY_PUTBACK, DEAF_TO_STOP, WALK_AT_SWITCH = range(31, 35)
 # 41: planted for schedules at random.
 HOST_BEHIND = 41
 
@@ -106,6 +108,34 @@ BUGS = {
         "e2b-dev/infra #3001",
         "P7",
         ("snapshot",),
+    ),
+    "no_done_on_cancel": Bug(
+        NO_DONE_ON_CANCEL,
+        "A migration that is cancelled or fails does not say DONE; a guest that keeps hinted blocks"
+        " until then keeps them for ever.",
+        "QEMU 6261aa4ff5 (5.1)",
+        "P5",
+    ),
+    "early_putback": Bug(
+        EARLY_PUTBACK,
+        "Reported blocks are put back on their lists before the host has used the report.",
+        "planted; page_reporting_drain() comes after the report is acknowledged",
+        "P4",
+        ("spec",),
+    ),
+    "deaf_to_stop": Bug(
+        DEAF_TO_STOP,
+        "The driver does not look at STOP during a walk, and goes on to hint.",
+        "planted; the driver compares the id before each block",
+        "P4",
+        ("spec", "shoulds"),
+    ),
+    "walk_at_switch": Bug(
+        WALK_AT_SWITCH,
+        "Turning the enable switch on begins a walk, whatever the last command id was.",
+        "planted beside the thread's enable switch",
+        "P4",
+        ("spec", "switch"),
     ),
     "host_behind": Bug(
         HOST_BEHIND,

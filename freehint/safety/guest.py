@@ -70,13 +70,16 @@ ROWS = 12  # more blocks than the guest can have
     WITHOUT_SENDING,  # pages whose hint is to have its effect: they are not sent
     RECEIVED,  # pages that the destination has
     BEHIND,  # operations of the guest that the host is behind; freehint/safety/chance/behind.py
+    SWITCHED_OFF,  # 1: the enable switch is off
+    PUT_BACK,  # 1: by a bug, the blocks of a report that is not used yet are put back
     NR_OWN,
-) = range(19)
+) = range(21)
 NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
 
 # What a step of any actor comes to: no step, no violation, or the violation of a property.
 SPOILED, IMPOSSIBLE, FINE, LOST_WRITE, DISCARDED = range(-2, 3)
 WRONG_SNAPSHOT, UNSERVED, NO_EFFECT = range(11, 14)
+FIRST_RULE = 20  # + a kind of freehint.engine.world.violations: freehint.safety.paragraphs
 
 
 class Guest(NamedTuple):
@@ -86,13 +89,14 @@ class Guest(NamedTuple):
     state : the policy's state
     own : int64[NR_OWN]     PHASE .. OPERATIONS
     frames : int64[n]       its pages, ascending
-    rule : int64[17]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
+    rule : int64[19]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
                             WATCHED (bits of pages), MATE (a page beside them in their chunk, or
                             -1): freehint.safety.exhaust.slice; SYMMETRIC (1: vCPUs may
                             change names); DRAIN (1: the pause waits for an empty ring); ALL
                             (bits of its pages); BLOCK_ORDER, CORE (1: the guest of
                             freehint.safety.core), ASKED_FOR (0, or the only loss that is looked
-                            for)
+                            for), SWITCH_TURNS (1: the enable switch may be turned), SPEC
+                            (bits of the violations that P4 asks for)
     arena : uint8[n]        the bytes of all arrays that steps change
     words : uint64[n / 8]   the same
     fresh : uint64[m]       the policy's state before a walk
@@ -132,7 +136,9 @@ STATE_BEGINS, STATE_ENDS, MEMORY_ENDS = range(3)  # entries of Guest.span
     BLOCK_ORDER,
     CORE,
     ASKED_FOR,
-) = range(17)
+    SWITCH_TURNS,
+    SPEC,
+) = range(19)
 
 
 def small_memory(vcpus: int, frames: tuple, block_order: int):
@@ -182,7 +188,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
     rule += [bug_number(case.bug), case.fine_host, case.effect, case.postcopy, case.snapshot]
     rule += [*watched_pages(case.watched, case.chunk, case.frames), symmetric, case.drain]
     rule += [sum(1 << page for page in case.frames), case.block_order]
-    rule += [case.is_core, case.asked_for]
+    rule += [case.is_core, case.asked_for, case.switch, case.rules]
     arena = Arena()
     memory = arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify"))
     memory_ends = arena.size

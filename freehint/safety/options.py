@@ -24,9 +24,13 @@ def add_explore(commands) -> None:
         "postcopy",
         "snapshot",
         "drain",
+        "switch",
+        "spec",
+        "shoulds",
     ):
         every.add_argument(f"--{name}", action="store_const", const=True)
-    for name in ("vcpus", "blocks", "ring", "rounds", "capacity", "operations"):
+    bounds = ("vcpus", "blocks", "ring", "rounds", "capacity", "operations")
+    for name in (*bounds, "report-order", "gate"):
         every.add_argument(f"--{name}", type=int, metavar="N", help="a bound; docs/safety.md")
     every.add_argument("--bug", metavar="NAME", help="a bug to put back; repeatable", **several)
     every.add_argument(

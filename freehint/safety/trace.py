@@ -16,6 +16,7 @@ from freehint.safety.guest import (
     PHASE,
     PRECOPY,
     READING,
+    SWITCHED_OFF,
     SYNCED,
     WALKING,
     Case,
@@ -29,6 +30,7 @@ from freehint.safety.host.words import (
     restarted,
     tell_elsewhere,
     tell_piece,
+    tell_row,
 )
 from freehint.safety.migrating import CANCEL, FINE, GO_ON, SEND_MATE
 from freehint.safety.pack import settle
@@ -40,6 +42,7 @@ from freehint.safety.steps import (
     MIGRATION,
     NR_STEPS,
     PAGES_OF_BLOCK,
+    TURN_SWITCH,
     WORKER,
     WRITE,
     take_step,
@@ -171,7 +174,6 @@ class Player:
             "held": world.held.copy(),
             "row": int(world.user[0].row),
             "filled": int(world.user[0].filled),
-            "rows": world.report[0].copy(),
             "content": world.version.copy(),
         } | own_look(self.guest)
 
@@ -181,6 +183,8 @@ class Player:
             return f"vCPU {actor} {self._operation(actor, choice, before)}"
         if actor == MIGRATION:
             return f"the migration {self._migration(choice, before)}"
+        if actor == COMMAND and choice == TURN_SWITCH:
+            return f"the enable switch is turned {'off' if self.guest.own[SWITCHED_OFF] else 'on'}"
         if actor == COMMAND:
             return "the guest sees the host's new command id"
         return f"the host {self._host(before)}" if actor == HOST else self._worker(before)
@@ -210,10 +214,9 @@ class Player:
             blocks = ", ".join(pages_named(int(row[0]), int(row[1])) for row in rows)
             said.append(f"chooses {blocks}")
         elif record.row > before["row"] and before["filled"]:
-            node, order, _ = map(int, before["rows"][before["row"]])
-            taken = world.ring.count[0, ADDED] > before["added"]
-            did = "puts a hint on the ring" if taken else "finds the ring full and loses the hint"
-            said.append(f"{did} for {pages_named(node, order)}")
+            said.append(tell_row(self.guest, before))
+        if record.one_buffer and world.ring.count[0, ADDED] > before["added"]:
+            said.append("puts its report on the ring")
         if before["filled"] and not record.filled:
             said.append("ends its stroke")
         if record.mode == WAIT_RING:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from freehint.engine.world.ring import ADDED, USED
 from freehint.safety.guest import (
     AT_DESTINATION,
     FINE_HOST,
@@ -16,7 +17,7 @@ from freehint.safety.guest import (
     SNAPSHOT,
     SYNCED,
 )
-from freehint.safety.host.device import COUNTED, IDLE, TO_DISCARD, TO_USE
+from freehint.safety.host.device import COUNTED, IDLE, ROW, TO_DISCARD, TO_USE
 from freehint.safety.migrating import CANCEL, GO_ON, SWITCH
 
 OWN = {"host_at": HOST_AT, "reenter": REENTER, "sender_word": SENDER_WORD, "sender_saw": SENDER_SAW}
@@ -50,9 +51,40 @@ def restarted(guest, before: dict) -> str:
     return "pops the old command id, which starts the device again; " if changed else ""
 
 
+def tell_row(guest, before: dict) -> str:
+    """What the worker did with a row of its stroke."""
+    world = guest.world
+    node, order, _ = map(int, world.report[0, before["row"]])
+    if world.user[0].one_buffer:
+        return f"adds {pages_named(node, order)} to its report"
+    taken = world.ring.count[0, ADDED] > before["added"]
+    did = "puts a hint on the ring" if taken else "finds the ring full and loses the hint"
+    return f"{did} for {pages_named(node, order)}"
+
+
+def tell_report(guest, before: dict) -> str:
+    """What the host did with a report; empty if it found none."""
+    world, own = guest.world, guest.own
+    at = before["used"] % world.ring.blocks.shape[1]
+    rows = world.report[0, : world.ring.blocks[0, at, 0], :2].tolist()
+    if world.ring.count[0, USED] > before["used"]:
+        discarded = world.host[0].discards and before["host_at"] == IDLE
+        pages = ", ".join(pages_named(*row) for row in rows)
+        told = f"{'discards and ' if discarded else ''}acknowledges the report of {pages}"
+        return told + lost_pages(guest, before)
+    if before["host_at"] == own[HOST_AT]:
+        return ""
+    if before["host_at"] == IDLE:
+        return "pops a report"
+    pages = pages_named(*rows[before["host_at"] // ROW])
+    return f"discards {pages} of the report" + lost_pages(guest, before)
+
+
 def tell_piece(guest, before: dict) -> str:
     """What the host did in a case in which it uses a buffer piece by piece; empty elsewhere."""
     own, world = guest.own, guest.world
+    if world.user[0].reports:
+        return tell_report(guest, before)
     if not guest.rule[FINE_HOST] or before["host_at"] == own[HOST_AT] == IDLE:
         return ""
     at = before["used"] % world.ring.blocks.shape[1]
