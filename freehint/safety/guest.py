@@ -79,7 +79,7 @@ NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
 # What a step of any actor comes to: no step, no violation, or the violation of a property.
 SPOILED, IMPOSSIBLE, FINE, LOST_WRITE, DISCARDED = range(-2, 3)
 WRONG_SNAPSHOT, UNSERVED, NO_EFFECT = range(11, 14)
-FIRST_RULE = 20  # + a kind of freehint.engine.world.violations: freehint.safety.paragraphs
+FIRST_RULE = 40  # + a kind of freehint.engine.world.violations: freehint.safety.paragraphs
 
 
 class Guest(NamedTuple):
