@@ -11,7 +11,9 @@ from freehint.engine.world.records import (
 from freehint.engine.world.ring import ADDED, USED
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
+from freehint.safety.exhaust.lasso import Past
 from freehint.safety.guest import (
+    ENDLESS,
     NOT_YET,
     PHASE,
     PRECOPY,
@@ -27,6 +29,7 @@ from freehint.safety.host.words import (
     pages_named,
     pages_of,
     restarted,
+    shrunk,
     tell_elsewhere,
     tell_piece,
 )
@@ -40,6 +43,7 @@ from freehint.safety.steps import (
     MIGRATION,
     NR_STEPS,
     PAGES_OF_BLOCK,
+    SHRINK,
     WORKER,
     WRITE,
     take_step,
@@ -123,6 +127,7 @@ class Player:
         self.verbs = verbs_of(policy, self.guest.state)
         self.pinned = pinned(self.guest)
         settle(self.pinned, self.verbs)
+        self.past = None if case.ends == "unchecked" else Past(self)
 
     def possible(self) -> list:
         """The steps that can be taken."""
@@ -152,10 +157,14 @@ class Player:
             raise InputError(f"--replay: step {step:02x} cannot be taken here")
         sentence = self._tell(step, before)
         settle(self.pinned, self.verbs)
+        if self.past:
+            self.past.note(step)
         return sentence, came_to or check_owners(self.pinned)
 
     def end(self) -> int:
-        """FINE, or the violation of a guest in which nobody can do anything."""
+        """FINE, or the violation of a guest that goes round, or in which nobody can do anything."""
+        if self.past and self.past.goes_round():
+            return ENDLESS
         return check_end(self.pinned) if not self.possible() else FINE
 
     def _look(self) -> dict:
@@ -181,6 +190,8 @@ class Player:
             return f"vCPU {actor} {self._operation(actor, choice, before)}"
         if actor == MIGRATION:
             return f"the migration {self._migration(choice, before)}"
+        if actor == COMMAND and choice == SHRINK:
+            return shrunk(self.guest, before)
         if actor == COMMAND:
             return "the guest sees the host's new command id"
         return f"the host {self._host(before)}" if actor == HOST else self._worker(before)
@@ -290,4 +301,4 @@ def replay(text: str):
         yield player.play(step)
     end = player.end()
     if end != FINE:
-        yield "nobody can do anything", end
+        yield "all is as it was, and so on" if end == ENDLESS else "nobody can do anything", end

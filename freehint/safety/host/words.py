@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from freehint.mm.memory import USER_LIST, frame_order, list_nodes, user_node
 from freehint.safety.guest import (
     AT_DESTINATION,
     FINE_HOST,
@@ -35,7 +36,7 @@ def pages_of(bits: int) -> str:
 
 def own_look(guest) -> dict:
     """What these sentences compare."""
-    return {name: int(guest.own[at]) for name, at in OWN.items()}
+    return {name: int(guest.own[at]) for name, at in OWN.items()} | {"kept": held_bits(guest)}
 
 
 def lost_pages(guest, before: dict) -> str:
@@ -48,6 +49,19 @@ def restarted(guest, before: dict) -> str:
     """Whether a popped command id has started the device, by a bug."""
     changed = before["reenter"] != guest.own[REENTER]
     return "pops the old command id, which starts the device again; " if changed else ""
+
+
+def held_bits(guest) -> int:
+    """The pages of the blocks that the policy holds, as bits."""
+    memory = guest.world.memory
+    held = list_nodes(memory, user_node(memory, 0, USER_LIST)).tolist()
+    return sum((1 << (1 << int(frame_order(memory.frame[node])))) - 1 << node for node in held)
+
+
+def shrunk(guest, before: dict) -> str:
+    """What the balloon's shrinker did."""
+    freed = pages_of(before["kept"] & ~held_bits(guest))
+    return f"the reclaim of another task asks the balloon's shrinker, which frees {freed}"
 
 
 def tell_piece(guest, before: dict) -> str:
