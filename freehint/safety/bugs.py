@@ -27,6 +27,8 @@ class Bug(NamedTuple):
 # 1..19: the host's side.
 REPEATED_ID, ID_WITHOUT_LOCK, STOP_WITHOUT_LOCK, BULK_STAGE, POSTCOPY_HINTS = range(1, 6)
 FIRST_CHUNK, NO_CHUNK, NO_BITMAP_MUTEX, HINT_AFTER_PAUSE, CLEAR_WITHOUT_MUTEX = range(6, 11)
+# 21..29: walks without end.
+TAKE_AND_FREE, SHRINKS_ITSELF = 21, 22
 # 31..34: what the monitor or P5 sees.
 NO_DONE_ON_CANCEL, EARLY_PUTBACK, DEAF_TO_STOP, WALK_AT_SWITCH = range(31, 35)
 # 41: planted for schedules at random.
@@ -108,6 +110,20 @@ BUGS = {
         "e2b-dev/infra #3001",
         "P7",
         ("snapshot",),
+    ),
+    "take_and_free": Bug(
+        TAKE_AND_FREE,
+        "If the ring is full the balloon frees its block at once and goes on: it takes the same"
+        " block again, and again, until the host has used a hint.",
+        "get_free_page_and_send() of drivers/virtio/virtio_balloon.c, Linux 4.20 to 6.x",
+        "P6",
+    ),
+    "shrinks_itself": Bug(
+        SHRINKS_ITSELF,
+        "The balloon's own allocation reclaims, and reclaim asks the balloon's shrinker: a block is"
+        " given back, taken again, and the walk never runs out of blocks.",
+        "Linux 71994620bb25 (4.19), of inflation; undone in 5.7",
+        "P6",
     ),
     "no_done_on_cancel": Bug(
         NO_DONE_ON_CANCEL,

@@ -9,13 +9,14 @@ from freehint.engine.monitor import MUST, RULES
 from freehint.inputs.rules import Checked, OneOf, Switch, Whole
 from freehint.mm.memory import WMARK_LOW
 from freehint.policies import POLICIES
-from freehint.policies.policy import REPORT, Policy
+from freehint.policies.policy import ON_FULL, REPORT, Policy
 from freehint.safety.bugs import BUGS
 
 # Frames of the guest.  Pages between the two blocks of order 2 belong to nobody, so nothing merges
 # beyond that order.
 FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
 MOST_ORDER = 2  # of FRAMES' two blocks
+LARGE_ONLY = ("min_order", "order")  # fields of policies of large blocks; a case lowers them
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Case(Checked):
         Whether property P9 is checked: a hint that counts has its effect.
     postcopy : bool
         Whether the guest may go on at the destination before it has all pages.
+    full_ring : str
+        "own": what the policy does if the ring is full; or one of "lose", "stop" and "wait".
+    ends : str
+        Whether property P6 is checked, that a walk ends though only the worker and the host act:
+        "fair", if the host takes its turns too; "alone", even if it stands still; or "unchecked".
     snapshot : bool
         Whether the vCPUs are paused and a snapshot is taken, in place of a migration.
     drain : bool
@@ -91,6 +97,8 @@ class Case(Checked):
     fine_host: Switch = False
     effect: Switch = False
     postcopy: Switch = False
+    full_ring: Annotated[str, OneOf(("own", *ON_FULL))] = "own"
+    ends: Annotated[str, OneOf(("unchecked", "fair", "alone"))] = "unchecked"
     snapshot: Switch = False
     drain: Switch = False
     switch: Switch = False
@@ -152,16 +160,25 @@ class Case(Checked):
         changes = {"capacity": min(self.capacity, policy.capacity)} if policy.capacity else {}
         if self.report != "own":
             changes["report"] = self.report
-        if getattr(policy, "min_order", 0) > MOST_ORDER:
-            changes["min_order"] = MOST_ORDER
+        if self.full_ring != "own":
+            changes["on_full"] = self.full_ring
+        if self.bug == "take_and_free":
+            changes["on_full"] = "lose"
+        if policy.smallest_order > MOST_ORDER:
+            changes |= dict.fromkeys(_lowered(policy), MOST_ORDER)
         if policy.delay_ns is not None:
             changes["report_order"] = self.report_order
         return replace(policy, **changes)
 
 
+def _lowered(policy: Policy) -> list:
+    """The fields that are lowered in a policy of large blocks."""
+    return [field for field in LARGE_ONLY if hasattr(policy, field)]
+
+
 def why_not(policy: Policy) -> str:
     """Why a policy cannot work in a guest of 8 frames; empty if it can."""
     by_itself = policy.delay_ns is not None  # Then the case sets the order.
-    if policy.smallest_order > MOST_ORDER and not (by_itself or hasattr(policy, "min_order")):
+    if policy.smallest_order > MOST_ORDER and not (by_itself or _lowered(policy)):
         return f"it takes only blocks of order {policy.smallest_order}"
     return ""

@@ -79,6 +79,7 @@ NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
 # What a step of any actor comes to: no step, no violation, or the violation of a property.
 SPOILED, IMPOSSIBLE, FINE, LOST_WRITE, DISCARDED = range(-2, 3)
 WRONG_SNAPSHOT, UNSERVED, NO_EFFECT = range(11, 14)
+ENDLESS = 21  # of no single step: freehint/safety/exhaust/lasso.py
 FIRST_RULE = 40  # + a kind of freehint.engine.world.violations: freehint.safety.paragraphs
 
 
@@ -158,6 +159,7 @@ def small_memory(vcpus: int, frames: tuple, block_order: int):
         pageblock=memory.pageblock[:1].copy(),
         nr_pages=SPAN,
     )
+    memory.zones.spanned[:] = SPAN
     memory.links[: 2 * SPAN] = 0
     memory.pageblock[0] = MOVABLE
     memory.pcp.batch[:] = 1

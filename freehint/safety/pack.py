@@ -253,8 +253,10 @@ def is_new(table, key):
 
 @kernel
 def enter(table, words, at):
-    """Enter a state into a table."""
-    is_new(table, digest(words, at))
+    """Enter a state into a table, and return its hash."""
+    key = digest(words, at)
+    is_new(table, key)
+    return key
 
 
 @kernel

@@ -11,6 +11,7 @@ from freehint.engine.world.content import write_page
 from freehint.jit import kernel
 from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.memory import EMPTIED, MOVABLE
+from freehint.mm.reclaim.shrinker import SHRINK_BATCH, scan_objects
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 from freehint.safety.case import MOST_ORDER
 from freehint.safety.chance.behind import guest_goes_on
@@ -53,10 +54,9 @@ ACTORS = 6
 VCPU_0, VCPU_1, WORKER, HOST, MIGRATION, COMMAND = range(ACTORS)
 CHOICES = 16
 ALLOC, WRITE, FREE = 0, 3, 11  # + order; + 4 * block + page; + block
-START, TURN_SWITCH = 0, 2  # of COMMAND
+START, SHRINK, TURN_SWITCH = range(3)  # of COMMAND
 PAGES_OF_BLOCK = 1 << MOST_ORDER
 NR_STEPS = ACTORS * CHOICES
-SHRINK_PAGES = 128  # SHRINK_BATCH
 
 
 @kernel(inline=True)
@@ -90,7 +90,7 @@ def alloc_step(guest, verbs, cpu, order):
     if held == guest.rule[BLOCKS]:
         return IMPOSSIBLE
     node = try_to_alloc(guest, verbs, cpu, order)
-    if node == NO_PAGE and verbs.shrink(world.memory, guest.state, SHRINK_PAGES) > 0:
+    if node == NO_PAGE and verbs.shrink(world.memory, guest.state, SHRINK_BATCH) > 0:
         node = try_to_alloc(guest, verbs, cpu, order)
     if node < NO_PAGE:
         return SPOILED
@@ -168,6 +168,20 @@ def vcpu_step(guest, verbs, cpu, choice):
     return came_to
 
 
+@kernel(inline=True)
+def shrink_step(guest, verbs):
+    """The reclaim of another task asks the kernel's shrinker, which frees one block.
+
+    With blocks of order 10 that is a scan of SHRINK_BATCH pages.  Not after the migration: like
+    the vCPUs, other tasks do nothing more.
+    """
+    if not verbs.in_reclaim or guest.own[PHASE] == ENDED:
+        return IMPOSSIBLE
+    if guest.world.state[0].locked_zones != 0:
+        return IMPOSSIBLE
+    return FINE if scan_objects(guest.world.memory, 0, 1) > 0 else IMPOSSIBLE
+
+
 def choices_of(case) -> np.ndarray:
     """The steps that are possible at all in a case, in ascending order: int64[n]."""
     choices = {actor: [0] for actor in (WORKER, HOST)}
@@ -178,7 +192,8 @@ def choices_of(case) -> np.ndarray:
         operations = [*range(case.blocks), *operations[MOST_ORDER + 1 :]]
     choices |= dict.fromkeys(range(case.vcpus), operations)
     choices[MIGRATION] = range(SEND_MATE + 1)
-    choices[COMMAND] = [START, TURN_SWITCH] if case.switch else [START]
+    shrinks = [SHRINK] * case.made_policy().has_shrinker
+    choices[COMMAND] = [START, *shrinks, *[TURN_SWITCH] * case.switch]
     return np.array([a * CHOICES + one for a in sorted(choices) for one in choices[a]], np.int64)
 
 
@@ -200,10 +215,12 @@ def act(guest, verbs, step):
             return IMPOSSIBLE
         turn_switch(guest)
         return FINE
-    chosen = guest.rule[CORE] and actor == WORKER
+    chosen = (guest.rule[CORE] and actor == WORKER) or (actor == COMMAND and choice == SHRINK)
     if (choice > 0 and not chosen) or (actor != HOST and is_paused(guest)):
         return IMPOSSIBLE
     if actor == COMMAND:
+        if choice == SHRINK:
+            return shrink_step(guest, verbs)
         if own[START_DUE] == 0:
             return IMPOSSIBLE
         start(guest)

@@ -5,13 +5,13 @@ import re
 from freehint.config import InputError, parameters, shown
 from freehint.engine.world.records import (
     HINT_START,
-    WAIT_RING,
-    WAIT_USED,
 )
 from freehint.engine.world.ring import ADDED, USED
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
+from freehint.safety.exhaust.lasso import Past
 from freehint.safety.guest import (
+    ENDLESS,
     NOT_YET,
     PHASE,
     PRECOPY,
@@ -28,9 +28,10 @@ from freehint.safety.host.words import (
     pages_named,
     pages_of,
     restarted,
+    shrunk,
     tell_elsewhere,
     tell_piece,
-    tell_row,
+    tell_worker,
 )
 from freehint.safety.migrating import CANCEL, FINE, GO_ON, SEND_MATE
 from freehint.safety.pack import settle
@@ -38,10 +39,10 @@ from freehint.safety.steps import (
     CHOICES,
     COMMAND,
     FREE,
-    HOST,
     MIGRATION,
     NR_STEPS,
     PAGES_OF_BLOCK,
+    SHRINK,
     TURN_SWITCH,
     WORKER,
     WRITE,
@@ -126,6 +127,7 @@ class Player:
         self.verbs = verbs_of(policy, self.guest.state)
         self.pinned = pinned(self.guest)
         settle(self.pinned, self.verbs)
+        self.past = None if case.ends == "unchecked" else Past(self)
 
     def possible(self) -> list:
         """The steps that can be taken."""
@@ -155,10 +157,14 @@ class Player:
             raise InputError(f"--replay: step {step:02x} cannot be taken here")
         sentence = self._tell(step, before)
         settle(self.pinned, self.verbs)
+        if self.past:
+            self.past.note(step)
         return sentence, came_to or check_owners(self.pinned)
 
     def end(self) -> int:
-        """FINE, or the violation of a guest in which nobody can do anything."""
+        """FINE, or the violation of a guest that goes round, or in which nobody can do anything."""
+        if self.past and self.past.goes_round():
+            return ENDLESS
         return check_end(self.pinned) if not self.possible() else FINE
 
     def _look(self) -> dict:
@@ -183,11 +189,15 @@ class Player:
             return f"vCPU {actor} {self._operation(actor, choice, before)}"
         if actor == MIGRATION:
             return f"the migration {self._migration(choice, before)}"
+        if actor == COMMAND and choice == SHRINK:
+            return shrunk(self.guest, before)
         if actor == COMMAND and choice == TURN_SWITCH:
             return f"the enable switch is turned {'off' if self.guest.own[SWITCHED_OFF] else 'on'}"
         if actor == COMMAND:
             return "the guest sees the host's new command id"
-        return f"the host {self._host(before)}" if actor == HOST else self._worker(before)
+        if actor == WORKER:
+            return tell_worker(self.guest, before)
+        return f"the host {self._host(before)}"
 
     def _operation(self, cpu: int, choice: int, before: dict) -> str:
         held = self.guest.world.held
@@ -202,30 +212,6 @@ class Player:
             return f"writes page {(int(before['held'][cpu, block]) >> 4) + page}"
         block = int(before["held"][cpu, choice - FREE])
         return f"frees {pages_named(block >> 4, block & 15)}"
-
-    def _worker(self, before: dict) -> str:
-        world = self.guest.world
-        record = world.user[0]
-        said = []
-        if self.guest.own[WALKING] and not before["walking"]:
-            said.append("begins a walk")
-        if record.filled and not before["filled"]:
-            rows = world.report[0, : record.filled]
-            blocks = ", ".join(pages_named(int(row[0]), int(row[1])) for row in rows)
-            said.append(f"chooses {blocks}")
-        elif record.row > before["row"] and before["filled"]:
-            said.append(tell_row(self.guest, before))
-        if record.one_buffer and world.ring.count[0, ADDED] > before["added"]:
-            said.append("puts its report on the ring")
-        if before["filled"] and not record.filled:
-            said.append("ends its stroke")
-        if record.mode == WAIT_RING:
-            said.append("waits for a descriptor")
-        if record.mode == WAIT_USED:
-            said.append("waits until the host has used its hints")
-        if before["walking"] and not self.guest.own[WALKING]:
-            said.append("ends its walk")
-        return "the worker " + (" and ".join(said) or "goes on")
 
     def _host(self, before: dict) -> str:
         world = self.guest.world
@@ -293,4 +279,4 @@ def replay(text: str):
         yield player.play(step)
     end = player.end()
     if end != FINE:
-        yield "nobody can do anything", end
+        yield "all is as it was, and so on" if end == ENDLESS else "nobody can do anything", end

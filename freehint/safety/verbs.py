@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from freehint.jit import kernel
+from freehint.policies.balloon_alloc import ALLOC_FLAGS, BalloonState
 from freehint.policies.five_step_state import AT_INTERRUPTS, FiveStepState
 from freehint.policies.policy import Policy, Stroke
 from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, WalkState
@@ -26,6 +27,12 @@ def no_drain(memory, state, zone, report, n, outcome):
 @kernel
 def no_callback(memory, state, zone, order, migratetype):
     """Move nothing."""
+    return 0
+
+
+@kernel
+def no_zone(memory, state):
+    """Zones are walked ascending."""
     return 0
 
 
@@ -67,6 +74,12 @@ def forget_in_five_step(state):
     state.at[AT_INTERRUPTS] = 0
 
 
+@kernel
+def forget_in_balloon(state):
+    """Zero the flags of an allocation, which next_zone() sets before each."""
+    state.at[ALLOC_FLAGS] = 0
+
+
 class Verbs(NamedTuple):
     """The kernels of a policy, or kernels that do nothing, and what the engine asks of it.
 
@@ -74,11 +87,14 @@ class Verbs(NamedTuple):
     where it is the explorer's choice: :mod:`freehint.safety.core`.
 
     capacity : int
-    watches, acknowledged : bool
+    watches, acknowledged, chooses_zone : bool
+    in_reclaim : bool
+        Whether the kernel's own reclaim frees what it holds, at any time.
     """
 
     fill: object
     drain: object
+    next_zone: object
     on_empty: object
     end_walk: object
     release: object
@@ -88,6 +104,8 @@ class Verbs(NamedTuple):
     capacity: int
     watches: bool
     acknowledged: bool
+    chooses_zone: bool
+    in_reclaim: bool
 
 
 def verbs_of(policy: Policy, state) -> Verbs:
@@ -97,9 +115,12 @@ def verbs_of(policy: Policy, state) -> Verbs:
         forget = forget_in_walk
     elif isinstance(state, FiveStepState):
         forget = forget_in_five_step
+    elif isinstance(state, BalloonState):
+        forget = forget_in_balloon
     return Verbs(
         policy.fill or no_fill,
         policy.drain or no_drain,
+        policy.next_zone or no_zone,
         policy.on_empty or no_callback,
         policy.end_walk or no_end,
         policy.release or no_end,
@@ -109,4 +130,6 @@ def verbs_of(policy: Policy, state) -> Verbs:
         min(policy.stroke_capacity or ROWS, ROWS),
         policy.on_empty is not None,
         policy.report == "acknowledged",
+        policy.next_zone is not None,
+        policy.has_shrinker,
     )

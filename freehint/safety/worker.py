@@ -20,9 +20,10 @@ from freehint.engine.world.records import (
 from freehint.engine.world.ring import ADDED
 from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, REPORT_REQUESTED, WATCH_EMPTY
+from freehint.mm.reclaim.shrinker import scan_objects
 from freehint.policies.policy import Outcome, Stroke
 from freehint.policies.walk_state import forget_user_nodes
-from freehint.safety.bugs import DEAF_TO_STOP, EARLY_PUTBACK, WALK_AT_SWITCH
+from freehint.safety.bugs import DEAF_TO_STOP, EARLY_PUTBACK, SHRINKS_ITSELF, WALK_AT_SWITCH
 from freehint.safety.guest import (
     ASKED,
     BUG,
@@ -98,6 +99,16 @@ def end_walk(guest, verbs):
 
 
 @kernel(inline=True)
+def chosen_zone(guest, verbs):
+    """The zone that the policy chooses, or -1; by a bug reclaim gives it a block of its own."""
+    memory = guest.world.memory
+    zone = verbs.next_zone(memory, guest.state)
+    if zone < 0 and guest.rule[BUG] == SHRINKS_ITSELF and scan_objects(memory, 0, 1) > 0:
+        zone = verbs.next_zone(memory, guest.state)
+    return zone
+
+
+@kernel(inline=True)
 def begin_stroke(guest, verbs):
     """Lock the zone, let the policy choose, begin to publish.  Source: Strokes.begin()."""
     world, own = guest.world, guest.own
@@ -106,7 +117,9 @@ def begin_stroke(guest, verbs):
             suspend(world, worker_actor(world))
             return
         begin_walk(guest, verbs)
-    if world.user[0].stop:
+    if verbs.chooses_zone:
+        own[ZONE] = chosen_zone(guest, verbs)
+    if own[ZONE] < 0 or world.user[0].stop:
         end_walk(guest, verbs)
         return
     if lock_zone(world, 0, 0, 0) < 0:

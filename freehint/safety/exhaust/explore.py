@@ -120,6 +120,8 @@ def search_all(
     search = kept_search(case, checkpoint, symmetric) or Search(case, set(), symmetric)
     while True:
         came_to = _search(search, most_states, most_bytes, progress, checkpoint)
+        if came_to == LEVEL_DONE and case.ends != "unchecked" and search.look_for_rounds():
+            came_to = VIOLATED
         if came_to != NOT_PACKED:
             return search, came_to
         cells = set(search.cells.tolist()) | search.changed()

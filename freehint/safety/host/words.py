@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from freehint.engine.world.records import WAIT_RING, WAIT_USED
 from freehint.engine.world.ring import ADDED, USED
+from freehint.mm.memory import USER_LIST, frame_order, list_nodes, user_node
 from freehint.safety.guest import (
     AT_DESTINATION,
     FINE_HOST,
@@ -16,6 +18,7 @@ from freehint.safety.guest import (
     SENDER_WORD,
     SNAPSHOT,
     SYNCED,
+    WALKING,
 )
 from freehint.safety.host.device import COUNTED, IDLE, ROW, TO_DISCARD, TO_USE
 from freehint.safety.migrating import CANCEL, GO_ON, SWITCH
@@ -36,7 +39,7 @@ def pages_of(bits: int) -> str:
 
 def own_look(guest) -> dict:
     """What these sentences compare."""
-    return {name: int(guest.own[at]) for name, at in OWN.items()}
+    return {name: int(guest.own[at]) for name, at in OWN.items()} | {"kept": held_bits(guest)}
 
 
 def lost_pages(guest, before: dict) -> str:
@@ -62,6 +65,32 @@ def tell_row(guest, before: dict) -> str:
     return f"{did} for {pages_named(node, order)}"
 
 
+def tell_worker(guest, before: dict) -> str:
+    """What the worker did."""
+    world = guest.world
+    record = world.user[0]
+    said = []
+    if guest.own[WALKING] and not before["walking"]:
+        said.append("begins a walk")
+    if record.filled and not before["filled"]:
+        rows = world.report[0, : record.filled]
+        blocks = ", ".join(pages_named(int(row[0]), int(row[1])) for row in rows)
+        said.append(f"chooses {blocks}")
+    elif record.row > before["row"] and before["filled"]:
+        said.append(tell_row(guest, before))
+    if record.one_buffer and world.ring.count[0, ADDED] > before["added"]:
+        said.append("puts its report on the ring")
+    if before["filled"] and not record.filled:
+        said.append("ends its stroke")
+    if record.mode == WAIT_RING:
+        said.append("waits for a descriptor")
+    if record.mode == WAIT_USED:
+        said.append("waits until the host has used its hints")
+    if before["walking"] and not guest.own[WALKING]:
+        said.append("ends its walk")
+    return "the worker " + (" and ".join(said) or "goes on")
+
+
 def tell_report(guest, before: dict) -> str:
     """What the host did with a report; empty if it found none."""
     world, own = guest.world, guest.own
@@ -78,6 +107,19 @@ def tell_report(guest, before: dict) -> str:
         return "pops a report"
     pages = pages_named(*rows[before["host_at"] // ROW])
     return f"discards {pages} of the report" + lost_pages(guest, before)
+
+
+def held_bits(guest) -> int:
+    """The pages of the blocks that the policy holds, as bits."""
+    memory = guest.world.memory
+    held = list_nodes(memory, user_node(memory, 0, USER_LIST)).tolist()
+    return sum((1 << (1 << int(frame_order(memory.frame[node])))) - 1 << node for node in held)
+
+
+def shrunk(guest, before: dict) -> str:
+    """What the balloon's shrinker did."""
+    freed = pages_of(before["kept"] & ~held_bits(guest))
+    return f"the reclaim of another task asks the balloon's shrinker, which frees {freed}"
 
 
 def tell_piece(guest, before: dict) -> str:
