@@ -33,6 +33,10 @@ CASES = {
     "no_bitmap_mutex": _EFFECT,
     "clear_without_mutex": replace(_PLAIN, policy="hold_the_lock", generation="G3", fine_host=True),
     "hint_after_pause": replace(_PLAIN, snapshot=True, discard=True),
+    "no_done_on_cancel": replace(_PLAIN, policy="balloon_alloc", operations=2),
+    "early_putback": replace(_PLAIN, policy="page_reporting", blocks=2, operations=2, spec=True),
+    "deaf_to_stop": replace(_PLAIN, spec=True, shoulds=True),
+    "walk_at_switch": replace(_PLAIN, spec=True, switch=True),
 }
 LARGE = {"vcpus": 2, "rounds": 2}
 FOUND, MISSED, OTHER = "found", "not found", "another violation"
