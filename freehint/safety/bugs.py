@@ -137,7 +137,6 @@ BUGS = {
         "Reported blocks are put back on their lists before the host has used the report.",
         "planted; page_reporting_drain() comes after the report is acknowledged",
         "P4",
-        ("spec",),
     ),
     "deaf_to_stop": Bug(
         DEAF_TO_STOP,

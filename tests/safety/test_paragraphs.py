@@ -54,9 +54,9 @@ def test_a_should_is_asked_for_only_if_wanted():
     assert found.exhausted and found.violation == FINE
     musts = sum(1 << kind for kind, one in RULES.items() if one.rule == MUST)
     assert PLAIN.rules == musts and replace(PLAIN, spec=False).rules == 0
-    with pytest.raises(InputError, match="explore.shoulds must go with spec"):
+    with pytest.raises(InputError, match=r"explore\.shoulds must go with spec"):
         Case(shoulds=True)
-    with pytest.raises(InputError, match="explore.spec must be off"):
+    with pytest.raises(InputError, match=r"explore\.spec must be off"):
         Case(spec=True, snapshot=True)
 
 

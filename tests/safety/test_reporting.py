@@ -86,7 +86,7 @@ def test_the_gate_is_what_must_be_free(gate, passes):
 
 def test_gate_and_order_are_of_a_policy_that_walks_by_itself():
     for field in ("gate", "report_order"):
-        with pytest.raises(InputError, match=f"explore.{field} must be 0"):
+        with pytest.raises(InputError, match=rf"explore\.{field} must be 0"):
             Case("v24", **{field: 1})
 
 
@@ -123,5 +123,6 @@ def test_a_page_in_use_is_found_as_the_engine_finds_it():
         fate = player.guest.world.fate
         assert (came_to == USED_EARLY) == any(fate[page] & IN_FLIGHT for page in pages)
         fate[pages] = 0  # as the engine's pages_allocated() does
-        used_early += came_to == USED_EARLY
+        if came_to == USED_EARLY:
+            player, used_early = None, used_early + 1
     assert used_early > 5
