@@ -31,6 +31,12 @@ def played(case: Case, *steps) -> Player:
     return player
 
 
+def held(player: Player) -> set:
+    """The blocks of the vCPU; page 0 alone is 0."""
+    world = player.guest.world
+    return set(world.held[0, : world.cpu[0].nr_blocks].tolist())
+
+
 def passed(player: Player) -> list:
     """What was told until the pass was over and the worker slept."""
     told = []
@@ -116,9 +122,9 @@ def test_a_page_in_use_is_found_as_the_engine_finds_it():
             possible = player.possible()
         few = [step for step in possible if step < 3 or WORK <= step < 0x40]
         step = chance.choice(few or possible)
-        before = player.guest.world.held.copy()
+        before = held(player)
         _, came_to = player.play(step)
-        new = set(player.guest.world.held[0].tolist()) - set(before[0].tolist()) - {0}
+        new = held(player) - before
         pages = [page for one in new for page in range(one >> 4, (one >> 4) + (1 << (one & 15)))]
         fate = player.guest.world.fate
         assert (came_to == USED_EARLY) == any(fate[page] & IN_FLIGHT for page in pages)
