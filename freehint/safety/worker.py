@@ -13,13 +13,10 @@ from freehint.engine.world.records import HINT_REQUESTED, HINT_START, HINT_STOP,
 from freehint.engine.world.ring import ADDED
 from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, WATCH_EMPTY
-from freehint.mm.reclaim.shrinker import scan_objects
 from freehint.policies.policy import Outcome, Stroke
 from freehint.policies.walk_state import forget_user_nodes
-from freehint.safety.bugs import SHRINKS_ITSELF
 from freehint.safety.guest import (
     ASKED,
-    BUG,
     KEEPS_STATE,
     START_DUE,
     STATE_BEGINS,
@@ -80,23 +77,13 @@ def end_walk(guest, verbs):
 
 
 @kernel(inline=True)
-def chosen_zone(guest, verbs):
-    """The zone that the policy chooses, or -1; by a bug reclaim gives it a block of its own."""
-    memory = guest.world.memory
-    zone = verbs.next_zone(memory, guest.state)
-    if zone < 0 and guest.rule[BUG] == SHRINKS_ITSELF and scan_objects(memory, 0, 1) > 0:
-        zone = verbs.next_zone(memory, guest.state)
-    return zone
-
-
-@kernel(inline=True)
 def begin_stroke(guest, verbs):
     """Lock the zone, let the policy choose, begin to publish.  Source: Strokes.begin()."""
     world, own = guest.world, guest.own
     if not own[WALKING]:
         begin_walk(guest, verbs)
     if verbs.chooses_zone:
-        own[ZONE] = chosen_zone(guest, verbs)
+        own[ZONE] = verbs.next_zone(world.memory, guest.state)
     if own[ZONE] < 0 or world.user[0].stop:
         end_walk(guest, verbs)
         return
