@@ -3,11 +3,7 @@
 import re
 
 from freehint.config import InputError, parameters, shown
-from freehint.engine.world.records import (
-    HINT_START,
-    WAIT_RING,
-    WAIT_USED,
-)
+from freehint.engine.world.records import HINT_START, WAIT_RING, WAIT_USED
 from freehint.engine.world.ring import ADDED, USED
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners

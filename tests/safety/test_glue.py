@@ -54,7 +54,7 @@ class Mirror(Player):
         actor, choice = divmod(step, CHOICES)
         if actor == WORKER:
             self._turn()
-        elif actor == COMMAND:
+        elif step == COMMAND * CHOICES:
             self.commands.start(0)
             own[START_DUE] = 0
         elif actor == MIGRATION and choice == TURN and own[PHASE] == PRECOPY:
