@@ -70,8 +70,9 @@ ROWS = 12  # more blocks than the guest can have
     WITHOUT_SENDING,  # pages whose hint is to have its effect: they are not sent
     RECEIVED,  # pages that the destination has
     BEHIND,  # operations of the guest that the host is behind; freehint/safety/chance/behind.py
+    LOOKS_AT,  # where a walk without the lock stands, or 0; freehint/safety/walk/unlocked.py
     NR_OWN,
-) = range(19)
+) = range(20)
 NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
 
 # What a step of any actor comes to: no step, no violation, or the violation of a property.

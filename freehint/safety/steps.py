@@ -36,6 +36,7 @@ from freehint.safety.guest import (
 from freehint.safety.host.device import host_rests, host_step, is_paused
 from freehint.safety.host.early import arrives
 from freehint.safety.migrating import SEND_MATE, SWITCH, migration_step
+from freehint.safety.walk.bookmark import takes_bookmark
 from freehint.safety.worker import call_back, start, worker_actor, worker_step
 
 # Actors, and the choices of those that have some.
@@ -78,6 +79,8 @@ def alloc_step(guest, verbs, cpu, order):
     held = world.cpu[cpu].nr_blocks
     if held == guest.rule[BLOCKS]:
         return IMPOSSIBLE
+    if takes_bookmark(guest, order):
+        return FINE
     node = try_to_alloc(guest, verbs, cpu, order)
     if node == NO_PAGE and verbs.shrink(world.memory, guest.state, SHRINK_PAGES) > 0:
         node = try_to_alloc(guest, verbs, cpu, order)

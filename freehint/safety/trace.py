@@ -285,9 +285,11 @@ def replay(text: str):
         The string is no schedule, or a step cannot be taken.
     """
     case, steps = read_schedule(text)
-    player = Player(case)
+    player, came_to = Player(case), FINE
     for step in steps:
-        yield player.play(step)
-    end = player.end()
+        sentence, came_to = player.play(step)
+        yield sentence, came_to
+    # After a violation the memory may be damaged, so nobody goes on in it.
+    end = player.end() if came_to == FINE else FINE
     if end != FINE:
         yield "nobody can do anything", end

@@ -15,8 +15,10 @@ from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, WATCH_EMPTY
 from freehint.policies.policy import Outcome, Stroke
 from freehint.policies.walk_state import forget_user_nodes
+from freehint.safety.bugs import WALK_WITHOUT_LOCK
 from freehint.safety.guest import (
     ASKED,
+    BUG,
     KEEPS_STATE,
     START_DUE,
     STATE_BEGINS,
@@ -25,6 +27,7 @@ from freehint.safety.guest import (
     WALKING,
     ZONE,
 )
+from freehint.safety.walk.unlocked import drop_lock_early, is_looking, look_on
 
 TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
 _, ZONE_DONE, STOPPED, _ = map(int, Stroke)
@@ -85,6 +88,9 @@ def begin_stroke(guest, verbs):
     if world.user[0].stop:
         end_walk(guest, verbs)
         return
+    if guest.rule[BUG] == WALK_WITHOUT_LOCK:
+        look_on(guest, verbs, worker_actor(world))
+        return
     if lock_zone(world, 0, 0, 0) < 0:
         return
     report = world.report[0, : verbs.capacity + 1]
@@ -138,7 +144,11 @@ def worker_turn(guest):
 @kernel
 def worker_step(guest, verbs):
     """The worker's next turn."""
+    if is_looking(guest):
+        look_on(guest, verbs, worker_actor(guest.world))
+        return
     due = worker_turn(guest)
+    drop_lock_early(guest)
     if due == STROKE_BEGINS:
         begin_stroke(guest, verbs)
     elif due == STROKE_ENDS:
