@@ -3,15 +3,12 @@
 import re
 
 from freehint.config import InputError, parameters, shown
-from freehint.engine.world.records import (
-    HINT_START,
-    WAIT_RING,
-    WAIT_USED,
-)
+from freehint.engine.world.records import HINT_START, WAIT_RING, WAIT_USED
 from freehint.engine.world.ring import ADDED, USED
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
 from freehint.safety.guest import (
+    LOOKS_AT,
     NOT_YET,
     PHASE,
     PRECOPY,
@@ -45,6 +42,7 @@ from freehint.safety.steps import (
     take_step,
 )
 from freehint.safety.verbs import verbs_of
+from freehint.safety.walk.words import bookmark_words, lock_words, tell_look
 
 MOST_STEPS = 1000
 
@@ -173,6 +171,8 @@ class Player:
             "filled": int(world.user[0].filled),
             "rows": world.report[0].copy(),
             "content": world.version.copy(),
+            "looks_at": int(own[LOOKS_AT]),
+            "free": int(world.memory.zones[0].nr_free_pages),
         } | own_look(self.guest)
 
     def _tell(self, step: int, before: dict) -> str:
@@ -190,7 +190,8 @@ class Player:
         if choice < WRITE:
             new = set(held[cpu].tolist()) - set(before["held"][cpu].tolist())
             if not new:
-                return f"finds no free block of order {choice}"
+                missed = f"finds no free block of order {choice}"
+                return bookmark_words(self.guest, before) or missed
             block = new.pop()
             return f"allocates {pages_named(block >> 4, block & 15)}"
         if choice < FREE:
@@ -202,6 +203,8 @@ class Player:
     def _worker(self, before: dict) -> str:
         world = self.guest.world
         record = world.user[0]
+        if looks := tell_look(self.guest, before):
+            return f"the worker {looks}"
         said = []
         if self.guest.own[WALKING] and not before["walking"]:
             said.append("begins a walk")
@@ -214,6 +217,7 @@ class Player:
             taken = world.ring.count[0, ADDED] > before["added"]
             did = "puts a hint on the ring" if taken else "finds the ring full and loses the hint"
             said.append(f"{did} for {pages_named(node, order)}")
+        said += lock_words(self.guest, before)
         if before["filled"] and not record.filled:
             said.append("ends its stroke")
         if record.mode == WAIT_RING:
@@ -277,7 +281,7 @@ def replay(text: str):
     Yields
     ------
     (str, int)
-        A sentence for each step, and FINE or a violation.
+        A sentence for each step, and FINE or a violation, which is the last.
 
     Raises
     ------
@@ -285,11 +289,12 @@ def replay(text: str):
         The string is no schedule, or a step cannot be taken.
     """
     case, steps = read_schedule(text)
-    player, came_to = Player(case), FINE
+    player = Player(case)
     for step in steps:
         sentence, came_to = player.play(step)
         yield sentence, came_to
-    # After a violation the memory may be damaged, so nobody goes on in it.
-    end = player.end() if came_to == FINE else FINE
+        if came_to != FINE:
+            return  # The memory may be damaged, so nobody goes on in it.
+    end = player.end()
     if end != FINE:
         yield "nobody can do anything", end
