@@ -123,6 +123,11 @@ class Case(Checked):
         require(self.ring & (self.ring - 1) == 0, "explore.ring", "be a power of two", self.ring)
         for field in BUGS[self.bug].needs if self.bug in BUGS else ():
             require(getattr(self, field), f"explore.{field}", f"be on for bug {self.bug}", False)
+        if self.bug in BUGS and (knob := BUGS[self.bug].knob):
+            value = getattr(POLICIES[self.policy], knob[0], None)
+            having = " or ".join(str(one) for one in knob[1])
+            need = f"have {knob[0]} {having} for bug {self.bug}"
+            require(value in knob[1], "explore.policy", need, f"{self.policy} ({value})")
         both = self.postcopy and self.snapshot
         require(not both, "explore.postcopy", "be off in a case with a snapshot", self.postcopy)
         vain = self.drain and not self.snapshot

@@ -72,8 +72,9 @@ ROWS = 12  # more blocks than the guest can have
     BEHIND,  # operations of the guest that the host is behind; freehint/safety/chance/behind.py
     SWITCHED_OFF,  # 1: the enable switch is off
     PUT_BACK,  # 1: by a bug, the blocks of a report that is not used yet are put back
+    LOOKS_AT,  # where a walk without the lock stands, or 0; freehint/safety/walk/unlocked.py
     NR_OWN,
-) = range(21)
+) = range(22)
 NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
 
 # What a step of any actor comes to: no step, no violation, or the violation of a property.

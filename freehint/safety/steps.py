@@ -48,6 +48,7 @@ from freehint.safety.worker import (
     worker_actor,
     worker_step,
 )
+from freehint.safety.walk.bookmark import takes_bookmark
 
 # Actors, and the choices of those that have some.
 ACTORS = 6
@@ -89,6 +90,8 @@ def alloc_step(guest, verbs, cpu, order):
     held = world.cpu[cpu].nr_blocks
     if held == guest.rule[BLOCKS]:
         return IMPOSSIBLE
+    if takes_bookmark(guest, order):
+        return FINE
     node = try_to_alloc(guest, verbs, cpu, order)
     if node == NO_PAGE and verbs.shrink(world.memory, guest.state, SHRINK_BATCH) > 0:
         node = try_to_alloc(guest, verbs, cpu, order)

@@ -3,15 +3,14 @@
 import re
 
 from freehint.config import InputError, parameters, shown
-from freehint.engine.world.records import (
-    HINT_START,
-)
+from freehint.engine.world.records import HINT_START
 from freehint.engine.world.ring import ADDED, USED
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
 from freehint.safety.exhaust.lasso import Past
 from freehint.safety.guest import (
     ENDLESS,
+    LOOKS_AT,
     NOT_YET,
     PHASE,
     PRECOPY,
@@ -49,6 +48,7 @@ from freehint.safety.steps import (
     take_step,
 )
 from freehint.safety.verbs import verbs_of
+from freehint.safety.walk.words import bookmark_words, lock_words, tell_look
 
 MOST_STEPS = 1000
 
@@ -181,6 +181,8 @@ class Player:
             "row": int(world.user[0].row),
             "filled": int(world.user[0].filled),
             "content": world.version.copy(),
+            "looks_at": int(own[LOOKS_AT]),
+            "free": int(world.memory.zones[0].nr_free_pages),
         } | own_look(self.guest)
 
     def _tell(self, step: int, before: dict) -> str:
@@ -196,7 +198,9 @@ class Player:
         if actor == COMMAND:
             return "the guest sees the host's new command id"
         if actor == WORKER:
-            return tell_worker(self.guest, before)
+            if looks := tell_look(self.guest, before):
+                return f"the worker {looks}"
+            return tell_worker(self.guest, before, lock_words(self.guest, before))
         return f"the host {self._host(before)}"
 
     def _operation(self, cpu: int, choice: int, before: dict) -> str:
@@ -204,7 +208,8 @@ class Player:
         if choice < WRITE:
             new = set(held[cpu].tolist()) - set(before["held"][cpu].tolist())
             if not new:
-                return f"finds no free block of order {choice}"
+                missed = f"finds no free block of order {choice}"
+                return bookmark_words(self.guest, before) or missed
             block = new.pop()
             return f"allocates {pages_named(block >> 4, block & 15)}"
         if choice < FREE:
@@ -266,7 +271,7 @@ def replay(text: str):
     Yields
     ------
     (str, int)
-        A sentence for each step, and FINE or a violation.
+        A sentence for each step, and FINE or a violation, which is the last.
 
     Raises
     ------
@@ -276,7 +281,10 @@ def replay(text: str):
     case, steps = read_schedule(text)
     player = Player(case)
     for step in steps:
-        yield player.play(step)
+        sentence, came_to = player.play(step)
+        yield sentence, came_to
+        if came_to != FINE:
+            return  # The memory may be damaged, so nobody goes on in it.
     end = player.end()
     if end != FINE:
         yield "all is as it was, and so on" if end == ENDLESS else "nobody can do anything", end

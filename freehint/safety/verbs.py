@@ -8,6 +8,7 @@ from freehint.policies.five_step_state import AT_INTERRUPTS, FiveStepState
 from freehint.policies.policy import Policy, Stroke
 from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, WalkState
 from freehint.safety.guest import ROWS
+from freehint.safety.walk.unlocked import look, look_nowhere
 
 STOPPED = int(Stroke.STOPPED)
 
@@ -84,7 +85,8 @@ class Verbs(NamedTuple):
     """The kernels of a policy, or kernels that do nothing, and what the engine asks of it.
 
     ``forget`` zeroes what decides nothing of the policy's state; ``choose`` sets the next stroke
-    where it is the explorer's choice: :mod:`freehint.safety.core`.
+    where it is the explorer's choice: :mod:`freehint.safety.core`; ``look`` is ``fill`` in pieces,
+    for a bug: :mod:`freehint.safety.walk.unlocked`.
 
     capacity : int
     watches, acknowledged, chooses_zone : bool
@@ -101,6 +103,7 @@ class Verbs(NamedTuple):
     shrink: object
     forget: object
     choose: object
+    look: object
     capacity: int
     watches: bool
     acknowledged: bool
@@ -127,6 +130,7 @@ def verbs_of(policy: Policy, state) -> Verbs:
         policy.shrink or no_shrink,
         forget,
         getattr(policy, "choose", no_choice),
+        look if isinstance(state, WalkState) else look_nowhere,
         min(policy.stroke_capacity or ROWS, ROWS),
         policy.on_empty is not None,
         policy.report == "acknowledged",

@@ -24,6 +24,7 @@ from freehint.mm.reclaim.shrinker import scan_objects
 from freehint.policies.policy import Outcome, Stroke
 from freehint.policies.walk_state import forget_user_nodes
 from freehint.safety.bugs import DEAF_TO_STOP, EARLY_PUTBACK, SHRINKS_ITSELF, WALK_AT_SWITCH
+from freehint.safety.bugs import WALK_WITHOUT_LOCK
 from freehint.safety.guest import (
     ASKED,
     BUG,
@@ -38,6 +39,7 @@ from freehint.safety.guest import (
     ZONE,
 )
 from freehint.safety.paragraphs import id_issued, not_supplied, says_done, says_stop, sends_id
+from freehint.safety.walk.unlocked import drop_lock_early, is_looking, look_on
 
 TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
 _, ZONE_DONE, STOPPED, _ = map(int, Stroke)
@@ -122,6 +124,9 @@ def begin_stroke(guest, verbs):
     if own[ZONE] < 0 or world.user[0].stop:
         end_walk(guest, verbs)
         return
+    if guest.rule[BUG] == WALK_WITHOUT_LOCK:
+        look_on(guest, verbs, worker_actor(world))
+        return
     if lock_zone(world, 0, 0, 0) < 0:
         return
     report = world.report[0, : verbs.capacity + 1]
@@ -180,7 +185,11 @@ def worker_step(guest, verbs):
     own, record = guest.own, guest.world.user[0]
     if guest.rule[BUG] == EARLY_PUTBACK and record.mode == WAIT_USED and not own[PUT_BACK]:
         own[PUT_BACK] = settle_rows(guest, verbs, record.filled) > 0
+    if is_looking(guest):
+        look_on(guest, verbs, worker_actor(guest.world))
+        return
     due = worker_turn(guest)
+    drop_lock_early(guest)
     if due == STROKE_BEGINS:
         begin_stroke(guest, verbs)
     elif due == STROKE_ENDS:

@@ -33,6 +33,9 @@ CASES = {
     "no_bitmap_mutex": _EFFECT,
     "clear_without_mutex": replace(_PLAIN, policy="hold_the_lock", generation="G3", fine_host=True),
     "hint_after_pause": replace(_PLAIN, snapshot=True, discard=True),
+    "walk_without_lock": replace(_PLAIN, vcpus=2),
+    "rotate_without_lock": replace(_PLAIN, policy="rotate_on_exit"),
+    "bookmark_as_block": replace(_PLAIN, policy="restartable_cursor", capacity=1, vcpus=2),
 }
 LARGE = {"vcpus": 2, "rounds": 2}
 FOUND, MISSED, OTHER = "found", "not found", "another violation"

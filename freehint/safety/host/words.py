@@ -65,8 +65,8 @@ def tell_row(guest, before: dict) -> str:
     return f"{did} for {pages_named(node, order)}"
 
 
-def tell_worker(guest, before: dict) -> str:
-    """What the worker did."""
+def tell_worker(guest, before: dict, with_lock: list) -> str:
+    """What the worker did; ``with_lock`` tells what it did with the lock by a bug."""
     world = guest.world
     record = world.user[0]
     said = []
@@ -80,6 +80,7 @@ def tell_worker(guest, before: dict) -> str:
         said.append(tell_row(guest, before))
     if record.one_buffer and world.ring.count[0, ADDED] > before["added"]:
         said.append("puts its report on the ring")
+    said += with_lock
     if before["filled"] and not record.filled:
         said.append("ends its stroke")
     if record.mode == WAIT_RING:
