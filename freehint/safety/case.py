@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from freehint.config import InputError, require
+from freehint.config import InputError, parameters, require, require_name
 from freehint.engine.host.migration import GENERATIONS
 from freehint.inputs.rules import Checked, OneOf, Switch, Whole
 from freehint.policies import POLICIES
@@ -88,8 +88,8 @@ class Case(Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        if why := why_not(POLICIES[self.policy]):
-            raise InputError(f"policy {self.policy!r} cannot be explored in 8 frames: {why}")
+        if why := why_not(self.chosen):
+            raise InputError(f"policy {self.chosen.name!r} cannot be explored in 8 frames: {why}")
         known = self.watched < 0 or self.watched in FRAMES
         require(known, "explore.watched", f"be -1 or one of {FRAMES}", self.watched)
         whole = self.watched < 0 or not (self.postcopy or self.effect)
@@ -105,6 +105,11 @@ class Case(Checked):
     def prepare(self, world) -> None:
         """Change the world before the first step; nothing here."""
 
+    @property
+    def chosen(self) -> Policy:
+        """The policy before the case changes its report and capacity."""
+        return POLICIES[self.policy]
+
     def made_policy(self) -> Policy:
         """The policy with the case's report and capacity; a walker of large blocks walks all.
 
@@ -113,7 +118,7 @@ class Case(Checked):
         InputError
             The policy cannot report so.
         """
-        policy = POLICIES[self.policy]
+        policy = self.chosen
         changes = {"capacity": min(self.capacity, policy.capacity)} if policy.capacity else {}
         if self.report != "own":
             changes["report"] = self.report
@@ -122,10 +127,57 @@ class Case(Checked):
         return replace(policy, **changes)
 
 
+OWN = "own"  # the name of every policy that is not in POLICIES
+
+
+@dataclass(frozen=True)
+class OwnCase(Case):
+    """A Case whose policy is not in POLICIES; ``policy`` is "own".
+
+    Attributes
+    ----------
+    made : Policy
+    """
+
+    policy: Annotated[str, OneOf((OWN,))] = OWN
+    made: Policy | None = None
+
+    @property
+    def chosen(self) -> Policy:
+        """The policy before the case changes its report and capacity."""
+        return self.made
+
+
+def case_of(policy, **values) -> Case:
+    """The case of a policy.
+
+    Parameters
+    ----------
+    policy : str or Policy
+        A name in POLICIES, or any policy.
+    values
+        Other fields of Case.
+
+    Raises
+    ------
+    InputError
+        A field is not known, a value cannot be used, or the policy cannot work so.
+    """
+    for name in values:
+        require_name(name, [one.name for one in parameters(Case) if one.name != "policy"])
+    if not isinstance(policy, Policy):
+        return Case(policy=policy, **values)
+    if POLICIES.get(policy.name) == policy:
+        return Case(policy=policy.name, **values)
+    return OwnCase(made=policy, **values)
+
+
 def why_not(policy: Policy) -> str:
     """Why a policy cannot work in a guest of 8 frames; empty if it can."""
     if policy.delay_ns is not None:
         return "it walks by itself, and hints are not what it reports"
+    if policy.next_zone or policy.feedback or policy.compacts:
+        return "the explorer has no next_zone, no feedback and no compacts"
     if policy.smallest_order > MOST_ORDER and not hasattr(policy, "min_order"):
         return f"it takes only blocks of order {policy.smallest_order}"
     return ""
