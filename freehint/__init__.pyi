@@ -55,6 +55,7 @@ from freehint.runs.run import Run, comparison, summaries
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.runs.trajectory.trajectory import Trajectory, record
+from freehint.safety.exhaust.explore import explore
 from freehint.studies.thread_run import thread_trajectory
 from freehint.studies.verdicts import verdicts
 from freehint.sweeps.optimise import Optimum, optimise
@@ -111,6 +112,7 @@ __all__ = [
     "comparison",
     "counterfactual",
     "data",
+    "explore",
     "figures",
     "findings",
     "free_lists",

@@ -46,7 +46,7 @@ from freehint.safety.arena import Arena
 from freehint.safety.bugs import bug_number
 from freehint.safety.case import Case
 from freehint.safety.exhaust.slice import watched_pages
-from freehint.safety.own import own_state, require_state
+from freehint.safety.own.verbs import own_state, require_state
 
 SPAN = 64  # nodes that are pages, and pages that the bitmaps cover
 ROWS = 12  # more blocks than the guest can have

@@ -31,6 +31,8 @@ from freehint.safety.host.words import (
     tell_piece,
 )
 from freehint.safety.migrating import CANCEL, FINE, GO_ON, SEND_MATE
+from freehint.safety.own.case import OWN, OwnCase
+from freehint.safety.own.verbs import verbs_may_fail
 from freehint.safety.pack import settle
 from freehint.safety.steps import (
     CHOICES,
@@ -67,21 +69,27 @@ def schedule_string(case: Case, steps) -> str:
     return ",".join([case.policy, *named]) + ":" + "".join(f"{step:02x}" for step in steps)
 
 
-def read_schedule(text: str) -> tuple[Case, tuple]:
+def read_schedule(text: str, policy=None) -> tuple[Case, tuple]:
     """The case and the steps of a string.
+
+    Parameters
+    ----------
+    text : str
+    policy : Policy, optional
+        The policy that the string calls "own"; any other string names its policy.
 
     Raises
     ------
     InputError
-        It is no such string.
+        It is no such string, or it is of a user's own policy, and that is not given.
     """
     head, colon, digits = text.strip().partition(":")
-    policy, *named = head.split(",")
+    whose, *named = head.split(",")
     if not colon or not re.fullmatch("([0-9a-f]{2})*", digits):
         raise InputError(
             f"--replay must be a schedule that freehint explore printed, got {shown(text, 80)}"
         )
-    values = {"policy": policy}
+    values = {"policy": whose}
     known = {one.name: type(getattr(Case(), one.name)) for one in parameters(Case)}
     for one in named:
         name, _, value = one.partition("=")
@@ -95,7 +103,15 @@ def read_schedule(text: str) -> tuple[Case, tuple]:
     steps = tuple(bytes.fromhex(digits))
     if len(steps) > MOST_STEPS:
         raise InputError(f"--replay: a schedule has at most {MOST_STEPS} steps, got {len(steps)}")
-    return Case(**values), steps
+    if whose != OWN:
+        return Case(**values), steps
+    if policy is None:
+        raise InputError(
+            "this schedule is of a policy of somebody's own, which it cannot name: give the policy"
+            " too, as in fh.Player(schedule, policy=mine)"
+        )
+    del values["policy"]
+    return OwnCase(made=policy, **values), steps
 
 
 def _value(name: str, text: str, kind):
@@ -147,7 +163,8 @@ class Player:
             The step cannot be taken now.
         """
         before = self._look()
-        came_to = take_step(self.pinned, self.verbs, step) if step < NR_STEPS else -1
+        with verbs_may_fail(self.case.chosen):
+            came_to = take_step(self.pinned, self.verbs, step) if step < NR_STEPS else -1
         if came_to < FINE:
             raise InputError(f"--replay: step {step:02x} cannot be taken here")
         sentence = self._tell(step, before)
@@ -266,13 +283,15 @@ class Player:
         return f"syncs: {dirty}"
 
 
-def replay(text: str):
+def replay(text: str, policy=None):
     """Play a schedule.
 
     Parameters
     ----------
     text : str
         From :func:`schedule_string`.
+    policy : Policy, optional
+        As in :func:`read_schedule`.
 
     Yields
     ------
@@ -284,7 +303,7 @@ def replay(text: str):
     InputError
         The string is no schedule, or a step cannot be taken.
     """
-    case, steps = read_schedule(text)
+    case, steps = read_schedule(text, policy)
     player = Player(case)
     for step in steps:
         yield player.play(step)

@@ -7,7 +7,7 @@ from freehint.policies.five_step_state import AT_INTERRUPTS, FiveStepState
 from freehint.policies.policy import Policy, Stroke
 from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, WalkState
 from freehint.safety.guest import ROWS
-from freehint.safety.own import (
+from freehint.safety.own.verbs import (
     OwnState,
     own_drain,
     own_end_walk,

@@ -29,7 +29,9 @@ from freehint.policies.policy import Policy, Stroke
 FILL, DRAIN, ON_EMPTY, END_WALK, RELEASE, SHRINK, NR_CALLED = range(7)
 CALLED = ("fill", "drain", "on_empty", "end_walk", "release", "shrink")
 STOPPED = int(Stroke.STOPPED)
-FILL_MUST = "fill must return (rows, status): rows in 0..capacity, status MORE, ZONE_DONE or STOPPED"
+FILL_MUST = (
+    "fill must return (rows, status): rows in 0..capacity, status MORE, ZONE_DONE or STOPPED"
+)
 NUMBER = types.int64
 
 
