@@ -64,6 +64,7 @@ from freehint.sweeps.sampling import Sample, latin_hypercube, sobol
 from freehint.sweeps.sensitivity import morris, saltelli, sensitivity
 from freehint.sweeps.sweep import sweep
 from freehint.version import __version__
+from freehint.widgets.player.widget import Player
 
 __all__ = [
     "LINUX_4_15",
@@ -90,6 +91,7 @@ __all__ = [
     "Outcome",
     "Overcommit",
     "PageReporting",
+    "Player",
     "Policy",
     "Program",
     "RecordedGuest",

@@ -131,10 +131,12 @@ class Player:
     Parameters
     ----------
     case : Case
+    see : callable, optional
+        Called after each step, before what decides nothing is forgotten.
     """
 
-    def __init__(self, case: Case):
-        self.case = case
+    def __init__(self, case: Case, see=None):
+        self.case, self.see = case, see
         self.guest, policy = new_guest(case)
         self.verbs = verbs_of(policy, self.guest.state)
         self.pinned = pinned(self.guest)
@@ -168,6 +170,8 @@ class Player:
         if came_to < FINE:
             raise InputError(f"--replay: step {step:02x} cannot be taken here")
         sentence = self._tell(step, before)
+        if self.see:
+            self.see()
         settle(self.pinned, self.verbs)
         return sentence, came_to or check_owners(self.pinned)
 

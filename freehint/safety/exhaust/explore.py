@@ -48,6 +48,9 @@ class Exploration:
     state_bytes : int
         Bytes of a packed state.
     seconds : float
+        With the time to compile kernels, if they were not.
+    hinted : bool
+        Whether a hint was on the ring in any state.
     """
 
     case: Case
@@ -59,6 +62,7 @@ class Exploration:
     steps: tuple
     state_bytes: int
     seconds: float
+    hinted: bool
 
     @property
     def verdict(self) -> str:
@@ -98,9 +102,12 @@ class Exploration:
         if self.violation:
             n = number(len(self.steps), "step")
             return f"After {n} one property does not hold. {PROPERTIES[self.violation]}. ({seen})"
+        said = "The search stopped at its limit, and no schedule so far breaks a property."
         if self.exhausted:
-            return f"Every schedule within these bounds was searched, and none breaks it. ({seen})"
-        return f"The search stopped at its limit, and no schedule so far breaks it. ({seen})"
+            said = "Every schedule within these bounds was searched, and none breaks a property."
+        if not self.hinted:
+            said += " No hint was ever on the ring: blocks of this guest have order 0 to 2."
+        return f"{said} ({seen})"
 
     def _facts(self) -> dict:
         """The bounds, and the schedule if there is one."""
@@ -194,7 +201,14 @@ def explore(
         steps=search.schedule() if came_to == VIOLATED else (),
         state_bytes=len(search.cells),
         seconds=time.perf_counter() - began,
+        hinted=_ever_changed(search, search.guest.world.ring.blocks),
     )
+
+
+def _ever_changed(search: Search, array) -> bool:
+    """Did a byte of an array of the guest differ in any state from the first one?"""
+    begin = array.ctypes.data - search.guest.arena.ctypes.data
+    return bool(((search.cells >= begin) & (search.cells < begin + array.nbytes)).any())
 
 
 def search_all(
