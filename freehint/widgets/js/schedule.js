@@ -15,10 +15,10 @@ const STEP_SPEEDS = [0.5, 1, 2, 4]; // steps per second
 const PAGES_OF_BLOCK = 4;
 // The rows under the page numbers: what each says of a page, and how it is marked.
 const PAGE_ROWS = [
-  ["guest has", "what the page holds: the number of its last write; – is nothing written",
-    (page) => page.written ? `write ${page.written}` : "–"],
-  ["destination has", "the write that was sent last",
-    (page) => page.sent ? `write ${page.sent}` : "–"],
+  ["last write", "the number of the guest's last write to the page; – is nothing written",
+    (page) => page.written ? `${page.written}` : "–"],
+  ["at destination", "the write that the destination has",
+    (page) => page.sent ? `${page.sent}` : "–"],
   ["to send", "QEMU's bitmap: ● is still to be sent", (page) => page.to_send ? "●" : "·"],
   ["dirty log", "KVM's log since the last sync: ● is written", (page) => page.logged ? "●" : "·"],
 ];
@@ -97,8 +97,10 @@ class SchedulePlayer {
       make(line, "th", {scope: "row"}, label);
       return line;
     };
-    const cells = (line, tag = "td") => first.map((_, at) =>
-      make(line, tag, {className: at && at % PAGES_OF_BLOCK === 0 ? "fh-far" : ""}));
+    const cells = (line, tag = "td") => first.map((_, at) => {
+      if (at && at % PAGES_OF_BLOCK === 0) make(line, "td", {className: "fh-gap"});
+      return make(line, tag);
+    });
     this.numbers = cells(row("page", "the number of the page frame"), "th");
     first.forEach(({page}, at) => write(this.numbers[at], `${page}`));
     this.owners = row("whose", "who has the page");
@@ -176,7 +178,9 @@ class SchedulePlayer {
     const at = this.at, moment = this.shown.moments[at];
     write(this.counted, at ? `step ${at} of ${this.last}` : `${this.last} steps`);
     write(this.sentence, at ? `${moment.step[0].toUpperCase()}${moment.step.slice(1)}.` : "Before the first step.");
-    write(this.broken, moment.breaks && `${moment.breaks}.`);
+    const hurt = at === this.last ? this.shown.hurt : [];
+    const which = hurt.length ? ` (page${hurt.length > 1 ? "s" : ""} ${hurt.join(", ")})` : "";
+    write(this.broken, moment.breaks && `${moment.breaks}${which}.`);
     this.broken.hidden = !moment.breaks;
     this.items.forEach((item, i) => {
       item.classList.toggle("fh-done", i < at);
@@ -184,15 +188,20 @@ class SchedulePlayer {
       if (i === at) item.setAttribute("aria-current", "step");
       else item.removeAttribute("aria-current");
     });
-    const item = this.items[at], {list} = this;
-    if (item.offsetTop < list.scrollTop || item.offsetTop + item.offsetHeight > list.scrollTop + list.clientHeight) {
-      list.scrollTop = item.offsetTop - list.clientHeight / 2;
-    }
-    this.drawPages(moment, this.shown.moments[Math.max(0, at - 1)], at === this.last ? this.shown.hurt : []);
+    this.scrollTo(this.items[at]);
+    this.drawPages(moment, this.shown.moments[Math.max(0, at - 1)], hurt);
     this.drawPlaces(moment);
     this.scrubber.value = at;
     this.scrubber.style.setProperty("--upto", `${100 * at / this.last}%`);
     this.root.dataset.step = at;
+  }
+
+  // The list begins with a whole item.
+  scrollTo(item) {
+    const {list} = this, foot = item.offsetTop + item.offsetHeight;
+    if (item.offsetTop >= list.scrollTop && foot <= list.scrollTop + list.clientHeight) return;
+    const first = this.items.find((one) => foot - one.offsetTop <= list.clientHeight * 0.8) ?? item;
+    list.scrollTop = Math.min(first.offsetTop, item.offsetTop);
   }
 
   drawPages(moment, before, hurt) {
@@ -208,8 +217,8 @@ class SchedulePlayer {
     moment.pages.forEach((page, i) => {
       const starts = i % PAGES_OF_BLOCK === 0, kind = `${page.owner} ${colour(page)}`;
       if (starts || kind !== like) {
-        cell = make(this.owners, "td", {className: `fh-owner${starts && i ? " fh-far" : ""}`, colSpan: 1},
-          OWNER_WORDS[page.owner] ?? page.owner);
+        if (starts && i) make(this.owners, "td", {className: "fh-gap"});
+        cell = make(this.owners, "td", {className: "fh-owner", colSpan: 1}, OWNER_WORDS[page.owner] ?? page.owner);
         cell.style.setProperty("--chip", `var(--fh-${colour(page)})`);
       } else cell.colSpan += 1;
       like = kind;
