@@ -3,11 +3,7 @@
 import re
 
 from freehint.config import InputError, parameters, shown
-from freehint.engine.world.records import (
-    HINT_START,
-    WAIT_RING,
-    WAIT_USED,
-)
+from freehint.engine.world.records import WAIT_RING, WAIT_USED
 from freehint.engine.world.ring import ADDED, USED
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
@@ -22,13 +18,11 @@ from freehint.safety.guest import (
     new_guest,
 )
 from freehint.safety.host.words import (
-    lost_pages,
     own_look,
     pages_named,
     pages_of,
-    restarted,
     tell_elsewhere,
-    tell_piece,
+    tell_host,
 )
 from freehint.safety.migrating import CANCEL, FINE, GO_ON, SEND_MATE
 from freehint.safety.own.case import OWN, OwnCase
@@ -204,7 +198,9 @@ class Player:
             return f"the migration {self._migration(choice, before)}"
         if actor == COMMAND:
             return "the guest sees the host's new command id"
-        return f"the host {self._host(before)}" if actor == HOST else self._worker(before)
+        return (
+            f"the host {tell_host(self.guest, before)}" if actor == HOST else self._worker(before)
+        )
 
     def _operation(self, cpu: int, choice: int, before: dict) -> str:
         held = self.guest.world.held
@@ -244,23 +240,6 @@ class Player:
         if before["walking"] and not self.guest.own[WALKING]:
             said.append("ends its walk")
         return "the worker " + (" and ".join(said) or "goes on")
-
-    def _host(self, before: dict) -> str:
-        world = self.guest.world
-        if said := tell_piece(self.guest, before):
-            return said
-        if world.ring.count[0, USED] == before["used"]:
-            return "finds the ring empty and sleeps"
-        at = before["used"] % world.ring.blocks.shape[1]
-        node, order = map(int, world.ring.blocks[0, at])
-        said = f"{restarted(self.guest, before)}uses the hint for {pages_named(node, order)}"
-        cleared = before["bitmap"] & ~int(world.dirty.bitmap[0])
-        record = world.user[0]
-        if record.hinting == HINT_START and world.ring.count[0, USED] > record.valid_from:
-            said += f", and takes {pages_of(cleared)} out of the bitmap"
-        else:
-            said += ", too late for the migration"
-        return said + lost_pages(self.guest, before)
 
     def _migration(self, choice: int, before: dict) -> str:
         world, own = self.guest.world, self.guest.own
