@@ -40,6 +40,7 @@ from freehint.safety.host.device import host_rests, host_step, is_paused
 from freehint.safety.host.early import arrives
 from freehint.safety.migrating import SEND_MATE, SWITCH, migration_step
 from freehint.safety.paragraphs import broken_rule, note_use
+from freehint.safety.walk.bookmark import takes_bookmark
 from freehint.safety.worker import (
     call_back,
     start,
@@ -48,7 +49,6 @@ from freehint.safety.worker import (
     worker_actor,
     worker_step,
 )
-from freehint.safety.walk.bookmark import takes_bookmark
 
 # Actors, and the choices of those that have some.
 ACTORS = 6

@@ -8,6 +8,15 @@ from freehint.policies.five_step_state import AT_INTERRUPTS, FiveStepState
 from freehint.policies.policy import Policy, Stroke
 from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, WalkState
 from freehint.safety.guest import ROWS
+from freehint.safety.own.verbs import (
+    OwnState,
+    own_drain,
+    own_end_walk,
+    own_fill,
+    own_on_empty,
+    own_release,
+    own_shrink,
+)
 from freehint.safety.walk.unlocked import look, look_nowhere
 
 STOPPED = int(Stroke.STOPPED)
@@ -114,13 +123,7 @@ class Verbs(NamedTuple):
 def verbs_of(policy: Policy, state) -> Verbs:
     """The verbs of a policy, and what of its state they never read again."""
     forget = forget_nothing
-    if isinstance(state, WalkState):
-        forget = forget_in_walk
-    elif isinstance(state, FiveStepState):
-        forget = forget_in_five_step
-    elif isinstance(state, BalloonState):
-        forget = forget_in_balloon
-    return Verbs(
+    verbs = (
         policy.fill or no_fill,
         policy.drain or no_drain,
         policy.next_zone or no_zone,
@@ -128,6 +131,17 @@ def verbs_of(policy: Policy, state) -> Verbs:
         policy.end_walk or no_end,
         policy.release or no_end,
         policy.shrink or no_shrink,
+    )
+    if isinstance(state, OwnState):
+        verbs = (own_fill, own_drain, no_zone, own_on_empty, own_end_walk, own_release, own_shrink)
+    elif isinstance(state, WalkState):
+        forget = forget_in_walk
+    elif isinstance(state, FiveStepState):
+        forget = forget_in_five_step
+    elif isinstance(state, BalloonState):
+        forget = forget_in_balloon
+    return Verbs(
+        *verbs,
         forget,
         getattr(policy, "choose", no_choice),
         look if isinstance(state, WalkState) else look_nowhere,

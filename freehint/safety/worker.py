@@ -1,8 +1,7 @@
 """The worker's strokes and walks in the small guest, around the policy's own verbs.
 
 ``Strokes`` and ``Commands`` of the engine decide these in Python; here they are written once more
-for one user and one zone, and tests/safety holds both against each other.  docs/safety.md lists
-what is left out.
+for one user and one zone, held against the engine by tests; docs/safety.md has what is left out.
 """
 
 from freehint.engine.host.device import notify_host
@@ -23,8 +22,13 @@ from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, REPORT_REQUESTED, WATC
 from freehint.mm.reclaim.shrinker import scan_objects
 from freehint.policies.policy import Outcome, Stroke
 from freehint.policies.walk_state import forget_user_nodes
-from freehint.safety.bugs import DEAF_TO_STOP, EARLY_PUTBACK, SHRINKS_ITSELF, WALK_AT_SWITCH
-from freehint.safety.bugs import WALK_WITHOUT_LOCK
+from freehint.safety.bugs import (
+    DEAF_TO_STOP,
+    EARLY_PUTBACK,
+    SHRINKS_ITSELF,
+    WALK_AT_SWITCH,
+    WALK_WITHOUT_LOCK,
+)
 from freehint.safety.guest import (
     ASKED,
     BUG,
