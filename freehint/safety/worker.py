@@ -36,7 +36,6 @@ from freehint.safety.guest import (
     PUT_BACK,
     START_DUE,
     STATE_BEGINS,
-    STATE_ENDS,
     STATUS,
     SWITCHED_OFF,
     WALKING,
@@ -58,9 +57,8 @@ def worker_actor(world):
 @kernel(inline=True)
 def renew_state(guest):
     """Let the policy's state be that before a walk."""
-    state = guest.words[guest.span[STATE_BEGINS] : guest.span[STATE_ENDS]]
-    for i in range(state.shape[0]):
-        state[i] = guest.fresh[i]
+    for i in range(guest.fresh.shape[0]):
+        guest.words[guest.span[STATE_BEGINS] + i] = guest.fresh[i]
 
 
 @kernel(inline=True)
