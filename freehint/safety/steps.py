@@ -11,7 +11,7 @@ from freehint.engine.world.content import write_page
 from freehint.jit import kernel
 from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.memory import EMPTIED, MOVABLE
-from freehint.mm.reclaim.shrinker import SHRINK_BATCH, scan_objects
+from freehint.mm.reclaim.shrinker import SHRINK_BATCH
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 from freehint.safety.case import MOST_ORDER
 from freehint.safety.chance.behind import guest_goes_on
@@ -178,11 +178,11 @@ def shrink_step(guest, verbs):
     With blocks of order 10 that is a scan of SHRINK_BATCH pages.  Not after the migration: like
     the vCPUs, other tasks do nothing more.
     """
-    if not verbs.in_reclaim or guest.own[PHASE] == ENDED:
+    if guest.own[PHASE] == ENDED:
         return IMPOSSIBLE
     if guest.world.state[0].locked_zones != 0:
         return IMPOSSIBLE
-    return FINE if scan_objects(guest.world.memory, 0, 1) > 0 else IMPOSSIBLE
+    return FINE if verbs.scan(guest.world.memory, 0, 1) > 0 else IMPOSSIBLE
 
 
 def choices_of(case) -> np.ndarray:

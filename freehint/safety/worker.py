@@ -19,13 +19,11 @@ from freehint.engine.world.records import (
 from freehint.engine.world.ring import ADDED
 from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, REPORT_REQUESTED, WATCH_EMPTY
-from freehint.mm.reclaim.shrinker import scan_objects
 from freehint.policies.policy import Outcome, Stroke
 from freehint.policies.walk_state import forget_user_nodes
 from freehint.safety.bugs import (
     DEAF_TO_STOP,
     EARLY_PUTBACK,
-    SHRINKS_ITSELF,
     WALK_AT_SWITCH,
     WALK_WITHOUT_LOCK,
 )
@@ -103,16 +101,6 @@ def end_walk(guest, verbs):
 
 
 @kernel(inline=True)
-def chosen_zone(guest, verbs):
-    """The zone that the policy chooses, or -1; by a bug reclaim gives it a block of its own."""
-    memory = guest.world.memory
-    zone = verbs.next_zone(memory, guest.state)
-    if zone < 0 and guest.rule[BUG] == SHRINKS_ITSELF and scan_objects(memory, 0, 1) > 0:
-        zone = verbs.next_zone(memory, guest.state)
-    return zone
-
-
-@kernel(inline=True)
 def begin_stroke(guest, verbs):
     """Lock the zone, let the policy choose, begin to publish.  Source: Strokes.begin()."""
     world, own = guest.world, guest.own
@@ -122,7 +110,7 @@ def begin_stroke(guest, verbs):
             return
         begin_walk(guest, verbs)
     if verbs.chooses_zone:
-        own[ZONE] = chosen_zone(guest, verbs)
+        own[ZONE] = verbs.next_zone(world.memory, guest.state)
     if own[ZONE] < 0 or world.user[0].stop:
         end_walk(guest, verbs)
         return

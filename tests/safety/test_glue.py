@@ -30,6 +30,7 @@ from freehint.safety.trace import Player
 from freehint.safety.worker import worker_turn
 
 POLICIES = ("v24", "hold_the_lock", "rotate_on_exit", "restartable_cursor", "five_step", "v33")
+RINGS = {"balloon_alloc": 2}  # It keeps one descriptor for the command id.
 HINT_STEPS = {WORKER * CHOICES, COMMAND * CHOICES}
 
 
@@ -105,9 +106,10 @@ def random_walk(case: Case, seed: int, length: int):
         yield player, step
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", (*POLICIES, *RINGS))
 def test_worker_and_commands_are_those_of_the_engine(policy):
-    case, mirror, hints = Case(policy=policy, ring=1, rounds=3), None, 0
+    ring = RINGS.get(policy, 1)
+    case, mirror, hints = Case(policy=policy, ring=ring, rounds=3), None, 0
     for player, step in random_walk(case, 7, 150):
         if step is None:
             mirror = Mirror(case)
