@@ -1,5 +1,6 @@
 """The bounds of a case in words."""
 
+from freehint.safety.bugs import BUGS
 from freehint.safety.case import Case
 
 HOW_CLEARED = {
@@ -47,6 +48,6 @@ def bounds_in_words(case: Case) -> dict:
     if case.snapshot:
         drained = ", once all hints on the ring are used" if case.drain else ""
         found["snapshot"] = f"the vCPUs are paused{drained}"
-    if case.bug != "none":
+    if case.bug in BUGS:
         found["bug put back"] = case.bug
     return found
