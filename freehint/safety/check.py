@@ -11,9 +11,11 @@ from freehint.safety.guest import (
     LOST_WRITE,
     NO_EFFECT,
     PHASE,
+    SPEC,
     UNSERVED,
     WRONG_SNAPSHOT,
 )
+from freehint.safety.paragraphs import PARAGRAPHS, broken_at_end
 
 DAMAGED, STILL_HELD, STUCK = range(DISCARDED + 1, DISCARDED + 4)
 PROPERTIES = {
@@ -26,7 +28,7 @@ PROPERTIES = {
     WRONG_SNAPSHOT: "P7: the snapshot lacks what the guest had as its vCPUs were paused",
     UNSERVED: "P8: a page that the guest needs at the destination is never sent",
     NO_EFFECT: "P9: a page is sent whose hint counted, and that stayed free and unwritten",
-}
+} | PARAGRAPHS
 
 
 @kernel
@@ -55,4 +57,6 @@ def check_end(guest):
     if guest.own[PHASE] != ENDED:
         return STUCK
     held = pages_held(guest.world.memory) > 0 or guest.world.state[0].locked_zones != 0
-    return STILL_HELD if held else FINE
+    if held:
+        return STILL_HELD
+    return broken_at_end(guest) if guest.rule[SPEC] else FINE

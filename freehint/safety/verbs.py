@@ -9,6 +9,16 @@ from freehint.policies.five_step_state import AT_INTERRUPTS, FiveStepState
 from freehint.policies.policy import Policy, Stroke
 from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, WalkState
 from freehint.safety.guest import ROWS
+from freehint.safety.own.verbs import (
+    OwnState,
+    own_drain,
+    own_end_walk,
+    own_fill,
+    own_on_empty,
+    own_release,
+    own_shrink,
+)
+from freehint.safety.walk.unlocked import look, look_nowhere
 
 STOPPED = int(Stroke.STOPPED)
 
@@ -101,7 +111,8 @@ class Verbs(NamedTuple):
 
     ``scan`` is one of the kernel's own reclaim; ``forget`` zeroes what decides nothing of the
     policy's state; ``choose`` sets the next stroke where it is the explorer's choice:
-    :mod:`freehint.safety.core`.
+    :mod:`freehint.safety.core`; ``look`` is ``fill`` in pieces, for a bug:
+    :mod:`freehint.safety.walk.unlocked`.
 
     capacity : int
     watches, acknowledged, chooses_zone : bool
@@ -117,6 +128,7 @@ class Verbs(NamedTuple):
     scan: object
     forget: object
     choose: object
+    look: object
     capacity: int
     watches: bool
     acknowledged: bool
@@ -126,14 +138,9 @@ class Verbs(NamedTuple):
 def verbs_of(policy: Policy, state, bug: str = "none") -> Verbs:
     """The verbs of a policy with a bug of BUGS, and what of its state they never read again."""
     forget, choose_zone = forget_nothing, policy.next_zone or no_zone
-    if isinstance(state, WalkState):
-        forget = forget_in_walk
-    elif isinstance(state, FiveStepState):
-        forget = forget_in_five_step
-    elif isinstance(state, BalloonState):
-        forget = forget_in_balloon
-        choose_zone = zone_after_reclaim if bug == "shrinks_itself" else choose_zone
-    return Verbs(
+    if isinstance(state, BalloonState) and bug == "shrinks_itself":
+        choose_zone = zone_after_reclaim
+    verbs = (
         policy.fill or no_fill,
         policy.drain or no_drain,
         choose_zone,
@@ -141,9 +148,21 @@ def verbs_of(policy: Policy, state, bug: str = "none") -> Verbs:
         policy.end_walk or no_end,
         policy.release or no_end,
         policy.shrink or no_shrink,
+    )
+    if isinstance(state, OwnState):
+        verbs = (own_fill, own_drain, no_zone, own_on_empty, own_end_walk, own_release, own_shrink)
+    elif isinstance(state, WalkState):
+        forget = forget_in_walk
+    elif isinstance(state, FiveStepState):
+        forget = forget_in_five_step
+    elif isinstance(state, BalloonState):
+        forget = forget_in_balloon
+    return Verbs(
+        *verbs,
         scan_objects if policy.has_shrinker else no_scan,
         forget,
         getattr(policy, "choose", no_choice),
+        look if isinstance(state, WalkState) else look_nowhere,
         min(policy.stroke_capacity or ROWS, ROWS),
         policy.on_empty is not None,
         policy.report == "acknowledged",

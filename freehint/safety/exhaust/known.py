@@ -36,6 +36,9 @@ CASES = {
     "take_and_free": replace(_BALLOON, full_ring="wait", ends="alone"),
     "shrinks_itself": replace(_BALLOON, ends="fair"),
     "hint_after_pause": replace(_PLAIN, snapshot=True, discard=True),
+    "walk_without_lock": replace(_PLAIN, vcpus=2),
+    "rotate_without_lock": replace(_PLAIN, policy="rotate_on_exit"),
+    "bookmark_as_block": replace(_PLAIN, policy="restartable_cursor", capacity=1, vcpus=2),
 }
 LARGE = {"vcpus": 2, "rounds": 2}
 FOUND, MISSED, OTHER = "found", "not found", "another violation"
