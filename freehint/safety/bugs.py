@@ -15,6 +15,8 @@ class Bug(NamedTuple):
     source : str     the commit that fixed it, or where it is described
     breaks : str     the property that it breaks, as "P1"
     needs : tuple    fields of a Case that must be on, or the bug could do nothing
+    knob : tuple     a knob of the policy and the values with which the bug could do something; None
+                     stands for a policy without this knob
     """
 
     number: int
@@ -22,6 +24,7 @@ class Bug(NamedTuple):
     source: str
     breaks: str
     needs: tuple = ()
+    knob: tuple = ()
 
 
 # 1..19: the host's side.
@@ -31,6 +34,8 @@ FIRST_CHUNK, NO_CHUNK, NO_BITMAP_MUTEX, HINT_AFTER_PAUSE, CLEAR_WITHOUT_MUTEX = 
 TAKE_AND_FREE, SHRINKS_ITSELF = 21, 22
 # 31..34: what the monitor or P5 sees.
 NO_DONE_ON_CANCEL, EARLY_PUTBACK, DEAF_TO_STOP, WALK_AT_SWITCH = range(31, 35)
+# 36..40: the walk.
+WALK_WITHOUT_LOCK, ROTATE_WITHOUT_LOCK, BOOKMARK_AS_BLOCK = range(36, 39)
 # 41: planted for schedules at random.
 HOST_BEHIND = 41
 
@@ -151,6 +156,30 @@ BUGS = {
         "planted beside the thread's enable switch",
         "P4",
         ("spec", "switch"),
+    ),
+    "walk_without_lock": Bug(
+        WALK_WITHOUT_LOCK,
+        "The walker reads the links of a free list without the zone lock; from a block that is"
+        " taken meanwhile its link leads to pages in use, which are hinted.",
+        "planted; zone->lock in walk_free_mem_block() of v24",
+        "P1",
+        knob=("rotate", ("never", "each_report", "on_exit")),
+    ),
+    "rotate_without_lock": Bug(
+        ROTATE_WITHOUT_LOCK,
+        "The lock is dropped before the reported blocks move to the tail of their list; one that"
+        " is taken meanwhile is put on a free list while it is in use.",
+        "planted; zone->lock around the rotation that the 2018 thread asks for",
+        "P2",
+        knob=("rotate", ("each_report", "on_exit")),
+    ),
+    "bookmark_as_block": Bug(
+        BOOKMARK_AS_BLOCK,
+        "The allocator does not step over the bookmark that a walk leaves in a free list, and takes"
+        " it for a block.",
+        "planted; first_block() of freehint/mm/memory.py",
+        "P2",
+        knob=("resume", ("cursor", None)),
     ),
     "host_behind": Bug(
         HOST_BEHIND,

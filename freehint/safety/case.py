@@ -114,8 +114,8 @@ class Case(Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        if why := why_not(POLICIES[self.policy]):
-            raise InputError(f"policy {self.policy!r} cannot be explored in 8 frames: {why}")
+        if why := why_not(self.chosen):
+            raise InputError(f"policy {self.chosen.name!r} cannot be explored in 8 frames: {why}")
         known = self.watched < 0 or self.watched in FRAMES
         require(known, "explore.watched", f"be -1 or one of {FRAMES}", self.watched)
         whole = self.watched < 0 or not (self.postcopy or self.effect)
@@ -123,6 +123,11 @@ class Case(Checked):
         require(self.ring & (self.ring - 1) == 0, "explore.ring", "be a power of two", self.ring)
         for field in BUGS[self.bug].needs if self.bug in BUGS else ():
             require(getattr(self, field), f"explore.{field}", f"be on for bug {self.bug}", False)
+        if self.bug in BUGS and (knob := BUGS[self.bug].knob):
+            value = getattr(POLICIES[self.policy], knob[0], None)
+            having = " or ".join(str(one) for one in knob[1])
+            need = f"have {knob[0]} {having} for bug {self.bug}"
+            require(value in knob[1], "explore.policy", need, f"{self.policy} ({value})")
         both = self.postcopy and self.snapshot
         require(not both, "explore.postcopy", "be off in a case with a snapshot", self.postcopy)
         vain = self.drain and not self.snapshot
@@ -130,7 +135,7 @@ class Case(Checked):
         both = self.spec and self.snapshot
         require(not both, "explore.spec", "be off in a case with a snapshot", self.spec)
         require(self.spec or not self.shoulds, "explore.shoulds", "go with spec", self.shoulds)
-        if POLICIES[self.policy].delay_ns is None:
+        if self.chosen.delay_ns is None:
             for field in ("report_order", "gate"):
                 value = getattr(self, field)
                 require(value == 0, f"explore.{field}", "be 0: the host asks for hints", value)
@@ -148,6 +153,11 @@ class Case(Checked):
         asked = [kind for kind, one in RULES.items() if self.shoulds or one.rule == MUST]
         return sum(1 << kind for kind in asked) if self.spec else 0
 
+    @property
+    def chosen(self) -> Policy:
+        """The policy before the case changes its report and capacity."""
+        return POLICIES[self.policy]
+
     def made_policy(self) -> Policy:
         """The policy with the case's report and capacity; a walker of large blocks walks all.
 
@@ -156,7 +166,7 @@ class Case(Checked):
         InputError
             The policy cannot report so.
         """
-        policy = POLICIES[self.policy]
+        policy = self.chosen
         changes = {"capacity": min(self.capacity, policy.capacity)} if policy.capacity else {}
         if self.report != "own":
             changes["report"] = self.report
@@ -178,6 +188,8 @@ def _lowered(policy: Policy) -> list:
 
 def why_not(policy: Policy) -> str:
     """Why a policy cannot work in a guest of 8 frames; empty if it can."""
+    if policy.wants_feedback or policy.compacts:
+        return "the explorer has no feedback and no compaction"
     by_itself = policy.delay_ns is not None  # Then the case sets the order.
     if policy.smallest_order > MOST_ORDER and not (by_itself or _lowered(policy)):
         return f"it takes only blocks of order {policy.smallest_order}"

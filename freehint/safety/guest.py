@@ -46,6 +46,7 @@ from freehint.safety.arena import Arena
 from freehint.safety.bugs import bug_number
 from freehint.safety.case import Case
 from freehint.safety.exhaust.slice import watched_pages
+from freehint.safety.own.verbs import own_state, require_state
 
 SPAN = 64  # nodes that are pages, and pages that the bitmaps cover
 ROWS = 12  # more blocks than the guest can have
@@ -72,8 +73,9 @@ ROWS = 12  # more blocks than the guest can have
     BEHIND,  # operations of the guest that the host is behind; freehint/safety/chance/behind.py
     SWITCHED_OFF,  # 1: the enable switch is off
     PUT_BACK,  # 1: by a bug, the blocks of a report that is not used yet are put back
+    LOOKS_AT,  # where a walk without the lock stands, or 0; freehint/safety/walk/unlocked.py
     NR_OWN,
-) = range(21)
+) = range(22)
 NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
 
 # What a step of any actor comes to: no step, no violation, or the violation of a property.
@@ -87,7 +89,7 @@ class Guest(NamedTuple):
     """The world of a small guest, and what the explorer keeps beside it.
 
     world : World
-    state : the policy's state
+    state : the policy's state; of an own policy an OwnState
     own : int64[NR_OWN]     PHASE .. OPERATIONS
     frames : int64[n]       its pages, ascending
     rule : int64[19]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
@@ -183,6 +185,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
         Strokes(Current(world), (policy,), None, None, None)
     make = policy.new_state
     state = make(world.memory, policy) if make else np.zeros(64, np.int64)
+    require_state(policy, state)
     case.prepare(world)
     own = np.zeros(NR_OWN, np.int64)
     own[ROUNDS], own[OPERATIONS] = case.rounds, case.operations
@@ -208,7 +211,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
     arena.settle()
     guest = Guest(
         world=arena.final(laid_world),
-        state=arena.final(laid_state),
+        state=own_state(policy, arena.final(laid_state), arena.final(laid_world).memory),
         own=arena.final(own),
         frames=np.array(case.frames, np.int64),
         rule=np.array(rule, np.int64),

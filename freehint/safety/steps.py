@@ -11,7 +11,7 @@ from freehint.engine.world.content import write_page
 from freehint.jit import kernel
 from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.memory import EMPTIED, MOVABLE
-from freehint.mm.reclaim.shrinker import SHRINK_BATCH, scan_objects
+from freehint.mm.reclaim.shrinker import SHRINK_BATCH
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 from freehint.safety.case import MOST_ORDER
 from freehint.safety.chance.behind import guest_goes_on
@@ -40,6 +40,7 @@ from freehint.safety.host.device import host_rests, host_step, is_paused
 from freehint.safety.host.early import arrives
 from freehint.safety.migrating import SEND_MATE, SWITCH, migration_step
 from freehint.safety.paragraphs import broken_rule, note_use
+from freehint.safety.walk.bookmark import takes_bookmark
 from freehint.safety.worker import (
     call_back,
     start,
@@ -89,6 +90,8 @@ def alloc_step(guest, verbs, cpu, order):
     held = world.cpu[cpu].nr_blocks
     if held == guest.rule[BLOCKS]:
         return IMPOSSIBLE
+    if takes_bookmark(guest, order):
+        return FINE
     node = try_to_alloc(guest, verbs, cpu, order)
     if node == NO_PAGE and verbs.shrink(world.memory, guest.state, SHRINK_BATCH) > 0:
         node = try_to_alloc(guest, verbs, cpu, order)
@@ -175,11 +178,11 @@ def shrink_step(guest, verbs):
     With blocks of order 10 that is a scan of SHRINK_BATCH pages.  Not after the migration: like
     the vCPUs, other tasks do nothing more.
     """
-    if not verbs.in_reclaim or guest.own[PHASE] == ENDED:
+    if guest.own[PHASE] == ENDED:
         return IMPOSSIBLE
     if guest.world.state[0].locked_zones != 0:
         return IMPOSSIBLE
-    return FINE if scan_objects(guest.world.memory, 0, 1) > 0 else IMPOSSIBLE
+    return FINE if verbs.scan(guest.world.memory, 0, 1) > 0 else IMPOSSIBLE
 
 
 def choices_of(case) -> np.ndarray:

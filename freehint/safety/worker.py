@@ -1,8 +1,7 @@
 """The worker's strokes and walks in the small guest, around the policy's own verbs.
 
 ``Strokes`` and ``Commands`` of the engine decide these in Python; here they are written once more
-for one user and one zone, and tests/safety holds both against each other.  docs/safety.md lists
-what is left out.
+for one user and one zone, held against the engine by tests; docs/safety.md has what is left out.
 """
 
 from freehint.engine.host.device import notify_host
@@ -20,10 +19,14 @@ from freehint.engine.world.records import (
 from freehint.engine.world.ring import ADDED
 from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, REPORT_REQUESTED, WATCH_EMPTY
-from freehint.mm.reclaim.shrinker import scan_objects
 from freehint.policies.policy import Outcome, Stroke
 from freehint.policies.walk_state import forget_user_nodes
-from freehint.safety.bugs import DEAF_TO_STOP, EARLY_PUTBACK, SHRINKS_ITSELF, WALK_AT_SWITCH
+from freehint.safety.bugs import (
+    DEAF_TO_STOP,
+    EARLY_PUTBACK,
+    WALK_AT_SWITCH,
+    WALK_WITHOUT_LOCK,
+)
 from freehint.safety.guest import (
     ASKED,
     BUG,
@@ -31,13 +34,13 @@ from freehint.safety.guest import (
     PUT_BACK,
     START_DUE,
     STATE_BEGINS,
-    STATE_ENDS,
     STATUS,
     SWITCHED_OFF,
     WALKING,
     ZONE,
 )
 from freehint.safety.paragraphs import id_issued, not_supplied, says_done, says_stop, sends_id
+from freehint.safety.walk.unlocked import drop_lock_early, is_looking, look_on
 
 TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
 _, ZONE_DONE, STOPPED, _ = map(int, Stroke)
@@ -52,9 +55,8 @@ def worker_actor(world):
 @kernel(inline=True)
 def renew_state(guest):
     """Let the policy's state be that before a walk."""
-    state = guest.words[guest.span[STATE_BEGINS] : guest.span[STATE_ENDS]]
-    for i in range(state.shape[0]):
-        state[i] = guest.fresh[i]
+    for i in range(guest.fresh.shape[0]):
+        guest.words[guest.span[STATE_BEGINS] + i] = guest.fresh[i]
 
 
 @kernel(inline=True)
@@ -99,16 +101,6 @@ def end_walk(guest, verbs):
 
 
 @kernel(inline=True)
-def chosen_zone(guest, verbs):
-    """The zone that the policy chooses, or -1; by a bug reclaim gives it a block of its own."""
-    memory = guest.world.memory
-    zone = verbs.next_zone(memory, guest.state)
-    if zone < 0 and guest.rule[BUG] == SHRINKS_ITSELF and scan_objects(memory, 0, 1) > 0:
-        zone = verbs.next_zone(memory, guest.state)
-    return zone
-
-
-@kernel(inline=True)
 def begin_stroke(guest, verbs):
     """Lock the zone, let the policy choose, begin to publish.  Source: Strokes.begin()."""
     world, own = guest.world, guest.own
@@ -118,9 +110,12 @@ def begin_stroke(guest, verbs):
             return
         begin_walk(guest, verbs)
     if verbs.chooses_zone:
-        own[ZONE] = chosen_zone(guest, verbs)
+        own[ZONE] = verbs.next_zone(world.memory, guest.state)
     if own[ZONE] < 0 or world.user[0].stop:
         end_walk(guest, verbs)
+        return
+    if guest.rule[BUG] == WALK_WITHOUT_LOCK:
+        look_on(guest, verbs, worker_actor(world))
         return
     if lock_zone(world, 0, 0, 0) < 0:
         return
@@ -180,7 +175,11 @@ def worker_step(guest, verbs):
     own, record = guest.own, guest.world.user[0]
     if guest.rule[BUG] == EARLY_PUTBACK and record.mode == WAIT_USED and not own[PUT_BACK]:
         own[PUT_BACK] = settle_rows(guest, verbs, record.filled) > 0
+    if is_looking(guest):
+        look_on(guest, verbs, worker_actor(guest.world))
+        return
     due = worker_turn(guest)
+    drop_lock_early(guest)
     if due == STROKE_BEGINS:
         begin_stroke(guest, verbs)
     elif due == STROKE_ENDS:

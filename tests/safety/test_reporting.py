@@ -116,17 +116,20 @@ def test_a_page_in_use_is_found_as_the_engine_finds_it():
     """The engine asks each page's fate when it is allocated, the explorer the report itself."""
     chance, player, used_early = random.Random(3), None, 0
     for _ in range(300):
-        possible = player.possible() if player else []
+        player = player or Player(replace(EARLY, operations=6))
+        fate = player.guest.world.fate
+        before = fate.copy()
+        possible = player.possible()
+        fate[:] = before  # The explorer does not keep it.
         if not possible:
-            player = Player(replace(EARLY, operations=6))
-            possible = player.possible()
+            player = None
+            continue
         few = [step for step in possible if step < 3 or WORK <= step < 0x40]
         step = chance.choice(few or possible)
         before = held(player)
         _, came_to = player.play(step)
         new = held(player) - before
         pages = [page for one in new for page in range(one >> 4, (one >> 4) + (1 << (one & 15)))]
-        fate = player.guest.world.fate
         assert (came_to == USED_EARLY) == any(fate[page] & IN_FLIGHT for page in pages)
         fate[pages] = 0  # as the engine's pages_allocated() does
         if came_to == USED_EARLY:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from freehint.engine.world.records import WAIT_RING, WAIT_USED
+from freehint.engine.world.records import HINT_START, WAIT_RING, WAIT_USED
 from freehint.engine.world.ring import ADDED, USED
 from freehint.mm.memory import USER_LIST, frame_order, list_nodes, user_node
 from freehint.safety.guest import (
@@ -65,8 +65,8 @@ def tell_row(guest, before: dict) -> str:
     return f"{did} for {pages_named(node, order)}"
 
 
-def tell_worker(guest, before: dict) -> str:
-    """What the worker did."""
+def tell_worker(guest, before: dict, with_lock: list) -> str:
+    """What the worker did; ``with_lock`` tells what it did with the lock by a bug."""
     world = guest.world
     record = world.user[0]
     said = []
@@ -80,6 +80,7 @@ def tell_worker(guest, before: dict) -> str:
         said.append(tell_row(guest, before))
     if record.one_buffer and world.ring.count[0, ADDED] > before["added"]:
         said.append("puts its report on the ring")
+    said += with_lock
     if before["filled"] and not record.filled:
         said.append("ends its stroke")
     if record.mode == WAIT_RING:
@@ -143,6 +144,25 @@ def tell_piece(guest, before: dict) -> str:
         return "reads a word of the bitmap"
     cleared = before["bitmap"] & ~int(world.dirty.bitmap[0])
     return f"takes {pages_of(cleared)} of the hint out of the bitmap"
+
+
+def tell_host(guest, before: dict) -> str:
+    """What the host did."""
+    world = guest.world
+    if said := tell_piece(guest, before):
+        return said
+    if world.ring.count[0, USED] == before["used"]:
+        return "finds the ring empty and sleeps"
+    at = before["used"] % world.ring.blocks.shape[1]
+    node, order = map(int, world.ring.blocks[0, at])
+    said = f"{restarted(guest, before)}uses the hint for {pages_named(node, order)}"
+    cleared = before["bitmap"] & ~int(world.dirty.bitmap[0])
+    record = world.user[0]
+    if record.hinting == HINT_START and world.ring.count[0, USED] > record.valid_from:
+        said += f", and takes {pages_of(cleared)} out of the bitmap"
+    else:
+        said += ", too late for the migration"
+    return said + lost_pages(guest, before)
 
 
 def tell_elsewhere(guest, choice: int, before: dict) -> str:
