@@ -16,7 +16,7 @@ from freehint.safety.bugs import BUGS
 # beyond that order.
 FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
 MOST_ORDER = 2  # of FRAMES' two blocks
-LARGE_ONLY = ("min_order", "order")  # fields of policies of large blocks; a case lowers them
+LARGE_ONLY = ("min_order", "block_order")  # fields of policies of large blocks; a case lowers them
 
 
 @dataclass(frozen=True)

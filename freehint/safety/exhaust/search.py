@@ -156,7 +156,7 @@ class Search:
         self.case, self.cells = case, np.array(sorted(cells), np.int64)
         self.symmetric = symmetric
         guest, policy = new_guest(case, symmetric)
-        self.guest, self.verbs = guest, verbs_of(policy, guest.state, case.bug)
+        self.guest, self.verbs = guest, verbs_of(policy, guest.state)
         self.pinned = pinned(guest)
         settle(self.pinned, self.verbs)
         self.words = guest.words
