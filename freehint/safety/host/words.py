@@ -45,7 +45,8 @@ def own_look(guest) -> dict:
 def lost_pages(guest, before: dict) -> str:
     """What a discard has taken from the guest; empty if nothing."""
     lost = np.flatnonzero((before["content"] > 0) & (guest.world.version == 0)).tolist()
-    return f"; it discards what was written to {lost}" if lost else ""
+    which = f"page{'s' if len(lost) > 1 else ''} {', '.join(map(str, lost))}"
+    return f"; it discards what was written to {which}" if lost else ""
 
 
 def restarted(guest, before: dict) -> str:
