@@ -14,7 +14,7 @@ from freehint.safety.guest import Case
 from freehint.safety.trace import schedule_string
 from freehint.version import __version__
 
-ARRAYS = ("cells", "table", "parents", "steps", "count", "level", "following")
+ARRAYS = ("cells", "table", "parents", "steps", "edges", "count", "level", "following")
 # Folders of freehint whose code says what a state is and what a step does.
 RULES = ("engine", "mm", "policies", "safety")
 
