@@ -183,7 +183,7 @@ class Case(Checked):
 
 def _lowered(policy: Policy) -> list:
     """The fields that are lowered in a policy of large blocks."""
-    return [field for field in LARGE_ONLY if hasattr(policy, field)]
+    return [field for field in LARGE_ONLY if isinstance(getattr(policy, field, None), int)]
 
 
 def why_not(policy: Policy) -> str:
