@@ -24,7 +24,7 @@ from freehint.safety.options import add_explore
 from freehint.version import __version__
 
 FAILED, BAD_INPUT = 1, 2
-PARTS = ("ring", "host", "costs", "control", "migration")  # of a scenario, each of one kind
+PARTS = ("ring", "host", "costs", "control", "migration", "park")  # of a scenario, each of one kind
 MOST_CHARACTERS = 500  # of a complaint about an argument, which quotes it
 
 

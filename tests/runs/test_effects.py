@@ -17,6 +17,7 @@ PARTS = {
     "host": fh.HostConfig,
     "control": fh.Control,
     "migration": fh.MigrationConfig,
+    "park": fh.ParkConfig,
     "workload": fh.Workload,
     "program": fh.Program,
 }
@@ -57,6 +58,15 @@ KINDS = {
         workload=CHURN,
         migration=fh.MigrationConfig(5 * NS_PER_MS, 10 << 30, 10, chunk_shift=6),
     ),
+    "parked": scenario(
+        ms=60,
+        park=fh.ParkConfig(10 * NS_PER_MS, every_ns=20 * NS_PER_MS, record_ns=NS_PER_MS),
+    ).with_values({"host.discard": True, "host.service_ns": 50_000, "host.gap_ns": 0}),
+    "prefetched": scenario(
+        ms=60,
+        park=fh.ParkConfig(10 * NS_PER_MS, every_ns=20 * NS_PER_MS, restore="prefetch"),
+    ),
+    "huge": scenario().with_values({"host.discard": True, "host.pages": "thp"}),
     "churn": program("churn", dirty_MiB=8, rate_MiBps=200.0, fill_MiB=8),
     "dirty": program("dirty", dirty_MiB=8, rate_MiBps=200.0),
     "frag": program("frag", frag_MiB=16),
@@ -85,6 +95,7 @@ COUNTS = [
     ("costs.buddy_ns", "walk", 1_000),
     ("costs.migrate_page_ns", "reporting", 20_000),
     ("costs.fault_ns", "reporting", 20_000),
+    ("costs.huge_fault_ns", "huge", 2_000_000),
     ("costs.write_ns", "balloon", 4_000),
     ("costs.scan_page_ns", "pressed", 20_000),
     ("costs.deactivate_page_ns", "pressed", 50_000),
@@ -99,6 +110,8 @@ COUNTS = [
     ("host.gap_every_ns", "walk", 1_000_000),
     ("host.gaps", "reporting", "fixed"),
     ("host.discard", "walk", True),
+    ("host.backend", "reporting", "nothing"),
+    ("host.pages", "reporting", "thp"),
     ("control.every_ns", "walk", 7 * NS_PER_MS),
     ("control.stop_at_ns", "reporting", 7 * NS_PER_MS),
     ("control.done_at_ns", "balloon", 7 * NS_PER_MS),
@@ -117,6 +130,18 @@ COUNTS = [
     ("migration.normal_page_ns", "fast", 30_000),
     ("migration.hint_latency_ns", "fast", 100_000),
     ("migration.cancel_at_ns", "fast", 7 * NS_PER_MS),
+    ("park.at_ns", "parked", 5 * NS_PER_MS),
+    ("park.every_ns", "parked", 0),
+    ("park.drain_ns", "parked", 5 * NS_PER_MS),
+    ("park.late_hints", "parked", "drop"),
+    ("park.chunk_KiB", "parked", 2048),
+    ("park.elide", "parked", "nothing"),
+    ("park.write_Bps", "parked", 1 << 30),
+    ("park.read_Bps", "parked", 1 << 28),
+    ("park.parked_ns", "parked", 5 * NS_PER_MS),
+    ("park.restore", "parked", "eager"),
+    ("park.record_ns", "prefetched", NS_PER_MS),
+    ("park.load_ns", "parked", 200_000),
     ("workload.nr_cpus", "walk", 2),
     ("workload.interval_ns", "walk", 50_000),
     ("workload.live_share", "walk", 0.1),
@@ -147,7 +172,7 @@ def told(case: fh.Scenario) -> tuple:
     """All that a run tells, but for what only repeats the scenario."""
     run = fh.simulate(case)
     tables = (run.reports, run.locks, run.waits, run.history, run.rounds, run.resident, run.work)
-    tables += (run.reclaim, run.jobs)
+    tables += (run.reclaim, run.jobs, run.parks, run.stranded)
     return tuple(run.summary.items()), *(table.to_csv() for table in tables)
 
 

@@ -14,6 +14,7 @@ from freehint.engine.guest.programs import Program
 from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.device import HostConfig
 from freehint.engine.host.migration import MigrationConfig
+from freehint.engine.host.park import ParkConfig
 from freehint.engine.world.ring import RingConfig
 from freehint.inputs.rules import rules_of
 from freehint.policies.policy import Policy
@@ -29,6 +30,7 @@ PARTS = {
     "ring": (RingConfig,),
     "host": (HostConfig,),
     "migration": (MigrationConfig,),
+    "park": (ParkConfig,),
     "control": (Control,),
 }
 # Sentences on knobs that are not a field: the size is one of several, and these times count from
