@@ -30,7 +30,7 @@ from freehint.units import NS_PER_MS
 FACTORS = (0.5, 2.0)
 SEEDS = range(1, 11)
 COLUMN, VERDICT = "column", "verdict"
-KEPT = "speed/tornado.csv"
+KEPT = "costs/tornado.csv"
 NAMES = ["kind", "subject", "outcome", "knob", "factor"]
 PRESSED = UnderPressure(
     jobs="fill 20; read a; read a; dirty 50 200 1; fill 70; compact_memory; fill 60",
@@ -48,27 +48,27 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "v24, a busy guest": Case(
+    "v24, busy": Case(
         busy(policy="v24"),
         (
             *("coverage", "lock_held_p99_ns", "lock_held_max_ns", "alloc_wait_sum_ns"),
             *("stale_pages", "survival", "allocations"),
         ),
     ),
-    "holding the lock, a busy guest": Case(
+    "hold the lock, busy": Case(
         busy(policy="hold_the_lock"), ("lock_held_max_ns", "alloc_wait_max_ns", "allocations")
     ),
-    "rotation on exit, a busy guest": Case(
+    "rotate, busy": Case(
         busy(policy="rotate_on_exit"), ("lock_held_p99_ns", "alloc_wait_sum_ns", "stale_pages")
     ),
-    "v24, a migration": Case(
+    "v24, migration": Case(
         loaded().with_values({"policy": "v24"}), ("total_ns", "sent_bytes", "alloc_wait_sum_ns")
     ),
-    "page reporting, a migration and a host that discards": Case(
+    "reporting, migration": Case(
         loaded().with_values({"policy": "page_reporting", "host.discard": True}),
         ("total_ns", "sent_bytes", "fault_ns"),
     ),
-    "a guest under pressure": Case(
+    "under pressure": Case(
         Scenario("64MiB", None, "none", workload=PRESSED, duration_ns=6_000 * NS_PER_MS),
         ("stall_ns", "jobs_ns"),
     ),
@@ -90,10 +90,10 @@ def tornado_of_columns(seeds=SEEDS, cases=CASES, factors=FACTORS) -> pd.DataFram
     Returns
     -------
     DataFrame
-        One row for each case, outcome, cost that can count there, and factor: kind ("column"),
-        subject (the case), outcome, knob, factor, against (the mean with the assumed cost), value
-        (with the changed one), difference and half_width (of its 95 % interval), seeds, changed
-        (whether the interval leaves out 0).
+        One row for each case, outcome, assumed cost and factor, but where no seed's outcome
+        changes: kind ("column"), subject (the case), outcome, knob, factor, against (the mean with
+        the assumed cost), difference (with the changed one less that), half_width (of its 95 %
+        interval), seeds, changed (whether the interval leaves out 0).
     """
     seeds, parts = checked_seeds(seeds), []
     for name, (scenario, outcomes) in cases.items():
@@ -102,9 +102,11 @@ def tornado_of_columns(seeds=SEEDS, cases=CASES, factors=FACTORS) -> pd.DataFram
             other = [_rows(scaled(scenario, {knob: f}), seeds, f) for f in factors]
             table = pd.concat([base, *other], ignore_index=True)
             found = paired(table, list(outcomes), against=1.0, factor="factor")
-            found = found.rename(columns={"level": "factor", "mean": "value", "differs": "changed"})
+            found = found.rename(columns={"level": "factor", "differs": "changed"})
             parts.append(found.assign(kind=COLUMN, subject=name, knob=knob))
-    return _told(pd.concat(parts, ignore_index=True))
+    table = _told(pd.concat(parts))
+    some = (table["difference"] != 0) | (table["half_width"] != 0)
+    return table[some].reset_index(drop=True)
 
 
 def _rows(scenario: Scenario, seeds, factor: float) -> pd.DataFrame:
@@ -126,9 +128,10 @@ def tornado_of_verdicts(seeds=SEEDS, disputes=DISPUTES, factors=FACTORS) -> pd.D
     Returns
     -------
     DataFrame
-        The columns of :func:`tornado_of_columns`: kind is "verdict", subject the dispute, outcome
-        its unit, against and value are its number with the assumed cost and with the changed one,
-        half_width is of the interval of value, and changed tells whether the words are others.
+        The columns of :func:`tornado_of_columns`, with a row for each cost that can count in one of
+        its guests: kind is "verdict", subject the dispute, outcome its unit, against its number
+        with the assumed cost, difference that with the changed one less that, half_width that of
+        the number with the changed one, and changed tells whether the words are others.
     """
     seeds, rows = checked_seeds(seeds), []
     for dispute in disputes:
@@ -141,9 +144,9 @@ def tornado_of_verdicts(seeds=SEEDS, disputes=DISPUTES, factors=FACTORS) -> pd.D
                 continue
             for factor in factors:
                 found = dispute.row(seeds, Setting(scale={knob: factor}))
-                number = {name: found[name] for name in ("value", "half_width", "seeds")}
-                number |= {"against": base["value"]}
-                number |= {"difference": found["value"] - base["value"]}
+                number = {name: found[name] for name in ("half_width", "seeds")}
+                number["against"] = base["value"]
+                number["difference"] = found["value"] - base["value"]
                 named = (VERDICT, dispute.dispute, dispute.unit, knob, factor)
                 changed = found["verdict"] != base["verdict"]
                 rows.append({**dict(zip(NAMES, named)), **number, "changed": changed})
@@ -151,7 +154,7 @@ def tornado_of_verdicts(seeds=SEEDS, disputes=DISPUTES, factors=FACTORS) -> pd.D
 
 
 def _told(table: pd.DataFrame) -> pd.DataFrame:
-    columns = [*NAMES, "against", "value", "difference", "half_width", "seeds", "changed"]
+    columns = [*NAMES, "against", "difference", "half_width", "seeds", "changed"]
     return table[columns]
 
 
@@ -196,7 +199,7 @@ def main() -> int:
     table = pd.concat([tornado_of_columns(), tornado_of_verdicts()], ignore_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        table.to_csv(temporary, index=False, float_format="%.4g")
     print(*sentences(table), sep="\n")
     print(f"{len(table)} rows in {time.perf_counter() - began:.0f} s: {path}")
     return 0
