@@ -259,6 +259,41 @@ def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
     page.screenshot(path=SCREENSHOTS / "player_lab.png")
 
 
+SCHEDULE_CELLS = [
+    "import freehint as fh\n"
+    "lost = 'five_step,generation=G3,initially_set=True:004050200b20020330414141'\n"
+    "player = fh.Player(lost, step=3)",
+    "player",
+    "print(player.step)",
+]
+
+
+def test_the_player_of_schedules_in_jupyterlab(jupyterlab, tmp_path):
+    lab = jupyterlab.open(write_notebook(tmp_path / "schedule.ipynb", *SCHEDULE_CELLS))
+    lab.run_all()
+    page, step = lab.page, "document.querySelector('.fh-player').dataset.step"
+    page.wait_for_selector(PLAYER)
+    lab.assert_clean()
+    assert page.evaluate(step) == "3"
+    root = page.locator(PLAYER)
+    root.focus()
+    cell_before = page.evaluate("window.freehintPanel.content.activeCellIndex")
+    for key in ("ArrowRight", "ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight"):
+        page.keyboard.press(key)
+    assert page.evaluate(step) == "4"
+    assert page.evaluate("window.freehintPanel.content.activeCellIndex") == cell_before
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        page.evaluate(THEME, theme)
+        page.wait_for_selector(f".fh-player[data-theme={theme.split()[1].lower()}]")
+        page.wait_for_selector("#jupyterlab-splash", state="detached")
+    root.focus()
+    page.keyboard.press("End")
+    assert "lacks a write of the guest" in page.inner_text(".fh-broken")
+    lab.wait_idle()
+    root.screenshot(path=SCREENSHOTS / "schedule_lab.png")
+    assert lab.errors == [] and lab.foreign_requests == []
+
+
 BENCH_CELLS = [
     "import freehint as fh\nfrom freehint.widgets import Lab\n"
     "bench = Lab(fh.Scenario(memory='256MiB', duration_ns=60_000_000))",

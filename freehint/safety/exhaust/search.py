@@ -9,7 +9,15 @@ import numpy as np
 from freehint.jit import kernel
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
-from freehint.safety.guest import MEMORY_ENDS, Case, new_guest, pages_of_nobody
+from freehint.safety.exhaust.lasso import BY_WORKER, OWN, endless
+from freehint.safety.guest import (
+    ENDLESS,
+    MEMORY_ENDS,
+    WALKING,
+    Case,
+    new_guest,
+    pages_of_nobody,
+)
 from freehint.safety.migrating import FINE, IMPOSSIBLE
 from freehint.safety.pack import (
     digest,
@@ -23,7 +31,7 @@ from freehint.safety.pack import (
     settle,
     unpack,
 )
-from freehint.safety.steps import choices_of, take_step
+from freehint.safety.steps import CHOICES, HOST, WORKER, choices_of, take_step
 from freehint.safety.verbs import verbs_of
 
 # Entries of ``count``.  MEMORY is the number of changing words that are the allocator's.
@@ -48,17 +56,25 @@ def all_packed(words, first, bits, runs):
     return changed == 0
 
 
+@kernel(inline=True)
+def is_hinting(step):
+    """Is a step the worker's or the host's?"""
+    return step // CHOICES == WORKER or step // CHOICES == HOST
+
+
 @kernel
 def expand(guest, verbs, cells, watch, level, tables, count):
     """Do every step in every state of a level, and note the new states.
 
     ``watch``: (words of the arena, their first values, bits and runs for all_packed(), the words
     that change, room for their values); ``level``: this level's states, the next level's;
-    ``tables``: hashes, parents, steps, and the steps that are possible at all.
+    ``tables``: hashes, parents, steps, the steps that are possible at all, and edges, which are
+    empty if P6 is not checked: :mod:`freehint.safety.exhaust.lasso`.
     """
     states, following = level
     words, first, bits, runs, at, base = watch
-    table, parents, steps, choices = tables
+    table, parents, steps, choices, edges = tables
+    keeps_edges = edges.shape[0] > 0
     room = choices.shape[0]
     while count[ROW] < states.shape[0]:
         full = count[NEXT] + room > following.shape[0]
@@ -68,6 +84,7 @@ def expand(guest, verbs, cells, watch, level, tables, count):
         parent = count[FIRST] + count[ROW]
         unpack(guest, cells, states[count[ROW]])
         keep_words(words, at, base)
+        walks = guest.own[WALKING] != 0
         possible = 0
         for step in choices:
             came_to = take_step(guest, verbs, step)
@@ -80,7 +97,10 @@ def expand(guest, verbs, cells, watch, level, tables, count):
                 if not all_packed(words, first, bits, runs):
                     return NOT_PACKED
                 fine = came_to == FINE
-                if not fine or is_new(table, digest(words, at)):
+                key = digest(words, at)
+                if keeps_edges and walks and guest.own[WALKING] and is_hinting(step):
+                    edges[parent, BY_WORKER + step // CHOICES - WORKER] = key
+                if not fine or is_new(table, key):
                     if fine and is_changed(words, at, base, count[MEMORY]):
                         came_to = check_owners(guest)
                     if came_to != FINE:
@@ -90,6 +110,8 @@ def expand(guest, verbs, cells, watch, level, tables, count):
                     count[NEXT] += 1
                     parents[count[STATES]] = parent
                     steps[count[STATES]] = step
+                    if keeps_edges:
+                        edges[count[STATES], OWN] = key
                     count[STATES] += 1
             restore_words(words, at, base)
         if possible == 0:
@@ -134,7 +156,7 @@ class Search:
         self.case, self.cells = case, np.array(sorted(cells), np.int64)
         self.symmetric = symmetric
         guest, policy = new_guest(case, symmetric)
-        self.guest, self.verbs = guest, verbs_of(policy, guest.state)
+        self.guest, self.verbs = guest, verbs_of(policy, guest.state, case.bug)
         self.pinned = pinned(guest)
         settle(self.pinned, self.verbs)
         self.words = guest.words
@@ -143,9 +165,11 @@ class Search:
         self.base = np.zeros(len(self.at), np.uint64)
         self.choices = choices_of(case)
         self.table = np.zeros(FIRST_SLOTS, np.uint64)
-        enter(self.table, self.words, self.at)
+        first = enter(self.table, self.words, self.at)
         self.parents = np.zeros(FIRST_SLOTS, np.uint32)
         self.steps = np.zeros(FIRST_SLOTS, np.uint8)
+        self.edges = np.zeros((len(self.steps) if case.ends != "unchecked" else 0, 3), np.uint64)
+        self.edges[:1, OWN] = first
         self.count = np.zeros(NR_COUNT, np.int64)
         self.count[STATES] = 1
         self.count[MEMORY] = np.searchsorted(self.at, guest.span[MEMORY_ENDS])
@@ -153,7 +177,7 @@ class Search:
         self.following = np.zeros((FIRST_ROWS, len(self.cells)), np.uint8)
         self.bits = self._bits()
         self.runs = runs_of(self.bits != 0)
-        self.depth = 0
+        self.depth, self.round = 0, ()
 
     def _bits(self) -> np.ndarray:
         """The bits of the arena that are not packed, and may belong to something: uint64[n]."""
@@ -175,7 +199,7 @@ class Search:
                 self.cells,
                 (self.words, self.first, self.bits, self.runs, self.at, self.base),
                 (self.level, self.following),
-                (self.table, self.parents, self.steps, self.choices),
+                (self.table, self.parents, self.steps, self.choices, self.edges),
                 self.count,
             )
             if came_to != NEED_ROOM:
@@ -189,6 +213,7 @@ class Search:
         if count[STATES] + room > len(self.parents):
             self.parents = np.concatenate([self.parents, np.zeros_like(self.parents)])
             self.steps = np.concatenate([self.steps, np.zeros_like(self.steps)])
+            self.edges = np.concatenate([self.edges, np.zeros_like(self.edges)])
         if 2 * (count[STATES] + room) > len(self.table):
             old, self.table = self.table, np.zeros(2 * len(self.table), np.uint64)
             enter_all(self.table, old)
@@ -204,12 +229,20 @@ class Search:
     @property
     def bytes(self) -> int:
         """Memory that the tables take."""
-        tables = (self.table, self.parents, self.steps, self.level, self.following)
+        tables = (self.table, self.parents, self.steps, self.edges, self.level, self.following)
         return sum(one.nbytes for one in tables)
+
+    def look_for_rounds(self) -> bool:
+        """Is there a walk without end among the states so far?  It is the violation then."""
+        known = self.edges[: self.count[STATES]]
+        begin, self.round = endless(known, self.case.ends == "alone")
+        if begin >= 0:
+            self.count[VIOLATION], self.count[BY_STATE], self.count[BY_STEP] = ENDLESS, begin, -1
+        return begin >= 0
 
     def schedule(self) -> tuple:
         """The steps to the violation."""
-        at, taken = int(self.count[BY_STATE]), []
+        at, taken = int(self.count[BY_STATE]), list(reversed(self.round))
         if self.count[BY_STEP] >= 0:
             taken.append(int(self.count[BY_STEP]))
         while at > 0:

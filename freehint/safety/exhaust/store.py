@@ -13,7 +13,7 @@ from freehint.safety.guest import Case
 from freehint.safety.trace import schedule_string
 from freehint.version import __version__
 
-ARRAYS = ("cells", "table", "parents", "steps", "count", "level")
+ARRAYS = ("cells", "table", "parents", "steps", "edges", "count", "level")
 
 
 def _name(case: Case, symmetric: bool) -> str:
