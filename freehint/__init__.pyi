@@ -50,6 +50,8 @@ from freehint.reports.glossary import glossary
 from freehint.reports.parameters import check_parameters
 from freehint.runs.cited.citations import bibtex, citations
 from freehint.runs.control import Control
+from freehint.runs.costs.file import load_costs
+from freehint.runs.costs.sources import cost_sources
 from freehint.runs.overcommit import Guest, Overcommit, overcommit
 from freehint.runs.provenance import provenance_table
 from freehint.runs.run import Run, comparison, summaries
@@ -114,6 +116,7 @@ __all__ = [
     "check_parameters",
     "citations",
     "comparison",
+    "cost_sources",
     "counterfactual",
     "data",
     "explore",
@@ -123,6 +126,7 @@ __all__ = [
     "glossary",
     "kernel",
     "latin_hypercube",
+    "load_costs",
     "load_snapshot",
     "make_memory",
     "memory_from_proc",

@@ -17,10 +17,11 @@ from importlib import import_module
 
 from freehint.config import InputError, nearest, one_of, require_name, shown
 from freehint.inputs.source import annotations, imported, keys
-from freehint.record.reclaim.options import WORKLOADS_HELP, add_reclaim_options
+from freehint.record.options import add_record
 from freehint.replay import INPUTS, LEVELS, REPLAY_LEVELS
 from freehint.replay.pressure.options import add_pressure
 from freehint.safety.options import add_explore
+from freehint.studies.costs.options import add_calibrate
 from freehint.version import __version__
 
 FAILED, BAD_INPUT = 1, 2
@@ -105,8 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     _add_runs(commands)
     add_explore(commands)
+    add_calibrate(commands)
     _add_replays(commands)
-    _add_record(commands)
+    add_record(commands)
     _add_reports(commands)
     early = commands.add_parser("warm", help="compile all kernels now, so that nothing waits later")
     early.add_argument("--processes", type=int, help="by default one per CPU, at most 4")
@@ -127,6 +129,7 @@ def _add_runs(commands) -> None:
         help=f"{names}; repeat --policy to compare several; a+b runs two at once",
     )
     one.add_argument("--seed", type=int)
+    one.add_argument("--costs", metavar="FILE", help="costs that freehint calibrate measured")
     one.add_argument(
         "--set",
         action="append",
@@ -191,63 +194,6 @@ def _add_replays(commands) -> None:
         "a folder with a migrations.csv",
     )
     add_pressure(kind)
-
-
-def _add_record(commands) -> None:
-    """Commands that record real kernels."""
-    record = commands.add_parser("record", help="record a guest, or the lists of a real kernel")
-    kinds = record.add_subparsers(dest="kind", required=True, parser_class=_Parser)
-
-    guest = kinds.add_parser(
-        "guest",
-        help="run a stock Debian kernel under QEMU and record T0, the trace and T1",
-        epilog=WORKLOADS_HELP,
-    )
-    guest.add_argument("name", help="the recording's name: NAME.T0, NAME.T1, NAME.trace, NAME.info")
-    guest.add_argument("--out", required=True, metavar="DIR", help="the folder for its files")
-    guest.add_argument(
-        "--kernel",
-        default="6.1",
-        help="a series with probes, such as 6.1, or a package linux-image-*-cloud-amd64",
-    )
-    guest.add_argument("--memory", default="1G", help="of the guest, e.g. 512M")
-    guest.add_argument("--cpus", type=int, default=1)
-    guest.add_argument(
-        "--workload",
-        help="between T0 and T1; beside the walker if there is a --policy, and beside a migration:"
-        " a name with numbers, e.g. 'fork 10', or a shell script; by default fork, and nothing"
-        " beside a migration",
-    )
-    guest.add_argument("--before", metavar="WORKLOAD", help="the same before T0")
-    guest.add_argument(
-        "--policy",
-        metavar="KNOBS",
-        help="run the walker's module with these, e.g. 'rotate=on_exit resume=cursor capacity=96'",
-    )
-    guest.add_argument("--reporting", action="store_true", help="with free-page-reporting=on")
-    guest.add_argument(
-        "--migrate",
-        action="store_true",
-        help="migrate the guest to a second QEMU between T0 and T1, and read T1 there; writes"
-        " NAME.migration.json.gz, too",
-    )
-    guest.add_argument("--bandwidth", metavar="RATE", help="of the migration; 50MB/s by default")
-    guest.add_argument(
-        "--downtime-limit", type=int, metavar="MS", help="of the migration; 300 by default"
-    )
-    guest.add_argument(
-        "--hints", action="store_true", help="with free-page-hint=on; implies --migrate"
-    )
-    add_reclaim_options(guest)
-    guest.set_defaults(run="freehint.record.commands.print_guest")
-
-    lists = kinds.add_parser("snapshot", help="read the exact lists of this machine or of a dump")
-    source = lists.add_mutually_exclusive_group(required=True)
-    source.add_argument("--live", action="store_true", help="this machine, as root")
-    source.add_argument("--vmcore", metavar="FILE", help="a dump with a VMCOREINFO note")
-    lists.add_argument("--vmlinux", metavar="FILE", help="the kernel with debug symbols")
-    lists.add_argument("--out", required=True, metavar="DIR/NAME", help="e.g. mine/guest.T0")
-    lists.set_defaults(run="freehint.record.commands.print_snapshot")
 
 
 def _add_reports(commands) -> None:

@@ -14,7 +14,7 @@ from freehint.policies.walker import Walker
 PAGE = Path(__file__).parent.parent / "docs" / "parameters.md"
 KINDS = (
     *(fh.Scenario, fh.Workload, fh.Program, fh.RecordedGuest, fh.UnderPressure),
-    *(fh.MigrationConfig, fh.RingConfig),
+    *(fh.MigrationConfig, fh.ParkConfig, fh.RingConfig),
     *(fh.HostConfig, fh.Costs, fh.Control, fh.SharedHost, Policy, Walker),
     *(fh.CallWalker, fh.CallFiveStep),
 )

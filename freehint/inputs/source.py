@@ -24,11 +24,18 @@ def keys(module: str, name: str) -> list[str]:
 
 
 def annotations(module: str, name: str) -> dict[str, str]:
-    """The fields of a dataclass and their annotations; the fields of its bases are left out."""
+    """The parameters of a dataclass and their annotations; those of its bases are left out.
+
+    A field that ``==`` does not compare is no parameter.
+    """
     classes = (node for node in _parsed(module).body if isinstance(node, ast.ClassDef))
     (found,) = (node for node in classes if node.name == name)
     fields = (node for node in found.body if isinstance(node, ast.AnnAssign))
-    return {one.target.id: ast.unparse(one.annotation) for one in fields}
+    return {
+        one.target.id: ast.unparse(one.annotation)
+        for one in fields
+        if "compare=False" not in (ast.unparse(one.value) if one.value else "")
+    }
 
 
 def imported(module: str) -> dict[str, str]:

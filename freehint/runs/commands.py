@@ -6,6 +6,7 @@ from pathlib import Path
 from freehint.config import InputError
 from freehint.inputs.reading import exists
 from freehint.policies import find_policies
+from freehint.runs.costs.file import load_costs
 from freehint.runs.run import comparison
 from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_file import read_scenario
@@ -24,6 +25,8 @@ def scenarios(args) -> list:
     if args.seed is not None:
         values["seed"] = args.seed
     base = read_scenario(args.file) if args.file else Scenario()
+    if args.costs is not None:
+        base = base.with_values({"costs": load_costs(args.costs)})
     if not args.policy:
         return [base.with_values(values)]
     return [base.with_values({"policy": policy, **values}) for policy in args.policy]

@@ -89,8 +89,10 @@ def provenance(scenario, release: str, inputs: tuple, memory: Memory) -> dict:
     -------
     dict
         schema_version, freehint, python, libraries, kernel_profile, parameters, inputs (file and
-        sha256), each described in ``provenance.schema.json``.
+        sha256), costs_file (the same, if there is one), each described in
+        ``provenance.schema.json``.
     """
+    costs = scenario.costs.read_from
     return {
         "schema_version": SCHEMA_VERSION,
         "freehint": release,
@@ -99,6 +101,7 @@ def provenance(scenario, release: str, inputs: tuple, memory: Memory) -> dict:
         "kernel_profile": profile_name(memory.profile),
         "parameters": told(scenario),
         "inputs": [one._asdict() for one in inputs],
+        **({"costs_file": costs._asdict()} if costs else {}),
     }
 
 

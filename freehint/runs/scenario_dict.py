@@ -18,6 +18,7 @@ from freehint.formats.digest import memory_sha256
 from freehint.mm.memory import Memory
 from freehint.policies import AGENTS, CALLED, POLICIES
 from freehint.policies.policy import VERBS, Policy
+from freehint.runs.costs.file import load_costs
 from freehint.runs.scenario import Scenario
 
 KINDS = {
@@ -148,7 +149,8 @@ def scenario_of(table: dict) -> Scenario:
     Parameters
     ----------
     table : dict
-        Written by :func:`told`, by :func:`changes` or by hand.
+        Written by :func:`told`, by :func:`changes` or by hand, where ``costs`` may be the name of
+        a costs file.
 
     Raises
     ------
@@ -156,6 +158,8 @@ def scenario_of(table: dict) -> Scenario:
         There is no such field, a value is refused, or its memory or a policy was made by hand.
     """
     values = {name: value_of(name, value) for name, value in flat(table).items()}
+    if isinstance(values.get("costs"), str):
+        values["costs"] = load_costs(values["costs"])
     if str(values.get("memory")).startswith(BY_HAND):
         raise InputError("its memory was made by hand, and a run does not keep its memory")
     return Scenario().with_values(values)

@@ -11,14 +11,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from freehint.config import require, whole
+from freehint.config import one_of, require, whole
 from freehint.data import data
 from freehint.engine.host.migration import MigrationConfig
+from freehint.mm.profile import PROFILES
 from freehint.policies.five_step import FiveStep
 from freehint.policies.walker import Walker
 from freehint.replay.counterfactual import PREDICTED as PREDICTED_RUN
 from freehint.runs.equal_work import equal_work
 from freehint.runs.scenario import MOST_SEED, Scenario
+from freehint.studies.costs.scaling import require_scale, scaled
 from freehint.studies.migrations import afterwards
 from freehint.studies.real_walks import with_and_without_rotation
 from freehint.studies.side_by_side import busy, calm, loaded
@@ -54,6 +56,35 @@ class Found(NamedTuple):
     seeds: int
 
 
+class Setting:
+    """How every guest of the disputes differs from the one that its dispute describes.
+
+    Parameters
+    ----------
+    kernel : str, optional
+        The kernel whose rules its allocator follows.
+    scale : dict, optional
+        Costs -> the factor by which each is multiplied; see :func:`scaled`.
+
+    Raises
+    ------
+    InputError
+        There is no such kernel or cost, or a factor is out of range.
+    """
+
+    def __init__(self, kernel: str | None = None, scale: dict | None = None):
+        if kernel is not None:
+            one_of("kernel", kernel, PROFILES)
+        self.kernel, self.scale = kernel, {} if scale is None else scale
+        require_scale(self.scale)
+        self.guests = []  # those that it was asked for
+
+    def of(self, scenario: Scenario) -> Scenario:
+        """The scenario with this kernel and these costs."""
+        self.guests.append(scenario)
+        return scaled(scenario.with_values({"kernel": self.kernel}), self.scale)
+
+
 @dataclass(frozen=True)
 class Dispute:
     """One row of the verdicts.
@@ -71,8 +102,8 @@ class Dispute:
     above, below : str
         The verdict for a value above 0 and for one below 0.
     find : callable
-        ``find(dispute, seeds, kernel)`` returns a Found, in ``unit``; kernel is as for
-        :func:`freehint.verdicts`.
+        ``find(dispute, seeds, setting)`` returns a Found, in ``unit``; the Setting changes each
+        guest that it runs.
     least : float
         Differences that are surely smaller are said not to count.
     """
@@ -92,9 +123,9 @@ class Dispute:
     find: Callable
     least: float = 0
 
-    def row(self, seeds, kernel=None) -> dict:
-        """The row of the verdicts over some seeds, by the rules of a kernel."""
-        found = self.find(self, seeds, kernel)
+    def row(self, seeds, setting=None) -> dict:
+        """The row of the verdicts over some seeds, with guests as a Setting has them."""
+        found = self.find(self, seeds, setting or Setting())
         words = judged(found.value, found.half_width, self.above, self.below)
         if not found.seeds:
             words = f"undecided: recordings of Linux {RECORDED} alone"
@@ -145,9 +176,9 @@ def _share(runs: pd.DataFrame, part: str, of: str) -> pd.Series:
     return (100 * runs[part] / runs[of]).fillna(0).astype(float)
 
 
-def rotation_of_a_part(dispute, _seeds, kernel) -> Found:
+def rotation_of_a_part(dispute, _seeds, setting) -> Found:
     """Hints that are still good after 128 MiB, recording by recording instead of seed by seed."""
-    if kernel not in (None, RECORDED):
+    if setting.kernel not in (None, RECORDED):
         return Found(np.nan, np.nan, 0)
     differences = []
     for name in ASKING_ROTATION:
@@ -158,62 +189,63 @@ def rotation_of_a_part(dispute, _seeds, kernel) -> Found:
     return Found(*interval(differences), int((~np.isnan(differences)).sum()))
 
 
-def rotation_of_a_whole_walk(dispute, seeds, kernel) -> Found:
-    two = [busy(policy=policy, kernel=kernel) for policy in (dispute.changed, dispute.base)]
+def rotation_of_a_whole_walk(dispute, seeds, setting) -> Found:
+    two = [setting.of(busy(policy=policy)) for policy in (dispute.changed, dispute.base)]
     runs = equal_work(two, seeds)
     return _paired(runs.assign(outcome=100 * runs["survival_equal_work"]), dispute.base.name)
 
 
-def coverage(dispute, seeds, kernel) -> Found:
-    guest = busy(memory="1GiB", kernel=kernel, **{"ring.size": 64})
+def coverage(dispute, seeds, setting) -> Found:
+    guest = setting.of(busy(memory="1GiB", **{"ring.size": 64}))
     return _between(guest, dispute, seeds, lambda runs: 100 * runs["coverage"])
 
 
-def sent_twice(dispute, seeds, kernel) -> Found:
+def sent_twice(dispute, seeds, setting) -> Found:
     guest = Scenario(memory=f"{RECORDINGS}/c_rotscan.T0", duration_ns=400 * NS_PER_MS)
-    guest = guest.with_values({"kernel": kernel, "ring.size": 64})
+    guest = setting.of(guest.with_values({"ring.size": 64}))
     return _between(guest, dispute, seeds, lambda runs: _share(runs, *TWICE))
 
 
-def sent(dispute, seeds, kernel) -> Found:
-    guest = loaded().with_values({"kernel": kernel})
+def sent(dispute, seeds, setting) -> Found:
+    guest = setting.of(loaded())
     return _between(guest, dispute, seeds, lambda runs: runs["sent_bytes"] / 1e6)
 
 
-def longest_wait(dispute, seeds, kernel) -> Found:
-    guest = busy(kernel=kernel)
+def longest_wait(dispute, seeds, setting) -> Found:
+    guest = setting.of(busy())
     return _between(guest, dispute, seeds, lambda runs: runs["alloc_wait_max_ns"] / NS_PER_MS)
 
 
-def guest_work(dispute, seeds, kernel) -> Found:
-    runs = sweep(busy(kernel=kernel), {"policy": [dispute.changed, dispute.base]}, seeds)
+def guest_work(dispute, seeds, setting) -> Found:
+    runs = sweep(setting.of(busy()), {"policy": [dispute.changed, dispute.base]}, seeds)
     base = runs[runs["policy"] == dispute.base.name].set_index("seed")["allocations"]
     done = 100 * runs["allocations"] / base.loc[runs["seed"]].to_numpy()
     return _paired(runs.assign(outcome=done), dispute.base.name)
 
 
-def stale(dispute, seeds, kernel) -> Found:
-    return _between(busy(kernel=kernel), dispute, seeds, lambda runs: runs["stale_pages"] * MIB)
+def stale(dispute, seeds, setting) -> Found:
+    guest = setting.of(busy())
+    return _between(guest, dispute, seeds, lambda runs: runs["stale_pages"] * MIB)
 
 
-def lost(dispute, seeds, kernel) -> Found:
-    guest = busy(policy=V24, kernel=kernel, **AWAY[dispute.knob])
+def lost(dispute, seeds, setting) -> Found:
+    guest = setting.of(busy(policy=V24, **AWAY[dispute.knob]))
     return _between(guest, dispute, seeds, lambda runs: _share(runs, *LOST))
 
 
-def slowdown(dispute, seeds, kernel) -> Found:
+def slowdown(dispute, seeds, setting) -> Found:
     fast = MigrationConfig(bandwidth_Bps=4 * 10**9, zero_page_ns=100, normal_page_ns=400)
-    guest = Scenario(memory="512MiB", kernel=kernel, migration=fast)
+    guest = setting.of(Scenario(memory="512MiB", migration=fast))
     policies = [dispute.base, dispute.changed]
     runs = afterwards(guest, policies, window_ns=400 * NS_PER_MS, seeds=seeds)
     return _paired(runs.assign(outcome=runs["work_against_none"]), dispute.base.name)
 
 
-def spread(dispute, seeds, kernel) -> Found:
+def spread(dispute, seeds, setting) -> Found:
     """How far apart the policies that lose no hint are, in a loaded guest and in a calm one."""
     rows = []
     for guest in (loaded(), calm()):
-        scenario = guest.with_values({"kernel": kernel})
+        scenario = setting.of(guest)
         runs = sweep(scenario, {"policy": list(LOSSLESS)}, seeds)
         sent = runs.groupby("seed")["sent_bytes"].agg(np.ptp) / 1e6
         state = scenario.workload.state

@@ -10,7 +10,6 @@ from dataclasses import replace
 import pandas as pd
 
 from freehint.config import one_of
-from freehint.mm.profile import PROFILES
 from freehint.policies import BASELINE
 from freehint.policies.call_walker import CallWalker
 from freehint.policies.five_step import FiveStep
@@ -23,6 +22,7 @@ from freehint.studies.disputes import (
     SIMULATED,
     V24,
     Dispute,
+    Setting,
     checked_seeds,
     coverage,
     guest_work,
@@ -232,7 +232,7 @@ DISPUTES = (
 )
 
 
-def verdicts(seeds=range(1, 11), disputes=None, kernel=None) -> pd.DataFrame:
+def verdicts(seeds=range(1, 11), disputes=None, kernel=None, scale=None) -> pd.DataFrame:
     """Who was right in the disputes of January 2018, by how much, and how sure that is.
 
     Parameters
@@ -245,6 +245,9 @@ def verdicts(seeds=range(1, 11), disputes=None, kernel=None) -> pd.DataFrame:
         The kernel whose rules the simulated guests follow, as in :class:`freehint.Scenario`; None
         keeps those that their memory came with.  A dispute that recorded demand decides is
         undecided by the rules of another kernel.
+    scale : dict, optional
+        Factors for costs of every simulated guest, such as ``{"costs.lock_ns": 2}``, to see which
+        verdicts hang on a number that is assumed; see :func:`freehint.cost_sources`.
 
     Returns
     -------
@@ -258,8 +261,8 @@ def verdicts(seeds=range(1, 11), disputes=None, kernel=None) -> pd.DataFrame:
     Raises
     ------
     InputError
-        There is no such dispute or kernel; the seeds are none, no whole numbers, or not all
-        different.
+        There is no such dispute, kernel or cost, or a factor is out of range; the seeds are none,
+        no whole numbers, or not all different.
 
     Examples
     --------
@@ -271,10 +274,9 @@ def verdicts(seeds=range(1, 11), disputes=None, kernel=None) -> pd.DataFrame:
     known = {one.dispute: one for one in DISPUTES}
     for name in disputes if disputes is not None else ():
         one_of("disputes", name, known)
-    if kernel is not None:
-        one_of("kernel", kernel, PROFILES)
+    setting = Setting(kernel, scale)
     names = known if disputes is None else disputes
-    return pd.DataFrame([known[name].row(seeds, kernel) for name in names])
+    return pd.DataFrame([known[name].row(seeds, setting) for name in names])
 
 
 def readable_verdicts(table: pd.DataFrame, links: bool = True) -> pd.DataFrame:

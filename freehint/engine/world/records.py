@@ -1,10 +1,11 @@
 """The records of the actors, with int64 fields."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
 
+from freehint.config import parameters
 from freehint.inputs.rules import Checked, Cost
 
 
@@ -57,6 +58,8 @@ class Costs(Checked):
         of VMSCAN_THROTTLE_NOPROGRESS.
     compact_scan_ns : int
         Looking at one page frame in compaction.  Assumed.
+    read_from : Input, optional
+        The costs file that the numbers were read from, for the provenance; it decides nothing.
     """
 
     walk_block_ns: Cost = 150
@@ -76,6 +79,7 @@ class Costs(Checked):
     swap_out_ns: Cost = 8_500
     throttle_ns: Cost = 1_000_000
     compact_scan_ns: Cost = 100
+    read_from: tuple | None = field(default=None, compare=False, repr=False)
 
     where = "costs."
 
@@ -284,12 +288,12 @@ def columns(records: np.recarray) -> SimpleNamespace:
     return SimpleNamespace(**{name: plain[name] for name in records.dtype.names})
 
 
-COST_DTYPE = _record(*(f.name for f in fields(Costs)))
+COST_DTYPE = _record(*(f.name for f in parameters(Costs)))
 
 
 def cost_record(costs: Costs) -> np.recarray:
     """Costs as one record."""
-    return new_record(COST_DTYPE, **{f.name: getattr(costs, f.name) for f in fields(Costs)})
+    return new_record(COST_DTYPE, **{f.name: getattr(costs, f.name) for f in parameters(Costs)})
 
 
 def grown(table: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Where each cost comes from, and files of costs that were measured on a machine."""
