@@ -59,6 +59,10 @@ class Guest(Checked):
         super().__post_init__()
         discards = self.scenario.host.discard
         require(discards, "guest.scenario.host.discard", "be true on a shared host", discards)
+        small = self.scenario.host.pages
+        require(small == "4KiB", "guest.scenario.host.pages", "be 4KiB on a shared host", small)
+        parked = self.scenario.park
+        require(parked is None, "guest.scenario.park", "be None on a shared host", parked)
         moving = self.scenario.migration
         require(moving is None, "guest.scenario.migration", "be None on a shared host", moving)
 

@@ -128,11 +128,11 @@ def test_what_becomes_of_resident_memory_with_each_backend(backend, frees):
 
 
 def test_bad_values_are_refused_in_one_sentence():
-    with pytest.raises(InputError, match="park.chunk_KiB must be a power of two.*, got 12"):
+    with pytest.raises(InputError, match=r"park\.chunk_KiB must be a power of two.*, got 12"):
         fh.ParkConfig(chunk_KiB=12)
-    with pytest.raises(InputError, match="host.backend must not be free on hugetlb"):
+    with pytest.raises(InputError, match=r"host\.backend must not be free on hugetlb"):
         fh.HostConfig(backend="free", pages="hugetlb")
-    with pytest.raises(InputError, match="scenario.park must be None in a scenario with a migr"):
+    with pytest.raises(InputError, match=r"scenario\.park must be None in a scenario with a migr"):
         fh.Scenario(migration=fh.MigrationConfig(), park=fh.ParkConfig())
 
 

@@ -177,9 +177,12 @@ class Park:
         engine, world = self.engine, self.engine.world
         self.paused.pause(world, range(len(world.key)), now_ns)
         self.host_ns = max(self.paused.due_ns(len(world.cpu) + 1), now_ns)
-        own = set(engine.commands.does) & {"write", "restore", "go_on"}
-        self.deferred = [one for one in engine.commands.waiting if one[1] not in own]
-        engine.commands.waiting.clear()
+        waiting = engine.commands.waiting
+        if any(command == "record" for _, command in waiting):
+            self._record(now_ns)
+            engine.commands.forget("record")
+        self.deferred = waiting.copy()
+        waiting.clear()
         self.row |= {"pause_ns": now_ns, "left_hints": self._left()}
         self.row["resident_bytes"] = int(count_bits(world.present)) * PAGE_SIZE
         self.before[:] = world.version
@@ -273,9 +276,8 @@ class Park:
 
     def _record(self, now_ns: int) -> None:
         """Keep the guest's working set for the next restore."""
-        if self.row is None:
-            self.wanted[:] = self.engine.world.backing.touched
-            self.recorded = True
+        self.wanted[:] = self.engine.world.backing.touched
+        self.recorded = True
 
     def _counts(self) -> list:
         host = self.engine.world.host[0]
