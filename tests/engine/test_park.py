@@ -67,15 +67,16 @@ def test_what_is_elided_is_what_the_setting_says():
 
 def late(late_hints, **park):
     """The park of a guest that has hints on the ring, because its host is slow."""
-    host = {"service_ns": 40_000, "gap_ns": 0}
-    run = parked(host=host, late_hints=late_hints, at_ns=22 * MS, **park)
+    host = {"service_ns": 400_000, "gap_ns": 0}
+    given = {"late_hints": late_hints, "at_ns": 22 * MS, "write_Bps": 1 << 28, **park}
+    run = parked(host=host, duration_ns=400 * MS, **given)
     return run.parks.iloc[0], run.summary["lost_to_discard_pages"]
 
 
 def test_a_host_that_goes_on_while_the_guest_is_paused_destroys_pages_of_the_snapshot():
-    ran, _ = late("run", write_Bps=1 << 30)
-    waited, lost_later = late("wait", write_Bps=1 << 30)
-    dropped, lost_if_dropped = late("drop", write_Bps=1 << 30)
+    ran, _ = late("run")
+    waited, lost_later = late("wait")
+    dropped, lost_if_dropped = late("drop")
     assert ran["left_hints"] == waited["left_hints"] == dropped["left_hints"] > 0
     assert ran["late_hints"] > 0 == waited["late_hints"] == dropped["late_hints"]
     assert ran["lost_pages"] > 0 == waited["lost_pages"] == dropped["lost_pages"]
