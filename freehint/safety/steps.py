@@ -168,7 +168,7 @@ def choices_of(case) -> np.ndarray:
     return np.array([a * CHOICES + one for a in sorted(choices) for one in choices[a]], np.int64)
 
 
-@kernel
+@kernel(cold=True)
 def take_step(guest, verbs, step):
     """Do a step if it can be done.
 

@@ -57,6 +57,7 @@ def explore(
     progress=None,
     checkpoint=None,
     symmetric=True,
+    reduced=False,
 ) -> Exploration:
     """Every schedule of a small guest, the shortest first, up to the first violation.
 
@@ -73,6 +74,10 @@ def explore(
         there if the file exists.
     symmetric : bool
         Whether states that differ only in the names of the vCPUs count as one.
+    reduced : bool
+        Whether some steps are taken together, where that is shown to change no verdict:
+        :mod:`freehint.safety.exhaust.together`.  A violation is then looked for again in every
+        order, so its schedule is the shortest, unless that search stops at a limit.
 
     Returns
     -------
@@ -86,7 +91,12 @@ def explore(
     whole("explore.most_states", most_states, 1)
     whole("explore.most_bytes", most_bytes, 1)
     began = time.perf_counter()
-    search, came_to = search_all(case, most_states, most_bytes, progress, checkpoint, symmetric)
+    bounds = (case, most_states, most_bytes, progress)
+    search, came_to = search_all(*bounds, checkpoint, symmetric, reduced)
+    if came_to == VIOLATED and search.reduced:
+        in_every_order, again = search_all(*bounds, None, symmetric)
+        if again == VIOLATED:
+            search = in_every_order
     return Exploration(
         case=case,
         states=int(search.count[STATES]),
@@ -107,6 +117,7 @@ def search_all(
     progress=None,
     checkpoint=None,
     symmetric=True,
+    reduced=False,
 ) -> tuple[Search, int]:
     """Search a case, anew whenever a byte changes that was never seen to change before.
 
@@ -117,13 +128,14 @@ def search_all(
     (Search, int)
         The search that packs all that changed; LEVEL_DONE or VIOLATED.
     """
-    search = kept_search(case, checkpoint, symmetric) or Search(case, set(), symmetric)
+    search = kept_search(case, checkpoint, symmetric, reduced)
+    search = search or Search(case, set(), symmetric, reduced)
     while True:
         came_to = _search(search, most_states, most_bytes, progress, checkpoint)
         if came_to != NOT_PACKED:
             return search, came_to
         cells = set(search.cells.tolist()) | search.changed()
-        search = Search(case, cells, symmetric)
+        search = Search(case, cells, symmetric, reduced)
 
 
 def _search(search: Search, most_states: int, most_bytes: int, progress, checkpoint) -> int:

@@ -8,29 +8,38 @@ import numpy as np
 
 from freehint.jit import kernel
 from freehint.jit.pinned import pinned
-from freehint.safety.check import check_end, check_owners
-from freehint.safety.guest import MEMORY_ENDS, Case, new_guest, pages_of_nobody
-from freehint.safety.migrating import FINE, IMPOSSIBLE
-from freehint.safety.pack import (
-    digest,
-    enter,
-    enter_all,
-    is_changed,
-    is_new,
-    keep_words,
-    pack,
-    restore_words,
-    settle,
-    unpack,
+from freehint.safety.check import check_end
+from freehint.safety.exhaust.late import (
+    BY_STATE,
+    BY_STEP,
+    FIRST,
+    MEMORY,
+    NEXT,
+    NR_COUNT,
+    ROW,
+    STATES,
+    TRANSITIONS,
+    VIOLATION,
+    WAITING,
+    look_up,
+    no_states,
+    put_off,
 )
-from freehint.safety.steps import choices_of, take_step
+from freehint.safety.exhaust.late import NOT_PACKED as LOST_BYTE
+from freehint.safety.exhaust.together import (
+    in_single_steps,
+    may_reduce,
+    take_together,
+)
+from freehint.safety.guest import FINE, IMPOSSIBLE, MEMORY_ENDS, Case, new_guest, pages_of_nobody
+from freehint.safety.pack import enter, enter_all, keep_words, restore_words, settle, unpack
+from freehint.safety.steps import CHOICES, HOST, choices_of
 from freehint.safety.verbs import verbs_of
 
-# Entries of ``count``.  MEMORY is the number of changing words that are the allocator's.
-ROW, NEXT, STATES, FIRST, TRANSITIONS, VIOLATION, BY_STATE, BY_STEP, MEMORY, NR_COUNT = range(10)
 LEVEL_DONE, NEED_ROOM, VIOLATED, NOT_PACKED = range(4)
 FIRST_SLOTS = 1 << 16
 FIRST_ROWS = 1 << 12
+EACH_STEP = 16
 
 
 @kernel(inline=True)
@@ -48,18 +57,34 @@ def all_packed(words, first, bits, runs):
     return changed == 0
 
 
+@kernel(inline=True)
+def outcome(came_to, watch):
+    """What look_up() came to, as expand() returns it."""
+    words, first, bits, runs, _ = watch
+    if came_to == LOST_BYTE or not all_packed(words, first, bits, runs):
+        return NOT_PACKED
+    return VIOLATED
+
+
 @kernel
-def expand(guest, verbs, cells, watch, level, tables, count):
+def expand(guest, verbs, cells, watch, late, level, tables, count):
     """Do every step in every state of a level, and note the new states.
 
-    ``watch``: (words of the arena, their first values, bits and runs for all_packed(), the words
-    that change, room for their values); ``level``: this level's states, the next level's;
-    ``tables``: hashes, parents, steps, and the steps that are possible at all.
+    ``watch``: (words of the arena, their first values, bits and runs for all_packed(), room for
+    the words that change); ``late``: the states that wait; ``level``: this level's states, the
+    next level's; ``tables``: hashes, parents, steps; the steps that are possible at all; whether
+    some are taken together.
+
+    That no other byte has changed is checked in each new state for the words that change.  The
+    others are not restored, so they are checked after all steps in a state; but at once after
+    those of vCPUs and worker, because no step is to find lists that are half restored, and after
+    any step in every 16th state, because another step may undo a change.
     """
     states, following = level
-    words, first, bits, runs, at, base = watch
-    table, parents, steps, choices = tables
-    room = choices.shape[0]
+    words, first, bits, runs, base = watch
+    noted, choices, together = tables
+    table, parents, _ = noted
+    room = choices.shape[0] + WAITING
     while count[ROW] < states.shape[0]:
         full = count[NEXT] + room > following.shape[0]
         full = full or count[STATES] + room > parents.shape[0]
@@ -67,38 +92,45 @@ def expand(guest, verbs, cells, watch, level, tables, count):
             return NEED_ROOM
         parent = count[FIRST] + count[ROW]
         unpack(guest, cells, states[count[ROW]])
-        keep_words(words, at, base)
+        keep_words(words, late.at, base)
         possible = 0
         for step in choices:
-            came_to = take_step(guest, verbs, step)
+            came_to = take_together(guest, verbs, step, together)
             if came_to == IMPOSSIBLE:
                 continue
             if came_to >= FINE:
                 possible += 1
                 count[TRANSITIONS] += 1
                 settle(guest, verbs)
-                if not all_packed(words, first, bits, runs):
+                each = step < HOST * CHOICES or count[ROW] % EACH_STEP == 0 or came_to != FINE
+                if each and not all_packed(words, first, bits, runs):
                     return NOT_PACKED
-                fine = came_to == FINE
-                if not fine or is_new(table, digest(words, at)):
-                    if fine and is_changed(words, at, base, count[MEMORY]):
-                        came_to = check_owners(guest)
-                    if came_to != FINE:
-                        count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, step
-                        return VIOLATED
-                    pack(guest, cells, following[count[NEXT]])
-                    count[NEXT] += 1
-                    parents[count[STATES]] = parent
-                    steps[count[STATES]] = step
-                    count[STATES] += 1
-            restore_words(words, at, base)
+                if came_to != FINE:
+                    earlier = look_up(guest, words, late, following, noted, count, 0)
+                    if earlier != FINE:
+                        return outcome(earlier, watch)
+                    count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, step
+                    return VIOLATED
+                put_off(words, late, base, table, count, parent, step)
+                came_to = look_up(guest, words, late, following, noted, count, WAITING - 1)
+                if came_to != FINE:
+                    return outcome(came_to, watch)
+            restore_words(words, late.at, base)
+        if not all_packed(words, first, bits, runs):
+            return NOT_PACKED
         if possible == 0:
             came_to = check_end(guest)
+            earlier = FINE
+            if came_to != FINE:
+                earlier = look_up(guest, words, late, following, noted, count, 0)
+            if earlier != FINE:
+                return outcome(earlier, watch)
             if came_to != FINE:
                 count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, -1
                 return VIOLATED
         count[ROW] += 1
-    return LEVEL_DONE
+    came_to = look_up(guest, words, late, following, noted, count, 0)
+    return LEVEL_DONE if came_to == FINE else outcome(came_to, watch)
 
 
 def runs_of(wanted: np.ndarray) -> np.ndarray:
@@ -128,31 +160,35 @@ class Search:
         Places in the arena of the bytes that are packed.
     symmetric : bool
         Whether states that differ only in the names of the vCPUs count as one.
+    reduced : bool
+        Whether some steps are taken together where that is shown to be enough:
+        :mod:`freehint.safety.exhaust.together`.
     """
 
-    def __init__(self, case: Case, cells, symmetric: bool = True):
+    def __init__(self, case: Case, cells, symmetric: bool = True, reduced: bool = False):
         self.case, self.cells = case, np.array(sorted(cells), np.int64)
-        self.symmetric = symmetric
+        self.symmetric, self.reduced = symmetric, reduced and may_reduce(case)
         guest, policy = new_guest(case, symmetric)
         self.guest, self.verbs = guest, verbs_of(policy, guest.state)
         self.pinned = pinned(guest)
         settle(self.pinned, self.verbs)
         self.words = guest.words
         self.first = self.words.copy()
-        self.at = np.unique(self.cells // 8)
-        self.base = np.zeros(len(self.at), np.uint64)
+        self.bits = self._bits()
+        self.runs = runs_of(self.bits != 0)
+        self.late = no_states(self.cells, self.words, self.bits)
+        self.base = np.zeros_like(self.late.first)
         self.choices = choices_of(case)
         self.table = np.zeros(FIRST_SLOTS, np.uint64)
-        enter(self.table, self.words, self.at)
+        enter(self.table, self.late.first)
         self.parents = np.zeros(FIRST_SLOTS, np.uint32)
         self.steps = np.zeros(FIRST_SLOTS, np.uint8)
         self.count = np.zeros(NR_COUNT, np.int64)
         self.count[STATES] = 1
-        self.count[MEMORY] = np.searchsorted(self.at, guest.span[MEMORY_ENDS])
+        self.count[MEMORY] = np.searchsorted(self.late.at, guest.span[MEMORY_ENDS])
         self.level = guest.arena[self.cells][None].copy()
         self.following = np.zeros((FIRST_ROWS, len(self.cells)), np.uint8)
-        self.bits = self._bits()
-        self.runs = runs_of(self.bits != 0)
+        self.spare = np.zeros_like(self.following)
         self.depth = 0
 
     def _bits(self) -> np.ndarray:
@@ -173,9 +209,10 @@ class Search:
                 self.pinned,
                 self.verbs,
                 self.cells,
-                (self.words, self.first, self.bits, self.runs, self.at, self.base),
+                (self.words, self.first, self.bits, self.runs, self.base),
+                self.late,
                 (self.level, self.following),
-                (self.table, self.parents, self.steps, self.choices),
+                ((self.table, self.parents, self.steps), self.choices, self.reduced),
                 self.count,
             )
             if came_to != NEED_ROOM:
@@ -183,7 +220,7 @@ class Search:
             self._make_room()
 
     def _make_room(self) -> None:
-        count, room = self.count, len(self.choices)
+        count, room = self.count, len(self.choices) + WAITING
         if count[NEXT] + room > len(self.following):
             self.following = np.concatenate([self.following, np.zeros_like(self.following)])
         if count[STATES] + room > len(self.parents):
@@ -197,14 +234,15 @@ class Search:
         """Let the new states be the level."""
         count = self.count
         count[FIRST] = count[STATES] - count[NEXT]
-        self.level = self.following[: count[NEXT]].copy()
+        self.level = self.following[: count[NEXT]]
+        self.following, self.spare = self.spare, self.following
         count[ROW] = count[NEXT] = 0
         self.depth += 1
 
     @property
     def bytes(self) -> int:
         """Memory that the tables take."""
-        tables = (self.table, self.parents, self.steps, self.level, self.following)
+        tables = (self.table, self.parents, self.steps, self.spare, self.following)
         return sum(one.nbytes for one in tables)
 
     def schedule(self) -> tuple:
@@ -215,4 +253,8 @@ class Search:
         while at > 0:
             taken.append(int(self.steps[at]))
             at = int(self.parents[at])
-        return tuple(reversed(taken))
+        taken.reverse()
+        if self.reduced:
+            self.words[:] = self.first
+            taken = in_single_steps(self.pinned, self.guest.own, self.verbs, taken)
+        return tuple(taken)
