@@ -14,6 +14,7 @@ from freehint.safety.exhaust.search import (
     Search,
 )
 from freehint.safety.exhaust.store import keep_search, kept_search
+from freehint.safety.exhaust.together import APART
 from freehint.safety.guest import Case
 
 KEEP_EVERY_S = 60
@@ -93,7 +94,7 @@ def explore(
     began = time.perf_counter()
     bounds = (case, most_states, most_bytes, progress)
     search, came_to = search_all(*bounds, checkpoint, symmetric, reduced)
-    if came_to == VIOLATED and search.reduced:
+    if came_to == VIOLATED and search.together != APART:
         in_every_order, again = search_all(*bounds, None, symmetric)
         if again == VIOLATED:
             search = in_every_order

@@ -33,7 +33,7 @@ WAITING = 16  # states at most
     LOOKED_UP,
     NR_COUNT,
 ) = range(12)
-NOT_PACKED = -3  # beside FINE and the violations
+LOST_BYTE = -3  # a byte has changed that is not packed; beside FINE and the violations
 PARENT, STEP, SINCE, MOVED = range(4)  # columns of Late.about
 
 
@@ -45,8 +45,8 @@ class Late(NamedTuple):
     key : uint64[WAITING]          their hashes
     about : int64[WAITING, 4]      number of the state before it; step; steps done until then;
                                    1 if the allocator's words differ from the state before it
-    at : int64[n]                  where the words are in the arena
-    places : int64[m]              where the packed bytes are in a row of ``bytes``
+    at : uint64[n]                 where the words are in the arena
+    places : uint64[m]             where the packed bytes are in a row of ``bytes``
     first, bits : uint64[n]        first values of the words, and bits that are not packed
     """
 
@@ -65,7 +65,7 @@ def no_states(cells: np.ndarray, words: np.ndarray, bits: np.ndarray) -> Late:
 
     Parameters
     ----------
-    cells : int64[m]
+    cells : uint64[m]
         The packed bytes' places in the arena, ascending.
     words, bits : uint64[w]
         The arena in its first state; its bits that are not packed.
@@ -78,7 +78,7 @@ def no_states(cells: np.ndarray, words: np.ndarray, bits: np.ndarray) -> Late:
         key=np.zeros(WAITING, np.uint64),
         about=np.zeros((WAITING, 4), np.int64),
         at=at,
-        places=8 * np.searchsorted(at, cells // 8) + cells % 8,
+        places=np.searchsorted(at, cells // 8).astype(np.uint64) * 8 + cells % 8,
         first=words[at],
         bits=bits[at],
     )
@@ -100,14 +100,14 @@ def put_off(words, late, base, table, count, parent, step):
 
 @kernel(inline=True)
 def note_new(guest, words, late, slot, following, tables, count):
-    """Note a new state; the result is FINE, a violation, or NOT_PACKED."""
+    """Note a new state; the result is FINE, a violation, or LOST_BYTE."""
     values, about = late.words[slot], late.about[slot]
     lost = np.uint64(0)
     for i in range(values.shape[0]):
         lost |= (values[i] ^ late.first[i]) & late.bits[i]
     if lost != 0 or about[MOVED]:
         restore_words(words, late.at, values)
-        came_to = NOT_PACKED if lost != 0 else check_owners(guest)
+        came_to = LOST_BYTE if lost != 0 else check_owners(guest)
         if came_to != FINE:
             count[VIOLATION], count[BY_STATE] = max(came_to, FINE), about[PARENT]
             count[BY_STEP], count[TRANSITIONS] = about[STEP], about[SINCE]
@@ -129,7 +129,7 @@ def look_up(guest, words, late, following, tables, count, most):
     Returns
     -------
     int
-        FINE, the first violation, or NOT_PACKED: a byte has changed that is not packed.
+        FINE, the first violation, or LOST_BYTE.
     """
     table, _, _ = tables
     while count[PUT] - count[LOOKED_UP] > most:

@@ -13,9 +13,12 @@ from freehint.safety.exhaust.late import (
     BY_STATE,
     BY_STEP,
     FIRST,
+    LOOKED_UP,
+    LOST_BYTE,
     MEMORY,
     NEXT,
     NR_COUNT,
+    PUT,
     ROW,
     STATES,
     TRANSITIONS,
@@ -25,11 +28,12 @@ from freehint.safety.exhaust.late import (
     no_states,
     put_off,
 )
-from freehint.safety.exhaust.late import NOT_PACKED as LOST_BYTE
+from freehint.safety.exhaust.room import doubled, zeros
 from freehint.safety.exhaust.together import (
+    APART,
     in_single_steps,
-    may_reduce,
     take_together,
+    taken_together,
 )
 from freehint.safety.guest import FINE, IMPOSSIBLE, MEMORY_ENDS, Case, new_guest, pages_of_nobody
 from freehint.safety.pack import enter, enter_all, keep_words, restore_words, settle, unpack
@@ -43,45 +47,43 @@ EACH_STEP = 16
 
 
 @kernel(inline=True)
-def all_packed(words, first, bits, runs):
-    """Do all bits outside of the packed bytes have their first values?
-
-    ``bits`` are set outside of them; ``runs``, an int64[n, 2], says which words to look at.
-    """
+def is_kept(words, before, runs):
+    """Are all words of ``runs``, an int64[n, 2], what they were before the step?"""
     changed = np.uint64(0)
     for run in range(runs.shape[0]):
         begin, end = runs[run, 0], runs[run, 1]
-        now, before, where = words[begin:end], first[begin:end], bits[begin:end]
+        now, then = words[begin:end], before[begin:end]
         for i in range(now.shape[0]):  # from 0, so that it becomes vector code
-            changed |= (now[i] ^ before[i]) & where[i]
+            changed |= now[i] ^ then[i]
     return changed == 0
 
 
 @kernel(inline=True)
 def outcome(came_to, watch):
     """What look_up() came to, as expand() returns it."""
-    words, first, bits, runs, _ = watch
-    if came_to == LOST_BYTE or not all_packed(words, first, bits, runs):
+    words, at, base, before, runs = watch
+    if came_to == LOST_BYTE:
         return NOT_PACKED
-    return VIOLATED
+    restore_words(words, at, base)
+    return VIOLATED if is_kept(words, before, runs) else NOT_PACKED
 
 
 @kernel
 def expand(guest, verbs, cells, watch, late, level, tables, count):
     """Do every step in every state of a level, and note the new states.
 
-    ``watch``: (words of the arena, their first values, bits and runs for all_packed(), room for
-    the words that change); ``late``: the states that wait; ``level``: this level's states, the
-    next level's; ``tables``: hashes, parents, steps; the steps that are possible at all; whether
-    some are taken together.
+    ``watch``: (words of the arena; places of those that change; room for their values; room for
+    all words as they were; the runs of them that is_kept() looks at); ``late``: the states that
+    wait; ``level``: this level's states, the next level's; ``tables``: (hashes, parents, steps);
+    the steps that are possible at all; which are taken together.
 
-    That no other byte has changed is checked in each new state for the words that change.  The
-    others are not restored, so they are checked after all steps in a state; but at once after
+    No other byte may change.  In the words that change, this is checked in each new state.  The
+    other words are not restored, so they are checked after all steps in a state; but at once after
     those of vCPUs and worker, because no step is to find lists that are half restored, and after
     any step in every 16th state, because another step may undo a change.
     """
     states, following = level
-    words, first, bits, runs, base = watch
+    words, at, base, before, runs = watch
     noted, choices, together = tables
     table, parents, _ = noted
     room = choices.shape[0] + WAITING
@@ -92,7 +94,8 @@ def expand(guest, verbs, cells, watch, late, level, tables, count):
             return NEED_ROOM
         parent = count[FIRST] + count[ROW]
         unpack(guest, cells, states[count[ROW]])
-        keep_words(words, late.at, base)
+        keep_words(words, at, base)
+        restore_words(before, at, base)
         possible = 0
         for step in choices:
             came_to = take_together(guest, verbs, step, together)
@@ -102,21 +105,22 @@ def expand(guest, verbs, cells, watch, late, level, tables, count):
                 possible += 1
                 count[TRANSITIONS] += 1
                 settle(guest, verbs)
-                each = step < HOST * CHOICES or count[ROW] % EACH_STEP == 0 or came_to != FINE
-                if each and not all_packed(words, first, bits, runs):
-                    return NOT_PACKED
                 if came_to != FINE:
                     earlier = look_up(guest, words, late, following, noted, count, 0)
                     if earlier != FINE:
                         return outcome(earlier, watch)
                     count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, step
-                    return VIOLATED
-                put_off(words, late, base, table, count, parent, step)
-                came_to = look_up(guest, words, late, following, noted, count, WAITING - 1)
-                if came_to != FINE:
                     return outcome(came_to, watch)
-            restore_words(words, late.at, base)
-        if not all_packed(words, first, bits, runs):
+                put_off(words, late, base, table, count, parent, step)
+                if count[PUT] - count[LOOKED_UP] == WAITING:
+                    came_to = look_up(guest, words, late, following, noted, count, WAITING // 2)
+                    if came_to != FINE:
+                        return outcome(came_to, watch)
+            restore_words(words, at, base)
+            each = step < HOST * CHOICES or count[ROW] % EACH_STEP == 0
+            if each and not is_kept(words, before, runs):
+                return NOT_PACKED
+        if not is_kept(words, before, runs):
             return NOT_PACKED
         if possible == 0:
             came_to = check_end(guest)
@@ -166,17 +170,19 @@ class Search:
     """
 
     def __init__(self, case: Case, cells, symmetric: bool = True, reduced: bool = False):
-        self.case, self.cells = case, np.array(sorted(cells), np.int64)
-        self.symmetric, self.reduced = symmetric, reduced and may_reduce(case)
+        self.case, self.cells = case, np.array(sorted(cells), np.uint64)
+        self.symmetric = symmetric
+        self.together = taken_together(case) if reduced else APART
         guest, policy = new_guest(case, symmetric)
         self.guest, self.verbs = guest, verbs_of(policy, guest.state)
         self.pinned = pinned(guest)
         settle(self.pinned, self.verbs)
         self.words = guest.words
         self.first = self.words.copy()
-        self.bits = self._bits()
-        self.runs = runs_of(self.bits != 0)
-        self.late = no_states(self.cells, self.words, self.bits)
+        self.before = self.words.copy()
+        bits = self._bits()
+        self.runs = runs_of(bits != 0)
+        self.late = no_states(self.cells, self.words, bits)
         self.base = np.zeros_like(self.late.first)
         self.choices = choices_of(case)
         self.table = np.zeros(FIRST_SLOTS, np.uint64)
@@ -185,7 +191,7 @@ class Search:
         self.steps = np.zeros(FIRST_SLOTS, np.uint8)
         self.count = np.zeros(NR_COUNT, np.int64)
         self.count[STATES] = 1
-        self.count[MEMORY] = np.searchsorted(self.late.at, guest.span[MEMORY_ENDS])
+        self.count[MEMORY] = np.count_nonzero(self.late.at < guest.span[MEMORY_ENDS])
         self.level = guest.arena[self.cells][None].copy()
         self.following = np.zeros((FIRST_ROWS, len(self.cells)), np.uint8)
         self.spare = np.zeros_like(self.following)
@@ -209,10 +215,10 @@ class Search:
                 self.pinned,
                 self.verbs,
                 self.cells,
-                (self.words, self.first, self.bits, self.runs, self.base),
+                (self.words, self.late.at, self.base, self.before, self.runs),
                 self.late,
                 (self.level, self.following),
-                ((self.table, self.parents, self.steps), self.choices, self.reduced),
+                ((self.table, self.parents, self.steps), self.choices, self.together),
                 self.count,
             )
             if came_to != NEED_ROOM:
@@ -222,12 +228,11 @@ class Search:
     def _make_room(self) -> None:
         count, room = self.count, len(self.choices) + WAITING
         if count[NEXT] + room > len(self.following):
-            self.following = np.concatenate([self.following, np.zeros_like(self.following)])
+            self.following = doubled(self.following)
         if count[STATES] + room > len(self.parents):
-            self.parents = np.concatenate([self.parents, np.zeros_like(self.parents)])
-            self.steps = np.concatenate([self.steps, np.zeros_like(self.steps)])
+            self.parents, self.steps = doubled(self.parents), doubled(self.steps)
         if 2 * (count[STATES] + room) > len(self.table):
-            old, self.table = self.table, np.zeros(2 * len(self.table), np.uint64)
+            old, self.table = self.table, zeros((2 * len(self.table),), np.uint64)
             enter_all(self.table, old)
 
     def next_level(self) -> None:
@@ -254,7 +259,8 @@ class Search:
             taken.append(int(self.steps[at]))
             at = int(self.parents[at])
         taken.reverse()
-        if self.reduced:
+        if self.together != APART:
             self.words[:] = self.first
-            taken = in_single_steps(self.pinned, self.guest.own, self.verbs, taken)
+            own = self.guest.own
+            taken = in_single_steps(self.pinned, own, self.verbs, self.together, taken)
         return tuple(taken)

@@ -9,7 +9,7 @@ from freehint.config import InputError, shown
 from freehint.files import whole_file
 from freehint.inputs.reading import reading
 from freehint.safety.exhaust.search import Search
-from freehint.safety.exhaust.together import may_reduce
+from freehint.safety.exhaust.together import APART, taken_together
 from freehint.safety.guest import Case
 from freehint.safety.trace import schedule_string
 from freehint.version import __version__
@@ -17,9 +17,9 @@ from freehint.version import __version__
 ARRAYS = ("cells", "table", "parents", "steps", "count", "level")
 
 
-def _name(case: Case, symmetric: bool, reduced: bool) -> str:
-    how = f"{'' if symmetric else ' whole'}{' reduced' if reduced and may_reduce(case) else ''}"
-    return f"freehint {__version__} {schedule_string(case, ())}{how}"
+def _name(case: Case, symmetric: bool, together: int) -> str:
+    named = f"freehint {__version__} {schedule_string(case, ())}{'' if symmetric else ' whole'}"
+    return f"{named} in pairs {together}" if together != APART else named
 
 
 def keep_search(search: Search, path) -> None:
@@ -33,7 +33,7 @@ def keep_search(search: Search, path) -> None:
     """
     arrays = {name: getattr(search, name) for name in ARRAYS}
     with whole_file(Path(path)) as temporary, temporary.open("wb") as file:
-        name = np.array(_name(search.case, search.symmetric, search.reduced))
+        name = np.array(_name(search.case, search.symmetric, search.together))
         np.savez(file, case=name, depth=search.depth, **arrays)
 
 
@@ -57,7 +57,7 @@ def kept_search(case: Case, path, symmetric: bool = True, reduced: bool = False)
             arrays = {one: kept[one] for one in ARRAYS}
     except (KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: this is no checkpoint of a search, or a damaged one") from error
-    if name != _name(case, symmetric, reduced):
+    if name != _name(case, symmetric, taken_together(case) if reduced else APART):
         raise InputError(f"{path}: this is a checkpoint of {shown(name, 200)}, not of this search")
     search = Search(case, set(arrays["cells"].tolist()), symmetric, reduced)
     for one, now in arrays.items():
