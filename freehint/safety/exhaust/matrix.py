@@ -225,7 +225,7 @@ def other_verdicts(found: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
     before = kept.set_index(NAMES)["verdict"]
     now = found.set_index(NAMES)["verdict"]
     return [
-        f"{' '.join(map(str, cell))}: {verdict}, but the kept table has {before.get(cell, 'no such cell')}"
+        f"{' '.join(map(str, cell))}: {verdict}, but the kept table has {before.get(cell, '-')}"
         for cell, verdict in now.items()
         if before.get(cell) != verdict
     ]
