@@ -39,18 +39,21 @@ def test_steps_taken_together_change_no_verdict(policy, watched):
     assert len(ends) == (3 if policy == "v24" else 1)
 
 
-def test_a_violation_has_the_shortest_schedule_or_at_a_limit_one_that_plays():
-    every, some = explore(SMALL), explore(SMALL, reduced=True)
-    assert every.steps == some.steps
-    alone = search_all(SMALL, *LIMITS, reduced=True)[0]
-    assert alone.count[STATES] < some.states
-    limited = explore(SMALL, most_states=int(alone.count[STATES]), reduced=True)
-    *before, last = [came_to for _, came_to in replay(schedule_string(SMALL, limited.steps))]
-    assert not any(before) and last == limited.violation == every.violation
-    assert len(limited.steps) >= len(every.steps)
+def test_a_violation_has_the_shortest_schedule():
+    assert explore(SMALL, reduced=True).steps == explore(SMALL).steps
 
 
-def test_only_cases_for_which_it_is_shown_are_reduced(tmp_path):
+@pytest.mark.parametrize("discard", [False, True])
+def test_the_schedule_of_steps_taken_together_plays_step_by_step(discard):
+    case = replace(SMALL, generation="G2", discard=discard, watched=8, operations=3)
+    search = search_all(case, *LIMITS, reduced=True)[0]
+    steps = search.schedule()
+    *before, last = [came_to for _, came_to in replay(schedule_string(case, steps))]
+    assert not any(before) and last == search.count[VIOLATION] > FINE
+    assert len(steps) > search.depth + 1
+
+
+def test_only_cases_for_which_it_is_shown_are_reduced():
     assert taken_together(SMALL) != APART
     for field in ("effect", "postcopy", "snapshot"):
         assert taken_together(replace(SMALL, **{field: True})) == APART
