@@ -81,7 +81,7 @@ class Search:
         self.symmetric = symmetric
         self.together = taken_together(case) if reduced else APART
         guest, policy = new_guest(case, symmetric)
-        self.guest, self.verbs = guest, verbs_of(policy, guest.state, case.bug)
+        self.guest, self.verbs = guest, verbs_of(policy, guest.state)
         self.pinned = pinned(guest)
         settle(self.pinned, self.verbs)
         self.words = guest.words
