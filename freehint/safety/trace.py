@@ -139,7 +139,7 @@ class Player:
     def __init__(self, case: Case, see=None):
         self.case, self.see = case, see
         self.guest, policy = new_guest(case)
-        self.verbs = verbs_of(policy, self.guest.state, case.bug)
+        self.verbs = verbs_of(policy, self.guest.state)
         self.pinned = pinned(self.guest)
         settle(self.pinned, self.verbs)
         self.past = None if case.ends == "unchecked" else Past(self)
