@@ -193,7 +193,7 @@ def sentences(table: pd.DataFrame) -> list[str]:
 def _words(lost: pd.DataFrame) -> pd.Series:
     """What became of each verdict that did not survive."""
     value = lost["against"] + lost["difference"]
-    words = pd.Series("other words", index=lost.index)
+    words = pd.Series("a difference is seen", index=lost.index)
     words[value * lost["against"] < 0] = "the other side is right"
     words[value.abs() <= lost["half_width"]] = NO_DIFFERENCE
     return words
