@@ -100,7 +100,7 @@ factorial: $(STAMP) ## cross all knobs of the walker: out/factorial.ipynb, 10 mi
 scenario-search: $(STAMP) ## which setting tells most policies apart? 32 settings, each policy, 5 seeds, 6 minutes
 	@$(BIN)/python -m freehint.studies.side_by_side
 
-tornado: $(STAMP) ## halve and double every assumed cost, one by one, over ten seeds: out/tornado.csv; 25 minutes of CPU time
+tornado: $(STAMP) ## halve and double every assumed cost, one by one, over ten seeds: out/tornado.csv; 10 minutes
 	@$(BIN)/python -m freehint.studies.costs.tornado out/tornado.csv
 
 docs: $(STAMP) ## write the API's reference from the docstrings, for offline reading: out/docs
