@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time screenshots record-demo pct explore spin explore-core tornado known-bugs need-chromium need-gcc need-spin
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time screenshots record-demo pct explore spin explore-core known-bugs need-chromium need-gcc need-spin tornado
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -100,7 +100,7 @@ factorial: $(STAMP) ## cross all knobs of the walker: out/factorial.ipynb, 10 mi
 scenario-search: $(STAMP) ## which setting tells most policies apart? 32 settings, each policy, 5 seeds, 6 minutes
 	@$(BIN)/python -m freehint.studies.side_by_side
 
-tornado: $(STAMP) ## halve and double every assumed cost, one by one, over ten seeds: out/tornado.csv; 25 minutes of CPU time
+tornado: $(STAMP) ## halve and double every assumed cost, one by one, over ten seeds: out/tornado.csv; 10 minutes
 	@$(BIN)/python -m freehint.studies.costs.tornado out/tornado.csv
 
 docs: $(STAMP) ## write the API's reference from the docstrings, for offline reading: out/docs

@@ -20,6 +20,7 @@ from freehint.safety.exhaust.matrix import explored
 from freehint.studies import speed
 from freehint.studies.blocks import block_story
 from freehint.studies.compile import told
+from freehint.studies.costs.tornado import tornado
 from freehint.studies.migrations import after_the_migration, recorded_resident, savings
 from freehint.studies.pressure.compacting import compacting
 from freehint.studies.pressure.inflating import full_guest
@@ -173,6 +174,8 @@ DRAWN = {
         {name: recorded_holds(name) for name in ("a_scan", "c_hold2", "c_fivekeep0")}
     ),
     "verdict_intervals": lambda: figures.verdict_intervals(fh.verdicts([1, 2, 3], QUICK)),
+    "tornado": lambda: figures.tornado(tornado()),
+    "verdicts_under_costs": lambda: figures.verdicts_under_costs(tornado()),
     "explored_cells": lambda: figures.explored_cells(explored()),
     "story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
     "free_by_order": lambda: figures.free_by_order(walked().memory),

@@ -7,6 +7,7 @@ All colours come from :mod:`freehint.figures.drawing.palette` and always mean th
 """
 
 from freehint.figures.compile import compile_figure
+from freehint.figures.costs import tornado, verdicts_under_costs
 from freehint.figures.drawing.paper import export
 from freehint.figures.drawing.registry import FIGURES, figure
 from freehint.figures.drawing.style import Picture, every, new_figure, quick_figure, theme
@@ -132,7 +133,9 @@ __all__ = [
     "theme",
     "time_lost",
     "told_over_time",
+    "tornado",
     "two_memories",
     "verdict_intervals",
+    "verdicts_under_costs",
     "walk_map",
 ]

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import freehint as fh
 from freehint.formats.tables import free_lists
 from freehint.formats.traces.table import TRACE_DTYPES
+from freehint.inputs.rules import rules_of
 from freehint.runs.scenario_file import scenario_toml
 from freehint.runs.trajectory.shape import MOMENTS, VERSIONS
 from freehint.sweeps.design import Design
@@ -259,6 +260,16 @@ workload.order_weights = [5, 1]
 costs.walk_block_ns = 10
 host.service_ns = 9
 """
+
+
+def costs_files() -> list:
+    """A costs file with every cost, and one with none."""
+    entry = {"unit": "ns", "p25": 1.5, "p75": 2, "n": 9, "bound": "lower", "how": "by hand"}
+    costs = {name: {"value": at, **entry} for at, name in enumerate(rules_of(fh.Costs))}
+    whole = {"freehint_costs": 1, "made": "2026-11-30", "cpu": "a CPU", "kernel": "6.1"}
+    whole |= {"freehint": "0.1.0", "costs": costs, "beside": {"wake_ns": {"value": 1, **entry}}}
+    few = {"freehint_costs": 1, "costs": {}}
+    return [{"a.json": json.dumps(one).encode()} for one in (whole, few)]
 
 
 def scenarios() -> list:

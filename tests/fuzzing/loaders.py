@@ -401,6 +401,7 @@ LOADERS = {
         changed_run,
     ),
     "scenario": Loader(corpora.scenarios, lambda path, _: read_scenario(path), sound_scenario),
+    "costs": Loader(corpora.costs_files, lambda path, _: fh.load_costs(path), sound_config),
     "sweep": Loader(corpora.sweeps, load_sweep, sound_sweep),
     "batch": Loader(corpora.batches, lambda path, _: read_batch(path), sound_batch, "a.toml"),
     "sweep-parts": Loader(corpora.parts, load_parts, sound_rows, "x"),

@@ -24,7 +24,7 @@ from freehint.studies.costs.scaling import counts, scaled
 from freehint.studies.disputes import PREDICTED, Setting, checked_seeds
 from freehint.studies.side_by_side import busy, loaded
 from freehint.studies.verdicts import DISPUTES
-from freehint.sweeps.paired import paired
+from freehint.sweeps.paired import NO_DIFFERENCE, paired
 from freehint.units import NS_PER_MS
 
 FACTORS = (0.5, 2.0)
@@ -32,6 +32,8 @@ SEEDS = range(1, 11)
 COLUMN, VERDICT = "column", "verdict"
 KEPT = "costs/tornado.csv"
 NAMES = ["kind", "subject", "outcome", "knob", "factor"]
+# No cost enters what recorded demand decides.
+SIMULATED = tuple(one for one in DISPUTES if not one.evidence.startswith(PREDICTED))
 PRESSED = UnderPressure(
     jobs="fill 20; read a; read a; dirty 50 200 1; fill 70; compact_memory; fill 60",
     files="a=30",
@@ -114,10 +116,8 @@ def _rows(scenario: Scenario, seeds, factor: float) -> pd.DataFrame:
     return pd.DataFrame(each).assign(factor=factor)
 
 
-def tornado_of_verdicts(seeds=SEEDS, disputes=DISPUTES, factors=FACTORS) -> pd.DataFrame:
+def tornado_of_verdicts(seeds=SEEDS, disputes=SIMULATED, factors=FACTORS) -> pd.DataFrame:
     """Which verdicts change their words as each assumed cost is halved and doubled.
-
-    Disputes that recorded demand decides are left out: no cost enters them.
 
     Parameters
     ----------
@@ -135,8 +135,6 @@ def tornado_of_verdicts(seeds=SEEDS, disputes=DISPUTES, factors=FACTORS) -> pd.D
     """
     seeds, rows = checked_seeds(seeds), []
     for dispute in disputes:
-        if dispute.evidence.startswith(PREDICTED):
-            continue
         plain = Setting()
         base = dispute.row(seeds, plain)
         for knob in assumed():
@@ -180,15 +178,25 @@ def unsure(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def sentences(table: pd.DataFrame) -> list[str]:
-    """What the table says, as sentences: the verdicts that survive, and those that do not."""
+    """The verdicts that survive, those that do not, and those that were not run, as sentences."""
     verdicts = table[table["kind"] == VERDICT]
     lost = unsure(table)
     kept = [name for name in dict.fromkeys(verdicts["subject"]) if name not in set(lost["subject"])]
     told = [f"survive every halving and doubling: {', '.join(kept) or 'none'}"]
-    for (subject, knob), rows in lost.groupby(["subject", "knob"], sort=False):
-        times = " and ".join("halved" if f < 1 else "doubled" for f in rows["factor"])
-        told.append(f"{subject}: the verdict changes with {knob} {times}")
-    return told
+    for (subject, words), rows in lost.groupby(["subject", _words(lost)], sort=False):
+        steps = rows["factor"].map(lambda factor: "halved" if factor < 1 else "doubled")
+        told.append(f"{subject}: {words} with {', '.join(rows['knob'] + ' ' + steps)}")
+    missing = [one.dispute for one in SIMULATED if one.dispute not in set(verdicts["subject"])]
+    return told + ([f"not in the table: {', '.join(missing)}"] if missing else [])
+
+
+def _words(lost: pd.DataFrame) -> pd.Series:
+    """What became of each verdict that did not survive."""
+    value = lost["against"] + lost["difference"]
+    words = pd.Series("a difference is seen", index=lost.index)
+    words[value * lost["against"] < 0] = "the other side is right"
+    words[value.abs() <= lost["half_width"]] = NO_DIFFERENCE
+    return words
 
 
 def main() -> int:
