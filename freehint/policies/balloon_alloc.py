@@ -49,7 +49,7 @@ USER, ALLOC_FLAGS, ORDER = range(3)
 
 def new_state(memory, policy):
     """The state of a new pass; blocks of earlier passes stay held until DONE."""
-    return BalloonState(np.array([policy.user, 0, policy.order], np.int64))
+    return BalloonState(np.array([policy.user, 0, policy.block_order], np.int64))
 
 
 @kernel(inline=True)
@@ -133,7 +133,7 @@ class BalloonAlloc(Policy):
 
     Attributes
     ----------
-    order : int
+    block_order : int
         Of all blocks; Linux knows only VIRTIO_BALLOON_HINT_BLOCK_ORDER.  The blocks come from the
         buddy lists, also below order 4, where Linux would ask a CPU's own list first.
     zeroes : bool
@@ -148,7 +148,7 @@ class BalloonAlloc(Policy):
     release: Callable = release
     shrink: Callable = shrink
     capacity: int = 1
-    order: Order = HINT_ORDER
+    block_order: Order = HINT_ORDER
     on_full: str = "lose"
     report: str = "unlocked"
     reserved_descriptors: int = 1
@@ -177,4 +177,4 @@ class BalloonAlloc(Policy):
     @property
     def smallest_order(self) -> int:
         """The order, because only its blocks are hinted."""
-        return self.order
+        return self.block_order

@@ -16,7 +16,7 @@ from freehint.safety.bugs import BUGS
 # beyond that order.
 FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
 MOST_ORDER = 2  # of FRAMES' two blocks
-LARGE_ONLY = ("min_order", "order")  # fields of policies of large blocks; a case lowers them
+LARGE_ONLY = ("min_order", "block_order")  # fields of policies of large blocks; a case lowers them
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Case(Checked):
         for field in BUGS[self.bug].needs if self.bug in BUGS else ():
             require(getattr(self, field), f"explore.{field}", f"be on for bug {self.bug}", False)
         if self.bug in BUGS and (knob := BUGS[self.bug].knob):
-            value = getattr(POLICIES[self.policy], knob[0], None)
+            value = getattr(self.chosen, knob[0], None)
             having = " or ".join(str(one) for one in knob[1])
             need = f"have {knob[0]} {having} for bug {self.bug}"
             require(value in knob[1], "explore.policy", need, f"{self.policy} ({value})")

@@ -139,7 +139,7 @@ class Player:
     def __init__(self, case: Case, see=None):
         self.case, self.see = case, see
         self.guest, policy = new_guest(case)
-        self.verbs = verbs_of(policy, self.guest.state, case.bug)
+        self.verbs = verbs_of(policy, self.guest.state)
         self.pinned = pinned(self.guest)
         settle(self.pinned, self.verbs)
         self.past = None if case.ends == "unchecked" else Past(self)
@@ -282,7 +282,11 @@ def replay(text: str, policy=None):
         The string is no schedule, or a step cannot be taken.
     """
     case, steps = read_schedule(text, policy)
-    player = Player(case)
+    yield from play_all(Player(case), steps)
+
+
+def play_all(player: Player, steps):
+    """Let a player take all steps; it yields what :func:`replay` does."""
     for step in steps:
         sentence, came_to = player.play(step)
         yield sentence, came_to

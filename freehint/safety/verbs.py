@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from freehint.jit import kernel
 from freehint.mm.reclaim.shrinker import scan_objects
-from freehint.policies.balloon_alloc import ALLOC_FLAGS, USER, BalloonState, next_zone
+from freehint.policies.balloon_alloc import ALLOC_FLAGS, BalloonState
 from freehint.policies.five_step_state import AT_INTERRUPTS, FiveStepState
 from freehint.policies.policy import Policy, Stroke
 from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, WalkState
@@ -97,15 +97,6 @@ def forget_in_balloon(state):
     state.at[ALLOC_FLAGS] = 0
 
 
-@kernel
-def zone_after_reclaim(memory, state):
-    """next_zone() of a balloon that reclaims, by a bug: reclaim asks its own shrinker."""
-    zone = next_zone(memory, state)
-    if zone < 0 and scan_objects(memory, state.at[USER], 1) > 0:
-        zone = next_zone(memory, state)
-    return zone
-
-
 class Verbs(NamedTuple):
     """The kernels of a policy, or kernels that do nothing, and what the engine asks of it.
 
@@ -135,15 +126,13 @@ class Verbs(NamedTuple):
     chooses_zone: bool
 
 
-def verbs_of(policy: Policy, state, bug: str = "none") -> Verbs:
-    """The verbs of a policy with a bug of BUGS, and what of its state they never read again."""
-    forget, choose_zone = forget_nothing, policy.next_zone or no_zone
-    if isinstance(state, BalloonState) and bug == "shrinks_itself":
-        choose_zone = zone_after_reclaim
+def verbs_of(policy: Policy, state) -> Verbs:
+    """The verbs of a policy, and what of its state they never read again."""
+    forget = forget_nothing
     verbs = (
         policy.fill or no_fill,
         policy.drain or no_drain,
-        choose_zone,
+        policy.next_zone or no_zone,
         policy.on_empty or no_callback,
         policy.end_walk or no_end,
         policy.release or no_end,

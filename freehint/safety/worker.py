@@ -24,6 +24,7 @@ from freehint.policies.walk_state import forget_user_nodes
 from freehint.safety.bugs import (
     DEAF_TO_STOP,
     EARLY_PUTBACK,
+    SHRINKS_ITSELF,
     WALK_AT_SWITCH,
     WALK_WITHOUT_LOCK,
 )
@@ -101,6 +102,16 @@ def end_walk(guest, verbs):
 
 
 @kernel(inline=True)
+def choose_zone(guest, verbs):
+    """Let the policy choose a zone, or -1; by a bug reclaim first gives it a block of its own."""
+    memory, own = guest.world.memory, guest.own
+    own[ZONE] = verbs.next_zone(memory, guest.state)
+    if own[ZONE] < 0 and guest.rule[BUG] == SHRINKS_ITSELF:
+        if verbs.scan(memory, 0, 1) > 0:
+            own[ZONE] = verbs.next_zone(memory, guest.state)
+
+
+@kernel(inline=True)
 def begin_stroke(guest, verbs):
     """Lock the zone, let the policy choose, begin to publish.  Source: Strokes.begin()."""
     world, own = guest.world, guest.own
@@ -110,7 +121,7 @@ def begin_stroke(guest, verbs):
             return
         begin_walk(guest, verbs)
     if verbs.chooses_zone:
-        own[ZONE] = verbs.next_zone(world.memory, guest.state)
+        choose_zone(guest, verbs)
     if own[ZONE] < 0 or world.user[0].stop:
         end_walk(guest, verbs)
         return

@@ -114,24 +114,21 @@ def test_blocks_put_back_early_break_the_specification_and_lose_a_page():
 
 def test_a_page_in_use_is_found_as_the_engine_finds_it():
     """The engine asks each page's fate when it is allocated, the explorer the report itself."""
-    chance, player, used_early = random.Random(3), None, 0
-    for _ in range(300):
-        player = player or Player(replace(EARLY, operations=6))
-        fate = player.guest.world.fate
-        before = fate.copy()
-        possible = player.possible()
-        fate[:] = before  # The explorer does not keep it.
-        if not possible:
-            player = None
-            continue
-        few = [step for step in possible if step < 3 or WORK <= step < 0x40]
-        step = chance.choice(few or possible)
-        before = held(player)
-        _, came_to = player.play(step)
-        new = held(player) - before
-        pages = [page for one in new for page in range(one >> 4, (one >> 4) + (1 << (one & 15)))]
-        assert (came_to == USED_EARLY) == any(fate[page] & IN_FLIGHT for page in pages)
-        fate[pages] = 0  # as the engine's pages_allocated() does
-        if came_to == USED_EARLY:
-            player, used_early = None, used_early + 1
-    assert used_early > 5
+    chance, player, used_early = random.Random(3), Player(replace(EARLY, operations=6)), 0
+    first, fate = player.guest.arena.copy(), player.guest.world.fate
+    for _ in range(40):
+        player.guest.arena[:], fate[:] = first, 0
+        for step in chance.choices((0, 1, 2, WORK, WORK, WORK, USE), k=20):
+            before = held(player)
+            try:
+                _, came_to = player.play(step)
+            except InputError:  # The step cannot be taken here.
+                continue
+            new = [(one >> 4, 1 << (one & 15)) for one in held(player) - before]
+            pages = [page for node, n in new for page in range(node, node + n)]
+            assert (came_to == USED_EARLY) == any(fate[page] & IN_FLIGHT for page in pages)
+            fate[pages] = 0  # as the engine's pages_allocated() does
+            if came_to == USED_EARLY:
+                used_early += 1
+                break
+    assert 5 < used_early < 40

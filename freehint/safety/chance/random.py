@@ -73,7 +73,7 @@ class Walk:
 
     def __init__(self, case: Case, steps: int, depth: int):
         guest, policy = new_guest(case)
-        self.guest, self.verbs, self.depth = guest, verbs_of(policy, guest.state, case.bug), depth
+        self.guest, self.verbs, self.depth = guest, verbs_of(policy, guest.state), depth
         self.pinned = pinned(guest)
         settle(self.pinned, self.verbs)
         choices = choices_of(case)

@@ -10,6 +10,7 @@ from freehint.config import InputError, require, whole
 from freehint.safety.check import PROPERTIES
 from freehint.safety.exhaust.search import (
     LEVEL_DONE,
+    NEED_ROOM,
     NOT_PACKED,
     STATES,
     TRANSITIONS,
@@ -147,13 +148,14 @@ def explore(
         A name in ``fh.POLICIES``; any policy, also a user's own, whose verbs must be kernels and
         find blocks of order 0 to 2, because the guest has no larger ones; or a whole case.
     most_states, most_bytes : int
-        The search stops there, and says that it is not exhausted.
+        The search stops there, also within a level, and says that it is not exhausted.  Bytes are
+        those of its tables, with the copy while one of them grows.
     progress : callable, optional
         It is called after each level with its number and the numbers of states so far and of this
         level.
     checkpoint : path, optional
         The search is kept there about every minute and when it stops at a limit, and goes on from
-        there if the file exists.  Not for a user's own policy.
+        there if the file exists and was written by the same code.  Not for a user's own policy.
     symmetric : bool
         Whether states that differ only in the names of the vCPUs count as one.
     bounds
@@ -168,7 +170,7 @@ def explore(
     ------
     InputError
         A bound cannot be used, the policy cannot work so, a verb of it cannot be compiled or fails,
-        or the checkpoint is of another search.
+        or the checkpoint is of another search or of other code.
 
     Examples
     --------
@@ -226,12 +228,13 @@ def search_all(
     Returns
     -------
     (Search, int)
-        The search that packs all that changed; LEVEL_DONE or VIOLATED.
+        The search that packs all that changed; LEVEL_DONE, VIOLATED, or NEED_ROOM at a limit.
     """
     search = kept_search(case, checkpoint, symmetric) or Search(case, set(), symmetric)
     while True:
         came_to = _search(search, most_states, most_bytes, progress, checkpoint)
-        if came_to == LEVEL_DONE and case.ends != "unchecked" and search.look_for_rounds():
+        seen = came_to in (LEVEL_DONE, NEED_ROOM)
+        if seen and case.ends != "unchecked" and search.look_for_rounds():
             came_to = VIOLATED
         if came_to != NOT_PACKED:
             return search, came_to
@@ -243,16 +246,17 @@ def _search(search: Search, most_states: int, most_bytes: int, progress, checkpo
     """Level after level, until the end, a limit, a violation, or a byte that is not packed."""
     kept = time.monotonic()
     while len(search.level):
-        came_to = search.expand()
-        if came_to != LEVEL_DONE:
+        came_to = search.expand(most_bytes)
+        if came_to in (VIOLATED, NOT_PACKED):
             return came_to
-        search.next_level()
-        if progress:
-            progress(search.depth, int(search.count[STATES]), len(search.level))
-        at_limit = search.count[STATES] > most_states or search.bytes > most_bytes
+        if came_to == LEVEL_DONE:
+            search.next_level()
+            if progress:
+                progress(search.depth, int(search.count[STATES]), len(search.level))
+        at_limit = came_to == NEED_ROOM or search.count[STATES] > most_states
         if checkpoint and (at_limit or time.monotonic() - kept > KEEP_EVERY_S):
             keep_search(search, checkpoint)
             kept = time.monotonic()
         if at_limit:
-            break
+            return NEED_ROOM
     return LEVEL_DONE

@@ -36,7 +36,8 @@ from freehint.safety.verbs import verbs_of
 
 # Entries of ``count``.  MEMORY is the number of changing words that are the allocator's.
 ROW, NEXT, STATES, FIRST, TRANSITIONS, VIOLATION, BY_STATE, BY_STEP, MEMORY, NR_COUNT = range(10)
-LEVEL_DONE, NEED_ROOM, VIOLATED, NOT_PACKED = range(4)
+LEVEL_DONE, NEED_ROOM, VIOLATED, NOT_PACKED, PART_DONE = range(5)
+PART = 1 << 16  # states of a level between two looks at the limits
 FIRST_SLOTS = 1 << 16
 FIRST_ROWS = 1 << 12
 
@@ -156,7 +157,7 @@ class Search:
         self.case, self.cells = case, np.array(sorted(cells), np.int64)
         self.symmetric = symmetric
         guest, policy = new_guest(case, symmetric)
-        self.guest, self.verbs = guest, verbs_of(policy, guest.state, case.bug)
+        self.guest, self.verbs = guest, verbs_of(policy, guest.state)
         self.pinned = pinned(guest)
         settle(self.pinned, self.verbs)
         self.words = guest.words
@@ -190,46 +191,71 @@ class Search:
         """Places of the bytes that differ from the first state."""
         return set(np.flatnonzero(self.guest.arena != self.first.view(np.uint8)).tolist())
 
-    def expand(self) -> int:
-        """Go on with this level; returns LEVEL_DONE, VIOLATED or NOT_PACKED."""
+    def expand(self, most_bytes: int) -> int:
+        """Go on with this level, a part of it at a time.
+
+        Parameters
+        ----------
+        most_bytes : int
+            Of the tables, and of a copy while one of them grows.
+
+        Returns
+        -------
+        int
+            LEVEL_DONE, PART_DONE, VIOLATED, NOT_PACKED; or NEED_ROOM, if it would take more bytes.
+        """
+        end = min(len(self.level), int(self.count[ROW]) + PART)
         while True:
             came_to = expand(
                 self.pinned,
                 self.verbs,
                 self.cells,
                 (self.words, self.first, self.bits, self.runs, self.at, self.base),
-                (self.level, self.following),
+                (self.level[:end], self.following),
                 (self.table, self.parents, self.steps, self.choices, self.edges),
                 self.count,
             )
-            if came_to != NEED_ROOM:
+            if came_to == LEVEL_DONE and end < len(self.level):
+                return PART_DONE
+            if came_to != NEED_ROOM or not self._make_room(most_bytes):
                 return came_to
-            self._make_room()
 
-    def _make_room(self) -> None:
+    def _make_room(self, most_bytes: int) -> bool:
+        """Let each table that is full be twice as large; False if there is no room for it."""
         count, room = self.count, len(self.choices)
-        if count[NEXT] + room > len(self.following):
-            self.following = np.concatenate([self.following, np.zeros_like(self.following)])
-        if count[STATES] + room > len(self.parents):
-            self.parents = np.concatenate([self.parents, np.zeros_like(self.parents)])
-            self.steps = np.concatenate([self.steps, np.zeros_like(self.steps)])
-            self.edges = np.concatenate([self.edges, np.zeros_like(self.edges)])
-        if 2 * (count[STATES] + room) > len(self.table):
-            old, self.table = self.table, np.zeros(2 * len(self.table), np.uint64)
-            enter_all(self.table, old)
+        full = {
+            "following": count[NEXT] + room > len(self.following),
+            "parents": count[STATES] + room > len(self.parents),
+            "steps": count[STATES] + room > len(self.steps),
+            "edges": 0 < len(self.edges) < count[STATES] + room,
+            "table": 2 * (count[STATES] + room) > len(self.table),
+        }
+        for name in (name for name, is_full in full.items() if is_full):
+            old = getattr(self, name)
+            if self.bytes + 2 * old.nbytes > most_bytes:
+                return False
+            new = np.zeros((2 * len(old), *old.shape[1:]), old.dtype)
+            if name == "table":
+                enter_all(new, old)
+            else:
+                new[: len(old)] = old
+            setattr(self, name, new)
+        return True
 
     def next_level(self) -> None:
         """Let the new states be the level."""
         count = self.count
         count[FIRST] = count[STATES] - count[NEXT]
-        self.level = self.following[: count[NEXT]].copy()
+        self.level = self.following[: count[NEXT]]
+        self.following = np.zeros((FIRST_ROWS, len(self.cells)), np.uint8)
         count[ROW] = count[NEXT] = 0
         self.depth += 1
 
     @property
     def bytes(self) -> int:
         """Memory that the tables take."""
-        tables = (self.table, self.parents, self.steps, self.edges, self.level, self.following)
+        level = self.level if self.level.base is None else self.level.base
+        tables = (self.table, self.parents, self.steps, self.edges, level, self.following)
         return sum(one.nbytes for one in tables)
 
     def look_for_rounds(self) -> bool:
