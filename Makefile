@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time record-demo pct explore spin explore-core known-bugs need-chromium need-gcc need-spin
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time screenshots record-demo pct explore spin explore-core known-bugs need-chromium need-gcc need-spin
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -26,8 +26,10 @@ help: ## show the targets
 report: $(STAMP) ## who was right, and nine policies compared over ten seeds, in 2 minutes: out/report.html
 	@$(BIN)/freehint report -o out/report.html
 
+# Bytecode is kept: hundreds of processes would compile the same sources.
 test: need-chromium lint ## lint, all tests, every notebook, a real JupyterLab
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest \
+	  -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	@$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
@@ -123,6 +125,9 @@ book: $(STAMP) ## run all notebooks and write them as one offline website: out/b
 
 picture-time: need-chromium $(STAMP) ## measure the time from a key on a knob to the changed picture, in a real JupyterLab
 	@$(BIN)/python -m benchmarks.lab
+
+screenshots: need-chromium $(STAMP) ## every notebook in JupyterLab as one picture: out/screenshots
+	@FREEHINT_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/notebooks/test_jupyterlab.py
 
 # One workload, first alone and then beside a walker that rotates.
 DEMO := out/record-demo

@@ -55,6 +55,7 @@ from freehint.runs.run import Run, comparison, summaries
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.runs.trajectory.trajectory import Trajectory, record
+from freehint.safety.exhaust.explore import explore
 from freehint.studies.thread_run import thread_trajectory
 from freehint.studies.verdicts import verdicts
 from freehint.sweeps.optimise import Optimum, optimise
@@ -63,6 +64,7 @@ from freehint.sweeps.sampling import Sample, latin_hypercube, sobol
 from freehint.sweeps.sensitivity import morris, saltelli, sensitivity
 from freehint.sweeps.sweep import sweep
 from freehint.version import __version__
+from freehint.widgets.player.widget import Player
 
 __all__ = [
     "LINUX_4_15",
@@ -89,6 +91,7 @@ __all__ = [
     "Outcome",
     "Overcommit",
     "PageReporting",
+    "Player",
     "Policy",
     "Program",
     "RecordedGuest",
@@ -111,6 +114,7 @@ __all__ = [
     "comparison",
     "counterfactual",
     "data",
+    "explore",
     "figures",
     "findings",
     "free_lists",

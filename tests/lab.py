@@ -37,7 +37,11 @@ MOMENT = "Number(document.querySelector('.fh-player').dataset.moment)"
 # JupyterLab 4.6 asks a kernel for a subshell, and complains if the kernel is left meanwhile.
 OWN_COMPLAINT = "Canceled future for create_subshell_request"
 POLL_MS = 100
+# Of every wait for a page: a loaded machine is slow, and what never comes fails all the same.
+PATIENCE_S = 120
 SCREENSHOTS = Path(__file__).parent.parent / "out" / "screenshots"
+# A page 12,000 pixels high takes the browser and the kernel, which draws anew, 2 to 3 s of CPU.
+WHOLE_NOTEBOOKS = "FREEHINT_SCREENSHOTS" in os.environ
 
 CHROMIUM_MISSING = (
     "The tests drive a real JupyterLab and need chromium, which is not installed "
@@ -165,7 +169,9 @@ class NotebookPage:
         if parts.scheme not in ("data", "blob") and parts.netloc != self._server:
             self.foreign_requests.append(url)
 
-    def _evaluate(self, function: str, argument: object = None, timeout: float = 60) -> object:
+    def _evaluate(
+        self, function: str, argument: object = None, timeout: float = PATIENCE_S
+    ) -> object:
         """The value that a function returns or promises; fails after ``timeout`` seconds."""
         late = f"setTimeout(() => fail(Error('nothing came in {timeout} s')), {timeout * 1000})"
         race = f"[({function})(argument), new Promise((_, fail) => {late})]"
@@ -181,11 +187,11 @@ class NotebookPage:
         """The outputs of each code cell, in order."""
         return [cell["outputs"] for cell in self.cells if cell["cell_type"] == "code"]
 
-    def wait_idle(self, timeout: float = 60) -> None:
+    def wait_idle(self, timeout: float = PATIENCE_S) -> None:
         """Wait up to ``timeout`` seconds until the kernel has nothing to do."""
         self.page.wait_for_function(IDLE, timeout=timeout * 1000, polling=POLL_MS)
 
-    def run_all(self, timeout: float = 300) -> None:
+    def run_all(self, timeout: float = 600) -> None:
         """Run every cell; returns when the last has finished or one has failed."""
         self._evaluate(RUN_ALL, timeout=timeout)
         self.wait_idle()
@@ -232,17 +238,20 @@ class NotebookPage:
         """A fingerprint of the img and canvas elements of a CSS selector, once they are loaded."""
         return self.wait_picture_changed(pictures, before=None)
 
-    def wait_picture_changed(self, pictures: str, before: str | None, timeout: float = 30) -> str:
+    def wait_picture_changed(self, pictures: str, before: str | None) -> str:
         """Wait until the pictures are not ``before`` any more, and return their new fingerprint."""
         look = "([pictures, before]) => { const now = window.freehintShown(pictures);"
         look += " return now !== before && now; }"
         # Each look reads every pixel, so not at every frame, as Playwright would.
-        changed = self.page.wait_for_function(
-            look, arg=[pictures, before], timeout=timeout * 1000, polling=POLL_MS
-        )
+        changed = self.page.wait_for_function(look, arg=[pictures, before], polling=POLL_MS)
         return changed.json_value()
 
-    def turn_ms(self, label: str, to: str, pictures: str, timeout: float = 30) -> float:
+    def wait_picture_is(self, pictures: str, wanted: str) -> None:
+        """Wait until the pictures are those of a fingerprint."""
+        same = "([pictures, wanted]) => window.freehintShown(pictures) === wanted"
+        self.page.wait_for_function(same, arg=[pictures, wanted], polling=POLL_MS)
+
+    def turn_ms(self, label: str, to: str, pictures: str, timeout: float = PATIENCE_S) -> float:
         """Milliseconds from turning a knob (the key press, the choice) to changed pictures."""
         self.page.evaluate(MEASURE, [pictures, self.settled(pictures)])
         self.turn(label, to)
@@ -264,7 +273,9 @@ class NotebookPage:
         return shown
 
     def screenshot(self, name: str) -> Path:
-        """The whole notebook as out/screenshots/NAME.png."""
+        """What is in view as out/screenshots/NAME.png; ``make screenshots``: the whole notebook."""
+        if not WHOLE_NOTEBOOKS:
+            return _screenshot(self.page, name)
         size = self.page.viewport_size
         hidden = min(max(self.page.evaluate(NOTEBOOK_HEIGHT), 0), 12_000)
         self.page.set_viewport_size({"width": size["width"], "height": size["height"] + hidden})
@@ -319,7 +330,7 @@ def lab_server(tmp: Path) -> Iterator[Lab]:
         )
         try:
             _wait_until_up(server, f"{address}/api/status?token={token}", tmp / "server.log")
-            page = browser.new_page(viewport={"width": 1400, "height": 1000})
+            page = new_page(browser, viewport={"width": 1400, "height": 1000})
             page.add_init_script(SHOWN)
             page.goto(f"{address}/lab?token={token}")
             page.wait_for_function("window.jupyterapp")
@@ -335,11 +346,20 @@ def chromium() -> Iterator[Browser]:
     if executable is None:
         raise RuntimeError(CHROMIUM_MISSING)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=CHROMIUM_ARGUMENTS, timeout=PATIENCE_S * 1000
+        )
         try:
             yield browser
         finally:
             browser.close()
+
+
+def new_page(browser: Browser, **options) -> Page:
+    """A page of its own context, patient in every wait; options as Browser.new_page() has them."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(PATIENCE_S * 1000)
+    return page
 
 
 class OfflinePage(NamedTuple):
@@ -362,8 +382,7 @@ def open_offline(html_path: Path, name: str | None = None) -> OfflinePage:
     address = Path(html_path).resolve().as_uri()
     requests, errors = [], []
     with chromium() as browser:
-        context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900})
-        page = context.new_page()
+        page = new_page(browser, offline=True, viewport={"width": 1200, "height": 900})
         page.on("request", lambda request: requests.append(request.url))
         page.on("websocket", lambda socket: requests.append(socket.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -413,8 +432,8 @@ def _fresh_folders(tmp: Path) -> dict[str, str]:
     return {variable: str(folder) for variable, folder in folders.items()}
 
 
-def _wait_until_up(server: subprocess.Popen, address: str, log: Path, timeout: float = 60) -> None:
-    deadline = time.monotonic() + timeout
+def _wait_until_up(server: subprocess.Popen, address: str, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_S
     while server.poll() is None and time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(address, timeout=5):

@@ -67,7 +67,7 @@ class Kernel(CPUDispatcher):
     def call_checked(self, *args):
         """Call it from Python with checked indices, here and in all kernels that it calls."""
         if self.checked_entry is None:
-            self.checked_entry = _compile_checked(self.py_func)
+            self.checked_entry = checked_entry(self.py_func)
         return self.checked_entry(*args)
 
     def compile(self, signature):
@@ -222,7 +222,8 @@ def _compile_cached(function):
     return made
 
 
-def _compile_checked(function):
+def checked_entry(function):
+    """A compiled function with checked indices that Python can call; no file keeps it."""
     made = numba.njit(
         nogil=True, no_cfunc_wrapper=True, boundscheck=True, pipeline_class=_compiler(function)
     )(function)

@@ -58,15 +58,22 @@ class LinkedLibrary(JITCodeLibrary):
 
 
 def all_linked(library) -> list:
-    """The libraries that a library needs, and those that they need."""
-    found = {}
-    wanted = list(library._linking_libraries)
-    while wanted:
-        one = wanted.pop()
-        if one not in found:
-            found[one] = None
-            wanted += one._linking_libraries
-    return list(found)
+    """The libraries that a library needs, and those that they need; each after all that need it.
+
+    LLVM drops a function that nobody has asked for yet, also one that a library linked later needs.
+    """
+    order, seen = [], {library}
+    waiting = [(library, iter(library._linking_libraries))]
+    while waiting:
+        one, needed = waiting[-1]
+        following = next((other for other in needed if other not in seen), None)
+        if following is None:
+            order.append(one)
+            waiting.pop()
+        else:
+            seen.add(following)
+            waiting.append((following, iter(following._linking_libraries)))
+    return order[-2::-1]
 
 
 _set_env_in_engine = JITCPUCodegen.set_env

@@ -137,7 +137,7 @@ def _size(kind) -> int:
 
 
 @lower_getattr_generic(PinnedTuple)
-def _getattr(context, builder, kind, value, name):
+def load_member(context, builder, kind, value, name):
     """A member, loaded where it is used; a tuple is a place among the same words."""
     index = kind.fields.index(name)
     place = sum(map(_size, kind.types[:index]))

@@ -28,6 +28,7 @@ from freehint.mm.memory import (
     MIGRATE_PCPTYPES,
     MOVABLE,
     NR_ORDERS,
+    PAGEBLOCK_ORDER,
     WMARK_HIGH,
     WMARK_LOW,
     WMARK_MIN,
@@ -210,6 +211,22 @@ def highest_zone_of(migratetype):
     return ZONE_MOVABLE if migratetype == MOVABLE else ZONE_NORMAL
 
 
+@kernel(inline=True)
+def may_serve(memory, zone, order, migratetype, alloc_flags):
+    """May a zone with room serve a request under ALLOC_NOFRAGMENT without mixing its pageblocks?
+
+    A request of pageblock order or above never mixes them.
+    """
+    if order >= PAGEBLOCK_ORDER or alloc_flags & ALLOC_NOFRAGMENT == 0:
+        return True
+    for current in range(order, NR_ORDERS):
+        for other in range(MIGRATE_PCPTYPES):
+            fits = other == migratetype or current >= PAGEBLOCK_ORDER
+            if fits and memory.nr_free[zone, current, other] > 0:
+                return True
+    return False
+
+
 @kernel
 def serving_zone(memory, order, migratetype):
     """Find the zone that would serve a request that neither reclaims nor wakes kswapd.
@@ -226,7 +243,9 @@ def serving_zone(memory, order, migratetype):
     for attempt in range(first_attempt(memory), 3):
         mark, flags = attempt_rules(memory, attempt, 0)
         for zone in range(memory.zones.shape[0] - 1, -1, -1):
-            if has_room(memory, zone, order, mark, highest, flags):
+            if not has_room(memory, zone, order, mark, highest, flags):
+                continue
+            if may_serve(memory, zone, order, migratetype, flags):
                 return zone, flags
     return -1, 0
 

@@ -28,7 +28,7 @@ from freehint.mm.reclaim.shrinker import (
     scan_in_batches,
 )
 from freehint.mm.zone import rmqueue_buddy, serving_zone
-from freehint.policies.policy import FULL_RING, Outcome, Policy, Stroke
+from freehint.policies.policy import FULL_RING, Order, Outcome, Policy, Stroke
 from freehint.policies.promise import ONCE, Promise
 
 REFUSED, TAKEN, LOST, USED = map(int, Outcome)
@@ -38,18 +38,18 @@ MORE = int(Stroke.MORE)
 class BalloonState(NamedTuple):
     """The state of a pass.
 
-    at : int64[2]   USER; ALLOC_FLAGS of the allocation that next_zone() found a zone for
+    at : int64[3]   USER; ALLOC_FLAGS of the allocation that next_zone() found a zone for; ORDER
     """
 
     at: np.ndarray
 
 
-USER, ALLOC_FLAGS = range(2)
+USER, ALLOC_FLAGS, ORDER = range(3)
 
 
 def new_state(memory, policy):
     """The state of a new pass; blocks of earlier passes stay held until DONE."""
-    return BalloonState(np.array([policy.user, 0], np.int64))
+    return BalloonState(np.array([policy.user, 0, policy.block_order], np.int64))
 
 
 @kernel(inline=True)
@@ -65,7 +65,7 @@ def next_zone(memory, state):
     Its gfp flags are only NORETRY, NOWARN and NOMEMALLOC: type UNMOVABLE, no reclaim, no kswapd,
     no reserves.  The slow path looks only at the min watermark.
     """
-    zone, flags = serving_zone(memory, HINT_ORDER, UNMOVABLE)
+    zone, flags = serving_zone(memory, state.at[ORDER], UNMOVABLE)
     state.at[ALLOC_FLAGS] = flags
     return zone
 
@@ -73,13 +73,14 @@ def next_zone(memory, state):
 @kernel
 def fill(memory, state, zone, report, capacity):
     """Allocate one block.  Source: get_free_page_and_send()."""
-    node = rmqueue_buddy(memory, zone, HINT_ORDER, UNMOVABLE, state.at[ALLOC_FLAGS])
+    order = state.at[ORDER]
+    node = rmqueue_buddy(memory, zone, order, UNMOVABLE, state.at[ALLOC_FLAGS])
     if node < 0:  # Others took the blocks while this CPU waited for the lock.
         return 0, MORE
-    memory.frame[node] = ISOLATED | HINT_ORDER
+    memory.frame[node] = ISOLATED | order
     list_add(memory.links, node, held_list(memory, state))
     report[0, 0] = node
-    report[0, 1] = HINT_ORDER
+    report[0, 1] = order
     report[0, 2] = 1
     return 1, MORE
 
@@ -124,7 +125,7 @@ def shrink(memory, state, nr_pages):
 
 @dataclass(frozen=True)
 class BalloonAlloc(Policy):
-    """Allocate order-10 blocks, hint and hold them, as merged in Linux 4.20.
+    """Allocate the largest blocks, hint and hold them, as merged in Linux 4.20.
 
     A stroke is one allocation, so ``capacity`` is 1.  ``report="acknowledged"`` is
     VIRTIO_BALLOON_F_HINT_WAIT_ON_ACK as proposed in January 2026: the balloon goes on only when
@@ -132,6 +133,9 @@ class BalloonAlloc(Policy):
 
     Attributes
     ----------
+    block_order : int
+        Of all blocks; Linux knows only VIRTIO_BALLOON_HINT_BLOCK_ORDER.  The blocks come from the
+        buddy lists, also below order 4, where Linux would ask a CPU's own list first.
     zeroes : bool
         Whether every hinted page is written (init_on_alloc=1, Debian's default).
     """
@@ -144,6 +148,7 @@ class BalloonAlloc(Policy):
     release: Callable = release
     shrink: Callable = shrink
     capacity: int = 1
+    block_order: Order = HINT_ORDER
     on_full: str = "lose"
     report: str = "unlocked"
     reserved_descriptors: int = 1
@@ -171,5 +176,5 @@ class BalloonAlloc(Policy):
 
     @property
     def smallest_order(self) -> int:
-        """The largest order, because only its blocks are hinted."""
-        return HINT_ORDER
+        """The order, because only its blocks are hinted."""
+        return self.block_order

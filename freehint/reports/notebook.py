@@ -76,7 +76,8 @@ def run_notebook(notebook, parameters: dict, executed: Path) -> None:
 def is_progress(output) -> bool:
     """Whether an output is a progress bar or a warning, which a report's readers do not need."""
     data = output.get("data", {})
-    widget = "application/vnd.jupyter.widget-view+json" in data and "image/png" not in data
+    shows_itself = "image/png" in data or "text/html" in data
+    widget = "application/vnd.jupyter.widget-view+json" in data and not shows_itself
     return output.get("name") == "stderr" or widget
 
 

@@ -5,15 +5,18 @@ from typing import Annotated
 
 from freehint.config import InputError, require
 from freehint.engine.host.migration import GENERATIONS
+from freehint.engine.monitor import MUST, RULES
 from freehint.inputs.rules import Checked, OneOf, Switch, Whole
+from freehint.mm.memory import WMARK_LOW
 from freehint.policies import POLICIES
-from freehint.policies.policy import REPORT, Policy
+from freehint.policies.policy import ON_FULL, REPORT, Policy
 from freehint.safety.bugs import BUGS
 
 # Frames of the guest.  Pages between the two blocks of order 2 belong to nobody, so nothing merges
 # beyond that order.
 FRAMES = (0, 1, 2, 3, 8, 9, 10, 11)
 MOST_ORDER = 2  # of FRAMES' two blocks
+LARGE_ONLY = ("min_order", "block_order")  # fields of policies of large blocks; a case lowers them
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,26 @@ class Case(Checked):
         Whether property P9 is checked: a hint that counts has its effect.
     postcopy : bool
         Whether the guest may go on at the destination before it has all pages.
+    full_ring : str
+        "own": what the policy does if the ring is full; or one of "lose", "stop" and "wait".
+    ends : str
+        Whether property P6 is checked, that a walk ends though only the worker and the host act:
+        "fair", if the host takes its turns too; "alone", even if it stands still; or "unchecked".
     snapshot : bool
         Whether the vCPUs are paused and a snapshot is taken, in place of a migration.
     drain : bool
         Whether the pause waits until the host has used all hints on the ring.
+    switch : bool
+        Whether the enable switch may be turned, off and on again, until the migration has ended.
+    spec : bool
+        Whether property P4 is checked: no MUST of the virtio specification is broken.
+    shoulds : bool
+        Whether its SHOULDs are checked too.
+    report_order : int
+        Smallest order that a policy reports that walks by itself, as page_reporting.
+    gate : int
+        Such a policy's pass does nothing unless more pages than this are free.  In a kernel that is
+        the low watermark and a whole scatterlist of blocks; most small guests have not so much.
     """
 
     policy: Annotated[str, OneOf(tuple(POLICIES))] = "v24"
@@ -78,8 +97,15 @@ class Case(Checked):
     fine_host: Switch = False
     effect: Switch = False
     postcopy: Switch = False
+    full_ring: Annotated[str, OneOf(("own", *ON_FULL))] = "own"
+    ends: Annotated[str, OneOf(("unchecked", "fair", "alone"))] = "unchecked"
     snapshot: Switch = False
     drain: Switch = False
+    switch: Switch = False
+    spec: Switch = False
+    shoulds: Switch = False
+    report_order: Annotated[int, Whole(0, MOST_ORDER)] = 0
+    gate: Annotated[int, Whole(0, len(FRAMES))] = 0
 
     where = "explore."
     # Another guest than that of FRAMES: freehint.safety.core.
@@ -88,8 +114,8 @@ class Case(Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        if why := why_not(POLICIES[self.policy]):
-            raise InputError(f"policy {self.policy!r} cannot be explored in 8 frames: {why}")
+        if why := why_not(self.chosen):
+            raise InputError(f"policy {self.chosen.name!r} cannot be explored in 8 frames: {why}")
         known = self.watched < 0 or self.watched in FRAMES
         require(known, "explore.watched", f"be -1 or one of {FRAMES}", self.watched)
         whole = self.watched < 0 or not (self.postcopy or self.effect)
@@ -97,13 +123,40 @@ class Case(Checked):
         require(self.ring & (self.ring - 1) == 0, "explore.ring", "be a power of two", self.ring)
         for field in BUGS[self.bug].needs if self.bug in BUGS else ():
             require(getattr(self, field), f"explore.{field}", f"be on for bug {self.bug}", False)
+        if self.bug in BUGS and (knob := BUGS[self.bug].knob):
+            value = getattr(self.chosen, knob[0], None)
+            having = " or ".join(str(one) for one in knob[1])
+            need = f"have {knob[0]} {having} for bug {self.bug}"
+            require(value in knob[1], "explore.policy", need, f"{self.policy} ({value})")
         both = self.postcopy and self.snapshot
         require(not both, "explore.postcopy", "be off in a case with a snapshot", self.postcopy)
         vain = self.drain and not self.snapshot
         require(not vain, "explore.drain", "be off in a case without a snapshot", self.drain)
+        both = self.spec and self.snapshot
+        require(not both, "explore.spec", "be off in a case with a snapshot", self.spec)
+        require(self.spec or not self.shoulds, "explore.shoulds", "go with spec", self.shoulds)
+        if self.chosen.delay_ns is None:
+            for field in ("report_order", "gate"):
+                value = getattr(self, field)
+                require(value == 0, f"explore.{field}", "be 0: the host asks for hints", value)
 
     def prepare(self, world) -> None:
-        """Change the world before the first step; nothing here."""
+        """Change the world before the first step: set the low watermark by ``gate``."""
+        policy = self.made_policy()
+        if policy.delay_ns is not None:
+            low = self.gate - (policy.capacity << policy.report_order)
+            world.memory.zones.watermark[:, WMARK_LOW] = low
+
+    @property
+    def rules(self) -> int:
+        """The rules of the virtio specification that are asked for, as bits."""
+        asked = [kind for kind, one in RULES.items() if self.shoulds or one.rule == MUST]
+        return sum(1 << kind for kind in asked) if self.spec else 0
+
+    @property
+    def chosen(self) -> Policy:
+        """The policy before the case changes its report and capacity."""
+        return POLICIES[self.policy]
 
     def made_policy(self) -> Policy:
         """The policy with the case's report and capacity; a walker of large blocks walks all.
@@ -113,19 +166,31 @@ class Case(Checked):
         InputError
             The policy cannot report so.
         """
-        policy = POLICIES[self.policy]
+        policy = self.chosen
         changes = {"capacity": min(self.capacity, policy.capacity)} if policy.capacity else {}
         if self.report != "own":
             changes["report"] = self.report
-        if getattr(policy, "min_order", 0) > MOST_ORDER:
-            changes["min_order"] = MOST_ORDER
+        if self.full_ring != "own":
+            changes["on_full"] = self.full_ring
+        if self.bug == "take_and_free":
+            changes["on_full"] = "lose"
+        if policy.smallest_order > MOST_ORDER:
+            changes |= dict.fromkeys(_lowered(policy), MOST_ORDER)
+        if policy.delay_ns is not None:
+            changes["report_order"] = self.report_order
         return replace(policy, **changes)
+
+
+def _lowered(policy: Policy) -> list:
+    """The fields that are lowered in a policy of large blocks."""
+    return [field for field in LARGE_ONLY if isinstance(getattr(policy, field, None), int)]
 
 
 def why_not(policy: Policy) -> str:
     """Why a policy cannot work in a guest of 8 frames; empty if it can."""
-    if policy.delay_ns is not None:
-        return "it walks by itself, and hints are not what it reports"
-    if policy.smallest_order > MOST_ORDER and not hasattr(policy, "min_order"):
+    if policy.wants_feedback or policy.compacts:
+        return "the explorer has no feedback and no compaction"
+    by_itself = policy.delay_ns is not None  # Then the case sets the order.
+    if policy.smallest_order > MOST_ORDER and not (by_itself or _lowered(policy)):
         return f"it takes only blocks of order {policy.smallest_order}"
     return ""

@@ -6,13 +6,16 @@ from freehint.safety.guest import (
     ALL,
     DISCARDED,
     ENDED,
+    ENDLESS,
     FINE,
     LOST_WRITE,
     NO_EFFECT,
     PHASE,
+    SPEC,
     UNSERVED,
     WRONG_SNAPSHOT,
 )
+from freehint.safety.paragraphs import PARAGRAPHS, broken_at_end
 
 DAMAGED, STILL_HELD, STUCK = range(DISCARDED + 1, DISCARDED + 4)
 PROPERTIES = {
@@ -21,10 +24,11 @@ PROPERTIES = {
     DAMAGED: "P2: a page is in two places, or nobody's",
     STILL_HELD: "P5: all is over, and a block or a lock is still held",
     STUCK: "no actor can go on, and the migration has not ended",
+    ENDLESS: "P6: a walk goes on without end, though nobody else acts",
     WRONG_SNAPSHOT: "P7: the snapshot lacks what the guest had as its vCPUs were paused",
     UNSERVED: "P8: a page that the guest needs at the destination is never sent",
     NO_EFFECT: "P9: a page is sent whose hint counted, and that stayed free and unwritten",
-}
+} | PARAGRAPHS
 
 
 @kernel
@@ -53,4 +57,6 @@ def check_end(guest):
     if guest.own[PHASE] != ENDED:
         return STUCK
     held = pages_held(guest.world.memory) > 0 or guest.world.state[0].locked_zones != 0
-    return STILL_HELD if held else FINE
+    if held:
+        return STILL_HELD
+    return broken_at_end(guest) if guest.rule[SPEC] else FINE

@@ -46,6 +46,7 @@ from freehint.safety.arena import Arena
 from freehint.safety.bugs import bug_number
 from freehint.safety.case import Case
 from freehint.safety.exhaust.slice import watched_pages
+from freehint.safety.own.verbs import own_state, require_state
 
 SPAN = 64  # nodes that are pages, and pages that the bitmaps cover
 ROWS = 12  # more blocks than the guest can have
@@ -70,29 +71,35 @@ ROWS = 12  # more blocks than the guest can have
     WITHOUT_SENDING,  # pages whose hint is to have its effect: they are not sent
     RECEIVED,  # pages that the destination has
     BEHIND,  # operations of the guest that the host is behind; freehint/safety/chance/behind.py
+    SWITCHED_OFF,  # 1: the enable switch is off
+    PUT_BACK,  # 1: by a bug, the blocks of a report that is not used yet are put back
+    LOOKS_AT,  # where a walk without the lock stands, or 0; freehint/safety/walk/unlocked.py
     NR_OWN,
-) = range(19)
+) = range(22)
 NOT_YET, PRECOPY, HINTS_STOPPED, SYNCED, ENDED, AT_DESTINATION = range(6)
 
 # What a step of any actor comes to: no step, no violation, or the violation of a property.
 SPOILED, IMPOSSIBLE, FINE, LOST_WRITE, DISCARDED = range(-2, 3)
 WRONG_SNAPSHOT, UNSERVED, NO_EFFECT = range(11, 14)
+ENDLESS = 21  # of no single step: freehint/safety/exhaust/lasso.py
+FIRST_RULE = 40  # + a kind of freehint.engine.world.violations: freehint.safety.paragraphs
 
 
 class Guest(NamedTuple):
     """The world of a small guest, and what the explorer keeps beside it.
 
     world : World
-    state : the policy's state
+    state : the policy's state; of an own policy an OwnState
     own : int64[NR_OWN]     PHASE .. OPERATIONS
     frames : int64[n]       its pages, ascending
-    rule : int64[17]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
+    rule : int64[19]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
                             WATCHED (bits of pages), MATE (a page beside them in their chunk, or
                             -1): freehint.safety.exhaust.slice; SYMMETRIC (1: vCPUs may
                             change names); DRAIN (1: the pause waits for an empty ring); ALL
                             (bits of its pages); BLOCK_ORDER, CORE (1: the guest of
                             freehint.safety.core), ASKED_FOR (0, or the only loss that is looked
-                            for)
+                            for), SWITCH_TURNS (1: the enable switch may be turned), SPEC
+                            (bits of the violations that P4 asks for)
     arena : uint8[n]        the bytes of all arrays that steps change
     words : uint64[n / 8]   the same
     fresh : uint64[m]       the policy's state before a walk
@@ -132,7 +139,9 @@ STATE_BEGINS, STATE_ENDS, MEMORY_ENDS = range(3)  # entries of Guest.span
     BLOCK_ORDER,
     CORE,
     ASKED_FOR,
-) = range(17)
+    SWITCH_TURNS,
+    SPEC,
+) = range(19)
 
 
 def small_memory(vcpus: int, frames: tuple, block_order: int):
@@ -152,6 +161,7 @@ def small_memory(vcpus: int, frames: tuple, block_order: int):
         pageblock=memory.pageblock[:1].copy(),
         nr_pages=SPAN,
     )
+    memory.zones.spanned[:] = SPAN
     memory.links[: 2 * SPAN] = 0
     memory.pageblock[0] = MOVABLE
     memory.pcp.batch[:] = 1
@@ -175,6 +185,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
         Strokes(Current(world), (policy,), None, None, None)
     make = policy.new_state
     state = make(world.memory, policy) if make else np.zeros(64, np.int64)
+    require_state(policy, state)
     case.prepare(world)
     own = np.zeros(NR_OWN, np.int64)
     own[ROUNDS], own[OPERATIONS] = case.rounds, case.operations
@@ -182,7 +193,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
     rule += [bug_number(case.bug), case.fine_host, case.effect, case.postcopy, case.snapshot]
     rule += [*watched_pages(case.watched, case.chunk, case.frames), symmetric, case.drain]
     rule += [sum(1 << page for page in case.frames), case.block_order]
-    rule += [case.is_core, case.asked_for]
+    rule += [case.is_core, case.asked_for, case.switch, case.rules]
     arena = Arena()
     memory = arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify"))
     memory_ends = arena.size
@@ -200,7 +211,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
     arena.settle()
     guest = Guest(
         world=arena.final(laid_world),
-        state=arena.final(laid_state),
+        state=own_state(policy, arena.final(laid_state), arena.final(laid_world).memory),
         own=arena.final(own),
         frames=np.array(case.frames, np.int64),
         rule=np.array(rule, np.int64),

@@ -6,8 +6,8 @@ steps, between which the guest goes on: STOP, sync, and what follows it.
 
 from freehint.engine.host.migration import lost_writes
 from freehint.engine.host.precopy import COMPLETION as ENGINE_COMPLETION
-from freehint.engine.host.precopy import OFF, read_page, take_page
 from freehint.engine.host.precopy import PRECOPY as ENGINE_PRECOPY
+from freehint.engine.host.precopy import read_page, take_page
 from freehint.engine.world.dirty import LOGGING, SHIFT, next_dirty, sync_bitmap
 from freehint.engine.world.records import HINT_REQUESTED
 from freehint.engine.world.ring import ring_in_flight
@@ -54,8 +54,9 @@ from freehint.safety.host.device import (
     send_stop,
 )
 from freehint.safety.host.early import send_page, switch_early
+from freehint.safety.host.ending import cancel, end_migration
 from freehint.safety.host.mutex import clear_what_it_saw, look_at_chunk
-from freehint.safety.worker import done
+from freehint.safety.paragraphs import id_issued
 
 GO_ON, TURN, CANCEL, SWITCH, SEND_MATE = range(5)
 
@@ -103,16 +104,6 @@ def take_next(guest):
             look_at_chunk(guest, page)
             take_page(guest.world, page)
     return page
-
-
-@kernel
-def end_migration(guest, verbs):
-    """Stop logging and send DONE.  Source: Migration._end()."""
-    guest.world.migration[0].phase = OFF
-    guest.world.dirty.rule[LOGGING] = 0
-    guest.own[PHASE] = ENDED
-    guest.own[REENTER] = CANNOT
-    done(guest, verbs)
 
 
 @kernel
@@ -229,6 +220,7 @@ def ask_again(guest):
             return
         own[REENTER] = CANNOT
         own[START_DUE] = 1
+        id_issued(guest)
     else:
         new_id(guest)
     own[ROUNDS] -= 1
@@ -291,8 +283,7 @@ def migration_step(guest, verbs, choice):
     if choice == TURN:
         return turn_step(guest, verbs)
     if choice == CANCEL:
-        send_stop(guest)
-        end_migration(guest, verbs)
+        cancel(guest, verbs)
         return FINE
     if guest.rule[POSTCOPY] == 0 or phase != PRECOPY:
         return IMPOSSIBLE

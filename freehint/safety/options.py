@@ -24,9 +24,21 @@ def add_explore(commands) -> None:
         "postcopy",
         "snapshot",
         "drain",
+        "switch",
+        "spec",
+        "shoulds",
     ):
         every.add_argument(f"--{name}", action="store_const", const=True)
-    for name in ("vcpus", "blocks", "ring", "rounds", "capacity", "operations"):
+    every.add_argument(
+        "--full-ring", choices=("own", "lose", "stop", "wait"), help="what the policy does then"
+    )
+    every.add_argument(
+        "--ends",
+        choices=("unchecked", "fair", "alone"),
+        help="does every walk end, if the host takes its turns, or even without?",
+    )
+    bounds = ("vcpus", "blocks", "ring", "rounds", "capacity", "operations")
+    for name in (*bounds, "report-order", "gate"):
         every.add_argument(f"--{name}", type=int, metavar="N", help="a bound; docs/safety.md")
     every.add_argument("--bug", metavar="NAME", help="a bug to put back; repeatable", **several)
     every.add_argument(

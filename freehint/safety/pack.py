@@ -25,6 +25,7 @@ from freehint.safety.guest import (
     RECEIVED,
     REENTER,
     ROUNDS,
+    SPEC,
     STATUS,
     SYMMETRIC,
     WALKING,
@@ -32,10 +33,11 @@ from freehint.safety.guest import (
     WITHOUT_SENDING,
     ZONE,
 )
+from freehint.safety.paragraphs import settle_ids
 from freehint.safety.worker import renew_state
 
 ON_A_LIST = BUDDY | PCP | ISOLATED
-STILL_MATTERS = 0xFFFF ^ (HINTED | REPORTED)
+NEVER_MATTERS = HINTED | REPORTED  # but what was reported matters to a policy that reports
 
 
 @kernel(inline=True)
@@ -44,6 +46,7 @@ def settle_pages(guest):
     world, watched = guest.world, guest.rule[WATCHED]
     memory = world.memory
     ended = guest.own[PHASE] == ENDED
+    matters = 0xFFFF ^ (HINTED if world.user[0].reports else NEVER_MATTERS)
     for page in guest.frames:
         version, copy = world.version[page], world.copy[page]
         if ended:
@@ -52,7 +55,7 @@ def settle_pages(guest):
             version = copy = 0
         world.version[page] = version > 0
         world.copy[page] = copy == version if version > 0 else copy > 0
-        memory.frame[page] &= STILL_MATTERS
+        memory.frame[page] &= matters
         if memory.frame[page] & ON_A_LIST == 0:
             init_list_head(memory.links, page)
 
@@ -67,10 +70,12 @@ def settle_ring(guest):
     matters = record.hinting == HINT_START or guest.own[REENTER] != 0
     if not matters or record.valid_from < used:
         record.valid_from = used
+    settle_ids(guest, used)
     laps = used // size * size
     ring.count[0, ADDED] -= laps
     ring.count[0, USED] -= laps
     record.valid_from -= laps
+    record.id_from -= laps if guest.rule[SPEC] else 0
     for i in range(size):
         if (i - used) % size >= added - used:
             ring.blocks[0, i, 0] = ring.blocks[0, i, 1] = 0
@@ -82,8 +87,6 @@ def settle_worker(guest, verbs):
     world, own = guest.world, guest.own
     record = world.user[0]
     record.wait_since = record.stroke = 0
-    # The monitor's own ids and stamps judge, but decide nothing.
-    record.id = record.id_stamp = record.id_sent = record.id_from = record.sent_stamp = 0
     record.offered = record.hinted = record.lost = record.duplicate = record.retried = 0
     if record.mode == IDLE or record.mode == WAIT_LOCK:
         record.row = record.rows = record.filled = 0
@@ -253,8 +256,10 @@ def is_new(table, key):
 
 @kernel
 def enter(table, values):
-    """Enter a state into a table."""
-    is_new(table, digest(values))
+    """Enter a state into a table, and return its hash."""
+    key = digest(values)
+    is_new(table, key)
+    return key
 
 
 @kernel

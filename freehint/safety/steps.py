@@ -11,6 +11,7 @@ from freehint.engine.world.content import write_page
 from freehint.jit import kernel
 from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.memory import EMPTIED, MOVABLE
+from freehint.mm.reclaim.shrinker import SHRINK_BATCH
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 from freehint.safety.case import MOST_ORDER
 from freehint.safety.chance.behind import guest_goes_on
@@ -26,8 +27,10 @@ from freehint.safety.guest import (
     OPERATIONS,
     PHASE,
     POSTCOPY,
+    SPEC,
     SPOILED,
     START_DUE,
+    SWITCH_TURNS,
     UNSERVED,
     VCPUS,
     WATCHED,
@@ -36,16 +39,25 @@ from freehint.safety.guest import (
 from freehint.safety.host.device import host_rests, host_step, is_paused
 from freehint.safety.host.early import arrives
 from freehint.safety.migrating import SEND_MATE, SWITCH, migration_step
-from freehint.safety.worker import call_back, start, worker_actor, worker_step
+from freehint.safety.paragraphs import broken_rule, note_use
+from freehint.safety.walk.bookmark import takes_bookmark
+from freehint.safety.worker import (
+    call_back,
+    start,
+    turn_switch,
+    want_report,
+    worker_actor,
+    worker_step,
+)
 
 # Actors, and the choices of those that have some.
 ACTORS = 6
 VCPU_0, VCPU_1, WORKER, HOST, MIGRATION, COMMAND = range(ACTORS)
 CHOICES = 16
 ALLOC, WRITE, FREE = 0, 3, 11  # + order; + 4 * block + page; + block
+START, SHRINK, TURN_SWITCH = range(3)  # of COMMAND
 PAGES_OF_BLOCK = 1 << MOST_ORDER
 NR_STEPS = ACTORS * CHOICES
-SHRINK_PAGES = 128  # SHRINK_BATCH
 
 
 @kernel(inline=True)
@@ -78,12 +90,15 @@ def alloc_step(guest, verbs, cpu, order):
     held = world.cpu[cpu].nr_blocks
     if held == guest.rule[BLOCKS]:
         return IMPOSSIBLE
+    if takes_bookmark(guest, order):
+        return FINE
     node = try_to_alloc(guest, verbs, cpu, order)
-    if node == NO_PAGE and verbs.shrink(world.memory, guest.state, SHRINK_PAGES) > 0:
+    if node == NO_PAGE and verbs.shrink(world.memory, guest.state, SHRINK_BATCH) > 0:
         node = try_to_alloc(guest, verbs, cpu, order)
     if node < NO_PAGE:
         return SPOILED
     if node >= 0:
+        note_use(guest, node, order)
         mark_lru(world.memory, node, order)
         guest.own[WITHOUT_SENDING] &= ~(((1 << (1 << order)) - 1) << node)
         world.held[cpu, held] = (node << 4) | order
@@ -149,15 +164,30 @@ def vcpu_step(guest, verbs, cpu, choice):
     else:
         came_to = free_step(guest, cpu, choice - FREE)
     if came_to >= FINE:
+        want_report(guest)
         guest_goes_on(guest)
         if guest.own[OPERATIONS] > 0:
             guest.own[OPERATIONS] -= 1
     return came_to
 
 
+@kernel(inline=True)
+def shrink_step(guest, verbs):
+    """The reclaim of another task asks the kernel's shrinker, which frees one block.
+
+    With blocks of order 10 that is a scan of SHRINK_BATCH pages.  Not after the migration: like
+    the vCPUs, other tasks do nothing more.
+    """
+    if guest.own[PHASE] == ENDED:
+        return IMPOSSIBLE
+    if guest.world.state[0].locked_zones != 0:
+        return IMPOSSIBLE
+    return FINE if verbs.scan(guest.world.memory, 0, 1) > 0 else IMPOSSIBLE
+
+
 def choices_of(case) -> np.ndarray:
     """The steps that are possible at all in a case, in ascending order: int64[n]."""
-    choices = {actor: [0] for actor in (WORKER, HOST, COMMAND)}
+    choices = {actor: [0] for actor in (WORKER, HOST)}
     pages = range(WRITE, WRITE + PAGES_OF_BLOCK * case.blocks)
     operations = [*range(MOST_ORDER + 1), *pages, *range(FREE, FREE + case.blocks)]
     if case.is_core:
@@ -165,19 +195,14 @@ def choices_of(case) -> np.ndarray:
         operations = [*range(case.blocks), *operations[MOST_ORDER + 1 :]]
     choices |= dict.fromkeys(range(case.vcpus), operations)
     choices[MIGRATION] = range(SEND_MATE + 1)
+    shrinks = [SHRINK] * case.made_policy().has_shrinker
+    choices[COMMAND] = [START, *shrinks, *[TURN_SWITCH] * case.switch]
     return np.array([a * CHOICES + one for a in sorted(choices) for one in choices[a]], np.int64)
 
 
-@kernel(cold=True)
-def take_step(guest, verbs, step):
-    """Do a step if it can be done.
-
-    Returns
-    -------
-    int
-        IMPOSSIBLE, if nothing has changed; SPOILED, if it is impossible too, and the guest is to be
-        unpacked again; FINE; or the violation that it is, as LOST_WRITE.
-    """
+@kernel
+def act(guest, verbs, step):
+    """Do a step if it can be done.  The result is take_step()'s, but for the rules of P4."""
     world, own = guest.world, guest.own
     actor, choice = step // CHOICES, step % CHOICES
     if actor == MIGRATION:
@@ -188,10 +213,17 @@ def take_step(guest, verbs, step):
         if choice > FREE + 1:
             return IMPOSSIBLE
         return vcpu_step(guest, verbs, actor, choice)
-    chosen = guest.rule[CORE] and actor == WORKER
+    if actor == COMMAND and choice == TURN_SWITCH:
+        if not guest.rule[SWITCH_TURNS] or own[PHASE] == ENDED or is_paused(guest):
+            return IMPOSSIBLE
+        turn_switch(guest)
+        return FINE
+    chosen = (guest.rule[CORE] and actor == WORKER) or (actor == COMMAND and choice == SHRINK)
     if (choice > 0 and not chosen) or (actor != HOST and is_paused(guest)):
         return IMPOSSIBLE
     if actor == COMMAND:
+        if choice == SHRINK:
+            return shrink_step(guest, verbs)
         if own[START_DUE] == 0:
             return IMPOSSIBLE
         start(guest)
@@ -207,3 +239,17 @@ def take_step(guest, verbs, step):
             return IMPOSSIBLE
         return host_step(guest)
     return FINE
+
+
+@kernel(cold=True)
+def take_step(guest, verbs, step):
+    """Do a step if it can be done.
+
+    Returns
+    -------
+    int
+        IMPOSSIBLE, if nothing has changed; SPOILED, if it is impossible too, and the guest is to be
+        unpacked again; FINE; or the violation that it is, as LOST_WRITE.
+    """
+    came_to = act(guest, verbs, step)
+    return broken_rule(guest, came_to) if guest.rule[SPEC] else came_to

@@ -3,48 +3,51 @@
 import re
 
 from freehint.config import InputError, parameters, shown
-from freehint.engine.world.records import (
-    HINT_START,
-    WAIT_RING,
-    WAIT_USED,
-)
 from freehint.engine.world.ring import ADDED, USED
 from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
+from freehint.safety.exhaust.lasso import Past
 from freehint.safety.guest import (
+    ENDLESS,
+    LOOKS_AT,
     NOT_YET,
     PHASE,
     PRECOPY,
     READING,
+    SWITCHED_OFF,
     SYNCED,
     WALKING,
     Case,
     new_guest,
 )
 from freehint.safety.host.words import (
-    lost_pages,
     own_look,
     pages_named,
     pages_of,
-    restarted,
+    shrunk,
     tell_elsewhere,
-    tell_piece,
+    tell_host,
+    tell_worker,
 )
 from freehint.safety.migrating import CANCEL, FINE, GO_ON, SEND_MATE
+from freehint.safety.own.case import OWN, OwnCase
+from freehint.safety.own.verbs import verbs_may_fail
 from freehint.safety.pack import settle
 from freehint.safety.steps import (
     CHOICES,
     COMMAND,
     FREE,
-    HOST,
     MIGRATION,
     NR_STEPS,
     PAGES_OF_BLOCK,
+    SHRINK,
+    TURN_SWITCH,
     WORKER,
     WRITE,
     take_step,
 )
 from freehint.safety.verbs import verbs_of
+from freehint.safety.walk.words import bookmark_words, lock_words, tell_look
 
 MOST_STEPS = 1000
 
@@ -67,21 +70,27 @@ def schedule_string(case: Case, steps) -> str:
     return ",".join([case.policy, *named]) + ":" + "".join(f"{step:02x}" for step in steps)
 
 
-def read_schedule(text: str) -> tuple[Case, tuple]:
+def read_schedule(text: str, policy=None) -> tuple[Case, tuple]:
     """The case and the steps of a string.
+
+    Parameters
+    ----------
+    text : str
+    policy : Policy, optional
+        The policy that the string calls "own"; any other string names its policy.
 
     Raises
     ------
     InputError
-        It is no such string.
+        It is no such string, or it is of a user's own policy, and that is not given.
     """
     head, colon, digits = text.strip().partition(":")
-    policy, *named = head.split(",")
+    whose, *named = head.split(",")
     if not colon or not re.fullmatch("([0-9a-f]{2})*", digits):
         raise InputError(
             f"--replay must be a schedule that freehint explore printed, got {shown(text, 80)}"
         )
-    values = {"policy": policy}
+    values = {"policy": whose}
     known = {one.name: type(getattr(Case(), one.name)) for one in parameters(Case)}
     for one in named:
         name, _, value = one.partition("=")
@@ -95,7 +104,15 @@ def read_schedule(text: str) -> tuple[Case, tuple]:
     steps = tuple(bytes.fromhex(digits))
     if len(steps) > MOST_STEPS:
         raise InputError(f"--replay: a schedule has at most {MOST_STEPS} steps, got {len(steps)}")
-    return Case(**values), steps
+    if whose != OWN:
+        return Case(**values), steps
+    if policy is None:
+        raise InputError(
+            "this schedule is of a policy of somebody's own, which it cannot name: give the policy"
+            " too, as in fh.Player(schedule, policy=mine)"
+        )
+    del values["policy"]
+    return OwnCase(made=policy, **values), steps
 
 
 def _value(name: str, text: str, kind):
@@ -115,14 +132,17 @@ class Player:
     Parameters
     ----------
     case : Case
+    see : callable, optional
+        Called after each step, before what decides nothing is forgotten.
     """
 
-    def __init__(self, case: Case):
-        self.case = case
+    def __init__(self, case: Case, see=None):
+        self.case, self.see = case, see
         self.guest, policy = new_guest(case)
         self.verbs = verbs_of(policy, self.guest.state)
         self.pinned = pinned(self.guest)
         settle(self.pinned, self.verbs)
+        self.past = None if case.ends == "unchecked" else Past(self)
 
     def possible(self) -> list:
         """The steps that can be taken."""
@@ -147,15 +167,22 @@ class Player:
             The step cannot be taken now.
         """
         before = self._look()
-        came_to = take_step(self.pinned, self.verbs, step) if step < NR_STEPS else -1
+        with verbs_may_fail(self.case.chosen):
+            came_to = take_step(self.pinned, self.verbs, step) if step < NR_STEPS else -1
         if came_to < FINE:
             raise InputError(f"--replay: step {step:02x} cannot be taken here")
         sentence = self._tell(step, before)
+        if self.see:
+            self.see()
         settle(self.pinned, self.verbs)
+        if self.past:
+            self.past.note(step)
         return sentence, came_to or check_owners(self.pinned)
 
     def end(self) -> int:
-        """FINE, or the violation of a guest in which nobody can do anything."""
+        """FINE, or the violation of a guest that goes round, or in which nobody can do anything."""
+        if self.past and self.past.goes_round():
+            return ENDLESS
         return check_end(self.pinned) if not self.possible() else FINE
 
     def _look(self) -> dict:
@@ -171,8 +198,9 @@ class Player:
             "held": world.held.copy(),
             "row": int(world.user[0].row),
             "filled": int(world.user[0].filled),
-            "rows": world.report[0].copy(),
             "content": world.version.copy(),
+            "looks_at": int(own[LOOKS_AT]),
+            "free": int(world.memory.zones[0].nr_free_pages),
         } | own_look(self.guest)
 
     def _tell(self, step: int, before: dict) -> str:
@@ -181,16 +209,25 @@ class Player:
             return f"vCPU {actor} {self._operation(actor, choice, before)}"
         if actor == MIGRATION:
             return f"the migration {self._migration(choice, before)}"
+        if actor == COMMAND and choice == SHRINK:
+            return shrunk(self.guest, before)
+        if actor == COMMAND and choice == TURN_SWITCH:
+            return f"the enable switch is turned {'off' if self.guest.own[SWITCHED_OFF] else 'on'}"
         if actor == COMMAND:
             return "the guest sees the host's new command id"
-        return f"the host {self._host(before)}" if actor == HOST else self._worker(before)
+        if actor == WORKER:
+            if looks := tell_look(self.guest, before):
+                return f"the worker {looks}"
+            return tell_worker(self.guest, before, lock_words(self.guest, before))
+        return f"the host {tell_host(self.guest, before)}"
 
     def _operation(self, cpu: int, choice: int, before: dict) -> str:
         held = self.guest.world.held
         if choice < WRITE:
             new = set(held[cpu].tolist()) - set(before["held"][cpu].tolist())
             if not new:
-                return f"finds no free block of order {choice}"
+                missed = f"finds no free block of order {choice}"
+                return bookmark_words(self.guest, before) or missed
             block = new.pop()
             return f"allocates {pages_named(block >> 4, block & 15)}"
         if choice < FREE:
@@ -198,48 +235,6 @@ class Player:
             return f"writes page {(int(before['held'][cpu, block]) >> 4) + page}"
         block = int(before["held"][cpu, choice - FREE])
         return f"frees {pages_named(block >> 4, block & 15)}"
-
-    def _worker(self, before: dict) -> str:
-        world = self.guest.world
-        record = world.user[0]
-        said = []
-        if self.guest.own[WALKING] and not before["walking"]:
-            said.append("begins a walk")
-        if record.filled and not before["filled"]:
-            rows = world.report[0, : record.filled]
-            blocks = ", ".join(pages_named(int(row[0]), int(row[1])) for row in rows)
-            said.append(f"chooses {blocks}")
-        elif record.row > before["row"] and before["filled"]:
-            node, order, _ = map(int, before["rows"][before["row"]])
-            taken = world.ring.count[0, ADDED] > before["added"]
-            did = "puts a hint on the ring" if taken else "finds the ring full and loses the hint"
-            said.append(f"{did} for {pages_named(node, order)}")
-        if before["filled"] and not record.filled:
-            said.append("ends its stroke")
-        if record.mode == WAIT_RING:
-            said.append("waits for a descriptor")
-        if record.mode == WAIT_USED:
-            said.append("waits until the host has used its hints")
-        if before["walking"] and not self.guest.own[WALKING]:
-            said.append("ends its walk")
-        return "the worker " + (" and ".join(said) or "goes on")
-
-    def _host(self, before: dict) -> str:
-        world = self.guest.world
-        if said := tell_piece(self.guest, before):
-            return said
-        if world.ring.count[0, USED] == before["used"]:
-            return "finds the ring empty and sleeps"
-        at = before["used"] % world.ring.blocks.shape[1]
-        node, order = map(int, world.ring.blocks[0, at])
-        said = f"{restarted(self.guest, before)}uses the hint for {pages_named(node, order)}"
-        cleared = before["bitmap"] & ~int(world.dirty.bitmap[0])
-        record = world.user[0]
-        if record.hinting == HINT_START and world.ring.count[0, USED] > record.valid_from:
-            said += f", and takes {pages_of(cleared)} out of the bitmap"
-        else:
-            said += ", too late for the migration"
-        return said + lost_pages(self.guest, before)
 
     def _migration(self, choice: int, before: dict) -> str:
         world, own = self.guest.world, self.guest.own
@@ -266,28 +261,33 @@ class Player:
         return f"syncs: {dirty}"
 
 
-def replay(text: str):
+def replay(text: str, policy=None):
     """Play a schedule.
 
     Parameters
     ----------
     text : str
         From :func:`schedule_string`.
+    policy : Policy, optional
+        As in :func:`read_schedule`.
 
     Yields
     ------
     (str, int)
-        A sentence for each step, and FINE or a violation.
+        A sentence for each step, and FINE or a violation, which is the last.
 
     Raises
     ------
     InputError
         The string is no schedule, or a step cannot be taken.
     """
-    case, steps = read_schedule(text)
+    case, steps = read_schedule(text, policy)
     player = Player(case)
     for step in steps:
-        yield player.play(step)
+        sentence, came_to = player.play(step)
+        yield sentence, came_to
+        if came_to != FINE:
+            return  # The memory may be damaged, so nobody goes on in it.
     end = player.end()
     if end != FINE:
-        yield "nobody can do anything", end
+        yield "all is as it was, and so on" if end == ENDLESS else "nobody can do anything", end

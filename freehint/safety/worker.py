@@ -1,30 +1,47 @@
 """The worker's strokes and walks in the small guest, around the policy's own verbs.
 
 ``Strokes`` and ``Commands`` of the engine decide these in Python; here they are written once more
-for one user and one zone, and tests/safety holds both against each other.  docs/safety.md lists
-what is left out.
+for one user and one zone, held against the engine by tests; docs/safety.md has what is left out.
 """
 
 from freehint.engine.host.device import notify_host
 from freehint.engine.stroke_kernels import begin_rows, finish_stroke, lock_for_drain, lock_zone
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
-from freehint.engine.world.clock import schedule, suspend
-from freehint.engine.world.records import HINT_REQUESTED, HINT_START, HINT_STOP, IDLE, WAIT_RING
+from freehint.engine.world.clock import NEVER, schedule, suspend
+from freehint.engine.world.records import (
+    HINT_REQUESTED,
+    HINT_START,
+    HINT_STOP,
+    IDLE,
+    WAIT_RING,
+    WAIT_USED,
+)
 from freehint.engine.world.ring import ADDED
 from freehint.jit import kernel
-from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, WATCH_EMPTY
+from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, REPORT_REQUESTED, WATCH_EMPTY
 from freehint.policies.policy import Outcome, Stroke
 from freehint.policies.walk_state import forget_user_nodes
+from freehint.safety.bugs import (
+    DEAF_TO_STOP,
+    EARLY_PUTBACK,
+    SHRINKS_ITSELF,
+    WALK_AT_SWITCH,
+    WALK_WITHOUT_LOCK,
+)
 from freehint.safety.guest import (
     ASKED,
+    BUG,
     KEEPS_STATE,
+    PUT_BACK,
     START_DUE,
     STATE_BEGINS,
-    STATE_ENDS,
     STATUS,
+    SWITCHED_OFF,
     WALKING,
     ZONE,
 )
+from freehint.safety.paragraphs import id_issued, not_supplied, says_done, says_stop, sends_id
+from freehint.safety.walk.unlocked import drop_lock_early, is_looking, look_on
 
 TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
 _, ZONE_DONE, STOPPED, _ = map(int, Stroke)
@@ -39,9 +56,8 @@ def worker_actor(world):
 @kernel(inline=True)
 def renew_state(guest):
     """Let the policy's state be that before a walk."""
-    state = guest.words[guest.span[STATE_BEGINS] : guest.span[STATE_ENDS]]
-    for i in range(state.shape[0]):
-        state[i] = guest.fresh[i]
+    for i in range(guest.fresh.shape[0]):
+        guest.words[guest.span[STATE_BEGINS] + i] = guest.fresh[i]
 
 
 @kernel(inline=True)
@@ -54,6 +70,10 @@ def begin_walk(guest, verbs):
     if record.hinting == HINT_REQUESTED:
         record.hinting = HINT_START
         record.valid_from = world.ring.count[0, ADDED]
+    if record.reports:
+        world.memory.notify[REPORT_REQUESTED] = 0
+    else:
+        sends_id(guest)
     if verbs.watches:
         world.memory.notify[WATCH_EMPTY] = 1
     if not guest.rule[KEEPS_STATE]:
@@ -71,9 +91,24 @@ def end_walk(guest, verbs):
     world.memory.notify[WATCH_EMPTY] = 0
     world.user[0].mode = IDLE
     suspend(world, actor)
-    notify_host(world, actor - 1, 0)
-    if own[ASKED]:
+    if not world.user[0].reports:
+        notify_host(world, actor - 1, 0)
+        if own[ASKED] and not own[SWITCHED_OFF]:
+            schedule(world, actor, 0)
+    elif world.memory.notify[REPORT_REQUESTED]:
         schedule(world, actor, 0)
+    else:
+        world.state[0].reporters = 1
+
+
+@kernel(inline=True)
+def choose_zone(guest, verbs):
+    """Let the policy choose a zone, or -1; by a bug reclaim first gives it a block of its own."""
+    memory, own = guest.world.memory, guest.own
+    own[ZONE] = verbs.next_zone(memory, guest.state)
+    if own[ZONE] < 0 and guest.rule[BUG] == SHRINKS_ITSELF:
+        if verbs.scan(memory, 0, 1) > 0:
+            own[ZONE] = verbs.next_zone(memory, guest.state)
 
 
 @kernel(inline=True)
@@ -81,9 +116,17 @@ def begin_stroke(guest, verbs):
     """Lock the zone, let the policy choose, begin to publish.  Source: Strokes.begin()."""
     world, own = guest.world, guest.own
     if not own[WALKING]:
+        if own[SWITCHED_OFF]:
+            suspend(world, worker_actor(world))
+            return
         begin_walk(guest, verbs)
-    if world.user[0].stop:
+    if verbs.chooses_zone:
+        choose_zone(guest, verbs)
+    if own[ZONE] < 0 or world.user[0].stop:
         end_walk(guest, verbs)
+        return
+    if guest.rule[BUG] == WALK_WITHOUT_LOCK:
+        look_on(guest, verbs, worker_actor(world))
         return
     if lock_zone(world, 0, 0, 0) < 0:
         return
@@ -118,7 +161,9 @@ def end_stroke(guest, verbs):
     else:
         if lock_for_drain(world, 0, 0) < 0:
             return
-        moved = settle_rows(guest, verbs, n)
+        if not own[PUT_BACK]:
+            moved = settle_rows(guest, verbs, n)
+        own[PUT_BACK] = 0
         _, refused = finish_stroke(world, 0, n, moved, False, 0)
     world.user[0].filled = 0
     if own[STATUS] == ZONE_DONE and not refused:
@@ -138,7 +183,14 @@ def worker_turn(guest):
 @kernel
 def worker_step(guest, verbs):
     """The worker's next turn."""
+    own, record = guest.own, guest.world.user[0]
+    if guest.rule[BUG] == EARLY_PUTBACK and record.mode == WAIT_USED and not own[PUT_BACK]:
+        own[PUT_BACK] = settle_rows(guest, verbs, record.filled) > 0
+    if is_looking(guest):
+        look_on(guest, verbs, worker_actor(guest.world))
+        return
     due = worker_turn(guest)
+    drop_lock_early(guest)
     if due == STROKE_BEGINS:
         begin_stroke(guest, verbs)
     elif due == STROKE_ENDS:
@@ -158,14 +210,35 @@ def call_back(guest, verbs):
             record.rows = min(record.rows, record.row)
 
 
-# Commands of the host.
+@kernel(inline=True)
+def wake_reporter(guest):
+    """Plan a pass of a policy that walks by itself.  Source: Strokes.wake_reporters()."""
+    world = guest.world
+    actor = worker_actor(world)
+    if world.user[0].reports and not guest.own[WALKING] and world.key[actor] == NEVER:
+        schedule(world, actor, 0)
+
+
+@kernel(inline=True)
+def want_report(guest):
+    """Plan a pass if a free asked for one.  Source: Engine._want_report()."""
+    world = guest.world
+    if world.memory.notify[REPORT_REQUESTED] != 0 and world.state[0].reporters > 0:
+        wake_reporter(guest)
+        world.state[0].reporters = 0
+
+
+# Commands of the host and of the enable switch.
 
 
 @kernel(inline=True)
 def start_hints(guest):
-    """A new command id goes out.  Source: Migration._start_hints()."""
+    """A new command id goes out, to a policy that hints.  Source: Migration._start_hints()."""
+    if guest.world.user[0].reports:
+        return
     guest.world.user[0].hinting = HINT_REQUESTED
     guest.own[START_DUE] = 1
+    id_issued(guest)
 
 
 @kernel(inline=True)
@@ -174,17 +247,34 @@ def start(guest):
     guest.own[START_DUE] = 0
     if guest.own[WALKING]:
         guest.own[ASKED] = 1
-    else:
+    elif not guest.own[SWITCHED_OFF]:
         schedule(guest.world, worker_actor(guest.world), 0)
+    else:
+        not_supplied(guest)
+
+
+@kernel(inline=True)
+def turn_switch(guest):
+    """Turn the enable switch off, or on again.  Source: Commands.off(), on()."""
+    guest.own[SWITCHED_OFF] ^= 1
+    if not guest.own[SWITCHED_OFF]:
+        wake_reporter(guest)
+        if guest.rule[BUG] == WALK_AT_SWITCH and not guest.own[WALKING]:
+            schedule(guest.world, worker_actor(guest.world), 0)
 
 
 @kernel(inline=True)
 def stop(guest):
     """The walk is to end at its next block.  Source: Commands.stop()."""
     world, own = guest.world, guest.own
+    if world.user[0].reports:
+        return
+    says_stop(guest)
     own[ASKED] = 0
     if not own[WALKING]:
         suspend(world, worker_actor(world))
+        return
+    if guest.rule[BUG] == DEAF_TO_STOP:
         return
     world.user[0].stop = 1
     if world.user[0].mode == WAIT_RING:
@@ -204,3 +294,5 @@ def done(guest, verbs):
     """Send DONE: all held blocks are given back.  Source: Commands.done()."""
     stop(guest)
     verbs.release(guest.world.memory, guest.state)
+    if not guest.world.user[0].reports:
+        says_done(guest, guest.rule[KEEPS_STATE])

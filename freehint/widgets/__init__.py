@@ -4,6 +4,7 @@ from freehint.widgets.examples import BlockKnobs, GuestKnobs, ThreadExample
 from freehint.widgets.lab import Lab
 from freehint.widgets.panel import KnobPanel
 from freehint.widgets.player.html import player_html, save_player
+from freehint.widgets.player.schedule import SchedulePlayer
 from freehint.widgets.player.widget import Player, in_step
 from freehint.widgets.prediction import Prediction
 from freehint.widgets.scenario import ScenarioKnobs
@@ -17,6 +18,7 @@ __all__ = [
     "Player",
     "Prediction",
     "ScenarioKnobs",
+    "SchedulePlayer",
     "ThreadExample",
     "in_step",
     "player_html",

@@ -8,7 +8,7 @@ import IPython
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backend_bases import MouseEvent
+from matplotlib.backend_bases import LocationEvent, MouseEvent
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
@@ -142,6 +142,26 @@ def test_each_frame_is_whole_so_that_a_lost_one_does_no_harm(asked_by, monkeypat
         drawn = np.asarray(figure.canvas.buffer_rgba())
         np.testing.assert_array_equal((255 * imread(BytesIO(frames[-1]))).round(), drawn)
     assert len(frames) == 3 and frames[0] != frames[1]
+
+
+def test_a_move_that_comes_after_the_mouse_has_left_tells_nothing(asked_by):
+    """ipympl holds moves back for some milliseconds, and does not hold back the leaving."""
+    asked_by("JupyterLab")
+    figure, _ = balance()
+    canvas, bar = figure.canvas, figure.axes[0].patches[0]
+    canvas.draw()
+    empty = np.array(canvas.buffer_rgba())
+    at = figure.axes[0].transData.transform((bar.get_width() / 2, bar.get_y() + 0.01))
+
+    def shown_after(kind, event=LocationEvent):
+        event(kind, canvas, *at)._process()
+        return not np.array_equal(canvas.buffer_rgba(), empty)
+
+    assert shown_after("motion_notify_event", MouseEvent)
+    assert not shown_after("figure_leave_event")
+    assert not shown_after("motion_notify_event", MouseEvent)
+    assert not shown_after("figure_enter_event")
+    assert shown_after("motion_notify_event", MouseEvent)
 
 
 def test_bars_are_told_by_the_row_and_their_own_length():

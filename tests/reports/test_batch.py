@@ -21,7 +21,7 @@ from matplotlib.image import imsave
 
 from freehint.cli import main
 from freehint.reports.batch import folder as batch_folder
-from lab import chromium, open_offline
+from lab import chromium, new_page, open_offline
 
 PARAMETERS = """
 n = 1
@@ -165,7 +165,7 @@ def test_the_gallery_works_from_disk_without_a_request(finished):
 def test_the_gallery_filters_and_sorts(finished):
     folder, _, _ = finished
     with chromium() as browser:
-        page = browser.new_context(offline=True).new_page()
+        page = new_page(browser, offline=True)
         page.goto((folder / "out/index.html").as_uri())
 
         def runs():

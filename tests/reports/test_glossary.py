@@ -8,7 +8,7 @@ import pytest
 import book
 import freehint as fh
 from freehint.reports import glossary
-from lab import chromium
+from lab import chromium, new_page
 
 ROOT = Path(__file__).parents[2]
 PAGE = """<main data-glossary><h2>A stroke</h2>
@@ -37,7 +37,7 @@ def test_a_word_shows_its_meaning_once_and_only_in_prose(tmp_path):
     path.write_text(f'<meta charset="utf-8">{PAGE}{glossary.glossary_script()}')
     of = glossary.meanings()
     with chromium() as browser:
-        page = browser.new_page()
+        page = new_page(browser)
         page.goto(path.as_uri())
         marked = {"Strokes": "stroke", "v24": "v24", "A and only A": "A and only A", "DONE": "DONE"}
         wanted = {text: of[word] for text, word in marked.items()}
@@ -47,7 +47,7 @@ def test_a_word_shows_its_meaning_once_and_only_in_prose(tmp_path):
 
         # A cell that comes later is marked too; the same script again changes nothing.
         page.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<p>Laps.')")
-        page.wait_for_selector("main p abbr:text-is('Laps')", timeout=5_000)
+        page.wait_for_selector("main p abbr:text-is('Laps')")
         page.evaluate(f"({glossary.SCRIPT.read_text()})([['lap', 'a lap']])")
         assert page.evaluate(f"{ABBRS}.length") == len(wanted) + 1
 

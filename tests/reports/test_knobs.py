@@ -12,7 +12,7 @@ from freehint.config import InputError
 from freehint.reports.knobs.combinations import combinations, own_key, read_knobs
 from freehint.reports.knobs.report import MOMENTS, write_knobs_report
 from freehint.runs.scenario_file import read_scenario
-from lab import PLAYER, SHOWN, chromium
+from lab import PLAYER, SHOWN, chromium, new_page
 
 TOML = 'memory = "64MiB"\nduration_ns = 10_000_000\nwalk_at_ns = 1_000_000\npolicy = "v24"\n'
 KNOBS = "policy.rotate=never,on_exit,policy.resume=restart,scan_for_first"
@@ -48,7 +48,7 @@ def test_turning_a_knob_shows_that_combination_without_a_network(toml, tmp_path,
     assert "3 of 4 combinations are possible; 1 contradicts itself" in capsys.readouterr().out
     asked, errors = [], []
     with chromium() as browser:
-        page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
+        page = new_page(browser, offline=True, viewport={"width": 1280, "height": 900})
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.add_init_script(SHOWN + SPY)

@@ -16,7 +16,7 @@ from freehint.reports.reproduce import changed_inputs, differences, reproduce
 from freehint.reports.run_report import write_run_report
 from freehint.runs.run import METADATA_KEY
 from freehint.runs.scenario_file import scenario_toml
-from lab import MOMENT, PLAYER, chromium, open_offline
+from lab import MOMENT, PLAYER, chromium, new_page, open_offline
 from own_policy import QUIET
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=10_000_000, walk_at_ns=1_000_000)
@@ -101,7 +101,7 @@ def test_the_player_of_a_report_plays_offline(stored, tmp_path):
     path = tmp_path / "out.html"
     write_run_report(stored, path, moments=50)
     with chromium() as browser:
-        page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
+        page = new_page(browser, offline=True, viewport={"width": 1280, "height": 900})
         page.goto(path.as_uri())
         page.wait_for_selector(PLAYER)
         assert page.evaluate("document.documentElement.scrollWidth") == 1280
@@ -110,7 +110,7 @@ def test_the_player_of_a_report_plays_offline(stored, tmp_path):
         page.keyboard.press("ArrowRight")
         assert page.evaluate(MOMENT) == 1
         page.keyboard.press(" ")
-        page.wait_for_function(f"{MOMENT} === 49", timeout=10_000)
+        page.wait_for_function(f"{MOMENT} === 49")
         page.emulate_media(media="print")
         assert not page.locator(PLAYER).is_visible()
         assert page.locator(".paper .still").is_visible()

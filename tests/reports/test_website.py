@@ -9,7 +9,7 @@ from freehint.config import InputError
 from freehint.reports.book.build import EXECUTED, is_fresh, main, write_book
 from freehint.reports.book.chapter import sections_of, to_pages
 from freehint.reports.book.views import STATE, Views
-from lab import MOMENT, PLAYER, chromium
+from lab import MOMENT, PLAYER, chromium, new_page
 
 INDEX = """# What is in this book?
 
@@ -63,7 +63,7 @@ def test_the_book_is_read_without_a_network(book):
     folder, _ = book
     asked, errors = [], []
     with chromium() as browser:
-        page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
+        page = new_page(browser, offline=True, viewport={"width": 1280, "height": 900})
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((folder / "one.html").as_uri())

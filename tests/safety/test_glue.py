@@ -10,31 +10,48 @@ from freehint.engine.current import Current
 from freehint.engine.strokes import Strokes
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS
 from freehint.engine.world.records import HINT_STOP
+from freehint.engine.world.violations import NOT_SUPPLIED
 from freehint.jit.pinned import pinned
 from freehint.safety.exhaust.explore import Search
 from freehint.safety.guest import (
     ASKED,
+    FIRST_RULE,
     HINTS_STOPPED,
     PHASE,
     PRECOPY,
     START_DUE,
     STATUS,
+    SWITCHED_OFF,
     WALKING,
     ZONE,
     Case,
 )
 from freehint.safety.migrating import FINE, TURN
 from freehint.safety.pack import settle
-from freehint.safety.steps import CHOICES, COMMAND, MIGRATION, NR_STEPS, WORKER, take_step
+from freehint.safety.paragraphs import broken_rule
+from freehint.safety.steps import (
+    CHOICES,
+    COMMAND,
+    MIGRATION,
+    NR_STEPS,
+    TURN_SWITCH,
+    WORKER,
+    take_step,
+)
 from freehint.safety.trace import Player
 from freehint.safety.worker import worker_turn
 
-POLICIES = ("v24", "hold_the_lock", "rotate_on_exit", "restartable_cursor", "five_step", "v33")
+POLICIES = (
+    *("v24", "hold_the_lock", "rotate_on_exit", "restartable_cursor", "five_step", "v33"),
+    "page_reporting",
+)
+RINGS = {"balloon_alloc": 2}  # It keeps one descriptor for the command id.
+NOT_SUPPLIED_RULE = FIRST_RULE + NOT_SUPPLIED
 HINT_STEPS = {WORKER * CHOICES, COMMAND * CHOICES}
 
 
 class Mirror(Player):
-    """A small guest whose worker and commands are the engine's Strokes and Commands."""
+    """A small guest whose worker, commands and monitor are the engine's own."""
 
     def __init__(self, case: Case):
         super().__init__(case)
@@ -47,13 +64,20 @@ class Mirror(Player):
         settle(self.pinned, self.verbs)
         self.user.state, self.user.pinned_state = self.guest.state, pinned(self.guest.state)
 
-    def follow(self, step: int) -> None:
-        """Take a step, with the engine's Python where the explorer has its own kernels."""
-        own = self.guest.own
+    def follow(self, step: int) -> int:
+        """Take a step, with the engine's Python where the explorer has its own kernels.
+
+        It returns what the step came to.
+        """
+        own, came_to = self.guest.own, FINE
         actor, choice = divmod(step, CHOICES)
         if actor == WORKER:
             self._turn()
-        elif actor == COMMAND:
+        elif actor == COMMAND and choice == TURN_SWITCH:
+            self._write_own()  # The engine wakes its reporter itself.
+            (self.commands.off if self.strokes.enabled else self.commands.on)(0)
+            own[SWITCHED_OFF] = not self.strokes.enabled
+        elif step == COMMAND * CHOICES:
             self.commands.start(0)
             own[START_DUE] = 0
         elif actor == MIGRATION and choice == TURN and own[PHASE] == PRECOPY:
@@ -62,7 +86,8 @@ class Mirror(Player):
             own[START_DUE], own[PHASE] = 0, HINTS_STOPPED
         else:
             self._write_own()
-            assert take_step(self.pinned, self.verbs, step) >= FINE
+            came_to = take_step(self.pinned, self.verbs, step)
+            assert came_to >= FINE
             self.user.asked = bool(own[ASKED])
         self._write_own()
         self._take_state()
@@ -70,6 +95,7 @@ class Mirror(Player):
         if self.user.state is not self.guest.state and self.user.policy.release is None:
             for theirs, ours in zip(self.user.state, self.guest.state, strict=True):
                 theirs[...] = ours
+        return came_to or broken_rule(self.guest, FINE)
 
     def _turn(self) -> None:
         """What Engine.answer() does about a worker's turn."""
@@ -101,21 +127,27 @@ def random_walk(case: Case, seed: int, length: int):
         # The worker, the host and the command would seldom come first among all writes.
         few = [step for step in possible if step >= WORKER * CHOICES]
         step = chance.choice(few if few and chance.random() < 0.7 else possible)
-        player.play(step)
+        _, player.came_to = player.play(step)
         yield player, step
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", (*POLICIES, *RINGS))
 def test_worker_and_commands_are_those_of_the_engine(policy):
-    case, mirror, hints = Case(policy=policy, ring=1, rounds=3), None, 0
-    for player, step in random_walk(case, 7, 150):
+    """And they break the same rules of the specification, those that SHOULD not be broken too."""
+    ring = RINGS.get(policy, 1)
+    case = Case(policy=policy, ring=ring, rounds=3, spec=True, shoulds=True, switch=True)
+    mirror, hints, broken = None, 0, set()
+    for player, step in random_walk(case, 7, 200):
         if step is None:
             mirror = Mirror(case)
         else:
-            mirror.follow(step)
+            came_to = mirror.follow(step)
+            assert came_to == player.came_to, hex(step)
+            broken.add(came_to)
             hints += step in HINT_STEPS
         assert np.array_equal(player.guest.arena, mirror.guest.arena), hex(step or 0)
     assert hints > 20
+    assert broken == {FINE} | ({NOT_SUPPLIED_RULE} if policy != "page_reporting" else set())
 
 
 @pytest.mark.parametrize("policy", ("v24", "rotate_on_exit", "five_step"))

@@ -195,7 +195,7 @@ def test_a_worker_without_freehint_is_one_sentence_and_lives(tmp_path):
         process = subprocess.Popen([sys.executable, str(tmp_path / "worker.py"), address])
         try:
             with distributed.Client(address, set_as_default=False) as client:
-                client.wait_for_workers(1, timeout=30)
+                client.wait_for_workers(1, timeout=120)
             for _ in range(2):
                 with pytest.raises(fh.InputError, match=r"cannot import .* No module .*'freehint'"):
                     fh.sweep(SMALL, GRID, [1], address)

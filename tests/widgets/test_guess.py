@@ -144,7 +144,7 @@ def test_where_nobody_can_be_asked_the_page_has_guess_answer_and_picture():
         "Prediction('How much?', [1, 2, 3], 40, between=(0, 100), unit='%', shown=[told])",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(notebook, timeout=60).execute()
+    NotebookClient(notebook, timeout=600).execute()
     page, picture = notebook.cells[-1].outputs
     assert "You said 40 %. It is 2 % (0 to 4 over 3 seeds): 38 points" in page.data["text/html"]
     assert "application/vnd.jupyter.widget-view+json" not in page.data

@@ -12,7 +12,7 @@ from freehint.reports.notebook import render
 from freehint.studies.thread_run import thread_trajectory
 from freehint.widgets import Player, in_step, save_player
 from freehint.widgets.player.html import player_html
-from lab import MOMENT, PLAYER, chromium, open_offline
+from lab import MOMENT, PLAYER, chromium, new_page, open_offline
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +68,12 @@ def test_the_player_plays_from_disk(tmp_path, eight):
     assert (offline.requests, offline.errors) == ([], [])
     assert "eight blocks" in offline.text and "moment 5 of" in offline.text
     with chromium() as browser:
-        page = browser.new_context(offline=True).new_page()
+        page = new_page(browser, offline=True)
         page.goto(path.as_uri())
         page.wait_for_selector(PLAYER)
         page.locator(PLAYER).focus()
         page.keyboard.press(" ")
-        page.wait_for_function(f"{MOMENT} === {len(eight) - 1}", timeout=10_000)
+        page.wait_for_function(f"{MOMENT} === {len(eight) - 1}")
 
 
 def test_the_player_in_a_rendered_report(tmp_path, eight):
@@ -98,7 +98,7 @@ def test_two_players_on_one_page(tmp_path, eight):
     other = thread_trajectory(rotate="never", resume="cursor")
     path.write_text(player_html(eight, moment=0) + player_html(other, moment=0, lens="type"))
     with chromium() as browser:
-        page = browser.new_page()
+        page = new_page(browser)
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(path.as_uri())

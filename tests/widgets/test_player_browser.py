@@ -11,7 +11,7 @@ from freehint.figures.drawing.palette import THEMES, meanings_in
 from freehint.mm.memory import MIGRATETYPE_NAMES
 from freehint.runs.trajectory.opening import opening_ns
 from freehint.widgets.player.html import player_html
-from lab import PLAYER, chromium
+from lab import PLAYER, chromium, new_page
 
 MEMORY = fh.make_memory("256MiB", fragmentation=0.3)
 SCENARIO = fh.Scenario(memory=MEMORY, duration_ns=40_000_000).with_values(
@@ -68,7 +68,7 @@ def opened(browser, tmp_path):
     def open_page(shown, **state):
         path = tmp_path / "player.html"
         path.write_text(player_html(shown, **state))
-        page = browser.new_page(viewport={"width": 1200, "height": 900}, accept_downloads=True)
+        page = new_page(browser, viewport={"width": 1200, "height": 900}, accept_downloads=True)
         pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(path.as_uri())

@@ -33,11 +33,13 @@ class Hover:
 
     def __init__(self, figure: Figure):
         self._figure, self._words, self._under = figure, "", None
+        self._left = False  # the mouse; the browser sends its last move a little late, after that
         self.renew()
         handlers = (
             ("draw_event", self._drawn),
             ("motion_notify_event", self._moved),
-            ("figure_leave_event", lambda _: self._show("")),
+            ("figure_enter_event", self._entered),
+            ("figure_leave_event", self._leave),
         )
         self._handlers = [figure.canvas.mpl_connect(*handler) for handler in handlers]
 
@@ -65,7 +67,16 @@ class Hover:
             return
         self._under, self._words = canvas.copy_from_bbox(self._figure.bbox), ""
 
+    def _entered(self, _event) -> None:
+        self._left = False
+
+    def _leave(self, _event) -> None:
+        self._left = True
+        self._show("")
+
     def _moved(self, event) -> None:
+        if self._left:
+            return
         free = not event.buttons and event.inaxes is not None
         self._show(words_under(event) if free else "", event.x, event.y)
 

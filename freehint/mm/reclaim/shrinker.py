@@ -70,9 +70,16 @@ def return_free_pages_to_mm(memory, user, most):
 
 @kernel
 def scan_objects(memory, user, nr_to_scan):
-    """Free the blocks of one scan and return their pages.  Source: shrink_free_pages()."""
-    blocks = -(-nr_to_scan >> HINT_ORDER)
-    return return_free_pages_to_mm(memory, user, blocks) << HINT_ORDER
+    """Free the blocks of one scan and return their pages.  Source: shrink_free_pages().
+
+    All blocks that a user holds have the order of the first, HINT_ORDER in Linux.
+    """
+    head = user_node(memory, user, USER_LIST)
+    if list_empty(memory.links, head):
+        return 0
+    order = frame_order(memory.frame[list_next(memory.links, head)])
+    blocks = -(-nr_to_scan >> order)
+    return return_free_pages_to_mm(memory, user, blocks) << order
 
 
 @kernel

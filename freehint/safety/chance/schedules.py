@@ -121,7 +121,7 @@ def follow_names(room):
         room.priority[VCPU_1] = priority
 
 
-@kernel
+@kernel(cold=True)  # all of the guest is in it, and four places call it
 def try_step(guest, verbs, room, step):
     """Do a step that can be done and changes something, and check the guest after it.
 

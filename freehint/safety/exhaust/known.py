@@ -22,6 +22,7 @@ _PLAIN = Case(policy="v24", generation="G1", initially_set=True, rounds=1, opera
 _EFFECT = replace(_PLAIN, effect=True, fine_host=True)
 # Two chunks in a block, and a policy that loses no write in G3.
 _OF_CHUNKS = replace(_EFFECT, policy="hold_the_lock", generation="G3", chunk=1)
+_BALLOON = replace(_PLAIN, policy="balloon_alloc", operations=1)
 CASES = {
     "repeated_id": _PLAIN,
     "id_without_lock": replace(_PLAIN, rounds=2),
@@ -32,7 +33,16 @@ CASES = {
     "no_chunk": _OF_CHUNKS,
     "no_bitmap_mutex": _EFFECT,
     "clear_without_mutex": replace(_PLAIN, policy="hold_the_lock", generation="G3", fine_host=True),
+    "take_and_free": replace(_BALLOON, full_ring="wait", ends="alone"),
+    "shrinks_itself": replace(_BALLOON, ends="fair"),
     "hint_after_pause": replace(_PLAIN, snapshot=True, discard=True),
+    "no_done_on_cancel": replace(_PLAIN, policy="balloon_alloc", operations=2),
+    "early_putback": replace(_PLAIN, policy="page_reporting", blocks=2, operations=2, spec=True),
+    "deaf_to_stop": replace(_PLAIN, spec=True, shoulds=True),
+    "walk_at_switch": replace(_PLAIN, spec=True, switch=True),
+    "walk_without_lock": replace(_PLAIN, vcpus=2),
+    "rotate_without_lock": replace(_PLAIN, policy="rotate_on_exit"),
+    "bookmark_as_block": replace(_PLAIN, policy="restartable_cursor", capacity=1, vcpus=2),
 }
 LARGE = {"vcpus": 2, "rounds": 2}
 FOUND, MISSED, OTHER = "found", "not found", "another violation"

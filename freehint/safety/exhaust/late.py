@@ -12,6 +12,7 @@ import numpy as np
 from freehint.jit import kernel
 from freehint.jit.flat import prefetch
 from freehint.safety.check import check_owners
+from freehint.safety.exhaust.lasso import OWN
 from freehint.safety.guest import FINE
 from freehint.safety.pack import digest, is_changed, is_new, keep_words, pack, restore_words
 
@@ -86,7 +87,10 @@ def no_states(cells: np.ndarray, words: np.ndarray, bits: np.ndarray) -> Late:
 
 @kernel(inline=True)
 def put_off(words, late, base, table, count, parent, step):
-    """Let the state of the arena wait; ``base`` are the words of the state before it."""
+    """Let the state of the arena wait, and return its hash.
+
+    ``base`` are the words of the state before it.
+    """
     slot = count[PUT] % WAITING
     values, about = late.words[slot], late.about[slot]
     keep_words(words, late.at, values)
@@ -96,6 +100,7 @@ def put_off(words, late, base, table, count, parent, step):
     about[PARENT], about[STEP], about[SINCE] = parent, step, count[TRANSITIONS]
     about[MOVED] = is_changed(values, base, count[MEMORY])
     count[PUT] += 1
+    return key
 
 
 @kernel(inline=True)
@@ -112,7 +117,9 @@ def note_new(guest, words, late, slot, following, tables, count):
             count[VIOLATION], count[BY_STATE] = max(came_to, FINE), about[PARENT]
             count[BY_STEP], count[TRANSITIONS] = about[STEP], about[SINCE]
             return came_to
-    _, parents, steps = tables
+    _, parents, steps, edges = tables
+    if edges.shape[0] > 0:
+        edges[count[STATES], OWN] = late.key[slot]
     pack(late.bytes[slot], late.places, following[count[NEXT]])
     parents[count[STATES]], steps[count[STATES]] = about[PARENT], about[STEP]
     count[NEXT] += 1
@@ -131,7 +138,7 @@ def look_up(guest, words, late, following, tables, count, most):
     int
         FINE, the first violation, or LOST_BYTE.
     """
-    table, _, _ = tables
+    table, _, _, _ = tables
     while count[PUT] - count[LOOKED_UP] > most:
         slot = count[LOOKED_UP] % WAITING
         count[LOOKED_UP] += 1

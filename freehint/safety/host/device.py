@@ -63,6 +63,7 @@ from freehint.safety.worker import start_hints, stop_hints, worker_actor
 # How far the host is with the oldest buffer.
 IDLE, TO_DISCARD, TO_TAKE, TO_USE = range(4)
 COUNTED = 4  # added if the device took hints when the buffer was popped
+ROW = 8  # added for each block of a report that is discarded
 
 # How the last walk's command id, whose buffer was not popped before STOP, may start the device.
 CANNOT, NOT_POPPED, ID_CHANGES, REENTERED = range(4)
@@ -77,7 +78,8 @@ def is_paused(guest):
 @kernel(inline=True)
 def holds_device(guest):
     """Does the host hold free_page_lock, for which STOP, a new id and DONE wait?"""
-    return guest.own[HOST_AT] != IDLE and guest.rule[BUG] != STOP_WITHOUT_LOCK
+    busy = guest.own[HOST_AT] != IDLE and not guest.world.user[0].reports  # which need no lock
+    return busy and guest.rule[BUG] != STOP_WITHOUT_LOCK
 
 
 @kernel(inline=True)
@@ -194,8 +196,27 @@ def pop(guest):
 
 
 @kernel(inline=True)
+def next_piece_of_report(guest, blocks):
+    """The host's next piece of a report, each of whose blocks is discarded in a piece of its own.
+
+    Source: virtio_balloon_handle_report() of QEMU.
+    """
+    world, own = guest.world, guest.own
+    if own[HOST_AT] == TO_USE:
+        own[HOST_AT] = IDLE
+        for row in range(blocks):
+            pages_used(world, 0, world.report[0, row, 0], world.report[0, row, 1])
+        world.ring.count[0, USED] += 1
+        wake_worker(world, 0, worker_actor(world), 0)
+        return
+    row = own[HOST_AT] // ROW
+    discard_block(world, 0, world.report[0, row, 0], world.report[0, row, 1])
+    own[HOST_AT] = TO_USE if row + 1 == blocks else own[HOST_AT] + ROW
+
+
+@kernel(inline=True)
 def next_piece(guest):
-    """The host's next piece of a buffer that is one block."""
+    """The host's next piece of a buffer."""
     world, own = guest.world, guest.own
     if own[HOST_AT] == IDLE:
         pop(guest)
@@ -203,8 +224,12 @@ def next_piece(guest):
     at = world.ring.count[0, USED] % world.ring.blocks.shape[1]
     node, order = world.ring.blocks[0, at, 0], world.ring.blocks[0, at, 1]
     piece, counted = own[HOST_AT] & 3, own[HOST_AT] & COUNTED
-    if piece == TO_DISCARD:
+    if order == SCATTERLIST:
+        next_piece_of_report(guest, node)
+    elif piece == TO_DISCARD:
+        world.ring.count[0, USED] += 1  # as below: the buffer counts as popped
         discard_block(world, 0, node, order)
+        world.ring.count[0, USED] -= 1
         own[HOST_AT] = TO_TAKE + counted if counted else TO_USE
     elif piece == TO_TAKE:
         if take_piece(guest, node, order):
@@ -228,16 +253,6 @@ def use_at_once(guest):
     host_event(world, worker_actor(world) - 1, 0)
 
 
-@kernel(inline=True)
-def in_pieces(guest):
-    """Is the host's next step a piece of a buffer?  A scatterlist is always used at once."""
-    world = guest.world
-    if guest.rule[FINE_HOST] == 0:
-        return False
-    at = world.ring.count[0, USED] % world.ring.blocks.shape[1]
-    return next_user(world) < 0 or world.ring.blocks[0, at, 1] != SCATTERLIST
-
-
 @kernel
 def host_step(guest):
     """Go on with the oldest buffer, or go to sleep."""
@@ -246,7 +261,7 @@ def host_step(guest):
     if guest.rule[BUG] and guest.own[HOST_AT] == IDLE and next_user(world) >= 0:
         reenter(guest)
     host_catches_up(guest)
-    if in_pieces(guest):
+    if guest.rule[FINE_HOST]:
         next_piece(guest)
     else:
         use_at_once(guest)

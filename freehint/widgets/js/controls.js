@@ -33,22 +33,10 @@ class Controls {
   constructor(player) {
     this.player = player;
     const {page, root} = player;
-    root.addEventListener("keydown", (event) => this.onKey(event));
+    root.addEventListener("keydown", (event) => obeyKey(event, KEYS, player));
     this.listenToMap(page.mapCanvas);
     this.listenToLists(page.listCanvas, page.listScroller);
     this.listenToTime(page.timeCanvas);
-  }
-
-  onKey(event) {
-    // Otherwise JupyterLab would use the arrows and Enter for its cells.
-    event.stopPropagation();
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.tagName === "SELECT" && event.key.length > 1 && event.key !== "Escape") return;
-    if (event.key === " " && event.target.tagName === "BUTTON") return;
-    const found = KEYS.find(({keys}) => keys.includes(event.key));
-    if (!found) return;
-    event.preventDefault();
-    found.act(this.player, event);
   }
 
   // If the player does not have the focus, the wheel scrolls the notebook.

@@ -19,21 +19,6 @@ const MIGRATION_FACTS = {
   phase: "phase", sent: "sent", left: "left to send", skipped: "skipped for hints",
 };
 
-function make(parent, tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role" || name === "for") node.setAttribute(name, value);
-    else node[name] = value;
-  }
-  node.append(...children);
-  parent?.append(node);
-  return node;
-}
-
-function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
 // A time with four digits; with ``digits`` 0, without zeros at the end.
 function formatTime(ns, digits = 4) {
   for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["µs", 1e3]]) {
@@ -93,10 +78,8 @@ class Page {
     this.spoken = make(root, "div", {className: "fh-spoken", "aria-live": "polite", "data-unprinted": ""});
   }
 
-  button(parent, name, label, onclick) {
-    const button = make(parent, "button", {type: "button", onclick}, label);
-    if (name) Object.assign(button, {title: name, ariaLabel: name});
-    return button;
+  button(...about) {
+    return makeButton(...about);
   }
 
   buildMap(box) {
@@ -205,15 +188,7 @@ class Page {
   }
 
   buildKeys(root) {
-    this.keys = make(root, "div", {className: "fh-keys", role: "dialog", "aria-label": "keys",
-      hidden: true, "data-unprinted": ""});
-    const table = make(this.keys, "table");
-    for (const {shown, says} of KEYS) {
-      const row = make(table, "tr");
-      make(row, "th", {scope: "row"}, ...shown.map((key) => make(null, "kbd", {}, key)));
-      make(row, "td", {}, says);
-    }
-    for (const says of GESTURES) make(this.keys, "p", {}, says);
+    this.keys = keyTable(root, KEYS, GESTURES);
   }
 
   drawLegends(lens, has) {

@@ -24,14 +24,7 @@ class Player extends Instant {
   // Colours and sizes, which change with the theme and with the size of the page.
 
   look(ratio = window.devicePixelRatio || 1) {
-    const light = document.body.dataset.jpThemeLight;
-    const dark = light === undefined
-      ? matchMedia("(prefers-color-scheme: dark)").matches : light === "false";
-    const colours = this.model.get("colours")[dark ? "dark" : "light"];
-    this.root.dataset.theme = dark ? "dark" : "light";
-    for (const [name, value] of Object.entries(colours)) {
-      this.root.style.setProperty(`--fh-${name}`, value);
-    }
+    const colours = wearTheme(this.root, this.model.get("colours"));
     const style = getComputedStyle(this.root), font = parseFloat(style.fontSize);
     // JupyterLab hides its page while the theme changes: the sizes then stay as they were.
     if (this.page.mapCanvas.clientWidth) this.layOut(ratio, font);
@@ -75,14 +68,8 @@ class Player extends Instant {
     });
     resized.observe(this.root);
     window.addEventListener("resize", again);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    scheme.addEventListener("change", again);
-    const themed = new MutationObserver(again);
-    themed.observe(document.body, {attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"]});
-    this.undo.push(() => {
+    this.undo.push(followTheme(again), () => {
       resized.disconnect();
-      themed.disconnect();
-      scheme.removeEventListener("change", again);
       window.removeEventListener("resize", again);
     });
   }

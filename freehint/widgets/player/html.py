@@ -8,11 +8,11 @@ from pathlib import Path
 from freehint.figures.drawing.palette import THEMES
 from freehint.files import whole_file
 from freehint.runs.trajectory.trajectory import Trajectory
-from freehint.widgets.player.widget import IN_STEP, JS, MODULE, STYLE, first_state
+from freehint.widgets.player.schedule import STAND_IN, SchedulePlayer, is_schedule
+from freehint.widgets.player.widget import IN_STEP, MODULE, STYLE, first_state
 
 _numbers = itertools.count()
 
-STAND_IN = (JS / "stand_in.js").read_text()
 START = """
 const stands = STATES.map((state, i) => {
   const data = document.getElementById(`NAME-${i}-data`).textContent.trim();
@@ -44,7 +44,8 @@ def player_html(trajectory, **state) -> str:
     Parameters
     ----------
     trajectory : Trajectory, or sequence of Trajectory
-        Several get one player each, side by side.  They go in step, by simulated time.
+        Several get one player each, side by side.  They go in step, by simulated time.  Or a
+        schedule, as :class:`freehint.widgets.SchedulePlayer` takes it.
     state
         First values of moment, time_ns, window_ns, playing, speed, selected, zoom and lens.
 
@@ -53,6 +54,8 @@ def player_html(trajectory, **state) -> str:
     str
         HTML for a page, or for ``IPython.display.HTML`` in a notebook that will be rendered.
     """
+    if is_schedule(trajectory):
+        return SchedulePlayer(trajectory, **state).html()
     shown = [trajectory] if isinstance(trajectory, Trajectory) else [*trajectory]
     start = {"window_ns": [], "playing": False, "speed": 30, "selected": -1, "zoom": 1}
     start |= {"lens": "hints", "colours": THEMES} | state
@@ -94,9 +97,13 @@ def save_player(trajectory, path, **state) -> Path:
         The file cannot be written.
     """
     path = Path(path)
-    shown = [trajectory] if isinstance(trajectory, Trajectory) else [*trajectory]
-    title = "freehint: " + " and ".join(" + ".join(seen.meta["policies"]) for seen in shown)
-    page = PAGE.replace("TITLE", title).replace("FRAGMENT", player_html(shown, **state))
+    if is_schedule(trajectory):
+        title, fragment = "freehint: a schedule", player_html(trajectory, **state)
+    else:
+        shown = [trajectory] if isinstance(trajectory, Trajectory) else [*trajectory]
+        title = "freehint: " + " and ".join(" + ".join(seen.meta["policies"]) for seen in shown)
+        fragment = player_html(shown, **state)
+    page = PAGE.replace("TITLE", title).replace("FRAGMENT", fragment)
     with whole_file(path) as temporary:
         temporary.write_text(page)
     return path

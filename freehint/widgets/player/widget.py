@@ -15,10 +15,11 @@ from freehint.figures.drawing.palette import THEMES
 from freehint.runs.trajectory.opening import opening_ns
 from freehint.runs.trajectory.trajectory import Trajectory
 from freehint.widgets.player.png import moment_png
+from freehint.widgets.player.schedule import JS, SchedulePlayer, is_schedule
 
-FOLDER = Path(__file__).parent  # It holds the style; the scripts are in the widgets' js/.
-JS = FOLDER.parent / "js"
+FOLDER = Path(__file__).parent
 SCRIPTS = (
+    "shell.js",
     "events.js",
     "trajectory.js",
     "map.js",
@@ -54,10 +55,13 @@ class Player(anywidget.AnyWidget):
     move the map and the time axis.  The player opens where something happens
     (:func:`freehint.runs.trajectory.opening.opening_ns`).  :func:`in_step` links two players.
 
+    A schedule of the explorer has a player of its own: ``Player(schedule)`` is a
+    :class:`freehint.widgets.SchedulePlayer`.
+
     Parameters
     ----------
     trajectory : Trajectory
-        The result of :func:`freehint.record`.
+        The result of :func:`freehint.record`; or a schedule, as SchedulePlayer takes it.
     moment, time_ns, window_ns, playing, speed, selected, zoom, lens
         First values of the attributes.
 
@@ -95,6 +99,11 @@ class Player(anywidget.AnyWidget):
     selected = traitlets.Int(-1, min=-1).tag(sync=True)
     zoom = traitlets.Float(1.0, min=1.0, max=32.0).tag(sync=True, echo_update=False)
     lens = traitlets.Enum(LENSES, "hints").tag(sync=True)
+
+    def __new__(cls, trajectory=None, **state):
+        if is_schedule(trajectory):
+            return SchedulePlayer(trajectory, **state)
+        return super().__new__(cls, trajectory, **state)
 
     def __init__(self, trajectory: Trajectory, **state):
         require(isinstance(trajectory, Trajectory), "trajectory", "be a Trajectory", trajectory)

@@ -1,0 +1,1 @@
+"""What an exploration found, and each moment of a schedule, for people."""
