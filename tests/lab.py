@@ -21,7 +21,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
@@ -190,6 +190,13 @@ class NotebookPage:
     def wait_idle(self, timeout: float = PATIENCE_S) -> None:
         """Wait up to ``timeout`` seconds until the kernel has nothing to do."""
         self.page.wait_for_function(IDLE, timeout=timeout * 1000, polling=POLL_MS)
+
+    def wait_until(self, holds: Callable[[], object]) -> None:
+        """Wait until something holds that the page has noted."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < deadline, f"nothing came in {PATIENCE_S} s"
+            self.page.wait_for_timeout(POLL_MS)
 
     def run_all(self, timeout: float = 600) -> None:
         """Run every cell; returns when the last has finished or one has failed."""

@@ -68,18 +68,17 @@ def may_operate(guest, cpu):
     return guest.own[PHASE] != ENDED
 
 
-@kernel(inline=True)
+@kernel(cold=True)  # one copy of the allocator: more take a minute to compile
 def try_to_alloc(guest, verbs, cpu, order):
     """Allocate a block, with the policy's callback; ``node`` is as in alloc_pages()."""
     world = guest.world
-    locked = world.state[0].locked_zones
-    node, _, _ = alloc_pages(world.memory, cpu, order, MOVABLE, locked)
-    if world.memory.notify[EMPTIED] != 0:
-        call_back(guest, verbs)
-    if node == NEEDS_CALLBACK:
+    locked, node = world.state[0].locked_zones, NEEDS_CALLBACK
+    for _ in range(2):
         node, _, _ = alloc_pages(world.memory, cpu, order, MOVABLE, locked)
         if world.memory.notify[EMPTIED] != 0:
             call_back(guest, verbs)
+        if node != NEEDS_CALLBACK:
+            break
     return node
 
 
@@ -151,13 +150,13 @@ def vcpu_step(guest, verbs, cpu, choice):
     """One operation of a vCPU."""
     if not may_operate(guest, cpu):
         return IMPOSSIBLE
-    if guest.rule[CORE] and choice < WRITE:
-        order = guest.rule[BLOCK_ORDER]
-        if not bring_to_front(guest, choice):
-            return IMPOSSIBLE
+    if choice < WRITE:
+        order = choice
+        if guest.rule[CORE]:
+            order = guest.rule[BLOCK_ORDER]
+            if not bring_to_front(guest, choice):
+                return IMPOSSIBLE
         came_to = alloc_step(guest, verbs, cpu, order)
-    elif choice < WRITE:
-        came_to = alloc_step(guest, verbs, cpu, choice)
     elif choice < FREE:
         place = choice - WRITE
         came_to = write_step(guest, cpu, place // PAGES_OF_BLOCK, place % PAGES_OF_BLOCK)

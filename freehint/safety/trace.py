@@ -282,7 +282,11 @@ def replay(text: str, policy=None):
         The string is no schedule, or a step cannot be taken.
     """
     case, steps = read_schedule(text, policy)
-    player = Player(case)
+    yield from play_all(Player(case), steps)
+
+
+def play_all(player: Player, steps):
+    """Let a player take all steps; it yields what :func:`replay` does."""
     for step in steps:
         sentence, came_to = player.play(step)
         yield sentence, came_to

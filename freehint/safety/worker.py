@@ -81,7 +81,7 @@ def begin_walk(guest, verbs):
         renew_state(guest)
 
 
-@kernel(inline=True)
+@kernel(cold=True)
 def end_walk(guest, verbs):
     """A walk is over; another follows if it was asked for.  Source: Strokes._end_walk()."""
     world, own = guest.world, guest.own
@@ -136,7 +136,7 @@ def begin_stroke(guest, verbs):
     begin_rows(world, 0, 0, 0, n, False)
 
 
-@kernel(inline=True)
+@kernel(cold=True)
 def settle_rows(guest, verbs, n):
     """Tell the policy the outcome of its rows.  Source: Strokes._drain()."""
     world = guest.world
@@ -289,7 +289,7 @@ def stop_hints(guest):
     stop(guest)
 
 
-@kernel(inline=True)
+@kernel(cold=True)
 def done(guest, verbs):
     """Send DONE: all held blocks are given back.  Source: Commands.done()."""
     stop(guest)

@@ -177,22 +177,26 @@ def hover_and_zoom(lab, figure):
     def over(x, y):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
 
+    def press(button):
+        """Buttons are there only while the mouse is over the figure, and fade in."""
+        over(0.6, 0.1)  # where nothing is under the mouse
+        page.get_by_title(button).click()
+
     at_first = lab.settled(FIGURE)
     over(0.3, 0.2)
     lab.wait_picture_changed(FIGURE, at_first)
     figure.screenshot(path=SCREENSHOTS / "figure_hovered.png")
     page.mouse.move(2, 2)
     lab.wait_picture_is(FIGURE, at_first)
-    page.get_by_title("Zoom to rectangle").click(force=True)
-    over(0.6, 0.1)  # where nothing is under the mouse
+    press("Zoom to rectangle")
+    over(0.6, 0.1)
     page.mouse.down()
     over(0.9, 0.5)
     page.mouse.up()
     page.mouse.move(2, 2)
     lab.wait_picture_changed(FIGURE, at_first)
     figure.screenshot(path=SCREENSHOTS / "figure_zoomed.png")
-    page.get_by_title("Reset original view").click(force=True)
-    page.mouse.move(2, 2)  # the button lies over a bar, which would be told
+    press("Reset original view")
     lab.wait_picture_is(FIGURE, at_first)
 
 
@@ -596,7 +600,8 @@ def test_a_cell_that_fails_is_seen(jupyterlab, tmp_path):
 def test_errors_of_the_page_and_requests_to_other_hosts_are_seen(jupyterlab, tmp_path):
     page = jupyterlab.open(write_notebook(tmp_path / "unclean.ipynb", UNCLEAN))
     page.run_all()
-    page.page.wait_for_timeout(500)  # the browser shows outputs after the kernel is idle
+    # The browser shows outputs after the kernel is idle.
+    page.wait_until(lambda: page.errors and page.foreign_requests)
     with pytest.raises(AssertionError, match=r"errors of the page.*nowhere"):
         page.assert_clean()
     page.errors.clear()

@@ -137,7 +137,7 @@ def test_worker_and_commands_are_those_of_the_engine(policy):
     ring = RINGS.get(policy, 1)
     case = Case(policy=policy, ring=ring, rounds=3, spec=True, shoulds=True, switch=True)
     mirror, hints, broken = None, 0, set()
-    for player, step in random_walk(case, 7, 200):
+    for player, step in random_walk(case, 7, 250):
         if step is None:
             mirror = Mirror(case)
         else:

@@ -10,6 +10,12 @@ HOW_CLEARED = {
 }
 
 
+WALK_ENDS = {
+    "fair": "though only worker and host act",
+    "alone": "though only the worker acts",
+}
+
+
 def number(n: int, thing: str) -> str:
     """A number of things: ``2 rounds``."""
     return f"{n} {thing}" + ("" if n == 1 else "s")
@@ -43,11 +49,26 @@ def bounds_in_words(case: Case) -> dict:
         "dirty log": log,
         "host": host,
     }
+    if case.full_ring != "own":
+        found["ring"] += f"; if it is full: {case.full_ring}"
     if case.postcopy:
         found["migration"] = "the guest may go on at the destination early"
     if case.snapshot:
         drained = ", once all hints on the ring are used" if case.drain else ""
         found["snapshot"] = f"the vCPUs are paused{drained}"
+    if case.chosen.delay_ns is not None:
+        found["hints"] = f"{stroke}, of order {case.report_order} or more, by itself"
+        found["hints"] += (
+            f" while more than {number(case.gate, 'page')} are free" if case.gate else ""
+        )
+    if case.switch:
+        found["enable switch"] = "may be turned off and on again"
+    asked = ["a hint that counts has its effect (P9)"] if case.effect else []
+    asked += [f"a walk ends, {WALK_ENDS[case.ends]} (P6)"] if case.ends in WALK_ENDS else []
+    rules = "MUSTs and SHOULDs" if case.shoulds else "MUSTs"
+    asked += [f"the {rules} of the virtio specification (P4)"] if case.spec else []
+    if asked:
+        found["asked besides"] = "; ".join(asked)
     if case.bug in BUGS:
         found["bug put back"] = case.bug
     return found

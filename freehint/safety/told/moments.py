@@ -18,7 +18,6 @@ from freehint.safety.check import PROPERTIES
 from freehint.safety.guest import (
     AT_DESTINATION,
     ENDED,
-    FINE,
     HINTS_STOPPED,
     NOT_YET,
     PHASE,
@@ -29,9 +28,8 @@ from freehint.safety.guest import (
     WALKING,
 )
 from freehint.safety.host.words import pages_named
-from freehint.safety.steps import CHOICES, HOST, MIGRATION, VCPU_0, VCPU_1
 from freehint.safety.told.bounds import bounds_in_words
-from freehint.safety.trace import Player, read_schedule
+from freehint.safety.trace import Player, play_all, read_schedule
 
 PHASES = {
     NOT_YET: "no migration yet",
@@ -51,7 +49,6 @@ WORKER = {
     WAIT_RING: "waits for a descriptor",
     WAIT_USED: "waits until its hints are used",
 }
-ACTORS = {VCPU_0: "vcpu", VCPU_1: "vcpu", HOST: "host", MIGRATION: "migration"}
 
 
 class Moments:
@@ -76,17 +73,10 @@ class Moments:
         pages = self.case.frames
         self.written, self.sent = dict.fromkeys(pages, 0), dict.fromkeys(pages, 0)
         self._see()
-        self.moments = [self.seen | {"step": "before the first step", "actor": "", "breaks": ""}]
-        for step in steps:
-            sentence, came_to = self.player.play(step)
-            self._add(sentence, ACTORS.get(step // CHOICES, "worker"), came_to)
-        if (end := self.player.end()) != FINE:
-            self._see()
-            self._add("nobody can do anything", "", end)
-
-    def _add(self, sentence: str, actor: str, came_to: int) -> None:
-        breaks = PROPERTIES.get(came_to, "")
-        self.moments.append(self.seen | {"step": sentence, "actor": actor, "breaks": breaks})
+        self.moments = [self.seen | {"step": "before the first step", "breaks": ""}]
+        for sentence, came_to in play_all(self.player, steps):
+            breaks = PROPERTIES.get(came_to, "")
+            self.moments.append(self.seen | {"step": sentence, "breaks": breaks})
 
     def _see(self) -> None:
         """Look at the guest after a step, before it is brought to its canonical form."""

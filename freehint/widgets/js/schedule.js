@@ -74,8 +74,8 @@ class SchedulePlayer {
   buildSteps(box) {
     make(box, "h3", {}, "Steps");
     this.list = make(box, "ol", {});
-    this.items = this.shown.moments.map(({step, actor}, at) => {
-      const item = make(this.list, "li", {onclick: () => this.go(at), value: at, className: actor});
+    this.items = this.shown.moments.map(({step}, at) => {
+      const item = make(this.list, "li", {onclick: () => this.go(at), value: at});
       make(item, "span", {className: "fh-number"}, at ? `${at}` : "");
       item.append(step);
       return item;
