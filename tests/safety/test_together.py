@@ -8,9 +8,9 @@ import pytest
 from freehint.cli import main
 from freehint.safety.case import Case
 from freehint.safety.core import CoreCase
+from freehint.safety.exhaust.expand import LEVEL_DONE, NOT_PACKED
 from freehint.safety.exhaust.explore import explore, search_all
 from freehint.safety.exhaust.late import STATES, VIOLATION
-from freehint.safety.exhaust.level import LEVEL_DONE, NOT_PACKED
 from freehint.safety.exhaust.search import Search
 from freehint.safety.exhaust.together import APART, taken_together
 from freehint.safety.guest import FINE
@@ -59,7 +59,9 @@ def test_only_cases_for_which_it_is_shown_are_reduced():
     assert taken_together(SMALL) != APART
     for field in ("effect", "postcopy", "snapshot"):
         assert taken_together(replace(SMALL, **{field: True})) == APART
-    assert taken_together(replace(SMALL, bug="repeated_id")) == APART
+    others = {"bug": "repeated_id"}, {"ends": "fair"}, {"spec": True}, {"switch": True}
+    for other in others:
+        assert taken_together(replace(SMALL, **other)) == APART
     assert taken_together(CoreCase()) == APART
 
 
@@ -79,7 +81,7 @@ def test_a_byte_that_changes_and_is_not_packed_is_seen():
     first = {}
     for cell in sorted(cells):
         search = Search(case, cells - {cell})
-        while (came_to := search.expand(1 << 30)) == LEVEL_DONE and len(search.level):
+        while (came_to := search.expand(LIMITS[1])) == LEVEL_DONE and len(search.level):
             search.next_level()
         assert came_to == NOT_PACKED, cell
         assert cell in search.changed()

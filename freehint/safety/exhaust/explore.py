@@ -8,8 +8,8 @@ import pandas as pd
 
 from freehint.config import InputError, require, whole
 from freehint.safety.check import PROPERTIES
+from freehint.safety.exhaust.expand import LEVEL_DONE, NEED_ROOM, NOT_PACKED, VIOLATED
 from freehint.safety.exhaust.late import STATES, TRANSITIONS, VIOLATION
-from freehint.safety.exhaust.level import LEVEL_DONE, NEED_ROOM, NOT_PACKED, VIOLATED
 from freehint.safety.exhaust.search import Search
 from freehint.safety.exhaust.store import keep_search, kept_search
 from freehint.safety.exhaust.together import APART
@@ -190,13 +190,12 @@ def explore(
     if checkpoint is not None and isinstance(case, OwnCase):
         raise InputError("explore.checkpoint must be None for a policy that is not in POLICIES")
     began = time.perf_counter()
-    limits = (case, most_states, most_bytes, progress)
     with verbs_may_fail(case.chosen):
-        search, came_to = search_all(*limits, checkpoint, symmetric, reduced)
+        limits = (most_states, most_bytes, progress)
+        search, came_to = search_all(case, *limits, checkpoint, symmetric, reduced)
         if came_to == VIOLATED and search.together != APART:
-            in_every_order, again = search_all(*limits, None, symmetric)
-            if again == VIOLATED:
-                search = in_every_order
+            in_every_order, again = search_all(case, *limits, None, symmetric)
+            search = in_every_order if again == VIOLATED else search
     return Exploration(
         case=case,
         states=int(search.count[STATES]),

@@ -87,7 +87,10 @@ def no_states(cells: np.ndarray, words: np.ndarray, bits: np.ndarray) -> Late:
 
 @kernel(inline=True)
 def put_off(words, late, base, table, count, parent, step):
-    """Let the state of the arena wait, and return its hash; ``base``: the words before the step."""
+    """Let the state of the arena wait, and return its hash.
+
+    ``base`` are the words of the state before it.
+    """
     slot = count[PUT] % WAITING
     values, about = late.words[slot], late.about[slot]
     keep_words(words, late.at, values)
@@ -115,10 +118,10 @@ def note_new(guest, words, late, slot, following, tables, count):
             count[BY_STEP], count[TRANSITIONS] = about[STEP], about[SINCE]
             return came_to
     _, parents, steps, edges = tables
-    pack(late.bytes[slot], late.places, following[count[NEXT]])
-    parents[count[STATES]], steps[count[STATES]] = about[PARENT], about[STEP]
     if edges.shape[0] > 0:
         edges[count[STATES], OWN] = late.key[slot]
+    pack(late.bytes[slot], late.places, following[count[NEXT]])
+    parents[count[STATES]], steps[count[STATES]] = about[PARENT], about[STEP]
     count[NEXT] += 1
     count[STATES] += 1
     return FINE

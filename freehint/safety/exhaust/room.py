@@ -23,10 +23,3 @@ def zeros(shape: tuple, dtype) -> np.ndarray:
     block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     block.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(block, dtype).reshape(shape)
-
-
-def doubled(array: np.ndarray) -> np.ndarray:
-    """An array with as many zeros behind it as it has rows."""
-    larger = zeros((2 * len(array), *array.shape[1:]), array.dtype)
-    larger[: len(array)] = array
-    return larger

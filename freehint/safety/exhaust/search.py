@@ -7,6 +7,7 @@ packed states only of two levels, so the first violation has a shortest schedule
 import numpy as np
 
 from freehint.jit.pinned import pinned
+from freehint.safety.exhaust.expand import LEVEL_DONE, NEED_ROOM, PART_DONE, expand
 from freehint.safety.exhaust.lasso import OWN, endless
 from freehint.safety.exhaust.late import (
     BY_STATE,
@@ -21,20 +22,9 @@ from freehint.safety.exhaust.late import (
     WAITING,
     no_states,
 )
-from freehint.safety.exhaust.level import LEVEL_DONE, NEED_ROOM, PART_DONE, expand
-from freehint.safety.exhaust.room import doubled, zeros
-from freehint.safety.exhaust.together import (
-    APART,
-    in_single_steps,
-    taken_together,
-)
-from freehint.safety.guest import (
-    ENDLESS,
-    MEMORY_ENDS,
-    Case,
-    new_guest,
-    pages_of_nobody,
-)
+from freehint.safety.exhaust.room import zeros
+from freehint.safety.exhaust.together import APART, in_single_steps, taken_together
+from freehint.safety.guest import ENDLESS, MEMORY_ENDS, Case, new_guest, pages_of_nobody
 from freehint.safety.pack import enter, enter_all, settle
 from freehint.safety.steps import choices_of
 from freehint.safety.verbs import verbs_of
@@ -103,7 +93,6 @@ class Search:
         self.count[MEMORY] = np.count_nonzero(self.late.at < guest.span[MEMORY_ENDS])
         self.level = guest.arena[self.cells][None].copy()
         self.following = np.zeros((FIRST_ROWS, len(self.cells)), np.uint8)
-        self.spare = np.zeros_like(self.following)
         self.depth, self.round = 0, ()
 
     def _bits(self) -> np.ndarray:
@@ -132,6 +121,7 @@ class Search:
         """
         end = min(len(self.level), int(self.count[ROW]) + PART)
         while True:
+            noted = (self.table, self.parents, self.steps, self.edges)
             came_to = expand(
                 self.pinned,
                 self.verbs,
@@ -139,11 +129,7 @@ class Search:
                 (self.words, self.late.at, self.base, self.before, self.runs),
                 self.late,
                 (self.level[:end], self.following),
-                (
-                    (self.table, self.parents, self.steps, self.edges),
-                    self.choices,
-                    self.together,
-                ),
+                (noted, self.choices, self.together),
                 self.count,
             )
             if came_to == LEVEL_DONE and end < len(self.level):
@@ -165,11 +151,12 @@ class Search:
             old = getattr(self, name)
             if self.bytes + 2 * old.nbytes > most_bytes:
                 return False
+            new = zeros((2 * len(old), *old.shape[1:]), old.dtype)
             if name == "table":
-                self.table = zeros((2 * len(old),), np.uint64)
-                enter_all(self.table, old)
+                enter_all(new, old)
             else:
-                setattr(self, name, doubled(old))
+                new[: len(old)] = old
+            setattr(self, name, new)
         return True
 
     def next_level(self) -> None:
@@ -177,14 +164,15 @@ class Search:
         count = self.count
         count[FIRST] = count[STATES] - count[NEXT]
         self.level = self.following[: count[NEXT]]
-        self.following, self.spare = self.spare, self.following
+        self.following = np.zeros((FIRST_ROWS, len(self.cells)), np.uint8)
         count[ROW] = count[NEXT] = 0
         self.depth += 1
 
     @property
     def bytes(self) -> int:
         """Memory that the tables take."""
-        tables = (self.table, self.parents, self.steps, self.edges, self.spare, self.following)
+        level = self.level if self.level.base is None else self.level.base
+        tables = (self.table, self.parents, self.steps, self.edges, level, self.following)
         return sum(one.nbytes for one in tables)
 
     def look_for_rounds(self) -> bool:

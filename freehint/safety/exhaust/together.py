@@ -41,12 +41,12 @@ PIECE = 3  # the bits of HOST_AT that say which piece is next
 def taken_together(case: Case) -> int:
     """Which steps may be taken together in a case.
 
-    Bugs, post-copy, a snapshot, P4, P6 and P9 look at what lies between the two steps of a pair,
-    and a report has other pieces than a hint.
+    Bugs, post-copy, a snapshot, P4, P6, P9, the enable switch and reports look at what lies between
+    the steps, or change what waits for the host.
     """
-    if case.bug in BUGS or case.postcopy or case.snapshot or case.effect or case.is_core:
-        return APART
-    if case.spec or case.ends != "unchecked" or case.made_policy().delay_ns is not None:
+    other = case.postcopy or case.snapshot or case.effect or case.is_core
+    other = other or case.spec or case.switch or case.ends != "unchecked"
+    if other or case.bug in BUGS or case.made_policy().delay_ns is not None:
         return APART
     one_page = case.watched >= 0 and case.chunk > EXACT_CHUNK
     return USE_TOO if one_page and case.generation != "G3" else IN_PAIRS

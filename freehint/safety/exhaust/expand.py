@@ -1,4 +1,4 @@
-"""The loop of a breadth-first search over the states of a level."""
+"""One level of a breadth-first search: every step in every state of it."""
 
 import numpy as np
 
@@ -43,12 +43,6 @@ def is_kept(words, before, runs):
 
 
 @kernel(inline=True)
-def is_hinting(step):
-    """Is a step the worker's or the host's?"""
-    return step // CHOICES == WORKER or step // CHOICES == HOST
-
-
-@kernel(inline=True)
 def outcome(came_to, watch):
     """What look_up() came to, as expand() returns it."""
     words, at, base, before, runs = watch
@@ -56,6 +50,12 @@ def outcome(came_to, watch):
         return NOT_PACKED
     restore_words(words, at, base)
     return VIOLATED if is_kept(words, before, runs) else NOT_PACKED
+
+
+@kernel(inline=True)
+def is_hinting(step):
+    """Is a step the worker's or the host's?"""
+    return step // CHOICES == WORKER or step // CHOICES == HOST
 
 
 @kernel
@@ -66,7 +66,7 @@ def expand(guest, verbs, cells, watch, late, level, tables, count):
     all words as they were; the runs of them that is_kept() looks at); ``late``: the states that
     wait; ``level``: this level's states, the next level's; ``tables``: (hashes, parents, steps,
     edges, which are empty if P6 is not checked: :mod:`freehint.safety.exhaust.lasso`); the steps
-    that are possible at all; which are taken together.  When it returns, no state waits.
+    that are possible at all; which are taken together.
 
     No other byte may change.  In the words that change, this is checked in each new state.  The
     other words are not restored, so they are checked after all steps in a state; but at once after
@@ -105,8 +105,9 @@ def expand(guest, verbs, cells, watch, late, level, tables, count):
                         return outcome(earlier, watch)
                     count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, step
                     return outcome(came_to, watch)
+                walks_on = keeps_edges and walks and guest.own[WALKING] != 0
                 key = put_off(words, late, base, table, count, parent, step)
-                if keeps_edges and walks and guest.own[WALKING] and is_hinting(step):
+                if walks_on and is_hinting(step):
                     edges[parent, BY_WORKER + step // CHOICES - WORKER] = key
                 if count[PUT] - count[LOOKED_UP] == WAITING:
                     came_to = look_up(guest, words, late, following, noted, count, WAITING // 2)
