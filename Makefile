@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time screenshots record-demo pct explore spin explore-core known-bugs need-chromium need-gcc need-spin tornado
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time screenshots record-demo parking pct explore spin explore-core known-bugs need-chromium need-gcc need-spin tornado
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -51,6 +51,9 @@ properties: $(STAMP) ## hold every policy against 1,000 random histories, reclai
 
 safety: $(STAMP) ## run 2 x 10,000 random migrations: is a write ever lost?
 	@$(BIN)/freehint explore --histories 10000
+
+parking: $(STAMP) ## park vm0's six sandboxes, and a thousand guests: guests a second, bytes lost
+	@$(BIN)/python -m freehint.studies.parking
 
 pct: $(STAMP) ## a planted race of depth 2: 100,000 uniform schedules miss it, PCT finds it
 	@$(BIN)/python -m freehint.safety.chance.race 100000

@@ -5,6 +5,7 @@ import pandas as pd
 
 from freehint.engine.engine import Engine
 from freehint.engine.guest.waiting import WAIT_COLUMNS
+from freehint.engine.host.snapshot import CACHE, IN_USE
 from freehint.engine.user import PAGE_COUNTS
 from freehint.engine.world.jobs import (
     DONE,
@@ -18,7 +19,7 @@ from freehint.engine.world.records import TALLY_DTYPE, WAIT_ALLOC
 from freehint.mm.memory import ZONE_NAMES
 from freehint.mm.reclaim.counts import COUNTS
 from freehint.runs.tables import rows_of, work_table
-from freehint.units import NS_PER_S
+from freehint.units import NS_PER_S, PAGE_SIZE
 
 KIND, WAIT_NS = WAIT_COLUMNS.index("kind"), WAIT_COLUMNS.index("wait_ns")
 # Positions in a walk's tuple, which is a row of WALK_COLUMNS without the user.
@@ -79,6 +80,7 @@ def summary_row(scenario, engine: Engine) -> pd.Series:
         "compactions": tally["compactions"],
         "migrated_pages": tally["migrated"],
         **_migration_summary(engine),
+        **_park_summary(engine),
         **_work_summary(engine),
         **_pressure_summary(engine),
         "guest_lock_holds": tally["lock_holds"],
@@ -157,6 +159,22 @@ def _migration_summary(engine: Engine) -> dict:
         "lost_writes": migration.lost_writes,
         "faults": int(host.faults),
         "fault_ns": int(host.faults) * int(host.fault_ns),
+    }
+
+
+def _park_summary(engine: Engine) -> dict:
+    """What the snapshots of a parked guest took and lost, over all of them."""
+    if engine.parking is None:
+        return {}
+    rows, causes = engine.parking.rows, engine.parking.causes
+    stranded = sum(stored for _, cause, _, stored in causes if cause not in (IN_USE, CACHE))
+    return {
+        "parks": len(rows),
+        "stored_bytes": sum(row["stored_bytes"] for row in rows),
+        "stranded_bytes": stranded * PAGE_SIZE,
+        "park_ns": sum(row["written_ns"] - row["order_ns"] for row in rows),
+        "restore_ns": sum(row["resume_ns"] - row["written_ns"] for row in rows),
+        "park_lost_pages": sum(row["lost_pages"] for row in rows),
     }
 
 
