@@ -90,6 +90,21 @@ def test_the_shrinker_gives_eight_times_what_it_is_asked_for(guest, asked, scans
     assert kept.tolist() == [node for node, _ in walk.reported[: 194 - scans]][::-1]
 
 
+def test_smaller_blocks_are_taken_held_and_freed_alike(guest):
+    memory = copy_memory(guest)
+    policy = dataclasses.replace(fh.POLICIES["balloon_alloc"], block_order=9)
+    walk = Strokes(policy, memory).to_end()
+    assert {order for _, order in walk.reported} == {9}
+    assert len(walk.reported) > 2 * 194  # also those that stood alone
+    assert policy.smallest_order == 9
+    # A scan of 128 pages frees a block.
+    assert policy.shrink(memory, walk.state, 2 * SHRINK_BATCH) == 2 * 512
+    assert policy.release(memory, walk.state) == len(walk.reported) - 2
+    fh.check_memory(memory)
+    with pytest.raises(fh.InputError, match="block_order"):
+        dataclasses.replace(policy, block_order=11)
+
+
 def test_blocks_of_a_pass_that_was_stopped_are_still_held_in_the_next(guest):
     memory = copy_memory(guest)
     walk = Strokes(fh.POLICIES["balloon_alloc"], memory)
