@@ -65,7 +65,8 @@ class _Told:
 
 
 def _print_one(case: Case, args) -> Exploration:
-    found = explore(case, args.most_states, args.most_mib << 20, _Told(), args.checkpoint)
+    limits = (args.most_states, args.most_mib << 20, _Told(), args.checkpoint)
+    found = explore(case, *limits, reduced=not args.every_order)
     named = schedule_string(case, ()).rstrip(":")
     rate = found.states / max(found.seconds, 1e-9)
     if found.violation:

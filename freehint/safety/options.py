@@ -48,6 +48,9 @@ def add_explore(commands) -> None:
         help="keep the content of this page only; repeatable",
         **several,
     )
+    every.add_argument(
+        "--every-order", action="store_true", help="take no steps together: for a comparison"
+    )
     every.add_argument("--most-states", type=int, default=100_000_000, metavar="N")
     every.add_argument("--most-mib", type=int, default=2048, metavar="N", help="of its tables")
     every.add_argument(

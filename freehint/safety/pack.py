@@ -157,7 +157,7 @@ def settle_vcpus(guest):
                 world.held[1, block] = entry
 
 
-@kernel
+@kernel(cold=True)
 def settle(guest, verbs):
     """Bring a guest to its canonical form."""
     world = guest.world
@@ -176,15 +176,18 @@ def settle(guest, verbs):
 
 
 @kernel(inline=True)
-def pack(guest, cells, packed):
-    """Copy the bytes that change to ``packed``, a uint8[n]."""
-    for i in range(cells.shape[0]):
-        packed[i] = guest.arena[cells[i]]
+def pack(values, places, packed):
+    """Copy the bytes that change to ``packed``, a uint8[n].
+
+    ``places`` says where they are among the bytes of the words that change, ``values``.
+    """
+    for i in range(places.shape[0]):
+        packed[i] = values[places[i]]
 
 
 @kernel(inline=True)
 def unpack(guest, cells, packed):
-    """The reverse."""
+    """Put them back into the arena."""
     for i in range(cells.shape[0]):
         guest.arena[cells[i]] = packed[i]
 
@@ -204,12 +207,12 @@ def restore_words(words, at, base):
 
 
 @kernel(inline=True)
-def is_changed(words, at, base, n):
+def is_changed(values, base, n):
     """Does one of the first ``n`` words differ?"""
+    changed = np.uint64(0)
     for i in range(n):
-        if words[at[i]] != base[i]:
-            return True
-    return False
+        changed |= values[i] ^ base[i]
+    return changed != 0
 
 
 @kernel(inline=True)
@@ -220,19 +223,19 @@ def mixed(value, word):
 
 
 @kernel(inline=True)
-def digest(words, at):
-    """A hash of 64 bits of the words of the arena that change; never 0.
+def digest(values):
+    """A hash of 64 bits of the words that change, ``values``, a uint64[n]; never 0.
 
     Four lanes, because a multiplication waits for the one before it.
     """
     a, b = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
     c, d = np.uint64(0xABC98388FB8FAC03), np.uint64(0x8CB92BA72F3D8DD7)
-    whole = at.shape[0] & ~3
+    whole = values.shape[0] & ~3
     for i in range(0, whole, 4):
-        a, b = mixed(a, words[at[i]]), mixed(b, words[at[i + 1]])
-        c, d = mixed(c, words[at[i + 2]]), mixed(d, words[at[i + 3]])
-    for i in range(whole, at.shape[0]):
-        a = mixed(a, words[at[i]])
+        a, b = mixed(a, values[i]), mixed(b, values[i + 1])
+        c, d = mixed(c, values[i + 2]), mixed(d, values[i + 3])
+    for i in range(whole, values.shape[0]):
+        a = mixed(a, values[i])
     value = mixed(mixed(mixed(a, b), c), d) * np.uint64(0xC4CEB9FE1A85EC53)
     value ^= value >> np.uint64(29)
     return value if value != 0 else np.uint64(1)
@@ -252,9 +255,9 @@ def is_new(table, key):
 
 
 @kernel
-def enter(table, words, at):
+def enter(table, values):
     """Enter a state into a table, and return its hash."""
-    key = digest(words, at)
+    key = digest(values)
     is_new(table, key)
     return key
 

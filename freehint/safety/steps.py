@@ -240,7 +240,7 @@ def act(guest, verbs, step):
     return FINE
 
 
-@kernel
+@kernel(cold=True)
 def take_step(guest, verbs, step):
     """Do a step if it can be done.
 

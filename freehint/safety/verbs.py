@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from freehint.jit import kernel
 from freehint.mm.reclaim.shrinker import scan_objects
 from freehint.policies.balloon_alloc import ALLOC_FLAGS, BalloonState
@@ -79,10 +81,12 @@ def forget_nothing(state):
 def forget_in_walk(state):
     """Zero what a walker of the thread only writes, and what it set of lists that it left."""
     state.at[AT_NODE] = state.at[AT_END] = state.at[AT_ZONE] = 0
-    for i in range(state.begun.shape[0]):
-        if not state.begun[i]:
-            state.first[i] = -1
-            state.visited[i] = state.lap[i] = 0
+    begun, first, visited, lap = state.begun, state.first, state.visited, state.lap
+    for i in range(begun.shape[0]):  # without branches, so that it becomes vector code
+        kept = -np.int64(begun[i])
+        first[i] |= ~kept
+        visited[i] &= kept
+        lap[i] &= kept
 
 
 @kernel

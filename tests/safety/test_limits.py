@@ -9,8 +9,9 @@ from freehint.config import InputError
 from freehint.safety.case import Case
 from freehint.safety.exhaust import search as tables
 from freehint.safety.exhaust import store
+from freehint.safety.exhaust.expand import NEED_ROOM
 from freehint.safety.exhaust.explore import explore, search_all
-from freehint.safety.exhaust.search import NEED_ROOM, ROW, STATES
+from freehint.safety.exhaust.late import ROW, STATES
 
 CASE = Case("v24", generation="G1", operations=2, rounds=1, vcpus=2)
 LEAST = 6 << 20

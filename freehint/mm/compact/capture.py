@@ -95,7 +95,7 @@ def drain_local_pages(memory, compaction, who):
         drain_pcp(memory, compaction, who, cc.zone, cc.cpu, chunk, 0)
 
 
-@kernel
+@kernel(cold=True)
 def compaction_free_page(memory, compaction, who, node, order):
     """Free a page that was moved away, or a block in hand.
 

@@ -102,7 +102,7 @@ def try_to_compact_pages(memory, reclaim, compaction, cpu, order, migratetype, r
     return best, last
 
 
-@kernel
+@kernel(cold=True)
 def direct_compact(memory, reclaim, compaction, cpu, order, migratetype, request):
     """Compact for a request of order > 0, and try it once more.
 

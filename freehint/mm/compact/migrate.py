@@ -19,7 +19,7 @@ from freehint.mm.profile import COMPACT_BLOCKS
 from freehint.mm.reclaim.lru import move_page
 
 
-@kernel
+@kernel(cold=True)
 def move_one(memory, reclaim, compaction, who, source, target):
     """The target takes the page's place, and the page is freed.
 

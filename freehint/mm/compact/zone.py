@@ -169,7 +169,7 @@ def check_drain(memory, compaction, who):
         cc.last_migrated_pfn = 0
 
 
-@kernel
+@kernel(cold=True)
 def step_zone(memory, reclaim, compaction, who):
     """Do one round of a zone's compaction.
 
@@ -223,7 +223,7 @@ def end_zone(memory, reclaim, compaction, who):
         reclaim.count[COMPACT_DAEMON_FREE_SCANNED] += cc.total_free_scanned
 
 
-@kernel
+@kernel(cold=True)
 def compact_zone(memory, reclaim, compaction, who, zone):
     """Compact a zone from beginning to end; return how it ended.  Source: compact_zone()."""
     result = begin_zone(memory, reclaim, compaction, who, zone)

@@ -8,17 +8,11 @@ import pandas as pd
 
 from freehint.config import InputError, require, whole
 from freehint.safety.check import PROPERTIES
-from freehint.safety.exhaust.search import (
-    LEVEL_DONE,
-    NEED_ROOM,
-    NOT_PACKED,
-    STATES,
-    TRANSITIONS,
-    VIOLATED,
-    VIOLATION,
-    Search,
-)
+from freehint.safety.exhaust.expand import LEVEL_DONE, NEED_ROOM, NOT_PACKED, VIOLATED
+from freehint.safety.exhaust.late import STATES, TRANSITIONS, VIOLATION
+from freehint.safety.exhaust.search import Search
 from freehint.safety.exhaust.store import keep_search, kept_search
+from freehint.safety.exhaust.together import APART
 from freehint.safety.guest import Case
 from freehint.safety.own.case import OwnCase, case_of
 from freehint.safety.own.verbs import verbs_may_fail
@@ -138,6 +132,7 @@ def explore(
     progress=None,
     checkpoint=None,
     symmetric=True,
+    reduced=False,
     **bounds,
 ) -> Exploration:
     """Every schedule of a small guest, the shortest first, up to the first violation.
@@ -158,6 +153,10 @@ def explore(
         there if the file exists and was written by the same code.  Not for a user's own policy.
     symmetric : bool
         Whether states that differ only in the names of the vCPUs count as one.
+    reduced : bool
+        Whether some steps are taken together, where that is shown to change no verdict:
+        :mod:`freehint.safety.exhaust.together`.  A violation is then looked for again in every
+        order, so its schedule is the shortest, unless that search stops at a limit.
     bounds
         Fields of :class:`freehint.safety.case.Case`, as ``generation="G2"``, ``chunk=1`` or
         ``vcpus=2``.  Without ``operations`` the guest has 3; -1 is any number.
@@ -192,7 +191,11 @@ def explore(
         raise InputError("explore.checkpoint must be None for a policy that is not in POLICIES")
     began = time.perf_counter()
     with verbs_may_fail(case.chosen):
-        search, came_to = search_all(case, most_states, most_bytes, progress, checkpoint, symmetric)
+        limits = (most_states, most_bytes, progress)
+        search, came_to = search_all(case, *limits, checkpoint, symmetric, reduced)
+        if came_to == VIOLATED and search.together != APART:
+            in_every_order, again = search_all(case, *limits, None, symmetric)
+            search = in_every_order if again == VIOLATED else search
     return Exploration(
         case=case,
         states=int(search.count[STATES]),
@@ -220,6 +223,7 @@ def search_all(
     progress=None,
     checkpoint=None,
     symmetric=True,
+    reduced=False,
 ) -> tuple[Search, int]:
     """Search a case, anew whenever a byte changes that was never seen to change before.
 
@@ -230,7 +234,8 @@ def search_all(
     (Search, int)
         The search that packs all that changed; LEVEL_DONE, VIOLATED, or NEED_ROOM at a limit.
     """
-    search = kept_search(case, checkpoint, symmetric) or Search(case, set(), symmetric)
+    search = kept_search(case, checkpoint, symmetric, reduced)
+    search = search or Search(case, set(), symmetric, reduced)
     while True:
         came_to = _search(search, most_states, most_bytes, progress, checkpoint)
         seen = came_to in (LEVEL_DONE, NEED_ROOM)
@@ -239,7 +244,7 @@ def search_all(
         if came_to != NOT_PACKED:
             return search, came_to
         cells = set(search.cells.tolist()) | search.changed()
-        search = Search(case, cells, symmetric)
+        search = Search(case, cells, symmetric, reduced)
 
 
 def _search(search: Search, most_states: int, most_bytes: int, progress, checkpoint) -> int:

@@ -87,7 +87,8 @@ def verdict_of(case: Case, limits: Limits = Limits()) -> dict:
     states = transitions = 0
     verdict, property_, schedule, length = EXHAUSTED, "", "", 0
     for page in slices_of(case.chunk):
-        found = explore(replace(case, watched=page), limits.slice_states, limits.most_bytes)
+        one = replace(case, watched=page)
+        found = explore(one, limits.slice_states, limits.most_bytes, reduced=True)
         states, transitions = states + found.states, transitions + found.transitions
         if found.violation:
             verdict, property_ = IN_A_SLICE, PROPERTIES[found.violation]

@@ -1,4 +1,4 @@
-"""The tables of a breadth-first search, and its loop over the states of a level.
+"""The tables of a breadth-first search.
 
 A state is known by a 64-bit hash of its canonical bytes.  Parents and steps of all states are kept,
 packed states only of two levels, so the first violation has a shortest schedule.
@@ -6,122 +6,32 @@ packed states only of two levels, so the first violation has a shortest schedule
 
 import numpy as np
 
-from freehint.jit import kernel
 from freehint.jit.pinned import pinned
-from freehint.safety.check import check_end, check_owners
-from freehint.safety.exhaust.lasso import BY_WORKER, OWN, endless
-from freehint.safety.guest import (
-    ENDLESS,
-    MEMORY_ENDS,
-    WALKING,
-    Case,
-    new_guest,
-    pages_of_nobody,
+from freehint.safety.exhaust.expand import LEVEL_DONE, NEED_ROOM, PART_DONE, expand
+from freehint.safety.exhaust.lasso import OWN, endless
+from freehint.safety.exhaust.late import (
+    BY_STATE,
+    BY_STEP,
+    FIRST,
+    MEMORY,
+    NEXT,
+    NR_COUNT,
+    ROW,
+    STATES,
+    VIOLATION,
+    WAITING,
+    no_states,
 )
-from freehint.safety.migrating import FINE, IMPOSSIBLE
-from freehint.safety.pack import (
-    digest,
-    enter,
-    enter_all,
-    is_changed,
-    is_new,
-    keep_words,
-    pack,
-    restore_words,
-    settle,
-    unpack,
-)
-from freehint.safety.steps import CHOICES, HOST, WORKER, choices_of, take_step
+from freehint.safety.exhaust.room import zeros
+from freehint.safety.exhaust.together import APART, in_single_steps, taken_together
+from freehint.safety.guest import ENDLESS, MEMORY_ENDS, Case, new_guest, pages_of_nobody
+from freehint.safety.pack import enter, enter_all, settle
+from freehint.safety.steps import choices_of
 from freehint.safety.verbs import verbs_of
 
-# Entries of ``count``.  MEMORY is the number of changing words that are the allocator's.
-ROW, NEXT, STATES, FIRST, TRANSITIONS, VIOLATION, BY_STATE, BY_STEP, MEMORY, NR_COUNT = range(10)
-LEVEL_DONE, NEED_ROOM, VIOLATED, NOT_PACKED, PART_DONE = range(5)
 PART = 1 << 16  # states of a level between two looks at the limits
 FIRST_SLOTS = 1 << 16
 FIRST_ROWS = 1 << 12
-
-
-@kernel(inline=True)
-def all_packed(words, first, bits, runs):
-    """Do all bits outside of the packed bytes have their first values?
-
-    ``bits`` are set outside of them; ``runs``, an int64[n, 2], says which words to look at.
-    """
-    changed = np.uint64(0)
-    for run in range(runs.shape[0]):
-        begin, end = runs[run, 0], runs[run, 1]
-        now, before, where = words[begin:end], first[begin:end], bits[begin:end]
-        for i in range(now.shape[0]):  # from 0, so that it becomes vector code
-            changed |= (now[i] ^ before[i]) & where[i]
-    return changed == 0
-
-
-@kernel(inline=True)
-def is_hinting(step):
-    """Is a step the worker's or the host's?"""
-    return step // CHOICES == WORKER or step // CHOICES == HOST
-
-
-@kernel
-def expand(guest, verbs, cells, watch, level, tables, count):
-    """Do every step in every state of a level, and note the new states.
-
-    ``watch``: (words of the arena, their first values, bits and runs for all_packed(), the words
-    that change, room for their values); ``level``: this level's states, the next level's;
-    ``tables``: hashes, parents, steps, the steps that are possible at all, and edges, which are
-    empty if P6 is not checked: :mod:`freehint.safety.exhaust.lasso`.
-    """
-    states, following = level
-    words, first, bits, runs, at, base = watch
-    table, parents, steps, choices, edges = tables
-    keeps_edges = edges.shape[0] > 0
-    room = choices.shape[0]
-    while count[ROW] < states.shape[0]:
-        full = count[NEXT] + room > following.shape[0]
-        full = full or count[STATES] + room > parents.shape[0]
-        if full or 2 * (count[STATES] + room) > table.shape[0]:
-            return NEED_ROOM
-        parent = count[FIRST] + count[ROW]
-        unpack(guest, cells, states[count[ROW]])
-        keep_words(words, at, base)
-        walks = guest.own[WALKING] != 0
-        possible = 0
-        for step in choices:
-            came_to = take_step(guest, verbs, step)
-            if came_to == IMPOSSIBLE:
-                continue
-            if came_to >= FINE:
-                possible += 1
-                count[TRANSITIONS] += 1
-                settle(guest, verbs)
-                if not all_packed(words, first, bits, runs):
-                    return NOT_PACKED
-                fine = came_to == FINE
-                key = digest(words, at)
-                if keeps_edges and walks and guest.own[WALKING] and is_hinting(step):
-                    edges[parent, BY_WORKER + step // CHOICES - WORKER] = key
-                if not fine or is_new(table, key):
-                    if fine and is_changed(words, at, base, count[MEMORY]):
-                        came_to = check_owners(guest)
-                    if came_to != FINE:
-                        count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, step
-                        return VIOLATED
-                    pack(guest, cells, following[count[NEXT]])
-                    count[NEXT] += 1
-                    parents[count[STATES]] = parent
-                    steps[count[STATES]] = step
-                    if keeps_edges:
-                        edges[count[STATES], OWN] = key
-                    count[STATES] += 1
-            restore_words(words, at, base)
-        if possible == 0:
-            came_to = check_end(guest)
-            if came_to != FINE:
-                count[VIOLATION], count[BY_STATE], count[BY_STEP] = came_to, parent, -1
-                return VIOLATED
-        count[ROW] += 1
-    return LEVEL_DONE
 
 
 def runs_of(wanted: np.ndarray) -> np.ndarray:
@@ -151,33 +61,38 @@ class Search:
         Places in the arena of the bytes that are packed.
     symmetric : bool
         Whether states that differ only in the names of the vCPUs count as one.
+    reduced : bool
+        Whether some steps are taken together where that is shown to be enough:
+        :mod:`freehint.safety.exhaust.together`.
     """
 
-    def __init__(self, case: Case, cells, symmetric: bool = True):
-        self.case, self.cells = case, np.array(sorted(cells), np.int64)
+    def __init__(self, case: Case, cells, symmetric: bool = True, reduced: bool = False):
+        self.case, self.cells = case, np.array(sorted(cells), np.uint64)
         self.symmetric = symmetric
+        self.together = taken_together(case) if reduced else APART
         guest, policy = new_guest(case, symmetric)
         self.guest, self.verbs = guest, verbs_of(policy, guest.state)
         self.pinned = pinned(guest)
         settle(self.pinned, self.verbs)
         self.words = guest.words
         self.first = self.words.copy()
-        self.at = np.unique(self.cells // 8)
-        self.base = np.zeros(len(self.at), np.uint64)
+        self.before = self.words.copy()
+        bits = self._bits()
+        self.runs = runs_of(bits != 0)
+        self.late = no_states(self.cells, self.words, bits)
+        self.base = np.zeros_like(self.late.first)
         self.choices = choices_of(case)
         self.table = np.zeros(FIRST_SLOTS, np.uint64)
-        first = enter(self.table, self.words, self.at)
+        first = enter(self.table, self.late.first)
         self.parents = np.zeros(FIRST_SLOTS, np.uint32)
         self.steps = np.zeros(FIRST_SLOTS, np.uint8)
         self.edges = np.zeros((len(self.steps) if case.ends != "unchecked" else 0, 3), np.uint64)
         self.edges[:1, OWN] = first
         self.count = np.zeros(NR_COUNT, np.int64)
         self.count[STATES] = 1
-        self.count[MEMORY] = np.searchsorted(self.at, guest.span[MEMORY_ENDS])
+        self.count[MEMORY] = np.count_nonzero(self.late.at < guest.span[MEMORY_ENDS])
         self.level = guest.arena[self.cells][None].copy()
         self.following = np.zeros((FIRST_ROWS, len(self.cells)), np.uint8)
-        self.bits = self._bits()
-        self.runs = runs_of(self.bits != 0)
         self.depth, self.round = 0, ()
 
     def _bits(self) -> np.ndarray:
@@ -206,13 +121,15 @@ class Search:
         """
         end = min(len(self.level), int(self.count[ROW]) + PART)
         while True:
+            noted = (self.table, self.parents, self.steps, self.edges)
             came_to = expand(
                 self.pinned,
                 self.verbs,
                 self.cells,
-                (self.words, self.first, self.bits, self.runs, self.at, self.base),
+                (self.words, self.late.at, self.base, self.before, self.runs),
+                self.late,
                 (self.level[:end], self.following),
-                (self.table, self.parents, self.steps, self.choices, self.edges),
+                (noted, self.choices, self.together),
                 self.count,
             )
             if came_to == LEVEL_DONE and end < len(self.level):
@@ -222,7 +139,7 @@ class Search:
 
     def _make_room(self, most_bytes: int) -> bool:
         """Let each table that is full be twice as large; False if there is no room for it."""
-        count, room = self.count, len(self.choices)
+        count, room = self.count, len(self.choices) + WAITING
         full = {
             "following": count[NEXT] + room > len(self.following),
             "parents": count[STATES] + room > len(self.parents),
@@ -234,7 +151,7 @@ class Search:
             old = getattr(self, name)
             if self.bytes + 2 * old.nbytes > most_bytes:
                 return False
-            new = np.zeros((2 * len(old), *old.shape[1:]), old.dtype)
+            new = zeros((2 * len(old), *old.shape[1:]), old.dtype)
             if name == "table":
                 enter_all(new, old)
             else:
@@ -274,4 +191,9 @@ class Search:
         while at > 0:
             taken.append(int(self.steps[at]))
             at = int(self.parents[at])
-        return tuple(reversed(taken))
+        taken.reverse()
+        if self.together != APART:
+            self.words[:] = self.first
+            own = self.guest.own
+            taken = in_single_steps(self.pinned, own, self.verbs, self.together, taken)
+        return tuple(taken)

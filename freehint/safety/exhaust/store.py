@@ -9,7 +9,9 @@ import numpy as np
 from freehint.config import InputError, shown
 from freehint.files import whole_file
 from freehint.inputs.reading import reading
-from freehint.safety.exhaust.search import FIRST_ROWS, NEXT, Search
+from freehint.safety.exhaust.late import NEXT
+from freehint.safety.exhaust.search import FIRST_ROWS, Search
+from freehint.safety.exhaust.together import APART, taken_together
 from freehint.safety.guest import Case
 from freehint.safety.trace import schedule_string
 from freehint.version import __version__
@@ -27,8 +29,9 @@ def code_of_rules(package: Path = Path(__file__).parents[2]) -> str:
     return code.hexdigest()[:16]
 
 
-def _name(case: Case, symmetric: bool) -> str:
-    return f"freehint {__version__} {schedule_string(case, ())}{'' if symmetric else ' whole'}"
+def _name(case: Case, symmetric: bool, together: int) -> str:
+    named = f"freehint {__version__} {schedule_string(case, ())}{'' if symmetric else ' whole'}"
+    return f"{named} in pairs {together}" if together != APART else named
 
 
 def keep_search(search: Search, path) -> None:
@@ -43,11 +46,11 @@ def keep_search(search: Search, path) -> None:
     arrays = {name: getattr(search, name) for name in ARRAYS}
     arrays["following"] = search.following[: search.count[NEXT]]
     with whole_file(Path(path)) as temporary, temporary.open("wb") as file:
-        name = np.array(_name(search.case, search.symmetric))
+        name = np.array(_name(search.case, search.symmetric, search.together))
         np.savez(file, case=name, code=code_of_rules(), depth=search.depth, **arrays)
 
 
-def kept_search(case: Case, path, symmetric: bool = True) -> Search | None:
+def kept_search(case: Case, path, symmetric: bool = True, reduced: bool = False) -> Search | None:
     """The search that a file keeps; None without a file.
 
     Raises
@@ -68,14 +71,14 @@ def kept_search(case: Case, path, symmetric: bool = True) -> Search | None:
             arrays = {one: kept[one] for one in ARRAYS}
     except (KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: this is no checkpoint of a search, or a damaged one") from error
-    if name != _name(case, symmetric):
+    if name != _name(case, symmetric, taken_together(case) if reduced else APART):
         raise InputError(f"{path}: this is a checkpoint of {shown(name, 200)}, not of this search")
     if code != (now := code_of_rules()):
         raise InputError(
             f"{path}: this checkpoint was written by other code of freehint than this"
             f" ({shown(code, 16)}, not {now}), so its states may mean something else"
         )
-    search = Search(case, set(arrays["cells"].tolist()), symmetric)
+    search = Search(case, set(arrays["cells"].tolist()), symmetric, reduced)
     for one, now in arrays.items():
         if now.dtype != getattr(search, one).dtype:
             raise InputError(f"{path}: {one} has type {now.dtype} in this checkpoint")
