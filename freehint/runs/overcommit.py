@@ -61,10 +61,9 @@ class Guest(Checked):
         require(discards, "guest.scenario.host.discard", "be true on a shared host", discards)
         small = self.scenario.host.pages
         require(small == "4KiB", "guest.scenario.host.pages", "be 4KiB on a shared host", small)
-        parked = self.scenario.park
-        require(parked is None, "guest.scenario.park", "be None on a shared host", parked)
-        moving = self.scenario.migration
-        require(moving is None, "guest.scenario.migration", "be None on a shared host", moving)
+        for part in ("migration", "park"):
+            given, must = getattr(self.scenario, part), "be None on a shared host"
+            require(given is None, f"guest.scenario.{part}", must, given)
 
 
 @dataclass(frozen=True)

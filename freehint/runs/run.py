@@ -78,16 +78,9 @@ class Run:
         For a guest under pressure, one row per step: step, begin_ns, end_ns, outcome ("done",
         "killed" by the OOM killer, "not ended"), stalls and stall_ns of direct reclaim and
         compaction, allocations, ooms.
-    parks : DataFrame
-        For a guest that is parked, one row per snapshot from which it was restored: the order's
-        time, order_ns, and pause_ns, written_ns, resume_ns; left_hints (on the ring at the pause),
-        late_hints (used while it was written), chunks, stored_chunks, stored_bytes,
-        resident_bytes, prefetched_bytes, lost_pages (in use, with other content than at the
-        pause); from the resume to the next order: faults, fault_ns, and the counts of
-        :data:`freehint.engine.world.backing.COUNTS`.
-    stranded : DataFrame
-        Why pages were resident at the pause and stored: park (row of ``parks``), cause,
-        resident_pages, stored_pages.
+    parks, stranded : DataFrame
+        For a guest that is parked, one row per snapshot from which it was restored, and one per
+        snapshot and cause for which pages were resident and stored; docs/model.md has the columns.
     provenance : dict
         Parameters, inputs with sha256, versions.
     memory : Memory or None

@@ -35,8 +35,7 @@ class Costs(Checked):
         The guest's first touch of a page that the destination host does not have: an EPT
         violation, and a page that the host allocates and clears.  Assumed.
     huge_fault_ns : int
-        The same where the host backs 2 MiB at once, and clears 512 pages at the rate of
-        ``write_ns``.  Assumed.
+        The same where the host backs 2 MiB at once: 512 pages as ``write_ns``.  Assumed.
     migrate_page_ns : int
         Moving one page by compaction: unmap, copy, map.  Assumed.
     write_ns : int
