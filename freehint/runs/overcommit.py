@@ -15,6 +15,7 @@ import pandas as pd
 
 from freehint.config import require
 from freehint.engine.host.shared import HostMemory, SharedHost
+from freehint.engine.world.backing import PAGES
 from freehint.engine.world.paging import (
     FREE,
     MAJOR_FAULTS,
@@ -59,11 +60,10 @@ class Guest(Checked):
         super().__post_init__()
         discards = self.scenario.host.discard
         require(discards, "guest.scenario.host.discard", "be true on a shared host", discards)
-        small = self.scenario.host.pages
-        require(small == "4KiB", "guest.scenario.host.pages", "be 4KiB on a shared host", small)
-        for part in ("migration", "park"):
-            given, must = getattr(self.scenario, part), "be None on a shared host"
-            require(given is None, f"guest.scenario.{part}", must, given)
+        one = self.scenario
+        only = {"host.pages": (one.host.pages, PAGES[0]), "migration": (one.migration, None)}
+        for name, (given, must) in {**only, "park": (one.park, None)}.items():
+            require(given == must, f"guest.scenario.{name}", f"be {must} on a shared host", given)
 
 
 @dataclass(frozen=True)

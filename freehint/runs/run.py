@@ -22,15 +22,18 @@ from freehint.runs.readable import (
     WAITS_READABLE,
     WALK_ONLY,
 )
-from freehint.runs.stored import COLUMNS, check_summary, check_table, with_texts
+from freehint.runs.stored import (
+    FURTHER_TABLES,
+    TABLES,
+    check_summary,
+    check_table,
+    further_tables,
+    with_texts,
+)
 from freehint.runs.summary import waiting
 from freehint.runs.tracks import trace_of
 from freehint.units import micro
 
-# Tables that only some runs have: of a guest under pressure, of one that is parked.
-PRESSURE_TABLES, PARK_TABLES = ("reclaim", "jobs"), ("parks", "stranded")
-FURTHER_TABLES = PRESSURE_TABLES + PARK_TABLES
-TABLES = ("summary", *(name for name in COLUMNS if name not in FURTHER_TABLES))
 METADATA_KEY = b"freehint"
 
 
@@ -230,18 +233,6 @@ class Run:
         head = f"policy <b>{escape(str(self.summary['policy']))}</b>,"
         head += f" seed {escape(str(self.summary['seed']))}"
         return f"<div><p>{head}</p><table>{rows}</table></div>"
-
-
-def further_tables(facts: dict) -> tuple:
-    """The names of the tables beyond TABLES that a run with this provenance has."""
-    parked = facts.get("parameters", {}).get("park") is not None
-    return PRESSURE_TABLES * under_pressure(facts) + PARK_TABLES * parked
-
-
-def under_pressure(facts: dict) -> bool:
-    """Is the provenance that of a guest under pressure?"""
-    workload = facts.get("parameters", {}).get("workload", {})
-    return isinstance(workload, dict) and workload.get("kind") == "UnderPressure"
 
 
 def readable(run: Run) -> dict:

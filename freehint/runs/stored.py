@@ -37,6 +37,10 @@ COLUMNS = {
     "held": HELD_COLUMNS,
     "balloon": BALLOON_COLUMNS,
 }
+# Tables that only some runs have: of a guest under pressure, of one that is parked.
+PRESSURE_TABLES, PARK_TABLES = ("reclaim", "jobs"), ("parks", "stranded")
+FURTHER_TABLES = PRESSURE_TABLES + PARK_TABLES
+TABLES = ("summary", *(name for name in COLUMNS if name not in FURTHER_TABLES))
 # Types of columns and entries by name; all others are whole numbers.
 COLUMN_TYPES = {
     **dict.fromkeys(
@@ -46,6 +50,18 @@ COLUMN_TYPES = {
     "time_s": "float64",
 }
 ENTRY_TYPES = {"policy": str, "migration": str, "coverage": float, "survival": float}
+
+
+def further_tables(facts: dict) -> tuple:
+    """The names of the tables beyond TABLES that a run with this provenance has."""
+    parked = facts.get("parameters", {}).get("park") is not None
+    return PRESSURE_TABLES * under_pressure(facts) + PARK_TABLES * parked
+
+
+def under_pressure(facts: dict) -> bool:
+    """Is the provenance that of a guest under pressure?"""
+    workload = facts.get("parameters", {}).get("workload", {})
+    return isinstance(workload, dict) and workload.get("kind") == "UnderPressure"
 
 
 def check_table(name: str, table: pd.DataFrame, path) -> None:
