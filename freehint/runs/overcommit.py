@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from freehint.config import require
-from freehint.engine.host.shared import HostMemory, SharedHost
-from freehint.engine.world.backing import PAGES
+from freehint.engine.host.shared import HostMemory, SharedHost, require_guest
 from freehint.engine.world.paging import (
     FREE,
     MAJOR_FAULTS,
@@ -58,12 +57,7 @@ class Guest(Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        discards = self.scenario.host.discard
-        require(discards, "guest.scenario.host.discard", "be true on a shared host", discards)
-        one = self.scenario
-        only = {"host.pages": (one.host.pages, PAGES[0]), "migration": (one.migration, None)}
-        for name, (given, must) in {**only, "park": (one.park, None)}.items():
-            require(given == must, f"guest.scenario.{name}", f"be {must} on a shared host", given)
+        require_guest(self.scenario)
 
 
 @dataclass(frozen=True)
@@ -131,8 +125,7 @@ class _Lockstep:
             self._note_kills(time_ns)
 
     def _note_kills(self, time_ns: int) -> None:
-        new = len(self.memory.kills) - len(self.kill_times)
-        self.kill_times += [time_ns / NS_PER_S] * new
+        self.kill_times += [time_ns / NS_PER_S] * (len(self.memory.kills) - len(self.kill_times))
 
     def note(self, time_ns: int) -> None:
         """Add a row for each guest and one for the host to the tables over time."""
@@ -229,8 +222,7 @@ def _work(summary) -> int:
 
 def _result(lockstep: _Lockstep) -> Overcommit:
     memory, runs, rows, alone = lockstep.memory, {}, [], {}
-    killed = {n: t for (n, *_), t in zip(memory.kills, lockstep.kill_times, strict=True)}
-    names = [guest.name for guest in lockstep.guests]
+    killed = dict(zip((number for number, *_ in memory.kills), lockstep.kill_times, strict=True))
     for number, guest in enumerate(lockstep.guests):
         engine, scenario = memory.engines[number], guest.scenario
         run = new_run(scenario, engine, lockstep.inputs[number])
@@ -248,6 +240,7 @@ def _result(lockstep: _Lockstep) -> Overcommit:
         )
     columns = ["time_s", "guest", "resident_pages", "swapped_pages", "absent_pages"]
     columns += ["major_faults", "minor_faults", "swap_outs", "discarded_pages"]
+    names = [guest.name for guest in lockstep.guests]
     kills = [(t, names[n], *pages) for (n, *pages), t in zip(memory.kills, lockstep.kill_times)]
     host = _host_table(lockstep)
     return Overcommit(

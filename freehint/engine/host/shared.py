@@ -15,6 +15,8 @@ from typing import Annotated
 
 import numpy as np
 
+from freehint.config import require
+from freehint.engine.world.backing import PAGES, SMALL
 from freehint.engine.world.content import take_lazy_pages
 from freehint.engine.world.paging import (
     FREE,
@@ -67,6 +69,24 @@ class SharedHost(Checked):
     slice_ns: Annotated[int, Whole(1, 100 * NS_PER_S)] = NS_PER_MS
 
     where = "host."
+
+
+def require_guest(scenario) -> None:
+    """Refuse a scenario that a shared host cannot run.
+
+    Raises
+    ------
+    InputError
+        Its host does not discard, or has another backing than small pages; or the guest is migrated
+        or parked.
+    """
+    where, here = "guest.scenario.", "on a shared host"
+    discards, pages = scenario.host.discard, scenario.host.pages
+    require(discards, f"{where}host.discard", f"be true {here}", discards)
+    require(pages == PAGES[SMALL], f"{where}host.pages", f"be {PAGES[SMALL]} {here}", pages)
+    for name in ("migration", "park"):
+        given = getattr(scenario, name)
+        require(given is None, f"{where}{name}", f"be None {here}", given)
 
 
 class HostMemory:
