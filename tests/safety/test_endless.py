@@ -1,5 +1,8 @@
 """P6: walks without end, among hand-made states and in the small guest of balloon_alloc."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -55,12 +58,14 @@ def test_both_bugs_of_walks_without_end_are_found_and_pass_without():
     table = known_bugs(["take_and_free", "shrinks_itself"], operations=0)
     assert (table["verdict"] == "found").all()
     assert (table["fixed"] == "exhausted, no violation").all()
+    docs = (Path(__file__).parents[2] / "docs" / "safety.md").read_text()
     for row in table.itertuples():
         *_, (_, last) = replay(row.schedule)
         assert PROPERTIES[last].startswith("P6")
+        assert re.search(rf"^\| {row.bug} \| .* \| P6 \| {row.steps} \|", docs, re.MULTILINE)
 
 
 def test_the_shrinker_frees_a_block_whose_hint_is_on_the_ring():
     told = [one for one, _ in replay("balloon_alloc,generation=G1,discard=True:4050202051000330")]
     assert told[4].endswith("asks the balloon's shrinker, which frees pages 8, 9, 10, 11")
-    assert told[-1].endswith("it discards what was written to [8]")
+    assert "it discards what was written to" in told[-1]

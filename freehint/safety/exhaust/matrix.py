@@ -57,7 +57,10 @@ class Limits:
 
 
 def cells() -> list[Case]:
-    """All cells; those with a discarding host come first."""
+    """All cells; those with a discarding host come first.
+
+    A policy that walks by itself has those of the first of LOGS alone: more are not searched yet.
+    """
     found = []
     for name, policy in POLICIES.items():
         for report in ("own", "acknowledged"):
@@ -65,7 +68,7 @@ def cells() -> list[Case]:
                 continue
             if policy.fill is None and report != "own":  # It reports nothing.
                 continue
-            for generation, chunk in LOGS:
+            for generation, chunk in LOGS if policy.delay_ns is None else LOGS[:1]:
                 try:
                     case = Case(name, report, generation, chunk, **BOUNDS)
                     case.made_policy()
