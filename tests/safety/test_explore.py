@@ -135,6 +135,6 @@ def test_the_command_tells_the_verdict_and_the_schedule(capsys):
 
 
 def test_a_policy_that_does_not_fit_is_refused():
-    assert "feedback" in why_not(replace(POLICIES["v24"], feedback=True))
+    assert "feedback" in why_not(replace(POLICIES["v24"], resume="host_feedback"))
     with pytest.raises(InputError, match=r"policy\.report"):
         explore(Case(policy="v24", report="acknowledged"))
