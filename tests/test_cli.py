@@ -14,6 +14,7 @@ import freehint as fh
 from freehint.cli import PARTS, _parser, main
 from freehint.config import nearest, parameters
 from freehint.engine.host.migration import MigrationConfig
+from freehint.engine.host.park import ParkConfig
 from freehint.inputs.source import annotations, keys
 from freehint.policies import REFUSED
 from freehint.runs.scenario import Scenario
@@ -239,7 +240,8 @@ def test_a_reports_misspelt_parameter_is_refused_before_jupyter_is_imported():
 def test_names_read_from_the_text_are_those_of_the_dataclass(part):
     kind = Scenario
     if part:
-        kind = type(getattr(Scenario(migration=MigrationConfig()), part))
+        given = {"park": ParkConfig()} if part == "park" else {"migration": MigrationConfig()}
+        kind = type(getattr(Scenario(**given), part))
     names = list(annotations(kind.__module__, kind.__name__))
     assert names == [one.name for one in parameters(kind)]
 

@@ -61,7 +61,7 @@ KINDS = {
     "parked": scenario(
         ms=60,
         park=fh.ParkConfig(10 * NS_PER_MS, every_ns=20 * NS_PER_MS, record_ns=NS_PER_MS),
-    ).with_values({"host.discard": True, "host.service_ns": 50_000, "host.gap_ns": 0}),
+    ).with_values({"host.discard": True, "host.service_ns": 400_000, "host.gap_ns": 0}),
     "prefetched": scenario(
         ms=60,
         park=fh.ParkConfig(10 * NS_PER_MS, every_ns=20 * NS_PER_MS, restore="prefetch"),

@@ -158,7 +158,8 @@ def test_every_kind_that_a_scenario_may_have_is_known():
     """A new policy or guest need not be added here too."""
     kinds = {type(policy) for policy in (fh.POLICIES | fh.policies.AGENTS).values()}
     kinds |= set(fh.policies.CALLED)
-    kinds |= {fh.Workload, fh.Program, fh.RecordedGuest, fh.UnderPressure, fh.MigrationConfig}
+    kinds |= {fh.Workload, fh.Program, fh.RecordedGuest, fh.UnderPressure}
+    kinds |= {fh.MigrationConfig, fh.ParkConfig}
     assert set(KINDS.values()) == kinds
 
 
