@@ -58,7 +58,7 @@ parking: $(STAMP) ## park vm0's six sandboxes, and a thousand guests: guests a s
 pct: $(STAMP) ## a planted race of depth 2: 100,000 uniform schedules miss it, PCT finds it
 	@$(BIN)/python -m freehint.safety.chance.race 100000
 
-explore: $(STAMP) ## search every policy and generation of the dirty log in the explorer's small guest: out/explore.csv; has a verdict changed? 10 minutes
+explore: $(STAMP) ## search every policy and generation of the dirty log in the explorer's small guest: out/explore.csv; has a verdict changed? 20 minutes
 	@$(BIN)/python -m freehint.safety.exhaust.matrix out/explore.csv
 
 spin: need-spin $(STAMP) ## search the protocol core, written in Promela, with spin: out/spin.csv; has a verdict changed? 10 minutes

@@ -57,10 +57,7 @@ class Limits:
 
 
 def cells() -> list[Case]:
-    """All cells; those with a discarding host come first.
-
-    A policy that walks by itself has those of the first of LOGS alone: more are not searched yet.
-    """
+    """All cells; those with a discarding host come first."""
     found = []
     for name, policy in POLICIES.items():
         for report in ("own", "acknowledged"):
@@ -68,7 +65,7 @@ def cells() -> list[Case]:
                 continue
             if policy.fill is None and report != "own":  # It reports nothing.
                 continue
-            for generation, chunk in LOGS if policy.delay_ns is None else LOGS[:1]:
+            for generation, chunk in LOGS:
                 try:
                     case = Case(name, report, generation, chunk, **BOUNDS)
                     case.made_policy()
