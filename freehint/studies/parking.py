@@ -99,7 +99,7 @@ def many(guests: int = 1000, memory: str = "128MiB", scheduler: str | None = "pr
     host = HostConfig(discard=True)
     one = Scenario(memory=memory, host=host, park=park, duration_ns=60 * ms)
     began = time.perf_counter()
-    table = sweep(one, {"policy": ["v24"]}, range(guests), scheduler=scheduler)
+    table = sweep(one, {"memory": [memory]}, range(guests), scheduler=scheduler)
     seconds = time.perf_counter() - began
     return {
         "guests": guests,
