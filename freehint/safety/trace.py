@@ -88,7 +88,7 @@ def read_schedule(text: str, policy=None) -> tuple[Case, tuple]:
     whose, *named = head.split(",")
     if not colon or not re.fullmatch("([0-9a-f]{2})*", digits):
         raise InputError(
-            f"a schedule must be one that freehint explore printed, got {shown(text, 80)}"
+            f"--replay must be a schedule that freehint explore printed, got {shown(text, 80)}"
         )
     values = {"policy": whose}
     known = {one.name: type(getattr(Case(), one.name)) for one in parameters(Case)}
