@@ -159,6 +159,11 @@ class CoreCase(Case):
         """The violation that is looked for."""
         return VIOLATIONS[self.loses]
 
+    @property
+    def chosen(self) -> Hinter:
+        """The hinter; a case of the core changes nothing of it."""
+        return self.made_policy()
+
     def made_policy(self) -> Hinter:
         """The hinter."""
         return Hinter(

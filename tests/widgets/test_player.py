@@ -35,7 +35,9 @@ def test_state_and_picture(eight):
     player.moment = 0
     first = base64.b64decode(player._repr_mimebundle_()[0]["image/png"])
     assert last.startswith(b"\x89PNG") and first != last
-    with pytest.raises(InputError, match="trajectory"):
+    with pytest.raises(InputError, match="trajectory must be a Trajectory"):
+        Player(8)
+    with pytest.raises(InputError, match="must be a schedule that freehint explore printed"):
         Player("eight blocks")
 
 

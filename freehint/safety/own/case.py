@@ -1,6 +1,6 @@
 """Cases of policies, whether in POLICIES or a user's own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from freehint.config import parameters, require_name
@@ -22,7 +22,7 @@ class OwnCase(Case):
     """
 
     policy: Annotated[str, OneOf((OWN,))] = OWN
-    made: Policy | None = None
+    made: Policy = field(kw_only=True)
 
     @property
     def chosen(self) -> Policy:
