@@ -23,7 +23,7 @@ from freehint.runs.control import Control
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.sweeps.sweep import sweep
-from freehint.units import MIB, NS_PER_MS, PAGES_PER_MIB
+from freehint.units import NS_PER_MS, PAGES_PER_MIB
 
 GUESTS, FREED_MIB, BALLOON_MIB = 6, 2048, 3584
 # MiB that stay resident, six guests together; vm0-ai/vm0 #34723.
@@ -76,7 +76,7 @@ def six_sandboxes(guests: int = GUESTS) -> pd.DataFrame:
         runs = [simulate(sandbox(reclaimed, seed)) for seed in range(1, guests + 1)]
         causes = pd.concat([run.stranded for run in runs])
         causes = causes.groupby("cause", observed=True)["resident_pages"].sum() / PAGES_PER_MIB
-        resident = sum(int(run.parks["resident_bytes"].iloc[0]) for run in runs) / MIB
+        resident = float(causes.sum())
         told = {"resident_MiB": resident, "published_MiB": published}
         told["error"] = resident / published * GUESTS / guests - 1
         rows.append({"reclaimed": reclaimed, **told, **causes[causes > 0].to_dict()})
