@@ -6,6 +6,9 @@ without reclaiming before the park and once with it.  Here a guest of 4 GiB has 
 ``snap2g`` has in use at rest; vm0's own userland is not published.  Reclaiming is a balloon of
 3584 MiB, the size that vm0 #30221 names, five seconds before the park.
 
+Too much by about 56 MiB a guest after reclaiming: a program's content at boot also lies in the hole
+below 4 GiB, so the page structures that the balloon writes are counted once more.
+
 ``python -m freehint.studies.parking`` prints both tables; ``make parking`` calls it.
 """
 

@@ -58,6 +58,18 @@ def test_each_resident_and_each_stored_page_has_one_cause():
     assert small.parks["stored_bytes"][0] < row["stored_bytes"]
 
 
+def test_a_page_that_is_discarded_before_it_is_loaded_is_in_no_later_snapshot():
+    freed = fh.Program(state="freed", fill_MiB=40)
+    park = fh.ParkConfig(10 * MS, every_ns=60 * MS, elide="unbacked", write_Bps=1 << 36)
+    host = fh.HostConfig(discard=True)
+    given = {"memory": "64MiB", "workload": freed, "host": host, "park": park}
+    run = fh.simulate(fh.Scenario(**given, duration_ns=100 * MS))
+    first, second = run.parks["stored_bytes"]
+    # The hints of the walk, at 20 ms, come between the two.
+    assert first - second > (30 << 20) and run.summary["hinted_pages"] > 30 * 256
+    assert not run.parks["lost_pages"].any()
+
+
 def test_what_is_elided_is_what_the_setting_says():
     stored = {elide: parked(elide=elide).parks["stored_bytes"][0] for elide in ("zero", "unbacked")}
     all_of_it = parked(elide="nothing").parks

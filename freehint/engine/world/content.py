@@ -117,6 +117,8 @@ def discard_page(world, page):
     if shares_host(world.paging):
         page_discarded(world.paging, page, resident)
     clear_bit(world.present, page)
+    if world.backing.stored.shape[0]:  # The snapshot's page is not loaded any more.
+        clear_bit(world.backing.stored, page)
     world.version[page] = 0
 
 
