@@ -82,8 +82,9 @@ def new_zeroed(memory) -> Zeroed:
     -------
     Zeroed
     """
-    bits = (np.zeros(memory.nr_pages // 64, np.uint64) for _ in range(4))
-    return Zeroed(*bits, np.zeros((NR_ORDERS, ALL + 1), np.int64))
+    none = (np.zeros(memory.nr_pages // 64, np.uint64) for _ in range(3))
+    on_pcp_lists = np.packbits(memory.frame & PCP != 0, bitorder="little").view(np.uint64)
+    return Zeroed(*none, on_pcp_lists.copy(), np.zeros((NR_ORDERS, ALL + 1), np.int64))
 
 
 @kernel
