@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,20 @@ from freehint.mm.check import check_memory
 from freehint.mm.memory import MAX_ORDER, MOVABLE, free_list_head, list_nodes
 from freehint.policies.page_reporting import PageReporting
 from freehint.runs.costs.file import save_costs
-from freehint.studies.costs.price import PUBLISHED_MS, page_price, price_beside_published
+from freehint.studies.costs.price import (
+    PUBLISHED_MS,
+    page_price,
+    price_beside_published,
+    price_lines,
+    published_lines,
+)
 from freehint.studies.costs.zeroed import RULES
 from freehint.studies.costs.zeroed_guest import Guest, shuffle_lists
 from freehint.studies.costs.zeroing import (
     PUBLISHED,
+    SIZES,
     Way,
+    after_lines,
     after_reporting,
     churned,
     churning,
@@ -182,3 +191,17 @@ def test_clearing_that_was_not_measured_is_refused_in_one_sentence(beside, words
     with pytest.raises(fh.InputError, match=f"^{path}: {words}") as refused:
         fh.load_clearing(path)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def table_of(text: str, name: str) -> list[str]:
+    """The lines of a table of docs/costs.md."""
+    return text.split(f"<!-- zeroing: {name} -->\n")[1].split("\n<!-- end -->")[0].splitlines()
+
+
+def test_the_tables_of_the_docs_are_those_of_make_zeroing():
+    text = (Path(__file__).parents[2] / "docs" / "costs.md").read_text()
+    assert table_of(text, "price") == price_lines(page_price())
+    assert table_of(text, "published") == published_lines(price_beside_published())
+    assert table_of(text, "after") == after_lines(after_reporting())
+    shown = [line.split(" | ")[:2] for line in table_of(text, "ways")[2:]]
+    assert shown == [[f"| {pages}", way] for pages in SIZES.values() for way in ways()]

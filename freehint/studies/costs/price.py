@@ -16,7 +16,7 @@ from freehint.engine.world.records import Costs
 from freehint.inputs.rules import Real
 from freehint.mm.memory import PAGEBLOCK_NR_PAGES
 from freehint.runs.costs.clearing import Clearing
-from freehint.units import NS_PER_MS
+from freehint.units import NS_PER_MS, NS_PER_US
 
 GUEST_PAGES = ("4 KiB", "2 MiB")
 RETURNED = ("whole", "in parts")  # 2 MiB at once, or smaller blocks
@@ -116,6 +116,31 @@ def _row(costs, clearing, host: str, returned: str, guest: str, known, touched) 
         "total_ns": float(faults * one_ns + cleared_ns),
         "twice_ns": float(cleared_ns if discarded else 0.0),
     }
+
+
+def price_lines(table: pd.DataFrame) -> list[str]:
+    """The table of :func:`page_price` in Markdown, in us, both kinds of knowledge in one row."""
+    lines = [
+        "| host | returned | guest pages | faults | fault | host clears | guest clears | total"
+        " | total, known |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for names, rows in table.groupby(["host", "returned", "guest"], sort=False):
+        off, on = rows.to_dict("records")
+        times = (off["fault_ns"], off["host_clear_ns"], off["guest_clear_ns"], off["total_ns"])
+        faults = f"{off['faults']:.0f}"
+        said = [f"{one / NS_PER_US:,.1f}" for one in (*times, on["total_ns"])]
+        lines.append(f"| {' | '.join((*names, faults, *said))} |")
+    return lines
+
+
+def published_lines(table: pd.DataFrame) -> list[str]:
+    """The table of :func:`price_beside_published` in Markdown."""
+    lines = ["| whose | what | ms | ms, known | saved |", "|---|---|--:|--:|--:|"]
+    for (whose, what), row in table.iterrows():
+        times = f"{row['without_ms']:.1f} | {row['with_ms']:.1f} | {100 * row['saved']:.0f} %"
+        lines.append(f"| {whose} | {what} | {times} |")
+    return lines
 
 
 def price_beside_published(

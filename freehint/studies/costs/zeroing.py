@@ -29,7 +29,12 @@ from freehint.policies import POLICIES
 from freehint.policies.page_reporting import PageReporting
 from freehint.policies.policy import Policy
 from freehint.runs.costs.file import load_clearing, load_costs
-from freehint.studies.costs.price import page_price, price_beside_published
+from freehint.studies.costs.price import (
+    page_price,
+    price_beside_published,
+    price_lines,
+    published_lines,
+)
 from freehint.studies.costs.zeroed import RULES
 from freehint.studies.costs.zeroed_guest import Guest, shuffle_lists
 from freehint.studies.disputes import checked_seeds
@@ -225,13 +230,46 @@ def told(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["pages", "way"])
 
 
+def after_lines(table: pd.DataFrame) -> list[str]:
+    """The table of :func:`after_reporting` in Markdown, shares in %."""
+    lines = [
+        "| guest | pages | page | block | first | block, again | published |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for (guest, pages), rows in table.groupby(["guest", "pages"], sort=False):
+        first, again = (rows.xs(moment, level="moment").iloc[0] for moment in ("first", "again"))
+        published = "-" if np.isnan(first["published"]) else f"{100 * first['published']:.0f}"
+        shares = (*(first[rule] for rule in RULES), again["block"])
+        said = " | ".join(f"{100 * share:.1f}" for share in shares)
+        lines.append(f"| {guest} | {pages} | {said} | {published} |")
+    return lines
+
+
+def way_lines(table: pd.DataFrame) -> list[str]:
+    """The table of :func:`told` in Markdown, shares in % and their differences in points."""
+    lines = [
+        "| pages | way | page | block | lost | first | more |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for (pages, way), row in table.iterrows():
+        cells = [_percent(row, name) for name in ("page", "block", "lost", "first")]
+        cells.append("-" if np.isnan(row["block_more"]) else _percent(row, "block_more"))
+        lines.append(f"| {pages} | {way} | {' | '.join(cells)} |")
+    return lines
+
+
+def _percent(row, name: str) -> str:
+    digits = 2 if name in ("lost", "first") else 1
+    return f"{100 * row[name]:.{digits}f} ± {100 * row[f'{name}_half_width']:.{digits}f}"
+
+
 def main(paths) -> None:
     """Print all tables; with the costs of a file if one is named."""
     costs, clearing = (load_costs(paths[0]), load_clearing(paths[0])) if paths else (None, None)
-    print(page_price(costs, clearing).round(0).to_string())
-    print(price_beside_published(costs, clearing).round(3).to_string())
-    print(after_reporting().round(4).to_string())
-    print(told(churning()).round(4).to_string())
+    print(*price_lines(page_price(costs, clearing)), "", sep="\n")
+    print(*published_lines(price_beside_published(costs, clearing)), "", sep="\n")
+    print(*after_lines(after_reporting()), "", sep="\n")
+    print(*way_lines(told(churning())), sep="\n")
 
 
 if __name__ == "__main__":
