@@ -107,7 +107,7 @@ tornado: $(STAMP) ## halve and double every assumed cost, one by one, over ten s
 	@$(BIN)/python -m freehint.studies.costs.tornado out/tornado.csv
 
 zeroing: $(STAMP) ## what share of allocations lands on pages that the host has zeroed, and what does a returned page cost? 2 minutes
-	@$(BIN)/python -m freehint.studies.costs.zeroing
+	@$(BIN)/python -m freehint.studies.costs.zeroing_tables
 
 docs: $(STAMP) ## write the API's reference from the docstrings, for offline reading: out/docs
 	@EAGER_IMPORT=1 $(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint

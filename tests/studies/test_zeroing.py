@@ -25,13 +25,14 @@ from freehint.studies.costs.zeroing import (
     PUBLISHED,
     SIZES,
     Way,
-    after_lines,
     after_reporting,
     churned,
     churning,
+    in_time,
     told,
     ways,
 )
+from freehint.studies.costs.zeroing_tables import after_lines, time_lines
 from freehint.units import PAGES_PER_MIB
 
 AT_REST = {"at rest": "linux-6.1/traces/idle20.T1", "in pieces": "linux-6.1/traces/frag.T1"}
@@ -102,10 +103,20 @@ def test_ways_are_paired_by_seed():
     assert set(RULES) < set(means.columns)
 
 
-def test_the_demand_does_not_depend_on_the_way():
-    counts = [churned(way, False, 5, 600) for way in (ways()["shuffled"], Way(fh.Walker("other")))]
-    assert counts[0] != counts[1]
-    assert counts[0] == churned(ways()["shuffled"], False, 5, 600)
+def test_the_engine_tells_the_same_share_in_time():
+    kept, walker = PageReporting().name, fh.Walker("all")  # it walks from the first moment on
+    timed = in_time([1, 2, 3], {kept: walker}, churn_MiB=768)
+    assert list(timed["seed"]) == [1, 2, 3]
+    means = told(churning([1, 2, 3], {kept: Way(walker)}, churn_MiB=768))
+    assert timed["page"].mean() == pytest.approx(means["page"].iloc[0], abs=0.02)
+    (line,) = time_lines(timed, means)[2:]
+    assert line.startswith(f"| {kept} | ") and line.count("±") == 2
+
+
+def test_a_way_gives_the_same_shares_again():
+    shuffled = ways()["shuffled"]
+    assert churned(shuffled, False, 5, 300) == churned(shuffled, False, 5, 300)
+    assert churned(shuffled, False, 5, 300) != churned(shuffled, False, 6, 300)
 
 
 COSTS = fh.Costs(fault_ns=2_000, huge_fault_ns=205_000)
@@ -203,5 +214,7 @@ def test_the_tables_of_the_docs_are_those_of_make_zeroing():
     assert table_of(text, "price") == price_lines(page_price())
     assert table_of(text, "published") == published_lines(price_beside_published())
     assert table_of(text, "after") == after_lines(after_reporting())
+    policies = [line.split(" | ")[0] for line in table_of(text, "time")[2:]]
+    assert policies == [f"| {name}" for name, policy in fh.POLICIES.items() if policy.fill]
     shown = [line.split(" | ")[:2] for line in table_of(text, "ways")[2:]]
     assert shown == [[f"| {pages}", way] for pages in SIZES.values() for way in ways()]
