@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import freehint as fh
@@ -32,7 +33,7 @@ from freehint.studies.costs.zeroing import (
     told,
     ways,
 )
-from freehint.studies.costs.zeroing_tables import after_lines, time_lines
+from freehint.studies.costs.zeroing_tables import after_lines, time_lines, way_lines
 from freehint.units import PAGES_PER_MIB
 
 AT_REST = {"at rest": "linux-6.1/traces/idle20.T1", "in pieces": "linux-6.1/traces/frag.T1"}
@@ -101,6 +102,10 @@ def test_ways_are_paired_by_seed():
     # Halves of a split that lose the mark are nearly all of what pages of 4 KiB can gain.
     assert (means.loc["4 KiB", "first"] < means.loc["4 KiB", "block"] / 50).all()
     assert set(RULES) < set(means.columns)
+    lines = way_lines(means, page_price(COSTS, CLEARING))
+    row = means.iloc[0]
+    fault_us, saved_us = 512 * 2.0 * row["page"], 512 * 0.5 * row["block"]
+    assert lines[2].endswith(f"| - | {fault_us:.0f} | {saved_us:.0f} |") and len(lines) == 10
 
 
 def test_the_engine_tells_the_same_share_in_time():
@@ -214,6 +219,7 @@ def test_the_tables_of_the_docs_are_those_of_make_zeroing():
     assert table_of(text, "price") == price_lines(page_price())
     assert table_of(text, "published") == published_lines(price_beside_published())
     assert table_of(text, "after") == after_lines(after_reporting())
+    assert table_of(text, "ways")[:2] == way_lines(pd.DataFrame(), page_price())
     policies = [line.split(" | ")[0] for line in table_of(text, "time")[2:]]
     assert policies == [f"| {name}" for name, policy in fh.POLICIES.items() if policy.fill]
     shown = [line.split(" | ")[:2] for line in table_of(text, "ways")[2:]]

@@ -19,6 +19,7 @@ from freehint.studies.costs.price import (
 from freehint.studies.costs.zeroed import RULES
 from freehint.studies.costs.zeroing import SIZES, after_reporting, churning, in_time, told
 from freehint.sweeps.paired import interval
+from freehint.units import NS_PER_US
 
 
 def after_lines(table: pd.DataFrame) -> list[str]:
@@ -35,15 +36,23 @@ def after_lines(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def way_lines(table: pd.DataFrame) -> list[str]:
-    """The table of :func:`told` in Markdown, shares in % and their differences in points."""
+def way_lines(table: pd.DataFrame, price: pd.DataFrame) -> list[str]:
+    """The table of :func:`told` in Markdown, shares in % and their differences in points.
+
+    ``price`` is that of :func:`page_price`: of each 2 MiB that the program maps, what comes back
+    faults on a host of small pages, and what is known is not cleared by the guest.
+    """
     lines = [
-        "| pages | way | page | block | lost | first | more |",
-        "|---|---|--:|--:|--:|--:|--:|",
+        "| pages | way | page | block | lost | first | more | refault, us | saved, us |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for (pages, way), row in table.iterrows():
         cells = [_percent(row, name) for name in ("page", "block", "lost", "first")]
         cells.append("-" if np.isnan(row["block_more"]) else _percent(row, "block_more"))
+        cost = price.loc[("4KiB", "whole", pages, "not used")]
+        fault_ns = row["page"] * (cost["fault_ns"] + cost["host_clear_ns"])
+        saved_ns = row["block"] * cost["guest_clear_ns"]
+        cells += [f"{one / NS_PER_US:.0f}" for one in (fault_ns, saved_ns)]
         lines.append(f"| {pages} | {way} | {' | '.join(cells)} |")
     return lines
 
@@ -67,12 +76,15 @@ def time_lines(timed: pd.DataFrame, means: pd.DataFrame) -> list[str]:
 def main(paths) -> None:
     """Print all tables; with the costs of a file if one is named."""
     costs, clearing = (load_costs(paths[0]), load_clearing(paths[0])) if paths else (None, None)
-    print(*price_lines(page_price(costs, clearing)), "", sep="\n")
-    print(*published_lines(price_beside_published(costs, clearing)), "", sep="\n")
-    print(*after_lines(after_reporting()), "", sep="\n")
-    means = told(churning())
-    print(*way_lines(means), "", sep="\n")
-    print(*time_lines(in_time(), means), sep="\n")
+    price, means = page_price(costs, clearing), told(churning())
+    tables = (
+        price_lines(price),
+        published_lines(price_beside_published(costs, clearing)),
+        after_lines(after_reporting()),
+        way_lines(means, price),
+        time_lines(in_time(), means),
+    )
+    print("\n\n".join("\n".join(lines) for lines in tables))
 
 
 if __name__ == "__main__":
