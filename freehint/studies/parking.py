@@ -21,7 +21,7 @@ from freehint.config import InputError
 from freehint.data import data
 from freehint.engine.guest.programs import Program
 from freehint.engine.host.device import HostConfig
-from freehint.engine.host.park import ParkConfig
+from freehint.engine.host.park import LATE_HINTS, ParkConfig
 from freehint.engine.world.backing import BACKENDS, COUNTS, PAGES
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
@@ -115,6 +115,42 @@ def by_cause(runs: dict, column: str = "stored_pages") -> pd.DataFrame:
 def last_parks(runs: dict) -> pd.DataFrame:
     """The last row of ``Run.parks`` of each run, by name."""
     return pd.DataFrame({name: run.parks.iloc[-1] for name, run in runs.items()}).T
+
+
+def queued_hints(scenario: Scenario, policies, seeds) -> pd.DataFrame:
+    """What becomes of hints that are on the ring at the pause, by policy and kind of host.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        A guest that is parked.
+    policies : iterable of str or Policy
+    seeds : iterable of int
+
+    Returns
+    -------
+    DataFrame
+        One row per policy and each of LATE_HINTS, with means over the seeds: hints on the ring at
+        the pause, those that the host used before the guest ran again, pages that the snapshot
+        lost by them, and pages lost by hints that were used afterwards.
+    """
+    rows = []
+    for policy, way, seed in product(policies, LATE_HINTS, seeds):
+        run = simulate(
+            scenario.with_values({"policy": policy, "park.late_hints": way, "seed": seed})
+        )
+        row = run.parks.iloc[0]
+        rows.append(
+            {
+                "policy": run.summary["policy"],
+                "host": way,
+                "queued": row["left_hints"],
+                "used while it stood still": row["late_hints"],
+                "pages lost in the snapshot": row["lost_pages"],
+                "pages lost later": row["discard_lost_pages"],
+            }
+        )
+    return pd.DataFrame(rows).groupby(["policy", "host"], sort=False).mean()
 
 
 def given_back(scenario: Scenario) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from freehint.widgets.scenario import KNOBS, OF_POLICIES
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
 DEFAULT = Scenario(duration_ns=100 * NS_PER_MS)  # Most walks end within.
+OF_PARK = ("park at", "drain", "queued hints", "chunk", "restore")
 PARK_AT_NS = 25 * NS_PER_MS  # Then the first walk's hints are on the ring.
 MOST_READY = 4  # guests that are kept, some 20 MB each for one of 4 GiB
 GIVEN = "given"  # a Memory without a name
@@ -65,14 +66,7 @@ GROUPS = {
     },
     "Park": {
         "park": ("park", (("no", False), ("yes", True))),
-        "park at": (
-            "park.at_ns",
-            _in("ms", NS_PER_MS, 10, 20, 25, 30, 50, 100, 200, 500, 1000, 5000),
-        ),
-        "drain": ("park.drain_ns", _in("ms", NS_PER_MS, 0, 1, 2, 5, 10, 20, 50, 100, 500)),
-        "queued hints": KNOBS["queued hints"],
-        "chunk": KNOBS["chunk"],
-        "restore": KNOBS["restore"],
+        **{label: KNOBS[label] for label in OF_PARK},
     },
 }
 FIELDS = {label: field for group in GROUPS.values() for label, (field, _) in group.items()}
