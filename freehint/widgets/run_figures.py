@@ -2,6 +2,7 @@
 
 from freehint import figures
 from freehint.runs.run import readable, summaries
+from freehint.studies.parking import by_cause, last_parks
 from freehint.units import MIB, micro
 
 
@@ -9,6 +10,8 @@ def headline(run) -> str:
     """The main numbers of a run in one line."""
     if "sent_bytes" in run.summary:
         return _migration_headline(run.summary)
+    if "parks" in run.summary:
+        return _park_headline(run.summary)
     facts = readable(run)
     names = ("coverage", "survival", "walk took", "lock held max", "allocation wait max")
     numbers = [f"{name}: {facts[name]}" for name in names]
@@ -21,6 +24,20 @@ def _migration_headline(summary) -> str:
     sent, took = summary["sent_bytes"] / 1e6, summary["total_ns"] / 1e9
     moved = summary["migrated_pages"]
     return f"sent: {sent:,.0f} MB     took: {took:.1f} s     pages moved by compaction: {moved:,}"
+
+
+def _park_headline(summary) -> str:
+    if not summary["parks"]:
+        return "the run ends before the guest is restored"
+    names = ("stored_bytes", "stranded_bytes", "park_ns", "restore_ns")
+    stored, stranded, park, restore = (summary[name] / 1e6 for name in names)
+    told = [
+        f"snapshot: {stored:,.0f} MB, {stranded:,.0f} of them free",
+        f"parking took: {park:,.0f} ms",
+        f"restore took: {restore:,.0f} ms",
+        f"pages lost: {summary['park_lost_pages']:,}",
+    ]
+    return "     ".join(told)
 
 
 def draw_run(run, panels, span_ns: int):
@@ -85,6 +102,17 @@ def _longer(run, ax, _span_ns):
     )
 
 
+def _stranded(run, ax, _span_ns):
+    if len(run.parks):
+        figures.stranded_by_cause(by_cause({"": run}), ax)
+        ax.set_xlabel("memory in the snapshot (MiB)")
+
+
+def _resume(run, ax, _span_ns):
+    if len(run.parks):
+        figures.time_to_resume(last_parks({"": run}), ax)
+
+
 PANELS = {
     "walk": ("where the walk went", _walk),
     "lock": ("the zone lock", _lock),
@@ -94,5 +122,7 @@ PANELS = {
     "fate": ("", _fate),
     "dirty": ("pages newly dirty at each sync", _dirty),
     "orders": ("blocks offered to the ring", _orders),
+    "stranded": ("", _stranded),
+    "resume": ("", _resume),
     "longer": ("how many events lasted longer", _longer),
 }
