@@ -141,7 +141,7 @@ class Knob(NamedTuple):
     """
 
     name: str = ""
-    levels: dict = {}
+    levels: dict | None = None
     why: str = ""
 
 

@@ -24,7 +24,7 @@ KEPT = "costs/chart.csv"
 COMMAND = "make chart"
 KEY = ["workload", "host", "knob"]
 COLUMNS = [
-    *(*KEY, "choice", "why", "of", "column", "without", "best", "best_value"),
+    *(*KEY, "choice", "why", "left_out", "of", "column", "without", "best", "best_value"),
     *("runner_up", "difference", "half_width", "cheapest", "cost", "cheapest_cost", "best_cost"),
     *("runner_up_cost", "seeds"),
 ]

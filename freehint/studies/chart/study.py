@@ -1,13 +1,16 @@
 """What a cell of the decision chart says: choices that were run, and how sure the best one is.
 
-The policy is chosen first, with its own defaults; then order, delay and capacity of that policy, one
-at a time.  A choice is the set of levels that nothing tells apart from the best one: their interval
-holds 0, or they differ by less than LEAST_SHARE of what the guest has without hints.
+The policy is chosen first, with its own defaults; then order, delay and capacity of that policy,
+one at a time.  A choice is the set of levels that nothing tells apart from the best one: their
+interval holds 0, or they differ by less than LEAST_SHARE of what the guest has without hints.
+
+A level is left out if it makes the guest give up memory that it uses without hints (LEAST_GIVEN of
+it, and more than the interval): a guest that has lost its page cache stores little, which is no
+merit of a hint.
 """
 
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from freehint.policies import BASELINE
@@ -23,10 +26,11 @@ from freehint.studies.chart.cells import (
     require_cell,
 )
 from freehint.studies.side_by_side import LEAST_SHARE
-from freehint.sweeps.paired import paired
+from freehint.sweeps.paired import interval, paired
 from freehint.units import NS_PER_MS, PAGES_PER_MIB
 
 SEEDS = range(1, 11)
+LEAST_GIVEN = 0.02
 NO_DIFFERENCE, NOT_KNOWN = "no difference measured", "not known"
 KNOBS = ("policy", "order", "delay", "capacity")
 OR = " or "
@@ -53,7 +57,16 @@ def measured(workload: str, host: str, seed: int, policy: str, values=None) -> d
         value = run.summary["stored_bytes"] / (1 << 20)
     held = cost == HELD
     paid = run.summary["lock_held_max_ns"] / NS_PER_MS if held else run.resident["faults"].iloc[-1]
-    return {"value": float(value), "cost": float(paid)}
+    return {"value": float(value), "cost": float(paid), "in_use": in_use_MiB(run)}
+
+
+def in_use_MiB(run) -> float:
+    """Memory neither free nor held for the host, on average over the run."""
+    free, held = (
+        one.groupby("time_s")[pages].sum().mean() if len(one) else 0
+        for one, pages in ((run.history, "free_pages"), (run.held, "pages"))
+    )
+    return float(run.memory.zones["managed"].sum() - free - held) / PAGES_PER_MIB
 
 
 class Decision(NamedTuple):
@@ -81,7 +94,8 @@ def decide(table: pd.DataFrame, least: float) -> Decision:
     Parameters
     ----------
     table : DataFrame
-        level, seed, value (smaller is better), cost; every level with every seed.
+        level, seed, value (smaller is better), cost; every level with every seed, two levels at
+        least.
     least : float
         Smaller differences are none.
 
@@ -99,10 +113,30 @@ def decide(table: pd.DataFrame, least: float) -> Decision:
     rows = paired(table, ["value"], against=best, factor="level").set_index("level").loc[others]
     apart = rows["differs"] & (rows["difference"] >= least)
     alike = [one for one in means.index if one == best or not apart[one]]
+    cheapest = means.loc[alike].sort_values(["cost", "value"], kind="stable").index[0]
     second = next((one for one in others if apart[one]), others[0])
     row = rows.loc[second]
-    cheapest = means.loc[alike].sort_values(["cost", "value"], kind="stable").index[0]
-    return Decision(alike, best, cheapest, second, float(row["difference"]), float(row["half_width"]))
+    return Decision(
+        alike, best, cheapest, second, float(row["difference"]), float(row["half_width"])
+    )
+
+
+def given_up(table: pd.DataFrame, without: pd.Series) -> list[str]:
+    """The levels that make the guest give up memory in use.
+
+    Parameters
+    ----------
+    table : DataFrame
+        level, seed, in_use.
+    without : Series
+        in_use without hints, by seed.
+    """
+    found = []
+    for level, rows in table.groupby("level", sort=False):
+        mean, half = interval(without - rows.set_index("seed")["in_use"])
+        if mean > half and mean >= LEAST_GIVEN * without.mean():
+            found.append(level)
+    return found
 
 
 def cell(workload: str, host: str, seeds=SEEDS, knobs=KNOBS) -> pd.DataFrame:
@@ -132,12 +166,13 @@ def cell(workload: str, host: str, seeds=SEEDS, knobs=KNOBS) -> pd.DataFrame:
     if HOSTS[host].why:
         return pd.DataFrame(_unknown(key | {"knob": knob}, HOSTS[host].why) for knob in knobs)
 
-    def runs(policy, values=None):
-        return [measured(workload, host, seed, policy, values) for seed in seeds]
+    def runs(level, policy, values=None):
+        found = [measured(workload, host, seed, policy, values) for seed in seeds]
+        return pd.DataFrame(found).assign(level=level, seed=list(seeds))
 
-    found = {name: runs(name) for name in CHOICES}
-    without = float(np.mean([run["value"] for run in found[BASELINE.name]]))
-    rows = [_row(key | {"knob": "policy"}, found, seeds, without)]
+    table = pd.concat([runs(name, name) for name in CHOICES], ignore_index=True)
+    without = table[table["level"] == BASELINE.name].set_index("seed")
+    rows = [_row(key | {"knob": "policy"}, table, without)]
     policy = rows[0]["cheapest"]
     gained = BASELINE.name not in rows[0]["choice"].split(OR)
     if not gained:
@@ -148,8 +183,8 @@ def cell(workload: str, host: str, seeds=SEEDS, knobs=KNOBS) -> pd.DataFrame:
         if knob.why or not gained:
             rows.append(_unknown(about, knob.why if gained else NOTHING_GAINED))
             continue
-        found = {word: runs(policy, {knob.name: value}) for word, value in knob.levels.items()}
-        rows.append(_row(about, found, seeds, without))
+        levels = [runs(word, policy, {knob.name: value}) for word, value in knob.levels.items()]
+        rows.append(_row(about, pd.concat(levels, ignore_index=True), without))
     return pd.DataFrame(rows)
 
 
@@ -157,25 +192,30 @@ def _unknown(about: dict, why: str) -> dict:
     return about | {"choice": NOT_KNOWN, "why": why}
 
 
-def _row(about: dict, runs: dict, seeds, without: float) -> dict:
-    """A row of the table, from the runs of each level."""
-    parts = [pd.DataFrame(one).assign(level=level, seed=seeds) for level, one in runs.items()]
-    table = pd.concat(parts, ignore_index=True)
-    found = decide(table, LEAST_SHARE * without)
-    cost = table.groupby("level")["cost"].mean()
+def _row(about: dict, table: pd.DataFrame, without: pd.DataFrame) -> dict:
+    """A row of the chart, from the runs of each level and those without hints, by seed."""
+    left_out = given_up(table, without["in_use"])
+    about = about | {"left_out": OR.join(left_out)}
+    table = table[~table["level"].isin(left_out)]
+    means = table.groupby("level")[["value", "cost"]].mean()
+    if len(means) < 2:
+        return _unknown(about, "the guest gives up memory in use with all levels but one, or all")
+    base = without["value"].mean()
+    found = decide(table, LEAST_SHARE * base)
+    all_alike = len(found.levels) == len(means)
     return about | {
-        "choice": NO_DIFFERENCE if len(found.levels) == len(runs) else OR.join(found.levels),
+        "choice": NO_DIFFERENCE if all_alike else OR.join(found.levels),
         "column": HOSTS[about["host"]].column,
-        "without": without,
+        "without": base,
         "best": found.best,
-        "best_value": table.loc[table["level"] == found.best, "value"].mean(),
+        "best_value": means.loc[found.best, "value"],
         "runner_up": found.runner_up,
         "difference": found.difference,
         "half_width": found.half_width,
         "cheapest": found.cheapest,
         "cost": HOSTS[about["host"]].cost,
-        "cheapest_cost": cost[found.cheapest],
-        "best_cost": cost[found.best],
-        "runner_up_cost": cost[found.runner_up],
-        "seeds": len(seeds),
+        "cheapest_cost": means.loc[found.cheapest, "cost"],
+        "best_cost": means.loc[found.best, "cost"],
+        "runner_up_cost": means.loc[found.runner_up, "cost"],
+        "seeds": len(without),
     }
