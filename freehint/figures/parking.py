@@ -131,5 +131,5 @@ def given_back(table: pd.DataFrame, ax=None) -> Axes:
 def _rows(ax, names, parts, label: str, least=0) -> None:
     """Rows of bars, the first on top, on an axis that shows all of them and at least ``least``."""
     most = max(stacked_rows(ax, [str(name) for name in names], parts).max(), least)
-    ax.set(xlabel=label, xlim=(0, 1.04 * most or 1))
-    ax.invert_yaxis()
+    beyond = 0.5 if len(names) > 1 else 1  # a single bar is not thick
+    ax.set(xlabel=label, xlim=(0, 1.04 * most or 1), ylim=(len(names) - 1 + beyond, -beyond))

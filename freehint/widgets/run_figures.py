@@ -103,14 +103,18 @@ def _longer(run, ax, _span_ns):
 
 
 def _stranded(run, ax, _span_ns):
-    if len(run.parks):
-        figures.stranded_by_cause(by_cause({"": run}), ax)
-        ax.set_xlabel("memory in the snapshot (MiB)")
+    if not len(run.parks):
+        ax.set_axis_off()  # the headline says why
+        return
+    figures.stranded_by_cause(by_cause({run.summary["policy"]: run}), ax)
+    ax.set_xlabel("memory in the snapshot (MiB)")
 
 
 def _resume(run, ax, _span_ns):
-    if len(run.parks):
-        figures.time_to_resume(last_parks({"": run}), ax)
+    if not len(run.parks):
+        ax.set_axis_off()
+        return
+    figures.time_to_resume(last_parks({run.summary["policy"]: run}), ax)
 
 
 PANELS = {
