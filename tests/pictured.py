@@ -20,6 +20,7 @@ from freehint.safety.exhaust.matrix import explored
 from freehint.studies import parking, speed
 from freehint.studies.blocks import block_story
 from freehint.studies.compile import told
+from freehint.studies.costs import zeroing
 from freehint.studies.costs.tornado import tornado
 from freehint.studies.migrations import after_the_migration, recorded_resident, savings
 from freehint.studies.pressure.compacting import compacting
@@ -199,6 +200,9 @@ DRAWN = {
     ),
     "time_to_resume": lambda: figures.time_to_resume(parking.last_parks(parked())),
     "given_back": lambda: figures.given_back(parking.given_back(IN_PIECES)),
+    "zeroed_shares": lambda: figures.zeroed_shares(
+        zeroing.told(zeroing.churning([1, 2], dict(list(zeroing.ways().items())[-8:]), 128))
+    ),
     "explored_cells": lambda: figures.explored_cells(explored()),
     "story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
     "free_by_order": lambda: figures.free_by_order(walked().memory),

@@ -7,7 +7,7 @@ All colours come from :mod:`freehint.figures.drawing.palette` and always mean th
 """
 
 from freehint.figures.compile import compile_figure
-from freehint.figures.costs import tornado, verdicts_under_costs
+from freehint.figures.costs import tornado, verdicts_under_costs, zeroed_shares
 from freehint.figures.drawing.paper import export
 from freehint.figures.drawing.registry import FIGURES, figure
 from freehint.figures.drawing.style import Picture, every, new_figure, quick_figure, theme
@@ -148,4 +148,5 @@ __all__ = [
     "verdict_intervals",
     "verdicts_under_costs",
     "walk_map",
+    "zeroed_shares",
 ]
