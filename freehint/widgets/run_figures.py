@@ -106,15 +106,16 @@ def _stranded(run, ax, _span_ns):
     if not len(run.parks):
         ax.set_axis_off()  # the headline says why
         return
-    figures.stranded_by_cause(by_cause({run.summary["policy"]: run}), ax)
-    ax.set_xlabel("memory in the snapshot (MiB)")
+    figures.stranded_by_cause(by_cause({"": run}), ax)
+    ax.set(xlabel="memory in the snapshot (MiB)", yticks=())
 
 
 def _resume(run, ax, _span_ns):
     if not len(run.parks):
         ax.set_axis_off()
         return
-    figures.time_to_resume(last_parks({run.summary["policy"]: run}), ax)
+    figures.time_to_resume(last_parks({"": run}), ax)
+    ax.set_yticks(())
 
 
 PANELS = {
