@@ -3,7 +3,7 @@
 from html import escape
 from math import isnan
 
-from freehint.units import NS_PER_MS, NS_PER_S
+from freehint.units import MIB, NS_PER_MS, NS_PER_S, PAGE_SIZE
 
 # (Label, entry of the summary, kind, whether more is better)
 ROWS = (
@@ -26,10 +26,11 @@ MIGRATION_ROWS = (
 )
 PARK_ROWS = (
     ("parking took", "park_ns", "ns", False),
-    ("snapshot", "stored_bytes", "bytes", False),
-    ("free, but stored", "stranded_bytes", "bytes", False),
+    ("snapshot", "stored_bytes", "memory", False),
+    ("free, but stored", "stranded_bytes", "memory", False),
     ("restore took", "restore_ns", "ns", False),
-    ("pages lost", "park_lost_pages", "count", False),
+    ("lost in snapshot", "park_lost_pages", "count", False),
+    ("lost to discards", "lost_to_discard_pages", "count", False),
 )
 OF_A_PARK = {entry for _, entry, _, _ in PARK_ROWS}
 OF_A_WALK = {"coverage", "survival", "walk_ns"}
@@ -176,4 +177,4 @@ def _scale(kind: str, values: list) -> tuple:
         size, unit = next((n for n in NANOSECONDS if most >= n[0]), NANOSECONDS[-1])
         return 1 / size, unit
     return {"share": (100, "%"), "pages": (1 / 256, "MiB"), "bytes": (1e-6, "MB"),
-            "count": (1, "")}[kind]  # fmt: skip
+            "memory": (MIB / PAGE_SIZE, "MiB"), "count": (1, "")}[kind]  # fmt: skip

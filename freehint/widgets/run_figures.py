@@ -3,7 +3,7 @@
 from freehint import figures
 from freehint.runs.run import readable, summaries
 from freehint.studies.parking import by_cause, last_parks
-from freehint.units import MIB, micro
+from freehint.units import MIB, NS_PER_MS, PAGE_SIZE, micro
 
 
 def headline(run) -> str:
@@ -29,13 +29,15 @@ def _migration_headline(summary) -> str:
 def _park_headline(summary) -> str:
     if not summary["parks"]:
         return "the run ends before the guest is restored"
-    names = ("stored_bytes", "stranded_bytes", "park_ns", "restore_ns")
-    stored, stranded, park, restore = (summary[name] / 1e6 for name in names)
+    stored, stranded = (
+        summary[name] * MIB / PAGE_SIZE for name in ("stored_bytes", "stranded_bytes")
+    )
+    park, restore = (summary[name] / NS_PER_MS for name in ("park_ns", "restore_ns"))
     told = [
-        f"snapshot: {stored:,.0f} MB, {stranded:,.0f} of them free",
+        f"snapshot: {stored:,.0f} MiB, {stranded:,.0f} of them free",
         f"parking took: {park:,.0f} ms",
         f"restore took: {restore:,.0f} ms",
-        f"pages lost: {summary['park_lost_pages']:,}",
+        f"pages lost in it: {summary['park_lost_pages']:,}",
     ]
     return "     ".join(told)
 
@@ -106,15 +108,16 @@ def _stranded(run, ax, _span_ns):
     if not len(run.parks):
         ax.set_axis_off()  # the headline says why
         return
-    figures.stranded_by_cause(by_cause({run.summary["policy"]: run}), ax)
-    ax.set_xlabel("memory in the snapshot (MiB)")
+    figures.stranded_by_cause(by_cause({"": run}), ax)
+    ax.set(xlabel="memory in the snapshot (MiB)", yticks=())
 
 
 def _resume(run, ax, _span_ns):
     if not len(run.parks):
         ax.set_axis_off()
         return
-    figures.time_to_resume(last_parks({run.summary["policy"]: run}), ax)
+    figures.time_to_resume(last_parks({"": run}), ax)
+    ax.set_yticks(())
 
 
 PANELS = {

@@ -38,14 +38,13 @@ PARTS = {
 SENTENCES = {
     "workload.size_MiB": "Memory that the load fills or writes.",
     "host.backend": "How the host takes away the memory behind a hint, and whether it then leaves.",
-    "park.restore": "Whether the snapshot is loaded before the guest runs, or page by page.",
+    "park.restore": "Whether all is loaded before the guest runs, or a chunk when it is touched.",
     "control.stop_at_ns": "Time from the walk's start to the host's STOP.",
     "control.done_at_ns": "Time from the walk's start to the host's DONE, which gives back blocks.",
 }
 UNITS = {
     "policy.capacity": "blocks",
     "ring.size": "buffers",
-    "park.chunk_KiB": "KiB",
     "workload.nr_cpus": "CPUs",
 }
 FIRST_SENTENCE = re.compile(r"(.+?[.;:])(\s|$)")
