@@ -36,6 +36,17 @@ def get_pageblock_migratetype(memory, node):
 
 
 @kernel(inline=True)
+def in_hole(memory, node):
+    """Does a frame lie in a pageblock that has no memory?"""
+    return memory.pageblock[node >> PAGEBLOCK_ORDER] == NO_PAGEBLOCK
+
+
+def existing_pages(memory) -> int:
+    """Frames in pageblocks that have memory."""
+    return int((memory.pageblock != NO_PAGEBLOCK).sum()) << PAGEBLOCK_ORDER
+
+
+@kernel(inline=True)
 def set_pageblock_migratetype(memory, node, migratetype):
     """Set the migratetype of one pageblock.  Its skip bit stays, and a hole stays a hole.
 

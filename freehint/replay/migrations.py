@@ -16,6 +16,7 @@ from freehint.formats.proc import memory_from_proc
 from freehint.inputs.reading import csv_of, read_bytes
 from freehint.inputs.rules import MOST_MIB, Real, Whole
 from freehint.mm.change import without_huge_pages
+from freehint.mm.pageblock import existing_pages
 from freehint.policies.balloon_alloc import BalloonAlloc
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
@@ -157,7 +158,7 @@ def scenario_of(row, where: str) -> Scenario:
 
 def _footprint(memory, init: int) -> int:
     """Pages with content at boot: those of the calibrated 1 GiB guest, and more page structures."""
-    more = (memory.nr_pages - (1 << 18)) >> STRUCTURES_SHIFT
+    more = (existing_pages(memory) - (1 << 18)) >> STRUCTURES_SHIFT
     return IDLE_NORMAL_PAGES[init] - Program.background_pages + more
 
 

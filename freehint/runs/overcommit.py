@@ -25,6 +25,7 @@ from freehint.engine.world.paging import (
     SWAPPED,
 )
 from freehint.inputs.rules import Checked, Kind, Time
+from freehint.mm.pageblock import existing_pages
 from freehint.runs.begin import guest_memory, new_engine
 from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
@@ -133,7 +134,7 @@ class _Lockstep:
         for number, engine in self.memory.engines.items():
             world, count = engine.world, engine.world.paging.count
             total += count
-            absent = world.memory.nr_pages - count[RESIDENT] - count[SWAPPED]
+            absent = existing_pages(world.memory) - count[RESIDENT] - count[SWAPPED]
             major = count[MAJOR_FAULTS]
             counts = (count[RESIDENT], count[SWAPPED], absent, major)
             others = (world.host[0].faults - major, count[SWAP_OUTS], world.tally[0].discarded)

@@ -229,6 +229,18 @@ def test_bytes_pages_and_rounds_add_up():
     assert not (run.memory.frame & 0x40).any()
 
 
+def test_the_hole_below_4_gib_is_neither_sent_nor_filled():
+    idle = fh.Program(state="idle")
+    migration = fh.MigrationConfig(bandwidth_Bps=1 << 34)
+    run = fh.simulate(fh.Scenario(memory="4GiB", workload=idle, migration=migration))
+    pages = 4 << 18
+    assert run.memory.nr_pages == pages + (1 << 18)  # node space goes on over the hole
+    assert run.rounds["left_pages"].iloc[0] == pages
+    zones = run.memory.zones
+    in_use = pages - int(zones["nr_free_pages"].sum())
+    assert abs(run.summary["normal_pages"] - in_use) <= 2 * idle.background_pages
+
+
 def test_bandwidth_is_kept_and_few_pages_are_left_at_the_end():
     run = migrate(state="freed", fill_MiB=32)
     s = run.summary

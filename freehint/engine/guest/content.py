@@ -5,16 +5,21 @@ No table here has one row for each page, because a guest may have 2^28 pages.
 
 from freehint.config import require
 from freehint.engine.world.backing import provide
+from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.jit import kernel
 from freehint.mm.bitmap import test_bit
-from freehint.mm.memory import BUDDY, NR_ORDERS, PCP, frame_order
+from freehint.mm.memory import BUDDY, NR_ORDERS, PAGEBLOCK_NR_PAGES, PCP, frame_order
+from freehint.mm.pageblock import existing_pages, in_hole
 
-IN_USE, ON_PCP, FREE = range(3)  # ranks of pages; in a free block it is FREE + the block's order
+# ranks of pages; in a free block it is FREE + the block's order
+HOLE, IN_USE, ON_PCP, FREE = range(-1, 3)
 
 
 @kernel(inline=True)
 def rank_and_size(memory, node):
     """Rank of the pages from ``node`` on, and the number of pages that share it."""
+    if node & (PAGEBLOCK_NR_PAGES - 1) == 0 and in_hole(memory, node):
+        return HOLE, PAGEBLOCK_NR_PAGES
     frame = memory.frame[node]
     if frame & PCP:
         return ON_PCP, 1 << frame_order(frame)
@@ -68,8 +73,9 @@ def boot_content(world, footprint: int) -> None:
         Pages with content; 0 stands for those in use and those on pcp lists.
     """
     memory = world.memory
-    must = f"be at most the guest's {memory.nr_pages} pages"
-    require(footprint <= memory.nr_pages, "workload.footprint_pages", must, footprint)
+    pages = existing_pages(memory)
+    must = f"be at most the guest's {pages} pages"
+    require(footprint <= pages, "workload.footprint_pages", must, footprint)
     in_use = count_rank(memory, IN_USE)
     most = footprint or in_use + count_rank(memory, ON_PCP)
     if world.state[0].init_on_free:
@@ -83,19 +89,25 @@ def boot_content(world, footprint: int) -> None:
 
 @kernel
 def place_mem_map(world):
-    """Place the array of page structures in the last used pages.  No recording tells its place."""
-    memory, left = world.memory, world.mem_map.shape[0]
+    """Place the array of page structures in the last used pages.  No recording tells its place.
+
+    Holes have no page structures (sparse_init() of Linux 6.1).
+    """
+    memory, places = world.memory, world.mem_map.shape[0]
+    left = places - (count_rank(memory, HOLE) >> STRUCTURES_SHIFT)
     skip = count_rank(memory, IN_USE) - left
     if skip < 0:
         return
-    node = 0
+    node = place = 0
     while node < memory.nr_pages:
         rank, size = rank_and_size(memory, node)
         if rank == IN_USE:
             skip -= 1
             if skip < 0:
-                world.mem_map[world.mem_map.shape[0] - left] = node
-                left -= 1
+                while in_hole(memory, place << STRUCTURES_SHIFT):
+                    place += 1
+                world.mem_map[place] = node
+                place += 1
         node += size
     world.state[0].has_mem_map = 1
 

@@ -28,6 +28,7 @@ from freehint.engine.world.records import RECORDED
 from freehint.formats.digest import memory_sha256
 from freehint.inputs.rules import Checked, Pages, Real, Stem, Whole
 from freehint.mm.memory import Memory
+from freehint.mm.pageblock import existing_pages
 
 FOR_EVER = 1 << 40  # laps
 
@@ -143,7 +144,7 @@ class RecordedGuest(Checked):
     def begin(self, world, stream) -> None:
         """Fill the places at T0 and schedule each CPU's first row."""
         loaded, state = self.loaded, world.state[0]
-        boot_content(world, min(self.footprint_pages, world.memory.nr_pages))
+        boot_content(world, min(self.footprint_pages, existing_pages(world.memory)))
         place_mem_map(world)
         world.held[0, : loaded.nr_slots] = NOT_YET
         world.held[0, NOBODYS] = GONE

@@ -33,7 +33,7 @@ from freehint.engine.world.dirty import (
 from freehint.engine.world.records import HINT_REQUESTED, HINT_STOP
 from freehint.inputs.rules import Checked, OneOf, Switch, Time, TimeOrNever, Whole
 from freehint.jit import kernel
-from freehint.mm.memory import BUDDY, ISOLATED, PCP, frame_order
+from freehint.mm.memory import BUDDY, ISOLATED, NO_PAGEBLOCK, PCP, frame_order
 from freehint.units import NS_PER_MS, NS_PER_S
 
 GENERATIONS = ("G1", "G2", "G3")
@@ -136,6 +136,9 @@ class Migration:
         dirty.rule[LOGGING] = 1
         dirty.log[:] = ~np.uint64(0) if self.config.initially_set else 0
         dirty.bitmap[:] = ~np.uint64(0)
+        holes = np.flatnonzero(world.memory.pageblock == NO_PAGEBLOCK)  # no memory of the host
+        for bits in (dirty.log, dirty.bitmap):
+            bits.reshape(len(world.memory.pageblock), -1)[holes] = 0
         self.status, self.begin_ns = "active", now_ns
         self.engine.note_work(now_ns)
         record.phase = PRECOPY

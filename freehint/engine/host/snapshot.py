@@ -4,7 +4,8 @@ import numpy as np
 
 from freehint.jit import kernel
 from freehint.mm.bitmap import set_bit, test_bit
-from freehint.mm.memory import BUDDY, ISOLATED, PCP, frame_order
+from freehint.mm.memory import BUDDY, ISOLATED, PAGEBLOCK_NR_PAGES, PCP, frame_order
+from freehint.mm.pageblock import in_hole
 from freehint.mm.reclaim.state import PG_SWAPBACKED
 from freehint.units import NS_PER_S, PAGE_SIZE
 
@@ -23,10 +24,19 @@ IN_USE, CACHE, ON_PCP, BELOW, NOT_TOLD, HELD, BESIDE = range(len(CAUSES))
 
 
 @kernel
+def has_memory(memory, first, size):
+    """Does a chunk lie, if only in part, outside of holes?"""
+    for node in range(first, min(first + size, memory.nr_pages), min(size, PAGEBLOCK_NR_PAGES)):
+        if not in_hole(memory, node):
+            return True
+    return False
+
+
+@kernel
 def is_stored(world, first, size, elide):
     """Is a chunk to be stored?"""
     if elide == NOTHING_ELIDED:
-        return True
+        return has_memory(world.memory, first, size)
     stored = world.backing.stored  # what an earlier snapshot still holds is backed by it
     for page in range(first, min(first + size, world.memory.nr_pages)):
         if test_bit(world.present, page) or test_bit(stored, page):
