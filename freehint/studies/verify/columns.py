@@ -74,6 +74,27 @@ def _pages_per_s(run) -> float:
     return float(run.summary["writes"]) * NS_PER_S / duration_ns
 
 
+def _ns_per_page(run) -> float:
+    return NS_PER_S / _pages_per_s(run)
+
+
+def _mean_gib(run) -> float:
+    table = moments(run)
+    return float(np.trapezoid(table["rss_GiB"], table["time_s"]) / table["time_s"].iloc[-1])
+
+
+def _footprint_per_work(run) -> float:
+    """GiB s for a million pages of work: of two runs, their ratio is that of the same work."""
+    return _mean_gib(run) / _pages_per_s(run) * 1e6
+
+
+def _reported_s(run) -> float:
+    """When 99 % of what was reported by the end had been."""
+    taken = run.reports[run.reports["taken"]]
+    done = taken["nr_pages"].cumsum()
+    return float(taken["time_ns"][done >= 0.99 * done.iloc[-1]].iloc[0]) / NS_PER_S
+
+
 def _inflate_s(run) -> float:
     course = run.balloon
     most = course["pages"].idxmax()
@@ -105,6 +126,10 @@ DERIVED = {
     "identity_o0_median_GiB": ("GiB", _identity(0, np.median)),
     "identity_o0_max_GiB": ("GiB", _identity(0, np.max)),
     "pages_per_s": ("pages/s", _pages_per_s),
+    "ns_per_page": ("ns", _ns_per_page),
+    "mean_GiB": ("GiB", _mean_gib),
+    "footprint_per_work": ("GiB s", _footprint_per_work),
+    "reported_s": ("s", _reported_s),
     "inflate_s": ("s", _inflate_s),
     "deflate_s": ("s", _deflate_s),
 }

@@ -26,7 +26,7 @@ from freehint.studies.verify.setups import KINDS, column_unit, refuse
 ABSOLUTE, RATIO, REDUCTION, CHANGE = "absolute", "ratio", "reduction", "change"
 ROW_KINDS = {ABSOLUTE: None, RATIO: "1", REDUCTION: "%", CHANGE: "%"}
 UNITS = (
-    *("ns", "us", "ms", "s", "min", "B", "kB", "MB", "MiB", "GiB", "GiB min", "GiB/s"),
+    *("ns", "us", "ms", "s", "min", "B", "kB", "MB", "MiB", "GiB", "GiB min", "GiB s"),
     *("%", "1", "pages", "guests", "pages/s"),
 )
 TOLERANCE = 0.15

@@ -132,6 +132,7 @@ def _measure_beside(parameters: dict, seed: int, columns) -> dict:
     told = {
         "footprint_GiB_min": float(np.trapezoid(total, times) / 60),
         "peak_GiB": float(total.max()),
+        "resident_MiB": float(total.iloc[-1]) * 1024,
     }
     return {name: told[name] for name in columns}
 
@@ -171,7 +172,9 @@ KINDS = {
         },
     ),
     "beside": Kind(
-        _refuse_beside, _measure_beside, {"footprint_GiB_min": "GiB min", "peak_GiB": "GiB"}
+        _refuse_beside,
+        _measure_beside,
+        {"footprint_GiB_min": "GiB min", "peak_GiB": "GiB", "resident_MiB": "MiB"},
     ),
     "sandboxes": Kind(_refuse_sandboxes, _measure_sandboxes, {"resident_MiB": "MiB"}),
 }
