@@ -61,6 +61,7 @@ from freehint.runs.trajectory.trajectory import Trajectory, record
 from freehint.safety.exhaust.explore import explore
 from freehint.studies.thread_run import thread_trajectory
 from freehint.studies.verdicts import verdicts
+from freehint.studies.verify.verify import verify
 from freehint.sweeps.optimise import Optimum, optimise
 from freehint.sweeps.paired import paired
 from freehint.sweeps.sampling import Sample, latin_hypercube, sobol
@@ -159,6 +160,7 @@ __all__ = [
     "validate_reporting",
     "validate_walker",
     "verdicts",
+    "verify",
     "walk_free_mem_block",
     "widgets",
 ]
