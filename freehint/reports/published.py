@@ -1,7 +1,7 @@
 """Published numbers beside the model as one page: HTML and markdown.
 
 ``python -m freehint.reports.published out/verify.html [FOLDER ..]`` writes the page and, beside it,
-the same as markdown; ``make verify`` calls it.
+the same as markdown and the table as csv; ``make verify`` calls it.
 """
 
 import sys
@@ -17,18 +17,20 @@ from freehint.files import whole_file
 from freehint.studies.verify.verify import (
     ABSENT,
     CANNOT,
+    CAUGHT,
     FAILED,
     FITTED,
     JUDGED,
     MISSED,
     RIGHT,
+    UNSEEN,
     WITHIN,
     WORKERS,
     counts,
     verify,
 )
 
-MARKS = {WITHIN: "good", RIGHT: "open", MISSED: "bad", FAILED: "bad"}
+MARKS = {WITHIN: "good", RIGHT: "open", MISSED: "bad", FAILED: "bad", CAUGHT: "good", UNSEEN: "bad"}
 PARTS = (
     ("Judged", JUDGED, "Nothing here was fitted on the row that it is judged by."),
     (
@@ -40,6 +42,11 @@ PARTS = (
         "Predicted, but the published series is not here",
         (ABSENT,),
         "The source names it; make verify SERIES=DIR, or FREEHINT_PUBLISHED, says where it lies.",
+    ),
+    (
+        "Planted wrong",
+        (CAUGHT, UNSEEN),
+        "A rule of the model is wrong on purpose, and the row has to be missed by its tolerance.",
     ),
     ("Failed", (FAILED,), "The run or the column failed."),
     ("Cannot be expressed", (CANNOT,), "What is missing, for each setup."),
@@ -163,7 +170,7 @@ def write_verify(
     Parameters
     ----------
     path : str or Path
-        The HTML file; the markdown is written beside it.  Both appear whole, or nothing does.
+        The HTML file; markdown and csv are written beside it.  All appear whole, or nothing does.
     rows, series, shipped, workers, progress
         As for :func:`freehint.verify`.
 
@@ -173,15 +180,16 @@ def write_verify(
         As :func:`freehint.verify` returns it.
     """
     path = Path(path)
-    beside = path.with_suffix(".md")
-    if beside == path:
-        raise InputError(f"{path}: names the HTML file, and the markdown is written beside it")
+    if path.suffix in (".md", ".csv"):
+        raise InputError(f"{path}: names the HTML file; markdown and csv are written beside it")
     began = time.perf_counter()
     table = verify(rows, series, shipped, workers, progress)
     seconds = time.perf_counter() - began
-    with whole_file(path) as page, whole_file(beside) as text:
+    beside = [path.with_suffix(suffix) for suffix in (".md", ".csv")]
+    with whole_file(path) as page, whole_file(beside[0]) as text, whole_file(beside[1]) as csv:
         page.write_text(html(table, seconds))
         text.write_text(markdown(table, seconds))
+        table.drop(columns="seconds").to_csv(csv, index=False, float_format="%.6g")
     return table
 
 
@@ -199,8 +207,9 @@ def main(arguments: list) -> int:
 
         table = write_verify(path, folders, progress=progress)
     print(*head(table, time.perf_counter() - began), sep="\n")
-    print(f"page: {path} and {Path(path).with_suffix('.md')}")
-    return int((table["verdict"] == FAILED).any())
+    names = [str(Path(path).with_suffix(suffix)) for suffix in (".md", ".csv")]
+    print(f"page: {path}; the same as {' and '.join(names)}")
+    return int(table["verdict"].isin((FAILED, UNSEEN)).any())
 
 
 if __name__ == "__main__":

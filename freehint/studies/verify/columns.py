@@ -11,6 +11,7 @@ from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
 
 GIB_PAGES = 1024 * PAGES_PER_MIB
 KB_BYTES = 1024  # QEMU's "kbytes"
+SERIES_NEAR_GIB = 0.25
 IN_PCP = -1  # the order under which Run.history counts pages on pcp lists
 
 
@@ -68,6 +69,12 @@ def _identity(order: int, statistic):
     return lambda run: float(statistic(identity(run, order)))
 
 
+def _share(run) -> float:
+    """Moments (%) in which the identity is as near to its first value as in the series."""
+    found = identity(run)
+    return float(100 * (abs(found - found.iloc[0]) <= SERIES_NEAR_GIB).mean())
+
+
 def _pages_per_s(run) -> float:
     """Pages that a program wrote in a second of the run, with the time that faults cost it."""
     duration_ns = run.provenance["parameters"]["duration_ns"]
@@ -102,9 +109,11 @@ def _inflate_s(run) -> float:
 
 
 def _deflate_s(run) -> float:
+    """From the order to give pages back to the last of them."""
     course = run.balloon
-    most = course["pages"].idxmax()
-    return float(course["time_s"].iloc[-1] - course["time_s"][most])
+    after = course.loc[course["pages"].idxmax() :]
+    ordered = after[after["target_pages"] < after["pages"].iloc[0]]
+    return float(ordered["time_s"].iloc[-1] - ordered["time_s"].iloc[0])
 
 
 # Name -> (unit, function of a Run).
@@ -122,6 +131,8 @@ DERIVED = {
     "identity_o9_min_GiB": ("GiB", _identity(9, np.min)),
     "identity_o9_median_GiB": ("GiB", _identity(9, np.median)),
     "identity_o9_max_GiB": ("GiB", _identity(9, np.max)),
+    "identity_o9_end_GiB": ("GiB", lambda run: float(identity(run).iloc[-1])),
+    "identity_o9_share": ("%", _share),
     "identity_o0_min_GiB": ("GiB", _identity(0, np.min)),
     "identity_o0_median_GiB": ("GiB", _identity(0, np.median)),
     "identity_o0_max_GiB": ("GiB", _identity(0, np.max)),

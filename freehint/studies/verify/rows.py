@@ -67,6 +67,8 @@ class Row:
     tolerance : float
     fits : tuple of str
         Constants that are fitted on this row, so that it is not judged.
+    wrong : bool
+        Whether its setup has a rule planted wrong, so that the row has to be missed.
     why : str
         What is known of a difference; or, for a row without a setup, why it cannot be predicted.
     """
@@ -85,6 +87,7 @@ class Row:
     series: Series | None = None
     fits: tuple = ()
     why: str = ""
+    wrong: bool = False
 
 
 FILE_KEYS = ("source", "link", "setups", "fitted", "rows", "cannot")
@@ -92,7 +95,7 @@ SETUP_KEYS = ("words", "like", "kind", "parameters", "seeds")
 FIT_KEYS = ("parameter", "value", "on", "setups")
 ROW_KEYS = (
     *("id", "words", "value", "unit", "kind", "column", "setup", "baseline", "tolerance"),
-    *("series", "why"),
+    *("series", "why", "wrong"),
 )
 CANNOT_KEYS = ("id", "words", "why", "value", "unit")
 
@@ -260,10 +263,13 @@ def _row(table, number: int, of: tuple, setups: dict, series_folder) -> Row:
     tolerance = number_of(table, "tolerance", where) if "tolerance" in table else TOLERANCE
     if tolerance < 0:
         raise InputError(f"{where}: tolerance must be at least 0, got {tolerance:g}")
+    wrong = table.get("wrong", False)
+    if not isinstance(wrong, bool):
+        raise InputError(f"{where}: wrong must be true or false, got {shown(wrong)}")
     series = series and read_series(series, series_folder, where)
     return Row(
         *of, text_of(table, "id", where), text_of(table, "words", where), value, unit, kind, column,
-        setup, baseline, tolerance, series, (), table.get("why", ""),
+        setup, baseline, tolerance, series, (), table.get("why", ""), wrong,
     )  # fmt: skip
 
 

@@ -113,17 +113,28 @@ def _measure_shared(parameters: dict, seed: int, columns) -> dict:
 # Guests beside each other, on a host with room for all.
 
 
-def _refuse_beside(parameters: dict) -> None:
-    _scenario(_parts(parameters, ("guests", "every_s"))["scenario"])
+BESIDE = ("guests", "every_s", "until_s")
+
+
+def _beside(parameters: dict) -> dict:
+    parts = _parts(parameters, BESIDE)
+    _scenario(parts["scenario"])
+    until_s = parts.setdefault("until_s", 0)
+    good = type(until_s) in (int, float) and 0 <= until_s <= 1e6
+    require(good, "until_s", "be a number in 0..1000000", until_s)
+    return parts
 
 
 def _measure_beside(parameters: dict, seed: int, columns) -> dict:
-    parts = _parts(parameters, ("guests", "every_s"))
+    """Guests that begin one after the other; a guest keeps its memory after its run."""
+    parts = _beside(parameters)
     tables = [
         moments(simulate(_scenario(parts["scenario"], seed + n))) for n in range(parts["guests"])
     ]
     starts = [n * parts["every_s"] for n in range(parts["guests"])]
     times = np.unique(np.concatenate([t["time_s"] + s for t, s in zip(tables, starts)]))
+    if parts["until_s"]:
+        times = np.append(times[times < parts["until_s"]], parts["until_s"])
     both = [
         np.interp(times, table["time_s"] + start, table["rss_GiB"], left=0.0)
         for table, start in zip(tables, starts)
@@ -172,7 +183,7 @@ KINDS = {
         },
     ),
     "beside": Kind(
-        _refuse_beside,
+        _beside,
         _measure_beside,
         {"footprint_GiB_min": "GiB min", "peak_GiB": "GiB", "resident_MiB": "MiB"},
     ),

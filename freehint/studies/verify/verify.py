@@ -6,6 +6,8 @@ A row that a constant was fitted on is not judged.  Every other one gets a verdi
 - "sign and order right": a change goes the same way, and the prediction is of the same order of
   magnitude (at most half a decade away, a factor of 3.2);
 - "missed" otherwise.
+
+A row whose setup has a rule planted wrong has to be missed by its tolerance.
 """
 
 import json
@@ -25,13 +27,14 @@ from freehint.files import end_with_parent
 from freehint.studies.verify.rows import ABSOLUTE, CHANGE, RATIO, REDUCTION, Row, read_rows
 from freehint.studies.verify.setups import measure
 
-SHIPPED = "published"
+SHIPPED, KEPT = "published", "published/verified.csv"
 WORKERS = 2
 HALF_DECADE = math.sqrt(10)
 WITHIN, RIGHT, MISSED = "within tolerance", "sign and order right", "missed"
 FITTED, CANNOT, ABSENT, FAILED = "fitted", "cannot", "series not here", "failed"
+CAUGHT, UNSEEN = "planted wrong, and missed as it must be", "planted wrong, and not seen"
 JUDGED = (WITHIN, RIGHT, MISSED)
-VERDICTS = (*JUDGED, FITTED, CANNOT, ABSENT, FAILED)
+VERDICTS = (*JUDGED, FITTED, CANNOT, ABSENT, FAILED, CAUGHT, UNSEEN)
 
 
 def verify(rows=None, series=None, shipped: bool = True, workers: int = WORKERS, progress=None):
@@ -195,6 +198,8 @@ def judged(row: Row, results: dict) -> dict:
     elif told["predicted"] == 0:
         told["error"] = 0.0
     verdict = FITTED if row.fits else verdict_of(row, published, told["predicted"])
+    if row.wrong:
+        verdict = UNSEEN if verdict == WITHIN else CAUGHT
     return told | {"verdict": verdict}
 
 
@@ -210,9 +215,17 @@ def verdict_of(row: Row, published: float, predicted: float) -> str:
     return RIGHT if apart <= HALF_DECADE else MISSED
 
 
+def verified() -> pd.DataFrame:
+    """The table that ``make verify`` wrote last for ``data/``, as :func:`verify` returns it."""
+    table = pd.read_csv(data(KEPT))
+    texts = ["source", "words", "setup", "column", "unit", "why", "fits"]
+    return table.fillna(dict.fromkeys(texts, ""))
+
+
 def counts(table: pd.DataFrame) -> dict:
     """How many rows have each verdict, and how many were predicted, judged and right."""
     found = {verdict: int((table["verdict"] == verdict).sum()) for verdict in VERDICTS}
     judged_rows = sum(found[verdict] for verdict in JUDGED)
-    predicted = int(table["predicted"].notna().sum())
+    planted = table["verdict"].isin((CAUGHT, UNSEEN))
+    predicted = int((table["predicted"].notna() & ~planted).sum())
     return {"rows": len(table), "predicted": predicted, "judged": judged_rows, **found}
