@@ -28,6 +28,7 @@ from freehint.studies.pressure.inflating import full_guest
 from freehint.studies.real_walks import blocks_in_holds
 from freehint.studies.tables import holds_of_lists, reuse_by_position
 from freehint.studies.thread import thread_story
+from freehint.studies.verify.verify import verified
 from freehint.units import NS_PER_MS
 
 POLICIES = ("none", "v24", "balloon_alloc", "page_reporting", "five_step")
@@ -190,6 +191,7 @@ DRAWN = {
         {name: recorded_holds(name) for name in ("a_scan", "c_hold2", "c_fivekeep0")}
     ),
     "verdict_intervals": lambda: figures.verdict_intervals(fh.verdicts([1, 2, 3], QUICK)),
+    "published_beside": lambda: figures.published_beside(verified()),
     "tornado": lambda: figures.tornado(tornado()),
     "verdicts_under_costs": lambda: figures.verdicts_under_costs(tornado()),
     "stranded_by_cause": lambda: figures.stranded_by_cause(

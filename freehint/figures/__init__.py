@@ -59,6 +59,7 @@ from freehint.figures.pressure import (
     free_under_pressure,
     memory_that_can_leave,
 )
+from freehint.figures.published import published_beside
 from freehint.figures.safety import explored_cells
 from freehint.figures.savings import (
     bytes_and_times,
@@ -122,6 +123,7 @@ __all__ = [
     "pcp_over_time",
     "per_policy",
     "predicted_beside_measured",
+    "published_beside",
     "quick_figure",
     "resident_beside",
     "resident_lines",
