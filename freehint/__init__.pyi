@@ -63,6 +63,7 @@ from freehint.safety.exhaust.explore import explore
 from freehint.studies.costs.price import page_price
 from freehint.studies.thread_run import thread_trajectory
 from freehint.studies.verdicts import verdicts
+from freehint.studies.verify.verify import verify
 from freehint.sweeps.optimise import Optimum, optimise
 from freehint.sweeps.paired import paired
 from freehint.sweeps.sampling import Sample, latin_hypercube, sobol
@@ -164,6 +165,7 @@ __all__ = [
     "validate_reporting",
     "validate_walker",
     "verdicts",
+    "verify",
     "walk_free_mem_block",
     "widgets",
 ]

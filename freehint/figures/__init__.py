@@ -48,11 +48,18 @@ from freehint.figures.migration import (
     rounds_side_by_side,
     sent_by_round,
 )
+from freehint.figures.parking import (
+    given_back,
+    resident_lines,
+    stranded_by_cause,
+    time_to_resume,
+)
 from freehint.figures.pressure import (
     balloon_course,
     free_under_pressure,
     memory_that_can_leave,
 )
+from freehint.figures.published import published_beside
 from freehint.figures.safety import explored_cells
 from freehint.figures.savings import (
     bytes_and_times,
@@ -99,6 +106,7 @@ __all__ = [
     "free_lines",
     "free_over_time",
     "free_under_pressure",
+    "given_back",
     "guests_resident",
     "hint_balance",
     "hints_over_time",
@@ -115,8 +123,10 @@ __all__ = [
     "pcp_over_time",
     "per_policy",
     "predicted_beside_measured",
+    "published_beside",
     "quick_figure",
     "resident_beside",
+    "resident_lines",
     "resident_over_time",
     "residents",
     "reuse_by_volume",
@@ -128,10 +138,12 @@ __all__ = [
     "slowdown_by_guests",
     "story",
     "story_legend",
+    "stranded_by_cause",
     "survival_by_reach",
     "swap_traffic",
     "theme",
     "time_lost",
+    "time_to_resume",
     "told_over_time",
     "tornado",
     "two_memories",
