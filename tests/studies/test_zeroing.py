@@ -1,6 +1,7 @@
 """Shares of allocations that land on zeroed pages, and the price of a page that comes back."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,3 +225,16 @@ def test_the_tables_of_the_docs_are_those_of_make_zeroing():
     assert policies == [f"| {name}" for name, policy in fh.POLICIES.items() if policy.fill]
     shown = [line.split(" | ")[:2] for line in table_of(text, "ways")[2:]]
     assert shown == [[f"| {pages}", way] for pages in SIZES.values() for way in ways()]
+
+
+def test_the_measured_machine_of_the_docs_saves_what_they_say():
+    text = (Path(__file__).parents[2] / "docs" / "costs.md").read_text()
+    names = ("fault_ns", "huge_fault_ns", "clear_page_ns", "clear_huge_ns")
+    found = [re.search(rf"\| {name} \| ([\d,]+) \|", text).group(1) for name in names]
+    small, huge, page, block = (int(one.replace(",", "")) for one in found)
+    costs = fh.Costs(fault_ns=small, huge_fault_ns=huge)
+    clearing = fh.Clearing(clear_page_ns=page, clear_huge_ns=block)
+    saved = 100 * price_beside_published(costs, clearing).loc["priced", "saved"]
+    said = re.search(r"written pages save (\d+) % on huge pages and (\d+) % on small ones", text)
+    hosts = (saved["host of thp, written"], saved["host of 4KiB, written"])
+    assert [int(one) for one in said.groups()] == [round(one) for one in hosts]
