@@ -34,7 +34,7 @@ from freehint.studies.costs.zeroing import (
     told,
     ways,
 )
-from freehint.studies.costs.zeroing_tables import after_lines, time_lines, way_lines
+from freehint.studies.costs.zeroing_tables import after_lines, main, time_lines, way_lines
 from freehint.units import PAGES_PER_MIB
 
 AT_REST = {"at rest": "linux-6.1/traces/idle20.T1", "in pieces": "linux-6.1/traces/frag.T1"}
@@ -225,6 +225,17 @@ def test_the_tables_of_the_docs_are_those_of_make_zeroing():
     assert policies == [f"| {name}" for name, policy in fh.POLICIES.items() if policy.fill]
     shown = [line.split(" | ")[:2] for line in table_of(text, "ways")[2:]]
     assert shown == [[f"| {pages}", way] for pages in SIZES.values() for way in ways()]
+
+
+def test_the_command_refuses_a_file_in_one_sentence_before_it_computes(tmp_path, capsys):
+    for paths in (
+        ["a.json", "b.json"],
+        [str(tmp_path / "none.json")],
+        [str(costs_file(tmp_path, {}))],
+    ):
+        assert main(paths) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and len(said.err.splitlines()) == 1
 
 
 def test_the_measured_machine_of_the_docs_saves_what_they_say():

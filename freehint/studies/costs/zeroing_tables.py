@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 
+from freehint.config import InputError, require
 from freehint.runs.costs.file import load_clearing, load_costs
 from freehint.studies.costs.price import (
     page_price,
@@ -73,9 +74,14 @@ def time_lines(timed: pd.DataFrame, means: pd.DataFrame) -> list[str]:
     return lines
 
 
-def main(paths) -> None:
-    """Print all tables; with the costs of a file if one is named."""
-    costs, clearing = (load_costs(paths[0]), load_clearing(paths[0])) if paths else (None, None)
+def main(paths) -> int:
+    """Print all tables; with the costs of a file if one is named.  Returns the exit code."""
+    try:
+        require(len(paths) < 2, "the command", "name one costs file or none", paths)
+        costs, clearing = (load_costs(paths[0]), load_clearing(paths[0])) if paths else (None, None)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
     price, means = page_price(costs, clearing), told(churning())
     tables = (
         price_lines(price),
@@ -85,7 +91,8 @@ def main(paths) -> None:
         time_lines(in_time(), means),
     )
     print("\n\n".join("\n".join(lines) for lines in tables))
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:2])
+    sys.exit(main(sys.argv[1:]))
