@@ -14,6 +14,7 @@ from freehint.mm.check import check_memory
 from freehint.mm.memory import MAX_ORDER, MOVABLE, free_list_head, list_nodes
 from freehint.policies.page_reporting import PageReporting
 from freehint.runs.costs.file import save_costs
+from freehint.studies.costs.list_order import while_reporting
 from freehint.studies.costs.price import (
     PUBLISHED_MS,
     page_price,
@@ -34,7 +35,13 @@ from freehint.studies.costs.zeroing import (
     told,
     ways,
 )
-from freehint.studies.costs.zeroing_tables import after_lines, main, time_lines, way_lines
+from freehint.studies.costs.zeroing_tables import (
+    after_lines,
+    main,
+    order_lines,
+    time_lines,
+    way_lines,
+)
 from freehint.units import PAGES_PER_MIB
 
 AT_REST = {"at rest": "linux-6.1/traces/idle20.T1", "in pieces": "linux-6.1/traces/frag.T1"}
@@ -83,6 +90,18 @@ def test_a_shuffled_list_has_the_same_blocks_in_another_order():
     after = list_nodes(memory, head)
     assert len(before) > 50 and sorted(before) == sorted(after)
     assert before.tolist() != after.tolist()
+
+
+def test_a_pass_leaves_what_is_not_reported_in_front():
+    table = while_reporting([1, 2, 3], passes=(1, 2, 4), stem="linux-6.1/traces/idle20.T1")
+    share = table.groupby(["order", "passes"])["block"].mean()
+    assert share["tail"].equals(share["head"]) and share["tail"][1] < 0.05
+    assert share["drawn"][1] > 0.2 and share["drawn"][2] > 2 * share["tail"][2]
+    assert share["tail"][4] == share["drawn"][4] > 0.9
+    reported = table.groupby("passes")["reported_MiB"]
+    assert (reported.max() == reported.min()).all() and reported.max().is_monotonic_increasing
+    lines = order_lines(table)
+    assert len(lines) == 5 and lines[2].count("±") == 2 and "±" not in lines[4]
 
 
 SOME = ("put back at the head", "shuffled", "four times as often")

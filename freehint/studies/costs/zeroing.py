@@ -143,7 +143,7 @@ def churned(way: Way, huge: bool, seed: int, churn_MiB: int = CHURN_MIB) -> dict
     guest = Guest(load_snapshot(data(CHURNED)), way.policy)
     shuffles = np.random.default_rng([seed, 1]) if way.shuffled else None
     every = way.every_MiB * PAGES_PER_MIB
-    _pass(guest, shuffles)
+    one_pass(guest, shuffles)
     pieces, alive, mapped, due = [], 0, 0, every
     while mapped < churn_MiB * PAGES_PER_MIB:
         size = left = int(stream.integers(SMALLEST_PIECE, LARGEST_PIECE + 1))
@@ -157,14 +157,15 @@ def churned(way: Way, huge: bool, seed: int, churn_MiB: int = CHURN_MIB) -> dict
             parts.append(guest.map(part, huge))
             left, due = left - part, due - part
             if left or not due:
-                _pass(guest, shuffles)
+                one_pass(guest, shuffles)
                 due += every
         pieces.append((size, parts))
         alive, mapped = alive + size, mapped + size
     return guest.shares(PAGEBLOCK_ORDER if huge else 0)
 
 
-def _pass(guest: Guest, shuffles) -> None:
+def one_pass(guest: Guest, shuffles: np.random.Generator | None) -> None:
+    """Let the policy make a pass; ``shuffles`` draws the order of lists before it and after."""
     if shuffles:
         shuffle_lists(guest.memory, shuffles)
     guest.report()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from freehint.config import InputError, require
 from freehint.runs.costs.file import load_clearing, load_costs
+from freehint.studies.costs.list_order import while_reporting
 from freehint.studies.costs.price import (
     page_price,
     price_beside_published,
@@ -34,6 +35,25 @@ def after_lines(table: pd.DataFrame) -> list[str]:
         published = "-" if np.isnan(first["published"]) else f"{100 * first['published']:.0f}"
         shares = " | ".join(f"{100 * first[rule]:.1f}" for rule in RULES)
         lines.append(f"| {guest} | {pages} | {shares} | {published} | {100 * again['block']:.1f} |")
+    return lines
+
+
+def order_lines(table: pd.DataFrame) -> list[str]:
+    """The table of :func:`while_reporting` in Markdown, shares in %."""
+    orders, sizes = (list(dict.fromkeys(table[name])) for name in ("order", "pages"))
+    heads = [f"{order}, {pages}" for pages in sizes for order in orders]
+    lines = [
+        f"| passes | reported, MiB | {' | '.join(heads)} |",
+        f"|--:|--:|{'--:|' * len(heads)}",
+    ]
+    for passes, rows in table.groupby("passes"):
+        found = rows.groupby(["pages", "order"], sort=False)["block"].agg(interval)
+        cells = [found[pages, order] for pages in sizes for order in orders]
+        shares = [
+            f"{100 * share:.1f}" + (f" ± {100 * half:.1f}" if half else "") for share, half in cells
+        ]
+        reported = rows["reported_MiB"].max()
+        lines.append(f"| {passes} | {reported:,.0f} | {' | '.join(shares)} |")
     return lines
 
 
@@ -87,6 +107,7 @@ def main(paths) -> int:
         price_lines(price),
         published_lines(price_beside_published(costs, clearing)),
         after_lines(after_reporting()),
+        order_lines(while_reporting()),
         way_lines(means, price),
         time_lines(in_time(), means),
     )
