@@ -20,6 +20,7 @@ from freehint.safety.exhaust.matrix import explored
 from freehint.studies import parking, speed
 from freehint.studies.blocks import block_story
 from freehint.studies.compile import told
+from freehint.studies.costs import zeroing
 from freehint.studies.costs.tornado import tornado
 from freehint.studies.migrations import after_the_migration, recorded_resident, savings
 from freehint.studies.pressure.compacting import compacting
@@ -27,6 +28,7 @@ from freehint.studies.pressure.inflating import full_guest
 from freehint.studies.real_walks import blocks_in_holds
 from freehint.studies.tables import holds_of_lists, reuse_by_position
 from freehint.studies.thread import thread_story
+from freehint.studies.verify.verify import verified
 from freehint.units import NS_PER_MS
 
 POLICIES = ("none", "v24", "balloon_alloc", "page_reporting", "five_step")
@@ -189,6 +191,7 @@ DRAWN = {
         {name: recorded_holds(name) for name in ("a_scan", "c_hold2", "c_fivekeep0")}
     ),
     "verdict_intervals": lambda: figures.verdict_intervals(fh.verdicts([1, 2, 3], QUICK)),
+    "published_beside": lambda: figures.published_beside(verified()),
     "tornado": lambda: figures.tornado(tornado()),
     "verdicts_under_costs": lambda: figures.verdicts_under_costs(tornado()),
     "stranded_by_cause": lambda: figures.stranded_by_cause(
@@ -199,6 +202,9 @@ DRAWN = {
     ),
     "time_to_resume": lambda: figures.time_to_resume(parking.last_parks(parked())),
     "given_back": lambda: figures.given_back(parking.given_back(IN_PIECES)),
+    "zeroed_shares": lambda: figures.zeroed_shares(
+        zeroing.told(zeroing.churning([1, 2], dict(list(zeroing.ways().items())[-8:]), 128))
+    ),
     "explored_cells": lambda: figures.explored_cells(explored()),
     "story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
     "free_by_order": lambda: figures.free_by_order(walked().memory),

@@ -7,7 +7,7 @@ All colours come from :mod:`freehint.figures.drawing.palette` and always mean th
 """
 
 from freehint.figures.compile import compile_figure
-from freehint.figures.costs import tornado, verdicts_under_costs
+from freehint.figures.costs import tornado, verdicts_under_costs, zeroed_shares
 from freehint.figures.drawing.paper import export
 from freehint.figures.drawing.registry import FIGURES, figure
 from freehint.figures.drawing.style import Picture, every, new_figure, quick_figure, theme
@@ -59,6 +59,7 @@ from freehint.figures.pressure import (
     free_under_pressure,
     memory_that_can_leave,
 )
+from freehint.figures.published import published_beside
 from freehint.figures.safety import explored_cells
 from freehint.figures.savings import (
     bytes_and_times,
@@ -122,6 +123,7 @@ __all__ = [
     "pcp_over_time",
     "per_policy",
     "predicted_beside_measured",
+    "published_beside",
     "quick_figure",
     "resident_beside",
     "resident_lines",
@@ -148,4 +150,5 @@ __all__ = [
     "verdict_intervals",
     "verdicts_under_costs",
     "walk_map",
+    "zeroed_shares",
 ]

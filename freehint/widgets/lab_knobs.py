@@ -74,8 +74,8 @@ FIELDS = {label: field for group in GROUPS.values() for label, (field, _) in gro
 OF_POLICY = {label: field.removeprefix("policy.") for label, (field, _) in OF_POLICIES.items()}
 # State of a Program -> the size that it uses; RATED states also use its rate.
 SIZE_OF = {"freed": "fill_MiB", "frag": "frag_MiB", "cache": "cache_MiB",
-           **dict.fromkeys(("dirty", "churn", "burst"), "dirty_MiB")}  # fmt: skip
-RATED = ("dirty", "churn", "burst", "cache")
+           **dict.fromkeys(("dirty", "churn", "burst", "build"), "dirty_MiB")}  # fmt: skip
+RATED = ("dirty", "churn", "burst", "cache", "build")
 
 
 class Bench:
