@@ -19,6 +19,7 @@ from freehint.replay.validate import validate_migration
 from freehint.safety.exhaust.matrix import explored
 from freehint.studies import speed
 from freehint.studies.blocks import block_story
+from freehint.studies.chart.chart import evidence
 from freehint.studies.compile import told
 from freehint.studies.costs.tornado import tornado
 from freehint.studies.migrations import after_the_migration, recorded_resident, savings
@@ -176,6 +177,7 @@ DRAWN = {
     "verdict_intervals": lambda: figures.verdict_intervals(fh.verdicts([1, 2, 3], QUICK)),
     "tornado": lambda: figures.tornado(tornado()),
     "verdicts_under_costs": lambda: figures.verdicts_under_costs(tornado()),
+    "decision_chart": lambda: figures.decision_chart(evidence()),
     "explored_cells": lambda: figures.explored_cells(explored()),
     "story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
     "free_by_order": lambda: figures.free_by_order(walked().memory),

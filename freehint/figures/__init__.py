@@ -6,6 +6,7 @@ each is an attribute of this package; :func:`export` writes one for a paper.
 All colours come from :mod:`freehint.figures.drawing.palette` and always mean the same thing.
 """
 
+from freehint.figures.chart import decision_chart
 from freehint.figures.compile import compile_figure
 from freehint.figures.costs import tornado, verdicts_under_costs
 from freehint.figures.drawing.paper import export
@@ -87,6 +88,7 @@ __all__ = [
     "compare_policies",
     "compile_figure",
     "cost_growth",
+    "decision_chart",
     "dirty_at_each_sync",
     "effect",
     "effects",
