@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time screenshots record-demo parking pct explore spin explore-core known-bugs need-chromium need-gcc need-spin tornado chart
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time screenshots record-demo parking pct explore spin explore-core verify known-bugs need-chromium need-gcc need-spin tornado zeroing chart
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -70,6 +70,10 @@ explore-core: $(STAMP) ## ask the explorer every cell of the protocol core: does
 known-bugs: $(STAMP) ## put known bugs of hinting back, one by one: is each found, with a shortest schedule? out/known_bugs.csv
 	@$(BIN)/python -m freehint.safety.exhaust.known out/known_bugs.csv
 
+# ROWS adds a folder of row files; SERIES is where published series lie that do not ship.
+verify: $(STAMP) ## put the model beside published numbers: out/verify.html and .md; ROWS=FOLDER adds rows; 10 minutes
+	@$(if $(SERIES),FREEHINT_PUBLISHED=$(SERIES)) $(BIN)/python -m freehint.reports.published out/verify.html $(ROWS)
+
 summaries: $(STAMP) ## compare the hashes of 135 runs: has any result changed?
 	@$(BIN)/python tests/summaries.py
 
@@ -108,6 +112,9 @@ tornado: $(STAMP) ## halve and double every assumed cost, one by one, over ten s
 
 chart: $(STAMP) ## what to choose for each kind of guest and host, over ten seeds: out/chart.csv; has a choice changed? 5 minutes
 	@$(BIN)/python -m freehint.studies.chart.chart out/chart.csv
+
+zeroing: $(STAMP) ## what share of allocations lands on pages that the host has zeroed, and what does a returned page cost? 2 minutes
+	@$(BIN)/python -m freehint.studies.costs.zeroing
 
 docs: $(STAMP) ## write the API's reference from the docstrings, for offline reading: out/docs
 	@EAGER_IMPORT=1 $(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint

@@ -6,9 +6,8 @@ each is an attribute of this package; :func:`export` writes one for a paper.
 All colours come from :mod:`freehint.figures.drawing.palette` and always mean the same thing.
 """
 
-from freehint.figures.chart import decision_chart
 from freehint.figures.compile import compile_figure
-from freehint.figures.costs import tornado, verdicts_under_costs
+from freehint.figures.costs import tornado, verdicts_under_costs, zeroed_shares
 from freehint.figures.drawing.paper import export
 from freehint.figures.drawing.registry import FIGURES, figure
 from freehint.figures.drawing.style import Picture, every, new_figure, quick_figure, theme
@@ -49,11 +48,18 @@ from freehint.figures.migration import (
     rounds_side_by_side,
     sent_by_round,
 )
+from freehint.figures.parking import (
+    given_back,
+    resident_lines,
+    stranded_by_cause,
+    time_to_resume,
+)
 from freehint.figures.pressure import (
     balloon_course,
     free_under_pressure,
     memory_that_can_leave,
 )
+from freehint.figures.published import published_beside
 from freehint.figures.safety import explored_cells
 from freehint.figures.savings import (
     bytes_and_times,
@@ -73,7 +79,7 @@ from freehint.figures.shared_host import (
 from freehint.figures.speed import beside_others, cost_growth, load_by_working_set
 from freehint.figures.sweeps import interactions, main_effects, share_map, survival_by_reach
 from freehint.figures.thread import story, story_legend
-from freehint.figures.verdicts import verdict_intervals
+from freehint.figures.verdicts import decision_chart, verdict_intervals
 
 __all__ = [
     "FIGURES",
@@ -101,6 +107,7 @@ __all__ = [
     "free_lines",
     "free_over_time",
     "free_under_pressure",
+    "given_back",
     "guests_resident",
     "hint_balance",
     "hints_over_time",
@@ -117,8 +124,10 @@ __all__ = [
     "pcp_over_time",
     "per_policy",
     "predicted_beside_measured",
+    "published_beside",
     "quick_figure",
     "resident_beside",
+    "resident_lines",
     "resident_over_time",
     "residents",
     "reuse_by_volume",
@@ -130,14 +139,17 @@ __all__ = [
     "slowdown_by_guests",
     "story",
     "story_legend",
+    "stranded_by_cause",
     "survival_by_reach",
     "swap_traffic",
     "theme",
     "time_lost",
+    "time_to_resume",
     "told_over_time",
     "tornado",
     "two_memories",
     "verdict_intervals",
     "verdicts_under_costs",
     "walk_map",
+    "zeroed_shares",
 ]

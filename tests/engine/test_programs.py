@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import freehint as fh
+from freehint.engine.guest.build import places_of
 from freehint.engine.guest.forks import BLOCKS, NR_BLOCKS
 from freehint.engine.guest.page_cache import FILE_PAGES, PAGES_PER_SLAB
 from freehint.engine.host.precopy import ZERO_PAGE_BYTES
@@ -231,3 +232,42 @@ def test_with_init_on_free_pages_that_compaction_left_hold_zeros():
 def test_senseless_values_are_refused(values, sentence):
     with pytest.raises(fh.InputError, match=sentence):
         fh.Scenario(workload=fh.Program()).with_values(values)
+
+
+BUILD = {
+    **{"state": "build", "processes": 3, "dirty_MiB": 2, "rate_MiBps": 200.0, "cache_MiB": 4},
+    **{"output_KiB": 400, "huge_pages": False},
+}
+
+
+def test_a_build_ends_cleans_and_drops_its_caches():
+    before = free_pages(run_program(NS_PER_MS, state="idle"))
+    ends = {
+        name: run_program(ms * NS_PER_MS, **BUILD | {"units": 12, "rest_ms": 1000})
+        for name, ms in (("built", 900), ("cleaned", 1900), ("dropped", 2900))
+    }
+    left = {name: before - free_pages(engine) for name, engine in ends.items()}
+    slabs = 1 + 1 / PAGES_PER_SLAB
+    assert left["built"] == pytest.approx((1024 + 12 * 100) * slabs, rel=0.03)
+    assert left["cleaned"] == pytest.approx(1024 * slabs, rel=0.03)
+    assert left["dropped"] == 0
+    for engine in ends.values():
+        fh.check_memory(engine.world.memory)
+        assert engine.world.tally[0].failed_allocations == 0
+
+
+def test_compilers_are_alive_together_and_share_pageblocks():
+    engine = run_program(60 * NS_PER_MS, **BUILD)
+    pieces, room = engine.world.pieces[:3, 0], places_of(512)
+    assert (pieces > 63).sum() >= 2
+    blocks = [
+        set((engine.world.held[0, i * room : i * room + n] >> 4) // 512)
+        for i, n in enumerate(pieces)
+    ]
+    assert any(a & b for i, a in enumerate(blocks) for b in blocks[:i])
+
+
+def test_a_build_without_memory_reclaims_its_cache_and_ends_compilers():
+    engine = run_program(2 * NS_PER_S, **BUILD | {"dirty_MiB": 12, "output_KiB": 4000})
+    assert engine.world.state[0].oldest > 0
+    fh.check_memory(engine.world.memory)

@@ -82,6 +82,7 @@ KINDS = {
             course_ns=50 * NS_PER_MS,
         ),
     ),
+    "build": program("build", dirty_MiB=2, rate_MiBps=400.0, huge_pages=False),
     "burst": program("burst", dirty_MiB=4, rate_MiBps=400.0, rest_ms=10),
 }
 # A parameter, the kind of scenario in which it counts, and another value.
@@ -160,6 +161,9 @@ COUNTS = [
     ("program.forks_per_s", "fork", 200.0),
     ("program.life_ms", "fork", 5),
     ("program.rest_ms", "burst", 60),
+    ("program.processes", "build", 2),
+    ("program.units", "build", 3),
+    ("program.output_KiB", "build", 64),
     ("program.huge_pages", "churn", False),
     ("program.init_on_free", "fast", True),
     ("program.footprint_pages", "fast", 15_000),

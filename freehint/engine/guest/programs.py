@@ -15,6 +15,7 @@ import numpy as np
 
 from freehint.config import InputError, require
 from freehint.data import DEFAULT_MEMORY
+from freehint.engine.guest.build import MOST_PROCESSES, NUMBERS, begin_build, build_step, places_of
 from freehint.engine.guest.churn import burst_page, churn_page
 from freehint.engine.guest.content import boot_content, place_background, place_mem_map
 from freehint.engine.guest.forks import MOST_ALIVE, fork_step, step_ns
@@ -28,9 +29,12 @@ from freehint.jit import kernel
 from freehint.mm.memory import Memory
 from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
 
-IDLE, DIRTY, CHURN, BURST, FORK, CACHE = range(6)  # the load while time passes
-GOES_ON = {"dirty": DIRTY, "churn": CHURN, "burst": BURST, "fork": FORK, "cache": CACHE}
-STATES = ("idle", "freed", "dirty", "churn", "frag", "burst", "fork", "cache")
+IDLE, DIRTY, CHURN, BURST, FORK, CACHE, BUILD = range(7)  # the load while time passes
+GOES_ON = {
+    **{"dirty": DIRTY, "churn": CHURN, "burst": BURST},
+    **{"fork": FORK, "cache": CACHE, "build": BUILD},
+}
+STATES = ("idle", "freed", "dirty", "churn", "frag", "burst", "fork", "cache", "build")
 BACKGROUND_NS = 100 * NS_PER_MS
 Rate = Annotated[float, Real(0, 1_000_000)]
 
@@ -50,7 +54,10 @@ class Program(Checked):
         and writes ``dirty_MiB`` at that rate, leaves, rests for ``rest_ms``, and begins again;
         "fork" forks processes, see
         :mod:`freehint.engine.guest.forks`; "cache" caches ``cache_MiB`` of files, then goes on at
-        ``rate_MiBps``, see :mod:`freehint.engine.guest.page_cache`.  "burst" was not recorded.
+        ``rate_MiBps``, see :mod:`freehint.engine.guest.page_cache`; "build" caches ``cache_MiB`` of
+        sources, then ``processes`` compilers of ``dirty_MiB`` in the mean touch pages at
+        ``rate_MiBps``, see :mod:`freehint.engine.guest.build`.  "burst" and "build" were not
+        recorded.
     fill_MiB, dirty_MiB, frag_MiB, frag_percent, cache_MiB, rest_ms : int
         See above.
     rate_MiBps : float
@@ -62,6 +69,12 @@ class Program(Checked):
     life_ms : int
         Time from a process's last allocation to its exit: 51 ms is the median life of an anonymous
         page in that recording.
+    processes : int
+        Compilers of "build" that are alive at a time.
+    units : int
+        Compilers of "build" in all; 0 is no end.
+    output_KiB : int
+        What each of them writes to the page cache.
     huge_pages : bool
         Whether transparent_hugepage=always, Debian's default.
     init_on_free : bool
@@ -84,6 +97,9 @@ class Program(Checked):
     forks_per_s: Rate = 61.0
     life_ms: Annotated[int, Whole(0, 1 << 30)] = 51
     rest_ms: Annotated[int, Whole(1, 1 << 30)] = 1_000
+    processes: Annotated[int, Whole(1, MOST_PROCESSES)] = 4
+    units: Annotated[int, Whole(0, 1 << 30)] = 0
+    output_KiB: Annotated[int, Whole(0, 1 << 30)] = 256
     huge_pages: Switch = True
     init_on_free: Switch = False
     footprint_pages: Pages = 0
@@ -97,10 +113,10 @@ class Program(Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.state in ("dirty", "churn", "burst", "cache"):
+        if self.state in ("dirty", "churn", "burst", "cache", "build"):
             above = f"be above 0 for {self.state!r}"
             require(self.rate_MiBps > 0, "workload.rate_MiBps", above, self.rate_MiBps)
-        if self.state in ("dirty", "churn", "burst"):
+        if self.state in ("dirty", "churn", "burst", "build"):
             above = f"be above 0 for {self.state!r}"
             require(self.dirty_MiB > 0, "workload.dirty_MiB", above, self.dirty_MiB)
         if self.state == "fork":
@@ -112,7 +128,7 @@ class Program(Checked):
 
     @property
     def goes_on(self) -> int:
-        """The load while time passes: IDLE, DIRTY, CHURN, BURST, FORK or CACHE."""
+        """The load while time passes: IDLE, DIRTY, CHURN, BURST, FORK, CACHE or BUILD."""
         return GOES_ON.get(self.state, IDLE)
 
     @property
@@ -122,15 +138,23 @@ class Program(Checked):
             return step_ns(self.forks_per_s)
         return round(NS_PER_S / (self.rate_MiBps * PAGES_PER_MIB)) if self.rate_MiBps else 0
 
+    @property
+    def dirty_pages(self) -> int:
+        """Pages of ``dirty_MiB``."""
+        return self.dirty_MiB * PAGES_PER_MIB
+
     def arrays(self, memory: Memory, duration_ns: int) -> dict:
         """The fields of the World that belong to this guest."""
         mib = self.fill_MiB + self.dirty_MiB + self.frag_MiB + self.cache_MiB
         allocates = self.goes_on in (CHURN, FORK, CACHE)
         steps = duration_ns // self.page_ns if allocates else 0
-        room = 2 * mib * PAGES_PER_MIB + 2 * steps + 4096
+        room = places = 2 * mib * PAGES_PER_MIB + 2 * steps + 4096
+        if self.goes_on == BUILD:
+            places = NUMBERS
+            room = self.processes * places_of(self.dirty_pages) + memory.nr_pages
         return {
             "held": np.zeros((1, room), np.int64),
-            "pages": np.zeros(room, np.int64),
+            "pages": np.zeros(places, np.int64),
             "pieces": np.zeros((4096, 3), np.int64),
             "background": np.zeros(self.background_pages, np.int64),
             "mem_map": np.zeros(memory.nr_pages >> STRUCTURES_SHIFT, np.int64),
@@ -172,6 +196,12 @@ def prepare(world, program: Program, stream) -> None:
         world.state[0].live_pages = program.dirty_MiB * PAGES_PER_MIB
     elif program.state == "fork":
         world.state[0].life_ns = program.life_ms * NS_PER_MS
+    elif program.state == "build":
+        world.state[0].rest_ns = program.rest_ms * NS_PER_MS
+        wanted = program.cache_MiB * PAGES_PER_MIB
+        words = stream.integers(0, 1 << 63, program.processes, np.int64)
+        if begin_build(world, program, wanted, words) < wanted:
+            raise InputError(f"workload: the guest has no {program.cache_MiB} MiB for its cache")
     elif program.state == "cache":
         fill_cache(world, program.cache_MiB * PAGES_PER_MIB)
     for name in ("allocations", "failed_allocations", "frees"):
@@ -217,6 +247,11 @@ def program_event(world, word, now_ns):
         if not cache_page(world):
             return -1
         state.page_at = now_ns + state.page_ns
+    elif kind == BUILD:
+        due_ns = build_step(world, word, now_ns)
+        if due_ns < 0:
+            return -1
+        state.page_at = due_ns
     elif kind == BURST:
         due_ns = burst_page(world, now_ns)
         if due_ns < 0:

@@ -1,0 +1,1 @@
+"""Every published number beside the model: rows in data/published, run and judged."""
