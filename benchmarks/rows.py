@@ -9,9 +9,11 @@ FREEHINT = "freehint"
 
 
 class Row(NamedTuple):
-    """One figure.  ``bar`` is what it must hold, e.g. ``">= 1.2"``, or empty.
+    """One figure.
 
     A ratio is always the other side's time or bytes / freehint's: above 1 freehint is the better.
+    ``bar`` is the least that a ratio must be.  Only ratios of one run have one: other figures say
+    more of the machine than of freehint.
     """
 
     what: str
@@ -21,17 +23,15 @@ class Row(NamedTuple):
     p25: float | None = None
     p75: float | None = None
     slices: int | None = None
-    bar: str = ""
+    bar: float | None = None
 
     @property
     def missed(self) -> bool:
-        """Is there a bar, and does the figure miss it?"""
-        if not self.bar:
+        """Is the ratio below its bar by more than its noise, the upper quartile included?"""
+        if self.bar is None:
             return False
-        comparison, limit = self.bar.split()
-        return not (
-            self.value >= float(limit) if comparison == ">=" else self.value <= float(limit)
-        )
+        assert self.unit == RATIO, f"{self.what}: a bar is for a ratio, not for {self.unit}"
+        return (self.value if self.p75 is None else self.p75) < self.bar
 
 
 def timing_rows(what: str, timings: list[Timing], unit: str, bars=None) -> list[Row]:
@@ -47,9 +47,8 @@ def timing_rows(what: str, timings: list[Timing], unit: str, bars=None) -> list[
     bars = bars or {}
     rows = [Row(what, t.side, t.unit_ns, unit, slices=t.slices) for t in timings]
     for t in timings[1:]:
-        bar = f">= {bars[t.side]}" if t.side in bars else ""
         spread = (t.ratio_p25, t.ratio_p75, t.slices)
-        rows.append(Row(what, f"{t.side} / {FREEHINT}", t.ratio, RATIO, *spread, bar))
+        rows.append(Row(what, f"{t.side} / {FREEHINT}", t.ratio, RATIO, *spread, bars.get(t.side)))
     return rows
 
 

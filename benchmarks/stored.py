@@ -1,4 +1,7 @@
-"""A stored result to compare with.  It has ratios only, for times say more of the machine.
+"""Stored results to compare with, one for each processor on which any was ever stored.
+
+They have ratios only, for times say more of the machine.  On a processor that has a table, its
+ratios are bars.  On another, the spread of each ratio over all processors is told beside it.
 
 A ratio has fallen if it is below the stored one by more than its tolerance: ``FLOOR``, and half
 of the distance between the quartiles of its slices, then and now.  Quartiles tell how noisy the
@@ -9,6 +12,7 @@ quartiles are far apart too.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +20,7 @@ from benchmarks.rows import RATIO, Row
 from freehint.config import InputError
 from freehint.files import whole_file
 
-PATH = Path(__file__).with_name("stored.json")
+FOLDER = Path(__file__).with_name("stored_by_cpu")
 WHOLE = ("make bench", "make bench-quick")
 FLOOR = 0.15
 MOST = 0.40  # however noisy: a ratio that fell by more is told
@@ -74,8 +78,15 @@ def changes(before: dict[str, dict], now: dict[str, dict]) -> list[Change]:
     return sorted(found)
 
 
-def store(rows: list[Row], machine: dict, command: str, path: Path = PATH) -> None:
-    """Keep the ratios of a table, by what they were measured, and on what.
+def file_name(machine: dict) -> str:
+    """The name of the file that holds the table of a processor."""
+    return re.sub("[^a-z0-9]+", "-", str(machine["cpu"]).lower()).strip("-") + ".json"
+
+
+def store(rows: list[Row], machine: dict, command: str, folder: Path = FOLDER) -> Path:
+    """Keep the ratios of a table, by what they were measured, and on what; its path.
+
+    The table of the same processor is replaced; those of others stay.
 
     Raises
     ------
@@ -84,7 +95,7 @@ def store(rows: list[Row], machine: dict, command: str, path: Path = PATH) -> No
     """
     if command not in WHOLE:
         raise InputError(f"only a table of {' or '.join(WHOLE)} is stored, not of {command}")
-    missed = [f"{row.what}, {row.side}" for row in rows if row.missed and row.unit == RATIO]
+    missed = [f"{row.what}, {row.side}" for row in rows if row.missed]
     if missed:
         raise InputError(f"a ratio that misses its bar is not stored: {'; '.join(missed)}")
     kept = {
@@ -93,13 +104,15 @@ def store(rows: list[Row], machine: dict, command: str, path: Path = PATH) -> No
     }
     if not kept:
         raise InputError("the table has no ratio to store")
+    path = folder / file_name(machine)
     with whole_file(path) as temporary:
         text = json.dumps({"command": command, "machine": machine, "ratios": kept}, indent=1)
         temporary.write_text(text + "\n")
+    return path
 
 
-def load(path: Path = PATH) -> dict:
-    """What was stored: command, machine, ratios.
+def load(path: Path) -> dict:
+    """What was stored in a file: command, machine, ratios.
 
     Raises
     ------
@@ -113,7 +126,45 @@ def load(path: Path = PATH) -> dict:
         raise InputError(f"{path.name}: no stored result can be read: {error}") from None
 
 
-def other_machine(stored: dict, machine: dict) -> str:
-    """In what this machine differs from that of the stored result; empty if in nothing."""
-    differs = [name for name in SAME_MACHINE if stored["machine"].get(name) != machine.get(name)]
-    return ", ".join(differs)
+def load_all(folder: Path = FOLDER) -> list[dict]:
+    """All stored results, by name of the file."""
+    return [load(path) for path in sorted(folder.glob("*.json"))]
+
+
+def of_machine(tables: list[dict], machine: dict) -> dict | None:
+    """The table of this processor with these caches and huge pages, if there is one."""
+    for table in tables:
+        if all(table["machine"].get(name) == machine.get(name) for name in SAME_MACHINE):
+            return table
+    return None
+
+
+class Outside(NamedTuple):
+    """A ratio beyond what all stored processors had, by more than its tolerance."""
+
+    what: str
+    now: float
+    least: float
+    most: float
+    machines: int
+
+    def __str__(self):
+        where = "below" if self.now < self.least else "above"
+        return (
+            f"{where} the {self.machines} stored processors: {self.what}: {self.now:.2f},"
+            f" there {self.least:.2f}..{self.most:.2f}"
+        )
+
+
+def outside(tables: list[dict], now: dict[str, dict]) -> list[Outside]:
+    """The ratios that lie outside the spread over all stored processors."""
+    found = []
+    for what, one in sorted(now.items()):
+        known = [table["ratios"][what] for table in tables if what in table["ratios"]]
+        if not known:
+            continue
+        allowed = max(tolerance(stored, one) for stored in known)
+        least, most = (pick(stored["ratio"] for stored in known) for pick in (min, max))
+        if not least * (1 - allowed) <= one["ratio"] <= most * (1 + allowed):
+            found.append(Outside(what, one["ratio"], least, most, len(known)))
+    return found

@@ -3,7 +3,9 @@
 The runs are 2 ms each of a freshly booted 256 MiB guest: serially, with a process for each CPU, and
 on a Dask cluster of this machine with as many workers, through tcp://.  Each way sweeps all runs
 three times, in turn; a speed-up is the median of the turns' ratios of wall time, the processes'
-start included (the cluster runs before).  All must give the same file, byte by byte.
+start included (the cluster runs before).  All must give the same file, byte by byte.  In every turn
+as many independent programs as there are CPUs share the runs, too: what they take, their start
+left out, is all that the machine could give at that time.
 
 Then a sweep with processes is killed by SIGKILL when it has a third of its runs; the same call goes
 on with the cluster, and a worker of the cluster is killed on the way.  It must make the same file.
@@ -29,6 +31,7 @@ import freehint as fh
 
 GUEST = fh.Scenario(memory="256MiB", duration_ns=2_000_000, walk_at_ns=200_000)
 GRID = {"policy": ["v24", "rotate_on_exit"], "ring.size": [16, 64, 256, 1024]}
+INDEPENDENT = "independent programs"
 COMBINATIONS = len(GRID["policy"]) * len(GRID["ring.size"])
 TURNS = 3
 MISSED = 1
@@ -39,26 +42,63 @@ def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+ALONE = """
+import sys, time
+import freehint as fh
+from benchmarks.sweeps import GRID, GUEST
+fh.sweep(GUEST, GRID, range(1))
+print("ready", flush=True)
+first, last, step = map(int, sys.stdin.readline().split())
+begin = time.perf_counter()
+fh.sweep(GUEST, GRID, range(first, last, step), None, sys.argv[1])
+print(time.perf_counter() - begin)
+"""
+
+
+def independent(seeds: range, programs: int, folder: Path) -> float:
+    """Seconds of the slowest of some programs that share the seeds and begin together."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    outs = [str(folder / f"alone-{n}.parquet") for n in range(programs)]
+    children = [subprocess.Popen([sys.executable, "-c", ALONE, out], **pipes) for out in outs]
+    for child in children:
+        assert child.stdout.readline() == "ready\n"
+    for n, child in enumerate(children):
+        child.stdin.write(f"{seeds.start + n} {seeds.stop} {programs}\n")
+        child.stdin.flush()
+    seconds = max(float(child.communicate()[0]) for child in children)
+    for out in outs:
+        Path(out).unlink()
+    return seconds
+
+
 def one_turn(turn: int, seeds: range, schedulers: dict, folder: Path) -> dict:
     """Every scheduler, who is first rotating: seconds of each, and the hashes of their files."""
-    names = list(schedulers)
+    names = [*schedulers, INDEPENDENT]
     row = {}
     for place in range(len(names)):
         name = names[(turn + place) % len(names)]
+        if name == INDEPENDENT:
+            row[name] = independent(seeds, len(os.sched_getaffinity(0)), folder)
+            continue
         out = folder / f"{name}-{turn}.parquet"
         begin = perf_counter()
         fh.sweep(GUEST, GRID, seeds, schedulers[name], out)
         row[name] = perf_counter() - begin
-    return row | {"hashes": {sha256(folder / f"{name}-{turn}.parquet") for name in names}}
+    return row | {"hashes": {sha256(folder / f"{name}-{turn}.parquet") for name in schedulers}}
 
 
 def speeds(rows: list[dict], names: list, runs: int) -> pd.DataFrame:
-    """Runs a second and speed-up over the first of ``names``: medians, and the turns' range."""
+    """Runs a second and speed-up over the first of ``names``: medians, and the turns' range.
+
+    ``of independent`` is the speed beside that of the last of ``names``, the independent programs.
+    """
     seconds = np.array([[row[name] for name in names] for row in rows])
     ratios = seconds[:, :1] / seconds
     low, middle, high = np.percentile(ratios, (0, 50, 100), axis=0)
     rate = runs / np.median(seconds, axis=0)
+    share = np.median(seconds[:, -1:] / seconds, axis=0)
     columns = {"who": names, "runs/s": rate, "speed-up": middle, "least": low, "most": high}
+    columns["of independent"] = share
     return pd.DataFrame(columns)
 
 
@@ -121,7 +161,10 @@ def main(arguments=None) -> int:
             for turn in range(TURNS)
         ]
         print(f"{cpus} CPUs, {TURNS} turns of {runs:,} runs", flush=True)
-        print(speeds(rows, list(schedulers), runs).round(2).to_string(index=False), flush=True)
+        print(
+            speeds(rows, [*schedulers, INDEPENDENT], runs).round(2).to_string(index=False),
+            flush=True,
+        )
         same = all(len(row["hashes"]) == 1 for row in rows)
         print(f"the files are {'the same, byte by byte' if same else 'DIFFERENT'}", flush=True)
         whole = folder / "whole.parquet"

@@ -26,7 +26,7 @@ def figure_of(value: float) -> str:
 
 def verdict(row: Row) -> str:
     """The bar and whether it holds."""
-    return f"{row.bar} {'MISSED' if row.missed else 'ok'}" if row.bar else ""
+    return "" if row.bar is None else f">= {row.bar} {'MISSED' if row.missed else 'ok'}"
 
 
 def text(rows: list[Row]) -> str:

@@ -19,6 +19,7 @@ from benchmarks.memory import memory_MiB
 from freehint.units import NS_PER_MS, NS_PER_S, PAGE_SIZE, parse_size
 
 MOST_GIB = 6.0
+STRUCT_PAGES_GIB = 16.0  # 64 bytes for each of its 2^28 frames
 MISSED = 1
 FRAGMENTATION = 0.01  # of the order-10 blocks: some 300,000 blocks of small orders
 BANDWIDTH_BPS = 12_500_000_000  # 100 Gbit/s

@@ -50,7 +50,8 @@ from freehint.reports.glossary import glossary
 from freehint.reports.parameters import check_parameters
 from freehint.runs.cited.citations import bibtex, citations
 from freehint.runs.control import Control
-from freehint.runs.costs.file import load_costs
+from freehint.runs.costs.clearing import Clearing
+from freehint.runs.costs.file import load_clearing, load_costs
 from freehint.runs.costs.sources import cost_sources
 from freehint.runs.overcommit import Guest, Overcommit, overcommit
 from freehint.runs.provenance import provenance_table
@@ -59,6 +60,7 @@ from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.runs.trajectory.trajectory import Trajectory, record
 from freehint.safety.exhaust.explore import explore
+from freehint.studies.costs.price import page_price
 from freehint.studies.thread_run import thread_trajectory
 from freehint.studies.verdicts import verdicts
 from freehint.studies.verify.verify import verify
@@ -81,6 +83,7 @@ __all__ = [
     "BalloonAlloc",
     "CallFiveStep",
     "CallWalker",
+    "Clearing",
     "CompactReport",
     "Control",
     "Costs",
@@ -127,6 +130,7 @@ __all__ = [
     "glossary",
     "kernel",
     "latin_hypercube",
+    "load_clearing",
     "load_costs",
     "load_snapshot",
     "make_memory",
@@ -135,6 +139,7 @@ __all__ = [
     "morris",
     "optimise",
     "overcommit",
+    "page_price",
     "pageblocks",
     "paired",
     "pcp_lists",

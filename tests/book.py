@@ -30,6 +30,7 @@ ORDER = (
     *("12_against_a_real_qemu", "13_how_fast", "14_the_thread_on_a_real_kernel"),
     "15_can_it_corrupt",
     "16_under_pressure",
+    "17_park_and_restore",
     "18_what_others_measured",
     *("compile", "overcommit", "factorial"),
     *("lab", "report"),

@@ -17,9 +17,10 @@ from freehint.replay.pressure.compare import Predicted, compare
 from freehint.replay.pressure.measured import Measured
 from freehint.replay.validate import validate_migration
 from freehint.safety.exhaust.matrix import explored
-from freehint.studies import speed
+from freehint.studies import parking, speed
 from freehint.studies.blocks import block_story
 from freehint.studies.compile import told
+from freehint.studies.costs import zeroing
 from freehint.studies.costs.tornado import tornado
 from freehint.studies.migrations import after_the_migration, recorded_resident, savings
 from freehint.studies.pressure.compacting import compacting
@@ -36,6 +37,13 @@ MOVING = fh.Scenario(
     workload=fh.Program(state="freed", fill_MiB=24),
     migration=fh.MigrationConfig(start_at_ns=100 * NS_PER_MS, bandwidth_Bps=1 << 26),
     duration_ns=2_000 * NS_PER_MS,
+)
+IN_PIECES = fh.Scenario(
+    memory="64MiB",
+    policy="v24",
+    workload=fh.Program(state="frag", frag_MiB=16),
+    host=fh.HostConfig(discard=True),
+    duration_ns=100 * NS_PER_MS,
 )
 QUICK = ["hold the lock: bytes", "five steps", "full ring"]  # disputes that take a second
 FACTORS = ("policy.rotate", "policy.resume", "ring.size")
@@ -147,6 +155,14 @@ def predicted() -> pd.DataFrame:
         return validate_migration(folder)[0]
 
 
+@cache
+def parked() -> dict:
+    """Runs of a small guest in pieces that is parked, by the size of the chunks."""
+    park = fh.ParkConfig(at_ns=50 * NS_PER_MS)
+    each = (IN_PIECES.with_values({"park": park, "park.chunk_KiB": size}) for size in (4, 2048))
+    return {f"{one.park.chunk_KiB} KiB": fh.simulate(one) for one in each}
+
+
 def reach_table() -> pd.DataFrame:
     table = crossed()
     table = table.assign(reach=table["coverage"], rotate=table["policy.rotate"])
@@ -178,6 +194,17 @@ DRAWN = {
     "published_beside": lambda: figures.published_beside(verified()),
     "tornado": lambda: figures.tornado(tornado()),
     "verdicts_under_costs": lambda: figures.verdicts_under_costs(tornado()),
+    "stranded_by_cause": lambda: figures.stranded_by_cause(
+        parking.by_cause(parked()).assign(published_MiB=[12.0, 18.0])
+    ),
+    "resident_lines": lambda: figures.resident_lines(
+        {name: run.resident for name, run in parked().items()}
+    ),
+    "time_to_resume": lambda: figures.time_to_resume(parking.last_parks(parked())),
+    "given_back": lambda: figures.given_back(parking.given_back(IN_PIECES)),
+    "zeroed_shares": lambda: figures.zeroed_shares(
+        zeroing.told(zeroing.churning([1, 2], dict(list(zeroing.ways().items())[-8:]), 128))
+    ),
     "explored_cells": lambda: figures.explored_cells(explored()),
     "story": lambda: figures.story(thread_story("on_exit", "cursor", consumed="A and C")),
     "free_by_order": lambda: figures.free_by_order(walked().memory),

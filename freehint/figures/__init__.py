@@ -7,7 +7,7 @@ All colours come from :mod:`freehint.figures.drawing.palette` and always mean th
 """
 
 from freehint.figures.compile import compile_figure
-from freehint.figures.costs import tornado, verdicts_under_costs
+from freehint.figures.costs import tornado, verdicts_under_costs, zeroed_shares
 from freehint.figures.drawing.paper import export
 from freehint.figures.drawing.registry import FIGURES, figure
 from freehint.figures.drawing.style import Picture, every, new_figure, quick_figure, theme
@@ -47,6 +47,12 @@ from freehint.figures.migration import (
     rounds_over_time,
     rounds_side_by_side,
     sent_by_round,
+)
+from freehint.figures.parking import (
+    given_back,
+    resident_lines,
+    stranded_by_cause,
+    time_to_resume,
 )
 from freehint.figures.pressure import (
     balloon_course,
@@ -100,6 +106,7 @@ __all__ = [
     "free_lines",
     "free_over_time",
     "free_under_pressure",
+    "given_back",
     "guests_resident",
     "hint_balance",
     "hints_over_time",
@@ -119,6 +126,7 @@ __all__ = [
     "published_beside",
     "quick_figure",
     "resident_beside",
+    "resident_lines",
     "resident_over_time",
     "residents",
     "reuse_by_volume",
@@ -130,14 +138,17 @@ __all__ = [
     "slowdown_by_guests",
     "story",
     "story_legend",
+    "stranded_by_cause",
     "survival_by_reach",
     "swap_traffic",
     "theme",
     "time_lost",
+    "time_to_resume",
     "told_over_time",
     "tornado",
     "two_memories",
     "verdict_intervals",
     "verdicts_under_costs",
     "walk_map",
+    "zeroed_shares",
 ]

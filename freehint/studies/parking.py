@@ -15,18 +15,22 @@ Here they are MOVABLE.
 """
 
 import time
+from itertools import product
 
 import pandas as pd
 
+from freehint.config import InputError
 from freehint.data import data
 from freehint.engine.guest.programs import Program
 from freehint.engine.host.device import HostConfig
-from freehint.engine.host.park import ParkConfig
+from freehint.engine.host.park import LATE_HINTS, ParkConfig
+from freehint.engine.world.backing import BACKENDS, COUNTS, PAGES
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
+from freehint.runs.begin import guest_memory
 from freehint.runs.control import Control
 from freehint.runs.scenario import Scenario
-from freehint.runs.simulate import simulate
+from freehint.runs.simulate import run_engine, simulate
 from freehint.sweeps.sweep import sweep
 from freehint.units import NS_PER_MS, PAGES_PER_MIB
 
@@ -87,6 +91,104 @@ def six_sandboxes(guests: int = GUESTS) -> pd.DataFrame:
         told["error"] = resident / published * GUESTS / guests - 1
         rows.append({"reclaimed": reclaimed, **told, **causes[causes > 0].to_dict()})
     return pd.DataFrame(rows).set_index("reclaimed").fillna(0.0)
+
+
+def by_cause(runs: dict, column: str = "stored_pages") -> pd.DataFrame:
+    """What the last snapshot of each run stores, or finds resident, by cause.
+
+    Parameters
+    ----------
+    runs : dict
+        Name -> Run of a guest that was parked.
+    column : str
+        "stored_pages" or "resident_pages".
+
+    Returns
+    -------
+    DataFrame
+        One row per run and one column per cause, in MiB.
+    """
+    rows = {}
+    for name, run in runs.items():
+        last = run.stranded[run.stranded["park"] == run.stranded["park"].max()]
+        rows[name] = last.set_index("cause")[column] / PAGES_PER_MIB
+    return pd.DataFrame(rows).T.rename_axis(columns=None)
+
+
+def last_parks(runs: dict) -> pd.DataFrame:
+    """The last row of ``Run.parks`` of each run, by name."""
+    return pd.DataFrame({name: run.parks.iloc[-1] for name, run in runs.items()}).T
+
+
+def queued_hints(scenario: Scenario, policies, seeds) -> pd.DataFrame:
+    """What becomes of hints that are on the ring at the pause, by policy and kind of host.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        A guest that is parked.
+    policies : iterable of str or Policy
+    seeds : iterable of int
+
+    Returns
+    -------
+    DataFrame
+        One row per policy and each of LATE_HINTS, with means over the seeds: hints on the ring at
+        the pause, those that the host used before the guest ran again, pages that the snapshot
+        lost by them, and pages lost by hints that were used afterwards.
+    """
+    rows = []
+    for policy, way, seed in product(policies, LATE_HINTS, seeds):
+        run = simulate(
+            scenario.with_values({"policy": policy, "park.late_hints": way, "seed": seed})
+        )
+        row = run.parks.iloc[0]
+        rows.append(
+            {
+                "policy": run.summary["policy"],
+                "host": way,
+                "queued": row["left_hints"],
+                "used while it stood still": row["late_hints"],
+                "pages lost in the snapshot": row["lost_pages"],
+                "pages lost later": row["discard_lost_pages"],
+            }
+        )
+    return pd.DataFrame(rows).groupby(["policy", "host"], sort=False).mean()
+
+
+def given_back(scenario: Scenario) -> pd.DataFrame:
+    """What each kind of host does with the memory that a guest tells it of.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        A guest that gives hints; its host's backend and pages are replaced.
+
+    Returns
+    -------
+    DataFrame
+        With (backend, pages) as index; in MiB what left the host, what is left to it (MADV_FREE)
+        and stays as long as it has room, what stays although it reported success, and blocks that
+        it refused; huge pages that were split; faults of the run, and their time in ms.
+    """
+    rows = {}
+    for kind in product(BACKENDS, PAGES):
+        try:
+            one = scenario.with_values(dict(zip(("host.backend", "host.pages"), kind, strict=True)))
+        except InputError:
+            continue  # hugetlb has no MADV_FREE
+        world = run_engine(one, guest_memory(one)[0]).world
+        count = dict(zip(COUNTS, world.backing.count.tolist(), strict=True))
+        rows[kind] = {
+            "left_MiB": int(world.tally[0].discarded) / PAGES_PER_MIB,
+            "lazy_MiB": count["lazy_pages"] / PAGES_PER_MIB,
+            "kept_MiB": count["kept_pages"] / PAGES_PER_MIB,
+            "refused_MiB": count["refused_pages"] / PAGES_PER_MIB,
+            "splits": count["splits"],
+            "faults": int(world.host[0].faults),
+            "fault_ms": int(world.host[0].fault_sum_ns) / NS_PER_MS,
+        }
+    return pd.DataFrame(rows).T.rename_axis(["backend", "pages"])
 
 
 def many(guests: int = 1000, memory: str = "128MiB", scheduler: str | None = "processes") -> dict:

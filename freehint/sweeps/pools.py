@@ -44,7 +44,8 @@ class Processes:
     def chunks(self, left: deque):
         """Yield rows, {number: row}, in the order in which chunks come back."""
         if self.pool is None:
-            context = multiprocessing.get_context("spawn")
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["freehint.sweeps.forked"])
             workers = min(self.workers, len(left))
             self.pool = ProcessPoolExecutor(workers, context, _begin_worker, (self.space,))
         try:

@@ -1,4 +1,4 @@
-"""The bench: knobs of policy, guest, ring, host and migration beside the player of the run.
+"""The bench: knobs of policy, guest, ring, host, migration and park beside the player of the run.
 
 A turn of a knob simulates the edited side again, with the newest values only: a run that a newer
 turn overtakes is given up.  Of a large guest the moment that the player shows comes first; the
@@ -24,7 +24,8 @@ from freehint.widgets.later import InSlices, Later
 
 SOON_S = 0.002  # so that the other messages in the kernel's queue are read before
 QUIET_S = 0.35
-DECIDING = ("policy", "lock", "load", "migrate")  # These change or switch off other knobs.
+# These change or switch off other knobs.
+DECIDING = ("policy", "lock", "load", "discard", "migrate", "park")
 
 
 class Lab(Simulating, widgets.VBox):

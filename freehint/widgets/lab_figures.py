@@ -7,6 +7,7 @@ from matplotlib.image import imread, imsave
 
 from freehint import figures
 from freehint.runs.run import summaries
+from freehint.studies.parking import by_cause, last_parks
 from freehint.widgets.player.png import moment_png
 from freehint.widgets.run_figures import PANELS
 
@@ -15,7 +16,7 @@ WIDTH, ROW_HEIGHT, DPI = 9.6, 2.5, 125  # inches, inches, pixels per inch
 
 
 def draw_runs(runs: dict):
-    """Draw the walk map and the lock timeline of one or two runs, and their migrations, if any.
+    """Draw the walk map and the lock timeline of one or two runs, and their migrations or parks.
 
     Parameters
     ----------
@@ -23,7 +24,8 @@ def draw_runs(runs: dict):
         Name -> Run, one or two; two runs stand side by side.
     """
     migrated = {name: run for name, run in runs.items() if "migration" in run.summary}
-    rows = len(runs) + bool(migrated)
+    parked = {name: run for name, run in runs.items() if len(run.parks)}
+    rows = len(runs) + bool(migrated) + bool(parked)
     figure, axes = figures.quick_figure(
         WIDTH, ROW_HEIGHT * rows, rows, 2, DPI, left=0.075, right=0.985, top=1 - 0.12 / rows,
         bottom=0.2 / rows, hspace=0.5, wspace=0.26,
@@ -37,8 +39,11 @@ def draw_runs(runs: dict):
         ax.set_title(whose + title, loc="left", fontsize=10)
     if len(runs) == 2:
         _same_heights(axes[:2])
+    below = axes[len(panels) :]
     if migrated:
-        _draw_migrations(migrated, *axes[-2:])
+        _draw_migrations(migrated, *below[:2])
+    if parked:
+        _draw_parks(parked, *below[-2:])
     return figure
 
 
@@ -52,11 +57,23 @@ def _same_heights(axes) -> None:
 def _draw_migrations(runs: dict, fate, dirty) -> None:
     table = summaries(runs.values()).set_axis(list(runs))
     figures.pages_by_fate(table, fate)
-    fate.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(-0.05, 1.0),
-                columnspacing=1.0, handlelength=1.2, borderpad=0)  # fmt: skip
+    _legend_above(fate)
     figures.dirty_at_each_sync({name: run.rounds for name, run in runs.items()}, dirty)
     if len(runs) > 1:
         dirty.legend(frameon=False, fontsize=9, loc="upper right")
+
+
+def _draw_parks(runs: dict, causes, times) -> None:
+    figures.stranded_by_cause(by_cause(runs), causes)
+    causes.set_xlabel("memory in the snapshot (MiB)")
+    figures.time_to_resume(last_parks(runs), times)
+    for ax in (causes, times):
+        _legend_above(ax)
+
+
+def _legend_above(ax) -> None:
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(-0.05, 1.0),
+              columnspacing=1.0, handlelength=1.2, borderpad=0)  # fmt: skip
 
 
 def stacked_png(trajectories, moments, below: bytes) -> bytes:

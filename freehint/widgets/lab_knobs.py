@@ -8,6 +8,7 @@ from freehint.engine.guest.programs import STATES, Program
 from freehint.engine.guest.recorded_guest import RecordedGuest
 from freehint.engine.guest.workloads import Workload
 from freehint.engine.host.migration import GENERATIONS, MigrationConfig
+from freehint.engine.host.park import ParkConfig
 from freehint.mm.memory import copy_memory
 from freehint.mm.profile import profile_name
 from freehint.policies import POLICIES
@@ -20,6 +21,8 @@ from freehint.widgets.scenario import KNOBS, OF_POLICIES
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
 DEFAULT = Scenario(duration_ns=100 * NS_PER_MS)  # Most walks end within.
+OF_PARK = ("park at", "drain", "queued hints", "chunk", "restore")
+PARK_AT_NS = 25 * NS_PER_MS  # Then the first walk's hints are on the ring.
 MOST_READY = 4  # guests that are kept, some 20 MB each for one of 4 GiB
 GIVEN = "given"  # a Memory without a name
 
@@ -48,6 +51,9 @@ GROUPS = {
         "host away": ("host.gap_ns", _in("ms", NS_PER_MS, 0, 1, 2, 3, 5, 10, 20, 50)),
         "service": ("host.service_ns", _in("µs", NS_PER_US, 0.2, 0.5, 1, 2, 5, 10, 20, 50)),
         "kick": ("host.kick_ns", _in("µs", NS_PER_US, 0, 5, 10, 20, 50, 100, 500)),
+        "discard": ("host.discard", (("no", False), ("yes", True))),
+        "backend": KNOBS["backend"],
+        "pages": KNOBS["pages"],
     },
     "Migration": {
         "migrate": ("migration", (("no", False), ("yes", True))),
@@ -57,6 +63,10 @@ GROUPS = {
         ),
         "downtime": ("migration.downtime_limit_ms", _in("ms", 1, 1, 3, 10, 30, 100, 300, 1000)),
         "dirty log": ("migration.generation", GENERATIONS),
+    },
+    "Park": {
+        "park": ("park", (("no", False), ("yes", True))),
+        **{label: KNOBS[label] for label in OF_PARK},
     },
 }
 FIELDS = {label: field for group in GROUPS.values() for label, (field, _) in group.items()}
@@ -104,6 +114,7 @@ class Bench:
         base = self.base
         name = base.memory if isinstance(base.memory, str) else GIVEN
         migration = base.migration or MigrationConfig(bandwidth_Bps=100_000_000)
+        park = base.park or ParkConfig(at_ns=PARK_AT_NS)
         synthetic = base.workload if isinstance(base.workload, Workload) else Workload()
         program = base.workload if isinstance(base.workload, Program) else None
         state = program.state if program else RECORDED
@@ -127,6 +138,15 @@ class Bench:
             "bandwidth": migration.bandwidth_Bps,
             "downtime": migration.downtime_limit_ms,
             "dirty log": migration.generation,
+            "discard": base.host.discard,
+            "backend": base.host.backend,
+            "pages": base.host.pages,
+            "park": base.park is not None,
+            "park at": park.at_ns,
+            "drain": park.drain_ns,
+            "queued hints": park.late_hints,
+            "chunk": park.chunk_KiB,
+            "restore": park.restore,
         }
 
     def policy_values(self, policy: Policy) -> dict:
@@ -154,6 +174,12 @@ class Bench:
             labels -= {"memory"}
         if not values["migrate"]:
             labels -= set(GROUPS["Migration"]) - {"migrate"}
+        if not values["park"]:
+            labels -= set(GROUPS["Park"]) - {"park"}
+        if values["migrate"]:
+            labels -= set(GROUPS["Park"])  # one or the other
+        if not values["discard"]:
+            labels -= {"backend", "pages"}
         return labels
 
     def _of_policy(self, values: dict) -> set:
@@ -178,6 +204,7 @@ class Bench:
             "memory": self.base.memory if given else values["memory"],
             "workload": self._workload(values),
             "migration": self._migration(values),
+            "park": self._park(values),
             "kernel": kernel,
             **{FIELDS[label]: values[label] for label in ("seed", "run", *GROUPS["Ring and host"])},
         }
@@ -238,6 +265,18 @@ class Bench:
             bandwidth_Bps=values["bandwidth"],
             downtime_limit_ms=values["downtime"],
             generation=values["dirty log"],
+        )
+
+    def _park(self, values: dict):
+        if values["migrate"] or not values["park"]:
+            return None
+        return replace(
+            self.base.park or ParkConfig(),
+            at_ns=values["park at"],
+            drain_ns=values["drain"],
+            late_hints=values["queued hints"],
+            chunk_KiB=values["chunk"],
+            restore=values["restore"],
         )
 
 

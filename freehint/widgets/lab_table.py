@@ -3,7 +3,7 @@
 from html import escape
 from math import isnan
 
-from freehint.units import NS_PER_MS, NS_PER_S
+from freehint.units import MIB, NS_PER_MS, NS_PER_S, PAGE_SIZE
 
 # (Label, entry of the summary, kind, whether more is better)
 ROWS = (
@@ -24,6 +24,15 @@ MIGRATION_ROWS = (
     ("faults afterwards", "faults", "count", False),
     ("lost writes", "lost_writes", "count", False),
 )
+PARK_ROWS = (
+    ("parking took", "park_ns", "ns", False),
+    ("snapshot", "stored_bytes", "memory", False),
+    ("free, but stored", "stranded_bytes", "memory", False),
+    ("restore took", "restore_ns", "ns", False),
+    ("lost in snapshot", "park_lost_pages", "count", False),
+    ("lost to discards", "lost_to_discard_pages", "count", False),
+)
+OF_A_PARK = {entry for _, entry, _, _ in PARK_ROWS}
 OF_A_WALK = {"coverage", "survival", "walk_ns"}
 NANOSECONDS = ((NS_PER_S, "s"), (NS_PER_MS, "ms"), (1_000, "µs"), (1, "ns"))
 
@@ -41,6 +50,8 @@ def run_table(runs: dict) -> str:
     if any("migration" in summary for summary in summaries):
         body += _status_row(summaries)
         body += "".join(_run_row(summaries, *row[:3]) for row in MIGRATION_ROWS)
+    if any("parks" in summary for summary in summaries):
+        body += "".join(_run_row(summaries, *row[:3]) for row in PARK_ROWS)
     note = "one seed; “5 seeds” tells whether a difference is more than noise" * (len(runs) == 2)
     return _table([escape(name) for name in runs], body, note)
 
@@ -62,6 +73,8 @@ def spread_table(spread) -> str:
             _spread_row(spread, label, entry, kind, better if ended else None)
             for label, entry, kind, better in MIGRATION_ROWS
         )
+    if "parks" in spread.table:
+        body += "".join(_spread_row(spread, *row) for row in PARK_ROWS)
     first, *_, last = spread.seeds
     note = f"seeds {first} to {last}; mean ± half of its 95 % interval"
     return _table(spread.sides, body, note)
@@ -88,7 +101,8 @@ def measured(summary, entry):
     value = summary.get(entry)
     if value is None or isnan(value) or value < 0:
         return None
-    return None if entry in OF_A_WALK and summary["strokes"] == 0 else value
+    restored = entry not in OF_A_PARK or summary["parks"] > 0  # within the run
+    return value if restored and (entry not in OF_A_WALK or summary["strokes"] > 0) else None
 
 
 def _run_row(summaries, label, entry, kind) -> str:
@@ -163,4 +177,4 @@ def _scale(kind: str, values: list) -> tuple:
         size, unit = next((n for n in NANOSECONDS if most >= n[0]), NANOSECONDS[-1])
         return 1 / size, unit
     return {"share": (100, "%"), "pages": (1 / 256, "MiB"), "bytes": (1e-6, "MB"),
-            "count": (1, "")}[kind]  # fmt: skip
+            "memory": (MIB / PAGE_SIZE, "MiB"), "count": (1, "")}[kind]  # fmt: skip

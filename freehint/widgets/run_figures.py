@@ -2,13 +2,16 @@
 
 from freehint import figures
 from freehint.runs.run import readable, summaries
-from freehint.units import MIB, micro
+from freehint.studies.parking import by_cause, last_parks
+from freehint.units import MIB, NS_PER_MS, PAGE_SIZE, micro
 
 
 def headline(run) -> str:
     """The main numbers of a run in one line."""
     if "sent_bytes" in run.summary:
         return _migration_headline(run.summary)
+    if "parks" in run.summary:
+        return _park_headline(run.summary)
     facts = readable(run)
     names = ("coverage", "survival", "walk took", "lock held max", "allocation wait max")
     numbers = [f"{name}: {facts[name]}" for name in names]
@@ -21,6 +24,22 @@ def _migration_headline(summary) -> str:
     sent, took = summary["sent_bytes"] / 1e6, summary["total_ns"] / 1e9
     moved = summary["migrated_pages"]
     return f"sent: {sent:,.0f} MB     took: {took:.1f} s     pages moved by compaction: {moved:,}"
+
+
+def _park_headline(summary) -> str:
+    if not summary["parks"]:
+        return "the run ends before the guest is restored"
+    stored, stranded = (
+        summary[name] * MIB / PAGE_SIZE for name in ("stored_bytes", "stranded_bytes")
+    )
+    park, restore = (summary[name] / NS_PER_MS for name in ("park_ns", "restore_ns"))
+    told = [
+        f"snapshot: {stored:,.0f} MiB, {stranded:,.0f} of them free",
+        f"parking took: {park:,.0f} ms",
+        f"restore took: {restore:,.0f} ms",
+        f"pages lost in it: {summary['park_lost_pages']:,}",
+    ]
+    return "     ".join(told)
 
 
 def draw_run(run, panels, span_ns: int):
@@ -85,6 +104,22 @@ def _longer(run, ax, _span_ns):
     )
 
 
+def _stranded(run, ax, _span_ns):
+    if not len(run.parks):
+        ax.set_axis_off()  # the headline says why
+        return
+    figures.stranded_by_cause(by_cause({"": run}), ax)
+    ax.set(xlabel="memory in the snapshot (MiB)", yticks=())
+
+
+def _resume(run, ax, _span_ns):
+    if not len(run.parks):
+        ax.set_axis_off()
+        return
+    figures.time_to_resume(last_parks({"": run}), ax)
+    ax.set_yticks(())
+
+
 PANELS = {
     "walk": ("where the walk went", _walk),
     "lock": ("the zone lock", _lock),
@@ -94,5 +129,7 @@ PANELS = {
     "fate": ("", _fate),
     "dirty": ("pages newly dirty at each sync", _dirty),
     "orders": ("blocks offered to the ring", _orders),
+    "stranded": ("", _stranded),
+    "resume": ("", _resume),
     "longer": ("how many events lasted longer", _longer),
 }

@@ -6,6 +6,8 @@ from operator import attrgetter
 import ipywidgets as widgets
 
 from freehint.config import InputError, require
+from freehint.engine.host.park import LATE_HINTS, RESTORE
+from freehint.engine.world.backing import BACKENDS, PAGES
 from freehint.mm.profile import PROFILES, profile_name
 from freehint.policies import POLICIES
 from freehint.policies.policy import CAPACITY, FULL_RING, Policy
@@ -29,6 +31,15 @@ STOPS = tuple((f"{us:,}", 20 * NS_PER_MS + us * 1000) for us in
               (60, 100, 150, 200, 300, 400, 600, 1000, 3000, 10_000))  # fmt: skip
 BANDWIDTHS = tuple((f"{mb:,}", mb * 1_000_000) for mb in (25, 50, 100, 200, 500, 1000))
 PIECES = tuple((f"{4 << k:,}", 1 << k) for k in range(0, 13, 2))
+PARKS, DRAINS = (
+    tuple((f"{ms:,} ms", ms * NS_PER_MS) for ms in positions)
+    for positions in (
+        (10, 20, 25, 30, 50, 100, 200, 500, 1000, 2000, 5000, 10_000),
+        (0, 1, 2, 5, 10, 20, 50, 100, 500),
+    )
+)
+CHUNKS = tuple((f"{kib} KiB" if kib < 1024 else f"{kib // 1024} MiB", kib) for kib in
+               (4, 16, 64, 256, 1024, 2048, 4096))  # fmt: skip
 DONES = tuple((str(ms), (20 + ms) * NS_PER_MS) for ms in (10, 20, 50, 80, 100, 150))
 
 # Labels of those knobs of policies whose label is not the name of the field.
@@ -49,6 +60,13 @@ KNOBS = {
     "DONE after (ms)": ("control.done_at_ns", (*DONES, ("never", -1))),
     "load": ("workload.state", ("idle", "freed", "frag")),
     "piece (KiB)": ("workload.frag_chunk", PIECES),
+    "backend": ("host.backend", BACKENDS),
+    "pages": ("host.pages", PAGES),
+    "park at": ("park.at_ns", PARKS),
+    "drain": ("park.drain_ns", DRAINS),
+    "chunk": ("park.chunk_KiB", CHUNKS),
+    "restore": ("park.restore", RESTORE),
+    "queued hints": ("park.late_hints", LATE_HINTS),
     "MB/s": ("migration.bandwidth_Bps", BANDWIDTHS),
     "kernel": ("kernel", tuple(PROFILES)),
     "seed": ("seed", tuple(range(1, 11))),

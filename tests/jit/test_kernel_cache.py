@@ -11,6 +11,7 @@ from shutil import ignore_patterns
 
 import pytest
 
+from forks import Forked, forking
 from freehint.cli import main
 from freehint.jit.cache import (
     ABANDONED_S,
@@ -41,6 +42,8 @@ RIGHT = ["10", "5.0", "2j"]
 class Small:
     """A package of two kernels with the product's own cache, in a folder of its own."""
 
+    forks = None  # where processes begin that have imported numba, and nothing of freehint
+
     def __init__(self, folder: Path):
         self.folder, self.package, self.cache = folder, folder / "freehint", folder / "cache"
 
@@ -56,7 +59,7 @@ class Small:
         (self.package / "words.py").write_text("from freehint.two import two\n")
         return self
 
-    def begin(self, code: str = CALL, stdin=None, **changed) -> subprocess.Popen:
+    def begin(self, code: str = CALL, **changed) -> Forked:
         environment = {
             **os.environ,
             "PYTHONPATH": str(self.folder),
@@ -64,9 +67,7 @@ class Small:
             "PYTHONDONTWRITEBYTECODE": "1",
             **changed,
         }
-        pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        command = [sys.executable, "-W", "error", "-c", code]
-        return subprocess.Popen(command, env=environment, cwd=self.folder, **pipes)
+        return Forked(self.forks, code, self.folder, environment)
 
     def call(self, **changed) -> list:
         """The results; how many kernels were compiled, found and could not be kept."""
@@ -79,6 +80,14 @@ class Small:
 
     def kernels(self) -> list[Path]:
         return sorted(self.cache.glob("*/*.kernel"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forks(tmp_path_factory):
+    """All processes are forked from one, in which every warning is an error."""
+    Small.forks = tmp_path_factory.mktemp("forks") / "socket"
+    with forking(Small.forks, ["numba", "numpy"], "-W", "error"):
+        yield
 
 
 @pytest.fixture
@@ -169,14 +178,14 @@ KernelCache.save_overload = slowly
 @pytest.fixture
 def holder(small):
     """A process that compiles the first kernel until it is killed or gets a line."""
-    process = small.begin(HOLDS + CALL, stdin=subprocess.PIPE)
+    process = small.begin(HOLDS + CALL)
     assert process.stdout.readline() == "compiling\n"
     yield process
     process.kill()
     process.communicate()
 
 
-def waits(process: subprocess.Popen) -> bool:
+def waits(process: Forked) -> bool:
     """Does a process sleep in a lock, before a minute is over?"""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
@@ -215,7 +224,7 @@ def test_who_needs_what_another_compiles_waits_until_that_ends(small, holder, en
 def test_a_kernel_that_cannot_be_compiled_keeps_nobody_waiting(small):
     wrong = "from freehint.two import two\ntry:\n    two('x', 1)\nexcept TypeError:\n    pass\n"
     code = wrong + "import sys; print('tried', flush=True); sys.stdin.readline()"
-    process = small.begin(code, stdin=subprocess.PIPE)
+    process = small.begin(code)
     process.stdout.readline()
     assert not list(small.cache.rglob(f"{UNFINISHED}*"))
     assert small.call() == [3, 0, 0]

@@ -36,6 +36,7 @@ PROGRAM = fh.Program(state="churn", dirty_MiB=8, rate_MiBps=70.5)
         fh.Scenario(memory="256MiB", policy="page_reporting", seed=7),
         SMALL.with_values({"policy": "five_step", "policy.capacity": 8, "ring.size": 16}),
         SMALL.with_values({"workload": PROGRAM, "migration.generation": "G1"}),
+        SMALL.with_values({"park.every_ns": 7_000_000, "host.discard": True, "host.pages": "thp"}),
         SMALL.with_values({"workload.nr_cpus": 2, "host.gap_ns": 0, "kernel": "6.12"}),
         SMALL.with_values({"policy": fh.Walker("mine", rotate="on_exit", resume="cursor")}),
         SMALL.with_values({"policy": "none", "control.every_ns": 7_000, "costs.lock_ns": 1}),
@@ -78,6 +79,8 @@ def test_what_no_code_tells_is_named():
     [
         ({}, {"batch", "size", "rate", "bandwidth", "downtime", "dirty log"}),
         ({"migration.generation": "G1"}, {"batch", "size", "rate"}),
+        ({"migration.generation": "G1"}, {"park", "park at", "chunk"}),
+        ({"host.backend": "free"}, {"backend", "pages", "restore"}),
         ({"policy": "none"}, {"rotate", "batch", "full ring", "min_order"}),
         ({"policy": "balloon_alloc"}, {"rotate", "batch", "min_order"}),
         ({"policy": "five_step"}, {"rotate", "resume", "lock", "order"}),
@@ -97,7 +100,9 @@ def test_knobs_that_do_not_count_are_off(changes, off):
 def changed_by(label):
     """(is it another value?, is it another scenario?) of each position of a knob that counts."""
     migrating = {"policy": "rotate_on_exit", "migration.generation": "G1"}
-    for base in (SMALL.with_values(migrating), SMALL.with_values({"workload": PROGRAM})):
+    parking = {"park.at_ns": 20 * NS_PER_MS, "host.discard": True}
+    for changes in (migrating, {"workload": PROGRAM}, parking):
+        base = SMALL.with_values(changes)
         bench = Bench(base)
         values = bench.values()
         positions = next(group[label][1] for group in GROUPS.values() if label in group)

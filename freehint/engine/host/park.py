@@ -101,7 +101,7 @@ PARK_COLUMNS = (
     "lost_pages",
 )
 # What is counted from one park's resume to the next order or the run's end.
-AFTER_COLUMNS = ("faults", "fault_ns", *COUNTS)
+AFTER_COLUMNS = ("faults", "fault_ns", "discard_lost_pages", *COUNTS)
 
 
 @kernel
@@ -284,6 +284,7 @@ class Park:
         return [
             int(host.faults),
             int(host.fault_sum_ns),
+            int(self.engine.world.tally[0].lost_to_discard),
             *map(int, self.engine.world.backing.count),
         ]
 

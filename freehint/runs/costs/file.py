@@ -14,6 +14,7 @@ from freehint.files import whole_file
 from freehint.formats.digest import Files
 from freehint.inputs.reading import json_of
 from freehint.inputs.rules import rules_of
+from freehint.runs.costs.clearing import Clearing
 
 VERSION = 1  # raised by changes that old files do not fit
 SCHEMA = Path(__file__).with_name("costs.schema.json")
@@ -81,12 +82,44 @@ def _check(found, path) -> None:
                 f"{path}: there is no cost {shown(name)}; there are {', '.join(rules)}"
                 f"{nearest(name, rules)}"
             )
-        where = f"{path}: costs.{name}"
-        require(isinstance(entry, dict), where, "be a JSON object with a value", entry)
-        rule, value = rules[name], entry.get("value")
-        require(rule.admits(value), f"{where}.value", rule.must, value)
-        unit = entry.get("unit")
-        require(unit == "ns", f"{where}.unit", "be 'ns'", unit)
+        _check_entry(entry, rules[name], f"{path}: costs.{name}")
+
+
+def _check_entry(entry, rule, where: str) -> None:
+    require(isinstance(entry, dict), where, "be a JSON object with a value", entry)
+    value, unit = entry.get("value"), entry.get("unit")
+    require(rule.admits(value), f"{where}.value", rule.must, value)
+    require(unit == "ns", f"{where}.unit", "be 'ns'", unit)
+
+
+def load_clearing(path) -> Clearing:
+    """What clearing costs on the machine of a costs file, where it stands ``beside`` the costs.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Clearing
+
+    Raises
+    ------
+    InputError
+        As :func:`load_costs`; also if one of the two was not measured.
+    """
+    found = json_of(Files().read(path), path, "the costs file")
+    _check(found, path)
+    beside = found.get("beside", {})
+    require(isinstance(beside, dict), f"{path}: beside", "be a JSON object", beside)
+    values = {}
+    for name, rule in rules_of(Clearing).items():
+        where = f"{path}: beside.{name}"
+        require(name in beside, where, "be measured, as freehint calibrate does", None)
+        _check_entry(beside[name], rule, where)
+        values[name] = beside[name]["value"]
+    return Clearing(**values)
 
 
 def save_costs(table: dict, path) -> Path:

@@ -12,6 +12,7 @@ from freehint.engine.host.device import HostConfig
 from freehint.engine.host.migration import MigrationConfig
 from freehint.engine.host.shared import SharedHost
 from freehint.engine.world.records import Costs
+from freehint.runs.costs.clearing import Clearing
 
 MEASURED, PUBLISHED, CALIBRATED, ASSUMED = KINDS = (
     "measured",  # by freehint, on a real machine
@@ -19,7 +20,14 @@ MEASURED, PUBLISHED, CALIBRATED, ASSUMED = KINDS = (
     "calibrated",  # fitted to recordings of real kernels
     "assumed",  # nobody measured it for this model
 )
-PARTS = {"costs": Costs, "host": HostConfig, "migration": MigrationConfig, "SharedHost": SharedHost}
+PARTS = {
+    "costs": Costs,
+    "host": HostConfig,
+    "migration": MigrationConfig,
+    "SharedHost": SharedHost,
+    "Clearing": Clearing,
+}
+NO_SCENARIO = ("SharedHost.", "Clearing.")  # parts that a scenario does not have
 
 
 class Source(NamedTuple):
@@ -74,6 +82,8 @@ SOURCES = {
         ASSUMED, "A random read of 4 KiB from an NVMe drive and the fault around it."
     ),
     "SharedHost.swap_out_ns": Source(ASSUMED, "Sequential writes, many under way, at 400 MB/s."),
+    "Clearing.clear_page_ns": Source(ASSUMED, "Clearing 4 KiB takes what writing it takes."),
+    "Clearing.clear_huge_ns": Source(ASSUMED, "Clearing 2 MiB takes 512 times that."),
 }
 
 
@@ -84,9 +94,9 @@ def cost_sources() -> pd.DataFrame:
     -------
     DataFrame
         One row for each cost, with its name as index (``costs.lock_ns``; sweeps and ``--set`` use
-        the same names, but for SharedHost's, which :func:`freehint.overcommit` takes): value_ns
-        (the default), source ("measured", "published", "calibrated", "assumed"), said (one
-        sentence).
+        the same names, but for SharedHost's, which :func:`freehint.overcommit` takes, and
+        Clearing's, which :func:`freehint.page_price` takes): value_ns (the default), source
+        ("measured", "published", "calibrated", "assumed"), said (one sentence).
 
     Examples
     --------
@@ -108,4 +118,4 @@ def assumed() -> list[str]:
     """The costs of a scenario that are assumed, named as in ``Scenario.with_values``."""
     table = cost_sources()
     names = table.index[table["source"] == ASSUMED]
-    return [name for name in names if not name.startswith("SharedHost.")]
+    return [name for name in names if not name.startswith(NO_SCENARIO)]

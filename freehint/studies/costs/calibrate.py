@@ -101,15 +101,16 @@ def calibration_table(found: dict, missing: dict[str, str]) -> pd.DataFrame:
     sources = cost_sources()
     rows = []
     for name, entry in (found["costs"] | found["beside"]).items():
-        known = f"costs.{name}" in sources.index
-        default = sources.loc[f"costs.{name}"] if known else None
+        part = "costs" if name in found["costs"] else "Clearing"
+        known = f"{part}.{name}" in sources.index
+        default = sources.loc[f"{part}.{name}"] if known else None
         quartiles = f"{entry['p25']:,.4g}..{entry['p75']:,.4g}"
         row = (name, f"{entry['value']:,}", quartiles, entry["n"], entry["bound"] or "-")
         given = (f"{default['value_ns']:,}", default["source"]) if known else ("-", "-")
         rows.append((*row, *given, entry["how"]))
     for name, said in sources.iterrows():
-        short = name.removeprefix("costs.")
-        if short not in found["costs"]:
+        short = name.removeprefix("costs.").removeprefix("Clearing.")
+        if short not in found["costs"] | found["beside"]:
             given = (f"{said['value_ns']:,}", said["source"])
             rows.append((short, "-", "-", 0, "-", *given, missing.get(short, said["said"])))
     columns = ["cost", "measured", "quartiles", "n", "bound", "default", "source", "how"]

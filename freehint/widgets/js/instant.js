@@ -20,7 +20,7 @@ class Instant {
   // The moment was set from outside, or the time was: the other one follows.
 
   followMoment() {
-    if (this.going) return;
+    if (this.going || this.model.get("payload") !== this.payload) return; // Another run comes with it.
     if (!this.trajectory.isAt(this.moment, this.now)) this.set(this.moment, this.trajectory.time[this.moment]);
     if (this.moment !== this.shownMoment) this.show({moves: true});
   }

@@ -3,7 +3,7 @@
 class Player extends Instant {
   constructor(model, root, trajectory) {
     super();
-    Object.assign(this, {model, root, trajectory});
+    Object.assign(this, {model, root, trajectory, payload: model.get("payload")});
     this.hovered = null;
     this.tween = null;
     this.undo = [];

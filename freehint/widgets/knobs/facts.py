@@ -33,10 +33,12 @@ PARTS = {
     "park": (ParkConfig,),
     "control": (Control,),
 }
-# Sentences on knobs that are not a field: the size is one of several, and these times count from
-# the start of the walk.
+# Sentences on knobs that are not a field, as the size is one of several and these times count
+# from the start of the walk, and on fields whose first sentence needs the next one.
 SENTENCES = {
     "workload.size_MiB": "Memory that the load fills or writes.",
+    "host.backend": "How the host takes away the memory behind a hint, and whether it then leaves.",
+    "park.restore": "Whether all is loaded before the guest runs, or a chunk when it is touched.",
     "control.stop_at_ns": "Time from the walk's start to the host's STOP.",
     "control.done_at_ns": "Time from the walk's start to the host's DONE, which gives back blocks.",
 }

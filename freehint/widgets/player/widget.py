@@ -116,8 +116,9 @@ class Player(anywidget.AnyWidget):
     def show(self, trajectory: Trajectory) -> None:
         """Show another run in place of this one; the time, lens, zoom and the rest stay."""
         self.trajectory = trajectory
-        self.moment = trajectory.moment_at(self.time_ns)
-        self.payload = trajectory.to_bytes()
+        with self.hold_sync():  # else the page looks up the moment in the run before
+            self.moment = trajectory.moment_at(self.time_ns)
+            self.payload = trajectory.to_bytes()
 
     @traitlets.validate("moment")
     def _inside(self, proposal):
