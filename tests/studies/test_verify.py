@@ -12,7 +12,8 @@ from freehint.config import InputError
 from freehint.inputs.reading import read_toml
 from freehint.reports.published import main, write_verify
 from freehint.studies.verify.identity import identities
-from freehint.studies.verify.rows import Row, read_rows
+from freehint.studies.verify.rows import UNITS, Row, read_rows
+from freehint.studies.verify.setups import KINDS
 from freehint.studies.verify.verify import (
     CANNOT,
     CAUGHT,
@@ -234,6 +235,21 @@ def test_shipped_rows_keep_to_the_schema_and_are_many():
     rows = read_rows([ROOT / "data/published"])
     assert sum(row.setup is not None and not row.fits for row in rows) >= 40
     assert all(row.why for row in rows if row.setup is None)
+
+
+def test_the_example_and_the_tables_of_the_docs_are_true(tmp_path):
+    text = (ROOT / "docs/verify.md").read_text()
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "mine.toml").write_text(example)
+    assert len(read_rows([tmp_path])) == 3
+    assert [*SCHEMA["$defs"]["setup"]["properties"]["kind"]["enum"]] == [*KINDS]
+    assert SCHEMA["$defs"]["unit"]["enum"] == [*UNITS]
+    for kind in KINDS:
+        assert f"| `{kind}`" in text
+        for column in KINDS[kind].columns if kind != "scenario" else ():
+            assert column in text
+    for column in KINDS["scenario"].columns:
+        assert column in text or column.startswith("identity_o"), column
 
 
 def test_the_kept_table_is_that_of_the_shipped_rows():
