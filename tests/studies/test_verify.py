@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import pandas as pd
 import pytest
 
 import freehint as fh
@@ -25,6 +26,7 @@ from freehint.studies.verify.verify import (
     WITHIN,
     counts,
     jobs_of,
+    pairs_in_order,
     verdict_of,
     verified,
 )
@@ -192,6 +194,7 @@ def test_a_series_is_read_where_it_lies(folder, tmp_path):
         (rows.replace("a,20,3072\na,30,9999\n", ""), r"cut short: config a ends at 10 s.*20"),
         (rows.replace("a,", "c,"), "has no config 'a'; it has b, c"),
         (rows.replace("rss_MiB", "rss"), "have a column rss_MiB"),
+        (rows.replace("3072", "many"), "column rss_MiB must have numbers in every row"),
     ):
         (tmp_path / "s.csv").write_text(content)
         with pytest.raises(InputError, match=words):
@@ -224,6 +227,15 @@ def test_a_run_that_fails_is_a_row_of_its_own(folder):
 def test_verdicts(kind, published, predicted, verdict):
     row = Row("f", "s", "id", "w", published, "1", kind)
     assert verdict_of(row, published, predicted) == verdict
+
+
+def test_pairs_in_order():
+    same = {"file": "f", "column": "c", "kind": "absolute", "unit": "1", "verdict": WITHIN}
+    values = ((1.0, 1.0), (2.0, 3.0), (3.0, 2.0), (3.1, 0.0))  # the last two are no pair
+    table = pd.DataFrame([same | {"published": p, "predicted": q} for p, q in values])
+    assert pairs_in_order(table) == (2, 5)
+    other = table.assign(file=["f", "f", "g", "h"])
+    assert pairs_in_order(other) == (1, 1)
 
 
 def test_shipped_rows_keep_to_the_schema_and_are_many():

@@ -6,7 +6,6 @@ guests that are parked, and pages that a host has zeroed.
 """
 
 import contextlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +18,7 @@ from freehint.engine.world.backing import PAGES
 from freehint.inputs.rules import MOST_MIB
 from freehint.runs.begin import guest_memory
 from freehint.runs.overcommit import Guest, overcommit
+from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_dict import scenario_of
 from freehint.runs.simulate import simulate
 from freehint.studies.costs.price import page_price
@@ -75,10 +75,17 @@ def _measure_scenario(parameters: dict, seed: int, columns) -> dict:
     return {name: value_of(run, name) for name in columns}
 
 
-@lru_cache(maxsize=256)
-def _summary_entries(parameters: str) -> tuple:
-    """The entries of the summary: those of the same scenario, ended at once."""
-    run = simulate(_scenario(json.loads(parameters)).with_values({"duration_ns": 1}))
+def _summary_entries(scenario) -> tuple:
+    """The entries of the summary that are numbers: those of a tiny run with the same parts."""
+    parts = [one and type(one)() for one in (scenario.migration, scenario.park)]
+    workload = scenario.workload if scenario.workload.inputs else type(scenario.workload)()
+    return _entries_of(scenario.policy, workload, *parts)
+
+
+@lru_cache(maxsize=64)
+def _entries_of(policy, workload, migration, park) -> tuple:
+    memory = None if workload.inputs else "256MiB"
+    run = simulate(Scenario(memory, None, policy, 1, workload, migration, park, duration_ns=1))
     return tuple(name for name, value in run.summary.items() if not isinstance(value, str))
 
 
@@ -276,7 +283,7 @@ def column_unit(kind: str, column: str, parameters: dict) -> str:
             _need(column, parameters)
         return known[column]
     if kind == "scenario":
-        entries = _summary_entries(json.dumps(parameters, sort_keys=True))
+        entries = _summary_entries(_scenario(parameters))
         if column in entries:
             return unit_by_name(column)
         known = (*known, *entries)
