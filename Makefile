@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time screenshots record-demo parking pct explore spin explore-core verify known-bugs need-chromium need-gcc need-spin tornado zeroing
+.PHONY: help report test lab bench bench-quick growth docs lint properties safety summaries mutants fuzz factorial scenario-search compile-benchmark gallery book picture-time screenshots record-demo parking pct explore spin explore-core verify known-bugs need-chromium need-gcc need-spin tornado zeroing chart
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -109,6 +109,9 @@ scenario-search: $(STAMP) ## which setting tells most policies apart? 32 setting
 
 tornado: $(STAMP) ## halve and double every assumed cost, one by one, over ten seeds: out/tornado.csv; 10 minutes
 	@$(BIN)/python -m freehint.studies.costs.tornado out/tornado.csv
+
+chart: $(STAMP) ## what to choose for each kind of guest and host, over ten seeds: out/chart.csv; has a choice changed? 5 minutes
+	@$(BIN)/python -m freehint.studies.chart.chart out/chart.csv
 
 zeroing: $(STAMP) ## what share of allocations lands on pages that the host has zeroed, and what does a returned page cost? 2 minutes
 	@$(BIN)/python -m freehint.studies.costs.zeroing

@@ -60,6 +60,7 @@ from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.runs.trajectory.trajectory import Trajectory, record
 from freehint.safety.exhaust.explore import explore
+from freehint.studies.chart.chart import decision_chart
 from freehint.studies.costs.price import page_price
 from freehint.studies.thread_run import thread_trajectory
 from freehint.studies.verdicts import verdicts
@@ -123,6 +124,7 @@ __all__ = [
     "cost_sources",
     "counterfactual",
     "data",
+    "decision_chart",
     "explore",
     "figures",
     "findings",

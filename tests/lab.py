@@ -31,6 +31,8 @@ from urllib.parse import urlsplit
 import nbformat
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+import forks
+
 KEYS = ("ArrowLeft", "ArrowRight", "Home", "End")  # that turn a knob of any kind
 PLAYER = ".fh-player[data-ready]"
 MOMENT = "Number(document.querySelector('.fh-player').dataset.moment)"
@@ -39,6 +41,18 @@ OWN_COMPLAINT = "Canceled future for create_subshell_request"
 POLL_MS = 100
 # Of every wait for a page: a loaded machine is slow, and what never comes fails all the same.
 PATIENCE_S = 120
+FORKED = "forked"  # a kind of kernel
+KERNEL = """
+import sys
+from ipykernel import kernelapp
+sys.argv = ["ipykernel_launcher", "-f", sys.argv[1]]
+kernelapp.launch_new_instance()
+"""
+IMPORTED = (
+    *("ipykernel.kernelapp", "IPython.core.pylabtools", "pandas", "matplotlib.figure", "ipympl"),
+    *("freehint.figures", "freehint.widgets", "freehint.runs.simulate", "freehint.sweeps.sweep"),
+    *("freehint.studies.verdicts", "freehint.replay.replay", "freehint.runs.overcommit"),
+)
 SCREENSHOTS = Path(__file__).parent.parent / "out" / "screenshots"
 # A page 12,000 pixels high takes the browser and the kernel, which draws anew, 2 to 3 s of CPU.
 WHOLE_NOTEBOOKS = "FREEHINT_SCREENSHOTS" in os.environ
@@ -301,13 +315,23 @@ class Lab:
         self._folder, self._address, self.page = folder, address, page
         self._opened: NotebookPage | None = None
 
-    def open(self, notebook: Path) -> NotebookPage:
+    def open(self, notebook: Path, forked: bool = False) -> NotebookPage:
         """Open a copy of a notebook, with a kernel of its own, in place of the one before.
 
         Pictures that the notebooks show, in a folder ``gallery`` beside them, come along.
+
+        Parameters
+        ----------
+        notebook : Path
+        forked : bool
+            Whether the kernel is forked from a process that has imported already what it needs.
         """
         self.close()
-        shutil.copy(notebook, self._folder)
+        copy = shutil.copy(notebook, self._folder)
+        if forked:
+            content = nbformat.read(copy, as_version=4)
+            content.metadata.kernelspec = {"name": FORKED, "display_name": FORKED}
+            nbformat.write(content, copy)
         if (gallery := notebook.parent / "gallery").is_dir():
             shutil.copytree(gallery, self._folder / "gallery", dirs_exist_ok=True)
         self._opened = NotebookPage(self.page, self._address, notebook.name)
@@ -327,7 +351,7 @@ def lab_server(tmp: Path) -> Iterator[Lab]:
     folder.mkdir()
     token, port = secrets.token_hex(16), _free_port()
     address = f"http://127.0.0.1:{port}"
-    with chromium() as browser, (tmp / "server.log").open("w") as log:
+    with chromium() as browser, forked_kernels(tmp), (tmp / "server.log").open("w") as log:
         server = subprocess.Popen(
             _server_command(folder, port, token),
             env=os.environ | _fresh_folders(tmp),
@@ -344,6 +368,19 @@ def lab_server(tmp: Path) -> Iterator[Lab]:
             yield Lab(folder, address, page)
         finally:
             _stop(server)
+
+
+@contextmanager
+def forked_kernels(tmp: Path) -> Iterator[None]:
+    """A kind of kernel for a server of ``tmp``, forked from a process that has imported much."""
+    path = tmp / FORKED
+    run = [sys.executable, "-I", "-S", forks.__file__, "sit", str(path), KERNEL]
+    kind = tmp / "jupyter_data_dir" / "kernels" / FORKED / "kernel.json"
+    kind.parent.mkdir(parents=True)
+    named = {"argv": [*run, "{connection_file}"], "display_name": FORKED, "language": "python"}
+    kind.write_text(json.dumps(named | {"interrupt_mode": "message"}))
+    with forks.forking(path, IMPORTED):
+        yield
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from freehint.replay.validate import validate_migration
 from freehint.safety.exhaust.matrix import explored
 from freehint.studies import parking, speed
 from freehint.studies.blocks import block_story
+from freehint.studies.chart.chart import evidence
 from freehint.studies.compile import told
 from freehint.studies.costs import zeroing
 from freehint.studies.costs.tornado import tornado
@@ -194,6 +195,7 @@ DRAWN = {
     "published_beside": lambda: figures.published_beside(verified()),
     "tornado": lambda: figures.tornado(tornado()),
     "verdicts_under_costs": lambda: figures.verdicts_under_costs(tornado()),
+    "decision_chart": lambda: figures.decision_chart(evidence()),
     "stranded_by_cause": lambda: figures.stranded_by_cause(
         parking.by_cause(parked()).assign(published_MiB=[12.0, 18.0])
     ),

@@ -79,7 +79,7 @@ from freehint.figures.shared_host import (
 from freehint.figures.speed import beside_others, cost_growth, load_by_working_set
 from freehint.figures.sweeps import interactions, main_effects, share_map, survival_by_reach
 from freehint.figures.thread import story, story_legend
-from freehint.figures.verdicts import verdict_intervals
+from freehint.figures.verdicts import decision_chart, verdict_intervals
 
 __all__ = [
     "FIGURES",
@@ -94,6 +94,7 @@ __all__ = [
     "compare_policies",
     "compile_figure",
     "cost_growth",
+    "decision_chart",
     "dirty_at_each_sync",
     "effect",
     "effects",

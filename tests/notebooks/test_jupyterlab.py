@@ -82,7 +82,7 @@ def chapter(name: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", LIVE)
 def test_notebook_runs_in_jupyterlab(name, jupyterlab, tmp_path):
-    page = jupyterlab.open(chapter(name, tmp_path))
+    page = jupyterlab.open(chapter(name, tmp_path), forked=True)
     page.run_all()
     page.assert_clean()
     assert page.screenshot(name).is_file()
@@ -90,7 +90,7 @@ def test_notebook_runs_in_jupyterlab(name, jupyterlab, tmp_path):
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_knob_of_each_answer_changes_the_picture(jupyterlab, name, tmp_path):
-    page = jupyterlab.open(chapter(name, tmp_path))
+    page = jupyterlab.open(chapter(name, tmp_path), forked=True)
     page.run_all()
     page.assert_clean()
     assert page.screenshot(name).is_file()

@@ -29,19 +29,15 @@ COLUMNS = [
     *("runner_up_cost", "seeds"),
 ]
 
+# Of a cell that was run.
+SHOWN = ("column", "without", "best", "runner-up", "paid with", "cost", "left out")
+
 
 def evidence() -> pd.DataFrame:
     """The table that ``make chart`` wrote for ``data/``: one row for each cell and knob."""
-    return pd.read_csv(data(KEPT), keep_default_na=False, na_values={"seeds": [""]} | NUMBERS)
-
-
-NUMBERS = {
-    name: [""]
-    for name in (
-        *("without", "best_value", "difference", "half_width"),
-        *("cheapest_cost", "best_cost", "runner_up_cost"),
-    )
-}
+    table = pd.read_csv(data(KEPT))
+    words = table.select_dtypes(exclude="number").columns
+    return table.assign(**{name: table[name].fillna("") for name in words})
 
 
 def decision_chart(workload: str | None = None, host: str | None = None) -> pd.DataFrame:
@@ -100,7 +96,7 @@ def _readable(rows: pd.DataFrame) -> dict:
     found = {name: first[name] for name in KEY[:2]}
     found |= {knob: _words(by_knob.loc[knob]) for knob in KNOBS}
     if first["choice"] == NOT_KNOWN:
-        return found | dict.fromkeys(("column", "without", "best", "runner-up", "cost"), "")
+        return found | dict.fromkeys(SHOWN, "") | {"seeds": 0}
     costs = f"{number(first['cheapest_cost'])} ({first['cheapest']})"
     if first["best"] != first["cheapest"]:
         costs += f", {number(first['best_cost'])} ({first['best']})"
@@ -110,7 +106,9 @@ def _readable(rows: pd.DataFrame) -> dict:
         "without": number(first["without"]),
         "best": f"{number(first['best_value'])} ({first['best']})",
         "runner-up": f"{worse} ({first['runner_up']})",
-        "cost": f"{first['cost']}: {costs}",
+        "paid with": first["cost"],
+        "cost": costs,
+        "left out": first["left_out"],
         "seeds": int(first["seeds"]),
     }
 
@@ -119,8 +117,25 @@ def _words(row: pd.Series) -> str:
     if row["choice"] == NOT_KNOWN:
         return f"{NOT_KNOWN}: {row['why']}"
     if OR in row["choice"]:
-        return f"{row['choice']}; least {row['cost']}: {row['cheapest']}"
+        return f"{row['choice']}; cheapest: {row['cheapest']}"
     return row["choice"]
+
+
+def markdown() -> str:
+    """The kept chart as docs/chart.md shows it: a table for each kind of host."""
+    chart, parts = decision_chart(), []
+    for host in HOSTS:
+        if HOSTS[host].why:
+            parts.append(f"### {host}\n\n{NOT_KNOWN}: {HOSTS[host].why}\n")
+            continue
+        rows = chart.xs(host, level="host")
+        names = [*KNOBS, "without", "best", "runner-up", "cost", "left out"]
+        lines = [["guest", *names], ["---"] * (len(names) + 1)]
+        lines += [[guest, *row[names]] for guest, row in rows.iterrows()]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        about = f"{HOSTS[host].column}, paid with {HOSTS[host].cost}"
+        parts.append(f"### {host}: {about}\n\n{table}\n")
+    return "\n".join(parts)
 
 
 def remade(progress=None) -> pd.DataFrame:
@@ -155,8 +170,8 @@ def main() -> int:
     with whole_file(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
     print(f"{len(table)} rows in {time.perf_counter() - began:.0f} s: {path}")
-    found = changes(table, evidence()) if Path(data("costs"), "chart.csv").exists() else []
-    print(*found, sep="\n")
+    found = changes(table, evidence())
+    print(*found or ["no choice has changed"], sep="\n")
     return 1 if found else 0
 
 

@@ -62,11 +62,10 @@ def measured(workload: str, host: str, seed: int, policy: str, values=None) -> d
 
 def in_use_MiB(run) -> float:
     """Memory neither free nor held for the host, on average over the run."""
-    free, held = (
-        one.groupby("time_s")[pages].sum().mean() if len(one) else 0
-        for one, pages in ((run.history, "free_pages"), (run.held, "pages"))
-    )
-    return float(run.memory.zones["managed"].sum() - free - held) / PAGES_PER_MIB
+    used = run.memory.zones["managed"].sum() - run.history.groupby("time_s")["free_pages"].sum()
+    if len(run.held):
+        used -= run.held.groupby("time_s")["pages"].sum()
+    return float(used.mean()) / PAGES_PER_MIB
 
 
 class Decision(NamedTuple):
@@ -174,9 +173,10 @@ def cell(workload: str, host: str, seeds=SEEDS, knobs=KNOBS) -> pd.DataFrame:
     without = table[table["level"] == BASELINE.name].set_index("seed")
     rows = [_row(key | {"knob": "policy"}, table, without)]
     policy = rows[0]["cheapest"]
-    gained = BASELINE.name not in rows[0]["choice"].split(OR)
+    gained = BASELINE.name not in rows[0].pop("alike")
     if not gained:
-        rows[0] |= {"choice": NO_DIFFERENCE, "cheapest": BASELINE.name}
+        cheapest = {"cheapest": BASELINE.name, "cheapest_cost": without["cost"].mean()}
+        rows[0] |= {"choice": NO_DIFFERENCE, **cheapest}
     for name in knobs[1:]:
         knob = knobs_of(policy, host)[name]
         about = key | {"knob": name, "of": policy if gained else ""}
@@ -185,7 +185,7 @@ def cell(workload: str, host: str, seeds=SEEDS, knobs=KNOBS) -> pd.DataFrame:
             continue
         levels = [runs(word, policy, {knob.name: value}) for word, value in knob.levels.items()]
         rows.append(_row(about, pd.concat(levels, ignore_index=True), without))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).drop(columns="alike", errors="ignore")
 
 
 def _unknown(about: dict, why: str) -> dict:
@@ -204,6 +204,7 @@ def _row(about: dict, table: pd.DataFrame, without: pd.DataFrame) -> dict:
     found = decide(table, LEAST_SHARE * base)
     all_alike = len(found.levels) == len(means)
     return about | {
+        "alike": found.levels,
         "choice": NO_DIFFERENCE if all_alike else OR.join(found.levels),
         "column": HOSTS[about["host"]].column,
         "without": base,
