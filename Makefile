@@ -114,7 +114,7 @@ chart: $(STAMP) ## what to choose for each kind of guest and host, over ten seed
 	@$(BIN)/python -m freehint.studies.chart.chart out/chart.csv
 
 zeroing: $(STAMP) ## what share of allocations lands on pages that the host has zeroed, and what does a returned page cost? 2 minutes
-	@$(BIN)/python -m freehint.studies.costs.zeroing
+	@$(BIN)/python -m freehint.studies.costs.zeroing_tables
 
 docs: $(STAMP) ## write the API's reference from the docstrings, for offline reading: out/docs
 	@EAGER_IMPORT=1 $(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint

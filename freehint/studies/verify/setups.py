@@ -5,6 +5,7 @@ several: guests that share a host, guests beside each other on a host that has r
 guests that are parked.
 """
 
+import contextlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,14 +15,16 @@ import pandas as pd
 
 from freehint.config import InputError, nearest, one_of, require
 from freehint.engine.host.shared import SharedHost
+from freehint.runs.begin import guest_memory
 from freehint.runs.overcommit import Guest, overcommit
 from freehint.runs.scenario_dict import scenario_of
 from freehint.runs.simulate import simulate
 from freehint.studies.parking import sandbox
-from freehint.studies.verify.columns import DERIVED, moments, unit_by_name, value_of
-from freehint.units import NS_PER_S, PAGES_PER_MIB
+from freehint.studies.verify.columns import DERIVED, NEEDS, moments, unit_by_name, value_of
+from freehint.units import NS_PER_S, PAGES_PER_MIB, parse_size
 
 MOST_GUESTS = 16
+SMALLEST_BYTES = 64 << 20  # of a guest that make_memory makes
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,21 @@ def _scenario(parameters: dict, seed: int = 1):
         "seed" not in parameters, "seed", "be left to the setup's seeds", parameters.get("seed")
     )
     return scenario_of(parameters | {"seed": seed})
+
+
+def _refuse_scenario(parameters: dict) -> None:
+    """Refuse parameters, also a memory that is neither a size nor a snapshot."""
+    scenario = _scenario(parameters)
+    with contextlib.suppress(ValueError):
+        if parse_size(scenario.memory) >= SMALLEST_BYTES:
+            return
+    guest_memory(scenario)
+
+
+def _need(column: str, parameters: dict) -> None:
+    needs = DERIVED[column][1]
+    if not NEEDS[needs](_scenario(parameters)):
+        raise InputError(f"column {column} needs a scenario with {needs}")
 
 
 def _measure_scenario(parameters: dict, seed: int, columns) -> dict:
@@ -118,7 +136,8 @@ BESIDE = ("guests", "every_s", "until_s")
 
 def _beside(parameters: dict) -> dict:
     parts = _parts(parameters, BESIDE)
-    _scenario(parts["scenario"])
+    _refuse_scenario(parts["scenario"])
+    _need("peak_GiB", parts["scenario"])
     until_s = parts.setdefault("until_s", 0)
     good = type(until_s) in (int, float) and 0 <= until_s <= 1e6
     require(good, "until_s", "be a number in 0..1000000", until_s)
@@ -170,7 +189,9 @@ def _measure_sandboxes(parameters: dict, seed: int, columns) -> dict:
 
 
 KINDS = {
-    "scenario": Kind(_scenario, _measure_scenario, {n: unit for n, (unit, _) in DERIVED.items()}),
+    "scenario": Kind(
+        _refuse_scenario, _measure_scenario, {name: unit for name, (unit, _, _) in DERIVED.items()}
+    ),
     "shared_host": Kind(
         _shared,
         _measure_shared,
@@ -212,6 +233,8 @@ def column_unit(kind: str, column: str, parameters: dict) -> str:
     """
     known = KINDS[kind].columns
     if column in known:
+        if kind == "scenario":
+            _need(column, parameters)
         return known[column]
     if kind == "scenario":
         entries = _summary_entries(json.dumps(parameters, sort_keys=True))

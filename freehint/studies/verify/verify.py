@@ -4,7 +4,7 @@ A row that a constant was fitted on is not judged.  Every other one gets a verdi
 
 - "within 15 %" (or its own tolerance): the median over the seeds is that near to what was measured;
 - "sign and order right": a change goes the same way, and the prediction is of the same order of
-  magnitude (at most half a decade away, a factor of 3.2);
+  magnitude (at most half a decade away, a factor of 3.2; of a ratio, its logarithm);
 - "missed" otherwise.
 
 A row whose setup has a rule planted wrong has to be missed by its tolerance.
@@ -211,6 +211,8 @@ def verdict_of(row: Row, published: float, predicted: float) -> str:
     same_side = (published - neutral) * (predicted - neutral) > 0
     if not same_side:
         return MISSED
+    if row.kind == RATIO:  # the size of a change is that of its logarithm: 1.18 is not near 1.004
+        published, predicted = math.log(published), math.log(predicted)
     apart = max(abs(predicted / published), abs(published / predicted))
     return RIGHT if apart <= HALF_DECADE else MISSED
 
