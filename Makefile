@@ -71,7 +71,7 @@ known-bugs: $(STAMP) ## put known bugs of hinting back, one by one: is each foun
 	@$(BIN)/python -m freehint.safety.exhaust.known out/known_bugs.csv
 
 # ROWS adds a folder of row files; SERIES is where published series lie that do not ship.
-verify: $(STAMP) ## put the model beside published numbers: out/verify.html and .md; ROWS=FOLDER adds rows; 10 minutes
+verify: $(STAMP) ## put the model beside published numbers: out/verify.html and .md; ROWS=FOLDER adds rows; 5 minutes
 	@$(if $(SERIES),FREEHINT_PUBLISHED=$(SERIES)) $(BIN)/python -m freehint.reports.published out/verify.html $(ROWS)
 
 summaries: $(STAMP) ## compare the hashes of 135 runs: has any result changed?

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import pandas as pd
 import pytest
 
 import freehint as fh
@@ -12,7 +13,8 @@ from freehint.config import InputError
 from freehint.inputs.reading import read_toml
 from freehint.reports.published import main, write_verify
 from freehint.studies.verify.identity import identities
-from freehint.studies.verify.rows import Row, read_rows
+from freehint.studies.verify.rows import UNITS, Row, read_rows
+from freehint.studies.verify.setups import KINDS
 from freehint.studies.verify.verify import (
     CANNOT,
     CAUGHT,
@@ -24,6 +26,7 @@ from freehint.studies.verify.verify import (
     WITHIN,
     counts,
     jobs_of,
+    pairs_in_order,
     verdict_of,
     verified,
 )
@@ -191,6 +194,7 @@ def test_a_series_is_read_where_it_lies(folder, tmp_path):
         (rows.replace("a,20,3072\na,30,9999\n", ""), r"cut short: config a ends at 10 s.*20"),
         (rows.replace("a,", "c,"), "has no config 'a'; it has b, c"),
         (rows.replace("rss_MiB", "rss"), "have a column rss_MiB"),
+        (rows.replace("3072", "many"), "column rss_MiB must have numbers in every row"),
     ):
         (tmp_path / "s.csv").write_text(content)
         with pytest.raises(InputError, match=words):
@@ -226,6 +230,15 @@ def test_verdicts(kind, published, predicted, verdict):
     assert verdict_of(row, published, predicted) == verdict
 
 
+def test_pairs_in_order():
+    same = {"file": "f", "column": "c", "kind": "absolute", "unit": "1", "verdict": WITHIN}
+    values = ((1.0, 1.0), (2.0, 3.0), (3.0, 2.0), (3.1, 0.0))  # the last two are no pair
+    table = pd.DataFrame([same | {"published": p, "predicted": q} for p, q in values])
+    assert pairs_in_order(table) == (2, 5)
+    other = table.assign(file=["f", "f", "g", "h"])
+    assert pairs_in_order(other) == (1, 1)
+
+
 def test_shipped_rows_keep_to_the_schema_and_are_many():
     check = jsonschema.Draft202012Validator(SCHEMA)
     check.check_schema(SCHEMA)
@@ -235,6 +248,21 @@ def test_shipped_rows_keep_to_the_schema_and_are_many():
     rows = read_rows([ROOT / "data/published"])
     assert sum(row.setup is not None and not row.fits for row in rows) >= 40
     assert all(row.why for row in rows if row.setup is None)
+
+
+def test_the_example_and_the_tables_of_the_docs_are_true(tmp_path):
+    text = (ROOT / "docs/verify.md").read_text()
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "mine.toml").write_text(example)
+    assert len(read_rows([tmp_path])) == 3
+    assert [*SCHEMA["$defs"]["setup"]["properties"]["kind"]["enum"]] == [*KINDS]
+    assert SCHEMA["$defs"]["unit"]["enum"] == [*UNITS]
+    for kind in KINDS:
+        assert f"| `{kind}`" in text
+        for column in KINDS[kind].columns if kind != "scenario" else ():
+            assert column in text
+    for column in KINDS["scenario"].columns:
+        assert column in text or column.startswith("identity_o"), column
 
 
 def test_the_kept_table_is_that_of_the_shipped_rows():

@@ -184,13 +184,14 @@ def _row(table, number: int, of: tuple, setups: dict, series_folder) -> Row:
     tolerance = number_of(table, "tolerance", where) if "tolerance" in table else TOLERANCE
     if tolerance < 0:
         raise InputError(f"{where}: tolerance must be at least 0, got {tolerance:g}")
+    why = text_of(table, "why", where) if "why" in table else ""
     wrong = table.get("wrong", False)
     if not isinstance(wrong, bool):
         raise InputError(f"{where}: wrong must be true or false, got {shown(wrong)}")
     series = series and read_series(series, series_folder, where)
     return Row(
         *of, text_of(table, "id", where), text_of(table, "words", where), value, unit, kind, column,
-        setup, baseline, tolerance, series, (), table.get("why", ""), wrong,
+        setup, baseline, tolerance, series, (), why, wrong,
     )  # fmt: skip
 
 

@@ -1,24 +1,28 @@
 """The kinds of setups that a published row may name, and the columns of each.
 
 "scenario" is one run of a Scenario, in the language of scenario files.  The others are made of
-several: guests that share a host, guests beside each other on a host that has room for all, and
-guests that are parked.
+several: guests that share a host, guests beside each other on a host that has room for all,
+guests that are parked, and pages that a host has zeroed.
 """
 
 import contextlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from freehint.config import InputError, nearest, one_of, require
+from freehint.config import InputError, nearest, one_of, require, share, whole
 from freehint.engine.host.shared import SharedHost
+from freehint.engine.world.backing import PAGES
+from freehint.inputs.rules import MOST_MIB
 from freehint.runs.begin import guest_memory
 from freehint.runs.overcommit import Guest, overcommit
+from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_dict import scenario_of
 from freehint.runs.simulate import simulate
+from freehint.studies.costs.price import page_price
+from freehint.studies.costs.zeroing import GUESTS, MAPPED_MIB, after_reporting
 from freehint.studies.parking import sandbox
 from freehint.studies.verify.columns import DERIVED, NEEDS, moments, unit_by_name, value_of
 from freehint.units import NS_PER_S, PAGES_PER_MIB, parse_size
@@ -71,10 +75,17 @@ def _measure_scenario(parameters: dict, seed: int, columns) -> dict:
     return {name: value_of(run, name) for name in columns}
 
 
-@lru_cache(maxsize=256)
-def _summary_entries(parameters: str) -> tuple:
-    """The entries of the summary: those of the same scenario, ended at once."""
-    run = simulate(_scenario(json.loads(parameters)).with_values({"duration_ns": 1}))
+def _summary_entries(scenario) -> tuple:
+    """The entries of the summary that are numbers: those of a tiny run with the same parts."""
+    parts = [one and type(one)() for one in (scenario.migration, scenario.park)]
+    workload = scenario.workload if scenario.workload.inputs else type(scenario.workload)()
+    return _entries_of(scenario.policy, workload, *parts)
+
+
+@lru_cache(maxsize=64)
+def _entries_of(policy, workload, migration, park) -> tuple:
+    memory = None if workload.inputs else "256MiB"
+    run = simulate(Scenario(memory, None, policy, 1, workload, migration, park, duration_ns=1))
     return tuple(name for name, value in run.summary.items() if not isinstance(value, str))
 
 
@@ -188,6 +199,36 @@ def _measure_sandboxes(parameters: dict, seed: int, columns) -> dict:
     return {name: told[name] for name in columns}
 
 
+# Pages that the host has zeroed: no run in time, so a seed changes nothing.
+
+ZEROED = ("guest", "mapped_MiB", "host_pages", "touched")
+
+
+def _zeroed(parameters: dict) -> dict:
+    for name in parameters:
+        require(name in ZEROED, "parameters", f"have the names {', '.join(ZEROED)}", name)
+    found = {"mapped_MiB": MAPPED_MIB, "host_pages": "thp", "touched": 1.0} | parameters
+    one_of("guest", found.get("guest"), GUESTS)
+    one_of("host_pages", found["host_pages"], PAGES)
+    whole("mapped_MiB", found["mapped_MiB"], 1, MOST_MIB)
+    share("touched", found["touched"])
+    return found
+
+
+def _measure_zeroed(parameters: dict, seed: int, columns) -> dict:
+    found = _zeroed(parameters)
+    name = found["guest"]
+    shares = after_reporting({name: GUESTS[name]}, found["mapped_MiB"])["page"]
+    price = page_price(touched=found["touched"])["total_ns"]
+    off, on = price.xs((found["host_pages"], "whole", "2 MiB"), level=[0, 1, 2])
+    told = {
+        "zeroed_o0_share": 100 * shares[name, "4 KiB", "first"],
+        "zeroed_o9_share": 100 * shares[name, "2 MiB", "first"],
+        "clearing_saved": 100 * (1 - on / off),
+    }
+    return {name: float(told[name]) for name in columns}
+
+
 KINDS = {
     "scenario": Kind(
         _refuse_scenario, _measure_scenario, {name: unit for name, (unit, _, _) in DERIVED.items()}
@@ -209,6 +250,11 @@ KINDS = {
         {"footprint_GiB_min": "GiB min", "peak_GiB": "GiB", "resident_MiB": "MiB"},
     ),
     "sandboxes": Kind(_refuse_sandboxes, _measure_sandboxes, {"resident_MiB": "MiB"}),
+    "zeroed": Kind(
+        _zeroed,
+        _measure_zeroed,
+        {"zeroed_o0_share": "%", "zeroed_o9_share": "%", "clearing_saved": "%"},
+    ),
 }
 
 
@@ -237,7 +283,7 @@ def column_unit(kind: str, column: str, parameters: dict) -> str:
             _need(column, parameters)
         return known[column]
     if kind == "scenario":
-        entries = _summary_entries(json.dumps(parameters, sort_keys=True))
+        entries = _summary_entries(_scenario(parameters))
         if column in entries:
             return unit_by_name(column)
         known = (*known, *entries)

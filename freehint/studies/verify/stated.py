@@ -37,7 +37,11 @@ def fit_of(table, number: int) -> dict:
     require_known(table, FIT_KEYS, where)
     found = {"parameter": text_of(table, "parameter", where), "on": text_of(table, "on", where)}
     found["value"] = number_of(table, "value", where)
-    return found | {"setups": table.get("setups")}
+    setups = table.get("setups")
+    texts = isinstance(setups, list) and all(isinstance(one, str) for one in setups)
+    if setups is not None and not texts:
+        raise InputError(f"{where}: setups must be a list of names, got {shown(setups)}")
+    return found | {"setups": setups}
 
 
 def setups_of(tables, fits: list) -> dict:
@@ -74,7 +78,9 @@ def _before(like, raw: dict, where: str) -> dict:
     """The fields of the setup that ``like`` names: above it, or "FILE:NAME" of the shipped rows."""
     if like is None:
         return {"parameters": {}}
-    file, _, name = str(like).rpartition(":")
+    if not isinstance(like, str):
+        raise InputError(f"{where}: like must be the name of a setup, got {shown(like)}")
+    file, _, name = like.rpartition(":")
     if file:
         other = _shipped(file, where)
         if name not in other:
