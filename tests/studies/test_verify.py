@@ -222,6 +222,7 @@ def test_a_run_that_fails_is_a_row_of_its_own(folder):
         ("ratio", 1.2, 0.9, MISSED),
         ("ratio", 0.5, 0.8, RIGHT),
         ("ratio", 1.3, 1.004, MISSED),
+        ("ratio", 0.5, 0.0, MISSED),
         ("absolute", 0.0, 0.0, WITHIN),
     ],
 )

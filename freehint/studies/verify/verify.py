@@ -213,6 +213,8 @@ def verdict_of(row: Row, published: float, predicted: float) -> str:
     same_side = (published - neutral) * (predicted - neutral) > 0
     if not same_side:
         return MISSED
+    if row.kind == RATIO and min(published, predicted) <= 0:
+        return MISSED
     if row.kind == RATIO:  # the size of a change is that of its logarithm: 1.18 is not near 1.004
         published, predicted = math.log(published), math.log(predicted)
     apart = max(abs(predicted / published), abs(published / predicted))
