@@ -71,7 +71,7 @@ known-bugs: $(STAMP) ## put known bugs of hinting back, one by one: is each foun
 	@$(BIN)/python -m freehint.safety.exhaust.known out/known_bugs.csv
 
 # ROWS adds a folder of row files; SERIES is where published series lie that do not ship.
-verify: $(STAMP) ## put the model beside published numbers: out/verify.html and .md; ROWS=FOLDER adds rows; 10 minutes
+verify: $(STAMP) ## put the model beside published numbers: out/verify.html and .md; ROWS=FOLDER adds rows; 5 minutes
 	@$(if $(SERIES),FREEHINT_PUBLISHED=$(SERIES)) $(BIN)/python -m freehint.reports.published out/verify.html $(ROWS)
 
 summaries: $(STAMP) ## compare the hashes of 135 runs: has any result changed?
@@ -114,7 +114,7 @@ chart: $(STAMP) ## what to choose for each kind of guest and host, over ten seed
 	@$(BIN)/python -m freehint.studies.chart.chart out/chart.csv
 
 zeroing: $(STAMP) ## what share of allocations lands on pages that the host has zeroed, and what does a returned page cost? 2 minutes
-	@$(BIN)/python -m freehint.studies.costs.zeroing
+	@$(BIN)/python -m freehint.studies.costs.zeroing_tables
 
 docs: $(STAMP) ## write the API's reference from the docstrings, for offline reading: out/docs
 	@EAGER_IMPORT=1 $(BIN)/python -m pdoc --docformat numpy --output-directory out/docs freehint

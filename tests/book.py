@@ -31,6 +31,7 @@ ORDER = (
     "15_can_it_corrupt",
     "16_under_pressure",
     "17_park_and_restore",
+    "18_what_others_measured",
     *("compile", "overcommit", "factorial"),
     *("lab", "report"),
 )

@@ -32,7 +32,7 @@ PARK_ROWS = (
     ("lost in snapshot", "park_lost_pages", "count", False),
     ("lost to discards", "lost_to_discard_pages", "count", False),
 )
-OF_A_PARK = {entry for _, entry, _, _ in PARK_ROWS}
+OF_A_PARK = {entry for _, entry, _, _ in PARK_ROWS[:-1]}  # measured if it ended within the run
 OF_A_WALK = {"coverage", "survival", "walk_ns"}
 NANOSECONDS = ((NS_PER_S, "s"), (NS_PER_MS, "ms"), (1_000, "µs"), (1, "ns"))
 
@@ -101,7 +101,7 @@ def measured(summary, entry):
     value = summary.get(entry)
     if value is None or isnan(value) or value < 0:
         return None
-    restored = entry not in OF_A_PARK or summary["parks"] > 0  # within the run
+    restored = entry not in OF_A_PARK or summary["parks"] > 0
     return value if restored and (entry not in OF_A_WALK or summary["strokes"] > 0) else None
 
 

@@ -278,6 +278,61 @@ def scenarios() -> list:
     return [{"a.toml": text.encode()} for text in (*made, EVERY, LOAD)]
 
 
+def published() -> list:
+    """TOML of published rows, one of each kind of setup and row."""
+    text = """\
+source = "a"
+[[fitted]]
+parameter = "ring.size"
+value = 64
+on = "b"
+setups = ["c"]
+[setups.c]
+words = "d"
+seeds = [1]
+parameters = { memory = "64MiB", policy = "none", duration_ns = 1000000, "host.discard" = true }
+[setups.e]
+words = "f"
+like = "c"
+parameters = { policy = "v24" }
+[setups.g]
+words = "h"
+kind = "beside"
+parameters.guests = 2
+parameters.every_s = 1
+parameters.scenario = { memory = "64MiB", "host.discard" = true }
+[[rows]]
+id = "b"
+words = "i"
+setup = "c"
+column = "allocations"
+value = 5
+unit = "1"
+[[rows]]
+id = "j"
+words = "k"
+setup = "e"
+baseline = "c"
+kind = "change"
+column = "peak_GiB"
+value = -0.5
+unit = "%"
+tolerance = 0.5
+[[rows]]
+id = "l"
+words = "m"
+setup = "g"
+column = "peak_GiB"
+series = { file = "s.csv", config = "n", figure = "rss_GiB", statistic = "max", until_s = 9 }
+unit = "GiB"
+[[cannot]]
+id = "o"
+words = "p"
+why = "q"
+"""
+    return [{"a.toml": text.encode()}]
+
+
 def sweeps() -> list:
     """TOML of sweeps: a grid, and two designs."""
     grid = """\

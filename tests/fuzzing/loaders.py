@@ -35,6 +35,7 @@ from freehint.runs.run import METADATA_KEY, TABLES, Run, comparison
 from freehint.runs.scenario_dict import scenario_of as scenario_from
 from freehint.runs.scenario_dict import told
 from freehint.runs.scenario_file import read_scenario, scenario_toml
+from freehint.studies.verify.rows import read_file
 from freehint.sweeps.design import Design
 from freehint.sweeps.file import read_sweep
 from freehint.sweeps.parts import RunParts
@@ -175,6 +176,14 @@ def sound_scenario(scenario, folder: Path) -> None:
     path = folder / "again.toml"
     path.write_text(text)
     require(told(read_scenario(path)) == told(scenario), "the scenario differs")
+
+
+def sound_published(rows, folder: Path) -> None:
+    """Every row is one that can be judged, or tells why it cannot be predicted."""
+    for row in rows:
+        require(row.tolerance >= 0, f"the tolerance is {row.tolerance}")
+        require(row.setup is not None or row.why != "", f"{row.id} says nothing")
+        require(row.setup is None or len(row.setup.seeds) > 0, f"{row.id} has no seed")
 
 
 def sound_config(config, folder: Path) -> None:
@@ -401,6 +410,7 @@ LOADERS = {
         changed_run,
     ),
     "scenario": Loader(corpora.scenarios, lambda path, _: read_scenario(path), sound_scenario),
+    "published": Loader(corpora.published, lambda path, _: read_file(path), sound_published),
     "costs": Loader(corpora.costs_files, lambda path, _: fh.load_costs(path), sound_config),
     "sweep": Loader(corpora.sweeps, load_sweep, sound_sweep),
     "batch": Loader(corpora.batches, lambda path, _: read_batch(path), sound_batch, "a.toml"),

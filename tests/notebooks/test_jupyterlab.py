@@ -341,6 +341,16 @@ def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
     lab.assert_clean()
     players = ".fh-player canvas"
 
+    # The time stays in a longer run, at another moment of it.
+    before, time_ns = lab.settled(players), page.get_attribute(PLAYER, "data-time-ns")
+    lab.turn("run", "ArrowRight")
+    lab.wait_picture_changed(players, before)
+    lab.settled(players)
+    assert page.get_attribute(PLAYER, "data-time-ns") == time_ns
+    page.get_by_role("button", name="reset").click()
+    lab.wait_picture_is(players, before)
+    lab.wait_idle()
+
     # A knob, by keyboard, changes the player and then the figures.
     # Settled, because figures that come below the player may bring a scroll bar, which narrows it.
     figures, before = lab.settled(".fh-lab-below canvas"), lab.settled(players)

@@ -12,18 +12,23 @@ import freehint as fh
 from freehint.config import InputError
 from freehint.inputs.reading import read_toml
 from freehint.reports.published import main, write_verify
-from freehint.studies.verify.columns import identity
-from freehint.studies.verify.rows import Row, read_rows
+from freehint.studies.verify.identity import identities
+from freehint.studies.verify.rows import UNITS, Row, read_rows
+from freehint.studies.verify.setups import KINDS
 from freehint.studies.verify.verify import (
     CANNOT,
+    CAUGHT,
     FAILED,
     FITTED,
     MISSED,
     RIGHT,
+    UNSEEN,
     WITHIN,
     counts,
     jobs_of,
+    pairs_in_order,
     verdict_of,
+    verified,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +124,18 @@ def test_equal_setups_run_once(folder):
         ('kind = "ratio"\n', "", "row 'more': a row of kind 'absolute' must have no baseline"),
         ('on = "pages"', 'on = "pagers"', "fitted ring.size: on must be the id .*mean 'pages'"),
         ('like = "none"', 'like = "late"', "setup 'late': like must name a setup above it"),
+        ('like = "none"', 'like = "li_2016:nine"', "li_2016 has no setup 'nine'; it has idle_leg"),
+        (
+            'like = "none"',
+            'like = "li_1816:none"',
+            "like names no file of published rows: .*li_1816",
+        ),
+        (
+            '= "allocations"\nvalue',
+            '= "peak_GiB"\nvalue',
+            "peak_GiB needs a scenario with host.disc",
+        ),
+        ('= "allocations"\nvalue', '= "total_ms"\nvalue', "total_ms needs a scenario with a migr"),
         ("seeds = [1, 2]", "seeds = []", "setup 'none': seeds must be 1 to 100 whole numbers"),
         ("value = 100", 'value = "many"', "row 'pages': value must be a number, got 'many'"),
         ("value = 100\n", "", "row 'pages': must have either a value or a series"),
@@ -136,6 +153,18 @@ def test_a_bad_row_file_is_told_in_a_sentence(folder, tmp_path, capsys, old, new
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
 
 
+def test_a_setup_is_taken_over_from_a_shipped_file(folder):
+    text = FILE.replace('like = "none"', 'like = "li_2016:idle_legacy"')
+    (folder / "mine.toml").write_text(text)
+    late = next(row.setup for row in read_rows([folder]) if row.id == "more")
+    shipped = next(
+        row for row in read_rows([ROOT / "data/published"]) if row.id == "li-idle-legacy-ms"
+    )
+    mine, theirs = late.told(), shipped.setup.told()
+    assert mine.pop("ring.size") == 64 and mine.pop("duration_ns") == 2_000_000
+    assert mine == {name: value for name, value in theirs.items() if name != "duration_ns"}
+
+
 def test_folders_that_hold_no_rows(tmp_path):
     for folder, words in ((tmp_path, "has no file"), (tmp_path / "none", "there is no such")):
         with pytest.raises(InputError, match=words):
@@ -151,7 +180,8 @@ SERIES = (
 
 
 def test_a_series_is_read_where_it_lies(folder, tmp_path):
-    text = FILE.replace("value = 100\n", SERIES + "\n").replace(
+    text = FILE.replace('"none", dur', '"none", "host.discard" = true, dur')
+    text = text.replace("value = 100\n", SERIES + "\n").replace(
         'n = "allocations"', 'n = "peak_GiB"', 1
     )
     text = text.replace('unit = "1"', 'unit = "GiB"', 1)
@@ -164,6 +194,7 @@ def test_a_series_is_read_where_it_lies(folder, tmp_path):
         (rows.replace("a,20,3072\na,30,9999\n", ""), r"cut short: config a ends at 10 s.*20"),
         (rows.replace("a,", "c,"), "has no config 'a'; it has b, c"),
         (rows.replace("rss_MiB", "rss"), "have a column rss_MiB"),
+        (rows.replace("3072", "many"), "column rss_MiB must have numbers in every row"),
     ):
         (tmp_path / "s.csv").write_text(content)
         with pytest.raises(InputError, match=words):
@@ -171,7 +202,7 @@ def test_a_series_is_read_where_it_lies(folder, tmp_path):
 
 
 def test_a_run_that_fails_is_a_row_of_its_own(folder):
-    guest = 'workload = { kind = "Program", state = "freed", fill_MiB = 90 }'
+    guest = '"host.discard" = true, workload = { kind = "Program", state = "freed", fill_MiB = 90 }'
     text = FILE.replace('memory = "64MiB"', f'memory = "64MiB", {guest}')
     text = text.replace('column = "allocations"', 'column = "peak_GiB"')
     (folder / "mine.toml").write_text(text.replace('unit = "1"', 'unit = "GiB"', 1))
@@ -190,12 +221,22 @@ def test_a_run_that_fails_is_a_row_of_its_own(folder):
         ("change", -2.0, 0.7, MISSED),
         ("ratio", 1.2, 0.9, MISSED),
         ("ratio", 0.5, 0.8, RIGHT),
+        ("ratio", 1.3, 1.004, MISSED),
         ("absolute", 0.0, 0.0, WITHIN),
     ],
 )
 def test_verdicts(kind, published, predicted, verdict):
     row = Row("f", "s", "id", "w", published, "1", kind)
     assert verdict_of(row, published, predicted) == verdict
+
+
+def test_pairs_in_order():
+    same = {"file": "f", "column": "c", "kind": "absolute", "unit": "1", "verdict": WITHIN}
+    values = ((1.0, 1.0), (2.0, 3.0), (3.0, 2.0), (3.1, 0.0))  # the last two are no pair
+    table = pd.DataFrame([same | {"published": p, "predicted": q} for p, q in values])
+    assert pairs_in_order(table) == (2, 5)
+    other = table.assign(file=["f", "f", "g", "h"])
+    assert pairs_in_order(other) == (1, 1)
 
 
 def test_shipped_rows_keep_to_the_schema_and_are_many():
@@ -209,38 +250,41 @@ def test_shipped_rows_keep_to_the_schema_and_are_many():
     assert all(row.why for row in rows if row.setup is None)
 
 
-def built(policy="page_reporting", order=9, **host):
-    """A guest of 1 GiB that builds, then removes its output and drops its caches."""
-    guest = fh.Program(
-        *("build", 0, 40, 600.0),
-        processes=4, units=40, output_KiB=700, cache_MiB=30, huge_pages=False, rest_ms=40_000,
-    )  # fmt: skip
-    scenario = fh.Scenario(
-        memory="1GiB",
-        policy=policy,
-        workload=guest,
-        host=fh.HostConfig(discard=True, pages="thp", **host),
-        duration_ns=130_000_000_000,
-    )
-    if order != 9:
-        scenario = scenario.with_values({"policy.report_order": order})
-    return fh.simulate(scenario)
+def test_the_example_and_the_tables_of_the_docs_are_true(tmp_path):
+    text = (ROOT / "docs/verify.md").read_text()
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "mine.toml").write_text(example)
+    assert len(read_rows([tmp_path])) == 3
+    assert [*SCHEMA["$defs"]["setup"]["properties"]["kind"]["enum"]] == [*KINDS]
+    assert SCHEMA["$defs"]["unit"]["enum"] == [*UNITS]
+    for kind in KINDS:
+        assert f"| `{kind}`" in text
+        for column in KINDS[kind].columns if kind != "scenario" else ():
+            assert column in text
+    for column in KINDS["scenario"].columns:
+        assert column in text or column.startswith("identity_o"), column
+
+
+def test_the_kept_table_is_that_of_the_shipped_rows():
+    table, rows = verified(), read_rows([ROOT / "data/published"])
+    assert table["id"].tolist() == [row.id for row in rows]
+    for told, row in zip(table.itertuples(), rows, strict=True):
+        if row.series is None and row.value is not None:
+            assert told.published == pytest.approx(row.value, rel=1e-5), row.id
+        if row.setup is not None and not row.fits and not row.wrong:
+            assert told.verdict == verdict_of(row, told.published, told.predicted), row.id
+    found = counts(table)
+    assert found["predicted"] >= 40 and found[FAILED] == found[UNSEEN] == 0 and found[CAUGHT] >= 1
+    assert found[WITHIN] + found[RIGHT] >= 0.8 * found["judged"]
 
 
 def test_the_identity_of_the_published_series_comes_out():
-    """Resident memory and free huge frames are constant; 0.5 of 16 GiB is 1/32."""
-    found = {
-        name: identity(run)
-        for name, run in (
-            ("order 9", built()),
-            ("nothing", built(backend="nothing")),
-            ("no reports", built("none")),
-        )
-    }
-    near = {name: (abs(one - one.iloc[0]) < 1 / 32).mean() for name, one in found.items()}
-    assert near["order 9"] > 0.9 and abs(found["order 9"].median() - 1) < 0.01
-    assert near["nothing"] < 0.75 and near["no reports"] < 0.75
-    assert found["order 9"].min() > 1 - 1 / 32
-    lag = identity(built(order=0), 0)
-    assert lag.iloc[-1] == pytest.approx(1, abs=0.02) and lag.median() >= lag.iloc[-1] - 0.01
-    assert isinstance(lag, pd.Series)
+    """Half of 16 GiB is 1/32 of the guest; with the rule planted wrong it fails."""
+    table = identities()
+    assert table["near_share"]["order 9"] > 0.9
+    assert table["near_share"].drop(["order 9", "order 0"]).max() < 0.75
+    assert abs(table["median_GiB"]["order 9"] - 1) < 0.01 and table["min_GiB"]["order 9"] > 0.99
+    assert table["end_GiB"][["order 9", "order 0"]].tolist() == pytest.approx([1, 1], abs=0.02)
+    lag = table.loc["order 0"]
+    assert lag["median_GiB"] >= lag["min_GiB"] > 0.98 and lag["max_GiB"] > 1.03
+    assert table["end_GiB"]["reported, but stays resident"] > 1.1

@@ -1,10 +1,12 @@
 """Shares of allocations that land on zeroed pages, and the price of a page that comes back."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import freehint as fh
@@ -12,6 +14,7 @@ from freehint.mm.check import check_memory
 from freehint.mm.memory import MAX_ORDER, MOVABLE, free_list_head, list_nodes
 from freehint.policies.page_reporting import PageReporting
 from freehint.runs.costs.file import save_costs
+from freehint.studies.costs.list_order import while_reporting
 from freehint.studies.costs.price import (
     PUBLISHED_MS,
     page_price,
@@ -25,12 +28,19 @@ from freehint.studies.costs.zeroing import (
     PUBLISHED,
     SIZES,
     Way,
-    after_lines,
     after_reporting,
     churned,
     churning,
+    in_time,
     told,
     ways,
+)
+from freehint.studies.costs.zeroing_tables import (
+    after_lines,
+    main,
+    order_lines,
+    time_lines,
+    way_lines,
 )
 from freehint.units import PAGES_PER_MIB
 
@@ -82,6 +92,18 @@ def test_a_shuffled_list_has_the_same_blocks_in_another_order():
     assert before.tolist() != after.tolist()
 
 
+def test_a_pass_leaves_what_is_not_reported_in_front():
+    table = while_reporting([1, 2, 3], passes=(1, 2, 4), stem="linux-6.1/traces/idle20.T1")
+    share = table.groupby(["order", "passes"])["block"].mean()
+    assert share["tail"].equals(share["head"]) and share["tail"][1] < 0.05
+    assert share["drawn"][1] > 0.2 and share["drawn"][2] > 2 * share["tail"][2]
+    assert share["tail"][4] == share["drawn"][4] > 0.9
+    reported = table.groupby("passes")["reported_MiB"]
+    assert (reported.max() == reported.min()).all() and reported.max().is_monotonic_increasing
+    lines = order_lines(table)
+    assert len(lines) == 5 and lines[2].count("±") == 2 and "±" not in lines[4]
+
+
 SOME = ("put back at the head", "shuffled", "four times as often")
 
 
@@ -100,12 +122,26 @@ def test_ways_are_paired_by_seed():
     # Halves of a split that lose the mark are nearly all of what pages of 4 KiB can gain.
     assert (means.loc["4 KiB", "first"] < means.loc["4 KiB", "block"] / 50).all()
     assert set(RULES) < set(means.columns)
+    lines = way_lines(means, page_price(COSTS, CLEARING))
+    row = means.iloc[0]
+    fault_us, saved_us = 512 * 2.0 * row["page"], 512 * 0.5 * row["block"]
+    assert lines[2].endswith(f"| - | {fault_us:.0f} | {saved_us:.0f} |") and len(lines) == 10
 
 
-def test_the_demand_does_not_depend_on_the_way():
-    counts = [churned(way, False, 5, 600) for way in (ways()["shuffled"], Way(fh.Walker("other")))]
-    assert counts[0] != counts[1]
-    assert counts[0] == churned(ways()["shuffled"], False, 5, 600)
+def test_the_engine_tells_the_same_share_in_time():
+    kept, walker = PageReporting().name, fh.Walker("all")  # it walks from the first moment on
+    timed = in_time([1, 2, 3], {kept: walker}, churn_MiB=768)
+    assert list(timed["seed"]) == [1, 2, 3]
+    means = told(churning([1, 2, 3], {kept: Way(walker)}, churn_MiB=768))
+    assert timed["page"].mean() == pytest.approx(means["page"].iloc[0], abs=0.02)
+    (line,) = time_lines(timed, means)[2:]
+    assert line.startswith(f"| {kept} | ") and line.count("±") == 2
+
+
+def test_a_way_gives_the_same_shares_again():
+    shuffled = ways()["shuffled"]
+    assert churned(shuffled, False, 5, 300) == churned(shuffled, False, 5, 300)
+    assert churned(shuffled, False, 5, 300) != churned(shuffled, False, 6, 300)
 
 
 COSTS = fh.Costs(fault_ns=2_000, huge_fault_ns=205_000)
@@ -203,5 +239,32 @@ def test_the_tables_of_the_docs_are_those_of_make_zeroing():
     assert table_of(text, "price") == price_lines(page_price())
     assert table_of(text, "published") == published_lines(price_beside_published())
     assert table_of(text, "after") == after_lines(after_reporting())
+    assert table_of(text, "ways")[:2] == way_lines(pd.DataFrame(), page_price())
+    policies = [line.split(" | ")[0] for line in table_of(text, "time")[2:]]
+    assert policies == [f"| {name}" for name, policy in fh.POLICIES.items() if policy.fill]
     shown = [line.split(" | ")[:2] for line in table_of(text, "ways")[2:]]
     assert shown == [[f"| {pages}", way] for pages in SIZES.values() for way in ways()]
+
+
+def test_the_command_refuses_a_file_in_one_sentence_before_it_computes(tmp_path, capsys):
+    for paths in (
+        ["a.json", "b.json"],
+        [str(tmp_path / "none.json")],
+        [str(costs_file(tmp_path, {}))],
+    ):
+        assert main(paths) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and len(said.err.splitlines()) == 1
+
+
+def test_the_measured_machine_of_the_docs_saves_what_they_say():
+    text = (Path(__file__).parents[2] / "docs" / "costs.md").read_text()
+    names = ("fault_ns", "huge_fault_ns", "clear_page_ns", "clear_huge_ns")
+    found = [re.search(rf"\| {name} \| ([\d,]+) \|", text).group(1) for name in names]
+    small, huge, page, block = (int(one.replace(",", "")) for one in found)
+    costs = fh.Costs(fault_ns=small, huge_fault_ns=huge)
+    clearing = fh.Clearing(clear_page_ns=page, clear_huge_ns=block)
+    saved = 100 * price_beside_published(costs, clearing).loc["priced", "saved"]
+    said = re.search(r"written pages save (\d+) % on huge pages and (\d+) % on small ones", text)
+    hosts = (saved["host of thp, written"], saved["host of 4KiB, written"])
+    assert [int(one) for one in said.groups()] == [round(one) for one in hosts]

@@ -19,10 +19,12 @@ from freehint.widgets import GuestKnobs, Lab, Player, scenario_code
 from freehint.widgets.knobs.history import History
 from freehint.widgets.knobs.seeds import Spread
 from freehint.widgets.knobs.share import read_setting
+from freehint.widgets.lab_figures import draw_runs
 from freehint.widgets.lab_knobs import FIELDS, GROUPS, Bench
 from freehint.widgets.lab_runs import MOMENTS, _first_looks
 from freehint.widgets.lab_table import run_table, spread_table
 from freehint.widgets.later import InSlices, Later
+from freehint.widgets.run_figures import draw_run
 from lab import executed
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=30 * NS_PER_MS)
@@ -197,6 +199,21 @@ def test_one_seed_decides_nothing():
     lost = runs[1].summary["lost_pages"] / 256
     assert f"+{lost:,.2f} MiB" in row_of(text, "lost on a full ring")
     assert "better" not in text and "worse" not in text and "sent" not in text
+
+
+def test_a_park_is_told_in_the_table_and_drawn_beside_a_guest_that_is_not_parked():
+    parked = SMALL.with_values({"park.at_ns": 5 * NS_PER_MS, "host.discard": True})
+    late = parked.with_values({"park.parked_ns": 50 * NS_PER_MS})
+    runs = {"A": fh.simulate(SMALL), "B": fh.simulate(parked)}
+    text = run_table(runs)
+    stored = runs["B"].summary["stored_bytes"] / (1 << 20)
+    assert f"{stored:,.2f} MiB" in row_of(text, "snapshot") and "–" in row_of(text, "snapshot")
+    assert "–" not in row_of(text, "lost to discards")
+    assert "MiB" not in row_of(run_table({"A": fh.simulate(late)}), "snapshot")
+    assert len(draw_runs(runs).axes) == len(draw_runs({"A": runs["A"]} | {"B": runs["A"]}).axes) + 2
+    assert (
+        draw_run(fh.simulate(late), ("stranded", "resume"), 1).get_suptitle().endswith("restored")
+    )
 
 
 def spread_of(values: dict, **constant):

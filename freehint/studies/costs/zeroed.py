@@ -21,10 +21,12 @@ are put right after each turn in which blocks may have merged, before anything i
 A page on a pcp list keeps its mark: the series keeps it in the page.  That it is lost when such a
 page goes back to the free lists unused is not assumed.
 
-Source: titles and texts of M. Tsirkin's patches, <cover.1776033471.git.mst@redhat.com> (RFC, 12
-April 2026: set in page_reporting_drain(), kept in page_del_and_expand()) to v9 of 29 May 2026
-("clear PG_zeroed on buddy merge if not both zero", "propagate PG_zeroed in split_large_buddy").
-None of it is merged in 7.3.
+Source: M. Tsirkin's mails and the titles of his patches; none is merged in 7.3.  RFC 2/9 (12 April
+2026): an allocation from a reported block is told so in page_del_and_expand().  v5 16/28 (7 May
+2026): PG_zeroed, set in page_reporting_drain() and handed on to post_alloc_hook().  His branch of
+June 2026: "clear PG_zeroed on buddy merge if not both zero", "preserve PG_zeroed in
+page_del_and_expand", "propagate PG_zeroed in split_large_buddy"; v9 03/37 says that a split loses
+the Reported flag, and keeps it.
 """
 
 from typing import NamedTuple

@@ -71,11 +71,15 @@ class Guest:
         """Unmap memory again, in the order in which it was mapped."""
         give_back(*self.pinned, blocks)
 
+    def zeroed_MiB(self) -> float:
+        """Memory that the host has zeroed and that nobody has had since."""
+        return int(count_bits(self.zeroed.zeroed)) / PAGES_PER_MIB
+
     def unknown_MiB(self) -> float:
         """Free memory that the host has not zeroed, per-CPU lists included."""
         zones, pcp = self.memory.zones, self.memory.pcp
         free = zones["nr_free_pages"].sum() + pcp["count"].sum()
-        return float(free - count_bits(self.zeroed.zeroed)) / PAGES_PER_MIB
+        return float(free) / PAGES_PER_MIB - self.zeroed_MiB()
 
     def shares(self, order: int, since=0) -> dict:
         """The share of allocations of an order that each of RULES knows to be clear.

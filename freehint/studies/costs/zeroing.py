@@ -10,11 +10,9 @@ guests beside it, with nothing fitted.
 program goes on mapping and unmapping, with a pass of the policy after every 64 MiB; the host has
 zeroed a pass's blocks before the program goes on.
 
-``python -m freehint.studies.costs.zeroing [COSTS.json]`` prints all tables, with the prices of
-``price.py``; ``make zeroing`` calls it.
+``zeroing_tables.py`` prints all tables, with the prices of ``price.py``; ``make zeroing`` calls it.
 """
 
-import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,24 +20,22 @@ import pandas as pd
 
 from freehint.data import data
 from freehint.engine.guest.churn import LARGEST_PIECE, SMALLEST_PIECE
+from freehint.engine.guest.programs import Program
+from freehint.engine.host.device import HostConfig
 from freehint.formats.boot import make_memory
 from freehint.formats.snapshots import load_snapshot
 from freehint.mm.memory import PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, copy_memory
 from freehint.policies import POLICIES
 from freehint.policies.page_reporting import PageReporting
 from freehint.policies.policy import Policy
-from freehint.runs.costs.file import load_clearing, load_costs
-from freehint.studies.costs.price import (
-    page_price,
-    price_beside_published,
-    price_lines,
-    published_lines,
-)
+from freehint.runs.control import Control
+from freehint.runs.scenario import Scenario
+from freehint.runs.simulate import simulate
 from freehint.studies.costs.zeroed import RULES
 from freehint.studies.costs.zeroed_guest import Guest, shuffle_lists
 from freehint.studies.disputes import checked_seeds
 from freehint.sweeps.paired import interval, paired
-from freehint.units import PAGES_PER_MIB
+from freehint.units import NS_PER_S, PAGES_PER_MIB
 
 MAPPED_MIB = 256
 PUBLISHED = {0: 0.21}  # of allocations of order 0; of order 9 the mail only says "entire 2MB pages"
@@ -56,6 +52,7 @@ GUESTS = {
 }
 CHURNED = "linux-6.1/traces/compile.T1"
 LIVE_MIB, CHURN_MIB, PASS_MIB = 384, 2048, 64
+WALK_NS = 2 * NS_PER_S  # as free page reporting waits; in time, 64 MiB are mapped meanwhile
 SEEDS = range(1, 11)
 
 
@@ -125,7 +122,7 @@ def ways() -> dict[str, Way]:
 def churned(way: Way, huge: bool, seed: int, churn_MiB: int = CHURN_MIB) -> dict:
     """Let a program map and unmap pieces of 256 KiB to 16 MiB, with a pass every 64 MiB.
 
-    Which piece leaves when memory is short is drawn too.
+    The oldest piece leaves, as in ``Program(state="churn")``.  A pass may come in mid-piece.
 
     Parameters
     ----------
@@ -143,40 +140,37 @@ def churned(way: Way, huge: bool, seed: int, churn_MiB: int = CHURN_MIB) -> dict
         The shares of RULES among the allocations of order 0 or 9.
     """
     stream = np.random.default_rng(seed)
-    memory = load_snapshot(data(CHURNED))
-    guest, order = Guest(memory, way.policy), PAGEBLOCK_ORDER if huge else 0
+    guest = Guest(load_snapshot(data(CHURNED)), way.policy)
     shuffles = np.random.default_rng([seed, 1]) if way.shuffled else None
-    _pass(guest, shuffles)
-    pieces, alive, due = [], 0, way.every_MiB * PAGES_PER_MIB
-    for size in _sizes(stream, churn_MiB * PAGES_PER_MIB):
+    every = way.every_MiB * PAGES_PER_MIB
+    one_pass(guest, shuffles)
+    pieces, alive, mapped, due = [], 0, 0, every
+    while mapped < churn_MiB * PAGES_PER_MIB:
+        size = left = int(stream.integers(SMALLEST_PIECE, LARGEST_PIECE + 1))
         while pieces and alive + size > LIVE_MIB * PAGES_PER_MIB:
-            pages, blocks = pieces.pop(int(stream.integers(len(pieces))))
-            guest.give_back(blocks)
+            pages, parts = pieces.pop(0)
+            guest.give_back(np.concatenate(parts))
             alive -= pages
-        pieces.append((size, guest.map(size, huge)))
-        alive, due = alive + size, due - size
-        if due <= 0:
-            _pass(guest, shuffles)
-            due += way.every_MiB * PAGES_PER_MIB
-    return guest.shares(order)
+        parts = []
+        while left:
+            part = left if left <= due else due // PAGEBLOCK_NR_PAGES * PAGEBLOCK_NR_PAGES
+            parts.append(guest.map(part, huge))
+            left, due = left - part, due - part
+            if left or not due:
+                one_pass(guest, shuffles)
+                due += every
+        pieces.append((size, parts))
+        alive, mapped = alive + size, mapped + size
+    return guest.shares(PAGEBLOCK_ORDER if huge else 0)
 
 
-def _pass(guest: Guest, shuffles) -> None:
+def one_pass(guest: Guest, shuffles: np.random.Generator | None) -> None:
+    """Let the policy make a pass; ``shuffles`` draws the order of lists before it and after."""
     if shuffles:
         shuffle_lists(guest.memory, shuffles)
     guest.report()
     if shuffles:
         shuffle_lists(guest.memory, shuffles)
-
-
-def _sizes(stream, nr_pages: int) -> list[int]:
-    """The pages of each piece, whole huge pages in half of them."""
-    sizes = []
-    while sum(sizes) < nr_pages:
-        size = int(stream.integers(SMALLEST_PIECE, LARGEST_PIECE + 1))
-        whole = max(size // PAGEBLOCK_NR_PAGES, 1) * PAGEBLOCK_NR_PAGES
-        sizes.append(whole if stream.random() < 0.5 else size)
-    return sizes
 
 
 def churning(seeds=SEEDS, some=None, churn_MiB: int = CHURN_MIB) -> pd.DataFrame:
@@ -230,47 +224,49 @@ def told(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["pages", "way"])
 
 
-def after_lines(table: pd.DataFrame) -> list[str]:
-    """The table of :func:`after_reporting` in Markdown, shares in %."""
-    lines = [
-        "| guest | pages | page | block | first | block, again | published |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
-    for (guest, pages), rows in table.groupby(["guest", "pages"], sort=False):
-        first, again = (rows.xs(moment, level="moment").iloc[0] for moment in ("first", "again"))
-        published = "-" if np.isnan(first["published"]) else f"{100 * first['published']:.0f}"
-        shares = (*(first[rule] for rule in RULES), again["block"])
-        said = " | ".join(f"{100 * share:.1f}" for share in shares)
-        lines.append(f"| {guest} | {pages} | {said} | {published} |")
-    return lines
+def in_time(seeds=SEEDS, policies=POLICIES, churn_MiB: int = CHURN_MIB) -> pd.DataFrame:
+    """The share *page* once more, by the engine: a program in time, walks every 2 s, a slow host.
 
+    The program is ``Program(state="churn")``, in which the oldest piece leaves, with pages of 4 KiB
+    and as much memory as in :func:`churned`.  What is allocated while its hint is still under way
+    does not count as zeroed.
 
-def way_lines(table: pd.DataFrame) -> list[str]:
-    """The table of :func:`told` in Markdown, shares in % and their differences in points."""
-    lines = [
-        "| pages | way | page | block | lost | first | more |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
-    for (pages, way), row in table.iterrows():
-        cells = [_percent(row, name) for name in ("page", "block", "lost", "first")]
-        cells.append("-" if np.isnan(row["block_more"]) else _percent(row, "block_more"))
-        lines.append(f"| {pages} | {way} | {' | '.join(cells)} |")
-    return lines
+    Parameters
+    ----------
+    seeds : sequence of int
+        At least two.
+    policies : dict
+        Name -> Policy; one that does nothing is left out.
+    churn_MiB : int
+        Memory that the program maps in all.
 
-
-def _percent(row, name: str) -> str:
-    digits = 2 if name in ("lost", "first") else 1
-    return f"{100 * row[name]:.{digits}f} ± {100 * row[f'{name}_half_width']:.{digits}f}"
-
-
-def main(paths) -> None:
-    """Print all tables; with the costs of a file if one is named."""
-    costs, clearing = (load_costs(paths[0]), load_clearing(paths[0])) if paths else (None, None)
-    print(*price_lines(page_price(costs, clearing)), "", sep="\n")
-    print(*published_lines(price_beside_published(costs, clearing)), "", sep="\n")
-    print(*after_lines(after_reporting()), "", sep="\n")
-    print(*way_lines(told(churning())), sep="\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:2])
+    Returns
+    -------
+    DataFrame
+        One row per policy and seed: way, seed, page.
+    """
+    rows = []
+    guest = Program(
+        state="churn",
+        fill_MiB=0,
+        dirty_MiB=LIVE_MIB,
+        huge_pages=False,
+        rate_MiBps=PASS_MIB * NS_PER_S / WALK_NS,
+    )
+    for seed in checked_seeds(seeds):
+        for name, policy in policies.items():
+            if policy.fill:
+                told = simulate(
+                    Scenario(
+                        memory=CHURNED,
+                        policy=policy,
+                        workload=guest,
+                        control=Control(every_ns=WALK_NS),
+                        host=HostConfig(discard=True),
+                        seed=seed,
+                        duration_ns=churn_MiB * WALK_NS // PASS_MIB,
+                    )
+                ).summary
+                zeroed = told["reused_pages"] - told["stale_pages"]
+                rows.append({"way": name, "seed": seed, "page": zeroed / told["allocations"]})
+    return pd.DataFrame(rows)

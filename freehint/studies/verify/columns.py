@@ -6,7 +6,10 @@ Resident memory and free blocks are looked at in the same 101 moments of a run.
 import numpy as np
 import pandas as pd
 
+from freehint.engine.guest.pressure.under_pressure import UnderPressure
+from freehint.engine.guest.programs import Program
 from freehint.mm.memory import PAGEBLOCK_ORDER
+from freehint.policies import BASELINE, find_policies
 from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
 
 GIB_PAGES = 1024 * PAGES_PER_MIB
@@ -116,33 +119,44 @@ def _deflate_s(run) -> float:
     return float(ordered["time_s"].iloc[-1] - ordered["time_s"].iloc[0])
 
 
-# Name -> (unit, function of a Run).
+# What a column needs of its scenario, in words.
+MIGRATION, DISCARD, JOBS = "a migration", "host.discard = true", "a workload with jobs"
+BALLOON, PROGRAM, REPORTS = "control.at with balloon", "a Program", "a policy"
+NEEDS = {
+    MIGRATION: lambda scenario: scenario.migration is not None,
+    DISCARD: lambda scenario: scenario.host.discard,
+    JOBS: lambda scenario: scenario.host.discard and isinstance(scenario.workload, UnderPressure),
+    BALLOON: lambda scenario: scenario.control.names("balloon"),
+    PROGRAM: lambda scenario: isinstance(scenario.workload, Program),
+    REPORTS: lambda scenario: find_policies(scenario.policy) != find_policies(BASELINE),
+}
+# Name -> (unit, what it needs, function of a Run).
 DERIVED = {
-    "total_ms": ("ms", lambda run: float(run.summary["total_ns"]) / NS_PER_MS),
-    "downtime_ms": ("ms", lambda run: float(run.summary["downtime_ns"]) / NS_PER_MS),
-    "sent_kB": ("kB", lambda run: float(run.summary["sent_bytes"]) / KB_BYTES),
-    "sent_MB": ("MB", lambda run: float(run.summary["sent_bytes"]) / 1e6),
-    "work_s": ("s", _jobs_until_s),
-    "footprint_GiB_min": ("GiB min", _footprint),
-    "peak_GiB": ("GiB", lambda run: float(moments(run)["rss_GiB"].max())),
-    "left_GiB": ("GiB", lambda run: float(moments(run)["rss_GiB"].iloc[-1])),
-    "end_of_work_GiB": ("GiB", lambda run: _at(run, _jobs_until_s(run))),
-    "resident_MiB": ("MiB", lambda run: float(moments(run)["rss_GiB"].iloc[-1]) * 1024),
-    "identity_o9_min_GiB": ("GiB", _identity(9, np.min)),
-    "identity_o9_median_GiB": ("GiB", _identity(9, np.median)),
-    "identity_o9_max_GiB": ("GiB", _identity(9, np.max)),
-    "identity_o9_end_GiB": ("GiB", lambda run: float(identity(run).iloc[-1])),
-    "identity_o9_share": ("%", _share),
-    "identity_o0_min_GiB": ("GiB", _identity(0, np.min)),
-    "identity_o0_median_GiB": ("GiB", _identity(0, np.median)),
-    "identity_o0_max_GiB": ("GiB", _identity(0, np.max)),
-    "pages_per_s": ("pages/s", _pages_per_s),
-    "ns_per_page": ("ns", _ns_per_page),
-    "mean_GiB": ("GiB", _mean_gib),
-    "footprint_per_work": ("GiB s", _footprint_per_work),
-    "reported_s": ("s", _reported_s),
-    "inflate_s": ("s", _inflate_s),
-    "deflate_s": ("s", _deflate_s),
+    "total_ms": ("ms", MIGRATION, lambda run: float(run.summary["total_ns"]) / NS_PER_MS),
+    "downtime_ms": ("ms", MIGRATION, lambda run: float(run.summary["downtime_ns"]) / NS_PER_MS),
+    "sent_kB": ("kB", MIGRATION, lambda run: float(run.summary["sent_bytes"]) / KB_BYTES),
+    "sent_MB": ("MB", MIGRATION, lambda run: float(run.summary["sent_bytes"]) / 1e6),
+    "work_s": ("s", JOBS, _jobs_until_s),
+    "footprint_GiB_min": ("GiB min", JOBS, _footprint),
+    "end_of_work_GiB": ("GiB", JOBS, lambda run: _at(run, _jobs_until_s(run))),
+    "mean_GiB": ("GiB", DISCARD, _mean_gib),
+    "peak_GiB": ("GiB", DISCARD, lambda run: float(moments(run)["rss_GiB"].max())),
+    "left_GiB": ("GiB", DISCARD, lambda run: float(moments(run)["rss_GiB"].iloc[-1])),
+    "resident_MiB": ("MiB", DISCARD, lambda run: float(moments(run)["rss_GiB"].iloc[-1]) * 1024),
+    "identity_o9_min_GiB": ("GiB", DISCARD, _identity(9, np.min)),
+    "identity_o9_median_GiB": ("GiB", DISCARD, _identity(9, np.median)),
+    "identity_o9_max_GiB": ("GiB", DISCARD, _identity(9, np.max)),
+    "identity_o9_end_GiB": ("GiB", DISCARD, lambda run: float(identity(run).iloc[-1])),
+    "identity_o9_share": ("%", DISCARD, _share),
+    "identity_o0_min_GiB": ("GiB", DISCARD, _identity(0, np.min)),
+    "identity_o0_median_GiB": ("GiB", DISCARD, _identity(0, np.median)),
+    "identity_o0_max_GiB": ("GiB", DISCARD, _identity(0, np.max)),
+    "footprint_per_work": ("GiB s", DISCARD, _footprint_per_work),
+    "pages_per_s": ("pages/s", PROGRAM, _pages_per_s),
+    "ns_per_page": ("ns", PROGRAM, _ns_per_page),
+    "reported_s": ("s", REPORTS, _reported_s),
+    "inflate_s": ("s", BALLOON, _inflate_s),
+    "deflate_s": ("s", BALLOON, _deflate_s),
 }
 UNITS_BY_END = {"_ns": "ns", "_bytes": "B", "_pages": "pages", "_MiB": "MiB", "_GiB": "GiB"}
 
@@ -155,5 +169,5 @@ def unit_by_name(name: str) -> str:
 def value_of(run, column: str) -> float:
     """A derived column, or an entry of the summary."""
     if column in DERIVED:
-        return DERIVED[column][1](run)
+        return DERIVED[column][2](run)
     return float(run.summary[column])

@@ -6,13 +6,11 @@ published number, and ``[[cannot]]`` a setup that freehint cannot express.  docs
 fields; ``data/schemas/published.schema.json`` describes them for other programs.
 """
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from freehint.config import InputError, nearest, shown
 from freehint.inputs.reading import read_toml
-from freehint.runs.scenario_dict import flat
 from freehint.studies.verify.fields import (
     choice_of,
     number_of,
@@ -21,7 +19,8 @@ from freehint.studies.verify.fields import (
     text_of,
 )
 from freehint.studies.verify.series import Series, read_series
-from freehint.studies.verify.setups import KINDS, column_unit, refuse
+from freehint.studies.verify.setups import column_unit
+from freehint.studies.verify.stated import Setup, fit_of, setups_of
 
 ABSOLUTE, RATIO, REDUCTION, CHANGE = "absolute", "ratio", "reduction", "change"
 ROW_KINDS = {ABSOLUTE: None, RATIO: "1", REDUCTION: "%", CHANGE: "%"}
@@ -30,23 +29,6 @@ UNITS = (
     *("%", "1", "pages", "guests", "pages/s"),
 )
 TOLERANCE = 0.15
-SEEDS = (1, 2, 3)
-MOST_SEEDS = 100
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What is run for some rows: a kind of :data:`freehint.studies.verify.setups.KINDS`."""
-
-    name: str
-    words: str
-    kind: str
-    parameters: str  # JSON, so that equal setups are found to be equal
-    seeds: tuple
-
-    def told(self) -> dict:
-        """Its parameters."""
-        return json.loads(self.parameters)
 
 
 @dataclass(frozen=True)
@@ -91,8 +73,6 @@ class Row:
 
 
 FILE_KEYS = ("source", "link", "setups", "fitted", "rows", "cannot")
-SETUP_KEYS = ("words", "like", "kind", "parameters", "seeds")
-FIT_KEYS = ("parameter", "value", "on", "setups")
 ROW_KEYS = (
     *("id", "words", "value", "unit", "kind", "column", "setup", "baseline", "tolerance"),
     *("series", "why", "wrong"),
@@ -145,8 +125,8 @@ def _rows_of(table: dict, file: str, series_folder) -> list:
     source = text_of(table, "source", "the file")
     if "link" in table:
         source = f"{source}; {text_of(table, 'link', 'the file')}"
-    fits = [_fit(one, n) for n, one in enumerate(tables_of(table, "fitted"), 1)]
-    setups = _setups(table.get("setups", {}), fits)
+    fits = [fit_of(one, n) for n, one in enumerate(tables_of(table, "fitted"), 1)]
+    setups = setups_of(table.get("setups", {}), fits)
     rows = [
         _row(one, n, (file, source), setups, series_folder)
         for n, one in enumerate(tables_of(table, "rows"), 1)
@@ -171,65 +151,6 @@ def _with_fits(rows: list, fits: list) -> list:
         else row
         for row in rows
     ]
-
-
-def _fit(table, number: int) -> dict:
-    where = f"fitted {number}"
-    require_known(table, FIT_KEYS, where)
-    found = {"parameter": text_of(table, "parameter", where), "on": text_of(table, "on", where)}
-    found["value"] = number_of(table, "value", where)
-    return found | {"setups": table.get("setups")}
-
-
-def _setups(tables, fits: list) -> dict:
-    if not isinstance(tables, dict):
-        raise InputError(f"setups must be tables [setups.NAME], got {shown(tables)}")
-    found, raw = {}, {}
-    for name, table in tables.items():
-        where = f"setup {name!r}"
-        require_known(table, SETUP_KEYS, where)
-        like = table.get("like")
-        if like is not None and like not in raw:
-            raise InputError(
-                f"{where}: like must name a setup above it, got {shown(like)}{nearest(like, raw)}"
-            )
-        before = raw.get(like, {"parameters": {}})
-        own = table.get("parameters", {})
-        if not isinstance(own, dict):
-            raise InputError(f"{where}: parameters must be a table, got {shown(own)}")
-        raw[name] = before | table | {"parameters": before["parameters"] | flat(own)}
-        found[name] = _setup(name, raw[name], fits, where)
-    for fit in fits:
-        for name in fit["setups"] or ():
-            if name not in found:
-                raise InputError(
-                    f"fitted {fit['parameter']}: there is no setup {shown(name)}"
-                    f"{nearest(name, found)}"
-                )
-    return found
-
-
-def _setup(name: str, table: dict, fits: list, where: str) -> Setup:
-    kind = table.get("kind", "scenario")
-    if kind not in tuple(KINDS):
-        known = ", ".join(KINDS)
-        raise InputError(
-            f"{where}: kind must be one of {known}, got {shown(kind)}{nearest(kind, KINDS)}"
-        )
-    parameters = dict(table["parameters"])
-    for fit in fits:
-        if fit["setups"] is None or name in fit["setups"]:
-            parameters[fit["parameter"]] = fit["value"]
-    seeds = table.get("seeds", list(SEEDS))
-    good = isinstance(seeds, list) and 0 < len(seeds) <= MOST_SEEDS
-    if not good or not all(type(one) is int and one >= 0 for one in seeds):
-        raise InputError(f"{where}: seeds must be 1 to {MOST_SEEDS} whole numbers, got {seeds!r}")
-    try:
-        refuse(kind, parameters)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    words = text_of(table, "words", where)
-    return Setup(name, words, kind, json.dumps(parameters, sort_keys=True), tuple(seeds))
 
 
 def _row(table, number: int, of: tuple, setups: dict, series_folder) -> Row:
@@ -263,13 +184,14 @@ def _row(table, number: int, of: tuple, setups: dict, series_folder) -> Row:
     tolerance = number_of(table, "tolerance", where) if "tolerance" in table else TOLERANCE
     if tolerance < 0:
         raise InputError(f"{where}: tolerance must be at least 0, got {tolerance:g}")
+    why = text_of(table, "why", where) if "why" in table else ""
     wrong = table.get("wrong", False)
     if not isinstance(wrong, bool):
         raise InputError(f"{where}: wrong must be true or false, got {shown(wrong)}")
     series = series and read_series(series, series_folder, where)
     return Row(
         *of, text_of(table, "id", where), text_of(table, "words", where), value, unit, kind, column,
-        setup, baseline, tolerance, series, (), table.get("why", ""), wrong,
+        setup, baseline, tolerance, series, (), why, wrong,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from freehint.config import InputError, nearest, require, shown
 from freehint.inputs.reading import csv_of, exists, read_bytes
@@ -48,6 +49,8 @@ def read_series(table, folder, where: str) -> Series:
         require(name in KEYS, f"{where}: series", f"have the fields {', '.join(KEYS)}", name)
     for name in KEYS:
         require(name in table, f"{where}: series", f"have {name}", table)
+    for name in ("file", "config"):
+        require(isinstance(table[name], str), f"{where}: series.{name}", "be a text", table[name])
     for name, known in (("figure", FIGURES), ("statistic", STATISTICS)):
         if table[name] not in tuple(known):
             hint = nearest(table[name], known)
@@ -71,6 +74,9 @@ def _figure(table: dict, path: Path, where: str) -> float:
     columns = ("config", "time_s", *FIGURES[table["figure"]])
     for name in columns:
         require(name in frame.columns, f"{path}", f"have a column {name}", list(frame.columns))
+    for name in columns[1:]:
+        numbers = pd.api.types.is_numeric_dtype(frame[name])
+        require(numbers, f"{path}: column {name}", "have numbers in every row", frame[name].iloc[0])
     rows = frame[frame["config"] == table["config"]]
     if not len(rows):
         known = sorted(set(map(str, frame["config"])))

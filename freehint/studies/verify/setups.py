@@ -1,27 +1,34 @@
 """The kinds of setups that a published row may name, and the columns of each.
 
 "scenario" is one run of a Scenario, in the language of scenario files.  The others are made of
-several: guests that share a host, guests beside each other on a host that has room for all, and
-guests that are parked.
+several: guests that share a host, guests beside each other on a host that has room for all,
+guests that are parked, and pages that a host has zeroed.
 """
 
-import json
+import contextlib
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from freehint.config import InputError, nearest, one_of, require
+from freehint.config import InputError, nearest, one_of, require, share, whole
 from freehint.engine.host.shared import SharedHost
+from freehint.engine.world.backing import PAGES
+from freehint.inputs.rules import MOST_MIB
+from freehint.runs.begin import guest_memory
 from freehint.runs.overcommit import Guest, overcommit
+from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_dict import scenario_of
 from freehint.runs.simulate import simulate
+from freehint.studies.costs.price import page_price
+from freehint.studies.costs.zeroing import GUESTS, MAPPED_MIB, after_reporting
 from freehint.studies.parking import sandbox
-from freehint.studies.verify.columns import DERIVED, moments, unit_by_name, value_of
-from freehint.units import NS_PER_S, PAGES_PER_MIB
+from freehint.studies.verify.columns import DERIVED, NEEDS, moments, unit_by_name, value_of
+from freehint.units import NS_PER_S, PAGES_PER_MIB, parse_size
 
 MOST_GUESTS = 16
+SMALLEST_BYTES = 64 << 20  # of a guest that make_memory makes
 
 
 @dataclass(frozen=True)
@@ -48,15 +55,37 @@ def _scenario(parameters: dict, seed: int = 1):
     return scenario_of(parameters | {"seed": seed})
 
 
+def _refuse_scenario(parameters: dict) -> None:
+    """Refuse parameters, also a memory that is neither a size nor a snapshot."""
+    scenario = _scenario(parameters)
+    with contextlib.suppress(ValueError):
+        if parse_size(scenario.memory) >= SMALLEST_BYTES:
+            return
+    guest_memory(scenario)
+
+
+def _need(column: str, parameters: dict) -> None:
+    needs = DERIVED[column][1]
+    if not NEEDS[needs](_scenario(parameters)):
+        raise InputError(f"column {column} needs a scenario with {needs}")
+
+
 def _measure_scenario(parameters: dict, seed: int, columns) -> dict:
     run = simulate(_scenario(parameters, seed))
     return {name: value_of(run, name) for name in columns}
 
 
-@lru_cache(maxsize=256)
-def _summary_entries(parameters: str) -> tuple:
-    """The entries of the summary: those of the same scenario, ended at once."""
-    run = simulate(_scenario(json.loads(parameters)).with_values({"duration_ns": 1}))
+def _summary_entries(scenario) -> tuple:
+    """The entries of the summary that are numbers: those of a tiny run with the same parts."""
+    parts = [one and type(one)() for one in (scenario.migration, scenario.park)]
+    workload = scenario.workload if scenario.workload.inputs else type(scenario.workload)()
+    return _entries_of(scenario.policy, workload, *parts)
+
+
+@lru_cache(maxsize=64)
+def _entries_of(policy, workload, migration, park) -> tuple:
+    memory = None if workload.inputs else "256MiB"
+    run = simulate(Scenario(memory, None, policy, 1, workload, migration, park, duration_ns=1))
     return tuple(name for name, value in run.summary.items() if not isinstance(value, str))
 
 
@@ -118,7 +147,8 @@ BESIDE = ("guests", "every_s", "until_s")
 
 def _beside(parameters: dict) -> dict:
     parts = _parts(parameters, BESIDE)
-    _scenario(parts["scenario"])
+    _refuse_scenario(parts["scenario"])
+    _need("peak_GiB", parts["scenario"])
     until_s = parts.setdefault("until_s", 0)
     good = type(until_s) in (int, float) and 0 <= until_s <= 1e6
     require(good, "until_s", "be a number in 0..1000000", until_s)
@@ -169,8 +199,40 @@ def _measure_sandboxes(parameters: dict, seed: int, columns) -> dict:
     return {name: told[name] for name in columns}
 
 
+# Pages that the host has zeroed: no run in time, so a seed changes nothing.
+
+ZEROED = ("guest", "mapped_MiB", "host_pages", "touched")
+
+
+def _zeroed(parameters: dict) -> dict:
+    for name in parameters:
+        require(name in ZEROED, "parameters", f"have the names {', '.join(ZEROED)}", name)
+    found = {"mapped_MiB": MAPPED_MIB, "host_pages": "thp", "touched": 1.0} | parameters
+    one_of("guest", found.get("guest"), GUESTS)
+    one_of("host_pages", found["host_pages"], PAGES)
+    whole("mapped_MiB", found["mapped_MiB"], 1, MOST_MIB)
+    share("touched", found["touched"])
+    return found
+
+
+def _measure_zeroed(parameters: dict, seed: int, columns) -> dict:
+    found = _zeroed(parameters)
+    name = found["guest"]
+    shares = after_reporting({name: GUESTS[name]}, found["mapped_MiB"])["page"]
+    price = page_price(touched=found["touched"])["total_ns"]
+    off, on = price.xs((found["host_pages"], "whole", "2 MiB"), level=[0, 1, 2])
+    told = {
+        "zeroed_o0_share": 100 * shares[name, "4 KiB", "first"],
+        "zeroed_o9_share": 100 * shares[name, "2 MiB", "first"],
+        "clearing_saved": 100 * (1 - on / off),
+    }
+    return {name: float(told[name]) for name in columns}
+
+
 KINDS = {
-    "scenario": Kind(_scenario, _measure_scenario, {n: unit for n, (unit, _) in DERIVED.items()}),
+    "scenario": Kind(
+        _refuse_scenario, _measure_scenario, {name: unit for name, (unit, _, _) in DERIVED.items()}
+    ),
     "shared_host": Kind(
         _shared,
         _measure_shared,
@@ -188,6 +250,11 @@ KINDS = {
         {"footprint_GiB_min": "GiB min", "peak_GiB": "GiB", "resident_MiB": "MiB"},
     ),
     "sandboxes": Kind(_refuse_sandboxes, _measure_sandboxes, {"resident_MiB": "MiB"}),
+    "zeroed": Kind(
+        _zeroed,
+        _measure_zeroed,
+        {"zeroed_o0_share": "%", "zeroed_o9_share": "%", "clearing_saved": "%"},
+    ),
 }
 
 
@@ -212,9 +279,11 @@ def column_unit(kind: str, column: str, parameters: dict) -> str:
     """
     known = KINDS[kind].columns
     if column in known:
+        if kind == "scenario":
+            _need(column, parameters)
         return known[column]
     if kind == "scenario":
-        entries = _summary_entries(json.dumps(parameters, sort_keys=True))
+        entries = _summary_entries(_scenario(parameters))
         if column in entries:
             return unit_by_name(column)
         known = (*known, *entries)

@@ -4,7 +4,7 @@ A row that a constant was fitted on is not judged.  Every other one gets a verdi
 
 - "within 15 %" (or its own tolerance): the median over the seeds is that near to what was measured;
 - "sign and order right": a change goes the same way, and the prediction is of the same order of
-  magnitude (at most half a decade away, a factor of 3.2);
+  magnitude (at most half a decade away, a factor of 3.2; of a ratio, its logarithm);
 - "missed" otherwise.
 
 A row whose setup has a rule planted wrong has to be missed by its tolerance.
@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from freehint.studies.verify.setups import measure
 SHIPPED, KEPT = "published", "published/verified.csv"
 WORKERS = 2
 HALF_DECADE = math.sqrt(10)
+PAIR_APART = 0.05
 WITHIN, RIGHT, MISSED = "within tolerance", "sign and order right", "missed"
 FITTED, CANNOT, ABSENT, FAILED = "fitted", "cannot", "series not here", "failed"
 CAUGHT, UNSEEN = "planted wrong, and missed as it must be", "planted wrong, and not seen"
@@ -211,8 +213,33 @@ def verdict_of(row: Row, published: float, predicted: float) -> str:
     same_side = (published - neutral) * (predicted - neutral) > 0
     if not same_side:
         return MISSED
+    if row.kind == RATIO:  # the size of a change is that of its logarithm: 1.18 is not near 1.004
+        published, predicted = math.log(published), math.log(predicted)
     apart = max(abs(predicted / published), abs(published / predicted))
     return RIGHT if apart <= HALF_DECADE else MISSED
+
+
+def pairs_in_order(table: pd.DataFrame) -> tuple[int, int]:
+    """Are configurations ranked as they were measured?
+
+    Pairs are of judged rows of one file with the same column, kind and unit, whose published
+    values differ by more than 5 %.
+
+    Returns
+    -------
+    (int, int)
+        Pairs whose predictions are in the published order, and all pairs.
+    """
+    rows = table[table["verdict"].isin(JUDGED)]
+    same = total = 0
+    for _, group in rows.groupby(["file", "column", "kind", "unit"]):
+        found = group[["published", "predicted"]].itertuples(index=False)
+        for one, other in combinations(found, 2):
+            apart = one.published - other.published
+            if abs(apart) > PAIR_APART * max(abs(one.published), abs(other.published)):
+                total += 1
+                same += apart * (one.predicted - other.predicted) > 0
+    return int(same), total
 
 
 def verified() -> pd.DataFrame:
