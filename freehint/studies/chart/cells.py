@@ -18,31 +18,22 @@ from freehint.units import NS_PER_MS, NS_PER_S
 
 DURATION_NS = 6 * NS_PER_S
 FILLED = {"fill_MiB": 320}  # before the run begins
+COMPILE = "linux-6.1/traces/compile"  # with every page written before, as of a guest long up
+PRESSURE = {
+    "jobs": "read a; dirty 100 200 1; fill 150; sleep 1; fill 140; sleep 1; read a; sleep 3",
+    "files": "a=150",
+    "swap_MiB": 256,
+}
 CHOICES = POLICIES | AGENTS
-# Kind of guest -> the parts of its scenario.
+# Kind of guest -> its memory (None: the workload's own), its kind of load, and the load's values.
 WORKLOADS = {
-    "just booted": {"memory": "512MiB", "workload": Program(state="idle")},
-    "memory hog ended": {"memory": "512MiB", "workload": Program(state="freed", **FILLED)},
-    "churn of small blocks": {
-        "memory": "256MiB",
-        "workload": Workload(nr_cpus=2, interval_ns=50_000),
-    },
-    "page cache": {
-        "memory": "512MiB",
-        "workload": Program(state="cache", cache_MiB=320, rate_MiBps=32),
-    },
-    "many short processes": {"memory": "512MiB", "workload": Program(state="fork", **FILLED)},
-    "recorded compile": {
-        "workload": RecordedGuest("linux-6.1/traces/compile", footprint_pages=1 << 18)
-    },
-    "under pressure": {
-        "memory": "256MiB",
-        "workload": UnderPressure(
-            jobs="read a; dirty 100 200 1; fill 150; sleep 1; fill 140; sleep 1; read a; sleep 3",
-            files="a=150",
-            swap_MiB=256,
-        ),
-    },
+    "just booted": ("512MiB", Program, {"state": "idle"}),
+    "memory hog ended": ("512MiB", Program, {"state": "freed", **FILLED}),
+    "churn of small blocks": ("256MiB", Workload, {"nr_cpus": 2, "interval_ns": 50_000}),
+    "page cache": ("512MiB", Program, {"state": "cache", "cache_MiB": 320, "rate_MiBps": 32}),
+    "many short processes": ("512MiB", Program, {"state": "fork", **FILLED}),
+    "recorded compile": (None, RecordedGuest, {"trace": COMPILE, "footprint_pages": 1 << 18}),
+    "under pressure": ("256MiB", UnderPressure, PRESSURE),
 }
 
 
@@ -128,7 +119,8 @@ def chart_scenario(workload: str, host: str, seed: int, policy: str, values=None
             given[name] += seed % 10 * 100 * NS_PER_MS
     if CHOICES[policy].host_discards:
         given["host.discard"] = True
-    guest = Scenario(duration_ns=DURATION_NS, **WORKLOADS[workload])
+    memory, load, loads_values = WORKLOADS[workload]
+    guest = Scenario(memory, workload=load(**loads_values), duration_ns=DURATION_NS)
     return guest.with_values(given | (values or {}))
 
 
