@@ -256,6 +256,12 @@ def test_a_build_ends_cleans_and_drops_its_caches():
         assert engine.world.tally[0].failed_allocations == 0
 
 
+def test_a_build_has_room_for_what_was_filled_before():
+    guest = fh.Program(state="build", fill_MiB=4, dirty_MiB=2, rate_MiBps=200.0)
+    arrays = guest.arrays(fh.make_memory("64MiB"), 0)
+    assert len(arrays["pages"]) > 4 * 256 and len(arrays["held"][0]) > 4 * 256
+
+
 def test_compilers_are_alive_together_and_share_pageblocks():
     engine = run_program(60 * NS_PER_MS, **BUILD)
     pieces, room = engine.world.pieces[:3, 0], places_of(512)

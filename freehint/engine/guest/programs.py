@@ -150,7 +150,7 @@ class Program(Checked):
         steps = duration_ns // self.page_ns if allocates else 0
         room = places = 2 * mib * PAGES_PER_MIB + 2 * steps + 4096
         if self.goes_on == BUILD:
-            places = NUMBERS
+            places = NUMBERS + self.fill_MiB * PAGES_PER_MIB
             room = self.processes * places_of(self.dirty_pages) + memory.nr_pages
         return {
             "held": np.zeros((1, room), np.int64),
