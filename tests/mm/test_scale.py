@@ -15,7 +15,9 @@ from freehint.mm.memory import (
     BUDDY,
     ISOLATED,
     MOVABLE,
+    NO_PAGEBLOCK,
     ORDER_MASK,
+    PAGEBLOCK_NR_PAGES,
     PCP,
     USER_BOOKMARK,
     free_list_head,
@@ -88,7 +90,9 @@ def plain_order_of_content(memory) -> np.ndarray:
         frame = int(memory.frame[node])
         size = 1 << (frame & ORDER_MASK)
         rank[node : node + size] = 1 if frame & PCP else 2 + (frame & ORDER_MASK)
-    return np.argsort(rank, kind="stable")
+    holes = np.repeat(memory.pageblock == NO_PAGEBLOCK, PAGEBLOCK_NR_PAGES)
+    order = np.argsort(rank, kind="stable")
+    return order[~holes[order]]
 
 
 @pytest.mark.parametrize("footprint", [0, 1, 200_000, 1_000_000, 1_048_576])
