@@ -176,7 +176,9 @@ def speeds(memory: str = "1GiB", slices: int = 12) -> list[Speed]:
     RuntimeError
         The sides did not end in the same state.
     """
-    scenario = Scenario(memory=memory, policy="restartable_cursor", duration_ns=1 << 49)
+    scenario = Scenario(
+        memory=memory, policy="restartable_cursor", duration_ns=50_000 * WALK_EVERY_NS
+    )
     scenario = scenario.with_values({"control.every_ns": WALK_EVERY_NS})
     engines = {name: new_engine(scenario, guest_memory(scenario)[0]) for name in SIDES}
     warm_ns = -(-warm_up_ns(engines[FREEHINT]) // SLICE_NS) * SLICE_NS
