@@ -4,8 +4,9 @@ vm0 (issue #34723) let six Firecracker guests free 2 GiB each just before they w
 without reclaiming before the park and once with it.  Here a guest of 4 GiB has a kernel as
 :func:`freehint.make_memory` places it and as many pages of userland as the recorded guest
 ``snap2g`` has in use at rest; vm0's own userland is not published.  Its huge pages are for
-madvise() alone, as #34723 tells of vm0's guests, so the program fills pages of 4 KiB.  Reclaiming
-is a balloon of 3584 MiB, the size that vm0 #30221 names, five seconds before the park.
+madvise() alone, as #34723 tells of vm0's guests, so the program fills pages of 4 KiB (changed
+after a first comparison).  Reclaiming is a balloon of 3584 MiB, the size that vm0 #30221 names,
+five seconds before the park.
 
 vm0's kernel takes the balloon's pages as UNMOVABLE (Firecracker's guest configuration has no
 balloon compaction), which leaves MOVABLE pages on pcp lists: 57 MiB a guest if it has one CPU.
