@@ -70,6 +70,15 @@ def test_a_page_that_is_discarded_before_it_is_loaded_is_in_no_later_snapshot():
     assert not run.parks["lost_pages"].any()
 
 
+def test_a_snapshot_in_which_nothing_is_elided_leaves_out_the_hole():
+    park = fh.ParkConfig(AT, elide="nothing", chunk_KiB=2048, write_Bps=1 << 36, read_Bps=1 << 36)
+    idle = fh.Program(state="idle")
+    scenario = fh.Scenario(memory="4GiB", policy="none", workload=idle, park=park)
+    run = fh.simulate(scenario.with_values({"host.discard": True, "duration_ns": 200 * MS}))
+    assert run.parks["stored_bytes"].tolist() == [4 << 30]
+    assert run.memory.nr_pages * PAGE_SIZE == 5 << 30
+
+
 def test_what_is_elided_is_what_the_setting_says():
     stored = {elide: parked(elide=elide).parks["stored_bytes"][0] for elide in ("zero", "unbacked")}
     all_of_it = parked(elide="nothing").parks
