@@ -105,7 +105,7 @@ def links_apart(nr_nodes: int, slices: int, moves: int = 200_000) -> list[Timing
 
 def keys(actors: int, slices: int, events: int = 200_000) -> list[Timing]:
     """The next event of so many actors: a scan of their keys, and a heap."""
-    scanned, heap = (np.arange(actors, dtype=np.int64) << 5 for _ in range(2))
+    scanned, heap = (np.arange(actors, dtype=np.int64) for _ in range(2))
     sides = {
         FREEHINT: lambda steps: scan_keys(scanned, steps),
         "heap": lambda steps: heap_keys(heap, steps),

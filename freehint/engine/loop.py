@@ -9,7 +9,7 @@ from freehint.engine.guest.vcpu import cpu_event
 from freehint.engine.host.device import host_event
 from freehint.engine.rare import rare_turn
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
-from freehint.engine.world.clock import ACTOR_BITS, next_actor
+from freehint.engine.world.clock import ACTOR_BITS, actor_of, smallest_key
 from freehint.engine.world.paging import FREE, MIN
 from freehint.engine.world.records import MIGRATION
 from freehint.jit import kernel
@@ -114,13 +114,18 @@ def advance(world, until_ns):
         TIME_IS_UP .. NEED_KERNEL, the time in ns of the event that comes next, and the CPU, the
         user or the rare actor that it is about.
     """
+    # A CPU's turn changes no other actor's key, so the others are compared while it takes its turn.
+    cpus = world.cpu.shape[0] if world.state[0].cpu_kernel == 0 else 0
+    key = smallest_key(world.key, -1)
     while True:
-        actor, key = next_actor(world.key)
         now_ns = key >> ACTOR_BITS
         if world.paging.host[FREE] < world.paging.host[MIN]:
             return HOST_SHORT, now_ns, -1
         if now_ns >= until_ns:
             return TIME_IS_UP, until_ns, -1
+        actor = actor_of(key)
+        others = smallest_key(world.key, actor)
         why, who = turn(world, actor, now_ns)
         if why >= 0:
             return why, now_ns, who
+        key = min(others, world.key[actor]) if actor < cpus else smallest_key(world.key, -1)

@@ -13,8 +13,6 @@ goes to the tail if its next merge is likely (``buddy_merge_likely``), else to t
 Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
-import numpy as np
-
 from freehint.jit import add_at, kernel, prefetch
 from freehint.mm.callback import note_empty_list
 from freehint.mm.list import list_add, list_add_tail, list_del, prefetch_links
@@ -54,7 +52,7 @@ SPLIT_NOW_ORDER, SPLIT_LATER_ORDER = 5, 7
 @kernel(inline=True)
 def page_is_buddy(memory, node, order):
     """True if ``node`` heads a free block of exactly this order.  Source: page_is_buddy()."""
-    return (memory.frame[np.uint64(node)] & BUDDY_AND_ORDER) == BUDDY | order
+    return (memory.frame[node] & BUDDY_AND_ORDER) == BUDDY | order
 
 
 @kernel(inline=True)
@@ -69,7 +67,7 @@ def add_to_free_list(memory, node, zone, order, migratetype):
     """Put a block first on its list.  Source: add_to_free_list()."""
     list_add(memory.links, node, free_list_head(memory, zone, order, migratetype))
     count_blocks(memory, zone, order, migratetype, 1)
-    memory.frame[np.uint64(node)] = BUDDY | order | (migratetype << TYPE_SHIFT)
+    memory.frame[node] = BUDDY | order | (migratetype << TYPE_SHIFT)
 
 
 @kernel(inline=True)
@@ -77,7 +75,7 @@ def add_to_free_list_tail(memory, node, zone, order, migratetype):
     """Put a block last on its list.  Source: add_to_free_list_tail()."""
     list_add_tail(memory.links, node, free_list_head(memory, zone, order, migratetype))
     count_blocks(memory, zone, order, migratetype, 1)
-    memory.frame[np.uint64(node)] = BUDDY | order | (migratetype << TYPE_SHIFT)
+    memory.frame[node] = BUDDY | order | (migratetype << TYPE_SHIFT)
 
 
 @kernel(inline=True)
@@ -88,7 +86,7 @@ def del_page_of_type(memory, node, zone, order, migratetype):
     """
     count_blocks(memory, zone, order, migratetype, -1)
     list_del(memory.links, node)
-    memory.frame[np.uint64(node)] = 0
+    memory.frame[node] = 0
 
 
 @kernel(inline=True)
@@ -97,7 +95,7 @@ def del_page_from_free_list(memory, node, zone, order):
 
     Source: del_page_from_free_list().
     """
-    migratetype = frame_type(memory.frame[np.uint64(node)])
+    migratetype = frame_type(memory.frame[node])
     del_page_of_type(memory, node, zone, order, migratetype)
 
 
@@ -158,7 +156,7 @@ def merge_buddies(memory, node, zone, order, migratetype, top):
         if order >= PAGEBLOCK_ORDER and not merge_pageblocks(memory, buddy, migratetype):
             break
         del_page_from_free_list(memory, buddy, zone, order)
-        memory.frame[np.uint64(node)] = 0  # one of the two becomes the inside of a block
+        memory.frame[node] = 0  # one of the two becomes the inside of a block
         node &= buddy
         order += 1
     return node, order

@@ -17,11 +17,8 @@ NEXT, PREV = 0, 1
 
 @kernel(inline=True)
 def at(node, side):
-    """Index in ``links`` of a node's next or prev.
-
-    It is unsigned: with a signed index, Numba adds a test for a negative one to every access.
-    """
-    return np.uint64(2 * int(node) + side)
+    """Index in ``links`` of a node's next or prev."""
+    return 2 * int(node) + side
 
 
 @kernel(inline=True)
@@ -197,7 +194,7 @@ def list_fill(links, gathered, covered, order, head, end, nodes):
 def gathered_link(links, gathered, covered, order, node, side):
     """A node's next or prev, read from the gathered links if they cover the node."""
     if node < covered:
-        return int(gathered[np.uint64(side), np.uint64(node >> order)])
+        return int(gathered[side, node >> order])
     return int(links[at(node, side)])
 
 

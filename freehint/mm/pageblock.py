@@ -4,8 +4,6 @@ Source: mm/page_alloc.c, mm/page_isolation.c and include/linux/pageblock-flags.h
 unless a docstring names another release.
 """
 
-import numpy as np
-
 from freehint.jit import kernel
 from freehint.mm.list import list_move, list_move_tail
 from freehint.mm.memory import (
@@ -32,7 +30,7 @@ from freehint.mm.memory import (
 @kernel(inline=True)
 def get_pageblock_migratetype(memory, node):
     """Migratetype of the pageblock around a frame."""
-    return int(memory.pageblock[np.uint64(node >> PAGEBLOCK_ORDER)] & PAGEBLOCK_TYPE_MASK)
+    return int(memory.pageblock[node >> PAGEBLOCK_ORDER] & PAGEBLOCK_TYPE_MASK)
 
 
 @kernel(inline=True)
@@ -90,7 +88,7 @@ def move_to_free_list(memory, node, zone, order, migratetype):
     Reported flag and its hint stay, because it never leaves the free lists.
     Source: move_to_free_list(); list_move() in steal_suitable_fallback() of v4.15.
     """
-    frame = memory.frame[np.uint64(node)]
+    frame = memory.frame[node]
     head = free_list_head(memory, zone, order, migratetype)
     if memory.profile.steal_to_tail:
         list_move_tail(memory.links, node, head)
@@ -98,7 +96,7 @@ def move_to_free_list(memory, node, zone, order, migratetype):
         list_move(memory.links, node, head)
     memory.nr_free[zone, order, frame_type(frame)] -= 1
     memory.nr_free[zone, order, migratetype] += 1
-    memory.frame[np.uint64(node)] = (frame & (0xFFFF ^ TYPE_MASK)) | (migratetype << TYPE_SHIFT)
+    memory.frame[node] = (frame & (0xFFFF ^ TYPE_MASK)) | (migratetype << TYPE_SHIFT)
 
 
 @kernel(inline=True)

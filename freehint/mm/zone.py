@@ -43,6 +43,7 @@ from freehint.mm.pcp import (
     pcp_allowed_order,
     pcp_head_page,
     pcp_list_empty,
+    rmqueue_pcp_head,
     rmqueue_pcplist,
 )
 from freehint.mm.pcp_limits import free_would_drain, zone_flag
@@ -276,6 +277,27 @@ def get_page_from_freelist(memory, cpu, order, migratetype, mark, flags, locked_
 
 
 @kernel(inline=True)
+def take_from_pcp(memory, zone, cpu, order, migratetype):
+    """Serve an ordinary request as its first attempt mostly does: from a pcp list of this zone.
+
+    The zone is the one that is tried first.
+
+    Returns
+    -------
+    int
+        The block's node; NO_PAGE, with nothing done, if the list is empty or the zone short.
+    """
+    if not pcp_allowed_order(memory, order) or pcp_list_empty(
+        memory, zone, cpu, order, migratetype
+    ):
+        return NO_PAGE
+    mark, flags = attempt_rules(memory, first_attempt(memory), 0)
+    if not has_room(memory, zone, order, mark, highest_zone_of(migratetype), flags):
+        return NO_PAGE
+    return rmqueue_pcp_head(memory, zone, cpu, order, migratetype)
+
+
+@kernel(cold=True)
 def alloc_from_zonelist(memory, cpu, order, migratetype, reserve_flags, locked_zones):
     """Try all zones at each attempt's watermark; see :func:`alloc_pages`.
 
@@ -316,7 +338,10 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zones):
         and is to be called for ``zone`` before the same allocation is tried again.  ``under_lock``
         counts the blocks taken from the buddy lists, and an attempt that finds none as one.
     """
-    node, zone, taken = alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zones)
+    zone, taken = memory.zones.shape[0] - 1, 0
+    node = take_from_pcp(memory, zone, cpu, order, migratetype)
+    if node == NO_PAGE:
+        node, zone, taken = alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zones)
     end_callbacks(memory, node)
     return node, zone, taken
 
@@ -331,7 +356,8 @@ def mark_lru(memory, node, order):
 @kernel(inline=True)
 def clear_lru(memory, node, order):
     """Take pages that are about to be freed off the LRU."""
-    for page in range(node, node + (1 << order)):
+    memory.frame[node] = 0  # apart: the loop becomes a call of memset()
+    for page in range(node + 1, node + (1 << order)):
         memory.frame[page] = 0
 
 

@@ -10,7 +10,7 @@ from time import thread_time_ns
 
 import numpy as np
 
-from freehint.engine.world.clock import next_actor
+from freehint.engine.world.clock import ACTOR_BITS, actor_of, smallest_key
 from freehint.jit import kernel
 from freehint.mm.bitmap import count_bits
 
@@ -22,22 +22,25 @@ SLICES = 9
 def chase(links, node, n):
     """Follow ``n`` links, each of which waits for the load before it, and return the last node."""
     for _ in range(n):
-        node = links[np.uint64(node)]
+        node = links[node]
     return node
 
 
 @kernel
 def scan_keys(keys, steps):
     """For each step, find the smallest of a few keys and raise it by the step."""
+    key = smallest_key(keys, -1)
     for step in steps:
-        first, _ = next_actor(keys)
-        keys[first] += step
+        first = actor_of(key)
+        others = smallest_key(keys, first)
+        keys[first] = key + step
+        key = min(others, key + step)
     return keys[0]
 
 
 def key_steps(actors: int, n: int) -> np.ndarray:
     """``n`` random steps (exponential, mean ``actors``), so that nobody can guess who is next."""
-    return np.random.default_rng(1).exponential(actors << 5, n).astype(np.int64)
+    return np.random.default_rng(1).exponential(actors << 5, n).astype(np.int64) << ACTOR_BITS
 
 
 def median_ns(work, units: int, slices: int = SLICES) -> float:
@@ -80,7 +83,7 @@ def dependent_load_ns(nr_bytes: int, loads: int = 100_000) -> float:
 
 def key_scan_ns(actors: int, n: int = 100_000) -> float:
     """Time (ns) to find the smallest key of ``actors`` actors and to raise it."""
-    keys, steps = np.arange(actors, dtype=np.int64) << 5, key_steps(actors, n)
+    keys, steps = np.arange(actors, dtype=np.int64), key_steps(actors, n)
     return median_ns(lambda: scan_keys(keys, steps), n)
 
 

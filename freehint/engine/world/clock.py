@@ -9,15 +9,20 @@ NEVER = 1 << 62
 
 
 @kernel(inline=True)
-def next_actor(keys):
-    """Who has the smallest key, and that key."""
-    # The smallest is carried along: to read it again would wait for the comparison before.
-    actor, smallest = 0, keys[0]
-    for other in range(1, keys.shape[0]):
-        key = keys[other]
-        if key < smallest:
-            actor, smallest = other, key
-    return actor, smallest
+def smallest_key(keys, but):
+    """The smallest key of all actors but one; ``but`` is -1 for all."""
+    smallest = NEVER
+    for actor in range(keys.shape[0]):
+        key = keys[actor]
+        if key < smallest and actor != but:
+            smallest = key
+    return smallest
+
+
+@kernel(inline=True)
+def actor_of(key):
+    """Whose key it is.  (NEVER is nobody's.)"""
+    return key & ((1 << ACTOR_BITS) - 1)
 
 
 @kernel(inline=True)

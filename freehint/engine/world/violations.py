@@ -3,7 +3,7 @@
 :mod:`freehint.engine.monitor` tells which paragraph each kind belongs to.
 """
 
-from freehint.engine.world.clock import ACTOR_BITS, next_actor
+from freehint.engine.world.clock import ACTOR_BITS, smallest_key
 from freehint.jit import kernel
 
 # Kinds, which are rows of World.violations.
@@ -35,7 +35,7 @@ def note_violation(world, user, kind, node, times):
     """
     rows = world.violations
     if rows[user, kind, TIMES] == 0:
-        rows[user, kind, FIRST_NS] = next_actor(world.key)[1] >> ACTOR_BITS
+        rows[user, kind, FIRST_NS] = smallest_key(world.key, -1) >> ACTOR_BITS
         rows[user, kind, PFN] = node + world.memory.base_pfn
     rows[user, kind, TIMES] += times
 
