@@ -61,17 +61,17 @@ def is_halfway(own, at, reading, together):
 
 
 @kernel(inline=True)
-def take_together(guest, verbs, step, together):
+def take_together(guest, step, together):
     """Do a step, and as long as it is halfway what follows."""
     own, came_to, more = guest.own, FINE, True
     while more:
         at, reading = own[HOST_AT], own[READING]
-        came_to = take_step(guest, verbs, step)
+        came_to = take_step(guest, step)
         more = together != APART and came_to == FINE and is_halfway(own, at, reading, together)
     return came_to
 
 
-def in_single_steps(guest, own, verbs, together, taken) -> list:
+def in_single_steps(guest, own, together, taken) -> list:
     """The steps of a reduced search one by one, from the guest's first state on.
 
     Parameters
@@ -80,7 +80,6 @@ def in_single_steps(guest, own, verbs, together, taken) -> list:
         It ends in another state.
     own : int64[NR_OWN]
         The guest's.
-    verbs : Verbs
     together : int
         As for the search.
     taken : list of int
@@ -90,8 +89,8 @@ def in_single_steps(guest, own, verbs, together, taken) -> list:
         more = True
         while more:
             at, reading = own[HOST_AT], own[READING]
-            more = take_step(guest, verbs, step) == FINE
+            more = take_step(guest, step) == FINE
             more = more and as_python(is_halfway)(own, at, reading, together)
             every.append(step)
-        settle(guest, verbs)
+        settle(guest)
     return every
