@@ -4,11 +4,34 @@ So a kernel that calls them is compiled and kept once, whoever they are; they th
 compiled with checked indices, in this process alone, and no file keeps them.
 """
 
+from typing import NamedTuple
+
+import numpy as np
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError
+from numba.extending import intrinsic
 
 from freehint.config import InputError
 from freehint.jit.kernel import checked_entry, kernel
+from freehint.jit.pinned import load_member
+
+
+class Alone(NamedTuple):
+    """An array that is pinned."""
+
+    array: np.ndarray
+
+
+@intrinsic
+def unwrapped(_typing_context, value):
+    """A pinned tuple itself, or the array of an Alone."""
+    alone = value.instance_class is Alone
+    given = value[0] if alone else value
+
+    def build(context, builder, _signature, values):
+        return load_member(context, builder, value, values[0], "array") if alone else values[0]
+
+    return given(value), build
 
 
 def as_kernel(function):

@@ -6,6 +6,7 @@ from numba.core import config as numba_config
 from freehint.engine.user import is_foreign
 from freehint.jit import kernel
 from freehint.jit.apart import address_of
+from freehint.jit.foreign import Alone
 from freehint.jit.pinned import pinned
 from freehint.mm.reclaim.shrinker import scan_objects
 from freehint.policies.balloon_alloc import ALLOC_FLAGS, BalloonState
@@ -14,7 +15,7 @@ from freehint.policies.policy import Policy
 from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, WalkState
 from freehint.safety.bugs import WALK_WITHOUT_LOCK
 from freehint.safety.guest import BUG, Guest
-from freehint.safety.own.verbs import OWN, Alone, own_address, require_known_verbs
+from freehint.safety.own.verbs import OWN, own_address, require_known_verbs
 from freehint.safety.verbs import FORGET, LOOK, NR_PLACES, SCAN, STATE, VERBS, Called
 from freehint.safety.walk.unlocked import look
 

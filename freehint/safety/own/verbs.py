@@ -4,14 +4,11 @@ Indices are checked, and so are the answers of ``fill``.
 """
 
 from contextlib import contextmanager
-from typing import NamedTuple
 
-import numpy as np
 from numba import typeof
 
 from freehint.config import InputError
-from freehint.jit import kernel
-from freehint.jit.foreign import as_kernel, foreign_address
+from freehint.jit.foreign import as_kernel, foreign_address, unwrapped
 from freehint.policies.policy import Policy, Stroke
 from freehint.safety.verbs import DRAIN, END_WALK, FILL, ON_EMPTY, RELEASE, SHRINK, VERBS
 
@@ -21,27 +18,9 @@ FILL_MUST = (
 )
 
 
-class Alone(NamedTuple):
-    """A state that is one array."""
-
-    array: np.ndarray
-
-
-@kernel(inline=True)
-def whole(state):
-    """The state as the verbs know it."""
-    return state
-
-
-@kernel(inline=True)
-def array_of(state):
-    """The state as the verbs know it, if it is one array."""
-    return state.array
-
-
-def _filler(verb, known):
+def _filler(verb):
     def fill(memory, state, zone, report, capacity):
-        n, status = verb(memory, known(state), zone, report, capacity)
+        n, status = verb(memory, unwrapped(state), zone, report, capacity)
         n, status = int(n), int(status)
         if n < 0 or n > capacity or status < 0 or status > STOPPED:
             raise ValueError(FILL_MUST)
@@ -50,38 +29,38 @@ def _filler(verb, known):
     return fill
 
 
-def _drainer(verb, known):
+def _drainer(verb):
     def drain(memory, state, zone, report, n, outcome):
-        return int(verb(memory, known(state), zone, report, n, outcome))
+        return int(verb(memory, unwrapped(state), zone, report, n, outcome))
 
     return drain
 
 
-def _callback(verb, known):
+def _callback(verb):
     def on_empty(memory, state, zone, order, migratetype):
-        return int(verb(memory, known(state), zone, order, migratetype))
+        return int(verb(memory, unwrapped(state), zone, order, migratetype))
 
     return on_empty
 
 
-def _ender(verb, known):
+def _ender(verb):
     def end_walk(memory, state):
-        verb(memory, known(state))
+        verb(memory, unwrapped(state))
 
     return end_walk
 
 
-def _releaser(verb, known):
+def _releaser(verb):
     def release(memory, state):
-        verb(memory, known(state))
+        verb(memory, unwrapped(state))
         return 0
 
     return release
 
 
-def _shrinker(verb, known):
+def _shrinker(verb):
     def shrink(memory, state, nr_pages):
-        return int(verb(memory, known(state), nr_pages))
+        return int(verb(memory, unwrapped(state), nr_pages))
 
     return shrink
 
@@ -118,8 +97,7 @@ def own_address(policy: Policy, place: int, memory, state) -> int:
     kinds = tuple(map(typeof, (memory, state, *taken)))
     key = verb, place, kinds
     if key not in _compiled:
-        known = array_of if isinstance(state.value, Alone) else whole
-        made = OWN[place](as_kernel(verb), known)
+        made = OWN[place](as_kernel(verb))
         _compiled[key] = foreign_address(made, kinds, f"policy {policy.name}: {name}")
     return _compiled[key][1]
 
