@@ -19,10 +19,11 @@ STOPPED = int(Stroke.STOPPED)
 # Entries of Called.at: the policy's verbs; what the explorer has of its own for a policy; its
 # state.  SCAN is one of the kernel's own reclaim; FORGET zeroes what decides nothing of the state;
 # CHOOSE sets the next stroke where it is the explorer's choice: freehint.safety.core; LOOK is
-# ``fill`` in pieces, for a bug: freehint.safety.walk.unlocked.
-NR_PLACES = 12
+# ``fill`` in pieces, for a bug: freehint.safety.walk.unlocked.  STEP and SETTLE are take_step()
+# and settle(), which are all of the guest: every kind of search has them from here.
+NR_PLACES = 14
 FILL, DRAIN, NEXT_ZONE, ON_EMPTY, END_WALK, RELEASE, SHRINK, *OTHERS = range(NR_PLACES)
-SCAN, FORGET, CHOOSE, LOOK, STATE = OTHERS
+SCAN, FORGET, CHOOSE, LOOK, STATE, STEP, SETTLE = OTHERS
 ROWS, BYTES = np.zeros((1, 3), np.int64), np.zeros(1, np.uint8)
 # Place: (name, what it returns, examples of what it takes after memory and state).
 VERBS = {
@@ -125,6 +126,18 @@ def call_choose(memory, state, choice):
     """Let the next stroke be the explorer's choice, if it is not the policy's own."""
     if state.at[CHOOSE] != 0:
         to_nothing(state.at[CHOOSE], (memory, lying_at(state.at[STATE]), choice))
+
+
+@kernel
+def call_step(guest, step):
+    """:func:`freehint.safety.steps.take_step`."""
+    return to_number(guest.state.at[STEP], (guest, step))
+
+
+@kernel
+def call_settle(guest):
+    """:func:`freehint.safety.pack.settle`."""
+    to_nothing(guest.state.at[SETTLE], (guest,))
 
 
 @kernel(inline=True)

@@ -20,8 +20,8 @@ from freehint.safety.chance.draw import begin_stream, below
 from freehint.safety.check import check_end, check_owners
 from freehint.safety.guest import FINE, IMPOSSIBLE, MEMORY_ENDS, SPOILED
 from freehint.safety.migrating import CANCEL, TURN
-from freehint.safety.pack import settle
-from freehint.safety.steps import ACTORS, CHOICES, MIGRATION, VCPU_0, VCPU_1, take_step
+from freehint.safety.steps import ACTORS, CHOICES, MIGRATION, VCPU_0, VCPU_1
+from freehint.safety.verbs import call_settle, call_step
 
 SELDOM = MIGRATION * CHOICES + TURN, MIGRATION * CHOICES + CANCEL
 ONE_IN = 4, 16  # of the times when something else can be done too
@@ -130,7 +130,7 @@ def try_step(guest, room, step):
     int
         FINE or a violation; or else, with nothing changed, IMPOSSIBLE, or ONLY_THE_SAME.
     """
-    came_to = take_step(guest, step)
+    came_to = call_step(guest, step)
     if came_to == IMPOSSIBLE:
         return IMPOSSIBLE
     words, base = guest.words, room.base
@@ -138,7 +138,7 @@ def try_step(guest, room, step):
         copy(words, base)
         return IMPOSSIBLE
     before = blocks_of_first(guest.world)
-    settle(guest)
+    call_settle(guest)
     if came_to == FINE and same_words(words, base):
         return ONLY_THE_SAME
     memory = guest.span[MEMORY_ENDS]

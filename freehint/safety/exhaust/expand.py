@@ -23,8 +23,9 @@ from freehint.safety.exhaust.late import (
 )
 from freehint.safety.exhaust.together import take_together
 from freehint.safety.guest import FINE, IMPOSSIBLE, WALKING
-from freehint.safety.pack import keep_words, restore_words, settle, unpack
+from freehint.safety.pack import keep_words, restore_words, unpack
 from freehint.safety.steps import CHOICES, HOST, WORKER
+from freehint.safety.verbs import call_settle
 
 LEVEL_DONE, NEED_ROOM, VIOLATED, NOT_PACKED, PART_DONE = range(5)
 EACH_STEP = 16
@@ -98,7 +99,7 @@ def expand(guest, cells, watch, late, level, tables, count):
             if came_to >= FINE:
                 possible += 1
                 count[TRANSITIONS] += 1
-                settle(guest)
+                call_settle(guest)
                 if came_to != FINE:
                     earlier = look_up(guest, words, late, following, noted, count, 0)
                     if earlier != FINE:

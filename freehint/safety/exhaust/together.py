@@ -33,6 +33,7 @@ from freehint.safety.guest import FINE, HOST_AT, READING
 from freehint.safety.host.device import IDLE, TO_TAKE, TO_USE
 from freehint.safety.pack import settle
 from freehint.safety.steps import take_step
+from freehint.safety.verbs import call_step
 
 APART, IN_PAIRS, USE_TOO = range(3)
 PIECE = 3  # the bits of HOST_AT that say which piece is next
@@ -66,7 +67,7 @@ def take_together(guest, step, together):
     own, came_to, more = guest.own, FINE, True
     while more:
         at, reading = own[HOST_AT], own[READING]
-        came_to = take_step(guest, step)
+        came_to = call_step(guest, step)
         more = together != APART and came_to == FINE and is_halfway(own, at, reading, together)
     return came_to
 

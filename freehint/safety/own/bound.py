@@ -5,7 +5,7 @@ from numba.core import config as numba_config
 
 from freehint.engine.user import is_foreign
 from freehint.jit import kernel
-from freehint.jit.apart import address_of
+from freehint.jit.apart import NOTHING, NUMBER, address_of
 from freehint.jit.foreign import Alone
 from freehint.jit.pinned import pinned
 from freehint.mm.reclaim.shrinker import scan_objects
@@ -16,7 +16,9 @@ from freehint.policies.walk_state import AT_END, AT_NODE, AT_ZONE, WalkState
 from freehint.safety.bugs import WALK_WITHOUT_LOCK
 from freehint.safety.guest import BUG, Guest
 from freehint.safety.own.verbs import OWN, own_address, require_known_verbs
-from freehint.safety.verbs import FORGET, LOOK, NR_PLACES, SCAN, STATE, VERBS, Called
+from freehint.safety.pack import settle
+from freehint.safety.steps import take_step
+from freehint.safety.verbs import FORGET, LOOK, NR_PLACES, SCAN, SETTLE, STATE, STEP, VERBS, Called
 from freehint.safety.walk.unlocked import look
 
 
@@ -86,7 +88,7 @@ def bound(guest: Guest, policy: Policy):
     verbs = verbs_of(guest, policy, foreign)
     if numba_config.DISABLE_JIT:
         at = [verbs.get(place, 0) for place in range(NR_PLACES)]
-        at[STATE] = guest.state
+        at[STATE], at[STEP], at[SETTLE] = guest.state, take_step, settle
         return guest._replace(state=Called(at, None))
     if foreign:
         require_known_verbs(policy)
@@ -100,4 +102,7 @@ def bound(guest: Guest, policy: Policy):
             at[place] = own_address(policy, place, memory, state)
         else:
             at[place] = address_of(verb, returned, memory, state, *taken)
-    return pinned(guest._replace(state=Called(at, state.words)))
+    whole = pinned(guest._replace(state=Called(at, state.words)))
+    at[STEP] = address_of(take_step, NUMBER, whole, 0)
+    at[SETTLE] = address_of(settle, NOTHING, whole)
+    return whole
