@@ -52,6 +52,7 @@ def forget_in_balloon(memory, state):
     state.at[ALLOC_FLAGS] = 0
 
 
+# None of them changes a state before its walk, so such a one needs no call.
 FORGET_IN = {
     WalkState: forget_in_walk,
     FiveStepState: forget_in_five_step,
