@@ -34,7 +34,7 @@ from freehint.engine.user import require_whole
 from freehint.engine.world.clock import NEVER, hold_lock, schedule
 from freehint.engine.world.records import grown
 from freehint.engine.world.world import World
-from freehint.jit.apart import address_of
+from freehint.jit.apart import FLAG, address_of
 from freehint.mm.bitmap import count_bits
 from freehint.mm.memory import (
     CALLED,
@@ -291,7 +291,7 @@ class Engine:
         elif why == HOST_SHORT:
             self._reclaim()
         elif why == NEED_KERNEL:
-            self.world.apart[who] = address_of(RARE[who], self.pinned, 0, 0)
+            self.world.apart[who] = address_of(RARE[who], FLAG, self.pinned, 0, 0)
 
     def _drop_caches(self, now_ns: int) -> None:
         drop_everything(self.pinned)

@@ -12,7 +12,7 @@ from freehint.engine.guest.recorded import recorded_event
 from freehint.engine.guest.vcpu import program_event_of_cpu
 from freehint.engine.host.precopy import migration_event
 from freehint.jit import kernel
-from freehint.jit.apart import call_at
+from freehint.jit.apart import FLAG, calling
 
 
 @kernel
@@ -62,6 +62,9 @@ RARE = (
 )
 
 
+call = calling(FLAG)
+
+
 def _plain_turn(world, which, actor, now_ns):
     return RARE[which](world, actor, now_ns)
 
@@ -69,4 +72,4 @@ def _plain_turn(world, which, actor, now_ns):
 @kernel(inline=True, plain=_plain_turn)
 def rare_turn(world, which, actor, now_ns):
     """A turn of a rare actor whose kernel's address is there; has Python to do something?"""
-    return call_at(world.apart[which], world, actor, now_ns)
+    return call(world.apart[which], (world, actor, now_ns))

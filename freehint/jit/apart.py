@@ -2,7 +2,7 @@
 
 A kernel becomes part of each that calls it, and is compiled with it, wanted or not.  One whose
 address stands in an array is compiled and kept by itself (:func:`address_of`); who calls it
-(:func:`call_at`) loads that address.
+(:func:`calling`) loads that address.
 """
 
 from llvmlite import ir
@@ -14,14 +14,30 @@ from numba.extending import intrinsic
 
 from freehint.jit.pinned import PinnedTuple
 
+NOTHING, FLAG, NUMBER = types.none, types.boolean, types.int64  # what such a kernel returns
+PAIR, TRIPLE = types.UniTuple(NUMBER, 2), types.UniTuple(NUMBER, 3)
 
-def address_of(kernel, *arguments) -> int:
+
+def address_of(kernel, returned, *arguments) -> int:
     """Where a kernel lies that was compiled for such arguments, in this process.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    returned : NOTHING, FLAG, NUMBER, PAIR or TRIPLE
+        What its callers expect.
+    arguments
+        Examples.
 
     Returns
     -------
     int
         Never 0; 1 where kernels run as plain Python.
+
+    Raises
+    ------
+    TypeError
+        It returns something else.
     """
     if numba_config.DISABLE_JIT:
         return 1
@@ -29,26 +45,56 @@ def address_of(kernel, *arguments) -> int:
     signature = tuple(map(typeof, arguments))
     entry.compile(signature)
     compiled = entry.overloads[signature]
+    if types.unliteral(compiled.signature.return_type) != returned:
+        raise TypeError(f"{kernel} returns {compiled.signature.return_type}, not {returned}")
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
-@intrinsic
-def call_at(typing_context, address, pinned, actor, now_ns):
-    """Call the kernel that lies at ``address``: it takes a pinned tuple and two int64.
+def calling(returned):
+    """A function for kernels: it calls what lies at an address with the members of a tuple.
 
-    It returns a bool.  Plain Python has no addresses: there nobody may call this.
+    What is called takes a pinned tuple first.  Arrays among the members must belong to somebody
+    who keeps them; nobody counts references.  In plain Python the address is the function itself.
+
+    Parameters
+    ----------
+    returned : NOTHING, FLAG, NUMBER, PAIR or TRIPLE
     """
-    if not isinstance(pinned, PinnedTuple):
-        raise TypingError(f"only kernels that take a pinned tuple lie at an address: {pinned}")
-    returned, taken = types.boolean, (pinned, types.int64, types.int64)
+    if numba_config.DISABLE_JIT:
+        return lambda function, arguments: function(*arguments)
 
-    def build(context, builder, _signature, arguments):
-        convention = context.call_conv
-        kind = convention.get_function_type(returned, taken)
-        function = builder.inttoptr(arguments[0], ir.PointerType(kind))
-        status, result = convention.call_function(builder, function, returned, taken, arguments[1:])
-        with cgutils.if_unlikely(builder, status.is_error):
-            convention.return_status_propagate(builder, status)
-        return result
+    @intrinsic
+    def call(typing_context, address, arguments):
+        taken = tuple(arguments)
+        if not isinstance(taken[0], PinnedTuple):
+            raise TypingError(f"a kernel at an address takes a pinned tuple first: {taken[0]}")
 
-    return returned(types.int64, *taken), build
+        def build(context, builder, _signature, values):
+            convention = context.call_conv
+            kind = convention.get_function_type(returned, taken)
+            function = builder.inttoptr(values[0], ir.PointerType(kind))
+            members = cgutils.unpack_tuple(builder, values[1])
+            status, result = convention.call_function(builder, function, returned, taken, members)
+            with cgutils.if_unlikely(builder, status.is_error):
+                convention.return_status_propagate(builder, status)
+            return result
+
+        return returned(types.int64, arguments), build
+
+    return call
+
+
+@intrinsic
+def _pointer(_typing_context, _address):
+    def build(_context, builder, _signature, values):
+        return builder.inttoptr(values[0], ir.IntType(8).as_pointer())
+
+    return types.voidptr(types.int64), build
+
+
+def _itself(value):
+    return value
+
+
+# A pinned tuple of any type, given where it lies, as what is called at an address takes it.
+lying_at = _itself if numba_config.DISABLE_JIT else _pointer

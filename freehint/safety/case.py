@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+import numpy as np
+
 from freehint.config import InputError, require
 from freehint.engine.host.migration import GENERATIONS
 from freehint.engine.monitor import MUST, RULES
@@ -194,3 +196,24 @@ def why_not(policy: Policy) -> str:
     if policy.smallest_order > MOST_ORDER and not (by_itself or _lowered(policy)):
         return f"it takes only blocks of order {policy.smallest_order}"
     return ""
+
+
+def is_array(value) -> bool:
+    """Is this an array of plain numbers?"""
+    return isinstance(value, np.ndarray) and not value.dtype.hasobject
+
+
+def require_state(policy: Policy, state) -> None:
+    """Refuse a state that the explorer cannot lay out.
+
+    Raises
+    ------
+    InputError
+        It is neither an array nor a NamedTuple of arrays.
+    """
+    members = state if isinstance(state, tuple) and hasattr(state, "_fields") else (state,)
+    if not all(map(is_array, members)):
+        raise InputError(
+            f"policy {policy.name}: to be explored, new_state must return an array of numbers or a"
+            f" NamedTuple of such arrays, got a {type(state).__name__}"
+        )

@@ -13,7 +13,7 @@ both can be asked the same: ring, host, dirty log and migration are the engine's
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -42,14 +42,23 @@ VIOLATIONS = {"lost": LOST_WRITE, "destroyed": DISCARDED}
 FRAMES = {1: (0, 1, 2, 3), 2: (0, 1, 8, 9)}  # by the number of blocks
 # Choices of a stroke: 0 ends the walk; 1 and 2 hint one block; 3 and 4 both, in either order.
 
-# Entries of the hinter's state.
 CHOICE, ORDER, ISOLATES, FIRST = range(4)  # FIRST + block: its first page
 
 
+class HinterState(NamedTuple):
+    """The hinter's state.
+
+    at : int64[FIRST + number of blocks]
+    """
+
+    at: np.ndarray
+
+
 def new_state(memory, policy):
-    """The hinter's state: int64[FIRST + number of blocks]."""
+    """The hinter's state before a walk."""
     first = policy.frames[:: 1 << policy.order]
-    return np.array([0, policy.order, policy.report == ACKNOWLEDGED, *first], np.int64)
+    isolates = policy.report == ACKNOWLEDGED
+    return HinterState(np.array([0, policy.order, isolates, *first], np.int64))
 
 
 @kernel(inline=True)
@@ -65,27 +74,27 @@ def block_chosen(choice, row):
 
 
 @kernel
-def choose(state, choice):
+def choose(memory, state, choice):
     """Let the next stroke be the explorer's choice."""
-    state[CHOICE] = choice
+    state.at[CHOICE] = choice
 
 
 @kernel
 def fill(memory, state, zone, report, capacity):
     """Report the chosen blocks; isolate them if the host is to acknowledge them."""
-    choice, state[CHOICE] = state[CHOICE], 0
+    choice, state.at[CHOICE] = state.at[CHOICE], 0
     for row in range(blocks_chosen(choice)):
-        node = state[FIRST + block_chosen(choice, row)]
-        if state[ISOLATES]:
+        node = state.at[FIRST + block_chosen(choice, row)]
+        if state.at[ISOLATES]:
             isolate_free_page(memory, node, 0)
-        report[row, 0], report[row, 1] = node, state[ORDER]
+        report[row, 0], report[row, 1] = node, state.at[ORDER]
     return blocks_chosen(choice), MORE if choice > 0 else STOPPED
 
 
 @kernel
 def drain(memory, state, zone, report, n, outcome):
     """Put back what was isolated."""
-    for row in range(n if state[ISOLATES] else 0):
+    for row in range(n if state.at[ISOLATES] else 0):
         putback_isolated_page(memory, report[row, 0])
     return n
 
@@ -107,7 +116,7 @@ class Hinter(Policy):
     order : int
         Of all blocks.
     choose : callable
-        ``choose(state, choice)`` sets the next stroke.
+        ``choose(memory, state, choice)`` sets the next stroke.
     """
 
     frames: tuple = FRAMES[2]

@@ -45,9 +45,8 @@ from freehint.mm.profile import LINUX_6_1
 from freehint.policies.policy import Policy
 from freehint.safety.arena import Arena
 from freehint.safety.bugs import bug_number
-from freehint.safety.case import Case
+from freehint.safety.case import Case, require_state
 from freehint.safety.exhaust.slice import watched_pages
-from freehint.safety.own.verbs import own_state, require_state
 
 SPAN = 64  # nodes that are pages, and pages that the bitmaps cover
 ROWS = 12  # more blocks than the guest can have
@@ -90,17 +89,18 @@ class Guest(NamedTuple):
     """The world of a small guest, and what the explorer keeps beside it.
 
     world : World
-    state : the policy's state; of an own policy an OwnState
+    state : the policy's state; to kernels a Called: freehint.safety.verbs
     own : int64[NR_OWN]     PHASE .. OPERATIONS
     frames : int64[n]       its pages, ascending
-    rule : int64[19]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
+    rule : int64[21]        VCPUS, BLOCKS (that a vCPU may hold), INITIALLY_SET, .. SNAPSHOT;
                             WATCHED (bits of pages), MATE (a page beside them in their chunk, or
                             -1): freehint.safety.exhaust.slice; SYMMETRIC (1: vCPUs may
                             change names); DRAIN (1: the pause waits for an empty ring); ALL
                             (bits of its pages); BLOCK_ORDER, CORE (1: the guest of
                             freehint.safety.core), ASKED_FOR (0, or the only loss that is looked
                             for), SWITCH_TURNS (1: the enable switch may be turned), SPEC
-                            (bits of the violations that P4 asks for)
+                            (bits of the violations that P4 asks for); CAPACITY of a stroke;
+                            ACKNOWLEDGED (1: the worker waits for the host)
     arena : uint8[n]        the bytes of all arrays that steps change
     words : uint64[n / 8]   the same
     fresh : uint64[m]       the policy's state before a walk
@@ -142,7 +142,9 @@ STATE_BEGINS, STATE_ENDS, MEMORY_ENDS = range(3)  # entries of Guest.span
     ASKED_FOR,
     SWITCH_TURNS,
     SPEC,
-) = range(19)
+    CAPACITY,
+    ACKNOWLEDGED,
+) = range(21)
 
 
 def small_memory(vcpus: int, frames: tuple, block_order: int):
@@ -195,6 +197,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
     rule += [*watched_pages(case.watched, case.chunk, case.frames), symmetric, case.drain]
     rule += [sum(1 << page for page in case.frames), case.block_order]
     rule += [case.is_core, case.asked_for, case.switch, case.rules]
+    rule += [min(policy.stroke_capacity or ROWS, ROWS), policy.report == "acknowledged"]
     arena = Arena()
     memory = arena.of(world.memory, ("links", "frame", "nr_free", "zones", "pcp", "notify"))
     memory_ends = arena.size
@@ -212,7 +215,7 @@ def new_guest(case: Case, symmetric: bool = True) -> tuple[Guest, Policy]:
     arena.settle()
     guest = Guest(
         world=arena.final(laid_world),
-        state=own_state(policy, arena.final(laid_state), arena.final(laid_world).memory),
+        state=arena.final(laid_state),
         own=arena.final(own),
         frames=np.array(case.frames, np.int64),
         rule=np.array(rule, np.int64),

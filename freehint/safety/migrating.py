@@ -107,7 +107,7 @@ def take_next(guest):
 
 
 @kernel
-def complete(guest, verbs):
+def complete(guest):
     """Stop the guest, sync, send the rest and compare what the destination has with the guest.
 
     Nobody else acts meanwhile, so all of it is one step.
@@ -127,12 +127,12 @@ def complete(guest, verbs):
     guest.own[READING] = 0
     if lost_writes(world) > 0 and guest.rule[ASKED_FOR] != DISCARDED:
         came_to = LOST_WRITE
-    end_migration(guest, verbs)
+    end_migration(guest)
     return came_to
 
 
 @kernel(inline=True)
-def send_behind(guest, verbs):
+def send_behind(guest):
     """Send the next page to the guest that is at the destination, or end if it has all."""
     page = take_next(guest)
     if page >= 0:
@@ -140,12 +140,12 @@ def send_behind(guest, verbs):
         guest.own[READING] = 0
         return FINE
     came_to = LOST_WRITE if lost_writes(guest.world) > 0 else FINE
-    end_migration(guest, verbs)
+    end_migration(guest)
     return came_to
 
 
 @kernel(inline=True)
-def snapshot_step(guest, verbs):
+def snapshot_step(guest):
     """Pause the vCPUs; then take the snapshot, compare it with what they had, and resume."""
     world = guest.world
     if guest.own[PHASE] == PRECOPY:
@@ -158,16 +158,16 @@ def snapshot_step(guest, verbs):
     came_to = WRONG_SNAPSHOT if lost_writes(world) > 0 else FINE
     for page in guest.frames:
         world.copy[page] = 0
-    end_migration(guest, verbs)
+    end_migration(guest)
     return came_to
 
 
 @kernel(inline=True)
-def turn_step(guest, verbs):
+def turn_step(guest):
     """Before, at and after a sync.  Source: Migration.turn()."""
     own = guest.own
     if guest.rule[SNAPSHOT]:
-        return snapshot_step(guest, verbs)
+        return snapshot_step(guest)
     if own[PHASE] == PRECOPY:
         send_stop(guest)
         own[PHASE] = HINTS_STOPPED
@@ -176,7 +176,7 @@ def turn_step(guest, verbs):
         sync_bitmap(guest.world.dirty)
         own[PHASE] = SYNCED
         return FINE
-    return complete(guest, verbs)
+    return complete(guest)
 
 
 @kernel(inline=True)
@@ -228,7 +228,7 @@ def ask_again(guest):
 
 
 @kernel(inline=True)
-def go_on(guest, verbs):
+def go_on(guest):
     """Begin, take a page out of the bitmap, read it, or begin another round."""
     own = guest.own
     phase = own[PHASE]
@@ -248,7 +248,7 @@ def go_on(guest, verbs):
         came_to = NO_EFFECT if in_vain(guest, page) else FINE
         return came_to if page >= 0 else IMPOSSIBLE
     elif phase == AT_DESTINATION:
-        return send_behind(guest, verbs)
+        return send_behind(guest)
     elif phase == SYNCED and own[ROUNDS] > 0:
         if holds_device(guest):
             return IMPOSSIBLE
@@ -259,7 +259,7 @@ def go_on(guest, verbs):
 
 
 @kernel
-def migration_step(guest, verbs, choice):
+def migration_step(guest, choice):
     """One step of the migration's thread.
 
     GO_ON begins, takes a page out of the bitmap, reads it, or begins another round; TURN goes on
@@ -271,7 +271,7 @@ def migration_step(guest, verbs, choice):
     if phase == ENDED:
         return IMPOSSIBLE
     if choice == GO_ON:
-        return go_on(guest, verbs)
+        return go_on(guest)
     if phase == NOT_YET or phase == AT_DESTINATION or own[READING] > 0:
         return IMPOSSIBLE
     if choice == SEND_MATE:
@@ -281,9 +281,9 @@ def migration_step(guest, verbs, choice):
     if own[REENTER] >= ID_CHANGES:
         return IMPOSSIBLE
     if choice == TURN:
-        return turn_step(guest, verbs)
+        return turn_step(guest)
     if choice == CANCEL:
-        cancel(guest, verbs)
+        cancel(guest)
         return FINE
     if guest.rule[POSTCOPY] == 0 or phase != PRECOPY:
         return IMPOSSIBLE

@@ -34,7 +34,7 @@ from freehint.safety.guest import (
     ZONE,
 )
 from freehint.safety.paragraphs import settle_ids
-from freehint.safety.worker import renew_state
+from freehint.safety.verbs import call_forget, renew_state
 
 ON_A_LIST = BUDDY | PCP | ISOLATED
 NEVER_MATTERS = HINTED | REPORTED  # but what was reported matters to a policy that reports
@@ -82,7 +82,7 @@ def settle_ring(guest):
 
 
 @kernel(inline=True)
-def settle_worker(guest, verbs):
+def settle_worker(guest):
     """Rows that are settled are forgotten, and so is the state of a walk that is over."""
     world, own = guest.world, guest.own
     record = world.user[0]
@@ -99,9 +99,10 @@ def settle_worker(guest, verbs):
         world.outcome[0, row] = 0
     if not own[WALKING]:
         record.stop = own[ZONE] = own[ASKED] = 0
-        if not guest.rule[KEEPS_STATE]:
-            renew_state(guest)
-    verbs.forget(guest.state)
+    if own[WALKING] or guest.rule[KEEPS_STATE]:
+        call_forget(world.memory, guest.state)
+    else:
+        renew_state(guest)
 
 
 @kernel(inline=True)
@@ -158,7 +159,7 @@ def settle_vcpus(guest):
 
 
 @kernel(cold=True)
-def settle(guest, verbs):
+def settle(guest):
     """Bring a guest to its canonical form."""
     world = guest.world
     for actor in range(world.key.shape[0]):
@@ -170,7 +171,7 @@ def settle(guest, verbs):
     state.nr_reports = state.nr_waits = state.nr_used = state.turn = 0
     settle_pages(guest)
     settle_ring(guest)
-    settle_worker(guest, verbs)
+    settle_worker(guest)
     settle_log(guest)
     settle_vcpus(guest)
 

@@ -40,9 +40,9 @@ from freehint.safety.host.device import host_rests, host_step, is_paused
 from freehint.safety.host.early import arrives
 from freehint.safety.migrating import SEND_MATE, SWITCH, migration_step
 from freehint.safety.paragraphs import broken_rule, note_use
+from freehint.safety.verbs import call_back, call_choose, call_scan, call_shrink
 from freehint.safety.walk.bookmark import takes_bookmark
 from freehint.safety.worker import (
-    call_back,
     start,
     turn_switch,
     want_report,
@@ -69,21 +69,21 @@ def may_operate(guest, cpu):
 
 
 @kernel(cold=True)  # one copy of the allocator: more take a minute to compile
-def try_to_alloc(guest, verbs, cpu, order):
+def try_to_alloc(guest, cpu, order):
     """Allocate a block, with the policy's callback; ``node`` is as in alloc_pages()."""
     world = guest.world
     locked, node = world.state[0].locked_zones, NEEDS_CALLBACK
     for _ in range(2):
         node, _, _ = alloc_pages(world.memory, cpu, order, MOVABLE, locked)
         if world.memory.notify[EMPTIED] != 0:
-            call_back(guest, verbs)
+            call_back(guest)
         if node != NEEDS_CALLBACK:
             break
     return node
 
 
 @kernel
-def alloc_step(guest, verbs, cpu, order):
+def alloc_step(guest, cpu, order):
     """Allocate a block; its pages have no content yet.  Before it fails, the shrinker is called."""
     world = guest.world
     held = world.cpu[cpu].nr_blocks
@@ -91,9 +91,9 @@ def alloc_step(guest, verbs, cpu, order):
         return IMPOSSIBLE
     if takes_bookmark(guest, order):
         return FINE
-    node = try_to_alloc(guest, verbs, cpu, order)
-    if node == NO_PAGE and verbs.shrink(world.memory, guest.state, SHRINK_BATCH) > 0:
-        node = try_to_alloc(guest, verbs, cpu, order)
+    node = try_to_alloc(guest, cpu, order)
+    if node == NO_PAGE and call_shrink(world.memory, guest.state, SHRINK_BATCH) > 0:
+        node = try_to_alloc(guest, cpu, order)
     if node < NO_PAGE:
         return SPOILED
     if node >= 0:
@@ -146,7 +146,7 @@ def free_step(guest, cpu, block):
 
 
 @kernel(inline=True)
-def vcpu_step(guest, verbs, cpu, choice):
+def vcpu_step(guest, cpu, choice):
     """One operation of a vCPU."""
     if not may_operate(guest, cpu):
         return IMPOSSIBLE
@@ -156,7 +156,7 @@ def vcpu_step(guest, verbs, cpu, choice):
             order = guest.rule[BLOCK_ORDER]
             if not bring_to_front(guest, choice):
                 return IMPOSSIBLE
-        came_to = alloc_step(guest, verbs, cpu, order)
+        came_to = alloc_step(guest, cpu, order)
     elif choice < FREE:
         place = choice - WRITE
         came_to = write_step(guest, cpu, place // PAGES_OF_BLOCK, place % PAGES_OF_BLOCK)
@@ -171,7 +171,7 @@ def vcpu_step(guest, verbs, cpu, choice):
 
 
 @kernel(inline=True)
-def shrink_step(guest, verbs):
+def shrink_step(guest):
     """The reclaim of another task asks the kernel's shrinker, which frees one block.
 
     With blocks of order 10 that is a scan of SHRINK_BATCH pages.  Not after the migration: like
@@ -181,7 +181,7 @@ def shrink_step(guest, verbs):
         return IMPOSSIBLE
     if guest.world.state[0].locked_zones != 0:
         return IMPOSSIBLE
-    return FINE if verbs.scan(guest.world.memory, 0, 1) > 0 else IMPOSSIBLE
+    return FINE if call_scan(guest.world.memory, guest.state, 1) > 0 else IMPOSSIBLE
 
 
 def choices_of(case) -> np.ndarray:
@@ -200,18 +200,18 @@ def choices_of(case) -> np.ndarray:
 
 
 @kernel
-def act(guest, verbs, step):
+def act(guest, step):
     """Do a step if it can be done.  The result is take_step()'s, but for the rules of P4."""
     world, own = guest.world, guest.own
     actor, choice = step // CHOICES, step % CHOICES
     if actor == MIGRATION:
         if choice == SWITCH and not guest.rule[POSTCOPY]:
             return IMPOSSIBLE
-        return migration_step(guest, verbs, choice) if choice <= SEND_MATE else IMPOSSIBLE
+        return migration_step(guest, choice) if choice <= SEND_MATE else IMPOSSIBLE
     if actor <= VCPU_1:
         if choice > FREE + 1:
             return IMPOSSIBLE
-        return vcpu_step(guest, verbs, actor, choice)
+        return vcpu_step(guest, actor, choice)
     if actor == COMMAND and choice == TURN_SWITCH:
         if not guest.rule[SWITCH_TURNS] or own[PHASE] == ENDED or is_paused(guest):
             return IMPOSSIBLE
@@ -222,7 +222,7 @@ def act(guest, verbs, step):
         return IMPOSSIBLE
     if actor == COMMAND:
         if choice == SHRINK:
-            return shrink_step(guest, verbs)
+            return shrink_step(guest)
         if own[START_DUE] == 0:
             return IMPOSSIBLE
         start(guest)
@@ -231,8 +231,8 @@ def act(guest, verbs, step):
             return IMPOSSIBLE
         if choice > 0 and not may_choose(guest, choice):
             return IMPOSSIBLE
-        verbs.choose(guest.state, choice)
-        worker_step(guest, verbs)
+        call_choose(world.memory, guest.state, choice)
+        worker_step(guest)
     else:
         if world.key[worker_actor(world) - 1] == NEVER or host_rests(guest):
             return IMPOSSIBLE
@@ -241,7 +241,7 @@ def act(guest, verbs, step):
 
 
 @kernel(cold=True)
-def take_step(guest, verbs, step):
+def take_step(guest, step):
     """Do a step if it can be done.
 
     Returns
@@ -250,5 +250,5 @@ def take_step(guest, verbs, step):
         IMPOSSIBLE, if nothing has changed; SPOILED, if it is impossible too, and the guest is to be
         unpacked again; FINE; or the violation that it is, as LOST_WRITE.
     """
-    came_to = act(guest, verbs, step)
+    came_to = act(guest, step)
     return broken_rule(guest, came_to) if guest.rule[SPEC] else came_to

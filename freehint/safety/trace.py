@@ -4,7 +4,6 @@ import re
 
 from freehint.config import InputError, parameters, shown
 from freehint.engine.world.ring import ADDED, USED
-from freehint.jit.pinned import pinned
 from freehint.safety.check import check_end, check_owners
 from freehint.safety.exhaust.lasso import Past
 from freehint.safety.guest import (
@@ -30,6 +29,7 @@ from freehint.safety.host.words import (
     tell_worker,
 )
 from freehint.safety.migrating import CANCEL, FINE, GO_ON, SEND_MATE
+from freehint.safety.own.bound import bound
 from freehint.safety.own.case import OWN, OwnCase
 from freehint.safety.own.verbs import verbs_may_fail
 from freehint.safety.pack import settle
@@ -46,7 +46,6 @@ from freehint.safety.steps import (
     WRITE,
     take_step,
 )
-from freehint.safety.verbs import verbs_of
 from freehint.safety.walk.words import bookmark_words, lock_words, tell_look
 
 MOST_STEPS = 1000
@@ -139,16 +138,15 @@ class Player:
     def __init__(self, case: Case, see=None):
         self.case, self.see = case, see
         self.guest, policy = new_guest(case)
-        self.verbs = verbs_of(policy, self.guest.state)
-        self.pinned = pinned(self.guest)
-        settle(self.pinned, self.verbs)
+        self.pinned = bound(self.guest, policy)
+        settle(self.pinned)
         self.past = None if case.ends == "unchecked" else Past(self)
 
     def possible(self) -> list:
         """The steps that can be taken."""
         arena, found = self.guest.arena.copy(), []
         for step in range(NR_STEPS):
-            if take_step(self.pinned, self.verbs, step) >= FINE:
+            if take_step(self.pinned, step) >= FINE:
                 found.append(step)
             self.guest.arena[:] = arena
         return found
@@ -168,13 +166,13 @@ class Player:
         """
         before = self._look()
         with verbs_may_fail(self.case.chosen):
-            came_to = take_step(self.pinned, self.verbs, step) if step < NR_STEPS else -1
+            came_to = take_step(self.pinned, step) if step < NR_STEPS else -1
         if came_to < FINE:
             raise InputError(f"--replay: step {step:02x} cannot be taken here")
         sentence = self._tell(step, before)
         if self.see:
             self.see()
-        settle(self.pinned, self.verbs)
+        settle(self.pinned)
         if self.past:
             self.past.note(step)
         return sentence, came_to or check_owners(self.pinned)

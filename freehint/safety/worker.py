@@ -18,7 +18,7 @@ from freehint.engine.world.records import (
 )
 from freehint.engine.world.ring import ADDED
 from freehint.jit import kernel
-from freehint.mm.memory import EMPTIED, HEADS, NR_ORDERS, REPORT_REQUESTED, WATCH_EMPTY
+from freehint.mm.memory import REPORT_REQUESTED, WATCH_EMPTY
 from freehint.policies.policy import Outcome, Stroke
 from freehint.policies.walk_state import forget_user_nodes
 from freehint.safety.bugs import (
@@ -29,18 +29,30 @@ from freehint.safety.bugs import (
     WALK_WITHOUT_LOCK,
 )
 from freehint.safety.guest import (
+    ACKNOWLEDGED,
     ASKED,
     BUG,
+    CAPACITY,
     KEEPS_STATE,
     PUT_BACK,
     START_DUE,
-    STATE_BEGINS,
     STATUS,
     SWITCHED_OFF,
     WALKING,
     ZONE,
 )
 from freehint.safety.paragraphs import id_issued, not_supplied, says_done, says_stop, sends_id
+from freehint.safety.verbs import (
+    NEXT_ZONE,
+    ON_EMPTY,
+    call_drain,
+    call_end_walk,
+    call_fill,
+    call_next_zone,
+    call_release,
+    call_scan,
+    renew_state,
+)
 from freehint.safety.walk.unlocked import drop_lock_early, is_looking, look_on
 
 TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
@@ -54,14 +66,7 @@ def worker_actor(world):
 
 
 @kernel(inline=True)
-def renew_state(guest):
-    """Let the policy's state be that before a walk."""
-    for i in range(guest.fresh.shape[0]):
-        guest.words[guest.span[STATE_BEGINS] + i] = guest.fresh[i]
-
-
-@kernel(inline=True)
-def begin_walk(guest, verbs):
+def begin_walk(guest):
     """A walk begins.  Source: Strokes._begin_walk()."""
     world, own = guest.world, guest.own
     own[WALKING], own[ASKED], own[ZONE] = 1, 0, 0
@@ -74,7 +79,7 @@ def begin_walk(guest, verbs):
         world.memory.notify[REPORT_REQUESTED] = 0
     else:
         sends_id(guest)
-    if verbs.watches:
+    if guest.state.at[ON_EMPTY] != 0:
         world.memory.notify[WATCH_EMPTY] = 1
     if not guest.rule[KEEPS_STATE]:
         forget_user_nodes(world.memory, 0)
@@ -82,11 +87,11 @@ def begin_walk(guest, verbs):
 
 
 @kernel(cold=True)
-def end_walk(guest, verbs):
+def end_walk(guest):
     """A walk is over; another follows if it was asked for.  Source: Strokes._end_walk()."""
     world, own = guest.world, guest.own
     actor = worker_actor(world)
-    verbs.end_walk(world.memory, guest.state)
+    call_end_walk(world.memory, guest.state)
     own[WALKING] = 0
     world.memory.notify[WATCH_EMPTY] = 0
     world.user[0].mode = IDLE
@@ -102,74 +107,75 @@ def end_walk(guest, verbs):
 
 
 @kernel(inline=True)
-def choose_zone(guest, verbs):
+def choose_zone(guest):
     """Let the policy choose a zone, or -1; by a bug reclaim first gives it a block of its own."""
     memory, own = guest.world.memory, guest.own
-    own[ZONE] = verbs.next_zone(memory, guest.state)
+    own[ZONE] = call_next_zone(memory, guest.state)
     if own[ZONE] < 0 and guest.rule[BUG] == SHRINKS_ITSELF:
-        if verbs.scan(memory, 0, 1) > 0:
-            own[ZONE] = verbs.next_zone(memory, guest.state)
+        if call_scan(memory, guest.state, 1) > 0:
+            own[ZONE] = call_next_zone(memory, guest.state)
 
 
 @kernel(inline=True)
-def begin_stroke(guest, verbs):
+def begin_stroke(guest):
     """Lock the zone, let the policy choose, begin to publish.  Source: Strokes.begin()."""
     world, own = guest.world, guest.own
     if not own[WALKING]:
         if own[SWITCHED_OFF]:
             suspend(world, worker_actor(world))
             return
-        begin_walk(guest, verbs)
-    if verbs.chooses_zone:
-        choose_zone(guest, verbs)
+        begin_walk(guest)
+    if guest.state.at[NEXT_ZONE] != 0:
+        choose_zone(guest)
     if own[ZONE] < 0 or world.user[0].stop:
-        end_walk(guest, verbs)
+        end_walk(guest)
         return
     if guest.rule[BUG] == WALK_WITHOUT_LOCK:
-        look_on(guest, verbs, worker_actor(world))
+        look_on(guest, worker_actor(world))
         return
     if lock_zone(world, 0, 0, 0) < 0:
         return
-    report = world.report[0, : verbs.capacity + 1]
+    capacity = guest.rule[CAPACITY]
+    report = world.report[0, : capacity + 1]
     report[:] = 0
-    n, own[STATUS] = verbs.fill(world.memory, guest.state, 0, report, verbs.capacity)
+    n, own[STATUS] = call_fill(world.memory, guest.state, 0, report, capacity)
     begin_rows(world, 0, 0, 0, n, False)
 
 
 @kernel(cold=True)
-def settle_rows(guest, verbs, n):
+def settle_rows(guest, n):
     """Tell the policy the outcome of its rows.  Source: Strokes._drain()."""
     world = guest.world
     outcome = world.outcome[0, :n]
-    if verbs.acknowledged:
+    if guest.rule[ACKNOWLEDGED]:
         for row in range(n):
             if outcome[row] == TAKEN:
                 outcome[row] = USED
-    return verbs.drain(world.memory, guest.state, 0, world.report[0, : n + 1], n, outcome)
+    return call_drain(world.memory, guest.state, 0, world.report[0, : n + 1], n, outcome)
 
 
 @kernel(inline=True)
-def end_stroke(guest, verbs):
+def end_stroke(guest):
     """Settle the rows, release the lock, plan the next stroke.  Source: Strokes.end()."""
     world, own = guest.world, guest.own
     record = world.user[0]
     n, moved, refused = record.filled, 0, False
     if record.under_lock or n == 0:
         if n > 0:
-            moved = settle_rows(guest, verbs, n)
+            moved = settle_rows(guest, n)
         _, refused = finish_stroke(world, 0, n, moved, False, 0)
     else:
         if lock_for_drain(world, 0, 0) < 0:
             return
         if not own[PUT_BACK]:
-            moved = settle_rows(guest, verbs, n)
+            moved = settle_rows(guest, n)
         own[PUT_BACK] = 0
         _, refused = finish_stroke(world, 0, n, moved, False, 0)
     world.user[0].filled = 0
     if own[STATUS] == ZONE_DONE and not refused:
         own[ZONE] += 1
     if own[STATUS] == STOPPED or world.user[0].stop or own[ZONE] == 1:
-        end_walk(guest, verbs)
+        end_walk(guest)
     else:
         schedule(world, worker_actor(world), 0)
 
@@ -181,33 +187,20 @@ def worker_turn(guest):
 
 
 @kernel
-def worker_step(guest, verbs):
+def worker_step(guest):
     """The worker's next turn."""
     own, record = guest.own, guest.world.user[0]
     if guest.rule[BUG] == EARLY_PUTBACK and record.mode == WAIT_USED and not own[PUT_BACK]:
-        own[PUT_BACK] = settle_rows(guest, verbs, record.filled) > 0
+        own[PUT_BACK] = settle_rows(guest, record.filled) > 0
     if is_looking(guest):
-        look_on(guest, verbs, worker_actor(guest.world))
+        look_on(guest, worker_actor(guest.world))
         return
     due = worker_turn(guest)
     drop_lock_early(guest)
     if due == STROKE_BEGINS:
-        begin_stroke(guest, verbs)
+        begin_stroke(guest)
     elif due == STROKE_ENDS:
-        end_stroke(guest, verbs)
-
-
-@kernel(inline=True)
-def call_back(guest, verbs):
-    """A free list ran empty: tell the policy if it watches.  Source: Engine.call_back()."""
-    world = guest.world
-    which = world.memory.notify[EMPTIED] - 1
-    world.memory.notify[EMPTIED] = 0
-    if guest.own[WALKING]:
-        order, migratetype = which // HEADS % NR_ORDERS, which % HEADS
-        if verbs.on_empty(world.memory, guest.state, 0, order, migratetype):
-            record = world.user[0]
-            record.rows = min(record.rows, record.row)
+        end_stroke(guest)
 
 
 @kernel(inline=True)
@@ -290,9 +283,9 @@ def stop_hints(guest):
 
 
 @kernel(cold=True)
-def done(guest, verbs):
+def done(guest):
     """Send DONE: all held blocks are given back.  Source: Commands.done()."""
     stop(guest)
-    verbs.release(guest.world.memory, guest.state)
+    call_release(guest.world.memory, guest.state)
     if not guest.world.user[0].reports:
         says_done(guest, guest.rule[KEEPS_STATE])

@@ -61,7 +61,7 @@ class Mirror(Player):
         self.guest.world.state[0].shrinkers = case.made_policy().shrink is not None
         self.commands = Commands(self.strokes, lambda *about: None)
         self.user = self.strokes.users[0]
-        settle(self.pinned, self.verbs)
+        settle(self.pinned)
         self.user.state, self.user.pinned_state = self.guest.state, pinned(self.guest.state)
 
     def follow(self, step: int) -> int:
@@ -86,12 +86,12 @@ class Mirror(Player):
             own[START_DUE], own[PHASE] = 0, HINTS_STOPPED
         else:
             self._write_own()
-            came_to = take_step(self.pinned, self.verbs, step)
+            came_to = take_step(self.pinned, step)
             assert came_to >= FINE
             self.user.asked = bool(own[ASKED])
         self._write_own()
         self._take_state()
-        settle(self.pinned, self.verbs)
+        settle(self.pinned)
         if self.user.state is not self.guest.state and self.user.policy.release is None:
             for theirs, ours in zip(self.user.state, self.guest.state, strict=True):
                 theirs[...] = ours
@@ -167,8 +167,8 @@ def test_nothing_that_decides_is_left_out_of_a_packed_state(policy):
             ends = []
             for here in (player, other):  # other has another past: fates, counts, tables
                 here.guest.arena[other.cells] = before
-                possible = take_step(here.pinned, here.verbs, one) >= FINE
-                settle(here.pinned, here.verbs)
+                possible = take_step(here.pinned, one) >= FINE
+                settle(here.pinned)
                 ends.append((possible, here.guest.arena.tobytes() if possible else b""))
                 here.guest.arena[:] = other.first.view(np.uint8)
             assert ends[0] == ends[1]

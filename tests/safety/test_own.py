@@ -6,12 +6,21 @@ from dataclasses import replace
 import pytest
 
 import freehint as fh
+from freehint.jit import as_python
+from freehint.jit.apart import PAIR, address_of
 from freehint.jit.cache import CACHE_FOLDER
+from freehint.jit.pinned import pinned
 from freehint.mm.isolate import isolate_free_page, putback_isolated_page
 from freehint.mm.list import list_next
 from freehint.mm.memory import MOVABLE, free_list_head
+from freehint.safety.case import Case, why_not
 from freehint.safety.check import DISCARDED, LOST_WRITE, PROPERTIES, STILL_HELD
+from freehint.safety.exhaust.expand import expand
+from freehint.safety.guest import new_guest
+from freehint.safety.own.bound import FORGET_IN
 from freehint.safety.own.case import case_of
+from freehint.safety.pack import settle
+from freehint.safety.steps import take_step
 from freehint.safety.trace import read_schedule, replay
 from freehint.safety.verdicts import EXHAUSTED, UNFINISHED, VIOLATED
 from freehint.widgets import SchedulePlayer
@@ -49,6 +58,11 @@ def put_back(memory, state, zone, report, n, outcome):
     for row in range(n):
         putback_isolated_page(memory, report[row, 0])
     return n
+
+
+@fh.kernel
+def leave_alone(memory, number):
+    return number
 
 
 RIGHT = fh.Policy("right", take, put_back, report="acknowledged")
@@ -118,6 +132,35 @@ def test_policies_of_the_house_go_by_their_names():
     lost = fh.explore(changed, generation="G3", initially_set=True)
     assert lost.case.policy == "own" and lost.violation == LOST_WRITE
     assert [end for _, end in replay(lost.schedule, changed)][-1] == LOST_WRITE
+
+
+@pytest.mark.parametrize("name", ["v24", "page_reporting"])
+def test_a_further_policy_compiles_its_verbs_alone(found, name):
+    """Whatever is explored, the kernels of the search have one signature."""
+    kernels = expand, take_step, settle
+    before = [len(one.entry.overloads) for one in kernels]
+    assert fh.explore(name, generation="G1", operations=1, rounds=1).hinted
+    assert before == [len(one.entry.overloads) for one in kernels] == [1, 1, 1]
+
+
+def test_a_state_before_its_walk_holds_nothing_to_forget():
+    """So settle() renews it and calls no ``forget``."""
+    walked = [name for name, one in fh.POLICIES.items() if not (why_not(one) or one.release)]
+    forgotten = 0
+    for name in walked:
+        guest, _ = new_guest(Case(name))
+        before, forget = guest.arena.tobytes(), FORGET_IN.get(type(guest.state))
+        if forget:
+            as_python(forget)(guest.world.memory, guest.state)
+            forgotten += 1
+        assert guest.arena.tobytes() == before
+    assert forgotten >= 5
+
+
+def test_a_verb_that_returns_something_else_has_no_address():
+    memory = pinned(new_guest(Case())[0].world.memory)
+    with pytest.raises(TypeError, match="returns int64, not UniTuple"):
+        address_of(leave_alone, PAIR, memory, 1)
 
 
 def test_a_policy_whose_blocks_are_too_large_says_nothing():

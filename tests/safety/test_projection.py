@@ -5,14 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from freehint.jit.pinned import pinned
 from freehint.safety.case import Case
 from freehint.safety.exhaust.slice import slices_of
 from freehint.safety.guest import FINE, IMPOSSIBLE, READING, WATCHED, new_guest
+from freehint.safety.own.bound import bound
 from freehint.safety.pack import settle
 from freehint.safety.steps import choices_of, take_step
 from freehint.safety.trace import read_schedule
-from freehint.safety.verbs import verbs_of
 
 # The cursor stands between two watched pages as the lower of them becomes dirty once more.
 BEHIND_THE_LOWER_PAGE = (
@@ -26,17 +25,17 @@ class Side:
 
     def __init__(self, case: Case):
         self.guest, policy = new_guest(case)
-        self.pinned, self.verbs = pinned(self.guest), verbs_of(policy, self.guest.state)
-        settle(self.pinned, self.verbs)
+        self.pinned = bound(self.guest, policy)
+        settle(self.pinned)
 
     def state(self) -> bytes:
         return self.guest.words.tobytes()
 
     def after(self, state: bytes, step: int) -> tuple[int, bytes]:
         self.guest.words[:] = np.frombuffer(state, np.uint64)
-        came_to = take_step(self.pinned, self.verbs, step)
+        came_to = take_step(self.pinned, step)
         if came_to >= FINE:
-            settle(self.pinned, self.verbs)
+            settle(self.pinned)
         return came_to, self.state()
 
     def slice_of(self, state: bytes) -> bytes:
@@ -44,7 +43,7 @@ class Side:
         reading = int(self.guest.own[READING])
         if reading and not int(self.guest.rule[WATCHED]) >> (reading - 1) & 1:
             self.guest.own[READING] = 0  # What is read is not kept.
-        settle(self.pinned, self.verbs)
+        settle(self.pinned)
         return self.state()
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from freehint.config import whole
-from freehint.jit.pinned import pinned
 from freehint.safety.case import Case
 from freehint.safety.chance.schedules import NR_ENDS, Room, play_some, run_many
 from freehint.safety.guest import FINE, new_guest
+from freehint.safety.own.bound import bound
 from freehint.safety.pack import settle
 from freehint.safety.steps import ACTORS, CHOICES, choices_of
 from freehint.safety.trace import MOST_STEPS
-from freehint.safety.verbs import verbs_of
 
 STEPS = 200
 SCHEDULES_AT_ONCE = 2000  # by one thread
@@ -73,9 +72,8 @@ class Walk:
 
     def __init__(self, case: Case, steps: int, depth: int):
         guest, policy = new_guest(case)
-        self.guest, self.verbs, self.depth = guest, verbs_of(policy, guest.state), depth
-        self.pinned = pinned(guest)
-        settle(self.pinned, self.verbs)
+        self.guest, self.pinned, self.depth = guest, bound(guest, policy), depth
+        settle(self.pinned)
         choices = choices_of(case)
         self.actors = len(set(choices // CHOICES))
         self.room = Room(
@@ -102,14 +100,14 @@ class Walk:
         """
         ends, best = np.zeros((NR_ENDS, 2), np.int64), np.zeros_like(self.room.taken)
         how = (seed, self.depth)
-        told = run_many(self.pinned, self.verbs, self.room, (begin, end), how, ends, best)
+        told = run_many(self.pinned, self.room, (begin, end), how, ends, best)
         return ends, told, best[: told[1]]
 
     def play(self, steps) -> tuple[int, tuple]:
         """Play those of the steps that can be done; FINE or the violation, and these steps."""
         wanted = np.array(steps, np.uint8)
         kept = np.zeros_like(wanted)
-        came_to, n = play_some(self.pinned, self.verbs, self.room, wanted, kept)
+        came_to, n = play_some(self.pinned, self.room, wanted, kept)
         return came_to, tuple(kept[:n].tolist())
 
 

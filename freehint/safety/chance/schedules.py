@@ -20,8 +20,8 @@ from freehint.safety.chance.draw import begin_stream, below
 from freehint.safety.check import check_end, check_owners
 from freehint.safety.guest import FINE, IMPOSSIBLE, MEMORY_ENDS, SPOILED
 from freehint.safety.migrating import CANCEL, TURN
-from freehint.safety.pack import settle
-from freehint.safety.steps import ACTORS, CHOICES, MIGRATION, VCPU_0, VCPU_1, take_step
+from freehint.safety.steps import ACTORS, CHOICES, MIGRATION, VCPU_0, VCPU_1
+from freehint.safety.verbs import call_settle, call_step
 
 SELDOM = MIGRATION * CHOICES + TURN, MIGRATION * CHOICES + CANCEL
 ONE_IN = 4, 16  # of the times when something else can be done too
@@ -122,7 +122,7 @@ def follow_names(room):
 
 
 @kernel(cold=True)  # all of the guest is in it, and four places call it
-def try_step(guest, verbs, room, step):
+def try_step(guest, room, step):
     """Do a step that can be done and changes something, and check the guest after it.
 
     Returns
@@ -130,7 +130,7 @@ def try_step(guest, verbs, room, step):
     int
         FINE or a violation; or else, with nothing changed, IMPOSSIBLE, or ONLY_THE_SAME.
     """
-    came_to = take_step(guest, verbs, step)
+    came_to = call_step(guest, step)
     if came_to == IMPOSSIBLE:
         return IMPOSSIBLE
     words, base = guest.words, room.base
@@ -138,7 +138,7 @@ def try_step(guest, verbs, room, step):
         copy(words, base)
         return IMPOSSIBLE
     before = blocks_of_first(guest.world)
-    settle(guest, verbs)
+    call_settle(guest)
     if came_to == FINE and same_words(words, base):
         return ONLY_THE_SAME
     memory = guest.span[MEMORY_ENDS]
@@ -159,7 +159,7 @@ def is_seldom(stream, step):
 
 
 @kernel
-def try_actor(guest, verbs, room, actor):
+def try_actor(guest, room, actor):
     """Let an actor do one of its operations; returns the step and what it came to."""
     steps = room.choices[room.begins[actor] : room.begins[actor + 1]]
     found, late = IMPOSSIBLE, 0
@@ -172,13 +172,13 @@ def try_actor(guest, verbs, room, actor):
         if which:
             late |= which
             continue
-        came_to = try_step(guest, verbs, room, step)
+        came_to = try_step(guest, room, step)
         if came_to >= FINE:
             return step, came_to
         found = ONLY_THE_SAME if came_to == ONLY_THE_SAME else found
     for which in range(len(SELDOM)):
         if late >> which & 1:
-            came_to = try_step(guest, verbs, room, SELDOM[which])
+            came_to = try_step(guest, room, SELDOM[which])
             if came_to >= FINE:
                 return SELDOM[which], came_to
             found = ONLY_THE_SAME if came_to == ONLY_THE_SAME else found
@@ -186,7 +186,7 @@ def try_actor(guest, verbs, room, actor):
 
 
 @kernel
-def next_step(guest, verbs, room, by_priority):
+def next_step(guest, room, by_priority):
     """Let the next actor that can do something do it.
 
     Returns
@@ -199,7 +199,7 @@ def next_step(guest, verbs, room, by_priority):
     copy(room.base, guest.words)
     found = NOTHING
     for actor in room.order:
-        step, came_to = try_actor(guest, verbs, room, actor)
+        step, came_to = try_actor(guest, room, actor)
         if came_to >= FINE:
             return step, came_to
         if came_to == ONLY_THE_SAME:
@@ -208,7 +208,7 @@ def next_step(guest, verbs, room, by_priority):
 
 
 @kernel
-def run_one(guest, verbs, room, depth):
+def run_one(guest, room, depth):
     """One schedule from the first state; PCT of a depth, or uniform if it is 0.
 
     Returns
@@ -222,11 +222,11 @@ def run_one(guest, verbs, room, depth):
     for at in range(room.taken.shape[0]):
         for point in range(depth - 1):
             if room.change[point] == at:
-                step, came_to = next_step(guest, verbs, room, True)
+                step, came_to = next_step(guest, room, True)
                 if came_to >= FINE:
                     room.priority[step // CHOICES] = -1 - point
                 copy(guest.words, room.base)
-        step, came_to = next_step(guest, verbs, room, depth > 0)
+        step, came_to = next_step(guest, room, depth > 0)
         if came_to == NOTHING:
             return check_end(guest), at
         if came_to == ONLY_THE_SAME:
@@ -239,7 +239,7 @@ def run_one(guest, verbs, room, depth):
 
 
 @kernel
-def run_many(guest, verbs, room, numbers, how, ends, best):
+def run_many(guest, room, numbers, how, ends, best):
     """Run the schedules of some numbers.
 
     Parameters
@@ -258,7 +258,7 @@ def run_many(guest, verbs, room, numbers, how, ends, best):
     found, length, steps = -1, 0, 0
     for number in range(numbers[0], numbers[1]):
         begin_stream(room.stream, seed, number)
-        came_to, taken = run_one(guest, verbs, room, depth)
+        came_to, taken = run_one(guest, room, depth)
         steps += taken
         if ends[came_to, 0] == 0:
             ends[came_to, 1] = number
@@ -270,7 +270,7 @@ def run_many(guest, verbs, room, numbers, how, ends, best):
 
 
 @kernel
-def play_some(guest, verbs, room, wanted, kept):
+def play_some(guest, room, wanted, kept):
     """Play the steps that can be done, and leave out the others.
 
     Parameters
@@ -287,7 +287,7 @@ def play_some(guest, verbs, room, wanted, kept):
     n = 0
     for step in wanted:
         copy(room.base, guest.words)
-        came_to = try_step(guest, verbs, room, np.int64(step))
+        came_to = try_step(guest, room, np.int64(step))
         if came_to >= FINE:
             kept[n] = step
             n += 1
@@ -295,6 +295,6 @@ def play_some(guest, verbs, room, wanted, kept):
             return came_to, n
     for step in room.choices:
         copy(room.base, guest.words)
-        if try_step(guest, verbs, room, step) != IMPOSSIBLE:
+        if try_step(guest, room, step) != IMPOSSIBLE:
             return FINE, n
     return check_end(guest), n

@@ -23,8 +23,9 @@ from freehint.safety.exhaust.late import (
 )
 from freehint.safety.exhaust.together import take_together
 from freehint.safety.guest import FINE, IMPOSSIBLE, WALKING
-from freehint.safety.pack import keep_words, restore_words, settle, unpack
+from freehint.safety.pack import keep_words, restore_words, unpack
 from freehint.safety.steps import CHOICES, HOST, WORKER
+from freehint.safety.verbs import call_settle
 
 LEVEL_DONE, NEED_ROOM, VIOLATED, NOT_PACKED, PART_DONE = range(5)
 EACH_STEP = 16
@@ -59,7 +60,7 @@ def is_hinting(step):
 
 
 @kernel
-def expand(guest, verbs, cells, watch, late, level, tables, count):
+def expand(guest, cells, watch, late, level, tables, count):
     """Do every step in every state of a level, and note the new states.
 
     ``watch``: (words of the arena; places of those that change; room for their values; room for
@@ -92,13 +93,13 @@ def expand(guest, verbs, cells, watch, late, level, tables, count):
         walks = guest.own[WALKING] != 0
         possible = 0
         for step in choices:
-            came_to = take_together(guest, verbs, step, together)
+            came_to = take_together(guest, step, together)
             if came_to == IMPOSSIBLE:
                 continue
             if came_to >= FINE:
                 possible += 1
                 count[TRANSITIONS] += 1
-                settle(guest, verbs)
+                call_settle(guest)
                 if came_to != FINE:
                     earlier = look_up(guest, words, late, following, noted, count, 0)
                     if earlier != FINE:

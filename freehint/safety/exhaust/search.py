@@ -6,7 +6,6 @@ packed states only of two levels, so the first violation has a shortest schedule
 
 import numpy as np
 
-from freehint.jit.pinned import pinned
 from freehint.safety.exhaust.expand import LEVEL_DONE, NEED_ROOM, PART_DONE, expand
 from freehint.safety.exhaust.lasso import OWN, endless
 from freehint.safety.exhaust.late import (
@@ -25,9 +24,9 @@ from freehint.safety.exhaust.late import (
 from freehint.safety.exhaust.room import zeros
 from freehint.safety.exhaust.together import APART, in_single_steps, taken_together
 from freehint.safety.guest import ENDLESS, MEMORY_ENDS, Case, new_guest, pages_of_nobody
+from freehint.safety.own.bound import bound
 from freehint.safety.pack import enter, enter_all, settle
 from freehint.safety.steps import choices_of
-from freehint.safety.verbs import verbs_of
 
 PART = 1 << 16  # states of a level between two looks at the limits
 FIRST_SLOTS = 1 << 16
@@ -71,9 +70,8 @@ class Search:
         self.symmetric = symmetric
         self.together = taken_together(case) if reduced else APART
         guest, policy = new_guest(case, symmetric)
-        self.guest, self.verbs = guest, verbs_of(policy, guest.state)
-        self.pinned = pinned(guest)
-        settle(self.pinned, self.verbs)
+        self.guest, self.pinned = guest, bound(guest, policy)
+        settle(self.pinned)
         self.words = guest.words
         self.first = self.words.copy()
         self.before = self.words.copy()
@@ -124,7 +122,6 @@ class Search:
             noted = (self.table, self.parents, self.steps, self.edges)
             came_to = expand(
                 self.pinned,
-                self.verbs,
                 self.cells,
                 (self.words, self.late.at, self.base, self.before, self.runs),
                 self.late,
@@ -195,5 +192,5 @@ class Search:
         if self.together != APART:
             self.words[:] = self.first
             own = self.guest.own
-            taken = in_single_steps(self.pinned, own, self.verbs, self.together, taken)
+            taken = in_single_steps(self.pinned, own, self.together, taken)
         return tuple(taken)

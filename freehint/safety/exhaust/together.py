@@ -33,6 +33,7 @@ from freehint.safety.guest import FINE, HOST_AT, READING
 from freehint.safety.host.device import IDLE, TO_TAKE, TO_USE
 from freehint.safety.pack import settle
 from freehint.safety.steps import take_step
+from freehint.safety.verbs import call_step
 
 APART, IN_PAIRS, USE_TOO = range(3)
 PIECE = 3  # the bits of HOST_AT that say which piece is next
@@ -61,17 +62,17 @@ def is_halfway(own, at, reading, together):
 
 
 @kernel(inline=True)
-def take_together(guest, verbs, step, together):
+def take_together(guest, step, together):
     """Do a step, and as long as it is halfway what follows."""
     own, came_to, more = guest.own, FINE, True
     while more:
         at, reading = own[HOST_AT], own[READING]
-        came_to = take_step(guest, verbs, step)
+        came_to = call_step(guest, step)
         more = together != APART and came_to == FINE and is_halfway(own, at, reading, together)
     return came_to
 
 
-def in_single_steps(guest, own, verbs, together, taken) -> list:
+def in_single_steps(guest, own, together, taken) -> list:
     """The steps of a reduced search one by one, from the guest's first state on.
 
     Parameters
@@ -80,7 +81,6 @@ def in_single_steps(guest, own, verbs, together, taken) -> list:
         It ends in another state.
     own : int64[NR_OWN]
         The guest's.
-    verbs : Verbs
     together : int
         As for the search.
     taken : list of int
@@ -90,8 +90,8 @@ def in_single_steps(guest, own, verbs, together, taken) -> list:
         more = True
         while more:
             at, reading = own[HOST_AT], own[READING]
-            more = take_step(guest, verbs, step) == FINE
+            more = take_step(guest, step) == FINE
             more = more and as_python(is_halfway)(own, at, reading, together)
             every.append(step)
-        settle(guest, verbs)
+        settle(guest)
     return every

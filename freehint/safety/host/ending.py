@@ -19,17 +19,17 @@ def end_silently(guest):
 
 
 @kernel
-def end_migration(guest, verbs):
+def end_migration(guest):
     """Stop logging and send DONE.  Source: Migration._end()."""
     end_silently(guest)
-    done(guest, verbs)
+    done(guest)
 
 
 @kernel
-def cancel(guest, verbs):
+def cancel(guest):
     """Cancel the migration, or let it fail.  Source: Migration.cancel()."""
     if guest.rule[BUG] == NO_DONE_ON_CANCEL:
         end_silently(guest)
     else:
         send_stop(guest)
-        end_migration(guest, verbs)
+        end_migration(guest)

@@ -1,1 +1,1 @@
-"""A user's own policy in the explorer."""
+"""How a policy's verbs come to the explorer, a user's own too."""

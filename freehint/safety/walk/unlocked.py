@@ -20,6 +20,7 @@ from freehint.engine.stroke_kernels import lock_zone, publish_rows, release_lock
 from freehint.engine.worker import next_row
 from freehint.engine.world.records import PUBLISHED, PUBLISHING
 from freehint.jit import kernel
+from freehint.jit.apart import lying_at
 from freehint.mm.memory import BUDDY, LRU, free_list_head
 from freehint.policies.policy import Stroke
 from freehint.policies.walk import begin_list, put_bookmark, settle, walk_list
@@ -36,7 +37,8 @@ from freehint.policies.walk_state import (
     walked_list,
 )
 from freehint.safety.bugs import ROTATE_WITHOUT_LOCK
-from freehint.safety.guest import BUG, LOOKS_AT, STATUS
+from freehint.safety.guest import BUG, CAPACITY, LOOKS_AT, STATUS
+from freehint.safety.verbs import LOOK, STATE, to_triple
 
 MORE, ZONE_DONE, _, _ = map(int, Stroke)
 # Where a look stands that is at no block: before the first list, at the head of the next, or done.
@@ -114,9 +116,12 @@ def look(memory, state, zone, node, report, n, capacity):
 
 
 @kernel
-def look_nowhere(memory, state, zone, node, report, n, capacity):
-    """The look of a policy that is no walker."""
-    return n, ALL_SEEN, ZONE_DONE
+def call_look(memory, state, zone, node, report, n, capacity):
+    """The walker's :func:`look`; another policy sees nothing."""
+    if state.at[LOOK] == 0:
+        return n, ALL_SEEN, ZONE_DONE
+    about = memory, lying_at(state.at[STATE]), zone, node, report, n, capacity
+    return to_triple(state.at[LOOK], about)
 
 
 @kernel(inline=True)
@@ -126,18 +131,18 @@ def is_looking(guest):
 
 
 @kernel
-def look_on(guest, verbs, actor):
+def look_on(guest, actor):
     """The worker's next link; after the last one it locks the zone, and publishes its rows."""
     world, own = guest.world, guest.own
     record = world.user[0]
-    report = world.report[0, : verbs.capacity + 1]
+    capacity = guest.rule[CAPACITY]
+    report = world.report[0, : capacity + 1]
     if not is_looking(guest):
         own[LOOKS_AT] = BEFORE_ALL
         report[:] = 0
     node = own[LOOKS_AT] - (own[LOOKS_AT] > 0)
-    n, node, status = verbs.look(
-        world.memory, guest.state, 0, node, report, record.filled, verbs.capacity
-    )
+    about = node, report, record.filled, capacity
+    n, node, status = call_look(world.memory, guest.state, 0, *about)
     if node != ALL_SEEN:
         record.mode, record.filled = PUBLISHING, n
         own[LOOKS_AT] = node + 1 if node >= 0 else node
