@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.memory import memory_MiB
+from freehint.formats.traces.patterns import plain_pattern
 from freehint.formats.traces.read import read_trace
-from freehint.formats.traces.text import plain_pattern
 
 # What a line says after its event's name, with the share of lines, as in a guest under load.
 KINDS = {

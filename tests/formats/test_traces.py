@@ -2,16 +2,20 @@
 
 import gzip
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from freehint.config import InputError
 from freehint.data import data
 from freehint.formats.traces import text as trace_text
 from freehint.formats.traces.read import read_recorded_trace, read_trace
-from freehint.formats.traces.table import KMEM_FIELDS, MARKER, TRACE_DTYPES
+from freehint.formats.traces.table import KMEM_FIELDS, MARKER, TRACE_DTYPES, TraceAccount
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 IDLE = "linux-6.1/traces/idle20.trace.parquet"
@@ -153,6 +157,92 @@ def test_perf_with_thread_and_process(tmp_path):
     line = " Web Content  2200/2214  [001]  12.000001: kmem:mm_page_free: page=0x1 pfn=0x2 order=0"
     row = read_trace(text_file(tmp_path, line)).table.iloc[0]
     assert (row["comm"], row["pid"], row["cpu"]) == ("Web Content", 2214, 1)
+
+
+# -- two expressions for the usual lines, one table
+
+COMMS = ("fhload", "Web Content", "kworker/u4:3-ev", "a - 7 b", "a-1 b", "x [1]", "", "café \ufffd")
+COMMS += ("sixteen letters.", "-1", "(5) 4/")
+PIDS = {
+    "ftrace": ("-0 ", "-7    ", "-99999 (    7) ", "-7"),
+    "perf": (" 7 ", " 9/8  ", " -1 ", "7 "),
+}
+FLAGS = ("..... ", "d..1.  ", "", "1d.. ", "[1] ", "a 1.000001: ")
+TIMES = ("    12.000001: ", "12.000001002: ", "9999999999999.000001: ", "1.00001: ")
+EVENTS = ("mm_page_free", "mm_page_alloc", "mm_page_pcpu_drain", "mm_page_alloc_zone_locked")
+EVENTS += ("mm_page_free_batched", "kmem:mm_page_free", "mm_page_alloc_extfrag", MARKER, "drain")
+PAGES = (
+    "page=1 pfn=0x1f",
+    "page=00000000 pfn=31",
+    "page=1 pfn=0",
+    "page=(null) pfn=0x7",
+    "page=[1] pfn=1",
+)
+PAGES += ("pfn=0x1", "page=1 pfn=0xffffffffffffffffff", "page=1 pfn=0x80000000")
+TAILS = (
+    "",
+    " migratetype=1",
+    " migratetype=1 percpu_refill=1",
+    " migratetype=1 gfp_flags=GFP_KERNEL|__GFP_ZERO",
+)
+TAILS += (
+    " ",
+    " migratetype=9",
+    " migratetype=1 gfp_flags=[",
+    f" migratetype={'9' * 20}",
+    " gfp_flags=0xcc0",
+)
+EDITS = st.tuples(st.integers(0, 99), st.integers(0, 3), st.sampled_from(" -[]().:=0a9\t"))
+
+
+@st.composite
+def lines_of(draw, kind: str) -> str:
+    """A line of an event, or of something that differs from one by up to two edits."""
+    parts = (COMMS, PIDS[kind], ("[000] ", "[001]  ", "[256] "), FLAGS, TIMES, EVENTS, (": ", ":"))
+    parts += (PAGES, (" order=0", " order=10", " order=11"), TAILS)
+    # The first of each part are the likely ones, or few lines would be usual.
+    line = "".join(draw(st.sampled_from(part[:2] * 4 + part)) for part in parts)
+    for percent, gone, put in draw(st.lists(EDITS, max_size=2)):
+        at = len(line) * percent // 100
+        line = line[:at] + put + line[at + gone :]
+    return draw(st.sampled_from(("", " ", "   "))) + line
+
+
+def read_block(lines: list[str], kind: str):
+    """The block's table and account, or the sentence that refuses it."""
+    account = TraceAccount(kind)
+    block = "".join(f"{line}\n" for line in lines).encode()
+    try:
+        return trace_text._read_block(Path("x"), block, account), account
+    except InputError as error:
+        return str(error)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.sampled_from(("ftrace", "perf")))
+def test_the_fast_expression_changes_nothing(texts, kind):
+    """A line that it matches has the same groups by the other one, and every block reads alike."""
+    lines = texts.draw(st.lists(lines_of(kind), min_size=20, max_size=40))
+    frame = pl.DataFrame({"text": lines})
+    plain = trace_text._all_groups(frame, trace_text.plain_pattern(kind))
+    usual = trace_text._usual_groups(frame, kind)
+    found = usual["event"].is_not_null() & usual["pid"].is_not_null()
+    usual = usual.select(plain.columns).filter(found).cast({"pid": str})
+    assert usual.equals(plain.filter(found))
+    never = f"^never{trace_text.usual_pattern(kind)[1:]}"
+    for some in (lines, *([line] for line in lines[:4])):
+        fast = read_block(some, kind)
+        with patch.object(trace_text, "usual_pattern", lambda kind: never):
+            assert read_block(some, kind) == fast
+
+
+@pytest.mark.parametrize("file", ["ftrace.txt", "trace_cmd.txt", "perf.txt"])
+def test_the_fast_expression_matches_the_usual_lines(file):
+    kind = file.removesuffix(".txt").replace("_", "-")
+    lines = pl.DataFrame({"text": (SAMPLES / file).read_text().splitlines()}).with_row_index("line")
+    usual, rest = trace_text._rows(trace_text._usual_groups(lines, kind))
+    slow, _ = trace_text._rows(trace_text._all_groups(rest, trace_text.plain_pattern(kind)))
+    assert usual.height >= 4 and slow.height == 0
 
 
 # -- what is counted
