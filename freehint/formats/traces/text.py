@@ -67,7 +67,7 @@ def read_text(path: Path, content) -> TraceTable:
     chunks = chunks or [_checked(path, pl.DataFrame({"line": []}), account.format)]
     table = pa.concat_tables(chunks).unify_dictionaries().to_pandas()
     table.insert(0, "seq", range(len(table)))
-    return finish(table[list(TRACE_COLUMNS)], account)
+    return finish(table, account)
 
 
 def _blocks(path: Path, content):
