@@ -1,17 +1,26 @@
 """Traces in every format become the same table, and nothing is dropped without being counted."""
 
 import gzip
+import random
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from freehint.config import InputError
 from freehint.data import data
 from freehint.formats.traces import text as trace_text
 from freehint.formats.traces.read import read_recorded_trace, read_trace
-from freehint.formats.traces.table import KMEM_FIELDS, MARKER, TRACE_DTYPES
+from freehint.formats.traces.table import (
+    KMEM_FIELDS,
+    MARKER,
+    PLAIN_EVENTS,
+    TRACE_DTYPES,
+    TraceAccount,
+)
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 IDLE = "linux-6.1/traces/idle20.trace.parquet"
@@ -153,6 +162,79 @@ def test_perf_with_thread_and_process(tmp_path):
     line = " Web Content  2200/2214  [001]  12.000001: kmem:mm_page_free: page=0x1 pfn=0x2 order=0"
     row = read_trace(text_file(tmp_path, line)).table.iloc[0]
     assert (row["comm"], row["pid"], row["cpu"]) == ("Web Content", 2214, 1)
+
+
+# -- two expressions for the usual lines, one table
+
+COMMS = ("fhload", "Web Content", "kworker/u4:3-ev", "a - 7 b", "a-1 b", "x [1]", "", "café \ufffd")
+COMMS += ("sixteen letters.", "-1", "(5) 4/")
+PIDS = {
+    "ftrace": ("-0 ", "-7    ", "-99999 (    7) ", "-7"),
+    "perf": (" 7 ", " 9/8  ", " -1 ", "7 "),
+}
+PIDS["trace-cmd"] = PIDS["ftrace"]
+CPUS = ("[000] ", "[001]  ", "[256] ")
+FLAGS = ("..... ", "d..1.  ", "", "1d.. ", "[1] ", "a 1.000001: ")
+TIMES = ("    12.000001: ", "12.000001002: ", "9999999999999.000001: ", "1.00001: ")
+EVENTS = (*PLAIN_EVENTS, "kmem:mm_page_free", "mm_page_alloc_extfrag", MARKER, "drain")
+PAGES = (
+    "page=1 pfn=0x1f",
+    "page=00000000 pfn=31",
+    "page=1 pfn=0",
+    "page=(null) pfn=0x7",
+    "pfn=0x1",
+)
+PAGES += ("page=[1] pfn=1", "page=1 pfn=0xffffffffffffffffff", "page=1 pfn=0x80000000")
+SAYS = (
+    "",
+    " migratetype=1",
+    " migratetype=1 percpu_refill=1",
+    " migratetype=1 gfp_flags=GFP_USER|4",
+)
+SAYS += (" ", " gfp_flags=0", f" migratetype={'9' * 20}", " migratetype=1 gfp_flags=[")
+EDITS = ("", " ", "-", "[", "]", "(", ")", ".", ":", "=", "0", "9", "a", "\t")
+
+
+def nearly_usual(stream: random.Random, kind: str) -> str:
+    """A line of an event, or of something that differs from one by up to two edits."""
+    parts = (COMMS, PIDS[kind], CPUS, FLAGS, TIMES, EVENTS, (": ", ":"), PAGES)
+    parts += ((" order=0", " order=10", " order=11"), SAYS)
+    # The first ones of each part are the likely ones, or few lines would be usual.
+    line = "".join(stream.choice(part[:2] * 9 + part) for part in parts)
+    for _ in range(stream.randrange(3)):
+        at = stream.randrange(len(line))
+        line = line[:at] + stream.choice(EDITS) + line[at + stream.randrange(4) :]
+    return " " * stream.randrange(3) + line
+
+
+@pytest.mark.parametrize("kind", ["ftrace", "trace-cmd", "perf"])
+def test_the_fast_expression_changes_nothing(kind):
+    """Rows before their limits are checked, and accounts: as without that expression."""
+    stream = random.Random(25)
+    lines = [nearly_usual(stream, kind) for _ in range(30_000)]
+    block = "".join(f"{line}\n" for line in lines).encode()
+
+    def read():
+        account = TraceAccount(kind)
+        return trace_text._read_block(Path("x"), block, account), account
+
+    usual = trace_text.usual_pattern(kind)
+    with patch.object(trace_text, "_checked", lambda path, rows, kind: rows):
+        rows, account = read()
+        with patch.object(trace_text, "usual_pattern", lambda kind: f"^never{usual[1:]}"):
+            slow_rows, slow_account = read()
+    assert rows.equals(slow_rows) and account == slow_account
+    groups = trace_text._usual_groups(pl.DataFrame({"text": lines}), kind)
+    assert 0.1 < groups.select(pl.col("pid").is_not_null().mean()).item() < 0.9
+
+
+@pytest.mark.parametrize("file", ["ftrace.txt", "trace_cmd.txt", "perf.txt"])
+def test_the_fast_expression_matches_the_usual_lines(file):
+    kind = file.removesuffix(".txt").replace("_", "-")
+    lines = pl.DataFrame({"text": (SAMPLES / file).read_text().splitlines()}).with_row_index("line")
+    usual, rest = trace_text._rows(trace_text._usual_groups(lines, kind))
+    slow, _ = trace_text._rows(trace_text._all_groups(rest, trace_text.plain_pattern(kind)))
+    assert usual.height >= 4 and slow.height == 0
 
 
 # -- what is counted

@@ -1,28 +1,36 @@
 """Read traces from text: ftrace's ``trace`` and ``trace_pipe``, or output of trace-cmd and perf.
 
-Polars takes the lines of the usual tracepoints apart with one regular expression.  The few lines
-that it does not match are parsed field by field, and those that are still not understood are
-counted and quoted.  The text is read in blocks, so the table, not the text, bounds the memory used.
-
-Sources: kernel/trace/trace_output.c, trace_print_context() and trace_print_lat_fmt(); trace.c,
-print_trace_line() (lost events) and print_trace_header(); trace_kprobe.c, print_kprobe_event();
-trace-cmd's tracecmd/trace-read.c, trace_show_data(); perf's builtin-script.c,
-perf_sample__fprintf_start().
+Polars takes the usual lines of the usual tracepoints apart with one regular expression, which goes
+over each byte once, and the tasks, of which there are few, with another.  The few lines that it
+does not match go to a slower expression, which knows every form of these lines, what that leaves
+is parsed field by field, and lines that are still not understood are counted and quoted.  The text
+is read in blocks, so the table, not the text, bounds the memory used.
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
 from freehint.config import InputError
+from freehint.formats.traces.patterns import (
+    COMMENT,
+    LATENCY,
+    LOST,
+    OVERWRITTEN,
+    PERF_LOST,
+    any_pattern,
+    plain_pattern,
+    task_pattern,
+    usual_pattern,
+)
 from freehint.formats.traces.table import (
     KMEM_FIELDS,
     LIMITS,
     MARKER,
     NUMBERS,
-    PLAIN_EVENTS,
     PROBE_EVENTS,
     TEXT_COLUMNS,
     TEXT_EVENTS,
@@ -38,44 +46,6 @@ from freehint.formats.traces.table import (
 
 BLOCK_BYTES = 8 << 20
 DETECT_BYTES = 1 << 20
-
-# The task: a comm has at most 15 characters, which may be blanks and dashes.  Without this bound
-# a marker with a text like an event's would be read as an event.
-COMM = r" *(?P<comm>.{0,15}?)"
-TASK = {
-    # comm-pid, and the tgid in brackets if options/record-tgid is on
-    "ftrace": COMM + r"-(?P<pid>[0-9]+) +(?:\([ 0-9-]+\) +)?",
-    # comm pid, or comm pid/tid
-    "perf": COMM + r" +(?:[0-9]+/ *)?(?P<pid>-?[0-9]+) +",
-}
-TASK["trace-cmd"] = TASK["ftrace"]
-# Place and time: [cpu], the flags column (irqs off, need-resched, ...) if there is one, seconds.
-WHEN = (
-    r"\[(?P<cpu>[0-9]{1,9})\] +(?:[^ ]+ +)?(?P<sec>[0-9]{1,12})\.(?P<us>[0-9]{6})(?:[0-9]{3})?: +"
-)
-SYSTEM = {"ftrace": "", "trace-cmd": "", "perf": r"(?:[^ :]+:)?"}  # kmem:mm_page_alloc
-PFN = r"pfn=(?:0x(?P<hex>[0-9a-f]+)|(?P<dec>[0-9]+))"  # decimal in older kernels
-PAGE = (
-    rf"page=[^ ]+ {PFN} order=(?P<order>[0-9]+)"
-    r"(?: migratetype=(?P<migratetype>[0-9]+)"
-    r"(?: gfp_flags=(?P<gfp>[^ ]+)| percpu_refill=(?P<a>[0-9]+))?)?"
-)
-LOST = r"^ *CPU:(?P<cpu>[0-9]+) \[(?:LOST )?(?:(?P<n>[0-9]+) )?EVENTS(?: DROPPED)?\] *$"
-PERF_LOST = rf"^{TASK['perf']}{WHEN}PERF_RECORD_LOST(?:_SAMPLES)? lost (?P<n>[0-9]+)"
-COMMENT = r"^(?:#.*|(?:cpus|version) *= *[0-9]+|CPU [0-9]+ is empty) *$"
-OVERWRITTEN = r"^# entries-in-buffer/entries-written: (?P<kept>[0-9]+)/(?P<written>[0-9]+)"
-LATENCY = re.compile(r"^#.* latency trace v", re.MULTILINE)
-
-
-def plain_pattern(kind: str) -> str:
-    """The regular expression for lines of the usual tracepoints in the format ``kind``."""
-    events = "|".join(PLAIN_EVENTS)
-    return f"^{TASK[kind]}{WHEN}{SYSTEM[kind]}(?P<event>{events}): +{PAGE} *$"
-
-
-def any_pattern(kind: str) -> str:
-    """The regular expression for the line of any event, with its name and its text as groups."""
-    return f"^{TASK[kind]}{WHEN}{SYSTEM[kind]}(?P<event>[^ :]+): *(?P<said>.*)$"
 
 
 def read_text(path: Path, content) -> TraceTable:
@@ -97,7 +67,7 @@ def read_text(path: Path, content) -> TraceTable:
     chunks = chunks or [_checked(path, pl.DataFrame({"line": []}), account.format)]
     table = pa.concat_tables(chunks).unify_dictionaries().to_pandas()
     table.insert(0, "seq", range(len(table)))
-    return finish(table[list(TRACE_COLUMNS)], account)
+    return finish(table, account)
 
 
 def _blocks(path: Path, content):
@@ -158,7 +128,7 @@ def _number(text: pl.Expr) -> pl.Expr:
     return text.cast(pl.Int64, strict=False)
 
 
-def _from_groups(kind: str) -> list[pl.Expr]:
+def _from_groups() -> list[pl.Expr]:
     """The columns ts_us, cpu and pid from the patterns' groups sec, us, cpu and pid."""
     time = _number(pl.col("sec")) * 1_000_000 + _number(pl.col("us"))
     return [time.alias("ts_us"), _number(pl.col("cpu")), _number(pl.col("pid"))]
@@ -167,6 +137,38 @@ def _from_groups(kind: str) -> list[pl.Expr]:
 def _read_block(path: Path, block: bytes, account: TraceAccount) -> pa.Table:
     """Parse whole lines into a table, and enter the lines that it lacks into the account."""
     kind, first = account.format, account.lines + 1
+    lines = pl.scan_lines(block, name="text", row_index_name="line", row_index_offset=first)
+    lines = lines.collect()
+    account.lines += lines.height
+    usual, rest = _rows(_usual_groups(lines, kind))
+    parts = [usual]
+    if rest.height:
+        plain, rest = _rows(_all_groups(rest, plain_pattern(kind)))
+        parts.append(plain)
+    if rest.height:
+        parts += _read_odd(rest, account)
+    if len(parts) > 1:
+        usual = pl.concat(parts, how="diagonal").sort("line")
+    return _checked(path, usual, kind)
+
+
+def _all_groups(lines: pl.DataFrame, pattern: str) -> pl.DataFrame:
+    """The lines, with a column for each group of a pattern."""
+    groups = pl.col("text").str.extract_groups(pattern).alias("groups")
+    return lines.with_columns(groups).unnest("groups")
+
+
+def _usual_groups(lines: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """The groups of the plain pattern for the usual lines, by the usual pattern; else null."""
+    lines = _all_groups(lines, usual_pattern(kind))
+    tasks = lines.select(pl.col("task").unique()).drop_nulls()
+    groups = pl.col("task").str.extract_groups(task_pattern(kind)).alias("groups")
+    tasks = tasks.with_columns(groups).unnest("groups").with_columns(_number(pl.col("pid")))
+    return lines.join(tasks, on="task", how="left", maintain_order="left")
+
+
+def _rows(groups: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of the lines whose groups say all that their event has to, and the other lines."""
     has = {name: pl.col(name).is_not_null() for name in ("migratetype", "gfp", "a")}
     event, nothing = pl.col("event"), ~has["migratetype"]
     says_all = (
@@ -181,26 +183,14 @@ def _read_block(path: Path, block: bytes, account: TraceAccount) -> pa.Table:
     numbers = ("ts_us", "cpu", "pid", "pfn", "order")
     plain = pl.all_horizontal(event.is_not_null(), says_all, pl.col(numbers).is_not_null())
     hexadecimal = pl.col("hex").str.to_integer(base=16, strict=False, dtype=pl.Int64)
-    rows = (
-        pl.scan_lines(block, name="text", row_index_name="line", row_index_offset=first)
-        .with_columns(pl.col("text").str.extract_groups(plain_pattern(kind)).alias("groups"))
-        .unnest("groups")
-        .with_columns(
-            *_from_groups(kind),
-            pl.coalesce(hexadecimal, _number(pl.col("dec"))).alias("pfn"),
-            *(_number(pl.col(name)) for name in ("order", "migratetype", "a")),
-        )
-        .with_columns(text=pl.when(plain).then(None).otherwise("text"))
-        .select("line", "text", *(n for n in TRACE_COLUMNS if n not in ("seq", "b", "c")))
-        .collect(engine="streaming")
+    columns = [n for n in TRACE_COLUMNS if n not in ("seq", "b", "c")]
+    rows = groups.with_columns(
+        *_from_groups(),
+        pl.coalesce(hexadecimal, _number(pl.col("dec"))).alias("pfn"),
+        *(_number(pl.col(name)) for name in ("order", "migratetype", "a")),
     )
-    account.lines += rows.height
-    odd = rows.filter(pl.col("text").is_not_null()).select("line", "text")
-    rows = rows.filter(pl.col("text").is_null()).drop("text")
-    if odd.height:
-        others = _read_odd(odd, account)
-        rows = pl.concat([rows, *others], how="diagonal").sort("line")
-    return _checked(path, rows, kind)
+    plain = rows.select(plain).to_series()
+    return rows.select("line", *columns).filter(plain), rows.select("line", "text").filter(~plain)
 
 
 def _checked(path: Path, rows: pl.DataFrame, kind: str) -> pa.Table:
@@ -230,7 +220,10 @@ def _read_odd(odd: pl.DataFrame, account: TraceAccount) -> list[pl.DataFrame]:
     def take(condition: pl.Expr) -> pl.DataFrame:
         """Take the lines that fulfil a condition out of those that are left."""
         nonlocal odd
-        taken, odd = odd.filter(condition), odd.filter(~condition)
+        fulfil = odd.select(condition).to_series()
+        if not fulfil.any():  # spares the filters, for most blocks have few kinds of line
+            return odd.clear()
+        taken, odd = odd.filter(fulfil), odd.filter(~fulfil)
         return taken
 
     account.blank += take(text.str.strip_chars() == "").height
@@ -249,7 +242,7 @@ def _read_odd(odd: pl.DataFrame, account: TraceAccount) -> list[pl.DataFrame]:
     pattern = any_pattern(kind)
     unmatched = [take(~text.str.contains(pattern))]
     odd = odd.with_columns(text.str.extract_groups(pattern).alias("groups")).unnest("groups")
-    odd = odd.with_columns(*_from_groups(kind))
+    odd = odd.with_columns(*_from_groups())
     # trace-cmd and perf print a marker as ftrace's event "print", with a function before its text.
     printed = (pl.col("event") == "print") & pl.col("said").str.starts_with(f"{MARKER}: ")
     odd = odd.with_columns(
@@ -257,19 +250,17 @@ def _read_odd(odd: pl.DataFrame, account: TraceAccount) -> list[pl.DataFrame]:
         said=pl.when(printed).then(pl.col("said").str.slice(len(MARKER) + 2)).otherwise("said"),
     )
     rows = [take(pl.col("event").is_in((MARKER, *TEXT_EVENTS))).with_columns(gfp="said")]
-    for event, names in KMEM_FIELDS.items():
-        good, bad = _by_name(take(pl.col("event") == event), names)
-        rows.append(good)
-        unmatched.append(bad)
-    good, bad = _by_name(take(pl.col("event").is_in(WALKER_EVENTS)), WALKER_FIELDS)
-    # Only -1 says that a field does not apply: any other number below 0 is refused later.
-    applies = [pl.when(pl.col(name) != -1).then(name).alias(name) for name in NUMBERS]
-    rows.append(good.with_columns(applies))
-    unmatched.append(bad)
-    probes = take(pl.col("event").is_in(PROBE_EVENTS))
-    good, bad = _probe_rows(probes, account)
-    rows.append(good)
-    unmatched.append(bad)
+    readers = [((event,), partial(_by_name, names=names)) for event, names in KMEM_FIELDS.items()]
+    readers += [
+        (WALKER_EVENTS, _walker_rows),
+        (PROBE_EVENTS, partial(_probe_rows, account=account)),
+    ]
+    for events, reader in readers:
+        lines = take(pl.col("event").is_in(events))
+        if lines.height:
+            good, bad = reader(lines)
+            rows.append(good)
+            unmatched.append(bad)
     for event, count in odd["event"].value_counts().iter_rows():
         account.unknown[event] += count
     missed = pl.concat([part.select("line", "text") for part in unmatched]).sort("line")
@@ -308,6 +299,14 @@ def _by_name(lines: pl.DataFrame, names: dict) -> tuple[pl.DataFrame, pl.DataFra
     good = pl.all_horizontal(pl.col(column).is_not_null() for column in names.values())
     good &= pl.all_horizontal(pl.col(n).is_not_null() for n in ("ts_us", "cpu", "pid"))
     return lines.filter(good), lines.filter(~good)
+
+
+def _walker_rows(lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of the recorder's module, and the lines that lack a field."""
+    good, bad = _by_name(lines, WALKER_FIELDS)
+    # Only -1 says that a field does not apply: any other number below 0 is refused later.
+    applies = [pl.when(pl.col(name) != -1).then(name).alias(name) for name in NUMBERS]
+    return good.with_columns(applies), bad
 
 
 def _probe_rows(lines: pl.DataFrame, account: TraceAccount) -> tuple[pl.DataFrame, pl.DataFrame]:
