@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.baseline import Baseline
-from benchmarks.onezone import LISTS, OneZone
+from benchmarks.onezone import LISTS, OneZone, warm_up
 from benchmarks.paired import Slices, Timing, joined, measure, slice_times, timings
 from benchmarks.stream import ALLOCATE, FREE, STEADY, Stream, boot
 from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES
@@ -42,6 +42,7 @@ def walk_bars(order: int, way: str) -> dict[str, float]:
 
 def new_sides(library, pageblock: np.ndarray) -> dict:
     """The sides that walk; every page is allocated."""
+    warm_up()
     return {
         FREEHINT: OneZone(pageblock),
         STRUCT_PAGE: Baseline(library, "page", pageblock),

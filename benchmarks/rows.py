@@ -1,10 +1,10 @@
 """A row of the benchmark's table, and how rows of several processes become one.
 
-**Noise.**  A row's quartiles are over all slices of all processes that measured it, so what
-differs between processes (where their memory and code lie, what the neighbours did meanwhile) is
-in them.  Its value is the median over the processes of their medians: no process counts more than
-another.  A bar is missed if the upper quartile lies below it as well; so a ratio that is high in
-one process of three and low in two is not missed, one that has fallen in all of them is.
+**Noise.**  A row's median and quartiles are over all slices of all processes that measured it, so
+what differs between processes (where their memory and code lie, what the neighbours did meanwhile)
+is in them.  All processes count alike, however many slices they have left.  A bar is missed if the
+upper quartile lies below it; so a ratio that is high in one process of three and low in two is not
+missed, one that has fallen in all of them is.
 
 **Shared cores.**  Slices during which the core was shared (:mod:`benchmarks.core`) are left out.
 If that leaves too few, the row has all of them, says so, and is told but not judged.
@@ -20,7 +20,7 @@ from benchmarks.paired import Timing
 RATIO = "ratio"
 FREEHINT = "freehint"
 # Of a row's slices, those that must have had the core for themselves.
-LEAST_ALONE, LEAST_SHARE_ALONE = 3, 0.25
+LEAST_ALONE, LEAST_SHARE_ALONE = 5, 0.25
 
 
 class Row(NamedTuple):
@@ -115,11 +115,19 @@ def _one(parts: list[Part], alone_ns: float) -> Row:
     enough = max(LEAST_ALONE, LEAST_SHARE_ALONE * slices)
     shared = sum(map(np.sum, alone)) < min(enough, slices)
     kept = [np.array(p.ratios)[... if shared else mine] for p, mine in zip(parts, alone)]
-    medians = [np.median(ratios) for ratios in kept if len(ratios)]
-    every = np.concatenate(kept)
-    p25, p75 = map(float, np.percentile(every, (25, 75)))
-    value = float(np.median(medians))
-    return row._replace(value=value, p25=p25, p75=p75, slices=len(every), shared=bool(shared))
+    p25, value, p75 = quartiles([ratios for ratios in kept if len(ratios)])
+    left = sum(map(len, kept))
+    return row._replace(value=value, p25=p25, p75=p75, slices=left, shared=bool(shared))
+
+
+def quartiles(processes: list[np.ndarray]) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile of the slices of processes that count alike."""
+    ratios = np.concatenate(processes)
+    weights = np.concatenate([np.full(len(one), 1 / len(one)) for one in processes])
+    order = np.argsort(ratios)
+    below = np.cumsum(weights[order]) - weights[order] / 2
+    shares = np.array((0.25, 0.5, 0.75)) * len(processes)
+    return tuple(map(float, np.interp(shares, below, ratios[order])))
 
 
 def spaced(size: str) -> str:

@@ -37,7 +37,7 @@ def allocator_operations(library, quick: bool):
 
 def walks(library, quick: bool):
     """Walks over one shuffled list; orders 9 and 10 fill the guest, which is smaller when quick."""
-    slices = 3 if quick else 4
+    slices = 4
     for gib, order, blocks in QUICK_WALKS if quick else WALKS:
         ways = shuffled_walk(library, gib * GIB_PAGES, order, blocks, slices)
         for way, timings in ways.items():
