@@ -32,21 +32,31 @@ def find_gcc() -> str:
     return gcc
 
 
-def compile_baseline(more_flags: tuple = ()) -> ctypes.CDLL:
-    """The yardstick, compiled into a folder that is removed again.
+def build_baseline(folder: Path, more_flags: tuple = ()) -> Path:
+    """The yardstick, compiled into a folder; the library's path.
 
     Raises
     ------
     InputError
         There is no gcc, or it does not accept the source.
     """
+    library = folder / "baseline.so"
+    command = [find_gcc(), *FLAGS, *more_flags, "-shared", "-fPIC", "-o", library, SOURCE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"gcc cannot compile {SOURCE.name}: {done.stderr.strip()}")
+    return library
+
+
+def compile_baseline(more_flags: tuple = ()) -> ctypes.CDLL:
+    """The yardstick, compiled into a folder that is removed again, and loaded."""
     with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "baseline.so"
-        command = [find_gcc(), *FLAGS, *more_flags, "-shared", "-fPIC", "-o", library, SOURCE]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise InputError(f"gcc cannot compile {SOURCE.name}: {done.stderr.strip()}")
-        loaded = ctypes.CDLL(str(library))
+        return load_baseline(build_baseline(Path(folder), more_flags))
+
+
+def load_baseline(library: Path) -> ctypes.CDLL:
+    """The yardstick, as it was built."""
+    loaded = ctypes.CDLL(str(library))
     for prefix in ("page", "compact"):
         getattr(loaded, f"{prefix}_zone_bytes").restype = ctypes.c_size_t
         for verb in ("replay", "walk", "fill"):

@@ -2,7 +2,9 @@
 
 A shared machine's speed drifts by more than the differences we look for.  Neighbouring slices
 see the same drift, so the median of their ratios holds still where the times do not.  Times are
-the thread's own CPU time: time that other processes take does not count.
+the thread's own CPU time: time that other processes take does not count.  Around each side's turn
+it is asked whether the core is shared (:mod:`benchmarks.core`); what follows from it, and from
+several processes, is :func:`benchmarks.rows.merged`'s affair.
 """
 
 import gc
@@ -12,16 +14,33 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.core import mark_ns
+
+
+class Slices(NamedTuple):
+    """Per slice: each side's thread CPU ns, and the slowest mark of the core meanwhile."""
+
+    times: np.ndarray
+    marks: np.ndarray
+
 
 class Timing(NamedTuple):
     """Times of one side: median ns per unit, and per slice the ratio to the first side's time."""
 
     side: str
     unit_ns: float
-    ratio: float
-    ratio_p25: float
-    ratio_p75: float
-    slices: int
+    ratios: tuple[float, ...]
+    marks: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The median."""
+        return float(np.median(self.ratios))
+
+    @property
+    def slices(self) -> int:
+        """How many."""
+        return len(self.ratios)
 
 
 def measure(sides: dict[str, Callable], work: Iterable, units: int) -> list[Timing]:
@@ -39,34 +58,46 @@ def measure(sides: dict[str, Callable], work: Iterable, units: int) -> list[Timi
     return timings(list(sides), slice_times(sides, work), units)
 
 
-def slice_times(sides: dict[str, Callable], work: Iterable) -> np.ndarray:
-    """Thread CPU ns of each piece of work (rows) on each side (columns)."""
-    names = list(sides)
-    times = []
+def slice_times(sides: dict[str, Callable], work: Iterable) -> Slices:
+    """Times of each piece of work (rows) on each side (columns)."""
+
+    def timed(name, piece):
+        begin = thread_time_ns()
+        sides[name](piece)
+        return thread_time_ns() - begin
+
+    return in_turn(list(sides), timed, work)
+
+
+def in_turn(names: list[str], timed: Callable, work: Iterable) -> Slices:
+    """Slices whose times ``timed(name, piece)`` tells, sides in rotating order."""
+    times, marks = [], []
+    mark_ns()  # compiles
     gc.disable()
     try:
         for turn, piece in enumerate(work):
-            row = dict.fromkeys(names, 0)
+            row, mark = dict.fromkeys(names, 0), mark_ns()
             for place in range(len(names)):
                 name = names[(turn + place) % len(names)]
-                begin = thread_time_ns()
-                sides[name](piece)
-                row[name] = thread_time_ns() - begin
+                row[name] = timed(name, piece)
+                mark = max(mark, mark_ns())
             times.append([row[name] for name in names])
+            marks.append(mark)
     finally:
         gc.enable()
-    return np.array(times, float)
+    return Slices(np.array(times, float), np.array(marks))
 
 
-def timings(names: list[str], times: np.ndarray, units: int) -> list[Timing]:
-    """Medians and ratios of slices, as :func:`slice_times` gave them."""
-    ratios = times / times[:, :1]
+def joined(found: list[Slices]) -> Slices:
+    """The slices of several measurements of the same thing."""
+    return Slices(*map(np.concatenate, zip(*found)))
+
+
+def timings(names: list[str], slices: Slices, units: int) -> list[Timing]:
+    """Medians and ratios of slices."""
+    ratios = slices.times / slices.times[:, :1]
+    marks = tuple(slices.marks.tolist())
     return [
-        Timing(
-            name,
-            float(np.median(times[:, i])) / units,
-            *map(float, np.percentile(ratios[:, i], (50, 25, 75))),
-            len(times),
-        )
+        Timing(name, float(np.median(slices.times[:, i])) / units, tuple(ratios[:, i]), marks)
         for i, name in enumerate(names)
     ]

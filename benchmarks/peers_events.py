@@ -11,16 +11,15 @@ They begin with the same warmed-up guest and must end in the same state, or this
 in its order, every row of reports, waits and locks with its time, every key.
 """
 
-import gc
 import hashlib
 from heapq import heapify, heapreplace
 from time import thread_time_ns
-from typing import NamedTuple
 
 import numpy as np
 import simpy
 
 from benchmarks.events import nr_events, warm_up_ns
+from benchmarks.paired import Timing, in_turn, timings
 from freehint.engine.engine import Engine, run_events
 from freehint.engine.loop import TIME_IS_UP, turn
 from freehint.engine.world.clock import ACTOR_BITS, NEVER
@@ -137,17 +136,6 @@ class SimPyLoop(FreehintLoop):
 SIDES = {FREEHINT: FreehintLoop, HEAPQ: HeapqLoop, SIMPY: SimPyLoop}
 
 
-class Speed(NamedTuple):
-    """Of one side: million events a second, and how many times as fast freehint's loop is."""
-
-    side: str
-    events: float
-    ratio: float
-    ratio_p25: float
-    ratio_p75: float
-    slices: int
-
-
 def digest(engine: Engine) -> str:
     """Everything that a run is, hashed."""
     world, found = engine.world, hashlib.sha256()
@@ -168,8 +156,10 @@ def run_slice(engine: Engine, from_ns: int) -> int:
     return engine.loop.took_ns - before
 
 
-def speeds(memory: str = "1GiB", slices: int = 12) -> list[Speed]:
+def speeds(memory: str = "1GiB", slices: int = 12) -> list[Timing]:
     """freehint's loop, a heapq loop and SimPy, in alternating slices of one simulation.
+
+    The unit is an event.
 
     Raises
     ------
@@ -186,35 +176,14 @@ def speeds(memory: str = "1GiB", slices: int = 12) -> list[Speed]:
         engine.run_until(warm_ns)  # by freehint's loop, whoever goes on
         engine.loop = SIDES[name]()
     first = nr_events(engines[FREEHINT])
-    times = []
-    gc.disable()
-    try:
-        for turn in range(slices):
-            names = [*SIDES][turn % 3 :] + [*SIDES][: turn % 3]
-            from_ns = warm_ns + turn * SLICE_NS
-            row = {name: run_slice(engines[name], from_ns) for name in names}
-            times.append([row[name] for name in SIDES])
-    finally:
-        gc.enable()
-    timed = 1 - LEAD_NS / SLICE_NS
-    events = (nr_events(engines[FREEHINT]) - first) / slices * timed
-    ends = {digest(engine) for engine in engines.values()}
-    if len(ends) > 1:
+    begins = (warm_ns + turn * SLICE_NS for turn in range(slices))
+    found = in_turn([*SIDES], lambda name, from_ns: run_slice(engines[name], from_ns), begins)
+    if len({digest(engine) for engine in engines.values()}) > 1:
         raise RuntimeError("the sides of benchmarks.peers_events ended in different states")
-    times = np.array(times, float)
-    ratios = times / times[:, :1]
-    return [
-        Speed(
-            name,
-            events / float(np.median(times[:, i])) * 1e3,
-            *map(float, np.percentile(ratios[:, i], (50, 25, 75))),
-            slices,
-        )
-        for i, name in enumerate(SIDES)
-    ]
+    events = (nr_events(engines[FREEHINT]) - first) / slices * (1 - LEAD_NS / SLICE_NS)
+    return timings([*SIDES], found, events)
 
 
 if __name__ == "__main__":
-    for speed in speeds():
-        print(f"{speed.side:10}{speed.events:8.2f} M events/s   x {speed.ratio:.1f}"
-              f" ({speed.ratio_p25:.1f} .. {speed.ratio_p75:.1f}, n={speed.slices})")  # fmt: skip
+    for t in speeds():
+        print(f"{t.side:10}{1e3 / t.unit_ns:8.2f} M events/s   x {t.ratio:.1f}  n={t.slices}")

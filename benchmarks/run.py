@@ -3,38 +3,63 @@
 Exit 0 if every bar holds and no ratio fell, 1 if a ratio lies below its bar by more than its noise,
 or below what this processor had when its table was stored (benchmarks/stored.py), 2 if the
 benchmark cannot run.  Only ratios are judged: another side's time / freehint's, so above 1
-freehint is the faster; each is the median over alternating slices of one run.
+freehint is the faster; each is of alternating slices of several processes (benchmarks/rows.py).
 """
 
 import argparse
+import multiprocessing
 import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from benchmarks import stored
-from benchmarks.baseline import compile_baseline
+from benchmarks.baseline import build_baseline, load_baseline
 from benchmarks.machine import describe
-from benchmarks.rows import Row
+from benchmarks.rows import Part, Row, least_mark, merged, part_of
 from benchmarks.shipped import ship_bench
-from benchmarks.suite import PARTS
+from benchmarks.suite import IN_PROCESSES, PARTS
 from benchmarks.table import machine_lines, read, text, write
 from freehint.config import InputError, one_of
 
 MISSED, CANNOT_RUN = 1, 2
+PROCESSES = 3
 WHAT_TO_DO = """\
 benchmarks: run it again when the machine is idle: python -m benchmarks.run --only PART
 benchmarks: if it falls again, find the change: git bisect run make bench-quick
 benchmarks: if the change is meant: make bench && python -m benchmarks.run --store"""
 
 
-def measured(names, quick: bool) -> list[Row]:
-    """The rows of some parts."""
-    library = compile_baseline()
-    rows = []
-    for name in tqdm(names, desc="bench", leave=False):
-        rows += PARTS[name](library, quick)
-    return rows
+def parts_of(names: list[str], quick: bool, built: Path) -> list[list[Part]]:
+    """What one process measures of some parts of the benchmark, a list each."""
+    library = load_baseline(built)
+    bar = tqdm(names, desc=f"bench, {multiprocessing.current_process().name}", leave=False)
+    return [[part_of(found) for found in PARTS[name](library, quick)] for name in bar]
+
+
+def measured(names, quick: bool) -> list[list[list[Part]]]:
+    """Per part of the benchmark what each process measured: one for most, ``PROCESSES`` in turn.
+
+    In turn, each with all of its parts: so a row's processes lie minutes apart, and what a
+    neighbour does for half a minute is not in all of them.
+    """
+    several = [name for name in names if name in IN_PROCESSES]
+    once = [name for name in names if name not in IN_PROCESSES]
+    found = {name: [] for name in names}
+    with tempfile.TemporaryDirectory() as folder:
+        built = build_baseline(Path(folder))
+        for _ in range(PROCESSES if several else 0):
+            # A fresh one, not a fork: a fork's code and memory lie where its parent's do.
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, context) as process:
+                parts = process.submit(parts_of, several, quick, built).result()
+            for name, part in zip(several, parts):
+                found[name].append(part)
+        for name, part in zip(once, parts_of(once, quick, built)):
+            found[name].append(part)
+    return [found[name] for name in names]
 
 
 def told_bars(rows: list[Row]) -> int:
@@ -45,6 +70,14 @@ def told_bars(rows: list[Row]) -> int:
         sentence = f"{row.what}, {row.side}: {row.value:.2f}{noise}, must be at least {row.bar}"
         print(f"benchmarks: bar missed: {sentence}", file=sys.stderr)
     return len(missed)
+
+
+def told_shared(rows: list[Row]) -> None:
+    """Say how many ratios were measured on a shared core, and so are not judged."""
+    shared = [row for row in rows if row.shared]
+    if shared:
+        sentence = "ratios are told, not judged: something else ran on this core's other thread"
+        print(f"benchmarks: {len(shared)} {sentence}", file=sys.stderr)
 
 
 def told_changes(rows: list[Row], machine: dict) -> int:
@@ -71,9 +104,13 @@ def bench(only, quick: bool, folder: Path) -> int:
     command = "make bench-quick" if quick else "make bench"
     if only:
         command += f", but only {', '.join(only)}"
-    rows = measured(names, quick)
+    found = measured(names, quick)
+    machine["core_mark_ns"] = min(map(least_mark, found))
+    alone = min(machine["core_mark_ns"], stored.core_mark_ns(machine))
+    rows = [row for processes in found for row in merged(processes, alone)]
     print(*machine_lines(machine), text(rows), sep="\n")
     print("written:", *write(rows, machine, command, folder))
+    told_shared(rows)
     bad = told_bars(rows) + told_changes(rows, machine)
     if bad:
         print(WHAT_TO_DO, file=sys.stderr)

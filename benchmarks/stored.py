@@ -49,11 +49,11 @@ class Change(NamedTuple):
 
 
 def ratios(rows: list[Row]) -> dict[str, dict]:
-    """The ratios of a table and their quartiles, by what they are of."""
+    """The ratios of a table that are judged, and their quartiles, by what they are of."""
     return {
         f"{row.what}: {row.side}": {"ratio": row.value, "p25": row.p25, "p75": row.p75}
         for row in rows
-        if row.unit == RATIO
+        if row.unit == RATIO and not row.shared
     }
 
 
@@ -129,6 +129,12 @@ def load(path: Path) -> dict:
 def load_all(folder: Path = FOLDER) -> list[dict]:
     """All stored results, by name of the file."""
     return [load(path) for path in sorted(folder.glob("*.json"))]
+
+
+def core_mark_ns(machine: dict, folder: Path = FOLDER) -> float:
+    """The mark of this processor's core when it was alone; infinite if none is stored."""
+    own = of_machine(load_all(folder), machine)
+    return float("inf") if own is None else own["machine"].get("core_mark_ns", float("inf"))
 
 
 def of_machine(tables: list[dict], machine: dict) -> dict | None:

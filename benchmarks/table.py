@@ -26,6 +26,8 @@ def figure_of(value: float) -> str:
 
 def verdict(row: Row) -> str:
     """The bar and whether it holds."""
+    if row.shared:
+        return "shared core, not judged"
     return "" if row.bar is None else f">= {row.bar} {'MISSED' if row.missed else 'ok'}"
 
 

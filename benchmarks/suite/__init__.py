@@ -29,3 +29,5 @@ PARTS = {
     "limits": limits,
     "tried": tried,
 }
+# Short enough to be measured in several processes, whose differences count as noise.
+IN_PROCESSES = ("allocator", "walks", "plain", "bitmaps", "peers", "tried")

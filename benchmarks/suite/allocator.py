@@ -21,6 +21,7 @@ STRUCT_PAGE_BYTES = 64  # a frame's struct page, as Linux has it
 LEAST_BYTES = 5.3  # times fewer than struct pages: 12 bytes a frame
 
 WALKS = ((16, 0, 1 << 21), (256, 9, 1 << 17), (256, 10, 1 << 16))  # GiB, order, blocks
+QUICK_WALKS = ((8, 0, 1 << 20), (64, 10, 1 << 14))
 PLAIN = "plain Python"
 PLAIN_SLICE = 30_000  # four of them fill nine tenths of a guest of 1 GiB
 
@@ -28,16 +29,16 @@ PLAIN_SLICE = 30_000  # four of them fill nine tenths of a guest of 1 GiB
 def allocator_operations(library, quick: bool):
     """Allocator operations; 256 GiB take 7 GiB of memory and are left out when quick."""
     for gib in (16, 1) if quick else (256, 16, 1):
-        phases = operations(library, gib * GIB_PAGES, 6 if quick else 16)
+        phases = operations(library, gib * GIB_PAGES, 3 if quick else 6)
         for phase, timings in phases.items():
             what = f"allocator, {gib} GiB, {phase}"
-            yield from timing_rows(what, timings, "ns/operation", operation_bars(gib))
+            yield from timing_rows(what, timings, "ns/operation", operation_bars(gib, phase))
 
 
 def walks(library, quick: bool):
-    """Walks over one shuffled list; orders 9 and 10 fill the guest, and quick leaves out 9."""
-    slices = 4 if quick else 12
-    for gib, order, blocks in WALKS[::2] if quick else WALKS:
+    """Walks over one shuffled list; orders 9 and 10 fill the guest, which is smaller when quick."""
+    slices = 4
+    for gib, order, blocks in QUICK_WALKS if quick else WALKS:
         ways = shuffled_walk(library, gib * GIB_PAGES, order, blocks, slices)
         for way, timings in ways.items():
             what = f"walk, {gib} GiB, {blocks:,} blocks of order {order}, {way}"

@@ -13,6 +13,25 @@ import numpy as np
 from freehint.jit import kernel, prefetch
 
 NEXT, PREV = 0, 1
+CACHE_LINE = 64
+
+
+def new_lines(length: int, dtype) -> np.ndarray:
+    """Zeros that begin where a cache line does: then buddies of orders 0 to 2 share one.
+
+    numpy's large arrays begin 16 bytes behind; draining a guest of 16 GiB took 1.05 of the time.
+    """
+    nr_bytes = length * np.dtype(dtype).itemsize
+    room = np.zeros(nr_bytes + CACHE_LINE, np.uint8)
+    begin = -room.ctypes.data % CACHE_LINE
+    return room[begin : begin + nr_bytes].view(dtype)
+
+
+def copy_lines(array: np.ndarray) -> np.ndarray:
+    """A copy that begins where a cache line does."""
+    copy = new_lines(len(array), array.dtype)
+    copy[:] = array
+    return copy
 
 
 @kernel(inline=True)

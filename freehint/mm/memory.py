@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.jit import kernel
-from freehint.mm.list import gather_links, list_fill, list_length, list_next
+from freehint.mm.list import copy_lines, gather_links, list_fill, list_length, list_next, new_lines
 from freehint.mm.profile import Profile
 
 MAX_ORDER = 11  # exclusive, as in 6.1; order 10 is the largest block
@@ -182,12 +182,12 @@ def new_memory(
     nr_heads = nr_zones * per_zone + NR_USERS * NODES_PER_USER
     if nr_pages + nr_heads >= 2**31:
         raise ValueError(f"a guest of {nr_pages} pages is too large for int32 links")
-    links = np.zeros(2 * (nr_pages + nr_heads), np.int32)
+    links = new_lines(2 * (nr_pages + nr_heads), np.int32)
     links[2 * nr_pages :] = np.repeat(np.arange(nr_pages, nr_pages + nr_heads, dtype=np.int32), 2)
     pcp = np.zeros((nr_zones, nr_cpus), PCP_DTYPE).view(np.recarray)
     return Memory(
         links=links,
-        frame=np.zeros(nr_pages, np.uint16),
+        frame=new_lines(nr_pages, np.uint16),
         pageblock=np.full(nr_pages >> PAGEBLOCK_ORDER, NO_PAGEBLOCK, np.uint8),
         nr_free=np.zeros((nr_zones, NR_ORDERS, types), np.int64),
         zones=zones,
@@ -204,8 +204,8 @@ def new_memory(
 def copy_memory(memory: Memory) -> Memory:
     """An independent copy that shares no array with the original."""
     return memory._replace(
-        links=memory.links.copy(),
-        frame=memory.frame.copy(),
+        links=copy_lines(memory.links),
+        frame=copy_lines(memory.frame),
         pageblock=memory.pageblock.copy(),
         nr_free=memory.nr_free.copy(),
         zones=memory.zones.copy(),

@@ -6,7 +6,8 @@ import pytest
 from benchmarks.ahead import prefetch_free
 from freehint.jit import add_at, as_python, kernel
 from freehint.mm.buddy import SPLIT_LATER_ORDER, count_blocks, prefetch_block, rmqueue_smallest
-from freehint.mm.memory import MOVABLE, Memory, free_list_head, list_nodes
+from freehint.mm.list import CACHE_LINE
+from freehint.mm.memory import MOVABLE, Memory, copy_memory, free_list_head, list_nodes
 from memories import free_memory
 
 
@@ -61,3 +62,15 @@ def test_a_split_passes_the_order_asked_for_ahead_unharmed(run):
         head = free_list_head(memory, 0, order, MOVABLE)
         assert list_nodes(memory, head).tolist() == [node + (1 << order)]
         assert memory.nr_free[0, order, MOVABLE] == 1
+
+
+@pytest.mark.parametrize("pages", [1024, 1 << 17])
+def test_buddies_of_small_orders_share_a_cache_line(pages):
+    memory = free_memory(pages=pages)
+    for one in (memory, copy_memory(memory)):
+        for array in (one.links, one.frame):
+            assert array.ctypes.data % CACHE_LINE == 0 and array.flags.c_contiguous
+            assert array.flags.writeable
+    copy = copy_memory(memory)
+    assert not np.shares_memory(copy.links, memory.links)
+    assert np.array_equal(copy.links, memory.links) and copy.frame.dtype == memory.frame.dtype

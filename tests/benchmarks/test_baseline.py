@@ -33,8 +33,8 @@ def replayed(library):
     for side in sides.values():
         boot(side, stream.pageblock)
     for allocates, size in ((ALLOCATE, 2000), (FREE, 800), (STEADY, 5000)):
-        times = replay(sides, stream, allocates, 2, size)
-        assert times.shape == (2, 4)
+        slices = replay(sides, stream, allocates, 2, size)
+        assert slices.times.shape == (2, 4) and len(slices.marks) == 2
     return stream, sides
 
 

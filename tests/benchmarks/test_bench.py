@@ -8,8 +8,9 @@ import pytest
 
 from benchmarks import shipped, stored, suite, table
 from benchmarks.bitmaps import count, scan, sync
+from benchmarks.core import mark_ns
 from benchmarks.paired import Timing
-from benchmarks.rows import Row, timing_rows
+from benchmarks.rows import Part, Row, least_mark, merged, part_of, quartiles, timing_rows
 from benchmarks.run import main
 from benchmarks.suite.allocator import plain_python
 from freehint.config import InputError
@@ -83,6 +84,87 @@ def test_only_a_ratio_has_a_bar_and_misses_it_only_beyond_its_noise():
         assert Row("walk", "freehint", 0.9, "s", bar=1.0).missed
 
 
+def processes_of(*levels, marks=1.0, bar=1.0, slices=8):
+    """Processes that measured one ratio each at a level of its own, with 2 % of noise."""
+    chance = np.random.default_rng(3)
+    return [
+        [Part(ratio(9, bar=bar), tuple(level * chance.normal(1, 0.02, slices)), tuple(mark))]
+        for level, mark in zip(levels, np.broadcast_to(marks, (len(levels), slices)))
+    ]
+
+
+def one_of(processes, alone_ns=1.0):
+    """The only row of some processes."""
+    (row,) = merged([[p._replace(row=p.row._replace(slices=8)) for p in ps] for ps in processes],
+                    alone_ns)  # fmt: skip
+    return row
+
+
+@pytest.mark.parametrize("levels", [(0.95, 0.98, 1.29), (1.23, 0.97, 0.98), (1.25, 1.25, 1.25)])
+def test_what_differs_between_processes_is_noise_and_no_miss(levels):
+    row = one_of(processes_of(*levels))
+    assert not row.missed and row.slices == 24
+    assert row.value == pytest.approx(np.median(levels), rel=0.02)
+    assert row.p25 <= row.value <= row.p75
+    assert row.p75 > max(levels) * 0.93  # of the faster process
+
+
+@pytest.mark.parametrize("levels", [(0.8, 0.82, 0.81), (0.93, 0.7, 0.94)])
+def test_a_fall_in_all_processes_is_a_miss(levels):
+    assert one_of(processes_of(*levels)).missed
+
+
+def test_no_process_counts_more_than_another():
+    many, few = processes_of(1.0, slices=80), processes_of(2.0, 2.0)
+    row = one_of(many + few)
+    assert row.value == pytest.approx(2.0, rel=0.03) and row.p25 == pytest.approx(1.0, rel=0.05)
+
+
+def test_the_quartiles_of_one_process_are_its_own():
+    ratios = np.random.default_rng(1).normal(1, 0.1, 101)
+    assert quartiles([ratios]) == pytest.approx(np.percentile(ratios, (25, 50, 75)), abs=0.005)
+
+
+def test_slices_on_a_shared_core_are_left_out():
+    marks = np.tile([1.0, 1.02, 1.5, 1.4, 1.0, 1.05, 1.3, 2.0], (2, 1))
+    processes = processes_of(1.25, 1.25, marks=marks)
+    for (part,) in processes:
+        assert len(part.ratios) == 8
+    slow = [
+        [p._replace(ratios=tuple(np.where(np.array(p.marks) > 1.1, 0.5, p.ratios)))]
+        for (p,) in processes
+    ]
+    row = one_of(slow)
+    assert (row.slices, row.shared, row.missed) == (8, False, False)
+    assert row.value == pytest.approx(1.25, rel=0.03) and row.p25 > 1.1
+    assert least_mark(slow) == 1.0
+
+
+def test_a_core_that_was_shared_all_the_time_is_told_and_not_judged():
+    row = one_of(processes_of(0.7, 0.7, 0.7, marks=1.5))
+    assert row.shared and not row.missed and row.slices == 24
+    assert "shared" in table.verdict(row) and stored.ratios([row]) == {}
+    assert one_of(processes_of(0.7, 0.7, 0.7, marks=1.5), alone_ns=1.5).missed
+
+
+def test_a_figure_without_slices_stays_as_it_is():
+    memory = Row("memory", "C / freehint", 0.9, "ratio", bar=1.0)
+    quartiles = ratio(2.0)
+    assert merged([[part_of(memory), part_of(quartiles)]], float("inf")) == [memory, quartiles]
+
+
+def test_the_stored_mark_is_of_this_processor(tmp_path):
+    assert stored.core_mark_ns(MACHINE, tmp_path) == float("inf")
+    stored.store([ratio(2.0)], MACHINE | {"core_mark_ns": 0.5}, "make bench", tmp_path)
+    assert stored.core_mark_ns(MACHINE, tmp_path) == 0.5
+    assert stored.core_mark_ns(MACHINE | {"cpu": "b"}, tmp_path) == float("inf")
+
+
+def test_a_core_is_marked():
+    marks = [mark_ns() for _ in range(5)]
+    assert 0 < min(marks) < 1000
+
+
 def test_a_missed_bar_says_what_to_do(capsys, monkeypatch, tmp_path):
     low = Row("memory", "C / freehint", 0.9, "ratio", bar=1.0)
     monkeypatch.setitem(suite.PARTS, "memory", lambda library, quick: [low])
@@ -103,8 +185,9 @@ def test_stored_results_have_quartiles_around_every_ratio_and_no_times():
 
 
 def test_a_table_is_written_and_read_again(tmp_path):
-    timings = [Timing("freehint", 10.0, 1, 1, 1, 5), Timing("C", 20.0, 2, 1.9, 2.1, 5)]
-    rows = timing_rows("walk", timings, "ns/block", {"C": 2.5})
+    marks = (1.0, 1.0, 1.0)
+    timings = [Timing("freehint", 10.0, (1, 1, 1), marks), Timing("C", 20.0, (1.9, 2, 2.1), marks)]
+    rows = merged([timing_rows("walk", timings, "ns/block", {"C": 2.5})], 1.0)
     assert [row.value for row in rows] == [10, 20, 2] and rows[2].missed
     paths = table.write(rows, MACHINE, "make bench", tmp_path / "new")
     assert {path.suffix for path in paths} == {".csv", ".json", ".md", ".svg", ".png"}
@@ -126,8 +209,8 @@ def test_a_part_of_a_document_is_replaced_and_missing_marks_are_named():
 
 def test_plain_python_does_the_same_operations_and_ends_with_the_same_lists():
     rows = list(plain_python(None, True, gib=1 / 16))  # compares the lists itself
-    assert [row.what for row in rows if row.unit == "ratio"]
-    assert all(math.isfinite(row.value) and row.value > 0 for row in rows)
+    assert [part.row.what for part in rows if part.ratios]
+    assert all(math.isfinite(part.row.value) and part.row.value > 0 for part in rows)
 
 
 @pytest.mark.parametrize("work", [count, sync, scan])
