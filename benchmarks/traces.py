@@ -49,6 +49,7 @@ class Reading(NamedTuple):
     peak_MiB: float
     before_MiB: float  # of the peak, what the interpreter and the imports take
     rounds: int
+    to_reader: tuple[float, float, float]  # its seconds to read_trace's: median, quartiles
 
 
 def write_trace(path: Path, lines: int, seed: int = 1) -> None:
@@ -133,7 +134,7 @@ def measure_traces(lines: int = 1_000_000, rounds: int = 7) -> list[Reading]:
                 end = perf_counter_ns(), process_time_ns()
                 if turn >= 0:
                     times[turn, at] = np.subtract(end, begin) / 1e9
-    ratios = times / times[:, :1]
+    ratios, to_reader = times / times[:, :1], times[:, :, 0] / times[:, -1:, 0]
     return [
         Reading(
             name,
@@ -142,6 +143,7 @@ def measure_traces(lines: int = 1_000_000, rounds: int = 7) -> list[Reading]:
             float(np.median(ratios[:, at, 1])),
             *peaks[name],
             rounds,
+            tuple(map(float, np.percentile(to_reader[:, at], (50, 25, 75)))),
         )
         for at, name in enumerate(names)
     ]

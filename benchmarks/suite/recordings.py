@@ -32,7 +32,7 @@ def traces(library, quick: bool):
     for name, reading in ((FREEHINT, whole), (REGEX, regex), (FASTER, faster)):
         yield Row(what, name, reading.seconds, "s")
         yield Row(f"{what}, peak", name, reading.peak_MiB, "MiB")
-    ratios = (1 / whole.ratio, 1 / whole.ratio_p75, 1 / whole.ratio_p25)
     bar = None if quick else MIN_TRACE_RATIO
-    yield Row(what, f"{REGEX} / {FREEHINT}", ratios[0], RATIO, *ratios[1:], whole.rounds, bar)
-    yield Row(what, f"{FASTER} / {FREEHINT}", faster.ratio / whole.ratio, RATIO)
+    for name, side, least in ((REGEX, regex, bar), (FASTER, faster, None)):
+        ratio, p25, p75 = side.to_reader
+        yield Row(what, f"{name} / {FREEHINT}", ratio, RATIO, p25, p75, side.rounds, least)

@@ -46,13 +46,13 @@ def plain_pattern(kind: str) -> str:
 
 
 def usual_pattern(kind: str) -> str:
-    """A faster regular expression that some lines of ``plain_pattern`` match, with its groups.
+    """A faster regular expression for most lines of ``plain_pattern``, with the same groups.
 
-    It has the task as a whole (group ``task``), for ``task_pattern``.  No byte of a line leaves it
-    a choice, so polars' regular expressions need not go back, or keep several states: that is what
-    the first blank or dash of a comm, a digit among the flags, a decimal pfn that begins with 0 or
-    a blank at the end of the line would ask for.  With one ``[`` in a line there is also no doubt
-    where the task ends.
+    Each byte of a line tells how to go on.  Then, and only then, does polars' engine find all
+    groups in one pass (regex-automata, dfa::onepass).  So the task is one group, for
+    ``task_pattern``, because a comm may end at any of its blanks and dashes; and these are left to
+    ``plain_pattern``: flags that begin with a digit, a decimal pfn that begins with 0, a blank at
+    the line's end, and a second ``[``, which might be where the task ends.
     """
     return (
         rf"^(?P<task>[^\[]*)\[(?P<cpu>{CPU})\] +(?:[^ \[0-9][^ \[]* +)?{SECONDS}: +"

@@ -1,10 +1,10 @@
 """Read traces from text: ftrace's ``trace`` and ``trace_pipe``, or output of trace-cmd and perf.
 
-Polars takes the usual lines of the usual tracepoints apart with one regular expression, which goes
-over each byte once, and the tasks, of which there are few, with another.  The few lines that it
-does not match go to a slower expression, which knows every form of these lines, what that leaves
-is parsed field by field, and lines that are still not understood are counted and quoted.  The text
-is read in blocks, so the table, not the text, bounds the memory used.
+Polars takes the usual lines of the usual tracepoints apart with a fast regular expression, and each
+distinct task, of which there are few, with another.  Lines that they do not match go to a slower
+one, which knows every form of such lines.  The few that are left are parsed field by field, and
+those that are still not understood are counted and quoted.  The text is read in blocks, so the
+table, not the text, bounds the memory used.
 """
 
 import re
