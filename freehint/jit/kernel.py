@@ -8,7 +8,7 @@ Under ``NUMBA_DISABLE_JIT=1`` the same functions run as plain Python.
 
 import contextlib
 import gc
-from pathlib import Path
+import os
 
 import numba
 from numba.core import config as numba_config
@@ -203,7 +203,7 @@ def as_python(function):
 def is_ours(function) -> bool:
     """Is a function or kernel written in a file of this package?"""
     code = getattr(as_python(function), "__code__", None)
-    return code is not None and Path(code.co_filename).is_relative_to(PACKAGE)
+    return code is not None and code.co_filename.startswith(f"{PACKAGE}{os.sep}")
 
 
 def _compiler(function):

@@ -108,6 +108,7 @@ def _importable(value) -> bool:
 
 
 CHUNK_S = 1.0
+LAST_CHUNKS = 16  # the last chunks take 1 / LAST_CHUNKS of that, so that all workers end together
 
 
 # Chunks.
@@ -123,6 +124,11 @@ class Tempo:
     def chunk_runs(self) -> int:
         """The number of runs that take about CHUNK_S; one as long as no run is done."""
         return max(1, round(CHUNK_S / self.run_s)) if self.run_s else 1
+
+    def chunk_of(self, left: int, width: int) -> int:
+        """The number of runs that the next worker of ``width`` gets of those that are left."""
+        last = max(1, self.chunk_runs // LAST_CHUNKS)
+        return min(left, self.chunk_runs, max(last, -(-left // (2 * width))))
 
     def note(self, runs: int, seconds: float) -> None:
         """Take the time of a chunk; later runs count more, because neighbours are alike."""
@@ -143,7 +149,7 @@ def fed(pool, space: Space, left: deque):
     while left or running:
         width = pool.width()
         while left and len(running) < 2 * width:
-            size = min(tempo.chunk_runs, -(-len(left) // width))
+            size = tempo.chunk_of(len(left), width)
             jobs = [left.popleft() for _ in range(size)]
             running[pool.submit(jobs)] = jobs
         for future in pool.finished(running):
