@@ -33,8 +33,9 @@ def walk_bars(order: int, way: str) -> dict[str, float]:
     """The same for a walk over a shuffled list, by ``shuffled_walk``'s ways.
 
     Order 0 waits for the same loads on every side, one after another: 1.04 to 1.4 of struct page
-    were seen (the bar is a tenth less), 1.83 to 2.1 of compact from both ends.  How many loads of gathered links are under
-    way at once is the processor's: 5.5 times struct page's speed on Skylake, 11 to 16 on Zen 4.
+    were seen (the bar is a tenth less), 1.83 to 2.1 of compact from both ends.  How many loads of
+    gathered links are under way at once is the processor's: 5.5 times struct page's speed on
+    Skylake, 11 to 16 on Zen 4.
     """
     if order == 0:
         return {COMPACT: 1.5} if way == "whole" else {STRUCT_PAGE: 0.9}
