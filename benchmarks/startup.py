@@ -31,23 +31,32 @@ def run(code: str, cache: str) -> Start:
     return Start(wall, cpu)
 
 
-def starts(repeats: int) -> dict[str, Start]:
-    """The cold start, and the best of ``repeats`` warm ones and of ``import numba``.
+class Starts(NamedTuple):
+    """A cold start, if there was one, and warm ones and ``import numba`` in turn."""
 
-    The best: whatever else the machine does can only add to it.
-    """
+    cold: Start | None
+    warm: list[Start]
+    numba: list[Start]
+
+
+def warm_starts(repeats: int, cache: str, cold: Start | None = None) -> Starts:
+    """Starts with the kernels of a cache."""
+    found = [(run(FIRST_RESULT, cache), run(IMPORT_NUMBA, cache)) for _ in range(repeats)]
+    return Starts(cold, *map(list, zip(*found)))
+
+
+def starts(repeats: int) -> Starts:
+    """The cold start as well."""
     with tempfile.TemporaryDirectory() as cache:
-        cold = run(FIRST_RESULT, cache)
-        warm = min(run(FIRST_RESULT, cache) for _ in range(repeats))
-        numba = min(run(IMPORT_NUMBA, cache) for _ in range(repeats))
-    return {"cold": cold, "warm": warm, "import numba": numba}
+        return warm_starts(repeats, cache, run(FIRST_RESULT, cache))
 
 
 def main() -> None:
-    """Print a row a start, with its CPU time beside that of ``import numba``."""
+    """Print a row a start, the best of five, with its CPU time beside that of ``import numba``."""
     found = starts(5)
-    least = found["import numba"].cpu_s
-    for name, start in found.items():
+    best = {"cold": found.cold, "warm": min(found.warm), "import numba": min(found.numba)}
+    least = best["import numba"].cpu_s
+    for name, start in best.items():
         times = start.cpu_s / least
         print(
             f"{name:14} {start.wall_s:6.1f} s {start.cpu_s:6.2f} CPU s {times:6.1f} x import numba"

@@ -160,6 +160,14 @@ def test_the_stored_mark_is_of_this_processor(tmp_path):
     assert stored.core_mark_ns(MACHINE | {"cpu": "b"}, tmp_path) == float("inf")
 
 
+def test_a_table_of_another_state_of_the_cache_is_no_bar():
+    then = {"load_8MiB_ns": 20.0}
+    assert stored.same_cache(then, {"load_8MiB_ns": 28.0})
+    assert not stored.same_cache(then, {"load_8MiB_ns": 140.0})
+    assert not stored.same_cache({"load_8MiB_ns": 140.0}, then)
+    assert stored.same_cache({}, then)  # stored before there was a mark
+
+
 def test_a_core_is_marked():
     marks = [mark_ns() for _ in range(5)]
     assert 0 < min(marks) < 1000
