@@ -3,15 +3,17 @@
 import tracemalloc
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from freehint.config import InputError
 from freehint.safety.case import Case
 from freehint.safety.exhaust import search as tables
 from freehint.safety.exhaust import store
-from freehint.safety.exhaust.expand import NEED_ROOM
+from freehint.safety.exhaust.expand import LEVEL_DONE, NEED_ROOM
 from freehint.safety.exhaust.explore import explore, search_all
 from freehint.safety.exhaust.late import ROW, STATES
+from freehint.safety.exhaust.search import Search
 
 CASE = Case("v24", generation="G1", operations=2, rounds=1, vcpus=2)
 LEAST = 6 << 20
@@ -49,6 +51,18 @@ def test_parts_of_a_level_come_to_what_the_level_comes_to(whole, monkeypatch):
     assert replace(explore(CASE), seconds=0) == whole
     stopped = explore(CASE, most_states=40_000)
     assert 40_000 < stopped.states < 60_000 and not stopped.exhausted
+
+
+def test_a_guest_that_was_searched_before_is_as_good_as_a_new_one():
+    small = replace(CASE, operations=1)
+    used, _ = search_all(small, 1 << 30, 1 << 30)  # It began anew for each byte that changes.
+    fresh = Search(small, used.cells.tolist())
+    while len(fresh.level):
+        assert fresh.expand(1 << 30) == LEVEL_DONE
+        fresh.next_level()
+    assert fresh.count.tolist() == used.count.tolist() and fresh.count[STATES] > 1000
+    for name in ("first", "table", "parents", "steps"):
+        assert np.array_equal(getattr(fresh, name), getattr(used, name)), name
 
 
 def test_a_checkpoint_of_other_code_is_refused(tmp_path, monkeypatch):

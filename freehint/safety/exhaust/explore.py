@@ -244,7 +244,7 @@ def search_all(
         if came_to != NOT_PACKED:
             return search, came_to
         cells = set(search.cells.tolist()) | search.changed()
-        search = Search(case, cells, symmetric, reduced)
+        search = Search(case, cells, symmetric, reduced, search)
 
 
 def _search(search: Search, most_states: int, most_bytes: int, progress, checkpoint) -> int:

@@ -63,15 +63,24 @@ class Search:
     reduced : bool
         Whether some steps are taken together where that is shown to be enough:
         :mod:`freehint.safety.exhaust.together`.
+    before : Search, optional
+        A search of the same case, which is over: this one goes on with its guest.
     """
 
-    def __init__(self, case: Case, cells, symmetric: bool = True, reduced: bool = False):
+    def __init__(
+        self, case: Case, cells, symmetric: bool = True, reduced: bool = False, before=None
+    ):
         self.case, self.cells = case, np.array(sorted(cells), np.uint64)
         self.symmetric = symmetric
         self.together = taken_together(case) if reduced else APART
-        guest, policy = new_guest(case, symmetric)
-        self.guest, self.pinned = guest, bound(guest, policy)
-        settle(self.pinned)
+        if before is None:
+            guest, policy = new_guest(case, symmetric)
+            self.guest, self.pinned = guest, bound(guest, policy)
+            settle(self.pinned)
+        else:
+            guest = self.guest = before.guest
+            self.pinned = before.pinned
+            guest.words[:] = before.first
         self.words = guest.words
         self.first = self.words.copy()
         self.before = self.words.copy()
