@@ -100,7 +100,7 @@ def told_changes(rows: list[Row], machine: dict) -> int:
     for change in found:
         print(f"benchmarks: {change}", file=sys.stderr)
     if not stored.same_cache(own["machine"], machine):
-        print("told, not judged: neighbours leave another part of the cache than they did then")
+        print("told, not judged: neighbours may have left another part of the cache than then")
         return 0
     return len(fell)
 
