@@ -27,6 +27,7 @@ from freehint.studies.limits import dependent_load_ns
 
 MISSED, CANNOT_RUN = 1, 2
 PROCESSES = 3
+CACHED = 8 << 20  # bytes
 WHAT_TO_DO = """\
 benchmarks: run it again when the machine is idle: python -m benchmarks.run --only PART
 benchmarks: if it falls again, find the change: git bisect run make bench-quick
@@ -40,15 +41,16 @@ def parts_of(names: list[str], quick: bool, built: Path) -> list[list[Part]]:
     return [[part_of(found) for found in PARTS[name](library, quick)] for name in bar]
 
 
-def measured(names, quick: bool) -> list[list[list[Part]]]:
+def measured(names, quick: bool) -> tuple[list[list[list[Part]]], list[float]]:
     """Per part of the benchmark what each process measured: one for most, ``PROCESSES`` in turn.
 
     In turn, each with all of its parts: so a row's processes lie minutes apart, and what a
-    neighbour does for half a minute is not in all of them.
+    neighbour does for half a minute is not in all of them.  And the time of a dependent load in
+    8 MiB, between the processes.
     """
     several = [name for name in names if name in IN_PROCESSES]
     once = [name for name in names if name not in IN_PROCESSES]
-    found = {name: [] for name in names}
+    found, loads = {name: [] for name in names}, [dependent_load_ns(CACHED)]
     with tempfile.TemporaryDirectory() as folder:
         built = build_baseline(Path(folder))
         for _ in range(PROCESSES if several else 0):
@@ -56,11 +58,12 @@ def measured(names, quick: bool) -> list[list[list[Part]]]:
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, context) as process:
                 parts = process.submit(parts_of, several, quick, built).result()
+            loads.append(dependent_load_ns(CACHED))
             for name, part in zip(several, parts):
                 found[name].append(part)
         for name, part in zip(once, parts_of(once, quick, built)):
             found[name].append(part)
-    return [found[name] for name in names]
+    return [found[name] for name in names], loads
 
 
 def told_bars(rows: list[Row]) -> int:
@@ -97,7 +100,7 @@ def told_changes(rows: list[Row], machine: dict) -> int:
     for change in found:
         print(f"benchmarks: {change}", file=sys.stderr)
     if not stored.same_cache(own["machine"], machine):
-        print("told, not judged: neighbours leave another part of the cache than they did then")
+        print("told, not judged: neighbours may have left another part of the cache than then")
         return 0
     return len(fell)
 
@@ -108,10 +111,8 @@ def bench(only, quick: bool, folder: Path) -> int:
     command = "make bench-quick" if quick else "make bench"
     if only:
         command += f", but only {', '.join(only)}"
-    loads = [dependent_load_ns(8 << 20)]
-    found = measured(names, quick)
-    loads.append(dependent_load_ns(8 << 20))
-    machine[stored.CACHE_MARK] = sum(loads) / len(loads)
+    found, loads = measured(names, quick)
+    machine[stored.CACHE_MARK] = [min(loads), max(loads)]
     machine["core_mark_ns"] = min(map(least_mark, found))
     alone = min(machine["core_mark_ns"], stored.core_mark_ns(machine))
     rows = [row for processes in found for row in merged(processes, alone)]

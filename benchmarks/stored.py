@@ -141,9 +141,14 @@ def core_mark_ns(machine: dict, folder: Path = FOLDER) -> float:
 
 
 def same_cache(own: dict, now: dict) -> bool:
-    """Did neighbours leave as much of the cache as when a machine's table was stored?"""
-    marks = sorted((own.get(CACHE_MARK, now[CACHE_MARK]), now[CACHE_MARK]))
-    return marks[1] <= SAME_CACHE * marks[0]
+    """Did neighbours leave as much of the cache all the time, now and when a table was stored?
+
+    No, if the table has no mark: then nobody knows.
+    """
+    if CACHE_MARK not in own:
+        return False
+    marks = [*own[CACHE_MARK], *now[CACHE_MARK]]
+    return max(marks) <= SAME_CACHE * min(marks)
 
 
 def of_machine(tables: list[dict], machine: dict) -> dict | None:

@@ -11,7 +11,7 @@ from benchmarks.bitmaps import count, scan, sync
 from benchmarks.core import mark_ns
 from benchmarks.paired import Timing
 from benchmarks.rows import Part, Row, least_mark, merged, part_of, quartiles, timing_rows
-from benchmarks.run import main
+from benchmarks.run import main, told_changes
 from benchmarks.suite.allocator import plain_python
 from freehint.config import InputError
 
@@ -161,11 +161,21 @@ def test_the_stored_mark_is_of_this_processor(tmp_path):
 
 
 def test_a_table_of_another_state_of_the_cache_is_no_bar():
-    then = {"load_8MiB_ns": 20.0}
-    assert stored.same_cache(then, {"load_8MiB_ns": 28.0})
-    assert not stored.same_cache(then, {"load_8MiB_ns": 140.0})
-    assert not stored.same_cache({"load_8MiB_ns": 140.0}, then)
-    assert stored.same_cache({}, then)  # stored before there was a mark
+    then = {"load_8MiB_ns": [20.0, 22.0]}
+    assert stored.same_cache(then, {"load_8MiB_ns": [18.0, 26.0]})
+    assert not stored.same_cache(then, {"load_8MiB_ns": [130.0, 140.0]})
+    assert not stored.same_cache({"load_8MiB_ns": [130.0, 140.0]}, then)
+    assert not stored.same_cache(then, {"load_8MiB_ns": [20.0, 140.0]})  # meanwhile
+    assert not stored.same_cache({}, then)  # stored before there was a mark
+
+
+def test_a_fall_below_the_stored_table_counts_only_in_the_same_state_of_the_cache(monkeypatch):
+    cached = {"load_8MiB_ns": [20.0, 22.0]}
+    table = {"machine": MACHINE | cached, "ratios": stored.ratios([ratio(2.0)])}
+    monkeypatch.setattr(stored, "load_all", lambda: [table])
+    now = [ratio(1.2)]
+    assert told_changes(now, MACHINE | cached) == 1
+    assert told_changes(now, MACHINE | {"load_8MiB_ns": [130.0, 140.0]}) == 0
 
 
 def test_a_core_is_marked():
