@@ -45,7 +45,7 @@ def foreign_address(function, taken: tuple, what: str) -> tuple:
     Parameters
     ----------
     function : function
-        Of plain Python; it returns an int64.
+        Of plain Python; what calls it knows what it returns.
     taken : tuple of types
     what : str
         It begins the message of an error.
