@@ -65,7 +65,7 @@ def pindex_to_order(pindex):
     return PAGEBLOCK_ORDER if pindex >= PCP_THP else pindex // MIGRATE_PCPTYPES
 
 
-@kernel
+@kernel(cold=True)
 def rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags):
     """Refill a pcp list at its tail and return the number of blocks added.
 
@@ -111,12 +111,6 @@ def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
         rmqueue_bulk(memory, zone, cpu, order, migratetype, alloc_flags)
         if list_empty(memory.links, head):
             return -1
-    return take_head(memory, zone, cpu, order, head)
-
-
-@kernel(inline=True)
-def take_head(memory, zone, cpu, order, head):
-    """Take the first block of a pcp list that has one, and return its node."""
     node = list_next(memory.links, head)
     list_del(memory.links, node)
     memory.frame[node] = 0
@@ -132,14 +126,6 @@ def rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags):
     """
     end_run_of_frees(memory, zone, cpu)
     return pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags)
-
-
-@kernel(inline=True)
-def rmqueue_pcp_head(memory, zone, cpu, order, migratetype):
-    """As :func:`rmqueue_pcplist`, from a list that is not empty."""
-    end_run_of_frees(memory, zone, cpu)
-    head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
-    return take_head(memory, zone, cpu, order, head)
 
 
 @kernel(inline=True)

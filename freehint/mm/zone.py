@@ -43,7 +43,6 @@ from freehint.mm.pcp import (
     pcp_allowed_order,
     pcp_head_page,
     pcp_list_empty,
-    rmqueue_pcp_head,
     rmqueue_pcplist,
 )
 from freehint.mm.pcp_limits import free_would_drain, zone_flag
@@ -294,7 +293,7 @@ def take_from_pcp(memory, zone, cpu, order, migratetype):
     mark, flags = attempt_rules(memory, first_attempt(memory), 0)
     if not has_room(memory, zone, order, mark, highest_zone_of(migratetype), flags):
         return NO_PAGE
-    return rmqueue_pcp_head(memory, zone, cpu, order, migratetype)
+    return rmqueue_pcplist(memory, zone, cpu, order, migratetype, flags)
 
 
 @kernel(cold=True)

@@ -30,8 +30,8 @@ def calls(path: Path, names: set) -> bool:
 def test_nobody_but_the_engine_and_the_driver_calls_a_policys_drain():
     files = [*(ROOT / "freehint").rglob("*.py"), ROOT / "tests/strokes.py"]
     found = {str(path.relative_to(ROOT)) for path in files if calls(path, {"drain"})}
-    # The engine goes through User.call(), and the explorer's strokes are kernels.
-    assert found == {"freehint/policies/drive.py", "freehint/safety/worker.py"}
+    # The engine goes through User.call(), and the explorer calls verbs by address.
+    assert found == {"freehint/policies/drive.py"}
     replays = [path for path in files if "replay" in path.parts or path.name == "thread.py"]
     assert len(replays) > 5 and not [path for path in replays if calls(path, DRIVEN)]
 
