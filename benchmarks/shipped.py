@@ -59,7 +59,7 @@ def compared(rows: list[Row]) -> list[str]:
             figures = [f"{figure_of(x.value)} {x.unit}" if x else "" for x in (ours, other)]
             lines.append(
                 f"| {row.what} | {name} | {figures[0]} | {figures[1]} | {row.value:.2f} |"
-                f" {spread(row)} |"
+                f" {spread(row)}{', shared core' if row.shared else ''} |"
             )
     return lines
 
