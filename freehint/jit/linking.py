@@ -190,8 +190,9 @@ def keep_branches_apart() -> None:
 def _counted_from_the_front(package: str, fix_integer_index):
     """Numba's index of an array, which in kernels of ``package`` does not count from the end.
 
-    Numba tests each signed index for being negative, and adds the length if it is: three
-    instructions of the event loop's every ten.  Kernels with checked indices refuse such an index.
+    Numba tests each signed index for being negative, and adds the length if it is; without that
+    the event loop has 1.25 times its speed (docs/limits.md).  Kernels with checked indices refuse
+    such an index.
     """
     mangled = f"_ZN{len(package)}{package}"
 
