@@ -10,17 +10,13 @@ the rounds.
 """
 
 import argparse
-import os
-import resource
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-HERE = Path(__file__).parent.parent
-FIRST_RESULT = "import freehint as fh; fh.simulate(fh.Scenario())"
+from benchmarks.startup import FIRST_RESULT, HERE, run
+
 LOOP = """
 from benchmarks.events import speed
 speed("64MiB", "none", 1)
@@ -49,15 +45,8 @@ ROWS = {
 
 def cpu_s(code: str, checkout: Path, cache: str) -> float:
     """What a row takes in a process of its own, with the sources of a checkout."""
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "FREEHINT_CACHE_DIR": cache}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(
-        command, env=environment, cwd=cache, check=True, capture_output=True, text=True
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    whole = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return float(done.stdout) if done.stdout else whole
+    start = run(code, cache, checkout)
+    return float(start.said) if start.said else start.cpu_s
 
 
 def ratios(name: str, checkouts: list[Path], caches: list[str], rounds: int) -> np.ndarray:
@@ -80,6 +69,8 @@ def main(arguments=None) -> None:
     parser.add_argument("--row", action="append", choices=ROWS, help="all, unless given")
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args(arguments)
+    if args.rounds < 1:
+        parser.error(f"--rounds {args.rounds}: must be at least 1")
     if not (args.folder / "freehint" / "__init__.py").exists():
         parser.error(f"folder {str(args.folder)!r}: no checkout of freehint is there")
     with tempfile.TemporaryDirectory() as other, tempfile.TemporaryDirectory() as own:

@@ -5,30 +5,39 @@ import resource
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
+HERE = Path(__file__).parent.parent
 FIRST_RESULT = "import freehint as fh; fh.simulate(fh.Scenario())"
 IMPORT_NUMBA = "import numba"
 
 
 class Start(NamedTuple):
-    """Seconds of one process, the interpreter's own start included."""
+    """Seconds of one process, the interpreter's own start included, and what it printed."""
 
     wall_s: float
     cpu_s: float
+    said: str = ""
 
 
-def run(code: str, cache: str) -> Start:
-    """Run code in a process of its own, with its kernel cache in the folder ``cache``."""
+def run(code: str, cache: str, checkout: Path = HERE) -> Start:
+    """Run code in a process of its own, with its kernel cache in the folder ``cache``.
+
+    ``checkout`` holds the sources; they may be those of another commit.
+    """
+    environment = {**os.environ, "FREEHINT_CACHE_DIR": cache, "PYTHONPATH": str(checkout)}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = perf_counter()
-    environment = {**os.environ, "FREEHINT_CACHE_DIR": cache}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env=environment, cwd=checkout, check=True, stdout=subprocess.PIPE, text=True
+    )
     wall = perf_counter() - begin
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Start(wall, cpu)
+    return Start(wall, cpu, done.stdout)
 
 
 class Starts(NamedTuple):

@@ -20,3 +20,6 @@ def test_a_folder_without_a_checkout_is_refused(tmp_path, capsys):
         in_turn.main([str(tmp_path)])
     assert end.value.code == 2
     assert f"folder '{tmp_path}': no checkout of freehint is there" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        in_turn.main([str(in_turn.HERE), "--rounds", "0"])
+    assert "--rounds 0: must be at least 1" in capsys.readouterr().err

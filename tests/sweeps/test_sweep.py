@@ -17,6 +17,7 @@ import pytest
 import freehint as fh
 from freehint.cli import main
 from freehint.sweeps import one_run, parts
+from freehint.sweeps.pools import CHUNK_S, LAST_CHUNKS, Tempo
 from own_policy import QUIET, WRONG
 
 SMALL = fh.Scenario(memory="64MiB", duration_ns=20_000_000, walk_at_ns=1_000_000)
@@ -472,3 +473,15 @@ def test_the_command_line_sweeps_a_design(tmp_path, capsys):
 def test_no_file_is_one_sentence_and_exit_2(tmp_path, capsys):
     assert main(["sweep", str(tmp_path / "no.toml")]) == 2
     assert "no.toml: there is no such file" in capsys.readouterr().err
+
+
+def test_the_last_chunks_are_small_and_no_run_is_left_out():
+    tempo, width, left, sizes = Tempo(), 2, 2_000, []
+    assert tempo.chunk_of(left, width) == 1  # nobody knows yet how long a run takes
+    tempo.note(1, CHUNK_S / 160)
+    while left:
+        sizes.append(tempo.chunk_of(left, width))
+        left -= sizes[-1]
+    assert sum(sizes) == 2_000 and left == 0
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] == 160
+    assert max(sizes[-width:]) <= 160 // LAST_CHUNKS
