@@ -41,12 +41,13 @@ from freehint.mm.memory import (
 
 def _zone_positions(memory: Memory, table: dict, path) -> np.ndarray:
     """The position in ``memory.zones`` of every row's zone."""
-    names = {zone_name(memory, z): z for z in range(len(memory.zones.index))}
-    known = np.isin(table["zone"], list(names))
-    if not known.all():
-        row = int(np.argmin(known))
+    found = np.full(len(table["zone"]), -1, np.int64)
+    for z in range(len(memory.zones.index)):
+        found[table["zone"] == zone_name(memory, z)] = z
+    if (found < 0).any():
+        row = int(np.argmin(found))
         raise InputError(f"{path}: row {row}: unknown zone {table['zone'][row]!r:.80}")
-    return np.array([names[n] for n in table["zone"]], np.int64)
+    return found
 
 
 def _require(good, table: dict, column: str, path, why: str) -> None:
