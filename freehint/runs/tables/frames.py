@@ -54,7 +54,7 @@ def _names(codes, names) -> pd.Categorical:
 
 def _table(rows: np.ndarray, columns) -> pd.DataFrame:
     """A table of whole numbers, int64[n, len(columns)]."""
-    return pd.DataFrame(rows, columns=_index(tuple(columns)))
+    return pd.DataFrame(rows, columns=_index(tuple(columns)), copy=False)
 
 
 def _typed_table(rows: list, types: dict) -> pd.DataFrame:
