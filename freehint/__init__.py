@@ -5,6 +5,7 @@ used (PEP 562), so that the command line does not wait for what it does not need
 """
 
 import ast
+import gc
 import os
 import sys
 from importlib import import_module
@@ -27,9 +28,24 @@ def __getattr__(name):
     if name not in _MODULES:
         raise AttributeError(f"module 'freehint' has no attribute {name!r}")
     if _MODULES[name] == "freehint":
-        return import_module(f"freehint.{name}")
-    globals()[name] = value = getattr(import_module(_MODULES[name]), name)
+        return _imported(f"freehint.{name}")
+    globals()[name] = value = getattr(_imported(_MODULES[name]), name)
     return value
+
+
+def _imported(module: str) -> ModuleType:
+    """A module, imported without looking for cycles meanwhile: nearly all that it makes stays."""
+    if module in sys.modules or not gc.isenabled():
+        return import_module(module)
+    gc.disable()
+    try:
+        return import_module(module)
+    finally:
+        gc.enable()
+        if not gc.get_freeze_count():
+            # Together they make all that is there old: the next search does not begin there.
+            gc.freeze()
+            gc.unfreeze()
 
 
 def __dir__():
