@@ -20,6 +20,7 @@ def _read_names() -> dict[str, str]:
     return {alias.name: node.module for node in imports for alias in node.names}
 
 
+_YOUNG = 50_000  # objects that may lie in cycles: no large library has been imported yet
 _MODULES = _read_names()
 __all__ = sorted(_MODULES)
 
@@ -34,18 +35,21 @@ def __getattr__(name):
 
 
 def _imported(module: str) -> ModuleType:
-    """A module, imported without looking for cycles meanwhile: nearly all that it makes stays."""
+    """A module, imported without looking for cycles meanwhile, and later not among what came first.
+
+    What modules make stays until the process ends, and then to look through it takes longer than to
+    simulate.  Where much else was there before, it may become garbage, so all is looked through.
+    """
     if module in sys.modules or not gc.isenabled():
         return import_module(module)
+    first = not gc.get_freeze_count() and len(gc.get_objects()) < _YOUNG
     gc.disable()
     try:
         return import_module(module)
     finally:
         gc.enable()
-        if not gc.get_freeze_count():
-            # Together they make all that is there old: the next search does not begin there.
+        if first:
             gc.freeze()
-            gc.unfreeze()
 
 
 def __dir__():

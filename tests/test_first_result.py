@@ -53,3 +53,30 @@ def test_a_simulation_imports_no_pandas_and_a_table_does():
 def test_rare_actors_are_imported_by_the_runs_that_have_them(values, needed):
     (run, _) = imported(values)
     assert needed in run and "pandas" not in run
+
+
+FROZEN = """
+import gc
+{before}
+import freehint as fh
+fh.Scenario
+frozen = gc.get_freeze_count()
+fh.summaries
+print(frozen > 50_000, gc.get_freeze_count() <= frozen, gc.isenabled())
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "frozen"),
+    [
+        ("", "True True True"),
+        ("others = [[] for _ in range(50_000)]", "False True True"),
+        ("gc.disable()", "False True False"),
+    ],
+    ids=["a script", "much was there before", "no collections"],
+)
+def test_what_is_imported_first_is_not_looked_through_for_cycles(before, frozen):
+    """Nor is anything left out that may become garbage: what was there before, or came later."""
+    script = FROZEN.format(before=before)
+    said = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE)
+    assert said.stdout.decode().strip() == frozen
