@@ -20,7 +20,7 @@ def _read_names() -> dict[str, str]:
     return {alias.name: node.module for node in imports for alias in node.names}
 
 
-_YOUNG = 50_000  # objects that may lie in cycles: no large library has been imported yet
+_YOUNG = 20_000  # objects that may lie in cycles: numpy has been imported, but nothing larger
 _MODULES = _read_names()
 __all__ = sorted(_MODULES)
 
