@@ -5,6 +5,7 @@ used (PEP 562), so that the command line does not wait for what it does not need
 """
 
 import ast
+import gc
 import os
 import sys
 from importlib import import_module
@@ -19,6 +20,7 @@ def _read_names() -> dict[str, str]:
     return {alias.name: node.module for node in imports for alias in node.names}
 
 
+_YOUNG = 20_000  # objects that may lie in cycles: numpy has been imported, but nothing larger
 _MODULES = _read_names()
 __all__ = sorted(_MODULES)
 
@@ -27,9 +29,27 @@ def __getattr__(name):
     if name not in _MODULES:
         raise AttributeError(f"module 'freehint' has no attribute {name!r}")
     if _MODULES[name] == "freehint":
-        return import_module(f"freehint.{name}")
-    globals()[name] = value = getattr(import_module(_MODULES[name]), name)
+        return _imported(f"freehint.{name}")
+    globals()[name] = value = getattr(_imported(_MODULES[name]), name)
     return value
+
+
+def _imported(module: str) -> ModuleType:
+    """A module, imported without looking for cycles meanwhile, and later not among what came first.
+
+    What modules make stays until the process ends, and then to look through it takes longer than to
+    simulate.  Where much else was there before, it may become garbage, so all is looked through.
+    """
+    if module in sys.modules or not gc.isenabled():
+        return import_module(module)
+    first = not gc.get_freeze_count() and len(gc.get_objects()) < _YOUNG
+    gc.disable()
+    try:
+        return import_module(module)
+    finally:
+        gc.enable()
+        if first:
+            gc.freeze()
 
 
 def __dir__():

@@ -54,10 +54,10 @@ from freehint.runs.costs.clearing import Clearing
 from freehint.runs.costs.file import load_clearing, load_costs
 from freehint.runs.costs.sources import cost_sources
 from freehint.runs.overcommit import Guest, Overcommit, overcommit
-from freehint.runs.provenance import provenance_table
-from freehint.runs.run import Run, comparison, summaries
+from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
+from freehint.runs.tables.compare import comparison, provenance_table, summaries
 from freehint.runs.trajectory.trajectory import Trajectory, record
 from freehint.safety.exhaust.explore import explore
 from freehint.studies.chart.chart import decision_chart

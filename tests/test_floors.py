@@ -28,7 +28,8 @@ ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 ENGINE = [
     {"world"},
     {"guest", "host"},
-    {"worker", "moment", "user", "canary", "watchdog", "current", "watcher", "rare"},
+    {"worker", "moment", "user", "canary", "watchdog", "current", "watcher"}
+    | {"rare", "turns", "pressure_turns"},
     {"loop", "monitor", "stroke_kernels"},
     {"strokes"},
     {"commands", "inflate"},

@@ -6,7 +6,6 @@ random words or more room; :class:`Engine` deals with that and calls it again.
 
 from freehint.engine.commands import Commands
 from freehint.engine.current import Current
-from freehint.engine.guest.pressure.outside import drop_everything, reclaim_pages
 from freehint.engine.guest.workloads import WORDS, draw_words
 from freehint.engine.host.device import draw_gaps
 from freehint.engine.host.migration import Migration, MigrationConfig
@@ -28,7 +27,7 @@ from freehint.engine.loop import (
     advance,
 )
 from freehint.engine.moment import moment
-from freehint.engine.rare import RARE
+from freehint.engine.rare import turn_of
 from freehint.engine.strokes import Strokes
 from freehint.engine.user import require_whole
 from freehint.engine.world.clock import NEVER, hold_lock, schedule
@@ -291,12 +290,18 @@ class Engine:
         elif why == HOST_SHORT:
             self._reclaim()
         elif why == NEED_KERNEL:
-            self.world.apart[who] = address_of(RARE[who], FLAG, self.pinned, 0, 0)
+            self.world.apart[who] = address_of(turn_of(who), FLAG, self.pinned, 0, 0)
+
+    # Imported where they are used: what is under pressure needs a quarter of all modules.
 
     def _drop_caches(self, now_ns: int) -> None:
+        from freehint.engine.guest.pressure.outside import drop_everything
+
         drop_everything(self.pinned)
 
     def _memory_reclaim(self, now_ns: int, mib: int) -> None:
+        from freehint.engine.guest.pressure.outside import reclaim_pages
+
         reclaim_pages(self.pinned, mib * PAGES_PER_MIB)
 
     def _reclaim(self) -> None:

@@ -18,10 +18,8 @@ from freehint.engine.guest.balloon import (
     leak_pages,
     take_pages,
 )
-from freehint.engine.guest.pressure.eevdf import TICK_NS
-from freehint.engine.guest.pressure.outside import take_pages_reclaiming
 from freehint.engine.world.balloon import IN_IT, TAKEN
-from freehint.engine.world.clock import NEVER, hold_lock, schedule
+from freehint.engine.world.clock import NEVER, TICK_NS, hold_lock, schedule
 from freehint.mm.callback import NEEDS_CALLBACK
 from freehint.mm.zone import LOCKED, NO_PAGE
 from freehint.units import NS_PER_MS, NS_PER_S, PAGES_PER_MIB
@@ -55,7 +53,12 @@ class Inflation:
         self.until = 0  # time_ns until which kswapd waits for the driver
         self.course = []
         self.largest = len(engine.world.balloon.pages)
-        self.take = take_pages_reclaiming if engine.under_pressure else take_pages
+        self.take = take_pages
+        if engine.under_pressure:
+            # Only then imported: it needs all of reclaim.
+            from freehint.engine.guest.pressure.outside import take_pages_reclaiming
+
+            self.take = take_pages_reclaiming
 
     @property
     def pages(self) -> int:

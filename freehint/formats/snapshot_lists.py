@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from freehint.config import (
@@ -42,12 +41,13 @@ from freehint.mm.memory import (
 
 def _zone_positions(memory: Memory, table: dict, path) -> np.ndarray:
     """The position in ``memory.zones`` of every row's zone."""
-    names = {zone_name(memory, z): z for z in range(len(memory.zones.index))}
-    known = np.isin(table["zone"], list(names))
-    if not known.all():
-        row = int(np.argmin(known))
+    found = np.full(len(table["zone"]), -1, np.int64)
+    for z in range(len(memory.zones.index)):
+        found[table["zone"] == zone_name(memory, z)] = z
+    if (found < 0).any():
+        row = int(np.argmin(found))
         raise InputError(f"{path}: row {row}: unknown zone {table['zone'][row]!r:.80}")
-    return np.array([names[n] for n in table["zone"]], np.int64)
+    return found
 
 
 def _require(good, table: dict, column: str, path, why: str) -> None:
@@ -98,8 +98,9 @@ def load_pageblocks(memory: Memory, table: dict, path) -> None:
     types = table["migratetype"]
     _require(np.isin(table["skip"], (0, 1)), table, "skip", path, "must be 0 or 1")
     index = block - (memory.base_pfn >> PAGEBLOCK_ORDER)
-    if len(np.unique(index)) != len(index):
-        row = int(np.argmax(pd.Series(index).duplicated()))
+    first = np.unique(index, return_index=True)[1]
+    if len(first) != len(index):
+        row = int(np.setdiff1d(np.arange(len(index)), first)[0])
         raise InputError(f"{path}: row {row}: block {block[row]} is listed twice")
     memory.pageblock[index] = types | np.where(table["skip"] == 1, SKIP_BIT, 0)
 
@@ -215,18 +216,38 @@ def read_table(path: Path, columns, files: Files) -> dict:
                 f"{path}: column {name!r} must hold whole numbers,"
                 f" got {shown(column[:1].to_pylist())}"
             )
-        try:
-            wanted[name] = column.cast(pa.int64()).to_numpy()
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{path}: column {name!r}: {first_line(error)}") from None
+        wanted[name] = _numbers(column, path, name)
     return wanted
+
+
+def _numbers(column: pa.ChunkedArray, path, name: str) -> np.ndarray:
+    """A column of whole numbers as int64.
+
+    Not with ``to_numpy``, which imports pandas, nor ``cast``, which imports arrow's functions.
+    """
+    if not column.num_chunks:
+        return np.zeros(0, np.int64)
+    values = np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
+    found = values.astype(np.int64)
+    if values.dtype == np.uint64 and (found < 0).any():
+        raise InputError(f"{path}: column {name!r}: {values.max()} is beyond 63 bits")
+    return found
 
 
 def _texts(column: pa.ChunkedArray, path, name: str) -> np.ndarray:
     """A column of texts, which may be stored as a dictionary."""
     try:
+        if pa.types.is_dictionary(column.type) and column.type.value_type == pa.string():
+            parts = [_listed(chunk) for chunk in column.chunks]
+            return np.concatenate(parts) if parts else np.zeros(0, str)
         return np.array(column.cast(pa.string()).to_pylist(), object).astype(str)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise InputError(
             f"{path}: column {name!r} must hold texts: {first_line(error):.80}"
         ) from None
+
+
+def _listed(chunk: pa.DictionaryArray) -> np.ndarray:
+    """The texts that a dictionary's indices stand for."""
+    texts = np.array(chunk.dictionary.to_pylist(), object).astype(str)
+    return texts[np.from_dlpack(chunk.indices)] if len(chunk) else np.zeros(0, str)

@@ -12,12 +12,15 @@ import tomllib
 import zlib
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freehint.config import InputError, require
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A few KiB in a file may stand for more than a machine has; nothing recorded comes near these.
 MOST_BYTES = 1 << 30  # of a text, unpacked
@@ -172,7 +175,7 @@ def table_of(source, path) -> pa.Table:
     return table
 
 
-def frame_of(table: pa.Table, path) -> pd.DataFrame:
+def frame_of(table: pa.Table, path) -> "pd.DataFrame":
     """A table as a DataFrame, from its columns alone: pandas' own notes in a file are not read.
 
     Raises
@@ -186,8 +189,10 @@ def frame_of(table: pa.Table, path) -> pd.DataFrame:
         raise InputError(f"{path}: has a column that cannot be read: {first_line(error)}") from None
 
 
-def csv_of(content: bytes, path, types: dict) -> pd.DataFrame:
+def csv_of(content: bytes, path, types: dict) -> "pd.DataFrame":
     """The table that a csv file holds; ``types`` gives the types of some columns by name."""
+    import pandas as pd  # here, because not every table becomes a DataFrame
+
     try:
         return pd.read_csv(io.BytesIO(content), dtype=types)
     except (ValueError, OverflowError) as error:  # a ParserError is a ValueError too

@@ -31,12 +31,13 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
-from freehint.jit.closure import PACKAGE, kernels_hash
+from freehint.jit.closure import PACKAGE, UNFINISHED, kernels_hash, remember
+from freehint.jit.linking import as_entry
 from freehint.jit.trust import admitted, distrust, private
 
 SUFFIX = ".kernel"
-UNFINISHED = ".unfinished-"
 LOCK = ".lock"
+RECORD = "sources"  # which hash of kernels the sources have
 DIGEST_BYTES = 32
 END_OF_KEY = b"\n\0"  # in no key, which is the text of a tuple
 UNUSED_S = 60 * 86400  # a folder of other sources, until it is removed
@@ -143,7 +144,7 @@ class KernelCache(_Cache):
             return
         key = self._key(sig, data.codegen)
         try:
-            write_whole(self.folder / self._file(key), key, data._reduce())
+            write_whole(self.folder / self._file(key), key, as_entry(data))
         except OSError:
             COUNTS.not_kept += 1
 
@@ -257,7 +258,8 @@ def source_hash() -> str:
         16 hexadecimal digits.
     """
     # Bounds checks change the code but are not in Numba's own key.
-    parts = (kernels_hash(), numba.__version__, *sys.version_info[:2], numba_config.BOUNDSCHECK)
+    versions = (numba.__version__, *sys.version_info[:2], numba_config.BOUNDSCHECK)
+    parts = (kernels_hash(records()), *versions)
     return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
@@ -270,6 +272,11 @@ def cache_bases() -> list[Path]:
     return [Path(home) / "freehint", PACKAGE / "__pycache__" / "kernels"]
 
 
+def records() -> tuple[Path, ...]:
+    """Files that may tell which hash of kernels the sources have."""
+    return tuple(base / RECORD for base in cache_bases())
+
+
 def cache_folders() -> tuple[Path | None, tuple]:
     """Where this version's compiled kernels are kept, or None, and where else they are looked for.
 
@@ -277,6 +284,8 @@ def cache_folders() -> tuple[Path | None, tuple]:
     """
     folders = [base / source_hash() for base in cache_bases()]
     kept = next(filter(writable, folders), None)
+    if kept:
+        remember(kept.parent / RECORD, kernels_hash(records()))
     others = (folder for folder in folders if folder != kept and folder.is_dir())
     return kept, tuple(folder for folder in others if admitted(folder.parent) and admitted(folder))
 

@@ -1,15 +1,24 @@
 """Which source files shape compiled kernels: all that the modules with kernels import.
 
 The imports are read from the text, so nothing is imported to find them, and an edit of a file that
-no kernel imports costs no recompilation.
+no kernel imports costs no recompilation.  To read all texts takes a fifth of the time that it takes
+to find the imports in them, so what was found is kept under a digest of all texts.
 """
 
+import contextlib
 import hashlib
+import os
 import re
+import tempfile
 from functools import cache
 from pathlib import Path
 
+from freehint.jit.trust import distrust
+
+UNFINISHED = ".unfinished-"  # a file's name until it is whole
 PACKAGE = Path(__file__).parent.parent
+RECORDS_KEPT = 32  # states of the sources, in a file of lines: digest of all texts, kernels_hash()
+_RECORD = re.compile(r"([0-9a-f]{64}) ([0-9a-f]{64})")
 _USES_KERNEL = re.compile(r"^\s*@kernel\b", re.M)
 # ``from X import a, b`` and ``from X import (a,\n b)`` and ``import X``, anywhere in the text.
 _IMPORT = re.compile(
@@ -65,11 +74,60 @@ class Sources:
         return digest.hexdigest()
 
 
+def texts_digest(folder: str | Path) -> str:
+    """The sha256 over names and contents of all source files of a package or a folder in it."""
+    digest = hashlib.sha256()
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name == "__pycache__":
+            continue
+        if entry.is_dir():
+            digest.update(f"{entry.name}/{texts_digest(entry.path)}".encode())
+        elif entry.name.endswith(".py"):
+            with open(entry.path, "rb", buffering=0) as file:
+                text = file.read()
+            digest.update(f"{entry.name}\0{len(text)}\0".encode() + text)
+    return digest.hexdigest()
+
+
 @cache
-def kernels_hash() -> str:
-    """The sha256 over every source file that shapes compiled kernels."""
+def _package_digest() -> str:
+    return texts_digest(PACKAGE)
+
+
+@cache
+def kernels_hash(records: tuple = ()) -> str:
+    """The sha256 over every source file that shapes compiled kernels.
+
+    ``records`` are files in which :func:`remember` may have kept it.
+    """
+    digest = _package_digest()
+    for path in records:
+        if digest in (known := _read_records(path)):
+            return known[digest]
     sources = Sources()
     return sources.digest(sources.closure(sources.with_kernels()))
+
+
+def remember(record: Path, found: str) -> None:
+    """Keep that the sources, as they are, have this kernels_hash(); the file appears whole."""
+    digest, known = _package_digest(), _read_records(record)
+    if known.get(digest) == found:
+        return
+    kept = {**dict(list(known.items())[1 - RECORDS_KEPT :]), digest: found}
+    with contextlib.suppress(OSError):
+        handle, name = tempfile.mkstemp(prefix=UNFINISHED, dir=record.parent)
+        with os.fdopen(handle, "w") as file:
+            file.writelines(f"{texts} {kernels}\n" for texts, kernels in kept.items())
+        os.replace(name, record)
+
+
+def _read_records(path: Path) -> dict[str, str]:
+    try:
+        with path.open() as file:
+            lines = [] if distrust(os.fstat(file.fileno())) else file.read().splitlines()
+    except (OSError, ValueError):
+        return {}
+    return dict(one.groups() for one in map(_RECORD.fullmatch, lines) if one)
 
 
 @cache

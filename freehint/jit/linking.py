@@ -31,6 +31,8 @@ from numba.np import arrayobj
 
 X86 = platform.machine() in ("x86_64", "AMD64")
 
+ENTRY = "entry"  # the kind of a kept library that no other links
+
 _compiling = threading.local()
 
 
@@ -58,6 +60,31 @@ class LinkedLibrary(JITCodeLibrary):
         # At every level of calls anew the deepest code would be copied a dozen times.
         self._linking_libraries = all_linked(self)
         super().finalize()
+
+    @classmethod
+    def _unserialize(cls, codegen, state):
+        name, kind, data = state
+        if kind != ENTRY:
+            return super()._unserialize(codegen, state)
+        made = codegen.create_library(name)
+        made.enable_object_caching()
+        code, names = data
+        made._set_compiled_object(code)
+        made._finalize_final_module()
+        codegen._engine._defined_symbols.update(names)
+        return made
+
+
+def as_entry(compiled) -> tuple:
+    """A CompileResult as Numba rebuilds it, but its library as machine code and names to look up.
+
+    Numba would keep LLVM's code too, for other kernels to link: nobody links an entry for Python,
+    and it takes longer to read than all the rest.
+    """
+    library, names, *rest = compiled._reduce()
+    name, _, (machine_code, _) = library
+    asked = names.llvm_func_name, names.llvm_cpython_wrapper_name
+    return (name, ENTRY, (machine_code, asked)), names, *rest
 
 
 def all_linked(library) -> list:

@@ -14,7 +14,7 @@ from pathlib import Path
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 PRIVATE = 0o700
 _told = set()  # folders refused by this process
-KERNELS = re.compile(r"[0-9a-f]{16}|.*\.kernel|\.unfinished-.*|.*\.nb[ic]")
+KERNELS = re.compile(r"[0-9a-f]{16}|sources|.*\.kernel|\.unfinished-.*|.*\.nb[ic]")
 
 
 def distrust(status: os.stat_result) -> str | None:

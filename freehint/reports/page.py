@@ -16,10 +16,10 @@ from freehint.reports.glossary import glossary_script
 from freehint.reports.pictures import run_figures
 from freehint.reports.reproduce import Reproduction
 from freehint.runs.cited.citations import citations
-from freehint.runs.provenance import provenance_table
 from freehint.runs.run import Run, readable
 from freehint.runs.scenario_dict import BY_HAND
 from freehint.runs.scenario_file import scenario_toml
+from freehint.runs.tables.compare import provenance_table
 from freehint.runs.trajectory.trajectory import Trajectory
 from freehint.studies.migrations import readable_rounds
 from freehint.units import NS_PER_S, format_ns, format_share, micro

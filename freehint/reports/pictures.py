@@ -6,7 +6,8 @@ from html import escape
 
 from freehint import figures
 from freehint.figures.drawing.palette import THEMES
-from freehint.runs.run import Run, summaries
+from freehint.runs.run import Run
+from freehint.runs.tables.compare import summaries
 from freehint.units import NS_PER_MS, NS_PER_US, format_ns, micro
 
 DPI = 150

@@ -7,10 +7,10 @@ from freehint.config import InputError
 from freehint.inputs.reading import exists
 from freehint.policies import find_policies
 from freehint.runs.costs.file import load_costs
-from freehint.runs.run import comparison
 from freehint.runs.scenario import Scenario
 from freehint.runs.scenario_file import read_scenario
 from freehint.runs.simulate import simulate
+from freehint.runs.tables.compare import comparison
 from freehint.units import NS_PER_S
 
 

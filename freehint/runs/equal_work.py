@@ -11,8 +11,8 @@ import pandas as pd
 from freehint.config import require
 from freehint.engine.watcher import Watcher
 from freehint.engine.world.clock import NEVER
-from freehint.runs.run import summaries
 from freehint.runs.simulate import simulate
+from freehint.runs.tables.compare import summaries
 
 MOMENTS = 400
 TALLIED = {"allocations": "allocations", "reused": "reused_pages", "first_hinted": "first_hinted"}

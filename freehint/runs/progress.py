@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from tqdm.auto import tqdm
-
 from freehint.units import NS_PER_S, PAGE_SIZE
 
 BAR = "{desc}: {n:.2f} of {total:.2f} simulated s |{bar}| {elapsed}{postfix}"
@@ -54,6 +52,9 @@ def progress_bar(title: str, duration_ns: int) -> Iterator:
 
     It appears when a run takes longer than a second.  Call the yielded function with a Progress.
     """
+    # Imported here: with a notebook's widgets it takes as long as numpy.
+    from tqdm.auto import tqdm
+
     with tqdm(
         total=duration_ns / NS_PER_S, desc=title, bar_format=BAR, leave=False, delay=1
     ) as bar:

@@ -6,8 +6,6 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-import pandas as pd
-
 from freehint.config import InputError, shown_json
 from freehint.inputs.reading import json_of
 from freehint.mm.memory import Memory
@@ -103,31 +101,3 @@ def provenance(scenario, release: str, inputs: tuple, memory: Memory) -> dict:
         "inputs": [one._asdict() for one in inputs],
         **({"costs_file": costs._asdict()} if costs else {}),
     }
-
-
-def provenance_table(runs) -> pd.DataFrame:
-    """The provenance of all runs of a comparison, for people, as a table with one row per fact.
-
-    A fact that differs between the runs is listed with every value.
-    """
-    facts = {}
-
-    def enter(name, value):
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                enter(f"{name}.{key}" if name else key, inner)
-        elif name == "inputs":
-            for one in value:
-                enter(f"sha256 of {one['file']}", one["sha256"])
-        else:
-            seen = facts.setdefault(name, [])
-            if value not in seen:
-                seen.append(value)
-
-    for run in runs:
-        enter("", run.provenance)
-    rows = {
-        name.removeprefix("parameters."): " | ".join(map(str, values))
-        for name, values in facts.items()
-    }
-    return pd.DataFrame({"value": pd.Series(rows, dtype=str)})

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,7 +13,6 @@ from freehint.config import InputError
 from freehint.files import whole_folder
 from freehint.inputs.reading import frame_of, read_bytes, table_of
 from freehint.mm.memory import Memory
-from freehint.runs.cited.citations import citations
 from freehint.runs.provenance import read_provenance
 from freehint.runs.readable import (
     MIGRATION_READABLE,
@@ -22,24 +21,20 @@ from freehint.runs.readable import (
     WAITS_READABLE,
     WALK_ONLY,
 )
-from freehint.runs.stored import (
-    FURTHER_TABLES,
-    TABLES,
-    check_summary,
-    check_table,
-    further_tables,
-    with_texts,
-)
 from freehint.runs.summary import waiting
-from freehint.runs.tracks import trace_of
+from freehint.runs.tables.names import FURTHER_TABLES, TABLES, further_tables
+from freehint.runs.tables.remains import Remains
 from freehint.units import micro
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METADATA_KEY = b"freehint"
 
 
 @dataclass(frozen=True)
 class Run:
-    """The tables of one simulated run.
+    """The tables of one simulated run, each made when it is asked for first.
 
     Attributes
     ----------
@@ -90,24 +85,43 @@ class Run:
         The guest's memory at the end, which is not saved.
     """
 
-    summary: pd.Series
-    reports: pd.DataFrame
-    locks: pd.DataFrame
-    waits: pd.DataFrame
-    walks: pd.DataFrame
-    history: pd.DataFrame
-    rounds: pd.DataFrame
-    violations: pd.DataFrame
-    resident: pd.DataFrame
-    work: pd.DataFrame
-    held: pd.DataFrame
-    balloon: pd.DataFrame
-    reclaim: pd.DataFrame
-    jobs: pd.DataFrame
-    parks: pd.DataFrame
-    stranded: pd.DataFrame
+    summary: "pd.Series"
+    reports: "pd.DataFrame"
+    locks: "pd.DataFrame"
+    waits: "pd.DataFrame"
+    walks: "pd.DataFrame"
+    history: "pd.DataFrame"
+    rounds: "pd.DataFrame"
+    violations: "pd.DataFrame"
+    resident: "pd.DataFrame"
+    work: "pd.DataFrame"
+    held: "pd.DataFrame"
+    balloon: "pd.DataFrame"
+    reclaim: "pd.DataFrame"
+    jobs: "pd.DataFrame"
+    parks: "pd.DataFrame"
+    stranded: "pd.DataFrame"
     provenance: dict
     memory: Memory | None = None
+
+    @classmethod
+    def of(cls, remains: Remains, provenance: dict, memory: Memory) -> "Run":
+        """The run of which this is left."""
+        run = cls.__new__(cls)
+        run.__dict__.update(_remains=remains, provenance=provenance, memory=memory)
+        return run
+
+    def __getattr__(self, name):
+        # What is not there yet.  Pandas takes longer to import than the default scenario to run.
+        if "_remains" not in self.__dict__ or name not in self.__dataclass_fields__:
+            raise AttributeError(f"a Run has no {name!r}")
+        from freehint.runs.tables.frames import frame
+
+        self.__dict__[name] = table = frame(name, self._remains)
+        return table
+
+    def __dir__(self):
+        return sorted({*super().__dir__(), *self.__dataclass_fields__})
 
     @property
     def table_names(self) -> tuple:
@@ -129,6 +143,8 @@ class Run:
         InputError
             The folder exists already.
         """
+        from freehint.runs.tables.stored import with_texts
+
         folder = Path(folder)
         metadata = {METADATA_KEY: json.dumps(self.provenance).encode()}
         with whole_folder(folder) as temporary:
@@ -151,6 +167,10 @@ class Run:
             A table is missing, not whole or not a run's, or the provenance does not fit its
             schema.
         """
+        import pandas as pd
+
+        from freehint.runs.tables.stored import check_summary, check_table
+
         folder = Path(folder)
         tables = {}
         provenance = None
@@ -178,7 +198,7 @@ class Run:
             tables.setdefault(name, pd.DataFrame())
         return cls(summary=summary, provenance=facts, **tables)
 
-    def citations(self) -> pd.DataFrame:
+    def citations(self) -> "pd.DataFrame":
         """The mails, commits, papers and recordings behind exactly what this run used.
 
         Returns
@@ -186,6 +206,8 @@ class Run:
         DataFrame
             As :func:`freehint.citations` tells; :func:`freehint.bibtex` writes it as BibTeX.
         """
+        from freehint.runs.cited.citations import citations
+
         return citations(self)
 
     def save_perfetto(self, path, trajectory=None) -> Path:
@@ -216,6 +238,8 @@ class Run:
 
         Source: perfetto, protos/perfetto/trace/track_event.
         """
+        from freehint.runs.tracks import trace_of
+
         return trace_of(self, trajectory).save(path)
 
     def __repr__(self) -> str:
@@ -259,37 +283,3 @@ def readable(run: Run) -> dict:
     for who, table in run.violations.groupby("who", observed=True):
         facts[f"virtio rules broken by the {who}"] = f"{len(table)}, see run.violations"
     return facts
-
-
-def comparison(runs) -> pd.DataFrame:
-    """Runs side by side, for people, as a table with one row per label and one column per run.
-
-    Parameters
-    ----------
-    runs : sequence of Run, or dict
-        Name -> run; runs in a sequence are named by policy (and by seed, if seeds differ).
-    """
-    if not isinstance(runs, dict):
-        several = len({r.summary["seed"] for r in runs}) > 1
-        seeds = [f" #{r.summary['seed']}" if several else "" for r in runs]
-        runs = {r.summary["policy"] + seed: r for r, seed in zip(runs, seeds)}
-    columns = {name: readable(run) for name, run in runs.items()}
-    labels = dict.fromkeys(label for column in columns.values() for label in column)
-    return pd.DataFrame(columns, index=list(labels)).fillna("–").map(micro)
-
-
-def summaries(runs) -> pd.DataFrame:
-    """The summaries of runs as a table of numbers, with one row per run.
-
-    Its last three columns tell how allocations waited: docs/model.md defines them.
-
-    Parameters
-    ----------
-    runs : sequence of Run, or dict
-        Name -> run; the names become the index.
-    """
-    names = list(runs) if isinstance(runs, dict) else None
-    each = runs.values() if isinstance(runs, dict) else runs
-    found = [{**r.summary, **waiting(r.summary, r.waits)} for r in each]
-    rows = pd.DataFrame(found).infer_objects()
-    return rows if names is None else rows.set_axis(names)

@@ -9,7 +9,6 @@ age.
 
 from freehint.config import require
 from freehint.engine.engine import Engine
-from freehint.formats.tables import history_table
 from freehint.mm.memory import Memory
 from freehint.runs.begin import guest_memory, new_engine
 from freehint.runs.progress import progress_bar, progress_of
@@ -17,22 +16,7 @@ from freehint.runs.provenance import provenance
 from freehint.runs.run import Run
 from freehint.runs.scenario import Scenario
 from freehint.runs.summary import summary_row
-from freehint.runs.tables import (
-    balloon_table,
-    held_table,
-    jobs_table,
-    locks_table,
-    parks_table,
-    reclaim_table,
-    reports_table,
-    resident_table,
-    rounds_table,
-    stranded_table,
-    violations_table,
-    waits_table,
-    walks_table,
-    work_table,
-)
+from freehint.runs.tables.remains import remains_of
 from freehint.version import __version__
 
 
@@ -83,26 +67,10 @@ def simulate(scenario: Scenario, progress=None, check=None, watchers=()) -> Run:
 
 def new_run(scenario: Scenario, engine: Engine, inputs: tuple) -> Run:
     """The run of an engine that is at its end; ``inputs`` are the files its guest came from."""
-    return Run(
-        summary=summary_row(scenario, engine),
-        reports=reports_table(engine),
-        locks=locks_table(engine),
-        waits=waits_table(engine),
-        walks=walks_table(engine),
-        history=history_table(engine.history),
-        rounds=rounds_table(engine),
-        violations=violations_table(engine),
-        resident=resident_table(engine),
-        work=work_table(engine),
-        held=held_table(engine),
-        balloon=balloon_table(engine),
-        reclaim=reclaim_table(engine),
-        jobs=jobs_table(engine, getattr(scenario.workload, "step_texts", ())),
-        parks=parks_table(engine),
-        stranded=stranded_table(engine),
-        provenance=provenance(scenario, __version__, inputs, engine.world.memory),
-        memory=engine.world.memory,
-    )
+    steps = getattr(scenario.workload, "step_texts", ())
+    remains = remains_of(engine, summary_row(scenario, engine), steps)
+    memory = engine.world.memory
+    return Run.of(remains, provenance(scenario, __version__, inputs, memory), memory)
 
 
 def run_engine(

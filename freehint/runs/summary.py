@@ -1,7 +1,8 @@
 """The summary of a run in one row; docs/model.md defines each entry."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from freehint.engine.engine import Engine
 from freehint.engine.guest.waiting import WAIT_COLUMNS
@@ -18,8 +19,11 @@ from freehint.engine.world.jobs import (
 from freehint.engine.world.records import TALLY_DTYPE, WAIT_ALLOC
 from freehint.mm.memory import ZONE_NAMES
 from freehint.mm.reclaim.counts import COUNTS
-from freehint.runs.tables import rows_of, work_table
+from freehint.runs.tables.remains import rows_of
 from freehint.units import NS_PER_S, PAGE_SIZE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KIND, WAIT_NS = WAIT_COLUMNS.index("kind"), WAIT_COLUMNS.index("wait_ns")
 # Positions in a walk's tuple, which is a row of WALK_COLUMNS without the user.
@@ -34,7 +38,7 @@ SUMMED = (
 )
 
 
-def summary_row(scenario, engine: Engine) -> pd.Series:
+def summary_row(scenario, engine: Engine) -> dict:
     """One row with the pages offered and hinted, their costs, and their later fate.
 
     Parameters
@@ -86,7 +90,10 @@ def summary_row(scenario, engine: Engine) -> pd.Series:
         "guest_lock_holds": tally["lock_holds"],
         "guest_lock_held_ns": tally["lock_held_ns"],
     }
-    return pd.Series(row, dtype=object)
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in row.items()
+    }
 
 
 def _retries(engine: Engine) -> dict:
@@ -114,7 +121,7 @@ def percentile(values, count: int, share: float) -> int:
     return int(values[at]) if at >= 0 and len(values) else 0
 
 
-def waiting(summary: pd.Series, waits: pd.DataFrame) -> dict:
+def waiting(summary: "pd.Series", waits: "pd.DataFrame") -> dict:
     """How allocations waited, told so that it is not 0 where few of many waited.
 
     Parameters
@@ -218,17 +225,26 @@ def _work_around_migration(engine: Engine) -> dict:
     migration = engine.migration
     if migration is None or migration.end_ns < 0:
         return {}
-    work = work_table(engine)
-    begin, end = (
-        work[work["time_s"] == time_ns / NS_PER_S].groupby("cpu").last()
-        for time_ns in (migration.begin_ns, migration.end_ns)
+    times = [time_ns / NS_PER_S for time_ns in (migration.begin_ns, migration.end_ns)]
+    # What each CPU had done and how late it was: when it began, when it ended, and at last.
+    begin, end, last = (
+        np.array([_last(engine.work, cpu, time_s) for cpu in range(len(engine.world.cpu))])
+        for time_s in (*times, None)
     )
-    last = work.groupby("cpu").last()
     return {
-        "migration_rows": int((end["rows"] - begin["rows"]).sum()),
-        "migration_slip_ns": int((end["slip_ns"] - begin["slip_ns"]).max()),
-        "slip_after_ns": int((last["slip_ns"] - end["slip_ns"]).max()),
+        "migration_rows": int((end - begin)[:, 0].sum()),
+        "migration_slip_ns": int((end - begin)[:, 1].max()),
+        "slip_after_ns": int((last - end)[:, 1].max()),
     }
+
+
+def _last(work: list, of_cpu: int, at_s: float | None) -> tuple:
+    """Rows done and slip of a CPU at a time, or at the end."""
+    return next(
+        (rows, slip_ns)
+        for time_s, cpu, rows, slip_ns in reversed(work)
+        if cpu == of_cpu and at_s in (None, time_s)
+    )
 
 
 def _share(part: int, whole_: int) -> float:

@@ -76,7 +76,7 @@ def require_inputs(known: tuple, inputs: tuple) -> None:
 
 
 def _summary_of(space: Space, scenario) -> dict:
-    return summary_row(scenario, run_engine(scenario, _own_memory(space, scenario))).to_dict()
+    return summary_row(scenario, run_engine(scenario, _own_memory(space, scenario)))
 
 
 def one_run(space: Space, job: tuple) -> dict:

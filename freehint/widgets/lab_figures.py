@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.image import imread, imsave
 
 from freehint import figures
-from freehint.runs.run import summaries
+from freehint.runs.tables.compare import summaries
 from freehint.studies.parking import by_cause, last_parks
 from freehint.widgets.player.png import moment_png
 from freehint.widgets.run_figures import PANELS

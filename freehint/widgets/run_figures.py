@@ -1,7 +1,8 @@
 """The figures of a run that panels show, by name."""
 
 from freehint import figures
-from freehint.runs.run import readable, summaries
+from freehint.runs.run import readable
+from freehint.runs.tables.compare import summaries
 from freehint.studies.parking import by_cause, last_parks
 from freehint.units import MIB, NS_PER_MS, PAGE_SIZE, micro
 

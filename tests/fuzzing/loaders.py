@@ -31,10 +31,11 @@ from freehint.replay.reporting import predict_reporting
 from freehint.reports.batch.batch import read_batch
 from freehint.reports.reproduce import reproduce
 from freehint.runs.commands import scenarios
-from freehint.runs.run import METADATA_KEY, TABLES, Run, comparison
+from freehint.runs.run import METADATA_KEY, TABLES, Run
 from freehint.runs.scenario_dict import scenario_of as scenario_from
 from freehint.runs.scenario_dict import told
 from freehint.runs.scenario_file import read_scenario, scenario_toml
+from freehint.runs.tables.compare import comparison
 from freehint.studies.verify.rows import read_file
 from freehint.sweeps.design import Design
 from freehint.sweeps.file import read_sweep

@@ -11,7 +11,7 @@ from fuzzing.judge import PACKAGE
 READERS = (
     *("formats/*", "formats/traces/*", "inputs/*", "data.py", "config.py", "replay/hints.py"),
     *("replay/migrations.py", "replay/reporting.py", "replay/prediction.py", "replay/replay.py"),
-    *("runs/stored.py", "runs/run.py", "runs/provenance.py", "runs/scenario.py"),
+    *("runs/tables/stored.py", "runs/run.py", "runs/provenance.py", "runs/scenario.py"),
     *("runs/scenario_dict.py", "runs/scenario_file.py", "reports/reproduce.py"),
     *("reports/parameters.py", "reports/batch/batch.py", "reports/batch/plan.py"),
     *("sweeps/file.py", "sweeps/factors.py", "sweeps/sampling.py", "sweeps/parts.py"),

@@ -37,6 +37,7 @@ from freehint.two import two
 print(two(5), two(2.5), two(1j), *COUNTS.all)
 """
 RIGHT = ["10", "5.0", "2j"]
+LLVM_BITCODE = b"BC\xc0\xde"  # it would be there for other kernels to link
 
 
 class Small:
@@ -102,6 +103,7 @@ def compiled(tmp_path_factory):
     small = Small(tmp_path_factory.mktemp("compiled")).make()
     assert small.call() == [3, 0, 0]
     assert len(small.kernels()) == 3
+    assert not [path for path in small.kernels() if LLVM_BITCODE in path.read_bytes()]
     return small
 
 

@@ -14,7 +14,8 @@ from freehint.policies import find_policy
 from freehint.policies.drive import Drive
 from freehint.policies.policy import Outcome, Stroke
 from freehint.runs.begin import guest_memory, new_engine
-from freehint.runs.tables import reports_table
+from freehint.runs.tables.frames import frame
+from freehint.runs.tables.remains import remains_of
 
 ROOT = Path(__file__).parents[2]
 DRIVEN = {"fill", "drain", "next_zone"}
@@ -60,7 +61,11 @@ def test_it_tells_the_strokes_that_the_engine_makes(name, memory):
     for actor in range(engine.strokes.host):
         schedule(engine.world, actor, 1 << 50)  # A CPU that is suspended would be woken.
     engine.run()
-    told = reports_table(engine).groupby("stroke")[["pfn", "order"]].apply(pd.DataFrame.to_numpy)
+    told = (
+        frame("reports", remains_of(engine, {}))
+        .groupby("stroke")[["pfn", "order"]]
+        .apply(pd.DataFrame.to_numpy)
+    )
     driven = Drive(find_policy(name), guest_memory(scenario)[0])
     strokes = [stroke for stroke in driven if stroke.rows]
     assert len(strokes) == len(told) > 0 and driven.over

@@ -381,7 +381,7 @@ def test_progress_tells_of_time_and_of_the_migrations_rounds():
 
 
 def test_the_bar_shows_the_rounds(capsys, monkeypatch):
-    monkeypatch.setattr("freehint.runs.progress.tqdm", partial(tqdm, mininterval=0, ascii=True))
+    monkeypatch.setattr("tqdm.auto.tqdm", partial(tqdm, mininterval=0, ascii=True))
     scenario = moved()
     with progress_bar("none", scenario.duration_ns) as show:
         time.sleep(1.1)  # shorter runs show nothing

@@ -7,7 +7,7 @@ allocator, use :func:`freehint.replay`.
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -22,13 +22,15 @@ from freehint.engine.guest.recorded import (
     T_TIME,
     plan_row,
 )
-from freehint.engine.guest.recorded_trace import Trace, load_trace
 from freehint.engine.world.content import STRUCTURES_SHIFT
 from freehint.engine.world.records import RECORDED
 from freehint.formats.digest import memory_sha256
 from freehint.inputs.rules import Checked, Pages, Real, Stem, Whole
 from freehint.mm.memory import Memory
 from freehint.mm.pageblock import existing_pages
+
+if TYPE_CHECKING:
+    from freehint.engine.guest.recorded_trace import Trace
 
 FOR_EVER = 1 << 40  # laps
 
@@ -87,6 +89,9 @@ class RecordedGuest(Checked):
 
     def __post_init__(self):
         super().__post_init__()
+        # Imported with all that reads traces, which no other guest needs.
+        from freehint.engine.guest.recorded_trace import load_trace
+
         object.__setattr__(self, "_loaded", load_trace(recording_stem(self.trace)))
 
     def __reduce__(self):
@@ -94,7 +99,7 @@ class RecordedGuest(Checked):
         return type(self), tuple(getattr(self, one.name) for one in fields(self))
 
     @property
-    def loaded(self) -> Trace:
+    def loaded(self) -> "Trace":
         """The trace as it was when this guest was made."""
         return self._loaded
 

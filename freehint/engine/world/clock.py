@@ -2,10 +2,12 @@
 
 from freehint.jit import kernel
 from freehint.mm.memory import CALLED
+from freehint.units import NS_PER_MS
 
 ACTOR_BITS = 5
 MAX_CPUS = 24  # the kernel threads, the host and the policies' workers take the rest
 NEVER = 1 << 62
+TICK_NS = 4 * NS_PER_MS  # CONFIG_HZ=250
 
 
 @kernel(inline=True)

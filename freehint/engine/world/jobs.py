@@ -23,6 +23,8 @@ EXEC, WORK, EXIT, NEXT = range(4)
 DONE, KILLED, NOT_ENDED = range(3)
 OUTCOMES = ("done", "killed", "not ended")
 PROCESS_BLOCKS = 31  # of a process beside what its step allocates
+# /sys/kernel/mm/transparent_hugepage/defrag.  The jobs' memory is not advised by madvise().
+THP_DEFRAG = ("always", "defer", "defer+madvise", "madvise", "never")
 MOST_FORKS = 1024  # processes of "fork" alive at a time
 # Columns of Jobs.course before the counters.
 COURSE = (

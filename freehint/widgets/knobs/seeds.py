@@ -29,7 +29,7 @@ def seed_rows(guests: dict, seed: int):
         for side, guest in guests.items():
             scenario, (memory, _) = guest()
             scenario = scenario.with_values({"seed": number})
-            summary = summary_row(scenario, run_engine(scenario, memory)).to_dict()
+            summary = summary_row(scenario, run_engine(scenario, memory))
             rows.append(summary | {"side": side, "seed": number})
             yield rows
 

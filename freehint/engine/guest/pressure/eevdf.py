@@ -6,15 +6,14 @@ and not at all while it has itself had more than its share.  A task that sleeps 
 share stays on the queue until the others have had as much.
 
 Source: pick_eevdf(), place_entity(), update_deadline(), requeue_delayed_entity() of
-kernel/sched/fair.c of Linux 6.12; CONFIG_HZ=250.
+kernel/sched/fair.c of Linux 6.12.
 """
 
+from freehint.engine.world.clock import TICK_NS
 from freehint.engine.world.jobs import NOBODY, NR_TASKS
 from freehint.jit import kernel
-from freehint.units import NS_PER_MS
 
 EEVDF_FROM = 606
-TICK_NS = 4 * NS_PER_MS
 SLICE_NS = 750_000  # sysctl_sched_base_slice
 ASLEEP, RUNNABLE, DELAYED = range(3)  # values of Jobs.runnable
 

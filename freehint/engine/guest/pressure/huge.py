@@ -21,9 +21,7 @@ from freehint.mm.reclaim.slowpath import WAITS, alloc, alloc_no_reclaim
 from freehint.mm.reclaim.state import PG_HUGE
 from freehint.mm.zone import NO_PAGE, alloc_pages
 
-# /sys/kernel/mm/transparent_hugepage/defrag.  The jobs' memory is not advised by madvise().
-THP_DEFRAG = ("always", "defer", "defer+madvise", "madvise", "never")
-DEFRAG_ALWAYS, DEFRAG_DEFER = range(2)
+DEFRAG_ALWAYS, DEFRAG_DEFER = range(2)  # positions in THP_DEFRAG
 ALIGNED_FROM = 607  # mmap() gives large mappings an address of 2 MiB: before, both ends stand out
 FALLBACK, AGAIN, HUGE = range(3)  # what became of a fault
 

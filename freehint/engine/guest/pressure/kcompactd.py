@@ -7,7 +7,7 @@ Source: kcompactd() and compact_node() of mm/compaction.c, Linux 6.1.
 
 from freehint.engine.guest.balloon import move_balloon_page, note_places, place_of
 from freehint.engine.guest.kthreads import FRAG_CHECK_INTERVAL_NS, MAX_DEFER_SHIFT
-from freehint.engine.guest.pressure.sharing import TICK_NS
+from freehint.engine.world.clock import TICK_NS
 from freehint.engine.world.content import arrive, write_page_structure
 from freehint.engine.world.dirty import log_write
 from freehint.engine.world.hints import pages_allocated

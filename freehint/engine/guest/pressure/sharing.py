@@ -18,7 +18,6 @@ Source: kernel/sched/fair.c, place_entity(), wakeup_preempt_entity(), check_pree
 from freehint.engine.guest.pressure.eevdf import (
     ASLEEP,
     RUNNABLE,
-    TICK_NS,
     dequeue,
     enqueue,
     new_slice,
@@ -26,6 +25,7 @@ from freehint.engine.guest.pressure.eevdf import (
     preempt_by,
     queued,
 )
+from freehint.engine.world.clock import TICK_NS
 from freehint.engine.world.jobs import NOBODY, NR_TASKS
 from freehint.jit import kernel
 from freehint.units import NS_PER_MS

@@ -1,21 +1,17 @@
 """The guest at T0: its LRU lists, what is filled before time 0, and the first step."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from freehint.config import InputError
 from freehint.engine.guest.forks import step_ns
 from freehint.engine.guest.pressure.cache import PAGES_PER_HEADS, PAGES_PER_NODES
 from freehint.engine.guest.pressure.eevdf import EEVDF_FROM
-from freehint.engine.guest.pressure.huge import THP_DEFRAG
 from freehint.engine.guest.pressure.pages import get_anon_page, get_file_page
 from freehint.engine.guest.pressure.steps import FRAG, S_KIND, S_LAST, S_PAGES, SHELLS, SWAPON
+from freehint.engine.guest.pressure.t0 import anon_places, file_places
 from freehint.engine.world.clock import NEVER, schedule
-from freehint.engine.world.jobs import EXEC, L_OUTCOME, NOBODY, NOT_ENDED, WORK
+from freehint.engine.world.jobs import EXEC, L_OUTCOME, NOBODY, NOT_ENDED, THP_DEFRAG, WORK
 from freehint.engine.world.records import PRESSURE, PRESSURE_THREADS
-from freehint.formats.digest import Files
-from freehint.inputs.reading import json_of, text_of, unpacked
 from freehint.jit import kernel
 from freehint.jit.pinned import pinned
 from freehint.mm.memory import (
@@ -30,60 +26,14 @@ from freehint.mm.memory import (
 from freehint.mm.reclaim.lists import set_bits
 from freehint.mm.reclaim.lru import activate_page, add_anon_page, add_file_page
 from freehint.mm.reclaim.state import PG_HELD, PG_REFERENCED
-from freehint.units import NS_PER_MS, PAGES_PER_MIB
+from freehint.units import NS_PER_MS
 
 STAT_LAG = 128  # MEMCG_CHARGE_BATCH changes for more than num_online_cpus() times
-COUNTED = ("nr_inactive_file", "nr_active_file", "nr_inactive_anon", "nr_active_anon")
 # The fields of UnderPressure that are rates, in the order of R_READ .. R_HUGE.
 RATES = (
     *("read_ns", "reread_ns", "write_ns", "fill_ns", "rewrite_ns"),
     *("exit_ns", "rm_ns", "exec_ns", "oom_ns", "huge_ns"),
 )
-
-
-class T0Lists(NamedTuple):
-    """Pages on each LRU list at T0, and the file that says so."""
-
-    inactive_file: int
-    active_file: int
-    inactive_anon: int
-    active_anon: int
-    inputs: tuple
-
-    @property
-    def file_pages(self) -> int:
-        """Pages of the page cache."""
-        return self.inactive_file + self.active_file
-
-    @property
-    def anon_pages(self) -> int:
-        """Pages of anonymous memory and tmpfs."""
-        return self.inactive_anon + self.active_anon
-
-
-def read_lists(stem) -> T0Lists:
-    """The lengths of the LRU lists at T0, from NAME.info.json.gz of a recording.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or does not have /proc/vmstat at T0.
-    """
-    path = stem.with_name(f"{stem.name}.info.json.gz")
-    files = Files()
-    found = json_of(text_of(unpacked(files.read(path), path), path).encode(), path)
-    text = found.get("proc_T0") if isinstance(found, dict) else None
-    if not isinstance(text, str):
-        raise InputError(f"{path}: has no text proc_T0")
-    counts = {}
-    for line in text.splitlines():
-        name, _, number = line.partition(" ")
-        if name in COUNTED and number.isdigit() and len(number) < 10:
-            counts[name] = int(number)
-    for name in COUNTED:
-        if name not in counts:
-            raise InputError(f"{path}: proc_T0 has no line {name!r} with a number")
-    return T0Lists(*(counts[name] for name in COUNTED), files.inputs)
 
 
 def used_movable(memory) -> np.ndarray:
@@ -125,30 +75,6 @@ def place_lists(world, guest) -> None:
     )
     counts = lists.active_file, lists.file_pages, lists.active_anon
     put_on_lists(pinned(world), nodes[len(nodes) - wanted :], places, *counts)
-
-
-def file_places(guest, pages: int) -> np.ndarray:
-    """The places of T0's page cache: those of the file ``cached``, then nameless ones."""
-    first, size = guest.plan.files.get(guest.cached, (0, 0))
-    named = min(size, pages)
-    nameless = guest.plan.places + np.arange(pages - named)
-    return np.concatenate([first + np.arange(named), nameless])
-
-
-def anon_places(guest) -> np.ndarray:
-    """The places of T0's anonymous memory."""
-    cache, anon = guest.t0_pages
-    first = -(-(guest.plan.places + cache) // 512) * 512
-    return first + np.arange(anon)
-
-
-def held_places(guest) -> tuple:
-    """The first place and the number of T0's anonymous places that "release" gives back."""
-    places = anon_places(guest)
-    behind = int(places[-1]) + 1 if len(places) else 0
-    first = behind - min(guest.held_MiB * PAGES_PER_MIB, len(places))
-    first = min(-(-first // 512) * 512, behind)  # what else its first page table maps stays
-    return first, behind - first
 
 
 @kernel

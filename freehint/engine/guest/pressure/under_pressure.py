@@ -9,14 +9,6 @@ import numpy as np
 from freehint.config import one_of, require
 from freehint.engine.guest.content import boot_content, place_mem_map
 from freehint.engine.guest.forks import NR_BLOCKS
-from freehint.engine.guest.pressure.huge import THP_DEFRAG
-from freehint.engine.guest.pressure.start import (
-    begin_jobs,
-    fill_before,
-    held_places,
-    place_lists,
-    read_lists,
-)
 from freehint.engine.guest.pressure.steps import (
     BALLOON,
     FRAG,
@@ -31,9 +23,10 @@ from freehint.engine.guest.pressure.steps import (
     plan_jobs,
 )
 from freehint.engine.guest.pressure.stolen import parse_turns
+from freehint.engine.guest.pressure.t0 import held_places, read_lists
 from freehint.engine.guest.recorded_guest import recording_stem
 from freehint.engine.world.content import STRUCTURES_SHIFT
-from freehint.engine.world.jobs import new_jobs
+from freehint.engine.world.jobs import THP_DEFRAG, new_jobs
 from freehint.inputs.rules import (
     Checked,
     Duration,
@@ -286,6 +279,9 @@ class UnderPressure(Checked):
 
     def begin(self, world, stream) -> None:
         """Put T0's pages on their lists, fill what is to be there, and begin the jobs."""
+        # Imported with the kernels of reclaim and compaction, which no other guest needs.
+        from freehint.engine.guest.pressure.start import begin_jobs, fill_before, place_lists
+
         boot_content(world, 0)
         place_mem_map(world)
         place_lists(world, self)

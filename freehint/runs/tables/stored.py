@@ -10,15 +10,13 @@ from freehint.engine.host.park import AFTER_COLUMNS, PARK_COLUMNS
 from freehint.engine.monitor import Rule
 from freehint.engine.worker import REPORT_COLUMNS
 from freehint.engine.world.jobs import LOG_COLUMNS
-from freehint.runs.tables import (
+from freehint.runs.tables.frames import (
     BALLOON_COLUMNS,
     HELD_COLUMNS,
-    LOCK_COLUMNS,
     RECLAIM_COLUMNS,
-    STRANDED_COLUMNS,
     VIOLATION_COLUMNS,
-    WALK_COLUMNS,
 )
+from freehint.runs.tables.remains import LOCK_COLUMNS, STRANDED_COLUMNS, WALK_COLUMNS
 
 COLUMNS = {
     "reports": REPORT_COLUMNS,
@@ -37,10 +35,6 @@ COLUMNS = {
     "held": HELD_COLUMNS,
     "balloon": BALLOON_COLUMNS,
 }
-# Tables that only some runs have: of a guest under pressure, of one that is parked.
-PRESSURE_TABLES, PARK_TABLES = ("reclaim", "jobs"), ("parks", "stranded")
-FURTHER_TABLES = PRESSURE_TABLES + PARK_TABLES
-TABLES = ("summary", *(name for name in COLUMNS if name not in FURTHER_TABLES))
 # Types of columns and entries by name; all others are whole numbers.
 COLUMN_TYPES = {
     **dict.fromkeys(
@@ -50,18 +44,6 @@ COLUMN_TYPES = {
     "time_s": "float64",
 }
 ENTRY_TYPES = {"policy": str, "migration": str, "coverage": float, "survival": float}
-
-
-def further_tables(facts: dict) -> tuple:
-    """The names of the tables beyond TABLES that a run with this provenance has."""
-    parked = facts.get("parameters", {}).get("park") is not None
-    return PRESSURE_TABLES * under_pressure(facts) + PARK_TABLES * parked
-
-
-def under_pressure(facts: dict) -> bool:
-    """Is the provenance that of a guest under pressure?"""
-    workload = facts.get("parameters", {}).get("workload", {})
-    return isinstance(workload, dict) and workload.get("kind") == "UnderPressure"
 
 
 def check_table(name: str, table: pd.DataFrame, path) -> None:
