@@ -58,6 +58,12 @@ class Kernel(CPUDispatcher):
             return self.checking().get_overload(signature)
         return super().get_overload(signature)
 
+    def compiled(self, arguments):
+        """What Numba knows of the function that a caller calls with arguments of such types."""
+        if CheckedEntry.compiles and not self.checks:
+            return self.checking().overloads[arguments]
+        return self.overloads[arguments]
+
     def checking(self):
         """The same kernel with checked indices, as kernels with checked indices call it."""
         if self.twin is None:

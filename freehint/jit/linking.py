@@ -187,21 +187,26 @@ def keep_branches_apart() -> None:
         llvmlite.binding.set_option("", "--x86-branches-within-32B-boundaries")
 
 
-def _counted_from_the_front(package: str, fix_integer_index):
-    """Numba's index of an array, which in kernels of ``package`` does not count from the end.
+def from_the_front(context, builder, kind, index):
+    """An index of an array in a kernel of this package, as a signed word.
 
     Numba tests each signed index for being negative, and adds the length if it is; without that
     the event loop has 1.25 times its speed (docs/limits.md).  Kernels with checked indices refuse
     such an index.
     """
+    if kind.signed and isinstance(index, ir.Constant) and index.constant < 0:
+        raise TypeError(f"a kernel's index counts from an array's end: {index.constant}")
+    return context.cast(builder, index, kind, types.intp)
+
+
+def _counted_from_the_front(package: str, fix_integer_index):
+    """Numba's index of an array, which in kernels of ``package`` does not count from the end."""
     mangled = f"_ZN{len(package)}{package}"
 
     def index_of(context, builder, kind, index, size):
         if not kind.signed or not builder.function.name.startswith(mangled):
             return fix_integer_index(context, builder, kind, index, size)
-        if isinstance(index, ir.Constant) and index.constant < 0:
-            raise TypeError(f"a kernel's index counts from an array's end: {index.constant}")
-        return context.cast(builder, index, kind, types.intp)
+        return from_the_front(context, builder, kind, index)
 
     return index_of
 
