@@ -102,10 +102,18 @@ _resolve = types.Function.get_call_type
 _resolved = {}
 
 
+def is_integer(kinds) -> bool:
+    """Are these types a single integer?"""
+    return len(kinds) == 1 and isinstance(types.unliteral(kinds[0]), types.Integer)
+
+
 def _get_call_type(function, context, args, kws):
     """The signature of an operator or built-in function, which Numba looks up for every use."""
     if kws:
         return _resolve(function, context, args, kws)
+    if function.typing_key is int and is_integer(args):
+        # Numba compiles a function for each kind of integer.
+        return typing.signature(*2 * [types.unliteral(args[0])])
     key = function, args
     if key not in _resolved:
         _resolved[key] = _resolve(function, context, args, kws)

@@ -6,6 +6,7 @@ what is written here, but the text alone took a third of a first simulation's ti
 """
 
 from llvmlite import ir as llvm
+from llvmlite.ir import instructions
 from numba.core import cgutils, ir, types
 from numba.core.analysis import compute_cfg_from_blocks, must_use_alloca
 from numba.core.errors import LoweringError, UnsupportedError, new_error_context
@@ -13,10 +14,11 @@ from numba.core.lowering import Lower
 from numba.core.unsafe import eh
 from numba.np.arrayobj import load_item, store_item
 
-from freehint.jit.linking import from_the_front
+from freehint.jit.linking import from_the_front, is_integer
 from freehint.jit.pinned import PinnedTuple, load_member, member_data, member_length
 
 _SCALAR = (types.Number, types.Boolean)
+ALWAYS_RETURNS = "freehint_always_returns"  # in a function's metadata: does it raise nothing?
 
 
 class Member:
@@ -232,6 +234,15 @@ class KernelLower(Lower):
 
     # Calls.
 
+    def post_lower(self):
+        """Note whether the function can raise anything."""
+        super().post_lower()
+        ends = (block.terminator for block in self.function.blocks)
+        codes = [end.operands[0] for end in ends if isinstance(end, instructions.Ret)]
+        self.metadata[ALWAYS_RETURNS] = all(
+            isinstance(code, llvm.Constant) and code.constant == 0 for code in codes
+        )
+
     def lower_binop(self, resty, expr, op):
         """An operator; Numba would first try three times whether a constant makes it another."""
         signature = self.fndesc.calltypes[expr]
@@ -241,6 +252,8 @@ class KernelLower(Lower):
         return super().lower_binop(resty, expr, op)
 
     def _lower_call_normal(self, fnty, expr, signature):
+        if getattr(fnty, "typing_key", None) is int and is_integer(signature.args):
+            return self._cast_var(expr.args[0], signature.return_type)
         compiled = getattr(getattr(fnty, "dispatcher", None), "compiled", None)
         if compiled is None or isinstance(signature.return_type, types.Optional):
             return super()._lower_call_normal(fnty, expr, signature)
@@ -259,9 +272,10 @@ class KernelLower(Lower):
         given = packer.as_arguments(builder, arguments)
         raised = convention._get_excinfo_argument(builder.function)
         code = builder.call(function, [result, raised, *given])
-        failed = builder.icmp_signed("!=", code, llvm.Constant(code.type, 0))
-        with cgutils.if_unlikely(builder, failed):
-            builder.ret(code)
+        if not callee.metadata.get(ALWAYS_RETURNS):
+            failed = builder.icmp_signed("!=", code, llvm.Constant(code.type, 0))
+            with cgutils.if_unlikely(builder, failed):
+                builder.ret(code)
         return self.context.get_returned_value(builder, returned, builder.load(result))
 
 
