@@ -31,6 +31,7 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
+from freehint.jit import late
 from freehint.jit.closure import PACKAGE, kernels_hash
 from freehint.jit.trust import admitted, distrust, private
 
@@ -113,7 +114,9 @@ class KernelCache(_Cache):
         if payload is None:
             return None
         COUNTS.found += 1
-        return CompileResult._rebuild(target_context, *payload)
+        named, compiled = payload
+        late.prepare(named)
+        return CompileResult._rebuild(target_context, *compiled)
 
     def _look_up(self, key: tuple):
         found = (read_whole(folder / self._file(key), key) for folder in self.folders)
@@ -142,8 +145,9 @@ class KernelCache(_Cache):
         if self.folder is None or data.library.has_dynamic_globals:
             return
         key = self._key(sig, data.codegen)
+        named = late.named_slots([data.library, *data.library._linking_libraries])
         try:
-            write_whole(self.folder / self._file(key), key, data._reduce())
+            write_whole(self.folder / self._file(key), key, (named, data._reduce()))
         except OSError:
             COUNTS.not_kept += 1
 

@@ -50,6 +50,7 @@ class LinkedLibrary(JITCodeLibrary):
     def __init__(self, codegen, name):
         super().__init__(codegen, name)
         self.only_linked = getattr(_compiling, "depth", 0) > 0
+        self.late = set()  # names of words that its code needs (freehint.jit.late)
 
     def finalize(self):
         if self.only_linked:

@@ -14,6 +14,7 @@ from numba.core.lowering import Lower
 from numba.core.unsafe import eh
 from numba.np.arrayobj import load_item, store_item
 
+from freehint.jit.late import build_address
 from freehint.jit.linking import from_the_front, is_integer
 from freehint.jit.pinned import PinnedTuple, load_member, member_data, member_length
 
@@ -254,25 +255,30 @@ class KernelLower(Lower):
     def _lower_call_normal(self, fnty, expr, signature):
         if getattr(fnty, "typing_key", None) is int and is_integer(signature.args):
             return self._cast_var(expr.args[0], signature.return_type)
-        compiled = getattr(getattr(fnty, "dispatcher", None), "compiled", None)
-        if compiled is None or isinstance(signature.return_type, types.Optional):
+        kernel = getattr(fnty, "dispatcher", None)
+        ours = hasattr(kernel, "compiled") and not isinstance(signature.return_type, types.Optional)
+        if not ours:
             return super()._lower_call_normal(fnty, expr, signature)
         arguments = self.fold_call_args(fnty, signature, expr.args, expr.vararg, expr.kws)
-        return self._call(compiled(signature.args), signature.return_type, arguments)
-
-    def _call(self, callee, returned, arguments):
-        """Call a kernel; what it raises it tells where this one tells it."""
-        builder, convention = self.builder, self.call_conv
-        function = self.context.declare_function(builder.module, callee.fndesc)
+        if kernel.is_late(signature.args):
+            kind = self.call_conv.get_function_type(signature.return_type, signature.args)
+            address = build_address(self, kernel, signature.args)
+            function = self.builder.inttoptr(address, kind.as_pointer())
+            return self._call(function, signature, arguments, returns=False)
+        callee = kernel.compiled(signature.args)
         self.library.add_linking_library(callee.library)
-        kind = convention.get_return_type(returned).pointee
+        function = self.context.declare_function(self.builder.module, callee.fndesc)
+        return self._call(function, signature, arguments, callee.metadata.get(ALWAYS_RETURNS))
+
+    def _call(self, function, signature, arguments, returns):
+        """Call a kernel; what it raises, unless it always returns, it tells this one's caller."""
+        builder, convention, returned = self.builder, self.call_conv, signature.return_type
         with builder.goto_entry_block():
-            result = builder.alloca(kind)
-        packer = self.context.get_arg_packer(callee.fndesc.argtypes)
-        given = packer.as_arguments(builder, arguments)
+            result = builder.alloca(convention.get_return_type(returned).pointee)
+        given = self.context.get_arg_packer(signature.args).as_arguments(builder, arguments)
         raised = convention._get_excinfo_argument(builder.function)
         code = builder.call(function, [result, raised, *given])
-        if not callee.metadata.get(ALWAYS_RETURNS):
+        if not returns:
             failed = builder.icmp_signed("!=", code, llvm.Constant(code.type, 0))
             with cgutils.if_unlikely(builder, failed):
                 builder.ret(code)
