@@ -130,7 +130,7 @@ class CachedEntry(CPUDispatcher):
 
     def compile(self, signature):
         # Numba's own lock: another thread must not release what this one holds.
-        with global_compiler_lock, _without_collections():
+        with global_compiler_lock, _undisturbed():
             before = CachedEntry.compilation
             CachedEntry.compilation = Compilation(
                 self.py_func, lambda value: isinstance(value, Kernel) and value.late is None
@@ -149,7 +149,7 @@ class CheckedEntry(CPUDispatcher):
     compiles = False  # while one compiles, kernels that it calls check their indices too
 
     def compile(self, signature):
-        with global_compiler_lock, _without_collections():
+        with global_compiler_lock, _undisturbed():
             before, CheckedEntry.compiles = CheckedEntry.compiles, True
             try:
                 return super().compile(signature)
@@ -158,16 +158,16 @@ class CheckedEntry(CPUDispatcher):
 
 
 @contextlib.contextmanager
-def _without_collections():
-    """Look for no cycles meanwhile: a compiler makes millions of objects and keeps most of them."""
-    if not gc.isenabled():
-        yield
-        return
+def _undisturbed():
+    """Time nothing and look for no cycles: a compiler makes millions of objects and keeps most."""
+    collects = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with linking.untimed():
+            yield
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()
 
 
 def kernel(function=None, *, inline=False, cold=False, late=None, plain=None):

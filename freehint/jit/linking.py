@@ -31,6 +31,8 @@ from numba.np import arrayobj
 
 X86 = platform.machine() in ("x86_64", "AMD64")
 
+EXTERNAL = llvmlite.binding.Linkage.external
+
 _compiling = threading.local()
 
 
@@ -51,6 +53,29 @@ class LinkedLibrary(JITCodeLibrary):
         super().__init__(codegen, name)
         self.only_linked = getattr(_compiling, "depth", 0) > 0
         self.late = set()  # names of words that its code needs (freehint.jit.late)
+
+    def _optimize_functions(self, ll_module):
+        """Optimize what the module defines; Numba would try it on all that it calls, too."""
+        ll_module.data_layout = self._codegen._data_layout
+        for function in ll_module.functions:
+            if not function.is_declaration:
+                manager, builder = self._codegen._function_pass_manager()
+                manager.run(function, builder)
+
+    def _get_module_for_linking(self):
+        """The module, in which nobody may be asked for a function that another module has too.
+
+        Code that runs by itself, too, is copied for this.
+        """
+        if not self.only_linked:
+            return super()._get_module_for_linking()
+        if self._shared_module is None:
+            self._ensure_finalized()
+            self._shared_module = self._final_module
+            for function in self._shared_module.functions:
+                if not function.is_declaration and function.linkage == EXTERNAL:
+                    function.linkage = "linkonce_odr"
+        return self._shared_module
 
     def finalize(self):
         if self.only_linked:
@@ -144,10 +169,31 @@ def _unless_begun(refresh):
 
 
 def _install_timer(kind, callback):
-    """Time the outermost kernel alone; each inner one would listen to all events as well."""
-    if getattr(_compiling, "depth", 0) > 0:
+    """Time other people's functions alone: a kernel asks LLVM 30,000 times, each an event."""
+    if getattr(_compiling, "depth", 0) > 0 or getattr(_compiling, "untimed", False):
         return contextlib.nullcontext()
     return _install_listener(kind, callback)
+
+
+@contextlib.contextmanager
+def untimed():
+    """Nobody wants to know how long LLVM takes meanwhile."""
+    before, _compiling.untimed = getattr(_compiling, "untimed", False), True
+    try:
+        yield
+    finally:
+        _compiling.untimed = before
+
+
+def _if_heard(tell):
+    """An event that is told if somebody listens."""
+
+    @functools.wraps(tell)
+    def tell_if_heard(kind, *about, **more):
+        if event._registered.get(kind):
+            tell(kind, *about, **more)
+
+    return tell_if_heard
 
 
 @contextlib.contextmanager
@@ -230,6 +276,8 @@ def install(package: str) -> None:
     types.Function.get_call_type = _get_call_type
     BaseContext.get_abi_sizeof = _abi_sizeof
     event.install_timer = _install_timer
+    event.start_event = _if_heard(event.start_event)
+    event.end_event = _if_heard(event.end_event)
     arrayobj.fix_integer_index = _counted_from_the_front(package, arrayobj.fix_integer_index)
     for context in (BaseContext, typing.BaseContext):
         context.refresh = _unless_begun(context.refresh)

@@ -19,7 +19,8 @@ from numba.core.typed_passes import (
     NopythonTypeInference,
     PreLowerStripPhis,
 )
-from numba.core.untyped_passes import FixupArgs, ReconstructSSA, TranslateByteCode
+from numba.core.interpreter import Interpreter
+from numba.core.untyped_passes import FixupArgs, ReconstructSSA
 
 from freehint.jit import linking
 from freehint.jit.lowering import KernelLower
@@ -39,6 +40,19 @@ def _step(run):
             return True
 
     return register_pass(mutates_CFG=True, analysis_only=False)(Step)
+
+
+class _Interpreter(Interpreter):
+    """Numba's reader of bytecode, which looks for no ``with``, ``f(*list)`` and ``f(**dict)``."""
+
+    def post_process(self, peepholes, func_ir):
+        return func_ir
+
+
+@_step
+def read_bytecode(state):
+    """What the function does, statement by statement."""
+    state.func_ir = _Interpreter(state.func_id).interpret(state.bc)
 
 
 @_step
@@ -99,7 +113,7 @@ class Lowering(BaseNativeLowering):
 
 
 PASSES = (
-    TranslateByteCode,
+    read_bytecode,
     FixupArgs,
     clean,
     rewrite,
