@@ -46,6 +46,16 @@ def inner():
         _compiling.depth -= 1
 
 
+@functools.cache
+def _shortening(codegen) -> tuple:
+    """A few of the passes that LLVM would make over a function."""
+    manager = llvmlite.binding.create_new_function_pass_manager()
+    manager.add_sroa_pass()
+    manager.add_simplify_cfg_pass()
+    manager.add_instruction_combine_pass()
+    return manager, codegen._pass_builder()
+
+
 class LinkedLibrary(JITCodeLibrary):
     """Code that is linked into other kernels and never runs by itself, if made in :func:`inner`."""
 
@@ -55,11 +65,17 @@ class LinkedLibrary(JITCodeLibrary):
         self.late = set()  # names of words that its code needs (freehint.jit.late)
 
     def _optimize_functions(self, ll_module):
-        """Optimize what the module defines; Numba would try it on all that it calls, too."""
+        """Optimize what the module defines; Numba would try it on all that it calls, too.
+
+        What is linked is only made short before: it is optimised where it becomes a part.
+        """
         ll_module.data_layout = self._codegen._data_layout
         for function in ll_module.functions:
             if not function.is_declaration:
-                manager, builder = self._codegen._function_pass_manager()
+                how = (
+                    _shortening if self.only_linked else type(self._codegen)._function_pass_manager
+                )
+                manager, builder = how(self._codegen)
                 manager.run(function, builder)
 
     def _get_module_for_linking(self):

@@ -145,9 +145,7 @@ class KernelLower(Lower):
             target = inst.target.name
             self.storevar(self.lower_assign(self.typeof(target), inst), target)
         elif isinstance(inst, ir.StaticSetItem) and self._is_array(inst.target):
-            self.lower_setitem(
-                inst.target, inst.index_var, inst.value, self.fndesc.calltypes[inst]
-            )
+            self.lower_setitem(inst.target, inst.index_var, inst.value, self.fndesc.calltypes[inst])
         else:
             super().lower_inst(inst)
 
@@ -212,9 +210,7 @@ class KernelLower(Lower):
         """``array[index]``."""
         kind = self.typeof(value.name)
         if isinstance(kind, types.Array):
-            place = self._place(
-                value.name, kind, self.loadvar(index.name), self.typeof(index.name)
-            )
+            place = self._place(value.name, kind, self.loadvar(index.name), self.typeof(index.name))
             if place is not None:
                 item = load_item(self.context, self.builder, kind, place)
                 return self.context.cast(self.builder, item, kind.dtype, resty)

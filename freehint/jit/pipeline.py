@@ -5,9 +5,14 @@ calls to be inlined by Numba.  The passes that look for these find nothing, and 
 those that work.
 """
 
+import functools
+import importlib.util
+import sys
+
 from numba.core import transforms
 from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
+from numba.core.interpreter import Interpreter
 from numba.core.ir_utils import build_definitions
 from numba.core.rewrites.static_getitem import RewriteConstGetitems, RewriteConstSetitems
 from numba.core.rewrites.static_raise import RewriteConstRaises
@@ -19,7 +24,6 @@ from numba.core.typed_passes import (
     NopythonTypeInference,
     PreLowerStripPhis,
 )
-from numba.core.interpreter import Interpreter
 from numba.core.untyped_passes import FixupArgs, ReconstructSSA
 
 from freehint.jit import linking
@@ -137,10 +141,34 @@ class _Passes(PassManager):
         pss.run_pass(internal_state)
 
 
+@functools.cache
+def load_array_functions() -> None:
+    """Load what Numba knows of arrays, without SciPy's linear algebra.
+
+    Numba imports that, which takes a quarter of a second, only to see whether it is there.
+    """
+    if "numba.np.arraymath" in sys.modules:
+        return
+    from numba.np import linalg
+
+    ensure, linalg.ensure_blas = linalg.ensure_blas, _ensure_scipy
+    try:
+        from numba.np import arraymath
+    finally:
+        linalg.ensure_blas = ensure
+    arraymath.ensure_blas = ensure
+
+
+def _ensure_scipy() -> None:
+    if importlib.util.find_spec("scipy") is None:
+        raise ImportError("no SciPy")
+
+
 class KernelCompiler(CompilerBase):
     """Numba's compiler with the passes that kernels need."""
 
     def __init__(self, *about):
+        load_array_functions()
         with linking.beginning():
             super().__init__(*about)
 
