@@ -41,8 +41,12 @@ def address_of(kernel, returned, *arguments) -> int:
     """
     if numba_config.DISABLE_JIT:
         return 1
+    return compiled_address(kernel, returned, tuple(map(typeof, arguments)))
+
+
+def compiled_address(kernel, returned, signature: tuple) -> int:
+    """As :func:`address_of`, for arguments of these types."""
     entry = kernel.python_entry()
-    signature = tuple(map(typeof, arguments))
     entry.compile(signature)
     compiled = entry.overloads[signature]
     if types.unliteral(compiled.signature.return_type) != returned:

@@ -31,6 +31,7 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
+from freehint.jit import late
 from freehint.jit.closure import PACKAGE, UNFINISHED, kernels_hash, remember
 from freehint.jit.linking import as_entry
 from freehint.jit.trust import admitted, distrust, private
@@ -114,7 +115,9 @@ class KernelCache(_Cache):
         if payload is None:
             return None
         COUNTS.found += 1
-        return CompileResult._rebuild(target_context, *payload)
+        named, compiled = payload
+        late.prepare(named)
+        return CompileResult._rebuild(target_context, *compiled)
 
     def _look_up(self, key: tuple):
         found = (read_whole(folder / self._file(key), key) for folder in self.folders)
@@ -143,8 +146,9 @@ class KernelCache(_Cache):
         if self.folder is None or data.library.has_dynamic_globals:
             return
         key = self._key(sig, data.codegen)
+        named = late.named_slots([data.library, *data.library._linking_libraries])
         try:
-            write_whole(self.folder / self._file(key), key, as_entry(data))
+            write_whole(self.folder / self._file(key), key, (named, as_entry(data)))
         except OSError:
             COUNTS.not_kept += 1
 

@@ -12,7 +12,7 @@ import os
 
 import numba
 from numba.core import config as numba_config
-from numba.core import types
+from numba.core import types, typing
 from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
@@ -20,6 +20,8 @@ from numba.core.registry import CPUDispatcher
 from freehint.jit import linking
 from freehint.jit.cache import CACHE_FOLDER, OTHER_FOLDERS, KernelCache
 from freehint.jit.closure import PACKAGE
+from freehint.jit.late import NotCompiledError, reason
+from freehint.jit.pinned import PinnedTuple
 from freehint.jit.pipeline import KernelCompiler
 from freehint.jit.progress import Compilation
 
@@ -50,13 +52,32 @@ class Kernel(CPUDispatcher):
         """
         if CheckedEntry.compiles and not self.checks:
             return self.checking().get_call_template(args, kws)
-        return super().get_call_template(tuple(map(_plain_integer, args)), kws)
+        args = tuple(map(_plain_integer, args))
+        if not self.is_late(args):
+            return super().get_call_template(args, kws)
+        pysig, args = self._compiler.fold_argument_types(args, kws)
+        told = [typing.signature(self.late, *args)]
+        name = self.py_func.__name__
+        return typing.make_concrete_template(name, key=name, signatures=told), pysig, args, {}
 
     def get_overload(self, signature):
         """What a caller calls."""
         if CheckedEntry.compiles and not self.checks:
             return self.checking().get_overload(signature)
+        if self.is_late(signature):
+            self.compile(tuple(signature))  # Numba's own lowering calls it directly
         return super().get_overload(signature)
+
+    def is_late(self, arguments) -> bool:
+        """Do callers with arguments of such types call it by address (freehint.jit.late)?"""
+        late = self.late is not None and not CheckedEntry.compiles
+        return late and isinstance(arguments[0], PinnedTuple)
+
+    def compiled(self, arguments):
+        """What Numba knows of the function that a caller calls with arguments of such types."""
+        if CheckedEntry.compiles and not self.checks:
+            return self.checking().overloads[arguments]
+        return self.overloads[arguments]
 
     def checking(self):
         """The same kernel with checked indices, as kernels with checked indices call it."""
@@ -90,7 +111,10 @@ class Kernel(CPUDispatcher):
             if not self.from_python and not self.compile_helpers:
                 return self.plain(*args)
             entry = self.python_entry()
-        return entry(*args)
+        try:
+            return entry(*args)
+        except NotCompiledError as error:
+            raise reason(error) from None
 
     def python_entry(self):
         """What Python calls; it compiles when it is called first."""
@@ -106,10 +130,10 @@ class CachedEntry(CPUDispatcher):
 
     def compile(self, signature):
         # Numba's own lock: another thread must not release what this one holds.
-        with global_compiler_lock, _without_collections():
+        with global_compiler_lock, _undisturbed():
             before = CachedEntry.compilation
             CachedEntry.compilation = Compilation(
-                self.py_func, lambda value: isinstance(value, Kernel)
+                self.py_func, lambda value: isinstance(value, Kernel) and value.late is None
             )
             try:
                 return super().compile(signature)
@@ -125,7 +149,7 @@ class CheckedEntry(CPUDispatcher):
     compiles = False  # while one compiles, kernels that it calls check their indices too
 
     def compile(self, signature):
-        with global_compiler_lock, _without_collections():
+        with global_compiler_lock, _undisturbed():
             before, CheckedEntry.compiles = CheckedEntry.compiles, True
             try:
                 return super().compile(signature)
@@ -134,24 +158,26 @@ class CheckedEntry(CPUDispatcher):
 
 
 @contextlib.contextmanager
-def _without_collections():
-    """Look for no cycles meanwhile: a compiler makes millions of objects and keeps most of them."""
-    if not gc.isenabled():
-        yield
-        return
+def _undisturbed():
+    """Time nothing and look for no cycles: a compiler makes millions of objects and keeps most."""
+    collects = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with linking.untimed():
+            yield
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()
 
 
-def kernel(function=None, *, inline=False, cold=False, plain=None):
+def kernel(function=None, *, inline=False, cold=False, late=None, plain=None):
     """Compile a function.
 
     ``inline=True``: a helper of other kernels, which Python runs as plain Python; ``plain``: as
     this function, where its own source has none.
     ``cold=True``: seldom called by others, so it stays a function of its own: less to compile.
+    ``late``: compiled when another kernel first calls it, which takes a pinned tuple first and
+    returns this (NOTHING, FLAG, NUMBER, PAIR or TRIPLE of :mod:`freehint.jit.apart`).
 
     What Python calls is cached on disk.  Inside, kernels become part of their callers and never
     count references: a call passes every array of its NamedTuples, and touches their counts,
@@ -166,10 +192,11 @@ def kernel(function=None, *, inline=False, cold=False, plain=None):
     42
     """
     if function is None:
-        return lambda f: kernel(f, inline=inline, cold=cold, plain=plain)
+        return lambda f: kernel(f, inline=inline, cold=cold, late=late, plain=plain)
     if numba_config.DISABLE_JIT:
         return plain or function
     made = _inner(function, not cold)
+    made.late = late
     made.from_python = not inline
     made.plain = plain or function
     return made
@@ -187,7 +214,7 @@ def _inner(function, forceinline: bool, checks=False) -> Kernel:
         pipeline_class=_compiler(function),
     )(function)
     made.__class__ = Kernel
-    made.checks = checks
+    made.checks, made.late = checks, None
     if is_ours(function):
         # The name of a kernel that is an argument, in the cache's keys: no address stands in it.
         made._type.name = f"Kernel({function.__module__}.{function.__qualname__})"

@@ -32,6 +32,7 @@ from numba.np import arrayobj
 X86 = platform.machine() in ("x86_64", "AMD64")
 
 ENTRY = "entry"  # the kind of a kept library that no other links
+EXTERNAL = llvmlite.binding.Linkage.external
 
 _compiling = threading.local()
 
@@ -46,12 +47,52 @@ def inner():
         _compiling.depth -= 1
 
 
+@functools.cache
+def _shortening(codegen) -> tuple:
+    """A few of the passes that LLVM would make over a function."""
+    manager = llvmlite.binding.create_new_function_pass_manager()
+    manager.add_sroa_pass()
+    manager.add_simplify_cfg_pass()
+    manager.add_instruction_combine_pass()
+    return manager, codegen._pass_builder()
+
+
 class LinkedLibrary(JITCodeLibrary):
     """Code that is linked into other kernels and never runs by itself, if made in :func:`inner`."""
 
     def __init__(self, codegen, name):
         super().__init__(codegen, name)
         self.only_linked = getattr(_compiling, "depth", 0) > 0
+        self.late = set()  # names of words that its code needs (freehint.jit.late)
+
+    def _optimize_functions(self, ll_module):
+        """Optimize what the module defines; Numba would try it on all that it calls, too.
+
+        What is linked is only made short before: it is optimised where it becomes a part.
+        """
+        ll_module.data_layout = self._codegen._data_layout
+        for function in ll_module.functions:
+            if not function.is_declaration:
+                how = (
+                    _shortening if self.only_linked else type(self._codegen)._function_pass_manager
+                )
+                manager, builder = how(self._codegen)
+                manager.run(function, builder)
+
+    def _get_module_for_linking(self):
+        """The module, in which nobody may be asked for a function that another module has too.
+
+        Code that runs by itself, too, is copied for this.
+        """
+        if not self.only_linked:
+            return super()._get_module_for_linking()
+        if self._shared_module is None:
+            self._ensure_finalized()
+            self._shared_module = self._final_module
+            for function in self._shared_module.functions:
+                if not function.is_declaration and function.linkage == EXTERNAL:
+                    function.linkage = "linkonce_odr"
+        return self._shared_module
 
     def finalize(self):
         if self.only_linked:
@@ -129,10 +170,18 @@ _resolve = types.Function.get_call_type
 _resolved = {}
 
 
+def is_integer(kinds) -> bool:
+    """Are these types a single integer?"""
+    return len(kinds) == 1 and isinstance(types.unliteral(kinds[0]), types.Integer)
+
+
 def _get_call_type(function, context, args, kws):
     """The signature of an operator or built-in function, which Numba looks up for every use."""
     if kws:
         return _resolve(function, context, args, kws)
+    if function.typing_key is int and is_integer(args):
+        # Numba compiles a function for each kind of integer.
+        return typing.signature(*2 * [types.unliteral(args[0])])
     key = function, args
     if key not in _resolved:
         _resolved[key] = _resolve(function, context, args, kws)
@@ -162,10 +211,31 @@ def _unless_begun(refresh):
 
 
 def _install_timer(kind, callback):
-    """Time the outermost kernel alone; each inner one would listen to all events as well."""
-    if getattr(_compiling, "depth", 0) > 0:
+    """Time other people's functions alone: a kernel asks LLVM 30,000 times, each an event."""
+    if getattr(_compiling, "depth", 0) > 0 or getattr(_compiling, "untimed", False):
         return contextlib.nullcontext()
     return _install_listener(kind, callback)
+
+
+@contextlib.contextmanager
+def untimed():
+    """Nobody wants to know how long LLVM takes meanwhile."""
+    before, _compiling.untimed = getattr(_compiling, "untimed", False), True
+    try:
+        yield
+    finally:
+        _compiling.untimed = before
+
+
+def _if_heard(tell):
+    """An event that is told if somebody listens."""
+
+    @functools.wraps(tell)
+    def tell_if_heard(kind, *about, **more):
+        if event._registered.get(kind):
+            tell(kind, *about, **more)
+
+    return tell_if_heard
 
 
 @contextlib.contextmanager
@@ -214,21 +284,26 @@ def keep_branches_apart() -> None:
         llvmlite.binding.set_option("", "--x86-branches-within-32B-boundaries")
 
 
-def _counted_from_the_front(package: str, fix_integer_index):
-    """Numba's index of an array, which in kernels of ``package`` does not count from the end.
+def from_the_front(context, builder, kind, index):
+    """An index of an array in a kernel of this package, as a signed word.
 
     Numba tests each signed index for being negative, and adds the length if it is; without that
     the event loop has 1.25 times its speed (docs/limits.md).  Kernels with checked indices refuse
     such an index.
     """
+    if kind.signed and isinstance(index, ir.Constant) and index.constant < 0:
+        raise TypeError(f"a kernel's index counts from an array's end: {index.constant}")
+    return context.cast(builder, index, kind, types.intp)
+
+
+def _counted_from_the_front(package: str, fix_integer_index):
+    """Numba's index of an array, which in kernels of ``package`` does not count from the end."""
     mangled = f"_ZN{len(package)}{package}"
 
     def index_of(context, builder, kind, index, size):
         if not kind.signed or not builder.function.name.startswith(mangled):
             return fix_integer_index(context, builder, kind, index, size)
-        if isinstance(index, ir.Constant) and index.constant < 0:
-            raise TypeError(f"a kernel's index counts from an array's end: {index.constant}")
-        return context.cast(builder, index, kind, types.intp)
+        return from_the_front(context, builder, kind, index)
 
     return index_of
 
@@ -243,6 +318,8 @@ def install(package: str) -> None:
     types.Function.get_call_type = _get_call_type
     BaseContext.get_abi_sizeof = _abi_sizeof
     event.install_timer = _install_timer
+    event.start_event = _if_heard(event.start_event)
+    event.end_event = _if_heard(event.end_event)
     arrayobj.fix_integer_index = _counted_from_the_front(package, arrayobj.fix_integer_index)
     for context in (BaseContext, typing.BaseContext):
         context.refresh = _unless_begun(context.refresh)

@@ -136,12 +136,28 @@ def _size(kind) -> int:
     return 3 + 2 * kind.ndim if isinstance(kind, types.Array) else 1
 
 
+def _place(kind, name) -> int:
+    """Where a member begins among the words."""
+    return sum(map(_size, kind.types[: kind.fields.index(name)]))
+
+
+def member_data(context, builder, kind, value, name):
+    """The address of a member that is an array."""
+    lowered = context.get_value_type(kind.types[kind.fields.index(name)])
+    word = _load(builder, value, _place(kind, name) + 2)
+    return builder.inttoptr(word, lowered.elements[4])
+
+
+def member_length(builder, kind, value, name, axis):
+    """The length along an axis of a member that is an array."""
+    return _load(builder, value, _place(kind, name) + 3 + axis)
+
+
 @lower_getattr_generic(PinnedTuple)
 def load_member(context, builder, kind, value, name):
     """A member, loaded where it is used; a tuple is a place among the same words."""
-    index = kind.fields.index(name)
-    place = sum(map(_size, kind.types[:index]))
-    member = kind.types[index]
+    place = _place(kind, name)
+    member = kind.types[kind.fields.index(name)]
     if isinstance(member, types.BaseTuple):
         return builder.gep(value, [WORD(place)])
     if isinstance(member, types.Array):

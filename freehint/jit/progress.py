@@ -21,9 +21,12 @@ class Compilation:
         self.kernel, self.is_kernel = kernel, is_kernel
         self.done = set()
         self.bar = None
+        self.seen = _somebody_looks()
 
     def inner_done(self, function) -> None:
         """One of the kernels inside has been compiled."""
+        if not self.seen:
+            return
         if self.bar is None:
             self.bar = _bar(len(kernels_inside(self.kernel, self.is_kernel)))
         if function not in self.done:
@@ -50,7 +53,7 @@ def kernels_inside(function, is_kernel) -> set:
 
 
 def _bar(total: int):
-    # Imported late: a process that finds its kernels on disk needs no bar.
+    # Imported late: a process that finds its kernels on disk, or that nobody looks at, needs none.
     from tqdm.auto import tqdm
 
     return tqdm(
@@ -59,7 +62,6 @@ def _bar(total: int):
         bar_format="{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}",
         leave=False,
         delay=DELAY_S,
-        disable=not _somebody_looks(),
     )
 
 

@@ -14,6 +14,7 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
 from freehint.jit import add_at, kernel, prefetch
+from freehint.jit.apart import NOTHING
 from freehint.mm.callback import note_empty_list
 from freehint.mm.list import list_add, list_add_tail, list_del, prefetch_links
 from freehint.mm.memory import (
@@ -190,7 +191,7 @@ def place_block(memory, node, zone, order, migratetype, fpi_flags):
         memory.notify[REPORT_REQUESTED] = 1
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NOTHING)
 def free_block(memory, node, zone, order, fpi_flags):
     """Free a block straight to the buddy, under its pageblock's type.
 

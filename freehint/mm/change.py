@@ -3,6 +3,7 @@
 import numpy as np
 
 from freehint.jit import kernel
+from freehint.jit.pinned import pinned
 from freehint.mm.list import list_add_tail, list_next, set_list
 from freehint.mm.memory import (
     NR_ORDERS,
@@ -48,7 +49,7 @@ def with_cpus(memory: Memory, nr_cpus: int) -> Memory:
     more.pageblock[:] = memory.pageblock
     more.nr_free[:] = memory.nr_free
     more.pcp[:, : memory.nr_cpus] = memory.pcp
-    _copy_lists(memory, more)
+    _copy_lists(pinned(memory), pinned(more))
     set_pcp_limits(more)
     return more
 

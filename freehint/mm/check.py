@@ -16,6 +16,7 @@ Invariants (docs/model.md has them with their reasons):
 
 import numpy as np
 
+from freehint.jit.pinned import pinned
 from freehint.mm.damage import (
     FREE_LIST,
     INSIDE_NOT_ZERO,
@@ -25,7 +26,7 @@ from freehint.mm.damage import (
     WRONG_ORDER,
     WRONG_PAGEBLOCK,
     WRONG_TYPE,
-    find_damage,
+    recount,
 )
 from freehint.mm.memory import (
     MIGRATETYPE_NAMES,
@@ -85,7 +86,8 @@ def check_memory(memory: Memory, reclaim=None) -> None:
     >>> fh.check_memory(fh.make_memory("64MiB"))
     """
     where = np.zeros(8, np.int64)
-    code = find_damage(memory, where)
+    # Pinned: a tuple of arrays would be passed on, and compiled, whole.
+    code = recount(pinned(memory), np.zeros(memory.nr_pages, np.bool_), where)
     if code == OK:
         if reclaim is not None:
             _check_lru(memory, reclaim)

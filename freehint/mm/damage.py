@@ -1,7 +1,5 @@
 """The recount behind check_memory, compiled: every counter, every list both ways, every page."""
 
-import numpy as np
-
 from freehint.jit import kernel
 from freehint.mm.list import list_next, list_prev
 from freehint.mm.memory import (
@@ -311,15 +309,12 @@ def check_isolate_counts(memory, where):
 
 
 @kernel
-def find_damage(memory, where):
-    """First contradiction: its code, with ``where`` = kind, zone, order, migratetype, cpu or
-    user, node, value, count."""
-    return recount(memory, np.zeros(memory.nr_pages, np.bool_), where)
-
-
-@kernel(inline=True)
 def recount(memory, owned, where):
-    """As :func:`find_damage`; ``owned``, all False before, says which pages stand on lists."""
+    """First contradiction: its code, with ``where`` = kind, zone, order, migratetype, cpu or
+    user, node, value, count.
+
+    ``owned``, all False before, says which pages stand on lists.
+    """
     code = check_free_lists(memory, owned, where)
     code = code or check_pcp_lists(memory, owned, where)
     code = code or check_private_lists(memory, owned, where)

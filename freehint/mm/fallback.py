@@ -10,6 +10,7 @@ __rmqueue_fallback(), find_suitable_fallback(), steal_suitable_fallback(), boost
 """
 
 from freehint.jit import kernel
+from freehint.jit.apart import PAIR
 from freehint.mm.buddy import del_page_of_type, expand, rmqueue_smallest
 from freehint.mm.callback import note_empty_list
 from freehint.mm.memory import (
@@ -262,7 +263,7 @@ def rmqueue_steal(memory, zone, order, start_type):
     return node
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=PAIR)
 def claim_or_steal(memory, zone, order, migratetype, alloc_flags, mode):
     """Take a block of another type, when the lists of ``migratetype`` are empty.
 

@@ -15,6 +15,7 @@ release.
 """
 
 from freehint.jit import kernel
+from freehint.jit.apart import NOTHING, NUMBER
 from freehint.mm.buddy import rmqueue_smallest
 from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
 from freehint.mm.memory import (
@@ -125,7 +126,7 @@ def reserve_as_last_resort(memory, alloc_flags):
     )
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NUMBER)
 def rmqueue_reserve(memory, zone, order, migratetype, alloc_flags):
     """Take a block for a request with reserve flags.
 
@@ -164,7 +165,7 @@ def highatomic_is_full(memory, zone):
     return memory.zones[zone].nr_reserved_highatomic >= limit
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NUMBER)
 def convert_highatomic(memory, node, zone, order, migratetype):
     """Give a block's pageblock and the free pages in it another type.
 
@@ -196,7 +197,7 @@ def highatomic_pages(memory, order):
     return PAGEBLOCK_NR_PAGES
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NOTHING)
 def reserve_highatomic_pageblock(memory, node, zone, order):
     """Reserve the pageblock of a block just allocated, with its free pages.
 

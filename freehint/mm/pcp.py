@@ -13,6 +13,7 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
 from freehint.jit import kernel
+from freehint.jit.apart import NUMBER
 from freehint.mm.buddy import FPI_NONE, free_one_page
 from freehint.mm.callback import wants_callback
 from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
@@ -246,7 +247,7 @@ def push_page(memory, node, zone, cpu, order, migratetype):
     return pcp_drain_size(memory, zone, cpu, order), pindex
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NUMBER)
 def drain_in_chunks(memory, zone, cpu, pages, pindex):
     """Drain batch by batch, from ``pindex`` on each time; return the number of pages freed.
 

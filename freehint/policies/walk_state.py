@@ -130,7 +130,7 @@ def new_walk_state(
     )
 
 
-@kernel
+@kernel(inline=True)
 def forget_user_nodes(memory, user):
     """Take a user's bookmark and ENDs off the lists."""
     for which in range(USER_BOOKMARK, NODES_PER_USER):

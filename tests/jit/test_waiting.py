@@ -68,6 +68,7 @@ def test_a_bar_counts_the_kernels_inside(monkeypatch):
             self.closed = True
 
     monkeypatch.setattr("freehint.jit.progress._bar", Bar)
+    monkeypatch.setattr("freehint.jit.progress._somebody_looks", lambda: True)
     compilation = Compilation(advance.py_func, is_kernel)
     inside = kernels_inside(advance.py_func, is_kernel)
     assert made == []
@@ -76,3 +77,10 @@ def test_a_bar_counts_the_kernels_inside(monkeypatch):
     compilation.close()
     (bar,) = made
     assert bar.total == bar.n == len(inside) > 50 and bar.closed
+
+
+def test_where_nobody_looks_there_is_no_bar(monkeypatch):
+    monkeypatch.setattr("freehint.jit.progress._somebody_looks", lambda: False)
+    compilation = Compilation(advance.py_func, is_kernel)
+    compilation.inner_done(advance.py_func)
+    assert compilation.bar is None

@@ -13,6 +13,7 @@ from freehint.engine.world.backing import (
 from freehint.engine.world.dirty import log_write
 from freehint.engine.world.paging import SWAP_IN_NS, page_discarded, page_in, shares_host
 from freehint.jit import kernel
+from freehint.jit.apart import FLAG, NOTHING
 from freehint.mm.bitmap import clear_bit, set_bit, test_bit
 
 STRUCTURES_SHIFT = 6  # struct page takes 64 bytes
@@ -24,7 +25,7 @@ def has_content(world):
     return world.version.shape[0] > 0
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NOTHING)
 def fault(world, page):
     """Let the host provide a page: cleared, from swap, or from a snapshot."""
     record = world.host[0]
@@ -39,7 +40,7 @@ def fault(world, page):
     record.fault_sum_ns += took_ns
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NOTHING)
 def note_touch(world, page):
     """Note the touch of a present page, for a host that shares memory or frees it lazily."""
     note_write(world.backing, page)
@@ -82,7 +83,7 @@ def write_page_structure(world, page):
         write_page(world, world.mem_map[page >> STRUCTURES_SHIFT])
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NOTHING)
 def write_block(world, node, order, zeroed):
     """Clear or write every page of a block."""
     for page in range(node, node + (1 << order)):
@@ -122,7 +123,7 @@ def discard_page(world, page):
     world.version[page] = 0
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=FLAG)
 def may_free(world, node, order, in_flight):
     """Note a discard for a special backend; return whether it frees the block's pages at once.
 

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freehint.jit import kernel
+from freehint.jit.apart import NOTHING
 from freehint.mm.bitmap import ONE, bits_from, clear_bits, popcount, set_bit
 
 G1, G2, G3 = range(3)
@@ -71,7 +72,7 @@ def log_write(dirty, page):
         set_bit(dirty.log, page)
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NOTHING)
 def clear_chunk(dirty, page):
     """Clear K for the chunk around a page, but only what the last sync saw.
 

@@ -5,6 +5,7 @@
 
 from freehint.engine.world.clock import ACTOR_BITS, smallest_key
 from freehint.jit import kernel
+from freehint.jit.apart import NOTHING
 
 # Kinds, which are rows of World.violations.
 (
@@ -27,7 +28,7 @@ TIMES, FIRST_NS, PFN, NR_COLUMNS = range(4)
 ID_STOP, ID_DONE, FIRST_ID = range(3)  # VIRTIO_BALLOON_CMD_ID_STOP, _DONE; others are valid ids
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NOTHING)
 def note_violation(world, user, kind, node, times):
     """Count violations; of the first its time and page are kept.
 
@@ -40,14 +41,14 @@ def note_violation(world, user, kind, node, times):
     rows[user, kind, TIMES] += times
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NOTHING)
 def note_hint(world, user, node):
     """A block was hinted under a command id that is not the host's."""
     stopped = world.user[user].id < FIRST_ID
     note_violation(world, user, AFTER_STOP if stopped else OLD_ID, node, 1)
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NOTHING)
 def note_reuse(world, page, bits, in_flight):
     """A page was allocated whose buffers, given by the bits from ``in_flight`` on, are not used."""
     for user in range(world.user.shape[0]):
@@ -62,7 +63,7 @@ def under_current_id(world, user, used):
     return record.id >= FIRST_ID and record.id == record.id_sent and used > record.id_from
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NOTHING)
 def check_discard(world, user, node, order, used, in_flight):
     """Check a block whose memory the host takes away.  Of a report it may, before and after use.
 

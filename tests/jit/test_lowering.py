@@ -1,0 +1,142 @@
+"""Kernels as the package's own compiler makes them, beside the same functions in plain Python."""
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from freehint.jit import as_python, kernel
+from freehint.jit.pinned import pinned
+from freehint.jit.pipeline import KernelCompiler
+
+RECORD = np.dtype([("count", np.int64), ("small", np.uint8)])
+
+
+class Tables(NamedTuple):
+    """Arrays of several kinds."""
+
+    cube: np.ndarray
+    bytes: np.ndarray
+    flags: np.ndarray
+    records: np.ndarray
+    scale: int
+
+
+def tables() -> Tables:
+    return Tables(
+        cube=np.arange(2 * 3 * 4).reshape(2, 3, 4),
+        bytes=np.arange(250, 256, dtype=np.uint8),
+        flags=np.array([True, False, True]),
+        records=np.zeros((2, 2), RECORD),
+        scale=3,
+    )
+
+
+@pytest.fixture
+def ours(monkeypatch):
+    """What makes a kernel of a function of this file as it makes the package's."""
+    module = sys.modules["freehint.jit.kernel"]
+    monkeypatch.setattr(module, "_compiler", lambda function: KernelCompiler)
+    return kernel
+
+
+def test_elements_of_arrays_are_found_and_stored(ours):
+    @ours
+    def mix(given, i, j):
+        total = int(given.cube[i, j, 1]) * given.scale
+        given.cube[i, j, 2] = given.bytes[j] + given.flags[i]
+        given.bytes[i] = given.bytes[i] + 10  # it wraps in a byte
+        given.flags[1] = total > 5
+        given.records[i, 1].count += total
+        given.records[i, 1].small = 300 + j  # it is cut to a byte
+        whole = given.cube
+        return total + whole[1, 2, 3] + len(given.bytes)
+
+    compiled = tables()
+    given = [mix(pinned(compiled), i, j) for i, j in ((1, 2), (0, 1))]
+    assert given[0] == 21 * 3 + 23 + 6 and given[1] == 5 * 3 + 23 + 6
+    assert compiled.cube[1, 2, 2] == 252 + 0 and compiled.cube[0, 1, 2] == 5 + 1
+    assert compiled.bytes.tolist() == [4, 5, 252, 253, 254, 255]
+    assert compiled.flags.tolist() == [True, True, True]
+    assert compiled.records["count"].tolist() == [[0, 15], [0, 63]]
+    assert compiled.records["small"].tolist() == [[0, 45], [0, 46]]
+
+
+def test_variables_keep_their_values_on_every_way(ours):
+    @ours
+    def ways(values, first):
+        kept = first + 1  # one assignment, used in several blocks
+        if first > 1:
+            late = 3
+        total = 0
+        for i in range(values.shape[0]):
+            if i > 0 and first > 1:
+                total += late * kept
+            late = i  # two assignments, and a use before this one
+            swapped, kept_too = kept, total
+            total = kept_too + swapped
+        return total
+
+    values = np.arange(4)
+    for first in (0, 2):
+        assert ways(values, first) == as_python(ways)(values, first)
+
+
+def test_what_a_callee_raises_comes_through_all_callers(ours):
+    @ours
+    def checked(values, i):
+        if values[i] < 0:
+            raise ValueError("below zero")
+        return values[i]
+
+    @ours
+    def total(values):
+        found = 0
+        for i in range(values.shape[0]):
+            found += checked(values, i)
+        return found
+
+    @ours
+    def twice(values):
+        return 2 * total(values)
+
+    assert twice(np.arange(4)) == 12
+    with pytest.raises(ValueError, match="below zero"):
+        twice(np.array([1, -1]))
+    with pytest.raises(ValueError, match="below zero"):
+        twice.call_checked(np.array([1, -1]))
+
+
+def test_integers_of_all_widths_stay_what_they_are(ours):
+    @ours
+    def number(values, i):
+        return int(values[i]) + i
+
+    for kind in (np.int8, np.int32, np.uint16):
+        most = np.iinfo(kind).max
+        assert number(np.array([5, most], kind), 1) == most + 1
+
+
+def tries(values):
+    try:
+        return values[1]
+    except Exception:
+        return 2
+
+
+def encloses(value):
+    return (lambda: value)()
+
+
+def listed(values):
+    return sum([2 * value for value in values])
+
+
+@pytest.mark.parametrize(
+    "function, told",
+    [(tries, "no try"), (encloses, "make_function"), (listed, "make_function")],
+)
+def test_what_needs_a_pass_that_is_left_out_is_refused(ours, function, told):
+    with pytest.raises(Exception, match=told):
+        ours(function)(np.arange(3))
