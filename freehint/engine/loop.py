@@ -67,8 +67,8 @@ def rare_event(world, rare, actor, now_ns):
 
 
 @kernel(inline=True)
-def turn(world, actor, now_ns):
-    """One event of one actor.
+def turn(world, actor, now_ns, others_at):
+    """One event of one actor; nobody else acts before ``others_at``.
 
     Returns
     -------
@@ -97,6 +97,7 @@ def turn(world, actor, now_ns):
         return -1, -1
     user = actor - host - 1
     if user >= world.user.shape[0]:
+        world.migration[0].others_at = others_at
         return rare_event(world, MIGRATION, actor, now_ns)
     due = worker_event(world, user, actor, now_ns)
     if due == STROKE_BEGINS:
@@ -125,7 +126,7 @@ def advance(world, until_ns):
             return TIME_IS_UP, until_ns, -1
         actor = actor_of(key)
         others = smallest_key(world.key, actor)
-        why, who = turn(world, actor, now_ns)
+        why, who = turn(world, actor, now_ns, min(others >> ACTOR_BITS, until_ns))
         if why >= 0:
             return why, now_ns, who
         key = min(others, world.key[actor]) if actor < cpus else smallest_key(world.key, -1)

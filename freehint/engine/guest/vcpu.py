@@ -52,7 +52,10 @@ def alloc_event(world, cpu, word, now_ns):
         mark_lru(world.memory, node, order)
     pages_allocated(world, node, order)
     if has_content(world):
-        write_block(world, node, order, False)
+        if order == 0:
+            write_page(world, node)
+        else:
+            write_block(world, node, order, False)
     world.held[cpu, world.cpu[cpu].nr_blocks] = (node << 4) | order
     world.cpu[cpu].nr_blocks += 1
     world.cpu[cpu].live_pages += 1 << order
