@@ -28,7 +28,6 @@ from freehint.mm.memory import (
     TYPE_SHIFT,
     frame_order,
     frame_type,
-    page_zone,
     pcp_list_head,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
@@ -261,12 +260,11 @@ def drain_in_chunks(memory, zone, cpu, pages, pindex):
 
 
 @kernel
-def free_unref_page(memory, node, cpu, order, migratetype):
+def free_unref_page(memory, node, zone, cpu, order, migratetype):
     """Free a block through the pcp lists and return the number of pages drained.
 
     Source: free_unref_page().
     """
-    zone = page_zone(memory, node)
     drain, pindex = push_page(memory, node, zone, cpu, order, migratetype)
     freed = 0
     if drain != NO_DRAIN:

@@ -348,7 +348,8 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zones):
 @kernel(inline=True)
 def mark_lru(memory, node, order):
     """Note that the pages of an allocation are movable (PageLRU)."""
-    for page in range(node, node + (1 << order)):
+    memory.frame[node] = LRU
+    for page in range(node + 1, node + (1 << order)):
         memory.frame[page] = LRU
 
 
@@ -384,7 +385,7 @@ def free_pages(memory, node, cpu, order, locked_zones):
     if locked_zones >> zone & 1 and free_would_drain(memory, zone, cpu, order):
         return False, zone, 0
     clear_lru(memory, node, order)
-    return True, zone, free_unref_page(memory, node, cpu, order, migratetype)
+    return True, zone, free_unref_page(memory, node, zone, cpu, order, migratetype)
 
 
 @kernel(inline=True)

@@ -169,7 +169,7 @@ def pcp_free(memory, run, rows, row, order, migratetype):
     if who >= 0:
         drained = free_waiting(memory, run, who, node, cpu, order, migratetype)
     else:
-        drained = free_unref_page(memory, node, cpu, order, migratetype)
+        drained = free_unref_page(memory, node, page_zone(memory, node), cpu, order, migratetype)
     if drained > 0:
         note_drained(run, cpu, drained)
         doubt_after_drain(memory, run, row, page_zone(memory, node))

@@ -45,8 +45,7 @@ def alloc_event(world, cpu, word, now_ns):
         return done
     if blocks > 0:
         done = under_zone_lock(world, cpu, zone, WAIT_ALLOC, blocks, now_ns)
-    else:
-        # It may have waited: on its second try another zone's pcp list served it.
+    elif world.cpu[cpu].wait_since >= 0:  # on its second try another zone's pcp list served it
         end_wait(world, cpu, zone, WAIT_ALLOC, now_ns, now_ns)
     if migratetype == MOVABLE:
         mark_lru(world.memory, node, order)
@@ -86,7 +85,8 @@ def free_event(world, cpu, word, now_ns):
     world.tally[0].frees += 1
     if blocks > 0:
         return under_zone_lock(world, cpu, zone, WAIT_FREE, blocks, now_ns)
-    end_wait(world, cpu, zone, WAIT_FREE, now_ns, now_ns)
+    if world.cpu[cpu].wait_since >= 0:
+        end_wait(world, cpu, zone, WAIT_FREE, now_ns, now_ns)
     return now_ns + world.cost[0].pcp_ns
 
 

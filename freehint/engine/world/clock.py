@@ -9,13 +9,21 @@ NEVER = 1 << 62
 
 
 @kernel(inline=True)
-def smallest_key(keys, but):
-    """The smallest key of all actors but one; ``but`` is -1 for all."""
+def smallest_key(keys, first, behind):
+    """The smallest key of the actors from ``first`` up to but not including ``behind``."""
     smallest = NEVER
-    for actor in range(keys.shape[0]):
-        key = keys[actor]
-        if key < smallest and actor != but:
-            smallest = key
+    for actor in range(first, behind):
+        smallest = min(smallest, keys[actor])
+    return smallest
+
+
+@kernel(inline=True)
+def smallest_but(keys, actor, first, behind):
+    """The smallest key of these actors but one."""
+    key = keys[actor]
+    keys[actor] = NEVER  # for now: to test for the actor at each key takes longer
+    smallest = smallest_key(keys, first, behind)
+    keys[actor] = key
     return smallest
 
 
