@@ -11,19 +11,17 @@ NEVER = 1 << 62
 @kernel(inline=True)
 def smallest_key(keys, first, behind):
     """The smallest key of the actors from ``first`` up to but not including ``behind``."""
-    smallest = NEVER
-    for actor in range(first, behind):
-        smallest = min(smallest, keys[actor])
-    return smallest
+    return smallest_but(keys, -1, first, behind)
 
 
 @kernel(inline=True)
-def smallest_but(keys, actor, first, behind):
+def smallest_but(keys, but, first, behind):
     """The smallest key of these actors but one."""
-    key = keys[actor]
-    keys[actor] = NEVER  # for now: to test for the actor at each key takes longer
-    smallest = smallest_key(keys, first, behind)
-    keys[actor] = key
+    smallest = NEVER
+    for actor in range(first, behind):
+        key = keys[actor]
+        if key < smallest and actor != but:
+            smallest = key
     return smallest
 
 
