@@ -12,7 +12,7 @@ from freehint.engine.world.content import has_content, pay_faults, write_block, 
 from freehint.engine.world.hints import pages_allocated
 from freehint.engine.world.records import WAIT_ALLOC, WAIT_FREE
 from freehint.jit import kernel, prefetch
-from freehint.mm.memory import MOVABLE
+from freehint.mm.memory import LRU, MOVABLE
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 
 # A word's bits, from the lowest: 8 choose write or not, 8 allocate or free, then 12 the order and
@@ -47,7 +47,9 @@ def alloc_event(world, cpu, word, now_ns):
         done = under_zone_lock(world, cpu, zone, WAIT_ALLOC, blocks, now_ns)
     elif world.cpu[cpu].wait_since >= 0:  # on its second try another zone's pcp list served it
         end_wait(world, cpu, zone, WAIT_ALLOC, now_ns, now_ns)
-    if migratetype == MOVABLE:
+    # Whether a page is movable is a coin's throw to the processor, so it does not branch there.
+    world.memory.frame[node] = LRU if migratetype == MOVABLE else 0
+    if order > 0 and migratetype == MOVABLE:
         mark_lru(world.memory, node, order)
     pages_allocated(world, node, order)
     if has_content(world):
