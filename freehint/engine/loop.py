@@ -10,7 +10,7 @@ from freehint.engine.host.device import host_event
 from freehint.engine.rare import rare_turn
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
 from freehint.engine.world.clock import ACTOR_BITS, actor_of, smallest_but, smallest_key
-from freehint.engine.world.paging import FREE, MIN
+from freehint.engine.world.paging import FREE, MIN, shares_host
 from freehint.engine.world.records import MIGRATION
 from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, REPORT_REQUESTED
@@ -123,6 +123,7 @@ def advance(world, until_ns):
         user or the rare actor that it is about.
     """
     keys, actors = world.key, world.key.shape[0]
+    shared = shares_host(world.paging)
     # A CPU's turn changes no other actor's key, so the other CPUs' are compared while it takes its
     # turn, and the rest's only after a turn of theirs.
     cpus = world.cpu.shape[0] if world.state[0].cpu_kernel == 0 else 0
@@ -130,7 +131,7 @@ def advance(world, until_ns):
     key = min(rest, smallest_key(keys, 0, cpus))
     while True:
         now_ns = key >> ACTOR_BITS
-        if world.paging.host[FREE] < world.paging.host[MIN]:
+        if shared and world.paging.host[FREE] < world.paging.host[MIN]:
             return HOST_SHORT, now_ns, -1
         if now_ns >= until_ns:
             return TIME_IS_UP, until_ns, -1
