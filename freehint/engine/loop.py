@@ -147,5 +147,7 @@ def advance(world, until_ns):
             why, who = turn(world, actor, now_ns, min(others >> ACTOR_BITS, until_ns))
             if why >= 0:
                 return why, now_ns, who
-            rest = smallest_key(keys, cpus, actors)
-            key = min(rest, smallest_key(keys, 0, cpus))
+            # Apart from its own: a loop over all would load several at a time, and a processor
+            # waits before it loads together what was stored apart.
+            rest = min(keys[actor], smallest_but(keys, actor, cpus, actors))
+            key = min(rest, smallest_but(keys, actor, 0, cpus))
