@@ -9,8 +9,8 @@ from freehint.engine.guest.vcpu import cpu_event
 from freehint.engine.host.device import host_event
 from freehint.engine.rare import rare_turn
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
-from freehint.engine.world.clock import ACTOR_BITS, actor_of, smallest_key
-from freehint.engine.world.paging import FREE, MIN
+from freehint.engine.world.clock import ACTOR_BITS, actor_of, smallest_but, smallest_key
+from freehint.engine.world.paging import FREE, MIN, shares_host
 from freehint.engine.world.records import MIGRATION
 from freehint.jit import kernel
 from freehint.mm.memory import EMPTIED, REPORT_REQUESTED
@@ -67,8 +67,19 @@ def rare_event(world, rare, actor, now_ns):
 
 
 @kernel(inline=True)
-def turn(world, actor, now_ns):
-    """One event of one actor.
+def cpu_turn(world, cpu, now_ns):
+    """One event of a guest CPU of a synthetic load; returns what Python must do, or -1."""
+    if world.state[0].nr_waits == world.waits.shape[0]:  # it adds rows to no other table
+        return NEED_ROOM
+    if world.cpu[cpu].word_at == world.words.shape[1]:
+        return NEED_WORDS
+    cpu_event(world, cpu, now_ns)
+    return somebody_is_called(world)
+
+
+@kernel(inline=True)
+def turn(world, actor, now_ns, others_at):
+    """One event of another actor; nobody else acts before ``others_at``.
 
     Returns
     -------
@@ -79,14 +90,10 @@ def turn(world, actor, now_ns):
     nr_cpus, state = world.cpu.shape[0], world.state[0]
     if no_room(world):
         return NEED_ROOM, -1
-    # What most events are comes first.
     if actor < nr_cpus:
         if world.cpu[actor].word_at == world.words.shape[1]:
             return NEED_WORDS, actor
-        if state.cpu_kernel > 0:
-            return rare_event(world, state.cpu_kernel - 1, actor, now_ns)
-        cpu_event(world, actor, now_ns)
-        return somebody_is_called(world), actor
+        return rare_event(world, state.cpu_kernel - 1, actor, now_ns)
     if actor == nr_cpus:
         return rare_event(world, state.threads_kernel, actor, now_ns)
     host = nr_cpus + 1
@@ -97,6 +104,7 @@ def turn(world, actor, now_ns):
         return -1, -1
     user = actor - host - 1
     if user >= world.user.shape[0]:
+        world.migration[0].others_at = others_at
         return rare_event(world, MIGRATION, actor, now_ns)
     due = worker_event(world, user, actor, now_ns)
     if due == STROKE_BEGINS:
@@ -114,18 +122,32 @@ def advance(world, until_ns):
         TIME_IS_UP .. NEED_KERNEL, the time in ns of the event that comes next, and the CPU, the
         user or the rare actor that it is about.
     """
-    # A CPU's turn changes no other actor's key, so the others are compared while it takes its turn.
+    keys, actors = world.key, world.key.shape[0]
+    shared = shares_host(world.paging)
+    # A CPU's turn changes no other actor's key, so the other CPUs' are compared while it takes its
+    # turn, and the rest's only after a turn of theirs.
     cpus = world.cpu.shape[0] if world.state[0].cpu_kernel == 0 else 0
-    key = smallest_key(world.key, -1)
+    rest = smallest_key(keys, cpus, actors)
+    key = min(rest, smallest_key(keys, 0, cpus))
     while True:
         now_ns = key >> ACTOR_BITS
-        if world.paging.host[FREE] < world.paging.host[MIN]:
+        if shared and world.paging.host[FREE] < world.paging.host[MIN]:
             return HOST_SHORT, now_ns, -1
         if now_ns >= until_ns:
             return TIME_IS_UP, until_ns, -1
         actor = actor_of(key)
-        others = smallest_key(world.key, actor)
-        why, who = turn(world, actor, now_ns)
-        if why >= 0:
-            return why, now_ns, who
-        key = min(others, world.key[actor]) if actor < cpus else smallest_key(world.key, -1)
+        if actor < cpus:
+            others = min(rest, smallest_but(keys, actor, 0, cpus))
+            why = cpu_turn(world, actor, now_ns)
+            if why >= 0:
+                return why, now_ns, actor
+            key = min(others, keys[actor])
+        else:
+            others = smallest_but(keys, actor, 0, actors)
+            why, who = turn(world, actor, now_ns, min(others >> ACTOR_BITS, until_ns))
+            if why >= 0:
+                return why, now_ns, who
+            # Apart from its own: a loop over all would load several at a time, and a processor
+            # waits before it loads together what was stored apart.
+            rest = min(keys[actor], smallest_but(keys, actor, cpus, actors))
+            key = min(rest, smallest_but(keys, actor, 0, cpus))

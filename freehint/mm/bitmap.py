@@ -54,6 +54,19 @@ def bits_from(page):
 
 
 @kernel(inline=True)
+def set_bits(words, first, behind):
+    """Set the bits of the pages from ``first`` up to but not including ``behind``, at least one."""
+    last = (behind - 1) >> 6
+    for word in range(first >> 6, last + 1):
+        bits = ~np.uint64(0)
+        if word == first >> 6:
+            bits &= bits_from(first)
+        if word == last:
+            bits &= ~np.uint64(0) >> np.uint64(-behind & 63)
+        words[np.uint64(word)] |= bits
+
+
+@kernel(inline=True)
 def clear_bits(words, first, behind):
     """Clear the bits of the pages from ``first`` up to but not including ``behind``.
 

@@ -29,7 +29,6 @@ from freehint.mm.memory import (
     TYPE_SHIFT,
     frame_order,
     frame_type,
-    page_zone,
     pcp_list_head,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
@@ -95,6 +94,14 @@ def pcp_list_empty(memory, zone, cpu, order, migratetype):
 
 
 @kernel(inline=True)
+def take_off_pcp_list(memory, node, zone, cpu, order):
+    """Take one block off its pcp list."""
+    list_del(memory.links, node)
+    memory.frame[node] = 0
+    memory.pcp[zone, cpu].count -= 1 << order
+
+
+@kernel(inline=True)
 def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
     """Take the head of a pcp list, after a refill if the list is empty.
 
@@ -113,18 +120,13 @@ def pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags):
         if list_empty(memory.links, head):
             return -1
     node = list_next(memory.links, head)
-    list_del(memory.links, node)
-    memory.frame[node] = 0
-    memory.pcp[zone, cpu].count -= 1 << order
+    take_off_pcp_list(memory, node, zone, cpu, order)
     return node
 
 
 @kernel(inline=True)
 def rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags):
-    """Allocate from a pcp list; return the block's node, or -1 if a refill found none.
-
-    Source: rmqueue_pcplist().
-    """
+    """Allocate from a pcp list; the node, or -1 if a refill found none.  Source: same name."""
     end_run_of_frees(memory, zone, cpu)
     return pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags)
 
@@ -262,12 +264,8 @@ def drain_in_chunks(memory, zone, cpu, pages, pindex):
 
 
 @kernel
-def free_unref_page(memory, node, cpu, order, migratetype):
-    """Free a block through the pcp lists and return the number of pages drained.
-
-    Source: free_unref_page().
-    """
-    zone = page_zone(memory, node)
+def free_unref_page(memory, node, zone, cpu, order, migratetype):
+    """Free a block through the pcp lists; return the pages drained.  Source: free_unref_page()."""
     drain, pindex = push_page(memory, node, zone, cpu, order, migratetype)
     freed = 0
     if drain != NO_DRAIN:

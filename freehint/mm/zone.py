@@ -22,6 +22,7 @@ from freehint.mm.highatomic import (
     unusable_highatomic,
     uses_reserve,
 )
+from freehint.mm.list import list_next
 from freehint.mm.memory import (
     ISOLATE,
     LRU,
@@ -36,16 +37,19 @@ from freehint.mm.memory import (
     ZONE_MOVABLE,
     ZONE_NORMAL,
     page_zone,
+    pcp_list_head,
 )
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.pcp import (
     free_unref_page,
+    order_to_pindex,
     pcp_allowed_order,
     pcp_head_page,
     pcp_list_empty,
     rmqueue_pcplist,
+    take_off_pcp_list,
 )
-from freehint.mm.pcp_limits import free_would_drain, zone_flag
+from freehint.mm.pcp_limits import end_run_of_frees, free_would_drain, zone_flag
 from freehint.mm.profile import HIGH_AUTO_TUNED, NOFRAGMENT_NONE
 
 GFP_ATOMIC_FLAGS = ALLOC_MIN_RESERVE | ALLOC_NON_BLOCK
@@ -85,13 +89,13 @@ def zone_watermark_ok(memory, zone, order, mark, more, highest_zone, alloc_flags
     Source: zone_watermark_fast(), __zone_watermark_ok().
     """
     zones = memory.zones
-    free = zones[zone].nr_free_pages - unusable_free(memory, zone, order, alloc_flags)
     needed = zones[zone].watermark[mark] + boost_of(memory, zone, order, mark, alloc_flags) + more
     reserve = zones[zone].lowmem_reserve[highest_zone]
     # v4.15 first tests order 0 without subtracting the HIGHATOMIC reserve.
     if order == 0 and memory.profile.fast_check_ignores_reserve:
         if zones[zone].nr_free_pages > needed + reserve:
             return True
+    free = zones[zone].nr_free_pages - unusable_free(memory, zone, order, alloc_flags)
     if free <= lowered_mark(memory, needed, alloc_flags) + reserve:
         return False
     if order == 0:
@@ -286,14 +290,18 @@ def take_from_pcp(memory, zone, cpu, order, migratetype):
     int
         The block's node; NO_PAGE, with nothing done, if the list is empty or the zone short.
     """
-    if not pcp_allowed_order(memory, order) or pcp_list_empty(
-        memory, zone, cpu, order, migratetype
-    ):
+    if not pcp_allowed_order(memory, order):
+        return NO_PAGE
+    head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
+    node = list_next(memory.links, head)
+    if node == head:
         return NO_PAGE
     mark, flags = attempt_rules(memory, first_attempt(memory), 0)
     if not has_room(memory, zone, order, mark, highest_zone_of(migratetype), flags):
         return NO_PAGE
-    return rmqueue_pcplist(memory, zone, cpu, order, migratetype, flags)
+    end_run_of_frees(memory, zone, cpu)
+    take_off_pcp_list(memory, node, zone, cpu, order)
+    return node
 
 
 @kernel(cold=True)
@@ -348,7 +356,8 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zones):
 @kernel(inline=True)
 def mark_lru(memory, node, order):
     """Note that the pages of an allocation are movable (PageLRU)."""
-    for page in range(node, node + (1 << order)):
+    memory.frame[node] = LRU
+    for page in range(node + 1, node + (1 << order)):
         memory.frame[page] = LRU
 
 
@@ -384,7 +393,7 @@ def free_pages(memory, node, cpu, order, locked_zones):
     if locked_zones >> zone & 1 and free_would_drain(memory, zone, cpu, order):
         return False, zone, 0
     clear_lru(memory, node, order)
-    return True, zone, free_unref_page(memory, node, cpu, order, migratetype)
+    return True, zone, free_unref_page(memory, node, zone, cpu, order, migratetype)
 
 
 @kernel(inline=True)

@@ -52,6 +52,7 @@ from freehint.mm.pcp import (
     order_to_pindex,
     pcp_allowed_order,
     push_page,
+    take_off_pcp_list,
 )
 from freehint.mm.pcp_limits import NO_DRAIN, count_free, end_run_of_frees, end_shortage
 from freehint.mm.profile import FALLBACK_CLAIMS
@@ -83,7 +84,6 @@ from freehint.replay.pcp_refill import (
     push_claim,
     refill,
     take_by_model,
-    take_from_pcp,
     tell_refilled,
     told_list,
 )
@@ -130,11 +130,11 @@ def pcp_alloc_row(memory, run, rows, row, ablation):
             counts[C_SILENT_ROWS] += 1
             counts[C_SILENT_PAGES] += silent << order
             for _ in range(silent):
-                take_from_pcp(memory, list_next(memory.links, head), zone, cpu, order)
+                take_off_pcp_list(memory, list_next(memory.links, head), zone, cpu, order)
             predicted = observed
         else:
             note_first_miss(counts, row, predicted)
-    take_from_pcp(memory, predicted, zone, cpu, order)
+    take_off_pcp_list(memory, predicted, zone, cpu, order)
 
 
 @kernel
@@ -169,7 +169,7 @@ def pcp_free(memory, run, rows, row, order, migratetype):
     if who >= 0:
         drained = free_waiting(memory, run, who, node, cpu, order, migratetype)
     else:
-        drained = free_unref_page(memory, node, cpu, order, migratetype)
+        drained = free_unref_page(memory, node, page_zone(memory, node), cpu, order, migratetype)
     if drained > 0:
         note_drained(run, cpu, drained)
         doubt_after_drain(memory, run, row, page_zone(memory, node))

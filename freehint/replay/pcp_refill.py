@@ -24,7 +24,6 @@ from freehint.mm.fallback import (
 )
 from freehint.mm.list import (
     list_add_tail,
-    list_del,
     list_empty,
     list_next,
 )
@@ -40,7 +39,7 @@ from freehint.mm.memory import (
     page_zone,
     pcp_list_head,
 )
-from freehint.mm.pcp import order_to_pindex, pcp_allowed_order
+from freehint.mm.pcp import order_to_pindex, pcp_allowed_order, take_off_pcp_list
 from freehint.mm.pcp_limits import nr_pcp_alloc
 from freehint.mm.profile import FALLBACK_CLAIMS
 from freehint.mm.zone import bulk_zone
@@ -244,14 +243,6 @@ def refill(memory, run, rows, row, zone, cpu, order, migratetype, ablation):
         memory.pcp[zone, cpu].count += 1 << order
 
 
-@kernel(inline=True)
-def take_from_pcp(memory, node, zone, cpu, order):
-    """Take one block off its pcp list."""
-    list_del(memory.links, node)
-    memory.frame[node] = 0
-    memory.pcp[zone, cpu].count -= 1 << order
-
-
 @kernel(cold=True)
 def bulk_row(memory, run, rows, row, ablation):
     """Take the pages of alloc_pages_bulk() off one pcp list; no row tells which they were."""
@@ -268,7 +259,7 @@ def bulk_row(memory, run, rows, row, ablation):
         if list_empty(memory.links, head):
             run.counts[C_REFUSED] += 1
             return
-        take_from_pcp(memory, list_next(memory.links, head), zone, cpu, 0)
+        take_off_pcp_list(memory, list_next(memory.links, head), zone, cpu, 0)
     forget_refilled(run.counts, run.told[cpu, pindex])
 
 
@@ -286,5 +277,5 @@ def bulk_pop_row(memory, run, rows, row, ablation):
     if not score(run.counts, predicted, observed):
         note_first_miss(run.counts, row, predicted)
     if predicted >= 0:
-        take_from_pcp(memory, predicted, zone, cpu, 0)
+        take_off_pcp_list(memory, predicted, zone, cpu, 0)
     forget_refilled(run.counts, run.told[cpu, pindex])

@@ -88,7 +88,7 @@ def all_inputs(inputs: tuple, of_workload: tuple) -> tuple:
 
 def prepared_memory(given, kernel, nr_cpus: int):
     """The memory of a scenario with this memory, kernel and CPUs, and a tuple of its Inputs."""
-    memory, inputs = named_memory(given)
+    memory, inputs = named_memory(given, nr_cpus)
     own = memory is not given
     if kernel is not None and kernel != profile_name(memory.profile):
         memory, own = with_profile(memory, PROFILES[kernel]), True
@@ -100,12 +100,15 @@ def prepared_memory(given, kernel, nr_cpus: int):
         raise InputError(f"workload.nr_cpus: {error}") from None
 
 
-def named_memory(memory):
-    """The memory that a value of ``Scenario.memory`` names, and a tuple of its Inputs."""
+def named_memory(memory, nr_cpus=1):
+    """The memory that a value of ``Scenario.memory`` names, and a tuple of its Inputs.
+
+    One that is made of its size has ``nr_cpus`` CPUs, others have their own.
+    """
     if isinstance(memory, Memory):
         return memory, ()
     if isinstance(memory, str) and memory.endswith("iB"):
-        return make_memory(memory), ()
+        return make_memory(memory, nr_cpus=nr_cpus), ()
     files = Files()
     return read_snapshot(snapshot_stem(memory), files), files.inputs
 

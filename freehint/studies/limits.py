@@ -10,7 +10,7 @@ from time import thread_time_ns
 
 import numpy as np
 
-from freehint.engine.world.clock import ACTOR_BITS, actor_of, smallest_key
+from freehint.engine.world.clock import ACTOR_BITS, actor_of, smallest_but, smallest_key
 from freehint.jit import kernel
 from freehint.mm.bitmap import count_bits
 
@@ -29,10 +29,10 @@ def chase(links, node, n):
 @kernel
 def scan_keys(keys, steps):
     """For each step, find the smallest of a few keys and raise it by the step."""
-    key = smallest_key(keys, -1)
+    key = smallest_key(keys, 0, keys.shape[0])
     for step in steps:
         first = actor_of(key)
-        others = smallest_key(keys, first)
+        others = smallest_but(keys, first, 0, keys.shape[0])
         keys[first] = key + step
         key = min(others, key + step)
     return keys[0]

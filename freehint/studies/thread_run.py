@@ -32,7 +32,7 @@ def thread_scenario(rotate="on_exit", resume="scan_for_first", capacity=2) -> Sc
     memory.pcp["high"], memory.pcp["batch"] = 4 * PCP_PAGES, PCP_PAGES
     for page in range(PCP_PAGES):
         # These pages come from the allocated half of the first order-10 block.
-        free_unref_page(memory, PAGEBLOCK_NR_PAGES + 2 * page, 0, 0, MOVABLE)
+        free_unref_page(memory, PAGEBLOCK_NR_PAGES + 2 * page, 0, 0, 0, MOVABLE)
     policy = Walker("eight blocks", rotate=rotate, resume=resume, capacity=capacity)
     return Scenario(
         memory=memory,

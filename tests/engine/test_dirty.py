@@ -13,7 +13,7 @@ from freehint.engine.world.dirty import (
     next_dirty,
     sync_bitmap,
 )
-from freehint.mm.bitmap import clear_bits, count_bits
+from freehint.mm.bitmap import clear_bits, count_bits, set_bits
 
 WORDS = 64
 
@@ -38,6 +38,19 @@ def test_a_range_of_any_place_and_length_is_cleared_and_counted(share):
         before, hit = pages(words), set(range(first, behind))
         assert clear_bits(words, int(first), int(behind)) == len(before & hit)
         assert pages(words) == before - hit
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_range_of_any_place_and_length_is_set(share):
+    chance = np.random.default_rng(7)
+    edges = [(0, 64), (63, 65), (5, 6), (128, 256), (0, 64 * WORDS), (64 * WORDS - 1, 64 * WORDS)]
+    for first, length in chance.integers(1, 32 * WORDS, (100, 2)).tolist():
+        edges.append((first, first + length))
+    for first, behind in edges:
+        words = drawn(1, share)
+        expected = pages(words) | set(range(first, behind))
+        set_bits(words, first, behind)
+        assert pages(words) == expected
 
 
 @pytest.mark.parametrize("order", range(11))

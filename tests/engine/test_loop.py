@@ -1,10 +1,15 @@
 """The event loop: whose turn is next."""
 
 import numpy as np
+import pytest
 
 import freehint as fh
 from benchmarks.events import new_engine, run_until
+from freehint.engine.world import content
 from freehint.engine.world.clock import ACTOR_BITS, schedule
+from freehint.engine.world.dirty import LOGGING
+from freehint.jit import Kernel, as_python
+from freehint.runs import begin
 
 UNTIL_NS = 4_000_000
 
@@ -27,3 +32,59 @@ def test_events_come_in_the_order_of_all_keys():
     assert np.array_equal(whole.world.key, stepped.world.key)
     assert whole.world.tally.tolist() == stepped.world.tally.tolist()
     assert np.array_equal(whole.world.memory.links, stepped.world.memory.links)
+
+
+def moved(policy: str):
+    """A guest that writes while it is moved, and faults at the destination after 20 ms or so."""
+    scenario = fh.Scenario(
+        memory="64MiB",
+        policy=policy,
+        workload=fh.Workload(interval_ns=20_000, live_share=0.1),
+        migration=fh.MigrationConfig(bandwidth_Bps=1 << 31, start_at_ns=1_000_000),
+        duration_ns=40_000_000,
+    )
+    return begin.new_engine(scenario, begin.guest_memory(scenario)[0])
+
+
+@pytest.mark.parametrize("policy", ["none", "balloon_alloc"])
+def test_pages_sent_in_a_row_are_sent_each_at_its_own_time(policy):
+    """A call of the loop that ends after each event sends one page at most."""
+    whole, stepped = moved(policy), moved(policy)
+    whole.run()
+    while stepped.noted_ns < stepped.until_ns:
+        next_ns = min(int(stepped.world.key.min()) >> ACTOR_BITS, stepped.commands.next_ns)
+        stepped.advance_to(min(next_ns + 1, stepped.until_ns))
+    stepped.finish()
+    assert whole.migration.status == stepped.migration.status == "completed"
+    assert len(whole.migration.rounds) > 2 and whole.world.host[0].faults > 100
+    assert whole.migration.rounds == stepped.migration.rounds
+    assert whole.migration.end_ns == stepped.migration.end_ns
+    for name in ("version", "copy", "present", "fate"):
+        assert np.array_equal(getattr(whole.world, name), getattr(stepped.world, name)), name
+    for name in ("tally", "host"):
+        assert getattr(whole.world, name).tolist() == getattr(stepped.world, name).tolist(), name
+
+
+@pytest.mark.parametrize("order", [0, 3, 6, 9])
+@pytest.mark.parametrize("zeroed", [False, True])
+def test_a_block_is_written_as_its_pages_are(monkeypatch, order, zeroed):
+    monkeypatch.setattr(Kernel, "compile_helpers", False)
+    monkeypatch.setattr(content, "fault", as_python(content.fault))
+    worlds = []
+    for as_block in (True, False):
+        world = moved("none").world
+        world.dirty.rule[LOGGING] = world.host[0].faulting = 1
+        world.host[0].fault_ns = 7
+        world.present[8:12] = ~np.uint64(0)
+        world.present[13] = 5
+        if as_block:
+            as_python(content.write_block)(world, 512, order, zeroed)
+        else:
+            for page in range(512, 512 + (1 << order)):
+                (content.zero_page if zeroed else content.write_page)(world, page)
+        worlds.append(world)
+    block, pages = worlds
+    for name in ("version", "present", "host", "migration"):
+        assert getattr(block, name).tolist() == getattr(pages, name).tolist(), name
+    assert block.dirty.log.tolist() == pages.dirty.log.tolist()
+    assert block.host[0].faults == (256 - 2 if order == 9 else 0)

@@ -29,7 +29,7 @@ from freehint.mm.compact.proactive import (
     scanners_met,
     take_target,
 )
-from freehint.mm.memory import LRU, PAGEBLOCK_NR_PAGES
+from freehint.mm.memory import LRU, PAGEBLOCK_NR_PAGES, page_zone
 from freehint.mm.pageblock import get_pageblock_migratetype
 from freehint.mm.pcp import decay_pcp_high, free_unref_page
 from freehint.units import NS_PER_MS
@@ -95,7 +95,8 @@ def migrate_page(world, source, target, slot, cpu):
     else:
         move_balloon_page(world, IN_BALLOON - slot, target)
     world.owner[target], world.owner[source] = world.owner[source], 0
-    free_unref_page(memory, source, cpu, 0, get_pageblock_migratetype(memory, source))
+    zone, migratetype = page_zone(memory, source), get_pageblock_migratetype(memory, source)
+    free_unref_page(memory, source, zone, cpu, 0, migratetype)
     world.tally[0].migrated += 1
 
 
@@ -126,10 +127,11 @@ def migrate_cluster(world, zone):
 @kernel
 def end_compaction(world):
     """Give back the free pages that are still in hand.  Source: release_freepages()."""
+    memory = world.memory
     while world.control.at[NR_TARGETS] > 0:
         node = take_target(world.control)
-        migratetype = get_pageblock_migratetype(world.memory, node)
-        free_unref_page(world.memory, node, 0, 0, migratetype)
+        zone, migratetype = page_zone(memory, node), get_pageblock_migratetype(memory, node)
+        free_unref_page(memory, node, zone, 0, 0, migratetype)
 
 
 @kernel(inline=True)

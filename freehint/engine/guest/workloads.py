@@ -107,8 +107,13 @@ def target_pages(workload: Workload, memory: Memory) -> int:
 
 
 def draw_words(world, streams, words: int) -> None:
-    """Draw the next ``words`` words of its sequence for every CPU that has used all of its own."""
-    for cpu, stream in enumerate(streams):
-        if world.cpu[cpu].word_at == WORDS:
-            world.words[cpu, WORDS - words :] = stream.integers(0, 1 << 63, words, np.int64)
-            world.cpu[cpu].word_at = WORDS - words
+    """Draw the next ``words`` words of its sequence for every CPU that has used all of its own.
+
+    A word is what ``stream.integers(0, 1 << 63)`` draws, the upper 63 bits of the generator's
+    next number, in a fifth of the time.
+    """
+    word_at, table = world.cpu.view(np.ndarray)["word_at"], world.words.view(np.uint64)
+    for cpu in np.flatnonzero(word_at == WORDS).tolist():
+        drawn = streams[cpu].bit_generator.random_raw(words)
+        np.right_shift(drawn, np.uint64(1), out=table[cpu, WORDS - words :])
+        word_at[cpu] = WORDS - words

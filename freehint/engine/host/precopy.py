@@ -76,6 +76,9 @@ def few_left(record):
 def migration_event(world, actor, now_ns):
     """Send the next page, then sleep to the window's end if its quota is used.
 
+    Until another actor's turn comes, or a look at the rest, further pages are sent in the same
+    call, each at its own time.
+
     Returns
     -------
     bool
@@ -94,12 +97,18 @@ def migration_event(world, actor, now_ns):
     if page < 0:
         suspend(world, actor)
         return True
-    take_page(world, page)
-    sent, took_ns = read_page(world, page)
-    record.sent_bytes += sent
-    record.window_bytes += sent
-    due = now_ns + took_ns
-    if record.phase == PRECOPY and record.window_bytes >= record.quota_bytes:
-        due = max(due, record.window_end)
+    alone_until = min(record.others_at, record.window_end)
+    if record.phase == PRECOPY:
+        alone_until = min(alone_until, record.check_at)
+    due = now_ns
+    while page >= 0:
+        take_page(world, page)
+        sent, took_ns = read_page(world, page)
+        record.sent_bytes += sent
+        record.window_bytes += sent
+        due += took_ns
+        if record.phase == PRECOPY and record.window_bytes >= record.quota_bytes:
+            due = max(due, record.window_end)
+        page = next_dirty(world.dirty, record.at) if due < alone_until else -1
     schedule(world, actor, due)
     return False

@@ -11,10 +11,16 @@ TICK_NS = 4 * NS_PER_MS  # CONFIG_HZ=250
 
 
 @kernel(inline=True)
-def smallest_key(keys, but):
-    """The smallest key of all actors but one; ``but`` is -1 for all."""
+def smallest_key(keys, first, behind):
+    """The smallest key of the actors from ``first`` up to but not including ``behind``."""
+    return smallest_but(keys, -1, first, behind)
+
+
+@kernel(inline=True)
+def smallest_but(keys, but, first, behind):
+    """The smallest key of these actors but one."""
     smallest = NEVER
-    for actor in range(keys.shape[0]):
+    for actor in range(first, behind):
         key = keys[actor]
         if key < smallest and actor != but:
             smallest = key

@@ -1,5 +1,7 @@
 """The content of pages: versions, writes, faults."""
 
+import numpy as np
+
 from freehint.engine.world.backing import (
     BACKEND,
     FREE,
@@ -10,7 +12,7 @@ from freehint.engine.world.backing import (
     provide,
     take_lazy,
 )
-from freehint.engine.world.dirty import log_write
+from freehint.engine.world.dirty import log_write, log_writes
 from freehint.engine.world.paging import SWAP_IN_NS, page_discarded, page_in, shares_host
 from freehint.jit import kernel
 from freehint.jit.apart import FLAG, NOTHING
@@ -86,11 +88,28 @@ def write_page_structure(world, page):
 @kernel(cold=True, late=NOTHING)
 def write_block(world, node, order, zeroed):
     """Clear or write every page of a block."""
-    for page in range(node, node + (1 << order)):
-        if zeroed:
-            zero_page(world, page)
-        else:
-            write_page(world, page)
+    record, behind = world.migration[0], node + (1 << order)
+    if zeroed:
+        for page in range(node, behind):
+            world.version[page] = 0
+    else:
+        first = record.stamp + 1 - node
+        for page in range(node, behind):
+            world.version[page] = first + page
+        record.stamp += behind - node
+    log_writes(world.dirty, node, behind)
+    if world.host[0].faulting:
+        arrive_at_all(world, node, behind)
+
+
+@kernel(inline=True)
+def arrive_at_all(world, first, behind):
+    """Touch the pages of a block; 64 that are resident are passed over unless touches are noted."""
+    for begin in range(first, behind, 64):
+        if world.present[begin >> 6] == ~np.uint64(0) and not world.host[0].noting:
+            continue
+        for page in range(begin, min(begin + 64, behind)):
+            arrive(world, page)
 
 
 @kernel(inline=True)

@@ -26,7 +26,7 @@ import numpy as np
 
 from freehint.jit import kernel
 from freehint.jit.apart import NOTHING
-from freehint.mm.bitmap import ONE, bits_from, clear_bits, popcount, set_bit
+from freehint.mm.bitmap import ONE, bits_from, clear_bits, popcount, set_bit, set_bits
 
 G1, G2, G3 = range(3)
 WORD_SHIFT = 6  # 64 pages; QEMU's chunks are no smaller, those of freehint/safety may be
@@ -70,6 +70,13 @@ def log_write(dirty, page):
     """Log that the guest wrote a page."""
     if dirty.rule[LOGGING]:
         set_bit(dirty.log, page)
+
+
+@kernel(inline=True)
+def log_writes(dirty, first, behind):
+    """Log that the guest wrote the pages from ``first`` up to but not including ``behind``."""
+    if dirty.rule[LOGGING]:
+        set_bits(dirty.log, first, behind)
 
 
 @kernel(cold=True, late=NOTHING)

@@ -64,7 +64,21 @@ def count_covered(world, user, min_order):
 @kernel(inline=True)
 def pages_allocated(world, node, order):
     """Note the allocation of pages: their hints in flight are now stale, used hints are reused."""
-    for page in range(node, node + (1 << order)):
+    if world.user.shape[0] == 0:  # nobody hints, so no fate is read
+        return
+    behind = node + (1 << order)
+    # Most pages were never hinted, and a huge page's fates are read many at a time.
+    marks = world.fate[node]
+    for page in range(node + 1, behind):
+        marks |= world.fate[page]
+    if marks:
+        hints_ended(world, node, behind)
+
+
+@kernel(cold=True)
+def hints_ended(world, node, behind):
+    """End the hints of pages that are allocated, up to but not including ``behind``."""
+    for page in range(node, behind):
         bits = world.fate[page]
         if bits:
             if bits & IN_ANY_FLIGHT:

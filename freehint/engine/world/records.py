@@ -244,6 +244,7 @@ TALLY_DTYPE = _record(
 # A migration; one record.
 MIGRATION_DTYPE = _record(
     "phase",  # OFF, PRECOPY, COMPLETION
+    "others_at",  # time_ns of the next event of another actor, or of the stretch's end
     "at",  # next page of the scan
     "pages_left",  # pages in the bitmap
     "window_end",  # time_ns
@@ -251,9 +252,7 @@ MIGRATION_DTYPE = _record(
     "check_at",  # time_ns of the next look at the pages left
     "quota_bytes",  # limit of a window
     "threshold_bytes",  # bytes that may be left when the guest is stopped
-    "downtime_limit_ns",
-    "zero_page_ns",
-    "normal_page_ns",
+    *("downtime_limit_ns", "zero_page_ns", "normal_page_ns"),
     "sent_bytes",
     "normal",  # pages sent
     "zero",  # pages sent as 9 bytes

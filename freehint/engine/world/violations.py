@@ -36,7 +36,7 @@ def note_violation(world, user, kind, node, times):
     """
     rows = world.violations
     if rows[user, kind, TIMES] == 0:
-        rows[user, kind, FIRST_NS] = smallest_key(world.key, -1) >> ACTOR_BITS
+        rows[user, kind, FIRST_NS] = smallest_key(world.key, 0, world.key.shape[0]) >> ACTOR_BITS
         rows[user, kind, PFN] = node + world.memory.base_pfn
     rows[user, kind, TIMES] += times
 
