@@ -26,11 +26,12 @@ from freehint.policies.policy import VERBS, Policy, Stroke
 STATUSES = tuple(map(int, Stroke))
 PAGE_COUNTS = ("offered", "hinted", "lost", "duplicate")
 LEAST_STROKE_NS = 1
+WHOLE = (int, np.integer)
 
 
 def is_whole(value) -> bool:
     """Is this a whole number, of Python or of numpy?"""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return type(value) is int or (isinstance(value, WHOLE) and not isinstance(value, bool))
 
 
 def is_foreign(policy: Policy) -> bool:
@@ -127,6 +128,7 @@ class User:
         self.guarded = self.is_foreign and not policy.trusted
         self.checked = self.guarded if check is None else check
         self.always = check is not None
+        self.verbs = {}  # of those called so far, what is called and whether it takes pins
         self.plan = CheckPlan(len(self.memory.links) // 2)
         self.extents = self._extents()
         self.clears = policy.allocates and bool(current.state.init_on_free[0])
@@ -197,10 +199,15 @@ class User:
         return answer
 
     def _call(self, name: str, *arguments):
-        verb = getattr(self.policy, name)
-        if isinstance(verb, Kernel):
-            call = verb.call_checked if self.guarded else verb
-            return call(self.pinned_memory, self.pinned_state, *arguments)
+        if name not in self.verbs:
+            verb = getattr(self.policy, name)
+            if isinstance(verb, Kernel):
+                self.verbs[name] = verb.call_checked if self.guarded else verb.python_entry(), True
+            else:
+                self.verbs[name] = verb, False
+        verb, pinned_takes = self.verbs[name]
+        if pinned_takes:
+            return verb(self.pinned_memory, self.pinned_state, *arguments)
         return verb(self.memory, self.state, *arguments)
 
     def whole(self, name: str, answer, low: int, high: int) -> int:

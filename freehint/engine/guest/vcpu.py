@@ -12,8 +12,8 @@ from freehint.engine.world.content import has_content, pay_faults, write_block, 
 from freehint.engine.world.hints import pages_allocated
 from freehint.engine.world.records import WAIT_ALLOC, WAIT_FREE
 from freehint.jit import kernel, prefetch
-from freehint.mm.list import prefetch_links
-from freehint.mm.memory import LRU, MOVABLE
+from freehint.mm.list import list_next, prefetch_links
+from freehint.mm.memory import LRU, MOVABLE, pcp_list_head
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 
 # A word's bits, from the lowest: 8 choose write or not, 8 allocate or free, then 12 the order and
@@ -118,9 +118,15 @@ def ask_for_next_block(world, cpu):
 def ask_for_content(world, cpu):
     """Prefetch what four more loads of the CPU's next event reach in a guest with content.
 
-    They wait for the entry of ``held``, so that is asked for two events before: a migration of
-    64 GiB takes 0.8 of the time.
+    If it frees or writes, they wait for the entry of ``held``, so that is asked for two events
+    before; if it allocates, most likely the next page of its MOVABLE list.
     """
+    memory = world.memory
+    page = list_next(memory.links, pcp_list_head(memory, memory.zones.shape[0] - 1, cpu, MOVABLE))
+    prefetch(world.fate, page)
+    prefetch(world.version, page)
+    prefetch(world.present, page >> 6)
+    prefetch_links(memory.links, page)
     at, blocks = world.cpu[cpu].word_at + 1, world.cpu[cpu].nr_blocks
     if at + 1 < world.words.shape[1]:
         place = drawn_block(world.words[cpu, at + 1], blocks)
@@ -128,8 +134,8 @@ def ask_for_content(world, cpu):
         node = world.held[cpu, drawn_block(world.words[cpu, at], blocks)] >> 4
         prefetch(world.version, node)
         prefetch(world.present, node >> 6)
-        prefetch(world.memory.frame, node)
-        prefetch_links(world.memory.links, node)
+        prefetch(memory.frame, node)
+        prefetch_links(memory.links, node)
 
 
 @kernel(inline=True)
