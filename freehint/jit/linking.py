@@ -24,14 +24,13 @@ import llvmlite.binding
 from llvmlite import ir
 from numba.core import event, types, typing
 from numba.core.base import BaseContext
-from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+from numba.core.codegen import JITCPUCodegen
 from numba.core.datamodel import default_manager, models
 from numba.core.targetconfig import TargetConfig
 from numba.np import arrayobj
 
-X86 = platform.machine() in ("x86_64", "AMD64")
 
-ENTRY = "entry"  # the kind of a kept library that no other links
+X86 = platform.machine() in ("x86_64", "AMD64")
 EXTERNAL = llvmlite.binding.Linkage.external
 
 _compiling = threading.local()
@@ -57,7 +56,7 @@ def _shortening(codegen) -> tuple:
     return manager, codegen._pass_builder()
 
 
-class LinkedLibrary(JITCodeLibrary):
+class LinkedLibrary(KeptLibrary):
     """Code that is linked into other kernels and never runs by itself, if made in :func:`inner`."""
 
     def __init__(self, codegen, name):
@@ -101,31 +100,6 @@ class LinkedLibrary(JITCodeLibrary):
         # At every level of calls anew the deepest code would be copied a dozen times.
         self._linking_libraries = all_linked(self)
         super().finalize()
-
-    @classmethod
-    def _unserialize(cls, codegen, state):
-        name, kind, data = state
-        if kind != ENTRY:
-            return super()._unserialize(codegen, state)
-        made = codegen.create_library(name)
-        made.enable_object_caching()
-        code, names = data
-        made._set_compiled_object(code)
-        made._finalize_final_module()
-        codegen._engine._defined_symbols.update(names)
-        return made
-
-
-def as_entry(compiled) -> tuple:
-    """A CompileResult as Numba rebuilds it, but its library as machine code and names to look up.
-
-    Numba would keep LLVM's code too, for other kernels to link: nobody links an entry for Python,
-    and it takes longer to read than all the rest.
-    """
-    library, names, *rest = compiled._reduce()
-    name, _, (machine_code, _) = library
-    asked = names.llvm_func_name, names.llvm_cpython_wrapper_name
-    return (name, ENTRY, (machine_code, asked)), names, *rest
 
 
 def all_linked(library) -> list:
