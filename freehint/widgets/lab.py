@@ -20,7 +20,7 @@ from freehint.widgets.lab_knobs import DEFAULT, Bench
 from freehint.widgets.lab_page import LabPage
 from freehint.widgets.lab_runs import Simulating
 from freehint.widgets.lab_table import run_table, spread_table
-from freehint.widgets.later import InSlices, Later
+from freehint.widgets.later import InSlices, Later, answer_here
 
 SOON_S = 0.002  # so that the other messages in the kernel's queue are read before
 QUIET_S = 0.35
@@ -79,6 +79,7 @@ class Lab(Simulating, widgets.VBox):
         self._page.show_sides(self)
         self._show_values()
         self.redraw()
+        answer_here(self)
 
     @classmethod
     def load(cls, file_or_text) -> "Lab":

@@ -45,16 +45,25 @@ class Simulating:
         self._again, self._previewing = False, previews
         for preview in (True, False) if previews else (False,):
             for side in sorted(self._stale):
-                yield from self._side(side, preview)
+                yield from self._side(side, preview) if preview else self._whole(side)
             self._shown_at, self._previewing = time.monotonic(), False
             self._tell()
             if self._again:
                 self._soon.ask()
                 return
-        self._stale.clear()
+
+    def _whole(self, side: str):
+        self._stale.discard(side)  # at the beginning, for a turn meanwhile makes it stale again
+        finished = False
+        try:
+            yield from self._side(side, preview=False)
+            finished = True
+        finally:
+            if not finished:
+                self._stale.add(side)
 
     def _side(self, side: str, preview: bool):
-        bench, values, player = self._benches[side], self._values[side], self.players[side]
+        bench, values, player = self._benches[side], dict(self._values[side]), self.players[side]
         try:
             scenario, guest = bench.guest(values)
             if preview and guest[0].nr_pages <= SMALL_GUEST:

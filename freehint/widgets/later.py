@@ -1,11 +1,14 @@
 """Act a little later, once for many questions; and work in slices that newer work replaces.
 
-The timers belong to the kernel's own event loop.  There is no thread, so nothing runs in parallel
-with a callback.
+The timers belong to the kernel's own event loop, and so do the answers to what the page says
+(:func:`answer_here`).  So nothing runs in parallel with a callback.
 """
 
 import asyncio
 import time
+from functools import partial
+
+from ipywidgets import Widget
 
 
 def running_loop():
@@ -14,6 +17,35 @@ def running_loop():
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def answer_here(panel: Widget) -> None:
+    """Answer the messages to a panel's widgets on the event loop that runs now, in their order.
+
+    JupyterLab 4.4 and later sends the first messages to the kernel's main thread and the others to
+    a subshell, which is a thread of its own.  Two of them at once would undo each other's work.
+
+    Parameters
+    ----------
+    panel : Widget
+        Everything that it shows is included.  Without an event loop nothing happens.
+    """
+    if (loop := running_loop()) is not None:
+        for widget in _parts(panel):
+            widget.comm.on_msg(partial(loop.call_soon_threadsafe, widget._handle_msg))
+
+
+def _parts(panel: Widget) -> list:
+    """A widget and the widgets in its traits, and in theirs."""
+    found, waiting = {}, [panel]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list | tuple):
+            waiting += one
+        elif isinstance(one, Widget) and one.model_id not in found:
+            found[one.model_id] = one
+            waiting += (getattr(one, name) for name in one.keys)
+    return list(found.values())
 
 
 class Later:

@@ -16,7 +16,7 @@ from freehint.widgets.knobs.bar import bar_of, button
 from freehint.widgets.knobs.history import History
 from freehint.widgets.knobs.knob import knob_help
 from freehint.widgets.knobs.turns import Turns
-from freehint.widgets.later import Later
+from freehint.widgets.later import Later, answer_here
 from freehint.widgets.shown import Shown
 
 SOON_S, QUIET_S = 0.002, 0.35
@@ -55,6 +55,7 @@ class KnobPanel(widgets.VBox):
         for name, knob in knobs.items():
             knob.observe(partial(self._turned, name), names="value")
         self.redraw()
+        answer_here(self)
 
     def _more_buttons(self) -> tuple:
         """Further widgets for the line of buttons."""

@@ -364,7 +364,6 @@ def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
     # Two sides: the knobs are B's, A stays; the players go together.
     page.get_by_role("button", name="A and B").press("Enter")
     page.wait_for_function(f"document.querySelectorAll('{PLAYER}').length === 2")
-    lab.wait_idle()  # a knob that is turned before the kernel has both sides may be lost
     lab.turn("policy", "End")
     titles = page.locator(".fh-player .fh-title strong")
     titles.get_by_text("page_reporting").wait_for()

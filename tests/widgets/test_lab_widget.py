@@ -4,7 +4,9 @@ import asyncio
 import base64
 import html
 import re
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -364,6 +366,47 @@ def test_newer_work_replaces_older():
 
 
 BIGGER = SMALL.with_values({"memory": "128MiB"})
+
+
+def test_what_the_page_says_is_answered_in_the_thread_of_the_cell():
+    """JupyterLab's subshell is another thread; a turn there may not be lost, nor overtaken."""
+
+    def turn(knob, index):
+        data = {"method": "update", "state": {"index": index}, "buffer_paths": []}
+        knob.comm.handle_msg({"content": {"data": data}, "buffers": []})
+
+    async def cell():
+        bench, seen = Lab(SMALL), []
+        knob, last = bench.knobs["policy"], len(POLICIES) - 1
+        knob.observe(lambda change: seen.append(threading.current_thread()), names="value")
+        with ThreadPoolExecutor(1) as subshell:
+            for index in (0, last, 3, last):
+                subshell.submit(turn, knob, index).result()
+        assert seen == []  # nothing while the cell runs
+        while bench.scenarios["A"].policy.name != list(POLICIES)[last] or bench._stale:
+            await asyncio.sleep(0.01)
+        assert seen == [threading.main_thread()] * 4
+
+    asyncio.run(asyncio.wait_for(cell(), 60))
+
+
+def test_a_turn_before_the_last_slice_is_simulated():
+    """It comes when the work under way is about to end, and nothing has begun anew."""
+    bench, loop = Lab(SMALL), FakeLoop()
+    for part in (bench._soon, bench._quiet, bench._slices):
+        part._loop = lambda: loop
+    work = bench._work(previews=False)
+    bench._stale.add("A")
+    steps = sum(1 for _ in work)
+    bench._stale.add("A")
+    work = bench._work(previews=False)
+    for _ in range(steps):
+        next(work)
+    bench.knobs["policy"].value = "five_step"
+    assert next(work, None) is None  # it ends
+    for _ in range(200):
+        loop.advance(0.01)
+    assert bench.players["A"].trajectory.meta["policies"] == ["five_step"] and not bench._stale
 
 
 def test_a_burst_of_turns_is_simulated_once():
