@@ -28,7 +28,7 @@ def run(code: str, cache: str, checkout: Path = HERE) -> Start:
     ``checkout`` holds the sources; they may be those of another commit.
     """
     environment = {**os.environ, "FREEHINT_CACHE_DIR": cache, "PYTHONPATH": str(checkout)}
-    # Python keeps compiled sources, unless it is told not to: a second start does not wait for them.
+    # Python keeps compiled sources, unless it is told not to: no second start waits for them.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = perf_counter()

@@ -20,7 +20,6 @@ def _read_names() -> dict[str, str]:
     return {alias.name: node.module for node in imports for alias in node.names}
 
 
-_YOUNG = 20_000  # objects that may lie in cycles: numpy has been imported, but nothing larger
 _MODULES = _read_names()
 __all__ = sorted(_MODULES)
 
@@ -35,21 +34,14 @@ def __getattr__(name):
 
 
 def _imported(module: str) -> ModuleType:
-    """A module, imported without looking for cycles meanwhile, and later not among what came first.
-
-    What modules make stays until the process ends, and then to look through it takes longer than to
-    simulate.  Where much else was there before, it may become garbage, so all is looked through.
-    """
+    """A module, imported without looking for cycles meanwhile: what modules make stays."""
     if module in sys.modules or not gc.isenabled():
         return import_module(module)
-    first = not gc.get_freeze_count() and len(gc.get_objects()) < _YOUNG
     gc.disable()
     try:
         return import_module(module)
     finally:
         gc.enable()
-        if first:
-            gc.freeze()
 
 
 def __dir__():

@@ -33,7 +33,7 @@ from numba.core.serialize import dumps
 
 from freehint.jit import late
 from freehint.jit.closure import PACKAGE, UNFINISHED, kernels_hash, remember
-from freehint.jit.linking import as_entry
+from freehint.jit.entry import as_entry
 from freehint.jit.trust import admitted, distrust, private
 
 SUFFIX = ".kernel"

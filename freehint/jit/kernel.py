@@ -17,7 +17,7 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
-from freehint.jit import linking
+from freehint.jit import linking, quiet
 from freehint.jit.cache import CACHE_FOLDER, OTHER_FOLDERS, KernelCache
 from freehint.jit.closure import PACKAGE
 from freehint.jit.late import NotCompiledError, reason
@@ -26,6 +26,7 @@ from freehint.jit.pipeline import KernelCompiler
 from freehint.jit.progress import Compilation
 
 linking.install(PACKAGE.name)
+quiet.install()
 
 
 def _plain_integer(kind):
@@ -163,7 +164,7 @@ def _undisturbed():
     collects = gc.isenabled()
     gc.disable()
     try:
-        with linking.untimed():
+        with quiet.untimed():
             yield
     finally:
         if collects:

@@ -22,16 +22,16 @@ import threading
 
 import llvmlite.binding
 from llvmlite import ir
-from numba.core import event, types, typing
+from numba.core import types, typing
 from numba.core.base import BaseContext
-from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+from numba.core.codegen import JITCPUCodegen
 from numba.core.datamodel import default_manager, models
 from numba.core.targetconfig import TargetConfig
 from numba.np import arrayobj
 
-X86 = platform.machine() in ("x86_64", "AMD64")
+from freehint.jit.entry import KeptLibrary
 
-ENTRY = "entry"  # the kind of a kept library that no other links
+X86 = platform.machine() in ("x86_64", "AMD64")
 EXTERNAL = llvmlite.binding.Linkage.external
 
 _compiling = threading.local()
@@ -57,12 +57,17 @@ def _shortening(codegen) -> tuple:
     return manager, codegen._pass_builder()
 
 
-class LinkedLibrary(JITCodeLibrary):
+def is_inner() -> bool:
+    """Does something compile in :func:`inner`?"""
+    return getattr(_compiling, "depth", 0) > 0
+
+
+class LinkedLibrary(KeptLibrary):
     """Code that is linked into other kernels and never runs by itself, if made in :func:`inner`."""
 
     def __init__(self, codegen, name):
         super().__init__(codegen, name)
-        self.only_linked = getattr(_compiling, "depth", 0) > 0
+        self.only_linked = is_inner()
         self.late = set()  # names of words that its code needs (freehint.jit.late)
 
     def _optimize_functions(self, ll_module):
@@ -101,31 +106,6 @@ class LinkedLibrary(JITCodeLibrary):
         # At every level of calls anew the deepest code would be copied a dozen times.
         self._linking_libraries = all_linked(self)
         super().finalize()
-
-    @classmethod
-    def _unserialize(cls, codegen, state):
-        name, kind, data = state
-        if kind != ENTRY:
-            return super()._unserialize(codegen, state)
-        made = codegen.create_library(name)
-        made.enable_object_caching()
-        code, names = data
-        made._set_compiled_object(code)
-        made._finalize_final_module()
-        codegen._engine._defined_symbols.update(names)
-        return made
-
-
-def as_entry(compiled) -> tuple:
-    """A CompileResult as Numba rebuilds it, but its library as machine code and names to look up.
-
-    Numba would keep LLVM's code too, for other kernels to link: nobody links an entry for Python,
-    and it takes longer to read than all the rest.
-    """
-    library, names, *rest = compiled._reduce()
-    name, _, (machine_code, _) = library
-    asked = names.llvm_func_name, names.llvm_cpython_wrapper_name
-    return (name, ENTRY, (machine_code, asked)), names, *rest
 
 
 def all_linked(library) -> list:
@@ -188,7 +168,6 @@ def _get_call_type(function, context, args, kws):
     return _resolved[key]
 
 
-_install_listener = event.install_timer
 _sizes = {}
 
 
@@ -210,38 +189,10 @@ def _unless_begun(refresh):
     return refresh_unless_begun
 
 
-def _install_timer(kind, callback):
-    """Time other people's functions alone: a kernel asks LLVM 30,000 times, each an event."""
-    if getattr(_compiling, "depth", 0) > 0 or getattr(_compiling, "untimed", False):
-        return contextlib.nullcontext()
-    return _install_listener(kind, callback)
-
-
-@contextlib.contextmanager
-def untimed():
-    """Nobody wants to know how long LLVM takes meanwhile."""
-    before, _compiling.untimed = getattr(_compiling, "untimed", False), True
-    try:
-        yield
-    finally:
-        _compiling.untimed = before
-
-
-def _if_heard(tell):
-    """An event that is told if somebody listens."""
-
-    @functools.wraps(tell)
-    def tell_if_heard(kind, *about, **more):
-        if event._registered.get(kind):
-            tell(kind, *about, **more)
-
-    return tell_if_heard
-
-
 @contextlib.contextmanager
 def beginning():
     """A kernel's compiler is being made meanwhile."""
-    _compiling.begins_inner = getattr(_compiling, "depth", 0) > 0
+    _compiling.begins_inner = is_inner()
     try:
         yield
     finally:
@@ -317,9 +268,6 @@ def install(package: str) -> None:
     JITCPUCodegen.set_env = _set_env
     types.Function.get_call_type = _get_call_type
     BaseContext.get_abi_sizeof = _abi_sizeof
-    event.install_timer = _install_timer
-    event.start_event = _if_heard(event.start_event)
-    event.end_event = _if_heard(event.end_event)
     arrayobj.fix_integer_index = _counted_from_the_front(package, arrayobj.fix_integer_index)
     for context in (BaseContext, typing.BaseContext):
         context.refresh = _unless_begun(context.refresh)

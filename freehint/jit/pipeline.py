@@ -5,6 +5,7 @@ calls to be inlined by Numba.  The passes that look for these find nothing, and 
 those that work.
 """
 
+import dis
 import functools
 import importlib.util
 import sys
@@ -46,11 +47,16 @@ def _step(run):
     return register_pass(mutates_CFG=True, analysis_only=False)(Step)
 
 
+_STARS = frozenset(map(dis.opmap.get, ("CALL_FUNCTION_EX", "LIST_EXTEND", "DICT_MERGE")))
+
+
 class _Interpreter(Interpreter):
-    """Numba's reader of bytecode, which looks for no ``with``, ``f(*list)`` and ``f(**dict)``."""
+    """Numba's reader of bytecode, which looks for ``f(*list)`` and the like where there are any."""
 
     def post_process(self, peepholes, func_ir):
-        return func_ir
+        if _STARS.isdisjoint(func_ir.func_id.code.co_code[::2]):
+            return func_ir
+        return super().post_process(peepholes, func_ir)
 
 
 @_step

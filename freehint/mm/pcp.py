@@ -8,7 +8,6 @@ to 54 MiB of a 1 GiB guest are on these lists (recorded).
 Before 5.13 the lists hold only order 0, and a drain gives back one batch, from each type in turn.
 In 6.12 ``high`` tunes itself between the low watermark and an eighth of the zone, and refills
 grow as long as no free comes between them: 118 MiB of 1 GiB are on these lists (recorded).
-
 Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 

@@ -118,6 +118,18 @@ def test_integers_of_all_widths_stay_what_they_are(ours):
         assert number(np.array([5, most], kind), 1) == most + 1
 
 
+def test_arguments_behind_a_star_are_passed(ours):
+    @ours
+    def digits(a, b, c):
+        return 100 * a + 10 * b + c
+
+    @ours
+    def passed(pair, last):
+        return digits(*pair, last)
+
+    assert passed((1, 2), 3) == 123
+
+
 def tries(values):
     try:
         return values[1]
