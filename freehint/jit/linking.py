@@ -26,6 +26,7 @@ from numba.core import types, typing
 from numba.core.base import BaseContext
 from numba.core.codegen import JITCPUCodegen
 from numba.core.datamodel import default_manager, models
+from numba.core.imputils import lower_builtin
 from numba.core.targetconfig import TargetConfig
 from numba.np import arrayobj
 
@@ -150,18 +151,26 @@ _resolve = types.Function.get_call_type
 _resolved = {}
 
 
-def is_integer(kinds) -> bool:
+def _is_integer(kinds) -> bool:
     """Are these types a single integer?"""
     return len(kinds) == 1 and isinstance(types.unliteral(kinds[0]), types.Integer)
+
+
+@lower_builtin(int, types.Integer)
+def _same_integer(context, builder, signature, arguments):
+    """What ``int(integer)`` becomes, also in other people's functions: the integer."""
+    return arguments[0]
 
 
 def _get_call_type(function, context, args, kws):
     """The signature of an operator or built-in function, which Numba looks up for every use."""
     if kws:
         return _resolve(function, context, args, kws)
-    if function.typing_key is int and is_integer(args):
+    if function.typing_key is int and _is_integer(args):
         # Numba compiles a function for each kind of integer.
-        return typing.signature(*2 * [types.unliteral(args[0])])
+        kind = types.unliteral(args[0])
+        function._impl_keys[(kind,)] = int
+        return typing.signature(kind, kind)
     key = function, args
     if key not in _resolved:
         _resolved[key] = _resolve(function, context, args, kws)

@@ -15,7 +15,7 @@ from numba.core.unsafe import eh
 from numba.np.arrayobj import load_item, store_item
 
 from freehint.jit.late import build_address
-from freehint.jit.linking import from_the_front, is_integer
+from freehint.jit.linking import from_the_front
 from freehint.jit.pinned import PinnedTuple, load_member, member_data, member_length
 
 _SCALAR = (types.Number, types.Boolean)
@@ -249,8 +249,6 @@ class KernelLower(Lower):
         return super().lower_binop(resty, expr, op)
 
     def _lower_call_normal(self, fnty, expr, signature):
-        if getattr(fnty, "typing_key", None) is int and is_integer(signature.args):
-            return self._cast_var(expr.args[0], signature.return_type)
         kernel = getattr(fnty, "dispatcher", None)
         ours = hasattr(kernel, "compiled") and not isinstance(signature.return_type, types.Optional)
         if not ours:

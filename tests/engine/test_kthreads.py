@@ -5,7 +5,7 @@ import pytest
 
 import freehint as fh
 from freehint.engine.guest.kthreads import FRAG_CHECK_INTERVAL_NS, STAT_INTERVAL_NS
-from freehint.engine.rare import kthreads_turn
+from freehint.engine.turns import kthreads_turn
 from freehint.engine.world.clock import NEVER
 from freehint.jit.pinned import pinned
 from freehint.mm.compact.proactive import SCORE_HIGH, SCORE_LOW, fragmentation_score_node

@@ -3,6 +3,7 @@
 import sys
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 
@@ -152,3 +153,18 @@ def listed(values):
 def test_what_needs_a_pass_that_is_left_out_is_refused(ours, function, told):
     with pytest.raises(Exception, match=told):
         ours(function)(np.arange(3))
+
+
+def test_other_peoples_functions_are_compiled_as_before():
+    """What freehint tells Numba of integers and linear algebra holds for all functions."""
+
+    @numba.njit
+    def total(values, matrix):
+        try:
+            same = [int(value) for value in values]
+        except Exception:  # noqa: BLE001 - the only form that Numba knows
+            return 0.0
+        return sum(same) + np.linalg.det(matrix) + int(2.9) + int(True)
+
+    for kind in (np.uint8, np.int8, np.int32, np.uint64):
+        assert total(np.arange(4, dtype=kind), np.eye(2)) == 10.0
