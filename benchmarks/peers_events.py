@@ -21,7 +21,7 @@ import simpy
 from benchmarks.events import nr_events, warm_up_ns
 from benchmarks.paired import Timing, in_turn, timings
 from freehint.engine.engine import Engine, run_events
-from freehint.engine.loop import TIME_IS_UP, turn
+from freehint.engine.loop import TIME_IS_UP, cpu_turn, turn
 from freehint.engine.world.clock import ACTOR_BITS, NEVER
 from freehint.jit import kernel
 from freehint.runs.begin import guest_memory, new_engine
@@ -45,7 +45,10 @@ def step(world, actor):
         As :func:`freehint.engine.loop.advance`, but -1 where nothing needs Python; and the
         actor's new key.
     """
-    why, who = turn(world, actor, world.key[actor] >> ACTOR_BITS)
+    now_ns = world.key[actor] >> ACTOR_BITS
+    if actor < world.cpu.shape[0] and world.state[0].cpu_kernel == 0:
+        return cpu_turn(world, actor, now_ns), actor, world.key[actor]
+    why, who = turn(world, actor, now_ns, now_ns)
     return why, who, world.key[actor]
 
 

@@ -1,0 +1,22 @@
+"""The other event loops that freehint's is compared with."""
+
+import pytest
+
+import freehint as fh
+from benchmarks.peers_events import SIDES, digest
+from freehint.runs.begin import guest_memory, new_engine
+
+
+def after_a_walk(side: str) -> str:
+    """The state of a small guest after 4 ms."""
+    scenario = fh.Scenario(memory="64MiB", policy="restartable_cursor", duration_ns=10_000_000)
+    engine = new_engine(scenario, guest_memory(scenario)[0])
+    engine.loop = SIDES[side]()
+    engine.run_until(4_000_000)
+    assert engine.loop.took_ns > 0 and engine.world.tally[0].allocations > 0
+    return digest(engine)
+
+
+@pytest.mark.parametrize("side", [name for name in SIDES if name != "freehint"])
+def test_other_loops_end_in_the_same_state(side):
+    assert after_a_walk(side) == after_a_walk("freehint")
