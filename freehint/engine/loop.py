@@ -79,7 +79,7 @@ def cpu_turn(world, cpu, now_ns):
 
 @kernel(inline=True)
 def turn(world, actor, now_ns, others_at):
-    """One event of another actor; nobody else acts before ``others_at``.
+    """One event of any actor but a CPU of a synthetic load; nobody else acts before ``others_at``.
 
     Returns
     -------
