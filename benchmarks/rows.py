@@ -97,11 +97,20 @@ def merged(processes: list[list[Part]], alone_ns: float) -> list[Row]:
         What each process measured.
     alone_ns : float
         The mark of a core that is alone.
+
+    Raises
+    ------
+    ValueError
+        Two rows have the same name and another unit, or one process has two rows of one name.
     """
     together = {}
     for parts in processes:
-        for part in parts:
-            together.setdefault((part.row.what, part.row.side), []).append(part)
+        names = [(part.row.what, part.row.side) for part in parts]
+        for name, part in zip(names, parts):
+            of_name = together.setdefault(name, [])
+            of_name.append(part)
+            if names.count(name) > 1 or part.row.unit != of_name[0].row.unit:
+                raise ValueError(f"two rows are called {name[0]!r}, {name[1]!r}")
     return [_one(parts, alone_ns) for parts in together.values()]
 
 

@@ -42,5 +42,5 @@ def migrations(library, quick: bool):
                 found = pool.apply(migrate, (size, policy))
             what = f"migration, {spaced(size)}, policy {policy}"
             yield Row(what, "whole run", found["seconds"], "s")
-            yield Row(what, "whole run", found["M events/s"], "M events/s")
+            yield Row(what, "events", found["M events/s"], "M events/s")
             yield Row(what, "peak", found["peak MiB"], "MiB")

@@ -154,6 +154,18 @@ def test_a_figure_without_slices_stays_as_it_is():
     assert merged([[part_of(memory), part_of(quartiles)]], float("inf")) == [memory, quartiles]
 
 
+@pytest.mark.parametrize("unit", ["s", "M events/s"])
+def test_rows_of_one_name_are_refused(unit):
+    """They would become one row, with a value between seconds and events."""
+    seconds = part_of(Row("migration", "whole run", 0.4, "s"))
+    other = part_of(Row("migration", "whole run", 12.0, unit))
+    with pytest.raises(ValueError, match="two rows are called 'migration', 'whole run'"):
+        merged([[seconds, other]], float("inf"))
+    if unit != "s":
+        with pytest.raises(ValueError, match="two rows"):
+            merged([[seconds], [other]], float("inf"))
+
+
 def test_the_stored_mark_is_of_this_processor(tmp_path):
     assert stored.core_mark_ns(MACHINE, tmp_path) == float("inf")
     stored.store([ratio(2.0)], MACHINE | {"core_mark_ns": 0.5}, "make bench", tmp_path)
