@@ -5,6 +5,7 @@ import pytest
 
 import freehint as fh
 from benchmarks.events import new_engine, run_until
+from freehint.engine.host.precopy import migration_event
 from freehint.engine.world import content
 from freehint.engine.world.clock import ACTOR_BITS, schedule
 from freehint.engine.world.dirty import LOGGING
@@ -63,6 +64,23 @@ def test_pages_sent_in_a_row_are_sent_each_at_its_own_time(policy):
         assert np.array_equal(getattr(whole.world, name), getattr(stepped.world, name)), name
     for name in ("tally", "host"):
         assert getattr(whole.world, name).tolist() == getattr(stepped.world, name).tolist(), name
+
+
+@pytest.mark.parametrize("pages", [1, 2, 7])
+def test_no_page_is_sent_when_another_actor_has_its_turn(pages):
+    """The next page's time may be after the other's turn; it is sent in a call of its own then."""
+    engine = moved("none")
+    engine.advance_to(2_000_000)
+    world, record = engine.world, engine.world.migration[0]
+    actor = int(engine.migration.actor)
+    now_ns, page_ns = int(world.key[actor]) >> ACTOR_BITS, int(record.normal_page_ns)
+    record.window_end = record.check_at = now_ns + 1_000 * page_ns
+    record.zero_page_ns, record.quota_bytes = page_ns, 1 << 40
+    record.others_at = now_ns + (pages - 1) * page_ns + 1
+    sent = int(record.normal + record.zero)
+    as_python(migration_event)(world, actor, now_ns)
+    assert int(record.normal + record.zero) - sent == pages
+    assert int(world.key[actor]) >> ACTOR_BITS == now_ns + pages * page_ns
 
 
 @pytest.mark.parametrize("order", [0, 3, 6, 9])
