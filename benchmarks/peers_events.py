@@ -36,8 +36,10 @@ ACTOR_MASK = (1 << ACTOR_BITS) - 1
 
 
 @kernel
-def step(world, actor):
+def step(world, actor, until_ns):
     """One event of one actor, for a loop that keeps the order of events itself.
+
+    A CPU's write that follows before ``until_ns`` may be done with it, as in freehint's loop.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def step(world, actor):
     """
     now_ns = world.key[actor] >> ACTOR_BITS
     if actor < world.cpu.shape[0] and world.state[0].cpu_kernel == 0:
-        return cpu_turn(world, actor, now_ns), actor, world.key[actor]
+        return cpu_turn(world, actor, now_ns, until_ns), actor, world.key[actor]
     why, who = turn(world, actor, now_ns, now_ns)
     return why, who, world.key[actor]
 
@@ -79,7 +81,7 @@ class HeapqLoop(FreehintLoop):
         while heap[0] < until:
             due = heap[0]
             actor = due & ACTOR_MASK
-            why, who, key = step(world, actor)
+            why, who, key = step(world, actor, until_ns)
             if why >= 0:
                 return why, due >> ACTOR_BITS, who
             if actor < host:
@@ -97,6 +99,7 @@ class SimPyLoop(FreehintLoop):
 
     def run(self, engine: Engine, until_ns: int) -> tuple:
         """Events before ``until_ns``, those that Python answers too."""
+        self.until_ns = until_ns
         if self.env is None:
             self.engine = engine
             self.known = engine.world.key.tolist()
@@ -116,7 +119,7 @@ class SimPyLoop(FreehintLoop):
             except simpy.Interrupt:
                 key = self.known[actor]
                 continue
-            why, who, key = step(self.engine.pinned, actor)
+            why, who, key = step(self.engine.pinned, actor, self.until_ns)
             if why >= 0:
                 self._answer(why, env.now >> ACTOR_BITS, who)
                 key = int(self.engine.world.key[actor])

@@ -9,7 +9,14 @@ from freehint.engine.guest.vcpu import cpu_event
 from freehint.engine.host.device import host_event
 from freehint.engine.rare import rare_turn
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
-from freehint.engine.world.clock import ACTOR_BITS, actor_of, smallest_but, smallest_key
+from freehint.engine.world.clock import (
+    ACTOR_BITS,
+    actor_of,
+    pairs_of,
+    smallest_beside,
+    smallest_but,
+    smallest_key,
+)
 from freehint.engine.world.paging import FREE, MIN, shares_host
 from freehint.engine.world.records import MIGRATION
 from freehint.jit import kernel
@@ -67,13 +74,16 @@ def rare_event(world, rare, actor, now_ns):
 
 
 @kernel(inline=True)
-def cpu_turn(world, cpu, now_ns):
-    """One event of a guest CPU of a synthetic load; returns what Python must do, or -1."""
+def cpu_turn(world, cpu, now_ns, until_ns):
+    """One event of a guest CPU of a synthetic load; returns what Python must do, or -1.
+
+    A write that follows before ``until_ns`` may be done with it.
+    """
     if world.state[0].nr_waits == world.waits.shape[0]:  # it adds rows to no other table
         return NEED_ROOM
     if world.cpu[cpu].word_at == world.words.shape[1]:
         return NEED_WORDS
-    cpu_event(world, cpu, now_ns)
+    cpu_event(world, cpu, now_ns, until_ns)
     return somebody_is_called(world)
 
 
@@ -127,6 +137,7 @@ def advance(world, until_ns):
     # A CPU's turn changes no other actor's key, so the other CPUs' are compared while it takes its
     # turn, and the rest's only after a turn of theirs.
     cpus = world.cpu.shape[0] if world.state[0].cpu_kernel == 0 else 0
+    pairs = pairs_of(cpus, actors)
     rest = smallest_key(keys, cpus, actors)
     key = min(rest, smallest_key(keys, 0, cpus))
     while True:
@@ -137,8 +148,11 @@ def advance(world, until_ns):
             return TIME_IS_UP, until_ns, -1
         actor = actor_of(key)
         if actor < cpus:
-            others = min(rest, smallest_but(keys, actor, 0, cpus))
-            why = cpu_turn(world, actor, now_ns)
+            if pairs > 0:
+                others = min(rest, smallest_beside(keys, actor, pairs))
+            else:
+                others = min(rest, smallest_but(keys, actor, 0, cpus))
+            why = cpu_turn(world, actor, now_ns, until_ns)
             if why >= 0:
                 return why, now_ns, actor
             key = min(others, keys[actor])

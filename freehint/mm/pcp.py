@@ -262,18 +262,27 @@ def drain_in_chunks(memory, zone, cpu, pages, pindex):
     return freed
 
 
+@kernel(cold=True)
+def drain_after_free(memory, zone, cpu, pages, pindex):
+    """Drain pages, as a free found the lists full; return the number of pages freed.
+
+    Apart, so that frees that do not drain, most of them, keep their values in registers.
+    """
+    if memory.profile.drain_in_chunks:
+        freed = drain_in_chunks(memory, zone, cpu, pages, pindex)
+    else:
+        freed = free_pcppages_bulk(memory, zone, cpu, pages, pindex)
+    end_shortage(memory, zone)
+    return freed
+
+
 @kernel
 def free_unref_page(memory, node, zone, cpu, order, migratetype):
     """Free a block through the pcp lists; return the pages drained.  Source: free_unref_page()."""
     drain, pindex = push_page(memory, node, zone, cpu, order, migratetype)
-    freed = 0
-    if drain != NO_DRAIN:
-        if memory.profile.drain_in_chunks:
-            freed = drain_in_chunks(memory, zone, cpu, drain, pindex)
-        else:
-            freed = free_pcppages_bulk(memory, zone, cpu, drain, pindex)
-        end_shortage(memory, zone)
-    return freed
+    if drain == NO_DRAIN:
+        return 0
+    return drain_after_free(memory, zone, cpu, drain, pindex)
 
 
 @kernel(cold=True)
