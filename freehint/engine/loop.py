@@ -12,14 +12,13 @@ from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
 from freehint.engine.world.clock import (
     ACTOR_BITS,
     actor_of,
-    pairs_of,
-    smallest_beside,
     smallest_but,
     smallest_key,
+    smallest_of_three,
 )
 from freehint.engine.world.paging import FREE, MIN, shares_host
 from freehint.engine.world.records import MIGRATION
-from freehint.jit import kernel
+from freehint.jit import kernel, seldom
 from freehint.mm.memory import EMPTIED, REPORT_REQUESTED
 
 # What advance() came back for.
@@ -43,11 +42,11 @@ from freehint.mm.memory import EMPTIED, REPORT_REQUESTED
 def somebody_is_called(world):
     """Did the event before empty a list, ask for a report, or fail for want of pages?  -1: no."""
     notify, state = world.memory.notify, world.state[0]
-    if notify[EMPTIED] != 0:
+    if seldom(notify[EMPTIED] != 0):
         return LIST_EMPTIED
-    if notify[REPORT_REQUESTED] != 0 and state.reporters > 0:
+    if seldom(notify[REPORT_REQUESTED] != 0) and state.reporters > 0:
         return REPORT_WANTED
-    if state.starving > 0:
+    if seldom(state.starving > 0):
         return NEED_PAGES
     return -1
 
@@ -79,9 +78,9 @@ def cpu_turn(world, cpu, now_ns, until_ns):
 
     A write that follows before ``until_ns`` may be done with it.
     """
-    if world.state[0].nr_waits == world.waits.shape[0]:  # it adds rows to no other table
+    if seldom(world.state[0].nr_waits == world.waits.shape[0]):  # it adds rows to no other table
         return NEED_ROOM
-    if world.cpu[cpu].word_at == world.words.shape[1]:
+    if seldom(world.cpu[cpu].word_at == world.words.shape[1]):
         return NEED_WORDS
     cpu_event(world, cpu, now_ns, until_ns)
     return somebody_is_called(world)
@@ -137,26 +136,17 @@ def advance(world, until_ns):
     # A CPU's turn changes no other actor's key, so the other CPUs' are compared while it takes its
     # turn, and the rest's only after a turn of theirs.
     cpus = world.cpu.shape[0] if world.state[0].cpu_kernel == 0 else 0
-    pairs = pairs_of(cpus, actors)
+    few = 2 <= cpus <= 4  # the actors behind them, two at least, are among the rest
     rest = smallest_key(keys, cpus, actors)
     key = min(rest, smallest_key(keys, 0, cpus))
     while True:
         now_ns = key >> ACTOR_BITS
-        if shared and world.paging.host[FREE] < world.paging.host[MIN]:
+        if seldom(shared) and world.paging.host[FREE] < world.paging.host[MIN]:
             return HOST_SHORT, now_ns, -1
-        if now_ns >= until_ns:
+        if seldom(now_ns >= until_ns):
             return TIME_IS_UP, until_ns, -1
         actor = actor_of(key)
-        if actor < cpus:
-            if pairs > 0:
-                others = min(rest, smallest_beside(keys, actor, pairs))
-            else:
-                others = min(rest, smallest_but(keys, actor, 0, cpus))
-            why = cpu_turn(world, actor, now_ns, until_ns)
-            if why >= 0:
-                return why, now_ns, actor
-            key = min(others, keys[actor])
-        else:
+        if seldom(actor >= cpus):
             others = smallest_but(keys, actor, 0, actors)
             why, who = turn(world, actor, now_ns, min(others >> ACTOR_BITS, until_ns))
             if why >= 0:
@@ -165,3 +155,12 @@ def advance(world, until_ns):
             # waits before it loads together what was stored apart.
             rest = min(keys[actor], smallest_but(keys, actor, cpus, actors))
             key = min(rest, smallest_but(keys, actor, 0, cpus))
+        else:
+            if few:
+                others = min(rest, smallest_of_three(keys, actor))
+            else:
+                others = min(rest, smallest_but(keys, actor, 0, cpus))
+            why = cpu_turn(world, actor, now_ns, until_ns)
+            if seldom(why >= 0):
+                return why, now_ns, actor
+            key = min(others, keys[actor])

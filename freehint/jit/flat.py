@@ -2,6 +2,7 @@
 
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core import config as numba_config
 from numba.extending import intrinsic
 
 from freehint.jit.kernel import kernel
@@ -34,6 +35,28 @@ def _no_prefetch(array, index):
 def prefetch(array, index):
     """Ask for the cache line of ``array.flat[index]``, which is wanted a few 100 ns later."""
     _prefetch(array, index)
+
+
+@intrinsic
+def _seldom(typing_context, condition):
+    """Tell LLVM that a condition is mostly false."""
+
+    def build(context, builder, signature, arguments):
+        truth = ir.IntType(1)
+        expect = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(truth, [truth, truth]), "llvm.expect.i1"
+        )
+        return builder.call(expect, [arguments[0], truth(0)])
+
+    return types.boolean(types.boolean), build
+
+
+def _as_it_is(condition):
+    return condition
+
+
+# Of a condition that mostly does not hold: what it guards is laid out of the way of all else.
+seldom = _as_it_is if numba_config.DISABLE_JIT else _seldom
 
 
 @intrinsic

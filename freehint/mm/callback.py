@@ -4,7 +4,7 @@ Source: Tsirkin, "How about the following scheme", answering v24 2/2 on linux-mm
 No kernel has it.
 """
 
-from freehint.jit import kernel
+from freehint.jit import kernel, seldom
 from freehint.mm.memory import CALLED, EMPTIED, HEADS, NR_ORDERS, WATCH_EMPTY
 
 NEEDS_CALLBACK = -3  # a policy is to be called first, so nothing was done
@@ -48,5 +48,5 @@ def call_back_first(memory, zone, order, migratetype):
 @kernel(inline=True)
 def end_callbacks(memory, node):
     """Let the next allocation call again, unless this one, which got ``node``, is repeated."""
-    if memory.notify[CALLED] != 0 and node != NEEDS_CALLBACK:
+    if seldom(memory.notify[CALLED] != 0) and node != NEEDS_CALLBACK:
         memory.notify[CALLED] = 0

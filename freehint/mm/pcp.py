@@ -11,7 +11,7 @@ grow as long as no free comes between them: 118 MiB of 1 GiB are on these lists 
 Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
-from freehint.jit import kernel
+from freehint.jit import kernel, seldom
 from freehint.jit.apart import NUMBER
 from freehint.mm.buddy import FPI_NONE, free_one_page
 from freehint.mm.callback import wants_callback
@@ -264,39 +264,31 @@ def drain_in_chunks(memory, zone, cpu, pages, pindex):
 
 @kernel(cold=True)
 def drain_after_free(memory, zone, cpu, pages, pindex):
-    """Drain pages, as a free found the lists full; return the number of pages freed.
-
-    Apart, so that frees that do not drain, most of them, keep their values in registers.
-    """
+    """Drain after one free of many: apart, so that the others have the registers."""
     if memory.profile.drain_in_chunks:
-        freed = drain_in_chunks(memory, zone, cpu, pages, pindex)
+        drained = drain_in_chunks(memory, zone, cpu, pages, pindex)
     else:
-        freed = free_pcppages_bulk(memory, zone, cpu, pages, pindex)
+        drained = free_pcppages_bulk(memory, zone, cpu, pages, pindex)
     end_shortage(memory, zone)
-    return freed
+    return drained
 
 
 @kernel
 def free_unref_page(memory, node, zone, cpu, order, migratetype):
     """Free a block through the pcp lists; return the pages drained.  Source: free_unref_page()."""
-    drain, pindex = push_page(memory, node, zone, cpu, order, migratetype)
-    if drain == NO_DRAIN:
-        return 0
-    return drain_after_free(memory, zone, cpu, drain, pindex)
+    pages, pindex = push_page(memory, node, zone, cpu, order, migratetype)
+    if seldom(pages != NO_DRAIN):
+        return drain_after_free(memory, zone, cpu, pages, pindex)
+    return 0
 
 
 @kernel(cold=True)
 def decay_pcp_high(memory, zone, cpu):
-    """Lower pcp.high by an eighth, once a second, and drain the pages above it.
+    """Once a second, lower pcp.high by an eighth and return the number of pages drained above it.
 
     pcp.high stays at or above high_min and at most the largest batch below ``count``.  Kernels
     before 6.7 do nothing.  Source: decay_pcp_high() in mm/page_alloc.c, called by
     refresh_cpu_vm_stats() in mm/vmstat.c.
-
-    Returns
-    -------
-    int
-        Pages drained.
     """
     drained = 0
     left = lower_high(memory, zone, cpu)

@@ -5,7 +5,7 @@ __zone_watermark_ok(), get_page_from_freelist(), alloc_flags_nofragment(); __all
 __alloc_pages_slowpath() for the order of attempts.
 """
 
-from freehint.jit import kernel
+from freehint.jit import kernel, seldom
 from freehint.mm.buddy import FPI_NONE, free_block
 from freehint.mm.callback import call_back_first, end_callbacks, wants_callback
 from freehint.mm.fallback import ALLOC_NOFRAGMENT, RMQUEUE_NORMAL, rmqueue
@@ -290,14 +290,14 @@ def take_from_pcp(memory, zone, cpu, order, migratetype):
     int
         The block's node; NO_PAGE, with nothing done, if the list is empty or the zone short.
     """
-    if not pcp_allowed_order(memory, order):
+    if seldom(not pcp_allowed_order(memory, order)):
         return NO_PAGE
     head = pcp_list_head(memory, zone, cpu, order_to_pindex(migratetype, order))
     node = list_next(memory.links, head)
-    if node == head:
+    if seldom(node == head):
         return NO_PAGE
     mark, flags = attempt_rules(memory, first_attempt(memory), 0)
-    if not has_room(memory, zone, order, mark, highest_zone_of(migratetype), flags):
+    if seldom(not has_room(memory, zone, order, mark, highest_zone_of(migratetype), flags)):
         return NO_PAGE
     end_run_of_frees(memory, zone, cpu)
     take_off_pcp_list(memory, node, zone, cpu, order)
@@ -347,7 +347,7 @@ def alloc_pages(memory, cpu, order, migratetype, locked_zones):
     """
     zone, taken = memory.zones.shape[0] - 1, 0
     node = take_from_pcp(memory, zone, cpu, order, migratetype)
-    if node == NO_PAGE:
+    if seldom(node == NO_PAGE):
         node, zone, taken = alloc_from_zonelist(memory, cpu, order, migratetype, 0, locked_zones)
     end_callbacks(memory, node)
     return node, zone, taken
@@ -384,13 +384,13 @@ def free_pages(memory, node, cpu, order, locked_zones):
     """
     zone = page_zone(memory, node)
     migratetype = get_pageblock_migratetype(memory, node)
-    if not pcp_allowed_order(memory, order) or migratetype == ISOLATE:
+    if seldom(not pcp_allowed_order(memory, order)) or seldom(migratetype == ISOLATE):
         if locked_zones >> zone & 1:
             return False, zone, 0
         clear_lru(memory, node, order)
         free_block(memory, node, zone, order, FPI_NONE)
         return True, zone, 1
-    if locked_zones >> zone & 1 and free_would_drain(memory, zone, cpu, order):
+    if seldom(locked_zones >> zone & 1 != 0) and free_would_drain(memory, zone, cpu, order):
         return False, zone, 0
     clear_lru(memory, node, order)
     return True, zone, free_unref_page(memory, node, zone, cpu, order, migratetype)

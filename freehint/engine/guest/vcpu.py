@@ -11,7 +11,7 @@ from freehint.engine.world.clock import ask_to_shrink, schedule, suspend
 from freehint.engine.world.content import has_content, pay_faults, write_block, write_page
 from freehint.engine.world.hints import pages_allocated
 from freehint.engine.world.records import WAIT_ALLOC, WAIT_FREE
-from freehint.jit import kernel, prefetch
+from freehint.jit import kernel, prefetch, seldom
 from freehint.mm.list import list_next, prefetch_links
 from freehint.mm.memory import LRU, MOVABLE, pcp_list_head
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
@@ -35,22 +35,22 @@ def alloc_event(world, cpu, word, now_ns):
     migratetype = int(world.wish[WISH_TYPE, (word >> 28) & (QUANTILES - 1)])
     locked = world.state[0].locked_zones
     node, zone, blocks = alloc_pages(world.memory, cpu, order, migratetype, locked)
-    if node < NO_PAGE:  # a lock is held, or a policy is called first
+    if seldom(node < NO_PAGE):  # a lock is held, or a policy is called first
         return -1
     done = now_ns + world.cost[0].pcp_ns
-    if node == NO_PAGE and ask_to_shrink(world, cpu):
+    if seldom(node == NO_PAGE) and ask_to_shrink(world, cpu):
         return -1
-    if node == NO_PAGE:
+    if seldom(node == NO_PAGE):
         world.tally[0].failed_allocations += 1
         end_wait(world, cpu, 0, WAIT_ALLOC, now_ns, now_ns)
         return done
-    if blocks > 0:
+    if seldom(blocks > 0):
         done = under_zone_lock(world, cpu, zone, WAIT_ALLOC, blocks, now_ns)
-    elif world.cpu[cpu].wait_since >= 0:  # on its second try another zone's pcp list served it
+    elif seldom(world.cpu[cpu].wait_since >= 0):  # its second try: another zone's list served it
         end_wait(world, cpu, zone, WAIT_ALLOC, now_ns, now_ns)
     # Whether a page is movable is a coin's throw to the processor, so it does not branch there.
     world.memory.frame[node] = LRU if migratetype == MOVABLE else 0
-    if order > 0 and migratetype == MOVABLE:
+    if seldom(order > 0) and migratetype == MOVABLE:
         mark_lru(world.memory, node, order)
     pages_allocated(world, node, order)
     if has_content(world):
@@ -80,15 +80,15 @@ def free_event(world, cpu, word, now_ns):
     order = world.held[cpu, victim] & 0xF
     locked = world.state[0].locked_zones
     freed, zone, blocks = free_pages(world.memory, node, cpu, order, locked)
-    if not freed:
+    if seldom(not freed):
         return -1
     world.held[cpu, victim] = world.held[cpu, last]
     world.cpu[cpu].nr_blocks = last
     world.cpu[cpu].live_pages -= 1 << order
     world.tally[0].frees += 1
-    if blocks > 0:
+    if seldom(blocks > 0):
         return under_zone_lock(world, cpu, zone, WAIT_FREE, blocks, now_ns)
-    if world.cpu[cpu].wait_since >= 0:
+    if seldom(world.cpu[cpu].wait_since >= 0):
         end_wait(world, cpu, zone, WAIT_FREE, now_ns, now_ns)
     return now_ns + world.cost[0].pcp_ns
 
@@ -125,7 +125,7 @@ def pass_write(world, cpu, due_ns, until_ns):
     """
     record = world.cpu[cpu]
     at = record.word_at
-    if at == world.words.shape[1]:
+    if seldom(at == world.words.shape[1]):
         return due_ns
     word = world.words[cpu, at]
     passes = int(is_write(world, word, record.nr_blocks) & (due_ns < until_ns))
@@ -221,7 +221,7 @@ def cpu_event(world, cpu, now_ns, until_ns):
             done = alloc_event(world, cpu, word, now_ns)
         else:
             done = free_event(world, cpu, word, now_ns)
-    if done < 0:
+    if seldom(done < 0):
         wait_for_release(world, cpu, now_ns)
     else:
         world.cpu[cpu].word_at += 1

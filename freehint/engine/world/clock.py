@@ -28,25 +28,12 @@ def smallest_but(keys, but, first, behind):
 
 
 @kernel(inline=True)
-def pairs_of(cpus, actors):
-    """Number of pairs for :func:`smallest_beside`, a power of 2; 0 if there are too few actors."""
-    pairs = 1
-    while 2 * pairs < cpus:
-        pairs *= 2
-    return pairs if 2 * pairs <= actors else 0
-
-
-@kernel(inline=True)
-def smallest_beside(keys, actor, pairs):
-    """The smallest key of the first ``2 * pairs`` actors but one of them.
+def smallest_of_three(keys, actor):
+    """The smallest key of the first four actors but one.
 
     The others' numbers are its own with some bits turned over, so none has to be left out.
     """
-    smallest = keys[actor ^ 1]
-    for pair in range(1, pairs):
-        other = actor ^ 2 * pair
-        smallest = min(smallest, keys[other], keys[other ^ 1])
-    return smallest
+    return min(keys[actor ^ 1], keys[actor ^ 2], keys[actor ^ 3])
 
 
 @kernel(inline=True)
