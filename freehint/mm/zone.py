@@ -96,9 +96,9 @@ def zone_watermark_ok(memory, zone, order, mark, more, highest_zone, alloc_flags
         if zones[zone].nr_free_pages > needed + reserve:
             return True
     free = zones[zone].nr_free_pages - unusable_free(memory, zone, order, alloc_flags)
-    if free <= lowered_mark(memory, needed, alloc_flags) + reserve:
+    if seldom(free <= lowered_mark(memory, needed, alloc_flags) + reserve):
         return False
-    if order == 0:
+    if not seldom(order > 0):
         return True
     # HIGHATOMIC is the type after the pcp types.
     nr_types = MIGRATE_PCPTYPES + int(counts_highatomic_blocks(memory, alloc_flags))
