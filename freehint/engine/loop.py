@@ -13,7 +13,6 @@ from freehint.engine.world.clock import (
     ACTOR_BITS,
     actor_of,
     smallest_but,
-    smallest_key,
     smallest_of_three,
 )
 from freehint.engine.world.paging import FREE, MIN, shares_host
@@ -121,6 +120,12 @@ def turn(world, actor, now_ns, others_at):
     return STROKE_PUBLISHED if due == STROKE_ENDS else -1, user
 
 
+@kernel(inline=True)
+def host_is_short(world):
+    """Has a host that guests share less free memory than it keeps?"""
+    return world.paging.host[FREE] < world.paging.host[MIN]
+
+
 @kernel
 def advance(world, until_ns):
     """Run events before ``until_ns``; why it stopped, and when.
@@ -133,30 +138,23 @@ def advance(world, until_ns):
     """
     keys, actors = world.key, world.key.shape[0]
     shared = shares_host(world.paging)
-    # A CPU's turn changes no other actor's key, so the other CPUs' are compared while it takes its
-    # turn, and the rest's only after a turn of theirs.
     cpus = world.cpu.shape[0] if world.state[0].cpu_kernel == 0 else 0
-    few = 2 <= cpus <= 4  # the actors behind them, two at least, are among the rest
-    rest = smallest_key(keys, cpus, actors)
-    key = min(rest, smallest_key(keys, 0, cpus))
+    # CPUs with three actors beside them: those of the rest, two at least, may be compared twice.
+    # Compared with an actor below, or LLVM would compile the loop twice, for few and for many.
+    few = cpus if 2 <= cpus <= 4 else 0
+    actor = actors - 1
     while True:
-        now_ns = key >> ACTOR_BITS
-        if seldom(shared) and world.paging.host[FREE] < world.paging.host[MIN]:
-            return HOST_SHORT, now_ns, -1
-        if seldom(now_ns >= until_ns):
-            return TIME_IS_UP, until_ns, -1
-        actor = actor_of(key)
-        if seldom(actor >= cpus):
-            others = smallest_but(keys, actor, 0, actors)
-            why, who = turn(world, actor, now_ns, min(others >> ACTOR_BITS, until_ns))
-            if why >= 0:
-                return why, now_ns, who
-            # Apart from its own: a loop over all would load several at a time, and a processor
-            # waits before it loads together what was stored apart.
-            rest = min(keys[actor], smallest_but(keys, actor, cpus, actors))
-            key = min(rest, smallest_but(keys, actor, 0, cpus))
-        else:
-            if few:
+        # Apart from its own: a loop over all would load several at a time, and a processor
+        # waits before it loads together what was stored apart.
+        rest = min(keys[actor], smallest_but(keys, actor, cpus, actors))
+        key = min(rest, smallest_but(keys, actor, 0, cpus))
+        actor, now_ns = actor_of(key), key >> ACTOR_BITS
+        # A CPU's turn changes no other actor's key, so the other CPUs' are compared while it takes
+        # its turn, and the rest's only after a turn of theirs.
+        while actor < cpus and now_ns < until_ns:
+            if seldom(shared) and host_is_short(world):
+                break
+            if actor < few:
                 others = min(rest, smallest_of_three(keys, actor))
             else:
                 others = min(rest, smallest_but(keys, actor, 0, cpus))
@@ -164,3 +162,12 @@ def advance(world, until_ns):
             if seldom(why >= 0):
                 return why, now_ns, actor
             key = min(others, keys[actor])
+            actor, now_ns = actor_of(key), key >> ACTOR_BITS
+        if shared and host_is_short(world):
+            return HOST_SHORT, now_ns, -1
+        if now_ns >= until_ns:
+            return TIME_IS_UP, until_ns, -1
+        others = smallest_but(keys, actor, 0, actors)
+        why, who = turn(world, actor, now_ns, min(others >> ACTOR_BITS, until_ns))
+        if why >= 0:
+            return why, now_ns, who
