@@ -44,13 +44,13 @@ _attributes = {}
 
 
 def _attribute(context, kind, name):
-    """The type of an attribute; what is none today may be one when it has been declared."""
-    key = id(context), kind, name
-    found = _attributes.get(key)
-    if found is None:
-        found = _resolve_attribute(context, kind, name)
-        if found is not None and not hasattr(found, "this"):  # a method remembers its calls
-            _attributes[key] = found
+    """The type of an attribute, or None, as long as nothing else is declared."""
+    key = id(context), getattr(context, "declared", None), kind, name
+    if key in _attributes:
+        return _attributes[key]
+    found = _resolve_attribute(context, kind, name)
+    if not isinstance(found, types.BoundFunction):  # a method remembers its calls
+        _attributes[key] = found
     return found
 
 
