@@ -24,7 +24,7 @@ from freehint.engine.world.ring import (
     ring_in_flight,
 )
 from freehint.engine.world.violations import note_hint
-from freehint.jit import kernel
+from freehint.jit import apart, kernel
 from freehint.mm.memory import (
     BUDDY,
     HINTED,
@@ -52,7 +52,7 @@ REPORT_COLUMNS = (
 )
 
 
-@kernel(inline=True)
+@kernel(cold=True, late=apart.NOTHING)
 def forget_lost_block(world, user, node, pages):
     """Count a block that was lost before in this walk as offered once, and as a retry."""
     record, lost = world.user[user], LOST_THIS_WALK << user

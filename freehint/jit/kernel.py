@@ -17,7 +17,7 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
-from freehint.jit import linking, quiet
+from freehint.jit import linking, quiet, sparing
 from freehint.jit.cache import CACHE_FOLDER, OTHER_FOLDERS, KernelCache
 from freehint.jit.closure import PACKAGE
 from freehint.jit.late import NotCompiledError, reason
@@ -27,6 +27,7 @@ from freehint.jit.progress import Compilation
 
 linking.install(PACKAGE.name)
 quiet.install()
+sparing.install()
 
 
 def _plain_integer(kind):
@@ -54,6 +55,14 @@ class Kernel(CPUDispatcher):
         if CheckedEntry.compiles and not self.checks:
             return self.checking().get_call_template(args, kws)
         args = tuple(map(_plain_integer, args))
+        if kws:
+            return self._template(args, kws)
+        # Numba would make a class for each call.
+        if args not in self.templates:
+            self.templates[args] = self._template(args, kws)
+        return self.templates[args]
+
+    def _template(self, args, kws):
         if not self.is_late(args):
             return super().get_call_template(args, kws)
         pysig, args = self._compiler.fold_argument_types(args, kws)
@@ -160,7 +169,11 @@ class CheckedEntry(CPUDispatcher):
 
 @contextlib.contextmanager
 def _undisturbed():
-    """Time nothing and look for no cycles: a compiler makes millions of objects and keeps most."""
+    """Time nothing and look for no cycles: a compiler makes millions of objects and keeps most.
+
+    What is left counts as old, as if it had been looked through: else the collector does that,
+    after each of 16 pieces, which takes a twentieth of a first result.
+    """
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -168,6 +181,9 @@ def _undisturbed():
             yield
     finally:
         if collects:
+            if not gc.get_freeze_count():  # somebody's frozen objects would be thawed
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
@@ -215,7 +231,7 @@ def _inner(function, forceinline: bool, checks=False) -> Kernel:
         pipeline_class=_compiler(function),
     )(function)
     made.__class__ = Kernel
-    made.checks, made.late = checks, None
+    made.checks, made.late, made.templates = checks, None, {}
     if is_ours(function):
         # The name of a kernel that is an argument, in the cache's keys: no address stands in it.
         made._type.name = f"Kernel({function.__module__}.{function.__qualname__})"

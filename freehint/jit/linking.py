@@ -244,6 +244,15 @@ def keep_branches_apart() -> None:
         llvmlite.binding.set_option("", "--x86-branches-within-32B-boundaries")
 
 
+def look_back_less() -> None:
+    """Let LLVM give up sooner to look for an earlier load of the same place.
+
+    It would look through 200 blocks for each load; the event loop has a thousand of either.  With
+    20 it finds as much there and optimises the loop in two thirds of the time.
+    """
+    llvmlite.binding.set_option("", "--memdep-block-number-limit=20")
+
+
 def from_the_front(context, builder, kind, index):
     """An index of an array in a kernel of this package, as a signed word.
 
@@ -271,6 +280,7 @@ def _counted_from_the_front(package: str, fix_integer_index):
 def install(package: str) -> None:
     """Let Numba link kernels so, and pass the NamedTuples of ``package`` whole."""
     keep_branches_apart()
+    look_back_less()
     WholeTupleModel.package = package
     default_manager.register(types.NamedTuple, WholeTupleModel)
     TargetConfig.values = _values

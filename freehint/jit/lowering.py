@@ -14,6 +14,7 @@ from numba.core.lowering import Lower
 from numba.core.unsafe import eh
 from numba.np.arrayobj import load_item, store_item
 
+from freehint.jit.counted import counted, is_end, lower_counted, variables_read
 from freehint.jit.late import build_address
 from freehint.jit.linking import from_the_front
 from freehint.jit.pinned import PinnedTuple, load_member, member_data, member_length
@@ -68,6 +69,7 @@ class KernelLower(Lower):
 
     def _find_singly_assigned_variable(self):
         """Find the variables that need no place on the stack."""
+        self.counted = set()
         super()._find_singly_assigned_variable() if self.counts else self._find_values()
 
     def _find_values(self) -> None:
@@ -75,7 +77,7 @@ class KernelLower(Lower):
         assigned, used, several = {}, {}, must_use_alloca(self.blocks)
         for offset, block in sorted(self.blocks.items()):
             for statement in block.body:
-                for name in _read(statement):
+                for name in variables_read(statement):
                     used.setdefault(name, set()).add(offset)
                     if name not in assigned:
                         several.add(name)
@@ -91,6 +93,7 @@ class KernelLower(Lower):
             for name, offset in assigned.items()
             if name not in several and all(offset in before[one] for one in used.get(name, ()))
         }
+        self.counted = counted(self, self._singly_assigned_vars)
 
     def loadvar(self, name):
         """A variable's value."""
@@ -155,6 +158,10 @@ class KernelLower(Lower):
     def lower_assign(self, ty, inst):
         """The value of the right side."""
         value = inst.value
+        if inst.target.name in self.counted:
+            return lower_counted(self, ty, value, self._blk_local_varmap)
+        if is_end(value, self.counted):
+            return self._blk_local_varmap[value.value.name][value.op == "pair_second"]
         if isinstance(value, ir.Global):
             if value.value is eh.exception_check:
                 raise UnsupportedError("kernels of freehint hold no try and no with", loc=self.loc)
@@ -277,13 +284,3 @@ class KernelLower(Lower):
             with cgutils.if_unlikely(builder, failed):
                 builder.ret(code)
         return self.context.get_returned_value(builder, returned, builder.load(result))
-
-
-def _read(statement) -> list:
-    """Names of the variables that a statement reads."""
-    if not isinstance(statement, ir.Assign):
-        return [variable.name for variable in statement.list_vars()]
-    value = statement.value
-    if isinstance(value, ir.Var):
-        return [value.name]
-    return [one.name for one in value.list_vars()] if isinstance(value, ir.Expr) else []

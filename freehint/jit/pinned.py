@@ -6,6 +6,7 @@ then on a call takes 1 µs.  The arrays must stay where they are: one that is re
 new pin.  Inside, the kernel sees the same tuple.
 """
 
+import functools
 import hashlib
 
 import numba
@@ -129,6 +130,7 @@ def _unbox(kind, pin, c):
     return NativeValue(c.builder.inttoptr(address, WORD.as_pointer()))
 
 
+@functools.cache
 def _size(kind) -> int:
     """Words of a member."""
     if isinstance(kind, types.BaseTuple):
@@ -136,6 +138,7 @@ def _size(kind) -> int:
     return 3 + 2 * kind.ndim if isinstance(kind, types.Array) else 1
 
 
+@functools.cache
 def _place(kind, name) -> int:
     """Where a member begins among the words."""
     return sum(map(_size, kind.types[: kind.fields.index(name)]))

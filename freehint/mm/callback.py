@@ -5,6 +5,7 @@ No kernel has it.
 """
 
 from freehint.jit import kernel, seldom
+from freehint.jit.apart import FLAG, NUMBER
 from freehint.mm.memory import CALLED, EMPTIED, HEADS, NR_ORDERS, WATCH_EMPTY
 
 NEEDS_CALLBACK = -3  # a policy is to be called first, so nothing was done
@@ -17,7 +18,7 @@ def note_empty_list(memory, zone, order, migratetype):
         memory.notify[EMPTIED] = 1 + (zone * NR_ORDERS + order) * HEADS + migratetype
 
 
-@kernel(inline=True)
+@kernel(inline=True, cold=True, late=FLAG)
 def has_block(memory, zone, order, migratetype):
     """Has the zone a free block of a type that can serve an order?"""
     for current in range(order, NR_ORDERS):
@@ -37,7 +38,7 @@ def wants_callback(memory, zone, order, migratetype):
     return not has_block(memory, zone, order, migratetype)
 
 
-@kernel(cold=True)
+@kernel(cold=True, late=NUMBER)
 def call_back_first(memory, zone, order, migratetype):
     """Ask for the policy to be called, and return NEEDS_CALLBACK."""
     memory.notify[CALLED] |= 1 << zone

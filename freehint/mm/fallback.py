@@ -10,7 +10,7 @@ __rmqueue_fallback(), find_suitable_fallback(), steal_suitable_fallback(), boost
 """
 
 from freehint.jit import kernel
-from freehint.jit.apart import PAIR
+from freehint.jit.apart import NOTHING, PAIR
 from freehint.mm.buddy import del_page_of_type, expand, rmqueue_smallest
 from freehint.mm.callback import note_empty_list
 from freehint.mm.memory import (
@@ -30,6 +30,7 @@ from freehint.mm.memory import (
 )
 from freehint.mm.pageblock import (
     change_pageblock_range,
+    claims_pageblock,
     get_pageblock_migratetype,
     move_freepages_block,
     move_to_free_list,
@@ -97,21 +98,6 @@ def boost_watermark(memory, zone):
     memory.zones[zone].watermark_boost = min(boosted, max_boost)
 
 
-@kernel(inline=True)
-def claims_pageblock(start_type, old_type, free, movable):
-    """Does a pageblock change to ``start_type``, because half of it is free or compatible?
-
-    Source: steal_suitable_fallback(); try_to_steal_block() of 6.12.
-    """
-    if start_type == MOVABLE:
-        alike = movable
-    elif old_type == MOVABLE:
-        alike = PAGEBLOCK_NR_PAGES - (free + movable)
-    else:
-        alike = 0
-    return free + alike >= PAGEBLOCK_NR_PAGES // 2
-
-
 @kernel
 def steal_suitable_fallback(memory, node, zone, start_type, whole_block, claim):
     """Move a block, or all free blocks of its pageblock, to the lists of ``start_type``.
@@ -128,10 +114,17 @@ def steal_suitable_fallback(memory, node, zone, start_type, whole_block, claim):
         change_pageblock_range(memory, node, order, start_type)
         move_to_free_list(memory, node, zone, order, start_type)
         return
+    steal_from_pageblock(memory, node, zone, start_type, whole_block, claim)
+
+
+@kernel(cold=True, late=NOTHING)
+def steal_from_pageblock(memory, node, zone, start_type, whole_block, claim):
+    """The same for a block that is smaller than a pageblock."""
+    old_type = get_pageblock_migratetype(memory, node)
     boost_watermark(memory, zone)
     free, movable = pageblock_pages(memory, node, zone) if whole_block else (0, 0)
     if free <= 0:
-        move_to_free_list(memory, node, zone, order, start_type)
+        move_to_free_list(memory, node, zone, frame_order(memory.frame[node]), start_type)
         return
     move_freepages_block(memory, node, zone, start_type)
     claimed = claim == 1

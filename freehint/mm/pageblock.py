@@ -13,6 +13,7 @@ from freehint.mm.memory import (
     KEPT_TYPE_ONE,
     KEPT_TYPE_SHIFT,
     LRU,
+    MOVABLE,
     NO_PAGEBLOCK,
     PAGEBLOCK_NR_PAGES,
     PAGEBLOCK_ORDER,
@@ -187,3 +188,18 @@ def count_isolate_pageblocks(memory) -> None:
         types = memory.pageblock[first >> PAGEBLOCK_ORDER : -(-behind >> PAGEBLOCK_ORDER)]
         isolated = (types != NO_PAGEBLOCK) & (types & PAGEBLOCK_TYPE_MASK == ISOLATE)
         memory.zones.nr_isolate_pageblock[z] = isolated.sum()
+
+
+@kernel(inline=True)
+def claims_pageblock(start_type, old_type, free, movable):
+    """Does a pageblock change to ``start_type``, because half of it is free or compatible?
+
+    Source: steal_suitable_fallback(); try_to_steal_block() of 6.12.
+    """
+    if start_type == MOVABLE:
+        alike = movable
+    elif old_type == MOVABLE:
+        alike = PAGEBLOCK_NR_PAGES - (free + movable)
+    else:
+        alike = 0
+    return free + alike >= PAGEBLOCK_NR_PAGES // 2

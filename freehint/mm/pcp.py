@@ -12,7 +12,7 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
 from freehint.jit import kernel, seldom
-from freehint.jit.apart import NUMBER
+from freehint.jit.apart import NUMBER, PAIR
 from freehint.mm.buddy import FPI_NONE, free_one_page
 from freehint.mm.callback import wants_callback
 from freehint.mm.fallback import RMQUEUE_NORMAL, rmqueue
@@ -130,7 +130,7 @@ def rmqueue_pcplist(memory, zone, cpu, order, migratetype, alloc_flags):
     return pcp_head_page(memory, zone, cpu, order, migratetype, alloc_flags)
 
 
-@kernel(inline=True)
+@kernel(cold=True, late=PAIR)
 def next_list_in_turn(memory, zone, cpu, pindex, quota, left):
     """Choose the list that a drain in turns takes pages from next.
 

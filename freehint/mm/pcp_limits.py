@@ -1,6 +1,7 @@
 """Limits of the per-CPU lists: pcp.high and pcp.batch, and how they adapt."""
 
 from freehint.jit import kernel
+from freehint.jit.apart import FLAG, NUMBER
 from freehint.mm.highatomic import unusable_highatomic
 from freehint.mm.memory import (
     WMARK_HIGH,
@@ -31,7 +32,7 @@ def clamp_high(memory, zone, cpu):
     return memory.pcp[zone, cpu].high
 
 
-@kernel
+@kernel(cold=True, late=NUMBER)
 def tuned_batch(memory, zone, cpu, order):
     """Pages of one refill where pcp.high tunes itself.  Each refill raises pcp.high.
 
@@ -210,7 +211,7 @@ def count_free(memory, zone, cpu, order):
     return free_high
 
 
-@kernel(inline=True)
+@kernel(cold=True, late=NUMBER)
 def tuned_drain_size(memory, zone, cpu, order):
     """Pages to drain after a free, or NO_DRAIN, where pcp.high tunes itself.
 
@@ -224,14 +225,20 @@ def tuned_drain_size(memory, zone, cpu, order):
     return nr_pcp_free(memory, zone, cpu, high, free_high)
 
 
+@kernel(cold=True, late=FLAG)
+def tuned_free_would_drain(memory, zone, cpu, order, count):
+    """Would it, where pcp.high tunes itself?"""
+    free_high = frees_high_run(memory, zone, cpu, order, count)
+    run = longer_run(memory, zone, cpu, order)
+    return count >= tuned_high(memory, zone, cpu, count, run, free_high, False)
+
+
 @kernel(inline=True)
 def free_would_drain(memory, zone, cpu, order):
     """Would a free of this order have to take the zone lock?"""
     count = memory.pcp[zone, cpu].count + (1 << order)
     if memory.profile.pcp_high == HIGH_AUTO_TUNED:
-        free_high = frees_high_run(memory, zone, cpu, order, count)
-        run = longer_run(memory, zone, cpu, order)
-        return count >= tuned_high(memory, zone, cpu, count, run, free_high, False)
+        return tuned_free_would_drain(memory, zone, cpu, order, count)
     free_high = frees_high_order(memory, zone, cpu, order)
     return count >= nr_pcp_high(memory, zone, cpu, free_high)
 

@@ -20,6 +20,7 @@ Sources: the thread on linux-mm below v24 2/2
 """
 
 from freehint.jit import kernel
+from freehint.jit.apart import NOTHING, NUMBER
 from freehint.mm.list import (
     NEXT,
     gather_links,
@@ -115,13 +116,19 @@ def begin_list(memory, state, i, head, length):
     return list_next(memory.links, head)
 
 
-@kernel(inline=True)
+@kernel(cold=True, late=NOTHING)
 def put_bookmark(memory, state, before):
     """Let the next stroke begin at the node ``before`` (a block, END or the list's head)."""
     if state.knob[K_RESUME] == CURSOR:
         bookmark = user_node(memory, state.knob[K_USER], USER_BOOKMARK)
         list_del_init(memory.links, bookmark)
         list_add_tail(memory.links, bookmark, before)
+
+
+@kernel(cold=True, late=NUMBER)
+def gather_list(memory, state, order):
+    """Gather the links of blocks of an order, and return how many nodes are covered."""
+    return gather_links(memory.links, state.gathered, memory.nr_pages, order)
 
 
 @kernel(inline=True)
@@ -141,7 +148,7 @@ def walk_list(memory, state, zone, i, head, node, report, n, capacity):
     # If the stroke may take the whole list, gather the links: the list does not change meanwhile.
     room = state.gathered.shape[1] >= memory.nr_pages >> PAGEBLOCK_ORDER
     if room and capacity - n >= length and gathering_pays(memory, order, length):
-        covered = gather_links(memory.links, state.gathered, memory.nr_pages, order)
+        covered = gather_list(memory, state, order)
     end = end_node(memory, state, i)
     feedback = state.knob[K_RESUME] == HOST_FEEDBACK
     while node != head and node != end and not list_walked(memory, state, i, node):
@@ -264,7 +271,7 @@ def settle(memory, state):
         state.at[AT_ZONE] += 1
 
 
-@kernel(inline=True)
+@kernel(cold=True, late=NOTHING)
 def go_back(memory, state, zone, report, n, row):
     """Let the walk continue at the block of a row, which a full ring refused."""
     frame = memory.frame[report[row, 0]]

@@ -26,6 +26,7 @@ from freehint.engine.world.violations import (
 )
 from freehint.inputs.rules import Checked, Duration, OneOf, Switch, Time, Whole
 from freehint.jit import kernel
+from freehint.jit.apart import NOTHING
 from freehint.units import NS_PER_S
 
 GAPS = ("exponential", "uniform", "fixed")
@@ -118,8 +119,13 @@ def discard_block(world, user, node, order):
     If the guest took a page back while its hint was under way, its writes to it are lost.
     Source: ram_block_discard_range(), called for reports by QEMU.
     """
-    if not world.host[0].discards:
-        return
+    if world.host[0].discards:
+        discard_pages(world, user, node, order)
+
+
+@kernel(cold=True, late=NOTHING)
+def discard_pages(world, user, node, order):
+    """Take away the host's memory behind a block."""
     mine = IN_FLIGHT << user
     if is_special(world.backing) and not may_free(world, node, order, mine):
         return
@@ -137,14 +143,20 @@ def take_hint(world, user, node, order):
     Buffers that the guest added before it sent the current command id are popped and ignored.
     Source: virtio_balloon_get_free_page_hints(), state FREE_PAGE_HINT_S_START.
     """
-    record = world.migration[0]
     current = world.ring.count[user, USED] > world.user[user].valid_from
     if world.user[user].hinting == HINT_START and current:
-        cleared = clear_hinted(world.dirty, node, order)
-        record.hinted += cleared
-        record.pages_left -= cleared
-        if not under_current_id(world, user, world.ring.count[user, USED]):
-            note_violation(world, user, NOT_CURRENT, node, 1)
+        drop_hinted(world, user, node, order)
+
+
+@kernel(cold=True, late=NOTHING)
+def drop_hinted(world, user, node, order):
+    """Take a block's pages out of the migration's bitmap."""
+    record = world.migration[0]
+    cleared = clear_hinted(world.dirty, node, order)
+    record.hinted += cleared
+    record.pages_left -= cleared
+    if not under_current_id(world, user, world.ring.count[user, USED]):
+        note_violation(world, user, NOT_CURRENT, node, 1)
 
 
 @kernel(inline=True)
