@@ -1,4 +1,4 @@
-"""Flat access to arrays where Numba's own indexing costs time: prefetch and add in place."""
+"""Flat access to arrays where Numba's own costs time: prefetch, add in place, store two at once."""
 
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -86,3 +86,40 @@ def add_at(array, index, change):
     one the allocator's operations take 0.93 of the time (``make bench``).
     """
     return _add_at(array, index, change)
+
+
+@intrinsic
+def _store_pair(typing_context, array, index, first, second):
+    """Store two neighbouring elements of an integer array's flat data."""
+
+    def build(context, builder, signature, arguments):
+        array = signature.args[0]
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        kinds = signature.args[2:]
+        values = [
+            context.cast(builder, value, kind, array.dtype)
+            for value, kind in zip(arguments[2:], kinds)
+        ]
+        pair = ir.Constant(ir.VectorType(values[0].type, 2), ir.Undefined)
+        for place, value in enumerate(values):
+            pair = builder.insert_element(pair, value, ir.IntType(32)(place))
+        address = builder.gep(data, [arguments[1]])
+        store = builder.store(pair, builder.bitcast(address, pair.type.as_pointer()))
+        store.align = array.dtype.bitwidth // 8
+        return context.get_dummy_value()
+
+    return types.void(array, index, first, second), build
+
+
+def _plain_store_pair(array, index, first, second):
+    array[index], array[index + 1] = first, second
+
+
+@kernel(inline=True, plain=_plain_store_pair)
+def store_pair(array, index, first, second):
+    """``array[index], array[index + 1] = first, second``, in one store where processors have it.
+
+    A store that waits for its cache line holds up those behind it, so a store less is worth more
+    than the instruction.  The index is not tested, as :func:`add_at`'s is not.
+    """
+    _store_pair(array, index, first, second)

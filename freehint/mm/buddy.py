@@ -156,8 +156,9 @@ def merge_buddies(memory, node, zone, order, migratetype, top):
             break
         if order >= PAGEBLOCK_ORDER and not merge_pageblocks(memory, buddy, migratetype):
             break
-        del_page_from_free_list(memory, buddy, zone, order)
-        memory.frame[node] = 0  # one of the two becomes the inside of a block
+        count_blocks(memory, zone, order, frame_type(memory.frame[buddy]), -1)
+        list_del(memory.links, buddy)
+        memory.frame[node | buddy] = 0  # becomes the inside of a block; the other one is to be set
         node &= buddy
         order += 1
     return node, order
@@ -212,16 +213,14 @@ def expand(memory, node, zone, low, high, migratetype):
 
     Source: expand().
     """
-    # It compares sizes, not orders: LLVM would unroll it for rounds that never come.
-    size, least = 1 << high, 1 << low
-    while size > least:
-        size >>= 1
+    while high != low:
         high -= 1
+        half = node + (1 << high)
         if high == SPLIT_NOW_ORDER:
-            prefetch_block(memory, node, high + 1)
+            prefetch_block(memory, node, SPLIT_NOW_ORDER + 1)
         elif high == SPLIT_LATER_ORDER:
-            prefetch_block(memory, node + size, high)
-        add_to_free_list(memory, node + size, zone, high, migratetype)
+            prefetch_block(memory, half, SPLIT_LATER_ORDER)
+        add_to_free_list(memory, half, zone, high, migratetype)
 
 
 @kernel(inline=True)

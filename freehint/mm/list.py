@@ -10,7 +10,7 @@ Source: include/linux/list.h, function by function.
 
 import numpy as np
 
-from freehint.jit import kernel, prefetch
+from freehint.jit import kernel, prefetch, store_pair
 
 NEXT, PREV = 0, 1
 CACHE_LINE = 64
@@ -75,8 +75,8 @@ def list_empty(links, head):
 def list_insert(links, new, before, after):
     """Link ``new`` between two neighbours.  Source: __list_add()."""
     links[at(after, PREV)] = new
-    links[at(new, NEXT)] = after
-    links[at(new, PREV)] = before
+    links[at(new, PREV)]  # refuses a bad node where indices are checked
+    store_pair(links, at(new, NEXT), after, before)
     links[at(before, NEXT)] = new
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.ahead import prefetch_free
-from freehint.jit import add_at, as_python, kernel
+from freehint.jit import add_at, as_python, kernel, store_pair
 from freehint.mm.buddy import SPLIT_LATER_ORDER, count_blocks, prefetch_block, rmqueue_smallest
-from freehint.mm.list import CACHE_LINE
+from freehint.mm.list import CACHE_LINE, list_add
 from freehint.mm.memory import MOVABLE, Memory, copy_memory, free_list_head, list_nodes
 from memories import free_memory
 
@@ -42,6 +42,27 @@ def test_add_at_counts_in_place_and_tells_the_new_value(add):
     expected = np.arange(24)
     expected[21] = 16
     assert counts.ravel().tolist() == expected.tolist()
+
+
+@kernel
+def store_and_link(values, links, node):
+    store_pair(values, 3, -7, 8)
+    list_add(links, node, 0)
+
+
+@pytest.mark.parametrize("run", [store_and_link, as_python(store_and_link)])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_two_elements_are_stored_at_once(run, dtype):
+    values, links = np.arange(6, dtype=dtype), np.zeros(4, dtype)
+    run(values, links, 1)
+    assert values.tolist() == [0, 1, 2, -7, 8, 5]
+    assert links.tolist() == [1, 1, 0, 0]
+
+
+def test_a_node_that_is_none_is_refused_where_indices_are_checked():
+    links = np.zeros(4, np.int32)
+    with pytest.raises(IndexError):
+        store_and_link.call_checked(np.arange(6, dtype=np.int32), links, 2)
 
 
 def test_blocks_are_counted_on_their_own_list():
