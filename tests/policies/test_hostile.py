@@ -227,7 +227,7 @@ HANGS = {
 HANGING = """
 import freehint as fh
 from freehint.engine import watchdog
-watchdog.LONGEST_S = 6
+watchdog.LONGEST_S = 3
 def fill(memory, state, zone, report, capacity):
     {body}
     return 0, 1
@@ -246,7 +246,7 @@ def test_a_verb_that_does_not_return_is_named_and_ends_the_process(kind):
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 2, done.stderr
-    assert done.stderr == "policy endless: fill has not returned for 6 s\n"
+    assert done.stderr == "policy endless: fill has not returned for 3 s\n"
 
 
 @fh.kernel

@@ -17,7 +17,6 @@ from freehint.mm.memory import (
     NO_PAGEBLOCK,
     NR_PCP_LISTS,
     WITHOUT_CMA,
-    page_zone,
 )
 from freehint.replay.buddy_level import forget_pcp, replay_buddy
 from freehint.replay.pcp_level import replay_pcp
@@ -36,18 +35,15 @@ def any_rows(memory, chance):
     """Rows of every kind about few pages, such that they contradict the lists and one another."""
     kind = chance.integers(rows.IGNORED, rows.NR_KINDS, NR_ROWS).astype(np.int8)
     order = chance.choice((0, 0, 0, 1, 1, 2, 3, 5, 9, 10), NR_ROWS).astype(np.int8)
-    low = (memory.zones.start_pfn - memory.base_pfn).tolist()
-    high = [at + span for at, span in zip(low, memory.zones.spanned.tolist(), strict=True)]
-    node = np.zeros(NR_ROWS, np.int32)
-    for row in range(NR_ROWS):
-        size = 1 << int(order[row]) if kind[row] in WITH_PAGE else 1
-        at = int(chance.integers(memory.nr_pages)) & -size
-        zone, blocks = page_zone(memory, at), memory.pageblock[[at >> 9, at + size - 1 >> 9]]
-        inside = low[zone] <= at and at + size <= high[zone]
-        if inside and (blocks != NO_PAGEBLOCK).all():
-            node[row] = at
-        else:
-            kind[row] = rows.IGNORED
+    size = np.where(np.isin(kind, WITH_PAGE), 1 << order.astype(np.int64), 1)
+    at = chance.integers(memory.nr_pages, size=NR_ROWS) & -size
+    low = memory.zones.start_pfn - memory.base_pfn
+    zone = np.maximum(np.searchsorted(low, at, "right") - 1, 0)
+    inside = (low[zone] <= at) & (at + size <= (low + memory.zones.spanned)[zone])
+    for page in (at, at + size - 1):
+        inside &= memory.pageblock[page >> 9] != NO_PAGEBLOCK
+    node = np.where(inside, at, 0).astype(np.int32)
+    kind[~inside] = rows.IGNORED
     types = chance.integers(0, MIGRATE_PCPTYPES, NR_ROWS)
     value = chance.integers(0, MAX_ORDER, NR_ROWS)
     value[kind == rows.ISOLATE_PAGE] = chance.choice((0, 1), NR_ROWS)[kind == rows.ISOLATE_PAGE]

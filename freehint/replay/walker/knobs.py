@@ -58,9 +58,9 @@ def knobs_before(recording: Recording, row: int) -> dict[str, int]:
     """
     trace = recording.trace
     path = f"{recording.stem}.trace.parquet"
-    marks = (trace["event"] == "tracing_mark_write").to_numpy()[:row]
-    texts = trace["gfp"].astype(str).to_numpy()[:row]
-    found = [at for at in np.flatnonzero(marks) if texts[at].startswith(MARKER)]
+    marks = np.flatnonzero((trace["event"] == "tracing_mark_write").to_numpy()[:row])
+    texts = dict(zip(marks.tolist(), trace["gfp"].iloc[marks].astype(str)))
+    found = [at for at, text in texts.items() if text.startswith(MARKER)]
     if not found:
         seq, event = trace["seq"].iloc[row], trace["event"].iloc[row]
         raise InputError(f"{path}: row {seq} ({event}): no marker {MARKER!r} stands before it")
