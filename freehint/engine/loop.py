@@ -9,12 +9,7 @@ from freehint.engine.guest.vcpu import cpu_event
 from freehint.engine.host.device import host_event
 from freehint.engine.rare import rare_turn
 from freehint.engine.worker import STROKE_BEGINS, STROKE_ENDS, worker_event
-from freehint.engine.world.clock import (
-    ACTOR_BITS,
-    actor_of,
-    smallest_but,
-    smallest_of_three,
-)
+from freehint.engine.world.clock import ACTOR_BITS, actor_of, smallest_but
 from freehint.engine.world.paging import FREE, MIN, shares_host
 from freehint.engine.world.records import MIGRATION
 from freehint.jit import kernel, seldom
@@ -120,12 +115,6 @@ def turn(world, actor, now_ns, others_at):
     return STROKE_PUBLISHED if due == STROKE_ENDS else -1, user
 
 
-@kernel(inline=True)
-def host_is_short(world):
-    """Has a host that guests share less free memory than it keeps?"""
-    return world.paging.host[FREE] < world.paging.host[MIN]
-
-
 @kernel
 def advance(world, until_ns):
     """Run events before ``until_ns``; why it stopped, and when.
@@ -152,10 +141,11 @@ def advance(world, until_ns):
         # A CPU's turn changes no other actor's key, so the other CPUs' are compared while it takes
         # its turn, and the rest's only after a turn of theirs.
         while actor < cpus and now_ns < until_ns:
-            if seldom(shared) and host_is_short(world):
+            if seldom(shared) and world.paging.host[FREE] < world.paging.host[MIN]:
                 break
             if actor < few:
-                others = min(rest, smallest_of_three(keys, actor))
+                # Their numbers are its own with some bits turned over.
+                others = min(rest, keys[actor ^ 1], keys[actor ^ 2], keys[actor ^ 3])
             else:
                 others = min(rest, smallest_but(keys, actor, 0, cpus))
             why = cpu_turn(world, actor, now_ns, until_ns)
@@ -163,7 +153,7 @@ def advance(world, until_ns):
                 return why, now_ns, actor
             key = min(others, keys[actor])
             actor, now_ns = actor_of(key), key >> ACTOR_BITS
-        if shared and host_is_short(world):
+        if shared and world.paging.host[FREE] < world.paging.host[MIN]:
             return HOST_SHORT, now_ns, -1
         if now_ns >= until_ns:
             return TIME_IS_UP, until_ns, -1

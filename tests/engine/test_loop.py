@@ -15,20 +15,34 @@ from freehint.runs import begin
 UNTIL_NS = 4_000_000
 
 
-def begun():
-    """A guest of four busy CPUs; from 1 ms on a walk, whose worker and the host wake each other."""
-    ring = fh.RingConfig(size=8)
-    engine = new_engine(fh.Scenario(memory="64MiB", policy="hold_the_lock", ring=ring, seed=5))
+def begun(nr_cpus):
+    """A guest of busy CPUs; from 1 ms on a walk, whose worker and the host wake each other."""
+    ring, load = fh.RingConfig(size=8), fh.Workload(nr_cpus=nr_cpus, interval_ns=1250 * nr_cpus)
+    scenario = fh.Scenario(memory="64MiB", policy="hold_the_lock", ring=ring, workload=load, seed=5)
+    engine = new_engine(scenario)
     schedule(engine.world, engine.strokes.users[0].actor, UNTIL_NS // 4)
     return engine
 
 
-def test_events_come_in_the_order_of_all_keys():
-    """The loop carries the smallest key from turn to turn; each call of it compares all anew."""
-    whole, stepped = begun(), begun()
+def operations(engine):
+    """Number of operations of the CPUs so far."""
+    tally = engine.world.tally[0]
+    return tally.allocations + tally.failed_allocations + tally.frees + tally.writes
+
+
+@pytest.mark.parametrize("nr_cpus", [1, 3, 4, 7])
+def test_events_come_in_the_order_of_all_keys(nr_cpus):
+    """The loop carries the smallest key from turn to turn; each call of it compares all anew.
+
+    A write may be done with the turn before it, but not after the time to stop.
+    """
+    whole, stepped = begun(nr_cpus), begun(nr_cpus)
     run_until(whole, UNTIL_NS)
     while (next_ns := int(stepped.world.key.min()) >> ACTOR_BITS) < UNTIL_NS:
+        due = np.count_nonzero(stepped.world.key >> ACTOR_BITS == next_ns)
+        before = operations(stepped)
         run_until(stepped, next_ns + 1)
+        assert operations(stepped) - before <= due
     assert whole.world.tally[0].allocations > 500 and whole.world.ring.count.any()
     assert np.array_equal(whole.world.key, stepped.world.key)
     assert whole.world.tally.tolist() == stepped.world.tally.tolist()

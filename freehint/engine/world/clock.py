@@ -28,15 +28,6 @@ def smallest_but(keys, but, first, behind):
 
 
 @kernel(inline=True)
-def smallest_of_three(keys, actor):
-    """The smallest key of the first four actors but one.
-
-    The others' numbers are its own with some bits turned over, so none has to be left out.
-    """
-    return min(keys[actor ^ 1], keys[actor ^ 2], keys[actor ^ 3])
-
-
-@kernel(inline=True)
 def actor_of(key):
     """Whose key it is.  (NEVER is nobody's.)"""
     return key & ((1 << ACTOR_BITS) - 1)
