@@ -5,12 +5,13 @@ used (PEP 562), so that the command line does not wait for what it does not need
 """
 
 import ast
-import gc
 import os
 import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+
+from freehint.cycles import made_to_stay
 
 
 def _read_names() -> dict[str, str]:
@@ -35,13 +36,10 @@ def __getattr__(name):
 
 def _imported(module: str) -> ModuleType:
     """A module, imported without looking for cycles meanwhile: what modules make stays."""
-    if module in sys.modules or not gc.isenabled():
+    if module in sys.modules:
         return import_module(module)
-    gc.disable()
-    try:
+    with made_to_stay():
         return import_module(module)
-    finally:
-        gc.enable()
 
 
 def __dir__():
