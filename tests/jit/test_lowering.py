@@ -207,9 +207,16 @@ def test_only_a_kernel_that_makes_arrays_counts_references(ours, monkeypatch):
             made[i] = 2 * values[i]
         return made
 
+    def total(values):
+        found = 0
+        for i in range(len(values)):
+            found += values[i]
+        return found
+
     values = np.arange(4)
-    assert kernel(allocates=True)(doubled)(values).tolist() == [0, 2, 4, 6]
     before = sys.getrefcount(values)
+    assert kernel(total)(values) == 6
+    assert kernel(allocates=True)(doubled)(values).tolist() == [0, 2, 4, 6]
+    assert sys.getrefcount(values) == before
     with pytest.raises(numba.core.errors.TypingError, match="array passed"):
         kernel(doubled)(values)
-    assert sys.getrefcount(values) == before
