@@ -5,13 +5,12 @@ used (PEP 562), so that the command line does not wait for what it does not need
 """
 
 import ast
+import gc
 import os
 import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-
-from freehint.cycles import made_to_stay
 
 
 def _read_names() -> dict[str, str]:
@@ -35,11 +34,21 @@ def __getattr__(name):
 
 
 def _imported(module: str) -> ModuleType:
-    """A module, imported without looking for cycles meanwhile: what modules make stays."""
-    if module in sys.modules:
+    """A module, imported without looking for cycles meanwhile: what modules make stays.
+
+    Afterwards it counts as old, or the next collection looks through it all: a tenth of a warm
+    first result.
+    """
+    if module in sys.modules or not gc.isenabled():
         return import_module(module)
-    with made_to_stay():
+    gc.disable()
+    try:
         return import_module(module)
+    finally:
+        if not gc.get_freeze_count():  # else what somebody has frozen would be thawed
+            gc.freeze()
+            gc.unfreeze()
+        gc.enable()
 
 
 def __dir__():

@@ -7,6 +7,7 @@ Under ``NUMBA_DISABLE_JIT=1`` the same functions run as plain Python.
 """
 
 import contextlib
+import gc
 import os
 
 import numba
@@ -16,7 +17,6 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
-from freehint.cycles import made_to_stay
 from freehint.jit import linking, quiet, sparing
 from freehint.jit.cache import CACHE_FOLDER, OTHER_FOLDERS, KernelCache
 from freehint.jit.closure import PACKAGE
@@ -169,9 +169,22 @@ class CheckedEntry(CPUDispatcher):
 
 @contextlib.contextmanager
 def _undisturbed():
-    """Time nothing and look for no cycles: a compiler makes millions of objects and keeps most."""
-    with made_to_stay(), quiet.untimed():
-        yield
+    """Time nothing and look for no cycles: a compiler makes millions of objects and keeps most.
+
+    What is left counts as old afterwards.  Else the collector looks through it after each of 16
+    pieces, which takes a twentieth of a first result.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        with quiet.untimed():
+            yield
+    finally:
+        if collects:
+            if not gc.get_freeze_count():  # else what somebody has frozen would be thawed
+                gc.freeze()
+                gc.unfreeze()
+            gc.enable()
 
 
 def kernel(function=None, *, inline=False, cold=False, late=None, allocates=False, plain=None):
