@@ -72,3 +72,10 @@ def test_imports_are_not_looked_through_for_cycles(before, after):
     script = IMPORTING.format(before=before)
     said = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE)
     assert said.stdout.decode().strip() == after
+
+
+def test_what_was_frozen_stays_frozen():
+    script = IMPORTING.format(before="gc.freeze()")
+    said = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE)
+    collections, collects, frozen = said.stdout.decode().split()
+    assert (collections, collects) == ("0", "True") and int(frozen) > 1000

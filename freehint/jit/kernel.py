@@ -129,7 +129,7 @@ class Kernel(CPUDispatcher):
     def python_entry(self):
         """What Python calls; it compiles when it is called first."""
         if self.entry is None:
-            self.entry = _compile_cached(self.py_func)
+            self.entry = _compile_cached(self.py_func, self.allocates)
         return self.entry
 
 
@@ -171,8 +171,8 @@ class CheckedEntry(CPUDispatcher):
 def _undisturbed():
     """Time nothing and look for no cycles: a compiler makes millions of objects and keeps most.
 
-    What is left counts as old, as if it had been looked through: else the collector does that,
-    after each of 16 pieces, which takes a twentieth of a first result.
+    What is left counts as old afterwards.  Else the collector looks through it after each of 16
+    pieces, which takes a twentieth of a first result.
     """
     collects = gc.isenabled()
     gc.disable()
@@ -181,18 +181,19 @@ def _undisturbed():
             yield
     finally:
         if collects:
-            if not gc.get_freeze_count():  # somebody's frozen objects would be thawed
+            if not gc.get_freeze_count():  # else what somebody has frozen would be thawed
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
 
 
-def kernel(function=None, *, inline=False, cold=False, late=None, plain=None):
+def kernel(function=None, *, inline=False, cold=False, late=None, allocates=False, plain=None):
     """Compile a function.
 
     ``inline=True``: a helper of other kernels, which Python runs as plain Python; ``plain``: as
     this function, where its own source has none.
     ``cold=True``: seldom called by others, so it stays a function of its own: less to compile.
+    ``allocates=True``: it makes arrays and counts references to them, so no other can call it.
     ``late``: compiled when another kernel first calls it, which takes a pinned tuple first and
     returns this (NOTHING, FLAG, NUMBER, PAIR or TRIPLE of :mod:`freehint.jit.apart`).
 
@@ -209,11 +210,12 @@ def kernel(function=None, *, inline=False, cold=False, late=None, plain=None):
     42
     """
     if function is None:
-        return lambda f: kernel(f, inline=inline, cold=cold, late=late, plain=plain)
+        options = {"inline": inline, "cold": cold, "late": late, "allocates": allocates}
+        return lambda f: kernel(f, **options, plain=plain)
     if numba_config.DISABLE_JIT:
         return plain or function
     made = _inner(function, not cold)
-    made.late = late
+    made.late, made.allocates = late, allocates
     made.from_python = not inline
     made.plain = plain or function
     return made
@@ -255,11 +257,16 @@ def _compiler(function):
     return KernelCompiler if is_ours(function) else Compiler
 
 
-def _compile_cached(function):
-    """A compiled function that Python can call; kept on disk if it is one of the package's."""
-    made = numba.njit(nogil=True, no_cfunc_wrapper=True, pipeline_class=_compiler(function))(
-        function
-    )
+def _compile_cached(function, allocates: bool):
+    """A compiled function that Python can call; kept on disk if it is one of the package's.
+
+    Its arrays belong to who calls it, so it counts no references unless it makes some itself:
+    to count was a fifth of LLVM's input.
+    """
+    counts = allocates or not is_ours(function)
+    made = numba.njit(
+        nogil=True, no_cfunc_wrapper=True, _nrt=counts, pipeline_class=_compiler(function)
+    )(function)
     if is_ours(function):
         made.__class__ = CachedEntry
         made._cache = KernelCache(function, CACHE_FOLDER, OTHER_FOLDERS)

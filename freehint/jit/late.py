@@ -25,6 +25,11 @@ ADDRESS, RESOLVER, NUMBER = range(3)  # the words
 class NotCompiledError(RuntimeError):
     """A kernel that was to be compiled late could not be; Python raises the reason instead."""
 
+    def __init__(self, *about):
+        super().__init__(*about)
+        # Who calls an entry itself (``Kernel.python_entry``) sees the reason as the cause.
+        self.__cause__ = _failed[-1] if _failed else None
+
 
 class Slot:
     """The words of one kernel for one signature; they stay where they are."""

@@ -57,3 +57,8 @@ def test_all_that_can_be_called_late_can_be_compiled():
     claim_slot()
     late.compile_all()
     assert all(slot.words[late.ADDRESS] for slot in late._slots.values())
+
+
+def test_an_entry_that_is_called_by_itself_tells_why(monkeypatch):
+    monkeypatch.setattr(late, "_failed", [MemoryError("all of it")])
+    assert late.NotCompiledError("fault").__cause__ is late._failed[0]

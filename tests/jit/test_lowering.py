@@ -168,3 +168,55 @@ def test_other_peoples_functions_are_compiled_as_before():
 
     for kind in (np.uint8, np.int8, np.int32, np.uint64):
         assert total(np.arange(4, dtype=kind), np.eye(2)) == 10.0
+
+
+def test_loops_over_ranges_count_as_in_python(ours):
+    @ours
+    def loops(given, first, behind):
+        total = 0
+        for i in range(behind):
+            for j in range(first, behind):
+                if j == 7:
+                    break
+                if j == i:
+                    continue
+                total += i * j + given.scale
+        for i in range(behind, first, -2):  # Numba's own iterator
+            total += i
+        kept = range(first, behind)  # read by something else as well
+        for i in kept:
+            total += len(kept) * i
+            behind = 0  # the range has its end already
+        return total + i
+
+    given = tables()
+    for first, behind in ((0, 5), (3, 9), (-2, 2), (4, 5)):
+        wanted = as_python(loops)(given, first, behind)
+        assert loops(pinned(given), first, behind) == wanted
+
+
+def test_only_a_kernel_that_makes_arrays_counts_references(ours, monkeypatch):
+    module = sys.modules["freehint.jit.kernel"]
+    monkeypatch.setattr(module, "is_ours", lambda function: True)
+    monkeypatch.setattr(module, "CACHE_FOLDER", None)
+    monkeypatch.setattr(module, "OTHER_FOLDERS", ())
+
+    def doubled(values):
+        made = np.zeros(len(values), np.int64)
+        for i in range(len(values)):
+            made[i] = 2 * values[i]
+        return made
+
+    def total(values):
+        found = 0
+        for i in range(len(values)):
+            found += values[i]
+        return found
+
+    values = np.arange(4)
+    before = sys.getrefcount(values)
+    assert kernel(total)(values) == 6
+    assert kernel(allocates=True)(doubled)(values).tolist() == [0, 2, 4, 6]
+    assert sys.getrefcount(values) == before
+    with pytest.raises(numba.core.errors.TypingError, match="array passed"):
+        kernel(doubled)(values)

@@ -57,7 +57,7 @@ def take_pages(world, wanted):
     return wanted, under_lock, 0
 
 
-@kernel
+@kernel(allocates=True)
 def keep_pages(world, got):
     """Keep the pages of a batch, the first on top, and tell the host, which discards them."""
     first = world.balloon.at[IN_IT]

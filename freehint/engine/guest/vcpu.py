@@ -12,7 +12,6 @@ from freehint.engine.world.content import has_content, pay_faults, write_block, 
 from freehint.engine.world.hints import pages_allocated
 from freehint.engine.world.records import WAIT_ALLOC, WAIT_FREE
 from freehint.jit import kernel, prefetch, seldom
-from freehint.jit.apart import NOTHING
 from freehint.mm.list import list_next, prefetch_links
 from freehint.mm.memory import LRU, MOVABLE, pcp_list_head
 from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
@@ -21,15 +20,6 @@ from freehint.mm.zone import NO_PAGE, alloc_pages, free_pages, mark_lru
 # 12 the type of an allocation, or 24 the victim of a free; the highest 11 draw the interval.
 QUANTILES = 4096
 WISH_ORDER, WISH_TYPE = 0, 1
-
-
-@kernel(cold=True, late=NOTHING)
-def write_allocated(world, node, order):
-    """Write all pages of a block that was just allocated."""
-    if order == 0:
-        write_page(world, node)
-    else:
-        write_block(world, node, order, False)
 
 
 @kernel(inline=True)
@@ -64,7 +54,10 @@ def alloc_event(world, cpu, word, now_ns):
         mark_lru(world.memory, node, order)
     pages_allocated(world, node, order)
     if has_content(world):
-        write_allocated(world, node, order)
+        if order == 0:
+            write_page(world, node)
+        else:
+            write_block(world, node, order, False)
     world.held[cpu, world.cpu[cpu].nr_blocks] = (node << 4) | order
     world.cpu[cpu].nr_blocks += 1
     world.cpu[cpu].live_pages += 1 << order
@@ -156,7 +149,7 @@ def ask_for_next_block(world, cpu):
         prefetch(world.words, cpu * world.words.shape[1] + at + 16)
 
 
-@kernel(cold=True, late=NOTHING)
+@kernel(inline=True)
 def ask_for_content(world, cpu):
     """Prefetch what four more loads of the CPU's next event reach in a guest with content.
 
@@ -180,7 +173,7 @@ def ask_for_content(world, cpu):
         prefetch_links(memory.links, node)
 
 
-@kernel(cold=True, late=NOTHING)
+@kernel(inline=True)
 def write_held_page(world, cpu, word):
     """Write the first page of one of the CPU's blocks, drawn evenly."""
     victim = drawn_block(word, world.cpu[cpu].nr_blocks)

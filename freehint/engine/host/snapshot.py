@@ -98,7 +98,7 @@ def cause_of(world, node, frame, min_order):
     return CACHE if known and reclaim.page[node] & PG_SWAPBACKED == 0 else IN_USE
 
 
-@kernel
+@kernel(allocates=True)
 def count_causes(world, stored, shift, min_order):
     """Count resident and stored pages by cause.
 

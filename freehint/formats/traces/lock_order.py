@@ -56,7 +56,7 @@ class LockOrder(NamedTuple):
     moved: int
 
 
-@kernel
+@kernel(allocates=True)
 def find_places(kind, cpu, pfn, place, taken_at):
     """Write to ``place`` the row after which each row happened, or the row itself.
 
@@ -108,7 +108,7 @@ def lock_order(trace: pd.DataFrame) -> LockOrder:
     return LockOrder(rows, place[rows], _overtaken(kind, own, place))
 
 
-@kernel
+@kernel(allocates=True)
 def find_overtaken(kind, cpu, depth, pid, pfn, place):
     """Write to ``place`` the row after which each row happened, or the row itself.
 
@@ -151,7 +151,7 @@ def find_overtaken(kind, cpu, depth, pid, pfn, place):
     return moved
 
 
-@kernel
+@kernel(allocates=True)
 def find_late_drains(kind, cpu, depth, place):
     """Write to ``place`` the first row of a drain that others came before, for the row it is of.
 

@@ -216,7 +216,7 @@ def settle_fates(memory, rows, pending, with_probes, with_pushes):
             pending[node] = TO_PCP
 
 
-@kernel
+@kernel(allocates=True)
 def settle_claims(profile, rows, nr_cpus):
     """Mark the rows that only a later row of the same CPU explains; the trace is walked backwards.
 

@@ -239,7 +239,7 @@ def check_ring(memory, reclaim, where):
     return OK
 
 
-@kernel(cold=True)
+@kernel(cold=True, allocates=True)
 def find_lru_damage(memory, reclaim, where):
     """First contradiction: its code, with ``where`` filled for the message."""
     seen = np.zeros(memory.nr_pages, np.bool_)

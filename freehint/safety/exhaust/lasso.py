@@ -23,7 +23,7 @@ OWN, BY_WORKER, BY_HOST = range(3)  # columns of Search.edges: hashes of states,
 STEPS = (WORKER * CHOICES, HOST * CHOICES)
 
 
-@kernel
+@kernel(allocates=True)
 def components(after, low, name):
     """Give states that lead to each other the same name (Tarjan's algorithm, without recursion).
 
