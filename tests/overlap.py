@@ -31,9 +31,8 @@ def tick_labels(axis) -> list[Text]:
 
 def unreadable(figure: Figure) -> list[str]:
     """One sentence for each text outside the figure, and each pair of texts that overlap."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()  # which lays everything out
     texts = [*figure.texts, figure._suptitle, figure._supxlabel, figure._supylabel]
     for legend in figure.legends:
         texts += legend.get_texts()

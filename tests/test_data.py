@@ -137,7 +137,8 @@ def test_installed_wheel_runs_the_tour(installed):
     tour = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
     assert len(tour) >= 3
     code = "\n".join(tour)
-    for long, short in (("fh.verdicts()", "fh.verdicts([1, 2])"), ("range(20)", "range(2)")):
+    some = 'fh.verdicts([1, 2], ["restart and cursor", "five steps"])'
+    for long, short in (("fh.verdicts()", some), ("range(20)", "range(2)")):
         assert code.count(long) == 1
         code = code.replace(long, short)
     # Worker processes import the script anew.

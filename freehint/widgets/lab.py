@@ -134,7 +134,10 @@ class Lab(Simulating, widgets.VBox):
         self._stale = set(self.shown)
         for _ in self._work(previews=False):
             pass
-        self._draw_figures()
+        if not self._slices.at_once:  # else they are drawn already
+            self._quiet.forget()
+            self._history.rest()
+            self._draw_figures()
 
     def _show_sides(self) -> None:
         self._page.show_sides(self)

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+import as_engine
 from freehint.mm import zone
 from freehint.mm.buddy import FPI_NONE, free_block
 from freehint.mm.check import check_memory
@@ -28,7 +29,7 @@ from freehint.mm.compact.state import (
     copy_compaction,
     new_compaction,
 )
-from freehint.mm.compact.zone import begin_zone, step_zone
+from freehint.mm.compact.zone import begin_zone
 from freehint.mm.memory import (
     LRU,
     MOVABLE,
@@ -64,7 +65,7 @@ class Guest:
         self.compaction = new_compaction(self.memory)
 
     def compact(self, order, priority=PRIO_SYNC_LIGHT, migratetype=MOVABLE):
-        return direct.direct_compact(
+        return as_engine.direct_compact(
             self.memory,
             self.reclaim,
             self.compaction,
@@ -115,7 +116,7 @@ def test_a_smaller_block_of_a_movable_pageblock_is_captured_for_movable_requests
 def test_kcompactd_captures_nothing():
     guest = Guest()
     kcompactd.wakeup_kcompactd(guest.memory, guest.compaction, 9, 3)
-    while kcompactd.kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0):
+    while as_engine.kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0):
         check_memory(guest.memory)
     assert guest.compaction.control[KCOMPACTD].captured == -1
     assert guest.memory.nr_free[0, 9:].sum() > 0
@@ -125,7 +126,7 @@ def test_kcompactd_captures_nothing():
 def test_pages_keep_their_places_and_none_is_lost(profile):
     guest = Guest(profile=profile)
     free, used = guest.free_pages(), np.count_nonzero(guest.memory.frame & LRU)
-    moved = direct.compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
+    moved = as_engine.compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
     assert moved > 1000 and guest.free_pages() == free
     assert np.count_nonzero(guest.memory.frame & LRU) == used
     slots = np.flatnonzero(guest.reclaim.slot)
@@ -143,7 +144,7 @@ def test_the_moves_of_a_step_are_told(profile):
         COMPACT_CONTINUE
     )
     before = guest.reclaim.slot.copy()
-    step_zone(guest.memory, guest.reclaim, guest.compaction, KCOMPACTD)
+    as_engine.step_zone(guest.memory, guest.reclaim, guest.compaction, KCOMPACTD)
     moves = guest.compaction.moves[KCOMPACTD, : cc.nr_moves]
     assert len(moves) == 32 == cc.migrated
     assert (guest.reclaim.slot[moves[:, 1]] == before[moves[:, 0]]).all()
@@ -156,7 +157,7 @@ def test_pages_under_writeback_stay():
     busy = np.flatnonzero(guest.reclaim.slot)[::7]
     guest.reclaim.page[busy] |= PG_WRITEBACK
     slots = guest.reclaim.slot[busy].copy()
-    direct.compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
+    as_engine.compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
     assert (guest.reclaim.slot[busy] == slots).all()
 
 
@@ -254,7 +255,7 @@ def test_a_pageblock_of_which_nothing_can_be_isolated_is_not_searched_for_ever(p
     assert result == COMPACT_CONTINUE
     rounds = 0
     while result == COMPACT_CONTINUE and rounds < 100:
-        result = step_zone(memory, guest.reclaim, guest.compaction, PROCESS)
+        result = as_engine.step_zone(memory, guest.reclaim, guest.compaction, PROCESS)
         rounds += 1
     assert result == COMPACT_PARTIAL_SKIPPED, f"{rounds} rounds"
 
@@ -344,7 +345,7 @@ def test_an_order_that_woke_nobody_is_tried_before_the_score_is_looked_at():
     assert (daemon.awake, daemon.kcompactd_max_order) == (0, 9)
     parts = guest.memory, guest.reclaim, guest.compaction
     assert not kcompactd.kcompactd_timeout(*parts)
-    assert not kcompactd.kcompactd_step(*parts, 0)
+    assert not as_engine.kcompactd_step(*parts, 0)
     assert vmstat(guest.reclaim)["compact_daemon_wake"] == 1
     assert kcompactd.kcompactd_timeout(*parts)
     assert (daemon.awake, daemon.proactive) == (1, 1)
@@ -354,9 +355,9 @@ def test_an_order_asked_for_meanwhile_is_worked_on_next():
     guest = Guest()
     daemon = guest.compaction.daemon[0]
     kcompactd.wakeup_kcompactd(guest.memory, guest.compaction, 4, 3)
-    kcompactd.kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0)
+    as_engine.kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0)
     kcompactd.wakeup_kcompactd(guest.memory, guest.compaction, 9, 3)
-    while kcompactd.kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0):
+    while as_engine.kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0):
         pass
     assert vmstat(guest.reclaim)["compact_daemon_wake"] == 2
     assert guest.memory.nr_free[0, 9:].sum() > 0
@@ -368,11 +369,11 @@ def test_an_order_asked_for_meanwhile_is_worked_on_next():
 def test_a_guest_goes_on_between_the_steps(profile, seed):
     guest, chance = Guest(profile=profile), random.Random(seed)
     memory = guest.memory
-    direct.compact_node(memory, guest.reclaim, guest.compaction, 0)
+    as_engine.compact_node(memory, guest.reclaim, guest.compaction, 0)
     held = []
     for _ in range(60):
         kcompactd.wakeup_kcompactd(memory, guest.compaction, 9, 3)
-        kcompactd.kcompactd_step(memory, guest.reclaim, guest.compaction, 0)
+        as_engine.kcompactd_step(memory, guest.reclaim, guest.compaction, 0)
         check_memory_but_for_hands(guest)
         for _ in range(chance.randrange(60)):
             node, _zone, _locked = zone.alloc_pages(memory, 0, chance.choice((0, 0, 2)), 0, 0)
@@ -404,7 +405,7 @@ def test_the_hardest_priority_scans_the_whole_zone_and_every_pageblock():
 
 def test_work_is_noted_for_the_engine():
     guest = Guest()
-    direct.compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
+    as_engine.compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
     counts, work = vmstat(guest.reclaim), guest.reclaim.work
     scanned = counts["compact_migrate_scanned"] + counts["compact_free_scanned"]
     assert work[-2] == scanned and work[-1] == counts["pgmigrate_success"]

@@ -161,7 +161,7 @@ def test_contradictory_knobs_are_answered_with_a_sentence(page):
 
 
 def test_the_contents_show_their_pictures_in_jupyterlab(jupyterlab):
-    page = jupyterlab.open(book.FOLDER / "index.ipynb")
+    page = jupyterlab.open(book.FOLDER / "index.ipynb", forked=True)
     pictures = page.page.locator(".jp-RenderedMarkdown img")
     pictures.last.wait_for()
     sizes = pictures.evaluate_all("(all) => all.map((picture) => picture.naturalWidth)")
@@ -225,7 +225,7 @@ def hover_and_zoom(lab, figure):
 
 def test_the_player_in_jupyterlab(jupyterlab, tmp_path):
     notebook = write_notebook(tmp_path / "player.ipynb", *PLAYER_CELLS)
-    lab = jupyterlab.open(notebook)
+    lab = jupyterlab.open(notebook, forked=True)
     lab.run_all()
     page = lab.page
     page.wait_for_selector(PLAYER)
@@ -297,7 +297,7 @@ SCHEDULE_CELLS = [
 
 
 def test_the_player_of_schedules_in_jupyterlab(jupyterlab, tmp_path):
-    lab = jupyterlab.open(write_notebook(tmp_path / "schedule.ipynb", *SCHEDULE_CELLS))
+    lab = jupyterlab.open(write_notebook(tmp_path / "schedule.ipynb", *SCHEDULE_CELLS), forked=True)
     lab.run_all()
     page, step = lab.page, "document.querySelector('.fh-player').dataset.step"
     page.wait_for_selector(PLAYER)
@@ -356,7 +356,7 @@ def open_setting(page, text):
 
 def test_the_bench_in_jupyterlab(jupyterlab, tmp_path):
     notebook = write_notebook(tmp_path / "bench.ipynb", *BENCH_CELLS)
-    lab = jupyterlab.open(notebook)
+    lab = jupyterlab.open(notebook, forked=True)
     page, lab.scope = lab.page, ".fh-lab"
     lab.run_all()
     page.wait_for_selector(PLAYER)
@@ -446,7 +446,7 @@ def test_a_knob_keeps_what_was_turned_after_the_question(jupyterlab, tmp_path):
     first = "import freehint as fh\nfrom freehint.widgets import Lab\n"
     first += "bench = Lab(fh.Scenario(memory='256MiB', policy='restartable_cursor'))\n"
     notebook = write_notebook(tmp_path / "hasty.ipynb", first + SLOW, "bench")
-    lab = jupyterlab.open(notebook)
+    lab = jupyterlab.open(notebook, forked=True)
     page, lab.scope = lab.page, ".fh-lab"
     lab.run_all()
     page.wait_for_selector(PLAYER)
@@ -470,7 +470,7 @@ def test_words_of_the_glossary_show_their_meanings(jupyterlab, tmp_path):
     prose = "# A stroke?\n\nA stroke of `v24` on the ring."
     made.cells.insert(0, nbformat.v4.new_markdown_cell(prose))
     nbformat.write(made, path)
-    lab = jupyterlab.open(path)
+    lab = jupyterlab.open(path, forked=True)
     lab.run_all()
     lab.assert_clean()
     marked = lab.page.locator(".jp-RenderedMarkdown abbr")
@@ -498,7 +498,7 @@ def test_words_of_the_glossary_show_their_meanings(jupyterlab, tmp_path):
 
 def test_a_restarted_kernel_is_told(jupyterlab, tmp_path):
     cell = "from freehint.widgets import ThreadExample\nThreadExample()"
-    lab = jupyterlab.open(write_notebook(tmp_path / "restarted.ipynb", cell))
+    lab = jupyterlab.open(write_notebook(tmp_path / "restarted.ipynb", cell), forked=True)
     lab.run_all()
     page = lab.page
     page.locator(".fh-knob").first.wait_for()
@@ -519,7 +519,9 @@ PREDICTION_CELLS = [
 
 
 def test_a_prediction_hides_its_answer_until_the_guess(jupyterlab, tmp_path):
-    lab = jupyterlab.open(write_notebook(tmp_path / "prediction.ipynb", *PREDICTION_CELLS))
+    lab = jupyterlab.open(
+        write_notebook(tmp_path / "prediction.ipynb", *PREDICTION_CELLS), forked=True
+    )
     lab.run_all()
     page = lab.page
     number, choice = (page.locator(".fh-guess").nth(i) for i in range(2))
@@ -592,7 +594,7 @@ for knob in (grey, shade, negative, side):
 def test_knobs_change_the_picture(jupyterlab, tmp_path):
     show = "widgets.VBox([grey, shade, negative, side, picture])"
     notebook = write_notebook(tmp_path / "knobs.ipynb", KNOBS, show)
-    page = jupyterlab.open(notebook)
+    page = jupyterlab.open(notebook, forked=True)
     with pytest.raises(AssertionError, match="execution counts"):
         page.assert_clean()
     page.run_all()
@@ -624,14 +626,14 @@ display(Javascript("setTimeout(() => nowhere(), 0)"))
 
 
 def test_a_cell_that_fails_is_seen(jupyterlab, tmp_path):
-    page = jupyterlab.open(write_notebook(tmp_path / "failing.ipynb", "1 / 0"))
+    page = jupyterlab.open(write_notebook(tmp_path / "failing.ipynb", "1 / 0"), forked=True)
     page.run_all()
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         page.assert_clean()
 
 
 def test_errors_of_the_page_and_requests_to_other_hosts_are_seen(jupyterlab, tmp_path):
-    page = jupyterlab.open(write_notebook(tmp_path / "unclean.ipynb", UNCLEAN))
+    page = jupyterlab.open(write_notebook(tmp_path / "unclean.ipynb", UNCLEAN), forked=True)
     page.run_all()
     # The browser shows outputs after the kernel is idle.
     page.wait_until(lambda: page.errors and page.foreign_requests)

@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 from lru_guest import shrink_node
 
+import as_engine
 from freehint.mm.check import check_memory
 from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES
 from freehint.mm.reclaim import direct as kernel_direct
@@ -85,7 +86,7 @@ class Pair:
     def alloc(self, order, migratetype, may_reclaim=True):
         """A node, or None; while the task has to wait, others go on."""
         cpu = self.chance.randrange(self.memory.nr_cpus)
-        alloc = kernel_slowpath.alloc if may_reclaim else kernel_slowpath.alloc_no_reclaim
+        alloc = as_engine.alloc if may_reclaim else as_engine.alloc_no_reclaim
         for _ in range(8):
             node, _, _ = alloc(self.memory, self.reclaim, cpu, order, migratetype, 0)
             theirs = slowpath.alloc(self.twin, cpu, order, migratetype, may_reclaim)
@@ -294,7 +295,7 @@ class Pair:
 
     def kswapd(self):
         for _ in range(self.chance.choice((1, 10, 100))):
-            ours = kernel_kswapd.kswapd_step(self.memory, self.reclaim, 0)
+            ours = as_engine.kswapd_step(self.memory, self.reclaim, 0)
             assert bool(ours) == kswapd.kswapd_step(self.twin)
             if not ours:
                 break
@@ -324,12 +325,12 @@ class Pair:
 
     def memory_reclaim(self):
         pages = self.chance.choice((1, 40, 300))
-        got = kernel_direct.memory_reclaim(self.memory, self.reclaim, 0, pages)
+        got = as_engine.memory_reclaim(self.memory, self.reclaim, 0, pages)
         assert got == operators.memory_reclaim(self.twin, 0, pages)
 
     def drop_caches(self):
         limit = self.chance.choice((3, 100, 2000))
-        dropped = kernel_direct.drop_caches(self.memory, self.reclaim, 0, limit)
+        dropped = as_engine.drop_caches(self.memory, self.reclaim, 0, limit)
         assert dropped == operators.drop_caches(self.twin, 0, limit)
 
     def set_swappiness(self):
