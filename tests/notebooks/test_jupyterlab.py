@@ -67,7 +67,7 @@ SHORT = {
     "15_can_it_corrupt": {"again": ["none"]},
     "factorial": {"ring_sizes": [32]},
 }
-# Two of each kind that a question of the thread asks for.
+# For each question of the thread at least one walk that bears on it.
 WALKS = ("c_v24", "s3_rot", "a_scan", "first_again", "c_cursor", "c_hold2", "c_fiveall")
 
 
