@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import pytest
+from numba.core import types
+from numba.extending import intrinsic
 
 from freehint.jit import as_python, kernel
 from freehint.jit.pinned import pinned
@@ -40,6 +42,27 @@ def ours(monkeypatch):
     module = sys.modules["freehint.jit.kernel"]
     monkeypatch.setattr(module, "_compiler", lambda function: KernelCompiler)
     return kernel
+
+
+def test_an_intrinsic_may_be_met_before_an_inner_kernel_begins(ours):
+    """Numba does not look for it as the inner one begins, but when that is lowered."""
+
+    @intrinsic
+    def raised(typing_context, number):
+        def build(context, builder, signature, arguments):
+            return builder.add(arguments[0], arguments[0].type(1))
+
+        return types.int64(types.int64), build
+
+    @kernel
+    def inner(number):
+        return 2 * raised(number)
+
+    @ours
+    def outer(number):
+        return inner(raised(number))
+
+    assert outer(19) == 42
 
 
 def test_elements_of_arrays_are_found_and_stored(ours):
