@@ -1,7 +1,4 @@
-"""What Numba finds out again and again while it compiles, found out once.
-
-Each of these is at least a hundredth of the CPU time of a first result (docs/limits.md).
-"""
+"""What Numba finds out again and again while it compiles, found out once."""
 
 import contextlib
 import functools
