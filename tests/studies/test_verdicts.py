@@ -11,6 +11,7 @@ import freehint as fh
 from freehint.config import InputError, parameters
 from freehint.policies.policy import VERBS
 from freehint.replay.counterfactual import recorded_policy
+from freehint.studies import disputes
 from freehint.studies.disputes import ASKING_ROTATION, Dispute, Found
 from freehint.studies.verdicts import DISPUTES, readable_verdicts
 from freehint.sweeps.paired import NO_DIFFERENCE, ONE_SEED
@@ -129,3 +130,14 @@ def test_a_kernel_changes_the_simulated_rows_alone():
     assert ring["5.10"].loc[names[0], "verdict"] == words
     assert ring[None].loc[names[0], "verdict"].startswith("Tsirkin")
     assert ring[None].loc[names[1], "value"] != ring["5.10"].loc[names[1], "value"]
+
+
+def test_a_run_that_failed_is_named_with_its_reason(monkeypatch):
+    def fail(*_):
+        raise MemoryError("all of it")
+
+    monkeypatch.setattr("freehint.sweeps.one_run.run_engine", fail)
+    dispute = next(one for one in DISPUTES if one.find is disputes.longest_wait)
+    name = getattr(dispute.changed, "name", dispute.changed)
+    with pytest.raises(RuntimeError, match=rf"{name} with seed 1 failed: MemoryError: all of it"):
+        fh.verdicts([1], [dispute.dispute])
