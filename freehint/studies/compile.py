@@ -12,6 +12,7 @@ from freehint.engine.host.device import HostConfig
 from freehint.engine.host.migration import MigrationConfig
 from freehint.policies import BASELINE, POLICIES
 from freehint.runs.scenario import Scenario
+from freehint.sweeps.status import all_done
 from freehint.sweeps.sweep import sweep
 from freehint.units import NS_PER_MS, NS_PER_S
 
@@ -108,11 +109,10 @@ def told(runs: pd.DataFrame, duration_ns: int) -> pd.DataFrame:
     RuntimeError
         A run failed, or its migration has not ended; the message names the first such run.
     """
-    bad = runs[(runs["status"] != "done") | ~(runs.get("migration") == "completed")]
-    if len(bad):
-        first = bad.iloc[0]
-        why = first["error"] or f"its migration is {first['migration']}"
-        raise RuntimeError(f"policy {first['policy']}, seed {first['seed']}: {why}")
+    for run in all_done(runs).itertuples():
+        if run.migration != "completed":
+            why = f"its migration is {run.migration}"
+            raise RuntimeError(f"policy {run.policy}, seed {run.seed}: {why}")
     table = pd.DataFrame(
         {
             "policy": runs["policy"],

@@ -24,8 +24,8 @@ from freehint.studies.costs.scaling import require_scale, scaled
 from freehint.studies.migrations import afterwards
 from freehint.studies.real_walks import with_and_without_rotation
 from freehint.studies.side_by_side import busy, calm, loaded
-from freehint.sweeps.one_run import DONE
 from freehint.sweeps.paired import NO_DIFFERENCE, ONE_SEED, interval, judged, paired
+from freehint.sweeps.status import all_done
 from freehint.sweeps.sweep import sweep
 from freehint.units import MIB, NS_PER_MS
 
@@ -158,25 +158,11 @@ def checked_seeds(seeds) -> list:
     return seeds
 
 
-def _done(scenario, grid, seeds) -> pd.DataFrame:
-    """The table of a sweep whose runs have all been done.
-
-    Raises
-    ------
-    RuntimeError
-        A run failed; it names the first one and tells why.
-    """
-    runs = sweep(scenario, grid, seeds)
-    for run in runs[runs["status"] != DONE].itertuples():
-        raise RuntimeError(f"the run of {run.policy} with seed {run.seed} failed: {run.error}")
-    return runs
-
-
 def _between(scenario, dispute, seeds, outcome) -> Found:
     """The difference of an outcome (a function of the table of runs) between two settings."""
     factor = dispute.knob if "." in dispute.knob else "policy"
     levels = [dispute.changed, dispute.base]
-    runs = _done(scenario, {factor: levels}, seeds)
+    runs = all_done(sweep(scenario, {factor: levels}, seeds))
     base = getattr(dispute.base, "name", dispute.base)
     return _paired(runs.assign(outcome=outcome(runs)), base, factor)
 
@@ -232,7 +218,7 @@ def longest_wait(dispute, seeds, setting) -> Found:
 
 
 def guest_work(dispute, seeds, setting) -> Found:
-    runs = _done(setting.of(busy()), {"policy": [dispute.changed, dispute.base]}, seeds)
+    runs = all_done(sweep(setting.of(busy()), {"policy": [dispute.changed, dispute.base]}, seeds))
     base = runs[runs["policy"] == dispute.base.name].set_index("seed")["allocations"]
     done = 100 * runs["allocations"] / base.loc[runs["seed"]].to_numpy()
     return _paired(runs.assign(outcome=done), dispute.base.name)
@@ -261,7 +247,7 @@ def spread(dispute, seeds, setting) -> Found:
     rows = []
     for guest in (loaded(), calm()):
         scenario = setting.of(guest)
-        runs = _done(scenario, {"policy": list(LOSSLESS)}, seeds)
+        runs = all_done(sweep(scenario, {"policy": list(LOSSLESS)}, seeds))
         sent = runs.groupby("seed")["sent_bytes"].agg(np.ptp) / 1e6
         state = scenario.workload.state
         rows += [(state, seed, outcome) for seed, outcome in sent.items()]

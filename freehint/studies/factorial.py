@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from freehint.sweeps.paired import interval, told
+from freehint.sweeps.status import DONE, REFUSED
 from freehint.units import NS_PER_US, format_ns
 
 FACTORS = (
@@ -25,7 +26,7 @@ FACTORS = (
 
 def done(table: pd.DataFrame) -> pd.DataFrame:
     """The runs that are done: neither failed nor refused."""
-    return table[table["status"] == "done"]
+    return table[table["status"] == DONE]
 
 
 def matched(table: pd.DataFrame, factors, factor: str) -> pd.DataFrame:
@@ -131,7 +132,7 @@ def answers(table: pd.DataFrame, orders: pd.DataFrame, factors=FACTORS) -> list:
         The result of a sweep over policy.order, policy.min_order and ring.size.
     """
     table = table.assign(
-        never_ended=(table["walk_ns"] < 0).astype(float).where(table["status"] == "done"),
+        never_ended=(table["walk_ns"] < 0).astype(float).where(table["status"] == DONE),
         duplicate_share=table["duplicate_pages"] / table["hinted_pages"],
         lost_share=table["lost_pages"] / table["offered_pages"],
     )
@@ -233,5 +234,5 @@ def _twice(table, factors) -> str:
 
 def refused(table: pd.DataFrame) -> pd.DataFrame:
     """One row per reason for a refusal: the sentence, and the number of runs refused."""
-    rows = table[table["status"] == "refused"]
+    rows = table[table["status"] == REFUSED]
     return rows.groupby("error").size().rename("runs").reset_index()

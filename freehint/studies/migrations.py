@@ -13,6 +13,7 @@ from freehint.policies import BASELINE
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import simulate
 from freehint.sweeps.paired import interval
+from freehint.sweeps.status import all_done
 from freehint.units import MIB, NS_PER_S, format_ns, micro
 
 
@@ -39,8 +40,13 @@ def savings(table: pd.DataFrame, knob: str, labels=None) -> pd.DataFrame:
         policy, level (the knob's value as text); means over the seeds, saved_bytes (%; negative if
         hints cost bytes) and saved_s; the half widths of their 95 % intervals, bytes_half and
         s_half (nan for a single seed).
+
+    Raises
+    ------
+    RuntimeError
+        A run was not done; the message names it.
     """
-    values = list(dict.fromkeys(table[knob]))
+    values = list(dict.fromkeys(all_done(table)[knob]))
     named = dict(zip(values, labels or map(str, values), strict=True))
     base = table[table["policy"] == BASELINE.name].set_index([knob, "seed"])
     rows = []

@@ -32,6 +32,7 @@ from freehint.runs.begin import guest_memory
 from freehint.runs.control import Control
 from freehint.runs.scenario import Scenario
 from freehint.runs.simulate import run_engine, simulate
+from freehint.sweeps.status import all_done
 from freehint.sweeps.sweep import sweep
 from freehint.units import NS_PER_MS, PAGES_PER_MIB
 
@@ -208,7 +209,7 @@ def many(guests: int = 1000, memory: str = "128MiB", scheduler: str | None = "pr
     host = HostConfig(discard=True)
     one = Scenario(memory=memory, host=host, park=park, duration_ns=60 * ms)
     began = time.perf_counter()
-    table = sweep(one, {"memory": [memory]}, range(guests), scheduler=scheduler)
+    table = all_done(sweep(one, {"memory": [memory]}, range(guests), scheduler=scheduler))
     seconds = time.perf_counter() - began
     return {
         "guests": guests,

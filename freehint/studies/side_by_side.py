@@ -18,6 +18,7 @@ from freehint.policies import BASELINE, POLICIES
 from freehint.runs.scenario import Scenario
 from freehint.studies.compile import on_a_host_that_discards
 from freehint.sweeps.paired import paired
+from freehint.sweeps.status import all_done
 from freehint.sweeps.sweep import sweep
 from freehint.units import NS_PER_MS, NS_PER_S
 
@@ -144,12 +145,7 @@ def side_by_side(
         if names:
             one = scenario.with_values({"host.discard": discard})
             parts.append(sweep(one, {"policy": names}, seeds, scheduler, progress=progress))
-    table = pd.concat(parts, ignore_index=True)
-    bad = table[table["status"] != "done"]
-    if len(bad):
-        first = bad.iloc[0]
-        raise RuntimeError(f"policy {first['policy']}, seed {first['seed']}: {first['error']}")
-    return table
+    return all_done(pd.concat(parts, ignore_index=True))
 
 
 def told_apart(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from shutil import get_terminal_size
 from tqdm.auto import tqdm
 
 from freehint.sweeps.file import read_sweep
-from freehint.sweeps.one_run import FAILED
+from freehint.sweeps.status import FAILED
 from freehint.sweeps.sweep import sweep
 
 

@@ -15,9 +15,7 @@ from freehint.runs.begin import all_inputs, guest_memory, prepared_memory
 from freehint.runs.simulate import run_engine
 from freehint.runs.summary import summary_row
 from freehint.sweeps.factors import Space
-
-DONE, FAILED, REFUSED = "done", "failed", "refused"
-
+from freehint.sweeps.status import DONE, FAILED
 
 # One run.
 

@@ -16,9 +16,9 @@ from freehint.config import InputError, extra, whole
 from freehint.sweeps.design import Design
 from freehint.sweeps.factors import Choices
 from freehint.sweeps.objective import Objective, stated
-from freehint.sweeps.one_run import DONE, FAILED
 from freehint.sweeps.parts import RunParts
 from freehint.sweeps.sampling import latin_hypercube
+from freehint.sweeps.status import DONE, FAILED
 from freehint.sweeps.sweep import pool_for, table_of, written
 
 # Points at which the ranges are checked before anything runs: each refuses a misspelt name.

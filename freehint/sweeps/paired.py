@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from freehint.config import InputError, nearest, one_of, require
+from freehint.sweeps.status import all_done
 
 # Quantiles 0.975 of Student's t for 1, 2, .. degrees of freedom.
 T_975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
@@ -193,6 +194,8 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
     ------
     InputError
         There is no such column or level, a seed lacks a level, or has it twice.
+    RuntimeError
+        A run of the table was not done; the message names it and tells why.
 
     Examples
     --------
@@ -206,6 +209,7 @@ def paired(table: pd.DataFrame, outcomes, against, factor: str = "policy") -> pd
     True
     """
     require(not isinstance(outcomes, str), "outcomes", "be a list of columns", outcomes)
+    all_done(table)
     for name in (factor, "seed", *outcomes):
         if name not in table.columns:
             raise InputError(f"table has no column {name!r}{nearest(name, table.columns)}")

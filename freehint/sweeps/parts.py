@@ -22,7 +22,7 @@ from freehint.config import InputError, require, shown, shown_json
 from freehint.files import UNFINISHED, remove, take_lock, whole_file
 from freehint.inputs.reading import frame_of, json_of, read_bytes, table_of
 from freehint.sweeps.design import made_with
-from freehint.sweeps.one_run import DONE, FAILED, REFUSED
+from freehint.sweeps.status import DONE, FAILED, REFUSED
 
 METADATA_KEY = b"freehint_sweep"
 # A part is written once a second at first, later after each hundredth of the time so far, and at

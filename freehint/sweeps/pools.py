@@ -11,7 +11,8 @@ from freehint.config import InputError
 from freehint.files import end_with_parent
 from freehint.policies import find_policies
 from freehint.sweeps.factors import Space
-from freehint.sweeps.one_run import FAILED, one_run, run_chunk
+from freehint.sweeps.one_run import one_run, run_chunk
+from freehint.sweeps.status import FAILED
 
 _space = None  # the space of this worker process
 

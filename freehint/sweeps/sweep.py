@@ -13,9 +13,9 @@ import pandas as pd
 from freehint.config import InputError
 from freehint.sweeps.dask import Cluster
 from freehint.sweeps.design import Design
-from freehint.sweeps.one_run import REFUSED
 from freehint.sweeps.parts import RunParts
 from freehint.sweeps.pools import Here, Processes, check_processes
+from freehint.sweeps.status import REFUSED
 
 
 def sweep(

@@ -39,7 +39,7 @@ def test_a_run_that_the_switch_does_not_stop_is_found():
 
 def test_runs_that_failed_or_did_not_end_are_named():
     for column, value, sentence in (
-        ("status", "failed", "policy v24, seed 1: "),
+        ("status", "failed", "policy v24, seed 1: failed: "),
         ("migration", "active", "policy v24, seed 1: its migration is active"),
     ):
         runs = sweep_of_summaries()

@@ -139,5 +139,5 @@ def test_a_run_that_failed_is_named_with_its_reason(monkeypatch):
     monkeypatch.setattr("freehint.sweeps.one_run.run_engine", fail)
     dispute = next(one for one in DISPUTES if one.find is disputes.longest_wait)
     name = getattr(dispute.changed, "name", dispute.changed)
-    with pytest.raises(RuntimeError, match=rf"{name} with seed 1 failed: MemoryError: all of it"):
+    with pytest.raises(RuntimeError, match=rf"{name}, seed 1: failed: MemoryError: all of it"):
         fh.verdicts([1], [dispute.dispute])

@@ -10,6 +10,7 @@ from scipy import stats
 from freehint.config import InputError
 from freehint.policies import POLICIES
 from freehint.runs.scenario import Scenario
+from freehint.studies.migrations import savings
 from freehint.sweeps.paired import (
     NO_DIFFERENCE,
     ONE_SEED,
@@ -68,6 +69,17 @@ def test_one_seed_has_no_interval():
 def test_what_cannot_be_paired_is_refused(table, words):
     with pytest.raises(InputError, match=words):
         paired(table, ["x"], against="a")
+
+
+@pytest.mark.parametrize("status", ["failed", "refused"])
+def test_a_run_that_was_not_done_is_named_with_its_reason(status):
+    values = {"status": "done", "error": "", "sent_bytes": 1.0, "total_ns": 1.0, "knob": 3}
+    table = runs(seeds=(1, 2)).replace("a", "none").assign(**values)
+    later = (table["policy"] == "b") & (table["seed"] == 2)
+    table.loc[later, ["status", "error", "sent_bytes"]] = [status, "MemoryError: all", None]
+    for compare in (lambda: paired(table, ["x"], "none"), lambda: savings(table, "knob")):
+        with pytest.raises(RuntimeError, match=f"policy b, seed 2: {status}: MemoryError: all"):
+            compare()
 
 
 def test_a_misspelt_outcome_is_named_alone():

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 from freehint.reports.batch.batch import read_batch
 from freehint.reports.batch.folder import check_folder
 from freehint.reports.batch.run import failure_text, left_runs, run_batch, statuses
-from freehint.sweeps.one_run import FAILED
+from freehint.sweeps.status import FAILED
 
 
 def print_batch(args) -> bool:
