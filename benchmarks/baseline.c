@@ -283,6 +283,13 @@ void compact_init(struct compact_zone *z, int32_t (*links)[2], uint16_t *frame, 
 		links[head][0] = links[head][1] = (int32_t)head;
 }
 
+/* Go on in arrays that hold a copy of this zone's. */
+void compact_move(struct compact_zone *z, int32_t (*links)[2], uint16_t *frame)
+{
+	z->links = links;
+	z->frame = frame;
+}
+
 static inline int compact_is_buddy(struct compact_zone *z, int64_t node, int order)
 {
 	return (z->frame[node] & (FRAME_BUDDY | 15)) == (FRAME_BUDDY | order);

@@ -14,6 +14,7 @@ from freehint.mm.memory import PAGEBLOCK_NR_PAGES
 
 SOURCE = Path(__file__).with_name("baseline.c")
 FLAGS = ("-O3", "-march=native")
+HEADS = 512  # nodes behind the frames: as many as freehint's side has, and more
 # What linking.keep_branches_apart() is to freehint.
 BRANCHES_APART = ("-Wa,-mbranches-within-32B-boundaries",)
 
@@ -94,7 +95,7 @@ class Baseline:
         if prefix == "page":
             self.arrays = [aligned(64 * nr_pages)]
         else:
-            self.arrays = [aligned(8 * (nr_pages + len(LISTS))), aligned(2 * nr_pages)]
+            self.arrays = [aligned(8 * (nr_pages + HEADS)), aligned(2 * nr_pages)]
         self.at = np.full(1, -1, np.int64)
         self.zone = aligned(getattr(library, f"{prefix}_zone_bytes")())
         self._call("init", *self.arrays, nr_pages, self.pageblock)
@@ -127,6 +128,15 @@ class Baseline:
         """Nodes of one whole list, written into ``room``, which is as long."""
         self._call("list", order, kind, room)
         return room
+
+    def rooms(self) -> list[np.ndarray]:
+        """The arrays of links and frames, as bytes; compact only."""
+        return self.arrays
+
+    def move(self, rooms: list[np.ndarray]) -> None:
+        """Go on in arrays that hold this side's links and frames; compact only."""
+        self.arrays = rooms
+        self._call("move", *rooms)
 
     def lists(self) -> list[np.ndarray]:
         """Every free list, in order."""

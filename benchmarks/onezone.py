@@ -126,6 +126,18 @@ class OneZone:
         """Nodes of one whole list; they need no ``room`` here."""
         return list_nodes(self.memory, free_list_head(self.memory, 0, order, kind))
 
+    def rooms(self) -> list[np.ndarray]:
+        """The arrays of links and frames, as bytes."""
+        return [array.view(np.uint8) for array in (self.memory.links, self.memory.frame)]
+
+    def move(self, rooms: list[np.ndarray]) -> None:
+        """Go on in arrays that hold this side's links and frames, and perhaps more bytes."""
+        links, frame = self.memory.links, self.memory.frame
+        self.memory = self.memory._replace(
+            links=rooms[0][: links.nbytes].view(links.dtype),
+            frame=rooms[1][: frame.nbytes].view(frame.dtype),
+        )
+
     def lists(self) -> list[np.ndarray]:
         """Every free list, in order."""
         memory = self.memory

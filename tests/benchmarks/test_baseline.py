@@ -8,6 +8,8 @@ import pytest
 from benchmarks.allocator import (
     COMPACT_AHEAD,
     FREEHINT,
+    STRUCT_PAGE,
+    change_rooms,
     replay,
     replaying_sides,
     same_state,
@@ -43,6 +45,18 @@ def test_all_sides_end_with_the_same_lists(replayed):
     assert len(sides) == 4 and next(iter(sides)) == FREEHINT
     assert sum(len(nodes) > 1 for nodes in sides[FREEHINT].lists()) >= 8  # a mixture
     same_state(sides)
+
+
+def test_sides_change_rooms_and_go_on(replayed):
+    stream, sides = replayed
+    movable = [side for name, side in sides.items() if name != STRUCT_PAGE]
+    places = [[room.ctypes.data for room in side.rooms()] for side in movable]
+    for times in range(1, 1 + len(movable)):
+        change_rooms(movable)
+        now = [[room.ctypes.data for room in side.rooms()] for side in movable]
+        assert now == [places[(i + times) % len(movable)] for i in range(len(movable))]
+        replay(sides, stream, STEADY, 1, 500)  # nobody gets another block
+        same_state(sides)
 
 
 def test_a_side_that_goes_its_own_way_is_found_out(replayed):
