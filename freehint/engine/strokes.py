@@ -35,6 +35,18 @@ from freehint.policies.policy import KICK, ON_FULL, Outcome, Stroke
 TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
 _, ZONE_DONE, STOPPED, AT_ONCE = map(int, Stroke)
 NO_TABLE = np.zeros((0, 3), np.int64)
+MANY_STROKES = 4096  # of a walk; then a driver, which has to be loaded or compiled, pays
+
+
+def driver_of(strokes, user):
+    """The Driver of a user's strokes, or None if Python has to take each."""
+    # Imported where it is used: most runs have few strokes.
+    from freehint.engine.driver import Driver, drivable
+
+    try:
+        return Driver(strokes, user) if drivable(user) else None
+    except TypeError:  # a verb returns what is a number to Python alone
+        return None
 
 
 def world_is_short(world: World) -> bool:
@@ -68,6 +80,7 @@ class Strokes:
         self.host = len(self.world.cpu) + 1
         self.enabled, self.acknowledges = True, False
         self.commands, self.locks = [], []
+        self.driver = None  # of a walk of many strokes
         self.nr_zones = self.world.memory.nr_free.shape[0]
         self.users = [
             User(n, self.host + 1 + n, policy, current, check) for n, policy in enumerate(policies)
@@ -220,6 +233,12 @@ class Strokes:
             return False
         if user.policy.next_zone:
             user.zone = user.next_zone()
+        return self.begin_in_zone(user, now_ns)
+
+    def begin_in_zone(self, user: User, now_ns: int) -> bool:
+        """Begin a stroke in the zone that was chosen for it; -1 ends the walk."""
+        number = user.number
+        stop = self.of_users.stop[number]
         if user.zone < 0 or stop:
             if self.of_users.holds[number]:
                 let_go(self.current.pinned, number, now_ns)
@@ -232,13 +251,24 @@ class Strokes:
             return False
         if not holds:
             user.since, user.blocks = since, 0
+        return self.choose(user, since, now_ns)
+
+    def choose(self, user: User, since: int, now_ns: int) -> bool:
+        """Let the policy choose its rows under the lock held since ``since`` (ns)."""
         user.get_on(now_ns)
+        if user.strokes == MANY_STROKES and not self.driver:
+            self.driver = driver_of(self, user)
         self._feed_back(user)
         pages = pages_at_hand(user.pinned_memory) if user.checked else 0
         report = self._empty_report(user)
         n = user.fill(report, len(report) - 1)
         if user.checked:
             user.check("fill", pages)
+        return self.publish(user, since, n, report)
+
+    def publish(self, user: User, since: int, n: int, report: np.ndarray) -> bool:
+        """Start to publish the ``n`` rows that were chosen, or gather them.  As :meth:`begin`."""
+        number = user.number
         first, under_lock = user.gathered, self.of_users.under_lock[number]
         gathers = bool(user.status == AT_ONCE and not under_lock)
         row, dropped_ns = begin_rows(self.current.pinned, number, since, first, n, gathers)
