@@ -229,7 +229,7 @@ class Driver:
         why, now_ns, who = run_strokes(pinned, at, self._locks, until_ns)
         user.zone, user.status, user.since, user.blocks, user.strokes = at[ZONE:LOCKED_NS].tolist()
         user.to_settle = [user.zone]
-        self.strokes.locks.extend(map(tuple, self._locks[: at[NR_LOCKS]].tolist()))
+        self.strokes.locks.frombytes(self._locks[: at[NR_LOCKS]].tobytes())
         if why < IN_ZONE:
             return why, now_ns, who
         self._go_on(why, now_ns, *at[LOCKED_NS:NR_LOCKS].tolist())

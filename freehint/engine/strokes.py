@@ -3,8 +3,11 @@
 A stroke is published under the zone lock, or after the lock was dropped; it ends when the ring has
 taken all its rows, or when the host has used them.  Several users take turns at a zone's lock, as
 CPUs and kernel threads do.  The compiled part is in :mod:`freehint.engine.stroke_kernels`, so that
-a stroke takes 20 µs of Python, whatever the number of blocks.
+a stroke takes 20 µs of Python, whatever the number of blocks; from the 4096th stroke of a walk on
+:mod:`freehint.engine.driver` takes most strokes without any.
 """
+
+from array import array
 
 import numpy as np
 
@@ -57,9 +60,10 @@ def world_is_short(world: World) -> bool:
 class Strokes:
     """The users of a world, walk by walk.
 
-    ``users`` holds a User for each policy; ``locks`` has a row for each hold of a zone lock: user,
-    stroke, zone, since_ns, held_ns, blocks; ``commands`` holds the commands from outside as
-    (time_ns, name), in the order of time.  While ``enabled`` is False no walk begins; with
+    ``users`` holds a User for each policy; ``locks`` holds, one after the other, six numbers for
+    each hold of a zone lock: user, stroke, zone, since_ns, held_ns, blocks; ``commands`` holds the
+    commands from outside as (time_ns, name), in the order of time; ``driver`` is the Driver of a
+    user whose walk had many strokes, or None.  While ``enabled`` is False no walk begins; with
     ``acknowledges`` DONE follows the end of every walk.
 
     Parameters
@@ -79,7 +83,7 @@ class Strokes:
         self.of_users, self.state = current.of_users, current.state
         self.host = len(self.world.cpu) + 1
         self.enabled, self.acknowledges = True, False
-        self.commands, self.locks = [], []
+        self.commands, self.locks = [], array("q")
         self.driver = None  # of a walk of many strokes
         self.nr_zones = self.world.memory.nr_free.shape[0]
         self.users = [
@@ -146,6 +150,15 @@ class Strokes:
             user.before = (int(tally.migrated), int(tally.compact_memory_ns))
             self.compact_memory(now_ns)
         return bool(record.awaits)
+
+    def last_locks(self, n: int) -> np.ndarray:
+        """The last ``n`` rows of ``locks``, or all if there are fewer, int64[rows, 6]."""
+        return np.array(self.locks[-6 * n :]).reshape(-1, 6)
+
+    @property
+    def lock_rows(self) -> np.ndarray:
+        """All rows of ``locks``, int64[rows, 6]."""
+        return np.array(self.locks).reshape(-1, 6)
 
     def page_counts(self, user: User) -> list:
         """The user's PAGE_COUNTS so far."""
@@ -393,4 +406,4 @@ class Strokes:
 
     def _note_lock(self, user: User, zone: int, since: int, end: int, blocks: int) -> None:
         stroke = int(self.of_users.stroke[user.number])
-        self.locks.append((user.number, stroke, int(zone), since, end - since, blocks))
+        self.locks.extend((user.number, stroke, int(zone), since, end - since, blocks))

@@ -7,8 +7,8 @@ import numpy as np
 
 from freehint.config import InputError, shown, whole
 from freehint.engine import watchdog
-from freehint.engine.canary import Guarded
 from freehint.engine.guest.mapping import freed_blocks_cleared
+from freehint.engine.watchdog import Guarded
 from freehint.jit import Kernel, is_ours
 from freehint.jit.pinned import pinned
 from freehint.mm.check import InvariantError, check_memory
