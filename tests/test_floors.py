@@ -28,9 +28,10 @@ ROOF = len(FLOORS)  # freehint/__init__.py, which shows everything
 ENGINE = [
     {"world"},
     {"guest", "host"},
-    {"worker", "moment", "user", "canary", "watchdog", "current", "watcher"}
+    {"worker", "moment", "user", "watchdog", "current", "watcher"}
     | {"rare", "turns", "pressure_turns"},
     {"loop", "monitor", "stroke_kernels"},
+    {"driver"},
     {"strokes"},
     {"commands", "inflate"},
     {"engine"},

@@ -48,8 +48,14 @@ FIRST_WORDS = 512  # enough for a short run; a sweep has thousands of those
 
 
 def run_events(engine, until_ns: int) -> tuple:
-    """Run the compiled loop; the result is that of :func:`freehint.engine.loop.advance`."""
-    return advance(engine.pinned, until_ns)
+    """Run the compiled loop; the result is that of :func:`freehint.engine.loop.advance`.
+
+    A driver of strokes, which tells no watcher of them, may answer a part, and returns -1 for it.
+    """
+    driver = engine.strokes.driver
+    if driver is None or engine.watchers:
+        return advance(engine.pinned, until_ns)
+    return driver.advance(until_ns)
 
 
 class Engine:

@@ -3,8 +3,11 @@
 A stroke is published under the zone lock, or after the lock was dropped; it ends when the ring has
 taken all its rows, or when the host has used them.  Several users take turns at a zone's lock, as
 CPUs and kernel threads do.  The compiled part is in :mod:`freehint.engine.stroke_kernels`, so that
-a stroke takes 20 µs of Python, whatever the number of blocks.
+a stroke takes 20 µs of Python, whatever the number of blocks; from the 4096th stroke of a walk on
+:mod:`freehint.engine.driver` takes most strokes without any.
 """
+
+from array import array
 
 import numpy as np
 
@@ -35,6 +38,18 @@ from freehint.policies.policy import KICK, ON_FULL, Outcome, Stroke
 TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
 _, ZONE_DONE, STOPPED, AT_ONCE = map(int, Stroke)
 NO_TABLE = np.zeros((0, 3), np.int64)
+MANY_STROKES = 4096  # of a walk; then a driver, which has to be loaded or compiled, pays
+
+
+def driver_of(strokes, user):
+    """The Driver of a user's strokes, or None if Python has to take each."""
+    # Imported where it is used: most runs have few strokes.
+    from freehint.engine.driver import Driver, drivable
+
+    try:
+        return Driver(strokes, user) if drivable(user) else None
+    except TypeError:  # a verb returns what is a number to Python alone
+        return None
 
 
 def world_is_short(world: World) -> bool:
@@ -45,9 +60,10 @@ def world_is_short(world: World) -> bool:
 class Strokes:
     """The users of a world, walk by walk.
 
-    ``users`` holds a User for each policy; ``locks`` has a row for each hold of a zone lock: user,
-    stroke, zone, since_ns, held_ns, blocks; ``commands`` holds the commands from outside as
-    (time_ns, name), in the order of time.  While ``enabled`` is False no walk begins; with
+    ``users`` holds a User for each policy; ``locks`` holds, one after the other, six numbers for
+    each hold of a zone lock: user, stroke, zone, since_ns, held_ns, blocks; ``commands`` holds the
+    commands from outside as (time_ns, name), in the order of time; ``driver`` is the Driver of a
+    user whose walk had many strokes, or None.  While ``enabled`` is False no walk begins; with
     ``acknowledges`` DONE follows the end of every walk.
 
     Parameters
@@ -67,7 +83,8 @@ class Strokes:
         self.of_users, self.state = current.of_users, current.state
         self.host = len(self.world.cpu) + 1
         self.enabled, self.acknowledges = True, False
-        self.commands, self.locks = [], []
+        self.commands, self.locks = [], array("q")
+        self.driver = None  # of a walk of many strokes
         self.nr_zones = self.world.memory.nr_free.shape[0]
         self.users = [
             User(n, self.host + 1 + n, policy, current, check) for n, policy in enumerate(policies)
@@ -133,6 +150,15 @@ class Strokes:
             user.before = (int(tally.migrated), int(tally.compact_memory_ns))
             self.compact_memory(now_ns)
         return bool(record.awaits)
+
+    def last_locks(self, n: int) -> np.ndarray:
+        """The last ``n`` rows of ``locks``, or all if there are fewer, int64[rows, 6]."""
+        return np.array(self.locks[-6 * n :]).reshape(-1, 6)
+
+    @property
+    def lock_rows(self) -> np.ndarray:
+        """All rows of ``locks``, int64[rows, 6]."""
+        return np.array(self.locks).reshape(-1, 6)
 
     def page_counts(self, user: User) -> list:
         """The user's PAGE_COUNTS so far."""
@@ -220,6 +246,12 @@ class Strokes:
             return False
         if user.policy.next_zone:
             user.zone = user.next_zone()
+        return self.begin_in_zone(user, now_ns)
+
+    def begin_in_zone(self, user: User, now_ns: int) -> bool:
+        """Begin a stroke in the zone that was chosen for it; -1 ends the walk."""
+        number = user.number
+        stop = self.of_users.stop[number]
         if user.zone < 0 or stop:
             if self.of_users.holds[number]:
                 let_go(self.current.pinned, number, now_ns)
@@ -232,13 +264,24 @@ class Strokes:
             return False
         if not holds:
             user.since, user.blocks = since, 0
+        return self.choose(user, since, now_ns)
+
+    def choose(self, user: User, since: int, now_ns: int) -> bool:
+        """Let the policy choose its rows under the lock held since ``since`` (ns)."""
         user.get_on(now_ns)
+        if user.strokes == MANY_STROKES and not self.driver:
+            self.driver = driver_of(self, user)
         self._feed_back(user)
         pages = pages_at_hand(user.pinned_memory) if user.checked else 0
         report = self._empty_report(user)
         n = user.fill(report, len(report) - 1)
         if user.checked:
             user.check("fill", pages)
+        return self.publish(user, since, n, report)
+
+    def publish(self, user: User, since: int, n: int, report: np.ndarray) -> bool:
+        """Start to publish the ``n`` rows that were chosen, or gather them.  As :meth:`begin`."""
+        number = user.number
         first, under_lock = user.gathered, self.of_users.under_lock[number]
         gathers = bool(user.status == AT_ONCE and not under_lock)
         row, dropped_ns = begin_rows(self.current.pinned, number, since, first, n, gathers)
@@ -363,4 +406,4 @@ class Strokes:
 
     def _note_lock(self, user: User, zone: int, since: int, end: int, blocks: int) -> None:
         stroke = int(self.of_users.stroke[user.number])
-        self.locks.append((user.number, stroke, int(zone), since, end - since, blocks))
+        self.locks.extend((user.number, stroke, int(zone), since, end - since, blocks))

@@ -7,8 +7,8 @@ import numpy as np
 
 from freehint.config import InputError, shown, whole
 from freehint.engine import watchdog
-from freehint.engine.canary import Guarded
 from freehint.engine.guest.mapping import freed_blocks_cleared
+from freehint.engine.watchdog import Guarded
 from freehint.jit import Kernel, is_ours
 from freehint.jit.pinned import pinned
 from freehint.mm.check import InvariantError, check_memory
@@ -232,8 +232,11 @@ class User:
 
     def next_zone(self) -> int:
         """The zone of the next stroke as the policy chooses it, or -1."""
-        nr_zones = len(self.memory.nr_free)
-        return self.whole("next_zone", self.call_checked("next_zone"), -1, nr_zones - 1)
+        return self.whole_zone(self.call_checked("next_zone"))
+
+    def whole_zone(self, answer) -> int:
+        """The answer of ``next_zone``; errors as :meth:`whole`."""
+        return self.whole("next_zone", answer, -1, len(self.memory.nr_free) - 1)
 
     def call_checked(self, name: str, *arguments):
         """Call a verb, check that the lists are whole and no page is lost, return its answer."""
@@ -282,7 +285,10 @@ class User:
             The policy's answer is no number of rows and a Stroke, or its call has gathered more
             rows than there are page frames.
         """
-        answer = self.call("fill", self.zone, report, capacity)
+        return self.accepted(self.call("fill", self.zone, report, capacity), capacity)
+
+    def accepted(self, answer, capacity: int) -> int:
+        """The number of rows in an answer of ``fill``, whose status is noted; errors as there."""
         pair = answer if isinstance(answer, tuple) and len(answer) == 2 else (None, None)
         n, status = pair
         good = is_whole(n) and is_whole(status) and 0 <= n <= capacity and status in STATUSES

@@ -186,7 +186,7 @@ class Story:
     def _note_lock(self, now_ns: int, blocks: int) -> None:
         held = now_ns - self.since
         for zone in self.zones:
-            self.strokes.locks.append((0, self.stroke, zone, self.since, held, blocks))
+            self.strokes.locks.extend((0, self.stroke, zone, self.since, held, blocks))
 
     def w_putback(self, now_ns: int, row) -> None:
         """A block was put back."""

@@ -19,13 +19,14 @@ from freehint.engine.world.jobs import (
 from freehint.engine.world.records import TALLY_DTYPE, WAIT_ALLOC
 from freehint.mm.memory import ZONE_NAMES
 from freehint.mm.reclaim.counts import COUNTS
-from freehint.runs.tables.remains import rows_of
+from freehint.runs.tables.remains import LOCK_COLUMNS, rows_of
 from freehint.units import NS_PER_S, PAGE_SIZE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KIND, WAIT_NS = WAIT_COLUMNS.index("kind"), WAIT_COLUMNS.index("wait_ns")
+HELD_NS = LOCK_COLUMNS.index("held_ns")
 # Positions in a walk's tuple, which is a row of WALK_COLUMNS without the user.
 BEGIN_NS, END_NS, _, WALKABLE, COVERED = range(5)  # of a row of User.walks
 
@@ -50,7 +51,7 @@ def summary_row(scenario, engine: Engine) -> dict:
     tally = dict(zip(TALLY_DTYPE.names, engine.world.tally[0].item()))
     waits = rows_of(engine, "waits")
     alloc_waits = waits[waits[:, KIND] == WAIT_ALLOC, WAIT_NS]
-    held = [held for *_, held, _ in engine.strokes.locks]
+    held = engine.strokes.lock_rows[:, HELD_NS]
     walks = [walk for user in engine.strokes.users for walk in user.walks]
     walkable, covered = (sum(walk[at] for walk in walks) for at in (WALKABLE, COVERED))
     ended = walks and all(walk[END_NS] >= 0 for walk in walks)
@@ -66,7 +67,7 @@ def summary_row(scenario, engine: Engine) -> dict:
         "reused_pages": tally["reused"],
         "survival": 1 - _share(tally["reused"], tally["first_hinted"]),
         "walk_ns": sum(walk[END_NS] - walk[BEGIN_NS] for walk in walks) if ended else -1,
-        "strokes": len(engine.strokes.locks),
+        "strokes": len(held),
         "notifications": tally["notifications"],
         **percentiles(held, len(held), "lock_held"),
         **percentiles(alloc_waits, tally["allocations"], "alloc_wait"),

@@ -158,7 +158,7 @@ class Recorder(Watcher):
             record = world.user[user.number]
             if record.filled and record.under_lock and world.state[0].locked_zones >> user.zone & 1:
                 holders[user.zone] = FIRST_USER + user.number
-        for number, _, zone, since, held, _ in self.engine.strokes.locks[-4:]:
+        for number, _, zone, since, held, _ in self.engine.strokes.last_locks(4).tolist():
             if since <= time_ns < since + held:
                 holders[zone] = FIRST_USER + number
         return holders
