@@ -77,6 +77,11 @@ def sandbox(reclaimed: bool, seed: int) -> Scenario:
 def six_sandboxes(guests: int = GUESTS) -> pd.DataFrame:
     """What six guests leave resident when they are parked, beside what vm0 measured.
 
+    Parameters
+    ----------
+    guests : int
+        The number of them that are simulated; they stand for all six.
+
     Returns
     -------
     DataFrame
@@ -87,10 +92,11 @@ def six_sandboxes(guests: int = GUESTS) -> pd.DataFrame:
     for reclaimed, published in PUBLISHED.items():
         runs = [simulate(sandbox(reclaimed, seed)) for seed in range(1, guests + 1)]
         causes = pd.concat([run.stranded for run in runs])
-        causes = causes.groupby("cause", observed=True)["resident_pages"].sum() / PAGES_PER_MIB
+        causes = causes.groupby("cause", observed=True)["resident_pages"].sum()
+        causes = causes * GUESTS / guests / PAGES_PER_MIB
         resident = float(causes.sum())
         told = {"resident_MiB": resident, "published_MiB": published}
-        told["error"] = resident / published * GUESTS / guests - 1
+        told["error"] = resident / published - 1
         rows.append({"reclaimed": reclaimed, **told, **causes[causes > 0].to_dict()})
     return pd.DataFrame(rows).set_index("reclaimed").fillna(0.0)
 

@@ -10,7 +10,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import distributed
 import pandas as pd
 import pytest
 from test_sweep import GRID, LONG, SMALL, rows_of
@@ -24,7 +23,15 @@ SEEDS = 6
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def distributed():
+    """Imported by the one process that needs it."""
+    import distributed
+
+    return distributed
+
+
+@pytest.fixture(scope="module")
+def cluster(distributed):
     """Two workers, two threads each, that are begun anew when they die."""
     options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options, silence_logs=50) as made:
@@ -39,14 +46,16 @@ def serial(tmp_path_factory):
     return out.read_bytes()
 
 
-def pids(cluster) -> list:
+def pids(distributed, cluster) -> list:
     with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
         return list(client.run(os.getpid).values())
 
 
-def test_a_worker_dies_and_the_file_is_the_same(cluster, tmp_path, serial, monkeypatch):
+def test_a_worker_dies_and_the_file_is_the_same(
+    distributed, cluster, tmp_path, serial, monkeypatch
+):
     monkeypatch.setattr(pools, "CHUNK_S", 0.2)
-    victim, counts = pids(cluster)[0], []
+    victim, counts = pids(distributed, cluster)[0], []
 
     def kill_one(count):
         counts.append(count)
@@ -58,7 +67,7 @@ def test_a_worker_dies_and_the_file_is_the_same(cluster, tmp_path, serial, monke
     assert out.read_bytes() == serial
     assert sum(counts) == len(GRID["policy"]) * 2 * SEEDS
     deadline = time.monotonic() + 30
-    while len(now := pids(cluster)) < 2:
+    while len(now := pids(distributed, cluster)) < 2:
         assert time.monotonic() < deadline
     assert victim not in now
 
@@ -128,7 +137,7 @@ def test_nobody_there_is_one_sentence(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_worker_is_one_sentence():
+def test_no_worker_is_one_sentence(distributed):
     with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         with pytest.raises(fh.InputError, match="the cluster has no worker"):
             fh.sweep(SMALL, GRID, [1], empty.scheduler_address)
@@ -188,7 +197,7 @@ asyncio.run(work())
 """
 
 
-def test_a_worker_without_freehint_is_one_sentence_and_lives(tmp_path):
+def test_a_worker_without_freehint_is_one_sentence_and_lives(distributed, tmp_path):
     (tmp_path / "worker.py").write_text(WITHOUT)
     with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         address = empty.scheduler_address

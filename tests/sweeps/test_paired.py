@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from freehint.config import InputError
 from freehint.policies import POLICIES
@@ -30,7 +29,15 @@ def runs(seeds=(1, 2, 3, 4), **more) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["policy", "seed", "x"]).assign(**more)
 
 
-def test_what_seeds_have_in_common_is_no_noise():
+@pytest.fixture(scope="module")
+def stats():
+    """Imported by the one process that needs it: it takes a second."""
+    from scipy import stats
+
+    return stats
+
+
+def test_what_seeds_have_in_common_is_no_noise(stats):
     table = paired(runs(), ["x"], against="a").set_index("level")
     assert table.loc["b", "difference"] == pytest.approx(2.25)
     assert table.loc["b", "differs"] and table.loc["b", "mean"] > table.loc["b", "against"]
@@ -39,7 +46,7 @@ def test_what_seeds_have_in_common_is_no_noise():
 
 
 @pytest.mark.parametrize("n", [2, 5, 16, 17, 40])
-def test_the_interval_is_students(n):
+def test_the_interval_is_students(n, stats):
     values = np.random.default_rng(1).normal(size=n)
     mean, half = interval(values)
     low, high = stats.t.interval(0.95, n - 1, values.mean(), stats.sem(values))
