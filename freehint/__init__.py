@@ -5,12 +5,13 @@ used (PEP 562), so that the command line does not wait for what it does not need
 """
 
 import ast
-import gc
 import os
 import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+
+from freehint.inputs.collector import Kept as _Kept
 
 
 def _read_names() -> dict[str, str]:
@@ -34,21 +35,11 @@ def __getattr__(name):
 
 
 def _imported(module: str) -> ModuleType:
-    """A module, imported without looking for cycles meanwhile: what modules make stays.
-
-    Afterwards it counts as old, or the next collection looks through it all: a tenth of a warm
-    first result.
-    """
-    if module in sys.modules or not gc.isenabled():
+    """A module; what modules make stays, so nobody looks for cycles in it."""
+    if module in sys.modules:
         return import_module(module)
-    gc.disable()
-    try:
+    with _Kept():
         return import_module(module)
-    finally:
-        if not gc.get_freeze_count():  # else what somebody has frozen would be thawed
-            gc.freeze()
-            gc.unfreeze()
-        gc.enable()
 
 
 def __dir__():

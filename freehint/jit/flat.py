@@ -1,20 +1,55 @@
-"""Flat access to arrays where Numba's own costs time: prefetch, add in place, store two at once."""
+"""What kernels write out where they use it: prefetch, add in place, store two at once, seldom.
+
+Numba's own access to flat data costs time, and kernels for these would have to be compiled.
+"""
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core import config as numba_config
-from numba.extending import intrinsic
-
-from freehint.jit.kernel import kernel
+from numba.extending import _Intrinsic, intrinsic
 
 
-@intrinsic
-def _prefetch(typing_context, array, index):
-    """Ask for the cache line of ``array[index]``, an index into the flat data."""
+class WrittenOut(_Intrinsic):
+    """An intrinsic; Python, which cannot call Numba's, runs ``plain``."""
+
+    def __call__(self, *arguments):
+        return self.plain(*arguments)
+
+
+def _written_out(plain):
+    """An intrinsic for kernels, ``plain`` for Python."""
+
+    def made(define):
+        if numba_config.DISABLE_JIT:
+            return plain
+        one = intrinsic(define)
+        one.__class__, one.plain = WrittenOut, plain
+        return one
+
+    return made
+
+
+def _on_data(write):
+    """How Numba writes what takes an array; ``freehint.jit.lowering`` gives its data alone."""
 
     def build(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        return write(builder, data, *arguments[1:])
+
+    build.on_data = write
+    return build
+
+
+def _no_prefetch(array, index):
+    """Plain Python has no cache lines."""
+
+
+@_written_out(_no_prefetch)
+def prefetch(typing_context, array, index):
+    """Ask for the cache line of ``array.flat[index]``, which is wanted a few 100 ns later."""
+
+    def write(builder, data, index):
+        address = builder.bitcast(builder.gep(data, [index]), ir.IntType(8).as_pointer())
         number = ir.IntType(32)
         call = cgutils.get_or_insert_function(
             builder.module,
@@ -22,24 +57,18 @@ def _prefetch(typing_context, array, index):
             "llvm.prefetch.p0",
         )
         builder.call(call, [address, number(1), number(3), number(1)])
-        return context.get_dummy_value()
+        return cgutils.get_null_value(ir.IntType(8).as_pointer())
 
-    return types.void(array, index), build
-
-
-def _no_prefetch(array, index):
-    """Plain Python has no cache lines."""
+    return types.void(array, types.int64), _on_data(write)
 
 
-@kernel(inline=True, plain=_no_prefetch)
-def prefetch(array, index):
-    """Ask for the cache line of ``array.flat[index]``, which is wanted a few 100 ns later."""
-    _prefetch(array, index)
+def _as_it_is(condition):
+    return condition
 
 
-@intrinsic
-def _seldom(typing_context, condition):
-    """Tell LLVM that a condition is mostly false."""
+@_written_out(_as_it_is)
+def seldom(typing_context, condition):
+    """A condition that mostly does not hold: what it guards is laid out of the way of all else."""
 
     def build(context, builder, signature, arguments):
         truth = ir.IntType(1)
@@ -51,75 +80,48 @@ def _seldom(typing_context, condition):
     return types.boolean(types.boolean), build
 
 
-def _as_it_is(condition):
-    return condition
-
-
-# Of a condition that mostly does not hold: what it guards is laid out of the way of all else.
-seldom = _as_it_is if numba_config.DISABLE_JIT else _seldom
-
-
-@intrinsic
-def _add_at(typing_context, array, index, change):
-    """Add to the flat data of an int64 array."""
-
-    def build(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        address = builder.gep(data, [arguments[1]])
-        value = builder.add(builder.load(address), arguments[2])
-        builder.store(value, address)
-        return value
-
-    return types.int64(array, index, change), build
-
-
 def _plain_add_at(array, index, change):
     array.flat[index] += change
     return int(array.flat[index])
 
 
-@kernel(inline=True, plain=_plain_add_at)
-def add_at(array, index, change):
+@_written_out(_plain_add_at)
+def add_at(typing_context, array, index, change):
     """``array.flat[index] += change`` in a contiguous int64 array; the new value.
 
     Numba's index into three dimensions multiplies by shapes that it has to load: with this
     one the allocator's operations take 0.93 of the time (``make bench``).
     """
-    return _add_at(array, index, change)
 
+    def write(builder, data, index, change):
+        address = builder.gep(data, [index])
+        value = builder.add(builder.load(address), change)
+        builder.store(value, address)
+        return value
 
-@intrinsic
-def _store_pair(typing_context, array, index, first, second):
-    """Store two neighbouring elements of an integer array's flat data."""
-
-    def build(context, builder, signature, arguments):
-        array = signature.args[0]
-        data = context.make_array(array)(context, builder, arguments[0]).data
-        kinds = signature.args[2:]
-        values = [
-            context.cast(builder, value, kind, array.dtype)
-            for value, kind in zip(arguments[2:], kinds)
-        ]
-        pair = ir.Constant(ir.VectorType(values[0].type, 2), ir.Undefined)
-        for place, value in enumerate(values):
-            pair = builder.insert_element(pair, value, ir.IntType(32)(place))
-        address = builder.gep(data, [arguments[1]])
-        store = builder.store(pair, builder.bitcast(address, pair.type.as_pointer()))
-        store.align = array.dtype.bitwidth // 8
-        return context.get_dummy_value()
-
-    return types.void(array, index, first, second), build
+    return types.int64(array, types.int64, types.int64), _on_data(write)
 
 
 def _plain_store_pair(array, index, first, second):
     array[index], array[index + 1] = first, second
 
 
-@kernel(inline=True, plain=_plain_store_pair)
-def store_pair(array, index, first, second):
+@_written_out(_plain_store_pair)
+def store_pair(typing_context, array, index, first, second):
     """``array[index], array[index + 1] = first, second``, in one store where processors have it.
 
     A store that waits for its cache line holds up those behind it, so a store less is worth more
     than the instruction.  The index is not tested, as :func:`add_at`'s is not.
     """
-    _store_pair(array, index, first, second)
+    kind = array.dtype
+
+    def write(builder, data, index, *values):
+        pair = ir.Constant(ir.VectorType(values[0].type, 2), ir.Undefined)
+        for place, value in enumerate(values):
+            pair = builder.insert_element(pair, value, ir.IntType(32)(place))
+        address = builder.gep(data, [index])
+        store = builder.store(pair, builder.bitcast(address, pair.type.as_pointer()))
+        store.align = kind.bitwidth // 8
+        return cgutils.get_null_value(ir.IntType(8).as_pointer())
+
+    return types.void(array, types.int64, kind, kind), _on_data(write)

@@ -6,8 +6,6 @@ folder).  Where no folder can be written the kernels still compile, in memory, o
 Under ``NUMBA_DISABLE_JIT=1`` the same functions run as plain Python.
 """
 
-import contextlib
-import gc
 import os
 
 import numba
@@ -17,6 +15,7 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
+from freehint.inputs.collector import Kept
 from freehint.jit import linking, quiet, sparing
 from freehint.jit.cache import CACHE_FOLDER, OTHER_FOLDERS, KernelCache
 from freehint.jit.closure import PACKAGE
@@ -140,7 +139,7 @@ class CachedEntry(CPUDispatcher):
 
     def compile(self, signature):
         # Numba's own lock: another thread must not release what this one holds.
-        with global_compiler_lock, _undisturbed():
+        with global_compiler_lock, quiet.untimed(), Kept():
             before = CachedEntry.compilation
             CachedEntry.compilation = Compilation(
                 self.py_func, lambda value: isinstance(value, Kernel) and value.late is None
@@ -159,32 +158,12 @@ class CheckedEntry(CPUDispatcher):
     compiles = False  # while one compiles, kernels that it calls check their indices too
 
     def compile(self, signature):
-        with global_compiler_lock, _undisturbed():
+        with global_compiler_lock, quiet.untimed(), Kept():
             before, CheckedEntry.compiles = CheckedEntry.compiles, True
             try:
                 return super().compile(signature)
             finally:
                 CheckedEntry.compiles = before
-
-
-@contextlib.contextmanager
-def _undisturbed():
-    """Time nothing and look for no cycles: a compiler makes millions of objects and keeps most.
-
-    What is left counts as old afterwards.  Else the collector looks through it after each of 16
-    pieces, which takes a twentieth of a first result.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        with quiet.untimed():
-            yield
-    finally:
-        if collects:
-            if not gc.get_freeze_count():  # else what somebody has frozen would be thawed
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
 
 
 def kernel(function=None, *, inline=False, cold=False, late=None, allocates=False, plain=None):

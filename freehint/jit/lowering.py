@@ -259,7 +259,12 @@ class KernelLower(Lower):
         kernel = getattr(fnty, "dispatcher", None)
         ours = hasattr(kernel, "compiled") and not isinstance(signature.return_type, types.Optional)
         if not ours:
-            return super()._lower_call_normal(fnty, expr, signature)
+            on_data = self._on_data(fnty, signature)
+            if on_data is None:
+                return super()._lower_call_normal(fnty, expr, signature)
+            array, *rest = expr.args
+            rest = map(self._cast_var, rest, signature.args[1:])
+            return on_data(self.builder, self._array(array.name).data(), *rest)
         arguments = self.fold_call_args(fnty, signature, expr.args, expr.vararg, expr.kws)
         if kernel.is_late(signature.args):
             kind = self.call_conv.get_function_type(signature.return_type, signature.args)
@@ -270,6 +275,13 @@ class KernelLower(Lower):
         self.library.add_linking_library(callee.library)
         function = self.context.declare_function(self.builder.module, callee.fndesc)
         return self._call(function, signature, arguments, callee.metadata.get(ALWAYS_RETURNS))
+
+    @staticmethod
+    def _on_data(kind, signature):
+        """What writes a call that wants an array's address alone (freehint.jit.flat), or None."""
+        if not isinstance(kind, types.Function) or types.Array not in map(type, signature.args[:1]):
+            return None
+        return getattr(kind.get_impl_key(signature), "on_data", None)
 
     def _call(self, function, signature, arguments, returns):
         """Call a kernel; what it raises, unless it always returns, it tells this one's caller."""

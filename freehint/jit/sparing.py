@@ -2,11 +2,13 @@
 
 import contextlib
 import functools
+import operator
 import sys
 
 import numpy as np
-from numba.core import base, ir, types, typing
+from numba.core import base, cgutils, ir, types, typing
 from numba.core.errors import NumbaNotImplementedError
+from numba.core.imputils import lower_builtin
 from numba.core.typing.typeof import _typeof_ndarray, typeof_impl
 from numba.np.numpy_support import from_dtype, map_layout
 
@@ -51,6 +53,74 @@ def _attribute(context, kind, name):
     return found
 
 
+_resolve = types.Function.get_call_type
+_resolved = {}
+
+
+def _get_call_type(function, context, args, kws):
+    """The signature of an operator or built-in function, which Numba looks up for every use.
+
+    For some of integers it compiles a function, by its whole pipeline, for each kind and number.
+    """
+    if kws:
+        return _resolve(function, context, args, kws)
+    key = function, args
+    found = _resolved.get(key)
+    if found is None:
+        found = _of_integers(function.typing_key, tuple(map(types.unliteral, args)))
+        if found is None:
+            found = _resolve(function, context, args, kws)
+        else:
+            function._impl_keys[found.args] = function.typing_key
+        _resolved[key] = found
+    return found
+
+
+def _of_integers(called, kinds):
+    """The signature of what is written for LLVM below, or None."""
+    if called is int and len(kinds) == 1:
+        if isinstance(kinds[0], types.Integer):
+            return typing.signature(kinds[0], *kinds)
+        return typing.signature(types.int64, *kinds) if kinds[0] == types.boolean else None
+    if called in (min, max) and len(kinds) > 1 and set(kinds) == {types.int64}:
+        return typing.signature(types.int64, *kinds)
+    if called is operator.contains and isinstance(kinds[0], types.UniTuple):
+        if kinds[0].dtype == kinds[1] == types.int64:
+            return typing.signature(types.boolean, *kinds)
+    return None
+
+
+@lower_builtin(int, types.Integer)
+@lower_builtin(int, types.Boolean)
+def _integer(context, builder, signature, arguments):
+    """``int(x)``, also in other people's functions."""
+    return context.cast(builder, *arguments, *signature.args, signature.return_type)
+
+
+def _extreme(sign):
+    """The one of several integers that is less, or greater, than the others."""
+
+    def build(context, builder, signature, arguments):
+        found = arguments[0]
+        for other in arguments[1:]:
+            found = builder.select(builder.icmp_signed(sign, other, found), other, found)
+        return found
+
+    return build
+
+
+for _called, _sign in ((min, "<"), (max, ">")):
+    lower_builtin(_called, types.VarArg(types.Integer))(_extreme(_sign))
+
+
+@lower_builtin(operator.contains, types.UniTuple, types.Integer)
+def _contains(context, builder, signature, arguments):
+    """``x in (a, b)``."""
+    members = cgutils.unpack_tuple(builder, arguments[0])
+    equal = [builder.icmp_signed("==", one, arguments[1]) for one in members]
+    return functools.reduce(builder.or_, equal, cgutils.false_bit)
+
+
 _PLAIN = frozenset((str, int, bool, float, type(None), ir.Loc))
 
 
@@ -90,5 +160,6 @@ def install() -> None:
     for context in (base.BaseContext, typing.BaseContext):
         context.refresh = _refresh_if_declared(context.refresh)
     typing.BaseContext.resolve_getattr = _attribute
+    types.Function.get_call_type = _get_call_type
     ir.Inst._rec_list_vars = _variables
     typeof_impl.register(np.ndarray)(_type_of_array)

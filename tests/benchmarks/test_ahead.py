@@ -30,12 +30,12 @@ def test_asking_ahead_changes_nothing():
         assert np.array_equal(array, getattr(memory, name)), name
 
 
-def plain_add(array, index, change):
-    """The function that Python runs in place of the kernel."""
-    return getattr(add_at, "plain", add_at)(array, index, change)
+@kernel
+def added(array, index, change):
+    return add_at(array, index, change)
 
 
-@pytest.mark.parametrize("add", [add_at, plain_add])
+@pytest.mark.parametrize("add", [added, add_at])
 def test_add_at_counts_in_place_and_tells_the_new_value(add):
     counts = np.arange(24).reshape(2, 3, 4)
     assert add(counts, (1 * 3 + 2) * 4 + 1, -5) == 21 - 5
