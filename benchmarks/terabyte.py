@@ -3,10 +3,14 @@
 ``python -m benchmarks.terabyte`` prints one row for each step: seconds, peak memory of the process
 (VmHWM: interpreter, libraries and everything), and its result.  Exit 1 if a step takes more
 than 6 GiB.  Kernels are compiled before, by the same steps on a small guest.
+
+Another process touches as much memory just before: where this machine is a guest itself, its host
+may have taken free memory back, and then the first touch of 4 GiB costs as much as the step.
 """
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -29,11 +33,12 @@ WALKED = ("v24", "restartable_cursor")
 
 
 class Step(NamedTuple):
-    """One step: its seconds, CPU seconds and peak memory, and what it found."""
+    """One step: its seconds, CPU seconds, those of the kernel among them, peak memory, result."""
 
     name: str
     seconds: float
     cpu_s: float
+    kernel_s: float
     peak_GiB: float
     found: dict
 
@@ -109,12 +114,22 @@ STEPS = {
 }
 
 
+def touch(size: str) -> None:
+    """Let a process of its own touch as much memory as a step may take, and end."""
+    nr_bytes = int(MOST_GIB * min(1.0, parse_size(size) / parse_size("1TiB")) * (1 << 30))
+    code = f"import numpy; numpy.zeros({nr_bytes}, numpy.uint8)[::{PAGE_SIZE}] = 1"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def run_step(name: str, size: str, stem: Path) -> Step:
     """One step, here; its peak is that of this process so far."""
-    begin, cpu = time.perf_counter(), time.process_time()
+    touch(size)
+    begin, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
     found = STEPS[name](size, stem)
-    peak = memory_MiB("VmHWM") / 1024
-    return Step(name, time.perf_counter() - begin, time.process_time() - cpu, peak, found)
+    seconds, now = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF)
+    kernel_s = now.ru_stime - used.ru_stime
+    cpu_s = kernel_s + now.ru_utime - used.ru_utime
+    return Step(name, seconds, cpu_s, kernel_s, memory_MiB("VmHWM") / 1024, found)
 
 
 def _in_own_process(name: str, size: str, stem: Path) -> Step:
@@ -164,7 +179,7 @@ def main(arguments=None) -> int:
         missed |= step.peak_GiB > MOST_GIB
         print(
             f"{args.size} {step.name:24} {step.seconds:7.1f} s {step.cpu_s:7.1f} CPU s"
-            f" {step.peak_GiB:5.2f} GiB peak  {found}",
+            f" ({step.kernel_s:.1f} s of them the kernel's) {step.peak_GiB:5.2f} GiB peak  {found}",
             flush=True,
         )
     print(f"at most {MOST_GIB} GiB: {'MISSED' if missed else 'ok'}")

@@ -186,7 +186,7 @@ def test_a_planted_module_on_no_floor_is_found(tmp_path):
 
 
 def test_a_planted_import_inside_the_engine_is_found(tmp_path):
-    upward = "freehint.engine.worker (floor 2) imports freehint.engine.engine (floor 6)"
+    upward = "freehint.engine.worker (floor 2) imports freehint.engine.engine (floor 7)"
     package = plant(tmp_path, {"engine/worker.py": "from freehint.engine import engine"})
     assert upward in complaints(package)
     sideways = {"engine/guest/vcpu.py": "import freehint.engine.host.device"}

@@ -9,6 +9,8 @@ rest of it (IN_ZONE .. SETTLED).
 A driver is made when a walk has had MANY strokes, so that shorter ones compile no kernel for it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from freehint.engine.loop import STROKE_DUE, STROKE_PUBLISHED, advance
@@ -22,12 +24,13 @@ from freehint.engine.stroke_kernels import (
 from freehint.engine.world.clock import schedule
 from freehint.jit import Kernel, kernel
 from freehint.jit.apart import NUMBER, PAIR, TRIPLE, address_of, calling, lying_at
-from freehint.jit.pinned import Pinned
+from freehint.jit.pinned import Pinned, pinned
 from freehint.policies.policy import Outcome, Stroke
 
 TAKEN, USED = int(Outcome.TAKEN), int(Outcome.USED)
 MORE, ZONE_DONE, STOPPED, AT_ONCE = map(int, Stroke)
 LOCKS = 4096  # holds of a lock in a row before Python takes them over
+TOLD = 1024  # most blocks in one feedback
 NOTHING_LEFT = -1  # of what Python has to do: it is done
 # Where a stroke is when Python goes on with it; behind the numbers of loop.py.
 IN_ZONE, LOCKED, FILLED, SETTLED = range(100, 104)
@@ -57,6 +60,17 @@ IN_ZONE, LOCKED, FILLED, SETTLED = range(100, 104)
 to_number, to_pair, to_triple = map(calling, (NUMBER, PAIR, TRIPLE))
 
 
+class Told(NamedTuple):
+    """What ``drain`` is told at a later stroke.
+
+    table : int64[TOLD + 1, 3]   rows of a report
+    outcome : uint8[TOLD]        all USED
+    """
+
+    table: np.ndarray
+    outcome: np.ndarray
+
+
 @kernel(inline=True)
 def note_lock(world, at, locks, since_ns, end_ns, blocks):
     """Write a row of ``Strokes.locks``."""
@@ -71,7 +85,24 @@ def note_lock(world, at, locks, since_ns, end_ns, blocks):
 
 
 @kernel(inline=True)
-def begin_stroke(world, at, locks, now_ns):
+def feed_back(world, at, told, nr_used):
+    """As ``Strokes._feed_back``; returns the number of nodes that the policy moved."""
+    user, memory, zone = at[USER], world.memory, at[ZONE]
+    if at[FEEDBACK] == 0:
+        take_used(world, user, told.table[:0])
+        return 0
+    for row in range(nr_used + 1):
+        for column in range(3):
+            told.table[row, column] = 0
+    n = take_used(world, user, told.table[: nr_used + 1])
+    if n == 0:
+        return 0
+    about = memory, lying_at(at[STATE]), zone, told.table[: n + 1], n, told.outcome[:n]
+    return to_number(at[DRAIN], about)
+
+
+@kernel(inline=True)
+def begin_stroke(world, at, locks, told, now_ns):
     """As ``Strokes.begin``; returns what Python has to do, or NOTHING_LEFT."""
     user = at[USER]
     record, memory, nodes = world.user[user], world.memory, world.memory.links.shape[0] // 2
@@ -90,11 +121,13 @@ def begin_stroke(world, at, locks, now_ns):
         at[BLOCKS] = 0
     capacity, nr_used = at[CAPACITY], world.state[0].nr_used
     at[LOCKED_NS] = since_ns
-    if capacity > world.outcome.shape[1] or (at[FEEDBACK] != 0 and nr_used > 0):
+    if capacity > world.outcome.shape[1] or nr_used > told.outcome.shape[0]:
         return LOCKED
     at[STROKES] += 1
     if nr_used > 0:
-        take_used(world, user, world.report[user, :0])
+        at[ANSWER] = feed_back(world, at, told, nr_used)
+        if at[ANSWER] < 0 or at[ANSWER] > nodes:
+            return SETTLED
     report = world.report[user, : capacity + 1]
     for row in range(capacity + 1):
         for column in range(3):
@@ -121,8 +154,7 @@ def call_drain(world, at, n):
             if outcome[row] == TAKEN:
                 outcome[row] = USED
     about = world.memory, lying_at(at[STATE]), at[ZONE], world.report[user, : n + 1], n, outcome
-    at[ANSWER] = to_number(at[DRAIN], about)
-    return at[ANSWER]
+    return to_number(at[DRAIN], about)
 
 
 @kernel(inline=True)
@@ -140,7 +172,7 @@ def end_stroke(world, at, locks, now_ns):
         since_ns = lock_for_drain(world, user, now_ns)
         if since_ns < 0:
             return NOTHING_LEFT
-    moved = call_drain(world, at, n) if n > 0 else 0
+    moved = at[ANSWER] = call_drain(world, at, n) if n > 0 else 0
     if moved < 0 or moved > nodes:
         return SETTLED
     goes_on = status == AT_ONCE and not late
@@ -162,7 +194,7 @@ def end_stroke(world, at, locks, now_ns):
 
 
 @kernel
-def run_strokes(world, at, locks, until_ns):
+def run_strokes(world, at, locks, told, until_ns):
     """As :func:`freehint.engine.loop.advance`, with the strokes of one user.
 
     Returns
@@ -176,7 +208,7 @@ def run_strokes(world, at, locks, until_ns):
         if not stroke or who != at[USER] or at[NR_LOCKS] == locks.shape[0]:
             return why, now_ns, who
         if why == STROKE_DUE:
-            why = begin_stroke(world, at, locks, now_ns)
+            why = begin_stroke(world, at, locks, told, now_ns)
         else:
             why = end_stroke(world, at, locks, now_ns)
         if why != NOTHING_LEFT:
@@ -205,6 +237,7 @@ class Driver:
         report, outcome = current.world.report[0], current.world.outcome[0]
         at = self._at = np.zeros(NR_WORDS, np.int64)
         self._locks = np.zeros((LOCKS, 6), np.int64)
+        self._told = pinned(Told(np.zeros((TOLD + 1, 3), np.int64), np.full(TOLD, USED, np.uint8)))
         at[ADVANCE] = address_of(advance, TRIPLE, current.pinned, 0)
         at[FILL] = address_of(policy.fill, PAIR, memory, state, 0, report, 0)
         at[DRAIN] = address_of(policy.drain, NUMBER, memory, state, 0, report, 0, outcome)
@@ -220,13 +253,13 @@ class Driver:
 
     def advance(self, until_ns: int) -> tuple:
         """As :func:`freehint.engine.loop.advance`; NOTHING_LEFT where Python has gone on."""
-        user, at, pinned = self.user, self._at, self._current.pinned
+        user, at, world = self.user, self._at, self._current.pinned
         if not user.walking or user.gathered or user.mixed:
-            return advance(pinned, until_ns)
+            return advance(world, until_ns)
         at[STATE] = user.pinned_state.address
         at[ZONE:LOCKED_NS] = user.zone, user.status, user.since, user.blocks, user.strokes
         at[NR_LOCKS] = 0
-        why, now_ns, who = run_strokes(pinned, at, self._locks, until_ns)
+        why, now_ns, who = run_strokes(world, at, self._locks, self._told, until_ns)
         user.zone, user.status, user.since, user.blocks, user.strokes = at[ZONE:LOCKED_NS].tolist()
         user.to_settle = [user.zone]
         self.strokes.locks.frombytes(self._locks[: at[NR_LOCKS]].tobytes())

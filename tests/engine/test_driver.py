@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import freehint as fh
-from freehint.engine import strokes
+from freehint.engine import driver, strokes
 from freehint.engine.driver import FILLED, IN_ZONE, LOCKED, Driver
 from freehint.policies.balloon_alloc import fill
-from freehint.runs.tables.remains import Remains
 
 ALWAYS, NEVER = 1, 1 << 40
 GUEST = {"memory": "64MiB", "duration_ns": 8_000_000, "walk_at_ns": 1_000_000}
@@ -20,17 +19,20 @@ MOVED = {
     "migration": fh.MigrationConfig(bandwidth_Bps=1 << 31, start_at_ns=1_000_000),
 }
 BALLOON = fh.POLICIES["balloon_alloc"]
-REPORTER = replace(fh.POLICIES["page_reporting"], delay_ns=200_000)
-# How the strokes of each go: policy, scenario, and what Python has to go on with at some stroke.
+FEW = {"capacity": 2, "pause_ns": 20_000, "min_order": 4}
+# How the strokes of each go: policy, scenario, and what Python goes on with at some of them.
 CASES = {
     "under the lock": ("v24", BUSY, None),
-    "without it, zone by zone": (replace(BALLOON, block_order=4), BUSY, IN_ZONE),
+    "without it": (replace(BALLOON, block_order=4), BUSY, IN_ZONE),
     "acknowledged": (replace(BALLOON, block_order=4, report="acknowledged"), BUSY, IN_ZONE),
-    "a migration": (replace(BALLOON, block_order=6), MOVED, IN_ZONE),
-    "with feedback": (REPORTER, BUSY, None),
-    "all zones": ("five_step", BUSY, None),
-    "held until used": ("hold_the_lock", BUSY, None),
-    "all at once": ("restartable_cursor", BUSY, None),
+    "in a migration": (replace(BALLOON, block_order=6), MOVED, IN_ZONE),
+    "gathered": (fh.CallFiveStep(**FEW), BUSY, FILLED),
+    "with feedback": (fh.CallWalker("own", resume="host_feedback", **FEW), BUSY, None),
+    "with all locks": (
+        fh.CallWalker("own", lock="whole_call", on_full="wait", **FEW),
+        BUSY,
+        IN_ZONE,
+    ),
 }
 
 
@@ -58,7 +60,39 @@ def test_a_driver_changes_nothing(monkeypatch, case):
     plain = simulate(monkeypatch, NEVER, policy, values)
     assert not left
     driven = simulate(monkeypatch, ALWAYS, policy, values)
-    print(case, len(plain.locks), len(plain.reports), left[:5])
+    assert len(plain.locks) > 10
+    assert asked in left if asked else not left
     for name in ("reports", "locks", "waits", "walks", "history", "summary"):
         assert getattr(plain, name).equals(getattr(driven, name)), name
     assert np.array_equal(plain.memory.links, driven.memory.links)
+
+
+def test_a_policy_with_more_rows_than_before_is_left_to_python(monkeypatch):
+    """The tables become wider, or the feedback is longer than the driver's own table."""
+    left = told(monkeypatch)
+    monkeypatch.setattr(driver, "TOLD", 1)
+    policy = fh.CallWalker("own", resume="host_feedback", **FEW)
+    plain = simulate(monkeypatch, NEVER, policy, BUSY)
+    driven = simulate(monkeypatch, ALWAYS, policy, BUSY)
+    assert LOCKED in left and plain.locks.equals(driven.locks)
+    assert plain.reports.equals(driven.reports)
+
+
+@fh.kernel
+def fill_wrongly(memory, state, zone, report, capacity):
+    """Choose a block as balloon_alloc does, but one of 16 with an order that it has not."""
+    n, status = fill(memory, state, zone, report, capacity)
+    if report[0, 0] & 255 == 128:
+        report[0, 1] = 3
+    return n, status
+
+
+def test_a_row_that_names_no_block_is_told_as_without_a_driver(monkeypatch):
+    policy = replace(BALLOON, fill=fill_wrongly, trusted=True, block_order=4)
+    said = []
+    for many in (NEVER, ALWAYS):
+        left = told(monkeypatch)
+        with pytest.raises(fh.InputError, match=r"row 0 \(node \d+, order 3\) is neither") as error:
+            simulate(monkeypatch, many, policy, BUSY)
+        said.append(str(error.value))
+    assert said[0] == said[1] and FILLED in left
