@@ -1,6 +1,5 @@
 """For all tests: compiled helpers, what takes longest is begun first, and nothing is done twice."""
 
-import os
 import sys
 
 import pytest
@@ -18,13 +17,14 @@ ALIKE = ("tests/engine/", "tests/mm/")
 
 def pytest_sessionstart(session):
     """Each worker rewrites the assertions of a part of the files, which all others find kept."""
-    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
-    if count == 1 or sys.dont_write_bytecode:
-        return
     config = session.config
+    worker = getattr(config, "workerinput", None)
+    if worker is None or sys.dont_write_bytecode:
+        return
+    number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
     state = config.stash[rewrite.assertstate_key]
     files = sorted((config.rootpath / "tests").rglob("test_*.py"))
-    for path in files[int(os.environ["PYTEST_XDIST_WORKER"][2:]) :: count]:
+    for path in files[number::count]:
         kept = rewrite.get_cache_dir(path) / (path.stem + rewrite.PYC_TAIL)
         if rewrite._read_pyc(path, kept) is None and rewrite.try_makedirs(kept.parent):
             source, code = rewrite._rewrite_test(path, config)

@@ -70,8 +70,9 @@ def counterfactual(
 
     Parameters
     ----------
-    recording : str or Path
-        ``".../NAME"`` of NAME.T0, NAME.T1 and NAME.trace, or a name of the sample data.
+    recording : str, Path or Recording
+        ``".../NAME"`` of NAME.T0, NAME.T1 and NAME.trace, a name of the sample data, or what
+        :func:`loaded` gives.
     policies : str, Policy, or a list of them
         Names in ``fh.POLICIES``, or policies of your own.
     ways : str, or sequence of str
@@ -124,10 +125,9 @@ def counterfactual(
         one_of("ways", way, WAYS)
     several = policies if isinstance(policies, list | tuple) else (policies,)
     found = [find_policy(one) for one in several]
-    stem = recording_stem(recording)
-    loaded = load_recording(stem)
-    at = np.flatnonzero(loaded.trace["event"].str.startswith("w_"))
-    asked = Asked(loaded, at, reuse)
+    recording = loaded(recording)
+    at = np.flatnonzero(recording.trace["event"].str.startswith("w_"))
+    asked = Asked(recording, at, reuse)
     table = [_recorded(asked)] if len(at) else []
     for policy in found:
         if PREDICTED in ways and len(at) and isinstance(policy, CallWalker):
@@ -136,9 +136,17 @@ def counterfactual(
             table.append(_simulated(asked, policy, scenario))
     if not table:
         raise InputError(
-            f"{stem}: ways {tuple(ways)} with reuse {reuse!r} give no row for these policies"
+            f"{recording.stem}: ways {tuple(ways)} with reuse {reuse!r} give no row for these"
+            " policies"
         )
     return pd.DataFrame(table)
+
+
+def loaded(recording) -> Recording:
+    """A recording by its name, or itself: who asks twice of one need not load it twice."""
+    if isinstance(recording, Recording):
+        return recording
+    return load_recording(recording_stem(recording))
 
 
 def recorded_policy(recording) -> CallWalker:
@@ -146,7 +154,7 @@ def recorded_policy(recording) -> CallWalker:
 
     Parameters
     ----------
-    recording : str or Path
+    recording : str, Path or Recording
         As for :func:`counterfactual`.
 
     Raises
@@ -154,11 +162,11 @@ def recorded_policy(recording) -> CallWalker:
     InputError
         The recording cannot be used, or has no walk.
     """
-    loaded = load_recording(recording_stem(recording))
-    begins = np.flatnonzero(loaded.trace["event"] == "w_walk_begin")
+    recording = loaded(recording)
+    begins = np.flatnonzero(recording.trace["event"] == "w_walk_begin")
     if not len(begins):
-        raise InputError(f"{loaded.stem}.trace.parquet: has no row w_walk_begin")
-    return policy_of(knobs_before(loaded, int(begins[0])))
+        raise InputError(f"{recording.stem}.trace.parquet: has no row w_walk_begin")
+    return policy_of(knobs_before(recording, int(begins[0])))
 
 
 def _recorded(asked: Asked) -> dict:

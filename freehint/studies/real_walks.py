@@ -10,7 +10,7 @@ from freehint.config import InputError, one_of
 from freehint.data import data
 from freehint.engine.guest.recorded_guest import RecordedGuest, recording_stem
 from freehint.formats.traces.recording import load_recording
-from freehint.replay.counterfactual import counterfactual, recorded_policy
+from freehint.replay.counterfactual import counterfactual, loaded, recorded_policy
 from freehint.replay.walker.knobs import FIVE_STEP, RESTART
 from freehint.replay.walkers import WalkerPrediction, walker_predictions
 from freehint.runs.scenario import Scenario
@@ -159,9 +159,10 @@ def with_and_without_rotation(stem) -> pd.DataFrame:
         Rows of :func:`freehint.counterfactual`: what was recorded, and what is predicted exactly
         for both; ``policy`` is the value of ``rotate``.
     """
-    policy = recorded_policy(stem)
+    recording = loaded(stem)
+    policy = recorded_policy(recording)
     others = [replace(policy, name=rotate, rotate=rotate) for rotate in ("never", "on_exit")]
-    table = counterfactual(stem, others, ways=("predicted exactly",), reuse="left_lists")
+    table = counterfactual(recording, others, ways=("predicted exactly",), reuse="left_lists")
     table.loc[table["run"] == "recorded", "policy"] = policy.rotate
     return table
 
@@ -179,11 +180,12 @@ def by_lap_rule(stem) -> pd.DataFrame:
     DataFrame
         Rows of :func:`freehint.counterfactual`; ``policy`` is the rule.
     """
-    policy = replace(recorded_policy(stem), rotate="on_exit")
+    recording = loaded(stem)
+    policy = replace(recorded_policy(recording), rotate="on_exit")
     scans = {name: {"resume": "scan_for_first", "lap": name} for name in ("always", "shrinks")}
     scans["any reported block"] = {"resume": "scan_for_mark"}
     others = [replace(policy, name=name, **knobs) for name, knobs in scans.items()]
-    return counterfactual(stem, others, ways=("predicted exactly",), reuse="left_lists")
+    return counterfactual(recording, others, ways=("predicted exactly",), reuse="left_lists")
 
 
 def same_walk(stem) -> Scenario:

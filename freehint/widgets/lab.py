@@ -78,7 +78,8 @@ class Lab(Simulating, widgets.VBox):
             self.add_class(name)
         self._page.show_sides(self)
         self._show_values()
-        self.redraw()
+        self._stale = {*self.shown} - {*self.runs}
+        self._draw()
         answer_here(self)
 
     @classmethod
@@ -132,6 +133,9 @@ class Lab(Simulating, widgets.VBox):
     def redraw(self) -> None:
         """Simulate the sides shown again, at once, and draw everything."""
         self._stale = set(self.shown)
+        self._draw()
+
+    def _draw(self) -> None:
         for _ in self._work(previews=False):
             pass
         if not self._slices.at_once:  # else they are drawn already

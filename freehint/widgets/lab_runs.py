@@ -22,8 +22,9 @@ class Simulating:
     """The part of the bench that simulates its stale sides, and several seeds."""
 
     def _first_players(self) -> dict:
-        scenario, guest = self._benches["A"].guest(self._values["A"])
-        seen = record_guest(scenario, guest, MOMENTS)
+        bench, values = self._benches["A"], self._values["A"]
+        seen = record_guest(*bench.guest(values), MOMENTS)
+        self.scenarios["A"], self.runs["A"] = bench.scenario(values), seen.run
         players = {side: Player(seen, moment=_mid_walk(seen)) for side in SIDES}
         self._links = [
             widgets.jslink(*((players[side], name) for side in SIDES))

@@ -18,7 +18,6 @@ from freehint.mm.memory import (
     frame_order,
     frame_type,
     free_list_head,
-    list_nodes,
     pcp_list_head,
     user_node,
     zone_name,
@@ -34,6 +33,7 @@ from freehint.mm.reference.lists import (
 )
 from freehint.mm.reference.pcp import NR_PCP_LISTS, count
 
+ZONE_COUNTERS = ("nr_free_pages", "watermark_boost", "nr_reserved_highatomic", "flags")
 PCP_COUNTERS = [field.name for field in fields(PerCpuPages) if field.name != "lists"]
 
 
@@ -48,9 +48,23 @@ frame_order, frame_type = map(plain, (frame_order, frame_type))
 
 def pfns_on(memory: Memory, head: int) -> list[int]:
     """The pfns of the blocks on a list, without the bookmarks."""
-    if memory.links[2 * head + NEXT] == head:  # most lists are empty: this saves a call
-        return []
-    return (list_nodes(memory, head) + memory.base_pfn).tolist()
+    return _pfns_at(_places(memory), head)
+
+
+def _places(memory: Memory) -> tuple[memoryview, int, int]:
+    """What to walk a list with: links, number of pages, first pfn."""
+    return memory.links.data, memory.nr_pages, int(memory.base_pfn)
+
+
+def _pfns_at(places, head: int) -> list[int]:
+    """:func:`pfns_on` in plain Python: most lists are short, and a kernel's call takes longer."""
+    links, nr_pages, base = places
+    node, found = links[2 * head + NEXT], []
+    while node != head:
+        if node < nr_pages:
+            found.append(node + base)
+        node = links[2 * node + NEXT]
+    return found
 
 
 def pageblock_types(memory: Memory) -> dict[int, int]:
@@ -139,26 +153,21 @@ def from_memory(memory: Memory) -> Twin:
 
 def differences(twin: Twin, memory: Memory) -> Iterator[str]:
     """Yield a sentence for each list and counter in which the two differ."""
+    places = _places(memory)
+    counters = {name: memory.zones[name].tolist() for name in ZONE_COUNTERS}
+    of_cpus = {name: memory.pcp[name].tolist() for name in ("count", *PCP_COUNTERS)}
     for z, zone in enumerate(twin.zones):
         for (order, migratetype), pfns in zone.free_list.items():
-            theirs = pfns_on(memory, free_list_head(memory, z, order, migratetype))
+            theirs = _pfns_at(places, free_list_head(memory, z, order, migratetype))
             if pfns != theirs:
                 where = f"zone {zone.name}, order {order}, migratetype {migratetype}"
                 yield f"{where}: twin {pfns}, memory {theirs}"
         for cpu, pcp in enumerate(zone.pcp):
-            yield from _pcp_differences(pcp, memory, z, cpu)
-        for name, ours, theirs in (
-            ("nr_free_pages", nr_free_pages(zone), memory.zones.nr_free_pages[z]),
-            ("watermark_boost", zone.watermark_boost, memory.zones.watermark_boost[z]),
-            (
-                "nr_reserved_highatomic",
-                zone.nr_reserved_highatomic,
-                memory.zones.nr_reserved_highatomic[z],
-            ),
-            ("flags", zone.flags, memory.zones["flags"][z]),
-        ):
-            if ours != theirs:
-                yield f"zone {zone.name}: {name}: twin {ours}, memory {theirs}"
+            yield from _pcp_differences(pcp, memory, places, of_cpus, z, cpu)
+        for name, theirs in counters.items():
+            ours = nr_free_pages(zone) if name == "nr_free_pages" else getattr(zone, name)
+            if ours != theirs[z]:
+                yield f"zone {zone.name}: {name}: twin {ours}, memory {theirs[z]}"
     if twin.private != private_lists(memory):
         yield f"private lists: twin {twin.private}, memory {private_lists(memory)}"
     if twin.pageblock != pageblock_types(memory):
@@ -167,16 +176,16 @@ def differences(twin: Twin, memory: Memory) -> Iterator[str]:
         yield f"kept types: twin {twin.kept_type}, memory {kept_types(memory)}"
 
 
-def _pcp_differences(pcp: PerCpuPages, memory: Memory, z: int, cpu: int) -> Iterator[str]:
+def _pcp_differences(pcp, memory: Memory, places, counters: dict, z: int, cpu: int):
     where = f"zone {zone_name(memory, z)}, cpu {cpu}"
     for pindex, pfns in enumerate(pcp.lists):
-        theirs = pfns_on(memory, pcp_list_head(memory, z, cpu, pindex))
+        theirs = _pfns_at(places, pcp_list_head(memory, z, cpu, pindex))
         if pfns != theirs:
             yield f"{where}, pcp list {pindex}: twin {pfns}, memory {theirs}"
-    ours = {"count": count(pcp), **{name: getattr(pcp, name) for name in PCP_COUNTERS}}
-    for name, value in ours.items():
-        if value != memory.pcp[name][z, cpu]:
-            yield f"{where}: pcp.{name}: twin {value}, memory {memory.pcp[name][z, cpu]}"
+    for name, theirs in counters.items():
+        ours = count(pcp) if name == "count" else getattr(pcp, name)
+        if ours != theirs[z][cpu]:
+            yield f"{where}: pcp.{name}: twin {ours}, memory {theirs[z][cpu]}"
 
 
 def same_lists(twin: Twin, memory: Memory) -> bool:
