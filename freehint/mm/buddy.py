@@ -13,7 +13,7 @@ goes to the tail if its next merge is likely (``buddy_merge_likely``), else to t
 Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 """
 
-from freehint.jit import add_at, kernel, prefetch, seldom
+from freehint.jit import add_at, kernel, prefetch
 from freehint.jit.apart import NOTHING
 from freehint.mm.callback import note_empty_list
 from freehint.mm.list import list_add, list_add_tail, list_del, list_next, prefetch_links
@@ -247,7 +247,7 @@ def rmqueue_smallest(memory, zone, order, migratetype):
     node = list_next(memory.links, head)
     # A page frame's number says in one test that it is no head and no bookmark (first_block).
     while node >= memory.nr_pages:
-        if seldom(node != head):
+        if node != head:
             memory.zones[zone].bookmark_steps += 1
             node = list_next(memory.links, node)
             continue
