@@ -16,7 +16,7 @@ Source: mm/page_alloc.c of Linux 6.1, unless a docstring names another release.
 from freehint.jit import add_at, kernel, prefetch
 from freehint.jit.apart import NOTHING
 from freehint.mm.callback import note_empty_list
-from freehint.mm.list import list_add, list_add_tail, list_del, list_next, prefetch_links
+from freehint.mm.list import list_add, list_add_tail, list_del, prefetch_links
 from freehint.mm.memory import (
     BUDDY,
     BUDDY_AND_ORDER,
@@ -30,6 +30,7 @@ from freehint.mm.memory import (
     REPORT_REQUESTED,
     TYPE_SHIFT,
     WATCH_EMPTY,
+    first_block,
     frame_type,
     free_list_head,
     nr_types,
@@ -244,18 +245,13 @@ def rmqueue_smallest(memory, zone, order, migratetype):
     """
     current = order
     head = free_list_head(memory, zone, order, migratetype)
-    node = list_next(memory.links, head)
-    # A page frame's number says in one test that it is no head and no bookmark (first_block).
-    while node >= memory.nr_pages:
-        if node != head:
-            memory.zones[zone].bookmark_steps += 1
-            node = list_next(memory.links, node)
-            continue
+    node = first_block(memory, head)
+    while node == head:
         current += 1
         if current == NR_ORDERS:
             return -1
         head += HEADS
-        node = list_next(memory.links, head)
+        node = first_block(memory, head)
     del_page_of_type(memory, node, zone, current, migratetype)
     # The watch is tested first: no processor can predict whether a list ran empty.
     if memory.notify[WATCH_EMPTY] != 0 and memory.nr_free[zone, current, migratetype] == 0:
