@@ -6,7 +6,7 @@ import operator
 import sys
 
 import numpy as np
-from numba.core import base, cgutils, ir, types, typing
+from numba.core import base, cgutils, ir, types, typing, utils
 from numba.core.errors import NumbaNotImplementedError
 from numba.core.imputils import lower_builtin
 from numba.core.typing.typeof import _typeof_ndarray, typeof_impl
@@ -27,13 +27,21 @@ def _refresh_if_declared(refresh):
     return refresh_if_declared
 
 
+_lists = {}
+
+
 def _declared(context) -> int:
     """How many declarations a context's registries and its typing context's have."""
-    found = sum(
-        len(getattr(registry, name))
-        for registry, loader in context._registries.items()
-        for name in loader.registry_items
-    )
+    registries = context._registries
+    _, known, lists = _lists.get(id(registries), (None, 0, ()))
+    if known != len(registries):
+        lists = [
+            getattr(registry, name)
+            for registry, loader in registries.items()
+            for name in loader.registry_items
+        ]
+        _lists[id(registries)] = registries, len(registries), lists  # its id stays its own
+    found = sum(map(len, lists))
     typing_context = getattr(context, "typing_context", None)
     return found if typing_context is None else found + _declared(typing_context)
 
@@ -157,6 +165,8 @@ def _type_of_array(array, context):
 def install() -> None:
     """Let Numba do so."""
     base._has_loc = _takes_location
+    # A dispatcher asks twice as it is made; an import of this package makes 500.
+    utils.pysignature = functools.lru_cache(maxsize=1)(utils.pysignature)
     for context in (base.BaseContext, typing.BaseContext):
         context.refresh = _refresh_if_declared(context.refresh)
     typing.BaseContext.resolve_getattr = _attribute

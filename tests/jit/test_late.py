@@ -1,10 +1,16 @@
 """Kernels that are compiled when a running kernel calls them first."""
 
+import sys
+from typing import NamedTuple
+
 import pytest
 
 import freehint as fh
 from freehint.engine.loop import advance
-from freehint.jit import Kernel, late
+from freehint.jit import Kernel, kernel, late
+from freehint.jit.apart import NUMBER
+from freehint.jit.pinned import pinned
+from freehint.jit.pipeline import KernelCompiler
 from freehint.jit.progress import kernels_inside
 
 # Its guest falls back to other migratetypes, which Linux 6.12 does by claiming pageblocks.
@@ -59,6 +65,34 @@ def test_all_that_can_be_called_late_can_be_compiled():
     assert all(slot.words[late.ADDRESS] for slot in late._slots.values())
 
 
+class Number(NamedTuple):
+    """What a late kernel takes."""
+
+    value: int
+
+
+@kernel(cold=True, late=NUMBER)
+def late_double(given):
+    return 2 * given.value
+
+
+def double(given):
+    return late_double(given)
+
+
 def test_an_entry_that_is_called_by_itself_tells_why(monkeypatch):
-    monkeypatch.setattr(late, "_failed", [MemoryError("all of it")])
-    assert late.NotCompiledError("fault").__cause__ is late._failed[0]
+    module = sys.modules["freehint.jit.kernel"]
+    monkeypatch.setattr(module, "_compiler", lambda function: KernelCompiler)
+    monkeypatch.setattr(late, "_failed", [])
+    why = MemoryError("all of it")
+
+    def fails(_slot):
+        raise why
+
+    entry, given = kernel(double).python_entry(), pinned(Number(21))
+    with monkeypatch.context() as patched:
+        patched.setattr(late.Slot, "fill", fails)
+        with pytest.raises(late.NotCompiledError) as caught:
+            entry(given)
+    assert caught.value.__cause__ is why
+    assert entry(given) == 42

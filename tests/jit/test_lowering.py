@@ -1,5 +1,6 @@
 """Kernels as the package's own compiler makes them, beside the same functions in plain Python."""
 
+import re
 import sys
 from typing import NamedTuple
 
@@ -7,9 +8,9 @@ import numba
 import numpy as np
 import pytest
 from numba.core import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload_attribute
 
-from freehint.jit import as_python, kernel
+from freehint.jit import as_python, kernel, seldom
 from freehint.jit.pinned import pinned
 from freehint.jit.pipeline import KernelCompiler
 
@@ -243,3 +244,52 @@ def test_only_a_kernel_that_makes_arrays_counts_references(ours, monkeypatch):
     assert sys.getrefcount(values) == before
     with pytest.raises(numba.core.errors.TypingError, match="array passed"):
         kernel(doubled)(values)
+
+
+def test_extremes_of_integers_and_in_are_written_out(ours):
+    def mix(a, b, c):
+        found = min(a, b) + 10 * max(b, c, a) + 100 * min(c, 3, b, a)
+        return found + 1000 * int(a > b) + 10_000 * (a in (b, c)) + 100_000 * int(c)
+
+    made = ours(mix)
+    for given in ((1, 2, 3), (3, 2, 1), (-4, -5, -4), (7, 7, 2)):
+        assert made(*given) == mix(*given)
+    # Other numbers are Numba's own: there the result's type matters.
+    assert ours(lambda a, b: min(a, b))(2, 1.5) == 1.5
+
+
+def test_what_seldom_holds_tells_llvm_so(ours):
+    def plain(values, i):
+        if values[i] > 3:
+            values[0] = i
+
+    def told(values, i):
+        if seldom(values[i] > 3):
+            values[0] = i
+
+    weights = []
+    for function in (plain, told):
+        entry, values = ours(function).python_entry(), np.arange(6)
+        entry(values, 2)
+        assert values[0] == 0
+        entry(values, 5)
+        assert values[0] == 5
+        (text,) = entry.inspect_llvm().values()
+        (body,) = re.findall(r"^define noundef i32 @.*?^}", text, re.M | re.S)
+        weights.append("!prof" in body)  # the weights of a branch
+    assert weights == [False, True]
+    assert seldom(True)  # in Python
+
+
+def test_an_attribute_that_is_declared_later_is_found():
+    def threefold(number):
+        return number.three_times
+
+    with pytest.raises(numba.core.errors.TypingError, match="three_times"):
+        numba.njit(threefold)(14)
+
+    @overload_attribute(types.Integer, "three_times")
+    def declare(number):
+        return lambda number: 3 * number
+
+    assert numba.njit(threefold)(14) == 42

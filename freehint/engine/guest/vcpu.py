@@ -100,18 +100,6 @@ def drawn_block(word, blocks):
 
 
 @kernel(inline=True)
-def interval_after(world, word):
-    """Time in ns from an event's end to the CPU's next: 0.5 to 1.5 of the mean interval."""
-    return (world.state[0].interval_ns * (1024 + (word >> 52))) >> 11
-
-
-@kernel(inline=True)
-def is_write(world, word, blocks):
-    """Does a CPU that holds ``blocks`` blocks write?"""
-    return ((word & 0xFF) < world.state[0].write_threshold) & (blocks > 0)
-
-
-@kernel(inline=True)
 def pass_write(world, cpu, due_ns, until_ns):
     """In a guest without content, let the CPU's next event, at ``due_ns``, pass if it writes.
 
@@ -128,10 +116,13 @@ def pass_write(world, cpu, due_ns, until_ns):
     if seldom(at == world.words.shape[1]):
         return due_ns
     word = world.words[cpu, at]
-    passes = int(is_write(world, word, record.nr_blocks) & (due_ns < until_ns))
+    writes = ((word & 0xFF) < world.state[0].write_threshold) & (record.nr_blocks > 0)
+    passes = int(writes & (due_ns < until_ns))
     record.word_at = at + passes
     world.tally[0].writes += passes
-    return due_ns + passes * (world.cost[0].write_ns + interval_after(world, word))
+    # 0.5 to 1.5 of the mean interval, as behind each event.
+    interval_ns = (world.state[0].interval_ns * (1024 + (word >> 52))) >> 11
+    return due_ns + passes * (world.cost[0].write_ns + interval_ns)
 
 
 @kernel(inline=True)
@@ -205,7 +196,8 @@ def cpu_event(world, cpu, now_ns, until_ns):
     state = world.state[0]
     word = world.words[cpu, world.cpu[cpu].word_at]
     blocks = world.cpu[cpu].nr_blocks
-    if seldom(is_write(world, word, blocks)):  # most writes have been passed
+    writes = ((word & 0xFF) < state.write_threshold) & (blocks > 0)
+    if seldom(writes):  # most writes have been passed
         world.tally[0].writes += 1
         done = now_ns + world.cost[0].write_ns
         if has_content(world):
@@ -225,7 +217,7 @@ def cpu_event(world, cpu, now_ns, until_ns):
         wait_for_release(world, cpu, now_ns)
     else:
         world.cpu[cpu].word_at += 1
-        due_ns = done + interval_after(world, word)
+        due_ns = done + ((state.interval_ns * (1024 + (word >> 52))) >> 11)
         if has_content(world):
             ask_for_next_block(world, cpu)
             ask_for_content(world, cpu)
