@@ -1,17 +1,28 @@
-"""Large kernels of reclaim and compaction, called as the engine calls them: with pinned tuples.
+"""Kernels as tests call them: as the engine does, with pinned tuples.
 
-Late kernels stay apart from a kernel that takes pinned tuples, and are those that the engine has
-compiled already.  Compiled for plain tuples, each of these would hold all of them once more.
+There is less to compile for a kernel that takes them.  Late kernels stay apart from it, and are
+those that the engine has compiled already; compiled for plain tuples, it would hold all of them
+once more.
 """
 
-from freehint.jit.pinned import pinned
-from freehint.mm.compact import direct as compact_direct
-from freehint.mm.compact import kcompactd
-from freehint.mm.compact import zone as compact_zone
-from freehint.mm.reclaim import direct, kswapd, shrink, slowpath
+import sys
+from pathlib import Path
 
+from freehint.jit import Kernel
+from freehint.jit.pinned import pinned
+
+TESTS = str(Path(__file__).parent)
 MOST = 16
 _pins = {}  # id -> the tuple, which keeps its id, and its pin
+_call = Kernel.__call__
+
+
+def call(kernel, *arguments):
+    """Call a kernel; if a test calls it and it is compiled, with pinned tuples."""
+    compiled = kernel.from_python or kernel.compile_helpers
+    if compiled and sys._getframe(1).f_globals.get("__file__", "").startswith(TESTS):
+        return _call(kernel, *map(_pin, arguments))
+    return _call(kernel, *arguments)
 
 
 def _pin(value):
@@ -22,17 +33,3 @@ def _pin(value):
             _pins.clear()
         _pins[id(value)] = value, pinned(value)
     return _pins[id(value)][1]
-
-
-def _called(kernel):
-    return lambda *arguments: kernel(*map(_pin, arguments))
-
-
-alloc, alloc_no_reclaim = _called(slowpath.alloc), _called(slowpath.alloc_no_reclaim)
-kswapd_step, next_round = _called(kswapd.kswapd_step), _called(shrink.next_round)
-memory_reclaim, drop_caches = _called(direct.memory_reclaim), _called(direct.drop_caches)
-reclaim_with_force = _called(direct.reclaim_with_force)
-direct_compact = _called(compact_direct.direct_compact)
-try_to_compact_pages = _called(compact_direct.try_to_compact_pages)
-compact_node, step_zone = _called(compact_direct.compact_node), _called(compact_zone.step_zone)
-kcompactd_step = _called(kcompactd.kcompactd_step)

@@ -5,10 +5,12 @@ import sys
 import pytest
 from _pytest.assertion import rewrite
 
+import as_engine
 from freehint.jit import Kernel
 
 # Helpers called from Python are the compiled ones, so that those are tested.
 Kernel.compile_helpers = True
+Kernel.__call__ = as_engine.call
 # nbformat's jsonschema would make 38 parsers of addresses, of which no schema here has any: 1.3 s.
 sys.modules["rfc3987_syntax"] = None
 # Their kernels share most functions, and a process that has compiled one has those at hand.
@@ -32,9 +34,18 @@ def pytest_sessionstart(session):
 
 
 def pytest_collection_modifyitems(items):
-    """JupyterLab first: of two processes one has enough to do with it.  Then what compiles most."""
-    last = [lambda path: path.name != "test_jupyterlab.py", lambda path: not _alike(str(path))]
-    items.sort(key=lambda item: [is_last(item.path) for is_last in last])
+    """JupyterLab first: of two processes one has enough to do with it.  Then what compiles most.
+
+    The test of ``freehint warm`` comes last: it has processes of its own, where compiling anew
+    what others compile together would take longest.
+    """
+    items.sort(key=lambda item: _turn(item.path))
+
+
+def _turn(path) -> int:
+    if path.name == "test_jupyterlab.py":
+        return 0
+    return 1 if _alike(str(path)) else 2 + (path.name == "test_kernel_cache.py")
 
 
 def _alike(nodeid: str) -> bool:

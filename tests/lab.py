@@ -22,7 +22,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -421,11 +421,16 @@ class OfflinePage(NamedTuple):
     screenshot: Path
 
 
-def open_offline(html_path: Path, name: str | None = None) -> OfflinePage:
-    """Open an HTML file with the network cut; the picture is called ``name`` or as the file."""
+def open_offline(
+    html_path: Path, name: str | None = None, browser: Browser | None = None
+) -> OfflinePage:
+    """Open an HTML file with the network cut; the picture is called ``name`` or as the file.
+
+    A test that opens several gives the browser; each has a context of its own.
+    """
     address = Path(html_path).resolve().as_uri()
     requests, errors = [], []
-    with chromium() as browser:
+    with nullcontext(browser) if browser else chromium() as browser:
         page = new_page(browser, offline=True, viewport={"width": 1200, "height": 900})
         page.on("request", lambda request: requests.append(request.url))
         page.on("websocket", lambda socket: requests.append(socket.url))
@@ -435,7 +440,9 @@ def open_offline(html_path: Path, name: str | None = None) -> OfflinePage:
         foreign = [url for url in requests if urlsplit(url).scheme not in ("data", "blob")]
         foreign.remove(address)
         picture = _screenshot(page, name or Path(html_path).stem, full_page=True)
-        return OfflinePage(foreign, errors, page.inner_text("body"), picture)
+        text = page.inner_text("body")
+        page.close()
+        return OfflinePage(foreign, errors, text, picture)
 
 
 def _screenshot(page: Page, name: str, **how) -> Path:

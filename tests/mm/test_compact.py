@@ -5,12 +5,13 @@ import random
 import numpy as np
 import pytest
 
-import as_engine
 from freehint.mm import zone
 from freehint.mm.buddy import FPI_NONE, free_block
 from freehint.mm.check import check_memory
 from freehint.mm.compact import direct, finish, kcompactd, skip
+from freehint.mm.compact.direct import compact_node, direct_compact
 from freehint.mm.compact.hand import take_in_hand, take_target
+from freehint.mm.compact.kcompactd import kcompactd_step
 from freehint.mm.compact.search import fast_find_migrateblock, fast_isolate_freepages
 from freehint.mm.compact.state import (
     COMPACT_CONTINUE,
@@ -29,7 +30,7 @@ from freehint.mm.compact.state import (
     copy_compaction,
     new_compaction,
 )
-from freehint.mm.compact.zone import begin_zone
+from freehint.mm.compact.zone import begin_zone, step_zone
 from freehint.mm.memory import (
     LRU,
     MOVABLE,
@@ -65,7 +66,7 @@ class Guest:
         self.compaction = new_compaction(self.memory)
 
     def compact(self, order, priority=PRIO_SYNC_LIGHT, migratetype=MOVABLE):
-        return as_engine.direct_compact(
+        return direct_compact(
             self.memory,
             self.reclaim,
             self.compaction,
@@ -116,7 +117,7 @@ def test_a_smaller_block_of_a_movable_pageblock_is_captured_for_movable_requests
 def test_kcompactd_captures_nothing():
     guest = Guest()
     kcompactd.wakeup_kcompactd(guest.memory, guest.compaction, 9, 3)
-    while as_engine.kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0):
+    while kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0):
         check_memory(guest.memory)
     assert guest.compaction.control[KCOMPACTD].captured == -1
     assert guest.memory.nr_free[0, 9:].sum() > 0
@@ -126,7 +127,7 @@ def test_kcompactd_captures_nothing():
 def test_pages_keep_their_places_and_none_is_lost(profile):
     guest = Guest(profile=profile)
     free, used = guest.free_pages(), np.count_nonzero(guest.memory.frame & LRU)
-    moved = as_engine.compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
+    moved = compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
     assert moved > 1000 and guest.free_pages() == free
     assert np.count_nonzero(guest.memory.frame & LRU) == used
     slots = np.flatnonzero(guest.reclaim.slot)
@@ -144,7 +145,7 @@ def test_the_moves_of_a_step_are_told(profile):
         COMPACT_CONTINUE
     )
     before = guest.reclaim.slot.copy()
-    as_engine.step_zone(guest.memory, guest.reclaim, guest.compaction, KCOMPACTD)
+    step_zone(guest.memory, guest.reclaim, guest.compaction, KCOMPACTD)
     moves = guest.compaction.moves[KCOMPACTD, : cc.nr_moves]
     assert len(moves) == 32 == cc.migrated
     assert (guest.reclaim.slot[moves[:, 1]] == before[moves[:, 0]]).all()
@@ -157,7 +158,7 @@ def test_pages_under_writeback_stay():
     busy = np.flatnonzero(guest.reclaim.slot)[::7]
     guest.reclaim.page[busy] |= PG_WRITEBACK
     slots = guest.reclaim.slot[busy].copy()
-    as_engine.compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
+    compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
     assert (guest.reclaim.slot[busy] == slots).all()
 
 
@@ -255,7 +256,7 @@ def test_a_pageblock_of_which_nothing_can_be_isolated_is_not_searched_for_ever(p
     assert result == COMPACT_CONTINUE
     rounds = 0
     while result == COMPACT_CONTINUE and rounds < 100:
-        result = as_engine.step_zone(memory, guest.reclaim, guest.compaction, PROCESS)
+        result = step_zone(memory, guest.reclaim, guest.compaction, PROCESS)
         rounds += 1
     assert result == COMPACT_PARTIAL_SKIPPED, f"{rounds} rounds"
 
@@ -345,7 +346,7 @@ def test_an_order_that_woke_nobody_is_tried_before_the_score_is_looked_at():
     assert (daemon.awake, daemon.kcompactd_max_order) == (0, 9)
     parts = guest.memory, guest.reclaim, guest.compaction
     assert not kcompactd.kcompactd_timeout(*parts)
-    assert not as_engine.kcompactd_step(*parts, 0)
+    assert not kcompactd_step(*parts, 0)
     assert vmstat(guest.reclaim)["compact_daemon_wake"] == 1
     assert kcompactd.kcompactd_timeout(*parts)
     assert (daemon.awake, daemon.proactive) == (1, 1)
@@ -355,9 +356,9 @@ def test_an_order_asked_for_meanwhile_is_worked_on_next():
     guest = Guest()
     daemon = guest.compaction.daemon[0]
     kcompactd.wakeup_kcompactd(guest.memory, guest.compaction, 4, 3)
-    as_engine.kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0)
+    kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0)
     kcompactd.wakeup_kcompactd(guest.memory, guest.compaction, 9, 3)
-    while as_engine.kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0):
+    while kcompactd_step(guest.memory, guest.reclaim, guest.compaction, 0):
         pass
     assert vmstat(guest.reclaim)["compact_daemon_wake"] == 2
     assert guest.memory.nr_free[0, 9:].sum() > 0
@@ -369,11 +370,11 @@ def test_an_order_asked_for_meanwhile_is_worked_on_next():
 def test_a_guest_goes_on_between_the_steps(profile, seed):
     guest, chance = Guest(profile=profile), random.Random(seed)
     memory = guest.memory
-    as_engine.compact_node(memory, guest.reclaim, guest.compaction, 0)
+    compact_node(memory, guest.reclaim, guest.compaction, 0)
     held = []
     for _ in range(60):
         kcompactd.wakeup_kcompactd(memory, guest.compaction, 9, 3)
-        as_engine.kcompactd_step(memory, guest.reclaim, guest.compaction, 0)
+        kcompactd_step(memory, guest.reclaim, guest.compaction, 0)
         check_memory_but_for_hands(guest)
         for _ in range(chance.randrange(60)):
             node, _zone, _locked = zone.alloc_pages(memory, 0, chance.choice((0, 0, 2)), 0, 0)
@@ -405,7 +406,7 @@ def test_the_hardest_priority_scans_the_whole_zone_and_every_pageblock():
 
 def test_work_is_noted_for_the_engine():
     guest = Guest()
-    as_engine.compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
+    compact_node(guest.memory, guest.reclaim, guest.compaction, 0)
     counts, work = vmstat(guest.reclaim), guest.reclaim.work
     scanned = counts["compact_migrate_scanned"] + counts["compact_free_scanned"]
     assert work[-2] == scanned and work[-1] == counts["pgmigrate_success"]

@@ -6,11 +6,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-import as_engine
 from freehint.mm import zone
 from freehint.mm.buddy import FPI_NONE, free_block
 from freehint.mm.check import check_memory
 from freehint.mm.compact import kcompactd, skip
+from freehint.mm.compact.direct import compact_node, try_to_compact_pages
+from freehint.mm.compact.kcompactd import kcompactd_step
 from freehint.mm.compact.state import (
     KCOMPACTD,
     PROCESS,
@@ -199,7 +200,7 @@ class Pair:
         mark, priority = chance.choice((WMARK_MIN, WMARK_LOW)), chance.choice((0, 1, 1, 2, 2))
         before = self.counted()
         cpu = chance.randrange(self.memory.nr_cpus)
-        result, _ = as_engine.try_to_compact_pages(
+        result, _ = try_to_compact_pages(
             self.memory,
             self.reclaim,
             self.compaction,
@@ -229,7 +230,7 @@ class Pair:
             assert not kcompactd.kcompactd_timeout(self.memory, self.reclaim, self.compaction)
             self.done["pending"] += 1
         highest = int(daemon.kcompactd_highest_zoneidx)
-        while as_engine.kcompactd_step(self.memory, self.reclaim, self.compaction, 0):
+        while kcompactd_step(self.memory, self.reclaim, self.compaction, 0):
             self.done["steps"] += 1
         used = callers.kcompactd_do_work(self.twin, 0, order, highest)
         self.account(before, used)
@@ -241,7 +242,7 @@ class Pair:
         low = int(kcompactd.proactive_low(self.reclaim))
         if not kcompactd.wake_proactively(self.memory, self.reclaim, self.compaction):
             return
-        while as_engine.kcompactd_step(self.memory, self.reclaim, self.compaction, 0):
+        while kcompactd_step(self.memory, self.reclaim, self.compaction, 0):
             self.done["steps"] += 1
         used = callers.proactive_compact_node(self.twin, 0, low)
         self.account(before, used)
@@ -249,7 +250,7 @@ class Pair:
 
     def compact_node(self):
         before = self.counted()
-        as_engine.compact_node(self.memory, self.reclaim, self.compaction, 0)
+        compact_node(self.memory, self.reclaim, self.compaction, 0)
         used = callers.compact_node(self.twin, 0)
         self.account(before, used)
         self.done["compact_memory"] += 1

@@ -153,12 +153,13 @@ def test_the_kept_notebook_is_the_persons_own_and_the_parameters(finished):
 
 def test_the_gallery_works_from_disk_without_a_request(finished):
     folder, _, _ = finished
-    index = folder / "out/index.html"
-    shown = open_offline(index, "batch_gallery")
+    index, report = folder / "out/index.html", folder / "out/runs/0004/report.html"
+    with chromium() as browser:
+        shown = open_offline(index, "batch_gallery", browser)
+        report = open_offline(report, "batch_report", browser)
     assert shown.requests == [] and shown.errors == []
     assert "cell 3: ValueError: 3 is too much" in shown.text and "second line" not in shown.text
     assert "<a>&" in shown.text
-    report = open_offline(folder / "out/runs/0004/report.html", "batch_report")
     assert report.requests == [] and report.errors == [] and "A small notebook" in report.text
 
 

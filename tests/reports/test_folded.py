@@ -3,18 +3,19 @@
 import pandas as pd
 
 from freehint.reports.folded import folded, folded_html, table_of_words
-from lab import open_offline
+from lab import chromium, open_offline
 
 
 def test_a_folded_part_shows_its_title_alone_until_it_is_printed(tmp_path):
     part = folded_html("Provenance & more", "<p>numbers</p>")
     path = tmp_path / "page.html"
     path.write_text(f"<!doctype html><meta charset='utf-8'><body>{part}</body>")
-    shown = open_offline(path, "folded")
-    assert "Provenance & more" in shown.text and "numbers" not in shown.text
-    opened = part.replace("addEventListener('beforeprint',", "(run=>run())(")
-    path.write_text(f"<!doctype html><meta charset='utf-8'><body>{opened}</body>")
-    assert "numbers" in open_offline(path, "opened").text
+    with chromium() as browser:
+        shown = open_offline(path, "folded", browser)
+        assert "Provenance & more" in shown.text and "numbers" not in shown.text
+        opened = part.replace("addEventListener('beforeprint',", "(run=>run())(")
+        path.write_text(f"<!doctype html><meta charset='utf-8'><body>{opened}</body>")
+        assert "numbers" in open_offline(path, "opened", browser).text
 
 
 def test_tables_of_a_notebook_fold_below_one_title():

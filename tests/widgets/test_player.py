@@ -66,10 +66,10 @@ def test_players_in_step_have_one_time(eight):
 
 def test_the_player_plays_from_disk(tmp_path, eight):
     path = save_player(eight, tmp_path / "player.html", moment=4, speed=60)
-    offline = open_offline(path, "player_offline")
-    assert (offline.requests, offline.errors) == ([], [])
-    assert "eight blocks" in offline.text and "moment 5 of" in offline.text
     with chromium() as browser:
+        offline = open_offline(path, "player_offline", browser)
+        assert (offline.requests, offline.errors) == ([], [])
+        assert "eight blocks" in offline.text and "moment 5 of" in offline.text
         page = new_page(browser, offline=True)
         page.goto(path.as_uri())
         page.wait_for_selector(PLAYER)

@@ -66,9 +66,9 @@ def test_a_schedule_without_a_violation_plays_too():
 
 def test_it_plays_from_disk_by_keyboard(tmp_path):
     path = save_player(LOST, tmp_path / "schedule.html", speed=4)
-    offline = open_offline(path, "schedule_offline")
-    assert (offline.requests, offline.errors) == ([], [])
     with chromium() as browser:
+        offline = open_offline(path, "schedule_offline", browser)
+        assert (offline.requests, offline.errors) == ([], [])
         page = browser.new_context(offline=True).new_page()
         page.goto(path.as_uri())
         page.wait_for_selector(PLAYER)

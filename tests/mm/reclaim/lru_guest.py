@@ -1,12 +1,12 @@
 """A small guest with LRU lists, for the tests of reclaim."""
 
-from as_engine import next_round
 from freehint.mm.list import list_next
 from freehint.mm.memory import MOVABLE
 from freehint.mm.reclaim.lru import add_anon_page, add_file_page
 from freehint.mm.reclaim.shrink import (
     begin_pass_over_node,
     end_pass_over_node,
+    next_round,
 )
 from freehint.mm.reclaim.state import new_reclaim
 from freehint.mm.reclaim.sysctl import Sysctl

@@ -6,13 +6,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from as_engine import alloc, kswapd_step
 from freehint.mm.check import check_memory
 from freehint.mm.compact.state import PROCESS
 from freehint.mm.memory import MOVABLE, UNMOVABLE
 from freehint.mm.profile import LINUX_6_1, LINUX_6_12
+from freehint.mm.reclaim.kswapd import kswapd_step
 from freehint.mm.reclaim.lru import add_anon_page, add_file_page, add_huge_page, forget_place
-from freehint.mm.reclaim.slowpath import WAITS
+from freehint.mm.reclaim.slowpath import WAITS, alloc
 from freehint.mm.reclaim.state import new_reclaim, vmstat
 from freehint.mm.reclaim.writeback import end_writeback, next_writeback
 from freehint.mm.zone import free_pages

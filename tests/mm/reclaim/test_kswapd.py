@@ -3,12 +3,12 @@
 import pytest
 from lru_guest import lru_guest, page_of
 
-from as_engine import alloc, kswapd_step
 from freehint.mm.check import check_memory
 from freehint.mm.memory import MOVABLE, ZONE_RECLAIM_ACTIVE
 from freehint.mm.reclaim.direct import allow_direct_reclaim
-from freehint.mm.reclaim.kswapd import end_nap, end_pass, pgdat_balanced, wakeup_kswapd
+from freehint.mm.reclaim.kswapd import end_nap, end_pass, kswapd_step, pgdat_balanced, wakeup_kswapd
 from freehint.mm.reclaim.lru import add_file_page
+from freehint.mm.reclaim.slowpath import alloc
 from freehint.mm.reclaim.state import (
     BY_KSWAPD,
     DEF_PRIORITY,

@@ -5,7 +5,6 @@ import random
 import pytest
 from lru_guest import page_of, places_on, shrink_node
 
-from as_engine import reclaim_with_force
 from freehint.config import InputError
 from freehint.mm.check import InvariantError, check_memory
 from freehint.mm.list import list_empty
@@ -17,7 +16,7 @@ from freehint.mm.reclaim.counts import (
     WORKINGSET_ACTIVATE_ANON,
     WORKINGSET_REFAULT_ANON,
 )
-from freehint.mm.reclaim.direct import begin_direct_reclaim
+from freehint.mm.reclaim.direct import begin_direct_reclaim, reclaim_with_force
 from freehint.mm.reclaim.lists import set_bits
 from freehint.mm.reclaim.lru import (
     activate_page,

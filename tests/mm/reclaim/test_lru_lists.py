@@ -5,10 +5,11 @@ import random
 import pytest
 from lru_guest import lru_guest, page_of, pages_on, places_on
 
-from as_engine import alloc, drop_caches, kswapd_step, memory_reclaim
 from freehint.config import InputError
 from freehint.mm.check import check_memory
 from freehint.mm.memory import LRU, MOVABLE
+from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
+from freehint.mm.reclaim.kswapd import kswapd_step
 from freehint.mm.reclaim.lists import del_from_lru
 from freehint.mm.reclaim.lru import (
     MAPPED,
@@ -25,6 +26,7 @@ from freehint.mm.reclaim.lru import (
     unmap_page,
 )
 from freehint.mm.reclaim.pages import evict_page, free_reclaimed
+from freehint.mm.reclaim.slowpath import alloc
 from freehint.mm.reclaim.state import (
     ACTIVE_ANON,
     ACTIVE_FILE,

@@ -10,7 +10,6 @@ from collections import Counter
 import numpy as np
 from lru_guest import shrink_node
 
-import as_engine
 from freehint.mm.check import check_memory
 from freehint.mm.memory import MOVABLE, PAGEBLOCK_NR_PAGES
 from freehint.mm.reclaim import direct as kernel_direct
@@ -18,6 +17,9 @@ from freehint.mm.reclaim import kswapd as kernel_kswapd
 from freehint.mm.reclaim import lru as kernel_lru
 from freehint.mm.reclaim import slowpath as kernel_slowpath
 from freehint.mm.reclaim import writeback as kernel_writeback
+from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
+from freehint.mm.reclaim.kswapd import kswapd_step
+from freehint.mm.reclaim.slowpath import alloc, alloc_no_reclaim
 from freehint.mm.reclaim.state import BY_KSWAPD, BY_TASK, PG_EXEC, new_reclaim
 from freehint.mm.reclaim.sysctl import Sysctl, set_sysctls
 from freehint.mm.reference import zone as twin_zone
@@ -86,9 +88,9 @@ class Pair:
     def alloc(self, order, migratetype, may_reclaim=True):
         """A node, or None; while the task has to wait, others go on."""
         cpu = self.chance.randrange(self.memory.nr_cpus)
-        alloc = as_engine.alloc if may_reclaim else as_engine.alloc_no_reclaim
+        allocate = alloc if may_reclaim else alloc_no_reclaim
         for _ in range(8):
-            node, _, _ = alloc(self.memory, self.reclaim, cpu, order, migratetype, 0)
+            node, _, _ = allocate(self.memory, self.reclaim, cpu, order, migratetype, 0)
             theirs = slowpath.alloc(self.twin, cpu, order, migratetype, may_reclaim)
             ours = RESULTS[node] if node < 0 else node + self.base
             assert ours == theirs, (order, migratetype, ours, theirs)
@@ -295,7 +297,7 @@ class Pair:
 
     def kswapd(self):
         for _ in range(self.chance.choice((1, 10, 100))):
-            ours = as_engine.kswapd_step(self.memory, self.reclaim, 0)
+            ours = kswapd_step(self.memory, self.reclaim, 0)
             assert bool(ours) == kswapd.kswapd_step(self.twin)
             if not ours:
                 break
@@ -325,12 +327,12 @@ class Pair:
 
     def memory_reclaim(self):
         pages = self.chance.choice((1, 40, 300))
-        got = as_engine.memory_reclaim(self.memory, self.reclaim, 0, pages)
+        got = memory_reclaim(self.memory, self.reclaim, 0, pages)
         assert got == operators.memory_reclaim(self.twin, 0, pages)
 
     def drop_caches(self):
         limit = self.chance.choice((3, 100, 2000))
-        dropped = as_engine.drop_caches(self.memory, self.reclaim, 0, limit)
+        dropped = drop_caches(self.memory, self.reclaim, 0, limit)
         assert dropped == operators.drop_caches(self.twin, 0, limit)
 
     def set_swappiness(self):

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from lru_guest import lru_guest, page_of, places_on
 
-from as_engine import alloc, alloc_no_reclaim, drop_caches, kswapd_step, memory_reclaim
 from freehint.formats.snapshots import load_snapshot
 from freehint.mm.check import check_memory
 from freehint.mm.memory import BUDDY, MOVABLE, PCP, UNMOVABLE, copy_memory, frame_order
 from freehint.mm.profile import LINUX_6_1, LINUX_6_12
+from freehint.mm.reclaim.direct import drop_caches, memory_reclaim
+from freehint.mm.reclaim.kswapd import kswapd_step
 from freehint.mm.reclaim.lists import set_bits
 from freehint.mm.reclaim.lru import add_anon_page, add_file_page, mark_page_accessed, touch
-from freehint.mm.reclaim.slowpath import PREEMPTED, WAITS
+from freehint.mm.reclaim.slowpath import PREEMPTED, WAITS, alloc, alloc_no_reclaim
 from freehint.mm.reclaim.state import (
     CACHE_NEVER_RECLAIMED,
     INACTIVE_FILE,
