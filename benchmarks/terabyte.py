@@ -24,6 +24,7 @@ from freehint.units import NS_PER_MS, NS_PER_S, PAGE_SIZE, parse_size
 
 MOST_GIB = 6.0
 STRUCT_PAGES_GIB = 16.0  # 64 bytes for each of its 2^28 frames
+LEAST_TOUCHED = 64 << 20
 MISSED = 1
 FRAGMENTATION = 0.01  # of the order-10 blocks: some 300,000 blocks of small orders
 BANDWIDTH_BPS = 12_500_000_000  # 100 Gbit/s
@@ -117,6 +118,8 @@ STEPS = {
 def touch(size: str) -> None:
     """Let a process of its own touch as much memory as a step may take, and end."""
     nr_bytes = int(MOST_GIB * min(1.0, parse_size(size) / parse_size("1TiB")) * (1 << 30))
+    if nr_bytes < LEAST_TOUCHED:
+        return
     code = f"import numpy; numpy.zeros({nr_bytes}, numpy.uint8)[::{PAGE_SIZE}] = 1"
     subprocess.run([sys.executable, "-c", code], check=True)
 

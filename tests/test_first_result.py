@@ -9,7 +9,7 @@ import pytest
 # What the default scenario needs nothing of: libraries, reclaim and compaction, readers of traces.
 UNUSED = re.compile(
     r"(pandas|polars|matplotlib|ipywidgets|tqdm|jsonschema|networkx|pyarrow\.compute"
-    r"|freehint\.engine\.(turns|pressure_turns|guest\.recorded_trace)"
+    r"|freehint\.engine\.(turns|pressure_turns|driver|guest\.recorded_trace)"
     r"|freehint\.engine\.guest\.pressure\.(start|turn|threads|outside|process)"
     r"|freehint\.mm\.(reclaim\.(direct|kswapd|slowpath|scan)|compact\.(direct|kcompactd|zone))"
     r"|freehint\.formats\.(tables|traces\.(read|recording|table))"
