@@ -198,7 +198,8 @@ LIGHT = [
 
 
 LIGHT_MODULES = (
-    *("", ".cli", ".config", ".inputs", ".inputs.source", ".record", ".replay", ".version"),
+    *("", ".cli", ".config", ".inputs", ".inputs.collector", ".inputs.source", ".record"),
+    *(".replay", ".version"),
     *(".record.options", ".record.reclaim", ".record.reclaim.options"),
     *(".replay.pressure", ".replay.pressure.options", ".safety", ".safety.options"),
     *(".studies", ".studies.costs", ".studies.costs.options"),

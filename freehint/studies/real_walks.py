@@ -159,8 +159,7 @@ def with_and_without_rotation(stem) -> pd.DataFrame:
         Rows of :func:`freehint.counterfactual`: what was recorded, and what is predicted exactly
         for both; ``policy`` is the value of ``rotate``.
     """
-    recording = loaded(stem)
-    policy = recorded_policy(recording)
+    policy = recorded_policy(recording := loaded(stem))
     others = [replace(policy, name=rotate, rotate=rotate) for rotate in ("never", "on_exit")]
     table = counterfactual(recording, others, ways=("predicted exactly",), reuse="left_lists")
     table.loc[table["run"] == "recorded", "policy"] = policy.rotate
@@ -180,8 +179,7 @@ def by_lap_rule(stem) -> pd.DataFrame:
     DataFrame
         Rows of :func:`freehint.counterfactual`; ``policy`` is the rule.
     """
-    recording = loaded(stem)
-    policy = replace(recorded_policy(recording), rotate="on_exit")
+    policy = replace(recorded_policy(recording := loaded(stem)), rotate="on_exit")
     scans = {name: {"resume": "scan_for_first", "lap": name} for name in ("always", "shrinks")}
     scans["any reported block"] = {"resume": "scan_for_mark"}
     others = [replace(policy, name=name, **knobs) for name, knobs in scans.items()]

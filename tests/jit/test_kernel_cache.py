@@ -53,7 +53,9 @@ class Small:
         shutil.copytree(
             PACKAGE / "jit", self.package / "jit", ignore=ignore_patterns("__pycache__")
         )
-        shutil.copy(PACKAGE / "units.py", self.package)
+        for name in ("units.py", "inputs/__init__.py", "inputs/collector.py"):
+            (self.package / name).parent.mkdir(exist_ok=True)
+            shutil.copy(PACKAGE / name, self.package / name)
         (self.package / "__init__.py").write_text("")
         (self.package / "one.py").write_text(ONE)
         (self.package / "two.py").write_text(TWO)
