@@ -40,7 +40,7 @@ def missed(policy, notes, workload, duration_ns) -> list:
 
 
 @pytest.mark.parametrize(
-    "guest", [(WORKLOAD, 20 * MS), (PROGRAM, 60 * MS)], ids=["cpus", "program"]
+    "guest", [(WORKLOAD, 8 * MS), (PROGRAM, 60 * MS)], ids=["cpus", "program"]
 )
 def test_blocks_come_back_before_the_guest_takes_those_of_another_type(guest):
     given_back = missed(*noted(True), *guest)
