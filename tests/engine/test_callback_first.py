@@ -39,9 +39,7 @@ def missed(policy, notes, workload, duration_ns) -> list:
     return [moved for there, held, moved in notes if there == 0 and held > 0]
 
 
-@pytest.mark.parametrize(
-    "guest", [(WORKLOAD, 8 * MS), (PROGRAM, 60 * MS)], ids=["cpus", "program"]
-)
+@pytest.mark.parametrize("guest", [(WORKLOAD, 8 * MS), (PROGRAM, 60 * MS)], ids=["cpus", "program"])
 def test_blocks_come_back_before_the_guest_takes_those_of_another_type(guest):
     given_back = missed(*noted(True), *guest)
     assert any(given_back)
